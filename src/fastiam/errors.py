@@ -1,0 +1,139 @@
+"""The exceptions that fastiam raises, and findings about documents.
+
+    FastiamError
+    ├── PolicyError         a policy document is rejected; carries the findings
+    ├── SourceError         a file or export cannot be read as what it should be
+    ├── DirectoryError      a write to the account model breaks a rule
+    ├── RequestValueError   a request cannot be read; names row and column in a batch
+    ├── ShapeError          two columns differ in length
+    └── LimitError          a table is full
+
+Messages are lower case, without a full stop, with the input in backticks; they end in the
+path of the value (`$.Statement[0].Action`), the place in the text and, where one is known, a hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is: an ERROR rejects a document in strict mode, a WARN never does (spec F5)."""
+
+    ERROR = "error"
+    WARN = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing worth saying about a document.
+
+    Attributes
+    ----------
+    code : rule of the specification (`"V24"`, `"G21"`), stable across releases.
+    severity : `ERROR` or `WARN`, before any downgrade.
+    message : one line, lower case.
+    source : name of the file or argument.
+    path : JSON path of the value, `$.Statement[0].Action[1]`.
+    line, column : 1-based place in the source text; 0 where the document was not text.
+    hint : what to do about it, or "".
+    fatal : rejects the document in lenient mode too.
+    snippet : the source line that holds the value, or "".
+    width : how many characters of the line the value covers.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    source: str
+    path: str
+    line: int = 0
+    column: int = 0
+    hint: str = ""
+    fatal: bool = False
+    snippet: str = ""
+    width: int = 1
+
+    def __str__(self) -> str:
+        place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+        return f"{place}: {self.severity}: {self.message} - at `{self.path}` [{self.code}]"
+
+    def render(self) -> str:
+        """The finding as a compiler prints it, with the source line and a caret."""
+        lines = [str(self)]
+        if self.snippet:
+            margin = " " * len(str(self.line))
+            width = max(1, min(self.width, len(self.snippet) - self.column + 1))
+            lines += [f"{self.line} | {self.snippet}", f"{margin} | {' ' * (self.column - 1)}{'^' * width}"]
+        if self.hint:
+            lines.append(f"help: {self.hint}")
+        return "\n".join(lines)
+
+
+class FastiamError(Exception):
+    """The root of everything that fastiam raises on purpose."""
+
+
+class PolicyError(FastiamError, ValueError):
+    """A policy document is rejected. `findings` holds everything that was found, errors first."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(finding.render() for finding in self.findings))
+
+    def __reduce__(self) -> tuple[type[PolicyError], tuple[tuple[Finding, ...]]]:
+        return type(self), (self.findings,)
+
+
+class SourceError(FastiamError, ValueError):
+    """A file or export cannot be read. Names the file and, where known, line, column and path."""
+
+    def __init__(self, message: str, *, source: str, path: str = "$", line: int = 0, column: int = 0, hint: str = "") -> None:
+        self.message, self.source, self.path, self.line, self.column, self.hint = message, source, path, line, column, hint
+        place = f"{source}:{line}:{column}" if line else source
+        super().__init__(f"{place}: {message} - at `{path}`" + (f"\nhelp: {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), (self.message,), {k: getattr(self, k) for k in ("source", "path", "line", "column", "hint")})
+
+
+class DirectoryError(FastiamError, ValueError):
+    """A write to the account model breaks a rule; `rule` is its id in the specification."""
+
+    def __init__(self, message: str, *, rule: str = "", hint: str = "") -> None:
+        self.message, self.rule, self.hint = message, rule, hint
+        super().__init__(message + (f" [{rule}]" if rule else "") + (f"\nhelp: {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), (self.message,), {"rule": self.rule, "hint": self.hint})
+
+
+class RequestValueError(FastiamError, ValueError):
+    """A request value cannot be read, or contradicts what the directory knows.
+
+    `column` names the argument or context key; `row` is the 0-based row of a batch, None for a single request.
+    """
+
+    def __init__(self, message: str, *, column: str = "", row: int | None = None, hint: str = "") -> None:
+        self.message, self.column, self.row, self.hint = message, column, row, hint
+        at = f" - at `{column}`" if column else ""
+        at += f", row {row}" if row is not None else ""
+        super().__init__(message + at + (f"\nhelp: {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), (self.message,), {"column": self.column, "row": self.row, "hint": self.hint})
+
+
+class ShapeError(FastiamError, ValueError):
+    """Two columns of a batch differ in length; the message names both, with lengths."""
+
+
+class LimitError(FastiamError, RuntimeError):
+    """A table of the engine is full; the message names the limit."""
+
+
+def _rebuild(kind: type[Exception], args: tuple[object, ...], kwargs: dict[str, object]) -> Exception:
+    """Unpickle an error whose constructor takes keyword arguments."""
+    return kind(*args, **kwargs)

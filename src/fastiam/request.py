@@ -1,0 +1,196 @@
+"""A request and its context, normalised once.
+
+Every context value becomes text: what an operator compares is always the canonical text of C24, whatever
+type the caller used. Both evaluators read the same texts, each with its own parser.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from fastiam.arn import split_arn
+from fastiam.errors import RequestValueError
+from fastiam.keys import fold, key_info
+
+Scalar = str | bool | int | float | Decimal | datetime | bytes
+Context = Mapping[str, "Scalar | Sequence[Scalar]"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextValue:
+    """The value of a context key that is present: at least one text.
+
+    `multi` is the flag of C5. `conflict` marks a key that came in two spellings with different values (C6): every
+    operator but `Null` is `U` on it, and it never resolves as a variable.
+    """
+
+    values: tuple[str, ...]
+    multi: bool = False
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: a literal action, the context by folded key name, and the instant `now` in epoch seconds (K5).
+
+    `unknown` holds the folded keys that the caller declares unknown (spec 6.11).
+    """
+
+    action: str
+    context: Mapping[str, ContextValue] = field(default_factory=dict)
+    now: int = 0
+    unknown: frozenset[str] = frozenset()
+
+
+def check_action(action: object) -> str:
+    """The action if it is a literal `prefix:Name` (A7).
+
+    Raises
+    ------
+    RequestValueError: anything else, wildcards included.
+    """
+    if not isinstance(action, str):
+        raise RequestValueError(f"an action must be text, not `{type(action).__name__}`", column="action")
+    prefix, colon, name = action.partition(":")
+    if not (prefix and colon and name) or ":" in name or "*" in action or "?" in action or any(map(str.isspace, action)):
+        raise RequestValueError(
+            f"`{shorten(action)}` is not an action", column="action", hint="write one literal action, such as `s3:GetObject`"
+        )
+    _check_text(action, "action")
+    return action
+
+
+def check_resource(resource: object) -> str:
+    """The resource if it is `*` or an ARN of at least six fields (spec 2.3).
+
+    Raises
+    ------
+    RequestValueError: anything else.
+    """
+    if not isinstance(resource, str):
+        raise RequestValueError(f"a resource must be text, not `{type(resource).__name__}`", column="resource")
+    if resource != "*" and split_arn(resource) is None:
+        raise RequestValueError(
+            f"`{shorten(resource)}` is not a resource",
+            column="resource",
+            hint="write `*` or an ARN with six fields, `arn:partition:service:region:account:rest`",
+        )
+    _check_text(resource, "resource")
+    return resource
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """The text for a message: cut, with control characters and surrogates shown as escapes."""
+    cut = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+
+
+def _check_text(text: str, column: str) -> None:
+    if not text.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        raise RequestValueError(f"`{shorten(text)}` holds a lone surrogate and is no valid text", column=column)
+
+
+def canonical_text(value: object, column: str) -> str:
+    """The canonical text of one context value (C24, VR10).
+
+    Dates as `YYYY-MM-DDTHH:MM:SSZ` with a fraction only if there is one, booleans `true`/`false`, numbers as the
+    shortest decimal without exponent, bytes as base64 (C32).
+    """
+    if isinstance(value, str):
+        _check_text(value, column)
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
+        return _plain_decimal(Decimal(repr(value)))
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
+        return _plain_decimal(value)
+    if isinstance(value, datetime):
+        return date_text(value, column)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    raise RequestValueError(
+        f"`{type(value).__name__}` is not a type of context value",
+        column=column,
+        hint="use text, bool, int, float, an aware datetime, bytes, or a list of these",
+    )
+
+
+def _plain_decimal(value: Decimal) -> str:
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def date_text(value: datetime, column: str = "now") -> str:
+    """A datetime as text of the date grammar; it must carry a zone (C42)."""
+    if value.tzinfo is None:
+        raise RequestValueError("a datetime needs a time zone", column=column, hint="pass `datetime.now(timezone.utc)`")
+    text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    return f"{text}.{value.microsecond:06d}Z" if value.microsecond else f"{text}Z"
+
+
+def epoch_seconds(now: datetime | None) -> int:
+    """The instant of a call, cut to whole seconds (K5); the clock is read once where none is given."""
+    if now is None:
+        return int(datetime.now(UTC).timestamp())
+    if not isinstance(now, datetime):
+        raise RequestValueError(f"`now` must be a datetime, not `{type(now).__name__}`", column="now")
+    if now.tzinfo is None:
+        raise RequestValueError("a datetime needs a time zone", column="now", hint="pass `datetime.now(timezone.utc)`")
+    return math.floor(now.timestamp())
+
+
+def read_context(context: Context, *, strict: bool = True) -> dict[str, ContextValue]:
+    """A caller's context by folded key; absent and empty are the same (C4), spellings are joined (C6).
+
+    Raises
+    ------
+    RequestValueError: a value of no known type; with `strict`, several values of a single-valued key (C5).
+    """
+    read: dict[str, ContextValue] = {}
+    for name, raw in context.items():
+        if not isinstance(name, str):
+            raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
+        value = read_value(name, raw, strict=strict)
+        if value is None:
+            continue
+        folded = fold(name)
+        other = read.get(folded)
+        read[folded] = value if other is None else _join(other, value)
+    return read
+
+
+def read_value(name: str, raw: object, *, strict: bool = True) -> ContextValue | None:
+    """One context value, or None where the key is absent (None or an empty list)."""
+    if raw is None:
+        return None
+    is_list = isinstance(raw, Sequence) and not isinstance(raw, (str, bytes))
+    items: Sequence[object] = raw if is_list else (raw,)  # type: ignore[assignment]
+    values = tuple(canonical_text(item, name) for item in items)
+    if not values:
+        return None
+    info = key_info(fold(name))
+    if info is None:
+        return ContextValue(values, multi=is_list)
+    if info.multi or len(values) == 1:
+        return ContextValue(values, multi=info.multi)
+    if strict:
+        raise RequestValueError(f"`{name}` takes one value, not {len(values)}", column=name)
+    return ContextValue(values, multi=True)
+
+
+def _join(one: ContextValue, two: ContextValue) -> ContextValue:
+    if one.values == two.values:
+        return one
+    return ContextValue(one.values + two.values, multi=True, conflict=True)

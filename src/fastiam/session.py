@@ -1,0 +1,47 @@
+"""`Session`: temporary credentials as a verified fact, frozen and constructible by whoever verified a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fastiam.profile import PrincipalKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A session of a principal, as STS issues them (spec 3.1, 5.3, 7).
+
+    Attributes
+    ----------
+    arn : the session's principal ARN: `assumed-role/Role/Session`, `federated-user/Name`, a user's ARN for
+        GetSessionToken, the root's ARN for AssumeRoot. Positional.
+    kind : a `PrincipalKind` or its name: ROLE, SLR, FED, USER, ROOT or AROOT.
+    issuer : ARN of the role (ROLE, SLR), of the user or root (FED, USER, ROOT); None where nobody knows it (N4, N6).
+    policies : session policies as JSON text, bytes or mappings; None where none were passed.
+    tags : session tags; they override the issuer's (S22).
+    transitive_tags : keys of `tags` that a chained session inherits (S24).
+    issued_at, mfa_at : aware datetimes; `mfa_at` only where MFA was given for these credentials (7.6).
+    source_identity : S26.
+    context : further keys that the session carries (class S of spec 5.3), such as `saml:sub`.
+    """
+
+    arn: str = field(kw_only=False)
+    kind: PrincipalKind | str
+    issuer: str | None = None
+    policies: Sequence[str | bytes | Mapping[str, Any]] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    transitive_tags: tuple[str, ...] = ()
+    issued_at: datetime | None = None
+    mfa_at: datetime | None = None
+    source_identity: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", PrincipalKind(str(self.kind).upper()))
+        object.__setattr__(self, "transitive_tags", tuple(self.transitive_tags))
+        if self.policies is not None:
+            one = isinstance(self.policies, (str, bytes, Mapping))
+            object.__setattr__(self, "policies", (self.policies,) if one else tuple(self.policies))
