@@ -1,0 +1,70 @@
+"""The compiled parts of fastiam; everything else stands in pyproject.toml.
+
+Modes, from the environment:
+
+    FASTIAM_CHECKS=1        bounds checks and `INVARIANT` asserts, -O1 -g
+    FASTIAM_SANITIZE=asan   the same under AddressSanitizer and UBSan
+
+Each mode builds in a directory of its own, so that objects of two modes never mix.
+"""
+
+import os
+from pathlib import Path
+
+import arx_nanoarrow_sources
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# Listed from the bottom up; a module whose source is not there is left out.
+MODULES = ("_canon", "_arrow", "_ingest", "_build", "_core", "_doors")
+
+SANITIZE = os.environ.get("FASTIAM_SANITIZE", "")
+CHECKS = os.environ.get("FASTIAM_CHECKS", "") == "1" or SANITIZE == "asan"
+MODE = "asan" if SANITIZE == "asan" else "checks" if CHECKS else "release"
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": CHECKS,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": CHECKS,
+    "freethreading_compatible": True,
+    "auto_pickle": False,
+    "autotestdict": False,
+    "binding": True,
+    "embedsignature": False,
+}
+
+COMPILE = {
+    "release": ["-O3"],
+    "checks": ["-O1", "-g", "-UNDEBUG", "-DFASTIAM_CHECKS"],
+    "asan": ["-O1", "-g", "-UNDEBUG", "-DFASTIAM_CHECKS", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"],
+}
+LINK = {"release": ["-Wl,-s"], "checks": [], "asan": ["-fsanitize=address,undefined"]}
+
+
+def extension(name: str) -> Extension:
+    """One module of the package. nanoarrow's single C file is included by `_nanoarrow.pxd`, not linked."""
+    sources = Path(arx_nanoarrow_sources.get_source_dir())
+    return Extension(
+        f"fastiam.{name}",
+        [f"src/fastiam/{name}.pyx"],
+        include_dirs=[str(arx_nanoarrow_sources.get_include_dir()), str(sources), numpy.get_include()],
+        define_macros=[("NANOARROW_NAMESPACE", "FastIam"), ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        extra_compile_args=COMPILE[MODE],
+        extra_link_args=LINK[MODE],
+    )
+
+
+present = [name for name in MODULES if Path(f"src/fastiam/{name}.pyx").exists()]
+
+setup(
+    ext_modules=cythonize(
+        [extension(name) for name in present],
+        build_dir=f"build/{MODE}/cython",
+        include_path=["src"],
+        compiler_directives=DIRECTIVES,
+    ),
+    options={"build": {"build_base": f"build/{MODE}"}, "build_ext": {"parallel": 2}},
+)
