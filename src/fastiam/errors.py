@@ -40,8 +40,9 @@ class Finding:
     line, column : 1-based place in the source text; 0 where the document was not text.
     hint : what to do about it, or "".
     fatal : rejects the document in lenient mode too.
-    snippet : the source line that holds the value, or "".
+    snippet : the source line that holds the value, or "" (of a long line, the part around the value).
     width : how many characters of the line the value covers.
+    snippet_column : the column of the first character of `snippet`.
     """
 
     code: str
@@ -55,6 +56,7 @@ class Finding:
     fatal: bool = False
     snippet: str = ""
     width: int = 1
+    snippet_column: int = 1
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
@@ -65,8 +67,9 @@ class Finding:
         lines = [str(self)]
         if self.snippet:
             margin = " " * len(str(self.line))
-            width = max(1, min(self.width, len(self.snippet) - self.column + 1))
-            lines += [f"{self.line} | {self.snippet}", f"{margin} | {' ' * (self.column - 1)}{'^' * width}"]
+            indent = self.column - self.snippet_column
+            width = max(1, min(self.width, len(self.snippet) - indent))
+            lines += [f"{self.line} | {self.snippet}", f"{margin} | {' ' * indent}{'^' * width}"]
         if self.hint:
             lines.append(f"help: {self.hint}")
         return "\n".join(lines)

@@ -1,21 +1,29 @@
 """Where a value stands in a JSON text: offsets, lines and columns, found when asked for.
 
-Reading keeps no offsets: most documents never need one. A path such as `("Statement", 0, "Action")`
-is walked through the text again by a small scanner that skips what it does not need.
-Offsets, lines and columns count characters; lines and columns start at 1, as `json.loads` says them.
+Reading keeps no offsets: most documents never need one. A path such as `("Statement", 0, "Action")` is walked
+through the text again. What such a walk learns, level by level, is kept for the last few texts (`SourceMap`), so
+that thousands of findings in one file cost one more reading of the file, not thousands.
+
+Offsets, lines and columns count characters; lines and columns start at 1, as `json.loads` says them. Of two members
+with one name the last one is meant, as in `json.loads`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 Path = tuple[str | int, ...]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SCALAR = re.compile(r"[^\s,\]}]+")
+_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
+_SNIPPET = 160  # characters of a line that a message shows; a minified file is one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +62,101 @@ class Origin:
         """The origin of a value below this one."""
         return Origin(self.source, self.path + steps)
 
-    def position(self) -> Position | None:
-        """Where the value stands, or None where the source has no text or no such path.
+    def position(self, *, name: bool = False) -> Position | None:
+        """Where the value stands, or with `name` the name of the member; None where there is no text or no such path.
 
-        A single value in place of a list (`"Statement": {...}`) is found under index 0 as well (spec G10).
+        A single value in place of a list (`"Statement": {...}`) is found under index 0 as well (spec G10). All that
+        lies inside a document that is kept as a string (URL-encoded, or JSON in JSON) stands where the string stands.
         """
         if self.source.text is None:
             return None
-        try:
-            span = locate(self.source.text, self.path)
-        except (ValueError, RecursionError):
-            return None
+        span = locate_key(self.source.text, self.path) if name else None
+        span = span or locate(self.source.text, self.path)
         return None if span is None else position_of(self.source.name, self.source.text, *span)
 
 
+class SourceMap:
+    """Offsets in one text, found level by level and kept."""
+
+    __slots__ = ("_items", "_lines", "_members", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._lines: list[int] | None = None
+        self._members: dict[int, dict[str, tuple[int, int, int]]] = {}
+        self._items: dict[int, list[int]] = {}
+
+    def value(self, path: Path) -> tuple[int, int] | None:
+        """The span of the value under `path`, or None."""
+        try:
+            at = self._walk(path)
+            return None if at is None else (at, _end(self.text, at))
+        except (ValueError, IndexError):  # the text is no JSON
+            return None
+
+    def name(self, path: Path) -> tuple[int, int] | None:
+        """The span of the *name* of the member under `path` (its last step is a name), or None."""
+        try:
+            holder = self._walk(path[:-1])
+            if holder is None or self.text[holder] != "{" or not isinstance(path[-1], str):
+                return None
+            found = self.members(holder).get(path[-1])
+            return found and (found[0], found[1])
+        except (ValueError, IndexError):
+            return None
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset. Only a newline ends a line: U+2028 does not, as in `json.loads`."""
+        if self._lines is None:
+            self._lines = [0, *(match.end() for match in re.finditer("\n", self.text))]
+        line = bisect_right(self._lines, offset)
+        return line, offset - self._lines[line - 1] + 1
+
+    def _walk(self, path: Path) -> int | None:
+        at = _skip(self.text, 1 if self.text.startswith("\ufeff") else 0)
+        for step in path:
+            opening = self.text[at]
+            found: int | None
+            if opening == "{" and isinstance(step, str):
+                member = self.members(at).get(step)
+                found = member and member[2]
+            elif opening == "[" and isinstance(step, int):
+                items = self.items(at)
+                found = items[step] if step < len(items) else None
+            elif opening in "{[":
+                found = at if step == 0 else None
+            else:  # a document kept as a string
+                return at
+            if found is None:
+                return None
+            at = found
+        return at
+
+    def members(self, at: int) -> dict[str, tuple[int, int, int]]:
+        """The members of the object at an offset: name to (start of name, end of name, start of value)."""
+        found = self._members.get(at)
+        if found is None:
+            found = self._members[at] = dict(_read_members(self.text, at))
+        return found
+
+    def items(self, at: int) -> list[int]:
+        """Where the items of the list at an offset start."""
+        found = self._items.get(at)
+        if found is None:
+            found = self._items[at] = list(_read_items(self.text, at))
+        return found
+
+
+@lru_cache(maxsize=4)
+def source_map(text: str) -> SourceMap:
+    """The map of a text; those of the last four texts are kept."""
+    return SourceMap(text)
+
+
 def position_of(name: str, text: str, start: int, end: int) -> Position:
-    """Line and column of an offset. Only a newline ends a line: U+2028 does not, as in `json.loads`."""
-    return Position(name, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start), start, end)
+    """Line and column of an offset."""
+    line, column = source_map(text).place(start)
+    return Position(name, line, column, start, end)
 
 
 def line_at(text: str, position: Position) -> str:
@@ -80,6 +166,21 @@ def line_at(text: str, position: Position) -> str:
     return text[begin : len(text) if end < 0 else end].rstrip("\r")
 
 
+def snippet_at(text: str, position: Position) -> tuple[str, int]:
+    """What a message shows of the line of a position, and the column of its first character.
+
+    A long line is cut around the position; characters that a terminal would act on are replaced.
+    """
+    begin = position.start - position.column + 1
+    end = text.find("\n", begin)
+    end = len(text) if end < 0 else end
+    if end - begin > _SNIPPET:
+        begin = max(begin, min(position.start - _SNIPPET // 4, end - _SNIPPET))
+        end = min(end, begin + _SNIPPET)
+    shown = "".join(c if c.isprintable() else " " if c in "\t\r" else "\ufffd" for c in text[begin:end])
+    return shown.rstrip(), position.column - (position.start - begin)
+
+
 def json_path(path: Path) -> str:
     """A path in the notation of messages: `$.Statement[0].Action`."""
     steps = (f"[{s}]" if isinstance(s, int) else f".{s}" if _plain(s) else f"[{json.dumps(s)}]" for s in path)
@@ -87,34 +188,17 @@ def json_path(path: Path) -> str:
 
 
 def _plain(step: str) -> bool:
-    return re.fullmatch(r"\w+", step) is not None
+    return re.fullmatch(r"\w+", step, re.ASCII) is not None
 
 
 def locate(text: str, path: Path) -> tuple[int, int] | None:
-    """The span of the value under `path`, or None. The text is taken to be valid JSON."""
-    at = _skip(text, 0)
-    for step in path:
-        if text[at] == "{" and isinstance(step, str):
-            found = _member(text, at, step)
-        elif text[at] == "[" and isinstance(step, int):
-            found = _item(text, at, step)
-        else:
-            found = at if step == 0 else None
-        if found is None:
-            return None
-        at = found
-    return at, _end(text, at)
+    """The span of the value under `path`, or None; None too where the text is no JSON."""
+    return source_map(text).value(path)
 
 
 def locate_key(text: str, path: Path) -> tuple[int, int] | None:
     """The span of the *name* of the member under `path` (its last step is a name)."""
-    holder = locate(text, path[:-1])
-    if holder is None or text[holder[0]] != "{" or not isinstance(path[-1], str):
-        return None
-    for name, key, end, _value in _members(text, holder[0]):
-        if name == path[-1]:
-            return key, end
-    return None
+    return source_map(text).name(path)
 
 
 def _skip(text: str, at: int) -> int:
@@ -122,33 +206,29 @@ def _skip(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _members(text: str, at: int):  # type: ignore[no-untyped-def]
+def _read_members(text: str, at: int) -> Iterator[tuple[str, tuple[int, int, int]]]:
     at = _skip(text, at + 1)
     while text[at] != "}":
         match = _STRING.match(text, at)
         if match is None:
             raise ValueError("not a name")
         value = _skip(text, _skip(text, match.end()) + 1)
-        yield json.loads(match.group(), strict=False), at, match.end(), value
-        at = _skip(text, _end(text, value))
-        if text[at] == ",":
-            at = _skip(text, at + 1)
+        name = match.group()
+        yield json.loads(name, strict=False) if "\\" in name else name[1:-1], (at, match.end(), value)
+        at = _next(text, value)
 
 
-def _member(text: str, at: int, name: str) -> int | None:
-    return next((value for found, _, _, value in _members(text, at) if found == name), None)
-
-
-def _item(text: str, at: int, index: int) -> int | None:
+def _read_items(text: str, at: int) -> Iterator[int]:
     at = _skip(text, at + 1)
     while text[at] != "]":
-        if index == 0:
-            return at
-        index -= 1
-        at = _skip(text, _end(text, at))
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-    return None
+        yield at
+        at = _next(text, at)
+
+
+def _next(text: str, at: int) -> int:
+    """Where the next member or item starts, or the closing bracket."""
+    at = _skip(text, _end(text, at))
+    return _skip(text, at + 1) if text[at] == "," else at
 
 
 def _end(text: str, at: int) -> int:
@@ -165,13 +245,11 @@ def _end(text: str, at: int) -> int:
         return match.end()
     depth = 0
     for match in _STRUCTURE.finditer(text, at):
-        if match.group() in "{[":
+        token = text[match.start()]
+        if token in "{[":
             depth += 1
-        elif match.group() in "}]":
+        elif token in "}]":
             depth -= 1
             if depth == 0:
                 return match.end()
     raise ValueError("unterminated value")
-
-
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
