@@ -54,6 +54,7 @@ class PrincipalProfile:
     service_names : for SVC, all names, the primary one first (N12).
     canonical_id : S3 canonical id of the account, where known.
     temporary, mfa : for USER and ROOT, credentials of GetSessionToken, and whether MFA was given for them (7.4).
+    mfa_at : when MFA was given, in epoch seconds; `aws:MultiFactorAuthAge` is derived from it and `now` (7.6).
     may_assume_root : the account is the management account or the delegated administrator for IAM (7.4).
     keys : derived and session context keys by folded name (spec 5.2, 5.3).
     absent_keys : folded names that this caller is known not to have, where a value from the caller of an Engine
@@ -79,6 +80,7 @@ class PrincipalProfile:
     canonical_id: str | None = None
     temporary: bool = False
     mfa: bool = False
+    mfa_at: int | None = None
     may_assume_root: bool = False
     keys: Mapping[str, ContextValue] = field(default_factory=dict)
     absent_keys: frozenset[str] = frozenset()

@@ -26,12 +26,14 @@ class ContextValue:
     """The value of a context key that is present: at least one text.
 
     `multi` is the flag of C5. `conflict` marks a key that came in two spellings with different values (C6): every
-    operator but `Null` is `U` on it, and it never resolves as a variable.
+    operator but `Null` is `U` on it, and it never resolves as a variable. `name` is the key as the caller wrote it,
+    "" where nobody did: `aws:TagKeys` keeps the spelling of the `aws:RequestTag/` keys it is derived from.
     """
 
     values: tuple[str, ...]
     multi: bool = False
     conflict: bool = False
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +184,15 @@ def read_value(name: str, raw: object, *, strict: bool = True) -> ContextValue |
         return None
     info = key_info(fold(name))
     if info is None:
-        return ContextValue(values, multi=is_list)
+        return ContextValue(values, multi=is_list, name=name)
     if info.multi or len(values) == 1:
-        return ContextValue(values, multi=info.multi)
+        return ContextValue(values, multi=info.multi, name=name)
     if strict:
         raise RequestValueError(f"`{name}` takes one value, not {len(values)}", column=name)
-    return ContextValue(values, multi=True)
+    return ContextValue(values, multi=True, name=name)
 
 
 def _join(one: ContextValue, two: ContextValue) -> ContextValue:
     if one.values == two.values:
         return one
-    return ContextValue(one.values + two.values, multi=True, conflict=True)
+    return ContextValue(one.values + two.values, multi=True, conflict=True, name=one.name)
