@@ -1,0 +1,86 @@
+# fastiam: `make demo` and `make test` work from nothing; both need Python 3.11 or later and a C compiler.
+#
+#   make test PYTHON=python3.13 VENV=.venv313     another Python, beside the first
+#   make test PYTEST="-k cli -x"                  some of the tests
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST ?=
+MINUTES ?= 5
+BENCH ?=
+
+RUN := $(VENV)/bin/python
+BUILD_INPUTS := pyproject.toml setup.py $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
+# The stamp is named after what went into the build: an edit rebuilds, and going back to an old state does too.
+STAMP := $(VENV)/built-$(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
+CYTHON_FILES = $(wildcard src/fastiam/*.pyx src/fastiam/*.pxd)
+COMPILED = $(patsubst src/fastiam/%.pyx,fastiam.%,$(filter-out %/_doors.pyx,$(wildcard src/fastiam/*.pyx)))
+
+.PHONY: help build demo test bench bench-single lint format types debug fuzz mutate docs clean
+
+help:
+	@echo "make demo    generate an organisation and authorise a million requests"
+	@echo "make test    run the whole suite"
+	@echo "make bench   measure, after checking the answers; records go to bench/record/"
+	@echo "make lint types debug fuzz mutate format docs clean"
+
+build: $(STAMP)
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "fastiam needs Python 3.11 or later; try: make PYTHON=python3.13"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Build requirements are installed once, so that a rebuild after an edit downloads nothing.
+$(STAMP): | $(RUN)
+	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(RUN) -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test,cli]'
+	@rm -f $(VENV)/built-*
+	@touch $@
+
+demo: build
+	$(RUN) examples/demo.py
+
+test: build
+	$(RUN) -m pytest -n 2 $(PYTEST)
+
+bench: build
+	$(RUN) bench/run.py $(BENCH)
+
+bench-single: build
+	$(RUN) -m pytest bench/test_single.py --benchmark-columns=median,iqr,ops
+
+lint: build
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cython-lint $(CYTHON_FILES)
+
+format: build
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+types: build
+	$(RUN) -m mypy
+	$(RUN) -m mypy.stubtest $(COMPILED)
+
+# Bounds checks and invariants on, in a copy of the tree: neither the modules nor their objects mix with the release build.
+debug: | $(RUN)
+	rm -rf build/debug-tree && mkdir -p build/debug-tree
+	cp -R pyproject.toml setup.py README.md LICENSE Makefile src tests bench examples docs build/debug-tree/
+	rm -f build/debug-tree/src/fastiam/*.so
+	FASTIAM_CHECKS=1 $(MAKE) -C build/debug-tree test PYTHON='$(abspath $(RUN))' VENV='$(abspath $(VENV)-debug)' PYTEST='$(PYTEST)'
+
+fuzz: build
+	$(RUN) tests/fuzz.py --minutes $(MINUTES)
+
+mutate: build
+	$(RUN) tests/mutate.py
+
+docs: build
+	$(RUN) bench/report.py
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f src/fastiam/*.so src/fastiam/*.c .venv*/built-*
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
