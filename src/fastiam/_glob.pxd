@@ -1,0 +1,140 @@
+"""Wildcard matching of bytes without recursion (spec 2.1, R4, R5). Header only.
+
+Patterns hold TOKEN_STAR and TOKEN_ONE; `?` is one UTF-8 character (P1). Nothing here is exponential: after a star
+only the last star is ever tried again, and the crossing match walks a set of pattern positions.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memchr, memcmp, memset
+
+from fastiam._text cimport next_char
+from fastiam._types cimport TOKEN_ONE, TOKEN_STAR
+
+
+cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
+    """Whether the pattern matches the whole text; every star matches anything."""
+    cdef const uint8_t* star = NULL      # what follows the last star
+    cdef const uint8_t* held = NULL      # where the text stood then
+    while True:
+        if p < p_end and p[0] == TOKEN_STAR:
+            p += 1
+            if p == p_end:
+                return True
+            star = p
+            held = t
+        elif t == t_end:
+            return p == p_end
+        elif p < p_end and p[0] == TOKEN_ONE:
+            p += 1
+            t = next_char(t, t_end)
+        elif p < p_end and p[0] == t[0]:
+            p += 1
+            t += 1
+        elif star == NULL:
+            return False
+        else:
+            held = next_char(held, t_end)
+            p = star
+            if p[0] < TOKEN_STAR:        # a literal: jump to where it can be
+                held = <const uint8_t*>memchr(held, p[0], <size_t>(t_end - held))
+                if held == NULL:
+                    return False
+            t = held
+
+
+cdef inline bint crosses_at(const uint8_t* p, int64_t i, int64_t size, int64_t tail) noexcept nogil:
+    """Whether the token at `i` may match a colon in the crossing reading (R4, R5)."""
+    return i >= tail or (p[i] == TOKEN_STAR and (i + 1 == size or p[i + 1] == 58))
+
+
+cdef inline bint glob_crossing(
+    const uint8_t* p, int64_t size, int64_t tail, const uint8_t* t, const uint8_t* t_end
+) noexcept nogil:
+    """The crossing reading of R5: the pattern as one string, `tail` is where its field 6 starts (or `size`).
+
+    Stars that end a field match anything, other tokens before `tail` match no colon. Walks the set of reached pattern
+    positions, one text character after the other.
+    """
+    cdef uint8_t small[512]
+    cdef uint8_t* now = small
+    cdef uint8_t* then
+    cdef uint8_t* swap
+    cdef const uint8_t* t_next
+    cdef int64_t i, width, first = 0, reached
+    cdef bint found = False, alive = True
+    if size + 1 > 256:
+        now = <uint8_t*>calloc(<size_t>(2 * (size + 1)), 1)
+        if now == NULL:
+            return True                  # too many matches, never too few: only `U` rests on this
+        then = now + size + 1
+    else:
+        memset(small, 0, 512)
+        then = now + 256
+    swap = now
+    now[0] = 1
+    reached = 0
+    while reached < size and p[reached] == TOKEN_STAR:
+        reached += 1
+        now[reached] = 1
+    while t < t_end and alive:
+        t_next = next_char(t, t_end)
+        width = t_next - t
+        alive = False
+        memset(then, 0, <size_t>(size + 1))
+        for i in range(first, size):
+            if now[i] == 0:
+                continue
+            if p[i] == TOKEN_STAR:
+                if t[0] != 58 or crosses_at(p, i, size, tail):
+                    then[i] = 1
+            elif p[i] == TOKEN_ONE:
+                if t[0] != 58 or crosses_at(p, i, size, tail):
+                    then[i + 1] = 1
+            elif i + width <= size and memcmp(p + i, t, <size_t>width) == 0:
+                then[i + width] = 1
+        for i in range(first, size + 1):
+            if then[i]:
+                alive = True
+                if i < size and p[i] == TOKEN_STAR:
+                    then[i + 1] = 1
+        now, then = then, now
+        t = t_next
+    found = alive and t == t_end and now[size] == 1
+    if size + 1 > 256:
+        free(swap)
+    return found
+
+
+cdef inline bint cut(const uint8_t* p, int64_t size, uint16_t* colons) noexcept nogil:
+    """The first five colons of a text; False if there are fewer, or the fifth lies beyond 64 KiB."""
+    cdef const uint8_t* at = p
+    cdef const uint8_t* end = p + size
+    cdef int i
+    for i in range(5):
+        at = <const uint8_t*>memchr(at, 58, <size_t>(end - at))
+        if at == NULL or at - p > 0xFFFF:
+            return False
+        colons[i] = <uint16_t>(at - p)
+        at += 1
+    return True
+
+
+cdef inline bint glob_fields(
+    const uint8_t* p, const uint16_t* p_colons, const uint8_t* t, const uint16_t* t_colons, uint8_t literal_fields
+) noexcept nogil:
+    """Fields 2 to 5 (partition, service, region, account), each against its own (R3, R4, C60)."""
+    cdef int i
+    cdef const uint8_t* a
+    cdef const uint8_t* b
+    cdef int64_t n, m
+    for i in range(4):
+        a = p + p_colons[i] + 1
+        b = t + t_colons[i] + 1
+        n = p_colons[i + 1] - p_colons[i] - 1
+        m = t_colons[i + 1] - t_colons[i] - 1
+        if literal_fields & (1 << i):
+            if n != m or memcmp(a, b, <size_t>n) != 0:
+                return False
+        elif not (n == 1 and a[0] == TOKEN_STAR) and not glob(a, a + n, b, b + m):
+            return False
+    return True

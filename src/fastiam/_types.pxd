@@ -1,0 +1,467 @@
+"""The vocabulary of the compiled layer: numbers, structs, and what they mean. Header only.
+
+Everything is an index into one of the arrays of `TablesC`. Text lies in one byte pool, as UTF-8; in patterns
+four bytes that UTF-8 never uses stand for tokens. `compile/layout.py` repeats the numbers; a test compares them.
+"""
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastiam._columns cimport Text
+
+
+cdef enum:
+    NONE = 0xFFFFFFFF          # the one uint32 that is never an index
+
+
+# -- patterns ---------------------------------------------------------------------------------------------------
+
+cdef enum:
+    TOKEN_ONE = 0xFF           # `?`
+    TOKEN_STAR = 0xFE          # `*`
+    TOKEN_SLOT = 0xFD          # a variable: four more bytes, seven bits each, least first, give its index
+
+
+cdef enum PatternKind:
+    PATTERN_ANY = 0            # matches every resource, `*` included
+    PATTERN_LITERAL = 1        # equal bytes
+    PATTERN_PREFIX = 2         # literal and one final star, in field 6
+    PATTERN_TAIL = 3           # all wildcards in field 6
+    PATTERN_FIELDS = 4         # wildcards in fields 2 to 5: field by field
+    PATTERN_CROSS = 5          # whole string; a star that ends a field crosses colons (R5)
+    PATTERN_SLOTS = 6          # has variables: expanded first, then field by field
+    PATTERN_CROSS_SLOTS = 7    # has variables: expanded first, then as PATTERN_CROSS
+    PATTERN_NEVER = 8          # matches nothing
+    PATTERN_UNRESOLVED = 9     # a variable that never resolves (V29)
+
+
+cdef enum PatternFlag:
+    MATCH_IS_U = 1             # a match counts only where `U` does
+    MATCH_IS_U_IN_IAM = 2      # the same, where the service of the request is iam (R9)
+
+
+cdef struct Pattern:
+    uint32_t text              # in the pool
+    uint32_t size
+    uint32_t prefix            # literal bytes before the first token
+    uint32_t suffix            # literal bytes after the last token
+    uint32_t min_size          # no shorter text matches
+    uint16_t colons[5]         # where the first five colons of the pattern lie (six-field kinds)
+    uint8_t kind
+    uint8_t flags
+    uint8_t n_tokens           # in field 6, at most 255: 1 means that prefix and suffix say all
+    uint8_t literal_fields     # bit i: field i + 2 has no token
+
+
+cdef struct Variable:          # `${key, 'default'}`
+    uint32_t key
+    uint32_t default_text      # NONE: no default
+    uint32_t default_size
+
+
+# -- conditions -------------------------------------------------------------------------------------------------
+
+cdef enum Operator:
+    OP_STRING = 0
+    OP_STRING_FOLD = 1
+    OP_STRING_LIKE = 2
+    OP_NUMERIC = 3
+    OP_DATE = 4
+    OP_BOOL = 5
+    OP_BINARY = 6
+    OP_IP = 7
+    OP_ARN = 8
+    OP_NULL = 9
+
+
+cdef enum Relation:            # of numbers and dates: context ? policy
+    REL_EQ = 0
+    REL_LT = 1
+    REL_LE = 2
+    REL_GT = 3
+    REL_GE = 4
+
+
+cdef enum Qualifier:
+    PLAIN = 0
+    FOR_ALL = 1
+    FOR_ANY = 2
+
+
+cdef enum AtomFlag:
+    ATOM_NEGATED = 1
+    ATOM_IF_EXISTS = 2
+    ATOM_U = 4                 # `U` whatever the request
+
+
+cdef enum Truth:               # chosen so that `1 << truth` is a mask (see ACCEPT_*)
+    F = 0
+    T = 1
+    U = 2
+
+
+cdef enum:
+    STRICT = 0b010             # mask of truths that count: T
+    BROAD = 0b110              # T and U
+
+
+cdef struct Value:             # one policy value of an atom, parsed for its operator
+    uint32_t text
+    uint32_t size
+    int64_t number             # seconds (date), 0 or 1 (bool), prefix length (IP)
+    int32_t nanos
+    uint8_t is_u               # cannot be parsed: compares `U`
+    uint8_t has_slots
+    uint8_t has_tokens
+    uint8_t unresolved         # malformed variable: equals nothing
+    uint8_t address[16]        # IP, IPv4 as ::ffff:a.b.c.d
+
+
+cdef struct Atom:
+    uint32_t key
+    uint32_t first             # values
+    uint32_t n
+    uint8_t op
+    uint8_t relation
+    uint8_t qualifier
+    uint8_t flags
+
+
+cdef struct Range:             # a slice of an index list
+    uint32_t first
+    uint32_t n
+
+
+# -- context keys -----------------------------------------------------------------------------------------------
+
+cdef enum KeySource:           # where a key comes from if the caller does not give it
+    KEY_CALLER = 0             # nowhere
+    KEY_PRINCIPAL = 1
+    KEY_RESOURCE = 2           # a constant of the resource's record: tags
+    KEY_IAM_TAG = 3            # alias of another key for IAM users and roles
+    KEY_RESOURCE_ACCOUNT = 4
+    KEY_RESOURCE_ORG = 5
+    KEY_RESOURCE_ORG_PATHS = 6
+    KEY_ENDPOINT = 7
+    KEY_TIME = 8
+    KEY_EPOCH = 9
+    KEY_REGION = 10
+    KEY_DEFAULT = 11           # a constant text
+    KEY_VIA_SERVICE = 12
+    KEY_CALLED_FIRST = 13
+    KEY_CALLED_LAST = 14
+    KEY_TAG_KEYS = 15
+    KEY_SOURCE_ORG = 16
+    KEY_SOURCE_ORG_PATHS = 17
+    KEY_MFA_AGE = 18
+
+
+cdef struct Key:
+    uint32_t text              # folded name
+    uint32_t size
+    uint32_t other             # KEY_IAM_TAG: the key it stands for; KEY_DEFAULT: constant in `constants`
+    uint32_t tag               # `aws:requesttag/k`: where the `k` starts in the name, else 0
+    uint8_t source
+    uint8_t is_multi           # of the registry (C5)
+    uint8_t is_resource_tag    # `aws:ResourceTag/*`: never there for iam:PassRole
+    uint8_t is_checked         # derived: a caller of an engine may not contradict it (K1)
+
+
+cdef struct Constant:          # the value of a key that a principal, resource, endpoint or default fixes
+    uint32_t key
+    uint32_t first             # texts, in `const_texts`
+    int32_t n                  # 0: known to be absent
+    uint8_t is_multi
+    uint8_t is_conflict
+
+
+cdef struct PoolText:
+    uint32_t text
+    uint32_t size
+
+
+# -- principals -------------------------------------------------------------------------------------------------
+
+cdef enum Kind:
+    KIND_ROOT = 0
+    KIND_USER = 1
+    KIND_ROLE = 2
+    KIND_SLR = 3
+    KIND_FED = 4
+    KIND_AROOT = 5
+    KIND_SVC = 6
+    KIND_OIDC = 7
+    KIND_SAML = 8
+    KIND_ANON = 9
+
+
+cdef enum MatchClass:
+    CLASS_D = 1
+    CLASS_R = 2
+    CLASS_P = 4
+    CLASS_A = 8
+    CLASS_STAR = 16
+    CLASS_ALL = 31
+
+
+cdef enum PrincipalFlag:
+    P_KNOWN = 1
+    P_BOUNDED = 2              # N22
+    P_ISSUER_KNOWN = 4
+    P_ISSUER_ROOT = 8
+    P_HAS_BOUNDARY = 16
+    P_HAS_SESSION = 32
+    P_HAS_SCP = 64
+    P_TAGS_KNOWN = 128         # no `aws:PrincipalTag/*` but those in its constants
+
+
+cdef struct Principal:
+    uint32_t account           # words; NONE: no account
+    uint32_t partition         # words; NONE: none
+    uint32_t user_arn          # words, each NONE where there is none
+    uint32_t role              # word of `partition\0account\0name`
+    uint32_t session_arn
+    uint32_t federated_arn
+    uint32_t unique_id
+    uint32_t canonical_id
+    uint32_t own_stack         # identity, boundary, session
+    uint32_t scp_stack
+    uint32_t names             # in `words_list`: service names, primary first, or the provider
+    uint16_t n_names
+    uint16_t n_constants
+    uint32_t constants
+    int64_t mfa_at             # epoch seconds; INT64_MIN: no MFA
+    uint8_t kind
+    uint8_t flags
+    uint8_t credential         # bit of ACTION_FORBIDS_* in the class flags
+
+
+cdef enum Form:                # statement principal forms (spec 3.2)
+    FORM_STAR = 0
+    FORM_AWS_STAR = 1
+    FORM_ACCOUNT = 2           # value: account, other: partition or NONE for a bare id
+    FORM_USER = 3              # value: ARN, other: account, third: partition
+    FORM_ROLE = 4              # value: role word
+    FORM_SESSION = 5           # value: ARN, other: role word
+    FORM_FEDERATED_USER = 6    # value: ARN
+    FORM_UNIQUE = 7            # value: id; other: 1 for a user id (AIDA)
+    FORM_SERVICE = 8           # value: name
+    FORM_PROVIDER = 9          # value: provider
+    FORM_CANONICAL = 10        # value: id
+    FORM_NEVER = 11
+    FORM_U = 12
+
+
+cdef struct PrincipalToken:
+    uint32_t value
+    uint32_t other
+    uint32_t third
+    uint8_t form
+
+
+# -- statements, policies, stacks, rows --------------------------------------------------------------------------
+
+cdef enum BodyFlag:
+    BODY_DENY = 1
+    BODY_NOT_ACTION = 2
+    BODY_NOT_RESOURCE = 4
+    BODY_NOT_PRINCIPAL = 8
+    BODY_U = 16                # a conjunct `U` (F7), or an undetermined condition operator
+    BODY_ACTION_U = 32         # a malformed action entry: `U` where no other entry decides
+    BODY_NO_ACTION = 64        # no action element: its test is T
+
+
+cdef struct Body:              # a statement without its name: shared by all statements that say the same
+    uint32_t actions           # Range into `action_lists`
+    uint32_t n_actions
+    uint32_t resources         # element in `resource_elements`, NONE: no element
+    uint32_t conditions        # list in `condition_lists`, NONE: no condition
+    uint32_t principals        # element in `principal_elements`, NONE: no element
+    uint8_t flags
+
+
+cdef struct Segment:           # of a stack: the policies of one layer at one level
+    uint32_t first             # `stack_policies`
+    uint32_t n
+    uint8_t layer
+    uint8_t level
+
+
+cdef struct Stack:
+    uint32_t first             # `segments`
+    uint32_t n
+
+
+cdef enum EntryFlag:
+    ENTRY_NOT_RESOURCE = 1
+    ENTRY_NOT_PRINCIPAL = 2
+    ENTRY_U = 4                # counts only where `U` does
+    ENTRY_DENY = 8
+
+
+cdef struct Entry:             # a statement of a row
+    uint32_t occurrence        # `policy.first_occurrence + index`
+    uint32_t resources         # element; NONE: matches every resource
+    uint32_t conditions
+    uint32_t principals
+    uint8_t level
+    uint8_t layer
+    uint8_t flags
+
+
+cdef enum RunFlag:
+    RUN_ALL = 1                # holds an entry that always counts
+
+
+cdef struct Run:               # entries of one segment and effect that can apply to an action
+    uint32_t first
+    uint32_t n
+    uint32_t index             # NONE: scan
+    uint8_t layer
+    uint8_t level
+    uint8_t flags
+
+
+cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
+    uint32_t first             # `runs`
+    uint32_t n                 # 1 + number of segments
+
+
+cdef enum RecordFlag:
+    RECORD_BLOCKS_PUBLIC = 1
+    RECORD_TRUST = 2           # its policies count for STS calls alone
+    RECORD_SERVICE = 4         # its policies count for service principals alone
+
+
+cdef struct Record:            # what is stored about a resource ARN
+    uint32_t account           # word; NONE: not told
+    uint32_t stack             # resource policies; NONE: none
+    uint32_t constants
+    uint32_t n_constants
+    uint32_t arn               # pool; NONE: as requested
+    uint32_t arn_size
+    uint8_t flags
+
+
+cdef struct Account:
+    uint32_t word
+    uint32_t rcp_stack         # NONE: no RCPs
+    uint32_t org               # constant of its `aws:...OrgID`, NONE: none
+    uint32_t org_paths
+
+
+cdef struct Endpoint:
+    uint32_t stack             # NONE: full access
+    uint32_t constants
+    uint32_t n_constants
+    uint8_t is_gateway
+
+
+# -- action classes ---------------------------------------------------------------------------------------------
+
+cdef enum ActionFlag:
+    ACT_CALLER_IDENTITY = 1 << 0
+    ACT_SESSION_TOKEN = 1 << 1
+    ACT_PASS_ROLE = 1 << 2
+    ACT_SET_SOURCE_IDENTITY = 1 << 3
+    ACT_STS = 1 << 4
+    ACT_STS_ROLE = 1 << 5          # one of the five calls of 6.3 on a role
+    ACT_KMS = 1 << 6
+    ACT_RETIRE_GRANT = 1 << 7
+    ACT_RCP = 1 << 8               # D15
+    ACT_ANONYMOUS = 1 << 9         # D19
+    ACT_SCP_EXEMPT = 1 << 10       # D12
+    ACT_NEEDS_RESOURCE = 1 << 11   # 6.3, extra flag
+    ACT_GLOBAL = 1 << 12           # K6
+    ACT_HARD_POLICY = 1 << 13      # D17, one bit a row
+    ACT_HARD_RESERVED = 1 << 14
+    ACT_HARD_LINKED = 1 << 15
+    ACT_HARD_ALIAS = 1 << 16
+    ACT_FEDERATION = 1 << 17       # AssumeRoleWithSAML, AssumeRoleWithWebIdentity
+    ACT_FORBID_SHIFT = 20          # bits from here: 7.4, one a credential
+
+
+cdef enum Credential:
+    CRED_NONE = 0                  # nothing is forbidden: SVC, OIDC, SAML, ANON, AROOT
+    CRED_ROLE = 1
+    CRED_USER = 2                  # long-term key
+    CRED_USER_ROOTS = 3            # long-term key in an account that may assume root
+    CRED_USER_TOKEN = 4            # GetSessionToken
+    CRED_USER_TOKEN_MFA = 5
+    CRED_FED = 6
+    CRED_ROOT = 7
+    CRED_ROOT_TOKEN = 8
+    CRED_ROOT_TOKEN_MFA = 9
+
+
+cdef struct ActionClass:
+    uint32_t flags
+    uint32_t first             # `class_patterns`: action patterns that match
+    uint32_t n
+
+
+# -- the tables -------------------------------------------------------------------------------------------------
+
+cdef struct StringSlot:
+    uint32_t hash              # 0: empty
+    uint32_t value
+
+
+cdef struct StringTable:       # text -> small number; open addressing, linear probes
+    StringSlot* slots
+    PoolText* texts            # by value
+    uint32_t mask
+    uint32_t n
+
+
+cdef struct Cell:              # (stack, class) -> row
+    uint64_t key               # stack << 32 | class, plus 1; 0: empty
+    uint32_t row
+    uint32_t unused
+
+
+cdef struct RowTable:
+    Cell* cells
+    uint32_t mask
+    uint32_t n
+
+
+cdef struct TablesC:
+    const uint8_t* pool
+    const Pattern* patterns
+    const uint32_t* pattern_lists
+    const Range* resource_elements
+    const Variable* variables
+    const Value* values
+    const Atom* atoms
+    const uint32_t* atom_lists
+    const Range* condition_lists
+    const Key* keys
+    const Constant* constants
+    const PoolText* const_texts
+    const PrincipalToken* tokens
+    const Range* principal_elements
+    const uint32_t* word_lists
+    const PoolText* words
+    const Principal* principals
+    const Record* records
+    const Account* accounts
+    const Endpoint* endpoints
+    const ActionClass* classes
+    const Entry* entries
+    const Run* runs
+    const Row* rows
+    uint32_t n_atoms
+    uint32_t n_keys
+    uint32_t n_principals
+    uint32_t n_records
+    uint32_t n_classes
+    uint32_t n_rows
+    uint32_t n_accounts
+    uint32_t has_endpoints     # some endpoint has a policy (D40)
+    uint32_t n_endpoints
+    StringTable principal_names
+    StringTable action_names
+    StringTable record_names
+    StringTable account_names
+    StringTable endpoint_names
+    StringTable services       # of ARNs with records -> ServiceMode
+    RowTable cells
