@@ -1,0 +1,259 @@
+"""Engines as the tests see them: each takes a `Check` and gives an `Answer`.
+
+`reference` is the oracle. `compiled` decides one request, over loose documents by `fastiam.simulate`, over a directory by
+`Engine.decide`. `numpy` and `arrow` decide a batch of an engine over a directory, in which the row of the case stands
+between others. A loose case is told to them as a directory where it can be (`as_directory`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import casefile
+from casefile import Answer, Check, Json, documents
+
+import fastiam
+from fastiam.errors import DirectoryError, PolicyError, RequestValueError
+
+ENGINES = ("reference", "compiled", "numpy", "arrow")
+HAS_ENGINE = find_spec("fastiam.engine") is not None
+ERRORS = (PolicyError, RequestValueError, DirectoryError)
+
+
+def can_run(check: Check, engine: str) -> bool:
+    """Whether the case can be told to the engine at all."""
+    if engine == "reference":
+        return True
+    if "unknown" in check.request:
+        return False  # cases/PENDING.md
+    if engine == "compiled":
+        return True
+    return check.expect["outcome"] != "ERR" and (check.directory is not None or as_directory(check) is not None)
+
+
+def run(check: Check, engine: str) -> Answer:
+    """The engine's answer; an error that it raised on purpose is an answer too."""
+    try:
+        if engine in ("numpy", "arrow"):
+            return _batch(check if check.directory is not None else _translated(check), engine)
+        if check.directory is not None:
+            return (_directory_reference if engine == "reference" else _directory_compiled)(check)
+        return (_loose_reference if engine == "reference" else _loose_compiled)(check)
+    except ERRORS as error:
+        return Answer(error=error)
+
+
+# -- loose documents ---------------------------------------------------------------------------------------------------
+
+
+def _loose_reference(check: Check) -> Answer:
+    from fastiam.account.loose import loose_profiles
+    from fastiam.reference import decide
+
+    arguments = casefile.simulate_arguments(check)
+    principal, resource, endpoint, request = loose_profiles(**arguments)
+    if "unknown" in check.request:
+        request = replace(request, unknown=frozenset(map(str.lower, check.request["unknown"])))
+    explanation = decide(principal, resource, request, endpoint=endpoint)
+    if "unknown" not in check.request and "now" in check.request:
+        simulated = fastiam.simulate(**arguments, engine="reference")
+        assert simulated == explanation.decision, "simulate and the reference disagree"
+    return Answer(explanation.decision, explanation)
+
+
+def _loose_compiled(check: Check) -> Answer:
+    return Answer(fastiam.simulate(**casefile.simulate_arguments(check), engine="compiled"))
+
+
+# -- directories --------------------------------------------------------------------------------------------------------
+
+
+def build_directory(told: Mapping[str, Json], mode: str = "strict") -> fastiam.Directory:
+    """A directory from its telling: a list of arguments for each method, in an order that lets names be found."""
+    directory = fastiam.Directory(mode=mode)
+    for entry in told.get("accounts", ()):
+        directory.add_account(entry["id"], canonical_id=entry.get("canonical_id"))
+    if "organization" in told:
+        directory.set_organization(**told["organization"])
+    for entry in told.get("groups", ()):
+        directory.add_group(entry["name"], account=entry["account"], identity_policies=documents(entry["policies"]))
+    for entry in sorted(told.get("principals", ()), key=lambda e: e.get("trust_policy") is not None):
+        directory.add_principal(**_with_documents(entry, "identity_policies", "permissions_boundary", "trust_policy"))
+    for entry in told.get("resources", ()):
+        directory.add_resource(**_with_documents(entry, "policy"))
+    for account, levels in told.get("scps", {}).items():
+        directory.set_scps(account, documents(levels))
+    for account, levels in told.get("rcps", {}).items():
+        directory.set_rcps(account, documents(levels))
+    for entry in told.get("endpoints", ()):
+        directory.add_endpoint(**_with_documents(entry, "policy"))
+    return directory
+
+
+def _with_documents(entry: Mapping[str, Json], *names: str) -> dict[str, Any]:
+    return {k: documents(v) if k in names else v for k, v in entry.items()}
+
+
+def settings_of(check: Check) -> Any:
+    """The settings of a case, with lists as sets."""
+    from fastiam.profile import Settings
+
+    return Settings(**{name: frozenset(values) for name, values in (check.settings or {}).items()})
+
+
+def _directory_reference(check: Check) -> Answer:
+    from fastiam.reference import decide
+    from fastiam.request import Request, check_action, epoch_seconds, read_context
+
+    snapshot = build_directory(check.directory or {}, check.mode).snapshot()
+    told = check.request
+    context = read_context(casefile.context_of(told), strict=True)
+    principal, resource, endpoint = snapshot.profiles(
+        casefile.principal_of(told),
+        told["action"],
+        told["resource"],
+        context,
+        resource_account=told.get("resource_account"),
+        unknown_owner=check.unknown_owner,
+    )
+    unknown = frozenset(map(str.lower, told.get("unknown", ())))
+    request = Request(check_action(told["action"]), context, epoch_seconds(casefile.instant(told.get("now"))), unknown)
+    explanation = decide(
+        principal, resource, request, endpoint=endpoint, settings=settings_of(check), sources=snapshot.account_facts
+    )
+    return Answer(explanation.decision, explanation)
+
+
+def compile_check(check: Check) -> Any:
+    """The `Engine` of a directory case."""
+    directory = build_directory(check.directory or {}, check.mode)
+    return directory.compile(unknown_owner=check.unknown_owner, settings=settings_of(check))
+
+
+def _directory_compiled(check: Check) -> Answer:
+    told = check.request
+    decision = compile_check(check).decide(
+        casefile.principal_of(told),
+        told["action"],
+        told["resource"],
+        casefile.context_of(told),
+        resource_account=told.get("resource_account"),
+        now=casefile.instant(told.get("now")),
+    )
+    return Answer(decision)
+
+
+def _batch(check: Check, form: str) -> Answer:
+    """The case as the middle row of three; the rows beside it ask something else of the same engine."""
+    told = check.request
+    subject = casefile.principal_of(told)
+    name = subject if isinstance(subject, str) else "the session"
+    beside = "nothing:Else"
+    column = COLUMNS[form]
+    context = {key: column([None, value, None]) for key, value in casefile.context_of(told).items()}
+    owner = told.get("resource_account")
+    decisions = compile_check(check).decide_many(
+        column([name] * 3),
+        column([beside, told["action"], beside]),
+        column([told["resource"]] * 3),
+        context,
+        resource_accounts=None if owner is None else column([owner] * 3),
+        sessions=None if isinstance(subject, str) else {name: subject},
+        now=casefile.instant(told.get("now")),
+        reasons=True,
+    )
+    return Answer(list(decisions)[1])
+
+
+def _numpy_column(values: list[Any]) -> Any:
+    import numpy as np
+
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
+
+
+def _arrow_column(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.array(values)
+
+
+COLUMNS: dict[str, Callable[[list[Any]], Any]] = {"numpy": _numpy_column, "arrow": _arrow_column}
+
+
+# -- loose documents told as a directory ---------------------------------------------------------------------------------
+
+
+def _translated(check: Check) -> Check:
+    told = as_directory(check)
+    assert told is not None
+    request = dict(check.request)
+    policies = check.policies.get("session_policies")
+    if policies is not None:
+        request["principal"] = {"session": {**request["principal"]["session"], "policies": policies}}
+    return replace(check, directory=told, policies={}, request=request, translated=True)
+
+
+_DERIVED = ("aws:principal", "aws:userid", "aws:username", "aws:resource", "aws:source", "aws:multifactor", "aws:token",
+            "aws:federated", "aws:currenttime", "aws:epochtime")  # fmt: skip
+
+
+def as_directory(check: Check) -> dict[str, Json] | None:
+    """A loose case as a directory, or None where a directory cannot say it.
+
+    Not said: keys that a directory derives, service-owned holders, bare sessions, layers that a kind cannot have, and
+    an endpoint that the context does not name.
+    """
+    told, policies = check.request, check.policies
+    if any(key.lower().startswith(_DERIVED) for key in told.get("context", {})):
+        return None
+    subject = _record_of(told["principal"], has_session_policies="session_policies" in policies)
+    owner = told.get("resource_account") or _account_of(told["resource"]) or (subject and _account_of(subject))
+    if subject is None or policies.get("vpc_endpoint_policies") is not None or "rcps" in policies and owner is None:
+        return None
+    out: dict[str, Json] = {"principals": [], "resources": []}
+    layers = {name: policies[name] for name in ("identity_policies", "permissions_boundary") if name in policies}
+    if subject:
+        out["principals"].append({"arn": subject, **layers})
+    if "resource_policy" in policies:
+        holder = _holder_of(told["resource"])
+        if holder is None or owner is None:
+            return None
+        out["resources"].append({"arn": holder, "account": owner, "policy": policies["resource_policy"]})
+    for name, account in (("scps", subject and _account_of(subject)), ("rcps", owner)):
+        if name in policies and account:
+            out[name] = {account: policies[name]}
+    return out
+
+
+def _record_of(principal: Json, *, has_session_policies: bool) -> str | None:
+    """The ARN of the record that brings the principal's policies, "" where it needs none, None where it cannot be told."""
+    if isinstance(principal, Mapping):
+        session = principal["session"]
+        issuer = session.get("issuer")
+        told_apart = session.get("policies") is not None and has_session_policies
+        return None if issuer is None or told_apart else str(issuer)
+    if has_session_policies or ":assumed-role/" in principal or ":federated-user/" in principal:
+        return None
+    return principal if principal.startswith("arn:") and "-provider/" not in principal else ""
+
+
+def _account_of(arn: str) -> str | None:
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 5 and parts[4].isdigit() else None
+
+
+def _holder_of(resource: str) -> str | None:
+    """Where 6.10 looks for the policy of a resource, for the services of the loose cases."""
+    parts = resource.split(":", 5)
+    if len(parts) < 6:
+        return None
+    if parts[2] == "s3":
+        return ":".join([*parts[:5], parts[5].split("/")[0]])
+    if parts[2] in ("sqs", "kms"):
+        return resource
+    return None
