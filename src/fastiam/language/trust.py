@@ -1,0 +1,81 @@
+"""What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37)."""
+
+from __future__ import annotations
+
+from fastiam.language.findings import Reading, quote
+from fastiam.language.principals import WEB_PROVIDERS
+from fastiam.model import Effect, PolicyKind, PrincipalEntry, Statement
+from fastiam.positions import Path
+
+_BESIDE = ("sts:tagsession", "sts:setsourceidentity")
+_SAML = frozenset(("sts:assumerolewithsaml", *_BESIDE))
+_WEB = frozenset(("sts:assumerolewithwebidentity", *_BESIDE))
+_ROLES_ANYWHERE = PrincipalEntry("Service", "rolesanywhere.amazonaws.com")
+_ROLES_ANYWHERE_CALLS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+
+
+def check_trust(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
+    """Note what a trust policy as a whole, and each of its statements, asks in vain."""
+    if reading.kind is not PolicyKind.TRUST:
+        return
+    for path, statement in statements:
+        _check_providers(reading, path, statement)
+    _check_roles_anywhere(reading, statements)
+
+
+def _check_providers(reading: Reading, path: Path, statement: Statement) -> None:
+    """V36. An action that another principal of the statement can call is no mistake."""
+    kinds = {_calls_of(entry) for entry in statement.principals or ()}
+    if statement.actions is None or statement.not_action or None in kinds or not kinds:
+        return
+    callable_ = frozenset().union(*(calls for calls in kinds if calls))
+    for action in statement.actions:
+        if action.lower() not in callable_:
+            names = " or ".join(quote(entry.value) for entry in statement.principals or ())
+            hint = "providers call `sts:AssumeRoleWithSAML` or `sts:AssumeRoleWithWebIdentity`, beside `sts:TagSession`"
+            reading.add("V36", (*path, "Action"), f"{quote(action)} is not what {names} can call", hint)
+
+
+def _calls_of(entry: PrincipalEntry) -> frozenset[str] | None:
+    """The actions that an identity provider can call; None for any other principal."""
+    if entry.type != "Federated":
+        return None
+    if ":saml-provider/" in entry.value:
+        return _SAML
+    return _WEB if entry.value in WEB_PROVIDERS or ":oidc-provider/" in entry.value else None
+
+
+def _check_roles_anywhere(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
+    """V37: the three calls may be allowed by different statements."""
+    trusting = [
+        (path, statement)
+        for path, statement in statements
+        if statement.effect is Effect.ALLOW and _ROLES_ANYWHERE in (statement.principals or ())
+    ]
+    missing = [call for call in _ROLES_ANYWHERE_CALLS if not any(_names(statement, call) for _, statement in trusting)]
+    if trusting and missing:
+        message = f"`{_ROLES_ANYWHERE.value}` needs {' and '.join(map(quote, missing))} too"
+        reading.add("V37", trusting[0][0], message, "without all three the call is denied")
+
+
+def _names(statement: Statement, call: str) -> bool:
+    """Whether a statement is about a call, as far as its actions say."""
+    if statement.actions is None:
+        return False
+    return any(_matches(action.lower(), call.lower()) for action in statement.actions) is not statement.not_action
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Glob (P1) in two walking places: a mismatch goes back to the last star, never further."""
+    at = start = 0
+    star, behind = -1, 0
+    while at < len(text):
+        if start < len(pattern) and pattern[start] == "*":
+            star, behind, start = start, at, start + 1
+        elif start < len(pattern) and pattern[start] in (text[at], "?"):
+            at, start = at + 1, start + 1
+        elif star >= 0:
+            behind, at, start = behind + 1, behind + 1, star + 1
+        else:
+            return False
+    return not pattern[start:].strip("*")
