@@ -1,0 +1,552 @@
+"""Columns that a producer hands over through Arrow's C interface. nanoarrow's C does the reading.
+
+Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
+checks nothing again; what is moved out of a capsule is released exactly once, on errors too.
+The C interface does not say how long a buffer is. A producer that has cut its data short is seen only where it can tell
+by itself (pyarrow's `validate`), or where lengths do come along (views, children, dictionaries).
+"""
+from cpython.buffer cimport PyBUF_READ
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+from fastiam._columns cimport (
+    TEXT_32, TEXT_64, TEXT_CONST, TEXT_PTRS, TEXT_VIEW, Column, Text, bit_at, item_code, row_items, value_text,
+)
+from fastiam._nanoarrow cimport *
+from fastiam._span cimport (
+    Span, all_bytes, bad_code, bad_view, descent32, descent64, item_is_valid, list_items, span_of,
+)
+from fastiam._text cimport is_ascii, is_utf8
+
+from decimal import Decimal
+
+import numpy as np
+
+from fastiam._canon import canonical_column, canonical_texts
+from fastiam.errors import RequestValueError
+from fastiam.request import canonical_text
+
+cdef int64_t MOST_ITEMS = 1LL << 40      # more than any machine holds: a length beyond is a slip of the producer
+cdef int64_t MOST_BUFFERS = 1LL << 30
+
+UNITS = ("s", "ms", "us", "ns")          # by nanoarrow's number
+TEXT_HINT = "pass text: Arrow `u`, `U` or `vu`, or a dictionary over one of them"
+CONTEXT_HINT = "pass text, bool, integers, floats, decimals, timestamps with a zone, binary, or lists of these"
+NAIVE_HINT = "give the column its zone, such as `pl.col(...).dt.replace_time_zone('UTC')` or `pa.timestamp('us', 'UTC')`"
+DATE_HINT = "cast the column to text: `2026-05-31` is a date of the policy language"
+
+cdef dict NUMPY_TYPES = {
+    NANOARROW_TYPE_UINT8: np.uint8, NANOARROW_TYPE_INT8: np.int8, NANOARROW_TYPE_UINT16: np.uint16,
+    NANOARROW_TYPE_INT16: np.int16, NANOARROW_TYPE_UINT32: np.uint32, NANOARROW_TYPE_INT32: np.int32,
+    NANOARROW_TYPE_UINT64: np.uint64, NANOARROW_TYPE_INT64: np.int64, NANOARROW_TYPE_HALF_FLOAT: np.float16,
+    NANOARROW_TYPE_FLOAT: np.float32, NANOARROW_TYPE_DOUBLE: np.float64, NANOARROW_TYPE_TIMESTAMP: np.int64,
+}
+cdef frozenset TEXTS = frozenset((NANOARROW_TYPE_STRING, NANOARROW_TYPE_LARGE_STRING, NANOARROW_TYPE_STRING_VIEW))
+cdef frozenset BINARIES = frozenset((NANOARROW_TYPE_BINARY, NANOARROW_TYPE_LARGE_BINARY, NANOARROW_TYPE_BINARY_VIEW))
+cdef frozenset DECIMALS = frozenset(
+    (NANOARROW_TYPE_DECIMAL32, NANOARROW_TYPE_DECIMAL64, NANOARROW_TYPE_DECIMAL128, NANOARROW_TYPE_DECIMAL256)
+)
+cdef frozenset VIEWS = frozenset((NANOARROW_TYPE_STRING_VIEW, NANOARROW_TYPE_BINARY_VIEW))
+cdef frozenset LARGE = frozenset((NANOARROW_TYPE_LARGE_STRING, NANOARROW_TYPE_LARGE_BINARY))
+
+
+cdef class Chunk:
+    """Rows of a column that lie in one place. Immutable once it belongs to a `TextColumn`."""
+
+    def __cinit__(self):
+        memset(&self.column, 0, sizeof(Column))
+        self.rows = 0
+        self.owners = []
+        self.bad = {}
+
+    cdef const void* keep(self, object array):
+        """Own a NumPy array; the address of its data."""
+        self.owners.append(array)
+        return <const void*><uintptr_t>array.ctypes.data
+
+    cdef int point_at(self, texts) except -1:
+        """The values are these Python strings (None: null), used where they lie."""
+        cdef int64_t i, n = len(texts)
+        cdef Py_ssize_t size
+        cdef Text* ptrs = <Text*>self.keep(np.zeros((max(n, 1), 2), np.int64))
+        self.owners.append(texts)
+        for i in range(n):
+            text = texts[i]
+            if isinstance(text, str):
+                try:
+                    ptrs[i].data = PyUnicode_AsUTF8AndSize(text, &size)
+                    ptrs[i].size = size
+                except UnicodeEncodeError:
+                    self.bad[i] = "the text holds a lone surrogate and is no valid text"
+            elif text is not None:
+                self.bad[i] = f"the value must be text, not `{type(text).__name__}`"
+        self.column.kind = TEXT_PTRS
+        self.column.ptrs = ptrs
+        self.column.n_values = n
+        return 0
+
+    cdef int set_texts(self, object offsets, object data) except -1:
+        """The values lie one after another in `data` (uint8), cut by `offsets` (int64)."""
+        self.column.kind = TEXT_64
+        self.column.offsets = self.keep(offsets)
+        self.column.data = <const char*>self.keep(data)
+        self.column.n_values = len(offsets) - 1
+        return 0
+
+    cdef int settle(self, int64_t first_row, object reject) except -1:
+        """Call `reject(row, message)` for every row that uses a bad value or has a null in its list; then hide bad values."""
+        cdef Column* c = &self.column
+        cdef int64_t row, item, first, last, code
+        if not self.bad and not (c.is_list and c.item_valid != NULL):
+            return 0
+        for row in range(self.rows):
+            row_items(c, row, &first, &last)
+            for item in range(first, last):
+                code = item_code(c, item)
+                if code < 0:
+                    if c.is_list:
+                        reject(first_row + row, "a list of values holds a null")
+                elif self.bad and code in self.bad:
+                    reject(first_row + row, self.bad[code])
+        if self.bad:
+            self._hide()
+        return 0
+
+    cdef int _hide(self) except -1:
+        """Make the bad values null: only rejected rows use them."""
+        cdef Column* c = &self.column
+        valid = np.ones(c.n_values, bool)
+        cdef int64_t i
+        if c.value_valid != NULL:
+            for i in range(c.n_values):
+                valid[i] = bit_at(c.value_valid, i + c.value_valid_offset)
+        valid[list(self.bad)] = False
+        c.value_valid = <const uint8_t*>self.keep(np.packbits(valid, bitorder="little"))
+        c.value_valid_offset = 0
+        return 0
+
+
+cdef class _Array:
+    """An array moved out of a producer; released when nobody uses it."""
+
+    cdef ArrowArray c
+
+    def __cinit__(self):
+        memset(&self.c, 0, sizeof(ArrowArray))
+
+    def __dealloc__(self):
+        if self.c.release != NULL:
+            self.c.release(&self.c)
+
+
+cdef class Reader:
+    """The arrays of one producer, and where in each of them the column lies.
+
+    row --(struct of one field)--> --(list)--> item --(dictionary)--> value of type `leaf`
+    """
+
+    cdef ArrowSchema schema
+    cdef ArrowArrayStream stream
+    cdef ArrowArrayView view
+    cdef ArrowSchemaView leaf
+    cdef _Array single            # of a producer without a stream
+    cdef str name
+    cdef bint is_context
+    cdef bint in_struct
+    cdef readonly bint is_list
+    cdef uint8_t list_width
+    cdef uint8_t code_width
+    cdef bint codes_signed
+
+    def __cinit__(self):
+        memset(&self.schema, 0, sizeof(ArrowSchema))
+        memset(&self.stream, 0, sizeof(ArrowArrayStream))
+        memset(&self.view, 0, sizeof(ArrowArrayView))
+
+    def __dealloc__(self):
+        ArrowArrayViewReset(&self.view)
+        if self.stream.release != NULL:
+            self.stream.release(&self.stream)
+        if self.schema.release != NULL:
+            self.schema.release(&self.schema)
+
+    def __init__(self, obj, str name, bint is_context):
+        cdef ArrowError error
+        self.name = name
+        self.is_context = is_context
+        try:
+            self._open(obj)
+        except (TypeError, ValueError) as fault:
+            if isinstance(fault, RequestValueError):
+                raise
+            raise self._broken(str(fault)) from fault
+        self._plan(&self.schema)
+        if ArrowArrayViewInitFromSchema(&self.view, &self.schema, &error) != 0:
+            raise self._broken(_words(error.message))
+
+    # -- taking over ------------------------------------------------------------------------------------------
+
+    cdef int _open(self, obj) except -1:
+        cdef int code
+        if type(obj).__module__ == "pyarrow.lib":
+            obj.validate()        # it knows how long its buffers are
+        if hasattr(obj, "__arrow_c_array__"):
+            schema, array = obj.__arrow_c_array__()
+            self._take_array(schema, array)
+            return 0
+        self._take_stream(obj.__arrow_c_stream__())
+        with nogil:               # a stream may run a query on other threads that want the GIL
+            code = self.stream.get_schema(&self.stream, &self.schema)
+        if code != 0:
+            raise self._broken(self._stream_error())
+        return 0
+
+    cdef int _take_array(self, schema, array) except -1:
+        cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
+        cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
+        if s.release == NULL or a.release == NULL:
+            raise self._broken("the array is released already")
+        self.single = _Array()
+        memcpy(&self.schema, s, sizeof(ArrowSchema))
+        memcpy(&self.single.c, a, sizeof(ArrowArray))
+        s.release = NULL
+        a.release = NULL
+        return 0
+
+    cdef int _take_stream(self, capsule) except -1:
+        cdef ArrowArrayStream* s = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
+        if s.release == NULL:
+            raise self._broken("the stream is released already")
+        memcpy(&self.stream, s, sizeof(ArrowArrayStream))
+        s.release = NULL
+        return 0
+
+    cdef str _stream_error(self):
+        cdef const char* words = self.stream.get_last_error(&self.stream)
+        return _words(words) if words != NULL else "the stream failed"
+
+    cdef _Array _next(self):
+        """The next array, or None at the end."""
+        cdef _Array array
+        cdef int code
+        if self.stream.release == NULL:
+            array, self.single = self.single, None
+            return array
+        array = _Array()
+        with nogil:
+            code = self.stream.get_next(&self.stream, &array.c)
+        if code != 0:
+            memset(&array.c, 0, sizeof(ArrowArray))   # after a failure the array holds nothing to release
+            raise self._broken(self._stream_error())
+        return array if array.c.release != NULL else None
+
+    def chunks(self):
+        """The chunks of the column, in order; empty ones are left out."""
+        cdef Chunk chunk
+        cdef int64_t row = 0
+        while (array := self._next()) is not None:
+            chunk = self._chunk(array, row)
+            row += chunk.rows
+            if chunk.rows:
+                yield chunk
+
+    # -- what comes -------------------------------------------------------------------------------------------
+
+    cdef int _plan(self, const ArrowSchema* schema) except -1:
+        """Walk down the type to the values, refusing what is not read."""
+        cdef ArrowSchemaView view = self._type(schema)
+        if view.type == NANOARROW_TYPE_STRUCT and schema.n_children == 1:
+            self.in_struct = True
+            schema = schema.children[0]
+            view = self._type(schema)
+        if view.type in (NANOARROW_TYPE_LIST, NANOARROW_TYPE_LARGE_LIST) and self.is_context:
+            self.is_list = True
+            self.list_width = 4 if view.type == NANOARROW_TYPE_LIST else 8
+            schema = schema.children[0]
+            view = self._type(schema)
+        if schema.dictionary != NULL:
+            index = np.dtype(NUMPY_TYPES[view.storage_type])
+            self.code_width = index.itemsize
+            self.codes_signed = index.kind == "i"
+            schema = schema.dictionary
+            view = self._type(schema)
+        self.leaf = view
+        self._check_leaf(schema)
+        return 0
+
+    cdef ArrowSchemaView _type(self, const ArrowSchema* schema) except *:
+        cdef ArrowSchemaView view
+        cdef ArrowError error
+        if ArrowSchemaViewInit(&view, schema, &error) != 0:
+            raise self._broken(_words(error.message))
+        return view
+
+    cdef int _check_leaf(self, const ArrowSchema* schema) except -1:
+        type_ = <int>self.leaf.type
+        if schema.dictionary == NULL and (type_ in TEXTS or type_ == NANOARROW_TYPE_NA):
+            return 0
+        if not self.is_context:
+            raise self._refused("is not text", TEXT_HINT)
+        if type_ == NANOARROW_TYPE_TIMESTAMP and self.leaf.timezone[0] == 0:
+            raise self._refused("is a timestamp without a time zone", NAIVE_HINT)
+        if schema.format[:2] in (b"td", b"tD"):
+            raise self._refused("is no context value", DATE_HINT)
+        if schema.dictionary != NULL or not (
+            type_ in NUMPY_TYPES or type_ in BINARIES or type_ in DECIMALS or type_ == NANOARROW_TYPE_BOOL
+        ):
+            raise self._refused("is no context value", CONTEXT_HINT)
+        return 0
+
+    cdef _refused(self, what, hint):
+        return RequestValueError(f"the Arrow format `{_format(&self.schema)}` {what}", column=self.name, hint=hint)
+
+    cdef _broken(self, what, row=None):
+        return RequestValueError(f"the Arrow data is broken: {what}", column=self.name, row=row)
+
+    # -- one array --------------------------------------------------------------------------------------------
+
+    cdef Chunk _chunk(self, _Array array, int64_t first_row):
+        cdef Chunk chunk = Chunk()
+        cdef ArrowArrayView* v = &self.view
+        cdef ArrowError error
+        cdef Span span
+        fault = _shape_fault(&self.schema, &array.c)
+        if fault is not None:
+            raise self._broken(fault)
+        if ArrowArrayViewSetArray(v, &array.c, &error) != 0:
+            raise self._broken(_words(error.message))
+        chunk.owners.append(array)
+        chunk.rows = v.length
+        if chunk.rows == 0:
+            return chunk
+        span = span_of(v, v.offset, 0, chunk.rows, first_row)
+        if self.in_struct:
+            if span.valid != NULL:
+                raise self._broken("a row of the table is null")
+            v = v.children[0]
+            span = span_of(v, v.offset + span.offset, 0, chunk.rows, first_row)
+        if self.is_list:
+            self._list(chunk, span)
+            v = v.children[0]
+            span = list_items(&chunk.column, chunk.rows, v)
+        self._items(chunk, span)
+        return chunk
+
+    cdef int _list(self, Chunk chunk, Span s) except -1:
+        # SAFETY: SetArray has held the last offset against the length of the child, and the first against zero.
+        cdef Column* c = &chunk.column
+        c.is_list = True
+        c.list_width = self.list_width
+        c.list_offsets = s.v.buffer_views[1].data.as_uint8 + s.offset * self.list_width
+        c.list_valid = s.valid
+        c.list_valid_offset = s.offset
+        return self._ascending(c.list_offsets, self.list_width, s)
+
+    cdef int _items(self, Chunk chunk, Span s) except -1:
+        cdef Column* c = &chunk.column
+        cdef Span values
+        c.item_valid = s.valid
+        c.item_valid_offset = s.offset
+        if self.code_width == 0:
+            return self._values(chunk, s)
+        values = span_of(s.v.dictionary, s.v.dictionary.offset, 0, s.v.dictionary.length, -1)
+        c.code_width = self.code_width
+        c.codes = s.v.buffer_views[1].data.as_uint8 + s.offset * self.code_width
+        self._check_codes(c, values.last, s)
+        c.value_valid = values.valid
+        c.value_valid_offset = values.offset
+        return self._values(chunk, values)
+
+    cdef int _values(self, Chunk chunk, Span s) except -1:
+        type_ = <int>self.leaf.type
+        if type_ == NANOARROW_TYPE_NA or s.first == s.last:
+            chunk.column.kind = TEXT_CONST          # with n_values 0: every value is null
+            return 0
+        if type_ in TEXTS:
+            self._bytes(&chunk.column, s)
+            return _check_utf8(chunk, s)
+        if type_ in BINARIES:
+            self._bytes(&chunk.column, s)
+            return self._encode(chunk, s)
+        if type_ in DECIMALS:
+            return self._decimals(chunk, s)
+        return self._numbers(chunk, s)
+
+    cdef int _bytes(self, Column* c, Span s) except -1:
+        cdef int width
+        type_ = <int>self.leaf.type
+        c.n_values = s.last
+        if type_ in VIEWS:
+            c.kind = TEXT_VIEW
+            c.views = s.v.buffer_views[1].data.as_uint8 + s.offset * 16
+            c.buffers = <const uint8_t* const*>s.v.variadic_buffers
+            return self._check_views(c.views, s)
+        c.kind = TEXT_64 if type_ in LARGE else TEXT_32
+        width = 8 if c.kind == TEXT_64 else 4
+        c.offsets = s.v.buffer_views[1].data.as_uint8 + s.offset * width
+        c.data = <const char*>s.v.buffer_views[2].data.as_uint8
+        return self._ascending(c.offsets, width, s)
+
+    # -- checks that name a row -------------------------------------------------------------------------------
+
+    cdef int _ascending(self, const void* offsets, int width, Span s) except -1:
+        cdef int64_t bad
+        with nogil:
+            bad = descent32(<const int32_t*>offsets, s) if width == 4 else descent64(<const int64_t*>offsets, s)
+        if bad >= 0:
+            raise self._broken("an offset is smaller than the one before it", _row(bad, s))
+        return 0
+
+    cdef int _check_codes(self, const Column* c, int64_t n_values, Span s) except -1:
+        cdef int64_t bad
+        with nogil:
+            bad = bad_code(c, n_values, self.codes_signed, s)
+        if bad >= 0:
+            raise self._broken(f"a dictionary code lies beyond the {n_values} values", _row(bad, s))
+        return 0
+
+    cdef int _check_views(self, const uint8_t* views, Span s) except -1:
+        cdef int64_t bad
+        with nogil:
+            bad = bad_view(views, s)
+        if bad >= 0:
+            raise self._broken("a string view lies outside its buffer", _row(bad, s))
+        return 0
+
+    # -- values that are not text -----------------------------------------------------------------------------
+
+    cdef int _encode(self, Chunk chunk, Span s) except -1:
+        """Bytes become base64 (C32)."""
+        cdef list texts = [None] * s.last
+        cdef Text text
+        cdef int64_t i
+        for i in range(s.first, s.last):
+            if item_is_valid(s, i) and value_text(&chunk.column, i, &text):
+                texts[i] = canonical_text(text.data[: text.size], self.name)
+        return chunk.point_at(texts)
+
+    cdef int _decimals(self, Chunk chunk, Span s) except -1:
+        cdef int width = self.leaf.decimal_bitwidth // 8
+        cdef const char* at = <const char*>s.v.buffer_views[1].data.as_uint8 + s.offset * width
+        cdef list texts = [None] * s.last
+        cdef int64_t i
+        for i in range(s.first, s.last):
+            if item_is_valid(s, i):
+                number = int.from_bytes(at[i * width : (i + 1) * width], "little", signed=True)
+                digits = Decimal(number).as_tuple()     # built from digits: arithmetic would round
+                texts[i] = canonical_text(Decimal((digits.sign, digits.digits, -self.leaf.decimal_scale)), self.name)
+        return chunk.point_at(texts)
+
+    cdef int _numbers(self, Chunk chunk, Span s) except -1:
+        cdef Column* c = &chunk.column
+        values, unit = self._loaded(s)
+        if s.valid != NULL:         # what lies under a null may be anything
+            values[~_bits(s.valid, s.offset + s.first, s.last - s.first)] = 0
+        if self.leaf.type == NANOARROW_TYPE_BOOL:
+            offsets, data, codes = np.array((0, 5, 9)), np.frombuffer(b"falsetrue", np.uint8), values.astype(np.uint32)
+            if self.code_width:
+                return chunk.point_at([("false", "true")[code] for code in codes])
+        elif self.code_width:       # the values of a dictionary: each has its code already
+            offsets, data, chunk.bad = canonical_texts(values, unit, self.name)
+            return chunk.set_texts(offsets, data)
+        else:
+            codes, offsets, data, chunk.bad = canonical_column(values, unit, self.name)
+        chunk.set_texts(offsets, data)
+        c.code_width = 4
+        c.codes = chunk.keep(np.concatenate((np.zeros(s.first, np.uint32), codes)) if s.first else codes)
+        return 0
+
+    cdef object _loaded(self, Span s):
+        """The values as an own array of int64, uint64 or float64, and the unit of instants."""
+        cdef const uint8_t* data = s.v.buffer_views[1].data.as_uint8
+        cdef int64_t n = s.last - s.first
+        if self.leaf.type == NANOARROW_TYPE_BOOL:
+            return _bits(data, s.offset + s.first, n).astype(np.int64), ""
+        type_ = np.dtype(NUMPY_TYPES[<int>self.leaf.type])
+        values = _array_at(data, (s.offset + s.first) * type_.itemsize, n * type_.itemsize).view(type_)
+        wide = {"i": np.int64, "u": np.uint64, "f": np.float64}[type_.kind]
+        return values.astype(wide), UNITS[self.leaf.time_unit] if self.leaf.type == NANOARROW_TYPE_TIMESTAMP else ""
+
+
+# -- helpers ----------------------------------------------------------------------------------------------------
+
+cdef object _row(int64_t item, Span s):
+    return None if s.row < 0 else s.row + item
+
+
+cdef object _array_at(const uint8_t* data, int64_t start, int64_t size):
+    """Borrowed bytes as a NumPy array."""
+    return np.frombuffer(PyMemoryView_FromMemory(<char*>data + start, size, PyBUF_READ), np.uint8)
+
+
+cdef object _bits(const uint8_t* data, int64_t first, int64_t n):
+    """Bits `[first, first + n)` as an array of bool."""
+    start = first >> 3
+    packed = _array_at(data, start, ((first + n + 7) >> 3) - start)
+    return np.unpackbits(packed, bitorder="little")[first & 7 : (first & 7) + n].astype(bool)
+
+
+cdef int _check_utf8(Chunk chunk, Span s) except -1:
+    """Mark the values that are not UTF-8 as bad."""
+    cdef const Column* c = &chunk.column
+    cdef int64_t i = s.first
+    cdef Text whole, text
+    with nogil:
+        if c.kind != TEXT_VIEW:     # PERF: one look over all bytes; of ASCII no cut can be wrong
+            whole = all_bytes(c, s)
+            if is_ascii(whole.data, whole.size):
+                return 0
+        while i < s.last:
+            if item_is_valid(s, i) and value_text(c, i, &text) and not is_utf8(text.data, text.size):
+                with gil:
+                    chunk.bad[i] = "the text is not valid UTF-8"
+            i += 1
+    return 0
+
+
+cdef str _shape_fault(const ArrowSchema* schema, ArrowArray* array):
+    """What is wrong with the struct itself, or None. nanoarrow reads these fields before it checks them."""
+    cdef ArrowSchemaView view
+    cdef int64_t i, n_buffers = 0
+    if array == NULL or array.release == NULL:
+        return "the array is released already"
+    if not 0 <= array.length <= MOST_ITEMS or not 0 <= array.offset <= MOST_ITEMS:
+        return f"length {array.length} with offset {array.offset}"
+    if array.n_children != schema.n_children or (array.n_children and array.children == NULL):
+        return f"{array.n_children} children where the type has {schema.n_children}"
+    if (array.dictionary == NULL) != (schema.dictionary == NULL):
+        return "type and array do not agree on a dictionary"
+    ArrowSchemaViewInit(&view, schema, NULL)
+    while n_buffers < 3 and view.layout.buffer_type[n_buffers] != NANOARROW_BUFFER_TYPE_NONE:
+        n_buffers += 1
+    fault = _buffer_fault(array, n_buffers, <int>view.storage_type in VIEWS)
+    for i in range(array.n_children):
+        fault = fault or _shape_fault(schema.children[i], array.children[i])
+    return fault or (_shape_fault(schema.dictionary, array.dictionary) if schema.dictionary != NULL else None)
+
+
+cdef str _buffer_fault(ArrowArray* array, int64_t n_buffers, bint has_views):
+    if has_views:                     # validity, views, any number of buffers, their sizes
+        n_buffers = max(array.n_buffers, 3)
+    if array.n_buffers != n_buffers or n_buffers > MOST_BUFFERS or (n_buffers and array.buffers == NULL):
+        return f"{array.n_buffers} buffers where the type has {n_buffers}"
+    if has_views and n_buffers > 3 and array.buffers[n_buffers - 1] == NULL:
+        return "the sizes of the buffers are missing"
+    if n_buffers and array.buffers[0] == NULL and array.null_count < 0:
+        array.null_count = 0          # "not counted", and no bitmap to count in
+    return None
+
+
+cdef str _format(const ArrowSchema* schema):
+    """The Arrow format for a message, with what lies below: `+l<tdD>`, `i[u]`."""
+    text = schema.format.decode("utf-8", "replace")
+    if schema.n_children:
+        text += "<" + ", ".join([_format(schema.children[i]) for i in range(schema.n_children)]) + ">"
+    return text if schema.dictionary == NULL else f"{text}[{_format(schema.dictionary)}]"
+
+
+cdef str _words(const char* message):
+    return message.decode("utf-8", "replace")

@@ -1,0 +1,18 @@
+"""`TextColumn`: what the batch kernel gets for each column. See `_columns.pxd` for what it reads."""
+from libc.stdint cimport int64_t
+
+from fastiam._columns cimport Column
+
+
+cdef class TextColumn:
+    cdef readonly str name
+    cdef readonly int64_t length      # rows, or -1: one value for all rows
+    cdef readonly int64_t n_chunks
+    cdef readonly bint is_list        # rows hold lists of values
+    cdef const Column** columns       # one a chunk
+    cdef int64_t* starts              # n_chunks + 1: the first row of each chunk, and the end
+    cdef list chunks                  # of `_arrow.Chunk`: the owners
+
+    cdef const Column* chunk_of(self, int64_t row, int64_t* local_row, int64_t* rows_left) noexcept nogil
+    cdef int _grow(self) except -1
+    cdef int _append(self, chunk) except -1
