@@ -1,0 +1,343 @@
+"""The answers of a batch: columns of outcomes and reasons, for NumPy and for whatever speaks Arrow.
+
+Nothing is copied on the way out: an Arrow consumer gets the buffers of the NumPy arrays and keeps them alive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam._export import column_array, stream_of, table_array
+from fastiam.model import Layer, Outcome, StatementRef
+
+_T = TypeVar("_T")
+_Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+_Column = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8] | None, _Texts | None]  # as `_export` takes it
+
+LAYERS: tuple[Layer, ...] = tuple(Layer)
+REASONS: tuple[str, ...] = (
+    "unknown_owner",
+    "unknown_endpoint",
+    "unknown_principal",
+    "always_allowed",
+    "hard_rule",
+    "anonymous",
+    "pass_role_account",
+    "partition",
+    "credential",
+    "public_access",
+)
+NO_CODE = 255  # in columns of uint8: none
+NO_STATEMENT = -1
+_NAMES = {
+    Outcome.ALLOW: "allow",
+    Outcome.IMPLICIT_DENY: "implicit deny",
+    Outcome.EXPLICIT_DENY: "explicit deny",
+    Outcome.DEPENDS: "depends",
+    Outcome.ERROR: "error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RowDecision:
+    """What a batch keeps of one row.
+
+    `layer`, `statement` and `reason` (codes as in `Decision`) are None without `reasons=True`, and where there is none.
+    `assumed_owner` is None where the batch only counted (D23). `error` is set where `outcome` is ERROR.
+    """
+
+    outcome: Outcome
+    layer: Layer | None = None
+    statement: StatementRef | None = None
+    reason: str | None = None
+    assumed_owner: bool | None = None
+    error: Exception | None = field(default=None, compare=False)
+
+    @property
+    def allowed(self) -> bool:
+        """True iff the request is authorised."""
+        return self.outcome is Outcome.ALLOW
+
+    def __bool__(self) -> bool:
+        raise TypeError("a decision is not a truth value; ask `.allowed`")
+
+
+class DictionaryColumn:
+    """A column of texts as codes into a few distinct values; `__arrow_c_array__` gives it to Arrow.
+
+    Attributes
+    ----------
+    codes : shape (n,), uint8 or int32; `NO_CODE` or -1 where the row has none.
+    values : the distinct texts.
+    """
+
+    def __init__(self, name: str, codes: npt.NDArray[Any], values: Sequence[str]) -> None:
+        self.name = name
+        self.codes = _frozen(codes)
+        self.values = tuple(values)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, row: int) -> str | None:
+        code = int(self.codes[row])
+        return None if code == self._none else self.values[code]
+
+    def __iter__(self) -> Iterator[str | None]:
+        texts = (*self.values, None)
+        return (texts[-1 if code == self._none else code] for code in self.codes.tolist())
+
+    def __repr__(self) -> str:
+        return f"DictionaryColumn({self.name!r}, {len(self)} rows, {len(self.values)} values)"
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """A dictionary array of text; `requested_schema` is not followed, as the protocol allows."""
+        return column_array(self._exported(), len(self))
+
+    @property
+    def _none(self) -> int:
+        return NO_CODE if self.codes.dtype == np.uint8 else NO_STATEMENT
+
+    def _exported(self) -> _Column:
+        texts = [value.encode() for value in self.values]
+        offsets = np.zeros(len(texts) + 1, np.int32)
+        np.cumsum([len(text) for text in texts], out=offsets[1:])
+        data = np.frombuffer(b"".join(texts), np.uint8)
+        present = self.codes != self._none
+        if present.all():
+            return self.name, self.codes, None, (offsets, data)
+        # code 0 under a null: consumers hold every code against the dictionary, nulls too
+        codes = np.where(present, self.codes, self.codes.dtype.type(0))
+        return self.name, codes, np.packbits(present, bitorder="little"), (offsets, data)
+
+
+class Decisions:
+    """The answers to a batch, one a row; never changes.
+
+    Attributes
+    ----------
+    outcome : `Outcome` numbers, uint8, shape (n,).
+    errors : row to error, for rows with outcome ERROR.
+    unread : condition keys that statements read and no column supplied, with the number of rows concerned.
+
+    Notes
+    -----
+    An Arrow consumer takes it as a table of `outcome`, `allowed` and, with reasons, `layer`, `policy` and `statement`:
+    `pl.DataFrame(decisions)`, `pa.table(decisions)`, or by its name in a DuckDB query.
+    """
+
+    def __init__(
+        self,
+        outcome: npt.NDArray[np.uint8],
+        *,
+        layer: npt.NDArray[np.uint8] | None = None,
+        statement: npt.NDArray[np.int32] | None = None,
+        statements: Sequence[StatementRef] = (),
+        reason: npt.NDArray[np.uint8] | None = None,
+        assumed_owner: npt.NDArray[np.bool_] | int = 0,
+        errors: Mapping[int, Exception] | None = None,
+        unread: Mapping[str, int] | None = None,
+    ) -> None:
+        """For the engine: `layer` indexes `LAYERS`, `reason` `REASONS` (255: none), `statement` `statements` (-1: none)."""
+        self.outcome = _frozen(outcome)
+        self.errors = dict(errors or {})
+        self.unread = dict(unread or {})
+        self._layer = None if layer is None else _frozen(layer)
+        self._statement = None if statement is None else _frozen(statement)
+        self._statements = statements
+        self._reason = None if reason is None else _frozen(reason)
+        self._assumed_owner = assumed_owner
+
+    @cached_property
+    def allowed(self) -> npt.NDArray[np.bool_]:
+        """Whether the outcome is ALLOW, bool, shape (n,)."""
+        return _frozen(self.outcome == Outcome.ALLOW)
+
+    @cached_property
+    def layer(self) -> DictionaryColumn:
+        """The deciding layer of each row (D50)."""
+        return DictionaryColumn("layer", self._reasons(self._layer), LAYERS)
+
+    @cached_property
+    def policy(self) -> DictionaryColumn:
+        """The name of the policy that holds the reported statement (D51)."""
+        return self._statement_column("policy", [ref.policy for ref in self._used[1]])
+
+    @cached_property
+    def statement(self) -> DictionaryColumn:
+        """The Sid of the reported statement, or `#` and its index in the policy (D51)."""
+        return self._statement_column("statement", [ref.sid or f"#{ref.index}" for ref in self._used[1]])
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    def __getitem__(self, row: int) -> RowDecision:
+        at = range(len(self))[row]
+        assumed = None if isinstance(self._assumed_owner, int) else bool(self._assumed_owner[at])
+        return RowDecision(
+            Outcome(int(self.outcome[at])),
+            _picked(LAYERS, self._layer, at, NO_CODE),
+            _picked(self._statements, self._statement, at, NO_STATEMENT),
+            _picked(REASONS, self._reason, at, NO_CODE),
+            assumed,
+            self.errors.get(at),
+        )
+
+    def __iter__(self) -> Iterator[RowDecision]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{_NAMES[outcome]} {count:,}" for outcome, count in self.summary().outcomes.items())
+        return f"Decisions({len(self):,} rows: {counts})" if counts else "Decisions(0 rows)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        statement, statements = (None, ()) if self._statement is None else self._used
+        reasons = {"layer": self._layer, "statement": statement, "statements": statements, "reason": self._reason}
+        rest = {"assumed_owner": self._assumed_owner, "errors": self.errors, "unread": self.unread}
+        return _rebuild, (self.outcome, {**reasons, **rest})
+
+    def summary(self) -> Summary:
+        """Counts over the whole batch; `str()` of it is a short report."""
+        layers = {} if self._layer is None else _counts(self._layer, dict(enumerate(LAYERS)))
+        denies: dict[StatementRef, int] = {}
+        if self._statement is not None:
+            codes, refs = self._used
+            denies = _counts(codes[self.outcome == Outcome.EXPLICIT_DENY], dict(enumerate(refs)))
+        return Summary(
+            rows=len(self),
+            outcomes=_counts(self.outcome, {int(outcome): outcome for outcome in Outcome}),
+            layers=layers,
+            denies=denies,
+            unread=self.unread,
+            assumed_owner=int(np.sum(self._assumed_owner)),
+            first_errors=tuple(str(self.errors[row]) for row in sorted(self.errors)[:3]),
+        )
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """A struct array; `requested_schema` is not followed, as the protocol allows."""
+        return table_array(self._columns(), ("allowed",), len(self))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A table of one batch."""
+        return stream_of(*self.__arrow_c_array__())
+
+    def _columns(self) -> list[_Column]:
+        columns: list[_Column] = [
+            ("outcome", self.outcome, None, None),
+            ("allowed", np.packbits(self.allowed, bitorder="little"), None, None),
+        ]
+        if self._layer is not None:
+            columns.append(self.layer._exported())
+        if self._statement is not None:
+            columns += [self.policy._exported(), self.statement._exported()]
+        return columns
+
+    @cached_property
+    def _used(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
+        """`(codes, refs)` with the reported statements alone: an organisation holds many more than one batch meets."""
+        codes = self._reasons(self._statement)
+        used = np.flatnonzero(np.bincount(codes + 1)[1:])
+        # the last entry serves -1, which means "none" before and after
+        moved = np.full(len(self._statements) + 1, NO_STATEMENT, np.int32)
+        moved[used] = np.arange(len(used))
+        return moved[codes], tuple(self._statements[i] for i in used)
+
+    def _statement_column(self, name: str, texts: list[str]) -> DictionaryColumn:
+        values = list(dict.fromkeys(texts))
+        place = {text: code for code, text in enumerate(values)}
+        moved = np.array([*(place[text] for text in texts), NO_STATEMENT], np.int32)
+        return DictionaryColumn(name, moved[self._used[0]], values)
+
+    def _reasons(self, column: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        if column is None:
+            raise AttributeError("the batch was decided without reasons\nhelp: pass `reasons=True` to `decide_many`")
+        return column
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts over one batch, or over several added together.
+
+    Attributes
+    ----------
+    rows : how many requests.
+    outcomes, layers : rows by outcome and, with reasons, by deciding layer.
+    denies : explicitly denied rows by reported statement, with reasons.
+    unread : keys that statements read and no column supplied, with the rows concerned.
+    assumed_owner : rows whose resource owner was assumed (D23).
+    first_errors : messages of the first rows with outcome ERROR.
+    """
+
+    rows: int = 0
+    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    layers: Mapping[Layer, int] = field(default_factory=dict)
+    denies: Mapping[StatementRef, int] = field(default_factory=dict)
+    unread: Mapping[str, int] = field(default_factory=dict)
+    assumed_owner: int = 0
+    first_errors: tuple[str, ...] = ()
+
+    def __add__(self, other: Summary) -> Summary:
+        return Summary(
+            self.rows + other.rows,
+            _sum(self.outcomes, other.outcomes),
+            _sum(self.layers, other.layers),
+            _sum(self.denies, other.denies),
+            _sum(self.unread, other.unread),
+            self.assumed_owner + other.assumed_owner,
+            (self.first_errors + other.first_errors)[:3],
+        )
+
+    def __str__(self) -> str:
+        denies: Counter[str] = Counter()
+        for ref, n in self.denies.items():
+            denies[f"{ref.policy} {ref.sid or f'#{ref.index}'} ({ref.layer})"] += n
+        lines = [f"{self.rows:,} rows"]
+        lines += self._block("outcomes", {_NAMES[outcome]: n for outcome, n in self.outcomes.items()})
+        lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
+        lines += self._block("top deny statements", denies)
+        lines += self._block("keys read but never supplied", self.unread)
+        if self.assumed_owner:
+            lines.append(f"owner assumed: {self.assumed_owner:,} rows")
+        lines += [f"error: {message}" for message in self.first_errors]
+        return "\n".join(lines)
+
+    def _block(self, title: str, counts: Mapping[str, int]) -> list[str]:
+        """The largest ten counts under a title, or nothing."""
+        largest = Counter(counts).most_common(10)
+        return [f"{title}:", *(f"  {n:>12,}  {n / self.rows:6.1%}  {name}" for name, n in largest)] if largest else []
+
+
+def _rebuild(outcome: npt.NDArray[np.uint8], rest: dict[str, Any]) -> Decisions:
+    return Decisions(outcome, **rest)
+
+
+def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A read-only view, contiguous."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def _picked(values: Sequence[_T], codes: npt.NDArray[Any] | None, row: int, none: int) -> _T | None:
+    return None if codes is None or codes[row] == none else values[int(codes[row])]
+
+
+def _counts(codes: npt.NDArray[Any], values: Mapping[int, _T]) -> dict[_T, int]:
+    """How often each value occurs, the most frequent first; codes without a value do not count."""
+    counts = np.bincount(codes.astype(np.int64) + 1)  # from -1 up
+    found: Counter[_T] = Counter()
+    for code in np.flatnonzero(counts).tolist():
+        if code - 1 in values:
+            found[values[code - 1]] += int(counts[code])
+    return dict(found.most_common())
+
+
+def _sum(one: Mapping[_T, int], two: Mapping[_T, int]) -> dict[_T, int]:
+    return dict((Counter(one) + Counter(two)).most_common())
