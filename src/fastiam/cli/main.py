@@ -1,0 +1,114 @@
+"""The entry point: finds the verb, and turns every error into one message and an exit code.
+
+A message reads `file:line:col: message [code]` with a hint below; `--debug` shows the traceback as well.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+try:
+    import click
+except ModuleNotFoundError:  # the library alone was installed
+    sys.exit("the command line needs a few more packages\nhelp: pip install 'fastiam[cli]'")
+
+from fastiam import __version__
+from fastiam.cli import exits
+from fastiam.cli.console import write
+from fastiam.errors import FastiamError, PolicyError
+
+VERBS = {  # in the order in which `--help` lists them
+    "authorize": "decide a file of requests",
+    "simulate": "decide one request over policy documents",
+    "explain": "tell how one request over stored policies comes to its answer",
+    "validate": "check policy documents",
+}
+
+
+def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    ctx.meta["debug"] = ctx.meta.get("debug", False) or value
+
+
+def _debug_option() -> click.Option:
+    """Every verb takes it, so that it may stand where it comes to mind: at the end."""
+    return click.Option(
+        ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_set_debug, help="Show tracebacks."
+    )
+
+
+class Verbs(click.Group):
+    """The verbs, each imported when it is called: `fastiam.cli.VERB` holds its `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"fastiam.cli.{cmd_name}").command
+        if not any(param.name == "debug" for param in command.params):
+            command.params.append(_debug_option())
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (FastiamError, OSError) as error:
+            if ctx.meta.get("debug"):
+                traceback.print_exc()
+            elif not isinstance(error, BrokenPipeError):  # whoever reads has seen enough
+                _report(error)
+            return exits.INVALID if isinstance(error, PolicyError) else exits.FAILED
+
+
+def _report(error: Exception) -> None:
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    first, _, rest = text.partition("\n")
+    write([("error: ", "bold red"), (first, "")], sys.stderr)
+    if rest:
+        write(rest, sys.stderr)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def fastiam() -> None:
+    """Decide AWS IAM requests, exactly and fast.
+
+    Exit codes: 0 allowed, no finding or job done; 1 failed; 2 denied or something found; 3 invalid policy;
+    4 depends on unknown keys; 64 wrong usage.
+    """
+
+
+fastiam.params.append(_debug_option())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """One command line from arguments to exit code."""
+    try:
+        code = fastiam.main(arguments, prog_name="fastiam", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return exits.USAGE
+    except click.ClickException as error:
+        error.show()
+        return exits.FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return 130  # as the shell reports an interrupt
+    return code if isinstance(code, int) else exits.OK
+
+
+def main() -> NoReturn:
+    """The `fastiam` command."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()
