@@ -20,7 +20,7 @@ FLOORS = {
     2: "language reference",
     3: "account",
     4: "compile",
-    5: "engine bulk explain simulate directory questions live",
+    5: "engine bulk explain simulation directory questions live",
     6: "sources sts federation frames",
     7: "cli sidecar __main__",
     8: "__init__",  # the public names, of every floor

@@ -1,0 +1,262 @@
+"""The comparison of the compiled engine with the reference: on a loose case, and on a directory with a batch.
+
+A difference is text that says what the two said. An error that both raise is agreement: which row is broken must be the
+same, the words need not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import casefile
+from casefile import CODES, Answer, Check, Json
+from runners import COLUMNS, ERRORS, build_directory, run, settings_of
+from worlds import NOW
+
+from fastiam.request import Request, canonical_text, check_action, epoch_seconds, read_context
+
+POINTS = ("outcome", "layer", "statement", "reason", "indeterminate", "assumed_owner", "owner_override")
+
+
+def as_check(case: Mapping[str, Json], request: Mapping[str, Json] | None = None) -> Check:
+    """A generated case, or one row of a generated batch, as a `Check` without expectations."""
+    return Check(
+        id="fuzz",
+        rule="",
+        request=request or case["request"],
+        expect={"outcome": "?"},
+        policies=case.get("policies", {}),
+        directory=case.get("directory"),
+        mode=case["mode"],
+        unknown_owner=case.get("unknown_owner", "principal"),
+    )
+
+
+def told_apart(expected: Answer, got: Answer) -> str | None:
+    """How two answers differ, or None."""
+    if expected.error is not None or got.error is not None:
+        if (expected.error is None) == (got.error is None):
+            return None
+        return f"reference: {expected.error or expected.decision}\ncompiled:  {got.error or got.decision}"
+    pairs = [(p, getattr(expected.decision, p), getattr(got.decision, p)) for p in POINTS]
+    wrong = [f"{point}: reference {one!r}, compiled {two!r}" for point, one, two in pairs if one != two]
+    return "\n".join(wrong) or None
+
+
+def compare_loose(case: Mapping[str, Json]) -> str | None:
+    """The difference between `simulate` with either engine, or None."""
+    check = as_check(case)
+    return told_apart(run(check, "reference"), run(check, "compiled"))
+
+
+class World:
+    """A generated directory, built once: the reference over its snapshot, the engine, and its rows as columns."""
+
+    def __init__(self, case: Mapping[str, Json]) -> None:
+        self.case = case
+        self.rows: list[Mapping[str, Json]] = case["requests"] if "requests" in case else [case["request"]]
+        self.check = as_check(case, self.rows[0])
+        self.directory = build_directory(casefile.resolve(case["directory"]), case["mode"])
+        self.snapshot = self.directory.snapshot()
+        self.now = casefile.instant(NOW)
+
+    def subject(self, row: Mapping[str, Json]) -> Any:
+        return casefile.principal_of(row)
+
+    def reference(self, row: Mapping[str, Json]) -> Answer:
+        from fastiam.reference import decide
+
+        try:
+            context = read_context(casefile.context_of(row), strict=True)
+            principal, resource, endpoint = self.snapshot.profiles(
+                self.subject(row),
+                row["action"],
+                row["resource"],
+                context,
+                resource_account=row.get("resource_account"),
+                unknown_owner=self.check.unknown_owner,
+            )
+            request = Request(check_action(row["action"]), context, epoch_seconds(self.now))
+            told = decide(
+                principal,
+                resource,
+                request,
+                endpoint=endpoint,
+                settings=settings_of(self.check),
+                sources=self.snapshot.account_facts,
+            )
+        except ERRORS as error:
+            return Answer(error=error)
+        return Answer(told.decision, told)
+
+    def compile(self) -> Any:
+        return self.directory.compile(unknown_owner=self.check.unknown_owner, settings=settings_of(self.check))
+
+    def single(self, engine: Any, row: Mapping[str, Json]) -> Answer:
+        try:
+            return Answer(
+                engine.decide(
+                    self.subject(row),
+                    row["action"],
+                    row["resource"],
+                    casefile.context_of(row),
+                    resource_account=row.get("resource_account"),
+                    now=self.now,
+                )
+            )
+        except ERRORS as error:
+            return Answer(error=error)
+
+    def batch(self, engine: Any, form: str) -> list[Answer]:
+        """All rows in one call; a row that is an error keeps its place."""
+        column, rows = COLUMNS[form], self.rows
+        sessions = {json.dumps(r["principal"]): self.subject(r) for r in rows if not isinstance(r["principal"], str)}
+        names = [r["principal"] if isinstance(r["principal"], str) else json.dumps(r["principal"]) for r in rows]
+        keys = sorted({key for r in rows for key in r["context"]})
+        decisions = engine.decide_many(
+            column(names),
+            column([r["action"] for r in rows]),
+            column([r["resource"] for r in rows]),
+            {key: column([_cell(key, casefile.context_of(r).get(key)) for r in rows]) for key in keys},
+            resource_accounts=column([r.get("resource_account") for r in rows]),
+            sessions=sessions,
+            now=self.now,
+            reasons=True,
+            on_error="deny",
+        )
+        return [Answer(error=ValueError("row")) if CODES[d.outcome.name] == "ERR" else Answer(d) for d in decisions]
+
+
+def _cell(key: str, value: Json) -> Json:
+    """A cell of a text column, or of a column of lists."""
+    if value is None:
+        return None
+    return [canonical_text(v, key) for v in value] if isinstance(value, list) else canonical_text(value, key)
+
+
+def compare_directory(case: Mapping[str, Json], *, forms: tuple[str, ...] = ("numpy", "arrow")) -> Iterator[tuple[int, str]]:
+    """Rows on which the engine and the reference differ, each with how: one by one, and in every form of batch."""
+    world = World(case)
+    engine = world.compile()
+    expected = [world.reference(row) for row in world.rows]
+    runs = {"single": [world.single(engine, row) for row in world.rows]}
+    runs |= {form: world.batch(engine, form) for form in forms}
+    for name, answers in runs.items():
+        for index, (one, two) in enumerate(zip(expected, answers, strict=True)):
+            if found := told_apart(one, two):
+                yield index, f"{name}: {found}"
+
+
+# -- what is done with a difference ------------------------------------------------------------------------------------------
+
+
+def fails_loose(case: Mapping[str, Json]) -> bool:
+    return compare_loose(case) is not None
+
+
+def fails_directory(case: Mapping[str, Json]) -> bool:
+    try:
+        return next(compare_directory(case), None) is not None
+    except ERRORS:
+        return False  # a directory that cannot be built any more
+
+
+def one_row(case: Mapping[str, Json], index: int) -> dict[str, Json]:
+    """The case with the one row that differs, if it differs alone too; else the whole batch."""
+    alone = {k: value for k, value in case.items() if k != "requests"} | {"request": case["requests"][index]}
+    return alone if fails_directory(alone) else dict(case)
+
+
+def shrink(case: dict[str, Json], fails: Callable[[Mapping[str, Json]], bool]) -> dict[str, Json]:
+    """The case with whatever can be left out left out: policies, statements, elements, entries, context keys."""
+    changed = True
+    while changed:
+        changed = False
+        for path in sorted(_paths(case), key=len):
+            smaller = _without(case, path)
+            if smaller is not None and fails(smaller):
+                case, changed = smaller, True
+                break
+    return case
+
+
+DROPPABLE = ("policies", "directory", "request", "requests")
+
+
+def _paths(value: Json, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if len(at) > 1:
+        yield at
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        if at or name in DROPPABLE:
+            yield from _paths(item, (*at, name))
+
+
+def _without(case: dict[str, Json], path: tuple[str | int, ...]) -> dict[str, Json] | None:
+    """A copy of the case without the value under `path`, or None where there is none any more."""
+    copy = json.loads(json.dumps(case))
+    holder = copy
+    try:
+        for step in path[:-1]:
+            holder = holder[step]
+        del holder[path[-1]]
+    except (KeyError, IndexError, TypeError):
+        return None
+    needed = {"principal", "action", "resource", "context"}
+    rows = copy.get("requests", [copy.get("request", {})])
+    return copy if rows and all(needed <= row.keys() for row in rows) else None
+
+
+def keep(case: Mapping[str, Json], difference: str, source: str, folder: Path = casefile.CASES / "found") -> Path:
+    """Write the case as a case file, with the reference's answer as what is expected."""
+    name = hashlib.sha256(json.dumps(case, sort_keys=True).encode()).hexdigest()[:10]
+    told = {"id": f"F{name}", "rule": "reference", "source": source, **case}
+    if "requests" in case:
+        told["rows"] = told.pop("requests")
+        told["expect"] = {}
+    else:
+        answer = World(case).reference(case["request"]) if "directory" in case else run(as_check(case), "reference")
+        told["expect"] = expected_of(answer)
+    told["why"] = difference.splitlines()[0]
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text("[\n" + casefile.dump_case(told) + "\n]\n")
+    return path
+
+
+def expected_of(answer: Answer) -> dict[str, Json]:
+    """An answer as the `expect` of a case."""
+    if answer.error is not None:
+        return {"outcome": "ERR", "error": type(answer.error).__name__}
+    decision = answer.decision
+    told: dict[str, Json] = {"outcome": answer.outcome}
+    told |= {p: getattr(decision, p) for p in POINTS[1:] if p != "statement"}
+    ref = decision.statement
+    told["statement"] = None if ref is None else {"policy": ref.policy, "index": ref.index, "level": ref.level}
+    return json.loads(json.dumps(told))
+
+
+def examine(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
+    """Compare one generated case; shrink and keep what differs. How many comparisons were made, and the files written."""
+    import strategies
+
+    if kind == "loose":
+        case = strategies.loose(seed)
+        found = compare_loose(case)
+        if found is None:
+            return 1, []
+        small = shrink(case, fails_loose)
+        return 1, [keep(small, compare_loose(small) or found, f"fuzz loose {seed}")]
+    case = strategies.directory(seed, rows)
+    differences = list(compare_directory(case))
+    if not differences:
+        return 3 * rows, []
+    index, found = differences[0]
+    small = shrink(one_row(case, index), fails_directory)
+    return 3 * rows, [keep(small, found, f"fuzz directory {seed}")]
+
+

@@ -1,0 +1,402 @@
+"""The fuzz generator: mostly well-typed policies, each aimed at a request.
+
+`loose(seed)` gives a case with the arguments of `fastiam.simulate`. `directory(seed)` gives a directory and a batch of requests
+over it. Both are plain data in the form of the case files, so that what is found can be shrunk and kept. Plain `random` with
+a seed is used for speed; `loose_cases` and `directories` wrap it for hypothesis.
+
+A statement is written for a target request: each of its elements matches it with probability `fit`. A case has a goal (allow,
+deny, spoil one layer, or nothing) that sets `fit` per statement, so that every outcome is frequent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import vocabulary as v
+from hypothesis import strategies as st
+
+Json = Any
+
+
+@dataclass
+class Target:
+    """The request that a statement is aimed at."""
+
+    kind: str
+    principal: Json
+    action: str
+    resource: str
+    context: Mapping[str, Json] = field(default_factory=dict)
+    account: str | None = None
+
+    @property
+    def arn(self) -> str:
+        return self.principal if isinstance(self.principal, str) else self.principal["session"]["arn"]
+
+
+class Maker:
+    """Writes documents with one source of chance. `lenient` lets malformed entries in."""
+
+    def __init__(self, rng: random.Random, *, lenient: bool = False) -> None:
+        self.rng, self.lenient = rng, lenient
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def pick(self, *items: Any) -> Any:
+        return self.rng.choice(items)
+
+    # -- actions (A1 to A7) --------------------------------------------------------------------------------------------
+
+    def action(self, action: str, fit: float) -> str:
+        if self.lenient and self.chance(0.06):
+            return str(self.pick(*v.BAD_ACTIONS))
+        if not self.chance(fit):
+            return str(self.pick(*v.OTHER_ACTIONS))
+        prefix, name = action.split(":")
+        cut = self.rng.randint(1, len(name))
+        at = self.rng.randrange(len(name))
+        return str(
+            self.pick(
+                action, action, action.upper(), f"{prefix}:{name[:cut]}*", f"{prefix}:*{name[at:]}", f"{prefix}:*", "*", "**",
+                f"{prefix}:{name[:at]}?{name[at + 1:]}", f"*:{name}", f"{prefix[:1]}*:{name[:1]}*", f"{prefix}:{name[:at]}*{name[at:]}",
+            )  # fmt: skip
+        )
+
+    def actions(self, statement: dict[str, Json], target: Target, fit: float) -> None:
+        if self.chance(0.12):
+            inside = self.chance(1 - fit)
+            entries = [self.action(target.action, 1.0 if inside else 0.0)]
+            entries += [self.pick(*v.OTHER_ACTIONS)] * self.chance(0.3)
+            statement["NotAction"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
+            return
+        entries = [self.action(target.action, fit)] + [self.action(target.action, 0.0)] * self.chance(0.25)
+        self.rng.shuffle(entries)
+        statement["Action"] = [] if self.chance(0.01) else self.one_or_list(entries)
+
+    def one_or_list(self, entries: list[Json]) -> Json:
+        return entries[0] if len(entries) == 1 and self.chance(0.7) else entries
+
+    # -- resources (R1 to R13, VR) ---------------------------------------------------------------------------------------
+
+    def resource(self, resource: str, fit: float) -> str:
+        if self.lenient and self.chance(0.06):
+            return str(self.pick(*v.BAD_RESOURCES))
+        if not self.chance(fit):
+            return str(self.pick(*v.OTHER_RESOURCES))
+        if resource == "*":
+            return str(self.pick("*", "*", "**", "arn:aws:s3:::*"))
+        return self.rng.choice(_RESOURCE_FORMS)(self, resource)
+
+    def resources(self, statement: dict[str, Json], target: Target, fit: float) -> None:
+        if self.chance(0.12):
+            entries = [self.resource(target.resource, 1.0 if self.chance(1 - fit) else 0.0)]
+            statement["NotResource"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
+            return
+        entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
+        self.rng.shuffle(entries)
+        statement["Resource"] = [] if self.chance(0.01) else self.one_or_list(entries)
+
+    # -- principals (N1 to N24) -------------------------------------------------------------------------------------------
+
+    def principal_entries(self, target: Target) -> list[tuple[str, str]]:
+        """Every entry that names the target, by its key in the principal map; `*` stands for the bare star."""
+        arn, found = target.arn, [("*", "*"), ("AWS", "*")]
+        if target.kind == "SVC":
+            return [*found, ("Service", arn), ("Service", v.SERVICES[0])]
+        if target.kind in ("OIDC", "SAML"):
+            return [*found, ("Federated", arn)]
+        if target.kind == "ANON":
+            return found
+        account = arn.split(":")[4]
+        found += [("AWS", account), ("AWS", v.root_of(account)), ("AWS", arn)]
+        issuer = None if isinstance(target.principal, str) else target.principal["session"].get("issuer")
+        if issuer:
+            found += [("AWS", issuer)] * 2
+        if ":assumed-role/" in arn:
+            found += [("AWS", f"arn:aws:iam::{account}:role/{arn.split('/')[1]}"), ("AWS", v.AROA)]
+        if ":role/" in arn:
+            found += [("AWS", v.session_arn(arn, "run1")), ("AWS", v.AROA)]
+        return found + [("AWS", v.AIDA)] * (arn == v.ANA) + [("CanonicalUser", "cafe" + account[:4])]
+
+    OTHERS = (("AWS", v.BO), ("AWS", v.X), ("Service", "ec2.amazonaws.com"), ("AWS", v.ROLE_BY_NAME.lower()), ("AWS", v.OLD_ID),
+              ("AWS", v.session_arn(v.DEP, "run9")), ("AWS", v.federated(v.A, "zed")))  # fmt: skip
+    BAD = (("AWS", "ana"), ("User", "x"), ("AWS", f"arn:aws:iam::{v.A}:user/*"), ("Federated", v.SAML), ("Service", "*"),
+           ("AWS", f"arn:aws:iam::{v.A}:group/g"), ("Federated", "*"))  # fmt: skip
+
+    def principal(self, target: Target, fit: float, *, trust: bool) -> Json:
+        entries = [self.pick(*self.principal_entries(target)) if self.chance(fit) else self.pick(*self.OTHERS)]
+        while self.chance(0.25):
+            entries.append(self.pick(*self.OTHERS))
+        if self.lenient and self.chance(0.08):
+            entries.append(self.pick(*self.BAD))
+        if not trust and not self.lenient:
+            entries = [e for e in entries if e[0] != "Federated"] or [("AWS", v.BO)]
+        return self.principal_map(entries)
+
+    def principal_map(self, entries: list[tuple[str, str]]) -> Json:
+        if entries[0] == ("*", "*"):
+            return "*"
+        grouped: dict[str, list[str]] = {}
+        for kind, value in entries:
+            if kind != "*":
+                grouped.setdefault(kind, []).append(value)
+        return {kind: self.one_or_list(values) for kind, values in grouped.items()}
+
+    def not_principal(self, target: Target) -> Json:
+        """Often all levels of the target (exempt), often all but one (N21)."""
+        if target.kind == "ANON" or self.chance(0.08):
+            return self.pick("*", {"AWS": "*"}, {"AWS": [v.ANA]})
+        entries = [e for e in dict.fromkeys(self.principal_entries(target)) if e[1] != "*" and e[0] != "CanonicalUser"]
+        if self.chance(0.4):
+            entries.pop(self.rng.randrange(len(entries)))
+        if self.lenient and self.chance(0.1):
+            entries.append(self.pick(*self.BAD))
+        return self.principal_map(entries or [("AWS", v.ANA)])
+
+    # -- conditions (C1 to C64) ----------------------------------------------------------------------------------------
+
+    def condition(self, target: Target, fit: float) -> dict[str, Json]:
+        block: dict[str, dict[str, Json]] = {}
+        for _ in range(self.pick(1, 1, 1, 2)):
+            operator, key, values = self.condition_entry(target, fit)
+            block.setdefault(operator, {})[key] = values
+        return block
+
+    def condition_entry(self, target: Target, fit: float) -> tuple[str, str, Json]:
+        key, family, multi = self.condition_key(target)
+        base = self.operator(family)
+        qualifier = self.qualifier(multi or isinstance(target.context.get(key), list), base)
+        if_exists = "IfExists" if base != "Null" and self.chance(0.2) else ""
+        if self.lenient and self.chance(0.03):
+            return str(self.pick(*v.BAD_OPERATORS)), key, "a"
+        count = self.pick(1, 1, 1, 2) if base != "Bool" or self.lenient else 1
+        values = [self.policy_value(v.FAMILY[base], target.context.get(key), fit, key) for _ in range(count)]
+        if self.lenient and self.chance(0.03):
+            values = []
+        elif not self.lenient and len(set(map(type, values))) > 1:
+            values = [str(value).lower() for value in values]  # V19
+        name = self.pick(key, key, key.upper().replace("AWS:", "aws:"), key.lower())
+        return qualifier + base + if_exists, name, self.one_or_list(values)
+
+    def condition_key(self, target: Target) -> tuple[str, str, bool]:
+        present = [key for key in target.context if key in v.KEYS]
+        if present and self.chance(0.6):
+            key = self.pick(*present)
+            return key, *v.KEYS[key]
+        if self.chance(0.5):
+            key = self.pick(*v.DERIVED_KEYS)
+            return key, v.DERIVED_KEYS[key][0], v.DERIVED_KEYS[key][2]
+        if self.lenient and self.chance(0.05):
+            return str(self.pick("username", "aws:PrincipalTag", "aws:RequestTag/")), "string", False  # V17
+        key = self.pick(*v.KEYS)
+        return key, *v.KEYS[key]
+
+    def operator(self, family: str) -> str:
+        if self.chance(0.1):
+            return "Null"
+        if self.chance(0.08):  # C24: another family
+            return str(self.pick(*v.OPERATORS))
+        return str(self.pick(*(op for op in v.OPERATORS if v.FAMILY[op] == family)))
+
+    def qualifier(self, multi: bool, base: str) -> str:
+        if multi and (not self.lenient or self.chance(0.7)) and base != "Null":
+            return str(self.pick(*v.QUALIFIERS[1:]))
+        return str(self.pick("", "", "", "", *v.QUALIFIERS)) if not multi or self.lenient else ""
+
+    def policy_value(self, family: str, actual: Json, fit: float, key: str) -> Json:
+        if self.lenient and family in v.BAD and self.chance(0.06):
+            return self.pick(*v.BAD[family])
+        if family == "null":
+            absent = actual in (None, [], "")
+            return self.pick("true", True) if absent == self.chance(fit) else self.pick("false", False)
+        if key in v.DERIVED_KEYS and v.DERIVED_KEYS[key][0] == family and self.chance(0.8):
+            return self.pick(*v.DERIVED_KEYS[key][1])
+        if family == "string":
+            return self.string_value(actual, fit)
+        if family == "ip":
+            return self.pick(*v.RANGES)
+        if family == "arn" and self.chance(0.6):
+            return self.pick(*v.ARN_PATTERNS)
+        if family == "bool" and self.chance(0.3):
+            return self.chance(0.5)
+        if family == "number" and self.chance(0.2):
+            return self.pick(0, 10, -1, 11)
+        good = [text for text in v.VALUES[family] if text or family == "string"]
+        return actual if isinstance(actual, str) and actual in good and self.chance(fit) else self.pick(*good)
+
+    def string_value(self, actual: Json, fit: float) -> Json:
+        one = actual[0] if isinstance(actual, list) and actual else actual
+        if isinstance(one, str) and one and self.chance(fit * 0.6) and "$" not in one and one.isascii():
+            return self.pick(one, one, one.swapcase(), one[:1] + "*", "*" + one[-1:])
+        return self.pick(*v.STRING_PATTERNS) if self.chance(0.5) else self.pick(*v.VALUES["string"])
+
+    # -- statements and documents -----------------------------------------------------------------------------------------
+
+    def statement(self, target: Target, effect: str, fit: float, *, kind: str = "identity", conditions: float = 0.5) -> Json:
+        statement: dict[str, Json] = {"Effect": effect}
+        if kind in ("resource", "vpce", "rcp", "trust"):
+            self.principals_of(statement, target, fit, kind)
+        self.actions(statement, target, fit)
+        if kind != "trust" and (kind != "resource" or self.chance(0.9)):
+            self.resources(statement, target, fit)
+        if self.chance(conditions):
+            statement["Condition"] = self.condition(target, fit)
+        if self.chance(0.1):
+            statement["Sid"] = f"S{self.rng.randrange(10**6)}"
+        if self.lenient and self.chance(0.02):
+            statement["Comment"] = "x"  # V4
+        if self.lenient and self.chance(0.01):
+            statement.pop(self.pick(*[k for k in statement if k != "Effect"]))  # V7, V9
+        return statement
+
+    def principals_of(self, statement: dict[str, Json], target: Target, fit: float, kind: str) -> None:
+        deny_or_lenient = statement["Effect"] == "Deny" or self.lenient
+        if kind == "rcp":
+            statement["Principal"] = "*" if not self.lenient or self.chance(0.9) else self.principal(target, fit, trust=False)
+        elif kind in ("resource", "vpce") and deny_or_lenient and self.chance(0.25):
+            empty = self.lenient and self.chance(0.05)
+            statement["NotPrincipal"] = {"AWS": []} if empty else self.not_principal(target)
+        else:
+            statement["Principal"] = {"AWS": []} if self.chance(0.01) else self.principal(target, fit, trust=kind == "trust")
+
+    def document(self, statements: list[Json], *, kind: str = "identity") -> Json:
+        version = "2012-10-17"
+        if kind not in ("scp", "rcp") or self.lenient:
+            version = self.pick(*["2012-10-17"] * 12, "2008-10-17", None)
+        whole: dict[str, Json] = {} if version is None else {"Version": version}
+        if self.lenient and self.chance(0.01):
+            whole["Comment"] = "x"
+        return {**whole, "Statement": self.one_or_list(statements)}
+
+    def policy(self, target: Target, *, allow: float | None, deny: float | None, kind: str = "identity") -> Json:
+        """A document with a statement of each effect asked for, at the fit given, among some others; in any order."""
+        statements = [self.statement(target, "Allow", allow, kind=kind)] if allow is not None and kind != "rcp" else []
+        if deny is not None:
+            statements.append(self.statement(target, "Deny", deny, kind=kind))
+        while not statements or self.chance(0.35):
+            effect = "Deny" if kind == "rcp" or self.chance(0.3) else "Allow"
+            statements.append(self.statement(target, effect, 0.4, kind=kind))
+        self.rng.shuffle(statements)
+        return self.document(statements, kind=kind)
+
+    # -- requests --------------------------------------------------------------------------------------------------------
+
+    def context(self, *, loose: bool) -> dict[str, Json]:
+        keys = [k for k in v.KEYS if loose or k not in v.LOOSE_ONLY]
+        context = {key: self.request_value(*v.KEYS[key]) for key in self.rng.sample(keys, self.pick(0, 2, 3, 4, 5))}
+        if self.chance(0.04):  # C6: one key in two spellings
+            context |= {"aws:RequestTag/Team": self.pick("a", "b"), "aws:RequestTag/team": self.pick("a", "b")}
+        if loose and self.chance(0.25):
+            context["aws:PrincipalOrgPaths"] = [self.pick("o-1/r-1/ou-a/", "o-2/r-9/")]
+            context["aws:PrincipalOrgID"] = self.pick("o-1", "o-2")
+        return context
+
+    def request_value(self, family: str, multi: bool) -> Json:
+        if multi:
+            return [self.request_value(family, False) for _ in range(self.pick(0, 1, 1, 2, 3))]
+        if family in v.BAD and family != "string" and self.chance(0.1):
+            return self.pick(*v.BAD[family])
+        if family == "bool" and self.chance(0.5):
+            return self.chance(0.5)
+        if family == "number" and self.chance(0.3):
+            return self.pick(0, 10, -1, 0.1, 11)
+        return {"base64": "QUJD"} if family == "binary" and self.chance(0.3) else self.pick(*v.VALUES[family])
+
+    def scene(self, kind: str) -> tuple[str, str]:
+        if kind in ("OIDC", "SAML"):
+            actions, resources = v.FEDERATION_SCENE
+        else:
+            weights = [weight for weight, _, _ in v.SCENES]
+            _, actions, resources = self.rng.choices(v.SCENES, weights)[0]
+        return self.pick(*actions), self.pick(*resources)
+
+
+def _cut_field(make: Maker, resource: str) -> str:
+    """A pattern of fewer fields with a trailing star (R6)."""
+    fields = resource.split(":", 5)
+    at = make.rng.randint(2, 5)
+    return ":".join(fields[:at]) + make.pick("*", ":*")
+
+
+def _star_field(make: Maker, resource: str) -> str:
+    """A star as one whole field, or at the end of one (R4, R5)."""
+    fields = resource.split(":", 5)
+    at = make.rng.randint(1, 4)
+    fields[at] = make.pick("*", fields[at][:1] + "*", "*" + fields[at][1:])
+    return ":".join(fields)
+
+
+def _crossing(make: Maker, resource: str) -> str:
+    """A trailing star of fields 2 to 5 that must cross colons to match (R5)."""
+    parts = resource.split(":")
+    first = make.rng.randint(2, 4)
+    last = make.rng.randint(first + 1, max(first + 1, len(parts) - 1))
+    pattern = [*parts[:first], "*", *parts[last:]]
+    return ":".join(pattern if len(pattern) > 5 else [*pattern[:-1], *[""] * (6 - len(pattern)), pattern[-1]])
+
+
+def _inside(make: Maker, resource: str) -> str:
+    """A wildcard somewhere in field 6."""
+    head, tail = resource.rsplit(":", 1)
+    at = make.rng.randint(0, len(tail))
+    return f"{head}:{tail[:at]}" + make.pick("*", "*" + tail[at:], "?" + tail[at + 1 :], "*" + tail[at + 2 :])
+
+
+def _variable(make: Maker, resource: str) -> str:
+    """Pieces of field 6 that a key may hold become variables (VR1 to VR11)."""
+    head, tail = resource.rsplit(":", 1)
+    for piece, names in _PIECES.items():
+        if piece in tail and make.chance(0.7):
+            return f"{head}:{tail.replace(piece, make.pick(*names), 1)}"
+    return f"{head}:{tail}" if make.chance(0.3) else f"{head}:{tail[:1]}${{*}}{tail[2:]}"
+
+
+_PIECES = {
+    "ana": ("${aws:username}", "${AWS:UserName}", "${aws:PrincipalTag/no, 'ana'}", "${aws:username}*"),
+    "red": ("${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}", "${aws:PrincipalTag/team}*", "${app:list}"),
+    "us": ("${aws:PrincipalTag/team}*", "${app:str}*"),
+    "*": ("${*}", "${?}", "*"),
+    "bkt": ("${app:str, 'bkt'}", "b${?}t", "bkt"),
+    "x": ("${app:str}", "${aws:PrincipalTag/team, 'x'}"),
+}
+
+_RESOURCE_FORMS: tuple[Callable[[Maker, str], str], ...] = (
+    lambda make, resource: resource,
+    lambda make, resource: "*",
+    lambda make, resource: resource[: max(14, len(resource) - make.rng.randint(0, 3))] + "*",
+    _cut_field, _star_field, _crossing, _inside, _inside, _variable, _variable, _variable,
+)  # fmt: skip
+
+
+# -- wrappers --------------------------------------------------------------------------------------------------------------
+
+
+def loose(seed: int) -> dict[str, Json]:
+    """A case over loose documents. Equal seeds give equal cases."""
+    from worlds import make_loose
+
+    return make_loose(random.Random(seed))
+
+
+def directory(seed: int, rows: int = 60) -> dict[str, Json]:
+    """A directory and a batch: `{"directory", "requests", "now", "mode", ...}`. Equal seeds give equal ones."""
+    from worlds import make_directory
+
+    return make_directory(random.Random(seed), rows)
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def loose_cases() -> st.SearchStrategy[dict[str, Json]]:
+    """Loose cases for hypothesis."""
+    return SEEDS.map(loose)
+
+
+def directories(rows: int = 20) -> st.SearchStrategy[dict[str, Json]]:
+    """Directories with a batch, for hypothesis."""
+    return SEEDS.map(lambda seed: directory(seed, rows))

@@ -1,0 +1,47 @@
+"""The compiled engine answers as the reference does: outcome, layer, statement, flags (spec D50, D51, F6).
+
+Short enough for every run of the suite; `tests/fuzz.py` goes on for as long as told.
+"""
+
+from __future__ import annotations
+
+import pytest
+from differential import examine, fails_loose, shrink
+from runners import HAS_ENGINE
+
+needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the compiled engine is not built yet")
+LOOSE, DIRECTORIES, ROWS = 2_000, 100, 60  # 20,000 comparisons: one by one, NumPy and Arrow
+
+
+@needs_engine
+@pytest.mark.parametrize("part", range(4))
+def test_loose_documents_decide_alike(part):
+    found = [path for seed in range(part, LOOSE, 4) for path in examine("loose", seed)[1]]
+    assert not found
+
+
+@needs_engine
+@pytest.mark.parametrize("part", range(4))
+def test_directories_decide_alike(part):
+    made, found = 0, []
+    for seed in range(part, DIRECTORIES, 4):
+        n, files = examine("directory", seed, ROWS)
+        made, found = made + n, found + files
+    assert not found and made == 3 * ROWS * DIRECTORIES // 4
+
+
+def test_shrinking_leaves_what_matters():
+    """A fault that needs one statement keeps that statement alone."""
+    case = {
+        "mode": "strict",
+        "policies": {"identity_policies": [{"Statement": [{"Action": "a"}, {"Action": "b", "Sid": "x"}]}, {}], "scps": [[]]},
+        "request": {"principal": "p", "action": "b", "resource": "*", "context": {"k": "v"}},
+    }
+    small = shrink(case, lambda c: any(s.get("Action") == "b" for p in c["policies"].get("identity_policies", []) for s in p.get("Statement", [])))
+    assert small["policies"] == {"identity_policies": [{"Statement": [{"Action": "b"}]}]}
+    assert small["request"] == {"principal": "p", "action": "b", "resource": "*", "context": {}}
+
+
+@needs_engine
+def test_a_case_that_agrees_does_not_fail():
+    assert not fails_loose({"mode": "strict", "policies": {}, "request": {"principal": "*", "action": "s3:GetObject", "resource": "*", "context": {}}})

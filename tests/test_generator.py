@@ -1,0 +1,200 @@
+"""The fuzz generator is worth its time: what it writes is varied, reaches conditions, and every outcome is frequent."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import pytest
+import strategies
+import vocabulary as v
+from differential import World, as_check
+from runners import run
+from worlds import KINDS
+
+N = 1500
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return [strategies.loose(seed) for seed in range(N)]
+
+
+@pytest.fixture(scope="module")
+def answers(cases):
+    """The reference's answer to every case, and whether a condition entry was tested on the way."""
+    reached: list[bool] = []
+    answers = []
+    with watching_conditions(reached):
+        for case in cases:
+            reached.append(False)
+            answers.append(run(as_check(case), "reference"))
+    return list(zip(cases, answers, reached, strict=True))
+
+
+class watching_conditions:
+    """Sets the last item of `reached` whenever the reference tests an entry of a condition block."""
+
+    def __init__(self, reached: list[bool]) -> None:
+        self.reached, self.patched = reached, pytest.MonkeyPatch()
+
+    def __enter__(self) -> None:
+        from fastiam.reference import conditions
+
+        original = conditions.test_entry
+
+        def watched(*args, **kwargs):
+            self.reached[-1] = True
+            return original(*args, **kwargs)
+
+        for name, module in list(sys.modules.items()):
+            if name.startswith("fastiam.reference") and getattr(module, "test_entry", None) is original:
+                self.patched.setattr(module, "test_entry", watched)
+
+    def __exit__(self, *_: object) -> None:
+        self.patched.undo()
+
+
+@pytest.mark.parametrize("outcome", ["OK", "I", "E"])
+def test_each_outcome_is_at_least_15_percent(answers, outcome):
+    share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / N
+    assert share >= 0.15
+
+
+def test_few_cases_are_errors(answers):
+    assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / N <= 0.05
+
+
+def test_half_of_the_cases_reach_a_condition(answers):
+    assert sum(reached for _, _, reached in answers) / N >= 0.5
+
+
+def test_every_layer_decides_with_every_outcome_it_can_have(answers):
+    seen = {(answer.decision.layer, answer.outcome) for _, answer, _ in answers if answer.error is None}
+    both = {(layer, outcome) for layer in ("scp", "vpce", "resource", "identity", "boundary", "session") for outcome in ("I", "E")}
+    wanted = both | {("rcp", "E"), ("credential", "I"), ("service", "I"), ("service", "OK"), ("resource", "OK"), ("identity", "OK")}
+    assert wanted - {(str(layer), outcome) for layer, outcome in seen} == set()
+
+
+def test_answers_through_u_occur(answers):
+    """F6: explicit denies and implicit denies that rest on an undetermined test."""
+    seen = {a.outcome for _, a, _ in answers if a.error is None and a.decision.indeterminate}
+    assert seen == {"I", "E"}
+
+
+def test_rows_of_directories_have_every_outcome():
+    counts: Counter[str] = Counter()
+    for seed in range(12):
+        world = World(strategies.directory(seed))
+        counts.update(world.reference(row).outcome for row in world.rows)
+    total = sum(counts.values())
+    assert {o: counts[o] / total >= share for o, share in {"OK": 0.15, "I": 0.15, "E": 0.15}.items()} == dict.fromkeys(("OK", "I", "E"), True)
+    assert 0 < counts["ERR"] / total <= 0.1
+
+
+# -- what occurs ----------------------------------------------------------------------------------------------------------
+
+
+def statements_of(case: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    def walk(value: object) -> Iterator[Mapping[str, object]]:
+        if isinstance(value, Mapping):
+            if "Effect" in value:
+                yield value
+            for item in value.values():
+                yield from walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                yield from walk(item)
+
+    yield from walk(case.get("policies", case.get("directory")))
+
+
+@pytest.fixture(scope="module")
+def everything(cases):
+    return [statement for case in cases for statement in statements_of(case)]
+
+
+def test_every_operator_with_every_qualifier_and_if_exists_occurs(everything):
+    seen = {operator for s in everything for operator in s.get("Condition", {})}
+    wanted = {q + op + e for op in v.OPERATORS for q in v.QUALIFIERS for e in ("", "IfExists") if op != "Null" or not e}
+    assert sorted(wanted - seen) == []
+
+
+def test_every_layer_and_principal_kind_occurs(cases):
+    arguments = {name for case in cases for name in case["policies"]}
+    assert len(arguments) == 7
+    told = json.dumps([case["request"]["principal"] for case in cases])
+    for kind in ("ROLE", "SLR", "FED", "USER", "AROOT"):
+        assert f'"kind": "{kind}"' in told
+    for bare in (v.ANA, v.DEP, v.session_arn(v.DEP, "run1"), v.federated(v.A, "kio"), v.root_of(v.A), v.SERVICES[0], v.SAML, v.OIDC, "*"):
+        assert json.dumps(bare) in told
+    assert len(KINDS) == 12
+
+
+VARIABLE_FORMS = {
+    "plain": r"\$\{aws:username\}",
+    "other case": r"\$\{AWS:UserName\}",
+    "default": r"\$\{[\w:/]+, '\w+'\}",
+    "star": r"\$\{\*\}",
+    "question mark": r"\$\{\?\}",
+    "dollar": r"\$\{\$\}",
+    "tag": r"\$\{aws:PrincipalTag/team\}",
+    "multivalued": r"\$\{app:list\}",
+    "with a wildcard beside": r"\}\*",
+    "no end": r"\$\{aws:username\"",
+    "no name": r"\$\{\}",
+    "no space": r"\$\{aws:username,'x'\}",
+    "empty default": r", ''\}",
+    "in another field": r"us-east-1:\$\{",
+}
+
+
+@pytest.mark.parametrize("form", VARIABLE_FORMS)
+def test_every_form_of_variable_occurs(everything, form):
+    """VR3, V28, V29."""
+    assert re.search(VARIABLE_FORMS[form], json.dumps(everything))
+
+
+ELEMENT_FORMS = {
+    "NotAction": lambda s: "NotAction" in s,
+    "NotResource": lambda s: "NotResource" in s,
+    "NotPrincipal Deny": lambda s: "NotPrincipal" in s and s["Effect"] == "Deny",
+    "NotPrincipal Allow": lambda s: "NotPrincipal" in s and s["Effect"] == "Allow",
+    "no resource": lambda s: not {"Resource", "NotResource"} & s.keys(),
+    "unknown element": lambda s: "Comment" in s,
+    "empty NotAction": lambda s: s.get("NotAction") == [],
+    "empty NotResource": lambda s: s.get("NotResource") == [],
+    "star": lambda s: s.get("Principal") == "*",
+    "AWS star": lambda s: s.get("Principal") == {"AWS": "*"},
+    "service": lambda s: "Service" in (s.get("Principal") or {}),
+    "federated": lambda s: "Federated" in (s.get("Principal") or {}),
+    "canonical user": lambda s: "CanonicalUser" in (s.get("Principal") or {}),
+    "unknown form": lambda s: "User" in (s.get("Principal") or {}),
+    "malformed action": lambda s: s.get("Action") in v.BAD_ACTIONS,
+    "malformed resource": lambda s: s.get("Resource") in v.BAD_RESOURCES,
+    "short resource": lambda s: str(s.get("Resource")).count(":") < 5 and str(s.get("Resource")).endswith("*"),
+    "mixed type word": lambda s: re.search(r"iam::\d+:\w*[*?]\w", str(s.get("Resource"))),
+    "empty values": lambda s: any([] in block.values() for block in s.get("Condition", {}).values()),
+}
+
+
+@pytest.mark.parametrize("form", ELEMENT_FORMS)
+def test_every_form_of_element_occurs(everything, form):
+    assert any(ELEMENT_FORMS[form](statement) for statement in everything)
+
+
+def test_odd_context_occurs(cases):
+    """C5, C6, C22, C32: several values, none, contradicting spellings, unparsable texts, bytes."""
+    contexts = [case["request"]["context"] for case in cases]
+    assert any(value == [] for c in contexts for value in c.values())
+    assert any(isinstance(value, list) and len(value) > 1 for c in contexts for value in c.values())
+    assert any(c.get("aws:RequestTag/Team", 0) != c.get("aws:RequestTag/team", 0) for c in contexts)
+    assert any(value in v.BAD["date"] for c in contexts for value in c.values() if isinstance(value, str))
+    assert any(isinstance(value, Mapping) for c in contexts for value in c.values())
+
+
+def test_equal_seeds_give_equal_cases():
+    assert strategies.loose(7) == strategies.loose(7) and strategies.directory(7) == strategies.directory(7)

@@ -1,0 +1,321 @@
+"""Whole cases of the fuzz generator: who asks, which layers stand between, and what each of them says.
+
+A case has a goal. `allow`: every layer that is there allows. `explicit`: one layer denies. `implicit`: one layer that is
+needed does not allow. `free`: chance decides. The goal only sets how well the statements fit; what the answer is, the
+evaluators say.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import vocabulary as v
+from strategies import Maker, Target
+
+Json = Any
+NOW = "2030-01-01T00:00:00Z"
+GOALS, GOAL_WEIGHTS = ("allow", "explicit", "implicit", "free"), (34, 24, 22, 20)
+
+# kind -> weight and the layers of its own (6.1)
+KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "USER": (24, ("identity", "boundary")),
+    "TOKEN": (5, ("identity", "boundary")),
+    "ROLE": (22, ("identity", "boundary", "session")),
+    "SLR": (5, ("identity", "session")),
+    "FED": (10, ("identity", "boundary", "session")),
+    "FED-ROOT": (3, ("session",)),
+    "ROOT": (8, ()),
+    "AROOT": (4, ("session",)),
+    "SVC": (9, ()),
+    "ANON": (6, ()),
+    "OIDC": (2, ()),
+    "SAML": (2, ()),
+}
+GOAL_FIT = {"allow": 0.95, "explicit": 0.9, "implicit": 0.95, "free": 0.75}
+NEEDS_RESOURCE_POLICY = ("kms:", "sts:")
+
+
+@dataclass
+class Layer:
+    """How well the statements of one layer are to fit: a chance for its Allows, and for its Denies if it has some."""
+
+    allow: float | None
+    deny: float | None = None
+
+
+def session(arn: str, kind: str, issuer: str | None, **more: Json) -> Json:
+    return {"session": {"arn": arn, "kind": kind, "issuer": issuer, **more}}
+
+
+def principal_of_kind(make: Maker, kind: str) -> Json:
+    """A principal argument of the kind, in one of the forms of 3.1."""
+    if kind == "USER":
+        return make.pick(v.ANA, v.ANA, v.BO, v.BEN, v.XIA, v.GOV)
+    if kind == "TOKEN":
+        mfa = {"mfa_at": "2029-12-31T23:00:00Z"} if make.chance(0.5) else {}
+        return session(v.ANA, "USER", v.ANA, issued_at="2029-12-31T23:00:00Z", **mfa)
+    if kind == "ROLE":
+        role = make.pick(v.DEP, v.DEP, v.PLAIN_ROLE, v.WORK)
+        if make.chance(0.15):
+            return role  # N5
+        if make.chance(0.15):
+            return v.session_arn(role, "run1")  # N6
+        return session(v.session_arn(role, make.pick("run1", "run1", "run2")), "ROLE", role, issued_at="2029-12-31T00:00:00Z")
+    if kind == "SLR":
+        return session(v.session_arn(v.LINKED, "s"), "SLR", v.LINKED)
+    if kind == "FED":
+        arn = v.federated(v.A, "kio")
+        return arn if make.chance(0.2) else session(arn, "FED", v.ANA)  # N4
+    if kind == "FED-ROOT":
+        return session(v.federated(v.A, "kio"), "FED", v.root_of(v.A))
+    if kind in ("ROOT", "AROOT"):
+        arn = v.root_of(make.pick(v.A, v.A, v.B, v.X))
+        return arn if kind == "ROOT" else session(arn, "AROOT", None)
+    return make.pick(*{"SVC": v.SERVICES, "ANON": ("*",), "OIDC": v.PROVIDERS[1:], "SAML": (v.SAML,)}[kind])
+
+
+def account_of(principal: Json) -> str | None:
+    arn = principal if isinstance(principal, str) else principal["session"]["arn"]
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 5 and "-provider/" not in arn else None
+
+
+# -- loose ----------------------------------------------------------------------------------------------------------------
+
+
+def make_loose(rng: random.Random) -> dict[str, Json]:
+    """A case in the form of the case files, without `expect`."""
+    make = Maker(rng, lenient=rng.random() < 0.5)
+    kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
+    principal = principal_of_kind(make, kind)
+    action, resource = make.scene(kind)
+    context = make.context(loose=True)
+    if kind == "SVC" and make.chance(0.4):
+        context["aws:PrincipalServiceNamesList"] = [principal, v.SERVICES[0]]
+    if make.chance(0.15) and account_of(principal) == v.A:
+        context["aws:userid"] = v.AIDA if ":user/" in str(principal) else f"{v.AROA}:run1"
+    own = account_of(principal)
+    owner = make.pick(own, own, own, v.A, v.B) if make.chance(0.5) else None
+    target = Target(kind, principal, action, resource, context, owner)
+    layers = layers_of(make, kind, target)
+    request: dict[str, Json] = {"principal": principal, "action": action, "resource": resource, "context": context, "now": NOW}
+    if owner is not None:
+        request["resource_account"] = owner
+    policies = {argument: value for name in layers for argument, value in written(make, name, layers[name], target)}
+    return {"mode": "lenient" if make.lenient else "strict", "policies": policies, "request": request}
+
+
+def layers_of(make: Maker, kind: str, target: Target) -> dict[str, Layer]:
+    """The layers of a case and how they fit, after its goal."""
+    goal = make.rng.choices(GOALS, GOAL_WEIGHTS)[0]
+    own = KINDS[kind][1]
+    owner = target.account or resource_account(target.resource) or account_of(target.principal)
+    foreign = account_of(target.principal) != owner or kind in ("SVC", "ANON", "OIDC", "SAML")
+    needs_policy = foreign or target.action.lower().startswith(NEEDS_RESOURCE_POLICY)
+    chances = {
+        "rcp": 0.15, "scp": 0.2, "vpce": 0.12, "resource": 0.93 if needs_policy else 0.3,
+        "identity": 0.93, "boundary": 0.2, "session": 0.93 if kind in ("FED", "AROOT", "FED-ROOT") else 0.2,
+    }  # fmt: skip
+    if make.lenient and make.chance(0.1):
+        own = ("identity", "boundary", "session")  # D6
+    common = ("rcp", "scp", "vpce", "resource")
+    names = [name for name in chances if (name in own or name in common) and make.chance(chances[name])] or ["resource"]
+    fit = GOAL_FIT[goal]
+    layers = {name: Layer(fit, 0.2 if make.chance(0.2) else None) for name in names}
+    chosen = make.pick(*names)
+    if goal == "explicit":
+        layers[chosen].deny = 0.97
+    elif goal == "implicit":
+        layers[chosen].allow = None if make.chance(0.4) else 0.3
+    return layers
+
+
+def resource_account(resource: str) -> str | None:
+    parts = resource.split(":")
+    return parts[4] if len(parts) > 5 and parts[4].isdigit() else None
+
+
+ARGUMENTS = {
+    "rcp": "rcps", "scp": "scps", "vpce": "vpc_endpoint_policies", "resource": "resource_policy", "identity": "identity_policies",
+    "boundary": "permissions_boundary", "session": "session_policies",
+}  # fmt: skip
+
+
+def written(make: Maker, name: str, layer: Layer, target: Target) -> list[tuple[str, Json]]:
+    """The layer as an argument of `simulate`."""
+    argument = ARGUMENTS[name]
+    if name in ("scp", "rcp"):
+        return [(argument, levels(make, name, layer, target))]
+    kind = name if name != "resource" or not is_trust(target) else "trust"
+    if name == "resource":
+        return [(argument, make.policy(target, allow=layer.allow, deny=layer.deny, kind=kind))]
+    if make.chance(0.02):
+        return [(argument, [])]
+    return [(argument, policies(make, kind, layer, target, count=3 if name == "identity" else 2))]
+
+
+def is_trust(target: Target) -> bool:
+    """D18."""
+    return target.action.lower().startswith("sts:") and ":role/" in target.resource
+
+
+def policies(make: Maker, kind: str, layer: Layer, target: Target, count: int) -> list[Json]:
+    """One to `count` policies, of which one carries what the layer is to say."""
+    out = [make.policy(target, allow=layer.allow, deny=layer.deny, kind=kind)]
+    while len(out) < count and make.chance(0.25):
+        out.append(make.policy(target, allow=0.5, deny=None, kind=kind))
+    make.rng.shuffle(out)
+    return out
+
+
+def levels(make: Maker, kind: str, layer: Layer, target: Target) -> list[Json]:
+    """One to three levels; the Deny of the layer stands at one of them, and only one is spoiled."""
+    n = make.pick(1, 2, 2, 3)
+    special = make.rng.randrange(n)
+    out = []
+    for level in range(n):
+        usual = Layer(0.97 if layer.allow is None or layer.allow < 0.5 else layer.allow)
+        here = layer if level == special else usual
+        if make.chance(0.02):
+            out.append([])
+        elif kind == "scp" and here.allow is not None and make.chance(0.5):
+            full = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+            more = [make.policy(target, allow=None, deny=here.deny, kind=kind)] if here.deny is not None else []
+            out.append([full, *more])
+        else:
+            out.append(policies(make, kind, here, target, count=2))
+    return out
+
+
+# -- directories -----------------------------------------------------------------------------------------------------------
+
+ENTITIES: tuple[tuple[str, str | None], ...] = (
+    (v.ANA, v.AIDA), (v.BO, None), (v.DEP, v.AROA), (v.PLAIN_ROLE, None), (v.LINKED, None), (v.BEN, None), (v.WORK, None),
+    (v.XIA, None), (v.MIA, None),
+)  # fmt: skip
+STORED = (
+    (v.BUCKET, v.A), ("arn:aws:s3:::bkt2", v.B), (v.QUEUE, v.A), (v.KEY, v.A), (v.KEY_B, v.B), (v.TOPIC, v.A), (v.FUNCTION, v.A),
+    (f"{v.FUNCTION}:live", v.A), (v.TABLE, v.A), (f"{v.TABLE}/stream/s", v.A), (v.GROUP, v.A), (v.SECRET, v.A),
+)  # fmt: skip
+CONTRADICTIONS = ({"aws:username": "zed"}, {"aws:PrincipalAccount": "000000000000"}, {"aws:ResourceAccount": "000000000000"})
+KEPT_OUT = v.LOOSE_ONLY | {"aws:ResourceTag/env"}
+
+
+def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
+    """A directory with requests over it, each policy aimed at one of the requests that meet it."""
+    make = Maker(rng, lenient=rng.random() < 0.5)
+    requests = [directory_request(make) for _ in range(rows)]
+    targets = [Target(kind, r["principal"], r["action"], r["resource"], r["context"]) for kind, r in requests]
+    told: dict[str, Json] = {
+        "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
+        "principals": [entity(make, arn, unique_id, targets) for arn, unique_id in ENTITIES],
+        "groups": [{"name": "eng", "account": v.A, "policies": [fitting(make, aimed(make, targets), kind="identity")]}],
+        "resources": [stored(make, arn, account, targets) for arn, account in STORED if make.chance(0.75)],
+    }
+    if make.chance(0.75):
+        told["organization"] = {"id": "o-1", "management_account": v.M, "accounts": {v.A: "ou-a", v.B: "ou-b"}}
+    for name, kind in (("scps", "scp"), ("rcps", "rcp")):
+        if make.chance(0.6):
+            told[name] = {a: levels(make, kind, goal_layer(make, kind), aimed(make, targets)) for a in (v.A, v.B) if make.chance(0.6)}
+    if make.chance(0.6):
+        told["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
+    return {
+        "mode": "lenient" if make.lenient else "strict",
+        "unknown_owner": make.pick("principal", "principal", "deny"),
+        "directory": told,
+        "requests": [request for _, request in requests],
+    }
+
+
+def goal_layer(make: Maker, kind: str) -> Layer:
+    deny = 0.8 if kind == "rcp" and make.chance(0.3) or make.chance(0.15) else None
+    return Layer(0.9 if make.chance(0.85) else None, deny)
+
+
+def aimed(make: Maker, targets: Sequence[Target]) -> Target:
+    return make.rng.choice(targets)
+
+
+def fitting(make: Maker, target: Target, *, kind: str) -> Json:
+    return make.policy(target, allow=0.95 if make.chance(0.85) else None, deny=0.9 if make.chance(0.15) else None, kind=kind)
+
+
+def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Target]) -> Json:
+    """A user or role whose policies are aimed at the requests that it makes."""
+    own = [t for t in targets if arn in str(t.principal) or (":role/" in arn and f"role/{arn.rsplit('/', 1)[1]}/" in str(t.principal))]
+    out: dict[str, Json] = {"arn": arn, "identity_policies": []}
+    for target in make.rng.sample(own, min(len(own), make.pick(1, 2, 3))):
+        out["identity_policies"].append(fitting(make, target, kind="identity"))
+    if make.chance(0.2) and "aws-service-role" not in arn:
+        out["permissions_boundary"] = fitting(make, aimed(make, own or targets), kind="boundary")
+    if make.chance(0.6):
+        out["tags"] = make.pick({"team": "red"}, {"Team": "us", "role": "Dep"}, {"team": ""}, {"src": v.TOPIC})
+    if unique_id:
+        out["unique_id"] = unique_id
+    if arn == v.BO and make.chance(0.7):
+        out["groups"] = ["eng"]
+    if ":role/" in arn:
+        callers = [t for t in targets if t.resource == arn and is_trust(t)]
+        out["trust_policy"] = without_strangers(fitting(make, aimed(make, callers or targets), kind="trust"))
+    return out
+
+
+def without_strangers(policy: Json) -> Json:
+    """A trust policy that names no role or user that a modelled account lacks (N32)."""
+    text = json.dumps(policy)
+    for stranger in (v.ROLE_BY_NAME.lower(), v.ROLE_BY_NAME):
+        text = text.replace(json.dumps(stranger), json.dumps(v.DEP))
+    return json.loads(text)
+
+
+def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Json:
+    """A resource whose policy is aimed at a request on it or below it."""
+    below = [t for t in targets if t.resource.startswith(arn)]
+    out: dict[str, Json] = {"arn": arn, "account": account}
+    if make.chance(0.8):
+        out["policy"] = fitting(make, aimed(make, below or targets), kind="resource")
+    if make.chance(0.4):
+        out["tags"] = make.pick({"env": "a"}, {"env": "red", "team": "b"}, {"env": "ana"})
+    if arn == v.BUCKET and make.chance(0.1):
+        out["restrict_public_buckets"] = True  # D33
+    return out
+
+
+def endpoint(make: Maker, name: str, targets: Sequence[Target]) -> Json:
+    through = [t for t in targets if t.context.get("aws:SourceVpce") == name]
+    out: dict[str, Json] = {"id": name, "account": v.A, "gateway": make.chance(0.3)}
+    if make.chance(0.8):
+        out["policy"] = fitting(make, aimed(make, through or targets), kind="vpce")
+    return out
+
+
+def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
+    """One row: a known caller mostly, sometimes one that nobody knows or a contradiction (K1)."""
+    kind = make.rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
+    principal = principal_of_kind(make, kind)
+    action, resource = make.scene(kind)
+    context = {k: value for k, value in make.context(loose=False).items() if k not in KEPT_OUT}
+    if make.chance(0.2):
+        context["aws:SourceVpce"] = make.pick("vpce-1", "vpce-1", "vpce-2", "vpce-9")
+    if make.chance(0.02):
+        context |= make.pick(*CONTRADICTIONS)
+    if not isinstance(principal, str) and principal["session"]["kind"] in ("ROLE", "FED", "AROOT", "SLR"):
+        add_session_policies(make, Target(kind, principal, action, resource, context))
+    request: dict[str, Json] = {"principal": principal, "action": action, "resource": resource, "context": context}
+    if make.chance(0.1):
+        request["resource_account"] = make.pick(v.A, v.B)
+    return kind, request
+
+
+def add_session_policies(make: Maker, target: Target) -> None:
+    kind = target.principal["session"]["kind"]
+    if make.chance(0.3 if kind in ("ROLE", "SLR") else 0.9):
+        # session policies are read strictly, wherever the session is used
+        strict = Maker(make.rng)
+        target.principal["session"]["policies"] = [fitting(strict, target, kind="session")]
+    if kind == "ROLE" and make.chance(0.3):
+        target.principal["session"]["tags"] = make.pick({"team": "us"}, {"TEAM": "ana"})
