@@ -107,10 +107,19 @@ class SourceMap:
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset. Only a newline ends a line: U+2028 does not, as in `json.loads`."""
+        lines = self._line_starts()
+        line = bisect_right(lines, offset)
+        return line, offset - lines[line - 1] + 1
+
+    def line_span(self, line: int) -> tuple[int, int]:
+        """The span of a line without its newline."""
+        lines = self._line_starts()
+        return lines[line - 1], lines[line] - 1 if line < len(lines) else len(self.text)
+
+    def _line_starts(self) -> list[int]:
         if self._lines is None:
             self._lines = [0, *(match.end() for match in re.finditer("\n", self.text))]
-        line = bisect_right(self._lines, offset)
-        return line, offset - self._lines[line - 1] + 1
+        return self._lines
 
     def _walk(self, path: Path) -> int | None:
         at = _skip(self.text, 1 if self.text.startswith("\ufeff") else 0)
@@ -161,9 +170,8 @@ def position_of(name: str, text: str, start: int, end: int) -> Position:
 
 def line_at(text: str, position: Position) -> str:
     """The source line on which a position starts."""
-    begin = position.start - position.column + 1
-    end = text.find("\n", begin)
-    return text[begin : len(text) if end < 0 else end].rstrip("\r")
+    begin, end = source_map(text).line_span(position.line)
+    return text[begin:end].rstrip("\r")
 
 
 def snippet_at(text: str, position: Position) -> tuple[str, int]:
@@ -171,9 +179,7 @@ def snippet_at(text: str, position: Position) -> tuple[str, int]:
 
     A long line is cut around the position; characters that a terminal would act on are replaced.
     """
-    begin = position.start - position.column + 1
-    end = text.find("\n", begin)
-    end = len(text) if end < 0 else end
+    begin, end = source_map(text).line_span(position.line)
     if end - begin > _SNIPPET:
         begin = max(begin, min(position.start - _SNIPPET // 4, end - _SNIPPET))
         end = min(end, begin + _SNIPPET)

@@ -44,11 +44,11 @@ def _has_forbidden(document: object) -> bool:
         if isinstance(value, str):
             if not (value.isascii() and value.isprintable()) and _FORBIDDEN.search(value):
                 return True
-        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in entered:
+        elif not isinstance(value, (dict, list, tuple, Mapping)) or id(value) in entered:
+            continue
+        else:
             entered.add(id(value))
-            if isinstance(value, Mapping):
-                waiting.extend(value)
+            waiting.extend(value)
+            if not isinstance(value, (list, tuple)):
                 waiting.extend(value.values())
-            else:
-                waiting.extend(value)
     return False

@@ -1,7 +1,8 @@
 """The syntax of policy variables, as far as loading checks it (spec 2.4, V28, V29).
 
 `${name}` and `${name, 'default'}` name a context key; `${*}`, `${?}` and `${$}` are one literal character. A variable ends
-at the first `}`. Where a text is cut at colons, a variable is one token: the colons in it do not count.
+at the first brace, a well-formed one at the first brace behind its default. Where a text is cut at colons, a variable is
+one token: the colons in it do not count.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import re
 from fastiam.language.findings import Problem, Problems, quote
 
 START = "${"
-_VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
-_WELL_FORMED = re.compile(r"[*?$]|[^\s,'{}$]+(?:, '[^']+')?")
+_INNER = r"[*?$]|[^\s,'{}$]+(?:, '[^']+')?"
+_WELL_FORMED = re.compile(_INNER)
+_VARIABLE = re.compile(rf"\$\{{(?:(?:{_INNER})\}}|[^}}]*\}}?)")  # linear: a quoted default cannot run over another one
 _SPECIAL = frozenset("*?$")
 _FILLER = "\0"
 _HINT = "write `${key}` or `${key, 'default'}`: one comma, one space, single quotes"
@@ -32,18 +34,22 @@ def malformed(text: str) -> Problems:
 
 def names(text: str) -> list[str]:
     """The context keys that the well-formed variables of a text name."""
-    inner = (match.group(1) for match in _VARIABLE.finditer(text) if not _fault(match))
+    inner = (_inner(match) for match in _VARIABLE.finditer(text) if not _fault(match))
     return [name.partition(",")[0] for name in inner if name not in _SPECIAL]
 
 
 def first_key_variable(text: str) -> int | None:
     """Where the first variable starts that a context value would replace, or None."""
-    return next((match.start() for match in _VARIABLE.finditer(text) if match.group(1) not in _SPECIAL), None)
+    return next((match.start() for match in _VARIABLE.finditer(text) if _inner(match) not in _SPECIAL), None)
+
+
+def _inner(match: re.Match[str]) -> str:
+    return match.group()[len(START) :].removesuffix("}")
 
 
 def _fault(match: re.Match[str]) -> str:
-    inner, closing = match.groups()
-    if not closing:
+    inner = _inner(match)
+    if not match.group().endswith("}"):
         return f"{quote(match.group())} lacks its closing brace"
     if _WELL_FORMED.fullmatch(inner):
         return ""
@@ -51,4 +57,5 @@ def _fault(match: re.Match[str]) -> str:
         return f"{quote(match.group())} names no key"
     if inner.endswith(", ''"):
         return f"{quote(match.group())} has an empty default"
-    return f"{quote(match.group())} is not a policy variable"
+    what = "has an unbalanced quote" if inner.count("'") % 2 else "is not a policy variable"
+    return f"{quote(match.group())} {what}"
