@@ -1,0 +1,97 @@
+"""Plant the faults of `mutations.json` one by one in a copy of the package; a short fuzz run must find each.
+
+`python tests/mutate.py [--count 20000] [--only WORD]`. The copy without a fault must pass first, or nothing is proved. A run
+that ends in a crash counts as found; a fault that does not build is an error of the list. The exit code is 1 if a fault
+was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("src", "tests", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+CYTHON = (".pyx", ".pxd")
+
+
+def load_mutations(path: Path = ROOT / "tests" / "mutations.json") -> list[dict[str, str]]:
+    return list(json.loads(path.read_text())["mutations"])
+
+
+def copy_package(folder: Path) -> None:
+    """The sources and what is built of them, with their times, so that only what changes is built again."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "found"))
+        elif source.exists():
+            shutil.copy2(source, folder / name)
+    if (ROOT / "build").is_dir():
+        shutil.copytree(ROOT / "build", folder / "build")
+
+
+def build(folder: Path) -> None:
+    run = subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=folder, capture_output=True, text=True)
+    if run.returncode:
+        raise SystemExit(f"does not build:\n{run.stderr[-3000:]}")
+
+
+def fuzz(folder: Path, count: int) -> tuple[int, str]:
+    """The exit code of a fuzz run over the copy, and its last line."""
+    command = [sys.executable, "tests/fuzz.py", "--count", str(count), "--stop-at", "1"]
+    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return run.returncode, (run.stdout + run.stderr).strip().rpartition("\n")[2]
+
+
+def planted(mutation: Mapping[str, str], text: str) -> str:
+    """The text of a file with the fault in it."""
+    if text.count(mutation["old"]) != 1:
+        raise SystemExit(f"`{mutation['old']}` occurs {text.count(mutation['old'])} times in {mutation['file']}")
+    return text.replace(mutation["old"], mutation["new"])
+
+
+def is_found(folder: Path, mutation: Mapping[str, str], count: int) -> bool:
+    path = folder / mutation["file"]
+    sound = path.read_text()
+    path.write_text(planted(mutation, sound))
+    try:
+        if path.suffix in CYTHON:
+            build(folder)
+        began = time.monotonic()
+        code, last = fuzz(folder, count)
+    finally:
+        path.write_text(sound)
+    print(f"{'found ' if code else 'MISSED'} {mutation['why']} ({time.monotonic() - began:.0f} s) {last}", flush=True)
+    return code != 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000, help="comparisons per fault")
+    parser.add_argument("--only", default="", help="plant only faults whose description holds this")
+    told = parser.parse_args()
+    chosen = [m for m in load_mutations() if told.only in m["why"] + m["file"]]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_package(folder)
+        build(folder)
+        code, last = fuzz(folder, told.count)
+        if code:
+            raise SystemExit(f"the engine differs from the reference without any fault: {last}")
+        missed = [m for m in chosen if not is_found(folder, m, told.count)]
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} planted faults found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The list of planted faults is in order; whether the generator finds them, `make mutate` tells."""
+
+from __future__ import annotations
+
+import pytest
+from mutate import ROOT, load_mutations, planted
+
+MUTATIONS = load_mutations()
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m["why"][:60])
+def test_fault_can_be_planted(mutation):
+    assert mutation["file"].startswith("src/fastiam/") and "/reference/" not in mutation["file"]
+    assert "\n" not in mutation["old"] and mutation["new"] != mutation["old"]
+    text = (ROOT / mutation["file"]).read_text()
+    assert planted(mutation, text) != text
+
+
+def test_a_text_that_is_not_unique_is_refused():
+    with pytest.raises(SystemExit, match="occurs 2 times"):
+        planted({"file": "x", "old": "a", "new": "b"}, "a a")
+
+
+def test_faults_are_thirty_and_all_different():
+    if not MUTATIONS:
+        pytest.skip("the list is written with the engine")
+    assert len(MUTATIONS) >= 30
+    assert len({(m["file"], m["old"], m["new"]) for m in MUTATIONS}) == len(MUTATIONS)
