@@ -264,7 +264,7 @@ def _explanation_points(expect: Mapping[str, Json], explanation: Any) -> list[st
 
 def dump_case(case: Mapping[str, Json], width: int = 128) -> str:
     """A case as the files hold it: one line per part where it fits."""
-    lines = [f'    {json.dumps(name)}: {_spread(value, 4, width - len(name) - 4)}' for name, value in case.items()]
+    lines = [f"    {json.dumps(name)}: {_spread(value, 4, width - len(name) - 4)}" for name, value in case.items()]
     return "  {\n" + ",\n".join(lines) + "\n  }"
 
 

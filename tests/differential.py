@@ -258,5 +258,3 @@ def examine(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
     index, found = differences[0]
     small = shrink(one_row(case, index), fails_directory)
     return 3 * rows, [keep(small, found, f"fuzz directory {seed}")]
-
-

@@ -51,6 +51,7 @@ def run(check: Check, engine: str) -> Answer:
 
 def _loose_reference(check: Check) -> Answer:
     from fastiam.account.loose import loose_profiles
+
     from fastiam.reference import decide
 
     arguments = casefile.simulate_arguments(check)

@@ -61,8 +61,18 @@ class Maker:
         at = self.rng.randrange(len(name))
         return str(
             self.pick(
-                action, action, action.upper(), f"{prefix}:{name[:cut]}*", f"{prefix}:*{name[at:]}", f"{prefix}:*", "*", "**",
-                f"{prefix}:{name[:at]}?{name[at + 1:]}", f"*:{name}", f"{prefix[:1]}*:{name[:1]}*", f"{prefix}:{name[:at]}*{name[at:]}",
+                action,
+                action,
+                action.upper(),
+                f"{prefix}:{name[:cut]}*",
+                f"{prefix}:*{name[at:]}",
+                f"{prefix}:*",
+                "*",
+                "**",
+                f"{prefix}:{name[:at]}?{name[at + 1 :]}",
+                f"*:{name}",
+                f"{prefix[:1]}*:{name[:1]}*",
+                f"{prefix}:{name[:at]}*{name[at:]}",
             )  # fmt: skip
         )
 

@@ -37,11 +37,20 @@ def test_shrinking_leaves_what_matters():
         "policies": {"identity_policies": [{"Statement": [{"Action": "a"}, {"Action": "b", "Sid": "x"}]}, {}], "scps": [[]]},
         "request": {"principal": "p", "action": "b", "resource": "*", "context": {"k": "v"}},
     }
-    small = shrink(case, lambda c: any(s.get("Action") == "b" for p in c["policies"].get("identity_policies", []) for s in p.get("Statement", [])))
+    small = shrink(
+        case,
+        lambda c: any(s.get("Action") == "b" for p in c["policies"].get("identity_policies", []) for s in p.get("Statement", [])),
+    )
     assert small["policies"] == {"identity_policies": [{"Statement": [{"Action": "b"}]}]}
     assert small["request"] == {"principal": "p", "action": "b", "resource": "*", "context": {}}
 
 
 @needs_engine
 def test_a_case_that_agrees_does_not_fail():
-    assert not fails_loose({"mode": "strict", "policies": {}, "request": {"principal": "*", "action": "s3:GetObject", "resource": "*", "context": {}}})
+    assert not fails_loose(
+        {
+            "mode": "strict",
+            "policies": {},
+            "request": {"principal": "*", "action": "s3:GetObject", "resource": "*", "context": {}},
+        }
+    )

@@ -74,8 +74,17 @@ def test_half_of_the_cases_reach_a_condition(answers):
 
 def test_every_layer_decides_with_every_outcome_it_can_have(answers):
     seen = {(answer.decision.layer, answer.outcome) for _, answer, _ in answers if answer.error is None}
-    both = {(layer, outcome) for layer in ("scp", "vpce", "resource", "identity", "boundary", "session") for outcome in ("I", "E")}
-    wanted = both | {("rcp", "E"), ("credential", "I"), ("service", "I"), ("service", "OK"), ("resource", "OK"), ("identity", "OK")}
+    both = {
+        (layer, outcome) for layer in ("scp", "vpce", "resource", "identity", "boundary", "session") for outcome in ("I", "E")
+    }
+    wanted = both | {
+        ("rcp", "E"),
+        ("credential", "I"),
+        ("service", "I"),
+        ("service", "OK"),
+        ("resource", "OK"),
+        ("identity", "OK"),
+    }
     assert wanted - {(str(layer), outcome) for layer, outcome in seen} == set()
 
 
@@ -91,7 +100,9 @@ def test_rows_of_directories_have_every_outcome():
         world = World(strategies.directory(seed))
         counts.update(world.reference(row).outcome for row in world.rows)
     total = sum(counts.values())
-    assert {o: counts[o] / total >= share for o, share in {"OK": 0.15, "I": 0.15, "E": 0.15}.items()} == dict.fromkeys(("OK", "I", "E"), True)
+    assert {o: counts[o] / total >= share for o, share in {"OK": 0.15, "I": 0.15, "E": 0.15}.items()} == dict.fromkeys(
+        ("OK", "I", "E"), True
+    )
     assert 0 < counts["ERR"] / total <= 0.1
 
 
@@ -129,7 +140,17 @@ def test_every_layer_and_principal_kind_occurs(cases):
     told = json.dumps([case["request"]["principal"] for case in cases])
     for kind in ("ROLE", "SLR", "FED", "USER", "AROOT"):
         assert f'"kind": "{kind}"' in told
-    for bare in (v.ANA, v.DEP, v.session_arn(v.DEP, "run1"), v.federated(v.A, "kio"), v.root_of(v.A), v.SERVICES[0], v.SAML, v.OIDC, "*"):
+    for bare in (
+        v.ANA,
+        v.DEP,
+        v.session_arn(v.DEP, "run1"),
+        v.federated(v.A, "kio"),
+        v.root_of(v.A),
+        v.SERVICES[0],
+        v.SAML,
+        v.OIDC,
+        "*",
+    ):
         assert json.dumps(bare) in told
     assert len(KINDS) == 12
 

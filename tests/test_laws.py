@@ -106,7 +106,13 @@ def _adding(argument: str, kind: str) -> Callable[[dict[str, Json], Maker], None
 
 @pytest.mark.parametrize(
     ("argument", "kind"),
-    [("scps", "scp"), ("rcps", "rcp"), ("vpc_endpoint_policies", "vpce"), ("permissions_boundary", "boundary"), ("session_policies", "session")],
+    [
+        ("scps", "scp"),
+        ("rcps", "rcp"),
+        ("vpc_endpoint_policies", "vpce"),
+        ("permissions_boundary", "boundary"),
+        ("session_policies", "session"),
+    ],
 )
 @law
 def test_adding_a_restricting_layer_only_narrows(seed, engine, argument, kind):
@@ -270,7 +276,8 @@ def test_who_else_is_in_the_directory_changes_nothing(seed):
     case = strategies.directory(seed, 20)
     more = copy.deepcopy(case)
     more["directory"]["principals"] += [
-        {"arn": f"arn:aws:iam::{v.A}:user/other{i}", "identity_policies": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]} for i in range(40)
+        {"arn": f"arn:aws:iam::{v.A}:user/other{i}", "identity_policies": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+        for i in range(40)
     ]
     one, two = World(case), World(resolve(more))
     for row, a, b in zip(one.rows, one.batch(one.compile(), "numpy"), two.batch(two.compile(), "numpy"), strict=True):

@@ -97,7 +97,9 @@ def test_no_uphill_import_would_be_missed(tmp_path, monkeypatch):
     monkeypatch.setattr("test_layers.PACKAGE", tmp_path)
     (tmp_path / "account").mkdir()
     source = tmp_path / "account" / "x.py"
-    source.write_text("import fastiam.cli\nfrom fastiam import engine\nfrom ..compile import rows\ndef f():\n    from fastiam.bulk import c\n")
+    source.write_text(
+        "import fastiam.cli\nfrom fastiam import engine\nfrom ..compile import rows\ndef f():\n    from fastiam.bulk import c\n"
+    )
     assert set(modules_named(source)) == {"cli", "engine", "compile.rows", "bulk.c"}
     cython = tmp_path / "_x.pyx"
     cython.write_text("from fastiam._glob cimport match\ncimport fastiam._text\nfrom fastiam.model import Policy\n")

@@ -73,7 +73,7 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (1, ("ec2:RunInstances",), (f"arn:aws:ec2:eu-west-1:{A}:instance/i-1",)),  # no RCP support
     (1, ("logs:PutLogEvents",), (f"{GROUP}:log-stream:s", GROUP)),
     (1, ("secretsmanager:GetSecretValue",), (SECRET, SECRET[:-7])),
-    (1, ("s3:GetObject",), (f"arn:aws-cn:s3:::bkt/ana/f", f"arn:aws-us-gov:s3:::bkt/x")),  # N16
+    (1, ("s3:GetObject",), ("arn:aws-cn:s3:::bkt/ana/f", "arn:aws-us-gov:s3:::bkt/x")),  # N16
 )
 FEDERATION_SCENE = (("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"), (DEP, PLAIN_ROLE))
 OTHER_ACTIONS = ("ec2:StopInstances", "s3:DeleteObject", "sqs:Get*", "iam:*", "s3:Put*", "kms:Encrypt", "sns:*", "none:*")
@@ -84,13 +84,28 @@ BAD_RESOURCES = (  # V25, V26, V27, V28, V29
     f"{BUCKET}/${{}}", f"{BUCKET}/${{aws:username,'x'}}", f"{BUCKET}/${{aws:PrincipalTag/no, ''}}*",
     "arn:aws:sqs:us-east-1:${aws:PrincipalAccount}:q", "arn:aws:sns", "",
 )  # fmt: skip
-OTHER_RESOURCES = ("arn:aws:s3:::other/*", f"arn:aws:sqs:*:{X}:*", "arn:aws-cn:s3:::bkt/*", f"arn:aws:iam::{B}:*", f"{BUCKET}/nothing",
+OTHER_RESOURCES = ("arn:aws:s3:::other/*", f"arn:aws:sqs:*:{X}:*", "arn:aws-cn:s3:::bkt/*", f"arn:aws:iam::{B}:*",
+    f"{BUCKET}/nothing",
                    f"arn:aws:iam::{A}:us?r/y", "arn:aws:ec2:*:*:instance/*")  # fmt: skip
 
 # -- conditions -----------------------------------------------------------------------------------------------------------
 
-STRING_OPS = ("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "StringLike", "StringNotLike")
-NUMERIC_OPS = ("NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals")
+STRING_OPS = (
+    "StringEquals",
+    "StringNotEquals",
+    "StringEqualsIgnoreCase",
+    "StringNotEqualsIgnoreCase",
+    "StringLike",
+    "StringNotLike",
+)
+NUMERIC_OPS = (
+    "NumericEquals",
+    "NumericNotEquals",
+    "NumericLessThan",
+    "NumericLessThanEquals",
+    "NumericGreaterThan",
+    "NumericGreaterThanEquals",
+)
 DATE_OPS = ("DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals")
 IP_OPS, ARN_OPS = ("IpAddress", "NotIpAddress"), ("ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike")
 OPERATORS = (*STRING_OPS, *NUMERIC_OPS, *DATE_OPS, "Bool", "BinaryEquals", *IP_OPS, *ARN_OPS, "Null")
@@ -99,7 +114,13 @@ FAMILY = {
     **dict.fromkeys(IP_OPS, "ip"), **dict.fromkeys(ARN_OPS, "arn"), "Bool": "bool", "BinaryEquals": "binary", "Null": "null",
 }  # fmt: skip
 QUALIFIERS = ("", "ForAllValues:", "ForAnyValue:")
-BAD_OPERATORS = ("StringEqual", "NullIfExists", "ForSomeValues:StringEquals", "stringequals", "forallvalues:stringlike")  # V15, 1.3
+BAD_OPERATORS = (
+    "StringEqual",
+    "NullIfExists",
+    "ForSomeValues:StringEquals",
+    "stringequals",
+    "forallvalues:stringlike",
+)  # V15, 1.3
 
 # Values of the request and of policies by family; those in BAD are good in a request and need lenient mode in a policy.
 VALUES: dict[str, tuple[str, ...]] = {
@@ -110,12 +131,16 @@ VALUES: dict[str, tuple[str, ...]] = {
     "bool": ("true", "false", "TRUE"),
     "binary": ("QUJD", "QUI=", "AA==", ""),
     "ip": ("203.0.113.7", "203.0.113.200", "2001:db8::1", "::ffff:203.0.113.7", "10.0.0.1", "2001:DB8:0:0::1"),
-    "arn": (TOPIC, BUCKET, f"arn:aws:logs:us-east-1:{A}:log-group:g:log-stream:s", DEP, f"arn:aws:svc:us-east-1:{X}:store/a:{A}:fin/d"),
+    "arn": (TOPIC, BUCKET, f"arn:aws:logs:us-east-1:{A}:log-group:g:log-stream:s", DEP,
+    f"arn:aws:svc:us-east-1:{X}:store/a:{A}:fin/d"),
 }  # fmt: skip
-RANGES = ("203.0.113.77/24", "203.0.113.7", "2001:DB8::/32", "::ffff:203.0.113.0/120", "::/0", "0.0.0.0/0", "10.0.0.0/8", "203.0.113.7/32",
+RANGES = ("203.0.113.77/24", "203.0.113.7", "2001:DB8::/32", "::ffff:203.0.113.0/120", "::/0", "0.0.0.0/0", "10.0.0.0/8",
+    "203.0.113.7/32",
           "::ffff:203.0.113.7", "2001:db8::1/128", "::ffff:0:0/95")  # fmt: skip
-ARN_PATTERNS = ("arn:aws:sns:*:*:*", "arn:aws:s3:::*", f"arn:aws:logs:*:{A}:log-group:*", f"arn:aws:svc:*:{A}:fin/*", "arn:*:iam::*:role/*",
-                f"arn:aws:iam::{A}:role/ops/${{aws:PrincipalTag/role}}", "arn:aws:s3:::b?t", "${aws:PrincipalTag/src}")  # fmt: skip
+ARN_PATTERNS = ("arn:aws:sns:*:*:*", "arn:aws:s3:::*", f"arn:aws:logs:*:{A}:log-group:*", f"arn:aws:svc:*:{A}:fin/*",
+    "arn:*:iam::*:role/*",
+                f"arn:aws:iam::{A}:role/ops/${{aws:PrincipalTag/role}}", "arn:aws:s3:::b?t",
+                "${aws:PrincipalTag/src}")  # fmt: skip
 BAD: dict[str, tuple[str, ...]] = {
     "number": ("ten", "5abc", " 1", "1e3", "+1", ".5", "", "${aws:EpochTime}"),
     "date": ("2024", "2024-05-06T00:00:00", "2024-05-06T00:00:60Z", "tomorrow", "2023-02-29", "9" * 30),
@@ -125,26 +150,35 @@ BAD: dict[str, tuple[str, ...]] = {
     "arn": ("*", "s3:::bkt", "arn:aws:s3", "x"),
     "string": ("${aws:username", "${}", "a${*"),
 }
-STRING_PATTERNS = ("a*", "*", "?", "a?c", "*b*", "${aws:username}", "${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}", "a${*}", "${?}", "100${$}",
-                   "x${aws:PrincipalTag/team}*", "${AWS:UserName}", "${aws:PrincipalTag/no}", "r*d", "${app:list}")  # fmt: skip
+STRING_PATTERNS = ("a*", "*", "?", "a?c", "*b*", "${aws:username}", "${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}",
+    "a${*}", "${?}", "100${$}", "x${aws:PrincipalTag/team}*", "${AWS:UserName}",
+    "${aws:PrincipalTag/no}", "r*d", "${app:list}")  # fmt: skip
 
 # context key -> family of its values, and whether it takes several
 KEYS: dict[str, tuple[str, bool]] = {
     "app:str": ("string", False), "s3:prefix": ("string", False), "aws:RequestTag/team": ("string", False),
     "aws:PrincipalTag/team": ("string", False), "aws:ResourceTag/env": ("string", False), "app:list": ("string", True),
     "aws:TagKeys": ("string", True), "aws:CalledVia": ("string", True), "sts:ExternalId": ("string", False),
-    "aws:UserAgent": ("string", False), "s3:max-keys": ("number", False), "app:num": ("number", False), "app:nums": ("number", True),
+    "aws:UserAgent": ("string", False), "s3:max-keys": ("number", False), "app:num": ("number", False), "app:nums": ("number",
+    True),
     "aws:MultiFactorAuthAge": ("number", False), "app:date": ("date", False), "app:dates": ("date", True),
     "aws:TokenIssueTime": ("date", False), "aws:SecureTransport": ("bool", False), "app:bool": ("bool", False),
-    "aws:MultiFactorAuthPresent": ("bool", False), "app:bin": ("binary", False), "aws:SourceIp": ("ip", False), "app:ips": ("ip", True),
+    "aws:MultiFactorAuthPresent": ("bool", False), "app:bin": ("binary", False), "aws:SourceIp": ("ip", False),
+    "app:ips": ("ip", True),
     "aws:SourceArn": ("arn", False), "app:arns": ("arn", True), "aws:SourceAccount": ("string", False),
     "aws:RequestedRegion": ("string", False), "iam:PassedToService": ("string", False), "aws:ViaAWSService": ("bool", False),
 }  # fmt: skip
 # keys that an engine over a directory derives; only `simulate` takes them from its caller (K1)
-LOOSE_ONLY = frozenset({"aws:PrincipalTag/team", "aws:TokenIssueTime", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent", "aws:ViaAWSService"})
+LOOSE_ONLY = frozenset(
+    {"aws:PrincipalTag/team", "aws:TokenIssueTime", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent", "aws:ViaAWSService"}
+)
 # keys that nobody gives: derived or absent ones
 DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
-    "aws:PrincipalArn": ("arn", (ANA, DEP, f"arn:aws:iam::{A}:role/*", f"arn:aws:iam::*:root", f"arn:aws:iam::{A}:user/*"), False),
+    "aws:PrincipalArn": (
+        "arn",
+        (ANA, DEP, f"arn:aws:iam::{A}:role/*", "arn:aws:iam::*:root", f"arn:aws:iam::{A}:user/*"),
+        False,
+    ),
     "aws:PrincipalAccount": ("string", (A, B, "anonymous"), False),
     "aws:PrincipalType": ("string", ("User", "AssumedRole", "Account", "FederatedUser", "Anonymous"), False),
     "aws:username": ("string", ("ana", "bo", "ana*"), False),

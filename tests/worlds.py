@@ -220,7 +220,9 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
         told["organization"] = {"id": "o-1", "management_account": v.M, "accounts": {v.A: "ou-a", v.B: "ou-b"}}
     for name, kind in (("scps", "scp"), ("rcps", "rcp")):
         if make.chance(0.6):
-            told[name] = {a: levels(make, kind, goal_layer(make, kind), aimed(make, targets)) for a in (v.A, v.B) if make.chance(0.6)}
+            told[name] = {
+                a: levels(make, kind, goal_layer(make, kind), aimed(make, targets)) for a in (v.A, v.B) if make.chance(0.6)
+            }
     if make.chance(0.6):
         told["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
     return {
@@ -246,7 +248,11 @@ def fitting(make: Maker, target: Target, *, kind: str) -> Json:
 
 def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Target]) -> Json:
     """A user or role whose policies are aimed at the requests that it makes."""
-    own = [t for t in targets if arn in str(t.principal) or (":role/" in arn and f"role/{arn.rsplit('/', 1)[1]}/" in str(t.principal))]
+    own = [
+        t
+        for t in targets
+        if arn in str(t.principal) or (":role/" in arn and f"role/{arn.rsplit('/', 1)[1]}/" in str(t.principal))
+    ]
     out: dict[str, Json] = {"arn": arn, "identity_policies": []}
     for target in make.rng.sample(own, min(len(own), make.pick(1, 2, 3))):
         out["identity_policies"].append(fitting(make, target, kind="identity"))

@@ -1,0 +1,273 @@
+"""A producer whose memory is broken gets an error that names the column, and the row where one is known; nothing is read.
+
+The C interface carries no lengths of buffers. What cannot be told from the struct itself is only found for pyarrow, which
+knows. Every hand-made producer must also be released exactly once, whatever happens.
+"""
+
+from __future__ import annotations
+
+import gc
+import struct
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+from arrow_by_hand import HandMade, HandMadeStream, inline_view, large_offsets, offsets, texts, view
+
+from fastiam._doors import column_texts
+from fastiam._ingest import read_column
+from fastiam.errors import RequestValueError
+
+ROOMY = b"abcdefghijklmnopqrstuvwxyz"
+
+
+def coded(format: str, codes: bytes, n_codes: int, *values: str, null_count: int = 0, valid: bytes | None = None) -> HandMade:
+    return HandMade(format, [valid, codes], n_codes, null_count=null_count, dictionary=texts(*values))
+
+
+def listed(format: str, ends: bytes, n_rows: int, child: HandMade) -> HandMade:
+    return HandMade(format, [None, ends], n_rows, children=[child])
+
+
+# name -> (producer, words in the message, row)
+BROKEN: dict[str, tuple[Callable[[], HandMade], str, int | None]] = {
+    "offsets go back": (lambda: HandMade("u", [None, offsets(0, 4, 2, 6), ROOMY], 3), "offset", 1),
+    "large offsets go back": (lambda: HandMade("U", [None, large_offsets(0, 4, 2, 6), ROOMY], 3), "offset", 1),
+    "first offset negative": (lambda: HandMade("u", [None, offsets(-4, 0, 2), ROOMY], 2), "first offset", None),
+    "last offset negative": (lambda: HandMade("u", [None, offsets(0, 2, -1), ROOMY], 2), "last offset", None),
+    "inner offset beyond the last": (lambda: HandMade("u", [None, offsets(0, 1 << 30, 3), ROOMY], 2), "offset", 1),
+    "no offsets": (lambda: HandMade("u", [None, None, ROOMY], 2), "buffer", None),
+    "no data": (lambda: HandMade("u", [None, offsets(0, 2, 4), None], 2), "buffer", None),
+    "no validity, but nulls": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], 1, null_count=1), "buffer", None),
+    "two buffers of three": (lambda: HandMade("u", [None, offsets(0, 2)], 1), "2 buffers", None),
+    "no buffers": (lambda: HandMade("u", [], 1), "0 buffers", None),
+    "negative count of buffers": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], 1, n_buffers=-1), "buffers", None),
+    "negative length": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], -1), "length -1", None),
+    "negative offset": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], 1, offset=-1), "offset -1", None),
+    "absurd length": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], 1 << 62), "length", None),
+    "absurd offset": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], 1, offset=(1 << 63) - 1), "length", None),
+    "released before": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], 1, released=True), "released", None),
+    "child without a type": (lambda: HandMade("u", [None, offsets(0, 2), ROOMY], 1, n_children=1), "children", None),
+    "unknown format": (lambda: HandMade("?", [None], 1), "format", None),
+    "empty format": (lambda: HandMade("", [None], 1), "format", None),
+    "code beyond the values": (lambda: coded("c", b"\0\1\2", 3, "a", "b"), "code", 2),
+    "negative code": (lambda: coded("c", b"\0\xff", 2, *map(str, range(300))), "code", 1),
+    "negative wide code": (lambda: coded("l", struct.pack("<2q", 0, -1), 2, "a"), "code", 1),
+    "code above int64": (lambda: coded("L", struct.pack("<2Q", 0, 1 << 63), 2, "a"), "code", 1),
+    "code into nothing": (lambda: coded("I", struct.pack("<I", 0), 1), "code", 0),
+    "dictionary offsets go back": (
+        lambda: HandMade("c", [None, b"\0"], 1, dictionary=HandMade("u", [None, offsets(0, 4, 2, 4), ROOMY], 3)),
+        "offset",
+        None,
+    ),
+    "dictionary missing": (lambda: _without_dictionary(), "dictionary", None),
+    "dictionary released": (
+        lambda: HandMade("c", [None, b"\0"], 1, dictionary=HandMade("u", [None, offsets(0, 1), ROOMY], 1, released=True)),
+        "released",
+        None,
+    ),
+    "view into no buffer": (lambda: _views(view(20, 1, 0)), "view", 0),
+    "view into buffer -1": (lambda: _views(view(20, -1, 0)), "view", 0),
+    "view behind the end": (lambda: _views(inline_view(b"ok"), view(20, 0, 7)), "view", 1),
+    "view before the start": (lambda: _views(view(20, 0, -1)), "view", 0),
+    "view of negative size": (lambda: _views(inline_view(b"ok", -1)), "view", 0),
+    "view of overflowing size": (lambda: _views(view((1 << 31) - 1, 0, (1 << 31) - 1)), "view", 0),
+    "views without sizes": (lambda: HandMade("vu", [None, view(20, 0, 0), ROOMY, None], 1), "sizes", None),
+    "views with two buffers": (lambda: HandMade("vu", [None, view(20, 0, 0)], 1), "2 buffers", None),
+    "views with a missing buffer": (
+        lambda: HandMade("vu", [None, view(20, 0, 0), None, struct.pack("<q", 26)], 1),
+        "view",
+        0,
+    ),
+    "list beyond its child": (lambda: listed("+l", offsets(0, 3), 1, texts("a", "b")), "child", None),
+    "list offsets go back": (lambda: listed("+l", offsets(0, 2, 1, 2), 3, texts("a", "b")), "offset", 1),
+    "large list offsets go back": (lambda: listed("+L", large_offsets(0, 2, 1, 2), 3, texts("a", "b")), "offset", 1),
+    "list of released items": (
+        lambda: listed("+l", offsets(0, 1), 1, HandMade("u", [None, offsets(0, 1), ROOMY], 1, released=True)),
+        "released",
+        None,
+    ),
+    "list items with offsets that go back": (
+        lambda: listed("+l", offsets(0, 3), 1, HandMade("u", [None, offsets(0, 4, 2, 4), ROOMY], 3)),
+        "offset",
+        None,
+    ),
+    "number without data": (lambda: HandMade("l", [None, None], 2), "buffer", None),
+    "table shorter than it says": (lambda: HandMade("+s", [None], 3, children=[texts("a")]), "child", None),
+    "table with a null row": (lambda: HandMade("+s", [b"\2"], 2, null_count=1, children=[texts("a", "b")]), "null", None),
+}
+
+
+def _without_dictionary() -> HandMade:
+    made = coded("c", b"\0", 1, "a")
+    made.array.dictionary = None
+    return made
+
+
+def _views(*views: bytes) -> HandMade:
+    return HandMade("vu", [None, b"".join(views), ROOMY, struct.pack("<q", len(ROOMY))], len(views))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_memory_is_an_error_and_is_released_once(name: str) -> None:
+    make, words, row = BROKEN[name]
+    producer = make()
+    with pytest.raises(RequestValueError, match=words) as caught:
+        read_column(producer, "aws:UserAgent", kind="context")
+    assert (caught.value.column, caught.value.row) == ("aws:UserAgent", row)
+    was_released = 1 if producer.array.release else 0
+    del caught
+    gc.collect()
+    assert producer.released["array"] <= 1
+    if not was_released:
+        assert producer.released == {"schema": 0, "array": 0} or producer.released["array"] == 1
+
+
+SOUND: dict[str, tuple[Callable[[], HandMade], list[object]]] = {
+    "text": (lambda: texts("ab", "", "é"), ["ab", "", "é"]),
+    "offset into the array": (lambda: HandMade("u", [None, offsets(0, 1, 2, 3), ROOMY], 2, offset=1), ["b", "c"]),
+    "nulls not counted": (lambda: HandMade("u", [b"\5", offsets(0, 1, 2, 3), ROOMY], 3, null_count=-1), ["a", None, "c"]),
+    "nulls not counted, no bitmap": (lambda: HandMade("u", [None, offsets(0, 1), ROOMY], 1, null_count=-1), ["a"]),
+    "nulls denied, but in the bitmap": (lambda: HandMade("u", [b"\1", offsets(0, 1, 2), ROOMY], 2), ["a", None]),
+    "rubbish under a null view": (
+        lambda: HandMade("vu", [b"\1", inline_view(b"ok") + view(20, 9, 9), struct.pack("<q", 0)], 2, null_count=1),
+        ["ok", None],
+    ),
+    "rubbish under a null code": (lambda: coded("c", b"\0\x7f", 2, "a", null_count=1, valid=b"\1"), ["a", None]),
+    "no rows, no buffers": (lambda: HandMade("u", [None, None, None], 0), []),
+    "equal dictionary values": (lambda: coded("C", b"\0\1", 2, "a", "a"), ["a", "a"]),
+    "null dictionary value": (
+        lambda: HandMade(
+            "s", [None, struct.pack("<2h", 0, 1)], 2, dictionary=HandMade("u", [b"\1", offsets(0, 1, 1), ROOMY], 2, null_count=1)
+        ),
+        ["a", None],
+    ),
+    "unused code 128 of a byte": (lambda: coded("C", b"\xc8", 1, *map(str, range(300))), ["200"]),
+    "table of one column": (lambda: HandMade("+s", [None], 2, offset=1, children=[texts("a", "b", "c")]), ["b", "c"]),
+    "list with an offset": (lambda: listed("+l", offsets(1, 3), 1, texts("a", "b", "c")), [["b", "c"]]),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_odd_but_sound_memory_is_read_and_released_once(name: str) -> None:
+    make, expected = SOUND[name]
+    producer = make()
+    column = read_column(producer, "c", kind="context")
+    assert column_texts(column) == expected
+    assert producer.released["schema"] == 1
+    if expected:
+        assert producer.released["array"] == 0, "the column still needs the memory"
+    del column
+    gc.collect()
+    assert producer.released == {"schema": 1, "array": 1}
+
+
+def test_a_consumed_producer_is_an_error() -> None:
+    producer = texts("a")
+    read_column(producer, "c", kind="text")
+    with pytest.raises(RequestValueError, match="released already"):
+        read_column(producer, "c", kind="text")
+
+
+def test_a_stream_is_read_to_its_end_and_released_once() -> None:
+    parts = [texts("a", "b"), texts(), texts("c")]
+    stream = HandMadeStream(texts(), parts)
+    column = read_column(stream, "c", kind="text")
+    assert column_texts(column) == ["a", "b", "c"]
+    assert stream.released == 1
+    del column
+    gc.collect()
+    assert [part.released["array"] for part in parts] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("fail_at", [-1, 0, 1])
+def test_a_stream_that_fails_is_an_error_with_its_words_and_is_released_once(fail_at: int) -> None:
+    parts = [texts("a"), texts("b")]
+    stream = HandMadeStream(texts(), parts, fail_at=fail_at)
+    with pytest.raises(RequestValueError, match="the disk is on fire - at `c`"):
+        read_column(stream, "c", kind="text")
+    gc.collect()
+    assert stream.released == 1
+    assert sum(part.released["array"] for part in parts) == max(fail_at, 0)
+
+
+def test_a_bad_chunk_names_the_row_of_the_whole_column() -> None:
+    stream = HandMadeStream(texts(), [texts("a", "b"), HandMade("u", [None, offsets(0, 4, 2, 6), ROOMY], 3)])
+    with pytest.raises(RequestValueError) as caught:
+        read_column(stream, "c", kind="text")
+    assert caught.value.row == 3
+
+
+class Fake:
+    def __init__(self, given: object) -> None:
+        self.given = given
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> object:
+        return self.given
+
+
+@pytest.mark.parametrize("given", [None, 5, ("a", "b"), (texts("a").__arrow_c_array__()[1],) * 2])
+def test_what_is_no_capsule_is_an_error(given: object) -> None:
+    with pytest.raises(RequestValueError, match="the Arrow data is broken"):
+        read_column(Fake(given), "c", kind="text")
+
+
+PYARROW = {
+    "offsets beyond the data": pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(offsets(0, 2, 9000)), pa.py_buffer(b"ab")]),
+    "too few offsets": pa.Array.from_buffers(pa.string(), 900, [None, pa.py_buffer(offsets(0, 1)), pa.py_buffer(b"a")]),
+    "too few numbers": pa.Array.from_buffers(pa.int64(), 900, [None, pa.py_buffer(b"12345678")]),
+    "too short a bitmap": pa.Array.from_buffers(pa.int8(), 900, [pa.py_buffer(b"a"), pa.py_buffer(b"a" * 900)]),
+}
+
+
+@pytest.mark.parametrize("name", PYARROW)
+def test_buffers_cut_short_are_found_where_pyarrow_knows_their_length(name: str) -> None:
+    with pytest.raises(RequestValueError, match="the Arrow data is broken"):
+        read_column(PYARROW[name], "c", kind="context")
+
+
+# RFC 3629; each in a text of its own between two sound ones
+NOT_UTF8 = [
+    b"\x80", b"\xc0\xaf", b"\xc1\x81", b"\xc3", b"\xe0\x80\xaf", b"\xe2\x82", b"\xed\xa0\x80", b"\xed\xbf\xbf",
+    b"\xf0\x80\x80\x80", b"\xf0\x9f\x98", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xfe", b"\xff", b"a" * 40 + b"\xe9",
+]  # fmt: skip
+
+
+def _in_layouts(bad: bytes) -> list[HandMade]:
+    data = b"ok" + bad + "é".encode()
+    ends = (0, 2, 2 + len(bad), len(data))
+    long = len(bad) > 12
+    views = inline_view(b"ok") + (view(len(bad), 0, 2, bad[:4]) if long else inline_view(bad)) + inline_view("é".encode())
+    plain = HandMade("u", [None, offsets(*ends), data], 3)
+    values = HandMade("u", [None, offsets(*ends), data], 3)
+    return [
+        plain,
+        HandMade("U", [None, large_offsets(*ends), data], 3),
+        HandMade("vu", [None, views, data, struct.pack("<q", len(data))], 3),
+        HandMade("C", [None, b"\0\1\2"], 3, dictionary=values),
+    ]
+
+
+@pytest.mark.parametrize("bad", NOT_UTF8, ids=repr)
+def test_text_that_is_not_utf8_is_an_error_of_its_row(bad: bytes) -> None:
+    for producer in _in_layouts(bad):
+        with pytest.raises(RequestValueError, match="not valid UTF-8") as caught:
+            read_column(producer, "c", kind="text")
+        assert caught.value.row == 1
+    for producer in _in_layouts(bad):
+        errors: dict[int, Exception] = {}
+        assert column_texts(read_column(producer, "c", kind="text", errors=errors)) == ["ok", None, "é"]
+        assert list(errors) == [1]
+
+
+def test_a_character_cut_by_an_offset_is_no_utf8() -> None:
+    with pytest.raises(RequestValueError, match="not valid UTF-8"):
+        read_column(HandMade("u", [None, offsets(0, 1, 2), "é".encode()], 2), "c", kind="text")
+
+
+def test_bad_text_that_no_row_uses_is_no_error() -> None:
+    values = HandMade("u", [None, offsets(0, 1, 2), b"a\xff"], 2)
+    column = read_column(HandMade("C", [None, b"\0\0"], 2, dictionary=values), "c", kind="text")
+    assert column_texts(column) == ["a", "a"]
+    under_null = HandMade("u", [b"\1", offsets(0, 1, 2), b"a\xff"], 2, null_count=1)
+    assert column_texts(read_column(under_null, "c", kind="text")) == ["a", None]
