@@ -1,0 +1,175 @@
+"""The context of a decision (spec section 5): what the caller gives, what profiles know, what the request tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fastiam.arn import split_arn
+from fastiam.keys import fold
+from fastiam.profile import AccountFacts, EndpointProfile, PrincipalProfile, ResourceProfile, Settings
+from fastiam.reference.actions import split_action
+from fastiam.reference.values import date_text, read_date
+from fastiam.request import ContextValue, Request
+
+Keys = dict[str, ContextValue]
+Sources = Callable[[str], AccountFacts | None]
+
+_REQUEST_TAG, _RESOURCE_TAG, _IAM_RESOURCE_TAG = "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/"
+_NOW, _EPOCH = "aws:currenttime", "aws:epochtime"
+
+# Keys that are derived from another key, and are unknown with it (D71)
+_DERIVED_FROM = {
+    "aws:sourceaccount": ("aws:sourceorgid", "aws:sourceorgpaths"),
+    "aws:calledvia": ("aws:viaawsservice", "aws:calledviafirst", "aws:calledvialast"),
+    "aws:sourcevpce": ("aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths"),
+    _NOW: (_EPOCH,),
+    _EPOCH: (_NOW,),
+}
+
+
+def derive_context(
+    principal: PrincipalProfile,
+    resource: ResourceProfile,
+    endpoint: EndpointProfile | None,
+    request: Request,
+    settings: Settings,
+    sources: Sources | None,
+) -> tuple[Keys, frozenset[str]]:
+    """The present keys by folded name, and the keys that are unknown.
+
+    The caller's values come first, then those of the profiles, then derived ones and defaults (K1, K2). No key is both
+    present and unknown (D71).
+    """
+    profiles: Keys = {**(endpoint.keys if endpoint else {}), **resource.keys, **principal.keys}
+    unknown = unknown_keys(principal, resource, profiles, request)
+    context: Keys = {**profiles, **request.context}
+    if _is_pass_role(request):
+        context = {key: value for key, value in context.items() if not key.startswith((_RESOURCE_TAG, _IAM_RESOURCE_TAG))}
+    context = {key: value for key, value in context.items() if key not in unknown}
+    derived: Keys = {}
+    for derive in (_tags, _chain, _times):
+        derived |= derive(context, request.now)
+    derived |= _source_organization(context, sources)
+    derived |= _defaults(principal, resource, request, settings)
+    derived |= _mfa_age(principal, request.now)
+    derived |= _iam_tags(context, resource, request)
+    for key, value in derived.items():
+        if key not in context and key not in unknown:
+            context[key] = value
+    return context, unknown
+
+
+def unknown_keys(
+    principal: PrincipalProfile, resource: ResourceProfile, profiles: Mapping[str, ContextValue], request: Request
+) -> frozenset[str]:
+    """The declared keys without those that a profile knows or the caller gives, and what is derived from them (D71)."""
+    if not request.unknown:
+        return request.unknown
+    prefixes = tuple(key for key in principal.absent_keys if key.endswith("/"))
+    declared = {
+        key
+        for key in request.unknown
+        if key not in profiles and key not in principal.absent_keys and not key.startswith(prefixes)
+    }
+    if _is_pass_role(request):
+        declared = {key for key in declared if not key.startswith((_RESOURCE_TAG, _IAM_RESOURCE_TAG))}
+    for key in tuple(declared):
+        derived = _DERIVED_FROM.get(key, ())
+        if key.startswith(_REQUEST_TAG):
+            derived = ("aws:tagkeys",)
+        elif key.startswith(_RESOURCE_TAG) and _has_iam_tags(resource):
+            derived = (_IAM_RESOURCE_TAG + key.removeprefix(_RESOURCE_TAG),)
+        declared.update(derived)
+    return frozenset(declared.difference(request.context))
+
+
+def _is_pass_role(request: Request) -> bool:
+    return split_action(request.action) == ("iam", "passrole")
+
+
+def _single(text: str) -> ContextValue:
+    return ContextValue((text,))
+
+
+def _flag(value: bool) -> ContextValue:
+    return _single("true" if value else "false")
+
+
+def _tags(context: Keys, now: int) -> Keys:
+    """`aws:TagKeys` lists the tags of the request as they are spelled; absent when there is none."""
+    tags = [(key, value) for key, value in context.items() if key.startswith(_REQUEST_TAG)]
+    spelled = (value.name if fold(value.name) == key else key for key, value in tags)
+    names = tuple(name[len(_REQUEST_TAG) :] for name in spelled)
+    return {"aws:tagkeys": ContextValue(names, multi=True)} if names else {}
+
+
+def _chain(context: Keys, now: int) -> Keys:
+    """The first and last service of a forward-access chain, and whether there is one (N1)."""
+    chain = context.get("aws:calledvia")
+    if chain is None:
+        return {"aws:viaawsservice": _flag(False)}
+    derived = {"aws:viaawsservice": _flag(True)}
+    if not chain.conflict:
+        derived |= {"aws:calledviafirst": _single(chain.values[0]), "aws:calledvialast": _single(chain.values[-1])}
+    return derived
+
+
+def _times(context: Keys, now: int) -> Keys:
+    """Both clocks show one instant: `now`, or that of the one clock the caller gives (K5, C44)."""
+    if _NOW in context:
+        return {_EPOCH: _other_clock(context[_NOW], str)}
+    if _EPOCH in context:
+        return {_NOW: _other_clock(context[_EPOCH], date_text)}
+    text = date_text(now)
+    return {_EPOCH: _single(str(now)), _NOW: _single(str(now) if text is None else text)}
+
+
+def _other_clock(given: ContextValue, write: Callable[[int], str | None]) -> ContextValue:
+    """The same instant in the other notation, or the same text where that has none for it (K5)."""
+    instant = read_date(given.values[0]) if len(given.values) == 1 else None
+    text = write(instant[0]) if instant is not None and instant[1] == 0 else None
+    return given if text is None else ContextValue((text,), given.multi)
+
+
+def _source_organization(context: Keys, sources: Sources | None) -> Keys:
+    """`aws:SourceOrgID` and `aws:SourceOrgPaths`, where the account of `aws:SourceAccount` is in an organisation."""
+    source = context.get("aws:sourceaccount")
+    if source is None or sources is None or len(source.values) != 1:
+        return {}
+    facts = sources(source.values[0])
+    derived: Keys = {}
+    if facts is not None and facts.org_id is not None:
+        derived["aws:sourceorgid"] = _single(facts.org_id)
+    if facts is not None and facts.org_path is not None:
+        derived["aws:sourceorgpaths"] = ContextValue((facts.org_path,), multi=True)
+    return derived
+
+
+def _defaults(principal: PrincipalProfile, resource: ResourceProfile, request: Request, settings: Settings) -> Keys:
+    """Keys that AWS always sends (K2); the Region of global services (K6)."""
+    derived = {"aws:securetransport": _flag(False), "aws:useragent": _single("")}
+    arn = split_arn(resource.arn)
+    partition = principal.partition if arn is None else arn.partition
+    if arn is not None and arn.region:
+        derived["aws:requestedregion"] = _single(arn.region)
+    elif partition == "aws" and split_action(request.action)[0] in settings.global_services:
+        derived["aws:requestedregion"] = _single("us-east-1")
+    return derived
+
+
+def _mfa_age(principal: PrincipalProfile, now: int) -> Keys:
+    """Seconds since MFA (7.6)."""
+    return {} if principal.mfa_at is None else {"aws:multifactorauthage": _single(str(now - principal.mfa_at))}
+
+
+def _iam_tags(context: Keys, resource: ResourceProfile, request: Request) -> Keys:
+    """`iam:ResourceTag/k`, an alias of `aws:ResourceTag/k` for IAM users and roles (5.5)."""
+    if not _has_iam_tags(resource) or _is_pass_role(request):
+        return {}
+    tags = ((key, value) for key, value in context.items() if key.startswith(_RESOURCE_TAG))
+    return {_IAM_RESOURCE_TAG + key[len(_RESOURCE_TAG) :]: value for key, value in tags}
+
+
+def _has_iam_tags(resource: ResourceProfile) -> bool:
+    arn = split_arn(resource.arn)
+    return arn is not None and arn.service == "iam" and arn.rest.startswith(("user/", "role/"))

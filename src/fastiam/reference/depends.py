@@ -1,0 +1,55 @@
+"""Unknown keys (spec 6.11): two decisions, at best and at worst, and the keys on which they part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastiam.model import Effect, Layer, Outcome
+from fastiam.reference.combine import Verdict
+from fastiam.reference.layers import Said
+from fastiam.reference.statement import Tested
+
+ENDPOINT_KEY = "aws:sourcevpce"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One decision by 6.4 with all it rests on."""
+
+    tested: list[Tested]
+    said: Said
+    verdict: Verdict
+
+
+def choose(best: Run, worst: Run) -> Run | None:
+    """The run that answers for all values of the unknown keys, or None: it depends (D73)."""
+    if worst.verdict.outcome is Outcome.ALLOW:
+        return worst
+    return None if best.verdict.outcome is Outcome.ALLOW else best
+
+
+def keys_that_matter(best: Run, worst: Run, *, endpoint_is_open: bool) -> tuple[str, ...]:
+    """The unknown keys of statements that apply in one run alone, in layers that say different things (D74)."""
+    states = _states(best), _states(worst)
+    keys = {ENDPOINT_KEY} if endpoint_is_open else set()
+    for one, other in zip(best.tested, worst.tested, strict=True):
+        layer = one.place.layer
+        if one.applies is not other.applies and states[0].get(layer) != states[1].get(layer):
+            keys.update(one.opened if one.applies else other.opened)
+    return tuple(sorted(keys))
+
+
+def _states(run: Run) -> dict[Layer, set[object]]:
+    """What each layer says: that a Deny applies, that an Allow does on a level, the classes of its grants (D74)."""
+    states: dict[Layer, set[object]] = {}
+    for each in run.tested:
+        if not each.applies:
+            continue
+        state = states.setdefault(each.place.layer, set())
+        if each.statement.effect is Effect.DENY:
+            state.add("deny")
+        elif each.place.layer is Layer.RESOURCE:
+            state.update(each.classes)
+        else:
+            state.add(each.place.level)
+    return states

@@ -1,0 +1,135 @@
+"""One statement against one request (spec F3): the AND of its tests, and what the record wants to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fastiam.model import ConditionEntry, Effect, Layer, Policy, Statement, StatementRef
+from fastiam.reference.actions import test_actions
+from fastiam.reference.conditions import test_entry
+from fastiam.reference.principals import Asker
+from fastiam.reference.resources import test_resources
+from fastiam.reference.truth import F, T, Truth, U
+from fastiam.reference.view import View
+from fastiam.reference.who import test_principals
+from fastiam.request import ContextValue
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What every statement of a decision is tested against; `action` is split and in lower case."""
+
+    asker: Asker
+    action: tuple[str, str]
+    resource: str
+    context: dict[str, ContextValue]
+    unknown: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a statement stands. `names_principals`: its principal element is tested; `gateway`: N17."""
+
+    layer: Layer
+    level: int
+    policy: Policy
+    names_principals: bool
+    gateway: bool
+
+
+@dataclass(slots=True)
+class Tested:
+    """A statement with its result.
+
+    Attributes
+    ----------
+    classes, possible : letters of its certain principal matches, and of those that are certain or `U` (3.3).
+    misses : the tests that are not `T`: element name, and the entry of a condition. Complete up to two; beyond, cut.
+    doubts : the rules that made a test `U`.
+    opened : unknown keys of its open tests (D72).
+    unresolved, absent : names it read in vain, where action, principal and resource leave it a chance (6.9).
+    """
+
+    place: Place
+    statement: Statement
+    result: Truth = T
+    classes: str = ""
+    possible: str = ""
+    misses: list[tuple[str, ConditionEntry | None]] = field(default_factory=list)
+    doubts: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def applies(self) -> bool:
+        """An Allow applies iff its result is `T`, a Deny iff it is `T` or `U` (F3)."""
+        return self.result is T if self.statement.effect is Effect.ALLOW else self.result is not F
+
+    @property
+    def applies_hopefully(self) -> bool:
+        """The same with every `U` in the caller's favour; tells `indeterminate` denials (F6)."""
+        return self.result is not F if self.statement.effect is Effect.ALLOW else self.result is T
+
+    @property
+    def ref(self) -> StatementRef:
+        """The name of the statement in an answer."""
+        policy, statement = self.place.policy, self.statement
+        return StatementRef(
+            layer=self.place.layer,
+            level=self.place.level,
+            policy=policy.name or policy.arn or "",
+            index=statement.index,
+            sid=statement.sid,
+            arn=policy.arn,
+            origin=policy.origin,
+        )
+
+
+def test_statement(statement: Statement, place: Place, scene: Scene, best: bool) -> Tested:
+    """The result of a statement. `best` settles open tests in the caller's favour (D73); it is moot without unknown keys.
+
+    A statement that is `F` is left early, an Allow only when a second test misses: with one it is a near miss.
+    """
+    is_allow = statement.effect is Effect.ALLOW
+    view = View(scene.context, scene.unknown, favour=best is is_allow)
+    tested = Tested(place, statement)
+    candidate, kept, unresolved, absent = True, 0, 0, 0
+    for element, entry, result in _tests(statement, place, scene, view, tested):
+        if result is not U:
+            del view.doubts[kept:]  # another entry of the element settled it
+        if result is not T:
+            tested.misses.append((element, entry))
+        kept = len(view.doubts)
+        if candidate:
+            unresolved, absent = len(view.unresolved), len(view.absent)
+            candidate = entry is not None or result is not F
+        tested.result = min(tested.result, result)
+        if tested.result is F and not (is_allow and len(tested.misses) < 2):
+            break
+    tested.doubts, tested.opened = tuple(view.doubts), tuple(view.opened)
+    tested.unresolved, tested.absent = tuple(view.unresolved[:unresolved]), tuple(view.absent[:absent])
+    return tested
+
+
+def _tests(
+    statement: Statement, place: Place, scene: Scene, view: View, tested: Tested
+) -> Iterator[tuple[str, ConditionEntry | None, Truth]]:
+    """The tests of a statement, one by one (F3, F7); an element that is not there is `T`."""
+    policy = place.policy
+    if statement.actions is not None:
+        element = "NotAction" if statement.not_action else "Action"
+        yield element, None, test_actions(statement.actions, statement.not_action, scene.action, view)
+    if place.names_principals:
+        match = test_principals(statement, policy, scene.asker, place.gateway, view)
+        tested.classes, tested.possible = match.classes, match.possible
+        yield "NotPrincipal" if statement.not_principal else "Principal", None, match.result
+    if statement.resources is not None:
+        element = "NotResource" if statement.not_resource else "Resource"
+        result = test_resources(statement.resources, statement.not_resource, scene.resource, policy.variables, view)
+        yield element, None, result
+    for entry in statement.conditions:
+        yield "Condition", entry, test_entry(entry, policy.variables, view)
+    for rule in statement.undetermined:
+        yield "Statement", None, view.doubt(rule)
