@@ -23,7 +23,6 @@ from fastiam.model import ConditionEntry, Effect, PolicyKind
 from fastiam.positions import Path
 
 _WILDCARD = re.compile(r"[*?]+")
-_TAG_KEYS = frozenset(("aws:requesttag", "aws:resourcetag", "aws:principaltag"))
 _GLOBAL_KEYS = tuple(info.name for name, info in KEYS.items() if name.startswith("aws:"))
 _BESIDE_WILDCARD = 6  # D43: characters next to each wildcard
 
@@ -98,8 +97,8 @@ def _operator_hint(reading: Reading, name: str) -> str:
 def _read_key(key: str) -> _Key:
     folded = fold(key)
     info = key_info(folded)
-    is_key = ":" in key and folded.removesuffix("/") not in _TAG_KEYS
-    return _Key(folded, info, is_key, is_key and info is None and folded.startswith("aws:"))
+    is_key = ":" in key and folded.removesuffix("/") not in variable_syntax.TAG_KEYS
+    return _Key(folded, info, is_key, variable_syntax.is_unknown_global(key))
 
 
 def _read_entry(
@@ -115,7 +114,7 @@ def _read_entry(
         reading.add("V40", path, f"{quote(key)} is no global condition key that is known", hint, at_name=True)
     if START in key:
         reading.add_all([misplaced(key, reading.variables, "in a condition key")], path, at_name=True)
-    if not values:
+    if isinstance(raw, (list, tuple)) and not raw:
         reading.add("V14", path, f"condition key {quote(key)} has no values")
     if operator is None:
         return ConditionEntry(name, "", False, key, values, undetermined=True)
@@ -198,12 +197,7 @@ def _variable_problems(operator: Operator, text: str, variables: bool) -> Proble
     if not operator.variables:
         message = f"{quote(text)} has a policy variable, which `{operator.base}` does not replace"
         return (Problem("V30", message, "variables are replaced under String and Arn operators"),)
-    unknown = [name for name in variable_syntax.names(text) if _read_key(name).is_unknown_global]
-    return variable_syntax.malformed(text) + tuple(_unknown_variable(name) for name in unknown)
-
-
-def _unknown_variable(name: str) -> Problem:
-    return Problem("V40", f"the variable {quote(name)} is no global condition key that is known")
+    return variable_syntax.problems(text)
 
 
 def _is_readable(operator: Operator, text: str, live: bool) -> bool:

@@ -67,7 +67,7 @@ def no_variables(text: str) -> Problem:
 
 
 def resource_problems(text: str, variables: bool, endpoint: bool) -> Problems:
-    """What is wrong with one entry of `Resource` or `NotResource`: V25 to V29, V31, R6, R8, and D43 in endpoint policies."""
+    """What is wrong with one entry of `Resource` or `NotResource`: V25 to V29, V31, V40, R6, R8, and D43 in endpoint policies."""
     if not endpoint and _CLEAN_RESOURCE.fullmatch(text):
         return ()
     return _resource_problems(text, variables, endpoint)
@@ -96,7 +96,7 @@ def _variable_problems(text: str, variables: bool) -> Problems:
         return (no_variables(text),)
     fields = variable_syntax.mask(text).split(":", 5)
     free = len(":".join(fields[:5])) + 1 if len(fields) == 6 else len(text)
-    found = variable_syntax.malformed(text[free:])
+    found = variable_syntax.problems(text[free:])
     if START in text[:free]:
         message = f"{quote(text)} has a policy variable before its fifth colon, where it is literal text"
         return (Problem("V28", message, "variables are replaced in the last field of an ARN"), *found)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 
+from fastiam.keys import fold, key_info
 from fastiam.language.findings import Problem, Problems, quote
 
 START = "${"
+TAG_KEYS = frozenset(("aws:requesttag", "aws:resourcetag", "aws:principaltag"))  # each needs `/tag-key` behind it
 _INNER = r"[*?$]|[^\s,'{}$]+(?:, '[^']+')?"
 _WELL_FORMED = re.compile(_INNER)
 _VARIABLE = re.compile(rf"\$\{{(?:(?:{_INNER})\}}|[^}}]*\}}?)")  # linear: a quoted default cannot run over another one
@@ -36,6 +38,19 @@ def names(text: str) -> list[str]:
     """The context keys that the well-formed variables of a text name."""
     inner = (_inner(match) for match in _VARIABLE.finditer(text) if not _fault(match))
     return [name.partition(",")[0] for name in inner if name not in _SPECIAL]
+
+
+def is_unknown_global(key: str) -> bool:
+    """Whether a condition key has the prefix of global keys and is none that is known (V40), nor a tag key's stump (V17)."""
+    folded = fold(key)
+    return folded.startswith("aws:") and key_info(folded) is None and folded.removesuffix("/") not in TAG_KEYS
+
+
+def problems(text: str) -> Problems:
+    """What is wrong with the variables of a text in which they are replaced: V29, V40."""
+    unknown = [name for name in names(text) if is_unknown_global(name)]
+    messages = (f"the variable {quote(name)} is no global condition key that is known" for name in unknown)
+    return malformed(text) + tuple(Problem("V40", message) for message in messages)
 
 
 def first_key_variable(text: str) -> int | None:
