@@ -1,7 +1,7 @@
 """A producer whose memory is broken gets an error that names the column, and the row where one is known; nothing is read.
 
-The C interface carries no lengths of buffers. What cannot be told from the struct itself is only found for pyarrow, which
-knows. Every hand-made producer must also be released exactly once, whatever happens.
+The C interface carries no lengths of plain buffers, so data that is cut short cannot be told and is not tested; where lengths
+come along (views, children, dictionaries) they are. Every producer must also be released exactly once, whatever happens.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import gc
 import struct
 from collections.abc import Callable
 
-import pyarrow as pa
 import pytest
 from arrow_by_hand import HandMade, HandMadeStream, inline_view, large_offsets, offsets, texts, view
 
@@ -115,12 +114,10 @@ def test_broken_memory_is_an_error_and_is_released_once(name: str) -> None:
     with pytest.raises(RequestValueError, match=words) as caught:
         read_column(producer, "aws:UserAgent", kind="context")
     assert (caught.value.column, caught.value.row) == ("aws:UserAgent", row)
-    was_released = 1 if producer.array.release else 0
     del caught
     gc.collect()
-    assert producer.released["array"] <= 1
-    if not was_released:
-        assert producer.released == {"schema": 0, "array": 0} or producer.released["array"] == 1
+    times = 0 if name == "released before" else 1
+    assert producer.released == {"schema": times, "array": times}
 
 
 SOUND: dict[str, tuple[Callable[[], HandMade], list[object]]] = {
@@ -210,20 +207,6 @@ class Fake:
 def test_what_is_no_capsule_is_an_error(given: object) -> None:
     with pytest.raises(RequestValueError, match="the Arrow data is broken"):
         read_column(Fake(given), "c", kind="text")
-
-
-PYARROW = {
-    "offsets beyond the data": pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(offsets(0, 2, 9000)), pa.py_buffer(b"ab")]),
-    "too few offsets": pa.Array.from_buffers(pa.string(), 900, [None, pa.py_buffer(offsets(0, 1)), pa.py_buffer(b"a")]),
-    "too few numbers": pa.Array.from_buffers(pa.int64(), 900, [None, pa.py_buffer(b"12345678")]),
-    "too short a bitmap": pa.Array.from_buffers(pa.int8(), 900, [pa.py_buffer(b"a"), pa.py_buffer(b"a" * 900)]),
-}
-
-
-@pytest.mark.parametrize("name", PYARROW)
-def test_buffers_cut_short_are_found_where_pyarrow_knows_their_length(name: str) -> None:
-    with pytest.raises(RequestValueError, match="the Arrow data is broken"):
-        read_column(PYARROW[name], "c", kind="context")
 
 
 # RFC 3629; each in a text of its own between two sound ones

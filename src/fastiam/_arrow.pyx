@@ -2,8 +2,8 @@
 
 Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
 checks nothing again; what is moved out of a capsule is released exactly once, on errors too.
-The C interface does not say how long a buffer is. A producer that has cut its data short is seen only where it can tell
-by itself (pyarrow's `validate`), or where lengths do come along (views, children, dictionaries).
+The C interface does not say how long a plain buffer is: the last offset is all there is to go by. Lengths that do come
+along (of children, dictionaries and the buffers of views) are held against what points into them.
 """
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
@@ -191,8 +191,6 @@ cdef class Reader:
 
     cdef int _open(self, obj) except -1:
         cdef int code
-        if type(obj).__module__ == "pyarrow.lib":
-            obj.validate()        # it knows how long its buffers are
         if hasattr(obj, "__arrow_c_array__"):
             schema, array = obj.__arrow_c_array__()
             self._take_array(schema, array)

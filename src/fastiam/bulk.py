@@ -247,7 +247,7 @@ class Decisions:
         # the last entry serves -1, which means "none" before and after
         moved = np.full(len(self._statements) + 1, NO_STATEMENT, np.int32)
         moved[used] = np.arange(len(used))
-        return moved[codes], tuple(self._statements[i] for i in used)
+        return moved[codes], tuple(self._statements[i] for i in used.tolist())
 
     def _statement_column(self, name: str, texts: list[str]) -> DictionaryColumn:
         values = list(dict.fromkeys(texts))
