@@ -68,12 +68,14 @@ def _print_text(results: Sequence[Checked]) -> None:
     found = [finding for result in results for finding in result.findings]
     errors = sum(finding.severity is Severity.ERROR for finding in found)
     rejected = sum(result.rejected for result in results)
-    note(f"{_count(len(results), 'document')}: {_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}, {rejected} rejected")
+    counts = f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}"
+    note(f"{_count(len(results), 'document')}: {counts}, {rejected} rejected")
 
 
 def _print_json(results: Sequence[Checked]) -> None:
     rows = [
-        {"file": r.file, "kind": r.kind.value, "rejected": r.rejected, "findings": [asdict(f) for f in r.findings]} for r in results
+        {"file": r.file, "kind": r.kind.value, "rejected": r.rejected, "findings": [asdict(f) for f in r.findings]}
+        for r in results
     ]
     write(json.dumps(rows, indent=2))
 

@@ -1,0 +1,248 @@
+"""`fastiam authorize`: decide a file of requests, in batches, into a file of results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from fastiam.bulk import Decisions, Summary
+from fastiam.cli import exits, options
+from fastiam.cli.console import note
+from fastiam.cli.directories import open_engine
+from fastiam.cli.formats import NAMES, Format, of_name
+from fastiam.cli.progress import Progress
+from fastiam.cli.requests import Batch, RowError, Source, open_requests
+from fastiam.cli.results import write_results
+from fastiam.errors import RequestValueError, SourceError
+from fastiam.model import Outcome
+
+if TYPE_CHECKING:
+    from fastiam.engine import Engine
+
+REQUEST = ("principal", "action", "resource")
+OWNER = "resource_account"
+_CODES = {outcome: code for code, outcome in enumerate(Outcome)}
+_POSITION = np.zeros(256, np.uint8)  # outcome number to its place among the names
+for _outcome, _code in _CODES.items():
+    _POSITION[_outcome] = _code
+
+
+@click.command("authorize")
+@options.policies
+@click.option("--requests", "source", required=True, metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
+@click.option("--requests-format", type=click.Choice(NAMES), help="The format of the requests; told by content if not given.")
+@click.option("--out", required=True, metavar="FILE", help="Results: .parquet, .arrow, .arrows, .csv, .jsonl, or `-`.")
+@click.option("--out-format", type=click.Choice(NAMES), help="The format of the results; told by the suffix if not given.")
+@click.option(
+    "--map",
+    "mapping",
+    type=options.Pair(),
+    multiple=True,
+    metavar="COLUMN=NAME",
+    help="Read a column as this request column or condition key; with an empty name, leave it out.",
+)
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Copy a column of the requests to the results.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "deny"]),
+    default="raise",
+    show_default=True,
+    help="What a row gets that cannot be decided: an end to the job, or the outcome ERROR.",
+)
+@options.unknown_owner
+@options.now
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the engine.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+def command(
+    policies: tuple[str, ...],
+    source: str,
+    requests_format: str | None,
+    out: str,
+    out_format: str | None,
+    mapping: tuple[tuple[str, str], ...],
+    keep: tuple[str, ...],
+    on_error: str,
+    unknown_owner: str,
+    now: datetime | None,
+    threads: int,
+    quiet: bool,
+) -> int:
+    """Decide a file of requests.
+
+    The columns are principal, action, resource, if need be resource_account, and every other one is a condition key.
+    Results come in the order of the requests. A row that cannot be read is never allowed and never dropped.
+    Exits with 0 when the job is done, whatever the answers are.
+    """
+    target = Format(out_format) if out_format else of_name(out)
+    engine = open_engine(policies, unknown_owner=unknown_owner, quiet=quiet)
+    with ExitStack() as stack:
+        requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
+        progress = stack.enter_context(Progress(requests.progress, quiet=quiet))
+        job = Job(engine, requests, dict(mapping), keep, on_error, now or datetime.now(UTC), threads, progress.advance)
+        job.write(out, target)
+    if not quiet:
+        note(str(job.summary))
+        note(f"{job.summary.rows / max(job.seconds, 1e-9):,.0f} requests/s")
+    return exits.OK
+
+
+class Job:
+    """One file of requests on its way to one file of results; `summary` counts what has passed."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source,
+        mapping: Mapping[str, str],
+        keep: Sequence[str],
+        on_error: str,
+        now: datetime,
+        threads: int,
+        advance: Callable[[int], None],
+    ) -> None:
+        self.engine, self.source, self.mapping, self.keep = engine, source, mapping, keep
+        self.on_error, self.now, self.threads, self.advance = on_error, now, threads, advance
+        self.summary = Summary()
+        self.seconds = 0.0
+
+    def write(self, name: str, form: Format) -> None:
+        """Decides everything and writes it."""
+        began = time.perf_counter()
+        results = self.results()
+        first = next(results, None) or self._nothing()
+        write_results(_again(first, results), first.schema, name, form)
+        self.seconds = time.perf_counter() - began
+
+    def results(self) -> Iterator[Any]:
+        """The record batches of results, one for each batch of requests."""
+        for batch in self.source.batches:
+            if batch.length:
+                yield self._decide(batch)
+                self.advance(batch.length)
+
+    def _decide(self, batch: Batch) -> Any:
+        if batch.broken and self.on_error == "raise":
+            row = min(batch.broken)
+            column, message = batch.broken[row]
+            raise self._row_error(batch, row, message, column)
+        columns = self._named(batch)
+        context = {name: column for name, column in columns.items() if name not in (*REQUEST, OWNER)}
+        try:
+            decisions = self.engine.decide_many(
+                *(columns[name] for name in REQUEST),
+                context,
+                resource_accounts=columns.get(OWNER),
+                now=self.now,
+                reasons=True,
+                on_error=self.on_error,
+                threads=self.threads,
+            )
+        except RequestValueError as error:
+            if error.row is None:
+                raise
+            raise self._row_error(batch, error.row, error.message, self._column_of(error.column), error.hint) from error
+        errors = self._errors(batch, decisions)
+        self._count(decisions, errors)
+        return self._result(batch, columns, decisions, errors)
+
+    def _named(self, batch: Batch) -> dict[str, Any]:
+        """The columns by request column or condition key."""
+        columns: dict[str, Any] = {}
+        for column, values in batch.columns.items():
+            name = self.mapping.get(column, column)
+            if name in columns:
+                raise SourceError(f"two columns are read as `{name}`", source=self.source.name, hint="see `--map`")
+            if name:
+                columns[name] = values
+        missing = [name for name in REQUEST if name not in columns]
+        if missing and self.source.form is not Format.JSONL:
+            hint = f"it has {', '.join(f'`{name}`' for name in columns)}; rename one with `--map COLUMN={missing[0]}`"
+            raise SourceError(f"there is no column `{missing[0]}`", source=self.source.name, hint=hint)
+        return columns | {name: [None] * batch.length for name in missing}
+
+    def _column_of(self, name: str) -> str:
+        """The column of the file that is read under a name."""
+        return next((column for column, mapped in self.mapping.items() if mapped == name), name)
+
+    def _row_error(self, batch: Batch, row: int, message: str, column: str, hint: str = "") -> RowError:
+        line, number = batch.line_of(row), batch.first + row + 1
+        return RowError(message, source=self.source.name, row=number, column=column, line=line, hint=hint)
+
+    def _errors(self, batch: Batch, decisions: Decisions) -> dict[int, RowError]:
+        """Why rows have the outcome ERROR; the reader knows better than the engine, which met an empty row."""
+        errors: dict[int, RowError] = {}
+        for row, error in sorted(decisions.errors.items()):
+            if row in batch.broken:
+                column, message = batch.broken[row]
+                errors[row] = self._row_error(batch, row, message, column)
+            else:
+                message, column = getattr(error, "message", str(error)), self._column_of(getattr(error, "column", ""))
+                errors[row] = self._row_error(batch, row, message, column)
+        return errors
+
+    def _count(self, decisions: Decisions, errors: Mapping[int, RowError]) -> None:
+        first = tuple(str(error) for error in list(errors.values())[:3])
+        self.summary += replace(decisions.summary(), first_errors=first)
+
+    def _result(self, batch: Batch, columns: Mapping[str, Any], decisions: Decisions, errors: Mapping[int, RowError]) -> Any:
+        from arro3.core import Array, RecordBatch
+
+        out = {name: _text_array(columns[name]) for name in REQUEST}
+        out |= {name: self._kept(batch, name) for name in self.keep}
+        names = Array([outcome.name for outcome in _CODES], type=_utf8())
+        out["outcome"] = names.take(Array.from_numpy(_POSITION[decisions.outcome]))
+        out["layer"] = _text_array(decisions.layer)
+        out["policy"] = _text_array(decisions.policy)
+        out["sid"] = _text_array(decisions.statement)
+        out["error"] = _text_array([str(errors[i]) if i in errors else None for i in range(len(decisions))])
+        return RecordBatch.from_arrays(list(out.values()), names=list(out))
+
+    def _nothing(self) -> Any:
+        """The results of a file without requests: columns without rows."""
+        from arro3.core import RecordBatch
+
+        names = (*REQUEST, *self.keep, "outcome", "layer", "policy", "sid", "error")
+        return RecordBatch.from_arrays([_text_array([]) for _ in names], names=names)
+
+    def _kept(self, batch: Batch, name: str) -> Any:
+        if name not in batch.columns:
+            if self.source.form is Format.JSONL:
+                return _text_array([None] * batch.length)
+            raise SourceError(f"there is no column `{name}`", source=self.source.name, hint="see `--keep`")
+        values = batch.columns[name]
+        return _text_array(values) if isinstance(values, list) else values
+
+
+def _again(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _utf8() -> Any:
+    from arro3.core import DataType
+
+    return DataType.utf8()
+
+
+def _text_array(values: Any) -> Any:
+    """A column as plain Arrow text: the same type in every batch, whatever the layout of the requests."""
+    from arro3.core import Array
+
+    if isinstance(values, list):
+        return Array([value if isinstance(value, str) else _json(value) for value in values], type=_utf8())
+    array = values if isinstance(values, Array) else Array.from_arrow(values)
+    return array if array.type == _utf8() else array.cast(_utf8())
+
+
+def _json(value: object) -> str | None:
+    """What stands in JSON lines in place of a text, for results alone."""
+    import orjson
+
+    return None if value is None else orjson.dumps(value).decode()

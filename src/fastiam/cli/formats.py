@@ -1,0 +1,68 @@
+"""Which format a file of requests or results has: told by name, by content, or by an option."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from fastiam.errors import SourceError
+
+
+class Format(StrEnum):
+    """The formats that requests come in and results go out in."""
+
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+NAMES = [form.value for form in Format]
+GZIP = b"\x1f\x8b"
+ARROW_FILE = b"ARROW1"
+ARROW_STREAM = b"\xff\xff\xff\xff"
+
+_SUFFIXES = {
+    ".parquet": Format.PARQUET,
+    ".pq": Format.PARQUET,
+    ".arrow": Format.ARROW,
+    ".arrows": Format.ARROW,
+    ".feather": Format.ARROW,
+    ".ipc": Format.ARROW,
+    ".csv": Format.CSV,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+}
+
+
+def of_content(head: bytes, source: str) -> Format:
+    """The format that the first bytes of a file show.
+
+    Raises
+    ------
+    SourceError: a JSON array, which cannot be read row by row.
+    """
+    if head.startswith(b"PAR1"):
+        return Format.PARQUET
+    if head.startswith((ARROW_FILE, ARROW_STREAM)):
+        return Format.ARROW
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"["):
+        raise SourceError("a JSON array is not a file of requests", source=source, hint="write one JSON object a line")
+    return Format.JSONL if text.startswith(b"{") else Format.CSV
+
+
+def of_name(name: str) -> Format:
+    """The format in which to write a file, from its suffix; JSON lines for standard output.
+
+    Raises
+    ------
+    SourceError: a suffix of no known format.
+    """
+    if name == "-":
+        return Format.JSONL
+    form = _SUFFIXES.get(Path(name).suffix.lower())
+    if form is None:
+        hint = f"use one of {', '.join(_SUFFIXES)}, or pass `--out-format`"
+        raise SourceError("the suffix tells no format to write", source=name, hint=hint)
+    return form

@@ -1,0 +1,90 @@
+"""Options that several verbs share, and how their texts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Instant(click.ParamType):
+    """An ISO 8601 instant with its zone."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"`{value}` is not an instant; write `2026-11-25T09:00:00Z`", param, ctx)
+        if instant.tzinfo is None:
+            self.fail(f"`{value}` has no time zone; add `Z` for UTC", param, ctx)
+        return instant
+
+
+class Pair(click.ParamType):
+    """`KEY=VALUE`; the value may hold further equals signs, and may be empty."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            self.fail(f"`{value}` is not of the form KEY=VALUE", param, ctx)
+        return key, text
+
+
+def context_of(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, Any]:
+    """Context keys as given: a key that stands once has a text, one that stands several times a list."""
+    found: dict[str, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return {key: values if len(values) > 1 else values[0] for key, values in found.items()}
+
+
+def _chained(*options: Decorator) -> Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+policies = click.option(
+    "--policies",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="Where the policies are: account exports, fastiam files, or folders of them. May be repeated.",
+)
+unknown_owner = click.option(
+    "--unknown-owner",
+    type=click.Choice(["principal", "deny"]),
+    default="principal",
+    show_default=True,
+    help="Who owns a resource of which nothing tells it: the principal's account, or nobody, so that it is denied.",
+)
+now = click.option("--now", type=Instant(), help="The instant of the decision; the clock's if not given.")
+exit_zero = click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the answer is.")
+form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+request = _chained(
+    click.option(
+        "--context",
+        "context",
+        type=Pair(),
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A context key; repeat it for several values.",
+    ),
+    click.option("--resource-account", metavar="ID", help="The account that owns the resource, if it is not told otherwise."),
+    now,
+)
