@@ -9,13 +9,13 @@ from fastiam.reference.truth import T, Truth, any_of, negate, truth
 from fastiam.reference.view import View
 
 
-def test_actions(entries: tuple[str, ...], inverted: bool, action: tuple[str, str], view: View) -> Truth:
+def check_actions(entries: tuple[str, ...], inverted: bool, action: tuple[str, str], view: View) -> Truth:
     """`Action`, or `NotAction` where `inverted` (A4, A5). `action` is prefix and name in lower case (A7)."""
-    found = any_of(_test_entry(entry, action, view) for entry in entries)
+    found = any_of(_check_entry(entry, action, view) for entry in entries)
     return negate(found) if inverted else found
 
 
-def _test_entry(entry: str, action: tuple[str, str], view: View) -> Truth:
+def _check_entry(entry: str, action: tuple[str, str], view: View) -> Truth:
     """One entry: `*` alone, or two globs (A1, A2); a malformed one is `U` (A3, V24)."""
     if entry and not entry.strip("*"):
         return T

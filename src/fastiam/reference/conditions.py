@@ -16,7 +16,7 @@ ALL, ANY = "ForAllValues", "ForAnyValue"
 _TAGS = ("aws:requesttag", "aws:resourcetag", "aws:principaltag")
 
 
-def test_entry(entry: ConditionEntry, variables: bool, view: View) -> Truth:
+def check_entry(entry: ConditionEntry, variables: bool, view: View) -> Truth:
     """One (operator, key) pair; the block is the AND of them (C1, C3)."""
     key = fold(entry.key)
     if entry.undetermined:

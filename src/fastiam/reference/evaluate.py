@@ -11,7 +11,7 @@ from fastiam.reference.actions import split_action
 from fastiam.reference.combine import Case, Verdict, combine, settled_early
 from fastiam.reference.context import Keys, Sources, derive_context
 from fastiam.reference.depends import ENDPOINT_KEY, Run, choose, keys_that_matter
-from fastiam.reference.layers import LayerInput, applicable_layers, listen, test_layers
+from fastiam.reference.layers import LayerInput, applicable_layers, check_layers, listen
 from fastiam.reference.principals import make_asker
 from fastiam.reference.rules import (
     credential_forbids,
@@ -84,7 +84,7 @@ class _Inquiry:
 
     def run(self, best: bool) -> Run:
         """One decision by 6.4, with the open tests in the caller's favour or against it (D73)."""
-        tested = test_layers(self.layers, self.scene, best)
+        tested = check_layers(self.layers, self.scene, best)
         denies = self.endpoint_denies and not (best and self.endpoint_is_open)
         said = listen(self.principal, self.layers, tested, endpoint_denies=denies)
         return Run(tested, said, combine(self.case, said))

@@ -9,7 +9,7 @@ from fastiam.arn import split_arn
 from fastiam.model import Effect, Layer
 from fastiam.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.reference.rules import is_trust_request
-from fastiam.reference.statement import Place, Scene, Tested, test_statement
+from fastiam.reference.statement import Place, Scene, Tested, check_statement
 
 WITH_IDENTITY = frozenset({PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED})
 WITH_BOUNDARY = frozenset({PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED})
@@ -103,19 +103,19 @@ def _endpoint_note(principal: PrincipalProfile, endpoint: EndpointProfile | None
     return "full_access" if endpoint.policies is None and endpoint.known else ""
 
 
-def test_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> list[Tested]:
+def check_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> list[Tested]:
     """Every statement that counts, in the order of D50 and D51: layer, level, policy, index."""
-    return list(_test_layers(layers, scene, best))
+    return list(_check_layers(layers, scene, best))
 
 
-def _test_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> Iterator[Tested]:
+def _check_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> Iterator[Tested]:
     for given in layers:
         for level, policies in enumerate(given.levels or ()):
             for policy in policies:
                 place = Place(given.layer, level, policy, given.names_principals, given.gateway)
                 for statement in policy.statements:
                     if given.grants or statement.effect is Effect.DENY:
-                        yield test_statement(statement, place, scene, best)
+                        yield check_statement(statement, place, scene, best)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,13 +34,13 @@ class ResourcePattern:
     mixed_type: bool
 
 
-def test_resources(entries: tuple[str, ...], inverted: bool, resource: str, variables: bool, view: View) -> Truth:
+def check_resources(entries: tuple[str, ...], inverted: bool, resource: str, variables: bool, view: View) -> Truth:
     """`Resource`, or `NotResource` where `inverted` (R10)."""
-    found = any_of([_test_entry(entry, inverted, resource, variables, view) for entry in entries])
+    found = any_of([_check_entry(entry, inverted, resource, variables, view) for entry in entries])
     return negate(found) if inverted else found
 
 
-def _test_entry(entry: str, inverted: bool, resource: str, variables: bool, view: View) -> Truth:
+def _check_entry(entry: str, inverted: bool, resource: str, variables: bool, view: View) -> Truth:
     """One entry; the rules in the order that R2 asks for: V25, R1, R2, VR8, R3 to R9."""
     if entry and not entry.strip("*"):
         return T
@@ -52,20 +52,20 @@ def _test_entry(entry: str, inverted: bool, resource: str, variables: bool, view
     pattern = _read_pattern(entry, variables)
     unknown = unknown_names(pattern.variables, view) if view.unknown else []
     if unknown:
-        return _test_open(pattern, unknown, inverted, arn, view)
+        return _check_open(pattern, unknown, inverted, arn, view)
     rest = substitute(pattern.rest, view)
     if rest is None:
         return view.doubt("VR8") if inverted else F
-    return _test_arn(pattern, rest, arn, view)
+    return _check_arn(pattern, rest, arn, view)
 
 
-def _test_open(pattern: ResourcePattern, unknown: list[str], inverted: bool, arn: Arn, view: View) -> Truth:
+def _check_open(pattern: ResourcePattern, unknown: list[str], inverted: bool, arn: Arn, view: View) -> Truth:
     """An entry with an unknown variable (D72): open if it matches with the variable read as `*`, or in `NotResource`."""
     if inverted:
         return view.open(unknown, inverted=True)
     blank = tuple(Wild.ANY if isinstance(token, Variable) and token.name in unknown else token for token in pattern.rest)
     rest = substitute(blank, view)
-    at_best = F if rest is None else _test_arn(pattern, rest, arn, view)
+    at_best = F if rest is None else _check_arn(pattern, rest, arn, view)
     return at_best if at_best is F else view.open(unknown, at_best=at_best)
 
 
@@ -97,7 +97,7 @@ def _is_mixed(rest: Tokens) -> bool:
     return any(isinstance(token, Wild) for token in word) and any(token and not isinstance(token, Wild) for token in word)
 
 
-def _test_arn(pattern: ResourcePattern, rest: Bound, arn: Arn, view: View) -> Truth:
+def _check_arn(pattern: ResourcePattern, rest: Bound, arn: Arn, view: View) -> Truth:
     """Field by field (R3, R4, R7, R8); a match that needs more than AWS promises is `U` (R5, R6, R9)."""
     if all(map(glob_matches, pattern.fields, arn)) and glob_matches(rest, arn.rest):
         if pattern.padded:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fastiam.model import ConditionEntry, Effect, Layer, Policy, Statement, StatementRef
-from fastiam.reference.actions import test_actions
-from fastiam.reference.conditions import test_entry
+from fastiam.reference.actions import check_actions
+from fastiam.reference.conditions import check_entry
 from fastiam.reference.principals import Asker
-from fastiam.reference.resources import test_resources
+from fastiam.reference.resources import check_resources
 from fastiam.reference.truth import F, T, Truth, U
 from fastiam.reference.view import View
-from fastiam.reference.who import test_principals
+from fastiam.reference.who import check_principals
 from fastiam.request import ContextValue
 
 
@@ -87,7 +87,7 @@ class Tested:
         )
 
 
-def test_statement(statement: Statement, place: Place, scene: Scene, best: bool) -> Tested:
+def check_statement(statement: Statement, place: Place, scene: Scene, best: bool) -> Tested:
     """The result of a statement. `best` settles open tests in the caller's favour (D73); it is moot without unknown keys.
 
     A statement that is `F` is left early, an Allow only when a second test misses: with one it is a near miss.
@@ -120,16 +120,16 @@ def _tests(
     policy = place.policy
     if statement.actions is not None:
         element = "NotAction" if statement.not_action else "Action"
-        yield element, None, test_actions(statement.actions, statement.not_action, scene.action, view)
+        yield element, None, check_actions(statement.actions, statement.not_action, scene.action, view)
     if place.names_principals:
-        match = test_principals(statement, policy, scene.asker, place.gateway, view)
+        match = check_principals(statement, policy, scene.asker, place.gateway, view)
         tested.classes, tested.possible = match.classes, match.possible
         yield "NotPrincipal" if statement.not_principal else "Principal", None, match.result
     if statement.resources is not None:
         element = "NotResource" if statement.not_resource else "Resource"
-        result = test_resources(statement.resources, statement.not_resource, scene.resource, policy.variables, view)
+        result = check_resources(statement.resources, statement.not_resource, scene.resource, policy.variables, view)
         yield element, None, result
     for entry in statement.conditions:
-        yield "Condition", entry, test_entry(entry, policy.variables, view)
+        yield "Condition", entry, check_entry(entry, policy.variables, view)
     for rule in statement.undetermined:
         yield "Statement", None, view.doubt(rule)

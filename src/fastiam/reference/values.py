@@ -56,9 +56,10 @@ def read_date(text: str) -> Instant | None:
 
 def _read_epoch(text: str) -> Instant | None:
     """Epoch seconds in the range of int64; four bare digits could be a year and are refused (C41, C43)."""
-    if re.fullmatch("[0-9]{4}", text) or len(text.lstrip("+-").lstrip("0")) > 19:
+    digits = text.lstrip("+-").lstrip("0") or "0"
+    if re.fullmatch("[0-9]{4}", text) or len(digits) > 19:
         return None
-    seconds = int(text)
+    seconds = -int(digits) if text.startswith("-") else int(digits)
     return (seconds, 0) if seconds in _INT64 else None
 
 

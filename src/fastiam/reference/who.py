@@ -35,7 +35,7 @@ class PrincipalMatch:
     possible: str
 
 
-def test_principals(statement: Statement, policy: Policy, asker: Asker, gateway: bool, view: View) -> PrincipalMatch:
+def check_principals(statement: Statement, policy: Policy, asker: Asker, gateway: bool, view: View) -> PrincipalMatch:
     """The principal element of a statement; without one it names everybody (V9)."""
     if statement.principals is None:
         return PrincipalMatch(T, "*", "*")
