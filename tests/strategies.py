@@ -177,14 +177,17 @@ class Maker:
         return block
 
     def condition_entry(self, target: Target, fit: float) -> tuple[str, str, Json]:
+        """An entry that holds with about the chance `fit`, as far as a writer can tell without evaluating it."""
         key, family, multi = self.condition_key(target)
-        base = self.operator(family)
-        qualifier = self.qualifier(multi or isinstance(target.context.get(key), list), base)
+        base, actual, holds = self.operator(family), target.context.get(key), self.chance(fit)
+        qualifier = self.qualifier(multi or isinstance(actual, list), base)
         if_exists = "IfExists" if base != "Null" and self.chance(0.2) else ""
+        if holds and actual in (None, []) and key not in v.DERIVED_KEYS and base != "Null" and self.chance(0.8):
+            qualifier, if_exists = self.pick(("ForAllValues:", if_exists), ("ForAllValues:", "IfExists"), ("", "IfExists"))
         if self.lenient and self.chance(0.03):
             return str(self.pick(*v.BAD_OPERATORS)), key, "a"
         count = self.pick(1, 1, 1, 2) if base != "Bool" or self.lenient else 1
-        values = [self.policy_value(v.FAMILY[base], target.context.get(key), fit, key) for _ in range(count)]
+        values = [self.policy_value(base, actual, holds != ("Not" in base), key) for _ in range(count)]
         if self.lenient and self.chance(0.03):
             values = []
         elif not self.lenient and len(set(map(type, values))) > 1:
@@ -217,16 +220,38 @@ class Maker:
             return str(self.pick(*v.QUALIFIERS[1:]))
         return str(self.pick("", "", "", "", *v.QUALIFIERS)) if not multi or self.lenient else ""
 
-    def policy_value(self, family: str, actual: Json, fit: float, key: str) -> Json:
+    def policy_value(self, base: str, actual: Json, matches: bool, key: str) -> Json:
+        """A value of a policy, often one that the value of the request matches, or does not."""
+        family = v.FAMILY[base]
         if self.lenient and family in v.BAD and self.chance(0.06):
             return self.pick(*v.BAD[family])
         if family == "null":
-            absent = actual in (None, [], "")
-            return self.pick("true", True) if absent == self.chance(fit) else self.pick("false", False)
+            return self.pick("true", True) if (actual in (None, [], "")) == matches else self.pick("false", False)
         if key in v.DERIVED_KEYS and v.DERIVED_KEYS[key][0] == family and self.chance(0.8):
             return self.pick(*v.DERIVED_KEYS[key][1])
+        one = actual[0] if isinstance(actual, list) and actual else actual
+        if matches and one is not None and self.chance(0.7):
+            return self.matching(family, base, one)
+        return self.any_value(family)
+
+    def matching(self, family: str, base: str, actual: Json) -> Json:
+        """A value that `actual` very likely matches."""
+        text = str(actual).lower() if isinstance(actual, bool) else str(actual)
+        if base.endswith(("LessThan", "LessThanEquals")):
+            return self.pick("9007199254740993") if family == "number" else self.pick("9999-12-31", "2300-01-01")
+        if base.endswith(("GreaterThan", "GreaterThanEquals")):
+            return self.pick(-1, "-2") if family == "number" else self.pick("1970-01-01", "-1")
+        if family == "ip":
+            return self.pick("::/0", "2001:DB8::/32") if ":" in text[:5] else self.pick("0.0.0.0/0", "203.0.113.77/24")
+        if family == "arn":
+            return self.pick("arn:*:*:*:*:*", "arn:aws:*:*:*:*", "arn:aws*:*:*:*:?*")
+        if family == "string" and text and "$" not in text and text.isascii():
+            return self.pick(text, text, text.swapcase(), text[:1] + "*", "*" + text[-1:])
+        return text if text in v.VALUES[family] and text else self.any_value(family)
+
+    def any_value(self, family: str) -> Json:
         if family == "string":
-            return self.string_value(actual, fit)
+            return self.pick(*v.STRING_PATTERNS) if self.chance(0.5) else self.pick(*v.VALUES["string"])
         if family == "ip":
             return self.pick(*v.RANGES)
         if family == "arn" and self.chance(0.6):
@@ -235,14 +260,7 @@ class Maker:
             return self.chance(0.5)
         if family == "number" and self.chance(0.2):
             return self.pick(0, 10, -1, 11)
-        good = [text for text in v.VALUES[family] if text or family == "string"]
-        return actual if isinstance(actual, str) and actual in good and self.chance(fit) else self.pick(*good)
-
-    def string_value(self, actual: Json, fit: float) -> Json:
-        one = actual[0] if isinstance(actual, list) and actual else actual
-        if isinstance(one, str) and one and self.chance(fit * 0.6) and "$" not in one and one.isascii():
-            return self.pick(one, one, one.swapcase(), one[:1] + "*", "*" + one[-1:])
-        return self.pick(*v.STRING_PATTERNS) if self.chance(0.5) else self.pick(*v.VALUES["string"])
+        return self.pick(*(text for text in v.VALUES[family] if text))
 
     # -- statements and documents -----------------------------------------------------------------------------------------
 
@@ -283,8 +301,9 @@ class Maker:
         return {**whole, "Statement": self.one_or_list(statements)}
 
     def policy(self, target: Target, *, allow: float | None, deny: float | None, kind: str = "identity") -> Json:
-        """A document with a statement of each effect asked for, at the fit given, among some others; in any order."""
-        statements = [self.statement(target, "Allow", allow, kind=kind)] if allow is not None and kind != "rcp" else []
+        """A document with statements of each effect asked for, at the fit given, among some others; in any order."""
+        allows = self.pick(1, 2, 2) if allow is not None and kind != "rcp" else 0
+        statements = [self.statement(target, "Allow", allow or 0, kind=kind, conditions=0.4) for _ in range(allows)]
         if deny is not None:
             statements.append(self.statement(target, "Deny", deny, kind=kind))
         while not statements or self.chance(0.35):
@@ -320,8 +339,8 @@ class Maker:
         if kind in ("OIDC", "SAML"):
             actions, resources = v.FEDERATION_SCENE
         else:
-            weights = [weight for weight, _, _ in v.SCENES]
-            _, actions, resources = self.rng.choices(v.SCENES, weights)[0]
+            scenes = v.SCENES if kind != "ANON" or self.chance(0.2) else v.SCENES[:2]  # D19
+            _, actions, resources = self.rng.choices(scenes, [weight for weight, _, _ in scenes])[0]
         return self.pick(*actions), self.pick(*resources)
 
 

@@ -44,15 +44,15 @@ class watching_conditions:
     def __enter__(self) -> None:
         from fastiam.reference import conditions
 
-        original = conditions.test_entry
+        original = conditions.check_entry
 
         def watched(*args, **kwargs):
             self.reached[-1] = True
             return original(*args, **kwargs)
 
         for name, module in list(sys.modules.items()):
-            if name.startswith("fastiam.reference") and getattr(module, "test_entry", None) is original:
-                self.patched.setattr(module, "test_entry", watched)
+            if name.startswith("fastiam.reference") and getattr(module, "check_entry", None) is original:
+                self.patched.setattr(module, "check_entry", watched)
 
     def __exit__(self, *_: object) -> None:
         self.patched.undo()

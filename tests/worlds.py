@@ -18,7 +18,7 @@ from strategies import Maker, Target
 
 Json = Any
 NOW = "2030-01-01T00:00:00Z"
-GOALS, GOAL_WEIGHTS = ("allow", "explicit", "implicit", "free"), (34, 24, 22, 20)
+GOALS, GOAL_WEIGHTS = ("allow", "explicit", "implicit", "free"), (44, 28, 14, 14)
 
 # kind -> weight and the layers of its own (6.1)
 KINDS: dict[str, tuple[int, tuple[str, ...]]] = {

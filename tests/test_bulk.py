@@ -1,0 +1,240 @@
+"""Columns out: the answers of a batch, for NumPy, iteration, pickling, and every consumer of Arrow."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from fastiam.bulk import LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
+from fastiam.errors import RequestValueError
+from fastiam.model import Layer, Outcome, StatementRef
+
+SCP = StatementRef(Layer.SCP, 1, "Guardrails", 0, sid="NoLeave")
+INLINE = StatementRef(Layer.IDENTITY, 0, "Inline", 1)
+SHARED_SID = StatementRef(Layer.BOUNDARY, 0, "Boundary", 3, sid="NoLeave")
+UNUSED = StatementRef(Layer.RESOURCE, 0, "Elsewhere", 7)
+STATEMENTS = (UNUSED, SCP, INLINE, SHARED_SID)
+BROKEN = RequestValueError("`x` is not an action", column="actions", row=5)
+
+OUTCOMES = [0, 1, 2, 2, 0, 255, 2]
+POLICIES = [None, "Inline", "Guardrails", "Boundary", None, None, "Guardrails"]
+SIDS = [None, "#1", "NoLeave", "NoLeave", None, None, "NoLeave"]
+IN_LAYERS = ["identity", "identity", "scp", "boundary", "credential", None, "scp"]
+ROWS = {
+    "outcome": OUTCOMES,
+    "allowed": [outcome == 1 for outcome in OUTCOMES],
+    "layer": IN_LAYERS,
+    "policy": POLICIES,
+    "statement": SIDS,
+}
+
+
+def codes(values: Sequence[str | None], table: Sequence[str]) -> np.ndarray[Any, Any]:
+    return np.array([NO_CODE if value is None else table.index(value) for value in values], np.uint8)
+
+
+def decisions() -> Decisions:
+    return Decisions(
+        np.array(OUTCOMES, np.uint8),
+        layer=codes(IN_LAYERS, LAYERS),
+        statement=np.array([-1, 2, 1, 3, -1, -1, 1], np.int32),
+        statements=STATEMENTS,
+        reason=codes([None, None, None, None, "unknown_principal", None, None], REASONS),
+        assumed_owner=np.array([True, False, False, True, False, False, False]),
+        errors={5: BROKEN},
+        unread={"aws:SourceIp": 3, "aws:RequestedRegion": 7},
+    )
+
+
+def bare(outcomes: Sequence[int] = (0, 1, 2)) -> Decisions:
+    return Decisions(np.array(outcomes, np.uint8))
+
+
+def test_a_row_says_what_the_columns_say() -> None:
+    rows = list(decisions())
+    assert rows[0] == RowDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY, assumed_owner=True)
+    assert rows[2] == RowDecision(Outcome.EXPLICIT_DENY, Layer.SCP, SCP, assumed_owner=False)
+    assert rows[4].reason == "unknown_principal"
+    assert (rows[5].outcome, rows[5].error, rows[5].layer) == (Outcome.ERROR, BROKEN, None)
+    assert [row.allowed for row in rows] == ROWS["allowed"]
+    assert decisions()[-1] == rows[6]
+    with pytest.raises(IndexError):
+        decisions()[7]
+
+
+def test_a_row_is_no_truth_value() -> None:
+    with pytest.raises(TypeError, match="allowed"):
+        bool(bare()[0])
+
+
+def test_reasons_are_columns_of_codes_and_texts() -> None:
+    result = decisions()
+    assert (list(result.layer), list(result.policy), list(result.statement)) == (IN_LAYERS, POLICIES, SIDS)
+    assert result.statement.values == ("NoLeave", "#1")
+    assert (result.policy[1], result.policy[-7], len(result.policy)) == ("Inline", None, 7)
+    assert "Elsewhere" not in result.policy.values, "only statements that answers rest on"
+
+
+def test_reasons_that_were_not_asked_for_are_not_there() -> None:
+    for name in ("layer", "policy", "statement"):
+        assert not hasattr(bare(), name)
+    with pytest.raises(AttributeError, match="reasons=True"):
+        bare().layer  # noqa: B018
+    assert list(bare())[1] == RowDecision(Outcome.ALLOW)
+
+
+def test_arrays_cannot_be_written_to() -> None:
+    outcome = np.zeros(3, np.uint8)
+    result = Decisions(outcome)
+    for array in (result.outcome, result.allowed, decisions().layer.codes):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    assert outcome.flags.writeable, "the caller's own array is left as it was"
+    assert (result.outcome.dtype, result.allowed.dtype) == (np.uint8, bool)
+
+
+CONSUMERS = {
+    "Polars": lambda d: pl.DataFrame(d).to_dict(as_series=False),
+    "pyarrow table": lambda d: pa.table(d).to_pydict(),
+    "pyarrow array": lambda d: pa.RecordBatch.from_struct_array(pa.array(d)).to_pydict(),
+    "pyarrow batch": lambda d: pa.record_batch(d).to_pydict(),
+    "pyarrow reader": lambda d: pa.RecordBatchReader.from_stream(d).read_all().to_pydict(),
+    "pandas": lambda d: pd.DataFrame.from_arrow(d).astype(object).replace({np.nan: None}).to_dict("list"),
+    "DuckDB": lambda d: dict(zip(ROWS, map(list, zip(*duckdb.sql("select * from d").fetchall(), strict=True)), strict=True)),
+}
+
+
+@pytest.mark.parametrize("name", CONSUMERS)
+def test_every_consumer_of_arrow_gets_the_same_table(name: str) -> None:
+    assert CONSUMERS[name](decisions()) == ROWS
+
+
+def test_without_reasons_the_table_has_two_columns() -> None:
+    assert pa.table(bare()).to_pydict() == {"outcome": [0, 1, 2], "allowed": [False, True, False]}
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 1_000])
+def test_what_goes_out_is_sound_arrow_at_any_length(n: int) -> None:
+    some = np.arange(n) % 3
+    result = Decisions(
+        some.astype(np.uint8), layer=some.astype(np.uint8), statement=(some - 1).astype(np.int32), statements=STATEMENTS
+    )
+    table = pa.table(result)
+    table.validate(full=True)
+    pa.array(result).validate(full=True)
+    assert table.num_rows == len(result) == n
+    assert table["statement"].to_pylist() == list(result.statement)
+    assert table["allowed"].to_pylist() == result.allowed.tolist()
+    assert pl.DataFrame(result).height == n
+
+
+def test_a_batch_without_any_statement_goes_out() -> None:
+    result = Decisions(np.zeros(3, np.uint8), layer=np.full(3, NO_CODE, np.uint8), statement=np.full(3, -1, np.int32))
+    assert pa.table(result)["policy"].to_pylist() == [None] * 3
+    assert pl.DataFrame(result)["statement"].to_list() == [None] * 3
+    assert duckdb.sql("select layer from result").fetchall() == [(None,)] * 3
+
+
+def test_dictionary_columns_go_out_alone() -> None:
+    layer = decisions().layer
+    array = pa.array(layer)
+    array.validate(full=True)
+    assert (array.to_pylist(), array.type.index_type) == (IN_LAYERS, pa.uint8())
+    assert pl.Series(decisions().policy).to_list() == POLICIES
+    assert DictionaryColumn("x", np.array([0, 1], np.int32), ["é", ""]).values == ("é", "")
+    assert pa.array(DictionaryColumn("x", np.array([0, 1], np.int32), ["é", ""])).to_pylist() == ["é", ""]
+
+
+def test_outcomes_go_out_without_a_copy_and_live_as_long_as_the_consumer() -> None:
+    outcome = np.array([0, 1, 2], np.uint8)
+    address, gone = outcome.ctypes.data, weakref.ref(outcome)
+    result = Decisions(outcome)
+    table = pa.table(result)
+    del outcome, result
+    gc.collect()
+    assert table["outcome"].chunk(0).buffers()[1].address == address
+    assert gone() is not None and table["outcome"].to_pylist() == [0, 1, 2]
+    del table
+    gc.collect()
+    assert gone() is None
+
+
+def test_capsules_that_nobody_takes_are_freed() -> None:
+    outcome = np.array([0, 1, 2], np.uint8)
+    gone = weakref.ref(outcome)
+    result = Decisions(outcome)
+    result.__arrow_c_array__()
+    result.__arrow_c_stream__()
+    result.__arrow_c_array__(requested_schema=None)
+    del outcome, result
+    gc.collect()
+    assert gone() is None
+
+
+def test_decisions_pickle_with_the_statements_they_rest_on() -> None:
+    result = decisions()
+    again = pickle.loads(pickle.dumps(result))
+    assert (again.outcome == result.outcome).all() and not again.outcome.flags.writeable
+    assert [(row.layer, row.statement, row.reason) for row in again] == [(row.layer, row.statement, row.reason) for row in result]
+    assert pa.table(again) == pa.table(result)
+    assert (str(again.errors[5]), again.unread) == (str(BROKEN), result.unread)
+    assert again.summary() == result.summary()
+    assert pa.table(pickle.loads(pickle.dumps(bare()))) == pa.table(bare())
+
+
+REPORT = """\
+7 rows
+outcomes:
+             3   42.9%  explicit deny
+             2   28.6%  implicit deny
+             1   14.3%  allow
+             1   14.3%  error
+decided in layer:
+             2   28.6%  scp
+             2   28.6%  identity
+             1   14.3%  boundary
+             1   14.3%  credential
+top deny statements:
+             2   28.6%  Guardrails NoLeave (scp)
+             1   14.3%  Boundary NoLeave (boundary)
+keys read but never supplied:
+             7  100.0%  aws:RequestedRegion
+             3   42.9%  aws:SourceIp
+owner assumed: 2 rows
+error: `x` is not an action - at `actions`, row 5"""
+
+
+def test_a_summary_counts_and_reads_as_a_report() -> None:
+    summary = decisions().summary()
+    assert summary.outcomes == {Outcome.EXPLICIT_DENY: 3, Outcome.IMPLICIT_DENY: 2, Outcome.ALLOW: 1, Outcome.ERROR: 1}
+    assert summary.denies == {SCP: 2, SHARED_SID: 1}
+    assert (summary.rows, summary.assumed_owner, summary.unread) == (7, 2, {"aws:SourceIp": 3, "aws:RequestedRegion": 7})
+    assert str(summary) == REPORT
+    assert "3 rows" in str(bare().summary()) and "layer" not in str(bare().summary())
+    assert str(bare([]).summary()) == "0 rows"
+
+
+def test_an_owner_may_be_assumed_by_count() -> None:
+    result = Decisions(np.zeros(3, np.uint8), assumed_owner=2)
+    assert (result.summary().assumed_owner, result[0].assumed_owner) == (2, None)
+
+
+def test_summaries_of_chunks_add_up() -> None:
+    whole = sum((decisions().summary(), bare([1, 1]).summary()), Summary())
+    assert (whole.rows, whole.outcomes[Outcome.ALLOW], whole.denies[SCP], whole.assumed_owner) == (9, 3, 2, 2)
+    assert whole.first_errors == decisions().summary().first_errors
+
+
+def test_the_repr_is_short() -> None:
+    assert repr(bare()) == "Decisions(3 rows: implicit deny 1, allow 1, explicit deny 1)"
+    assert repr(decisions().layer) == "DictionaryColumn('layer', 7 rows, 9 values)"
