@@ -22,17 +22,17 @@ EVERYONE = (PrincipalEntry("*", "*"), PrincipalEntry("AWS", "*"))
 _ACCOUNT = r"[0-9]{12}"
 _FORMS = {
     "AWS": re.compile(
-        rf"\*|{_ACCOUNT}|A(?:ID|RO)A[A-Za-z0-9]+|arn:[^:]+:(?:iam::{_ACCOUNT}:(?:root|role/.+)|iam::[^:]+:user/.+"
+        rf"\*|{_ACCOUNT}|A(?:ID|RO)A\w+|arn:[^:]+:(?:iam::{_ACCOUNT}:(?:root|role/(?:.*/)?[^/]+)|iam::[^:]*:user/.+"
         rf"|sts::{_ACCOUNT}:(?:assumed-role/[^/]+/[^/]+|federated-user/[^/]+))",
-        re.DOTALL,
+        re.ASCII,
     ),
-    "Service": re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+"),
+    "Service": re.compile(r"[^A-Z]+"),
     "Federated": re.compile(
-        rf"{'|'.join(map(re.escape, sorted(WEB_PROVIDERS)))}|arn:[^:]+:iam::{_ACCOUNT}:(?:saml|oidc)-provider/.+", re.DOTALL
+        rf"{'|'.join(map(re.escape, sorted(WEB_PROVIDERS)))}|arn:[^:]+:iam::{_ACCOUNT}:(?:saml|oidc)-provider/.+"
     ),
-    "CanonicalUser": re.compile(r"[A-Za-z0-9]+"),
+    "CanonicalUser": re.compile(r".+"),
 }
-_GROUP = re.compile(rf"arn:[^:]+:iam::{_ACCOUNT}:group/.+", re.DOTALL)
+_GROUP = re.compile(rf"arn:[^:]+:iam::{_ACCOUNT}:group/.+")
 _HINTS = {
     "AWS": "name an account id, the ARN of a root, user, role or session, or `*`",
     "Service": "write the service principal in lower case, such as `ec2.amazonaws.com`",
