@@ -14,11 +14,13 @@ import numpy as np
 
 from fastiam.bulk import Decisions, Summary
 from fastiam.cli import exits, options
+from fastiam.cli.batches import Batch, RowError
+from fastiam.cli.columns import as_text, texts
 from fastiam.cli.console import note
 from fastiam.cli.directories import open_engine
 from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.progress import Progress
-from fastiam.cli.requests import Batch, RowError, Source, open_requests
+from fastiam.cli.requests import Source, open_requests
 from fastiam.cli.results import write_results
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.model import Outcome
@@ -194,14 +196,14 @@ class Job:
     def _result(self, batch: Batch, columns: Mapping[str, Any], decisions: Decisions, errors: Mapping[int, RowError]) -> Any:
         from arro3.core import Array, RecordBatch
 
-        out = {name: _text_array(columns[name]) for name in REQUEST}
+        out = {name: as_text(columns[name]) for name in REQUEST}
         out |= {name: self._kept(batch, name) for name in self.keep}
-        names = Array([outcome.name for outcome in _CODES], type=_utf8())
+        names = texts([outcome.name for outcome in _CODES])
         out["outcome"] = names.take(Array.from_numpy(_POSITION[decisions.outcome]))
-        out["layer"] = _text_array(decisions.layer)
-        out["policy"] = _text_array(decisions.policy)
-        out["sid"] = _text_array(decisions.statement)
-        out["error"] = _text_array([str(errors[i]) if i in errors else None for i in range(len(decisions))])
+        out["layer"] = as_text(decisions.layer)
+        out["policy"] = as_text(decisions.policy)
+        out["sid"] = as_text(decisions.statement)
+        out["error"] = texts([str(errors[i]) if i in errors else None for i in range(len(decisions))])
         return RecordBatch.from_arrays(list(out.values()), names=list(out))
 
     def _nothing(self) -> Any:
@@ -209,40 +211,17 @@ class Job:
         from arro3.core import RecordBatch
 
         names = (*REQUEST, *self.keep, "outcome", "layer", "policy", "sid", "error")
-        return RecordBatch.from_arrays([_text_array([]) for _ in names], names=names)
+        return RecordBatch.from_arrays([as_text([]) for _ in names], names=names)
 
     def _kept(self, batch: Batch, name: str) -> Any:
         if name not in batch.columns:
             if self.source.form is Format.JSONL:
-                return _text_array([None] * batch.length)
+                return as_text([None] * batch.length)
             raise SourceError(f"there is no column `{name}`", source=self.source.name, hint="see `--keep`")
         values = batch.columns[name]
-        return _text_array(values) if isinstance(values, list) else values
+        return as_text(values) if isinstance(values, list) else values
 
 
 def _again(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield first
     yield from rest
-
-
-def _utf8() -> Any:
-    from arro3.core import DataType
-
-    return DataType.utf8()
-
-
-def _text_array(values: Any) -> Any:
-    """A column as plain Arrow text: the same type in every batch, whatever the layout of the requests."""
-    from arro3.core import Array
-
-    if isinstance(values, list):
-        return Array([value if isinstance(value, str) else _json(value) for value in values], type=_utf8())
-    array = values if isinstance(values, Array) else Array.from_arrow(values)
-    return array if array.type == _utf8() else array.cast(_utf8())
-
-
-def _json(value: object) -> str | None:
-    """What stands in JSON lines in place of a text, for results alone."""
-    import orjson
-
-    return None if value is None else orjson.dumps(value).decode()

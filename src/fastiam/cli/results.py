@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fastiam.cli.columns import connect
 from fastiam.cli.formats import Format
-from fastiam.cli.requests import DUCKDB_CONFIG
 from fastiam.errors import SourceError
 
 _OPTIONS = {
@@ -64,10 +64,7 @@ def _watched(batches: Iterable[Any], raised: list[BaseException]) -> Iterator[An
 
 
 def _write_with_duckdb(reader: Any, path: str, form: Format, _is_file: bool) -> None:
-    import duckdb
-
-    connection = duckdb.connect(config=DUCKDB_CONFIG)
-    results = connection.from_arrow(reader)
+    results = connect().from_arrow(reader)
     results.query("results", f"COPY (FROM results) TO {_quoted(path)} ({_OPTIONS[form]})")
 
 

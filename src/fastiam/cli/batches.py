@@ -1,0 +1,47 @@
+"""Batches of requests as readers give them, and the error that names a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastiam.errors import FastiamError
+
+ROWS = 65_536  # a batch: big enough to amortise a call, small enough to keep a few of them in memory
+
+Complaint = tuple[str, str]  # the column ("" for the whole row), and what is wrong with it
+
+
+class RowError(FastiamError):
+    """A row of a file cannot be decided. Rows count from 1; `line` is 0 where the format has no lines."""
+
+    def __init__(self, message: str, *, source: str, row: int, column: str = "", line: int = 0, hint: str = "") -> None:
+        self.source, self.row, self.column, self.line = source, row, column, line
+        place = f"{source}:{line}" if line else source
+        where = f"row {row}, column `{column}`" if column else f"row {row}"
+        super().__init__(f"{place}: {message} - at {where}" + (f"\nhelp: {hint}" if hint else ""))
+
+
+def _no_lines(_row: int) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive rows as columns.
+
+    Attributes
+    ----------
+    first : number of the first row in the file, from 0.
+    length : how many rows.
+    columns : name to column: an Arrow array, or a list of JSON values with None where the row has none.
+    broken : row of the batch to what is wrong, for rows that cannot be read; their columns hold no values.
+    line_of : row of the batch to line of the file, or 0.
+    """
+
+    first: int
+    length: int
+    columns: Mapping[str, Any]
+    broken: Mapping[int, Complaint] = field(default_factory=dict)
+    line_of: Callable[[int], int] = _no_lines

@@ -1,0 +1,50 @@
+"""What readers and writers share: a small DuckDB, and columns of text as Arrow arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+# DuckDB's defaults take most of the machine; a stream needs little, and one thread keeps up with the engine.
+_LIMITS = {"memory_limit": "128MB", "threads": "1"}
+
+
+def connect() -> Any:
+    """A DuckDB connection that keeps to a little memory and prints nothing."""
+    import duckdb
+
+    connection = duckdb.connect(config=_LIMITS)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def texts(values: list[Any]) -> Any:
+    """A list of texts and None as an Arrow array.
+
+    Raises
+    ------
+    TypeError, UnicodeEncodeError: a value is no text, or none that can be encoded.
+    """
+    from arro3.core import Array, DataType
+
+    return Array(values, type=DataType.utf8())
+
+
+def as_text(values: Any) -> Any:
+    """A column as plain Arrow text, whatever its layout; what is no text becomes JSON. For results alone."""
+    from arro3.core import Array, DataType
+
+    if isinstance(values, list):
+        try:
+            return texts(values)
+        except (TypeError, UnicodeEncodeError):
+            return texts([_json(value) for value in values])
+    array = values if isinstance(values, Array) else Array.from_arrow(values)
+    return array if array.type == DataType.utf8() else array.cast(DataType.utf8())
+
+
+def _json(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value if value is None else value.encode(errors="backslashreplace").decode()
+    return orjson.dumps(value).decode()
