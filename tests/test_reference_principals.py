@@ -168,7 +168,9 @@ def test_an_unknown_user_id_leaves_unique_ids_open() -> None:  # D72
         assert [match(asker, entry, effect=effect, unknown=unknown, favour=favour).result for favour in (True, False)] == [T, F]
     assert match("ana", "AROAX", unknown=unknown).result is F
     assert match("svc", "Service=x", unknown=unknown).result is F  # Allow reads the primary name alone
-    listed = [match("ana", "AIDAX", A, effect=Effect.DENY, inverted=True, unknown=unknown, favour=f).result for f in (True, False)]
+    listed = [
+        match("ana", "AIDAX", A, effect=Effect.DENY, inverted=True, unknown=unknown, favour=f).result for f in (True, False)
+    ]
     assert listed == [T, F]  # inside `NotPrincipal` an open test that holds exempts
 
 
