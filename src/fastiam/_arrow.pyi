@@ -1,14 +1,11 @@
 from collections.abc import Iterator
-from typing import final
 
-UNITS: tuple[str, ...]
-TEXT_HINT: str
-CONTEXT_HINT: str
-NAIVE_HINT: str
-DATE_HINT: str
+from typing_extensions import disjoint_base
 
+@disjoint_base
 class Chunk: ...
 
+@disjoint_base
 class Reader:
     is_list: bool
     def __init__(self, obj: object, name: str, is_context: bool) -> None: ...

@@ -9,7 +9,7 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from fastiam._columns cimport (
@@ -32,11 +32,11 @@ from fastiam.request import canonical_text
 cdef int64_t MOST_ITEMS = 1LL << 40      # more than any machine holds: a length beyond is a slip of the producer
 cdef int64_t MOST_BUFFERS = 1LL << 30
 
-UNITS = ("s", "ms", "us", "ns")          # by nanoarrow's number
-TEXT_HINT = "pass text: Arrow `u`, `U` or `vu`, or a dictionary over one of them"
-CONTEXT_HINT = "pass text, bool, integers, floats, decimals, timestamps with a zone, binary, or lists of these"
-NAIVE_HINT = "give the column its zone, such as `pl.col(...).dt.replace_time_zone('UTC')` or `pa.timestamp('us', 'UTC')`"
-DATE_HINT = "cast the column to text: `2026-05-31` is a date of the policy language"
+cdef tuple UNITS = ("s", "ms", "us", "ns")          # by nanoarrow's number
+cdef str TEXT_HINT = "pass text: Arrow `u`, `U` or `vu`, or a dictionary over one of them"
+cdef str CONTEXT_HINT = "pass text, bool, integers, floats, decimals, timestamps with a zone, binary, or lists of these"
+cdef str NAIVE_HINT = "give the column its zone, such as `pl.col(...).dt.replace_time_zone('UTC')` or `pa.timestamp('us', 'UTC')`"
+cdef str DATE_HINT = "cast the column to text: `2026-05-31` is a date of the policy language"
 
 cdef dict NUMPY_TYPES = {
     NANOARROW_TYPE_UINT8: np.uint8, NANOARROW_TYPE_INT8: np.int8, NANOARROW_TYPE_UINT16: np.uint16,
@@ -290,7 +290,7 @@ cdef class Reader:
             raise self._refused("is not text", TEXT_HINT)
         if type_ == NANOARROW_TYPE_TIMESTAMP and self.leaf.timezone[0] == 0:
             raise self._refused("is a timestamp without a time zone", NAIVE_HINT)
-        if schema.format[:2] in (b"td", b"tD"):
+        if schema.format[:2] == b"td":
             raise self._refused("is no context value", DATE_HINT)
         if schema.dictionary != NULL or not (
             type_ in NUMPY_TYPES or type_ in BINARIES or type_ in DECIMALS or type_ == NANOARROW_TYPE_BOOL

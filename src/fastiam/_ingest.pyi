@@ -2,11 +2,6 @@ from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
-COLUMN_HINT: str
-MIXED_HINT: str
-ZONE_HINT: str
-ABSENT_HINT: str
-
 @disjoint_base
 class TextColumn:
     name: str

@@ -4,7 +4,7 @@ Laws: what needs no copy is not copied, and a `TextColumn` keeps its producer's 
 becomes its canonical text (C24); a value that cannot be read is an error of its row, broken memory an error of the column.
 """
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from libc.stdint cimport int64_t, uint32_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t
 
 from fastiam._arrow cimport Chunk
 from fastiam._columns cimport Column
@@ -21,11 +21,11 @@ from fastiam._canon import canonical_column
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.request import canonical_text
 
-COLUMN_HINT = "pass an Arrow or NumPy column, a list, or one value for all rows"
-MIXED_HINT = "a key has either one value in every row or a list in every row; wrap single values in lists"
-ZONE_HINT = "NumPy's datetime64 has no zone; if it is UTC, pass `np.datetime_as_string(values, timezone='UTC')`"
-RAW = (bytearray, memoryview)             # sequences of numbers to Python, never columns
-ABSENT_HINT = "where the key is absent, use None, an Arrow null or a masked array"
+cdef str COLUMN_HINT = "pass an Arrow or NumPy column, a list, or one value for all rows"
+cdef str MIXED_HINT = "a key has either one value in every row or a list in every row; wrap single values in lists"
+cdef str ZONE_HINT = "NumPy's datetime64 has no zone; if it is UTC, pass `np.datetime_as_string(values, timezone='UTC')`"
+cdef tuple RAW = (bytearray, memoryview)             # sequences of numbers to Python, never columns
+cdef str ABSENT_HINT = "where the key is absent, use None, an Arrow null or a masked array"
 
 
 cdef class TextColumn:
@@ -140,7 +140,7 @@ def check_lengths(dict columns):
     first, *others = known.items()
     for other in others:
         if other[1] != first[1]:
-            raise ShapeError(f"columns differ in length: `{first[0]}` has {first[1]} rows, `{other[0]}` has {other[1]}")
+            raise ShapeError(f"columns differ in length: `{first[0]}` has {first[1]} rows, `{other[0]}` has {other[1]} rows")
     return first[1]
 
 

@@ -1,0 +1,3 @@
+from fastiam._ingest import TextColumn
+
+def column_texts(column: TextColumn) -> list[str | None | list[str | None]]: ...
