@@ -25,7 +25,7 @@ RUN1 = f"arn:aws:sts::{A}:assumed-role/Dep/run1"
 KIO = f"arn:aws:sts::{A}:federated-user/kio"
 ROOT = f"arn:aws:iam::{A}:root"
 KEY = f"arn:aws:kms:eu-west-1:{A}:key/k"
-OK, I, E, DEPENDS = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY, Outcome.DEPENDS
+OK, IMPLICIT, EXPLICIT, DEPENDS = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY, Outcome.DEPENDS
 
 OF_A = {"partition": "aws", "account": A}
 USER = PrincipalProfile(
@@ -98,53 +98,53 @@ def verdict(*args: Any, **parts: Any) -> tuple[Outcome, str]:
 # -- one account (6.4, 6.5, 8.7) ---------------------------------------------------------------------------------------
 
 SAME_ACCOUNT = [  # principal, its layers, names that the resource policy grants, expected
-    (USER, {}, (), (I, "identity")),  # E200
+    (USER, {}, (), (IMPLICIT, "identity")),  # E200
     (ROOT_A, {}, (), (OK, "identity")),
     (USER, {"identity_policies": YES}, (), (OK, "identity")),
-    (USER, {"identity_policies": YES + NO}, (), (E, "identity")),  # E201
-    (USER, {"identity_policies": YES, "boundary": ZERO}, (), (I, "boundary")),  # E203
-    (USER, {"boundary": YES}, (), (I, "identity")),
-    (USER, {"identity_policies": YES, "boundary": NO}, (), (E, "boundary")),  # E204
+    (USER, {"identity_policies": YES + NO}, (), (EXPLICIT, "identity")),  # E201
+    (USER, {"identity_policies": YES, "boundary": ZERO}, (), (IMPLICIT, "boundary")),  # E203
+    (USER, {"boundary": YES}, (), (IMPLICIT, "identity")),
+    (USER, {"identity_policies": YES, "boundary": NO}, (), (EXPLICIT, "boundary")),  # E204
     (USER, {"boundary": ZERO}, (ANA,), (OK, "resource")),  # E205
-    (ROLE, {"boundary": ZERO}, (DEP,), (I, "boundary")),  # E206
-    (ROLE, {"session_policies": ZERO}, (DEP,), (I, "session")),  # E207
-    (ROLE, {"session_policies": ()}, (DEP,), (I, "session")),
+    (ROLE, {"boundary": ZERO}, (DEP,), (IMPLICIT, "boundary")),  # E206
+    (ROLE, {"session_policies": ZERO}, (DEP,), (IMPLICIT, "session")),  # E207
+    (ROLE, {"session_policies": ()}, (DEP,), (IMPLICIT, "session")),
     (ROLE, {}, (DEP,), (OK, "resource")),
     (ROLE, {"boundary": ZERO, "session_policies": ZERO}, (RUN1,), (OK, "resource")),  # E208
-    (ROLE, {"session_policies": NO}, (RUN1,), (E, "session")),  # E209
+    (ROLE, {"session_policies": NO}, (RUN1,), (EXPLICIT, "session")),  # E209
     (ROLE, {"boundary": ZERO, "session_policies": ZERO}, ("*",), (OK, "resource")),  # E210
-    (ROLE, {"identity_policies": YES, "session_policies": ZERO}, (A,), (I, "session")),  # E211
-    (ROLE, {}, (A,), (I, "identity")),  # D24
-    (ROLE, {"session_policies": YES}, (), (I, "identity")),  # E213
-    (FED, {"identity_policies": YES}, (), (I, "session")),  # E214
+    (ROLE, {"identity_policies": YES, "session_policies": ZERO}, (A,), (IMPLICIT, "session")),  # E211
+    (ROLE, {}, (A,), (IMPLICIT, "identity")),  # D24
+    (ROLE, {"session_policies": YES}, (), (IMPLICIT, "identity")),  # E213
+    (FED, {"identity_policies": YES}, (), (IMPLICIT, "session")),  # E214
     (FED, {"identity_policies": YES, "session_policies": YES}, (), (OK, "identity")),  # E215
     (FED, {}, (KIO,), (OK, "resource")),  # E216
-    (FED, {"session_policies": YES, "boundary": ZERO}, (ANA,), (I, "boundary")),  # E217
+    (FED, {"session_policies": YES, "boundary": ZERO}, (ANA,), (IMPLICIT, "boundary")),  # E217
     (FED, {"session_policies": YES}, (ANA,), (OK, "resource")),
-    (FED, {}, (ANA,), (I, "session")),
-    (FED, {"session_policies": YES}, ("*",), (I, "identity")),  # E232
-    (FED, {"identity_policies": YES}, ("*",), (I, "session")),
+    (FED, {}, (ANA,), (IMPLICIT, "session")),
+    (FED, {"session_policies": YES}, ("*",), (IMPLICIT, "identity")),  # E232
+    (FED, {"identity_policies": YES}, ("*",), (IMPLICIT, "session")),
     (FED, {"session_policies": YES, "identity_policies": YES}, ("*",), (OK, "identity")),
     (FED_ROOT, {"session_policies": YES}, (), (OK, "identity")),  # E218
-    (FED_ROOT, {"session_policies": ZERO}, (), (I, "session")),
+    (FED_ROOT, {"session_policies": ZERO}, (), (IMPLICIT, "session")),
     (ROOT_A, {}, (A,), (OK, "resource")),
-    (AROOT, {}, (), (I, "session")),  # 6.1
+    (AROOT, {}, (), (IMPLICIT, "session")),  # 6.1
     (AROOT, {"session_policies": YES}, (), (OK, "identity")),
-    (AROOT, {}, ("*",), (I, "session")),
+    (AROOT, {}, ("*",), (IMPLICIT, "session")),
     (SVC, {}, ("s3.amazonaws.com",), (OK, "resource")),
-    (SVC, {}, (A,), (I, "resource")),
+    (SVC, {}, (A,), (IMPLICIT, "resource")),
     (ANON, {}, ("*",), (OK, "resource")),
     # D6, lenient: what restricts still limits, what grants does not
-    (ROOT_A, {"boundary": ZERO}, (), (I, "boundary")),  # E236
-    (ROOT_A, {"boundary": NO}, (), (E, "boundary")),
+    (ROOT_A, {"boundary": ZERO}, (), (IMPLICIT, "boundary")),  # E236
+    (ROOT_A, {"boundary": NO}, (), (EXPLICIT, "boundary")),
     (ROOT_A, {"boundary": YES}, (), (OK, "identity")),
-    (USER, {"identity_policies": YES, "session_policies": ZERO}, (), (I, "session")),  # E235
+    (USER, {"identity_policies": YES, "session_policies": ZERO}, (), (IMPLICIT, "session")),  # E235
     (USER, {"identity_policies": YES, "session_policies": YES}, (), (OK, "identity")),
-    (USER, {"session_policies": ZERO}, (ANA,), (I, "session")),
-    (ANON, {"identity_policies": YES}, (), (I, "resource")),
-    (ANON, {"identity_policies": NO}, ("*",), (E, "identity")),
-    (SLR, {"identity_policies": YES, "boundary": ZERO}, (), (I, "boundary")),
-    (SLR, {"boundary": ZERO}, ("*",), (I, "boundary")),  # no grant bypasses it
+    (USER, {"session_policies": ZERO}, (ANA,), (IMPLICIT, "session")),
+    (ANON, {"identity_policies": YES}, (), (IMPLICIT, "resource")),
+    (ANON, {"identity_policies": NO}, ("*",), (EXPLICIT, "identity")),
+    (SLR, {"identity_policies": YES, "boundary": ZERO}, (), (IMPLICIT, "boundary")),
+    (SLR, {"boundary": ZERO}, ("*",), (IMPLICIT, "boundary")),  # no grant bypasses it
 ]
 
 
@@ -155,15 +155,15 @@ def test_one_account(principal: PrincipalProfile, layers: dict, names: tuple, ex
 
 
 CROSS_ACCOUNT = [
-    (USER, {"identity_policies": YES}, (), (I, "resource")),  # E270
-    (USER, {}, (ANA,), (I, "identity")),  # E271
+    (USER, {"identity_policies": YES}, (), (IMPLICIT, "resource")),  # E270
+    (USER, {}, (ANA,), (IMPLICIT, "identity")),  # E271
     (USER, {"identity_policies": YES}, (A,), (OK, "identity")),  # E272
-    (ROLE, {"identity_policies": YES, "session_policies": ZERO}, (RUN1,), (I, "session")),  # E273, D25
-    (ROLE, {"identity_policies": YES, "boundary": ZERO}, (DEP,), (I, "boundary")),  # E274
-    (USER, {}, ("*",), (I, "identity")),  # E275
+    (ROLE, {"identity_policies": YES, "session_policies": ZERO}, (RUN1,), (IMPLICIT, "session")),  # E273, D25
+    (ROLE, {"identity_policies": YES, "boundary": ZERO}, (DEP,), (IMPLICIT, "boundary")),  # E274
+    (USER, {}, ("*",), (IMPLICIT, "identity")),  # E275
     (ROOT_A, {}, (A,), (OK, "resource")),  # E276, D22
-    (ROOT_A, {}, (ANA,), (I, "resource")),
-    (FED, {"identity_policies": YES}, (A,), (I, "session")),  # E277
+    (ROOT_A, {}, (ANA,), (IMPLICIT, "resource")),
+    (FED, {"identity_policies": YES}, (A,), (IMPLICIT, "session")),  # E277
     (FED_ROOT, {"session_policies": YES}, (A,), (OK, "resource")),
 ]
 
@@ -175,10 +175,10 @@ def test_two_accounts(principal: PrincipalProfile, layers: dict, names: tuple, e
 
 
 KEYS = [  # 6.3: a KMS key needs its policy
-    (USER, {"identity_policies": YES}, (), (I, "resource")),  # E222
-    (ROOT_A, {}, (), (I, "resource")),
+    (USER, {"identity_policies": YES}, (), (IMPLICIT, "resource")),  # E222
+    (ROOT_A, {}, (), (IMPLICIT, "resource")),
     (USER, {"identity_policies": YES}, (A,), (OK, "identity")),  # E223
-    (USER, {}, (A,), (I, "identity")),
+    (USER, {}, (A,), (IMPLICIT, "identity")),
     (ROOT_A, {}, (A,), (OK, "resource")),
     (USER, {}, (ANA,), (OK, "resource")),  # E224
     (FED_ROOT, {"session_policies": YES}, (A,), (OK, "resource")),
@@ -193,7 +193,7 @@ def test_a_key_needs_its_policy(principal: PrincipalProfile, layers: dict, names
 
 def test_a_service_may_be_configured_to_need_its_policy() -> None:  # 6.3
     settings = Settings(resource_policy_services=frozenset({"s3"}))
-    assert verdict(replace(USER, identity_policies=YES), settings=settings) == (I, "resource")
+    assert verdict(replace(USER, identity_policies=YES), settings=settings) == (IMPLICIT, "resource")
 
 
 def test_a_role_is_assumed_by_its_trust_policy() -> None:  # 6.6, D30, E291, E293, E297
@@ -202,12 +202,12 @@ def test_a_role_is_assumed_by_its_trust_policy() -> None:  # 6.6, D30, E291, E29
         return verdict(principal, a_bucket(trust, arn=DEP), action)
 
     able = replace(USER, identity_policies=YES)
-    assert assume((), able) == (I, "resource")
+    assert assume((), able) == (IMPLICIT, "resource")
     assert assume((A,), able) == (OK, "identity")
     assert assume((ANA,), USER) == (OK, "resource")
-    assert assume((RUN1,), ROLE, "sts:SetSourceIdentity") == (I, "identity")
+    assert assume((RUN1,), ROLE, "sts:SetSourceIdentity") == (IMPLICIT, "identity")
     assert assume((RUN1,), ROLE, "sts:TagSession") == (OK, "resource")
-    assert assume((A,), ROOT_A) == (I, "credential")  # D31, E300
+    assert assume((A,), ROOT_A) == (IMPLICIT, "credential")  # D31, E300
 
 
 # -- organisations and endpoints (6.2, 6.8, 8.8) ------------------------------------------------------------------------
@@ -218,10 +218,10 @@ def test_a_role_is_assumed_by_its_trust_policy() -> None:  # 6.6, D30, E291, E29
     [
         (None, (OK, "identity")),
         ((YES, YES), (OK, "identity")),
-        ((YES, ZERO), (I, "scp")),  # E240
-        ((YES, YES + NO), (E, "scp")),  # E241
-        ((), (I, "scp")),  # E260
-        (((),), (I, "scp")),
+        ((YES, ZERO), (IMPLICIT, "scp")),  # E240
+        ((YES, YES + NO), (EXPLICIT, "scp")),  # E241
+        ((), (IMPLICIT, "scp")),  # E260
+        (((),), (IMPLICIT, "scp")),
     ],
 )
 def test_every_level_of_scps_must_allow(scps: Any, expected: tuple) -> None:  # D10
@@ -238,9 +238,9 @@ def test_scps_do_not_reach_everybody() -> None:  # D11, D12, E244
 def test_only_the_denies_of_rcps_count() -> None:  # D13 to D15, E249, E252, E253, E261
     rcp = (policy(statement("Deny", who="*"), kind=PolicyKind.RCP),)
     able = replace(USER, identity_policies=YES)
-    assert verdict(able, a_bucket(rcps=(rcp,))) == (E, "rcp")
+    assert verdict(able, a_bucket(rcps=(rcp,))) == (EXPLICIT, "rcp")
     assert verdict(able, a_bucket(rcps=((),))) == (OK, "identity")
-    assert verdict(ANON, a_bucket(grant("*"), rcps=(rcp,))) == (E, "rcp")
+    assert verdict(ANON, a_bucket(grant("*"), rcps=(rcp,))) == (EXPLICIT, "rcp")
     assert verdict(replace(SLR, identity_policies=YES), a_bucket(rcps=(rcp,))) == (OK, "identity")
     assert verdict(able, a_bucket(rcps=(rcp,)), "ec2:RunInstances") == (OK, "identity")
     assert verdict(able, a_bucket(grant(A), arn=KEY, rcps=(rcp,)), "kms:RetireGrant") == (OK, "identity")
@@ -251,20 +251,20 @@ def test_only_the_denies_of_rcps_count() -> None:  # D13 to D15, E249, E252, E25
 def test_an_endpoint_policy_is_a_necessary_condition() -> None:  # D40, D42, E255 to E257
     able = replace(USER, identity_policies=YES)
     closed = (policy(statement("Allow", "none:Such", who="*"), kind=PolicyKind.VPCE),)
-    assert verdict(able, endpoint=EndpointProfile("vpce-1", closed)) == (I, "vpce")
-    assert verdict(able, endpoint=EndpointProfile("vpce-1", ())) == (I, "vpce")
+    assert verdict(able, endpoint=EndpointProfile("vpce-1", closed)) == (IMPLICIT, "vpce")
+    assert verdict(able, endpoint=EndpointProfile("vpce-1", ())) == (IMPLICIT, "vpce")
     assert verdict(able, endpoint=EndpointProfile("vpce-1")) == (OK, "identity")
     denying = (policy(statement("Deny", who="*"), kind=PolicyKind.VPCE),)
-    assert verdict(ROOT_A, endpoint=EndpointProfile("vpce-1", denying)) == (E, "vpce")
+    assert verdict(ROOT_A, endpoint=EndpointProfile("vpce-1", denying)) == (EXPLICIT, "vpce")
     assert verdict(SVC, a_bucket(grant("*")), endpoint=EndpointProfile("vpce-1", denying)) == (OK, "resource")
 
 
 def test_an_unknown_endpoint_denies_undetermined() -> None:  # D40, E262
     decision = ask(replace(USER, identity_policies=YES), endpoint=EndpointProfile("vpce-9", known=False)).decision
-    assert (decision.outcome, decision.layer, decision.reason) == (E, Layer.VPCE, "unknown_endpoint")
+    assert (decision.outcome, decision.layer, decision.reason) == (EXPLICIT, Layer.VPCE, "unknown_endpoint")
     assert decision.indeterminate and decision.statement is None
     scp = replace(USER, identity_policies=YES, scps=(NO,))
-    assert verdict(scp, endpoint=EndpointProfile("vpce-9", known=False)) == (E, "scp")
+    assert verdict(scp, endpoint=EndpointProfile("vpce-9", known=False)) == (EXPLICIT, "scp")
 
 
 # -- rules that no policy changes (6.3, 6.7, 7.4) -----------------------------------------------------------------------
@@ -274,39 +274,39 @@ RULES = [  # principal, resource, action, outcome, layer, reason
         replace(USER, known=False, identity_policies=YES),
         a_bucket(),
         "sts:GetCallerIdentity",
-        I,
+        IMPLICIT,
         "credential",
         "unknown_principal",
     ),
     (replace(USER, identity_policies=NO), a_bucket(arn="*"), "sts:GetCallerIdentity", OK, "service", "always_allowed"),  # E229
     (USER, a_bucket(arn="*"), "sts:GetSessionToken", OK, "service", "always_allowed"),  # E230
-    (ANON, a_bucket(arn="*"), "sts:GetCallerIdentity", I, "service", "anonymous"),
-    (ANON, a_bucket(grant("*")), "lambda:InvokeFunction", I, "service", "anonymous"),  # E234
-    (ROLE, a_bucket(arn="*"), "sts:GetFederationToken", I, "credential", "credential"),  # E302
-    (SLR, a_bucket(arn="*"), "sts:GetSessionToken", I, "credential", "credential"),
-    (replace(USER, temporary=True), a_bucket(arn="*"), "sts:GetSessionToken", I, "credential", "credential"),
-    (replace(USER, temporary=True), a_bucket(arn="*"), "iam:ListUsers", I, "credential", "credential"),  # E303
+    (ANON, a_bucket(arn="*"), "sts:GetCallerIdentity", IMPLICIT, "service", "anonymous"),
+    (ANON, a_bucket(grant("*")), "lambda:InvokeFunction", IMPLICIT, "service", "anonymous"),  # E234
+    (ROLE, a_bucket(arn="*"), "sts:GetFederationToken", IMPLICIT, "credential", "credential"),  # E302
+    (SLR, a_bucket(arn="*"), "sts:GetSessionToken", IMPLICIT, "credential", "credential"),
+    (replace(USER, temporary=True), a_bucket(arn="*"), "sts:GetSessionToken", IMPLICIT, "credential", "credential"),
+    (replace(USER, temporary=True), a_bucket(arn="*"), "iam:ListUsers", IMPLICIT, "credential", "credential"),  # E303
     (replace(USER, temporary=True, mfa=True, identity_policies=YES), a_bucket(arn="*"), "iam:ListUsers", OK, "identity", None),
     (replace(USER, temporary=True, identity_policies=YES), a_bucket(arn=DEP), "iam:PassRole", OK, "identity", None),  # S10
-    (FED, a_bucket(arn=DEP), "sts:AssumeRole", I, "credential", "credential"),  # E301
-    (FED, a_bucket(arn="*"), "iam:ListUsers", I, "credential", "credential"),  # E328
+    (FED, a_bucket(arn=DEP), "sts:AssumeRole", IMPLICIT, "credential", "credential"),  # E301
+    (FED, a_bucket(arn="*"), "iam:ListUsers", IMPLICIT, "credential", "credential"),  # E328
     (replace(FED, identity_policies=YES, session_policies=YES), a_bucket(arn=DEP), "iam:PassRole", OK, "identity", None),
-    (USER, a_bucket(arn="*"), "sts:GetScopedCredentials", I, "credential", "credential"),
-    (USER, a_bucket(arn="*"), "sts:AssumeRoot", I, "credential", "credential"),
+    (USER, a_bucket(arn="*"), "sts:GetScopedCredentials", IMPLICIT, "credential", "credential"),
+    (USER, a_bucket(arn="*"), "sts:AssumeRoot", IMPLICIT, "credential", "credential"),
     (replace(USER, may_assume_root=True, identity_policies=YES), a_bucket(arn="*"), "sts:AssumeRoot", OK, "identity", None),
-    (ROOT_A, a_bucket(arn="*"), "sts:AssumeRoot", I, "credential", "credential"),  # E322
-    (ROOT_A, a_bucket(arn="arn:aws:iam::aws:policy/X"), "iam:DeletePolicy", I, "service", "hard_rule"),  # E231
+    (ROOT_A, a_bucket(arn="*"), "sts:AssumeRoot", IMPLICIT, "credential", "credential"),  # E322
+    (ROOT_A, a_bucket(arn="arn:aws:iam::aws:policy/X"), "iam:DeletePolicy", IMPLICIT, "service", "hard_rule"),  # E231
     (ROOT_A, a_bucket(arn="arn:aws:iam::aws:policy/X"), "iam:GetPolicy", OK, "identity", None),  # E233
-    (ROOT_A, a_bucket(arn=f"arn:aws:iam::{A}:role/aws-reserved/sso/R"), "iam:TagRole", I, "service", "hard_rule"),
+    (ROOT_A, a_bucket(arn=f"arn:aws:iam::{A}:role/aws-reserved/sso/R"), "iam:TagRole", IMPLICIT, "service", "hard_rule"),
     (ROOT_A, a_bucket(arn=f"arn:aws:iam::{A}:role/aws-service-role/x/R"), "iam:TagRole", OK, "identity", None),
-    (ROOT_A, a_bucket(arn=f"arn:aws:iam::{A}:role/aws-service-role/x/R"), "iam:PutRolePolicy", I, "service", "hard_rule"),
-    (ROOT_A, a_bucket(arn=f"arn:aws:kms:r:{A}:alias/aws/s3"), "kms:DeleteAlias", I, "service", "hard_rule"),
+    (ROOT_A, a_bucket(arn=f"arn:aws:iam::{A}:role/aws-service-role/x/R"), "iam:PutRolePolicy", IMPLICIT, "service", "hard_rule"),
+    (ROOT_A, a_bucket(arn=f"arn:aws:kms:r:{A}:alias/aws/s3"), "kms:DeleteAlias", IMPLICIT, "service", "hard_rule"),
     (ROOT_A, a_bucket(arn=f"arn:aws:kms:r:{A}:alias/own"), "kms:DeleteAlias", OK, "identity", None),
-    (USER, a_bucket(arn=f"arn:aws:iam::{B}:role/R", account=B), "iam:PassRole", I, "service", "pass_role_account"),  # E227
-    (replace(USER, partition="aws-cn"), a_bucket(grant("*")), "s3:GetObject", I, "service", "partition"),  # N16
-    (USER, a_bucket(unknown_owner=True), "s3:GetObject", I, "service", "unknown_owner"),  # E279
-    (ANON, a_bucket(grant("*"), blocks_public=True), "s3:GetObject", E, "service", "public_access"),  # D33
-    (USER, a_bucket(grant("*"), blocks_public=True, account=B), "s3:GetObject", E, "service", "public_access"),
+    (USER, a_bucket(arn=f"arn:aws:iam::{B}:role/R", account=B), "iam:PassRole", IMPLICIT, "service", "pass_role_account"),  # E227
+    (replace(USER, partition="aws-cn"), a_bucket(grant("*")), "s3:GetObject", IMPLICIT, "service", "partition"),  # N16
+    (USER, a_bucket(unknown_owner=True), "s3:GetObject", IMPLICIT, "service", "unknown_owner"),  # E279
+    (ANON, a_bucket(grant("*"), blocks_public=True), "s3:GetObject", EXPLICIT, "service", "public_access"),  # D33
+    (USER, a_bucket(grant("*"), blocks_public=True, account=B), "s3:GetObject", EXPLICIT, "service", "public_access"),
     (USER, a_bucket(grant("*"), blocks_public=True), "s3:GetObject", OK, "resource", None),
     (SVC, a_bucket(grant("*"), blocks_public=True), "s3:GetObject", OK, "resource", None),
 ]
@@ -324,7 +324,7 @@ def test_a_resource_policy_has_no_say_in_passing_a_role() -> None:  # 6.3, E226
     refusing = policy(statement("Deny", who="*"), kind=PolicyKind.RESOURCE)
     able = replace(USER, identity_policies=YES)
     assert verdict(able, a_bucket(refusing, arn=DEP), "iam:PassRole") == (OK, "identity")
-    assert verdict(USER, a_bucket(grant("*"), arn=DEP), "iam:PassRole") == (I, "identity")
+    assert verdict(USER, a_bucket(grant("*"), arn=DEP), "iam:PassRole") == (IMPLICIT, "identity")
 
 
 # -- what is reported (D50, D51, 6.9) -----------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ MISSING = [  # principal, layers, resource, missing
 @pytest.mark.parametrize(("principal", "layers", "resource", "expected"), MISSING)
 def test_what_is_missing(principal: PrincipalProfile, layers: dict, resource: ResourceProfile, expected: tuple) -> None:
     explanation = ask(replace(principal, **layers), resource)
-    assert (explanation.decision.outcome, explanation.missing) == (I, expected)  # 6.9
+    assert (explanation.decision.outcome, explanation.missing) == (IMPLICIT, expected)  # 6.9
 
 
 def test_what_a_grant_bypasses_is_told() -> None:  # E205, 6.9
@@ -436,18 +436,18 @@ def test_keys_and_variables_that_statements_read_in_vain_are_named() -> None:  #
 def test_a_denial_through_an_undetermined_test_is_flagged() -> None:  # F3, F6, E046
     doubtful = policy(statement("Deny", "s3:GetObject "))
     explanation = ask(replace(USER, identity_policies=(ALLOW, doubtful)))
-    assert explanation.decision.outcome is E and explanation.decision.indeterminate
+    assert explanation.decision.outcome is EXPLICIT and explanation.decision.indeterminate
     assert explanation.denies[0].indeterminate and explanation.denies[0].reasons == ("V24",)
     assert not ask(replace(USER, identity_policies=(ALLOW, DENY, doubtful))).decision.indeterminate  # the reported one is T
     granted = ask(replace(USER, identity_policies=(policy(statement("Allow", "s3:GetObject ")),))).decision
-    assert granted.outcome is I and granted.indeterminate
+    assert granted.outcome is IMPLICIT and granted.indeterminate
     assert not ask(USER).decision.indeterminate
 
 
 def test_an_undetermined_statement_is_still_false_where_another_test_is() -> None:  # F7, E035
     whole = replace(statement("Deny", "ec2:*"), undetermined=("V4",))
     assert verdict(replace(USER, identity_policies=(ALLOW, policy(whole)))) == (OK, "identity")
-    assert verdict(replace(USER, identity_policies=(ALLOW, policy(replace(whole, actions=None))))) == (E, "identity")
+    assert verdict(replace(USER, identity_policies=(ALLOW, policy(replace(whole, actions=None))))) == (EXPLICIT, "identity")
 
 
 def test_reasons_leave_out_doubts_that_another_entry_settled() -> None:  # F2
@@ -535,11 +535,11 @@ def test_tags_of_iam_entities_have_two_names_but_none_when_a_role_is_passed() ->
 
 def test_conditions_read_what_is_derived() -> None:  # C44, E167
     secure = policy(statement("Allow", Bool=("aws:SecureTransport", "true")))
-    assert verdict(replace(USER, identity_policies=(secure,))) == (I, "identity")
+    assert verdict(replace(USER, identity_policies=(secure,))) == (IMPLICIT, "identity")
     assert verdict(replace(USER, identity_policies=(secure,)), context={"aws:SecureTransport": True}) == (OK, "identity")
     early = policy(statement("Allow", DateLessThan=("aws:EpochTime", "1970-01-02"), NumericLessThan=("aws:EpochTime", "86400")))
     assert verdict(replace(USER, identity_policies=(early,)), now=86399) == (OK, "identity")
-    assert verdict(replace(USER, identity_policies=(early,)), now=86400) == (I, "identity")
+    assert verdict(replace(USER, identity_policies=(early,)), now=86400) == (IMPLICIT, "identity")
 
 
 # -- unknown keys (6.11) ------------------------------------------------------------------------------------------------
@@ -563,14 +563,18 @@ UNKNOWN = [  # layers, unknown keys, expected
         ["aws:RequestedRegion"],
         (DEPENDS, "scp", ("aws:requestedregion",)),
     ),
-    ({"scps": ((ALLOW, policy(NOT_HERE)),)}, ["aws:RequestedRegion"], (I, "identity", ())),
-    ({"identity_policies": (ALLOW, policy(NO_MFA)), "scps": (NO,)}, ["aws:MultiFactorAuthPresent"], (E, "scp", ())),  # E348
+    ({"scps": ((ALLOW, policy(NOT_HERE)),)}, ["aws:RequestedRegion"], (IMPLICIT, "identity", ())),
+    (
+        {"identity_policies": (ALLOW, policy(NO_MFA)), "scps": (NO,)},
+        ["aws:MultiFactorAuthPresent"],
+        (EXPLICIT, "scp", ()),
+    ),  # E348
     (
         {"identity_policies": (policy(TEAM),)},
         ["aws:PrincipalTag/team"],
         (DEPENDS, "identity", ("aws:principaltag/team",)),
     ),  # E349
-    ({"identity_policies": (policy(FROM_OFFICE),)}, ["k:other"], (I, "identity", ())),
+    ({"identity_policies": (policy(FROM_OFFICE),)}, ["k:other"], (IMPLICIT, "identity", ())),
     # both could be false, and each is named although one of them is enough
     (
         {"identity_policies": (ALLOW, policy(NO_MFA, NOT_HERE))},
@@ -599,7 +603,7 @@ def test_both_keys_of_two_layers_matter() -> None:  # E350
     asker = replace(ROLE, **layers)
     assert depends(asker, unknown=("k:1", "k:2")) == (DEPENDS, "identity", ("k:1", "k:2"))
     assert depends(asker, context={"k:1": "a"}, unknown=("k:2",)) == (DEPENDS, "session", ("k:2",))
-    assert depends(asker, context={"k:1": "b"}, unknown=("k:2",)) == (I, "identity", ())
+    assert depends(asker, context={"k:1": "b"}, unknown=("k:2",)) == (IMPLICIT, "identity", ())
 
 
 def test_keys_derived_from_an_unknown_key_are_unknown_too() -> None:  # D71
@@ -618,15 +622,15 @@ def test_keys_derived_from_an_unknown_key_are_unknown_too() -> None:  # D71
 
 def test_a_declaration_is_ignored_for_what_is_known() -> None:  # D71, K1
     allow = policy(statement("Allow", StringEquals=("aws:username", "bo")))
-    assert depends(replace(USER, identity_policies=(allow,)), unknown=("aws:username",)) == (I, "identity", ())
+    assert depends(replace(USER, identity_policies=(allow,)), unknown=("aws:username",)) == (IMPLICIT, "identity", ())
     tagged = replace(USER, identity_policies=(policy(TEAM),), absent_keys=frozenset({"aws:principaltag/"}))
-    assert depends(tagged, unknown=("aws:PrincipalTag/team",)) == (I, "identity", ())
+    assert depends(tagged, unknown=("aws:PrincipalTag/team",)) == (IMPLICIT, "identity", ())
 
 
 def test_an_endpoint_that_is_not_told_leaves_its_layer_open() -> None:  # D71
     able, endpoint = replace(USER, identity_policies=YES), EndpointProfile("", known=False)
     assert depends(able, endpoint=endpoint, unknown=("aws:SourceVpce",)) == (DEPENDS, "vpce", ("aws:sourcevpce",))
-    assert depends(USER, endpoint=endpoint, unknown=("aws:SourceVpce",)) == (I, "identity", ())
+    assert depends(USER, endpoint=endpoint, unknown=("aws:SourceVpce",)) == (IMPLICIT, "identity", ())
 
 
 def test_what_depends_on_a_user_id_says_so() -> None:  # D72, K1

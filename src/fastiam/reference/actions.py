@@ -11,7 +11,7 @@ from fastiam.reference.view import View
 
 def check_actions(entries: tuple[str, ...], inverted: bool, action: tuple[str, str], view: View) -> Truth:
     """`Action`, or `NotAction` where `inverted` (A4, A5). `action` is prefix and name in lower case (A7)."""
-    found = any_of(_check_entry(entry, action, view) for entry in entries)
+    found = any_of([_check_entry(entry, action, view) for entry in entries])
     return negate(found) if inverted else found
 
 

@@ -99,7 +99,7 @@ def _case(principal: PrincipalProfile, resource: ResourceProfile, action: tuple[
         public_access=is_restricted_public(principal, resource),
         service_refusal=service_refusal(principal, resource, action, settings),
         required=needs_resource_policy(resource, action, settings),
-        same_account=principal.account == resource.account,
+        same_account=principal.account is not None and principal.account == resource.account,
         chained_identity=action == ("sts", "setsourceidentity") and principal.kind in (PrincipalKind.ROLE, PrincipalKind.SLR),
         issued_by_root=principal.issuer_root,
     )
