@@ -58,7 +58,7 @@ def _write(batches: Iterable[Any], schema: Any, path: str, form: Format, *, show
 def _watched(batches: Iterable[Any], raised: list[BaseException]) -> Iterator[Any]:
     try:
         yield from batches
-    except BaseException as error:
+    except (Exception, KeyboardInterrupt) as error:
         raised.append(error)
         raise
 
