@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -103,6 +105,20 @@ class TestJson:
         value = parse('{"a":1,"b":2,"a":3,"c":{"d":1,"d":1,"d":1}}')
         assert isinstance(value, JsonObject)
         assert (value.duplicates, value["a"], value["c"].duplicates) == (("a",), "3", ("d",))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("text", ["[1]", "[" + " " * 2_000_000 + "1]", "[" * 2_000_000], ids=["small", "large", "broken"])
+def test_garbage_collection_is_as_before(enabled, text):
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with contextlib.suppress(PolicyError):
+            parse(text)
+        validate_policy(text, PolicyKind.IDENTITY)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 class TestForms:

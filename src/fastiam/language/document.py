@@ -18,7 +18,15 @@ from typing import Literal
 from fastiam.errors import Finding, PolicyError, Severity
 from fastiam.language.characters import check_characters
 from fastiam.language.findings import Reading, quote
-from fastiam.language.jsontext import BrokenJson, broken_json_finding, decode, is_url_encoded, read_json, url_decode
+from fastiam.language.jsontext import (
+    BrokenJson,
+    broken_json_finding,
+    collection_paused,
+    decode,
+    is_url_encoded,
+    read_json,
+    url_decode,
+)
 from fastiam.language.shapes import check_unknown, is_text, json_type, read_object, read_text
 from fastiam.language.statement import FREE_SIDS, read_statement
 from fastiam.language.trust import check_trust
@@ -67,7 +75,8 @@ def read_policy(
     """
     if mode not in ("strict", "lenient"):
         raise ValueError(f"unknown mode `{mode}`: read a policy `strict` or `lenient`")
-    policy, reading, broken = _read(document, kind, name, arn, origin)
+    with collection_paused(document if isinstance(document, (str, bytes)) else ""):
+        policy, reading, broken = _read(document, kind, name, arn, origin)
     rejected = policy is None or reading.is_fatal or (mode == "strict" and reading.has_error)
     if rejected or findings is not None:
         found = broken or reading.findings()

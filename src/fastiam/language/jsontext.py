@@ -7,9 +7,12 @@ the source token as text (G12: `1.0` stays `1.0`).
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TypeAlias
 from urllib.parse import unquote
@@ -17,6 +20,7 @@ from urllib.parse import unquote
 from fastiam.errors import Finding, PolicyError, Severity
 from fastiam.positions import Source, position_of, snippet_at
 
+_LARGE = 1 << 20  # characters
 _DEEPEST = 200  # brackets within brackets; a policy needs seven
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|-?Infinity|NaN', re.DOTALL)
 
@@ -53,9 +57,27 @@ def parse_json(text: str | bytes, source: Source) -> JsonValue:
     that are no UTF-8, and for nesting too deep to be read.
     """
     try:
-        return read_json(decode(text))
+        with collection_paused(text):
+            return read_json(decode(text))
     except BrokenJson as error:
         raise PolicyError([broken_json_finding(error, source)]) from None
+
+
+@contextmanager
+def collection_paused(text: str | bytes) -> Iterator[None]:
+    """No cyclic garbage collection while a large text is read.
+
+    Reading makes millions of objects and no cycle. The collector would go through all of them again and again: of 28 MB with
+    100,000 statements it made 5.4 seconds out of 1.5.
+    """
+    pause = len(text) > _LARGE and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()
 
 
 def read_json(text: str) -> JsonValue:
