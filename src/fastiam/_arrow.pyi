@@ -2,8 +2,7 @@ from collections.abc import Iterator
 
 from typing_extensions import disjoint_base
 
-@disjoint_base
-class Chunk: ...
+from fastiam._chunk import Chunk
 
 @disjoint_base
 class Reader:

@@ -11,7 +11,7 @@ cdef class TextColumn:
     cdef readonly bint is_list        # rows hold lists of values
     cdef const Column** columns       # one a chunk
     cdef int64_t* starts              # n_chunks + 1: the first row of each chunk, and the end
-    cdef list chunks                  # of `_arrow.Chunk`: the owners
+    cdef list chunks                  # of `_chunk.Chunk`: the owners
 
     cdef const Column* chunk_of(self, int64_t row, int64_t* local_row, int64_t* rows_left) noexcept nogil
     cdef int _grow(self) except -1

@@ -6,7 +6,7 @@ becomes its canonical text (C24); a value that cannot be read is an error of its
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t
 
-from fastiam._arrow cimport Chunk
+from fastiam._chunk cimport Chunk
 from fastiam._columns cimport Column
 from fastiam._text cimport write_utf8
 
