@@ -1,0 +1,65 @@
+"""The command line over files of requests: requests a second and peak memory, each format in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from measure import Record, Timing
+from workloads import Columns, identity
+
+N = 2_000
+FORMS = {"parquet": "(FORMAT parquet)", "csv": "(FORMAT csv, HEADER true)", "jsonl": "(FORMAT json)"}
+
+
+def write_requests(columns: Columns, folder: Path) -> None:
+    """The requests in every format."""
+    names = ["principal", "action", "resource", *columns.context]
+    table = pa.table([columns.principals, columns.actions, columns.resources, *columns.context.values()], names=names)
+    relation = duckdb.from_arrow(table)
+    for form, options in FORMS.items():
+        relation.query("requests", f"COPY (FROM requests) TO '{folder}/requests.{form}' {options}")
+
+
+def authorize(folder: Path, form: str) -> tuple[float, int]:
+    """Seconds and peak memory (MB) of one job."""
+    command = [sys.executable, "-m", "fastiam.cli.main", "authorize", "--policies", f"{folder}/policies.json", "--quiet"]
+    command += ["--requests", f"{folder}/requests.{form}", "--out", f"{folder}/results.{form}"]
+    began = time.perf_counter()
+    child = subprocess.Popen(command)
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        raise SystemExit(f"{form}: the job failed")
+    return time.perf_counter() - began, usage.ru_maxrss >> 10
+
+
+def main() -> None:
+    """Runs the bench and writes its record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows = parser.parse_args().rows
+    record = Record("files")
+    work = identity(N, rows=rows)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "policies.json").write_text(work.directory.to_json())
+        write_requests(work.columns("strings"), folder)
+        for form in FORMS:
+            taken, peak = authorize(folder, form)
+            size = (folder / f"requests.{form}").stat().st_size >> 20
+            each = taken * 1e9 / rows
+            record.add(
+                work.name, "fastiam", f"{form}, {size} MB", Timing(each, each, each), seconds=round(taken, 2), peak_mb=peak
+            )
+    record.write()
+
+
+if __name__ == "__main__":
+    main()
