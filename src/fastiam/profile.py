@@ -59,6 +59,8 @@ class PrincipalProfile:
     keys : derived and session context keys by folded name (spec 5.2, 5.3).
     absent_keys : folded names that this caller is known not to have, where a value from the caller of an Engine
         contradicts (K1); a name ending in `/` stands for all keys that start so.
+    open_keys : names in `keys` that only hold what is assumed of a session or service of which nobody knows more: a value
+        from the caller of an Engine replaces it and contradicts nothing (K1), and it can be declared unknown (D71).
     identity_policies : user's or role's own, then the groups'; inline before attached (D51).
     boundary, session_policies : None where there is none; an empty tuple is there and allows nothing.
     bounded : the user, role or issuer user has a permissions boundary (N22).
@@ -84,6 +86,7 @@ class PrincipalProfile:
     may_assume_root: bool = False
     keys: Mapping[str, ContextValue] = field(default_factory=dict)
     absent_keys: frozenset[str] = frozenset()
+    open_keys: frozenset[str] = frozenset()
     identity_policies: Policies = ()
     boundary: Policies | None = None
     session_policies: Policies | None = None
@@ -101,7 +104,6 @@ class ResourceProfile:
     arn : the literal ARN to decide with, or `*`. (A partial secret ARN has become the full one.)
     partition : None for `*`.
     account : the owner (D23), None where nothing tells and the principal has no account.
-    rcp_account : the account whose RCPs were taken; the owner, or for `*` the principal's account (D16).
     assumed_owner, owner_override, unknown_owner : D23; `unknown_owner` only where the engine denies such requests.
     policies : the resource policies of all holders in the order of 6.10, None where there is none.
     rcps : None where RCPs do not apply for reasons of the account (D14), with the reason in `rcp_note`.

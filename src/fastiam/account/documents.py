@@ -1,0 +1,119 @@
+"""Policies as an account model stores them: the policy as read, and its text for writing it out again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from fastiam.errors import DirectoryError, Finding
+from fastiam.language import read_policy
+from fastiam.language.jsontext import decode, is_url_encoded, url_decode
+from fastiam.model import Effect, Policy, PolicyKind, Statement
+
+Mode = Literal["strict", "lenient"]
+PolicyLike: TypeAlias = str | bytes | Mapping[str, Any]
+
+FULL_ACCESS_ARN = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPolicy:
+    """A policy and its JSON text. A stored policy is one object wherever it is used."""
+
+    policy: Policy
+    text: str
+
+
+StoredLevels: TypeAlias = tuple[tuple[StoredPolicy, ...], ...]
+Given: TypeAlias = PolicyLike | StoredPolicy | tuple[str, PolicyLike]
+
+
+def is_managed_arn(given: object) -> bool:
+    """Whether a value given as a policy is the ARN of a managed policy: no JSON text starts so."""
+    return isinstance(given, str) and given.startswith("arn:")
+
+
+def as_items(given: object) -> tuple[Any, ...]:
+    """A single document, or a list of documents, as a tuple."""
+    single = isinstance(given, (str, bytes, Mapping, StoredPolicy)) or _is_named(given)
+    return (given,) if single else tuple(given)  # type: ignore[arg-type]
+
+
+def _is_named(given: object) -> bool:
+    """A pair `(name, document)`; a document or ARN in first place makes it a list of two documents."""
+    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str)):
+        return False
+    return not is_managed_arn(given[0]) and given[0].lstrip(" \t\r\n\ufeff")[:1] not in ("{", "%", "")
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads what is given as a policy in one mode, and gathers the findings."""
+
+    mode: Mode
+    findings: list[Finding]
+
+    def read(self, given: Given, kind: PolicyKind, name: str, *, arn: str | None = None) -> StoredPolicy:
+        """One document; a pair `(name, document)` brings its own name.
+
+        Raises
+        ------
+        PolicyError: the document is rejected (F5).
+        """
+        if isinstance(given, StoredPolicy):
+            return given
+        if isinstance(given, tuple):
+            name, given = given
+        if not isinstance(given, (str, bytes, Mapping)):
+            raise DirectoryError(f"`{name}` must be JSON text, bytes or a mapping, not `{type(given).__name__}`")
+        found: list[Finding] = []
+        policy = read_policy(given, kind, mode=self.mode, name=name, arn=arn, findings=found)
+        self.findings += found
+        return StoredPolicy(policy, text_of(given))
+
+    def read_all(self, given: object, kind: PolicyKind, name: str) -> tuple[StoredPolicy, ...]:
+        """A document or a list of documents, named `name[0]`, `name[1]`, ..."""
+        return tuple(self.read(item, kind, f"{name}[{i}]") for i, item in enumerate(as_items(given)))
+
+    def read_levels(self, levels: Iterable[object], kind: PolicyKind, name: str) -> StoredLevels:
+        """One list of documents per level, root first. The ARN of `FullAWSAccess` stands for that policy (G5)."""
+        return tuple(self.read_level(level, kind, f"{name}[{i}]") for i, level in enumerate(levels))
+
+    def read_level(self, level: object, kind: PolicyKind, name: str) -> tuple[StoredPolicy, ...]:
+        """The documents of one level of an organisation path."""
+        return tuple(
+            FULL_ACCESS if item == FULL_ACCESS_ARN and kind is PolicyKind.SCP else self.read(item, kind, f"{name}[{i}]")
+            for i, item in enumerate(as_items(level))
+        )
+
+
+def text_of(document: PolicyLike) -> str:
+    """The JSON text of a document that was read without error, whatever form it came in."""
+    if isinstance(document, Mapping):
+        return orjson.dumps(document, default=_plain).decode()
+    text = decode(document).removeprefix("\ufeff")
+    return url_decode(text) if is_url_encoded(text) else text
+
+
+def _plain(value: object) -> object:
+    """Mappings, sequences and numbers that `orjson` does not know."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return str(value)
+
+
+FULL_ACCESS = StoredPolicy(
+    Policy(
+        PolicyKind.SCP,
+        True,
+        (Statement(0, None, Effect.ALLOW, ("*",), resources=("*",)),),
+        name="FullAWSAccess",
+        arn=FULL_ACCESS_ARN,
+    ),
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}',
+)

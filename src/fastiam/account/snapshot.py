@@ -1,0 +1,181 @@
+"""A directory at one moment: everything that an engine asks of it, as profiles. Later writes do not touch it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from fastiam.account.accounts import Accounts
+from fastiam.account.checks import check_context
+from fastiam.account.derive import Keys, organization_keys, single
+from fastiam.account.principals import Principals
+from fastiam.account.records import Endpoint, Resource, Tables
+from fastiam.account.resources import Resources
+from fastiam.profile import (
+    AccountFacts,
+    EndpointProfile,
+    PrincipalKind,
+    PrincipalProfile,
+    ResourceFacts,
+    ResourceProfile,
+)
+from fastiam.request import ContextValue, check_action, check_resource
+from fastiam.session import Session
+
+UnknownOwner = Literal["principal", "deny"]
+_ENDPOINT = "aws:sourcevpce"
+
+
+class Snapshot:
+    """An immutable view of an account model. It pickles."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables.copy()
+        self._accounts = Accounts(self._tables)
+        self._principals = Principals(self._tables, self._accounts)
+        self._resources = Resources(self._tables, self._accounts)
+        self._has_endpoint_policies = any(e.policies is not None for e in self._tables.endpoints.values())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Snapshot, (self._tables,)
+
+    # -- what there is ------------------------------------------------------------------------------------------------
+
+    def principals(self) -> Iterator[PrincipalProfile]:
+        """The root of each account, then users and roles; a role as some session of it (N5)."""
+        return self._principals.all()
+
+    def resources(self) -> Iterator[tuple[str, Resource]]:
+        """Stored resources by the ARN that they are stored under, role ARNs with trust policies not among them."""
+        return iter(self._tables.resources.items())
+
+    def trust_policies(self) -> Iterator[str]:
+        """The ARNs of the roles whose record has a trust policy."""
+        return (entity.arn for entity in self._tables.entities.values() if entity.trust is not None)
+
+    def accounts(self) -> Iterator[AccountFacts]:
+        """Every account with a record."""
+        return map(self.account_facts, self._tables.accounts)
+
+    def endpoints(self) -> Iterator[EndpointProfile]:
+        """Every endpoint with a record."""
+        return map(self._endpoint, self._tables.endpoints.values())
+
+    @property
+    def has_endpoint_policies(self) -> bool:
+        """Whether an endpoint id without a record makes the layer `vpce` undetermined (D40)."""
+        return self._has_endpoint_policies
+
+    # -- what a request asks ------------------------------------------------------------------------------------------
+
+    def principal(self, subject: str | Session, action: str = "") -> PrincipalProfile:
+        """The caller; `action` tells a federated provider's name from a service's (N3).
+
+        Raises
+        ------
+        RequestValueError: no principal string; a session that contradicts itself.
+        PolicyError: a session policy is rejected; they are read strictly.
+        """
+        if isinstance(subject, Session):
+            return self._principals.of_session(subject)
+        return self._principals.of_name(subject, action)
+
+    def facts(self, arn: str) -> ResourceFacts:
+        """What is recorded of a literal resource ARN, whoever asks."""
+        return self._resources.facts(arn)
+
+    def account_facts(self, id_: str) -> AccountFacts:
+        """What is known of an account as owner; one without a record is in no organisation."""
+        return self._accounts.facts(id_)
+
+    def endpoint(self, id_: str | None) -> EndpointProfile | None:
+        """The endpoint of an `aws:SourceVpce`; None where no endpoint layer applies (D40)."""
+        if id_ is None:
+            return None
+        record = self._tables.endpoints.get(id_)
+        if record is not None:
+            return self._endpoint(record)
+        return EndpointProfile(id_, known=False) if self._has_endpoint_policies else None
+
+    def _endpoint(self, record: Endpoint) -> EndpointProfile:
+        policies = None if record.policies is None else tuple(stored.policy for stored in record.policies)
+        keys: Keys = {}
+        if record.account is not None:
+            facts = self.account_facts(record.account)
+            keys = {"aws:vpceaccount": single(record.account), **organization_keys("vpce", facts.org_id, facts.org_path)}
+        return EndpointProfile(record.id, policies, record.gateway, keys=keys)
+
+    def resource(
+        self,
+        arn: str,
+        action: str,
+        principal: PrincipalProfile,
+        *,
+        resource_account: str | None = None,
+        unknown_owner: UnknownOwner = "principal",
+    ) -> ResourceProfile:
+        """The resource with its owner (D23), and the policies that govern it for this caller and action (6.10).
+
+        Raises
+        ------
+        RequestValueError: no resource; a `resource_account` that contradicts the record of the resource or its holder.
+        """
+        return self._resources.profile(check_resource(arn), action, principal, resource_account, unknown_owner)
+
+    def owner_keys(self, owner: str | None) -> Keys:
+        """`aws:ResourceAccount` and its kin for a resource of this owner."""
+        return self._resources.owner_keys(owner)
+
+    def check_context(
+        self,
+        principal: PrincipalProfile,
+        resource: ResourceProfile,
+        endpoint: EndpointProfile | None,
+        context: Mapping[str, ContextValue],
+    ) -> None:
+        """Refuse a context that contradicts what is known (K1).
+
+        Raises
+        ------
+        RequestValueError: names the key.
+        """
+        check_context(self._accounts, principal, resource, endpoint, context)
+
+    def profiles(
+        self,
+        subject: str | Session,
+        action: str,
+        resource: str,
+        context: Mapping[str, ContextValue],
+        *,
+        resource_account: str | None = None,
+        unknown_owner: UnknownOwner = "principal",
+    ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
+        """Everything that decides one request. `context` is by folded key, as `request.read_context` gives it.
+
+        Raises
+        ------
+        RequestValueError: see `principal`, `resource` and `check_context`.
+        """
+        principal = self.principal(subject, check_action(action))
+        target = self.resource(resource, action, principal, resource_account=resource_account, unknown_owner=unknown_owner)
+        endpoint = self._chosen_endpoint(context.get(_ENDPOINT))
+        self.check_context(principal, target, endpoint, context)
+        return with_service_names(principal, context), target, endpoint
+
+    def _chosen_endpoint(self, id_: ContextValue | None) -> EndpointProfile | None:
+        """The endpoint that the context names; several ids name none that is known."""
+        if id_ is None:
+            return None
+        if len(id_.values) == 1:
+            return self.endpoint(id_.values[0])
+        return EndpointProfile("", known=False) if self._has_endpoint_policies else None
+
+
+def with_service_names(principal: PrincipalProfile, context: Mapping[str, ContextValue]) -> PrincipalProfile:
+    """A service with all names that the caller gives in `aws:PrincipalServiceNamesList`, the primary one first (N12, K1)."""
+    names = context.get("aws:principalservicenameslist")
+    if principal.kind is not PrincipalKind.SVC or names is None:
+        return principal
+    return replace(principal, service_names=tuple(dict.fromkeys((*principal.service_names, *names.values))))

@@ -1,0 +1,143 @@
+"""An account model as text of our own format, version 1 (docs/directory-format.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from fastiam.account.documents import FULL_ACCESS, FULL_ACCESS_ARN, StoredLevels, StoredPolicy
+from fastiam.account.organization import Organization
+from fastiam.account.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
+from fastiam.profile import PrincipalKind
+
+FORMAT, VERSION = "fastiam-directory", 1
+
+
+def write_directory(tables: Tables) -> str:
+    """The JSON text of all records. What is default is left out."""
+    users = [e for e in tables.entities.values() if e.kind in (PrincipalKind.USER, PrincipalKind.ROOT)]
+    roles = [e for e in tables.entities.values() if e.kind not in (PrincipalKind.USER, PrincipalKind.ROOT)]
+    whole = {
+        "format": FORMAT,
+        "version": VERSION,
+        "accounts": list(map(_account, tables.accounts.values())),
+        "organization": _organization(tables.organization) if tables.organization else None,
+        "managed_policies": list(map(_managed, tables.managed.values())),
+        "groups": list(map(_group, tables.groups.values())),
+        "users": list(map(_entity, users)),
+        "roles": list(map(_entity, roles)),
+        "resources": list(map(_resource, tables.resources.values())),
+        "endpoints": list(map(_endpoint, tables.endpoints.values())),
+    }
+    return orjson.dumps(_without_defaults(whole), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _without_defaults(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if value not in (None, False, "", {}) and not _is_empty(value)}
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, list) and not value
+
+
+def _document(stored: StoredPolicy) -> orjson.Fragment:
+    return orjson.Fragment(stored.text)
+
+
+def _named(stored: StoredPolicy) -> dict[str, Any]:
+    return {"name": stored.policy.name, "document": _document(stored)}
+
+
+def _several(policies: Iterable[StoredPolicy | str]) -> tuple[Any, ...]:
+    """Policies where an empty list says something: a tuple, which is never left out."""
+    return tuple(FULL_ACCESS_ARN if p == FULL_ACCESS else p if isinstance(p, str) else _named(p) for p in policies)
+
+
+def _levels(levels: StoredLevels | None) -> tuple[Any, ...] | None:
+    return None if levels is None else tuple(map(_several, levels))
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return _without_defaults(
+        {
+            "id": account.id,
+            "partition": account.partition if account.partition != "aws" else None,
+            "name": account.name,
+            "canonical_id": account.canonical_id,
+            "scps": _levels(account.scps),
+            "rcps": _levels(account.rcps),
+        }
+    )
+
+
+def _organization(organization: Organization) -> dict[str, Any]:
+    parents = organization.parents
+    return _without_defaults(
+        {
+            "id": organization.id,
+            "root": organization.root,
+            "management_account": organization.management_account,
+            "organizational_units": {unit: parent for unit, parent in parents.items() if unit.startswith("ou-")},
+            "accounts": {account: parents[account] for account in organization.accounts()},
+            "delegated_administrators": {a: sorted(names) for a, names in organization.delegated.items()},
+            "policy_types": tuple(sorted(organization.policy_types)),
+            "scps": {element: _several(policies) for element, policies in organization.scps.items()},
+            "rcps": {element: _several(policies) for element, policies in organization.rcps.items()},
+        }
+    )
+
+
+def _managed(managed: ManagedPolicy) -> dict[str, Any]:
+    versions = {version: _document(stored) for version, stored in managed.versions.items()}
+    return {"arn": managed.arn, "default_version": managed.default, "versions": versions}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return _without_defaults(
+        {
+            "arn": group.arn,
+            "unique_id": group.unique_id,
+            "inline_policies": list(map(_named, group.inline)),
+            "attached_policies": list(group.attached),
+        }
+    )
+
+
+def _entity(entity: Entity) -> dict[str, Any]:
+    return _without_defaults(
+        {
+            "arn": entity.arn,
+            "unique_id": entity.unique_id,
+            "tags": dict(entity.tags),
+            "groups": list(entity.groups),
+            "inline_policies": list(map(_named, entity.inline)),
+            "attached_policies": list(entity.attached),
+            "permissions_boundary": None if entity.boundary is None else _several(entity.boundary),
+            "trust_policy": None if entity.trust is None else _named(entity.trust),
+        }
+    )
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    return _without_defaults(
+        {
+            "arn": resource.arn,
+            "account": resource.account,
+            "tags": dict(resource.tags),
+            "restrict_public_buckets": resource.restrict_public_buckets,
+            "policies": list(map(_named, resource.policies)),
+        }
+    )
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return _without_defaults(
+        {
+            "id": endpoint.id,
+            "account": endpoint.account,
+            "gateway": endpoint.gateway,
+            "policies": None if endpoint.policies is None else _several(endpoint.policies),
+        }
+    )
