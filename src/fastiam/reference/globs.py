@@ -27,6 +27,14 @@ def read_glob(text: str) -> Bound:
 
 def glob_matches(pattern: Bound, text: str) -> bool:
     """Whether the pattern matches the whole text (P2), compared as it stands (P3)."""
+    if len(pattern) <= 2 and Wild.ONE not in pattern:  # most patterns: no need for an expression
+        match pattern:
+            case (str() as literal,):
+                return literal == text
+            case (Wild.ANY,):
+                return True
+            case (str() as prefix, Wild.ANY):
+                return text.startswith(prefix)
     return _expression(pattern).fullmatch(text) is not None
 
 
