@@ -10,7 +10,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, PolicyError, Severity
@@ -341,9 +341,10 @@ def test_one_value_and_a_list_of_one_read_alike(document, kind):
         for name in ("Sid", "Principal", "Note", "Condition"):  # of these, some values are wrong in a list and others are not
             if not isinstance(statement.get(name), Mapping) or name == "Note":
                 statement.pop(name, None)
+    codes = [finding.code for finding in validate_policy(document, kind)]
+    assume("V1" not in codes)  # a list in a list is wrong, and its value alone is not
     single = unwrap(document)
-    codes = [[f.code for f in validate_policy(form, kind) if f.code != "V1"] for form in (document, single)]
-    assert codes[0] == codes[1]
+    assert [finding.code for finding in validate_policy(single, kind)] == codes
     try:
         expected = read_policy(document, kind, mode="lenient")
     except PolicyError:

@@ -139,7 +139,7 @@ def _read_values(reading: Reading, raw: object, path: Path) -> tuple[str, ...]:
             reading.add("V1", (*path, i), f"a list of condition values holds {json_type(item)}")
         else:
             texts.append(text)
-    if len({json_type(item) for item in raw}) > 1:
+    if len(texts) == len(raw) and len({json_type(item) for item in raw}) > 1:
         reading.add("V19", path, "the values of one condition key are of different JSON types", "quote them all")
     return tuple(texts)
 
