@@ -72,7 +72,8 @@ class Verbs(click.Group):
 def _report(error: Exception) -> None:
     text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
     first, _, rest = text.partition("\n")
-    write([("error: ", "bold red"), (first, "")], sys.stderr)
+    lead = "" if isinstance(error, PolicyError) else "error: "  # findings say themselves what they are
+    write([(lead, "bold red"), (first, "")], sys.stderr)
     if rest:
         write(rest, sys.stderr)
 

@@ -98,11 +98,11 @@ def _matched(one: MatchedStatement) -> list[Piece]:
 
 def _statement(ref: StatementRef) -> list[Piece]:
     name = ref.sid or f"#{ref.index}"
-    pieces: list[Piece] = [(f"{name} of {ref.policy}", "")]
     position = ref.position
-    if position is not None:
-        pieces.append((f"  {position}", "dim"))
-    return pieces
+    if position is None:
+        return [(f"{name} of {ref.policy}", "")]
+    policy = "" if position.source == ref.policy else f" of {ref.policy}"
+    return [(f"{name}{policy}", ""), (f"  {position}", "dim")]
 
 
 def _missing(explanation: Explanation) -> Iterator[list[Piece]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import click
 
@@ -13,8 +14,8 @@ from fastiam.cli import exits, options
 from fastiam.cli.console import write
 from fastiam.cli.files import read_bytes
 from fastiam.cli.render import as_json, decision_lines
-
-Documents = list[bytes] | None
+from fastiam.errors import Finding, PolicyError
+from fastiam.model import Decision
 
 
 @click.command("simulate")
@@ -26,7 +27,7 @@ Documents = list[bytes] | None
 @click.option("--permissions-boundary", "boundary", metavar="FILE")
 @click.option("--session-policy", "session", multiple=True, metavar="FILE", help="May be repeated.")
 @click.option(
-    "--scp", multiple=True, metavar="FILE[,FILE...]", help="One level of the organization, root first; repeat it for each level."
+    "--scp", multiple=True, metavar="FILE[,FILE...]", help="One level of the organisation, root first; repeat it for each level."
 )
 @click.option("--rcp", multiple=True, metavar="FILE[,FILE...]", help="The same for resource control policies.")
 @click.option("--endpoint-policy", "endpoint", multiple=True, metavar="FILE", help="Of the VPC endpoint; may be repeated.")
@@ -65,23 +66,31 @@ def command(
     A layer without an option is not there. Exits with 0 if the request is allowed, 2 if it is denied, 3 if a document is
     rejected.
     """
-    decision = simulate(
-        principal,
-        action,
-        resource,
-        context=options.context_of(context),
-        now=now,
-        resource_account=resource_account,
-        identity_policies=_read(identity) or [],
-        resource_policy=read_bytes(resource_policy) if resource_policy else None,
-        permissions_boundary=read_bytes(boundary) if boundary else None,
-        session_policies=_read(session),
-        scps=_levels(scp),
-        rcps=_levels(rcp),
-        vpc_endpoint_policies=_read(endpoint),
-        engine=cast(Literal["compiled", "reference"], engine),
-        mode="lenient" if lenient else "strict",
-    )
+    documents = Documents()
+    layers: dict[str, Any] = {
+        "identity_policies": documents.of_layer("identity_policies", identity) or [],
+        "resource_policy": documents.single("resource_policy", resource_policy),
+        "permissions_boundary": documents.of_layer("permissions_boundary", (boundary,) if boundary else ()),
+        "session_policies": documents.of_layer("session_policies", session),
+        "scps": documents.levels("scps", scp),
+        "rcps": documents.levels("rcps", rcp),
+        "vpc_endpoint_policies": documents.of_layer("vpc_endpoint_policies", endpoint),
+    }
+    try:
+        decision = simulate(
+            principal,
+            action,
+            resource,
+            context=options.context_of(context),
+            now=now,
+            resource_account=resource_account,
+            engine=cast(Literal["compiled", "reference"], engine),
+            mode="lenient" if lenient else "strict",
+            **layers,
+        )
+    except PolicyError as error:
+        raise PolicyError([documents.found(finding) for finding in error.findings]) from error
+    decision = documents.decided(decision)
     if form == "json":
         write(as_json(decision))
     else:
@@ -90,10 +99,36 @@ def command(
     return exits.OK if exit_zero else exits.of_outcome(decision.outcome)
 
 
-def _read(files: Sequence[str]) -> Documents:
-    """The documents of a layer; None where the layer is not there."""
-    return [read_bytes(file) for file in files] if files else None
+class Documents:
+    """The documents of the command line, and which file each came from: answers name files, not arguments."""
 
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
 
-def _levels(levels: Sequence[str]) -> list[list[bytes]] | None:
-    return [[read_bytes(file) for file in level.split(",")] for level in levels] if levels else None
+    def single(self, argument: str, file: str | None) -> bytes | None:
+        """The one document of a layer, or None."""
+        if file is None:
+            return None
+        self._files[argument] = "<stdin>" if file == "-" else file
+        return read_bytes(file)
+
+    def of_layer(self, argument: str, files: Sequence[str]) -> list[bytes | None] | None:
+        """The documents of a layer; None where the layer is not there."""
+        return [self.single(f"{argument}[{i}]", file) for i, file in enumerate(files)] if files else None
+
+    def levels(self, argument: str, levels: Sequence[str]) -> list[list[bytes | None] | None] | None:
+        """The documents of an organisation path, root first."""
+        return [self.of_layer(f"{argument}[{i}]", level.split(",")) for i, level in enumerate(levels)] if levels else None
+
+    def found(self, finding: Finding) -> Finding:
+        """A finding that names its file."""
+        return replace(finding, source=self._files.get(finding.source, finding.source))
+
+    def decided(self, decision: Decision) -> Decision:
+        """A decision whose statement names its file."""
+        ref = decision.statement
+        if ref is None or ref.policy not in self._files:
+            return decision
+        file = self._files[ref.policy]
+        origin = ref.origin and replace(ref.origin, source=replace(ref.origin.source, name=file))
+        return replace(decision, statement=replace(ref, policy=file, origin=origin))
