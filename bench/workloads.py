@@ -84,7 +84,7 @@ def layered(n_roles: int, *, rows: int = ROWS) -> Workload:
     that opens them to a partner team in another account, so that some requests cross accounts.
     """
     organization = _acme(n_roles)
-    return Workload(f"layered {n_roles:,}", _layered_directory(organization), organization.requests(rows))
+    return Workload(f"layered {n_roles:,}", _layered_directory(organization), organization.requests(rows, crossing=True))
 
 
 def one_principal(n_statements: int, *, rows: int = 200_000) -> Workload:
@@ -155,11 +155,13 @@ def _layered_directory(organization: acme.Acme) -> fastiam.Directory:
         ]
     )
     directory.set_organization(
-        "o-acme", management_account="999999999999", accounts=dict.fromkeys(accounts, "r-1/ou-work")
+        "o-acme",
+        management_account="999999999999",
+        organizational_units={"ou-work": "r-1"},
+        accounts=dict.fromkeys(accounts, "ou-work"),
+        scps={"r-1": [("Everything", everything), ("Logs", root)], "ou-work": [("Everything", everything), ("Regions", unit)]},
+        rcps={"ou-work": [("Transport", _transport())]},
     )
-    for account in accounts:
-        directory.set_scps(account, [[everything, root], [everything, unit], [everything]])
-        directory.set_rcps(account, [[], [_transport()], []])
     for team in range(organization.n_teams):
         for stage in acme.STAGES:
             bucket = f"arn:aws:s3:::acme-team{team}-{stage}"

@@ -2,7 +2,7 @@
 
 Seeded, so that the same numbers always give the same Acme. It is made to be like what is met in practice: a role holds two
 inline statements and two shared managed policies on average; most resource patterns leave region or account open; a part
-of the statements has conditions, a few deny; four requests in five are about the caller's own team's resources.
+of the statements has conditions, a few deny; nine requests in ten are about resources of the caller's own team.
 Used by `demo.py` and by the benchmarks.
 """
 
@@ -111,6 +111,7 @@ class Role:
 
     arn: str
     team: int
+    services: frozenset[str]  # that the inline policy speaks of
     inline: Document
     managed: tuple[str, ...]
 
@@ -118,15 +119,15 @@ class Role:
 class Acme:
     """An organization of `n_roles` roles, ten to a team, ten teams to an account, with `n_resources` resources."""
 
-    def __init__(self, n_roles: int, *, n_resources: int = 310_000, seed: int = 1) -> None:
+    def __init__(self, n_roles: int, *, n_resources: int = 345_000, seed: int = 1) -> None:
         self.random = random.Random(seed)
         self.n_teams = max(1, n_roles // ROLES_PER_TEAM)
         self.managed = {f"arn:aws:iam::aws:policy/Acme{name}": document for name, document in _managed_policies().items()}
         self.roles = [self._role(i) for i in range(n_roles)]
         self.n_resources = n_resources
-        self._numbers = np.random.default_rng(seed)
+        numbers = np.random.default_rng(seed)
         shares = np.array([SERVICES[name][0] for name in NAMES])
-        self._service = self._numbers.choice(len(NAMES), n_resources, p=shares / shares.sum())
+        self._service = numbers.choice(len(NAMES), n_resources, p=shares / shares.sum())
 
     def account_of(self, team: int) -> str:
         """The account in which a team works."""
@@ -142,12 +143,12 @@ class Acme:
         template = SERVICES[NAMES[self._service[n]]][1]
         return template.format(r=REGIONS[n % 5], a=self.account_of(team), t=f"team{team}", s=STAGES[n % 3], n=n)
 
-    def requests(self, n: int, *, seed: int = 2) -> Requests:
-        """`n` requests; resources come from the whole of Acme, and repeat as the organization's size makes them."""
+    def requests(self, n: int, *, crossing: bool = False, seed: int = 2) -> Requests:
+        """`n` requests, most of them about what the caller works with; `crossing` lets some leave the caller's account."""
         rng = np.random.default_rng(seed)
-        role = np.minimum(rng.zipf(1.3, n) - 1, 10**9) % len(self.roles)  # some callers are busy
-        role = np.where(rng.random(n) < 0.5, role, rng.integers(0, len(self.roles), n)).astype(np.int32)
-        resource = self._resources_for(role, rng)
+        busy = np.minimum(rng.zipf(1.3, n) - 1, 10**9) % len(self.roles)  # some callers ask more than others
+        role = np.where(rng.random(n) < 0.5, busy, rng.integers(0, len(self.roles), n)).astype(np.int32)
+        resource = self._resources_for(role, crossing, rng)
         service = self._service[resource]
         action = (_FIRSTS[service] + (rng.random(n) ** 1.7 * _COUNTS[service]).astype(np.int64)).astype(np.int32)
         used, codes = np.unique(resource, return_inverse=True)
@@ -158,25 +159,37 @@ class Acme:
             _context(n, rng),
         )
 
-    def _resources_for(self, role: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Four in five from the team's own share, the others from anywhere."""
+    def _resources_for(self, role: np.ndarray, crossing: bool, rng: np.random.Generator) -> np.ndarray:
+        """Nine in ten of the own team, the others of the account or, `crossing`, of anyone.
+
+        Of four draws the first is taken whose service the role's inline policy speaks of.
+        """
         n = len(role)
         teams = np.array([one.team for one in self.roles])[role]
-        own = ((teams + rng.random(n)) * self.n_resources / self.n_teams).astype(np.int64)
-        own = np.minimum(own, self.n_resources - 1)
-        anywhere = rng.integers(0, self.n_resources, n)
-        return np.where(rng.random(n) < 0.8, own, anywhere)
+        speaks = np.array([[name in one.services for name in NAMES] for one in self.roles])
+        account = np.minimum(teams // 10 * 10 + rng.integers(0, 10, n), self.n_teams - 1)
+        other = rng.integers(0, self.n_teams, n) if crossing else account
+        owner = np.where(rng.random(n) < 0.9, teams, other)
+        found = self._draw(owner, rng)
+        for _ in range(3):
+            found = np.where(speaks[role, self._service[found]], found, self._draw(owner, rng))
+        return found
+
+    def _draw(self, teams: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A resource of each of the teams."""
+        found = ((teams + rng.random(len(teams))) * self.n_resources / self.n_teams).astype(np.int64)
+        return np.minimum(found, self.n_resources - 1)
 
     def _role(self, i: int) -> Role:
         team = i // ROLES_PER_TEAM % self.n_teams
         count = self.random.choices((1, 2, 3, 4, 8), (35, 35, 18, 9, 3))[0]
-        statements = [self._statement(team, index) for index in range(count)]
+        services = self.random.choices(NAMES, [share for share, _, _ in SERVICES.values()], k=count)
+        statements = [self._statement(team, service, index) for index, service in enumerate(services)]
         names = [name for name in self.managed if self.random.random() < 0.25]
         arn = f"arn:aws:iam::{self.account_of(team)}:role/team{team}/job-{i}"
-        return Role(arn, team, policy(statements), tuple(names))
+        return Role(arn, team, frozenset(services), policy(statements), tuple(names))
 
-    def _statement(self, team: int, index: int) -> Document:
-        service = self.random.choices(NAMES, [share for share, _, _ in SERVICES.values()])[0]
+    def _statement(self, team: int, service: str, index: int) -> Document:
         statement: Document = {"Effect": "Allow", "Action": self._actions(service), "Resource": self._patterns(service, team)}
         chance = self.random.random()
         if chance < 0.08:
@@ -190,7 +203,7 @@ class Acme:
     def _actions(self, service: str) -> list[str] | str:
         names = SERVICES[service][2].split()
         form = self.random.random()
-        if form < 0.2:
+        if form < 0.35:
             return f"{service}:*"
         if form < 0.5:
             return [f"{service}:{self.random.choice(names)[:3]}*", f"{service}:{self.random.choice(names)}"]
@@ -201,7 +214,7 @@ class Acme:
         form = self.random.random()
         region = "*" if form < 0.6 else self.random.choice(REGIONS)
         account = "*" if form < 0.25 else self.account_of(team)
-        stages = ("*",) if form < 0.5 else self.random.sample(STAGES, self.random.randint(1, 2))
+        stages = ("*",) if form < 0.75 else self.random.sample(STAGES, self.random.randint(1, 2))
         found = [template.format(r=region, a=account, t=f"team{team}", s=stage, n="*") for stage in stages]
         if self.random.random() < 0.2:
             found.append(self._literal(service, team))

@@ -80,7 +80,7 @@ def main() -> None:
     with step("first pass over the columns"):
         engine.decide_many(*columns, context)
     began = time.perf_counter()
-    decisions = engine.decide_many(*columns, context)
+    engine.decide_many(*columns, context)
     taken = time.perf_counter() - began
     print(f"{'deciding them once more':58s}{taken:8.2f} s\n\n{len(requests) / taken:,.0f} decisions a second, one thread\n")
 
