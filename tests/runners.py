@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import casefile
-from casefile import Answer, Check, Json, documents
+from casefile import Answer, Check, Json, document, documents
 
 import fastiam
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
@@ -81,8 +81,13 @@ def build_directory(told: Mapping[str, Json], mode: str = "strict") -> fastiam.D
         directory.set_organization(**told["organization"])
     for entry in told.get("groups", ()):
         directory.add_group(entry["name"], account=entry["account"], identity_policies=documents(entry["policies"]))
-    for entry in sorted(told.get("principals", ()), key=lambda e: e.get("trust_policy") is not None):
-        directory.add_principal(**_with_documents(entry, "identity_policies", "permissions_boundary", "trust_policy"))
+    principals = [_with_documents(e, "identity_policies", "permissions_boundary") for e in told.get("principals", ())]
+    trusts = {e["arn"]: e.pop("trust_policy", None) for e in principals}
+    for entry in principals:
+        directory.add_principal(**entry)
+    for role, trust in trusts.items():  # a trust policy may name any of the principals (N32)
+        if trust is not None:
+            directory.set_trust_policy(role, document(trust))
     for entry in told.get("resources", ()):
         directory.add_resource(**_with_documents(entry, "policy"))
     for account, levels in told.get("scps", {}).items():

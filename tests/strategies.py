@@ -10,6 +10,7 @@ deny, spoil one layer, or nothing) that sets `fit` per statement, so that every 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class Maker:
     """Writes documents with one source of chance. `lenient` lets malformed entries in."""
 
     def __init__(self, rng: random.Random, *, lenient: bool = False) -> None:
-        self.rng, self.lenient = rng, lenient
+        self.rng, self.lenient, self.kind = rng, lenient, "identity"
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -173,7 +174,9 @@ class Maker:
         block: dict[str, dict[str, Json]] = {}
         for _ in range(self.pick(1, 1, 1, 2)):
             operator, key, values = self.condition_entry(target, fit)
-            block.setdefault(operator, {})[key] = values
+            entries = block.setdefault(operator, {})
+            if self.lenient or key.lower() not in map(str.lower, entries):  # V3
+                entries[key] = values
         return block
 
     def condition_entry(self, target: Target, fit: float) -> tuple[str, str, Json]:
@@ -183,7 +186,8 @@ class Maker:
         qualifier = self.qualifier(multi or isinstance(actual, list), base)
         if_exists = "IfExists" if base != "Null" and self.chance(0.2) else ""
         if holds and actual in (None, []) and key not in v.DERIVED_KEYS and base != "Null" and self.chance(0.8):
-            qualifier, if_exists = self.pick(("ForAllValues:", if_exists), ("ForAllValues:", "IfExists"), ("", "IfExists"))
+            qualifier = self.pick("ForAllValues:", "" if self.lenient or not multi else "ForAllValues:")
+            if_exists = if_exists if qualifier else "IfExists"
         if self.lenient and self.chance(0.03):
             return str(self.pick(*v.BAD_OPERATORS)), key, "a"
         count = self.pick(1, 1, 1, 2) if base != "Bool" or self.lenient else 1
@@ -196,13 +200,16 @@ class Maker:
         return qualifier + base + if_exists, name, self.one_or_list(values)
 
     def condition_key(self, target: Target) -> tuple[str, str, bool]:
+        """A key with the family of its values and whether it takes several; often one that the request has."""
+        strict_endpoint = self.kind == "vpce" and not self.lenient  # V38
         present = [key for key in target.context if key in v.KEYS]
         if present and self.chance(0.6):
             key = self.pick(*present)
             return key, *v.KEYS[key]
         if self.chance(0.5):
             key = self.pick(*v.DERIVED_KEYS)
-            return key, v.DERIVED_KEYS[key][0], v.DERIVED_KEYS[key][2]
+            if not (strict_endpoint and key in v.SENSITIVE):
+                return key, v.DERIVED_KEYS[key][0], v.DERIVED_KEYS[key][2]
         if self.lenient and self.chance(0.05):
             return str(self.pick("username", "aws:PrincipalTag", "aws:RequestTag/")), "string", False  # V17
         key = self.pick(*v.KEYS)
@@ -266,6 +273,7 @@ class Maker:
 
     def statement(self, target: Target, effect: str, fit: float, *, kind: str = "identity", conditions: float = 0.5) -> Json:
         statement: dict[str, Json] = {"Effect": effect}
+        self.kind = kind
         if kind in ("resource", "vpce", "rcp", "trust"):
             self.principals_of(statement, target, fit, kind)
         self.actions(statement, target, fit)
@@ -293,7 +301,8 @@ class Maker:
 
     def document(self, statements: list[Json], *, kind: str = "identity") -> Json:
         version = "2012-10-17"
-        if kind not in ("scp", "rcp") or self.lenient:
+        needs_variables = '"${aws:PrincipalTag/src}"' in json.dumps(statements)  # V18: no ARN as literal text
+        if self.lenient or kind not in ("scp", "rcp") and not needs_variables:
             version = self.pick(*["2012-10-17"] * 12, "2008-10-17", None)
         whole: dict[str, Json] = {} if version is None else {"Version": version}
         if self.lenient and self.chance(0.01):

@@ -213,16 +213,14 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     told: dict[str, Json] = {
         "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
         "principals": [entity(make, arn, unique_id, targets) for arn, unique_id in ENTITIES],
-        "groups": [{"name": "eng", "account": v.A, "policies": [fitting(make, aimed(make, targets), kind="identity")]}],
+        "groups": [{"name": "eng", "account": v.A, "policies": [fitting(make, targets, kind="identity", count=2)]}],
         "resources": [stored(make, arn, account, targets) for arn, account in STORED if make.chance(0.75)],
     }
     if make.chance(0.75):
         told["organization"] = {"id": "o-1", "management_account": v.M, "accounts": {v.A: "ou-a", v.B: "ou-b"}}
     for name, kind in (("scps", "scp"), ("rcps", "rcp")):
         if make.chance(0.6):
-            told[name] = {
-                a: levels(make, kind, goal_layer(make, kind), aimed(make, targets)) for a in (v.A, v.B) if make.chance(0.6)
-            }
+            told[name] = {account: some_levels(make, kind, targets) for account in (v.A, v.B) if make.chance(0.6)}
     if make.chance(0.6):
         told["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
     return {
@@ -233,17 +231,44 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     }
 
 
-def goal_layer(make: Maker, kind: str) -> Layer:
-    deny = 0.8 if kind == "rcp" and make.chance(0.3) or make.chance(0.15) else None
-    return Layer(0.9 if make.chance(0.85) else None, deny)
-
-
 def aimed(make: Maker, targets: Sequence[Target]) -> Target:
     return make.rng.choice(targets)
 
 
-def fitting(make: Maker, target: Target, *, kind: str) -> Json:
-    return make.policy(target, allow=0.95 if make.chance(0.85) else None, deny=0.9 if make.chance(0.15) else None, kind=kind)
+def fitting(make: Maker, targets: Sequence[Target], *, kind: str, count: int = 1) -> Json:
+    """A policy with statements for up to `count` of the targets, often with one that allows far more."""
+    statements = []
+    for target in make.rng.sample(targets, min(count, len(targets))):
+        if kind != "rcp" and make.chance(0.85):
+            statements.append(make.statement(target, "Allow", 0.95, kind=kind, conditions=0.4))
+        if make.chance(0.3):
+            statements.append(make.statement(target, "Deny", 0.9, kind=kind))
+    if kind != "rcp" and (not statements or make.chance(0.5)):
+        statements.append(broad(make, aimed(make, targets), kind))
+    make.rng.shuffle(statements)
+    return make.document(statements or [make.statement(aimed(make, targets), "Deny", 0.5, kind=kind)], kind=kind)
+
+
+def broad(make: Maker, target: Target, kind: str) -> Json:
+    statement = make.statement(target, "Allow", 1.0, kind=kind, conditions=0.3)
+    for element in ("NotAction", "NotResource"):
+        statement.pop(element, None)
+    statement["Action"] = make.pick("*", "*:*", "s3:*")
+    if kind != "trust":
+        statement["Resource"] = make.pick("*", "*", "arn:*")
+    return statement
+
+
+def some_levels(make: Maker, kind: str, targets: Sequence[Target]) -> list[Json]:
+    """The SCPs or RCPs of an account: mostly full access, with statements beside it."""
+    full = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    out = []
+    for _ in range(make.pick(1, 2, 3)):
+        level = [full] if kind == "scp" and make.chance(0.8) else []
+        if not level or make.chance(0.5):
+            level.append(fitting(make, targets, kind=kind, count=2))
+        out.append(level)
+    return out
 
 
 def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Target]) -> Json:
@@ -254,10 +279,10 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
         if arn in str(t.principal) or (":role/" in arn and f"role/{arn.rsplit('/', 1)[1]}/" in str(t.principal))
     ]
     out: dict[str, Json] = {"arn": arn, "identity_policies": []}
-    for target in make.rng.sample(own, min(len(own), make.pick(1, 2, 3))):
-        out["identity_policies"].append(fitting(make, target, kind="identity"))
+    for _ in range(make.pick(1, 2, 3) if own else 0):
+        out["identity_policies"].append(fitting(make, own, kind="identity", count=3))
     if make.chance(0.2) and "aws-service-role" not in arn:
-        out["permissions_boundary"] = fitting(make, aimed(make, own or targets), kind="boundary")
+        out["permissions_boundary"] = fitting(make, own or targets, kind="boundary", count=4)
     if make.chance(0.6):
         out["tags"] = make.pick({"team": "red"}, {"Team": "us", "role": "Dep"}, {"team": ""}, {"src": v.TOPIC})
     if unique_id:
@@ -266,7 +291,7 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
         out["groups"] = ["eng"]
     if ":role/" in arn:
         callers = [t for t in targets if t.resource == arn and is_trust(t)]
-        out["trust_policy"] = without_strangers(fitting(make, aimed(make, callers or targets), kind="trust"))
+        out["trust_policy"] = without_strangers(fitting(make, callers or targets, kind="trust", count=4))
     return out
 
 
@@ -283,7 +308,7 @@ def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Js
     below = [t for t in targets if t.resource.startswith(arn)]
     out: dict[str, Json] = {"arn": arn, "account": account}
     if make.chance(0.8):
-        out["policy"] = fitting(make, aimed(make, below or targets), kind="resource")
+        out["policy"] = fitting(make, below or targets, kind="resource", count=4)
     if make.chance(0.4):
         out["tags"] = make.pick({"env": "a"}, {"env": "red", "team": "b"}, {"env": "ana"})
     if arn == v.BUCKET and make.chance(0.1):
@@ -295,7 +320,7 @@ def endpoint(make: Maker, name: str, targets: Sequence[Target]) -> Json:
     through = [t for t in targets if t.context.get("aws:SourceVpce") == name]
     out: dict[str, Json] = {"id": name, "account": v.A, "gateway": make.chance(0.3)}
     if make.chance(0.8):
-        out["policy"] = fitting(make, aimed(make, through or targets), kind="vpce")
+        out["policy"] = fitting(make, through or targets, kind="vpce", count=3)
     return out
 
 
@@ -322,6 +347,6 @@ def add_session_policies(make: Maker, target: Target) -> None:
     if make.chance(0.3 if kind in ("ROLE", "SLR") else 0.9):
         # session policies are read strictly, wherever the session is used
         strict = Maker(make.rng)
-        target.principal["session"]["policies"] = [fitting(strict, target, kind="session")]
+        target.principal["session"]["policies"] = [fitting(strict, [target], kind="session")]
     if kind == "ROLE" and make.chance(0.3):
         target.principal["session"]["tags"] = make.pick({"team": "us"}, {"TEAM": "ana"})
