@@ -15,7 +15,7 @@ from differential import World, as_check
 from runners import run
 from worlds import KINDS
 
-N = 1500
+N = 2500
 
 
 @pytest.fixture(scope="module")

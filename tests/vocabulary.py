@@ -168,8 +168,8 @@ KEYS: dict[str, tuple[str, bool]] = {
     "aws:SourceArn": ("arn", False), "app:arns": ("arn", True), "aws:SourceAccount": ("string", False),
     "aws:RequestedRegion": ("string", False), "iam:PassedToService": ("string", False), "aws:ViaAWSService": ("bool", False),
 }  # fmt: skip
-SENSITIVE = frozenset({"aws:PrincipalAccount", "aws:PrincipalOrgID", "aws:ResourceAccount", "aws:ResourceOrgID", "aws:SourceOrgID",
-    "aws:VpceAccount"})  # fmt: skip
+SENSITIVE = frozenset({"aws:PrincipalAccount", "aws:PrincipalOrgID", "aws:ResourceAccount", "aws:ResourceOrgID",
+    "aws:SourceOrgID", "aws:VpceAccount"})  # fmt: skip
 # keys that an engine over a directory derives; only `simulate` takes them from its caller (K1)
 LOOSE_ONLY = frozenset(
     {"aws:PrincipalTag/team", "aws:TokenIssueTime", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent", "aws:ViaAWSService"}
