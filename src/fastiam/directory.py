@@ -40,10 +40,17 @@ class Directory:
     def __init__(self, *, mode: Mode = "strict") -> None:
         self._model = AccountModel(mode)
 
+    @classmethod
+    def from_model(cls, model: AccountModel) -> Directory:
+        """A directory around an account model that a reader has filled."""
+        directory = cls(mode=model.mode)
+        directory._model = model
+        return directory
+
     def __repr__(self) -> str:
         tables = self._model.tables
-        counts = {"accounts": tables.accounts, "principals": tables.entities, "resources": tables.resources}
-        return f"<Directory: {', '.join(f'{len(table)} {name}' for name, table in counts.items())}>"
+        counts = {"accounts": len(tables.accounts), "principals": len(tables.entities), "resources": len(tables.resources)}
+        return f"<Directory: {', '.join(f'{n} {name}' for name, n in counts.items())}>"
 
     @property
     def mode(self) -> Mode:
@@ -93,7 +100,7 @@ class Directory:
         *,
         identity_policies: Policies = (),
         permissions_boundary: Policies | None = None,
-        tags: Mapping[str, str] = {},  # noqa: B006  (a mapping that is only read)
+        tags: Mapping[str, str] = {},
         unique_id: str | None = None,
         trust_policy: Policy | None = None,
         groups: Iterable[str] = (),
@@ -138,7 +145,7 @@ class Directory:
         *,
         account: str | None = None,
         policy: Policies | None = None,
-        tags: Mapping[str, str] = {},  # noqa: B006  (a mapping that is only read)
+        tags: Mapping[str, str] = {},
         restrict_public_buckets: bool = False,
     ) -> None:
         """A resource, under the ARN of what carries its policy (D60): the bucket, not its objects.
@@ -166,11 +173,11 @@ class Directory:
         *,
         management_account: str | None = None,
         root: str = "r-1",
-        organizational_units: Mapping[str, str] = {},  # noqa: B006  (a mapping that is only read)
-        accounts: Mapping[str, str | Sequence[str] | None] = {},  # noqa: B006
+        organizational_units: Mapping[str, str] = {},
+        accounts: Mapping[str, str | Sequence[str] | None] = {},
         delegated_administrators: Iterable[str] | Mapping[str, Iterable[str]] = (),
-        scps: Mapping[str, Policies] = {},  # noqa: B006
-        rcps: Mapping[str, Policies] = {},  # noqa: B006
+        scps: Mapping[str, Policies] = {},
+        rcps: Mapping[str, Policies] = {},
         policy_types: Iterable[str] = POLICY_TYPES,
     ) -> None:
         """The organisation, whole; one that was there is replaced.

@@ -1,0 +1,88 @@
+"""Files to values: which files, unpacked, and read as JSON or YAML."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastiam.errors import PolicyError, SourceError
+from fastiam.language import parse_json
+from fastiam.positions import Origin, Source
+from fastiam.sources.nodes import Node
+
+_YAML = (".yaml", ".yml")
+_KNOWN = (".json", *_YAML)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was found. `named` by the caller, or met in a folder; `skipped` says why it is not read, or is ""."""
+
+    name: str
+    data: bytes
+    named: bool
+    skipped: str = ""
+
+    def root(self) -> Node:
+        """The value of the whole file.
+
+        Raises
+        ------
+        SourceError: it is neither JSON nor YAML.
+        """
+        plain = self.name.removesuffix(".gz")
+        is_json = self.data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+        if is_json and not plain.endswith(_YAML):
+            return _read_json(self.name, self.data)
+        from fastiam.sources.yamltext import read_yaml
+
+        return read_yaml(self.name, self.data)
+
+
+def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
+    """The files of all paths, folders searched in order of name; hidden files in them are left out."""
+    for given in paths:
+        path = Path(given)
+        if not path.exists():
+            raise SourceError("there is no such file", source=str(path))
+        if path.is_dir():
+            yield from map(_met, sorted(p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, path)))
+        else:
+            yield File(str(path), _read(path), named=True)
+
+
+def _met(path: Path) -> File:
+    if not path.name.removesuffix(".gz").endswith(_KNOWN):
+        return File(str(path), b"", named=False, skipped="its name ends in none of " + ", ".join(_KNOWN))
+    return File(str(path), _read(path), named=False)
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"the file cannot be read: {error.strerror}", source=str(path)) from None
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        raise SourceError("the file is broken: it does not unpack as gzip", source=str(path)) from None
+
+
+def _read_json(name: str, data: bytes) -> Node:
+    try:
+        value = parse_json(data, Source(name))
+    except PolicyError as error:
+        found = error.findings[0]
+        message = found.message.replace("not a policy: ", "")
+        raise SourceError(message, source=name, line=found.line, column=found.column) from None
+    return Node(value, Origin(Source(name, data.decode("utf-8-sig"))))

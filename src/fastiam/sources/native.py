@@ -1,0 +1,220 @@
+"""Our own format, version 1: everything that an account model holds (docs/directory-format.md).
+
+`account.writing` writes it. JSON and YAML say the same. A name that is not known is an error, not a comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastiam.account import AccountModel
+from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
+from fastiam.account.organization import POLICY_TYPES
+from fastiam.account.writing import FORMAT, VERSION
+from fastiam.model import PolicyKind
+from fastiam.sources.nodes import Node
+
+_TOP = "format version accounts organization managed_policies groups users roles resources endpoints".split()
+_ACCOUNT = "id partition name canonical_id scps rcps".split()
+_ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
+_MANAGED = "arn document versions default_version".split()
+_GROUP = "arn unique_id inline_policies attached_policies".split()
+_USER = "arn unique_id tags groups inline_policies attached_policies permissions_boundary".split()
+_ROLE = "arn unique_id tags inline_policies attached_policies permissions_boundary trust_policy".split()
+_RESOURCE = "arn account tags restrict_public_buckets policies".split()
+_ENDPOINT = "id account gateway policies".split()
+
+
+def is_format(node: Node) -> bool:
+    """Whether the value says that it is a directory of ours."""
+    return isinstance(node.value, dict) and node.value.get("format") == FORMAT
+
+
+def read_policies(model: AccountModel, root: Node) -> None:
+    """Managed policies; here the document is checked as a whole."""
+    root.object(_TOP)
+    version = root.need("version")
+    if str(version.value) != str(VERSION):
+        raise version.error(f"version `{version.value}` of the format is not known", hint=f"this release reads version {VERSION}")
+    for node in root.list_of("managed_policies"):
+        node.object(_MANAGED)
+        arn = node.need("arn").text()
+        default = node.text_of("default_version") or "v1"
+        given = dict(node.need("versions").members()) if node.get("versions") else {default: node.need("document")}
+        versions = {v: document.policy(model, PolicyKind.IDENTITY, arn, arn=arn) for v, document in given.items()}
+        with node.writing(model):
+            model.add_managed_policy(arn, versions, default)
+
+
+def read_groups(model: AccountModel, root: Node) -> None:
+    """Groups with inline and attached policies."""
+    for node in root.list_of("groups"):
+        node.object(_GROUP)
+        policies = _identity(model, node)
+        with node.writing(model):
+            model.add_group(node.need("arn").text(), account=None, policies=policies, unique_id=node.text_of("unique_id"))
+
+
+def read_principals(model: AccountModel, root: Node) -> None:
+    """Accounts, users and roles; trust policies come later, when all whom they may name are there."""
+    for node in root.list_of("accounts"):
+        node.object(_ACCOUNT)
+        with node.writing(model):
+            model.add_account(
+                node.need("id").text(),
+                name=node.text_of("name"),
+                canonical_id=node.text_of("canonical_id"),
+                partition=node.text_of("partition") or "aws",
+            )
+    for section, known in (("users", _USER), ("roles", _ROLE)):
+        for node in root.list_of(section):
+            node.object(known)
+            _add_principal(model, node)
+
+
+def _add_principal(model: AccountModel, node: Node) -> None:
+    policies, boundary = _identity(model, node), node.get("permissions_boundary")
+    limits = boundary and _several(model, boundary, PolicyKind.BOUNDARY, is_managed_arn, "permissions_boundary")
+    with node.writing(model):
+        model.add_principal(
+            node.need("arn").text(),
+            identity_policies=policies,
+            permissions_boundary=limits,
+            tags=_tags(node),
+            unique_id=node.text_of("unique_id"),
+            trust_policy=None,
+            groups=[group.text() for group in node.list_of("groups")],
+        )
+
+
+def read_trust(model: AccountModel, root: Node) -> None:
+    """The trust policies of roles."""
+    for node in root.list_of("roles"):
+        arn, trust = node.need("arn").text(), node.get("trust_policy")
+        entity = model.tables.entities.get(arn)
+        if trust is not None and entity is not None and entity.trust is None:  # of two roles of one name the first stays
+            policy = _entry(model, trust, PolicyKind.TRUST, arn)
+            with trust.writing(model):
+                model.set_trust_policy(arn, policy)
+
+
+def read_rest(model: AccountModel, root: Node) -> None:
+    """Resources, endpoints, the organisation, and levels that are given account by account."""
+    for node in root.list_of("resources"):
+        node.object(_RESOURCE)
+        _add_resource(model, node)
+    for node in root.list_of("endpoints"):
+        node.object(_ENDPOINT)
+        _add_endpoint(model, node)
+    organization = root.get("organization")
+    if organization is not None:
+        _set_organization(model, organization)
+    for node in root.list_of("accounts"):
+        _set_levels(model, node)
+
+
+def _add_resource(model: AccountModel, node: Node) -> None:
+    arn = node.need("arn").text()
+    is_role = ":iam::" in arn and ":role/" in arn
+    given = node.get("policies")
+    policies = None if given is None else _several(model, given, PolicyKind.TRUST if is_role else PolicyKind.RESOURCE, name=arn)
+    with node.writing(model):
+        model.add_resource(
+            arn,
+            account=node.text_of("account"),
+            policy=policies,
+            tags=_tags(node),
+            restrict_public_buckets=node.flag_of("restrict_public_buckets"),
+        )
+
+
+def _add_endpoint(model: AccountModel, node: Node) -> None:
+    id_, given = node.need("id").text(), node.get("policies")
+    policies = None if given is None else _several(model, given, PolicyKind.VPCE, name=id_)
+    with node.writing(model):
+        model.add_endpoint(id_, policy=policies, account=node.text_of("account"), gateway=node.flag_of("gateway"))
+
+
+def _set_organization(model: AccountModel, node: Node) -> None:
+    node.object(_ORGANIZATION)
+    units, accounts = node.get("organizational_units"), node.get("accounts")
+    types = node.get("policy_types")
+    scps, rcps = _by_element(model, node, "scps", PolicyKind.SCP), _by_element(model, node, "rcps", PolicyKind.RCP)
+    with node.writing(model):
+        model.set_organization(
+            node.need("id").text(),
+            management_account=node.text_of("management_account"),
+            root=node.text_of("root") or "r-1",
+            organizational_units={unit: parent.text() for unit, parent in units.members()} if units else {},
+            accounts={id_: place.text() for id_, place in accounts.members()} if accounts else {},
+            delegated_administrators=_delegates(node),
+            scps=scps,
+            rcps=rcps,
+            policy_types=POLICY_TYPES if types is None else [type_.text() for type_ in types.items()],
+        )
+
+
+def _delegates(node: Node) -> dict[str, list[str]]:
+    found = node.get("delegated_administrators")
+    return {id_: [name.text() for name in names.items()] for id_, names in found.members()} if found else {}
+
+
+def _by_element(model: AccountModel, node: Node, name: str, kind: PolicyKind) -> dict[str, list[StoredPolicy | str]]:
+    found = node.get(name)
+    if found is None:
+        return {}
+    return {element: _several(model, level, kind, _is_full_access, f"{name}[{element}]") for element, level in found.members()}
+
+
+def _set_levels(model: AccountModel, node: Node) -> None:
+    """The paths of an account that are given with it."""
+    account = node.need("id").text()
+    for name, kind, write in (("scps", PolicyKind.SCP, model.set_scps), ("rcps", PolicyKind.RCP, model.set_rcps)):
+        given = node.get(name)
+        if given is not None:
+            levels = [_several(model, level, kind, _is_full_access, f"{name}[{i}]") for i, level in enumerate(given.items())]
+            with given.writing(model):
+                write(account, levels)
+
+
+# -- policies -----------------------------------------------------------------------------------------------------------
+
+
+def _identity(model: AccountModel, node: Node) -> list[StoredPolicy | str]:
+    inline = [
+        _entry(model, item, PolicyKind.IDENTITY, f"identity_policies[{i}]")
+        for i, item in enumerate(node.list_of("inline_policies"))
+    ]
+    return [*inline, *(item.text() for item in node.list_of("attached_policies"))]
+
+
+def _never(text: object) -> bool:
+    return False
+
+
+def _is_full_access(text: object) -> bool:
+    return text == FULL_ACCESS_ARN
+
+
+def _several(
+    model: AccountModel, node: Node, kind: PolicyKind, is_arn: Callable[[object], bool] = _never, name: str = ""
+) -> list[StoredPolicy | str]:
+    """A policy or a list of them; texts of which `is_arn` is true stay ARNs."""
+    nodes = node.items() if isinstance(node.value, list) else [node]
+    names = [name] if len(nodes) == 1 else [f"{name}[{i}]" for i in range(len(nodes))]
+    return [
+        item.text() if is_arn(item.value) else _entry(model, item, kind, given) for item, given in zip(nodes, names, strict=True)
+    ]
+
+
+def _entry(model: AccountModel, node: Node, kind: PolicyKind, name: str) -> StoredPolicy:
+    """A document, or an object of `name` and `document`."""
+    if isinstance(node.value, dict) and "document" in node.value:
+        node.object(("name", "document"))
+        return node.need("document").policy(model, kind, node.text_of("name") or name)
+    return node.policy(model, kind, name)
+
+
+def _tags(node: Node) -> dict[str, str]:
+    found = node.get("tags")
+    return {key: value.text() for key, value in found.members()} if found else {}
