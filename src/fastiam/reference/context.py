@@ -69,7 +69,8 @@ def unknown_keys(
     declared = {
         key
         for key in request.unknown
-        if key not in profiles and key not in principal.absent_keys and not key.startswith(prefixes)
+        if key in principal.open_keys
+        or (key not in profiles and key not in principal.absent_keys and not key.startswith(prefixes))
     }
     if _is_pass_role(request):
         declared = {key for key in declared if not key.startswith((_RESOURCE_TAG, _IAM_RESOURCE_TAG))}
