@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memset
 
-from fastiam._text cimport next_char
+from fastiam._bytes cimport next_char
 from fastiam._types cimport TOKEN_ONE, TOKEN_STAR
 
 

@@ -163,6 +163,7 @@ cdef struct Key:
     uint8_t is_multi           # of the registry (C5)
     uint8_t is_resource_tag    # `aws:ResourceTag/*`: never there for iam:PassRole
     uint8_t is_checked         # derived: a caller of an engine may not contradict it (K1)
+    uint8_t is_principal_tag
 
 
 cdef struct Constant:          # the value of a key that a principal, resource, endpoint or default fixes
@@ -211,10 +212,15 @@ cdef enum PrincipalFlag:
     P_HAS_SESSION = 32
     P_HAS_SCP = 64
     P_TAGS_KNOWN = 128         # no `aws:PrincipalTag/*` but those in its constants
+    P_UNCLEAR_ID = 256         # `simulate` with several values of aws:userid
+    P_EXTRA_BOUNDARY = 512     # a boundary, or session policies, that its kind cannot have (D6)
+    P_EXTRA_SESSION = 1024
+    P_TEMPORARY = 2048
 
 
 cdef struct Principal:
     uint32_t account           # words; NONE: no account
+    uint32_t account_index     # in `accounts`; NONE: not modelled
     uint32_t partition         # words; NONE: none
     uint32_t user_arn          # words, each NONE where there is none
     uint32_t role              # word of `partition\0account\0name`
@@ -228,9 +234,11 @@ cdef struct Principal:
     uint16_t n_names
     uint16_t n_constants
     uint32_t constants
+    uint32_t absent            # `word_lists`: keys that it is known not to have (K1)
+    uint32_t n_absent
     int64_t mfa_at             # epoch seconds; INT64_MIN: no MFA
+    uint16_t flags
     uint8_t kind
-    uint8_t flags
     uint8_t credential         # bit of ACTION_FORBIDS_* in the class flags
 
 
@@ -320,6 +328,35 @@ cdef struct Run:               # entries of one segment and effect that can appl
     uint8_t flags
 
 
+cdef enum ShapeKind:           # of field 6
+    SHAPE_EXACT = 0
+    SHAPE_PREFIX = 1
+    SHAPE_SUFFIX = 2
+
+
+cdef struct Shape:             # patterns that are found by the same hash
+    uint16_t size              # literal bytes of field 6 that are hashed (prefix, suffix)
+    uint8_t kind
+    uint8_t fixed              # bit 0: region, bit 1: account is literal; else it is `*`
+
+
+cdef struct IndexSlot:
+    uint32_t hash              # 0: empty
+    uint32_t first             # `index_lists`: entries of the run
+    uint32_t n
+
+
+cdef struct Index:             # candidates of a long run: too many, never too few
+    uint32_t first_shape
+    uint32_t n_shapes
+    uint32_t first_slot
+    uint32_t mask
+    uint32_t always            # `index_lists`: entries that no hash finds
+    uint32_t n_always
+    uint32_t crossing          # entries that may match a resource with more than five colons where `U` counts (R5)
+    uint32_t n_crossing
+
+
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
     uint32_t n                 # 1 + number of segments
@@ -329,6 +366,7 @@ cdef enum RecordFlag:
     RECORD_BLOCKS_PUBLIC = 1
     RECORD_TRUST = 2           # its policies count for STS calls alone
     RECORD_SERVICE = 4         # its policies count for service principals alone
+    RECORD_HOLDER = 8          # found for what it holds too: its tags are not theirs
 
 
 cdef struct Record:            # what is stored about a resource ARN
@@ -341,8 +379,15 @@ cdef struct Record:            # what is stored about a resource ARN
     uint8_t flags
 
 
+cdef enum ServiceMode:         # how the record of an ARN is found, by its service
+    MODE_EXACT = 1
+    MODE_BUCKET = 2            # s3: the bucket's record, unless the ARN has an account
+    MODE_OBJECT = 3            # s3, some objects have records of their own
+    MODE_FACTS = 4             # by the rules of 6.10: asked once, then kept
+
+
 cdef struct Account:
-    uint32_t word
+    uint32_t word              # its id
     uint32_t rcp_stack         # NONE: no RCPs
     uint32_t org               # constant of its `aws:...OrgID`, NONE: none
     uint32_t org_paths
@@ -376,6 +421,7 @@ cdef enum ActionFlag:
     ACT_HARD_LINKED = 1 << 15
     ACT_HARD_ALIAS = 1 << 16
     ACT_FEDERATION = 1 << 17       # AssumeRoleWithSAML, AssumeRoleWithWebIdentity
+    ACT_TRUST = 1 << 18            # calls that a stored trust policy governs (6.10)
     ACT_FORBID_SHIFT = 20          # bits from here: 7.4, one a credential
 
 
@@ -405,21 +451,26 @@ cdef struct StringSlot:
     uint32_t value
 
 
-cdef struct StringTable:       # text -> small number; open addressing, linear probes
-    StringSlot* slots
-    PoolText* texts            # by value
+cdef struct StringTable:       # text -> number; open addressing, linear probes
+    const StringSlot* slots    # `value` is an index of the two below
+    const PoolText* texts
+    const uint32_t* values
     uint32_t mask
     uint32_t n
 
 
-cdef struct Cell:              # (stack, class) -> row
+cdef enum:
+    BY_NAME = 0x80000000       # in a cell: an action name, not a class
+
+
+cdef struct Cell:              # (stack, class or name) -> row
     uint64_t key               # stack << 32 | class, plus 1; 0: empty
     uint32_t row
     uint32_t unused
 
 
 cdef struct RowTable:
-    Cell* cells
+    const Cell* cells
     uint32_t mask
     uint32_t n
 
@@ -446,9 +497,14 @@ cdef struct TablesC:
     const Account* accounts
     const Endpoint* endpoints
     const ActionClass* classes
+    const uint32_t* name_classes   # class of an action name
     const Entry* entries
     const Run* runs
     const Row* rows
+    const Index* indexes
+    const Shape* shapes
+    const IndexSlot* index_slots
+    const uint32_t* index_lists
     uint32_t n_atoms
     uint32_t n_keys
     uint32_t n_principals
@@ -456,11 +512,25 @@ cdef struct TablesC:
     uint32_t n_classes
     uint32_t n_rows
     uint32_t n_accounts
+    uint32_t n_indexed_stacks  # stacks whose action patterns the classes know; rows of later ones go by action name
+    uint32_t denies_unknown_owner
     uint32_t has_endpoints     # some endpoint has a policy (D40)
     uint32_t n_endpoints
+    uint32_t key_called_via    # keys that others are derived from
+    uint32_t key_source_account
+    uint32_t key_source_vpce
+    uint32_t key_service_names
+    uint32_t key_time
+    uint32_t key_epoch
+    uint32_t text_true         # in `const_texts`: "true", "false", "us-east-1"
+    uint64_t seed              # of `hash_bytes`
+    const uint32_t* fold_from  # characters beyond ASCII that fold, sorted, and what they fold to
+    const uint32_t* fold_to
+    uint32_t n_folds
     StringTable principal_names
     StringTable action_names
-    StringTable record_names
+    StringTable record_names   # stored ARNs
+    StringTable fact_names     # ARNs of MODE_FACTS that were asked for: a bounded cache
     StringTable account_names
     StringTable endpoint_names
     StringTable services       # of ARNs with records -> ServiceMode

@@ -2,10 +2,10 @@
 
 Each reader accepts exactly its grammar; anything else is unparsable, and the caller makes it `U`.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from fastiam._text cimport lower
+from fastiam._bytes cimport lower
 
 
 cdef extern from *:
@@ -135,12 +135,13 @@ cdef inline bint read_epoch(const uint8_t* p, int64_t size, Instant* out) noexce
         if not is_digit(p[i]):
             return False
         digit = p[i] - 48
+        # beyond int64 there is no instant (C43); cdivision cuts towards zero
         if negative:
-            if value < (-9223372036854775807 - 1 + digit) // 10 - (0 if (-9223372036854775807 - 1 + digit) % 10 == 0 else -1):
+            if value < (INT64_MIN + digit) // 10:
                 return False
             value = value * 10 - digit
         else:
-            if value > (9223372036854775807 - digit) // 10:
+            if value > (INT64_MAX - digit) // 10:
                 return False
             value = value * 10 + digit
         i += 1

@@ -1,0 +1,1005 @@
+"""`Tables`: the arrays that a decision reads, and how they grow.
+
+Law: what a running batch may read never moves and never changes. Arrays only grow; when one must move, the old memory
+is retired and freed once no batch runs. A batch works on a copy of `TablesC`, so what is added meanwhile lies beyond its
+counts. Cells and name slots are published last, in one store.
+
+Policies, principals and the like are added while an engine is compiled, and then frozen. What requests bring later (rows,
+action names, sessions) is a bounded cache beside them: `drop` takes everything back to the frozen state.
+"""
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memchr, memcpy, memset
+
+from fastiam._columns cimport Text
+from fastiam._decide cimport LAYER_RCP, fields_hash, shape_hash
+from fastiam._glob cimport glob
+from fastiam._bytes cimport hash_bytes, mix, table_find
+from fastiam._types cimport *
+from fastiam._values cimport Instant, base64_size, read_address, read_decimal, read_instant
+
+from fastiam.errors import LimitError
+
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER)
+    #define fastiam_publish(p, v) (*(volatile unsigned long long*)(p) = (v))
+    #else
+    #define fastiam_publish(p, v) __atomic_store_n((unsigned long long*)(p), (unsigned long long)(v), __ATOMIC_RELEASE)
+    #endif
+    """
+    void fastiam_publish(void* p, uint64_t v) nogil
+
+
+cdef enum:
+    LIMIT = 0xFFFFFFF0
+    N_VECTORS = 64
+    N_KEPT = 53                # vectors that `drop` cuts back to where `freeze` left them
+
+
+def glob_matches(bytes pattern, bytes text):
+    """Whether an encoded pattern matches a text (P1, P2)."""
+    return glob(pattern, <const uint8_t*>pattern + len(pattern), text, <const uint8_t*>text + len(text))
+
+
+def parse_instant(bytes text):
+    """Seconds and nanoseconds of a date, or None (C40 to C43)."""
+    cdef Instant out
+    return (out.seconds, out.nanos) if read_instant(text, len(text), &out) else None
+
+
+def parse_address(bytes text):
+    """The 16 bytes of an address, IPv4 as `::ffff:a.b.c.d`, or None (C50, C51)."""
+    cdef uint8_t out[16]
+    return bytes(out[:16]) if read_address(text, len(text), out) else None
+
+
+def is_base64(bytes text):
+    """Whether the text is standard base64 with padding (C32)."""
+    return base64_size(text, len(text)) >= 0
+
+
+cdef class Tables:
+    """The tables of one engine.
+
+    Thread-safety: methods are called with the GIL held; kernels read a snapshot (`enter`, `leave`).
+    """
+
+    def __cinit__(self, *, uint64_t seed=0, uint32_t index_from=12):
+        self.index_from = index_from
+        self.retired = []
+        self.word_ids = {}
+        self.class_ids = {}
+        self.pattern_texts = []
+        self.marks = {}
+        self.t.seed = seed
+        self.t.n_indexed_stacks = LIMIT
+        self._shape()
+        self._cells(64)
+
+    def __dealloc__(self):
+        cdef Vector* v
+        cdef int i
+        for i in range(N_VECTORS):
+            v = self._vector(i)
+            free(v.data)
+        for address in self.retired:
+            free(<void*><uintptr_t>address)
+
+    # -- memory --------------------------------------------------------------------------------------------------------
+
+    cdef Vector* _vector(self, int i):
+        """All vectors, by number."""
+        cdef Vector* all[N_VECTORS]
+        all[0] = &self.pool
+        all[1] = &self.patterns
+        all[2] = &self.pattern_lists
+        all[3] = &self.resource_elements
+        all[4] = &self.variables
+        all[5] = &self.values
+        all[6] = &self.atoms
+        all[7] = &self.atom_lists
+        all[8] = &self.condition_lists
+        all[9] = &self.keys
+        all[10] = &self.constants
+        all[11] = &self.const_texts
+        all[12] = &self.tokens
+        all[13] = &self.principal_elements
+        all[14] = &self.word_lists
+        all[15] = &self.words
+        all[16] = &self.principals
+        all[17] = &self.records
+        all[18] = &self.accounts
+        all[19] = &self.endpoints
+        all[20] = &self.classes
+        all[21] = &self.class_patterns
+        all[22] = &self.name_classes
+        all[23] = &self.bodies
+        all[24] = &self.action_lists
+        all[25] = &self.policies
+        all[26] = &self.policy_bodies
+        all[27] = &self.stacks
+        all[28] = &self.segments
+        all[29] = &self.stack_policies
+        all[30] = &self.entries
+        all[31] = &self.runs
+        all[32] = &self.rows
+        all[33] = &self.indexes
+        all[34] = &self.shapes
+        all[35] = &self.index_slots
+        all[36] = &self.index_lists
+        all[37] = &self.folds_from
+        all[38] = &self.folds_to
+        all[39] = &self.principal_names.texts
+        all[40] = &self.principal_names.values
+        all[41] = &self.action_names.texts
+        all[42] = &self.action_names.values
+        all[43] = &self.record_names.texts
+        all[44] = &self.record_names.values
+        all[45] = &self.fact_names.texts
+        all[46] = &self.fact_names.values
+        all[47] = &self.account_names.texts
+        all[48] = &self.account_names.values
+        all[49] = &self.endpoint_names.texts
+        all[50] = &self.endpoint_names.values
+        all[51] = &self.services.texts
+        all[52] = &self.services.values
+        # from here: not taken back by length, but made anew
+        all[53] = &self.principal_names.slots
+        all[54] = &self.action_names.slots
+        all[55] = &self.record_names.slots
+        all[56] = &self.fact_names.slots
+        all[57] = &self.account_names.slots
+        all[58] = &self.endpoint_names.slots
+        all[59] = &self.services.slots
+        all[60] = &self.cells
+        all[61] = &self.stamps
+        all[62] = &self.scratch_denies
+        all[63] = &self.scratch_allows
+        return all[i]
+
+    cdef NameTable* _name_table(self, int i):
+        cdef NameTable* all[7]
+        all[0] = &self.principal_names
+        all[1] = &self.action_names
+        all[2] = &self.record_names
+        all[3] = &self.fact_names
+        all[4] = &self.account_names
+        all[5] = &self.endpoint_names
+        all[6] = &self.services
+        return all[i]
+
+    cdef void _shape(self):
+        """The size of an item of each vector."""
+        cdef uint32_t sizes[N_VECTORS]
+        cdef int i
+        for i in range(N_VECTORS):
+            sizes[i] = 4
+        sizes[0] = 1
+        sizes[1] = sizeof(Pattern)
+        sizes[3] = sizes[8] = sizes[13] = sizes[25] = sizeof(Range)
+        sizes[4] = sizeof(Variable)
+        sizes[5] = sizeof(Value)
+        sizes[6] = sizeof(Atom)
+        sizes[9] = sizeof(Key)
+        sizes[10] = sizeof(Constant)
+        sizes[11] = sizes[15] = sizeof(PoolText)
+        sizes[12] = sizeof(PrincipalToken)
+        sizes[16] = sizeof(Principal)
+        sizes[17] = sizeof(Record)
+        sizes[18] = sizeof(Account)
+        sizes[19] = sizeof(Endpoint)
+        sizes[20] = sizeof(ActionClass)
+        sizes[23] = sizeof(Body)
+        sizes[27] = sizeof(Stack)
+        sizes[28] = sizeof(Segment)
+        sizes[30] = sizes[62] = sizes[63] = sizeof(Entry)
+        sizes[31] = sizeof(Run)
+        sizes[32] = sizeof(Row)
+        sizes[33] = sizeof(Index)
+        sizes[34] = sizeof(Shape)
+        sizes[35] = sizeof(IndexSlot)
+        for i in range(39, 53, 2):
+            sizes[i] = sizeof(PoolText)
+        for i in range(53, 60):
+            sizes[i] = sizeof(StringSlot)
+        sizes[60] = sizeof(Cell)
+        for i in range(N_VECTORS):
+            self._vector(i).item = sizes[i]
+
+    cdef int _release(self, void* data) except -1:
+        """Free memory, or keep it until no batch runs."""
+        if data == NULL:
+            return 0
+        if self.readers:
+            self.retired.append(<uintptr_t>data)
+        else:
+            free(data)
+        return 0
+
+    cdef int _resize(self, Vector* v, uint64_t capacity) except -1:
+        cdef char* data
+        if capacity > LIMIT:
+            raise LimitError(f"a table of the engine is full, the limit is {LIMIT} items")
+        data = <char*>calloc(<size_t>capacity + 1, v.item)
+        if data == NULL:
+            raise MemoryError()
+        if v.n:
+            memcpy(data, v.data, <size_t>v.n * v.item)
+        self._release(v.data)
+        v.data = data
+        v.capacity = <uint32_t>capacity
+        return 0
+
+    cdef char* _push(self, Vector* v, uint32_t n=1) except NULL:
+        """Room for `n` more items; the address of the first."""
+        cdef uint64_t needed = <uint64_t>v.n + n
+        cdef char* at
+        if needed > v.capacity or v.data == NULL:
+            self._resize(v, max(needed, max(<uint64_t>8, min(<uint64_t>LIMIT, <uint64_t>v.capacity * 3 // 2))))
+        at = v.data + <size_t>v.n * v.item
+        v.n = <uint32_t>needed
+        return at
+
+    cdef uint32_t _number(self, Vector* v, uint32_t value) except? 0xFFFFFFFE:
+        """Append a number to a list; its index."""
+        (<uint32_t*>self._push(v))[0] = value
+        return v.n - 1
+
+    cdef uint32_t _numbers(self, Vector* v, list values) except? 0xFFFFFFFE:
+        cdef uint32_t first = v.n
+        for value in values:
+            self._number(v, value)
+        return first
+
+    cdef uint32_t _text(self, bytes text) except? 0xFFFFFFFE:
+        """Append bytes to the pool; where they start."""
+        cdef uint32_t start = self.pool.n
+        cdef const char* data = text
+        if len(text):
+            memcpy(self._push(&self.pool, <uint32_t>len(text)), data, len(text))
+        return start
+
+    cdef void _lend(self, NameTable* names, StringTable* table):
+        table.slots = <const StringSlot*>names.slots.data
+        table.texts = <const PoolText*>names.texts.data
+        table.values = <const uint32_t*>names.values.data
+        table.mask = names.slots.capacity - 1
+        table.n = names.texts.n
+
+    cdef void sync(self):
+        """Write the addresses and counts into `t`, which kernels copy."""
+        cdef TablesC* t = &self.t
+        t.pool = <const uint8_t*>self.pool.data
+        t.patterns = <const Pattern*>self.patterns.data
+        t.pattern_lists = <const uint32_t*>self.pattern_lists.data
+        t.resource_elements = <const Range*>self.resource_elements.data
+        t.variables = <const Variable*>self.variables.data
+        t.values = <const Value*>self.values.data
+        t.atoms = <const Atom*>self.atoms.data
+        t.atom_lists = <const uint32_t*>self.atom_lists.data
+        t.condition_lists = <const Range*>self.condition_lists.data
+        t.keys = <const Key*>self.keys.data
+        t.constants = <const Constant*>self.constants.data
+        t.const_texts = <const PoolText*>self.const_texts.data
+        t.tokens = <const PrincipalToken*>self.tokens.data
+        t.principal_elements = <const Range*>self.principal_elements.data
+        t.word_lists = <const uint32_t*>self.word_lists.data
+        t.words = <const PoolText*>self.words.data
+        t.principals = <const Principal*>self.principals.data
+        t.records = <const Record*>self.records.data
+        t.accounts = <const Account*>self.accounts.data
+        t.endpoints = <const Endpoint*>self.endpoints.data
+        t.classes = <const ActionClass*>self.classes.data
+        t.name_classes = <const uint32_t*>self.name_classes.data
+        t.entries = <const Entry*>self.entries.data
+        t.runs = <const Run*>self.runs.data
+        t.rows = <const Row*>self.rows.data
+        t.indexes = <const Index*>self.indexes.data
+        t.shapes = <const Shape*>self.shapes.data
+        t.index_slots = <const IndexSlot*>self.index_slots.data
+        t.index_lists = <const uint32_t*>self.index_lists.data
+        t.fold_from = <const uint32_t*>self.folds_from.data
+        t.fold_to = <const uint32_t*>self.folds_to.data
+        t.n_folds = self.folds_from.n
+        t.n_atoms = self.atoms.n
+        t.n_keys = self.keys.n
+        t.n_principals = self.principals.n
+        t.n_records = self.records.n
+        t.n_classes = self.classes.n
+        t.n_rows = self.rows.n
+        t.n_accounts = self.accounts.n
+        t.n_endpoints = self.endpoints.n
+        self._lend(&self.principal_names, &t.principal_names)
+        self._lend(&self.action_names, &t.action_names)
+        self._lend(&self.record_names, &t.record_names)
+        self._lend(&self.fact_names, &t.fact_names)
+        self._lend(&self.account_names, &t.account_names)
+        self._lend(&self.endpoint_names, &t.endpoint_names)
+        self._lend(&self.services, &t.services)
+        t.cells.cells = <const Cell*>self.cells.data
+        t.cells.mask = self.cells.capacity - 1
+        t.cells.n = self.n_cells
+
+    cdef void enter(self, TablesC* snapshot):
+        """A batch begins to read: what `snapshot` points to stays where it is until `leave`."""
+        self.sync()
+        snapshot[0] = self.t
+        self.readers += 1
+
+    cdef void leave(self):
+        self.readers -= 1
+        if self.readers == 0 and self.retired:
+            for address in self.retired:
+                free(<void*><uintptr_t>address)
+            self.retired = []
+
+    # -- names -----------------------------------------------------------------------------------------------------------
+
+    cdef int _place(self, Vector* slots, uint32_t h, uint32_t value) except -1:
+        cdef StringSlot* s = <StringSlot*>slots.data
+        cdef uint32_t mask = slots.capacity - 1
+        cdef uint32_t at = (h >> 1) & mask
+        while s[at].hash != 0:
+            at = (at + 1) & mask
+        fastiam_publish(&s[at], (<uint64_t>value << 32) | h)
+        return 0
+
+    cdef int _make_slots(self, NameTable* names, uint64_t capacity) except -1:
+        """Slots for the texts there are, in memory of their own."""
+        cdef Vector fresh
+        cdef const PoolText* texts = <const PoolText*>names.texts.data
+        cdef uint32_t i
+        memset(&fresh, 0, sizeof(Vector))
+        fresh.item = sizeof(StringSlot)
+        self._resize(&fresh, capacity)
+        for i in range(names.texts.n):
+            self._place(&fresh, self._hash(texts[i]), i)
+        self._release(names.slots.data)
+        names.slots = fresh
+        return 0
+
+    cdef uint32_t _hash(self, PoolText text):
+        return <uint32_t>hash_bytes(self.pool.data + text.text, text.size, self.t.seed) | 1
+
+    cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1:
+        """Enter a text that is not there yet."""
+        cdef PoolText* at
+        cdef uint32_t start = self._text(text)
+        at = <PoolText*>self._push(&names.texts)
+        at[0] = PoolText(start, <uint32_t>len(text))
+        self._number(&names.values, value)
+        if names.texts.n * 2 > names.slots.capacity:
+            self._make_slots(names, max(<uint64_t>16, <uint64_t>names.slots.capacity * 2))
+        else:
+            self._place(&names.slots, self._hash(at[0]), names.texts.n - 1)
+        return 0
+
+    cdef uint32_t _find(self, NameTable* names, bytes text) except? 0xFFFFFFFE:
+        cdef StringTable table
+        self._lend(names, &table)
+        return table_find(&table, <const uint8_t*>self.pool.data, text, len(text), self.t.seed)
+
+    def name_principal(self, bytes text, uint32_t principal):
+        """Let a principal be found by its ARN or name."""
+        self._name(&self.principal_names, text, principal)
+
+    def name_record(self, bytes text, uint32_t record):
+        """Let a record be found by its ARN."""
+        self._name(&self.record_names, text, record)
+
+    def name_facts(self, bytes text, uint32_t record):
+        """Keep the answer of the directory for an ARN of MODE_FACTS."""
+        self._name(&self.fact_names, text, record)
+
+    def name_service(self, bytes text, uint32_t mode):
+        """Say how records of a service are found."""
+        self._name(&self.services, text, mode)
+
+    def find_principal(self, bytes text):
+        """The principal of a name, or None."""
+        cdef uint32_t found = self._find(&self.principal_names, text)
+        return None if found == NONE else found
+
+    # -- words, keys, constants ---------------------------------------------------------------------------------------------
+
+    def word(self, bytes text):
+        """A small number for a text that is compared as a whole."""
+        cdef PoolText* at
+        cdef uint32_t start
+        found = self.word_ids.get(text)
+        if found is None:
+            start = self._text(text)
+            at = <PoolText*>self._push(&self.words)
+            at[0] = PoolText(start, <uint32_t>len(text))
+            found = self.words.n - 1
+            self.word_ids[text] = found
+        return found
+
+    def word_list(self, list words):
+        """Consecutive words; the index of the first."""
+        return self._numbers(&self.word_lists, words)
+
+    def key(self, bytes name, *, source, other, tag, is_multi, is_resource_tag, is_principal_tag, is_checked):
+        """Enter a context key by its folded name."""
+        cdef uint32_t start = self._text(name)
+        cdef Key* k = <Key*>self._push(&self.keys)
+        k[0] = Key(start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag)
+        return self.keys.n - 1
+
+    def check_key(self, uint32_t key):
+        """A session fixes this key: its callers may not contradict it (K1)."""
+        (<Key*>self.keys.data)[key].is_checked = True
+
+    def set_default(self, uint32_t key, uint32_t constant):
+        """Give a key that nothing else sets a constant value."""
+        cdef Key* k = <Key*>self.keys.data + key
+        k.source = KEY_DEFAULT
+        k.other = constant
+
+    def special_keys(self, uint32_t called_via, uint32_t source_account, uint32_t source_vpce, uint32_t service_names, uint32_t time, uint32_t epoch):
+        """Tell the keys that others are derived from."""
+        self.t.key_called_via = called_via
+        self.t.key_source_account = source_account
+        self.t.key_source_vpce = source_vpce
+        self.t.key_service_names = service_names
+        self.t.key_time = time
+        self.t.key_epoch = epoch
+
+    def constants_of(self, list constants):
+        """Consecutive constants, each (key, texts, is_multi, is_conflict); the index of the first."""
+        cdef uint32_t first = self.constants.n
+        cdef uint32_t text, start
+        cdef Constant* at
+        cdef PoolText* piece
+        for key, texts, is_multi, is_conflict in constants:
+            text = self.const_texts.n
+            for one in texts:
+                start = self._text(one)
+                piece = <PoolText*>self._push(&self.const_texts)
+                piece[0] = PoolText(start, <uint32_t>len(one))
+            at = <Constant*>self._push(&self.constants)
+            at[0] = Constant(key, text, <int32_t>len(texts), is_multi, is_conflict)
+        return first
+
+    def folds(self, list pairs):
+        """The characters beyond ASCII that simple folding changes, sorted."""
+        for a, b in pairs:
+            self._number(&self.folds_from, a)
+            self._number(&self.folds_to, b)
+
+    # -- patterns and conditions ---------------------------------------------------------------------------------------------
+
+    def variable(self, uint32_t key, default):
+        """A variable by its key, with its default text or None."""
+        cdef uint32_t start = NONE if default is None else self._text(default)
+        cdef Variable* v = <Variable*>self._push(&self.variables)
+        v[0] = Variable(key, start, 0 if default is None else <uint32_t>len(default))
+        return self.variables.n - 1
+
+    def pattern(self, int kind, int flags, bytes text, *, prefix=0, suffix=0, min_size=0, colons=(0, 0, 0, 0, 0), n_tokens=0, literal_fields=0):
+        """A resource pattern, encoded."""
+        cdef uint32_t start = self._text(text)
+        cdef Pattern* p = <Pattern*>self._push(&self.patterns)
+        p.text = start
+        p.size = <uint32_t>len(text)
+        p.prefix = prefix
+        p.suffix = suffix
+        p.min_size = min_size
+        for i in range(5):
+            p.colons[i] = colons[i]
+        p.kind = kind
+        p.flags = flags
+        p.n_tokens = n_tokens
+        p.literal_fields = literal_fields
+        return self.patterns.n - 1
+
+    cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE:
+        cdef uint32_t first = self._numbers(items, numbers)
+        cdef Range* at = <Range*>self._push(ranges)
+        at[0] = Range(first, <uint32_t>len(numbers))
+        return ranges.n - 1
+
+    def resource_element(self, list patterns):
+        """The patterns of a `Resource` or `NotResource` element."""
+        return self._range(&self.resource_elements, &self.pattern_lists, patterns)
+
+    def condition_list(self, list atoms):
+        """The atoms of a condition block."""
+        return self._range(&self.condition_lists, &self.atom_lists, atoms)
+
+    def atom(self, int op, int relation, int qualifier, int flags, uint32_t key, list values):
+        """An atom with its values, each (text, number, nanos, is_u, has_slots, has_tokens, unresolved, address)."""
+        cdef uint32_t first = self.values.n, start
+        cdef Value* v
+        cdef Atom* a
+        for text, number, nanos, is_u, has_slots, has_tokens, unresolved, address in values:
+            start = self._text(text)
+            v = <Value*>self._push(&self.values)
+            v.text = start
+            v.size = <uint32_t>len(text)
+            v.number = number
+            v.nanos = nanos
+            v.is_u = is_u
+            v.has_slots = has_slots
+            v.has_tokens = has_tokens
+            v.unresolved = unresolved
+            memcpy(v.address, <const char*>(<bytes>address), 16)
+        a = <Atom*>self._push(&self.atoms)
+        a[0] = Atom(key, first, <uint32_t>len(values), op, relation, qualifier, flags)
+        return self.atoms.n - 1
+
+    def principal_element(self, list tokens):
+        """The entries of a principal element, each (form, value, other, third)."""
+        cdef uint32_t first = self.tokens.n
+        cdef PrincipalToken* k
+        cdef Range* at
+        for form, value, other, third in tokens:
+            k = <PrincipalToken*>self._push(&self.tokens)
+            k[0] = PrincipalToken(value, other, third, form)
+        at = <Range*>self._push(&self.principal_elements)
+        at[0] = Range(first, <uint32_t>len(tokens))
+        return self.principal_elements.n - 1
+
+    # -- policies -------------------------------------------------------------------------------------------------------------
+
+    def action_pattern(self, parts):
+        """Number an action pattern: (prefix, name), encoded and in lower case, or None for one that matches every action."""
+        self.pattern_texts.append(parts)
+        return len(self.pattern_texts) - 1
+
+    def body(self, int flags, list actions, uint32_t resources, uint32_t conditions, uint32_t principals):
+        """A statement without its name."""
+        cdef uint32_t first = self._numbers(&self.action_lists, actions)
+        cdef Body* b = <Body*>self._push(&self.bodies)
+        b[0] = Body(first, <uint32_t>len(actions), resources, conditions, principals, flags)
+        return self.bodies.n - 1
+
+    def policy(self, list bodies):
+        """A policy: its statements in order. Occurrence `o` of statement `i` is the index of the policy's first body plus `i`."""
+        return self._range(&self.policies, &self.policy_bodies, bodies)
+
+    def first_occurrence(self, uint32_t policy):
+        """The occurrence of the first statement of a policy."""
+        return (<Range*>self.policies.data)[policy].first
+
+    def stack(self, list segments):
+        """Layers that are decided together, each (layer, level, policies)."""
+        cdef uint32_t first = self.segments.n, policies
+        cdef Segment* s
+        cdef Stack* at
+        for layer, level, members in segments:
+            policies = self._numbers(&self.stack_policies, members)
+            s = <Segment*>self._push(&self.segments)
+            s[0] = Segment(policies, <uint32_t>len(members), layer, level)
+        at = <Stack*>self._push(&self.stacks)
+        at[0] = Stack(first, <uint32_t>len(segments))
+        return self.stacks.n - 1
+
+    # -- who and what -----------------------------------------------------------------------------------------------------------
+
+    def principal(
+        self, *, int kind, int flags, int credential, account, partition, account_index, user_arn, role, session_arn,
+        federated_arn, unique_id, canonical_id, own_stack, scp_stack, list names, list constants, absent, n_absent, mfa_at,
+    ):
+        """A principal; texts are words, NONE where there is none."""
+        cdef uint32_t listed = self._numbers(&self.word_lists, names)
+        cdef uint32_t fixed = self.constants_of(constants)
+        cdef Principal* p = <Principal*>self._push(&self.principals)
+        p.kind = kind
+        p.flags = flags
+        p.credential = credential
+        p.account = account
+        p.partition = partition
+        p.account_index = account_index
+        p.user_arn = user_arn
+        p.role = role
+        p.session_arn = session_arn
+        p.federated_arn = federated_arn
+        p.unique_id = unique_id
+        p.canonical_id = canonical_id
+        p.own_stack = own_stack
+        p.scp_stack = scp_stack
+        p.names = listed
+        p.n_names = <uint16_t>len(names)
+        p.constants = fixed
+        p.n_constants = <uint16_t>len(constants)
+        p.absent = absent
+        p.n_absent = n_absent
+        p.mfa_at = INT64_MIN if mfa_at is None else mfa_at
+        return self.principals.n - 1
+
+    def record(self, *, account, stack, list constants, arn, int flags):
+        """What is stored about a resource."""
+        cdef uint32_t fixed = self.constants_of(constants)
+        cdef uint32_t start = NONE if arn is None else self._text(arn)
+        cdef Record* r = <Record*>self._push(&self.records)
+        r[0] = Record(account, stack, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), flags)
+        return self.records.n - 1
+
+    def account(self, bytes id, *, rcp_stack, org, org_paths):
+        """An account as an owner of resources; `org` and `org_paths` are constants."""
+        cdef Account* a = <Account*>self._push(&self.accounts)
+        a[0] = Account(self.word(id), rcp_stack, org, org_paths)
+        self._name(&self.account_names, id, self.accounts.n - 1)
+        return self.accounts.n - 1
+
+    def find_account(self, bytes id):
+        """The index of an account, or NONE."""
+        return self._find(&self.account_names, id)
+
+    def endpoint(self, bytes id, *, stack, is_gateway, list constants):
+        """A VPC endpoint."""
+        cdef uint32_t fixed = self.constants_of(constants)
+        cdef Endpoint* e = <Endpoint*>self._push(&self.endpoints)
+        e[0] = Endpoint(stack, fixed, <uint32_t>len(constants), is_gateway)
+        self._name(&self.endpoint_names, id, self.endpoints.n - 1)
+        if stack != NONE:
+            self.t.has_endpoints = 1
+        return self.endpoints.n - 1
+
+    def deny_unknown_owner(self):
+        """Deny requests on ARNs whose owner nothing tells (D23)."""
+        self.t.denies_unknown_owner = 1
+
+    # -- freeze and drop ----------------------------------------------------------------------------------------------------------
+
+    def freeze(self, match_actions):
+        """End of compilation. `match_actions(name)` gives the numbers of the action patterns that match and the flags of an action."""
+        cdef int i
+        self.match_actions = match_actions
+        self.t.n_indexed_stacks = self.stacks.n
+        self.marks["action patterns"] = len(self.pattern_texts)
+        for i in range(N_KEPT):
+            self.marks[i] = self._vector(i).n
+        self.sync()
+
+    def drop(self):
+        """Forget everything that requests brought since `freeze`."""
+        cdef Vector* v
+        cdef uint32_t kept
+        cdef int i
+        for i in range(N_KEPT):
+            v = self._vector(i)
+            kept = self.marks[i]
+            if v.n > kept:
+                v.n = kept
+                self._resize(v, max(<uint64_t>8, <uint64_t>kept))
+        for i in range(7):
+            self._make_slots(self._name_table(i), self._name_table(i).slots.capacity or 16)
+        del self.pattern_texts[self.marks.get("action patterns", len(self.pattern_texts)):]
+        self.word_ids = {text: number for text, number in self.word_ids.items() if number < self.words.n}
+        self.class_ids = {}
+        self._cells(64)
+        self.generation += 1
+        self.sync()
+
+    def sizes(self):
+        """Counts and bytes, by table."""
+        cdef int i
+        cdef uint64_t total = 0
+        for i in range(N_VECTORS):
+            total += <uint64_t>self._vector(i).capacity * self._vector(i).item
+        return {
+            "bytes": total,
+            "statements": self.policy_bodies.n,
+            "bodies": self.bodies.n,
+            "policies": self.policies.n,
+            "stacks": self.stacks.n,
+            "principals": self.principals.n,
+            "resources": self.records.n,
+            "patterns": self.patterns.n,
+            "conditions": self.atoms.n,
+            "action_patterns": len(self.pattern_texts),
+            "action_classes": self.classes.n,
+            "action_names": self.action_names.texts.n,
+            "rows": self.rows.n,
+            "row_entries": self.entries.n,
+            "indexed_runs": self.indexes.n,
+            "cached_names": self.fact_names.texts.n,
+            "generation": self.generation,
+        }
+
+    # -- actions ---------------------------------------------------------------------------------------------------------------------
+
+    cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE:
+        """The class of an action, and the number of its name; enters what is new."""
+        cdef uint32_t found = self._find(&self.action_names, action)
+        cdef ActionClass* k
+        cdef uint32_t first
+        if found != NONE:
+            name[0] = found
+            return (<uint32_t*>self.name_classes.data)[found]
+        key = self.match_actions(action)
+        number = self.class_ids.get(key)
+        if number is None:
+            first = self._numbers(&self.class_patterns, list(key[0]))
+            k = <ActionClass*>self._push(&self.classes)
+            k[0] = ActionClass(key[1], first, <uint32_t>len(key[0]))
+            number = self.classes.n - 1
+            self.class_ids[key] = number
+        name[0] = self.name_classes.n
+        self._number(&self.name_classes, number)
+        self._name(&self.action_names, action, name[0])
+        self.sync()
+        return number
+
+    # -- rows --------------------------------------------------------------------------------------------------------------------------
+
+    cdef int _cells(self, uint64_t capacity) except -1:
+        """An empty table of cells."""
+        cdef Vector fresh
+        memset(&fresh, 0, sizeof(Vector))
+        fresh.item = sizeof(Cell)
+        self._resize(&fresh, capacity)
+        self._release(self.cells.data)
+        self.cells = fresh
+        self.n_cells = 0
+        return 0
+
+    cdef int _enter_cell(self, uint64_t key, uint32_t row) except -1:
+        cdef Cell* old
+        cdef Cell* cells
+        cdef uint32_t i, n, at
+        cdef Vector before
+        if self.n_cells * 2 >= self.cells.capacity:
+            before = self.cells
+            memset(&self.cells, 0, sizeof(Vector))
+            self.cells.item = sizeof(Cell)
+            self._resize(&self.cells, <uint64_t>before.capacity * 2)
+            old = <Cell*>before.data
+            n = before.capacity
+            self.n_cells = 0
+            for i in range(n):
+                if old[i].key != 0:
+                    self._enter_cell(old[i].key, old[i].row)
+            self._release(before.data)
+        cells = <Cell*>self.cells.data
+        at = <uint32_t>mix(key) & (self.cells.capacity - 1)
+        while cells[at].key != 0:
+            at = (at + 1) & (self.cells.capacity - 1)
+        cells[at].row = row
+        fastiam_publish(&cells[at].key, key)
+        self.n_cells += 1
+        return 0
+
+    cdef int _stamp(self, uint32_t action_class) except -1:
+        """Mark the action patterns of a class."""
+        cdef ActionClass k = (<ActionClass*>self.classes.data)[action_class]
+        cdef uint32_t* patterns = <uint32_t*>self.class_patterns.data
+        cdef uint32_t i
+        if self.stamps.capacity < len(self.pattern_texts):
+            self._resize(&self.stamps, len(self.pattern_texts) + 64)
+        self.stamp += 1
+        if self.stamp == 0:
+            memset(self.stamps.data, 0, <size_t>self.stamps.capacity * 4)
+            self.stamp = 1
+        for i in range(k.n):
+            (<uint32_t*>self.stamps.data)[patterns[k.first + i]] = self.stamp
+        return 0
+
+    cdef int _stamp_name(self, uint32_t name) except -1:
+        """Mark all action patterns that match a name, also those that no class knows."""
+        cdef PoolText text = (<PoolText*>self.action_names.texts.data)[name]
+        cdef bytes action = self.pool.data[text.text:text.text + text.size].lower()
+        cdef const uint8_t* t = action
+        cdef int64_t n = len(action), colon = action.index(b":"), i
+        cdef bytes prefix, rest
+        self._stamp((<uint32_t*>self.name_classes.data)[name])
+        for i in range(len(self.pattern_texts)):
+            parts = self.pattern_texts[i]
+            if parts is None:
+                (<uint32_t*>self.stamps.data)[i] = self.stamp
+                continue
+            prefix, rest = parts
+            if glob(prefix, <const uint8_t*>prefix + len(prefix), t, t + colon):
+                if glob(rest, <const uint8_t*>rest + len(rest), t + colon + 1, t + n):
+                    (<uint32_t*>self.stamps.data)[i] = self.stamp
+        return 0
+
+    cdef int _action_truth(self, const Body* b):
+        """T, F or U of the action element of a statement, for the marked patterns (A3 to A5)."""
+        cdef const uint32_t* actions = <uint32_t*>self.action_lists.data + b.actions
+        cdef const uint32_t* stamps = <uint32_t*>self.stamps.data
+        cdef uint32_t i
+        cdef int found = U if b.flags & BODY_ACTION_U else F
+        if b.flags & BODY_NO_ACTION:
+            return T
+        for i in range(b.n_actions):
+            if stamps[actions[i]] == self.stamp:
+                found = T
+                break
+        return 1 - found if b.flags & BODY_NOT_ACTION and found != U else found
+
+    cdef int _collect(self, Segment s) except -1:
+        """The statements of a segment that can apply, into the two scratch lists."""
+        cdef const uint32_t* members = <uint32_t*>self.stack_policies.data + s.first
+        cdef Range policy
+        cdef Body b
+        cdef Entry* e
+        cdef uint32_t i, j
+        cdef int truth
+        for i in range(s.n):
+            policy = (<Range*>self.policies.data)[members[i]]
+            for j in range(policy.n):
+                b = (<Body*>self.bodies.data)[(<uint32_t*>self.policy_bodies.data)[policy.first + j]]
+                if s.layer == LAYER_RCP and not b.flags & BODY_DENY:
+                    continue                             # D13
+                truth = self._action_truth(&b)
+                if truth == F:
+                    continue
+                e = <Entry*>self._push(&self.scratch_denies if b.flags & BODY_DENY else &self.scratch_allows)
+                e.occurrence = policy.first + j
+                e.resources = b.resources
+                e.conditions = b.conditions
+                e.principals = b.principals
+                e.level = s.level
+                e.layer = s.layer
+                e.flags = 0
+                if b.flags & BODY_NOT_RESOURCE:
+                    e.flags |= ENTRY_NOT_RESOURCE
+                if b.flags & BODY_NOT_PRINCIPAL:
+                    e.flags |= ENTRY_NOT_PRINCIPAL
+                if b.flags & BODY_U or truth == U:
+                    e.flags |= ENTRY_U
+                if b.flags & BODY_DENY:
+                    e.flags |= ENTRY_DENY
+        return 0
+
+    cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level) except -1:
+        """Turn a scratch list into a run; what follows an entry that always counts is left out."""
+        cdef const Entry* e = <Entry*>scratch.data
+        cdef uint32_t i, first, n = 0
+        cdef bint always = False
+        cdef Run* run
+        for i in range(scratch.n):
+            n += 1
+            if e[i].resources == NONE and e[i].conditions == NONE and e[i].principals == NONE and not e[i].flags & ENTRY_U:
+                always = True
+                break
+        first = self.entries.n
+        if n:
+            memcpy(self._push(&self.entries, n), e, <size_t>n * sizeof(Entry))
+        index = self._index(first, n) if n >= self.index_from else NONE
+        run = <Run*>self._push(&self.runs)
+        run[0] = Run(first, n, index, layer, level, RUN_ALL if always else 0)
+        scratch.n = 0
+        return 0
+
+    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name) except -1:
+        """Build the row of a cell: the denies of all segments, then the allows of each."""
+        cdef Stack s = (<Stack*>self.stacks.data)[stack]
+        cdef Segment* segments
+        cdef Row* row
+        cdef uint32_t i, first
+        cdef bint late = stack >= self.t.n_indexed_stacks
+        cdef uint64_t key = ((<uint64_t>stack << 32) | (action_name | BY_NAME if late else action_class)) + 1
+        if late:
+            self._stamp_name(action_name)
+        else:
+            self._stamp(action_class)
+        first = self.runs.n
+        self._push(&self.runs)                           # the denies come first, but are known last
+        segments = <Segment*>self.segments.data + s.first
+        self.scratch_denies.n = 0
+        for i in range(s.n):
+            self.scratch_allows.n = 0
+            self._collect(segments[i])
+            if segments[i].layer != LAYER_RCP:
+                self._run(&self.scratch_allows, segments[i].layer, segments[i].level)
+        self._run(&self.scratch_denies, 0, 0)
+        (<Run*>self.runs.data)[first] = (<Run*>self.runs.data)[self.runs.n - 1]
+        self.runs.n -= 1
+        row = <Row*>self._push(&self.rows)
+        row[0] = Row(first, self.runs.n - first)
+        self._enter_cell(key, self.rows.n - 1)
+        self.sync()
+        return 0
+
+    # -- indexes of long runs ---------------------------------------------------------------------------------------------------------------
+
+    cdef object _shape_of(self, const Pattern* p):
+        """(fixed, kind, size, piece) under which a pattern is found, or None if no hash finds it."""
+        cdef const uint8_t* text = <uint8_t*>self.pool.data + p.text
+        cdef int64_t tail = p.colons[4] + 1, n = p.size - tail, i, prefix = 0
+        cdef int fixed = 3
+        if p.kind == PATTERN_ANY or p.colons[4] == 0 or p.kind == PATTERN_UNRESOLVED:
+            return None
+        if p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
+            if p.literal_fields & 3 != 3:
+                return None
+            fixed = 0
+            for i in range(2):
+                if p.literal_fields & (4 << i):
+                    fixed |= 1 << i
+                elif p.colons[3 + i] - p.colons[2 + i] != 2 or text[p.colons[2 + i] + 1] != TOKEN_STAR:
+                    return None
+        while prefix < n and text[tail + prefix] < TOKEN_SLOT:
+            prefix += 1
+        if prefix == n:
+            return fixed, SHAPE_EXACT, 0, text[tail:tail + n]
+        if prefix:
+            return fixed, SHAPE_PREFIX, prefix, text[tail:tail + prefix]
+        if p.kind == PATTERN_SLOTS:
+            return None
+        i = n
+        while i > 0 and text[tail + i - 1] < TOKEN_SLOT:
+            i -= 1
+        return None if i == n else (fixed, SHAPE_SUFFIX, n - i, text[tail + i:tail + n])
+
+    cdef object _hash_of(self, const Pattern* p, found):
+        cdef const char* text = self.pool.data + p.text
+        cdef Shape shape
+        cdef bytes piece = found[3]
+        cdef uint64_t base
+        shape = Shape(found[2], found[1], found[0])
+        base = fields_hash(
+            text + 4, p.colons[2] - 4, Text(text + p.colons[2] + 1, p.colons[3] - p.colons[2] - 1),
+            Text(text + p.colons[3] + 1, p.colons[4] - p.colons[3] - 1), shape.fixed, self.t.seed,
+        )
+        return <uint32_t>shape_hash(base, hash_bytes(piece, len(piece), self.t.seed), &shape) | 1
+
+    cdef object _sort_entry(self, uint32_t position, const Entry* e, dict hashed, set shapes, list always, list crossing):
+        """Put one entry under every hash that can find it, or into the list that is always looked at."""
+        cdef Range element
+        cdef const Pattern* p
+        cdef uint32_t i
+        if e.resources == NONE or e.flags & ENTRY_NOT_RESOURCE:
+            always.append(position)
+            return
+        element = (<Range*>self.resource_elements.data)[e.resources]
+        found = []
+        for i in range(element.n):
+            p = <Pattern*>self.patterns.data + (<uint32_t*>self.pattern_lists.data)[element.first + i]
+            if p.kind == PATTERN_NEVER:
+                continue
+            if p.colons[4] != 0 and (p.kind == PATTERN_CROSS or p.kind == PATTERN_CROSS_SLOTS):
+                if not crossing or crossing[len(crossing) - 1] != position:
+                    crossing.append(position)
+                continue
+            shape = self._shape_of(p)
+            if shape is None:
+                always.append(position)
+                return
+            found.append((shape, self._hash_of(p, shape)))
+        for shape, h in found:
+            shapes.add((shape[1], shape[2], shape[0]))
+            places = hashed.setdefault(h, [])
+            if not places or places[len(places) - 1] != position:
+                places.append(position)
+
+    cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
+        """The index of a run of entries."""
+        cdef dict hashed = {}
+        cdef set shapes = set()
+        cdef list always = [], crossing = []
+        cdef uint32_t i, start, mask = 1, at
+        cdef IndexSlot* slots
+        cdef Shape* shape
+        cdef Index* index
+        for i in range(n):
+            self._sort_entry(i, <Entry*>self.entries.data + first + i, hashed, shapes, always, crossing)
+        while mask < 2 * len(hashed):
+            mask *= 2
+        start = self.index_slots.n
+        self._push(&self.index_slots, mask)
+        for h, places in hashed.items():
+            at = (<uint32_t>h >> 1) & (mask - 1)
+            slots = <IndexSlot*>self.index_slots.data + start
+            while slots[at].hash != 0:
+                at = (at + 1) & (mask - 1)
+            slots[at] = IndexSlot(h, self._numbers(&self.index_lists, places), <uint32_t>len(places))
+        for kind, size, fixed in sorted(shapes):
+            shape = <Shape*>self._push(&self.shapes)
+            shape[0] = Shape(size, kind, fixed)
+        index = <Index*>self._push(&self.indexes)
+        index.first_shape = self.shapes.n - <uint32_t>len(shapes)
+        index.n_shapes = <uint32_t>len(shapes)
+        index.first_slot = start
+        index.mask = mask - 1
+        index.always = self._numbers(&self.index_lists, always)
+        index.n_always = <uint32_t>len(always)
+        index.crossing = self._numbers(&self.index_lists, crossing)
+        index.n_crossing = <uint32_t>len(crossing)
+        return self.indexes.n - 1

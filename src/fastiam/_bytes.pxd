@@ -1,0 +1,83 @@
+"""Bytes: hash, compare, look up, and one step through UTF-8. Header only.
+
+The hash is ours, so that it is the same in every process that maps a saved engine.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from fastiam._types cimport NONE, StringTable
+
+
+cdef inline uint64_t load8(const char* p) noexcept nogil:
+    cdef uint64_t word
+    memcpy(&word, p, 8)
+    return word
+
+
+cdef inline uint64_t load4(const char* p) noexcept nogil:
+    cdef uint32_t word
+    memcpy(&word, p, 4)
+    return word
+
+
+cdef inline uint64_t mix(uint64_t h) noexcept nogil:
+    h = (h ^ (h >> 32)) * <uint64_t>0xD6E8FEB86659FD93ULL
+    return h ^ (h >> 29)
+
+
+cdef inline uint64_t hash_bytes(const char* p, int64_t size, uint64_t seed) noexcept nogil:
+    """64 bits of `size` bytes. Two lanes of eight bytes, so that their multiplications overlap."""
+    cdef uint64_t a = seed ^ (<uint64_t>size * <uint64_t>0x9E3779B97F4A7C15ULL)
+    cdef uint64_t b = a ^ <uint64_t>0xC2B2AE3D27D4EB4FULL
+    cdef uint64_t last = 0
+    while size > 16:
+        a = (a ^ load8(p)) * <uint64_t>0xFF51AFD7ED558CCDULL
+        b = (b ^ load8(p + 8)) * <uint64_t>0xC4CEB9FE1A85EC53ULL
+        a ^= a >> 31
+        b ^= b >> 29
+        p += 16
+        size -= 16
+    if size >= 8:
+        a = (a ^ load8(p)) * <uint64_t>0xFF51AFD7ED558CCDULL
+        last = load8(p + size - 8)
+    elif size >= 4:
+        last = load4(p) | (load4(p + size - 4) << 32)
+    elif size > 0:
+        last = (<uint64_t><uint8_t>p[0] << 16) | (<uint64_t><uint8_t>p[size >> 1] << 8) | <uint8_t>p[size - 1]
+    b = (b ^ last) * <uint64_t>0xC4CEB9FE1A85EC53ULL
+    return mix(a ^ (b >> 27) ^ (b << 17))
+
+
+cdef inline bint same(const char* a, int64_t n, const char* b, int64_t m) noexcept nogil:
+    return n == m and memcmp(a, b, <size_t>n) == 0
+
+
+cdef inline uint32_t table_find(
+    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint64_t seed
+) noexcept nogil:
+    """The number that a table holds for a text, or NONE."""
+    cdef uint32_t h, at, v
+    if table.n == 0:
+        return NONE
+    h = <uint32_t>hash_bytes(p, size, seed) | 1      # 0 marks an empty slot
+    at = (h >> 1) & table.mask
+    while table.slots[at].hash != 0:
+        if table.slots[at].hash == h:
+            v = table.slots[at].value
+            # INVARIANT: a slot written after this snapshot names a text beyond it
+            if v < table.n and same(p, size, <const char*>pool + table.texts[v].text, table.texts[v].size):
+                return table.values[v]
+        at = (at + 1) & table.mask
+    return NONE
+
+
+cdef inline const uint8_t* next_char(const uint8_t* p, const uint8_t* end) noexcept nogil:
+    """Past one UTF-8 character; `p < end`."""
+    p += 1
+    while p < end and (p[0] & 0xC0) == 0x80:
+        p += 1
+    return p
+
+
+cdef inline uint8_t lower(uint8_t c) noexcept nogil:
+    return c + 32 if 65 <= c <= 90 else c

@@ -1,0 +1,402 @@
+"""One request being decided, and where the values of its context keys come from. Header only.
+
+A key is first what the caller gives (a slot of a single call, or a column of a batch), then what principal, resource and
+endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are texts (C24); nothing is copied.
+"""
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp
+
+from fastiam._columns cimport Column, Text, item_text, row_items
+from fastiam._bytes cimport table_find
+from fastiam._types cimport (
+    ACT_GLOBAL, ACT_PASS_ROLE, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
+    KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS,
+    KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, ActionClass, Constant, Endpoint, Key,
+    Principal, Record, TablesC,
+)
+from fastiam._values cimport Instant, read_instant
+
+
+cdef struct Slot:              # a context key of a single call
+    uint32_t key
+    int32_t first              # `slot_texts`
+    int32_t n
+    uint8_t is_multi
+    uint8_t is_conflict        # C6
+    Text tag                   # `aws:RequestTag/k`: the `k` as the caller writes it
+
+
+cdef struct ContextColumn:     # a context key of a batch, in the chunk where the row lies
+    const Column* column
+    int64_t first              # the row of the chunk that is row 0 of the range
+    uint32_t key
+    uint8_t is_multi
+    Text tag
+
+
+cdef struct Buffer:
+    uint8_t* data
+    int64_t capacity
+
+
+cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
+    uint32_t* memo             # truth of an atom: stamp << 2 | truth
+    int32_t* sources           # slot or column of a key, -1: not given
+    int64_t* touched           # rows that read a key which nobody supplied, or NULL
+    int64_t* touched_row       # the last such row of a key
+    uint32_t n_memo
+    uint32_t n_sources
+    uint32_t stamp
+    int32_t failed             # out of memory: the call must not be believed
+    Text* texts[2]             # items of a multivalued key: [0] of a condition, [1] of a variable
+    int64_t n_texts[2]
+    Buffer expanded[2]         # a pattern or value with its variables: [0] pattern, [1] value
+    Buffer folded[2]           # case folded: [0] context, [1] policy
+    char time_text[32]         # derived texts of this call
+    char epoch_text[24]
+    char age_text[24]
+
+
+cdef struct Call:
+    const TablesC* t
+    Scratch* s
+    const Principal* principal
+    const ActionClass* action
+    uint32_t action_class
+    uint32_t action_name
+    Text resource
+    uint16_t colons[5]         # of the resource
+    uint8_t reasons            # the reported statement is asked for (D51)
+    uint8_t resource_governs   # RECORD_* flags that say when the resource policies count
+    uint8_t is_star            # resource `*`
+    uint8_t tail_has_colon
+    uint8_t is_iam             # service of the resource
+    uint8_t is_iam_entity      # an IAM user or role
+    uint8_t is_kms_key
+    uint8_t is_role            # an IAM role
+    uint32_t partition         # of the resource, a word; NONE for `*`
+    uint8_t is_loose           # profiles given as they are: nothing is looked up in a directory
+    uint8_t owner_known
+    uint8_t assumed_owner
+    uint8_t owner_override
+    uint8_t unknown_owner      # and such requests are denied (D23)
+    uint8_t blocks_public
+    uint8_t endpoint_state     # ENDPOINT_*
+    uint8_t accept[2]          # masks of truths that count: [0] for Allow, [1] for Deny
+    Text owner                 # account id
+    uint32_t resource_stack    # NONE: no resource policy
+    uint32_t rcp_stack         # NONE: RCPs do not apply
+    uint32_t account           # of the owner, in `accounts`; NONE: not modelled
+    const Constant* constants  # of the resource
+    uint32_t n_constants
+    const Endpoint* endpoint   # NULL: none
+    const Slot* slots          # single call
+    const Text* slot_texts
+    int32_t n_slots
+    const ContextColumn* columns   # batch; NULL in a single call
+    int32_t n_columns
+    int64_t row                # of the range
+    int64_t batch_row
+    int64_t now
+
+
+cdef enum EndpointState:
+    ENDPOINT_NONE = 0
+    ENDPOINT_KNOWN = 1
+    ENDPOINT_UNKNOWN = 2       # D40: the layer is U
+
+
+cdef struct Fetched:
+    const Text* texts
+    int64_t n
+    bint is_multi
+    bint is_conflict
+
+
+cdef inline bint reserve(Buffer* buffer, int64_t size, int32_t* failed) noexcept nogil:
+    cdef uint8_t* grown
+    if size <= buffer.capacity:
+        return True
+    grown = <uint8_t*>realloc(buffer.data, <size_t>(2 * size))
+    if grown == NULL:
+        failed[0] = 1
+        return False
+    buffer.data = grown
+    buffer.capacity = 2 * size
+    return True
+
+
+cdef inline bint reserve_texts(Scratch* s, int depth, int64_t n) noexcept nogil:
+    cdef Text* grown
+    if n <= s.n_texts[depth]:
+        return True
+    grown = <Text*>realloc(s.texts[depth], <size_t>(2 * n) * sizeof(Text))
+    if grown == NULL:
+        s.failed = 1
+        return False
+    s.texts[depth] = grown
+    s.n_texts[depth] = 2 * n
+    return True
+
+
+cdef inline Text field(const Call* c, int i) noexcept nogil:
+    """Field 2 to 5 of the resource ARN: `i` from 0 (partition) to 3 (account)."""
+    return Text(c.resource.data + c.colons[i] + 1, c.colons[i + 1] - c.colons[i] - 1)
+
+
+cdef inline void one_text(Call* c, int depth, const char* data, int64_t size, Fetched* out) noexcept nogil:
+    if reserve_texts(c.s, depth, 1):
+        c.s.texts[depth][0] = Text(data, size)
+        out.texts = c.s.texts[depth]
+        out.n = 1
+
+
+cdef inline void from_constant(Call* c, const Constant* constant, int depth, Fetched* out) noexcept nogil:
+    cdef int32_t i
+    if not reserve_texts(c.s, depth, constant.n + 1):
+        return
+    for i in range(constant.n):
+        c.s.texts[depth][i] = Text(
+            <const char*>c.t.pool + c.t.const_texts[constant.first + i].text, c.t.const_texts[constant.first + i].size
+        )
+    out.texts = c.s.texts[depth]
+    out.n = constant.n
+    out.is_multi = constant.is_multi
+    out.is_conflict = constant.is_conflict
+
+
+cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    cdef uint32_t i
+    for i in range(n):
+        if constants[i].key == key:
+            from_constant(c, &constants[i], depth, out)
+            return True
+    return False
+
+
+cdef inline void column_values(Call* c, const ContextColumn* column, int depth, Fetched* out) noexcept nogil:
+    """The values of a row; nulls in a list are not there."""
+    cdef int64_t first, last, i
+    row_items(column.column, column.first + c.row, &first, &last)
+    if not reserve_texts(c.s, depth, last - first):
+        return
+    for i in range(first, last):
+        if item_text(column.column, i, &c.s.texts[depth][out.n]):
+            out.n += 1
+    out.texts = c.s.texts[depth]
+    out.is_multi = column.is_multi
+
+
+cdef inline void given(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """What the caller gives for a key; `n` is 0 if nothing."""
+    cdef int32_t at = c.s.sources[key]
+    out.n = 0
+    out.is_multi = False
+    out.is_conflict = False
+    if at < 0:
+        return
+    if c.columns != NULL:
+        column_values(c, &c.columns[at], depth, out)
+        return
+    out.texts = c.slot_texts + c.slots[at].first
+    out.n = c.slots[at].n
+    out.is_multi = c.slots[at].is_multi
+    out.is_conflict = c.slots[at].is_conflict
+
+
+cdef inline void tag_keys(Call* c, int depth, Fetched* out) noexcept nogil:
+    """`aws:TagKeys`: the names of the `aws:RequestTag/` keys that are given."""
+    cdef int32_t i
+    cdef Fetched tag
+    cdef int64_t n = 0
+    cdef int other = 1 - depth
+    if not reserve_texts(c.s, depth, c.n_slots + c.n_columns):
+        return
+    for i in range(c.n_slots):
+        if c.slots[i].tag.data != NULL:
+            c.s.texts[depth][n] = c.slots[i].tag
+            n += 1
+    for i in range(c.n_columns):
+        if c.columns[i].tag.data != NULL:
+            given(c, c.columns[i].key, other, &tag)
+            if tag.n > 0:
+                c.s.texts[depth][n] = c.columns[i].tag
+                n += 1
+    out.texts = c.s.texts[depth]
+    out.n = n
+    out.is_multi = True
+
+
+cdef inline int64_t civil(int64_t days, int* month, int* day) noexcept nogil:
+    """Year, month and day of a day count (the inverse of `days_before`)."""
+    cdef int64_t z = days + 719468
+    cdef int64_t era = (z if z >= 0 else z - 146096) // 146097
+    cdef int64_t in_era = z - era * 146097
+    cdef int64_t in_year = (in_era - in_era // 1460 + in_era // 36524 - in_era // 146096) // 365
+    cdef int64_t day_of_year = in_era - (365 * in_year + in_year // 4 - in_year // 100)
+    cdef int64_t m = (5 * day_of_year + 2) // 153
+    day[0] = <int>(day_of_year - (153 * m + 2) // 5 + 1)
+    month[0] = <int>(m + 3 if m < 10 else m - 9)
+    return in_year + era * 400 + (month[0] <= 2)
+
+
+cdef inline int write_time(int64_t seconds, char* out) noexcept nogil:
+    """`YYYY-MM-DDTHH:MM:SSZ`, or 0 where the year has no four digits."""
+    cdef int64_t days = seconds // 86400
+    cdef int64_t rest = seconds - days * 86400
+    cdef int64_t year
+    cdef int month, day
+    if rest < 0:
+        days -= 1
+        rest += 86400
+    if not -719528 <= days <= 2932896:        # years 0000 to 9999
+        return 0
+    year = civil(days, &month, &day)
+    return snprintf(
+        out, 32, b"%04d-%02d-%02dT%02d:%02d:%02dZ", <int>year, month, day, <int>(rest // 3600), <int>(rest // 60 % 60), <int>(rest % 60)
+    )
+
+
+cdef inline void time_value(Call* c, bint as_epoch, int depth, Fetched* out) noexcept nogil:
+    """`aws:CurrentTime` or `aws:EpochTime`: from the other one if the caller gives that, else from `now` (K5)."""
+    cdef Fetched other
+    cdef Instant instant
+    cdef int64_t seconds = c.now
+    cdef int size
+    given(c, c.t.key_time if as_epoch else c.t.key_epoch, depth, &other)
+    if other.n > 0:
+        if other.n != 1 or not read_instant(<const uint8_t*>other.texts[0].data, other.texts[0].size, &instant) or instant.nanos:
+            out[0] = other
+            return
+        seconds = instant.seconds
+    out.is_multi = other.is_multi
+    size = 0 if as_epoch else write_time(seconds, c.s.time_text)
+    if size > 0:
+        one_text(c, depth, c.s.time_text, size, out)
+    elif as_epoch or other.n == 0:
+        size = snprintf(c.s.epoch_text, 24, b"%lld", <long long>seconds)
+        one_text(c, depth, c.s.epoch_text, size, out)
+    else:
+        out[0] = other
+
+
+cdef inline void region_value(Call* c, int depth, Fetched* out) noexcept nogil:
+    """`aws:RequestedRegion`: the region field, else `us-east-1` for a global service in partition `aws` (5.4, K6)."""
+    cdef Text region
+    if not c.is_star:
+        region = field(c, 2)
+        if region.size > 0:
+            one_text(c, depth, region.data, region.size, out)
+            return
+        region = field(c, 0)
+        if region.size != 3 or memcmp(region.data, b"aws", 3) != 0:
+            return
+    elif c.principal.partition != NONE:
+        region.size = c.t.words[c.principal.partition].size
+        if region.size != 3 or memcmp(c.t.pool + c.t.words[c.principal.partition].text, b"aws", 3) != 0:
+            return
+    if c.action.flags & ACT_GLOBAL:
+        one_text(c, depth, b"us-east-1", 9, out)
+
+
+cdef inline void org_value(Call* c, uint32_t account, bint paths, int depth, Fetched* out) noexcept nogil:
+    cdef uint32_t constant
+    if account != NONE:
+        constant = c.t.accounts[account].org_paths if paths else c.t.accounts[account].org
+        if constant != NONE:
+            from_constant(c, &c.t.constants[constant], depth, out)
+
+
+cdef inline uint32_t source_account(Call* c, int depth) noexcept nogil:
+    """The account that `aws:SourceAccount` names, in `accounts`, or NONE."""
+    cdef Fetched source
+    given(c, c.t.key_source_account, depth, &source)
+    if source.n != 1:
+        return NONE
+    return table_find(&c.t.account_names, c.t.pool, source.texts[0].data, source.texts[0].size, c.t.seed)
+
+
+cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """The value of a key that the caller does not give."""
+    cdef Fetched other
+    cdef int size
+    if search(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, depth, out):
+        return
+    if k.source == KEY_CALLER or k.source == KEY_PRINCIPAL:
+        return
+    if k.source == KEY_RESOURCE:
+        search(c, c.constants, c.n_constants, key, depth, out)
+    elif k.source == KEY_RESOURCE_ACCOUNT:
+        if not search(c, c.constants, c.n_constants, key, depth, out) and c.owner_known and not c.is_loose:
+            one_text(c, depth, c.owner.data, c.owner.size, out)
+    elif k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS:
+        if not search(c, c.constants, c.n_constants, key, depth, out) and not c.is_loose:
+            org_value(c, c.account, k.source == KEY_RESOURCE_ORG_PATHS, depth, out)
+    elif k.source == KEY_ENDPOINT:
+        if c.endpoint != NULL:
+            search(c, &c.t.constants[c.endpoint.constants], c.endpoint.n_constants, key, depth, out)
+    elif k.source == KEY_TIME or k.source == KEY_EPOCH:
+        time_value(c, k.source == KEY_EPOCH, depth, out)
+    elif k.source == KEY_REGION:
+        region_value(c, depth, out)
+    elif k.source == KEY_DEFAULT:
+        from_constant(c, &c.t.constants[k.other], depth, out)
+    elif k.source == KEY_VIA_SERVICE:
+        given(c, c.t.key_called_via, depth, &other)
+        if other.n > 0:
+            one_text(c, depth, b"true", 4, out)
+        else:
+            one_text(c, depth, b"false", 5, out)
+    elif k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST:
+        given(c, c.t.key_called_via, depth, &other)
+        if other.n > 0 and not other.is_conflict:
+            out.texts = other.texts if k.source == KEY_CALLED_FIRST else other.texts + other.n - 1
+            out.n = 1
+    elif k.source == KEY_TAG_KEYS:
+        tag_keys(c, depth, out)
+    elif k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
+        if not c.is_loose:
+            org_value(c, source_account(c, depth), k.source == KEY_SOURCE_ORG_PATHS, depth, out)
+    elif k.source == KEY_MFA_AGE:
+        if c.principal.mfa_at != INT64_MIN:
+            size = snprintf(c.s.age_text, 24, b"%lld", <long long>(c.now - c.principal.mfa_at))
+            one_text(c, depth, c.s.age_text, size, out)
+
+
+cdef inline void touch(Call* c, uint32_t key) noexcept nogil:
+    """Count the row under a key that nobody supplied."""
+    if c.s.touched != NULL and c.s.touched_row[key] != c.batch_row:
+        c.s.touched_row[key] = c.batch_row
+        c.s.touched[key] += 1
+
+
+cdef inline bint is_supplied(const Key* k) noexcept nogil:
+    """Whether the absence of a key is knowledge: its source is the model or the clock, not the caller."""
+    return not (
+        k.source == KEY_CALLER or k.source == KEY_DEFAULT or k.source == KEY_IAM_TAG or k.source == KEY_RESOURCE
+        or k.source == KEY_REGION
+    )
+
+
+cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
+    cdef const Key* k = &c.t.keys[key]
+    out.n = 0
+    out.is_multi = False
+    out.is_conflict = False
+    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+        return
+    given(c, key, depth, out)
+    if out.n > 0:
+        return
+    if k.source == KEY_IAM_TAG:
+        if c.is_iam_entity:
+            given(c, k.other, depth, out)
+            if out.n == 0:
+                derive(c, &c.t.keys[k.other], k.other, depth, out)
+    else:
+        derive(c, k, key, depth, out)
+    if not is_supplied(k) and c.s.sources[key] < 0 and (out.n == 0 or k.source == KEY_DEFAULT):
+        touch(c, key)

@@ -1,0 +1,369 @@
+"""Condition atoms: one (operator, key) entry of a condition block, evaluated to T, F or U (spec section 4). Header only.
+
+An atom is evaluated at most once per call; its truth is kept under the stamp of the call.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memchr, memcmp, memcpy
+
+from fastiam._call cimport Buffer, Call, Fetched, fetch, reserve
+from fastiam._columns cimport Text
+from fastiam._glob cimport cut, glob, glob_fields
+from fastiam._bytes cimport same
+from fastiam._text cimport write_utf8
+from fastiam._types cimport (
+    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, OP_ARN, OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
+    OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT, U,
+    Atom, Range, TablesC, Value, Variable,
+)
+from fastiam._values cimport (
+    Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, read_address, read_bool, read_decimal,
+    read_instant, same_base64,
+)
+
+
+# -- variables ------------------------------------------------------------------------------------------------------
+
+cdef inline bint resolve(Call* c, uint32_t variable, Text* out) noexcept nogil:
+    """The text of a variable (VR6, VR7); False where it is unresolved."""
+    cdef const Variable* v = &c.t.variables[variable]
+    cdef Fetched found
+    if c.t.keys[v.key].is_multi:
+        return False
+    fetch(c, v.key, 1, &found)
+    if found.n > 0:
+        if found.is_multi or found.is_conflict or found.n > 1:
+            return False
+        if found.texts[0].size > 0:
+            out[0] = found.texts[0]
+            return True
+    if v.default_text == NONE:
+        return False
+    out[0] = Text(<const char*>c.t.pool + v.default_text, v.default_size)
+    return True
+
+
+cdef inline int64_t expand(Call* c, const uint8_t* p, int64_t size, Buffer* buffer) noexcept nogil:
+    """A text with its variables put in as literal bytes; its size, or -1 where one is unresolved."""
+    cdef const uint8_t* end = p + size
+    cdef const uint8_t* slot
+    cdef int64_t n = 0, part
+    cdef uint32_t variable
+    cdef Text value
+    while p < end:
+        slot = <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
+        part = (end if slot == NULL else slot) - p
+        if not reserve(buffer, n + part + 1, &c.s.failed):
+            return -1
+        memcpy(buffer.data + n, p, <size_t>part)
+        n += part
+        if slot == NULL:
+            break
+        variable = slot[1] | (<uint32_t>slot[2] << 7) | (<uint32_t>slot[3] << 14) | (<uint32_t>slot[4] << 21)
+        if not resolve(c, variable, &value) or not reserve(buffer, n + value.size + 1, &c.s.failed):
+            return -1
+        memcpy(buffer.data + n, value.data, <size_t>value.size)
+        n += value.size
+        p = slot + 5
+    return n if reserve(buffer, n + 1, &c.s.failed) else -1
+
+
+# -- comparisons ------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t fold_char(const TablesC* t, uint32_t char) noexcept nogil:
+    """Simple folding of a character beyond ASCII: a search in the sorted table."""
+    cdef uint32_t low = 0, high = t.n_folds, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if t.fold_from[middle] < char:
+            low = middle + 1
+        else:
+            high = middle
+    return t.fold_to[low] if low < t.n_folds and t.fold_from[low] == char else char
+
+
+cdef inline int64_t fold_text(Call* c, const uint8_t* p, int64_t size, Buffer* buffer) noexcept nogil:
+    """Case folded UTF-8 of a valid text, character by character; its size."""
+    cdef const uint8_t* end = p + size
+    cdef int64_t n = 0
+    cdef uint32_t char
+    cdef int more
+    if not reserve(buffer, 2 * size + 4, &c.s.failed):     # folding at most doubles the bytes of a character
+        return 0
+    while p < end:
+        if p[0] < 0x80:
+            buffer.data[n] = p[0] + 32 if 65 <= p[0] <= 90 else p[0]
+            n += 1
+            p += 1
+            continue
+        more = 3 if p[0] >= 0xF0 else 2 if p[0] >= 0xE0 else 1
+        if end - p <= more:
+            break
+        char = p[0] & (0x3F >> more)
+        p += 1
+        while more > 0:
+            char = (char << 6) | (p[0] & 63)
+            p += 1
+            more -= 1
+        n += write_utf8(fold_char(c.t, char), <char*>buffer.data + n)
+    return n
+
+
+cdef inline bint equal_folded(Call* c, const Text* actual, const uint8_t* p, int64_t size) noexcept nogil:
+    cdef int64_t n = fold_text(c, <const uint8_t*>actual.data, actual.size, &c.s.folded[0])
+    cdef int64_t m = fold_text(c, p, size, &c.s.folded[1])
+    return n == m and memcmp(c.s.folded[0].data, c.s.folded[1].data, <size_t>n) == 0
+
+
+cdef inline int arn_like(const Text* actual, const uint8_t* p, int64_t size) noexcept nogil:
+    """Field by field (C60); U where the pattern has fewer than six fields or no `arn` (C62). `actual` is an ARN."""
+    cdef uint16_t p_colons[5]
+    cdef uint16_t t_colons[5]
+    cdef const uint8_t* t = <const uint8_t*>actual.data
+    if not cut(p, size, p_colons) or p_colons[0] != 3 or memcmp(p, b"arn", 3) != 0:
+        return U
+    cut(t, actual.size, t_colons)
+    if not glob_fields(p, p_colons, t, t_colons, 0):
+        return F
+    return glob(p + p_colons[4] + 1, p + size, t + t_colons[4] + 1, t + actual.size)
+
+
+cdef inline bint is_arn(const Text* text) noexcept nogil:
+    cdef uint16_t colons[5]
+    return cut(<const uint8_t*>text.data, text.size, colons) and colons[0] == 3 and memcmp(text.data, b"arn", 3) == 0
+
+
+cdef inline int compare_text(Call* c, const Atom* atom, const Value* v, const Text* actual) noexcept nogil:
+    """String and ARN operators, where values may hold variables."""
+    cdef const uint8_t* p = c.t.pool + v.text
+    cdef int64_t size = v.size
+    if v.unresolved:
+        return F
+    if v.has_slots:
+        size = expand(c, p, size, &c.s.expanded[1])
+        if size < 0:
+            return F                                     # VR9
+        p = c.s.expanded[1].data
+    if atom.op == OP_STRING:
+        return same(actual.data, actual.size, <const char*>p, size)
+    if atom.op == OP_STRING_FOLD:
+        return equal_folded(c, actual, p, size)
+    if atom.op == OP_STRING_LIKE:
+        return glob(p, p + size, <const uint8_t*>actual.data, <const uint8_t*>actual.data + actual.size)
+    return arn_like(actual, p, size)
+
+
+cdef inline bint stands(int order, int relation) noexcept nogil:
+    if relation == REL_EQ:
+        return order == 0
+    if relation == REL_LT:
+        return order < 0
+    if relation == REL_LE:
+        return order <= 0
+    if relation == REL_GT:
+        return order > 0
+    return order >= 0
+
+
+cdef inline int any_text(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
+    cdef int found = F, one
+    cdef uint32_t i
+    if atom.op == OP_ARN and not is_arn(actual):
+        return U                                         # C22
+    for i in range(atom.n):
+        one = compare_text(c, atom, &c.t.values[atom.first + i], actual)
+        if one == T:
+            return T
+        if one == U:
+            found = U
+    return found
+
+
+cdef inline int any_number(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
+    cdef Decimal a, b
+    cdef const Value* v
+    cdef int found = F
+    cdef uint32_t i
+    if not read_decimal(<const uint8_t*>actual.data, actual.size, &a):
+        return U
+    for i in range(atom.n):
+        v = &c.t.values[atom.first + i]
+        if v.is_u or not read_decimal(c.t.pool + v.text, v.size, &b):
+            found = U
+        elif stands(compare_decimals(&a, &b), atom.relation):
+            return T
+    return found
+
+
+cdef inline int any_date(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
+    cdef Instant a, b
+    cdef const Value* v
+    cdef int found = F
+    cdef uint32_t i
+    if not read_instant(<const uint8_t*>actual.data, actual.size, &a):
+        return U
+    for i in range(atom.n):
+        v = &c.t.values[atom.first + i]
+        if v.is_u:
+            found = U
+            continue
+        b = Instant(v.number, v.nanos)
+        if stands(compare_instants(&a, &b), atom.relation):
+            return T
+    return found
+
+
+cdef inline int any_address(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
+    cdef uint8_t address[16]
+    cdef const Value* v
+    cdef int found = F
+    cdef uint32_t i
+    if not read_address(<const uint8_t*>actual.data, actual.size, address):
+        return U
+    for i in range(atom.n):
+        v = &c.t.values[atom.first + i]
+        if v.is_u:
+            found = U
+        elif in_range(address, v.address, v.number):
+            return T
+    return found
+
+
+cdef inline int any_bool(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
+    cdef int value = read_bool(<const uint8_t*>actual.data, actual.size)
+    cdef int found = F
+    cdef uint32_t i
+    if value < 0:
+        return U
+    for i in range(atom.n):
+        if c.t.values[atom.first + i].is_u:
+            found = U
+        elif c.t.values[atom.first + i].number == value:
+            return T
+    return found
+
+
+cdef inline int any_binary(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
+    cdef int64_t n = base64_size(<const uint8_t*>actual.data, actual.size)
+    cdef const Value* v
+    cdef int found = F
+    cdef uint32_t i
+    if n < 0:
+        return U
+    for i in range(atom.n):
+        v = &c.t.values[atom.first + i]
+        if v.is_u:
+            found = U
+        elif same_base64(<const uint8_t*>actual.data, n, c.t.pool + v.text, base64_size(c.t.pool + v.text, v.size)):
+            return T
+    return found
+
+
+cdef inline int compare(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
+    """`P` of 4.3 for one context value: whether it matches one of the policy values."""
+    if atom.op <= OP_STRING_LIKE or atom.op == OP_ARN:
+        return any_text(c, atom, actual)
+    if atom.op == OP_NUMERIC:
+        return any_number(c, atom, actual)
+    if atom.op == OP_DATE:
+        return any_date(c, atom, actual)
+    if atom.op == OP_IP:
+        return any_address(c, atom, actual)
+    if atom.op == OP_BOOL:
+        return any_bool(c, atom, actual)
+    return any_binary(c, atom, actual)
+
+
+# -- atoms --------------------------------------------------------------------------------------------------------------
+
+cdef inline int null_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
+    """`Null` (C15, C16), with a set operator as V16 says; values are parsed to 1 (`true`), 0 (`false`) or `U`."""
+    cdef bint is_null = True, asks_null
+    cdef int64_t i
+    cdef int one, result = F
+    for i in range(found.n):
+        if found.texts[i].size > 0:
+            is_null = False
+    for i in range(atom.n):
+        if c.t.values[atom.first + i].is_u:
+            one = U
+        else:
+            asks_null = c.t.values[atom.first + i].number == 1
+            if atom.qualifier == FOR_ALL:
+                one = T if is_null or not asks_null else U
+            elif atom.qualifier == FOR_ANY:
+                one = F if is_null or asks_null else U
+            else:
+                one = asks_null == is_null
+        if one == T:
+            return T
+        if one == U:
+            result = U
+    return result if atom.n > 0 else U
+
+
+cdef inline int absent_truth(const Atom* atom) noexcept nogil:
+    """Column `absent` of 4.3; C14 where there are no policy values."""
+    if atom.qualifier == FOR_ALL:
+        return T
+    if atom.qualifier == FOR_ANY:
+        return U if atom.flags & ATOM_IF_EXISTS else F
+    if atom.flags & ATOM_IF_EXISTS:
+        return T
+    if atom.n == 0:
+        return U
+    return T if atom.flags & ATOM_NEGATED else F
+
+
+cdef inline int present_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
+    """The other columns of 4.3."""
+    cdef int one, result
+    cdef int64_t i
+    if found.is_conflict:
+        return U                                         # C6
+    if atom.n == 0:                                      # C14
+        if atom.qualifier != PLAIN or atom.flags & ATOM_IF_EXISTS:
+            return F
+        return U
+    if atom.qualifier == PLAIN and (found.is_multi or found.n > 1):
+        return U                                         # C20
+    result = F if atom.qualifier == FOR_ANY else T
+    for i in range(found.n):
+        one = compare(c, atom, &found.texts[i])
+        if atom.flags & ATOM_NEGATED and one != U:
+            one = 1 - one
+        if one == U:
+            result = U
+        elif (one == T) == (atom.qualifier == FOR_ANY):
+            return one                                   # decides the OR, or the AND
+    return result
+
+
+cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
+    cdef const Atom* atom = &c.t.atoms[id]
+    cdef uint32_t kept = c.s.memo[id]
+    cdef Fetched found
+    cdef int result
+    if kept >> 2 == c.s.stamp:
+        return kept & 3
+    if atom.flags & ATOM_U:
+        result = U
+    else:
+        fetch(c, atom.key, 0, &found)
+        if atom.op == OP_NULL:
+            result = null_truth(c, atom, &found)
+        elif found.n == 0:
+            result = absent_truth(atom)
+        else:
+            result = present_truth(c, atom, &found)
+    c.s.memo[id] = (c.s.stamp << 2) | <uint32_t>result
+    return result
+
+
+cdef inline bint conditions_hold(Call* c, uint32_t conditions, uint8_t accept) noexcept nogil:
+    """Whether the truth of every atom of a block counts; `accept` is a mask of truths (F3, F4)."""
+    cdef Range block = c.t.condition_lists[conditions]
+    cdef uint32_t i
+    for i in range(block.n):
+        if not (accept >> atom_truth(c, c.t.atom_lists[block.first + i])) & 1:
+            return False
+    return True

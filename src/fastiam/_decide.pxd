@@ -1,0 +1,590 @@
+"""One decision (spec 6.4): rows of every layer, denies in the order of D50, then what must allow. Header only.
+
+`decide` never allocates and never looks at a policy that is not in the rows of (stack, action class). A row that does not
+exist yet ends it with `MISSING`; the builder makes the row, and the call is decided again.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp
+
+from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
+from fastiam._columns cimport Text
+from fastiam._conditions cimport conditions_hold
+from fastiam._principals cimport AS_DENY, AS_U, exempt, is_alone, is_role, is_root, none_listed, principal_classes
+from fastiam._resources cimport not_resources_match, resources_match
+from fastiam._bytes cimport hash_bytes, mix
+from fastiam._types cimport *
+
+
+cdef enum OutcomeCode:
+    IMPLICIT_DENY = 0
+    ALLOW = 1
+    EXPLICIT_DENY = 2
+
+
+cdef enum LayerCode:           # in the order of D50, as in `model.Layer`
+    LAYER_RCP = 0
+    LAYER_SCP = 1
+    LAYER_VPCE = 2
+    LAYER_RESOURCE = 3
+    LAYER_IDENTITY = 4
+    LAYER_BOUNDARY = 5
+    LAYER_SESSION = 6
+    LAYER_CREDENTIAL = 7
+    LAYER_SERVICE = 8
+
+
+cdef enum ReasonCode:          # as in `bulk.REASONS`
+    REASON_UNKNOWN_OWNER = 0
+    REASON_UNKNOWN_ENDPOINT = 1
+    REASON_UNKNOWN_PRINCIPAL = 2
+    REASON_ALWAYS_ALLOWED = 3
+    REASON_HARD_RULE = 4
+    REASON_ANONYMOUS = 5
+    REASON_PASS_ROLE = 6
+    REASON_PARTITION = 7
+    REASON_CREDENTIAL = 8
+    REASON_PUBLIC_ACCESS = 9
+    REASON_NONE = 255
+
+
+cdef enum Status:              # how an attempt to decide ends; all but DONE are settled with the GIL
+    DONE = 0
+    MISSING = 1                # the row of stack `missing` for this action
+    NO_PRINCIPAL = 2           # not in the table of names
+    NO_ACTION = 3
+    NO_FACTS = 4               # the directory was not asked for this resource yet
+    BAD_RESOURCE = 5           # no `*` and no ARN
+    BAD_OWNER = 6              # `resource_account` is no account, or contradicts the record
+    UNCHECKED = 7              # the caller gives a derived key: may contradict (K1)
+    BAD_CONTEXT = 8            # several values of a single-valued key (C5)
+
+
+cdef struct Answer:
+    const Entry* entry         # the reported statement, or NULL
+    uint32_t missing
+    uint8_t outcome
+    uint8_t layer
+    uint8_t reason
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t action_class) noexcept nogil:
+    """The row of a cell, or NULL. A row beyond this snapshot of the tables is not there yet."""
+    cdef uint64_t key = ((<uint64_t>stack << 32) | action_class) + 1
+    cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
+    while t.cells.cells[at].key != 0:
+        if t.cells.cells[at].key == key:
+            return &t.rows[t.cells.cells[at].row] if t.cells.cells[at].row < t.n_rows else NULL
+        at = (at + 1) & t.cells.mask
+    return NULL
+
+
+# -- entries ------------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t entry_classes(Call* c, const Entry* e, bint broad) noexcept nogil:
+    """The match classes of the principal element that count; CLASS_STAR where there is none."""
+    cdef bint gateway = e.layer == LAYER_VPCE and c.endpoint != NULL and c.endpoint.is_gateway
+    cdef uint32_t classes
+    cdef int found
+    if e.principals == NONE:
+        return CLASS_STAR
+    if e.flags & ENTRY_NOT_PRINCIPAL:
+        if e.flags & ENTRY_DENY:
+            found = exempt(c, e.principals, gateway)
+            found = 1 - found if found != U else U
+        else:
+            found = none_listed(c, e.principals, gateway)
+        return CLASS_STAR if found == T or (found == U and broad) else 0
+    classes = principal_classes(c, e.principals, gateway)
+    if e.flags & ENTRY_DENY:
+        classes |= classes >> AS_DENY
+    if broad:
+        classes |= classes >> AS_U
+    return classes & CLASS_ALL
+
+
+cdef inline uint32_t entry_counts(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
+    """The classes in which a statement applies, 0 if it does not; `accept` says which truths count (F3)."""
+    cdef bint broad = accept == BROAD
+    cdef uint32_t classes = CLASS_STAR
+    if e.flags & ENTRY_U and not broad:
+        return 0
+    if e.resources != NONE:
+        if e.flags & ENTRY_NOT_RESOURCE:
+            if not not_resources_match(c, e.resources, broad):
+                return 0
+        elif not resources_match(c, e.resources, broad):
+            return 0
+    if e.principals != NONE:
+        classes = entry_classes(c, e, broad)
+        if classes == 0:
+            return 0
+    if e.conditions != NONE and not conditions_hold(c, e.conditions, accept):
+        return 0
+    return classes
+
+
+# -- long runs: candidates by hash ----------------------------------------------------------------------------------------
+
+cdef inline uint64_t shape_hash(uint64_t base, uint64_t piece, const Shape* shape) noexcept nogil:
+    return mix(base ^ (piece * <uint64_t>0x9E3779B97F4A7C15) ^ (<uint64_t>shape.kind << 40) ^ (<uint64_t>shape.size << 16) ^ shape.fixed)
+
+
+cdef inline uint64_t fields_hash(const char* head, int64_t n_head, Text region, Text account, uint8_t fixed, uint64_t seed) noexcept nogil:
+    """Partition and service, and region and account where they are literal."""
+    cdef uint64_t h = hash_bytes(head, n_head, seed)
+    if fixed & 1:
+        h = mix(h ^ hash_bytes(region.data, region.size, seed + 1))
+    if fixed & 2:
+        h = mix(h ^ hash_bytes(account.data, account.size, seed + 2))
+    return h
+
+
+cdef inline const Entry* first_listed(
+    Call* c, const Run* run, uint32_t first, uint32_t n, uint8_t accept, const Entry* best
+) noexcept nogil:
+    """The first entry of a list that counts and stands before `best`."""
+    cdef const Entry* e
+    cdef uint32_t i
+    for i in range(n):
+        e = &c.t.entries[run.first + c.t.index_lists[first + i]]
+        if best != NULL and e >= best:
+            break                                        # lists are in the order of the run
+        if entry_counts(c, e, accept):
+            return e
+    return best
+
+
+cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) noexcept nogil:
+    """As `first_counting`, for a run with an index."""
+    cdef const Index* index = &c.t.indexes[run.index]
+    cdef const Entry* best = first_listed(c, run, index.always, index.n_always, accept, NULL)
+    cdef const Shape* shape
+    cdef const IndexSlot* slots = &c.t.index_slots[index.first_slot]
+    cdef uint64_t bases[4]
+    cdef uint64_t piece = 0
+    cdef const char* tail
+    cdef int64_t size
+    cdef uint32_t i, h, at, have = 0
+    if c.is_star or (best != NULL and not c.reasons):
+        return best
+    if c.tail_has_colon and accept == BROAD:
+        best = first_listed(c, run, index.crossing, index.n_crossing, accept, best)
+    tail = c.resource.data + c.colons[4] + 1
+    size = c.resource.size - c.colons[4] - 1
+    for i in range(index.n_shapes):
+        shape = &c.t.shapes[index.first_shape + i]
+        if shape.size > size:
+            continue
+        if not have & (1 << shape.fixed):
+            have |= 1 << shape.fixed
+            bases[shape.fixed] = fields_hash(
+                c.resource.data + 4, c.colons[2] - 4, field(c, 2), field(c, 3), shape.fixed, c.t.seed
+            )
+        if shape.kind == SHAPE_EXACT:
+            piece = hash_bytes(tail, size, c.t.seed)
+        elif shape.kind == SHAPE_PREFIX:
+            piece = hash_bytes(tail, shape.size, c.t.seed)
+        else:
+            piece = hash_bytes(tail + size - shape.size, shape.size, c.t.seed)
+        h = <uint32_t>shape_hash(bases[shape.fixed], piece, shape) | 1
+        at = (h >> 1) & index.mask
+        while slots[at].hash != 0:
+            if slots[at].hash == h:
+                best = first_listed(c, run, slots[at].first, slots[at].n, accept, best)
+                if best != NULL and not c.reasons:
+                    return best
+                break
+            at = (at + 1) & index.mask
+    return best
+
+
+cdef inline const Entry* first_counting(Call* c, const Run* run, uint8_t accept) noexcept nogil:
+    """The first entry of a run that counts (D51), or NULL; any one that counts where nobody asks for the reason."""
+    cdef const Entry* e = &c.t.entries[run.first]
+    cdef uint32_t i
+    if run.n == 0:
+        return NULL
+    if run.flags & RUN_ALL and not c.reasons:
+        return e + run.n - 1                             # INVARIANT: the entry that always counts is the last
+    if run.index != NONE:
+        return first_indexed(c, run, accept)
+    for i in range(run.n):
+        if entry_counts(c, e + i, accept):
+            return e + i
+    return NULL
+
+
+# -- what needs no policy ---------------------------------------------------------------------------------------------------
+
+cdef inline bint always_allowed(const Call* c) noexcept nogil:
+    """6.3: `sts:GetCallerIdentity` by anyone authenticated, `sts:GetSessionToken` with long-term keys."""
+    cdef uint8_t kind = c.principal.kind
+    if c.action.flags & ACT_CALLER_IDENTITY:
+        return kind <= KIND_SVC
+    if c.action.flags & ACT_SESSION_TOKEN:
+        return (kind == KIND_USER or kind == KIND_ROOT) and not c.principal.flags & P_TEMPORARY
+    return False
+
+
+cdef inline bint tail_starts(const Call* c, const char* text, int64_t n) noexcept nogil:
+    cdef int64_t at = c.colons[4] + 1
+    return c.resource.size - at >= n and memcmp(c.resource.data + at, text, <size_t>n) == 0
+
+
+cdef inline bint service_is(const Call* c, const char* text, int64_t n) noexcept nogil:
+    return not c.is_star and c.colons[2] - c.colons[1] - 1 == n and memcmp(c.resource.data + c.colons[1] + 1, text, <size_t>n) == 0
+
+
+cdef inline bint hard_rule(const Call* c) noexcept nogil:
+    """Changes to what AWS owns (D17)."""
+    cdef uint32_t flags = c.action.flags
+    cdef Text account
+    if not flags & (ACT_HARD_POLICY | ACT_HARD_RESERVED | ACT_HARD_LINKED | ACT_HARD_ALIAS) or c.is_star:
+        return False
+    if flags & ACT_HARD_ALIAS:
+        return service_is(c, b"kms", 3) and tail_starts(c, b"alias/aws/", 10)
+    if not c.is_iam:
+        return False
+    if tail_starts(c, b"policy/", 7):
+        account = field(c, 3)
+        return flags & ACT_HARD_POLICY and account.size == 3 and memcmp(account.data, b"aws", 3) == 0
+    if tail_starts(c, b"role/aws-reserved/", 18):
+        return flags & ACT_HARD_RESERVED != 0
+    return flags & ACT_HARD_LINKED and tail_starts(c, b"role/aws-service-role/", 22)
+
+
+cdef inline bint same_account(const Call* c) noexcept nogil:
+    cdef PoolText own
+    if c.principal.account == NONE or not c.owner_known:
+        return c.principal.account == NONE and not c.owner_known
+    own = c.t.words[c.principal.account]
+    return own.size == c.owner.size and memcmp(c.t.pool + own.text, c.owner.data, own.size) == 0
+
+
+cdef inline uint8_t service_refusal(const Call* c) noexcept nogil:
+    """The reason for an implicit deny in layer `service`, the first of 6.4."""
+    if hard_rule(c):
+        return REASON_HARD_RULE
+    if c.principal.kind == KIND_ANON and not c.action.flags & ACT_ANONYMOUS:
+        return REASON_ANONYMOUS
+    if c.action.flags & ACT_PASS_ROLE and not same_account(c):
+        return REASON_PASS_ROLE
+    if c.partition != NONE and c.principal.partition != NONE and c.partition != c.principal.partition:
+        return REASON_PARTITION
+    if c.unknown_owner:
+        return REASON_UNKNOWN_OWNER
+    return REASON_NONE
+
+
+# -- the decision -------------------------------------------------------------------------------------------------------------
+
+cdef struct Rows:              # of a request; NULL: the layer does not apply
+    const Row* rcp
+    const Row* scp
+    const Row* vpce
+    const Row* resource
+    const Row* own
+
+
+cdef inline bint rcp_applies(const Call* c) noexcept nogil:
+    """D14, D15."""
+    if c.rcp_stack == NONE or c.principal.kind == KIND_SLR or not c.action.flags & ACT_RCP or c.action.flags & ACT_RETIRE_GRANT:
+        return False
+    return not (c.action.flags & ACT_STS_ROLE and c.is_role and tail_starts(c, b"role/aws-service-role/", 22))
+
+
+cdef inline bint scp_applies(const Call* c) noexcept nogil:
+    """D11, D12."""
+    return (
+        c.principal.flags & P_HAS_SCP and c.principal.kind != KIND_SLR and not is_alone(c.principal)
+        and not c.action.flags & ACT_SCP_EXEMPT
+    )
+
+
+cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
+    """6.3 (iam:PassRole), 6.10 (trust policies, log groups)."""
+    if c.resource_stack == NONE or c.action.flags & ACT_PASS_ROLE:
+        return False
+    if c.resource_governs & RECORD_TRUST and not c.action.flags & ACT_TRUST:
+        return False
+    return not (c.resource_governs & RECORD_SERVICE and c.principal.kind != KIND_SVC)
+
+
+cdef inline bint want(Call* c, bint applies, uint32_t stack, const Row** row, Answer* a) noexcept nogil:
+    row[0] = NULL
+    if not applies:
+        return True
+    row[0] = find_row(c.t, stack, c.action_class if stack < c.t.n_indexed_stacks else c.action_name | BY_NAME)
+    if row[0] == NULL:
+        a.missing = stack
+        return False
+    return True
+
+
+cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
+    cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.stack != NONE and c.principal.kind != KIND_SVC
+    return (
+        want(c, True, c.principal.own_stack, &r.own, a)
+        and want(c, scp_applies(c), c.principal.scp_stack, &r.scp, a)
+        and want(c, resource_policy_governs(c), c.resource_stack, &r.resource, a)
+        and want(c, rcp_applies(c), c.rcp_stack, &r.rcp, a)
+        and want(c, vpce, c.endpoint.stack if vpce else NONE, &r.vpce, a)
+    )
+
+
+cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reason, const Entry* entry) noexcept nogil:
+    a.outcome = outcome
+    a.layer = layer
+    a.reason = reason
+    a.entry = entry
+    return DONE
+
+
+cdef inline bint denied(Call* c, const Row* row, Answer* a) noexcept nogil:
+    cdef const Entry* e
+    if row == NULL:
+        return False
+    e = first_counting(c, &c.t.runs[row.first], c.accept[1])
+    if e == NULL:
+        return False
+    verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
+    return True
+
+
+cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
+    """The first applicable Deny in the order of D50."""
+    if denied(c, r.rcp, a) or denied(c, r.scp, a):
+        return True
+    if c.endpoint_state == ENDPOINT_UNKNOWN and c.principal.kind != KIND_SVC:
+        verdict(a, EXPLICIT_DENY, LAYER_VPCE, REASON_UNKNOWN_ENDPOINT, NULL)
+        return True
+    return denied(c, r.vpce, a) or denied(c, r.resource, a) or denied(c, r.own, a)
+
+
+cdef inline const Entry* segment_allow(Call* c, const Row* row, uint32_t segment) noexcept nogil:
+    return first_counting(c, &c.t.runs[row.first + 1 + segment], c.accept[0])
+
+
+cdef inline bint every_level_allows(Call* c, const Row* row) noexcept nogil:
+    """D10; no level at all allows nothing."""
+    cdef uint32_t i
+    for i in range(1, row.n):
+        if segment_allow(c, row, i - 1) == NULL:
+            return False
+    return row.n > 1
+
+
+cdef struct Grant:             # what the resource policies allow
+    uint32_t classes           # M
+    const Entry* entry         # the first statement with a class that suffices
+
+
+cdef inline void resource_grant(Call* c, const Row* row, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
+    """`M` of 6.4, up to the first class that decides by itself (`bypass`)."""
+    cdef const Run* run
+    cdef const Entry* e
+    cdef uint32_t i, found
+    g.classes = 0
+    g.entry = NULL
+    if row == NULL:
+        return
+    run = &c.t.runs[row.first + 1]
+    for i in range(run.n):
+        e = &c.t.entries[run.first + i]
+        found = entry_counts(c, e, c.accept[0])
+        if found == 0:
+            continue
+        g.classes |= found
+        if g.entry == NULL and found & sufficient:
+            g.entry = e
+        if g.classes & bypass:
+            return
+
+
+
+
+cdef inline bint bound_ok(Call* c, const Row* own) noexcept nogil:
+    """The boundary, where the kind has one: segment 1."""
+    if not c.principal.flags & P_HAS_BOUNDARY or c.principal.flags & P_EXTRA_BOUNDARY:
+        return True
+    return segment_allow(c, own, 1) != NULL
+
+
+cdef inline bint session_ok(Call* c, const Row* own) noexcept nogil:
+    """Session policies, where the kind has them; mandatory for FED and AROOT: segment 2."""
+    if c.principal.flags & P_EXTRA_SESSION:
+        return True
+    if not c.principal.flags & P_HAS_SESSION:
+        return c.principal.kind != KIND_FED and c.principal.kind != KIND_AROOT
+    return segment_allow(c, own, 2) != NULL
+
+
+cdef inline bint strays(Call* c, const Row* own, Answer* a) noexcept nogil:
+    """Layers that the kind cannot have still limit an allow (D6)."""
+    if c.principal.flags & P_EXTRA_BOUNDARY and segment_allow(c, own, 1) == NULL:
+        verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
+        return True
+    if c.principal.flags & P_EXTRA_SESSION and segment_allow(c, own, 2) == NULL:
+        verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+        return True
+    return False
+
+
+cdef inline bint within_limits(Call* c, const Row* own, Answer* a) noexcept nogil:
+    if not bound_ok(c, own):
+        verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
+        return False
+    if not session_ok(c, own):
+        verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+        return False
+    return True
+
+
+cdef inline bint identity_needed(const Principal* p) noexcept nogil:
+    return not is_root(p) and not (p.kind == KIND_FED and p.flags & P_ISSUER_ROOT)
+
+
+cdef inline int identity_path(Call* c, const Rows* r, const Entry* granted, Answer* a) noexcept nogil:
+    """Identity, then its limits; ALLOW is reported in `resource` with `granted` where the caller says so."""
+    cdef const Entry* e = NULL
+    cdef bint needed = identity_needed(c.principal)
+    if needed:
+        e = segment_allow(c, r.own, 0)
+        if e == NULL:
+            return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
+    if not within_limits(c, r.own, a):
+        return DONE
+    if granted != NULL and not needed:
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, granted)
+    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+
+
+cdef inline int root_path(Call* c, const Rows* r, const Grant* g, bint required, Answer* a) noexcept nogil:
+    if required and g.classes == 0:
+        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
+    if not session_ok(c, r.own):
+        return verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+    if g.classes:
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, NULL)
+
+
+cdef inline int same_account_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
+    """6.4 `same_account`, with the rows of 6.5."""
+    cdef bint is_fed = c.principal.kind == KIND_FED
+    cdef bint required = (
+        (c.action.flags & ACT_STS_ROLE and c.is_role) or c.is_kms_key or c.action.flags & ACT_NEEDS_RESOURCE
+    )
+    cdef uint32_t bypass = CLASS_D if is_fed else CLASS_D | CLASS_STAR
+    cdef uint32_t sufficient = CLASS_ALL
+    cdef Grant g
+    if identity_needed(c.principal):
+        sufficient = bypass | CLASS_R | CLASS_P
+    resource_grant(c, r.resource, sufficient, bypass, &g)
+    if is_root(c.principal):
+        return root_path(c, r, &g, required, a)
+    if g.classes & bypass:
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+    if g.classes & (CLASS_R | CLASS_P):
+        if within_limits(c, r.own, a):
+            return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+        return DONE
+    if required and g.classes == 0:
+        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
+    return identity_path(c, r, g.entry if required else NULL, a)
+
+
+cdef inline int grant_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
+    cdef Grant g
+    cdef bint chained = c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(c.principal)
+    if not is_alone(c.principal) and same_account(c) and not chained:
+        return same_account_path(c, r, a)
+    resource_grant(c, r.resource, CLASS_ALL, CLASS_ALL, &g)
+    if g.classes == 0:
+        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
+    if is_alone(c.principal):
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+    return identity_path(c, r, g.entry, a)
+
+
+cdef inline int decide(Call* c, Answer* a) noexcept nogil:
+    cdef const Principal* p = c.principal
+    cdef uint8_t reason
+    cdef Rows r
+    if not p.flags & P_KNOWN:
+        return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_UNKNOWN_PRINCIPAL, NULL)
+    if always_allowed(c):
+        return verdict(a, ALLOW, LAYER_SERVICE, REASON_ALWAYS_ALLOWED, NULL)
+    if (c.action.flags >> (ACT_FORBID_SHIFT + p.credential)) & 1:
+        return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_CREDENTIAL, NULL)
+    if not find_rows(c, &r, a):
+        return MISSING
+    if any_deny(c, &r, a):
+        return DONE
+    if c.blocks_public and p.kind != KIND_SVC and (p.kind == KIND_ANON or not same_account(c)):
+        return verdict(a, EXPLICIT_DENY, LAYER_SERVICE, REASON_PUBLIC_ACCESS, NULL)
+    if r.scp != NULL and not every_level_allows(c, r.scp):
+        return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)
+    if r.vpce != NULL and segment_allow(c, r.vpce, 0) == NULL:
+        return verdict(a, IMPLICIT_DENY, LAYER_VPCE, REASON_NONE, NULL)
+    reason = service_refusal(c)
+    if reason != REASON_NONE:
+        return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, reason, NULL)
+    grant_path(c, &r, a)
+    if a.outcome == ALLOW and p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
+        strays(c, r.own, a)
+    return DONE
+
+
+cdef inline bint is_indeterminate(Call* c, const Answer* a) noexcept nogil:
+    """Whether a denial rests on `U` (F6): its Deny applies through `U`, or with every `U` in the caller's favour it is an allow."""
+    cdef Answer other
+    cdef bint found
+    if a.outcome == ALLOW or a.layer == LAYER_CREDENTIAL:
+        return False
+    if a.outcome == EXPLICIT_DENY:
+        return a.reason == REASON_UNKNOWN_ENDPOINT or (a.entry != NULL and entry_counts(c, a.entry, STRICT) == 0)
+    c.accept[0] = BROAD
+    c.accept[1] = STRICT
+    found = decide(c, &other) == DONE and other.outcome == ALLOW
+    c.accept[0] = STRICT
+    c.accept[1] = BROAD
+    return found
+
+
+# -- the resource of a call -----------------------------------------------------------------------------------------------------
+
+cdef inline bint cut_resource(Call* c) noexcept nogil:
+    """Find the fields of the resource; False if it is neither `*` nor an ARN of six fields.
+
+    A field that starts beyond 64 KiB makes it no ARN: the five short fields of a real one never reach that far.
+    """
+    cdef const char* p = c.resource.data
+    cdef const char* at = p
+    cdef const char* end = p + c.resource.size
+    cdef int i
+    c.is_star = c.resource.size == 1 and p[0] == 42
+    c.tail_has_colon = False
+    c.is_iam = False
+    c.is_iam_entity = False
+    c.is_role = False
+    c.is_kms_key = False
+    if c.is_star:
+        return True
+    if c.resource.size < 8 or p[0] != 97 or p[1] != 114 or p[2] != 110 or p[3] != 58:
+        return False
+    for i in range(5):
+        at = <const char*>memchr(at, 58, <size_t>(end - at))
+        if at == NULL or at - p > 0xFFFF:
+            return False
+        c.colons[i] = <uint16_t>(at - p)
+        at += 1
+    c.tail_has_colon = memchr(at, 58, <size_t>(end - at)) != NULL
+    if c.colons[2] - c.colons[1] == 4:
+        c.is_iam = memcmp(p + c.colons[1] + 1, b"iam", 3) == 0
+        c.is_role = c.is_iam and tail_starts(c, b"role/", 5)
+        c.is_iam_entity = c.is_role or (c.is_iam and tail_starts(c, b"user/", 5))
+        c.is_kms_key = memcmp(p + c.colons[1] + 1, b"kms", 3) == 0 and tail_starts(c, b"key/", 4)
+    return True

@@ -1,0 +1,238 @@
+"""The resource and the endpoint of a call, looked up in the tables of a directory (D23, 6.10, D40, K1). Header only."""
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memchr, memcmp
+
+from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, Fetched, field, given
+from fastiam._columns cimport Text
+from fastiam._decide cimport BAD_OWNER, DONE, NO_FACTS, UNCHECKED
+from fastiam._bytes cimport same, table_find
+from fastiam._types cimport *
+
+
+cdef enum:
+    OTHER_PARTITION = 0xFFFFFFFE   # a word that no principal has
+
+
+cdef inline bint is_account_id(Text t) noexcept nogil:
+    cdef int i
+    if t.size != 12:
+        return False
+    for i in range(12):
+        if not 48 <= <uint8_t>t.data[i] <= 57:
+            return False
+    return True
+
+
+cdef inline Text word_text(const TablesC* t, uint32_t word) noexcept nogil:
+    return Text(<const char*>t.pool + t.words[word].text, t.words[word].size)
+
+
+cdef inline uint32_t bucket_record(Call* c, bint objects) noexcept nogil:
+    """The record of an S3 object's bucket, or of the object itself for its tags."""
+    cdef const char* tail = c.resource.data + c.colons[4] + 1
+    cdef int64_t size = c.resource.size - c.colons[4] - 1
+    cdef const char* slash = <const char*>memchr(tail, 47, <size_t>size)
+    cdef uint32_t found = NONE
+    if slash == NULL or objects:
+        found = table_find(&c.t.record_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
+    if found == NONE and slash != NULL:
+        found = table_find(&c.t.record_names, c.t.pool, c.resource.data, slash - c.resource.data, c.t.seed)
+    return found
+
+
+cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
+    """What is stored about the resource of the call; NONE if nothing."""
+    cdef uint32_t mode
+    record[0] = NONE
+    if c.is_star or c.t.services.n == 0:
+        return DONE
+    mode = table_find(&c.t.services, c.t.pool, c.resource.data + c.colons[1] + 1, c.colons[2] - c.colons[1] - 1, c.t.seed)
+    if mode == NONE:
+        return DONE
+    if mode == MODE_EXACT:
+        record[0] = table_find(&c.t.record_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
+        return DONE
+    if mode != MODE_FACTS and field(c, 3).size == 0 and field(c, 2).size == 0:
+        record[0] = bucket_record(c, mode == MODE_OBJECT)
+        return DONE
+    record[0] = table_find(&c.t.fact_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
+    return NO_FACTS if record[0] == NONE else DONE
+
+
+cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:
+    """Take policies and constants of a record; tags only of exactly this resource."""
+    cdef const Record* r = &c.t.records[id]
+    c.resource_stack = r.stack
+    c.resource_governs = r.flags
+    c.blocks_public = r.flags & RECORD_BLOCKS_PUBLIC
+    c.constants = &c.t.constants[r.constants]
+    c.n_constants = r.n_constants
+    if r.arn != NONE:
+        c.resource = Text(<const char*>c.t.pool + r.arn, r.arn_size)
+    elif r.flags & RECORD_HOLDER and memchr(c.resource.data + c.colons[4] + 1, 47, <size_t>(c.resource.size - c.colons[4] - 1)) != NULL:
+        c.n_constants = 0
+
+
+cdef inline int find_owner(Call* c, const Text* override, uint32_t record) noexcept nogil:
+    """D23, in its order: the caller's word, the record, the ARN's account field, else the principal's account."""
+    cdef Text field_text = Text(NULL, 0)
+    cdef Text recorded = Text(NULL, 0)
+    if not c.is_star:
+        field_text = field(c, 3)
+    if record != NONE and c.t.records[record].account != NONE:
+        recorded = word_text(c.t, c.t.records[record].account)
+    c.owner_known = True
+    if override != NULL and override.data != NULL:
+        if not is_account_id(override[0]):
+            return BAD_OWNER
+        if recorded.data != NULL and memcmp(recorded.data, override.data, 12) != 0:
+            return BAD_OWNER
+        c.owner = override[0]
+        c.owner_override = field_text.size > 0 and not same(field_text.data, field_text.size, override.data, 12)
+    elif recorded.data != NULL:
+        c.owner = recorded
+    elif is_account_id(field_text):
+        c.owner = field_text
+    else:
+        c.unknown_owner = (
+            c.t.denies_unknown_owner and not c.is_star
+            and not (field_text.size == 3 and memcmp(field_text.data, b"aws", 3) == 0)
+        )
+        c.owner_known = c.principal.account != NONE
+        c.assumed_owner = c.owner_known
+        if c.owner_known:
+            c.owner = word_text(c.t, c.principal.account)
+    return DONE
+
+
+cdef inline void find_partition(Call* c) noexcept nogil:
+    """The resource's partition as a word, as far as it is compared: the principal's, or another one."""
+    cdef Text own, p
+    c.partition = NONE
+    if c.is_star:
+        return
+    c.partition = OTHER_PARTITION
+    p = field(c, 0)
+    if c.principal.partition != NONE:
+        own = word_text(c.t, c.principal.partition)
+        if same(own.data, own.size, p.data, p.size):
+            c.partition = c.principal.partition
+
+
+cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
+    """Record, owner, RCPs of the owner's account."""
+    cdef uint32_t record
+    cdef int status = find_record(c, &record)
+    cdef Text own
+    c.owner_override = False
+    c.assumed_owner = False
+    c.unknown_owner = False
+    c.blocks_public = False
+    c.resource_stack = NONE
+    c.resource_governs = 0
+    c.n_constants = 0
+    c.rcp_stack = NONE
+    c.account = NONE
+    find_partition(c)
+    if status != DONE:
+        return status
+    status = find_owner(c, override, record)
+    if status != DONE:
+        return status
+    if record != NONE:
+        use_record(c, record)
+    if c.owner_known and c.t.n_accounts > 0:
+        if c.principal.account_index != NONE:
+            own = word_text(c.t, c.t.accounts[c.principal.account_index].word)
+            if memcmp(own.data, c.owner.data, 12) == 0:
+                c.account = c.principal.account_index
+        if c.account == NONE:
+            c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
+        if c.account != NONE:
+            c.rcp_stack = c.t.accounts[c.account].rcp_stack
+    return DONE
+
+
+cdef inline void locate_endpoint(Call* c) noexcept nogil:
+    """The endpoint that `aws:SourceVpce` names (D40)."""
+    cdef Fetched chosen
+    cdef uint32_t found = NONE
+    c.endpoint = NULL
+    c.endpoint_state = ENDPOINT_NONE
+    if c.t.n_endpoints == 0:
+        return
+    given(c, c.t.key_source_vpce, 0, &chosen)
+    if chosen.n == 0:
+        return
+    if chosen.n == 1:
+        found = table_find(&c.t.endpoint_names, c.t.pool, chosen.texts[0].data, chosen.texts[0].size, c.t.seed)
+    if found != NONE:
+        c.endpoint = &c.t.endpoints[found]
+        c.endpoint_state = ENDPOINT_KNOWN
+    elif c.t.has_endpoints:
+        c.endpoint_state = ENDPOINT_UNKNOWN
+
+
+cdef inline bint agrees(Call* c, const Constant* k, const Fetched* value) noexcept nogil:
+    """Whether what is given is letter by letter what is known."""
+    cdef PoolText text
+    cdef int32_t i
+    if k.n != value.n or value.is_conflict:
+        return False
+    for i in range(k.n):
+        text = c.t.const_texts[k.first + i]
+        if not same(value.texts[i].data, value.texts[i].size, <const char*>c.t.pool + text.text, text.size):
+            return False
+    return True
+
+
+cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogil:
+    """Whether who asks is known not to have a key."""
+    cdef const uint32_t* absent = &c.t.word_lists[c.principal.absent]
+    cdef uint32_t i
+    if k.is_principal_tag and c.principal.flags & P_TAGS_KNOWN:
+        return True
+    for i in range(c.principal.n_absent):
+        if absent[i] == key:
+            return True
+    return False
+
+
+cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_t key, const Fetched* value, bint* found) noexcept nogil:
+    """Whether a constant of this key says something else."""
+    cdef uint32_t i
+    found[0] = False
+    for i in range(n):
+        if constants[i].key == key:
+            found[0] = True
+            return not agrees(c, &constants[i], value)
+    return False
+
+
+cdef inline bint may_contradict(Call* c, uint32_t key) noexcept nogil:
+    """Whether a given derived key needs the full check of K1; False only where it surely does not contradict."""
+    cdef const Key* k = &c.t.keys[key]
+    cdef Fetched value
+    cdef bint found
+    given(c, key, 0, &value)
+    if value.n == 0:
+        return False
+    if differs(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, &value, &found):
+        return True
+    if not found and known_absent(c, k, key):
+        return True
+    if k.source == KEY_MFA_AGE:
+        return c.principal.mfa_at != INT64_MIN
+    if k.source == KEY_RESOURCE_ACCOUNT:
+        return c.owner_known and not c.assumed_owner and not (
+            value.n == 1 and same(value.texts[0].data, value.texts[0].size, c.owner.data, c.owner.size)
+        )
+    if k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS:
+        return c.account != NONE
+    if k.source == KEY_ENDPOINT:
+        return c.endpoint != NULL
+    if k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
+        return c.t.n_accounts > 0
+    if k.source == KEY_RESOURCE or k.source == KEY_IAM_TAG:
+        return differs(c, c.constants, c.n_constants, k.other if k.source == KEY_IAM_TAG else key, &value, &found)
+    return False

@@ -1,0 +1,114 @@
+"""Resource elements against the ARN of a call (spec 2.3). Header only.
+
+A text of a policy becomes one or two patterns: the field-wise reading, and where the crossing reading of R5 could match more,
+a second one whose match is only `U`. A request resource `*` is matched by PATTERN_ANY alone (R2).
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memchr, memcmp
+
+from fastiam._call cimport Call
+from fastiam._conditions cimport expand
+from fastiam._glob cimport glob, glob_crossing, glob_fields
+from fastiam._types cimport (
+    MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_LITERAL, PATTERN_NEVER,
+    PATTERN_PREFIX, PATTERN_SLOTS, PATTERN_TAIL, PATTERN_UNRESOLVED, Pattern, Range,
+)
+
+
+cdef enum:
+    UNRESOLVED = -1            # a variable of the pattern has no value
+
+
+cdef inline bint tail_matches(const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
+    """PATTERN_TAIL: prefix and suffix first, then what lies between them."""
+    if t_end - t < p.min_size or memcmp(text, t, p.prefix) != 0:
+        return False
+    if memcmp(text + p.size - p.suffix, t_end - p.suffix, p.suffix) != 0:
+        return False
+    return p.n_tokens == 1 or glob(text + p.prefix, text + p.size - p.suffix, t + p.prefix, t_end - p.suffix)
+
+
+cdef inline bint fields_match(Call* c, const Pattern* p, const uint8_t* text, const uint8_t* tail, const uint8_t* end) noexcept nogil:
+    """Fields 2 to 5 of the pattern, then field 6, which may lie elsewhere (expanded)."""
+    cdef const uint8_t* t = <const uint8_t*>c.resource.data
+    if not glob_fields(text, p.colons, t, c.colons, p.literal_fields):
+        return False
+    return glob(tail, end, t + c.colons[4] + 1, t + c.resource.size)
+
+
+cdef inline int slots_match(Call* c, const Pattern* p, const uint8_t* text) noexcept nogil:
+    """A pattern with variables, which stand in field 6 alone (VR1)."""
+    cdef int64_t tail = p.colons[4] + 1
+    cdef const uint8_t* t = <const uint8_t*>c.resource.data
+    cdef int64_t size
+    if p.kind == PATTERN_SLOTS:
+        size = expand(c, text + tail, p.size - tail, &c.s.expanded[0])
+        if size < 0:
+            return UNRESOLVED
+        return fields_match(c, p, text, c.s.expanded[0].data, c.s.expanded[0].data + size)
+    size = expand(c, text, p.size, &c.s.expanded[0])
+    if size < 0:
+        return UNRESOLVED
+    return glob_crossing(c.s.expanded[0].data, size, tail, t, t + c.resource.size)
+
+
+cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
+    """1, 0 or UNRESOLVED, before the flags of the pattern say what a match is worth."""
+    cdef const uint8_t* text = c.t.pool + p.text
+    cdef const uint8_t* t = <const uint8_t*>c.resource.data
+    if p.kind == PATTERN_ANY:
+        return 1
+    if c.is_star or p.kind == PATTERN_NEVER:
+        return 0
+    if p.kind == PATTERN_LITERAL:
+        return c.resource.size == p.size and memcmp(text, t, p.size) == 0
+    if p.kind == PATTERN_PREFIX:
+        return c.resource.size >= p.prefix and memcmp(text, t, p.prefix) == 0
+    if p.kind == PATTERN_TAIL:
+        return tail_matches(p, text, t, t + c.resource.size)
+    if p.kind == PATTERN_FIELDS:
+        return fields_match(c, p, text, text + p.colons[4] + 1, text + p.size)
+    if p.kind == PATTERN_UNRESOLVED:
+        return UNRESOLVED
+    if p.kind == PATTERN_SLOTS:
+        return slots_match(c, p, text)
+    # a pattern of six fields has nothing to cross in a resource with five colons
+    if not c.tail_has_colon and p.colons[4] != 0:
+        return 0
+    if p.kind == PATTERN_CROSS_SLOTS:
+        return slots_match(c, p, text)
+    return glob_crossing(text, p.size, p.colons[4] + 1 if p.colons[4] != 0 else p.size, t, t + c.resource.size)
+
+
+cdef inline bint match_is_u(Call* c, const Pattern* p) noexcept nogil:
+    return p.flags & MATCH_IS_U or (p.flags & MATCH_IS_U_IN_IAM and c.is_iam)
+
+
+cdef inline bint resources_match(Call* c, uint32_t element, bint broad) noexcept nogil:
+    """`Resource`: one entry matches; matches worth `U` count if `broad`. An unresolved entry is F (VR8)."""
+    cdef Range list = c.t.resource_elements[element]
+    cdef const Pattern* p
+    cdef uint32_t i
+    for i in range(list.n):
+        p = &c.t.patterns[c.t.pattern_lists[list.first + i]]
+        if p.flags and not broad and match_is_u(c, p):
+            continue
+        if pattern_matches(c, p) == 1:
+            return True
+    return False
+
+
+cdef inline bint not_resources_match(Call* c, uint32_t element, bint broad) noexcept nogil:
+    """`NotResource`: no entry matches (R10). Where `U` counts, entries that are `U` exclude nothing; unresolved is `U` (VR8)."""
+    cdef Range list = c.t.resource_elements[element]
+    cdef const Pattern* p
+    cdef int found
+    cdef uint32_t i
+    for i in range(list.n):
+        p = &c.t.patterns[c.t.pattern_lists[list.first + i]]
+        found = pattern_matches(c, p)
+        if found == 0:
+            continue
+        if not broad or (found == 1 and not match_is_u(c, p)):
+            return False
+    return True

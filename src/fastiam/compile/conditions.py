@@ -1,0 +1,108 @@
+"""Condition entries as atoms: operator, relation, and values parsed for them (spec 4.2)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from fastiam._build import is_base64, parse_address, parse_instant
+from fastiam.compile.layout import AtomFlag, Op, Relation
+from fastiam.compile.texts import Piece, Variable, pieces, utf8
+from fastiam.model import ConditionEntry
+
+
+class Operator(NamedTuple):
+    """What a base operator means to the kernel."""
+
+    op: Op
+    relation: Relation = Relation.EQ
+    negated: bool = False
+
+
+OPERATORS: dict[str, Operator] = {
+    "StringEquals": Operator(Op.STRING),
+    "StringNotEquals": Operator(Op.STRING, negated=True),
+    "StringEqualsIgnoreCase": Operator(Op.STRING_FOLD),
+    "StringNotEqualsIgnoreCase": Operator(Op.STRING_FOLD, negated=True),
+    "StringLike": Operator(Op.STRING_LIKE),
+    "StringNotLike": Operator(Op.STRING_LIKE, negated=True),
+    "NumericEquals": Operator(Op.NUMERIC),
+    "NumericNotEquals": Operator(Op.NUMERIC, negated=True),
+    "NumericLessThan": Operator(Op.NUMERIC, Relation.LT),
+    "NumericLessThanEquals": Operator(Op.NUMERIC, Relation.LE),
+    "NumericGreaterThan": Operator(Op.NUMERIC, Relation.GT),
+    "NumericGreaterThanEquals": Operator(Op.NUMERIC, Relation.GE),
+    "DateEquals": Operator(Op.DATE),
+    "DateNotEquals": Operator(Op.DATE, negated=True),
+    "DateLessThan": Operator(Op.DATE, Relation.LT),
+    "DateLessThanEquals": Operator(Op.DATE, Relation.LE),
+    "DateGreaterThan": Operator(Op.DATE, Relation.GT),
+    "DateGreaterThanEquals": Operator(Op.DATE, Relation.GE),
+    "Bool": Operator(Op.BOOL),
+    "BinaryEquals": Operator(Op.BINARY),
+    "IpAddress": Operator(Op.IP),
+    "NotIpAddress": Operator(Op.IP, negated=True),
+    "ArnEquals": Operator(Op.ARN),
+    "ArnNotEquals": Operator(Op.ARN, negated=True),
+    "ArnLike": Operator(Op.ARN),
+    "ArnNotLike": Operator(Op.ARN, negated=True),
+    "Null": Operator(Op.NULL),
+}
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
+_TRUTHS = {"true": 1, "false": 0}
+_NO_ADDRESS = bytes(16)
+_V4 = bytes(10) + b"\xff\xff"
+
+
+class Parsed(NamedTuple):
+    """A policy value; `text` is in pieces until variables are numbered."""
+
+    text: tuple[Piece, ...]
+    number: int = 0
+    nanos: int = 0
+    is_u: bool = False
+    unresolved: bool = False
+    address: bytes = _NO_ADDRESS
+
+
+def flags_of(entry: ConditionEntry, operator: Operator) -> int:
+    """The flags of an atom."""
+    flags = AtomFlag.NEGATED if operator.negated else 0
+    if entry.if_exists:
+        flags |= AtomFlag.IF_EXISTS
+    return flags | (AtomFlag.U if entry.undetermined else 0)
+
+
+def read_value(text: str, op: Op, *, variables: bool) -> Parsed:
+    """One policy value, parsed for its operator. What cannot be read is `U` (V18, C22)."""
+    if op in (Op.STRING, Op.STRING_FOLD, Op.STRING_LIKE, Op.ARN):
+        found = pieces(text, variables=variables, wildcards=op in (Op.STRING_LIKE, Op.ARN))
+        broken = any(isinstance(piece, Variable) and piece.name is None for piece in found)
+        return Parsed(tuple(found), unresolved=broken)
+    if op in (Op.BOOL, Op.NULL):
+        truth = _TRUTHS.get(text.lower()) if text.isascii() else None
+        return Parsed((utf8(text),), number=truth or 0, is_u=truth is None)
+    if op is Op.NUMERIC:
+        return Parsed((utf8(text),), is_u=_NUMBER.fullmatch(text) is None)
+    if op is Op.DATE:
+        instant = parse_instant(utf8(text))
+        return Parsed((b"",), is_u=True) if instant is None else Parsed((b"",), number=instant[0], nanos=instant[1])
+    if op is Op.BINARY:
+        return Parsed((utf8(text),), is_u=not is_base64(utf8(text)))
+    return _read_network(text)
+
+
+def _read_network(text: str) -> Parsed:
+    """An address, or a range with its prefix counted in 128 bits (C50, C52)."""
+    host, slash, prefix = text.partition("/")
+    address = parse_address(utf8(host))
+    if address is None or (slash and not _PREFIX.fullmatch(prefix)):
+        return Parsed((b"",), is_u=True)
+    bits = 128
+    if slash:
+        bits = int(prefix) + (0 if ":" in host else 96)
+    if bits > 128:
+        return Parsed((b"",), is_u=True)
+    return Parsed((b"",), number=bits, address=address)

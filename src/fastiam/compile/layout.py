@@ -1,0 +1,205 @@
+"""The numbers that `compile` and the kernels share; `_types.pxd` says what they mean, a test compares the two."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+from fastiam.profile import PrincipalKind
+
+NONE = 0xFFFF_FFFF  # the one uint32 that is never an index
+
+TOKEN_ONE = 0xFF
+TOKEN_STAR = 0xFE
+TOKEN_SLOT = 0xFD
+
+
+class PatternKind(IntEnum):
+    """How a resource pattern is matched."""
+
+    ANY = 0
+    LITERAL = 1
+    PREFIX = 2
+    TAIL = 3
+    FIELDS = 4
+    CROSS = 5
+    SLOTS = 6
+    CROSS_SLOTS = 7
+    NEVER = 8
+    UNRESOLVED = 9
+
+
+class PatternFlag(IntFlag):
+    """When a match is worth `U` alone."""
+
+    MATCH_IS_U = 1
+    MATCH_IS_U_IN_IAM = 2
+
+
+class Op(IntEnum):
+    """What an atom compares."""
+
+    STRING = 0
+    STRING_FOLD = 1
+    STRING_LIKE = 2
+    NUMERIC = 3
+    DATE = 4
+    BOOL = 5
+    BINARY = 6
+    IP = 7
+    ARN = 8
+    NULL = 9
+
+
+class Relation(IntEnum):
+    """Of numbers and dates: context value to policy value."""
+
+    EQ = 0
+    LT = 1
+    LE = 2
+    GT = 3
+    GE = 4
+
+
+QUALIFIERS = {"": 0, "ForAllValues": 1, "ForAnyValue": 2}
+
+
+class AtomFlag(IntFlag):
+    """What changes the truth of an atom."""
+
+    NEGATED = 1
+    IF_EXISTS = 2
+    U = 4
+
+
+class Source(IntEnum):
+    """Where a context key comes from if the caller does not give it."""
+
+    CALLER = 0
+    PRINCIPAL = 1
+    RESOURCE = 2
+    IAM_TAG = 3
+    RESOURCE_ACCOUNT = 4
+    RESOURCE_ORG = 5
+    RESOURCE_ORG_PATHS = 6
+    ENDPOINT = 7
+    TIME = 8
+    EPOCH = 9
+    REGION = 10
+    DEFAULT = 11
+    VIA_SERVICE = 12
+    CALLED_FIRST = 13
+    CALLED_LAST = 14
+    TAG_KEYS = 15
+    SOURCE_ORG = 16
+    SOURCE_ORG_PATHS = 17
+    MFA_AGE = 18
+
+
+KINDS = {kind: number for number, kind in enumerate(PrincipalKind)}
+
+
+class PrincipalFlag(IntFlag):
+    """Facts of a principal."""
+
+    KNOWN = 1
+    BOUNDED = 2
+    ISSUER_KNOWN = 4
+    ISSUER_ROOT = 8
+    HAS_BOUNDARY = 16
+    HAS_SESSION = 32
+    HAS_SCP = 64
+    TAGS_KNOWN = 128
+    UNCLEAR_ID = 256
+    EXTRA_BOUNDARY = 512
+    EXTRA_SESSION = 1024
+    TEMPORARY = 2048
+
+
+class Form(IntEnum):
+    """Statement principal forms (spec 3.2)."""
+
+    STAR = 0
+    AWS_STAR = 1
+    ACCOUNT = 2
+    USER = 3
+    ROLE = 4
+    SESSION = 5
+    FEDERATED_USER = 6
+    UNIQUE = 7
+    SERVICE = 8
+    PROVIDER = 9
+    CANONICAL = 10
+    NEVER = 11
+    U = 12
+
+
+class BodyFlag(IntFlag):
+    """What a statement says beside its lists."""
+
+    DENY = 1
+    NOT_ACTION = 2
+    NOT_RESOURCE = 4
+    NOT_PRINCIPAL = 8
+    U = 16
+    ACTION_U = 32
+    NO_ACTION = 64
+
+
+class RecordFlag(IntFlag):
+    """Facts of a stored resource."""
+
+    BLOCKS_PUBLIC = 1
+    TRUST = 2
+    SERVICE = 4
+    HOLDER = 8
+
+
+class ServiceMode(IntEnum):
+    """How the record of an ARN is found, by its service."""
+
+    EXACT = 1
+    BUCKET = 2
+    OBJECT = 3
+    FACTS = 4
+
+
+class ActionFlag(IntFlag):
+    """What the rules of section 6 ask of an action."""
+
+    CALLER_IDENTITY = 1 << 0
+    SESSION_TOKEN = 1 << 1
+    PASS_ROLE = 1 << 2
+    SET_SOURCE_IDENTITY = 1 << 3
+    STS = 1 << 4
+    STS_ROLE = 1 << 5
+    KMS = 1 << 6
+    RETIRE_GRANT = 1 << 7
+    RCP = 1 << 8
+    ANONYMOUS = 1 << 9
+    SCP_EXEMPT = 1 << 10
+    NEEDS_RESOURCE = 1 << 11
+    GLOBAL = 1 << 12
+    HARD_POLICY = 1 << 13
+    HARD_RESERVED = 1 << 14
+    HARD_LINKED = 1 << 15
+    HARD_ALIAS = 1 << 16
+    FEDERATION = 1 << 17
+    TRUST = 1 << 18
+
+
+FORBID_SHIFT = 20
+
+
+class Credential(IntEnum):
+    """Credentials by what they cannot call (spec 7.4)."""
+
+    NONE = 0
+    ROLE = 1
+    USER = 2
+    USER_ROOTS = 3
+    USER_TOKEN = 4
+    USER_TOKEN_MFA = 5
+    FED = 6
+    ROOT = 7
+    ROOT_TOKEN = 8
+    ROOT_TOKEN_MFA = 9

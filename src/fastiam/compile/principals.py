@@ -1,0 +1,89 @@
+"""Principal entries as tokens (spec 3.2): what form a text has, and which words it compares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from fastiam.arn import is_account, split_arn
+from fastiam.compile.layout import NONE, Form
+from fastiam.compile.texts import utf8
+from fastiam.model import PolicyKind, PrincipalEntry
+
+Token = tuple[int, int, int, int]  # form, value, other, third
+Word = Callable[[bytes], int]
+
+_UNIQUE = re.compile(r"(AIDA|AROA)\w+", re.ASCII)
+_BUILT_IN = frozenset({"cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com"})
+_U: Token = (Form.U, NONE, NONE, NONE)
+_NEVER: Token = (Form.NEVER, NONE, NONE, NONE)
+
+
+def role_word(partition: str, account: str, name: str) -> bytes:
+    """What identifies a role: partition, account and name, never the path (N11)."""
+    return utf8("\0".join((partition, account, name)))
+
+
+def read_principal(entry: PrincipalEntry, kind: PolicyKind, word: Word) -> Token:
+    """The token of an entry. A form that is not known, or a wildcard in a name, is `U` (V32, V41)."""
+    type_, value = entry.type, entry.value
+    if type_ == "*":
+        return (Form.STAR, NONE, NONE, NONE)
+    if type_ == "AWS" and value == "*":
+        return (Form.AWS_STAR, NONE, NONE, NONE)
+    if "*" in value or "?" in value:
+        return _U
+    if type_ == "AWS":
+        return _read_aws(value, word)
+    if type_ == "Service" and value and value == value.lower():
+        return (Form.SERVICE, word(utf8(value)), NONE, NONE)
+    if type_ == "CanonicalUser" and value:
+        return (Form.CANONICAL, word(utf8(value)), NONE, NONE)
+    if type_ == "Federated" and _is_provider(value):
+        return (Form.PROVIDER, word(utf8(value)), NONE, NONE) if kind is PolicyKind.TRUST else _NEVER  # V35
+    return _U
+
+
+def _read_aws(value: str, word: Word) -> Token:
+    if is_account(value):
+        return (Form.ACCOUNT, word(utf8(value)), NONE, NONE)
+    unique = _UNIQUE.fullmatch(value)
+    if unique is not None:
+        return (Form.UNIQUE, word(utf8(value)), int(unique[1] == "AIDA"), NONE)
+    arn = split_arn(value)
+    if arn is None or not arn.partition or arn.region or "\n" in value:
+        return _U
+    kind, slash, name = arn.rest.partition("/")
+    if arn.service == "iam" and kind == "user" and name:
+        return (Form.USER, word(utf8(value)), word(utf8(arn.account)), word(utf8(arn.partition)))
+    if not is_account(arn.account):
+        return _U
+    if arn.service == "iam":
+        return _read_iam(arn.partition, arn.account, arn.rest, kind, name, word)
+    if arn.service != "sts":
+        return _U
+    parts = name.split("/")
+    if kind == "assumed-role" and len(parts) == 2 and all(parts):
+        return (Form.SESSION, word(utf8(value)), word(role_word(arn.partition, arn.account, parts[0])), NONE)
+    if kind == "federated-user" and name and len(parts) == 1:
+        return (Form.FEDERATED_USER, word(utf8(value)), NONE, NONE)
+    return _U
+
+
+def _read_iam(partition: str, account: str, rest: str, kind: str, name: str, word: Word) -> Token:
+    if rest == "root":
+        return (Form.ACCOUNT, word(utf8(account)), word(utf8(partition)), NONE)
+    last = name.rpartition("/")[2]
+    if kind == "role" and last:
+        return (Form.ROLE, word(role_word(partition, account, last)), NONE, NONE)
+    return _NEVER if kind == "group" and name else _U  # groups cannot be principals (3.2)
+
+
+def _is_provider(value: str) -> bool:
+    if value in _BUILT_IN:
+        return True
+    arn = split_arn(value)
+    if arn is None or arn.service != "iam" or arn.region or not arn.partition or not is_account(arn.account) or "\n" in value:
+        return False
+    kind, _, name = arn.rest.partition("/")
+    return kind in ("saml-provider", "oidc-provider") and bool(name)
