@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 # DuckDB's defaults take most of the machine; a stream needs little, and one thread keeps up with the engine.
-_LIMITS = {"memory_limit": "128MB", "threads": "1"}
+_LIMITS: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "128MB", "threads": "1"}
 
 
 def connect() -> Any:

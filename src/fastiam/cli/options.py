@@ -11,7 +11,7 @@ import click
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """An ISO 8601 instant with its zone."""
 
     name = "instant"
@@ -28,7 +28,7 @@ class Instant(click.ParamType):
         return instant
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType[tuple[str, str]]):
     """`KEY=VALUE`; the value may hold further equals signs, and may be empty."""
 
     name = "key=value"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from fastiam.cli.batches import ROWS, Batch
 from fastiam.cli.columns import connect
@@ -48,11 +48,11 @@ def open_requests(name: str, form: Format | None, stack: ExitStack) -> Source:
     SourceError: the content is no file of requests.
     """
     shown = "<stdin>" if name == "-" else name
-    raw: BinaryIO = sys.stdin.buffer if name == "-" else stack.enter_context(open(name, "rb"))
-    stream = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[arg-type]
+    # a file opened in binary mode is a BufferedReader, and so is the buffer below standard input
+    stream = cast(io.BufferedReader, sys.stdin.buffer if name == "-" else stack.enter_context(open(name, "rb")))
     progress = _progress_of(stream)
     if stream.peek(_HEAD)[:2] == GZIP:
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=stream))  # type: ignore[arg-type]
+        stream = io.BufferedReader(gzip.GzipFile(fileobj=stream))
     head = stream.peek(_HEAD)[:_HEAD]
     form = form or of_content(head, shown)
     if form is Format.CSV:
