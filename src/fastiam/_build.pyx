@@ -448,19 +448,19 @@ cdef class Tables:
         self.t.key_epoch = epoch
 
     def constants_of(self, list constants):
-        """Consecutive constants, each (key, texts, is_multi, is_conflict); the index of the first."""
+        """Consecutive constants, each (key, texts, is_multi, is_conflict, is_open); the index of the first."""
         cdef uint32_t first = self.constants.n
         cdef uint32_t text, start
         cdef Constant* at
         cdef PoolText* piece
-        for key, texts, is_multi, is_conflict in constants:
+        for key, texts, is_multi, is_conflict, is_open in constants:
             text = self.const_texts.n
             for one in texts:
                 start = self._text(one)
                 piece = <PoolText*>self._push(&self.const_texts)
                 piece[0] = PoolText(start, <uint32_t>len(one))
             at = <Constant*>self._push(&self.constants)
-            at[0] = Constant(key, text, <int32_t>len(texts), is_multi, is_conflict)
+            at[0] = Constant(key, text, <int32_t>len(texts), is_multi, is_conflict, is_open)
         return first
 
     def folds(self, list pairs):
@@ -570,7 +570,7 @@ cdef class Tables:
         cdef Segment* s
         cdef Stack* at
         for layer, level, members in segments:
-            policies = self._numbers(&self.stack_policies, members)
+            policies = self._numbers(&self.stack_policies, list(members))
             s = <Segment*>self._push(&self.segments)
             s[0] = Segment(policies, <uint32_t>len(members), layer, level)
         at = <Stack*>self._push(&self.stacks)

@@ -161,6 +161,7 @@ cdef class Core:
     cdef dict key_numbers
     cdef dict session_numbers
     cdef dict decisions
+    cdef dict defaults
     cdef Call loose
     cdef readonly bint is_loose
 
@@ -168,6 +169,7 @@ cdef class Core:
         self.key_numbers = {}
         self.session_numbers = {}
         self.decisions = {}
+        self.defaults = {}
 
     def __dealloc__(self):
         cdef Frame* f = self.frames
@@ -180,6 +182,10 @@ cdef class Core:
     def _use(self, Tables tables):
         """Take the tables, once they are frozen."""
         self.tables = tables
+
+    def _set_defaults(self, dict defaults):
+        """Values by folded key for what a request does not give."""
+        self.defaults = defaults
 
     def _forget(self):
         """Drop what requests brought: rows, names, sessions."""
@@ -304,6 +310,15 @@ cdef class Core:
             self._add_slot(f, <uint32_t>key, <str>name, read.values, read.multi, False)
         return 0
 
+    cdef int _add_defaults(self, Frame* f) except -1:
+        cdef int64_t key
+        for folded, value in self.defaults.items():
+            key = self._key(folded)
+            fit(f, &self.tables.t)
+            if f.s.sources[key] < 0:
+                self._add_slot(f, <uint32_t>key, value.name or folded, value.values, value.multi, value.conflict)
+        return 0
+
     cdef int _restart(self, Frame* f, object context, list keep) except -1:
         """Two spellings of one key: read the whole context again, joined (C6)."""
         self._clear(f)
@@ -405,6 +420,8 @@ cdef class Core:
                     self._add_values(f, context)
                 else:
                     self._add_context(f, context, keep)
+            if self.defaults:
+                self._add_defaults(f)
             self._action_number(<str>action, c)
             if not self._principal_number(principal, <str>action, c):
                 continue

@@ -169,9 +169,10 @@ cdef struct Key:
 cdef struct Constant:          # the value of a key that a principal, resource, endpoint or default fixes
     uint32_t key
     uint32_t first             # texts, in `const_texts`
-    int32_t n                  # 0: known to be absent
+    int32_t n
     uint8_t is_multi
     uint8_t is_conflict
+    uint8_t is_open            # an assumption: what the caller says contradicts nothing (K1)
 
 
 cdef struct PoolText:

@@ -50,9 +50,9 @@ class Snapshot:
         """Stored resources by the ARN that they are stored under, role ARNs with trust policies not among them."""
         return iter(self._tables.resources.items())
 
-    def trust_policies(self) -> Iterator[str]:
-        """The ARNs of the roles whose record has a trust policy."""
-        return (entity.arn for entity in self._tables.entities.values() if entity.trust is not None)
+    def entity_resources(self) -> Iterator[str]:
+        """The ARNs of users and roles that are resources of note: with tags, or with a trust policy."""
+        return (entity.arn for entity in self._tables.entities.values() if entity.trust is not None or entity.tags)
 
     def accounts(self) -> Iterator[AccountFacts]:
         """Every account with a record."""

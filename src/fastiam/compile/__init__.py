@@ -1,0 +1,1 @@
+"""Profiles to tables (see `compiler`)."""

@@ -1,0 +1,233 @@
+"""`Compiler`: profiles to tables, while an engine is made and later, for what requests bring.
+
+A stack is the unit of decision: the principal's own layers, its SCP path, an RCP path, the policies of a resource or an
+endpoint. Equal stacks are one.
+"""
+
+from __future__ import annotations
+
+from fastiam._build import Tables
+from fastiam.compile.actions import ActionMatcher
+from fastiam.compile.interning import Interned
+from fastiam.compile.keys import Keys
+from fastiam.compile.layout import KINDS, NONE, Credential, PrincipalFlag, RecordFlag
+from fastiam.compile.principals import role_word
+from fastiam.compile.statements import Statements
+from fastiam.compile.texts import utf8
+from fastiam.model import Layer
+from fastiam.profile import (
+    AccountFacts,
+    EndpointProfile,
+    Levels,
+    Policies,
+    PrincipalKind,
+    PrincipalProfile,
+    ResourceFacts,
+    ResourceProfile,
+    Settings,
+)
+from fastiam.request import ContextValue
+
+LAYERS = {layer: number for number, layer in enumerate(Layer)}
+
+_ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
+_WITH_BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)
+_WITH_SESSION = (PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED, PrincipalKind.AROOT)
+_GOVERNS = {"always": 0, "trust": RecordFlag.TRUST, "service": RecordFlag.SERVICE}
+
+_Segments = tuple[tuple[int, int, tuple[int, ...]], ...]  # (layer, level, policies)
+
+
+class Compiler:
+    """Fills the tables of one engine."""
+
+    def __init__(self, settings: Settings, *, index_from: int = 12) -> None:
+        self.settings = settings
+        self.tables = Tables(index_from=index_from)
+        self.keys = Keys(self.tables)
+        self.statements = Statements(self.tables, self.keys)
+        self._stacks: Interned[_Segments] = Interned()
+        self._absent: Interned[frozenset[str]] = Interned()
+        self._has_tags_known: dict[frozenset[str], bool] = {}
+
+    def freeze(self) -> None:
+        """End of compilation: what comes later can be dropped."""
+        self.keys.freeze()
+        self.statements.freeze()
+        self._stacks.freeze()
+        self._absent.freeze()
+        self.tables.freeze(ActionMatcher(self.statements.freeze_actions(), self.settings))
+
+    def drop(self) -> None:
+        """Forget what requests brought; the tables are dropped by their owner."""
+        self.keys.drop()
+        self.statements.drop()
+        self._stacks.drop()
+        self._absent.drop()
+
+    # -- stacks -------------------------------------------------------------------------------------------------------
+
+    def _stack(self, segments: _Segments) -> int:
+        return self._stacks.get(segments, lambda: self.tables.stack(list(segments)))
+
+    def _segment(self, layer: Layer, level: int, policies: Policies) -> tuple[int, int, tuple[int, ...]]:
+        return LAYERS[layer], level, tuple(map(self.statements.policy, policies))
+
+    def layer(self, layer: Layer, policies: Policies | None) -> int:
+        """The stack of a layer without levels, NONE where it is not there."""
+        return NONE if policies is None else self._stack((self._segment(layer, 0, policies),))
+
+    def levels(self, layer: Layer, levels: Levels | None) -> int:
+        """The stack of SCPs or RCPs, NONE where they do not apply."""
+        if levels is None:
+            return NONE
+        return self._stack(tuple(self._segment(layer, level, policies) for level, policies in enumerate(levels)))
+
+    def _own(self, p: PrincipalProfile) -> int:
+        """Identity, boundary and session policies; a kernel finds them by their place."""
+        segments = [self._segment(Layer.IDENTITY, 0, p.identity_policies)]
+        if p.boundary is not None or p.session_policies is not None:
+            segments.append(self._segment(Layer.BOUNDARY, 0, p.boundary or ()))
+        if p.session_policies is not None:
+            segments.append(self._segment(Layer.SESSION, 0, p.session_policies))
+        return self._stack(tuple(segments))
+
+    # -- principals ---------------------------------------------------------------------------------------------------
+
+    def _word(self, text: str | None) -> int:
+        return NONE if text is None else self.tables.word(utf8(text))
+
+    def principal(self, p: PrincipalProfile, *, unclear_id: bool = False) -> int:
+        """The number of a principal."""
+        names = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
+        role = NONE
+        if p.kind in _ROLES and p.partition and p.account and p.role_name is not None:
+            role = self.tables.word(role_word(p.partition, p.account, p.role_name))
+        absent = self._absent.get(p.absent_keys, lambda: self._absent_keys(p.absent_keys))
+        user_arn = (p.user_arn or p.name) if p.kind is PrincipalKind.USER else None if p.issuer_root else p.user_arn
+        number: int = self.tables.principal(
+            kind=KINDS[p.kind],
+            flags=self._flags(p) | (PrincipalFlag.UNCLEAR_ID if unclear_id else 0),
+            credential=credential_of(p),
+            account=self._word(p.account),
+            partition=self._word(p.partition),
+            account_index=NONE if p.account is None else self.tables.find_account(utf8(p.account)),
+            user_arn=self._word(user_arn),
+            role=role,
+            session_arn=self._word(p.session_arn if p.kind in _ROLES else None),
+            federated_arn=self._word(p.name if p.kind is PrincipalKind.FED else None),
+            unique_id=self._word(p.unique_id),
+            canonical_id=self._word(p.canonical_id),
+            own_stack=self._own(p),
+            scp_stack=self.levels(Layer.SCP, p.scps),
+            names=[self._word(name) for name in names],
+            constants=self._constants(p.keys, p.open_keys, check=True),
+            absent=absent,
+            n_absent=len(p.absent_keys) - sum(key.endswith("/") for key in p.absent_keys),
+            mfa_at=p.mfa_at,
+        )
+        return number
+
+    def _absent_keys(self, names: frozenset[str]) -> int:
+        first: int = self.tables.word_list([self.keys.number(name) for name in sorted(names) if not name.endswith("/")])
+        return first
+
+    def _flags(self, p: PrincipalProfile) -> int:
+        has_boundary, has_session = p.boundary is not None, p.session_policies is not None
+        facts = (
+            (p.known, PrincipalFlag.KNOWN),
+            (p.bounded, PrincipalFlag.BOUNDED),
+            (p.issuer_known, PrincipalFlag.ISSUER_KNOWN),
+            (p.issuer_root, PrincipalFlag.ISSUER_ROOT),
+            (has_boundary, PrincipalFlag.HAS_BOUNDARY),
+            (has_session, PrincipalFlag.HAS_SESSION),
+            (p.scps is not None, PrincipalFlag.HAS_SCP),
+            ("aws:principaltag/" in p.absent_keys, PrincipalFlag.TAGS_KNOWN),
+            (has_boundary and p.kind not in _WITH_BOUNDARY, PrincipalFlag.EXTRA_BOUNDARY),
+            (has_session and p.kind not in _WITH_SESSION, PrincipalFlag.EXTRA_SESSION),
+            (p.temporary, PrincipalFlag.TEMPORARY),
+        )
+        return sum(flag for is_so, flag in facts if is_so)
+
+    def _constants(
+        self, keys: dict[str, ContextValue] | object, open_keys: frozenset[str] = frozenset(), *, check: bool = False
+    ) -> list[tuple[int, list[bytes], bool, bool, bool]]:
+        found = []
+        for name, value in keys.items():  # type: ignore[attr-defined]
+            key = self.keys.number(name)
+            if check:
+                self.tables.check_key(key)
+            found.append((key, [utf8(text) for text in value.values], value.multi, value.conflict, name in open_keys))
+        return found
+
+    # -- resources, accounts, endpoints ----------------------------------------------------------------------------------
+
+    def record(self, facts: ResourceFacts, *, asked: str = "", is_holder: bool = False) -> int:
+        """What a directory records of a resource; `asked` is the ARN of the request where it is another one."""
+        flags = int(_GOVERNS[facts.governs])
+        if facts.blocks_public:
+            flags |= RecordFlag.BLOCKS_PUBLIC
+        if is_holder:
+            flags |= RecordFlag.HOLDER
+        number: int = self.tables.record(
+            account=self._word(facts.account),
+            stack=self.layer(Layer.RESOURCE, facts.policies),
+            constants=self._constants(facts.keys),
+            arn=utf8(facts.arn) if asked and facts.arn != asked else None,
+            flags=flags,
+        )
+        return number
+
+    def loose_record(self, resource: ResourceProfile) -> int:
+        """A resource that comes as a whole profile."""
+        number: int = self.tables.record(
+            account=NONE,
+            stack=self.layer(Layer.RESOURCE, resource.policies),
+            constants=self._constants(resource.keys),
+            arn=None,
+            flags=int(RecordFlag.BLOCKS_PUBLIC) if resource.blocks_public else 0,
+        )
+        return number
+
+    def account(self, facts: AccountFacts) -> int:
+        """An account as an owner of resources."""
+        number: int = self.tables.account(
+            utf8(facts.id),
+            rcp_stack=self.levels(Layer.RCP, facts.rcps),
+            org=self._org_constant("aws:resourceorgid", facts.org_id, is_multi=False),
+            org_paths=self._org_constant("aws:resourceorgpaths", facts.org_path, is_multi=True),
+        )
+        return number
+
+    def _org_constant(self, name: str, text: str | None, *, is_multi: bool) -> int:
+        if text is None:
+            return NONE
+        number: int = self.tables.constants_of([(self.keys.number(name), [utf8(text)], is_multi, False, False)])
+        return number
+
+    def endpoint(self, endpoint: EndpointProfile) -> int:
+        """A VPC endpoint."""
+        number: int = self.tables.endpoint(
+            utf8(endpoint.id),
+            stack=self.layer(Layer.VPCE, endpoint.policies),
+            is_gateway=endpoint.gateway,
+            constants=self._constants(endpoint.keys),
+        )
+        return number
+
+
+def credential_of(p: PrincipalProfile) -> Credential:
+    """The credentials of a caller, by what they cannot call (7.4)."""
+    if p.kind in _ROLES:
+        return Credential.ROLE
+    if p.kind is PrincipalKind.FED:
+        return Credential.FED
+    if p.kind is PrincipalKind.USER:
+        if p.temporary:
+            return Credential.USER_TOKEN_MFA if p.mfa else Credential.USER_TOKEN
+        return Credential.USER_ROOTS if p.may_assume_root else Credential.USER
+    if p.kind is PrincipalKind.ROOT:
+        if p.temporary:
+            return Credential.ROOT_TOKEN_MFA if p.mfa else Credential.ROOT_TOKEN
+        return Credential.ROOT
+    return Credential.NONE

@@ -1,0 +1,121 @@
+"""Context keys by number, with where each comes from (spec section 5)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fastiam._build import Tables
+from fastiam.compile.interning import Interned
+from fastiam.compile.layout import NONE, Source
+from fastiam.compile.texts import utf8
+from fastiam.keys import KEYS, SetBy, fold, fold_char, key_info
+
+REQUEST_TAG, RESOURCE_TAG, IAM_TAG, PRINCIPAL_TAG = "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/", "aws:principaltag/"
+
+_SOURCES = {
+    "aws:resourceaccount": Source.RESOURCE_ACCOUNT,
+    "aws:resourceorgid": Source.RESOURCE_ORG,
+    "aws:resourceorgpaths": Source.RESOURCE_ORG_PATHS,
+    "aws:vpceaccount": Source.ENDPOINT,
+    "aws:vpceorgid": Source.ENDPOINT,
+    "aws:vpceorgpaths": Source.ENDPOINT,
+    "aws:currenttime": Source.TIME,
+    "aws:epochtime": Source.EPOCH,
+    "aws:requestedregion": Source.REGION,
+    "aws:viaawsservice": Source.VIA_SERVICE,
+    "aws:calledviafirst": Source.CALLED_FIRST,
+    "aws:calledvialast": Source.CALLED_LAST,
+    "aws:tagkeys": Source.TAG_KEYS,
+    "aws:sourceorgid": Source.SOURCE_ORG,
+    "aws:sourceorgpaths": Source.SOURCE_ORG_PATHS,
+    "aws:multifactorauthage": Source.MFA_AGE,
+}
+_DEFAULTS = {"aws:securetransport": b"false", "aws:useragent": b""}  # K2
+_UNCHECKED = (Source.TIME, Source.EPOCH, Source.REGION, Source.VIA_SERVICE, Source.CALLED_FIRST, Source.CALLED_LAST, Source.TAG_KEYS)
+
+
+class Keys:
+    """The keys of an engine. All of the registry are there; others as policies, principals and requests name them."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._numbers: Interned[str] = Interned()
+        self.names: list[str] = []
+        for folded in KEYS:
+            self.number(folded)
+        tables.special_keys(
+            *map(
+                self.number,
+                (
+                    "aws:calledvia",
+                    "aws:sourceaccount",
+                    "aws:sourcevpce",
+                    "aws:principalservicenameslist",
+                    "aws:currenttime",
+                    "aws:epochtime",
+                ),
+            )
+        )
+        for folded, text in _DEFAULTS.items():
+            key = self.number(folded)
+            tables.set_default(key, tables.constants_of([(key, [text], False, False, False)]))
+        tables.folds(_folds())
+
+    def number(self, folded: str) -> int:
+        """The number of a key by its folded name."""
+        return self._numbers.get(folded, lambda: self._make(folded))
+
+    def find(self, name: str) -> int:
+        """The number of a key by any spelling, or -1 where nothing reads it. Request tags count always (`aws:TagKeys`)."""
+        folded = fold(name)
+        if folded.startswith(REQUEST_TAG):
+            return self.number(folded)
+        found = self._numbers.find(folded)
+        return -1 if found is None else found
+
+    def _make(self, folded: str) -> int:
+        info = key_info(folded)
+        source, other = _source(folded), NONE
+        if source is Source.IAM_TAG:
+            other = self.number(RESOURCE_TAG + folded[len(IAM_TAG) :])
+        set_by_caller = source in _UNCHECKED or (source is Source.CALLER and (info is None or info.set_by is SetBy.REQUEST))
+        number: int = self._tables.key(
+            utf8(folded),
+            source=source,
+            other=other,
+            tag=len(REQUEST_TAG) if folded.startswith(REQUEST_TAG) else 0,
+            is_multi=info is not None and info.multi,
+            is_resource_tag=folded.startswith((RESOURCE_TAG, IAM_TAG)),
+            is_principal_tag=folded.startswith(PRINCIPAL_TAG),
+            is_checked=not set_by_caller,
+        )
+        del self.names[number:]
+        self.names.append(folded)
+        return number
+
+    def freeze(self) -> None:
+        """End of compilation."""
+        self._numbers.freeze()
+
+    def drop(self) -> None:
+        """Forget the keys that requests brought."""
+        self._numbers.drop()
+
+
+def _source(folded: str) -> Source:
+    found = _SOURCES.get(folded)
+    if found is not None:
+        return found
+    if folded.startswith(RESOURCE_TAG):
+        return Source.RESOURCE
+    if folded.startswith(IAM_TAG):
+        return Source.IAM_TAG
+    info = key_info(folded)
+    return Source.PRINCIPAL if info is not None and info.set_by is not SetBy.REQUEST else Source.CALLER
+
+
+@cache
+def _folds() -> list[tuple[int, int]]:
+    """The characters beyond ASCII that simple folding changes (4.2, O14)."""
+    points = (point for point in range(0x80, 0x1E944) if not 0xD800 <= point <= 0xDFFF)
+    return [(point, ord(folded)) for point in points if (folded := fold_char(chr(point))) != chr(point)]

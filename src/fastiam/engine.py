@@ -1,0 +1,310 @@
+"""`Engine`: a directory compiled into tables, and the doors to ask it.
+
+The class checks, names and wraps; `_core` decides. What an attempt to decide misses (a session's name, the facts of a
+resource, the row of an action) is asked of the snapshot here, once, and kept in a bounded cache.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fastiam._core import Core
+from fastiam.account import Snapshot
+from fastiam.account.snapshot import UnknownOwner
+from fastiam.arn import split_arn
+from fastiam.bulk import LAYERS, NO_CODE, REASONS, Decisions
+from fastiam.compile.compiler import Compiler
+from fastiam.compile.layout import NONE, ServiceMode
+from fastiam.compile.texts import utf8
+from fastiam.errors import RequestValueError
+from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
+from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
+from fastiam.reference import decide as decide_literally
+from fastiam.request import Context, ContextValue, Request, epoch_seconds, read_context
+from fastiam.session import Session
+
+# services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
+_EXACT_SERVICES = frozenset("sqs events ecr backup glacier ses elasticfilesystem kms iam".split())
+
+
+class Engine(Core):
+    """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
+
+    Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
+    """
+
+    _snapshot: Snapshot | None
+
+    @classmethod
+    def from_snapshot(
+        cls,
+        snapshot: Snapshot,
+        *,
+        unknown_owner: UnknownOwner = "principal",
+        context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        cache_bytes: int = 1 << 28,
+        index_from: int = 12,
+    ) -> Engine:
+        """Compile a snapshot of a directory.
+
+        Parameters
+        ----------
+        unknown_owner : "principal" takes the caller's account as owner of a resource whose owner nothing tells, "deny" denies
+            such requests (D23).
+        context_defaults : values for keys that a request does not give.
+        settings : what the specification leaves configurable.
+        cache_bytes : how much memory rows and names that requests bring may take before they are dropped.
+        index_from : how many statements a row has before it gets an index.
+        """
+        if unknown_owner not in ("principal", "deny"):
+            raise RequestValueError(f"unknown value `{unknown_owner}`", column="unknown_owner", hint="use `principal` or `deny`")
+        engine = cls()
+        engine._snapshot = snapshot
+        engine._options = {
+            "unknown_owner": unknown_owner,
+            "context_defaults": dict(context_defaults),
+            "settings": settings,
+            "cache_bytes": cache_bytes,
+            "index_from": index_from,
+        }
+        engine._lock = threading.RLock()
+        engine._compiler = Compiler(settings, index_from=index_from)
+        engine._compile(snapshot)
+        return engine
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _compiled, (self._snapshot, self._options)
+
+    # -- compilation --------------------------------------------------------------------------------------------------
+
+    def _compile(self, snapshot: Snapshot) -> None:
+        compiler = self._compiler
+        tables = compiler.tables
+        if self._options["unknown_owner"] == "deny":
+            tables.deny_unknown_owner()
+        for facts in snapshot.accounts():
+            compiler.account(facts)
+        for endpoint in snapshot.endpoints():
+            compiler.endpoint(endpoint)
+        for profile in snapshot.principals():
+            tables.name_principal(utf8(profile.name), compiler.principal(profile))
+        self._compile_resources(snapshot)
+        self._defaults = read_context(self._options["context_defaults"])
+        for name in self._defaults:
+            compiler.keys.number(name)
+        compiler.freeze()
+        self._base_bytes = tables.sizes()["bytes"]
+        self._use(tables)
+        self._set_defaults(self._defaults)
+
+    def _compile_resources(self, snapshot: Snapshot) -> None:
+        """Records under the ARNs that they are stored under, and how those of each service are found."""
+        modes: dict[str, ServiceMode] = {}
+        stored = [arn for arn, _ in snapshot.resources()]
+        for arn in dict.fromkeys((*stored, *snapshot.entity_resources())):
+            parts = split_arn(arn)
+            if parts is None:
+                continue
+            is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
+            mode = _mode_of(parts.service, parts.rest, modes.get(parts.service))
+            modes[parts.service] = mode
+            if mode is not ServiceMode.FACTS:
+                number = self._compiler.record(snapshot.facts(arn), is_holder=is_bucket)
+                self._compiler.tables.name_record(utf8(arn), number)
+        for service, mode in modes.items():
+            self._compiler.tables.name_service(utf8(service), mode)
+
+    # -- what an attempt missed ---------------------------------------------------------------------------------------
+
+    def _settle_principal(self, name: str, action: str) -> None:
+        profile = self._snapshot_or_fail().principal(name, action)
+        with self._lock:
+            self._settle_limits()
+            key = utf8(name)
+            if not name.startswith("arn:") and action.lower().startswith("sts:assumerolewith"):
+                key += b"\0" + utf8(action.lower())
+            if self._compiler.tables.find_principal(key) is None:
+                self._compiler.tables.name_principal(key, self._compiler.principal(profile))
+
+    def _settle_session(self, session: object) -> int:
+        if not isinstance(session, Session):
+            raise RequestValueError(
+                f"a principal is text or a Session, not `{type(session).__name__}`",
+                column="principal",
+                hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
+            )
+        profile = self._snapshot_or_fail().principal(session)
+        with self._lock:
+            self._settle_limits()
+            return self._compiler.principal(profile)
+
+    def _settle_facts(self, arn: str) -> None:
+        facts = self._snapshot_or_fail().facts(arn)
+        with self._lock:
+            self._settle_limits()
+            self._compiler.tables.name_facts(utf8(arn), self._compiler.record(facts, asked=arn))
+
+    def _settle_key(self, name: str) -> int:
+        return self._compiler.keys.find(name)
+
+    def _settle_check(
+        self, principal: str | Session, action: str, resource: str, context: Context | None, resource_account: str | None
+    ) -> None:
+        """Raise where the request contradicts the directory (K1, D23), with the message of the account model."""
+        self._profiles(principal, action, resource, read_context(context or {}), resource_account)
+
+    def _settle_limits(self) -> None:
+        """Drop what requests brought, where it takes more than its bound."""
+        if self._compiler.tables.sizes()["bytes"] > self._base_bytes + self._options["cache_bytes"]:
+            with self._lock:
+                self._compiler.drop()
+                self._forget()
+
+    def _snapshot_or_fail(self) -> Snapshot:
+        if self._snapshot is None:
+            raise RequestValueError("the engine decides over one principal alone", column="principal")
+        return self._snapshot
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _occurrences(self) -> tuple[Any, Any]:
+        return self._compiler.statements.occurrences
+
+    def _decision(
+        self,
+        outcome: int,
+        layer: int,
+        reason: int,
+        occurrence: int | None,
+        level: int,
+        indeterminate: bool,
+        assumed_owner: bool,
+        owner_override: bool,
+    ) -> Decision:
+        statement = None
+        if occurrence is not None:
+            statement = statement_ref(self._occurrences(), occurrence, LAYERS[layer], level)
+        return Decision(
+            Outcome(outcome),
+            LAYERS[layer],
+            statement,
+            None if reason == NO_CODE else REASONS[reason],
+            indeterminate,
+            assumed_owner,
+            owner_override,
+        )
+
+    def explain(
+        self,
+        principal: str | Session,
+        action: str,
+        resource: str,
+        context: Context | None = None,
+        *,
+        resource_account: str | None = None,
+        now: Any = None,
+    ) -> Explanation:
+        """The whole record of a decision (spec 6.9): what applied in every layer, what is missing, what nearly applied.
+
+        Arguments and errors as `is_allowed`. Decided by the reference over the same profiles: slow, and the same answer.
+        """
+        given = {**self._defaults, **read_context(context or {})}
+        who, what, endpoint = self._profiles(principal, action, resource, given, resource_account)
+        request = Request(action, given, epoch_seconds(now))
+        sources = self._snapshot_or_fail().account_facts
+        return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
+
+    def _profiles(
+        self, principal: str | Session, action: str, resource: str, context: Mapping[str, ContextValue], resource_account: str | None
+    ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
+        return self._snapshot_or_fail().profiles(
+            principal, action, resource, context, resource_account=resource_account, unknown_owner=self._options["unknown_owner"]
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and bytes of the tables and of the cache beside them."""
+        sizes: dict[str, Any] = self._compiler.tables.sizes()
+        return {**sizes, "compiled_bytes": self._base_bytes, "cache_limit": self._options["cache_bytes"]}
+
+
+def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, layer: Layer, level: int) -> StatementRef:
+    """The name of a statement in an answer, by its number."""
+    starts, policies = occurrences
+    at = bisect_right(starts, occurrence) - 1
+    while at and not policies[at].statements:  # policies without statements share their start with the next one
+        at -= 1
+    policy = policies[at]
+    statement = policy.statements[occurrence - starts[at]]
+    return StatementRef(
+        layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin
+    )
+
+
+def _mode_of(service: str, rest: str, before: ServiceMode | None) -> ServiceMode:
+    if service == "s3":
+        return ServiceMode.OBJECT if "/" in rest or before is ServiceMode.OBJECT else ServiceMode.BUCKET
+    return ServiceMode.EXACT if service in _EXACT_SERVICES else ServiceMode.FACTS
+
+
+def _compiled(snapshot: Snapshot, options: dict[str, Any]) -> Engine:
+    return Engine.from_snapshot(snapshot, **options)
+
+
+def decide_profiles(
+    principal: PrincipalProfile,
+    resource: ResourceProfile,
+    request: Request,
+    endpoint: EndpointProfile | None,
+    settings: Settings,
+    *,
+    index_from: int = 12,
+) -> Decision:
+    """Compile the profiles of one request, and decide it: what `simulate` does."""
+    engine = Engine()
+    engine._snapshot = None
+    engine._options = {"cache_bytes": 1 << 30, "settings": settings}
+    engine._lock = threading.RLock()
+    engine._defaults = {}
+    compiler = engine._compiler = Compiler(settings, index_from=index_from)
+    given_id = request.context.get("aws:userid")
+    compiler.tables.name_principal(
+        b"principal", compiler.principal(_with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
+    )
+    record = compiler.loose_record(resource)
+    number = None
+    if endpoint is not None:
+        number = compiler.endpoint(endpoint) if endpoint.known else -1
+    for name in request.context:
+        compiler.keys.number(name)
+    words = [None if text is None else compiler.tables.word(utf8(text)) for text in (resource.account, resource.partition)]
+    rcps = compiler.levels(Layer.RCP, resource.rcps)
+    compiler.freeze()
+    engine._base_bytes = 0
+    engine._use(compiler.tables)
+    engine._loosen(
+        record,
+        owner=words[0],
+        assumed_owner=resource.assumed_owner,
+        owner_override=resource.owner_override,
+        unknown_owner=resource.unknown_owner,
+        rcp_stack=rcps,
+        partition=NONE if words[1] is None else words[1],
+        endpoint=number,
+    )
+    return engine.decide("principal", request.action, resource.arn, request.context, now=request.now)
+
+
+def _is_unclear(given: ContextValue | None) -> bool:
+    return given is not None and len(given.values) > 1
+
+
+def _with_given_id(principal: PrincipalProfile, given: ContextValue | None) -> PrincipalProfile:
+    """Of the principal tests, unique ids read a given `aws:userid` (K1)."""
+    if given is None or principal.kind is PrincipalKind.FED:
+        return principal
+    return replace(principal, unique_id=given.values[0].partition(":")[0])
