@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -55,8 +55,14 @@ def case_files() -> list[Path]:
 
 
 def load_checks(path: Path) -> list[Check]:
-    """The decisions of one file."""
-    return [check for case in json.loads(path.read_text()) for check in expand(case)]
+    """The decisions of one file; a batch that the fuzzer kept whole is no case (`load_batches`)."""
+    return [check for case in json.loads(path.read_text()) if "requests" not in case for check in expand(case)]
+
+
+def load_batches() -> list[dict[str, Json]]:
+    """The batches that the fuzzer kept whole, because no row of them fails alone."""
+    found = [case for path in case_files() for case in json.loads(path.read_text())]
+    return [case for case in found if "requests" in case]
 
 
 def expand(case: Mapping[str, Json]) -> Iterator[Check]:
@@ -218,6 +224,12 @@ class Answer:
 PLAIN = ("layer", "reason", "indeterminate", "assumed_owner", "owner_override")
 
 
+def points_of(decision: Any, names: Sequence[str] = PLAIN) -> list[str]:
+    """Those points of an answer that it has: a batch keeps less than a `Decision`."""
+    kept = [name for name in names if hasattr(decision, name)]
+    return [name for name in kept if (name, getattr(decision, name)) != ("assumed_owner", None)]
+
+
 def differences(check: Check, answer: Answer) -> list[str]:
     """Every point in which the answer is not what the case expects, one line each."""
     expect = check.expect
@@ -236,7 +248,7 @@ def differences(check: Check, answer: Answer) -> list[str]:
 
 
 def _plain_points(expect: Mapping[str, Json], decision: Any) -> list[str]:
-    pairs = [(name, expect[name], getattr(decision, name)) for name in PLAIN if name in expect]
+    pairs = [(name, expect[name], getattr(decision, name)) for name in points_of(decision) if name in expect]
     if "depends_on" in expect:
         pairs.append(("depends_on", expect["depends_on"], list(decision.depends_on)))
     return [f"{name} is {got!r}, expected {wanted!r}" for name, wanted, got in pairs if got != wanted]
@@ -264,16 +276,17 @@ def _explanation_points(expect: Mapping[str, Json], explanation: Any) -> list[st
 
 def dump_case(case: Mapping[str, Json], width: int = 128) -> str:
     """A case as the files hold it: one line per part where it fits."""
-    lines = [f"    {json.dumps(name)}: {_spread(value, 4, width - len(name) - 4)}" for name, value in case.items()]
+    lines = [f"    {json.dumps(name)}: {_spread(value, 4, len(name) + 4, width)}" for name, value in case.items()]
     return "  {\n" + ",\n".join(lines) + "\n  }"
 
 
-def _spread(value: Json, indent: int, width: int) -> str:
+def _spread(value: Json, indent: int, used: int, width: int) -> str:
+    """The value on the line where `used` characters stand after the indent, or spread over several lines."""
     one = json.dumps(value, ensure_ascii=False)
-    if len(one) + indent <= width or not isinstance(value, (dict, list)) or not value:
+    if indent + used + len(one) <= width or not isinstance(value, (dict, list)) or not value:
         return one
     pad = " " * (indent + 2)
     if isinstance(value, dict):
-        items = [f"{pad}{json.dumps(k)}: {_spread(v, indent + 2, width - len(k) - 4)}" for k, v in value.items()]
+        items = [f"{pad}{json.dumps(k)}: {_spread(v, indent + 2, len(k) + 4, width)}" for k, v in value.items()]
         return "{\n" + ",\n".join(items) + "\n" + " " * indent + "}"
-    return "[\n" + ",\n".join(pad + _spread(v, indent + 2, width) for v in value) + "\n" + " " * indent + "]"
+    return "[\n" + ",\n".join(pad + _spread(v, indent + 2, 0, width) for v in value) + "\n" + " " * indent + "]"

@@ -190,7 +190,8 @@ def _numpy_column(values: list[Any]) -> Any:
     import numpy as np
 
     out = np.empty(len(values), dtype=object)
-    out[:] = values
+    for row, value in enumerate(values):  # not `out[:] = values`, which takes lists of one length for a table
+        out[row] = value
     return out
 
 

@@ -85,8 +85,14 @@ class Maker:
             statement["NotAction"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
             return
         entries = [self.action(target.action, fit)] + [self.action(target.action, 0.0)] * self.chance(0.25)
+        self.crowd(entries, lambda: self.action(self.pick(*v.ALL_ACTIONS), 1.0))
         self.rng.shuffle(entries)
         statement["Action"] = [] if self.chance(0.01) else self.one_or_list(entries)
+
+    def crowd(self, entries: list[Any], stranger: Callable[[], Any], share: float = 0.015) -> None:
+        """Now and then far more entries than people write: long lists are what an engine indexes."""
+        if self.chance(share):
+            entries += [stranger() for _ in range(self.pick(15, 40, 120))]
 
     def one_or_list(self, entries: list[Json]) -> Json:
         return entries[0] if len(entries) == 1 and self.chance(0.7) else entries
@@ -102,12 +108,19 @@ class Maker:
             return str(self.pick("*", "*", "**", "arn:aws:s3:::*"))
         return self.rng.choice(_RESOURCE_FORMS)(self, resource)
 
+    def stray_resource(self) -> str:
+        """A pattern for a resource near those that are asked for: most fail late, some do match."""
+        head, rest = self.pick(*v.ALL_RESOURCES).rsplit(":", 1)
+        at = self.rng.randint(0, len(rest)) if self.chance(0.3) else len(rest)
+        return self.resource(f"{head}:{rest[:at]}{self.pick('', '', '1', 'z', '/x', '-team-')}{rest[at:]}", 1.0)
+
     def resources(self, statement: dict[str, Json], target: Target, fit: float) -> None:
         if self.chance(0.12):
             entries = [self.resource(target.resource, 1.0 if self.chance(1 - fit) else 0.0)]
             statement["NotResource"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
             return
         entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
+        self.crowd(entries, self.stray_resource)
         self.rng.shuffle(entries)
         statement["Resource"] = [] if self.chance(0.01) else self.one_or_list(entries)
 
@@ -142,6 +155,9 @@ class Maker:
         entries = [self.pick(*self.principal_entries(target)) if self.chance(fit) else self.pick(*self.OTHERS)]
         while self.chance(0.25):
             entries.append(self.pick(*self.OTHERS))
+        self.crowd(
+            entries, lambda: ("AWS", f"arn:aws:iam::{v.A}:user/u{self.rng.randrange(500)}") if not trust else self.OTHERS[1]
+        )
         if self.lenient and self.chance(0.08):
             entries.append(self.pick(*self.BAD))
         if not trust and not self.lenient:
@@ -161,8 +177,9 @@ class Maker:
         """Often all levels of the target (exempt), often all but one (N21)."""
         if target.kind == "ANON" or self.chance(0.08):
             return self.pick("*", {"AWS": "*"}, {"AWS": [v.ANA]})
-        entries = [e for e in dict.fromkeys(self.principal_entries(target)) if e[1] != "*" and e[0] != "CanonicalUser"]
-        if self.chance(0.4):
+        left_out = ("CanonicalUser",) if self.lenient else ("CanonicalUser", "Federated")  # V35
+        entries = [e for e in dict.fromkeys(self.principal_entries(target)) if e[1] != "*" and e[0] not in left_out]
+        if entries and self.chance(0.4):
             entries.pop(self.rng.randrange(len(entries)))
         if self.lenient and self.chance(0.1):
             entries.append(self.pick(*self.BAD))
@@ -192,6 +209,8 @@ class Maker:
             return str(self.pick(*v.BAD_OPERATORS)), key, "a"
         count = self.pick(1, 1, 1, 2) if base != "Bool" or self.lenient else 1
         values = [self.policy_value(base, actual, holds != ("Not" in base), key) for _ in range(count)]
+        if base not in ("Bool", "Null"):
+            self.crowd(values, lambda: self.any_value(v.FAMILY[base]))
         if self.lenient and self.chance(0.03):
             values = []
         elif not self.lenient and len(set(map(type, values))) > 1:
@@ -201,18 +220,17 @@ class Maker:
 
     def condition_key(self, target: Target) -> tuple[str, str, bool]:
         """A key with the family of its values and whether it takes several; often one that the request has."""
-        strict_endpoint = self.kind == "vpce" and not self.lenient  # V38
-        present = [key for key in target.context if key in v.KEYS]
+        shunned = v.SENSITIVE if self.kind == "vpce" and not self.lenient else frozenset()  # V38
+        present = [key for key in target.context if key in v.KEYS and key not in shunned]
         if present and self.chance(0.6):
             key = self.pick(*present)
             return key, *v.KEYS[key]
         if self.chance(0.5):
-            key = self.pick(*v.DERIVED_KEYS)
-            if not (strict_endpoint and key in v.SENSITIVE):
-                return key, v.DERIVED_KEYS[key][0], v.DERIVED_KEYS[key][2]
+            key = self.pick(*(key for key in v.DERIVED_KEYS if key not in shunned))
+            return key, v.DERIVED_KEYS[key][0], v.DERIVED_KEYS[key][2]
         if self.lenient and self.chance(0.05):
             return str(self.pick("username", "aws:PrincipalTag", "aws:RequestTag/")), "string", False  # V17
-        key = self.pick(*v.KEYS)
+        key = self.pick(*(key for key in v.KEYS if key not in shunned))
         return key, *v.KEYS[key]
 
     def operator(self, family: str) -> str:

@@ -15,6 +15,8 @@ from differential import World, as_check
 from runners import run
 from worlds import KINDS
 
+from fastiam.errors import DirectoryError, PolicyError
+
 N = 2500
 
 
@@ -219,3 +221,26 @@ def test_odd_context_occurs(cases):
 
 def test_equal_seeds_give_equal_cases():
     assert strategies.loose(7) == strategies.loose(7) and strategies.directory(7) == strategies.directory(7)
+
+
+def test_nearly_every_directory_can_be_built():
+    refused = []
+    for seed in range(300):
+        try:
+            World(strategies.directory(seed, 30))
+        except (PolicyError, DirectoryError) as error:
+            refused.append(str(error))
+    assert len(refused) <= 3, refused
+
+
+@pytest.mark.parametrize("element", ["Action", "Resource", "Principal"])
+def test_long_lists_occur(everything, element):
+    """What an engine indexes: more entries than it would scan."""
+    lists = [s[element] for s in everything if isinstance(s.get(element), list)]
+    maps = [s[element].values() for s in everything if isinstance(s.get(element), Mapping)]
+    sizes = [len(entries) for entries in (*lists, *(e for values in maps for e in values if isinstance(e, list)))]
+    assert max(sizes) >= 40
+
+
+def test_literals_longer_than_64_bytes_occur(everything):
+    assert any(re.search(r"[^*?$]{90}", r) for s in everything for r in [str(s.get("Resource"))] if r.startswith("arn:"))

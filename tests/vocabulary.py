@@ -50,7 +50,9 @@ TOPIC = f"arn:aws:sns:us-east-1:{A}:t"
 SECRET = f"arn:aws:secretsmanager:us-east-1:{A}:secret:db-AbCdEf"
 GROUP = f"arn:aws:logs:eu-west-1:{A}:log-group:/app/a"
 
-OBJECTS = [f"{BUCKET}/{tail}" for tail in ("ana/f", "red/x", "x", "a/b/x", "*/x", "", "ä", "bo/f", "us/x", "Dep/f")]
+OBJECTS = [
+    f"{BUCKET}/{tail}" for tail in ("ana/f", "red/x", "x", "a/b/x", "*/x", "", "ä", "bo/f", "us/x", "Dep/f", "deep/" * 20 + "x")
+]
 
 SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     # weight, actions, resources
@@ -75,6 +77,8 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (1, ("secretsmanager:GetSecretValue",), (SECRET, SECRET[:-7])),
     (1, ("s3:GetObject",), ("arn:aws-cn:s3:::bkt/ana/f", "arn:aws-us-gov:s3:::bkt/x")),  # N16
 )
+ALL_ACTIONS = tuple(dict.fromkeys(action for _, actions, _ in SCENES for action in actions))
+ALL_RESOURCES = tuple(dict.fromkeys(r for _, _, resources in SCENES for r in resources if r.startswith("arn:")))
 FEDERATION_SCENE = (("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"), (DEP, PLAIN_ROLE))
 OTHER_ACTIONS = ("ec2:StopInstances", "s3:DeleteObject", "sqs:Get*", "iam:*", "s3:Put*", "kms:Encrypt", "sns:*", "none:*")
 BAD_ACTIONS = ("Get*", "s3:GetObject ", "s3:*:*", "iam:Get*, iam:List*", ":x", "s3:", "s3:${aws:username}", "")  # V24
@@ -169,7 +173,7 @@ KEYS: dict[str, tuple[str, bool]] = {
     "aws:RequestedRegion": ("string", False), "iam:PassedToService": ("string", False), "aws:ViaAWSService": ("bool", False),
 }  # fmt: skip
 SENSITIVE = frozenset({"aws:PrincipalAccount", "aws:PrincipalOrgID", "aws:ResourceAccount", "aws:ResourceOrgID",
-    "aws:SourceOrgID", "aws:VpceAccount"})  # fmt: skip
+    "aws:SourceOrgID", "aws:VpceAccount", "aws:SourceAccount"})  # fmt: skip
 # keys that an engine over a directory derives; only `simulate` takes them from its caller (K1)
 LOOSE_ONLY = frozenset(
     {"aws:PrincipalTag/team", "aws:TokenIssueTime", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent", "aws:ViaAWSService"}

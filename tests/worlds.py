@@ -281,6 +281,8 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
     out: dict[str, Json] = {"arn": arn, "identity_policies": []}
     for _ in range(make.pick(1, 2, 3) if own else 0):
         out["identity_policies"].append(fitting(make, own, kind="identity", count=3))
+    if make.chance(0.1):
+        out["identity_policies"].append(make.document(many_statements(make, own or targets)))
     if make.chance(0.2) and "aws-service-role" not in arn:
         out["permissions_boundary"] = fitting(make, own or targets, kind="boundary", count=4)
     if make.chance(0.6):
@@ -292,6 +294,19 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
     if ":role/" in arn:
         callers = [t for t in targets if t.resource == arn and is_trust(t)]
         out["trust_policy"] = without_strangers(fitting(make, callers or targets, kind="trust", count=4))
+    return out
+
+
+def many_statements(make: Maker, targets: Sequence[Target]) -> list[Json]:
+    """Far more statements for one principal than people write, most of them for resources nearby."""
+    out = []
+    for _ in range(make.pick(20, 60)):
+        target = aimed(make, targets)
+        statement = make.statement(target, "Deny" if make.chance(0.2) else "Allow", 0.9, conditions=0.2)
+        if make.chance(0.8):
+            statement.pop("NotResource", None)
+            statement["Resource"] = make.stray_resource()
+        out.append(statement)
     return out
 
 
