@@ -161,7 +161,7 @@ def test_a_broken_csv_row_keeps_its_place_and_says_its_line(case: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b'a,b\n1,2\n"3,4\n5,6\n', "r.csv:2:1: a quote is never closed"),
+        (b'a,b\n1,2\n"3,4\n5,6\n', "r.csv:3:1: a quote is never closed"),
         (b"", "there is no header"),
         (b"a,a\n1,2\n", "two columns are named `a`"),
     ],

@@ -24,7 +24,7 @@ Row = list[str] | csv.Error  # an error stands in place of a row that breaks the
 
 
 class _UnclosedQuote(Exception):
-    """A quote is open at the end of the text."""
+    """A quote is open at the end of the text; the argument is the line of the row that opens it."""
 
 
 def read_csv(stream: BinaryIO, source: str) -> Iterator[Batch]:
@@ -122,8 +122,8 @@ def _stream(data: Iterable[bytes], names: Sequence[str], first: int, line: int, 
             batch = _batch(part, names, first, line + began)
             yield batch
             first, began = first + batch.length, reader.line_num
-    except _UnclosedQuote:
-        raise SourceError("a quote is never closed", source=source, line=line + began + 1, column=1) from None
+    except _UnclosedQuote as error:
+        raise SourceError("a quote is never closed", source=source, line=line + error.args[0], column=1) from None
 
 
 def _lines(data: Iterable[bytes]) -> Iterator[str]:
@@ -140,12 +140,14 @@ def _lines(data: Iterable[bytes]) -> Iterator[str]:
 def _rows(reader: Any) -> Iterator[Row]:
     """Rows; after an error the next line starts afresh."""
     while True:
+        before = reader.line_num
         try:
-            yield from reader
+            yield next(reader)
+        except StopIteration:
             return
         except csv.Error as error:
             if "unexpected end of data" in str(error):
-                raise _UnclosedQuote from error
+                raise _UnclosedQuote(before + 1) from error
             yield error
 
 

@@ -26,6 +26,7 @@ from fastiam.cli.json_lines import read_json_lines
 from fastiam.errors import FastiamError, SourceError
 
 _HEAD = 64  # bytes that tell the format
+_BINARY = (Format.PARQUET, Format.ARROW)  # their readers believe in lengths that they find: only show them what is theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,10 @@ def open_requests(name: str, form: Format | None, stack: ExitStack) -> Source:
     if stream.peek(_HEAD)[:2] == GZIP:
         stream = io.BufferedReader(gzip.GzipFile(fileobj=stream))
     head = stream.peek(_HEAD)[:_HEAD]
-    form = form or of_content(head, shown)
+    found = of_content(head, shown)
+    if form in _BINARY and found is not form:
+        raise SourceError(f"the content is no {form} file", source=shown)
+    form = form or found
     if form is Format.CSV:
         return Source(shown, form, read_csv(stream, shown), progress)
     if form is Format.JSONL:
