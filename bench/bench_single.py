@@ -1,4 +1,4 @@
-"""The time of one call: the same request again and again (hot), and every request new."""
+"""The time of one call: the same request again and again (hot), and every request new; with five context keys, and without."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def calls(record: Record, work: Workload) -> None:
         raise WrongAnswerError("the single path is wrong: no time for it")
     now = datetime.fromisoformat(NOW)
     hot = [rows[0]] * CALLS
+    bare = [(*rows[0][:3], {})] * CALLS
+    record.add(work.name, "fastiam", "is_allowed, hot, no context", measure(over(engine.engine.is_allowed, bare), CALLS))
     record.add(work.name, "fastiam", "is_allowed, hot", measure(over(engine.engine.is_allowed, hot), CALLS))
     record.add(work.name, "fastiam", "is_allowed, all new", measure(over(engine.engine.is_allowed, rows), CALLS))
     record.add(work.name, "fastiam", "decide, hot", measure(over(engine.engine.decide, hot), CALLS))
