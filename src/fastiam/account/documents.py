@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-import orjson
-
 from fastiam.errors import DirectoryError, Finding
-from fastiam.language import read_policy
-from fastiam.language.jsontext import decode, is_url_encoded, url_decode
+from fastiam.language import Number, read_policy
+from fastiam.language.jsontext import decode, is_url_encoded, number_text, url_decode
 from fastiam.model import Effect, Policy, PolicyKind, Statement
 
 Mode = Literal["strict", "lenient"]
@@ -91,21 +92,37 @@ class Reader:
 
 
 def text_of(document: PolicyLike) -> str:
-    """The JSON text of a document that was read without error, whatever form it came in."""
+    """The JSON text of a document that was read without error, whatever form it came in; number tokens stay (G12).
+
+    Raises
+    ------
+    DirectoryError: an element that no rule looks at is nested too deeply to be kept.
+    """
     if isinstance(document, Mapping):
-        return orjson.dumps(document, default=_plain).decode()
+        try:
+            return _json(document)
+        except RecursionError:
+            raise DirectoryError("the policy cannot be stored: brackets are nested too deeply", rule="V1") from None
     text = decode(document).removeprefix("\ufeff")
-    return url_decode(text) if is_url_encoded(text) else text
+    text = url_decode(text) if is_url_encoded(text) else text
+    return text if text.isascii() else _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _plain(value: object) -> object:
-    """Mappings, sequences and numbers that `orjson` does not know."""
+def _json(value: object) -> str:
+    if isinstance(value, Number):
+        return str(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float, Decimal)):
+        return number_text(value) or "null"
     if isinstance(value, Mapping):
-        return dict(value)
+        return "{" + ",".join(f"{json.dumps(str(key))}:{_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return list(value)
-    return str(value)
+        return "[" + ",".join(map(_json, value)) + "]"
+    return json.dumps(str(value))
 
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 FULL_ACCESS = StoredPolicy(
     Policy(

@@ -123,7 +123,10 @@ class Node:
         found: list[Finding] = []
         policy = read_policy(self.value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found)
         model.findings += found if self.marks is None else map(self._marked, found)
-        return StoredPolicy(policy, text_of(self.value))
+        try:
+            return StoredPolicy(policy, text_of(self.value))
+        except DirectoryError as error:
+            raise self.error(error.message) from None
 
     def _marked(self, finding: Finding) -> Finding:
         """A finding inside a YAML text, or about a document that is text in it, with its place."""

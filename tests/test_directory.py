@@ -1,0 +1,124 @@
+"""`Directory` as a whole: it is written and read back without loss, in JSON and in YAML, and follows its schema."""
+
+from __future__ import annotations
+
+import json
+import random
+from importlib.resources import files
+
+import jsonschema
+import pytest
+import runners
+import worlds
+import yaml
+
+import fastiam
+from fastiam import Directory
+from fastiam.account.snapshot import Snapshot
+
+A, M = "111111111111", "999999999999"
+ANA, DEP, BKT = f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:role/ops/Dep", "arn:aws:s3:::bkt"
+LOGS = f"arn:aws:logs:eu-west-1:{A}:*"
+MANAGED = f"arn:aws:iam::{A}:policy/P"
+FULL = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
+ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+ANYONE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ANA}, "Action": "sts:AssumeRole"}]}
+RCP = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}]}
+
+
+def everything() -> Directory:
+    """A directory in which every part of the model occurs."""
+    directory = Directory()
+    directory.add_account(A, name="main", canonical_id="cafe")
+    directory.add_account("222222222222", partition="aws-us-gov")
+    directory.add_managed_policy(MANAGED, versions={"v1": ALLOW, "v2": json.dumps(ALLOW)}, default_version="v2")
+    directory.add_group("Eng", [("g", ALLOW), MANAGED], account=A, unique_id="AGPAENG")
+    directory.add_principal(
+        ANA, identity_policies=[("own", ALLOW), ALLOW, MANAGED], permissions_boundary=MANAGED, tags={"Team": "r"},
+        unique_id="AIDAANA", groups=["Eng"],
+    )  # fmt: skip
+    directory.add_principal(DEP, permissions_boundary=[], trust_policy=TRUST, unique_id="AROADEP")
+    directory.add_resource(BKT, account=A, policy=ANYONE, tags={"e": "x"}, restrict_public_buckets=True)
+    directory.add_resource(LOGS, policy=[ANYONE, ("second", ANYONE)])
+    directory.add_resource("arn:aws:s3:::free")
+    directory.add_endpoint("vpce-1", policy=ANYONE, account=A, gateway=True)
+    directory.add_endpoint("vpce-2", policy=[])
+    directory.add_endpoint("vpce-3")
+    directory.set_organization(
+        "o-1", management_account=M, root="r-9", organizational_units={"ou-a": "r-9", "ou-b": "ou-a"}, accounts={A: "ou-b"},
+        delegated_administrators={A: ["iam.amazonaws.com"]}, policy_types=["SERVICE_CONTROL_POLICY"],
+        scps={"ou-a": [FULL, ("scp", ALLOW)], A: []}, rcps={"r-9": RCP},
+    )  # fmt: skip
+    directory.set_scps(A, [[FULL], [ALLOW], []])
+    directory.set_rcps(A, [])
+    return directory
+
+
+def contents(snapshot: Snapshot) -> list:
+    """Everything that a snapshot knows, policies compared by their statements and names."""
+    return [
+        sorted(snapshot.principals(), key=lambda profile: profile.name),
+        list(snapshot.accounts()),
+        list(snapshot.endpoints()),
+        [snapshot.facts(arn) for arn, _ in snapshot.resources()],
+        [snapshot.facts(arn) for arn in sorted(snapshot.entity_resources())],
+    ]
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict:
+    return json.loads(files("fastiam").joinpath("schema/directory-v1.json").read_text())
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_everything_survives_writing_and_loading(tmp_path, suffix):
+    directory = everything()
+    path = tmp_path / f"directory.{suffix}"
+    if suffix == "json":
+        directory.dump(path)
+    else:
+        path.write_text(yaml.safe_dump(json.loads(directory.to_json())))
+    again = fastiam.load(path, mode="strict")
+    assert contents(again.snapshot()) == contents(directory.snapshot())
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    if suffix == "json":
+        assert again.to_json() == directory.to_json()
+
+
+def test_what_is_written_follows_the_schema(schema):
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(everything().to_json()), schema)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_directory_survives_writing_and_loading(tmp_path, schema, seed):
+    made = worlds.make_directory(random.Random(seed), rows=6)
+    directory = runners.build_directory(made["directory"], made["mode"])
+    path = tmp_path / "directory.json"
+    directory.dump(path)
+    again = fastiam.load(path)
+    assert contents(again.snapshot()) == contents(directory.snapshot())
+    assert again.to_json() == directory.to_json()
+    jsonschema.validate(json.loads(path.read_text()), schema)
+
+
+def test_the_lab_account_survives_writing_and_loading(shared, tmp_path, schema):
+    directory = fastiam.load(shared / "gaad-lab-account.json.gz")
+    directory.dump(tmp_path / "lab.json")
+    again = fastiam.load(tmp_path / "lab.json")
+    assert contents(again.snapshot()) == contents(directory.snapshot())
+    jsonschema.validate(json.loads(directory.to_json()), schema)
+
+
+def test_number_tokens_and_text_documents_survive():
+    """G12: the source token counts."""
+    text = ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*",'
+            '"Condition":{"StringEquals":{"s3:max-keys":1.0}}}}')  # fmt: skip
+    directory = Directory()
+    directory.add_principal(ANA, identity_policies=text)
+    assert '"s3:max-keys":1.0' in directory.to_json()
+
+
+def test_a_directory_says_what_it_holds():
+    assert repr(everything()) == "<Directory: 3 accounts, 2 principals, 3 resources>"
