@@ -47,7 +47,9 @@ WRITES = {
     "a long name": (lambda d: d.add_principal(f"arn:aws:iam::{A}:role/{'r' * 65}"), "no valid name", "DIR-NAME"),
     "a long path": (lambda d: d.add_principal(f"arn:aws:iam::{A}:role/{'p' * 512}/r"), "no valid path", "DIR-NAME"),
     "an account of letters": (lambda d: d.add_account("A"), "not an account id", None),
-    "a policy that is not there": (lambda d: d.add_principal(DEP, identity_policies=[f"{MANAGED}x"]), "no document", "DIR-NO-POLICY"),
+    "a policy that is not there": (
+        lambda d: d.add_principal(DEP, identity_policies=[f"{MANAGED}x"]), "no document", "DIR-NO-POLICY",
+    ),
     "a boundary that is not there": (
         lambda d: d.add_principal(DEP, permissions_boundary=f"{MANAGED}x"), "allows nothing as a boundary", "DIR-NO-BOUNDARY",
     ),

@@ -1,0 +1,445 @@
+"""`fastiam.load`: account exports and our own format, told by content; findings and errors that name their place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+import jsonschema
+import pytest
+
+import fastiam
+from fastiam import PolicyError, SourceError
+
+A, B = "111111111111", "222222222222"
+ANA, DEP = f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:role/ops/Dep"
+MANAGED, AWS = f"arn:aws:iam::{A}:policy/P", "arn:aws:iam::aws:policy/ReadOnlyAccess"
+ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ANA}, "Action": "sts:AssumeRole"}]}
+
+
+def managed(arn: str, document: object = ALLOW, **more) -> dict:
+    versions = [
+        {"VersionId": "v1", "IsDefaultVersion": False},
+        {"VersionId": "v2", "IsDefaultVersion": True, "Document": document},
+    ]
+    return {"Arn": arn, "PolicyName": arn.rsplit("/", 1)[1], "DefaultVersionId": "v2", "PolicyVersionList": versions} | more
+
+
+def attached(*arns: str) -> list[dict]:
+    return [{"PolicyName": arn.rsplit("/", 1)[1], "PolicyArn": arn} for arn in arns]
+
+
+def export(form=lambda document: document) -> dict:
+    """An export of one account in which everything occurs; `form` writes the documents."""
+    return {
+        "UserDetailList": [{
+            "Arn": ANA, "UserName": "ana", "UserId": "AIDAANA", "Path": "/eng/", "CreateDate": "2026-01-01T00:00:00Z",
+            "UserPolicyList": [{"PolicyName": "own", "PolicyDocument": form(ALLOW)}],
+            "GroupList": ["Eng"], "AttachedManagedPolicies": attached(MANAGED),
+            "PermissionsBoundary": {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": MANAGED},
+            "Tags": [{"Key": "Team", "Value": "r"}],
+        }],
+        "GroupDetailList": [{
+            "Arn": f"arn:aws:iam::{A}:group/Eng", "GroupName": "Eng", "GroupId": "AGPAENG", "Path": "/",
+            "GroupPolicyList": [{"PolicyName": "of-group", "PolicyDocument": form(ALLOW)}],
+            "AttachedManagedPolicies": attached(AWS),
+        }],
+        "RoleDetailList": [{
+            "Arn": DEP, "RoleName": "Dep", "RoleId": "AROADEP", "Path": "/ops/", "AssumeRolePolicyDocument": form(TRUST),
+            "RolePolicyList": [{"PolicyName": "deploy", "PolicyDocument": form(ALLOW)}],
+            "AttachedManagedPolicies": [], "InstanceProfileList": [], "Tags": [],
+        }],
+        "Policies": [managed(MANAGED, form(ALLOW)), managed(AWS, form(ALLOW))],
+    }  # fmt: skip
+
+
+def native(**sections) -> dict:
+    return {"format": "fastiam-directory", "version": 1} | sections
+
+
+def write(folder: Path, name: str, content: object) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=2))
+    return path
+
+
+def codes(directory: fastiam.Directory) -> list[str]:
+    return [finding.code for finding in directory.findings]
+
+
+def names(directory: fastiam.Directory, arn: str) -> list[str]:
+    return [policy.name for policy in directory.snapshot().principal(arn).identity_policies]
+
+
+# -- account exports -----------------------------------------------------------------------------------------------------
+
+FORMS = {
+    "objects": lambda document: document,
+    "JSON text": json.dumps,
+    "URL-encoded text": lambda document: quote(json.dumps(document)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("mode", ["strict", "lenient"])
+def test_an_export_becomes_a_directory(tmp_path, form, mode):
+    directory = fastiam.load(write(tmp_path, "export.json", export(FORMS[form])), mode=mode)
+    snapshot = directory.snapshot()
+    ana, dep = snapshot.principal(ANA), snapshot.principal(DEP)
+    assert names(directory, ANA) == ["own", MANAGED, "of-group", AWS]
+    assert (ana.unique_id, dep.unique_id, len(ana.boundary), ana.bounded) == ("AIDAANA", "AROADEP", 1, True)
+    assert ana.keys["aws:principaltag/team"].values == ("r",)
+    trust = snapshot.facts(DEP)
+    assert trust.governs == "trust" and trust.policies[0].statements[0].actions == ("sts:AssumeRole",)
+    assert directory.findings == ()
+
+
+def pages(*, last: bool = True) -> list[dict]:
+    whole = export()
+    cut = [
+        {name: whole[name], "IsTruncated": True, "Marker": "m"}
+        for name in ("UserDetailList", "RoleDetailList", "GroupDetailList")
+    ]
+    return [*cut, {"Policies": whole["Policies"], "IsTruncated": not last}]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_pages_are_one_account_in_whatever_files_and_order_they_come(tmp_path, together):
+    """A user may come before its group, and both before their policies."""
+    if together:
+        paths = [write(tmp_path, "pages.json", pages())]
+    else:
+        paths = [write(tmp_path, f"{i}.json", page) for i, page in enumerate(pages())]
+    directory = fastiam.load(*paths)
+    assert names(directory, ANA) == ["own", MANAGED, "of-group", AWS]
+    assert directory.findings == ()
+
+
+def test_a_missing_last_page_is_a_finding(tmp_path):
+    path = write(tmp_path, "pages.json", pages(last=False))
+    assert codes(fastiam.load(path)) == ["GAAD-TRUNCATED"]
+    with pytest.raises(SourceError, match="last page is missing"):
+        fastiam.load(path, mode="strict")
+
+
+def test_several_accounts_share_their_aws_managed_policies(tmp_path):
+    other = json.loads(json.dumps(export()).replace(A, B))
+    directory = fastiam.load(write(tmp_path, "a.json", export()), write(tmp_path, "b.json", other))
+    snapshot = directory.snapshot()
+    shared = [snapshot.principal(ANA.replace(A, account)).identity_policies[-1] for account in (A, B)]
+    assert shared[0] is shared[1]
+    assert directory.findings == ()
+
+
+def test_the_same_policy_with_another_document_is_a_finding(tmp_path):
+    other = {"Policies": [managed(AWS, {**ALLOW, "Id": "other"})]}
+    directory = fastiam.load(write(tmp_path, "a.json", export()), write(tmp_path, "b.json", other))
+    assert codes(directory) == ["G24", "GAAD-EXISTS"]
+
+
+def broken_export(**changes) -> dict:
+    """An export in which the one user has other members."""
+    whole = export()
+    whole["UserDetailList"][0] |= changes
+    return whole
+
+
+STATE = [
+    # change of the user, code, the text that names it
+    ({"AttachedManagedPolicies": attached(f"{MANAGED}x")}, "GAAD-NO-POLICY", f"{MANAGED}x"),
+    ({"PermissionsBoundary": {"PermissionsBoundaryArn": f"{MANAGED}x"}}, "GAAD-NO-BOUNDARY", f"{MANAGED}x"),
+    ({"GroupList": ["Eng", "None"]}, "GAAD-NO-GROUP", "None"),
+    ({"Arn": f"arn:aws:iam::{A}:user/eng/a:na"}, "GAAD-NAME", "a:na"),
+]
+
+
+@pytest.mark.parametrize(("changes", "code", "named"), STATE)
+def test_what_an_export_names_and_lacks_is_a_finding_with_its_place(tmp_path, changes, code, named):
+    path = write(tmp_path, "export.json", broken_export(**changes))
+    finding = next(f for f in fastiam.load(path).findings if f.code == code)
+    assert named in finding.message
+    assert (finding.source, finding.path) == (str(path), "$.UserDetailList[0]")
+    assert json.dumps(export(), indent=2).split("\n")[finding.line - 1].strip() == "{"
+    with pytest.raises(SourceError):
+        fastiam.load(path, mode="strict")
+
+
+def test_a_policy_without_document_allows_nothing(tmp_path):
+    whole = broken_export(
+        AttachedManagedPolicies=attached(f"{MANAGED}x"), PermissionsBoundary={"PermissionsBoundaryArn": f"{MANAGED}x"}
+    )
+    directory = fastiam.load(write(tmp_path, "export.json", whole))
+    ana = directory.snapshot().principal(ANA)
+    assert names(directory, ANA) == ["own", "of-group", AWS]
+    assert ana.boundary == ()
+
+
+@pytest.mark.parametrize("policy", [managed(MANAGED, DefaultVersionId="v1"), managed(MANAGED, PolicyVersionList=[])])
+def test_a_managed_policy_without_its_default_version_counts_as_not_there(tmp_path, policy):
+    whole = export() | {"Policies": [policy, managed(AWS)]}
+    found = codes(fastiam.load(write(tmp_path, "export.json", whole)))
+    assert found == ["GAAD-NO-DEFAULT", "GAAD-NO-POLICY", "GAAD-NO-BOUNDARY"]
+
+
+def test_findings_inside_documents_have_their_place_in_the_file(tmp_path):
+    """F5: what AWS has accepted loads, with every finding reported."""
+    whole = export()
+    whole["RoleDetailList"][0]["RolePolicyList"][0]["PolicyDocument"] = {
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "Get*", "Resource": "*"}],
+    }  # fmt: skip
+    path = write(tmp_path, "export.json", whole)
+    (finding,) = fastiam.load(path).findings
+    assert (finding.code, finding.path) == ("V24", "$.RoleDetailList[0].RolePolicyList[0].PolicyDocument.Statement[0].Action")
+    assert '"Get*"' in path.read_text().split("\n")[finding.line - 1]
+    with pytest.raises(PolicyError, match="V24"):
+        fastiam.load(path, mode="strict")
+
+
+def test_a_trust_policy_may_name_a_role_that_comes_later(tmp_path):
+    whole = export()
+    later = {**whole["RoleDetailList"][0], "Arn": f"arn:aws:iam::{A}:role/Later", "RoleName": "Later"}
+    first = {**later, "Arn": DEP, "AssumeRolePolicyDocument": json.loads(json.dumps(TRUST).replace(ANA, later["Arn"]))}
+    directory = fastiam.load(write(tmp_path, "export.json", whole | {"RoleDetailList": [first, later]}), mode="strict")
+    assert directory.findings == ()
+
+
+def test_a_trust_policy_that_names_nobody_is_a_finding(tmp_path):
+    """N32."""
+    whole = export()
+    whole["RoleDetailList"][0]["AssumeRolePolicyDocument"] = json.loads(json.dumps(TRUST).replace("eng/ana", "eng/nobody"))
+    (finding,) = fastiam.load(write(tmp_path, "export.json", whole)).findings
+    assert (finding.code, finding.path) == ("N32", "$.RoleDetailList[0].AssumeRolePolicyDocument")
+
+
+def test_the_lab_account_loads_with_its_findings_listed(shared):
+    directory = fastiam.load(shared / "gaad-lab-account.json.gz")
+    raw = json.loads(gzip.decompress((shared / "gaad-lab-account.json.gz").read_bytes()))
+    profiles = list(directory.snapshot().principals())
+    kinds = Counter(":user/" in p.name for p in profiles if not p.name.endswith(":root"))
+    assert kinds == {True: 44, False: 78}
+    assert (len(raw["GroupDetailList"]), len(raw["Policies"])) == (5, 84)
+    assert Counter(codes(directory)) == {"G23": 47}
+    assert all(finding.line > 0 and finding.path.startswith("$.") for finding in directory.findings)
+    by_arn = {profile.name: profile for profile in profiles}
+    for user in raw["UserDetailList"]:
+        attached_ = [p["PolicyArn"] for p in user["AttachedManagedPolicies"]]
+        inline = [p["PolicyName"] for p in user.get("UserPolicyList", ())]
+        expected = [*inline, *attached_]
+        assert [p.name for p in by_arn[user["Arn"]].identity_policies][: len(expected)] == expected
+        assert by_arn[user["Arn"]].unique_id == user["UserId"]
+    for role in raw["RoleDetailList"]:
+        assert len(directory.snapshot().facts(role["Arn"]).policies) == 1
+
+
+# -- which files ---------------------------------------------------------------------------------------------------------
+
+
+def test_folders_are_searched_and_what_is_no_directory_is_a_finding(tmp_path):
+    write(tmp_path, "b/export.json", export())
+    write(tmp_path, "b/trail.json", {"Records": []})
+    write(tmp_path, "README.md", "# no data")
+    write(tmp_path, ".hidden/broken.json", "{")
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(json.dumps(native(endpoints=[{"id": "vpce-1"}])).encode()))
+    directory = fastiam.load(tmp_path)
+    assert directory.snapshot().principal(ANA).known
+    assert directory.snapshot().endpoint("vpce-1").known
+    assert {(Path(f.source).name, f.code) for f in directory.findings} == {
+        ("trail.json", "SOURCE-SKIPPED"),
+        ("README.md", "SOURCE-SKIPPED"),
+    }
+
+
+def test_an_export_and_our_format_are_one_directory(tmp_path):
+    attachment = native(roles=[{"arn": f"arn:aws:iam::{A}:role/More", "attached_policies": [MANAGED]}])
+    directory = fastiam.load(write(tmp_path, "more.json", attachment), write(tmp_path, "export.json", export()), mode="strict")
+    assert names(directory, f"arn:aws:iam::{A}:role/More") == [MANAGED]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "3", '{"Records": []}', "text: only", json.dumps([export(), {}])])
+def test_a_named_file_of_no_known_format_is_an_error(tmp_path, content):
+    with pytest.raises(SourceError, match="no known format") as error:
+        fastiam.load(write(tmp_path, "x.json", content))
+    assert "get-account-authorization-details" in error.value.hint
+
+
+def test_nothing_to_load_is_an_error(tmp_path):
+    with pytest.raises(SourceError, match="no file to load"):
+        fastiam.load()
+    with pytest.raises(SourceError, match="nothing to load"):
+        fastiam.load(tmp_path)
+    with pytest.raises(SourceError, match="no such file"):
+        fastiam.load(tmp_path / "none.json")
+
+
+BYTES = [
+    ("cut gzip", gzip.compress(json.dumps(export()).encode())[:-30], "does not unpack", 0),
+    ("no UTF-8", b'{"a": "\xff"}', "not UTF-8", 1),
+    ("no JSON", b'{\n  "a": }', "not JSON", 2),
+    ("cut JSON", json.dumps(export(), indent=1).encode()[:200], "not JSON", None),
+    ("deep", b"[" * 100_000, "nested too deeply", 1),
+    ("bad YAML", b"format: fastiam-directory\n  version: 1\n", "not YAML", 2),
+    ("control character in YAML", b"format: \x01", "not YAML", 0),
+    ("deep YAML", b"a: " + b"[" * 20_000, "nested too deeply", 0),
+    ("YAML of two documents", b"a: 1\n---\nb: 2\n", "not YAML", 2),
+    ("aliases", b"a: &x {b: [1]}\nc: *x\n", "aliases are not supported", 1),
+]
+
+
+@pytest.mark.parametrize(("data", "message", "line"), [row[1:] for row in BYTES], ids=[row[0] for row in BYTES])
+def test_a_broken_file_is_an_error_that_names_its_place(tmp_path, data, message, line):
+    path = tmp_path / "broken"
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=message) as error:
+        fastiam.load(path)
+    assert error.value.source == str(path)
+    assert line is None or error.value.line == line
+
+
+def test_yaml_needs_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(SourceError, match="pyyaml"):
+        fastiam.load(write(tmp_path, "x.yaml", "format: fastiam-directory"))
+
+
+# -- our own format ------------------------------------------------------------------------------------------------------
+
+USER = {"arn": ANA}
+BROKEN = [
+    # document, message, path, hint
+    (native(user=[]), "unknown name `user`", "$.user", "did you mean `users`?"),
+    (native(users=[{"arn": ANA, "tag": {}}]), "unknown name `tag`", "$.users[0].tag", "did you mean `tags`?"),
+    (native(users=[{"arn": ANA, "zzz": 1}]), "unknown name `zzz`", "$.users[0].zzz", "known are"),
+    (native(users=[{}]), "`arn` is missing", "$.users[0]", ""),
+    (native(users=[{"arn": 7}]), "expected text, not a number", "$.users[0].arn", ""),
+    (native(users={}), "expected a list, not an object", "$.users", ""),
+    (native(users=[7]), "expected an object, not a number", "$.users[0]", ""),
+    (native(users=[USER, USER]), "already", "$.users[1]", ""),
+    (native(users=[USER | {"groups": ["None"]}]), "not there", "$.users[0]", ""),
+    (native(users=[{"arn": DEP + ":x"}]), "no valid name", "$.users[0]", ""),
+    (native(users=[USER | {"tags": {"a": 1}}]), "expected text", "$.users[0].tags.a", ""),
+    (native(users=[USER | {"attached_policies": [MANAGED]}]), "no document is known", "$.users[0]", "add_managed_policy"),
+    (native(users=[USER | {"inline_policies": [{"name": "x"}]}]), None, "$.Statement", ""),
+    (native(users=[USER | {"inline_policies": [{"document": ALLOW, "nam": "x"}]}]), "unknown name `nam`",
+     "$.users[0].inline_policies[0].nam", "did you mean `name`?"),
+    (native(users=[USER | {"inline_policies": [True]}]), "expected a policy document", "$.users[0].inline_policies[0]", ""),
+    (native(resources=[{"arn": "b"}]), "not a resource", "$.resources[0]", ""),
+    (native(resources=[{"arn": "arn:aws:s3:::b", "account": "1"}]), "not an account id", "$.resources[0]", ""),
+    (native(endpoints=[{"id": "v", "gateway": "yes"}]), "expected true or false", "$.endpoints[0].gateway", ""),
+    (native(organization={"id": "o-1", "accounts": {A: "ou-a"}, "scps": {"ou-b": []}}), "no root, unit or account",
+     "$.organization", ""),
+    (native(accounts=[{"id": "1"}]), "not an account id", "$.accounts[0]", ""),
+    (native(accounts=[{"id": A, "scps": {}}]), "expected a list", "$.accounts[0].scps", ""),
+    (native(roles=[{"arn": DEP, "trust_policy": TRUST}], users=[{"arn": f"{ANA}2"}]), "does not have",
+     "$.roles[0].trust_policy", ""),
+    (native(managed_policies=[{"arn": MANAGED}]), "`document` is missing", "$.managed_policies[0]", ""),
+    (native(managed_policies=[{"arn": ANA, "document": ALLOW}]), "not a managed policy", "$.managed_policies[0]", ""),
+    ({"format": "fastiam-directory"}, "`version` is missing", "$", ""),
+    ({"format": "fastiam-directory", "version": 2}, "version `2` of the format is not known", "$.version", "version 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "message", "path", "hint"), [row for row in BROKEN if row[1] is not None])
+def test_a_broken_document_is_an_error_that_names_file_line_path_and_a_hint(tmp_path, document, message, path, hint):
+    file = write(tmp_path, "broken.json", document)
+    with pytest.raises(SourceError, match=message.replace("(", r"\(")) as error:
+        fastiam.load(file, mode="strict")
+    assert error.value.path == path
+    assert hint in error.value.hint
+    assert error.value.line > 0 and f"{file}:{error.value.line}:{error.value.column}: " in str(error.value)
+
+
+@pytest.mark.parametrize("document", [row[0] for row in BROKEN if row[1] and row[1].startswith(("unknown", "expected", "`"))])
+def test_the_schema_refuses_what_loading_refuses_by_form(document):
+    schema = json.loads(files("fastiam").joinpath("schema/directory-v1.json").read_text())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+
+
+def test_names_that_occur_twice_are_an_error(tmp_path):
+    text = f'{{"format": "fastiam-directory", "version": 1,\n "users": [{{"arn": "{ANA}"}}],\n "users": []}}'
+    with pytest.raises(SourceError, match="occurs twice"):
+        fastiam.load(write(tmp_path, "twice.json", text))
+    with pytest.raises(SourceError, match="occurs twice"):
+        fastiam.load(write(tmp_path, "twice.yaml", "format: fastiam-directory\nversion: 1\nusers: []\nusers: []\n"))
+
+
+def test_a_rejected_document_in_our_format_names_its_place(tmp_path):
+    bad = {"Version": "2012-10-17", "Statement": [{"Effect": "allow", "Action": "*", "Resource": "*"}]}
+    path = write(tmp_path, "x.json", native(users=[USER | {"inline_policies": [{"name": "bad", "document": bad}]}]))
+    with pytest.raises(PolicyError) as error:
+        fastiam.load(path)
+    (finding,) = error.value.findings
+    assert finding.path == "$.users[0].inline_policies[0].document.Statement[0].Effect"
+    assert '"allow"' in path.read_text().split("\n")[finding.line - 1]
+
+
+YAML = f"""\
+format: fastiam-directory
+version: 1
+accounts:
+  - id: {A}
+users:
+  - arn: {ANA}
+    tags: {{team: 1, on: yes, none: "null"}}
+    inline_policies:
+      - name: own
+        document:
+          Version: 2012-10-17
+          Statement:
+            - Effect: Allow
+              Action: Get*
+              Resource: "*"
+              Condition: {{NumericEquals: {{"s3:max-keys": 1.50}}, Bool: {{"aws:SecureTransport": true}}}}
+"""
+
+
+def test_yaml_means_what_json_would_and_its_findings_have_lines(tmp_path):
+    path = write(tmp_path, "x.yaml", YAML)
+    directory = fastiam.load(path)
+    ana = directory.snapshot().principal(ANA)
+    assert {k: v.values[0] for k, v in ana.keys.items() if "tag/" in k} == {
+        "aws:principaltag/team": "1",
+        "aws:principaltag/on": "yes",
+        "aws:principaltag/none": "null",
+    }
+    values = {entry.operator: entry.values for entry in ana.identity_policies[0].statements[0].conditions}
+    assert values == {"NumericEquals": ("1.50",), "Bool": ("true",)}
+    (finding,) = directory.findings
+    assert (finding.code, finding.line, finding.source) == ("V24", 14, str(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"), [("tags:", "tag:", 7), (f"arn: {ANA}", "arn: [x]", 6), ("version: 1", "version: 9", 2)]
+)
+def test_errors_in_yaml_have_lines(tmp_path, old, new, line):
+    with pytest.raises(SourceError) as error:
+        fastiam.load(write(tmp_path, "x.yaml", YAML.replace(old, new)))
+    assert error.value.line == line
+
+
+def test_deep_elements_that_no_rule_looks_at_do_not_crash(tmp_path):
+    deep: object = 1
+    for _ in range(400):
+        deep = [deep]
+    text = json.dumps(native(users=[USER | {"inline_policies": [ALLOW | {"Comment": deep}]}]))
+    directory = fastiam.load(write(tmp_path, "x.json", text))
+    assert codes(directory) == ["V4"]
+
+
+def test_lone_surrogates_survive_writing_and_loading(tmp_path):
+    """V39."""
+    odd = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Sid": "\ud800", "Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    )
+    for text in (odd, odd.replace("\\ud800", "\ud800")):
+        directory = fastiam.Directory(mode="lenient")
+        directory.add_principal(ANA, identity_policies=[text])
+        again = fastiam.load(write(tmp_path, "x.json", directory.to_json()))
+        assert again.snapshot().principal(ANA) == directory.snapshot().principal(ANA)
