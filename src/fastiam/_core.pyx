@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 from fastiam._build cimport Tables
 from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, ContextColumn, Fetched, Scratch, Slot, given
-from fastiam._columns cimport Column, Text, item_code, item_text, row_items
+from fastiam._columns cimport Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_OWNER, BAD_RESOURCE, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, REASON_NONE, UNCHECKED, Answer,
     cut_resource, decide, is_indeterminate,
@@ -238,6 +238,7 @@ cdef class Core:
         found = self.key_numbers.get(name)
         if found is None:
             found = self._settle_key(name)
+            self.tables.sync()
             if len(self.key_numbers) < 100_000:          # hostile spellings must not grow it without bound
                 self.key_numbers[name] = found
         return found
@@ -349,11 +350,13 @@ cdef class Core:
                 found = table_find(&self.tables.t.principal_names, self.tables.t.pool, name.data, name.size, self.tables.t.seed)
             if found == NONE:
                 self._settle_principal(principal, action)
+                self.tables.sync()
                 return False
         else:
             number = self.session_numbers.get(id(principal))
             if number is None:
                 self.session_numbers[id(principal)] = (self._settle_session(principal), principal)
+                self.tables.sync()
                 return False
             found = number[0]
         c.principal = &self.tables.t.principals[found]
@@ -380,6 +383,7 @@ cdef class Core:
             self.tables.make_row(a.missing, c.action_class, c.action_name)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
+            self.tables.sync()
         elif status == UNCHECKED:
             self._settle_check(*request)
             checked[0] = True
@@ -511,3 +515,531 @@ cdef class Core:
             self._clear(f)
             self._give(f)
 
+
+    # -- columns of requests --------------------------------------------------------------------------------------------------------------
+
+    def _decide_columns(
+        self, TextColumn principals, TextColumn actions, TextColumn resources, dict context, TextColumn owners, dict sessions,
+        int64_t n, int64_t now, bint reasons, dict errors, pool, int threads,
+    ):
+        """Decide `n` rows. What `bulk.Decisions` takes: (outcome, layer, statement, statements, reason, assumed_owner, unread).
+
+        `errors` takes the rows that cannot be read; None raises the first of them.
+        """
+        cdef Batch batch = Batch(self, principals, actions, resources, context, owners, sessions, n, now, reasons)
+        cdef int64_t first = 0, last
+        while first < n:
+            last = min(n, first + CHUNK * threads)
+            batch.prepare()
+            if threads == 1 or last - first < 2 * 4096:
+                batch.run(0, first, last)
+            else:
+                step = (last - first + threads - 1) // threads
+                parts = [(i, first + i * step, min(last, first + (i + 1) * step)) for i in range(threads)]
+                list(pool.map(batch.run_part, [part for part in parts if part[1] < part[2]]))
+            batch.settle(errors)
+            batch.keep_statements(first, last)
+            self._settle_limits()
+            first = last
+        return batch.answers()
+
+
+cdef struct Rows:              # the chunks that hold a range of rows
+    const Column* principals
+    const Column* actions
+    const Column* resources
+    const Column* owners
+    int64_t principal_first
+    int64_t action_first
+    int64_t resource_first
+    int64_t owner_first
+    const uint32_t* principal_codes   # numbers of dictionary values, or NULL
+    const uint32_t* action_codes
+
+
+cdef struct Side:              # what one thread of a batch has of its own
+    Frame* frame
+    int64_t* slow              # rows that need the GIL
+    int64_t n_slow
+    int64_t room
+    int64_t assumed
+    ContextColumn* columns
+
+
+cdef class Batch:
+    """One call of `decide_many`. Passes without the GIL; what a row misses is settled between them."""
+
+    cdef Core core
+    cdef TextColumn principals, actions, resources, owners
+    cdef list context                                    # (name, key, column)
+    cdef Tables session_names
+    cdef dict sessions
+    cdef TablesC t
+    cdef int64_t n, now
+    cdef bint reasons, entered
+    cdef uint64_t generation
+    cdef Side sides[64]
+    cdef int n_sides
+    cdef object outcome, layer, reason, entry, level, assumed
+    cdef uint8_t[::1] c_outcome
+    cdef uint8_t[::1] c_layer
+    cdef uint8_t[::1] c_reason
+    cdef uint8_t[::1] c_level
+    cdef uint8_t[::1] c_assumed
+    cdef uint32_t[::1] c_entry
+    cdef int32_t[::1] c_statement
+    cdef object statement
+    cdef list statements
+    cdef dict statement_codes
+    cdef dict principal_codes, action_codes              # chunk -> array of numbers
+    cdef object occurrences
+    cdef dict unread
+
+    def __cinit__(self, Core core, principals, actions, resources, context, owners, sessions, int64_t n, int64_t now, bint reasons):
+        self.core = core
+        self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
+        self.n, self.now, self.reasons = n, now, reasons
+        self.sessions = sessions
+        self.context = [(name, column) for name, column in context.items()]
+        self.outcome = np.full(n, ERROR_OUTCOME, np.uint8)
+        self.c_outcome = self.outcome
+        self.assumed = np.zeros(n, np.uint8)
+        self.c_assumed = self.assumed
+        self.layer = np.full(n if reasons else 0, 255, np.uint8)
+        self.c_layer = self.layer
+        self.reason = np.full(n if reasons else 0, 255, np.uint8)
+        self.c_reason = self.reason
+        self.level = np.zeros(n if reasons else 0, np.uint8)
+        self.c_level = self.level
+        self.entry = np.full(n if reasons else 0, NONE, np.uint32)
+        self.c_entry = self.entry
+        self.statement = np.full(n if reasons else 0, -1, np.int32)
+        self.c_statement = self.statement
+        self.statements = []
+        self.statement_codes = {}
+        self.principal_codes = {}
+        self.action_codes = {}
+        self.unread = {}
+        self.generation = 0xFFFFFFFFFFFFFFFF
+        self.n_sides = 0
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.n_sides):
+            free_frame(self.sides[i].frame)
+            free(self.sides[i].slow)
+            free(self.sides[i].columns)
+        if self.entered:
+            self.core.tables.leave()
+
+    # -- before a pass -----------------------------------------------------------------------------------------------------------------
+
+    cdef int _side(self, int number) except -1:
+        """Scratch of one thread, large enough for the tables as they are."""
+        cdef Side* side
+        while self.n_sides <= number:
+            side = &self.sides[self.n_sides]
+            memset(side, 0, sizeof(Side))
+            side.frame = new_frame()
+            self.n_sides += 1
+            side.columns = <ContextColumn*>calloc(len(self.context) + len(self.core.defaults) + 1, sizeof(ContextColumn))
+            if side.columns == NULL:
+                raise MemoryError()
+        side = &self.sides[number]
+        fit(side.frame, &self.t)
+        if side.frame.s.touched == NULL:
+            count_touched(side.frame, self.t.n_keys + 4096)
+        return 0
+
+    def prepare(self):
+        """Take a snapshot of the tables, with everything that the batch names itself entered."""
+        cdef Core core = self.core
+        cdef int64_t key
+        if core.tables.generation != self.generation:
+            self.principal_codes = {}
+            self.action_codes = {}
+            self.generation = core.tables.generation
+            self.session_names = Tables(seed=core.tables.t.seed)
+            for name, session in self.sessions.items():
+                number = core.session_numbers.get(id(session))
+                if number is None:
+                    number = core.session_numbers[id(session)] = (core._settle_session(session), session)
+                self.session_names.name_principal((<str>name).encode(), number[0])
+            self.session_names.sync()
+        for name, _ in self.context:
+            core._key(name)
+        if self.entered:
+            core.tables.leave()
+        core.tables.enter(&self.t)
+        self.entered = True
+        self.occurrences = core._occurrences()
+
+    cdef object _codes(self, TextColumn column, const Column* chunk, dict known, bint of_actions):
+        """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
+        cdef uint32_t[::1] numbers
+        cdef Text text
+        cdef int64_t v
+        key = <size_t>chunk
+        found = known.get(key)
+        if found is not None:
+            return found
+        if chunk.code_width == 0 or chunk.is_list or chunk.n_values > 4 * self.n + 1024:
+            return None
+        array = np.full(chunk.n_values, NONE, np.uint32)
+        numbers = array
+        for v in range(chunk.n_values):
+            if value_text(chunk, v, &text):
+                numbers[v] = self._name_number(&text, of_actions)
+        known[key] = array
+        return array
+
+    cdef inline uint32_t _name_number(self, const Text* text, bint of_actions) noexcept nogil:
+        cdef uint32_t found
+        if of_actions:
+            return table_find(&self.t.action_names, self.t.pool, text.data, text.size, self.t.seed)
+        if self.session_names.t.principal_names.n:
+            found = table_find(
+                &self.session_names.t.principal_names, self.session_names.t.pool, text.data, text.size, self.session_names.t.seed
+            )
+            if found != NONE:
+                return found
+        return table_find(&self.t.principal_names, self.t.pool, text.data, text.size, self.t.seed)
+
+    cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
+        """Point at the chunks that hold `row`; how many rows follow in all of them."""
+        cdef Side* s = &self.sides[side]
+        cdef int64_t left = last - row, here, local
+        cdef TextColumn column
+        cdef ContextColumn* at
+        cdef int64_t key
+        cdef int n = 0
+        cdef Text spelled
+        rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
+        left = min(left, here)
+        rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
+        left = min(left, here)
+        rows.resources = self.resources.chunk_of(row, &rows.resource_first, &here)
+        left = min(left, here)
+        rows.owners = NULL
+        if self.owners is not None:
+            rows.owners = self.owners.chunk_of(row, &rows.owner_first, &here)
+            left = min(left, here)
+        for name, column in self.context:
+            key = self.core._key(name)
+            if key < 0 or key >= self.t.n_keys:
+                continue
+            at = &s.columns[n]
+            at.column = column.chunk_of(row, &at.first, &here)
+            left = min(left, here)
+            at.key = <uint32_t>key
+            at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
+            at.tag = Text(NULL, 0)
+            if self.t.keys[key].tag:
+                utf8_of(name, &spelled)
+                at.tag = Text(spelled.data + TAG_AT, spelled.size - TAG_AT)
+            s.frame.s.sources[key] = n
+            n += 1
+        c.columns = s.columns
+        c.n_columns = n
+        return left
+
+    # -- a pass ------------------------------------------------------------------------------------------------------------------------------
+
+    def run_part(self, part):
+        """`run` with its arguments in a tuple, for a pool of threads."""
+        self.run(*part)
+
+    def run(self, int side, int64_t first, int64_t last):
+        """Decide rows [first, last) on the snapshot; rows that miss something are put on the slow list."""
+        cdef Call c
+        cdef Rows rows
+        cdef int64_t row = first, n
+        cdef uint32_t[::1] codes
+        cdef Side* s
+        self._side(side)
+        s = &self.sides[side]
+        memset(&c, 0, sizeof(Call))
+        c.t = &self.t
+        c.s = &s.frame.s
+        c.now = self.now
+        c.reasons = self.reasons
+        c.accept[0] = STRICT
+        c.accept[1] = BROAD
+        while row < last:
+            n = self._point(side, row, last, &c, &rows)
+            principal_codes = self._codes(self.principals, rows.principals, self.principal_codes, False)
+            action_codes = self._codes(self.actions, rows.actions, self.action_codes, True)
+            rows.principal_codes = NULL
+            rows.action_codes = NULL
+            if principal_codes is not None and len(principal_codes):
+                codes = principal_codes
+                rows.principal_codes = &codes[0]
+            if action_codes is not None and len(action_codes):
+                codes = action_codes
+                rows.action_codes = &codes[0]
+            self._reserve_slow(s, n)
+            with nogil:
+                self._pass(s, &c, &rows, row, n)
+            self._unpoint(side, &c)
+            row += n
+        if s.frame.s.failed:
+            s.frame.s.failed = 0
+            raise MemoryError()
+
+    cdef void _unpoint(self, int side, Call* c):
+        cdef int32_t i
+        for i in range(c.n_columns):
+            self.sides[side].frame.s.sources[c.columns[i].key] = -1
+
+    cdef int _reserve_slow(self, Side* s, int64_t n) except -1:
+        cdef int64_t* grown
+        if s.n_slow + n > s.room:
+            grown = <int64_t*>realloc(s.slow, <size_t>(2 * (s.n_slow + n)) * 8)
+            if grown == NULL:
+                raise MemoryError()
+            s.slow = grown
+            s.room = 2 * (s.n_slow + n)
+        return 0
+
+    cdef void _pass(self, Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
+        cdef Answer a
+        cdef int64_t i
+        for i in range(n):
+            c.row = i
+            c.batch_row = first + i
+            if self._row(c, rows, i, &a, False) == DONE:
+                self._write(s, c, &a, first + i)
+            else:
+                s.slow[s.n_slow] = first + i
+                s.n_slow += 1
+
+    cdef inline int _row(self, Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
+        """One row, on the chunks pointed at."""
+        cdef Text text
+        cdef Text owner = Text(NULL, 0)
+        cdef int64_t code, lo, hi
+        cdef uint32_t number = NONE
+        cdef int32_t k
+        # the action
+        code = item_code(rows.actions, rows.action_first + i)
+        if code < 0:
+            return NO_ACTION
+        if rows.action_codes != NULL:
+            number = rows.action_codes[code]
+        if number == NONE:
+            if not value_text(rows.actions, code, &text):
+                return NO_ACTION
+            number = self._name_number(&text, True)
+            if number == NONE:
+                return NO_ACTION
+        c.action_name = number
+        c.action_class = c.t.name_classes[number]
+        c.action = &c.t.classes[c.action_class]
+        # who asks
+        number = NONE
+        code = item_code(rows.principals, rows.principal_first + i)
+        if code < 0:
+            return NO_PRINCIPAL
+        if rows.principal_codes != NULL:
+            number = rows.principal_codes[code]
+        if number == NONE or c.action.flags & ACT_FEDERATION:
+            if not value_text(rows.principals, code, &text):
+                return NO_PRINCIPAL
+            if c.action.flags & ACT_FEDERATION and not (text.size > 4 and text.data[3] == 58):
+                return NO_PRINCIPAL                      # N3: settled by name and action together
+            number = self._name_number(&text, False)
+            if number == NONE:
+                return NO_PRINCIPAL
+        c.principal = &c.t.principals[number]
+        if not item_text(rows.resources, rows.resource_first + i, &c.resource):
+            return BAD_RESOURCE
+        if rows.owners != NULL:
+            item_text(rows.owners, rows.owner_first + i, &owner)
+        for k in range(c.n_columns):                     # C5: one value where the registry has one
+            if c.columns[k].column.is_list and not c.columns[k].is_multi:
+                row_items(c.columns[k].column, c.columns[k].first + i, &lo, &hi)
+                if hi - lo > 1:
+                    return BAD_CONTEXT
+        return attempt(c, a, &owner, checked)
+
+    cdef inline void _write(self, Side* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
+        self.c_outcome[row] = a.outcome
+        self.c_assumed[row] = c.assumed_owner
+        if self.reasons:
+            self.c_layer[row] = a.layer
+            self.c_reason[row] = a.reason
+            if a.entry != NULL:
+                self.c_entry[row] = a.entry.occurrence
+                self.c_level[row] = a.entry.level
+
+    # -- after a pass --------------------------------------------------------------------------------------------------------------------------
+
+    def settle(self, errors):
+        """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
+        cdef int side
+        cdef int64_t i
+        cdef Side* s
+        rows = []
+        for side in range(self.n_sides):
+            s = &self.sides[side]
+            rows += [s.slow[i] for i in range(s.n_slow)]
+            s.n_slow = 0
+        for row in rows:
+            try:
+                self._settle_row(row)
+            except RequestValueError as error:
+                named = RequestValueError(error.message, column=error.column, row=row, hint=error.hint)
+                if errors is None:
+                    raise named from None
+                errors[row] = named
+
+    cdef int _settle_row(self, int64_t row) except -1:
+        """One row of a batch: as `Core._decide`, but its context lies in columns."""
+        cdef Core core = self.core
+        cdef Side* s = &self.sides[0]
+        cdef Call c
+        cdef Rows rows
+        cdef Answer a
+        cdef bint checked = False
+        cdef int status
+        while True:
+            self.prepare()
+            self._side(0)
+            memset(&c, 0, sizeof(Call))
+            c.t = &self.t
+            c.s = &s.frame.s
+            c.now = self.now
+            c.reasons = self.reasons
+            c.accept[0] = STRICT
+            c.accept[1] = BROAD
+            c.batch_row = row
+            self._point(0, row, row + 1, &c, &rows)
+            rows.principal_codes = NULL
+            rows.action_codes = NULL
+            status = self._row(&c, &rows, 0, &a, checked)
+            if status == NO_PRINCIPAL and self._federated(&c, &rows):
+                status = attempt(&c, &a, NULL, checked)
+            if status == DONE:
+                self._write(s, &c, &a, row)
+                self._unpoint(0, &c)
+                return 0
+            try:
+                self._settle_status(status, &c, &a, row, &checked)
+            finally:
+                self._unpoint(0, &c)
+
+    cdef bint _federated(self, Call* c, const Rows* rows):
+        """A provider by name and action (N3), once the tables have it."""
+        cdef Text text
+        cdef uint32_t number
+        if c.action == NULL or not c.action.flags & ACT_FEDERATION:
+            return False
+        if not item_text(rows.principals, rows.principal_first, &text):
+            return False
+        if not item_text(rows.resources, rows.resource_first, &c.resource):
+            return False
+        action = self._text(self.actions, c.batch_row, "action")
+        key = text.data[:text.size] + b"\0" + action.lower().encode()
+        number = table_find(&self.t.principal_names, self.t.pool, key, len(key), self.t.seed)
+        if number == NONE:
+            return False
+        c.principal = &self.t.principals[number]
+        return True
+
+    def _text(self, TextColumn column, int64_t row, str name):
+        """The text of a row, or an error where there is none."""
+        cdef Text text
+        cdef int64_t local, left
+        cdef const Column* chunk = column.chunk_of(row, &local, &left)
+        if not item_text(chunk, local, &text):
+            raise RequestValueError("the value is null", column=name, hint="principal, action and resource are needed in every row")
+        return text.data[:text.size].decode()
+
+    cdef int _settle_status(self, int status, Call* c, Answer* a, int64_t row, bint* checked) except -1:
+        cdef Core core = self.core
+        cdef uint32_t name
+        if status == MISSING:
+            core._settle_limits()
+            if core.tables.generation == self.generation:
+                core.tables.make_row(a.missing, c.action_class, c.action_name)
+            return 0
+        action = self._text(self.actions, row, "action")
+        if status == NO_ACTION:
+            check_action(action)
+            core.tables.find_action(action.encode(), &name)
+            return 0
+        principal = self._text(self.principals, row, "principal")
+        if status == NO_PRINCIPAL:
+            core._settle_principal(principal, action)
+            return 0
+        resource = self._text(self.resources, row, "resource")
+        if status == NO_FACTS:
+            core._settle_facts(resource)
+            return 0
+        check_resource(resource)
+        owner = None
+        if self.owners is not None:
+            try:
+                owner = self._text(self.owners, row, "resource_account")
+            except RequestValueError:
+                owner = None
+        core._settle_check(self.sessions.get(principal, principal), action, resource, self._context_of(row), owner)
+        if status != UNCHECKED:
+            raise RequestValueError("the row cannot be read", column="resource")
+        checked[0] = True
+        return 0
+
+    def _context_of(self, int64_t row):
+        """The context of a row as a mapping."""
+        cdef TextColumn column
+        cdef const Column* chunk
+        cdef Text text
+        cdef int64_t local, left, first, last, i
+        found = {}
+        for name, column in self.context:
+            chunk = column.chunk_of(row, &local, &left)
+            row_items(chunk, local, &first, &last)
+            values = []
+            for i in range(first, last):
+                if item_text(chunk, i, &text):
+                    values.append(text.data[:text.size].decode())
+            if values:
+                found[name] = values if column.is_list else values[0]
+        return found
+
+    def keep_statements(self, int64_t first, int64_t last):
+        """Turn the entries of a chunk into statements of this batch, while their numbers still mean what they meant."""
+        cdef int64_t row
+        cdef uint64_t key, before = 0xFFFFFFFFFFFFFFFF
+        cdef int32_t code = -1
+        if not self.reasons:
+            return
+        for row in range(first, last):
+            if self.c_entry[row] == NONE:
+                continue
+            key = (<uint64_t>self.c_entry[row] << 16) | (<uint64_t>self.c_layer[row] << 8) | self.c_level[row]
+            if key != before:
+                before = key
+                found = self.statement_codes.get(key)
+                if found is None:
+                    found = len(self.statements)
+                    self.statements.append(self.core._ref(self.occurrences, self.c_entry[row], self.c_layer[row], self.c_level[row]))
+                    self.statement_codes[key] = found
+                code = found
+            self.c_statement[row] = code
+        if self.core.tables.generation != self.generation:
+            self.statement_codes = {}
+
+    def answers(self):
+        """What the batch found."""
+        cdef int side
+        cdef uint32_t key
+        unread = {}
+        names = self.core._key_names()
+        for side in range(self.n_sides):
+            for key in range(min(self.t.n_keys, <uint32_t>len(names))):
+                if self.sides[side].frame.s.touched[key]:
+                    unread[names[key]] = unread.get(names[key], 0) + self.sides[side].frame.s.touched[key]
+        if not self.reasons:
+            return self.outcome, None, None, (), None, self.assumed.view(bool), unread
+        return self.outcome, self.layer, self.statement, self.statements, self.reason, self.assumed.view(bool), unread

@@ -9,18 +9,23 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from fastiam._core import Core
+from fastiam._ingest import check_lengths, read_column
 from fastiam.account import Snapshot
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.arn import split_arn
-from fastiam.bulk import LAYERS, NO_CODE, REASONS, Decisions
+from fastiam.bulk import LAYERS, NO_CODE, NO_STATEMENT, REASONS, Decisions
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.layout import NONE, ServiceMode
 from fastiam.compile.texts import utf8
 from fastiam.errors import RequestValueError
+from fastiam.keys import KEYS, fold, key_info
 from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
 from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.reference import decide as decide_literally
@@ -28,6 +33,8 @@ from fastiam.request import Context, ContextValue, Request, epoch_seconds, read_
 from fastiam.session import Session
 
 # services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
+MAX_THREADS = 64
+
 _EXACT_SERVICES = frozenset("sqs events ecr backup glacier ses elasticfilesystem kms iam".split())
 
 
@@ -198,6 +205,109 @@ class Engine(Core):
             assumed_owner,
             owner_override,
         )
+
+    def decide_many(
+        self,
+        principals: object,
+        actions: object,
+        resources: object,
+        context: Mapping[str, object] | None = None,
+        *,
+        resource_accounts: object = None,
+        sessions: Mapping[str, Session] | None = None,
+        now: datetime | None = None,
+        reasons: bool = False,
+        on_error: Literal["raise", "deny"] = "raise",
+        threads: int = 1,
+    ) -> Decisions:
+        """Decide one request per row.
+
+        Parameters
+        ----------
+        principals, actions, resources : text columns, shape (n,), or one value for all rows
+            Arrow (anything with `__arrow_c_array__` or `__arrow_c_stream__`), NumPy, or lists. Principals as ARNs, service names,
+            `*`, or names in `sessions`; actions as `service:Name` in any case; resources as ARNs or `*`.
+        context : mapping of context key to a column of shape (n,) or to one value, optional
+            Text, bools, numbers, timestamps with a zone, or lists of them. A null means that the key is absent.
+        resource_accounts : column of account ids or nulls, or one for all rows (D23).
+        sessions : names that stand for a `Session` in the principals column.
+        now : aware datetime; the clock, read once, where it is None (K5).
+        reasons : also say layer, policy and statement of each row.
+        on_error : "raise" decides nothing and names row and column; "deny" gives such a row outcome ERROR.
+        threads : rows are split evenly; the GIL is free while they are decided.
+
+        Returns
+        -------
+        Decisions: `outcome` uint8, shape (n,); with `reasons` also `layer`, `policy`, `statement`.
+
+        Raises
+        ------
+        ShapeError: two columns differ in length; the message names both.
+        RequestValueError: a value cannot be read; has `.row` and `.column`.
+
+        Notes
+        -----
+        O(n). A row of policies and action that no request has met before is built on first use.
+        """
+        if on_error not in ("raise", "deny"):
+            raise RequestValueError(f"unknown value `{on_error}`", column="on_error", hint="use `raise` or `deny`")
+        if not 1 <= threads <= MAX_THREADS:
+            raise RequestValueError(f"`{threads}` is no number of threads", column="threads", hint=f"use 1 to {MAX_THREADS}")
+        errors: dict[int, Exception] | None = None if on_error == "raise" else {}
+        columns = {"principals": principals, "actions": actions, "resources": resources}
+        if resource_accounts is not None:
+            columns["resource_accounts"] = resource_accounts
+        read = {name: read_column(value, name, kind="text", errors=errors) for name, value in columns.items()}
+        keys = {name: read_column(value, name, kind="context", errors=errors) for name, value in self._contexts(context).items()}
+        n = check_lengths({**read, **keys})
+        unreadable = dict(errors or {})
+        with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
+            outcome, layer, statement, statements, reason, assumed, unread = self._decide_columns(
+                read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
+                dict(sessions or {}), n, epoch_seconds(now), reasons, errors, pool, threads,
+            )  # fmt: skip
+        for row, error in unreadable.items():  # a value that was read as null must not be decided as absent
+            outcome[row] = Outcome.ERROR
+            errors[row] = error  # type: ignore[index]
+        for row in errors or ():
+            assumed[row] = False
+            if reasons:
+                layer[row], reason[row], statement[row] = NO_CODE, NO_CODE, NO_STATEMENT
+        return Decisions(
+            outcome,
+            layer=layer,
+            statement=statement,
+            statements=statements,
+            reason=reason,
+            assumed_owner=assumed,
+            errors=errors,
+            unread=unread,
+        )
+
+    def _contexts(self, context: Mapping[str, object] | None) -> dict[str, object]:
+        """The context columns, with the defaults of the engine for keys that have none."""
+        given = dict(context or {})
+        folded: dict[str, str] = {}
+        for name in given:
+            if not isinstance(name, str):
+                raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
+            other = folded.setdefault(fold(name), name)
+            if other != name:
+                raise RequestValueError(f"`{other}` and `{name}` are one key", column=name, hint="keep one of the two columns")
+        for key, value in self._options.get("context_defaults", {}).items():
+            if fold(key) not in folded:
+                given[key] = value
+        return given
+
+    def _key_names(self) -> list[str]:
+        return [KEYS[name].name if name in KEYS else name for name in self._compiler.keys.names]
+
+    def _is_single(self, name: str) -> bool:
+        info = key_info(fold(name))
+        return info is not None and not info.multi
+
+    def _ref(self, occurrences: tuple[list[int], list[Any]], occurrence: int, layer: int, level: int) -> StatementRef:
+        return statement_ref(occurrences, occurrence, LAYERS[layer], level)
 
     def explain(
         self,

@@ -14,7 +14,7 @@ STAR, ONE = bytes([TOKEN_STAR]), bytes([TOKEN_ONE])
 _WILDCARDS = re.compile(r"(\*+|\?)")
 # a well-formed variable, else a malformed one to its first brace or to the end (VR3, VR4, V29)
 _VARIABLE = re.compile(
-    r"\$\{(?:(?P<name>[^\s,'{}$]+)(?:, '(?P<default>[^']+)')?|(?P<literal>[*?$]))\}|\$\{(?P<broken>[^}]*\}?)", re.DOTALL
+    r"\$\{(?:(?P<literal>[*?$])|(?P<name>[^\s,'{}$]+)(?:, '(?P<default>[^']+)')?)\}|\$\{(?P<broken>[^}]*\}?)", re.DOTALL
 )
 
 
