@@ -160,7 +160,7 @@ def _absent(absent: frozenset[str], keys: Iterable[str], user_id_known: bool) ->
 
 def absent_without_account(kind: PrincipalKind, name: str) -> frozenset[str]:
     """Services, unsigned and federated callers: no key of an account's principal (5.2), and unsigned ones no session."""
-    absent = _DERIVED - keys_without_account(kind, name).keys()
+    absent = _DERIVED.difference(keys_without_account(kind, name))
     if kind is PrincipalKind.ANON:
         absent |= _OF_SESSIONS
     if kind is PrincipalKind.SAML:
