@@ -21,6 +21,7 @@ from worlds import NOW
 from fastiam.errors import DirectoryError, PolicyError
 from fastiam.request import Request, canonical_text, check_action, epoch_seconds, read_context
 
+FOUND = casefile.CASES / "found"
 POINTS = ("outcome", "layer", "statement", "reason", "indeterminate", "assumed_owner", "owner_override")
 
 
@@ -227,7 +228,7 @@ def _without(case: dict[str, Json], path: tuple[str | int, ...]) -> dict[str, Js
     return copy if rows and all(needed <= row.keys() for row in rows) else None
 
 
-def keep(case: Mapping[str, Json], difference: str, source: str, folder: Path = casefile.CASES / "found") -> Path:
+def keep(case: Mapping[str, Json], difference: str, source: str, folder: Path) -> Path:
     """Write the case as a case file, with the reference's answer as what is expected."""
     name = hashlib.sha256(json.dumps(case, sort_keys=True).encode()).hexdigest()[:10]
     told = {"id": f"F{name}", "rule": "reference", "source": source, **case}
@@ -253,7 +254,7 @@ def expected_of(answer: Answer) -> dict[str, Json]:
     return json.loads(json.dumps(told))
 
 
-def examine(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
+def examine(kind: str, seed: int, rows: int = 60, folder: Path = FOUND) -> tuple[int, list[Path]]:
     """Compare one generated case; shrink and keep what differs. How many comparisons were made, and the files written."""
     import strategies
 
@@ -263,7 +264,7 @@ def examine(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
         if found is None:
             return 1, []
         small = shrink(case, fails_loose)
-        return 1, [keep(small, compare_loose(small) or found, f"fuzz loose {seed}")]
+        return 1, [keep(small, compare_loose(small) or found, f"fuzz loose {seed}", folder)]
     case = strategies.directory(seed, rows)
     try:
         differences = list(compare_directory(case))
@@ -274,4 +275,4 @@ def examine(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
     index, found = differences[0]
     small = shrink(one_row(case, index), fails_directory)
     found = next((text for _, text in compare_directory(small)), found)
-    return 3 * rows, [keep(small, found, f"fuzz directory {seed}")]
+    return 3 * rows, [keep(small, found, f"fuzz directory {seed}", folder)]
