@@ -109,18 +109,23 @@ def text_of(document: PolicyLike) -> str:
 
 
 def _json(value: object) -> str:
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)  # type: ignore[arg-type]
     if isinstance(value, Number):
         return str(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ",".join([f"{_quoted(str(key))}:{_json(item)}" for key, item in value.items()]) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join([_json(item) for item in value]) + "]"
+    if value is None or kind is bool:
+        return {None: "null", True: "true", False: "false"}[value]  # type: ignore[index]
     if isinstance(value, (int, float, Decimal)):
         return number_text(value) or "null"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{json.dumps(str(key))}:{_json(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_json, value)) + "]"
-    return json.dumps(str(value))
+    return _quoted(str(value))
 
+
+_quoted = json.encoder.encode_basestring_ascii
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

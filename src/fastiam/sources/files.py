@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastiam.errors import PolicyError, SourceError
 from fastiam.language import parse_json
-from fastiam.positions import Origin, Source
+from fastiam.positions import Source
 from fastiam.sources.nodes import Node
 
 _YAML = (".yaml", ".yml")
@@ -85,4 +85,4 @@ def _read_json(name: str, data: bytes) -> Node:
         found = error.findings[0]
         message = found.message.replace("not a policy: ", "")
         raise SourceError(message, source=name, line=found.line, column=found.column) from None
-    return Node(value, Origin(Source(name, data.decode("utf-8-sig"))))
+    return Node(value, Source(name, data.decode("utf-8-sig")))

@@ -136,5 +136,5 @@ def _note(model: AccountModel, node: Node, code: str, message: str) -> None:
     if model.mode == "strict":
         raise node.error(f"{message} [{code}]")
     line, column = node.place()
-    source = node.origin.source.name
+    source = node.source.name
     model.findings.append(Finding(code, Severity.ERROR, message, source, node.path, line, column))

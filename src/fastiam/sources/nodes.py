@@ -13,23 +13,29 @@ from fastiam.account.model import HERE
 from fastiam.errors import DirectoryError, Finding, SourceError
 from fastiam.language import JsonObject, JsonValue, Number, read_policy
 from fastiam.model import PolicyKind
-from fastiam.positions import Origin, json_path
+from fastiam.positions import Origin, Path, Source, json_path
 
 Marks = dict[str, tuple[int, int]]  # line and column by path, of a YAML text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # PERF: not frozen, and the origin made when asked for: there is a node for every value
 class Node:
     """A value and where it stands. `marks` holds the places of a YAML text and is None for JSON."""
 
     value: JsonValue
-    origin: Origin
+    source: Source
+    steps: Path = ()
     marks: Marks | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Source and path of the value."""
+        return Origin(self.source, self.steps)
 
     @property
     def path(self) -> str:
         """The path in messages, `$.users[0].arn`."""
-        return json_path(self.origin.path)
+        return json_path(self.steps)
 
     def place(self) -> tuple[int, int]:
         """Line and column, 1-based; zeros where there are none."""
@@ -41,13 +47,13 @@ class Node:
     def error(self, message: str, *, hint: str = "") -> SourceError:
         """An error about this value."""
         line, column = self.place()
-        return SourceError(message, source=self.origin.source.name, path=self.path, line=line, column=column, hint=hint)
+        return SourceError(message, source=self.source.name, path=self.path, line=line, column=column, hint=hint)
 
     # -- walking ------------------------------------------------------------------------------------------------------
 
     def child(self, step: str | int, value: JsonValue) -> Node:
         """A value below this one."""
-        return Node(value, self.origin.child(step), self.marks)
+        return Node(value, self.source, (*self.steps, step), self.marks)
 
     def object(self, known: Sequence[str] | None = None) -> JsonObject:
         """The value as an object without double names; with `known`, of these names alone."""
@@ -148,7 +154,7 @@ class Node:
             return finding
         line, column = self.place()
         code = finding.code.replace("DIR-", f"{codes}-", 1)
-        return replace(finding, code=code, source=self.origin.source.name, path=self.path, line=line, column=column)
+        return replace(finding, code=code, source=self.source.name, path=self.path, line=line, column=column)
 
 
 def _type_name(value: JsonValue) -> str:

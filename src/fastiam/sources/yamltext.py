@@ -11,7 +11,7 @@ from typing import Any
 
 from fastiam.errors import SourceError
 from fastiam.language import JsonObject, JsonValue, Number
-from fastiam.positions import Origin, Path, Source, json_path
+from fastiam.positions import Path, Source, json_path
 from fastiam.sources.nodes import Marks, Node
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
@@ -44,7 +44,7 @@ def read_yaml(name: str, data: bytes) -> Node:
         raise SourceError(f"not YAML: {error}".replace("\n", " "), source=name) from None
     except RecursionError:
         raise SourceError("brackets are nested too deeply", source=name) from None
-    return Node(value, Origin(Source(name)), marks)
+    return Node(value, Source(name), marks=marks)
 
 
 def _refuse_aliases(root: Any, name: str) -> None:
