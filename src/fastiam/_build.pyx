@@ -850,7 +850,7 @@ cdef class Tables:
     cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level) except -1:
         """Turn a scratch list into a run; what follows an entry that always counts is left out."""
         cdef const Entry* e = <Entry*>scratch.data
-        cdef uint32_t i, first, n = 0
+        cdef uint32_t i, first, n = 0, index
         cdef bint always = False
         cdef Run* run
         for i in range(scratch.n):

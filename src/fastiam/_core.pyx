@@ -611,7 +611,7 @@ cdef class Batch:
         self.c_reason = self.reason
         self.level = np.zeros(n if reasons else 0, np.uint8)
         self.c_level = self.level
-        self.entry = np.full(n if reasons else 0, NONE, np.uint32)
+        self.entry = np.full(n if reasons else 0, <uint32_t>NONE, np.uint32)
         self.c_entry = self.entry
         self.statement = np.full(n if reasons else 0, -1, np.int32)
         self.c_statement = self.statement
@@ -685,7 +685,7 @@ cdef class Batch:
             return found
         if chunk.code_width == 0 or chunk.is_list or chunk.n_values > 4 * self.n + 1024:
             return None
-        array = np.full(chunk.n_values, NONE, np.uint32)
+        array = np.full(chunk.n_values, <uint32_t>NONE, np.uint32)
         numbers = array
         for v in range(chunk.n_values):
             if value_text(chunk, v, &text):

@@ -33,6 +33,8 @@ from fastiam.request import Context, ContextValue, Request, epoch_seconds, read_
 from fastiam.session import Session
 
 # services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
+_ONE_API = frozenset({"apigateway", "execute-api"})  # one holder under either name
+_ASKER = "arn:asker"  # what the one principal of loose profiles is called
 MAX_THREADS = 64
 
 _EXACT_SERVICES = frozenset("sqs events ecr backup glacier ses elasticfilesystem kms iam".split())
@@ -123,6 +125,8 @@ class Engine(Core):
             if mode is not ServiceMode.FACTS:
                 number = self._compiler.record(snapshot.facts(arn), is_holder=is_bucket)
                 self._compiler.tables.name_record(utf8(arn), number)
+        if not _ONE_API.isdisjoint(modes):
+            modes.update(dict.fromkeys(_ONE_API, ServiceMode.FACTS))
         for service, mode in modes.items():
             self._compiler.tables.name_service(utf8(service), mode)
 
@@ -383,7 +387,7 @@ def decide_profiles(
     compiler = engine._compiler = Compiler(settings, index_from=index_from)
     given_id = request.context.get("aws:userid")
     compiler.tables.name_principal(
-        b"principal", compiler.principal(_with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
+        utf8(_ASKER), compiler.principal(_with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
     )
     record = compiler.loose_record(resource)
     number = None
@@ -406,7 +410,7 @@ def decide_profiles(
         partition=NONE if words[1] is None else words[1],
         endpoint=number,
     )
-    return engine.decide("principal", request.action, resource.arn, request.context, now=request.now)
+    return engine.decide(_ASKER, request.action, resource.arn, request.context, now=request.now)
 
 
 def _is_unclear(given: ContextValue | None) -> bool:
