@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcpy, memset
 
 from fastiam._columns cimport Text
-from fastiam._decide cimport LAYER_RCP, fields_hash, shape_hash
+from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, fields_hash, shape_hash
 from fastiam._glob cimport glob
 from fastiam._bytes cimport hash_bytes, mix, table_find
 from fastiam._types cimport *
@@ -629,7 +629,7 @@ cdef class Tables:
         """The index of an account, or NONE."""
         return self._find(&self.account_names, id)
 
-    def endpoint(self, bytes id, *, stack, is_gateway, list constants):
+    def endpoint(self, bytes id, *, uint32_t stack, is_gateway, list constants):
         """A VPC endpoint."""
         cdef uint32_t fixed = self.constants_of(constants)
         cdef Endpoint* e = <Endpoint*>self._push(&self.endpoints)
@@ -855,6 +855,9 @@ cdef class Tables:
         cdef Run* run
         for i in range(scratch.n):
             n += 1
+            # a later grant of a resource policy may match in a class that decides more (6.5)
+            if e[i].layer == LAYER_RESOURCE and not e[i].flags & ENTRY_DENY:
+                continue
             if e[i].resources == NONE and e[i].conditions == NONE and e[i].principals == NONE and not e[i].flags & ENTRY_U:
                 always = True
                 break

@@ -23,13 +23,14 @@ from fastiam._types cimport *
 
 import numpy as np
 
-from fastiam.errors import RequestValueError
+from fastiam.errors import PolicyError, RequestValueError
 from fastiam.request import ContextValue, check_action, check_resource, epoch_seconds, read_context, read_value
 
 
 cdef enum:
     ERROR_OUTCOME = 255
     CHUNK = 65536              # rows between two settlements
+    BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TAG_AT = 15                # len("aws:RequestTag/")
 
 
@@ -132,7 +133,7 @@ cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noe
     if status != DONE:
         return status
     locate_endpoint(c)
-    if not checked and c.principal.flags & P_KNOWN:
+    if not checked:
         if c.columns != NULL:
             for i in range(<uint32_t>c.n_columns):
                 if c.t.keys[c.columns[i].key].is_checked and may_contradict(c, c.columns[i].key):
@@ -141,8 +142,6 @@ cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noe
             for i in range(<uint32_t>c.n_slots):
                 if c.t.keys[c.slots[i].key].is_checked and may_contradict(c, c.slots[i].key):
                     return UNCHECKED
-    elif not checked:
-        checked = True
     return decide(c, a)
 
 
@@ -162,6 +161,7 @@ cdef class Core:
     cdef dict session_numbers
     cdef dict decisions
     cdef dict defaults
+    cdef uint32_t keys_known
     cdef Call loose
     cdef readonly bint is_loose
 
@@ -235,6 +235,9 @@ cdef class Core:
     # -- the context of a single call ---------------------------------------------------------------------------------------------
 
     cdef int64_t _key(self, str name) except -2:
+        if self.keys_known != self.tables.t.n_keys:      # a session has brought keys: what nothing read may be read now
+            self.key_numbers = {}
+            self.keys_known = self.tables.t.n_keys
         found = self.key_numbers.get(name)
         if found is None:
             found = self._settle_key(name)
@@ -573,7 +576,7 @@ cdef class Batch:
     cdef TextColumn principals, actions, resources, owners
     cdef list context                                    # (name, key, column)
     cdef Tables session_names
-    cdef dict sessions
+    cdef dict sessions, broken_sessions
     cdef TablesC t
     cdef int64_t n, now
     cdef bint reasons, entered
@@ -600,6 +603,7 @@ cdef class Batch:
         self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
         self.n, self.now, self.reasons = n, now, reasons
         self.sessions = sessions
+        self.broken_sessions = {}
         self.context = [(name, column) for name, column in context.items()]
         self.outcome = np.full(n, ERROR_OUTCOME, np.uint8)
         self.c_outcome = self.outcome
@@ -661,10 +665,7 @@ cdef class Batch:
             self.generation = core.tables.generation
             self.session_names = Tables(seed=core.tables.t.seed)
             for name, session in self.sessions.items():
-                number = core.session_numbers.get(id(session))
-                if number is None:
-                    number = core.session_numbers[id(session)] = (core._settle_session(session), session)
-                self.session_names.name_principal((<str>name).encode(), number[0])
+                self.session_names.name_principal((<str>name).encode(), self._session_number(name, session))
             self.session_names.sync()
         for name, _ in self.context:
             core._key(name)
@@ -673,6 +674,18 @@ cdef class Batch:
         core.tables.enter(&self.t)
         self.entered = True
         self.occurrences = core._occurrences()
+
+    cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:
+        """The principal of a session, BROKEN where it cannot be read: its rows get the error."""
+        cdef Core core = self.core
+        found = core.session_numbers.get(id(session))
+        if found is None:
+            try:
+                found = core.session_numbers[id(session)] = (core._settle_session(session), session)
+            except (RequestValueError, PolicyError) as error:
+                self.broken_sessions[name] = error
+                return BROKEN
+        return found[0]
 
     cdef object _codes(self, TextColumn column, const Column* chunk, dict known, bint of_actions):
         """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
@@ -807,14 +820,14 @@ cdef class Batch:
         for i in range(n):
             c.row = i
             c.batch_row = first + i
-            if self._row(c, rows, i, &a, False) == DONE:
+            if self._row(c, rows, i, &a, NONE, False) == DONE:
                 self._write(s, c, &a, first + i)
             else:
                 s.slow[s.n_slow] = first + i
                 s.n_slow += 1
 
-    cdef inline int _row(self, Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
-        """One row, on the chunks pointed at."""
+    cdef inline int _row(self, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked) noexcept nogil:
+        """One row, on the chunks pointed at; `provider` is who asks where name and action had to be settled together (N3)."""
         cdef Text text
         cdef Text owner = Text(NULL, 0)
         cdef int64_t code, lo, hi
@@ -836,20 +849,20 @@ cdef class Batch:
         c.action_class = c.t.name_classes[number]
         c.action = &c.t.classes[c.action_class]
         # who asks
-        number = NONE
+        number = provider
         code = item_code(rows.principals, rows.principal_first + i)
         if code < 0:
             return NO_PRINCIPAL
-        if rows.principal_codes != NULL:
+        if number == NONE and rows.principal_codes != NULL:
             number = rows.principal_codes[code]
-        if number == NONE or c.action.flags & ACT_FEDERATION:
+        if provider == NONE and (number == NONE or c.action.flags & ACT_FEDERATION):
             if not value_text(rows.principals, code, &text):
                 return NO_PRINCIPAL
             if c.action.flags & ACT_FEDERATION and not (text.size > 4 and text.data[3] == 58):
-                return NO_PRINCIPAL                      # N3: settled by name and action together
-            number = self._name_number(&text, False)
-            if number == NONE:
                 return NO_PRINCIPAL
+            number = self._name_number(&text, False)
+        if number >= c.t.n_principals:                   # NONE or BROKEN
+            return NO_PRINCIPAL
         c.principal = &c.t.principals[number]
         if not item_text(rows.resources, rows.resource_first + i, &c.resource):
             return BAD_RESOURCE
@@ -887,11 +900,12 @@ cdef class Batch:
         for row in rows:
             try:
                 self._settle_row(row)
-            except RequestValueError as error:
-                named = RequestValueError(error.message, column=error.column, row=row, hint=error.hint)
+            except (RequestValueError, PolicyError) as error:
+                if isinstance(error, RequestValueError):
+                    error = RequestValueError(error.message, column=error.column, row=row, hint=error.hint)
                 if errors is None:
-                    raise named from None
-                errors[row] = named
+                    raise error from None
+                errors[row] = error
 
     cdef int _settle_row(self, int64_t row) except -1:
         """One row of a batch: as `Core._decide`, but its context lies in columns."""
@@ -916,9 +930,11 @@ cdef class Batch:
             self._point(0, row, row + 1, &c, &rows)
             rows.principal_codes = NULL
             rows.action_codes = NULL
-            status = self._row(&c, &rows, 0, &a, checked)
-            if status == NO_PRINCIPAL and self._federated(&c, &rows):
-                status = attempt(&c, &a, NULL, checked)
+            status = self._row(&c, &rows, 0, &a, NONE, checked)
+            if status == NO_PRINCIPAL:
+                provider = self._provider(&c, &rows)
+                if provider != <uint32_t>NONE:
+                    status = self._row(&c, &rows, 0, &a, provider, checked)
             if status == DONE:
                 self._write(s, &c, &a, row)
                 self._unpoint(0, &c)
@@ -928,23 +944,13 @@ cdef class Batch:
             finally:
                 self._unpoint(0, &c)
 
-    cdef bint _federated(self, Call* c, const Rows* rows):
-        """A provider by name and action (N3), once the tables have it."""
+    cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD:
+        """A federated provider by its name and the action (N3), NONE where the tables do not have it, or who asks is none."""
         cdef Text text
-        cdef uint32_t number
-        if c.action == NULL or not c.action.flags & ACT_FEDERATION:
-            return False
-        if not item_text(rows.principals, rows.principal_first, &text):
-            return False
-        if not item_text(rows.resources, rows.resource_first, &c.resource):
-            return False
-        action = self._text(self.actions, c.batch_row, "action")
-        key = text.data[:text.size] + b"\0" + action.lower().encode()
-        number = table_find(&self.t.principal_names, self.t.pool, key, len(key), self.t.seed)
-        if number == NONE:
-            return False
-        c.principal = &self.t.principals[number]
-        return True
+        if c.action == NULL or not c.action.flags & ACT_FEDERATION or not item_text(rows.principals, rows.principal_first, &text):
+            return NONE
+        key = text.data[:text.size] + b"\0" + (<str>self._text(self.actions, c.batch_row, "action")).lower().encode()
+        return table_find(&self.t.principal_names, self.t.pool, key, len(key), self.t.seed)
 
     def _text(self, TextColumn column, int64_t row, str name):
         """The text of a row, or an error where there is none."""
@@ -970,6 +976,8 @@ cdef class Batch:
             return 0
         principal = self._text(self.principals, row, "principal")
         if status == NO_PRINCIPAL:
+            if principal in self.broken_sessions:
+                raise self.broken_sessions[principal]
             core._settle_principal(principal, action)
             return 0
         resource = self._text(self.resources, row, "resource")

@@ -217,10 +217,11 @@ cdef inline bint may_contradict(Call* c, uint32_t key) noexcept nogil:
     given(c, key, 0, &value)
     if value.n == 0:
         return False
-    if differs(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, &value, &found):
-        return True
-    if not found and known_absent(c, k, key):
-        return True
+    if c.principal.flags & P_KNOWN:
+        if differs(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, &value, &found):
+            return True
+        if not found and known_absent(c, k, key):
+            return True
     if k.source == KEY_MFA_AGE:
         return c.principal.mfa_at != INT64_MIN
     if k.source == KEY_RESOURCE_ACCOUNT:

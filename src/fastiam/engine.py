@@ -122,8 +122,10 @@ class Engine(Core):
             is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
             mode = _mode_of(parts.service, parts.rest, modes.get(parts.service))
             modes[parts.service] = mode
-            if mode is not ServiceMode.FACTS:
-                number = self._compiler.record(snapshot.facts(arn), is_holder=is_bucket)
+            number = self._compiler.record(snapshot.facts(arn), is_holder=is_bucket)
+            if mode is ServiceMode.FACTS:
+                self._compiler.tables.name_facts(utf8(arn), number)
+            else:
                 self._compiler.tables.name_record(utf8(arn), number)
         if not _ONE_API.isdisjoint(modes):
             modes.update(dict.fromkeys(_ONE_API, ServiceMode.FACTS))
