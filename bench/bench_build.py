@@ -1,18 +1,14 @@
-"""What it takes to get ready: documents to directory, directory to engine, and back from a saved file; with memory."""
+"""What it takes to get ready: documents to directory, directory to engine; with memory."""
 
 from __future__ import annotations
 
 import argparse
 import resource
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from measure import Record, Timing
 from workloads import identity
-
-from fastiam import Engine
 
 N = 50_000
 
@@ -30,19 +26,14 @@ def main() -> None:
     record = Record("build")
     work, load = seconds(lambda: identity(N, rows=1_000))
     statements = sum(len(document["Statement"]) for documents in work.policies_of.values() for document in documents)
-    engine, compiling = seconds(work.directory.compile)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "engine")
-        _, saving = seconds(lambda: engine.save(path))
-        size = path.stat().st_size
-        _, loading = seconds(lambda: Engine.load(path))
+    _, compiling = seconds(work.directory.compile)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    steps = {"documents to directory": load, "directory to engine": compiling, "save": saving, "load": loading}
+    steps = {"documents to directory": load, "directory to engine": compiling}
     for step, taken in steps.items():
         each = taken * 1e9 / statements
         record.add(work.name, "fastiam", step, Timing(each, each, each), seconds=round(taken, 3))
-    print(f"{statements:,} statements, file {size >> 20} MB, peak memory {peak} MB (the generator included)")
-    record.lines.append({"statements": statements, "file_bytes": size, "peak_mb": peak, "roles": len(work.policies_of)})
+    print(f"{statements:,} statements, peak memory {peak} MB (the generator included)")
+    record.lines.append({"statements": statements, "peak_mb": peak, "roles": len(work.policies_of)})
     record.write()
 
 

@@ -133,7 +133,7 @@ def _directory(organization: acme.Acme, boundary: acme.Document | None = None) -
         directory.add_managed_policy(arn, document)
     for i, role in enumerate(organization.roles):
         bounded = boundary if boundary is not None and i % 5 == 0 else None
-        directory.add_principal(role.arn, identity_policies=[role.inline, *role.managed], permissions_boundary=bounded)
+        directory.add_principal(role.arn, identity_policies=[("Jobs", role.inline), *role.managed], permissions_boundary=bounded)
     return directory
 
 

@@ -36,14 +36,14 @@ def directory_of(acme: Acme) -> fastiam.Directory:
     for arn, document in acme.managed.items():
         directory.add_managed_policy(arn, document)
     for role in acme.roles:
-        directory.add_principal(role.arn, identity_policies=[role.inline, *role.managed])
+        directory.add_principal(role.arn, identity_policies=[("Jobs", role.inline), *role.managed])
     statements = [
         {"Effect": "Allow", "Action": "*", "Resource": "*"},
         {"Sid": "KeepLogs", "Effect": "Deny", "Action": ["logs:DeleteLogGroup", "logs:PutRetentionPolicy"], "Resource": "*"},
     ]
-    scp = {"Version": "2012-10-17", "Statement": statements}
+    guard = {"Version": "2012-10-17", "Statement": statements}
     for account in sorted({acme.account_of(role.team) for role in acme.roles}):
-        directory.set_scps(account, [[scp]])
+        directory.set_scps(account, [[("Guard", guard)]])
     return directory
 
 
@@ -99,7 +99,7 @@ def tell(engine: fastiam.Engine, requests: Any, row: int) -> None:
     print(f"\nrow {row:,}\n{principal}\n  {action} on {resource}")
     context = {key: value for key, value in given.items() if value is not None}
     for line in explanation_lines(engine.explain(principal, action, resource, context)):
-        write([("  ", ""), *line])
+        write([("  ", ""), *line] if line else "")
 
 
 if __name__ == "__main__":
