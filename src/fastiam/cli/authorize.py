@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 import numpy as np
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"
+OnError = Literal["raise", "deny"]
 _CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 _POSITION = np.zeros(256, np.uint8)  # outcome number to its place among the names
 for _outcome, _code in _CODES.items():
@@ -87,7 +88,8 @@ def command(
     with ExitStack() as stack:
         requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
         progress = stack.enter_context(Progress(requests.progress, quiet=quiet))
-        job = Job(engine, requests, dict(mapping), keep, on_error, now or datetime.now(UTC), threads, progress.advance)
+        mode = cast(OnError, on_error)
+        job = Job(engine, requests, dict(mapping), keep, mode, now or datetime.now(UTC), threads, progress.advance)
         job.write(out, target)
     if not quiet:
         note(str(job.summary))
@@ -104,7 +106,7 @@ class Job:
         source: Source,
         mapping: Mapping[str, str],
         keep: Sequence[str],
-        on_error: str,
+        on_error: OnError,
         now: datetime,
         threads: int,
         advance: Callable[[int], None],
@@ -138,7 +140,9 @@ class Job:
         context = {name: column for name, column in columns.items() if name not in (*REQUEST, OWNER)}
         try:
             decisions = self.engine.decide_many(
-                *(columns[name] for name in REQUEST),
+                columns["principal"],
+                columns["action"],
+                columns["resource"],
                 context,
                 resource_accounts=columns.get(OWNER),
                 now=self.now,
