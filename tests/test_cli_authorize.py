@@ -329,6 +329,17 @@ def test_results_leave_through_a_pipe_as_csv_and_as_an_arrow_stream(folder: Path
     assert done.returncode == 1 and b"cannot be written to a pipe" in done.stderr
 
 
+def test_a_reader_that_has_seen_enough_is_no_error_message(folder: Path) -> None:
+    (folder / "r.csv").write_text(as_csv(ROWS * 50_000))
+    command = [sys.executable, "-m", "fastiam.cli.main", "authorize", "--policies", "policies.json", "--requests", "r.csv"]
+    with subprocess.Popen([*command, "--out", "-"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        assert job.stdout is not None and job.stderr is not None
+        assert json.loads(job.stdout.readline())["outcome"] == "ALLOW"
+        job.stdout.close()
+        assert job.stderr.read() == b""
+    assert job.returncode == 1
+
+
 PEAK = """
 import sys
 from fastiam.cli.main import run

@@ -151,9 +151,10 @@ class Job:
                 threads=self.threads,
             )
         except RequestValueError as error:
-            if error.row is None:
-                raise
-            raise self._row_error(batch, error.row, error.message, self._column_of(error.column), error.hint) from error
+            column = self._column_of(error.column)
+            if error.row is None:  # the column as a whole
+                raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
+            raise self._row_error(batch, error.row, error.message, column, error.hint) from error
         errors = self._errors(batch, decisions)
         self._count(decisions, errors)
         return self._result(batch, columns, decisions, errors)

@@ -52,6 +52,8 @@ def _write(batches: Iterable[Any], schema: Any, path: str, form: Format, *, show
     except Exception as error:
         if raised:  # our own error, which came back wrapped as somebody else's
             raise raised[0] from None
+        if "Broken pipe" in str(error):
+            raise BrokenPipeError from error
         raise SourceError(str(error).partition("\n")[0], source=shown) from error
 
 
