@@ -1,7 +1,7 @@
 """The owner of the tables. It fills them under the GIL; kernels read them, also without it."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastiam._types cimport Body, Entry, Pattern, PoolText, Segment, StringTable, TablesC
+from fastiam._types cimport Body, Entry, Pattern, PoolText, Row, Segment, StringTable, TablesC
 
 
 cdef struct Vector:            # a growing array
@@ -23,7 +23,7 @@ cdef class Tables:
     cdef Vector keys, constants, const_texts, tokens, principal_elements, word_lists, words
     cdef Vector principals, records, accounts, endpoints, classes, class_patterns, name_classes
     cdef Vector bodies, action_lists, policies, policy_bodies, stacks, segments, stack_policies
-    cdef Vector entries, runs, rows, indexes, shapes, index_slots, index_lists, cells
+    cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, cells
     cdef Vector folds_from, folds_to
     cdef Vector stamps, scratch_denies, scratch_allows
     cdef NameTable principal_names, action_names, record_names, fact_names, account_names, endpoint_names, services
@@ -60,7 +60,7 @@ cdef class Tables:
     cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE
     cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE
     cdef int _cells(self, uint64_t capacity) except -1
-    cdef int _enter_cell(self, uint64_t key, uint32_t row) except -1
+    cdef int _enter_cell(self, uint64_t key, Row row) except -1
     cdef int _stamp(self, uint32_t action_class) except -1
     cdef int _stamp_name(self, uint32_t name) except -1
     cdef int _action_truth(self, const Body* b)

@@ -34,8 +34,8 @@ cdef extern from *:
 
 cdef enum:
     LIMIT = 0xFFFFFFF0
-    N_VECTORS = 64
-    N_KEPT = 53                # vectors that `drop` cuts back to where `freeze` left them
+    N_VECTORS = 63
+    N_KEPT = 52                # vectors that `drop` cuts back to where `freeze` left them
 
 
 def glob_matches(bytes pattern, bytes text):
@@ -124,39 +124,38 @@ cdef class Tables:
         all[29] = &self.stack_policies
         all[30] = &self.entries
         all[31] = &self.runs
-        all[32] = &self.rows
-        all[33] = &self.indexes
-        all[34] = &self.shapes
-        all[35] = &self.index_slots
-        all[36] = &self.index_lists
-        all[37] = &self.folds_from
-        all[38] = &self.folds_to
-        all[39] = &self.principal_names.texts
-        all[40] = &self.principal_names.values
-        all[41] = &self.action_names.texts
-        all[42] = &self.action_names.values
-        all[43] = &self.record_names.texts
-        all[44] = &self.record_names.values
-        all[45] = &self.fact_names.texts
-        all[46] = &self.fact_names.values
-        all[47] = &self.account_names.texts
-        all[48] = &self.account_names.values
-        all[49] = &self.endpoint_names.texts
-        all[50] = &self.endpoint_names.values
-        all[51] = &self.services.texts
-        all[52] = &self.services.values
+        all[32] = &self.indexes
+        all[33] = &self.shapes
+        all[34] = &self.index_slots
+        all[35] = &self.index_lists
+        all[36] = &self.folds_from
+        all[37] = &self.folds_to
+        all[38] = &self.principal_names.texts
+        all[39] = &self.principal_names.values
+        all[40] = &self.action_names.texts
+        all[41] = &self.action_names.values
+        all[42] = &self.record_names.texts
+        all[43] = &self.record_names.values
+        all[44] = &self.fact_names.texts
+        all[45] = &self.fact_names.values
+        all[46] = &self.account_names.texts
+        all[47] = &self.account_names.values
+        all[48] = &self.endpoint_names.texts
+        all[49] = &self.endpoint_names.values
+        all[50] = &self.services.texts
+        all[51] = &self.services.values
         # from here: not taken back by length, but made anew
-        all[53] = &self.principal_names.slots
-        all[54] = &self.action_names.slots
-        all[55] = &self.record_names.slots
-        all[56] = &self.fact_names.slots
-        all[57] = &self.account_names.slots
-        all[58] = &self.endpoint_names.slots
-        all[59] = &self.services.slots
-        all[60] = &self.cells
-        all[61] = &self.stamps
-        all[62] = &self.scratch_denies
-        all[63] = &self.scratch_allows
+        all[52] = &self.principal_names.slots
+        all[53] = &self.action_names.slots
+        all[54] = &self.record_names.slots
+        all[55] = &self.fact_names.slots
+        all[56] = &self.account_names.slots
+        all[57] = &self.endpoint_names.slots
+        all[58] = &self.services.slots
+        all[59] = &self.cells
+        all[60] = &self.stamps
+        all[61] = &self.scratch_denies
+        all[62] = &self.scratch_allows
         return all[i]
 
     cdef NameTable* _name_table(self, int i):
@@ -194,17 +193,16 @@ cdef class Tables:
         sizes[23] = sizeof(Body)
         sizes[27] = sizeof(Stack)
         sizes[28] = sizeof(Segment)
-        sizes[30] = sizes[62] = sizes[63] = sizeof(Entry)
+        sizes[30] = sizes[61] = sizes[62] = sizeof(Entry)
         sizes[31] = sizeof(Run)
-        sizes[32] = sizeof(Row)
-        sizes[33] = sizeof(Index)
-        sizes[34] = sizeof(Shape)
-        sizes[35] = sizeof(IndexSlot)
-        for i in range(39, 53, 2):
+        sizes[32] = sizeof(Index)
+        sizes[33] = sizeof(Shape)
+        sizes[34] = sizeof(IndexSlot)
+        for i in range(38, 52, 2):
             sizes[i] = sizeof(PoolText)
-        for i in range(53, 60):
+        for i in range(52, 59):
             sizes[i] = sizeof(StringSlot)
-        sizes[60] = sizeof(Cell)
+        sizes[59] = sizeof(Cell)
         for i in range(N_VECTORS):
             self._vector(i).item = sizes[i]
 
@@ -295,7 +293,6 @@ cdef class Tables:
         t.name_classes = <const uint32_t*>self.name_classes.data
         t.entries = <const Entry*>self.entries.data
         t.runs = <const Run*>self.runs.data
-        t.rows = <const Row*>self.rows.data
         t.indexes = <const Index*>self.indexes.data
         t.shapes = <const Shape*>self.shapes.data
         t.index_slots = <const IndexSlot*>self.index_slots.data
@@ -308,7 +305,7 @@ cdef class Tables:
         t.n_principals = self.principals.n
         t.n_records = self.records.n
         t.n_classes = self.classes.n
-        t.n_rows = self.rows.n
+        t.n_runs = self.runs.n
         t.n_accounts = self.accounts.n
         t.n_endpoints = self.endpoints.n
         self._lend(&self.principal_names, &t.principal_names)
@@ -478,7 +475,7 @@ cdef class Tables:
         v[0] = Variable(key, start, 0 if default is None else <uint32_t>len(default))
         return self.variables.n - 1
 
-    def pattern(self, int kind, int flags, bytes text, *, prefix=0, suffix=0, min_size=0, colons=(0, 0, 0, 0, 0), n_tokens=0, literal_fields=0):
+    def pattern(self, int kind, int flags, bytes text, *, uint32_t crossing, prefix=0, suffix=0, min_size=0, colons=(0, 0, 0, 0, 0), n_tokens=0, literal_fields=0):
         """A resource pattern, encoded."""
         cdef uint32_t start = self._text(text)
         cdef Pattern* p = <Pattern*>self._push(&self.patterns)
@@ -491,6 +488,7 @@ cdef class Tables:
             p.colons[i] = colons[i]
         p.kind = kind
         p.flags = flags
+        p.crossing = crossing
         p.n_tokens = n_tokens
         p.literal_fields = literal_fields
         return self.patterns.n - 1
@@ -503,10 +501,14 @@ cdef class Tables:
 
     def resource_element(self, list patterns):
         """The patterns of a `Resource` or `NotResource` element."""
+        if len(patterns) == 1:
+            return <uint32_t>ONE | <uint32_t>patterns[0]
         return self._range(&self.resource_elements, &self.pattern_lists, patterns)
 
     def condition_list(self, list atoms):
         """The atoms of a condition block."""
+        if len(atoms) == 1:
+            return <uint32_t>ONE | <uint32_t>atoms[0]
         return self._range(&self.condition_lists, &self.atom_lists, atoms)
 
     def atom(self, int op, int relation, int qualifier, int flags, uint32_t key, list values):
@@ -582,6 +584,7 @@ cdef class Tables:
     def principal(
         self, *, int kind, int flags, int credential, account, partition, account_index, user_arn, role, session_arn,
         federated_arn, unique_id, canonical_id, own_stack, scp_stack, list names, list constants, absent, n_absent, mfa_at,
+        bytes account_id,
     ):
         """A principal; texts are words, NONE where there is none."""
         cdef uint32_t listed = self._numbers(&self.word_lists, names)
@@ -593,6 +596,7 @@ cdef class Tables:
         p.account = account
         p.partition = partition
         p.account_index = account_index
+        memcpy(p.account_id, <const char*>(<bytes>account_id), 12)
         p.user_arn = user_arn
         p.role = role
         p.session_arn = session_arn
@@ -694,7 +698,7 @@ cdef class Tables:
             "action_patterns": len(self.pattern_texts),
             "action_classes": self.classes.n,
             "action_names": self.action_names.texts.n,
-            "rows": self.rows.n,
+            "rows": self.n_cells,
             "row_entries": self.entries.n,
             "indexed_runs": self.indexes.n,
             "cached_names": self.fact_names.texts.n,
@@ -738,7 +742,7 @@ cdef class Tables:
         self.n_cells = 0
         return 0
 
-    cdef int _enter_cell(self, uint64_t key, uint32_t row) except -1:
+    cdef int _enter_cell(self, uint64_t key, Row row) except -1:
         cdef Cell* old
         cdef Cell* cells
         cdef uint32_t i, n, at
@@ -874,7 +878,6 @@ cdef class Tables:
         """Build the row of a cell: the denies of all segments, then the allows of each."""
         cdef Stack s = (<Stack*>self.stacks.data)[stack]
         cdef Segment* segments
-        cdef Row* row
         cdef uint32_t i, first
         cdef bint late = stack >= self.t.n_indexed_stacks
         cdef uint64_t key = ((<uint64_t>stack << 32) | (action_name | BY_NAME if late else action_class)) + 1
@@ -894,9 +897,7 @@ cdef class Tables:
         self._run(&self.scratch_denies, 0, 0)
         (<Run*>self.runs.data)[first] = (<Run*>self.runs.data)[self.runs.n - 1]
         self.runs.n -= 1
-        row = <Row*>self._push(&self.rows)
-        row[0] = Row(first, self.runs.n - first)
-        self._enter_cell(key, self.rows.n - 1)
+        self._enter_cell(key, Row(first, self.runs.n - first))
         self.sync()
         return 0
 
@@ -947,19 +948,24 @@ cdef class Tables:
         """Put one entry under every hash that can find it, or into the list that is always looked at."""
         cdef Range element
         cdef const Pattern* p
-        cdef uint32_t i
+        cdef const uint32_t* members
+        cdef uint32_t i, only
         if e.resources == NONE or e.flags & ENTRY_NOT_RESOURCE:
             always.append(position)
             return
-        element = (<Range*>self.resource_elements.data)[e.resources]
+        only = e.resources ^ ONE
+        element = Range(0, 1) if e.resources & ONE else (<Range*>self.resource_elements.data)[e.resources]
+        members = &only if e.resources & ONE else <uint32_t*>self.pattern_lists.data + element.first
         found = []
         for i in range(element.n):
-            p = <Pattern*>self.patterns.data + (<uint32_t*>self.pattern_lists.data)[element.first + i]
-            if p.kind == PATTERN_NEVER:
-                continue
-            if p.colons[4] != 0 and (p.kind == PATTERN_CROSS or p.kind == PATTERN_CROSS_SLOTS):
+            p = <Pattern*>self.patterns.data + members[i]
+            if p.crossing != NONE:
+                if (<Pattern*>self.patterns.data)[p.crossing].colons[4] == 0:
+                    always.append(position)              # a short pattern may cross in any resource
+                    return
                 if not crossing or crossing[len(crossing) - 1] != position:
                     crossing.append(position)
+            if p.kind == PATTERN_NEVER:
                 continue
             shape = self._shape_of(p)
             if shape is None:

@@ -14,7 +14,7 @@ from fastiam._types cimport (
     ACT_GLOBAL, ACT_PASS_ROLE, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
     KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS,
     KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, ActionClass, Constant, Endpoint, Key,
-    Principal, Record, TablesC,
+    Principal, Record, Row, TablesC,
 )
 from fastiam._values cimport Instant, read_instant
 
@@ -66,6 +66,7 @@ cdef struct Call:
     const ActionClass* action
     uint32_t action_class
     uint32_t action_name
+    Row own                    # the row of the principal's own layers, where it was looked up ahead
     Text resource
     uint16_t colons[5]         # of the resource
     uint8_t reasons            # the reported statement is asked for (D51)

@@ -11,7 +11,7 @@ from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
 from fastiam._types cimport (
-    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, OP_ARN, OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
+    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
     OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT, U,
     Atom, Range, TablesC, Value, Variable,
 )
@@ -361,8 +361,11 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
 
 cdef inline bint conditions_hold(Call* c, uint32_t conditions, uint8_t accept) noexcept nogil:
     """Whether the truth of every atom of a block counts; `accept` is a mask of truths (F3, F4)."""
-    cdef Range block = c.t.condition_lists[conditions]
+    cdef Range block
     cdef uint32_t i
+    if conditions & ONE:
+        return (accept >> atom_truth(c, conditions ^ ONE)) & 1
+    block = c.t.condition_lists[conditions]
     for i in range(block.n):
         if not (accept >> atom_truth(c, c.t.atom_lists[block.first + i])) & 1:
             return False

@@ -69,15 +69,26 @@ cdef struct Answer:
 
 # -- rows -------------------------------------------------------------------------------------------------------------
 
-cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t action_class) noexcept nogil:
-    """The row of a cell, or NULL. A row beyond this snapshot of the tables is not there yet."""
-    cdef uint64_t key = ((<uint64_t>stack << 32) | action_class) + 1
+cdef inline uint64_t cell_key(uint32_t stack, uint32_t action) noexcept nogil:
+    return ((<uint64_t>stack << 32) | action) + 1
+
+
+cdef inline Row find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+    """The row of a cell; `n` is 0 where it is not there, or lies beyond this snapshot of the tables."""
+    cdef uint64_t key = cell_key(stack, action)
     cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
     while t.cells.cells[at].key != 0:
         if t.cells.cells[at].key == key:
-            return &t.rows[t.cells.cells[at].row] if t.cells.cells[at].row < t.n_rows else NULL
+            if t.cells.cells[at].row.first < t.n_runs:
+                return t.cells.cells[at].row
+            break
         at = (at + 1) & t.cells.mask
-    return NULL
+    return Row(0, 0)
+
+
+cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
+    """What a cell of this stack goes by: the class of the action, or its name where the classes do not know the stack's patterns."""
+    return c.action_class if stack < c.t.n_indexed_stacks else c.action_name | BY_NAME
 
 
 # -- entries ------------------------------------------------------------------------------------------------------------
@@ -256,11 +267,9 @@ cdef inline bint hard_rule(const Call* c) noexcept nogil:
 
 
 cdef inline bint same_account(const Call* c) noexcept nogil:
-    cdef PoolText own
     if c.principal.account == NONE or not c.owner_known:
         return c.principal.account == NONE and not c.owner_known
-    own = c.t.words[c.principal.account]
-    return own.size == c.owner.size and memcmp(c.t.pool + own.text, c.owner.data, own.size) == 0
+    return memcmp(c.principal.account_id, c.owner.data, 12) == 0
 
 
 cdef inline uint8_t service_refusal(const Call* c) noexcept nogil:
@@ -280,12 +289,12 @@ cdef inline uint8_t service_refusal(const Call* c) noexcept nogil:
 
 # -- the decision -------------------------------------------------------------------------------------------------------------
 
-cdef struct Rows:              # of a request; NULL: the layer does not apply
-    const Row* rcp
-    const Row* scp
-    const Row* vpce
-    const Row* resource
-    const Row* own
+cdef struct Rows:              # of a request; `n` is 0 where the layer does not apply
+    Row rcp
+    Row scp
+    Row vpce
+    Row resource
+    Row own
 
 
 cdef inline bint rcp_applies(const Call* c) noexcept nogil:
@@ -312,12 +321,12 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
     return not (c.resource_governs & RECORD_SERVICE and c.principal.kind != KIND_SVC)
 
 
-cdef inline bint want(Call* c, bint applies, uint32_t stack, const Row** row, Answer* a) noexcept nogil:
-    row[0] = NULL
+cdef inline bint want(Call* c, bint applies, uint32_t stack, Row* row, Answer* a) noexcept nogil:
+    row[0] = Row(0, 0)
     if not applies:
         return True
-    row[0] = find_row(c.t, stack, c.action_class if stack < c.t.n_indexed_stacks else c.action_name | BY_NAME)
-    if row[0] == NULL:
+    row[0] = find_row(c.t, stack, action_key(c, stack))
+    if row.n == 0:
         a.missing = stack
         return False
     return True
@@ -325,8 +334,9 @@ cdef inline bint want(Call* c, bint applies, uint32_t stack, const Row** row, An
 
 cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
     cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.stack != NONE and c.principal.kind != KIND_SVC
+    r.own = c.own
     return (
-        want(c, True, c.principal.own_stack, &r.own, a)
+        (r.own.n > 0 or want(c, True, c.principal.own_stack, &r.own, a))
         and want(c, scp_applies(c), c.principal.scp_stack, &r.scp, a)
         and want(c, resource_policy_governs(c), c.resource_stack, &r.resource, a)
         and want(c, rcp_applies(c), c.rcp_stack, &r.rcp, a)
@@ -342,9 +352,9 @@ cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reaso
     return DONE
 
 
-cdef inline bint denied(Call* c, const Row* row, Answer* a) noexcept nogil:
+cdef inline bint denied(Call* c, Row row, Answer* a) noexcept nogil:
     cdef const Entry* e
-    if row == NULL:
+    if row.n == 0:
         return False
     e = first_counting(c, &c.t.runs[row.first], c.accept[1])
     if e == NULL:
@@ -363,11 +373,11 @@ cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
     return denied(c, r.vpce, a) or denied(c, r.resource, a) or denied(c, r.own, a)
 
 
-cdef inline const Entry* segment_allow(Call* c, const Row* row, uint32_t segment) noexcept nogil:
+cdef inline const Entry* segment_allow(Call* c, Row row, uint32_t segment) noexcept nogil:
     return first_counting(c, &c.t.runs[row.first + 1 + segment], c.accept[0])
 
 
-cdef inline bint every_level_allows(Call* c, const Row* row) noexcept nogil:
+cdef inline bint every_level_allows(Call* c, Row row) noexcept nogil:
     """D10; no level at all allows nothing."""
     cdef uint32_t i
     for i in range(1, row.n):
@@ -381,14 +391,14 @@ cdef struct Grant:             # what the resource policies allow
     const Entry* entry         # the first statement with a class that suffices
 
 
-cdef inline void resource_grant(Call* c, const Row* row, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
+cdef inline void resource_grant(Call* c, Row row, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
     """`M` of 6.4, up to the first class that decides by itself (`bypass`)."""
     cdef const Run* run
     cdef const Entry* e
     cdef uint32_t i, found
     g.classes = 0
     g.entry = NULL
-    if row == NULL:
+    if row.n == 0:
         return
     run = &c.t.runs[row.first + 1]
     for i in range(run.n):
@@ -405,14 +415,14 @@ cdef inline void resource_grant(Call* c, const Row* row, uint32_t sufficient, ui
 
 
 
-cdef inline bint bound_ok(Call* c, const Row* own) noexcept nogil:
+cdef inline bint bound_ok(Call* c, Row own) noexcept nogil:
     """The boundary, where the kind has one: segment 1."""
     if not c.principal.flags & P_HAS_BOUNDARY or c.principal.flags & P_EXTRA_BOUNDARY:
         return True
     return segment_allow(c, own, 1) != NULL
 
 
-cdef inline bint session_ok(Call* c, const Row* own) noexcept nogil:
+cdef inline bint session_ok(Call* c, Row own) noexcept nogil:
     """Session policies, where the kind has them; mandatory for FED and AROOT: segment 2."""
     if c.principal.flags & P_EXTRA_SESSION:
         return True
@@ -421,7 +431,7 @@ cdef inline bint session_ok(Call* c, const Row* own) noexcept nogil:
     return segment_allow(c, own, 2) != NULL
 
 
-cdef inline bint strays(Call* c, const Row* own, Answer* a) noexcept nogil:
+cdef inline bint strays(Call* c, Row own, Answer* a) noexcept nogil:
     """Layers that the kind cannot have still limit an allow (D6)."""
     if c.principal.flags & P_EXTRA_BOUNDARY and segment_allow(c, own, 1) == NULL:
         verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
@@ -432,7 +442,7 @@ cdef inline bint strays(Call* c, const Row* own, Answer* a) noexcept nogil:
     return False
 
 
-cdef inline bint within_limits(Call* c, const Row* own, Answer* a) noexcept nogil:
+cdef inline bint within_limits(Call* c, Row own, Answer* a) noexcept nogil:
     if not bound_ok(c, own):
         verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
         return False
@@ -525,9 +535,9 @@ cdef inline int decide(Call* c, Answer* a) noexcept nogil:
         return DONE
     if c.blocks_public and p.kind != KIND_SVC and (p.kind == KIND_ANON or not same_account(c)):
         return verdict(a, EXPLICIT_DENY, LAYER_SERVICE, REASON_PUBLIC_ACCESS, NULL)
-    if r.scp != NULL and not every_level_allows(c, r.scp):
+    if r.scp.n and not every_level_allows(c, r.scp):
         return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)
-    if r.vpce != NULL and segment_allow(c, r.vpce, 0) == NULL:
+    if r.vpce.n and segment_allow(c, r.vpce, 0) == NULL:
         return verdict(a, IMPLICIT_DENY, LAYER_VPCE, REASON_NONE, NULL)
     reason = service_refusal(c)
     if reason != REASON_NONE:

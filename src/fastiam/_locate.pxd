@@ -101,7 +101,7 @@ cdef inline int find_owner(Call* c, const Text* override, uint32_t record) noexc
         c.owner_known = c.principal.account != NONE
         c.assumed_owner = c.owner_known
         if c.owner_known:
-            c.owner = word_text(c.t, c.principal.account)
+            c.owner = Text(&c.principal.account_id[0], 12)
     return DONE
 
 
@@ -123,7 +123,6 @@ cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
     """Record, owner, RCPs of the owner's account."""
     cdef uint32_t record
     cdef int status = find_record(c, &record)
-    cdef Text own
     c.owner_override = False
     c.assumed_owner = False
     c.unknown_owner = False
@@ -142,10 +141,8 @@ cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
     if record != NONE:
         use_record(c, record)
     if c.owner_known and c.t.n_accounts > 0:
-        if c.principal.account_index != NONE:
-            own = word_text(c.t, c.t.accounts[c.principal.account_index].word)
-            if memcmp(own.data, c.owner.data, 12) == 0:
-                c.account = c.principal.account_index
+        if c.principal.account_index != NONE and memcmp(c.principal.account_id, c.owner.data, 12) == 0:
+            c.account = c.principal.account_index
         if c.account == NONE:
             c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
         if c.account != NONE:

@@ -10,7 +10,7 @@ from fastiam._call cimport Call
 from fastiam._conditions cimport expand
 from fastiam._glob cimport glob, glob_crossing, glob_fields
 from fastiam._types cimport (
-    MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_LITERAL, PATTERN_NEVER,
+    NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_LITERAL, PATTERN_NEVER,
     PATTERN_PREFIX, PATTERN_SLOTS, PATTERN_TAIL, PATTERN_UNRESOLVED, Pattern, Range,
 )
 
@@ -84,31 +84,42 @@ cdef inline bint match_is_u(Call* c, const Pattern* p) noexcept nogil:
     return p.flags & MATCH_IS_U or (p.flags & MATCH_IS_U_IN_IAM and c.is_iam)
 
 
+cdef inline bint entry_matches(Call* c, const Pattern* p, bint broad) noexcept nogil:
+    """One entry of `Resource`, in both readings."""
+    if (broad or not p.flags or not match_is_u(c, p)) and pattern_matches(c, p) == 1:
+        return True
+    return broad and p.crossing != NONE and pattern_matches(c, &c.t.patterns[p.crossing]) == 1
+
+
 cdef inline bint resources_match(Call* c, uint32_t element, bint broad) noexcept nogil:
     """`Resource`: one entry matches; matches worth `U` count if `broad`. An unresolved entry is F (VR8)."""
-    cdef Range list = c.t.resource_elements[element]
-    cdef const Pattern* p
+    cdef Range list
     cdef uint32_t i
+    if element & ONE:
+        return entry_matches(c, &c.t.patterns[element ^ ONE], broad)
+    list = c.t.resource_elements[element]
     for i in range(list.n):
-        p = &c.t.patterns[c.t.pattern_lists[list.first + i]]
-        if p.flags and not broad and match_is_u(c, p):
-            continue
-        if pattern_matches(c, p) == 1:
+        if entry_matches(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], broad):
             return True
     return False
 
 
+cdef inline bint entry_excludes(Call* c, const Pattern* p, bint broad) noexcept nogil:
+    """One entry of `NotResource`. Where `U` counts, an entry that is `U` excludes nothing; an unresolved one is `U` (VR8)."""
+    cdef int found = pattern_matches(c, p)
+    if found != 0 and (not broad or (found == 1 and not match_is_u(c, p))):
+        return True
+    return not broad and p.crossing != NONE and pattern_matches(c, &c.t.patterns[p.crossing]) != 0
+
+
 cdef inline bint not_resources_match(Call* c, uint32_t element, bint broad) noexcept nogil:
-    """`NotResource`: no entry matches (R10). Where `U` counts, entries that are `U` exclude nothing; unresolved is `U` (VR8)."""
-    cdef Range list = c.t.resource_elements[element]
-    cdef const Pattern* p
-    cdef int found
+    """`NotResource`: no entry excludes the resource (R10)."""
+    cdef Range list
     cdef uint32_t i
+    if element & ONE:
+        return not entry_excludes(c, &c.t.patterns[element ^ ONE], broad)
+    list = c.t.resource_elements[element]
     for i in range(list.n):
-        p = &c.t.patterns[c.t.pattern_lists[list.first + i]]
-        found = pattern_matches(c, p)
-        if found == 0:
-            continue
-        if not broad or (found == 1 and not match_is_u(c, p)):
+        if entry_excludes(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], broad):
             return False
     return True

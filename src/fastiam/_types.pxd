@@ -10,6 +10,7 @@ from fastiam._columns cimport Text
 
 cdef enum:
     NONE = 0xFFFFFFFF          # the one uint32 that is never an index
+    ONE = 0x80000000           # in place of a list: its only member
 
 
 # -- patterns ---------------------------------------------------------------------------------------------------
@@ -47,6 +48,7 @@ cdef struct Pattern:
     uint16_t colons[5]         # where the first five colons of the pattern lie (six-field kinds)
     uint8_t kind
     uint8_t flags
+    uint32_t crossing          # the pattern of the crossing reading (R5), NONE: it matches no more
     uint8_t n_tokens           # in field 6, at most 255: 1 means that prefix and suffix say all
     uint8_t literal_fields     # bit i: field i + 2 has no token
 
@@ -239,6 +241,7 @@ cdef struct Principal:
     uint32_t n_absent
     int64_t mfa_at             # epoch seconds; INT64_MIN: no MFA
     uint16_t flags
+    char account_id[12]        # the text of `account`
     uint8_t kind
     uint8_t credential         # bit of ACTION_FORBIDS_* in the class flags
 
@@ -281,8 +284,8 @@ cdef enum BodyFlag:
 cdef struct Body:              # a statement without its name: shared by all statements that say the same
     uint32_t actions           # Range into `action_lists`
     uint32_t n_actions
-    uint32_t resources         # element in `resource_elements`, NONE: no element
-    uint32_t conditions        # list in `condition_lists`, NONE: no condition
+    uint32_t resources         # ONE | pattern, or an element in `resource_elements`; NONE: no element
+    uint32_t conditions        # ONE | atom, or a list in `condition_lists`; NONE: no condition
     uint32_t principals        # element in `principal_elements`, NONE: no element
     uint8_t flags
 
@@ -308,8 +311,8 @@ cdef enum EntryFlag:
 
 cdef struct Entry:             # a statement of a row
     uint32_t occurrence        # `policy.first_occurrence + index`
-    uint32_t resources         # element; NONE: matches every resource
-    uint32_t conditions
+    uint32_t resources         # ONE | pattern, or an element; NONE: matches every resource
+    uint32_t conditions        # ONE | atom, or a list; NONE: no condition
     uint32_t principals
     uint8_t level
     uint8_t layer
@@ -360,7 +363,7 @@ cdef struct Index:             # candidates of a long run: too many, never too f
 
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
-    uint32_t n                 # 1 + number of segments
+    uint32_t n                 # 1 + number of segments; 0: the row is not there yet
 
 
 cdef enum RecordFlag:
@@ -466,8 +469,7 @@ cdef enum:
 
 cdef struct Cell:              # (stack, class or name) -> row
     uint64_t key               # stack << 32 | class, plus 1; 0: empty
-    uint32_t row
-    uint32_t unused
+    Row row
 
 
 cdef struct RowTable:
@@ -501,7 +503,6 @@ cdef struct TablesC:
     const uint32_t* name_classes   # class of an action name
     const Entry* entries
     const Run* runs
-    const Row* rows
     const Index* indexes
     const Shape* shapes
     const IndexSlot* index_slots
@@ -511,7 +512,7 @@ cdef struct TablesC:
     uint32_t n_principals
     uint32_t n_records
     uint32_t n_classes
-    uint32_t n_rows
+    uint32_t n_runs
     uint32_t n_accounts
     uint32_t n_indexed_stacks  # stacks whose action patterns the classes know; rows of later ones go by action name
     uint32_t denies_unknown_owner

@@ -125,6 +125,7 @@ class Compiler:
             absent=absent,
             n_absent=len(p.absent_keys) - sum(key.endswith("/") for key in p.absent_keys),
             mfa_at=p.mfa_at,
+            account_id=utf8(p.account) if p.account else bytes(12),
         )
         return number
 

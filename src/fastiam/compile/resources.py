@@ -24,12 +24,12 @@ class Encoded(NamedTuple):
     literal_fields: int = 0
 
 
-def read_resource(text: str, *, variables: bool) -> tuple[Encoded, ...]:
-    """The patterns of one entry. V25 comes first, then R1 (R2)."""
+def read_resource(text: str, *, variables: bool) -> tuple[Encoded, Encoded | None]:
+    """The pattern of one entry, and the one of its crossing reading (R5). V25 comes first, then R1 (R2)."""
     if text and not text.strip("*"):
-        return (Encoded(PatternKind.ANY),)
+        return Encoded(PatternKind.ANY), None
     if not text.startswith("arn:"):
-        return (Encoded(PatternKind.ANY, PatternFlag.MATCH_IS_U),)
+        return Encoded(PatternKind.ANY, PatternFlag.MATCH_IS_U), None
     written = cut_fields(text, variables=variables)
     padded = written + ["*"] * (6 - len(written))
     heads = [globbed(field) for field in padded[1:5]]
@@ -40,14 +40,12 @@ def read_resource(text: str, *, variables: bool) -> tuple[Encoded, ...]:
     elif _is_mixed(rest):
         flags = PatternFlag.MATCH_IS_U_IN_IAM  # R9
     if any(isinstance(piece, Variable) and piece.name is None for piece in rest):
-        return (Encoded(PatternKind.UNRESOLVED),)
+        return Encoded(PatternKind.UNRESOLVED), None
     head = b"arn:" + b":".join(heads) + b":"
     colons = _colons(heads)
     if colons[4] > _MAX_COLON:
-        return (Encoded(PatternKind.NEVER),)
-    by_field = _by_field(head, heads, rest, flags, colons)
-    crossing = _crossing(written, heads, rest, colons)
-    return (by_field,) if crossing is None else (by_field, crossing)
+        return Encoded(PatternKind.NEVER), None
+    return _by_field(head, heads, rest, flags, colons), _crossing(written, heads, rest, colons)
 
 
 def _colons(heads: list[bytes]) -> tuple[int, ...]:

@@ -131,21 +131,25 @@ class Statements:
         """The resource element; NONE where it matches every resource (R1, R11)."""
         if s.resources is None:
             return NONE
-        encoded = [pattern for text in s.resources for pattern in read_resource(text, variables=variables)]
-        if not s.not_resource and any(p.kind is PatternKind.ANY and not p.flags for p in encoded):
+        encoded = [read_resource(text, variables=variables) for text in s.resources]
+        if not s.not_resource and any(p.kind is PatternKind.ANY and not p.flags for p, _ in encoded):
             return NONE
         return self._get("resources", tuple(encoded), lambda: self._make_resources(encoded))
 
-    def _make_resources(self, encoded: list[Encoded]) -> int:
-        numbers = [self._get("pattern", pattern, lambda p=pattern: self._make_pattern(p)) for pattern in encoded]
-        number: int = self._tables.resource_element(numbers)
+    def _make_resources(self, encoded: list[tuple[Encoded, Encoded | None]]) -> int:
+        number: int = self._tables.resource_element([self._pattern(*pair) for pair in encoded])
         return number
 
-    def _make_pattern(self, p: Encoded) -> int:
+    def _pattern(self, by_field: Encoded, crossing: Encoded | None) -> int:
+        other = NONE if crossing is None else self._get("pattern", crossing, lambda: self._make_pattern(crossing, NONE))
+        return self._get("pattern", (by_field, other), lambda: self._make_pattern(by_field, other))
+
+    def _make_pattern(self, p: Encoded, crossing: int) -> int:
         number: int = self._tables.pattern(
             p.kind,
             p.flags,
             self._text(p.text),
+            crossing=crossing,
             prefix=p.prefix,
             suffix=p.suffix,
             min_size=p.min_size,
