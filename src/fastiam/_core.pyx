@@ -11,10 +11,10 @@ from libc.string cimport memset
 
 from fastiam._build cimport Tables
 from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, ContextColumn, Fetched, Scratch, Slot, given
-from fastiam._columns cimport Column, Text, item_code, item_text, row_items, value_text
+from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
-    ALLOW, BAD_CONTEXT, BAD_OWNER, BAD_RESOURCE, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, REASON_NONE, UNCHECKED, Answer,
-    cut_resource, decide, is_indeterminate,
+    ALLOW, BAD_CONTEXT, BAD_OWNER, BAD_RESOURCE, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, cell_key,
+    cut_resource, decide, find_row, is_indeterminate,
 )
 from fastiam._ingest cimport TextColumn
 from fastiam._locate cimport locate_endpoint, locate_resource, may_contradict, use_record
@@ -25,6 +25,17 @@ import numpy as np
 
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.request import ContextValue, check_action, check_resource, epoch_seconds, read_context, read_value
+
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+    #define fastiam_prefetch(p) __builtin_prefetch((const void*)(p))
+    #else
+    #define fastiam_prefetch(p) ((void)(p))
+    #endif
+    """
+    void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
 
 
 cdef enum:
@@ -560,6 +571,25 @@ cdef struct Rows:              # the chunks that hold a range of rows
     const uint32_t* action_codes
 
 
+cdef struct Ahead:             # a row that was looked at before its turn
+    const Principal* principal # NULL: it takes the long way
+    uint32_t action_name
+    uint32_t action_class
+    uint32_t action_key
+    Row own
+    int64_t resource
+    Text text
+
+
+cdef enum:                     # how many rows ahead each look is
+    RING = 32
+    LOOK_1 = 24
+    LOOK_2 = 18
+    LOOK_3 = 12
+    LOOK_4 = 7
+    LOOK_5 = 3
+
+
 cdef struct Side:              # what one thread of a batch has of its own
     Frame* frame
     int64_t* slow              # rows that need the GIL
@@ -814,25 +844,114 @@ cdef class Batch:
             s.room = 2 * (s.n_slow + n)
         return 0
 
+    cdef inline void _look(self, const TablesC* t, const Rows* rows, int64_t i, Ahead* a) noexcept nogil:
+        """First look at a row: who and what by number, and the memory that the next look needs."""
+        cdef Text text
+        cdef int64_t action = item_code(rows.actions, rows.action_first + i)
+        cdef int64_t who = item_code(rows.principals, rows.principal_first + i)
+        cdef int64_t what = item_code(rows.resources, rows.resource_first + i)
+        cdef uint32_t number = NONE
+        a.principal = NULL
+        a.own = Row(0, 0)
+        if action < 0 or who < 0 or what < 0:
+            return
+        if rows.action_codes != NULL:
+            number = rows.action_codes[action]
+        elif value_text(rows.actions, action, &text):
+            number = self._name_number(&text, True)
+        if number == NONE:
+            return
+        a.action_name = number
+        number = NONE
+        if rows.principal_codes != NULL:
+            number = rows.principal_codes[who]
+        elif value_text(rows.principals, who, &text):
+            number = self._name_number(&text, False)
+        if number >= t.n_principals:
+            return
+        a.action_class = t.name_classes[a.action_name]
+        if t.classes[a.action_class].flags & ACT_FEDERATION:
+            return
+        a.principal = &t.principals[number]
+        a.resource = what
+        prefetch(a.principal)
+        prefetch(<const char*>a.principal + 64)
+        if rows.resources.kind == TEXT_32:
+            prefetch(<const int32_t*>rows.resources.offsets + what)
+        elif rows.resources.kind == TEXT_64:
+            prefetch(<const int64_t*>rows.resources.offsets + what)
+        elif rows.resources.kind == TEXT_VIEW:
+            prefetch(rows.resources.views + 16 * what)
+
+    cdef inline void _look_again(self, const TablesC* t, const Rows* rows, Ahead* a) noexcept nogil:
+        """Second look: the cell of the principal's own layers, and the bytes of the resource."""
+        if a.principal == NULL:
+            return
+        if not value_text(rows.resources, a.resource, &a.text):
+            a.principal = NULL
+            return
+        prefetch(a.text.data)
+        a.action_key = a.action_class if a.principal.own_stack < t.n_indexed_stacks else a.action_name | BY_NAME
+        prefetch(&t.cells.cells[<uint32_t>mix(cell_key(a.principal.own_stack, a.action_key)) & t.cells.mask])
+
     cdef void _pass(self, Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
+        """Decide a range of rows. Each row is looked at several times before its turn, so that its memory is there by then."""
         cdef Answer a
+        cdef Ahead ring[RING]
+        cdef Ahead* now
+        cdef const TablesC* t = &self.t
+        cdef const Entry* e
         cdef int64_t i
-        for i in range(n):
-            c.row = i
-            c.batch_row = first + i
-            if self._row(c, rows, i, &a, NONE, False) == DONE:
-                self._write(s, c, &a, first + i)
+        cdef int status
+        for i in range(n + LOOK_1):
+            if i < n:
+                self._look(t, rows, i, &ring[i & (RING - 1)])
+            if LOOK_1 - LOOK_2 <= i < n + LOOK_1 - LOOK_2:
+                self._look_again(t, rows, &ring[(i - LOOK_1 + LOOK_2) & (RING - 1)])
+            if LOOK_1 - LOOK_3 <= i < n + LOOK_1 - LOOK_3:
+                now = &ring[(i - LOOK_1 + LOOK_3) & (RING - 1)]
+                if now.principal != NULL:
+                    now.own = find_row(t, now.principal.own_stack, now.action_key)
+                    if now.own.n:
+                        prefetch(&t.runs[now.own.first])
+            if LOOK_1 - LOOK_4 <= i < n + LOOK_1 - LOOK_4:
+                now = &ring[(i - LOOK_1 + LOOK_4) & (RING - 1)]
+                if now.own.n > 1:
+                    prefetch(&t.entries[t.runs[now.own.first].first])
+                    prefetch(&t.entries[t.runs[now.own.first + 1].first])
+            if LOOK_1 - LOOK_5 <= i < n + LOOK_1 - LOOK_5:
+                now = &ring[(i - LOOK_1 + LOOK_5) & (RING - 1)]
+                if now.own.n > 1 and t.runs[now.own.first + 1].n and t.runs[now.own.first + 1].index == NONE:
+                    e = &t.entries[t.runs[now.own.first + 1].first]
+                    if e.resources != NONE and e.resources & ONE:
+                        prefetch(&t.patterns[e.resources ^ ONE])
+            if i < LOOK_1:
+                continue
+            now = &ring[(i - LOOK_1) & (RING - 1)]
+            c.row = i - LOOK_1
+            c.batch_row = first + c.row
+            if now.principal == NULL:
+                c.own = Row(0, 0)
+                status = self._row(c, rows, c.row, &a, NONE, False)
             else:
-                s.slow[s.n_slow] = first + i
+                c.principal = now.principal
+                c.action_name = now.action_name
+                c.action_class = now.action_class
+                c.action = &t.classes[now.action_class]
+                c.own = now.own
+                c.resource = now.text
+                status = self._located(c, rows, c.row, &a, False)
+            if status == DONE:
+                self._write(s, c, &a, c.batch_row)
+            else:
+                s.slow[s.n_slow] = c.batch_row
                 s.n_slow += 1
 
     cdef inline int _row(self, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked) noexcept nogil:
         """One row, on the chunks pointed at; `provider` is who asks where name and action had to be settled together (N3)."""
         cdef Text text
-        cdef Text owner = Text(NULL, 0)
-        cdef int64_t code, lo, hi
+        cdef int64_t code
         cdef uint32_t number = NONE
-        cdef int32_t k
         # the action
         code = item_code(rows.actions, rows.action_first + i)
         if code < 0:
@@ -866,6 +985,13 @@ cdef class Batch:
         c.principal = &c.t.principals[number]
         if not item_text(rows.resources, rows.resource_first + i, &c.resource):
             return BAD_RESOURCE
+        return self._located(c, rows, i, a, checked)
+
+    cdef inline int _located(self, Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
+        """One row whose principal, action and resource are known."""
+        cdef Text owner = Text(NULL, 0)
+        cdef int64_t lo, hi
+        cdef int32_t k
         if rows.owners != NULL:
             item_text(rows.owners, rows.owner_first + i, &owner)
         for k in range(c.n_columns):                     # C5: one value where the registry has one
