@@ -8,10 +8,28 @@ from libc.string cimport memcmp, memcpy
 from fastiam._types cimport NONE, StringTable
 
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    static inline uint64_t fastiam_word(const char* p) { uint64_t w; memcpy(&w, p, 8); return __builtin_bswap64(w); }
+    #else
+    static inline uint64_t fastiam_word(const char* p) { uint64_t w; memcpy(&w, p, 8); return w; }
+    #endif
+    #if defined(__GNUC__) || defined(__clang__)
+    #define fastiam_first_bit(x) __builtin_ctzll(x)
+    #else
+    static inline int fastiam_first_bit(uint64_t x) { int n = 0; while (!(x & 1)) { x >>= 1; n++; } return n; }
+    #endif
+    """
+    uint64_t fastiam_word(const char* p) nogil
+    int first_bit "fastiam_first_bit" (uint64_t x) nogil
+
+
 cdef inline uint64_t load8(const char* p) noexcept nogil:
-    cdef uint64_t word
-    memcpy(&word, p, 8)
-    return word
+    """Eight bytes, the first one lowest."""
+    return fastiam_word(p)
 
 
 cdef inline uint64_t load4(const char* p) noexcept nogil:

@@ -72,7 +72,7 @@ cdef struct Call:
     uint8_t reasons            # the reported statement is asked for (D51)
     uint8_t resource_governs   # RECORD_* flags that say when the resource policies count
     uint8_t is_star            # resource `*`
-    uint8_t tail_has_colon
+    uint8_t tail_has_colon     # COLON_NOT_SOUGHT until somebody asks
     uint8_t is_iam             # service of the resource
     uint8_t is_iam_entity      # an IAM user or role
     uint8_t is_kms_key
@@ -101,6 +101,10 @@ cdef struct Call:
     int64_t row                # of the range
     int64_t batch_row
     int64_t now
+
+
+cdef enum:
+    COLON_NOT_SOUGHT = 2
 
 
 cdef enum EndpointState:

@@ -8,6 +8,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
+from libc.time cimport time
 
 from fastiam._build cimport Tables
 from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, ContextColumn, Fetched, Scratch, Slot, given
@@ -392,9 +393,11 @@ cdef class Core:
 
     cdef int _settle(self, int status, Call* c, Answer* a, tuple request, bint* checked) except -1:
         """Make ready for another attempt, or raise."""
+        cdef uint64_t generation = self.tables.generation
         if status == MISSING:
             self._settle_limits()
-            self.tables.make_row(a.missing, c.action_class, c.action_name)
+            if generation == self.tables.generation:     # a drop renumbers stacks and classes
+                self.tables.make_row(a.missing, c.action_class, c.action_name)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
             self.tables.sync()
@@ -427,7 +430,10 @@ cdef class Core:
             generation = self.tables.generation
             if self.is_loose:
                 c[0] = self.loose
-            c.now = epoch_seconds(now) if now is None or type(now) is not int else now
+            if now is None:
+                c.now = time(NULL)
+            else:
+                c.now = now if type(now) is int else epoch_seconds(now)
             c.reasons = reasons
             c.accept[0] = STRICT
             c.accept[1] = BROAD

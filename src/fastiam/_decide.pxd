@@ -6,11 +6,12 @@ exist yet ends it with `MISSING`; the builder makes the row, and the call is dec
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
 
-from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
+from fastiam._call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
 from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
 from fastiam._principals cimport AS_DENY, AS_U, exempt, is_alone, is_role, is_root, none_listed, principal_classes
-from fastiam._resources cimport not_resources_match, resources_match
+from fastiam._glob cimport five_colons
+from fastiam._resources cimport not_resources_match, resources_match, tail_has_colon
 from fastiam._bytes cimport hash_bytes, mix
 from fastiam._types cimport *
 
@@ -180,7 +181,7 @@ cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) 
     cdef uint32_t i, h, at, have = 0
     if c.is_star or (best != NULL and not c.reasons):
         return best
-    if c.tail_has_colon and accept == BROAD:
+    if accept == BROAD and index.n_crossing and tail_has_colon(c):
         best = first_listed(c, run, index.crossing, index.n_crossing, accept, best)
     tail = c.resource.data + c.colons[4] + 1
     size = c.resource.size - c.colons[4] - 1
@@ -572,11 +573,8 @@ cdef inline bint cut_resource(Call* c) noexcept nogil:
     A field that starts beyond 64 KiB makes it no ARN: the five short fields of a real one never reach that far.
     """
     cdef const char* p = c.resource.data
-    cdef const char* at = p
-    cdef const char* end = p + c.resource.size
-    cdef int i
     c.is_star = c.resource.size == 1 and p[0] == 42
-    c.tail_has_colon = False
+    c.tail_has_colon = COLON_NOT_SOUGHT
     c.is_iam = False
     c.is_iam_entity = False
     c.is_role = False
@@ -585,13 +583,8 @@ cdef inline bint cut_resource(Call* c) noexcept nogil:
         return True
     if c.resource.size < 8 or p[0] != 97 or p[1] != 114 or p[2] != 110 or p[3] != 58:
         return False
-    for i in range(5):
-        at = <const char*>memchr(at, 58, <size_t>(end - at))
-        if at == NULL or at - p > 0xFFFF:
-            return False
-        c.colons[i] = <uint16_t>(at - p)
-        at += 1
-    c.tail_has_colon = memchr(at, 58, <size_t>(end - at)) != NULL
+    if not five_colons(p, c.resource.size, c.colons):
+        return False
     if c.colons[2] - c.colons[1] == 4:
         c.is_iam = memcmp(p + c.colons[1] + 1, b"iam", 3) == 0
         c.is_role = c.is_iam and tail_starts(c, b"role/", 5)

@@ -3,11 +3,11 @@
 Patterns hold TOKEN_STAR and TOKEN_ONE; `?` is one UTF-8 character (P1). Nothing here is exponential: after a star
 only the last star is ever tried again, and the crossing match walks a set of pattern positions.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memset
 
-from fastiam._bytes cimport next_char
+from fastiam._bytes cimport first_bit, load8, next_char
 from fastiam._types cimport TOKEN_ONE, TOKEN_STAR
 
 
@@ -103,6 +103,32 @@ cdef inline bint glob_crossing(
     if size + 1 > 256:
         free(swap)
     return found
+
+
+cdef inline bint five_colons(const char* p, int64_t size, uint16_t* colons) noexcept nogil:
+    """As `cut`, for a text that is usually an ARN: eight bytes at a time, so that short fields cost no call each."""
+    cdef uint64_t word, hits
+    cdef int64_t at = 0
+    cdef int found = 0
+    while at + 8 <= size and at <= 0xFFF0:
+        word = load8(p + at) ^ <uint64_t>0x3A3A3A3A3A3A3A3AULL
+        # the high bit of every byte that is zero now, and of no other
+        hits = ~(((word & <uint64_t>0x7F7F7F7F7F7F7F7FULL) + <uint64_t>0x7F7F7F7F7F7F7F7FULL) | word | <uint64_t>0x7F7F7F7F7F7F7F7FULL)
+        while hits:
+            colons[found] = <uint16_t>(at + (first_bit(hits) >> 3))
+            found += 1
+            if found == 5:
+                return True
+            hits &= hits - 1
+        at += 8
+    while at < size and at <= 0xFFFF:
+        if p[at] == 58:
+            colons[found] = <uint16_t>at
+            found += 1
+            if found == 5:
+                return True
+        at += 1
+    return False
 
 
 cdef inline bint cut(const uint8_t* p, int64_t size, uint16_t* colons) noexcept nogil:

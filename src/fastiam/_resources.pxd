@@ -6,7 +6,7 @@ a second one whose match is only `U`. A request resource `*` is matched by PATTE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp
 
-from fastiam._call cimport Call
+from fastiam._call cimport COLON_NOT_SOUGHT, Call
 from fastiam._conditions cimport expand
 from fastiam._glob cimport glob, glob_crossing, glob_fields
 from fastiam._types cimport (
@@ -17,6 +17,14 @@ from fastiam._types cimport (
 
 cdef enum:
     UNRESOLVED = -1            # a variable of the pattern has no value
+
+
+cdef inline bint tail_has_colon(Call* c) noexcept nogil:
+    """Whether the resource has more than five colons."""
+    cdef int64_t at = c.colons[4] + 1
+    if c.tail_has_colon == COLON_NOT_SOUGHT:
+        c.tail_has_colon = memchr(c.resource.data + at, 58, <size_t>(c.resource.size - at)) != NULL
+    return c.tail_has_colon
 
 
 cdef inline bint tail_matches(const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
@@ -73,7 +81,7 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
     if p.kind == PATTERN_SLOTS:
         return slots_match(c, p, text)
     # a pattern of six fields has nothing to cross in a resource with five colons
-    if not c.tail_has_colon and p.colons[4] != 0:
+    if p.colons[4] != 0 and not tail_has_colon(c):
         return 0
     if p.kind == PATTERN_CROSS_SLOTS:
         return slots_match(c, p, text)
