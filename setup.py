@@ -29,7 +29,7 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": CHECKS,
-    "freethreading_compatible": True,
+    "freethreading_compatible": False,  # the tables are guarded by the GIL (docs/design.md, "Limits")
     "auto_pickle": False,
     "autotestdict": False,
     "binding": True,

@@ -27,6 +27,7 @@ from typing import Any
 Json = Any
 CASES = Path(__file__).parent / "cases"
 NOT_CASES = {"defs.json", "validation.json"}  # definitions; load cases, which have their own runner
+INDEX_FROM = 12  # as in the engine; the fuzzer also uses less, so that small rows have indexes
 _NAME = re.compile(r"\$([A-Za-z]\w*)")
 
 
@@ -43,6 +44,7 @@ class Check:
     mode: str = "strict"
     settings: Mapping[str, Json] | None = None
     unknown_owner: str = "principal"
+    index_from: int = INDEX_FROM
     translated: bool = False  # a directory made of loose policies: their names are others
 
     def __str__(self) -> str:
@@ -77,6 +79,7 @@ def expand(case: Mapping[str, Json]) -> Iterator[Check]:
         mode=case.get("mode", "strict"),
         settings=case.get("settings"),
         unknown_owner=case.get("unknown_owner", "principal"),
+        index_from=case.get("index_from", INDEX_FROM),
     )
     if "test" in check.expect:
         yield from _both_effects(check)

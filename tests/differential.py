@@ -15,7 +15,7 @@ from typing import Any
 
 import casefile
 from casefile import CODES, Answer, Check, Json
-from runners import COLUMNS, ERRORS, build_directory, run, settings_of
+from runners import COLUMNS, ERRORS, build_directory, compile_snapshot, run, settings_of
 from worlds import NOW
 
 from fastiam.errors import DirectoryError, PolicyError
@@ -36,6 +36,7 @@ def as_check(case: Mapping[str, Json], request: Mapping[str, Json] | None = None
         directory=case.get("directory"),
         mode=case["mode"],
         unknown_owner=case.get("unknown_owner", "principal"),
+        index_from=case.get("index_from", casefile.INDEX_FROM),
     )
 
 
@@ -103,7 +104,7 @@ class World:
         return Answer(told.decision, told)
 
     def compile(self) -> Any:
-        return self.directory.compile(unknown_owner=self.check.unknown_owner, settings=settings_of(self.check))
+        return compile_snapshot(self.snapshot, self.check)
 
     def single(self, engine: Any, row: Mapping[str, Json]) -> Answer:
         try:

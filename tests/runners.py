@@ -78,7 +78,14 @@ def _loose_reference(check: Check) -> Answer:
 
 
 def _loose_compiled(check: Check) -> Answer:
-    return Answer(fastiam.simulate(**casefile.simulate_arguments(check), engine="compiled"))
+    arguments = casefile.simulate_arguments(check)
+    if check.index_from == casefile.INDEX_FROM:
+        return Answer(fastiam.simulate(**arguments, engine="compiled"))
+    from fastiam.account.loose import loose_profiles
+    from fastiam.engine import decide_profiles
+
+    principal, resource, endpoint, request = loose_profiles(**arguments)
+    return Answer(decide_profiles(principal, resource, request, endpoint, settings_of(check), index_from=check.index_from))
 
 
 # -- directories --------------------------------------------------------------------------------------------------------
@@ -147,8 +154,16 @@ def _directory_reference(check: Check) -> Answer:
 
 def compile_check(check: Check) -> Any:
     """The `Engine` of a directory case."""
-    directory = build_directory(check.directory or {}, check.mode)
-    return directory.compile(unknown_owner=check.unknown_owner, settings=settings_of(check))
+    return compile_snapshot(build_directory(check.directory or {}, check.mode).snapshot(), check)
+
+
+def compile_snapshot(snapshot: Any, check: Check) -> Any:
+    """The `Engine` over a snapshot, with the options of the case."""
+    from fastiam.engine import Engine
+
+    return Engine.from_snapshot(
+        snapshot, unknown_owner=check.unknown_owner, settings=settings_of(check), index_from=check.index_from
+    )
 
 
 def _directory_compiled(check: Check) -> Answer:

@@ -25,6 +25,7 @@ LOOSE_ENGINES = ("reference", "compiled") if HAS_ENGINE else ("reference",)
 engines = pytest.mark.parametrize("engine", LOOSE_ENGINES)
 needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the compiled engine is not built yet")
 EXAMPLES = 150
+NEVER = 10**9  # more statements than a row can have
 
 
 def outcome(case: dict[str, Json], engine: str) -> str:
@@ -207,6 +208,27 @@ def test_a_policy_given_twice_counts_once(seed, engine):
                 case["policies"][argument] = case["policies"][argument] * 2
 
     same(*changed(seed, double), engine)
+
+
+@needs_engine
+@pytest.mark.parametrize("index_from", [1, 2])
+@settings(max_examples=EXAMPLES)
+@given(seed=strategies.SEEDS)
+def test_index_on_or_off_gives_the_same_answer(seed, index_from):
+    """D51: an index only leaves out statements that cannot apply; the first that does is the one reported."""
+    case = strategies.loose(seed)
+    off, on = (run(as_check(case | {"index_from": n}), "compiled") for n in (NEVER, index_from))
+    assert told_apart(off, on) is None
+
+
+@needs_engine
+@settings(max_examples=15)
+@given(seed=strategies.SEEDS)
+def test_index_on_or_off_gives_the_same_batch(seed):
+    case = strategies.directory(seed, 30)
+    off, on = (World(case | {"index_from": n}) for n in (NEVER, 1))
+    for one, two in zip(off.batch(off.compile(), "numpy"), on.batch(on.compile(), "numpy"), strict=True):
+        assert told_apart(one, two) is None
 
 
 @law
