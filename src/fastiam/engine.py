@@ -47,6 +47,11 @@ class Engine(Core):
     """
 
     _snapshot: Snapshot | None
+    _compiler: Compiler
+    _options: dict[str, Any]
+    _defaults: dict[str, ContextValue]
+    _lock: threading.RLock
+    _base_bytes: int
 
     @classmethod
     def from_snapshot(
@@ -277,7 +282,7 @@ class Engine(Core):
             errors[row] = error  # type: ignore[index]
         for row in errors or ():
             assumed[row] = False
-            if reasons:
+            if layer is not None and reason is not None and statement is not None:
                 layer[row], reason[row], statement[row] = NO_CODE, NO_CODE, NO_STATEMENT
         return Decisions(
             outcome,
@@ -336,7 +341,12 @@ class Engine(Core):
         return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
 
     def _profiles(
-        self, principal: str | Session, action: str, resource: str, context: Mapping[str, ContextValue], resource_account: str | None
+        self,
+        principal: str | Session,
+        action: str,
+        resource: str,
+        context: Mapping[str, ContextValue],
+        resource_account: str | None,
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
         return self._snapshot_or_fail().profiles(
             principal, action, resource, context, resource_account=resource_account, unknown_owner=self._options["unknown_owner"]
@@ -412,7 +422,8 @@ def decide_profiles(
         partition=NONE if words[1] is None else words[1],
         endpoint=number,
     )
-    return engine.decide(_ASKER, request.action, resource.arn, request.context, now=request.now)
+    # over loose profiles `decide` takes a context that is read already, and epoch seconds
+    return engine.decide(_ASKER, request.action, resource.arn, request.context, now=request.now)  # type: ignore[arg-type]
 
 
 def _is_unclear(given: ContextValue | None) -> bool:

@@ -6,6 +6,8 @@ endpoint. Equal stacks are one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastiam._build import Tables
 from fastiam.compile.actions import ActionMatcher
 from fastiam.compile.interning import Interned
@@ -151,10 +153,10 @@ class Compiler:
         return sum(flag for is_so, flag in facts if is_so)
 
     def _constants(
-        self, keys: dict[str, ContextValue] | object, open_keys: frozenset[str] = frozenset(), *, check: bool = False
+        self, keys: Mapping[str, ContextValue], open_keys: frozenset[str] = frozenset(), *, check: bool = False
     ) -> list[tuple[int, list[bytes], bool, bool, bool]]:
         found = []
-        for name, value in keys.items():  # type: ignore[attr-defined]
+        for name, value in keys.items():
             key = self.keys.number(name)
             if check:
                 self.tables.check_key(key)

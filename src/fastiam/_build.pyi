@@ -1,0 +1,126 @@
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from typing_extensions import disjoint_base
+
+# Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
+_Constant: TypeAlias = tuple[int, list[bytes], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
+# text, number, nanos, is_u, has_slots, has_tokens, unresolved, address (16 bytes)
+_Value: TypeAlias = tuple[bytes, int, int, bool, bool, bool, bool, bytes]
+
+def glob_matches(pattern: bytes, text: bytes) -> bool: ...
+def parse_instant(text: bytes) -> tuple[int, int] | None: ...  # seconds, nanoseconds
+def parse_address(text: bytes) -> bytes | None: ...  # 16 bytes
+def is_base64(text: bytes) -> bool: ...
+@disjoint_base
+class Tables:
+    index_from: int
+    readers: int
+    generation: int
+    def __new__(cls, *, seed: int = 0, index_from: int = 12) -> Tables: ...
+    # names
+    def name_principal(self, text: bytes, principal: int) -> None: ...
+    def name_record(self, text: bytes, record: int) -> None: ...
+    def name_facts(self, text: bytes, record: int) -> None: ...
+    def name_service(self, text: bytes, mode: int) -> None: ...
+    def find_principal(self, text: bytes) -> int | None: ...
+    # words, keys, constants
+    def word(self, text: bytes) -> int: ...
+    def word_list(self, words: list[int]) -> int: ...
+    def key(
+        self,
+        name: bytes,
+        *,
+        source: int,
+        other: int,
+        tag: int,
+        is_multi: bool,
+        is_resource_tag: bool,
+        is_principal_tag: bool,
+        is_checked: bool,
+    ) -> int: ...
+    def check_key(self, key: int) -> None: ...
+    def set_default(self, key: int, constant: int) -> None: ...
+    def special_keys(
+        self, called_via: int, source_account: int, source_vpce: int, service_names: int, time: int, epoch: int
+    ) -> None: ...
+    def constants_of(self, constants: list[_Constant]) -> int: ...
+    def folds(self, pairs: list[tuple[int, int]]) -> None: ...  # sorted by the first
+    # patterns and conditions
+    def variable(self, key: int, default: bytes | None) -> int: ...
+    def pattern(
+        self,
+        kind: int,
+        flags: int,
+        text: bytes,
+        *,
+        crossing: int,
+        prefix: int = 0,
+        suffix: int = 0,
+        min_size: int = 0,
+        colons: Sequence[int] = (0, 0, 0, 0, 0),
+        n_tokens: int = 0,
+        literal_fields: int = 0,
+    ) -> int: ...
+    def resource_element(self, patterns: list[int]) -> int: ...  # ONE | pattern where there is one
+    def condition_list(self, atoms: list[int]) -> int: ...  # ONE | atom where there is one
+    def atom(
+        self,
+        op: int,
+        relation: int,
+        qualifier: int,
+        flags: int,
+        key: int,
+        values: list[_Value],
+    ) -> int: ...
+    def principal_element(self, tokens: list[tuple[int, int, int, int]]) -> int: ...  # form, value, other, third
+    # policies
+    def action_pattern(self, parts: tuple[bytes, bytes] | None) -> int: ...
+    def body(self, flags: int, actions: list[int], resources: int, conditions: int, principals: int) -> int: ...
+    def policy(self, bodies: list[int]) -> int: ...
+    def first_occurrence(self, policy: int) -> int: ...
+    def stack(self, segments: list[tuple[int, int, tuple[int, ...]]]) -> int: ...  # layer, level, policies
+    # who and what
+    def principal(
+        self,
+        *,
+        kind: int,
+        flags: int,
+        credential: int,
+        account: int,
+        partition: int,
+        account_index: int,
+        user_arn: int,
+        role: int,
+        session_arn: int,
+        federated_arn: int,
+        unique_id: int,
+        canonical_id: int,
+        own_stack: int,
+        scp_stack: int,
+        names: list[int],
+        constants: list[_Constant],
+        absent: int,
+        n_absent: int,
+        mfa_at: int | None,
+        account_id: bytes,  # 12 bytes
+    ) -> int: ...
+    def record(
+        self,
+        *,
+        account: int,
+        stack: int,
+        constants: list[_Constant],
+        arn: bytes | None,
+        flags: int,
+    ) -> int: ...
+    def account(self, id: bytes, *, rcp_stack: int, org: int, org_paths: int) -> int: ...
+    def find_account(self, id: bytes) -> int: ...  # NONE where it is not there
+    def endpoint(
+        self, id: bytes, *, stack: int, is_gateway: bool, constants: list[_Constant]
+    ) -> int: ...
+    def deny_unknown_owner(self) -> None: ...
+    # freeze and drop
+    def freeze(self, match_actions: Callable[[bytes], tuple[tuple[int, ...], int]]) -> None: ...
+    def drop(self) -> None: ...
+    def sizes(self) -> dict[str, int]: ...
