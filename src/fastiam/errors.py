@@ -99,7 +99,11 @@ class SourceError(FastiamError, ValueError):
         super().__init__(f"{place}: {message} - at `{path}`" + (f"\nhelp: {hint}" if hint else ""))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), (self.message,), {k: getattr(self, k) for k in ("source", "path", "line", "column", "hint")})
+        return _rebuild, (
+            type(self),
+            (self.message,),
+            {k: getattr(self, k) for k in ("source", "path", "line", "column", "hint")},
+        )
 
 
 class DirectoryError(FastiamError, ValueError):

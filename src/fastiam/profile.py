@@ -167,9 +167,7 @@ class Settings:
 
     rcp_services: frozenset[str] = RCP_SERVICES
     anonymous_services: frozenset[str] = frozenset({"s3", "sqs", "sns"})
-    global_services: frozenset[str] = frozenset(
-        "account cloudfront iam organizations route53 route53domains shield waf".split()
-    )
+    global_services: frozenset[str] = frozenset("account cloudfront iam organizations route53 route53domains shield waf".split())
     scp_exempt_actions: frozenset[str] = frozenset()
     resource_policy_services: frozenset[str] = frozenset()
 

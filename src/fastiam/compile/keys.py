@@ -31,7 +31,15 @@ _SOURCES = {
     "aws:multifactorauthage": Source.MFA_AGE,
 }
 _DEFAULTS = {"aws:securetransport": b"false", "aws:useragent": b""}  # K2
-_UNCHECKED = (Source.TIME, Source.EPOCH, Source.REGION, Source.VIA_SERVICE, Source.CALLED_FIRST, Source.CALLED_LAST, Source.TAG_KEYS)
+_UNCHECKED = (
+    Source.TIME,
+    Source.EPOCH,
+    Source.REGION,
+    Source.VIA_SERVICE,
+    Source.CALLED_FIRST,
+    Source.CALLED_LAST,
+    Source.TAG_KEYS,
+)
 
 
 class Keys:
