@@ -18,7 +18,7 @@ from fastiam._decide cimport (
     cut_resource, decide, find_row, is_indeterminate,
 )
 from fastiam._ingest cimport TextColumn
-from fastiam._locate cimport locate_endpoint, locate_resource, may_contradict, use_record
+from fastiam._locate cimport locate_endpoint, locate_resource, may_contradict, use_record, word_text
 from fastiam._bytes cimport mix, table_find
 from fastiam._types cimport *
 
@@ -175,6 +175,9 @@ cdef class Core:
     cdef dict defaults
     cdef uint32_t keys_known
     cdef Call loose
+    cdef uint32_t loose_record
+    cdef uint32_t loose_owner                            # a word, or NONE
+    cdef int64_t loose_endpoint                          # -1: none
     cdef readonly bint is_loose
 
     def __cinit__(self, *args, **kwargs):
@@ -209,18 +212,13 @@ cdef class Core:
     def _loosen(self, uint32_t record, *, owner, bint assumed_owner, bint owner_override, bint unknown_owner, rcp_stack, partition, endpoint):
         """Decide over profiles as they are: one principal, one resource, an endpoint (None, or its number, -1 for unknown)."""
         cdef Call* c = &self.loose
-        cdef const PoolText* word
         self.is_loose = True
+        self.loose_record = record
+        self.loose_owner = <uint32_t>NONE if owner is None else <uint32_t>owner
+        self.loose_endpoint = -1 if endpoint is None else <int64_t>endpoint
         memset(c, 0, sizeof(Call))
-        c.t = &self.tables.t
-        c.resource = Text(b"*", 1)
         c.is_loose = True
-        c.is_star = True
-        use_record(c, record)
         c.owner_known = owner is not None
-        if owner is not None:
-            word = &self.tables.t.words[<uint32_t>owner]
-            c.owner = Text(<const char*>self.tables.t.pool + word.text, word.size)
         c.assumed_owner = assumed_owner
         c.owner_override = owner_override
         c.unknown_owner = unknown_owner
@@ -230,8 +228,14 @@ cdef class Core:
         c.endpoint_state = ENDPOINT_NONE
         if endpoint is not None:
             c.endpoint_state = ENDPOINT_UNKNOWN if endpoint < 0 else ENDPOINT_KNOWN
-            if endpoint >= 0:
-                c.endpoint = &self.tables.t.endpoints[<uint32_t>endpoint]
+
+    cdef void _point_loose(self, Call* c) noexcept:
+        """Point a loose call at its record, owner and endpoint where they lie now: entering a name may have moved them."""
+        use_record(c, self.loose_record)
+        if self.loose_owner != NONE:
+            c.owner = word_text(c.t, self.loose_owner)
+        if self.loose_endpoint >= 0:
+            c.endpoint = &c.t.endpoints[self.loose_endpoint]
 
     cdef Frame* _take(self) except NULL:
         cdef Frame* f = self.frames
@@ -462,6 +466,7 @@ cdef class Core:
             c.slot_texts = f.texts
             c.n_slots = f.n_slots
             if self.is_loose:
+                self._point_loose(c)
                 status = BAD_RESOURCE
                 if cut_resource(c):
                     next_stamp(c.s)
