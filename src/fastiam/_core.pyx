@@ -11,10 +11,10 @@ from libc.string cimport memset
 from libc.time cimport time
 
 from fastiam._build cimport Tables
-from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, ContextColumn, Fetched, Scratch, Slot, given
+from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, ContextColumn, Scratch, Slot
 from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
-    ALLOW, BAD_CONTEXT, BAD_OWNER, BAD_RESOURCE, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, cell_key,
+    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, cell_key,
     cut_resource, decide, find_row, is_indeterminate,
 )
 from fastiam._ingest cimport TextColumn
@@ -25,7 +25,7 @@ from fastiam._types cimport *
 import numpy as np
 
 from fastiam.errors import PolicyError, RequestValueError
-from fastiam.request import ContextValue, check_action, check_resource, epoch_seconds, read_context, read_value
+from fastiam.request import check_action, check_resource, epoch_seconds, read_context, read_value
 
 
 cdef extern from *:
@@ -540,7 +540,6 @@ cdef class Core:
             self._clear(f)
             self._give(f)
 
-
     # -- columns of requests --------------------------------------------------------------------------------------------------------------
 
     def _decide_columns(
@@ -583,7 +582,7 @@ cdef struct Rows:              # the chunks that hold a range of rows
 
 
 cdef struct Ahead:             # a row that was looked at before its turn
-    const Principal* principal # NULL: it takes the long way
+    const Principal* principal  # NULL: it takes the long way
     uint32_t action_name
     uint32_t action_class
     uint32_t action_key
@@ -699,7 +698,6 @@ cdef class Batch:
     def prepare(self):
         """Take a snapshot of the tables, with everything that the batch names itself entered."""
         cdef Core core = self.core
-        cdef int64_t key
         if core.tables.generation != self.generation:
             self.principal_codes = {}
             self.action_codes = {}
@@ -762,7 +760,7 @@ cdef class Batch:
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
         """Point at the chunks that hold `row`; how many rows follow in all of them."""
         cdef Side* s = &self.sides[side]
-        cdef int64_t left = last - row, here, local
+        cdef int64_t left = last - row, here
         cdef TextColumn column
         cdef ContextColumn* at
         cdef int64_t key
@@ -1046,7 +1044,6 @@ cdef class Batch:
 
     cdef int _settle_row(self, int64_t row) except -1:
         """One row of a batch: as `Core._decide`, but its context lies in columns."""
-        cdef Core core = self.core
         cdef Side* s = &self.sides[0]
         cdef Call c
         cdef Rows rows
