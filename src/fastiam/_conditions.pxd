@@ -86,7 +86,7 @@ cdef inline int64_t fold_text(Call* c, const uint8_t* p, int64_t size, Buffer* b
     cdef const uint8_t* end = p + size
     cdef int64_t n = 0
     cdef uint32_t char
-    cdef int more
+    cdef int more, written, i
     if not reserve(buffer, 2 * size + 4, &c.s.failed):     # folding at most doubles the bytes of a character
         return 0
     while p < end:
@@ -99,12 +99,14 @@ cdef inline int64_t fold_text(Call* c, const uint8_t* p, int64_t size, Buffer* b
         if end - p <= more:
             break
         char = p[0] & (0x3F >> more)
-        p += 1
-        while more > 0:
-            char = (char << 6) | (p[0] & 63)
-            p += 1
-            more -= 1
-        n += write_utf8(fold_char(c.t, char), <char*>buffer.data + n)
+        for i in range(1, more + 1):
+            char = (char << 6) | (p[i] & 63)
+        written = write_utf8(fold_char(c.t, char), <char*>buffer.data + n)
+        if written == 0:                                 # a lone surrogate of a lenient document (V39): equals itself alone
+            written = more + 1
+            memcpy(buffer.data + n, p, <size_t>written)
+        n += written
+        p += more + 1
     return n
 
 
