@@ -104,16 +104,6 @@ cdef int fit(Frame* f, const TablesC* t) except -1:
     return 0
 
 
-cdef int count_touched(Frame* f, uint32_t n_keys) except -1:
-    """Begin to count the rows that read keys which nobody supplies."""
-    f.s.touched = <int64_t*>calloc(n_keys + 1, 8)
-    f.s.touched_row = <int64_t*>malloc((n_keys + 1) * 8)
-    if f.s.touched == NULL or f.s.touched_row == NULL:
-        raise MemoryError()
-    memset(f.s.touched_row, 0xFF, (n_keys + 1) * 8)
-    return 0
-
-
 cdef inline void next_stamp(Scratch* s) noexcept nogil:
     s.stamp += 1
     if s.stamp >> 30:
@@ -174,6 +164,7 @@ cdef class Core:
     cdef dict decisions
     cdef dict defaults
     cdef uint32_t keys_known
+    cdef bint grew
     cdef Call loose
     cdef uint32_t loose_record
     cdef uint32_t loose_owner                            # a word, or NONE
@@ -251,14 +242,19 @@ cdef class Core:
     # -- the context of a single call ---------------------------------------------------------------------------------------------
 
     cdef int64_t _key(self, str name) except -2:
+        cdef uint64_t generation
         if self.keys_known != self.tables.t.n_keys:      # a session has brought keys: what nothing read may be read now
             self.key_numbers = {}
             self.keys_known = self.tables.t.n_keys
         found = self.key_numbers.get(name)
-        if found is None:
+        while found is None:
+            generation = self.tables.generation
             found = self._settle_key(name)
+            self.grew = True
             self.tables.sync()
-            if len(self.key_numbers) < 100_000:          # hostile spellings must not grow it without bound
+            if generation != self.tables.generation:     # another thread has dropped what was found
+                found = None
+            elif len(self.key_numbers) < 100_000:        # hostile spellings must not grow it without bound
                 self.key_numbers[name] = found
         return found
 
@@ -359,6 +355,7 @@ cdef class Core:
         """Find who asks in the tables; False where the directory must be asked first."""
         cdef Text name
         cdef uint32_t found = NONE
+        cdef uint64_t generation
         if type(principal) is str:
             if not utf8_of(<str>principal, &name):
                 raise RequestValueError("a principal holds a lone surrogate and is no valid text", column="principal")
@@ -368,14 +365,19 @@ cdef class Core:
             else:
                 found = table_find(&self.tables.t.principal_names, self.tables.t.pool, name.data, name.size, self.tables.t.seed)
             if found == NONE:
+                self.grew = True
                 self._settle_principal(principal, action)
                 self.tables.sync()
                 return False
         else:
             number = self.session_numbers.get(id(principal))
             if number is None:
-                self.session_numbers[id(principal)] = (self._settle_session(principal), principal)
+                self.grew = True
+                generation = self.tables.generation
+                settled = self._settle_session(principal)
                 self.tables.sync()
+                if generation == self.tables.generation: # else another thread has dropped it
+                    self.session_numbers[id(principal)] = (settled, principal)
                 return False
             found = number[0]
         c.principal = &self.tables.t.principals[found]
@@ -389,6 +391,7 @@ cdef class Core:
         name = table_find(&self.tables.t.action_names, self.tables.t.pool, text.data, text.size, self.tables.t.seed)
         if name == NONE:
             check_action(action)
+            self.grew = True
             self.tables.find_action(text.data[:text.size], &name)
         c.action_name = name
         c.action_class = self.tables.t.name_classes[name]
@@ -397,11 +400,10 @@ cdef class Core:
 
     cdef int _settle(self, int status, Call* c, Answer* a, tuple request, bint* checked) except -1:
         """Make ready for another attempt, or raise."""
-        cdef uint64_t generation = self.tables.generation
+        self.grew = True
         if status == MISSING:
-            self._settle_limits()
-            if generation == self.tables.generation:     # a drop renumbers stacks and classes
-                self.tables.make_row(a.missing, c.action_class, c.action_name)
+            # INVARIANT: no Python code has run since the attempt, so that its numbers still hold
+            self.tables.make_row(a.missing, c.action_class, c.action_name)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
             self.tables.sync()
@@ -430,6 +432,9 @@ cdef class Core:
         if owner is not None and (type(owner) is not str or not utf8_of(owner, &owner_text)):
             raise RequestValueError("`resource_account` must be text", column="resource_account")
         memset(c, 0, sizeof(Call))
+        if self.grew:                                    # here nothing is in flight, and a call drops once at most
+            self.grew = False
+            self._settle_limits()
         while True:
             generation = self.tables.generation
             if self.is_loose:
@@ -514,7 +519,7 @@ cdef class Core:
         cdef Answer a
         cdef list keep = []
         cdef bint indeterminate
-        cdef uint64_t key
+        cdef uint64_t key, generation
         cdef uint32_t occurrence, level
         try:
             while True:
@@ -527,7 +532,12 @@ cdef class Core:
                     | (<uint32_t>a.reason << 8) | (<uint32_t>indeterminate << 2) | (<uint32_t>c.assumed_owner << 1) | c.owner_override
                 )
                 found = self.decisions.get(key)
-                if found is None:
+                if found is not None:
+                    return found
+                generation = self.tables.generation
+                with self._lock:                         # nothing is dropped while it is held
+                    if generation != self.tables.generation:
+                        continue
                     found = self._decision(
                         a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
                         bool(c.assumed_owner), bool(c.owner_override),
@@ -554,7 +564,7 @@ cdef class Core:
         cdef int64_t first = 0, last
         while first < n:
             last = min(n, first + CHUNK * threads)
-            batch.prepare()
+            batch.begin(first, last)
             if threads == 1 or last - first < 2 * 4096:
                 batch.run(0, first, last)
             else:
@@ -562,7 +572,7 @@ cdef class Core:
                 parts = [(i, first + i * step, min(last, first + (i + 1) * step)) for i in range(threads)]
                 list(pool.map(batch.run_part, [part for part in parts if part[1] < part[2]]))
             batch.settle(errors)
-            batch.keep_statements(first, last)
+            batch.keep_statements()
             self._settle_limits()
             first = last
         return batch.answers()
@@ -602,6 +612,7 @@ cdef enum:                     # how many rows ahead each look is
 
 cdef struct Side:              # what one thread of a batch has of its own
     Frame* frame
+    uint32_t n_counted         # keys that the counts of the frame have room for
     int64_t* slow              # rows that need the GIL
     int64_t n_slow
     int64_t room
@@ -609,16 +620,39 @@ cdef struct Side:              # what one thread of a batch has of its own
     ContextColumn* columns
 
 
+cdef int count_touched(Side* side, uint32_t n_keys) except -1:
+    """Room to count the rows that read keys which nobody supplies; other calls may have brought keys since the last pass."""
+    cdef Scratch* s = &side.frame.s
+    cdef uint32_t room = n_keys + (n_keys >> 1) + 64
+    cdef int64_t* counts
+    cdef int64_t* rows
+    if n_keys <= side.n_counted:
+        return 0
+    counts = <int64_t*>realloc(s.touched, <size_t>room * 8)
+    if counts == NULL:
+        raise MemoryError()
+    s.touched = counts
+    rows = <int64_t*>realloc(s.touched_row, <size_t>room * 8)
+    if rows == NULL:
+        raise MemoryError()
+    s.touched_row = rows
+    memset(counts + side.n_counted, 0, <size_t>(room - side.n_counted) * 8)
+    memset(rows + side.n_counted, 0xFF, <size_t>(room - side.n_counted) * 8)
+    side.n_counted = room
+    return 0
+
+
 cdef class Batch:
     """One call of `decide_many`. Passes without the GIL; what a row misses is settled between them."""
 
     cdef Core core
     cdef TextColumn principals, actions, resources, owners
-    cdef list context                                    # (name, key, column)
+    cdef list context                                    # (name, column)
+    cdef list keys                                       # number of each, in the snapshot
     cdef Tables session_names
     cdef dict sessions, broken_sessions
     cdef TablesC t
-    cdef int64_t n, now
+    cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
     cdef bint reasons, entered
     cdef uint64_t generation
     cdef Side sides[64]
@@ -666,6 +700,7 @@ cdef class Batch:
         self.unread = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
         self.n_sides = 0
+        self.first = self.last = 0
 
     def __dealloc__(self):
         cdef int i
@@ -691,14 +726,23 @@ cdef class Batch:
                 raise MemoryError()
         side = &self.sides[number]
         fit(side.frame, &self.t)
-        if side.frame.s.touched == NULL:
-            count_touched(side.frame, self.t.n_keys + 4096)
+        count_touched(side, self.t.n_keys)
         return 0
+
+    def begin(self, int64_t first, int64_t last):
+        """Take up the next chunk."""
+        self.first, self.last = first, last
+        self.prepare()
 
     def prepare(self):
         """Take a snapshot of the tables, with everything that the batch names itself entered."""
+        with self.core._lock:                            # nothing is dropped while it is held
+            self._prepare()
+
+    cdef int _prepare(self) except -1:
         cdef Core core = self.core
         if core.tables.generation != self.generation:
+            self.keep_statements()
             self.principal_codes = {}
             self.action_codes = {}
             self.generation = core.tables.generation
@@ -706,8 +750,7 @@ cdef class Batch:
             for name, session in self.sessions.items():
                 self.session_names.name_principal((<str>name).encode(), self._session_number(name, session))
             self.session_names.sync()
-        for name, _ in self.context:
-            core._key(name)
+        self.keys = [core._key(name) for name, _ in self.context]
         if self.entered:
             core.tables.leave()
         core.tables.enter(&self.t)
@@ -776,9 +819,9 @@ cdef class Batch:
         if self.owners is not None:
             rows.owners = self.owners.chunk_of(row, &rows.owner_first, &here)
             left = min(left, here)
-        for name, column in self.context:
-            key = self.core._key(name)
-            if key < 0 or key >= self.t.n_keys:
+        for (name, column), number in zip(self.context, self.keys):
+            key = number
+            if key < 0:
                 continue
             at = &s.columns[n]
             at.column = column.chunk_of(row, &at.first, &here)
@@ -1099,7 +1142,6 @@ cdef class Batch:
         cdef Core core = self.core
         cdef uint32_t name
         if status == MISSING:
-            core._settle_limits()
             if core.tables.generation == self.generation:
                 core.tables.make_row(a.missing, c.action_class, c.action_name)
             return 0
@@ -1149,14 +1191,14 @@ cdef class Batch:
                 found[name] = values if column.is_list else values[0]
         return found
 
-    def keep_statements(self, int64_t first, int64_t last):
-        """Turn the entries of a chunk into statements of this batch, while their numbers still mean what they meant."""
+    def keep_statements(self):
+        """Turn the entries of the chunk into statements of this batch, while their numbers still mean what they meant."""
         cdef int64_t row
         cdef uint64_t key, before = 0xFFFFFFFFFFFFFFFF
         cdef int32_t code = -1
         if not self.reasons:
             return
-        for row in range(first, last):
+        for row in range(self.first, self.last):
             if self.c_entry[row] == NONE:
                 continue
             key = (<uint64_t>self.c_entry[row] << 16) | (<uint64_t>self.c_layer[row] << 8) | self.c_level[row]
@@ -1169,6 +1211,7 @@ cdef class Batch:
                     self.statement_codes[key] = found
                 code = found
             self.c_statement[row] = code
+            self.c_entry[row] = NONE
         if self.core.tables.generation != self.generation:
             self.statement_codes = {}
 
@@ -1179,7 +1222,7 @@ cdef class Batch:
         unread = {}
         names = self.core._key_names()
         for side in range(self.n_sides):
-            for key in range(min(self.t.n_keys, <uint32_t>len(names))):
+            for key in range(min(self.sides[side].n_counted, self.t.n_keys, <uint32_t>len(names))):
                 if self.sides[side].frame.s.touched[key]:
                     unread[names[key]] = unread.get(names[key], 0) + self.sides[side].frame.s.touched[key]
         if not self.reasons:

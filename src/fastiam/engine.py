@@ -142,7 +142,6 @@ class Engine(Core):
     def _settle_principal(self, name: str, action: str) -> None:
         profile = self._snapshot_or_fail().principal(name, action)
         with self._lock:
-            self._settle_limits()
             key = utf8(name)
             if not name.startswith("arn:") and action.lower().startswith("sts:assumerolewith"):
                 key += b"\0" + utf8(action.lower())
@@ -158,17 +157,16 @@ class Engine(Core):
             )
         profile = self._snapshot_or_fail().principal(session)
         with self._lock:
-            self._settle_limits()
             return self._compiler.principal(profile)
 
     def _settle_facts(self, arn: str) -> None:
         facts = self._snapshot_or_fail().facts(arn)
         with self._lock:
-            self._settle_limits()
             self._compiler.tables.name_facts(utf8(arn), self._compiler.record(facts, asked=arn))
 
     def _settle_key(self, name: str) -> int:
-        return self._compiler.keys.find(name)
+        with self._lock:
+            return self._compiler.keys.find(name)
 
     def _settle_check(
         self, principal: str | Session, action: str, resource: str, context: Context | None, resource_account: str | None
