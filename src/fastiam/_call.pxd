@@ -8,6 +8,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp
 
+from fastiam._assert cimport promise
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._bytes cimport table_find
 from fastiam._types cimport (
@@ -197,6 +198,7 @@ cdef inline void column_values(Call* c, const ContextColumn* column, int depth, 
 cdef inline void given(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
     """What the caller gives for a key; `n` is 0 if nothing."""
     cdef int32_t at = c.s.sources[key]
+    promise(key < c.s.n_sources and at < (c.n_columns if c.columns != NULL else c.n_slots))
     out.n = 0
     out.is_multi = False
     out.is_conflict = False
@@ -308,6 +310,7 @@ cdef inline void region_value(Call* c, int depth, Fetched* out) noexcept nogil:
 
 cdef inline void org_value(Call* c, uint32_t account, bint paths, int depth, Fetched* out) noexcept nogil:
     cdef uint32_t constant
+    promise(account == NONE or account < c.t.n_accounts)
     if account != NONE:
         constant = c.t.accounts[account].org_paths if paths else c.t.accounts[account].org
         if constant != NONE:
@@ -388,6 +391,7 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
 cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
     """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
     cdef const Key* k = &c.t.keys[key]
+    promise(key < c.t.n_keys)
     out.n = 0
     out.is_multi = False
     out.is_conflict = False

@@ -5,6 +5,7 @@ An atom is evaluated at most once per call; its truth is kept under the stamp of
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp, memcpy
 
+from fastiam._assert cimport promise
 from fastiam._call cimport Buffer, Call, Fetched, fetch, reserve
 from fastiam._columns cimport Text
 from fastiam._glob cimport cut, glob, glob_fields
@@ -58,6 +59,7 @@ cdef inline int64_t expand(Call* c, const uint8_t* p, int64_t size, Buffer* buff
         n += part
         if slot == NULL:
             break
+        promise(slot + 5 <= end and (slot[1] | slot[2] | slot[3] | slot[4]) < 128)
         variable = slot[1] | (<uint32_t>slot[2] << 7) | (<uint32_t>slot[3] << 14) | (<uint32_t>slot[4] << 21)
         if not resolve(c, variable, &value) or not reserve(buffer, n + value.size + 1, &c.s.failed):
             return -1
@@ -345,6 +347,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef uint32_t kept = c.s.memo[id]
     cdef Fetched found
     cdef int result
+    promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if kept >> 2 == c.s.stamp:
         return kept & 3
     if atom.flags & ATOM_U:

@@ -7,6 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memset
 
+from fastiam._assert cimport promise
 from fastiam._bytes cimport first_bit, load8, next_char
 from fastiam._types cimport TOKEN_ONE, TOKEN_STAR
 
@@ -158,6 +159,7 @@ cdef inline bint glob_fields(
         b = t + t_colons[i] + 1
         n = p_colons[i + 1] - p_colons[i] - 1
         m = t_colons[i + 1] - t_colons[i] - 1
+        promise(n >= 0 and m >= 0)       # colons ascend
         if literal_fields & (1 << i):
             if n != m or memcmp(a, b, <size_t>n) != 0:
                 return False

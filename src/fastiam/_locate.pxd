@@ -2,6 +2,7 @@
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr, memcmp
 
+from fastiam._assert cimport promise
 from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, Fetched, field, given
 from fastiam._columns cimport Text
 from fastiam._decide cimport BAD_OWNER, DONE, NO_FACTS, UNCHECKED
@@ -62,6 +63,7 @@ cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
 cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:
     """Take policies and constants of a record; tags only of exactly this resource."""
     cdef const Record* r = &c.t.records[id]
+    promise(id < c.t.n_records)
     c.resource_stack = r.stack
     c.resource_governs = r.flags
     c.blocks_public = r.flags & RECORD_BLOCKS_PUBLIC
@@ -146,6 +148,7 @@ cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
         if c.account == NONE:
             c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
         if c.account != NONE:
+            promise(c.account < c.t.n_accounts)
             c.rcp_stack = c.t.accounts[c.account].rcp_stack
     return DONE
 
@@ -163,6 +166,7 @@ cdef inline void locate_endpoint(Call* c) noexcept nogil:
         return
     if chosen.n == 1:
         found = table_find(&c.t.endpoint_names, c.t.pool, chosen.texts[0].data, chosen.texts[0].size, c.t.seed)
+    promise(found == NONE or found < c.t.n_endpoints)
     if found != NONE:
         c.endpoint = &c.t.endpoints[found]
         c.endpoint_state = ENDPOINT_KNOWN

@@ -6,6 +6,7 @@ a second one whose match is only `U`. A request resource `*` is matched by PATTE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp
 
+from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, Call
 from fastiam._conditions cimport expand
 from fastiam._glob cimport glob, glob_crossing, glob_fields
@@ -29,6 +30,7 @@ cdef inline bint tail_has_colon(Call* c) noexcept nogil:
 
 cdef inline bint tail_matches(const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
     """PATTERN_TAIL: prefix and suffix first, then what lies between them."""
+    promise(p.prefix + p.suffix <= p.min_size and p.prefix + p.suffix < p.size)
     if t_end - t < p.min_size or memcmp(text, t, p.prefix) != 0:
         return False
     if memcmp(text + p.size - p.suffix, t_end - p.suffix, p.suffix) != 0:
@@ -80,6 +82,7 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
         return UNRESOLVED
     if p.kind == PATTERN_SLOTS:
         return slots_match(c, p, text)
+    promise(p.kind == PATTERN_CROSS or p.kind == PATTERN_CROSS_SLOTS)
     # a pattern of six fields has nothing to cross in a resource with five colons
     if p.colons[4] != 0 and not tail_has_colon(c):
         return 0

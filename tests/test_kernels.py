@@ -1,0 +1,450 @@
+"""The inline functions of the kernels, against plain definitions: `re`, `base64`, `ipaddress`, exact arithmetic.
+
+Where the reference has a parser of its own, that is the definition; it shares no line with the kernels.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fastiam import _doors
+from fastiam._build import Tables, glob_matches, is_base64, parse_address, parse_instant
+from fastiam.compile.keys import Keys
+from fastiam.compile.texts import globbed, utf8
+from fastiam.keys import fold
+from fastiam.reference import globs, values
+
+INT64 = 2**63
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# few letters, so that patterns match; one character each of one to four bytes; a byte of one is part of no other
+LETTERS = "ab:é€😀"
+texts = st.text(LETTERS, max_size=12)
+patterns = st.text(LETTERS + "**??", max_size=10)
+byte_strings = st.binary(max_size=70)
+
+
+# -- bytes and characters -----------------------------------------------------------------------------------------------
+
+MASK = 2**64 - 1
+
+
+def mix(h: int) -> int:
+    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93 & MASK
+    return h ^ h >> 29
+
+
+def hash_by_definition(data: bytes, seed: int) -> int:
+    """Two lanes of eight little-endian bytes; a saved engine must find its names again in any process."""
+    a = seed ^ (len(data) * 0x9E3779B97F4A7C15 & MASK)
+    b = a ^ 0xC2B2AE3D27D4EB4F
+    word = lambda at, n: int.from_bytes(data[at : at + n], "little")  # noqa: E731
+    at, left, last = 0, len(data), 0
+    while left > 16:
+        a = (a ^ word(at, 8)) * 0xFF51AFD7ED558CCD & MASK
+        b = (b ^ word(at + 8, 8)) * 0xC4CEB9FE1A85EC53 & MASK
+        a, b, at, left = a ^ a >> 31, b ^ b >> 29, at + 16, left - 16
+    if left >= 8:
+        a = (a ^ word(at, 8)) * 0xFF51AFD7ED558CCD & MASK
+        last = word(len(data) - 8, 8)
+    elif left >= 4:
+        last = word(at, 4) | word(len(data) - 4, 4) << 32
+    elif left:
+        last = data[at] << 16 | data[at + left // 2] << 8 | data[-1]
+    b = (b ^ last) * 0xC4CEB9FE1A85EC53 & MASK
+    return mix(a ^ b >> 27 ^ (b << 17 & MASK))
+
+
+@given(byte_strings, st.integers(0, MASK))
+@example(b"", 0)
+@example(b"x" * 16, 1)
+@example(b"x" * 17, 1)
+def test_the_hash_is_the_same_in_every_process(data: bytes, seed: int) -> None:
+    assert _doors.hash_bytes(data, seed) == hash_by_definition(data, seed)
+
+
+@given(st.text(max_size=20))
+@example("é€😀")
+def test_a_step_goes_over_one_character(text: str) -> None:  # P1
+    assert _doors.characters(text.encode()) == [character.encode() for character in text]
+
+
+def is_utf8_by_definition(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@given(st.one_of(byte_strings, st.text(max_size=40).map(str.encode)), st.binary(max_size=4))
+@pytest.mark.parametrize("prefix", [b"", b"a" * 31, b"a" * 32])
+def test_bytes_are_utf8_as_python_says(prefix: bytes, data: bytes, end: bytes) -> None:
+    whole = prefix + data + end
+    assert _doors.is_utf8(whole) == is_utf8_by_definition(whole)
+    assert _doors.is_ascii(whole) == whole.isascii()
+
+
+NOT_UTF8 = "80 BF C080 C1BF E09FBF EDA080 EDBFBF F08FBFBF F4908080 F5808080 FF C3 E282 F09F98 C328 E28228"
+
+
+@pytest.mark.parametrize("text", NOT_UTF8.split())
+def test_overlong_forms_surrogates_and_cut_sequences_are_no_utf8(text: str) -> None:
+    assert not _doors.is_utf8(bytes.fromhex(text))
+
+
+@given(st.integers(0, 0x110010))
+@example(0x7F)
+@example(0x80)
+@example(0x7FF)
+@example(0x800)
+@example(0xD7FF)
+@example(0xD800)
+@example(0xDFFF)
+@example(0xE000)
+@example(0xFFFF)
+@example(0x10000)
+@example(0x10FFFF)
+@example(0x110000)
+def test_a_code_point_is_written_as_python_writes_it(point: int) -> None:
+    is_character = point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
+    assert _doors.write_utf8(point) == (chr(point).encode() if is_character else b"")
+
+
+# -- tables of names ------------------------------------------------------------------------------------------------------
+
+
+@given(st.sets(byte_strings, max_size=200), st.sets(byte_strings, max_size=20), st.integers(0, MASK))
+def test_a_table_finds_what_was_named_and_nothing_else(names: set[bytes], others: set[bytes], seed: int) -> None:
+    tables = Tables(seed=seed)
+    numbers = {name: number for number, name in enumerate(sorted(names))}
+    for name, number in numbers.items():
+        tables.name_principal(name, number)
+    assert {name: tables.find_principal(name) for name in names | others} == {name: numbers.get(name) for name in names | others}
+
+
+# -- folding -----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def tables_with_folds() -> Tables:
+    tables = Tables()
+    Keys(tables)
+    return tables
+
+
+def test_every_character_folds_alone_as_the_definition_says() -> None:  # 4.2, O14
+    points = [point for point in range(0x20000) if not 0xD800 <= point <= 0xDFFF]
+    for start in range(0, len(points), 4096):
+        text = "".join(map(chr, points[start : start + 4096]))
+        assert _doors.fold_text(tables_with_folds(), text.encode()) == fold(text).encode()
+
+
+@given(st.text(st.characters(codec=None), max_size=30))
+@example("ABC\ud800")
+@example("\udfff")
+@example("İıſKßẞΩ")
+def test_texts_fold_alike_exactly_where_their_definitions_do(text: str) -> None:  # 4.2; V39: a lone surrogate is itself alone
+    assert _doors.fold_text(tables_with_folds(), utf8(text)) == utf8(fold(text))
+
+
+# -- wildcards ---------------------------------------------------------------------------------------------------------
+
+
+def matches(pattern: str, text: str) -> bool:
+    """P1, P2 with backtracking, in `re`."""
+    parts = {"*": ".*", "?": "."}
+    return re.fullmatch("".join(parts.get(c) or re.escape(c) for c in pattern), text, re.DOTALL) is not None
+
+
+@given(patterns, texts)
+@example("*", "")
+@example("?", "")
+@example("?", "😀")
+@example("*é", "é€é")
+@example("a*b*a", "aba")
+@example("a*a", "a")
+@example("**??", "é")
+def test_a_glob_matches_as_an_expression_does(pattern: str, text: str) -> None:  # P1, P2
+    assert glob_matches(globbed(pattern), text.encode()) == matches(pattern, text)
+    assert globs.glob_matches(globs.read_glob(pattern), text) == matches(pattern, text)
+
+
+def test_a_glob_is_not_exponential() -> None:  # 2.1
+    assert not glob_matches(globbed("a*" * 5000 + "b"), b"a" * 10_000)
+
+
+@given(st.text(":abé", max_size=60), st.integers(0, 20))
+@example(":::::", 0)
+@example("::::", 0)
+@example("a" * 70_000 + ":::::", 0)
+@example("::::" + "a" * 65_531 + ":", 0)
+@example("::::" + "a" * 65_532 + ":", 0)
+def test_the_first_five_colons_are_found_where_they_are(text: str, padding: int) -> None:  # R3
+    data = b"x" * padding + text.encode()
+    places = tuple(at for at, byte in enumerate(data) if byte == ord(":"))[:5]
+    expected = places if len(places) == 5 and places[4] <= 0xFFFF else None
+    assert _doors.cut(data) == expected
+    assert _doors.five_colons(data) == expected
+
+
+fields = st.lists(patterns.map(lambda text: text.replace(":", "")), min_size=4, max_size=4)
+field_texts = st.lists(texts.map(lambda text: text.replace(":", "")), min_size=4, max_size=4)
+
+
+@given(fields, field_texts)
+@example(["aws", "s3", "*", ""], ["aws", "s3", "", ""])
+@example(["aws", "s3", "?", ""], ["aws", "s3", "é", ""])
+def test_fields_match_one_by_one(pattern: list[str], text: list[str]) -> None:  # R3, C60
+    literal = sum(1 << i for i, field in enumerate(pattern) if "*" not in field and "?" not in field)
+    whole = globbed(":".join(["arn", *pattern, "tail"]))
+    expected = all(map(matches, pattern, text))
+    for flags in {literal, 0}:
+        assert _doors.glob_fields(whole, ":".join(["arn", *text, "other"]).encode(), flags) == expected
+
+
+def crosses(pattern: str, tail: int, text: str) -> bool:
+    """R5: before field 6 a star that ends a field matches anything, other wildcards match no colon."""
+    source = ""
+    for at, character in enumerate(pattern):
+        is_free = at >= tail or (character == "*" and pattern[at + 1 : at + 2] in ("", ":"))
+        wild = "." if is_free else "[^:]"
+        source += wild + "*" if character == "*" else wild if character == "?" else re.escape(character)
+    return re.fullmatch(source, text, re.DOTALL) is not None
+
+
+def starting_at_field_six(pattern: str) -> int:
+    at = -1
+    for _ in range(5):
+        at = pattern.find(":", at + 1)
+        if at < 0:
+            return len(pattern)
+    return at + 1
+
+
+@given(st.text("aé::**?", max_size=14).map(lambda text: re.sub(r"\*+", "*", text)), st.text("aé::", max_size=14))
+@example("a:*:a", "a:a:a:a")
+@example("a:*a:a", "a:a:a:a")
+@example("*", "::::::")
+@example("a?", "a:")
+@example("*" + "a" * 300, "b" + "a" * 300)  # longer than the room on the stack
+@example("*" + "a" * 254, "b" + "a" * 254)
+@example("*" + "a" * 255, "b" + "a" * 255)
+def test_a_pattern_crosses_colons_as_the_crossing_reading_says(pattern: str, text: str) -> None:  # R4, R5
+    tail = starting_at_field_six(pattern)
+    encoded = globbed(pattern)
+    at = len(globbed(pattern[:tail]))
+    assert _doors.glob_crossing(encoded, at, text.encode()) == crosses(pattern, tail, text)
+
+
+# -- numbers -------------------------------------------------------------------------------------------------------------
+
+numbers = st.one_of(
+    st.from_regex(r"-?[0-9]{1,4}(\.[0-9]{1,4})?", fullmatch=True),
+    st.from_regex(r"-?0{0,3}[1-9]?0{0,2}(\.0{0,3}[1-9]?0{0,3})?", fullmatch=True),
+    st.text("-+.e09", max_size=5),
+    st.decimals(allow_nan=False, allow_infinity=False).map(lambda number: format(number, "f")),
+)
+
+
+@given(numbers, numbers)
+@example("-0", "0")
+@example("0.0", "-0.00")
+@example("10", "9")
+@example("-10", "-9")
+@example("1.10", "1.1")
+@example("1.", "1")
+@example("9007199254740993", "9007199254740992.9999999999999999999")
+def test_numbers_compare_exactly(one: str, two: str) -> None:  # C30
+    a, b = values.read_number(one), values.read_number(two)
+    order = _doors.compare_decimals(one.encode(), two.encode())
+    assert (order is None) == (a is None or b is None)
+    if order is not None and a is not None and b is not None:
+        assert (order < 0, order == 0) == (a < b, a == b)
+
+
+# -- dates -----------------------------------------------------------------------------------------------------------------
+
+YEARS = "0000 0001 0004 0100 0400 1900 1969 1970 2000 2023 2024 2100 9999"
+dates = st.builds(
+    "{}-{:02}{}{}".format,
+    st.sampled_from(YEARS.split()),
+    st.integers(0, 13),
+    st.one_of(st.just(""), st.integers(0, 32).map("-{:02}".format)),
+    st.one_of(
+        st.just(""),
+        st.builds(
+            "T{:02}:{:02}{}{}".format,
+            st.integers(0, 24),
+            st.integers(0, 60),
+            st.one_of(st.just(""), st.from_regex(r":[0-6][0-9](\.[0-9]{0,12})?", fullmatch=True)),
+            st.one_of(st.sampled_from(["Z", "z", "", "+0000"]), st.from_regex(r"[+-][0-2][0-9]:[0-6][0-9]", fullmatch=True)),
+        ),
+    ),
+)
+epochs = st.one_of(
+    st.integers(-INT64 - 2, INT64 + 2).map(str), st.integers(-INT64 - 2, -INT64 + 2).map(str), st.from_regex(r"[+-]?[0-9]{0,21}")
+)
+
+
+def replaced(text: str, at: int, character: str) -> str:
+    at %= len(text) + 1
+    return text[:at] + character + text[at + 1 :]
+
+
+broken = st.builds(replaced, dates, st.integers(0, 40), st.sampled_from("0T:-+Z. é\n\0"))
+
+
+@given(st.one_of(dates, epochs, broken))
+@example("2024")
+@example("+2024")
+@example("2024-02-30")
+@example("2023-02-29")
+@example("2024-02-29T23:59:59.999999999999Z")
+@example("2024-01-01T00:00")
+@example(str(INT64))
+@example(str(INT64 - 1))
+@example(str(-INT64))
+@example(str(-INT64 - 1))
+@example("00000000000000000000000000012345")
+def test_dates_are_read_as_the_reference_reads_them(text: str) -> None:  # C40 to C43
+    assert parse_instant(text.encode()) == values.read_date(text)
+
+
+@given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)), st.integers(-23 * 60, 23 * 60))
+def test_a_date_with_a_zone_is_the_instant_that_datetime_says(when: datetime, minutes: int) -> None:  # C42
+    local = when.replace(microsecond=0) + timedelta(minutes=minutes)
+    sign, hours, rest = "-" if minutes < 0 else "+", abs(minutes) // 60, abs(minutes) % 60
+    text = local.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + f"{sign}{hours:02}:{rest:02}"
+    seconds = (when.replace(microsecond=0) - EPOCH) // timedelta(seconds=1)
+    assert parse_instant(text.encode()) == (seconds, 0)
+
+
+@given(st.one_of(dates, epochs), st.one_of(dates, epochs))
+def test_instants_compare_by_seconds_then_nanoseconds(one: str, two: str) -> None:  # C43
+    a, b = values.read_date(one), values.read_date(two)
+    order = _doors.compare_instants(one.encode(), two.encode())
+    assert order == (None if a is None or b is None else (a > b) - (a < b))
+
+
+YEAR_0, YEAR_1, YEAR_10000 = -62_167_219_200, -62_135_596_800, 253_402_300_800
+
+
+@given(st.integers(YEAR_1, YEAR_10000 - 1))
+@example(YEAR_1)
+@example(YEAR_10000 - 1)
+@example(-1)
+@example(951_782_400)  # 2000-02-29
+def test_an_instant_is_written_as_its_date(seconds: int) -> None:  # K5
+    assert _doors.write_time(seconds).decode() == values.date_text(seconds)
+
+
+@pytest.mark.parametrize("seconds", [YEAR_10000, YEAR_0 - 1, INT64 - 1, -INT64])
+def test_an_instant_outside_four_digits_has_no_date(seconds: int) -> None:  # C43
+    assert _doors.write_time(seconds) == b""
+
+
+# -- addresses -------------------------------------------------------------------------------------------------------------
+
+address_texts = st.one_of(
+    st.ip_addresses().map(str),
+    st.ip_addresses(v=6).map(lambda address: address.exploded),
+    st.ip_addresses(v=4).map("::ffff:{}".format),
+    st.ip_addresses(v=4).map("64:ff9b::{}".format),
+    st.text("0123456789af:.%/", max_size=20),
+    st.lists(st.integers(0, 300), min_size=3, max_size=5).map(lambda parts: ".".join(map(str, parts))),
+)
+
+
+def sixteen(network: values.Network | None) -> bytes | None:
+    if network is None:
+        return None
+    address = IPv6Address(network.bits) if network.version == 6 else IPv6Address(f"::ffff:{IPv4Address(network.bits)}")
+    return address.packed
+
+
+@given(address_texts)
+@example("1.2.3.04")
+@example("1.2.3")
+@example("::")
+@example("::1%eth0")
+@example("fe80::1%1")
+@example("1::2::3")
+@example("::ffff:1.2.3.4")
+@example("::ffff:0102:0304")
+@example("0000:0000:0000:0000:0000:ffff:255.255.255.255")  # the longest one, 45 characters
+@example("0000:0000:0000:0000:0000:ffff:255.255.255.2555")
+@example("1.2.3.4\0")
+@example("")
+def test_addresses_are_read_as_the_reference_reads_them(text: str) -> None:  # C50 to C52
+    assert parse_address(text.encode()) == sixteen(values.read_address(text))
+
+
+@given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 128), st.booleans())
+@example(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.0"), 8, False)
+@example(IPv4Address("10.0.0.1"), IPv6Address("::"), 0, False)
+@example(IPv6Address("::1"), IPv4Address("0.0.0.0"), 0, False)
+@example(IPv4Address("0.0.0.1"), IPv6Address("::ffff:0:0"), 90, False)
+def test_a_range_holds_what_shares_its_prefix_and_version(
+    one: IPv4Address | IPv6Address, two: IPv4Address | IPv6Address, prefix: int, near: bool
+) -> None:  # C50, C52
+    base = f"{one if near else two}/{min(prefix, two.max_prefixlen, one.max_prefixlen)}"
+    address, network = values.read_address(str(one)), values.read_network(base)
+    assert address is not None and network is not None
+    a, b = sixteen(address), sixteen(network)
+    assert a is not None and b is not None
+    bits = network.prefix + 96 if network.version == 4 else network.prefix
+    assert _doors.in_range(a, b, bits) == network.contains(address)
+
+
+# -- binary and boolean ------------------------------------------------------------------------------------------------------
+
+
+def decoded(text: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True) if len(text) % 4 == 0 else None
+    except binascii.Error:
+        return None
+
+
+base64_texts = st.one_of(byte_strings.map(base64.b64encode), st.text("AQz09+/=-_ ", max_size=9).map(str.encode))
+
+
+@given(base64_texts)
+@example(b"")
+@example(b"=")
+@example(b"====")
+@example(b"A===")
+@example(b"AA=A")
+@example(b"QQ==QQ==")
+@example(b"QUJD\n")
+def test_base64_is_read_as_its_standard_says(text: bytes) -> None:  # C32
+    assert _doors.decode_base64(text) == values.read_binary(text.decode())
+    assert is_base64(text) == (values.read_binary(text.decode()) is not None)
+    if values.read_binary(text.decode()) is not None:
+        assert _doors.decode_base64(text) == decoded(text)
+
+
+@given(byte_strings, byte_strings)
+def test_two_base64_texts_are_equal_where_their_bytes_are(one: bytes, two: bytes) -> None:  # C32
+    assert _doors.same_base64(base64.b64encode(one), base64.b64encode(two)) == (one == two)
+
+
+def test_unused_bits_of_the_last_group_count_for_nothing() -> None:  # C32
+    assert _doors.same_base64(b"QQ==", b"QR==") == (values.read_binary("QQ==") == values.read_binary("QR=="))
+
+
+@given(st.one_of(st.from_regex(r"(?i)true|false", fullmatch=True), st.text("truefalsTRUEFALS01 ", max_size=6)))
+@example("true\0")
+@example("ſalse")
+def test_a_boolean_is_read_as_the_reference_reads_it(text: str) -> None:  # C31
+    assert {1: True, 0: False, -1: None}[_doors.read_bool(text.encode())] is values.read_bool(text)
