@@ -122,6 +122,18 @@ def test_every_format_is_told_by_content_and_gives_the_same_rows(form: str, tmp_
     assert [batch.first for batch in batches] == [sum(b.length for b in batches[:i]) for i in range(len(batches))]
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if "gzip" in form or not form.startswith(("csv", "json"))])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_file_that_is_cut_short_is_named_and_gives_no_row_that_was_not_there(form: str, share: float, tmp_path: Path) -> None:
+    import pyarrow.feather  # noqa: F401
+
+    path = tmp_path / "requests"
+    FORMS[form](path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with ExitStack() as stack, pytest.raises(SourceError, match=f"^{path}: "):
+        list(open_requests(str(path), None, stack).batches)
+
+
 def test_parquet_tells_how_much_of_it_is_read(tmp_path: Path) -> None:
     duckdb.sql("SELECT i::VARCHAR AS principal FROM range(300000) t(i)").write_parquet(str(tmp_path / "r.parquet"))
     with ExitStack() as stack:

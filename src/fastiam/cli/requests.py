@@ -12,8 +12,9 @@ import os
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -54,19 +55,34 @@ def open_requests(name: str, form: Format | None, stack: ExitStack) -> Source:
     progress = _progress_of(stream)
     if stream.peek(_HEAD)[:2] == GZIP:
         stream = io.BufferedReader(gzip.GzipFile(fileobj=stream))
-    head = stream.peek(_HEAD)[:_HEAD]
+    with _unpacking(shown):
+        head = stream.peek(_HEAD)[:_HEAD]
     found = of_content(head, shown)
     if form in _BINARY and found is not form:
         raise SourceError(f"the content is no {form} file", source=shown)
     form = form or found
     if form is Format.CSV:
-        return Source(shown, form, read_csv(stream, shown), progress)
+        return Source(shown, form, _unpacked(read_csv(stream, shown), shown), progress)
     if form is Format.JSONL:
-        return Source(shown, form, read_json_lines(stream), progress)
+        return Source(shown, form, _unpacked(read_json_lines(stream), shown), progress)
     if form is Format.ARROW and not head.startswith(ARROW_FILE):
         return Source(shown, form, _arrow_stream(stream, shown), progress)
     path = name if name != "-" else _spool(stream, stack)
     return _open_parquet(path, shown) if form is Format.PARQUET else _open_arrow_file(path, shown)
+
+
+@contextmanager
+def _unpacking(shown: str) -> Iterator[None]:
+    """A gzip file that is cut short or damaged is named."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SourceError(f"damaged gzip file: {error}", source=shown) from error
+
+
+def _unpacked(batches: Iterator[Batch], shown: str) -> Iterator[Batch]:
+    with _unpacking(shown):
+        yield from batches
 
 
 def _progress_of(stream: io.BufferedReader) -> Callable[[], float | None]:
