@@ -1,5 +1,5 @@
 """The owner of the tables. It fills them under the GIL; kernels read them, also without it."""
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._types cimport Body, Entry, Pattern, PoolText, Row, Segment, StringTable, TablesC
 
@@ -68,6 +68,7 @@ cdef class Tables:
     cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level) except -1
     cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name) except -1
     cdef object _shape_of(self, const Pattern* p)
+    cdef object _grams_of(self, const uint8_t* tail, int64_t n)
     cdef object _hash_of(self, const Pattern* p, found)
-    cdef object _sort_entry(self, uint32_t position, const Entry* e, dict hashed, set shapes, list always, list crossing)
+    cdef object _sort_entry(self, uint32_t position, const Entry* e, list found, list always, list crossing)
     cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE

@@ -12,11 +12,13 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcpy, memset
 
 from fastiam._columns cimport Text
-from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, fields_hash, shape_hash
+from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, fields_hash, gram_hash, shape_hash
 from fastiam._glob cimport glob
 from fastiam._bytes cimport hash_bytes, mix, table_find
 from fastiam._types cimport *
 from fastiam._values cimport Instant, base64_size, read_address, read_decimal, read_instant
+
+from collections import Counter
 
 from fastiam.errors import LimitError
 
@@ -904,7 +906,10 @@ cdef class Tables:
     # -- indexes of long runs ---------------------------------------------------------------------------------------------------------------
 
     cdef object _shape_of(self, const Pattern* p):
-        """(fixed, kind, size, piece) under which a pattern is found, or None if no hash finds it."""
+        """(fixed, kind, size, piece) under which a pattern is found; of SHAPE_GRAM, all pieces that could serve.
+
+        None where no hash finds it.
+        """
         cdef const uint8_t* text = <uint8_t*>self.pool.data + p.text
         cdef int64_t tail = p.colons[4] + 1, n = p.size - tail, i, prefix = 0
         cdef int fixed = 3
@@ -912,13 +917,13 @@ cdef class Tables:
             return None
         if p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
             if p.literal_fields & 3 != 3:
-                return None
+                return self._grams_of(text + tail, n)
             fixed = 0
             for i in range(2):
                 if p.literal_fields & (4 << i):
                     fixed |= 1 << i
                 elif p.colons[3 + i] - p.colons[2 + i] != 2 or text[p.colons[2 + i] + 1] != TOKEN_STAR:
-                    return None
+                    return self._grams_of(text + tail, n)
         while prefix < n and text[tail + prefix] < TOKEN_SLOT:
             prefix += 1
         if prefix == n:
@@ -926,11 +931,29 @@ cdef class Tables:
         if prefix:
             return fixed, SHAPE_PREFIX, prefix, text[tail:tail + prefix]
         if p.kind == PATTERN_SLOTS:
-            return None
+            return self._grams_of(text + tail, n)
         i = n
         while i > 0 and text[tail + i - 1] < TOKEN_SLOT:
             i -= 1
-        return None if i == n else (fixed, SHAPE_SUFFIX, n - i, text[tail + i:tail + n])
+        return self._grams_of(text + tail, n) if i == n else (fixed, SHAPE_SUFFIX, n - i, text[tail + i:tail + n])
+
+    cdef object _grams_of(self, const uint8_t* tail, int64_t n):
+        """Every eight bytes in a row, else every four, of the literal parts of a field 6; None where there are none."""
+        cdef int64_t at = 0, start, size
+        cdef list parts = []
+        while at < n:
+            start = at
+            while at < n and tail[at] < TOKEN_SLOT:
+                at += 1
+            if at > start:
+                parts.append(tail[start:at])
+            if at < n:
+                at += 5 if tail[at] == TOKEN_SLOT else 1
+        for size in (8, 4):
+            grams = [part[i:i + size] for part in parts for i in range(len(part) - size + 1)]
+            if grams:
+                return 0, SHAPE_GRAM, size, grams
+        return None
 
     cdef object _hash_of(self, const Pattern* p, found):
         cdef const char* text = self.pool.data + p.text
@@ -944,8 +967,8 @@ cdef class Tables:
         )
         return <uint32_t>shape_hash(base, hash_bytes(piece, len(piece), self.t.seed), &shape) | 1
 
-    cdef object _sort_entry(self, uint32_t position, const Entry* e, dict hashed, set shapes, list always, list crossing):
-        """Put one entry under every hash that can find it, or into the list that is always looked at."""
+    cdef object _sort_entry(self, uint32_t position, const Entry* e, list found, list always, list crossing):
+        """Add (position, shape, hash) of every pattern of an entry to `found`, or the entry to the list that is always looked at."""
         cdef Range element
         cdef const Pattern* p
         cdef const uint32_t* members
@@ -956,7 +979,7 @@ cdef class Tables:
         only = e.resources ^ ONE
         element = Range(0, 1) if e.resources & ONE else (<Range*>self.resource_elements.data)[e.resources]
         members = &only if e.resources & ONE else <uint32_t*>self.pattern_lists.data + element.first
-        found = []
+        own = []
         for i in range(element.n):
             p = <Pattern*>self.patterns.data + members[i]
             if p.crossing != NONE:
@@ -971,24 +994,30 @@ cdef class Tables:
             if shape is None:
                 always.append(position)
                 return
-            found.append((shape, self._hash_of(p, shape)))
-        for shape, h in found:
-            shapes.add((shape[1], shape[2], shape[0]))
-            places = hashed.setdefault(h, [])
-            if not places or places[len(places) - 1] != position:
-                places.append(position)
+            own.append((position, shape, None if shape[1] == SHAPE_GRAM else self._hash_of(p, shape)))
+        found += own
 
     cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """The index of a run of entries."""
         cdef dict hashed = {}
         cdef set shapes = set()
-        cdef list always = [], crossing = []
+        cdef list always = [], crossing = [], found = []
+        cdef bytes gram
         cdef uint32_t i, start, mask = 1, at
         cdef IndexSlot* slots
         cdef Shape* shape
         cdef Index* index
         for i in range(n):
-            self._sort_entry(i, <Entry*>self.entries.data + first + i, hashed, shapes, always, crossing)
+            self._sort_entry(i, <Entry*>self.entries.data + first + i, found, always, crossing)
+        counts = Counter(piece for _, by, h in found if h is None for piece in set(by[3]))
+        for position, by, h in found:
+            if h is None:                                # of a pattern's grams, the one that fewest others have
+                gram = min(by[3], key=counts.__getitem__)
+                h = gram_hash(gram, <uint16_t>len(gram))
+            shapes.add((by[1], by[2], by[0]))
+            places = hashed.setdefault(h, [])
+            if not places or places[len(places) - 1] != position:
+                places.append(position)
         while mask < 2 * len(hashed):
             mask *= 2
         start = self.index_slots.n

@@ -336,6 +336,7 @@ cdef enum ShapeKind:           # of field 6
     SHAPE_EXACT = 0
     SHAPE_PREFIX = 1
     SHAPE_SUFFIX = 2
+    SHAPE_GRAM = 3             # four or eight bytes anywhere in it
 
 
 cdef struct Shape:             # patterns that are found by the same hash
