@@ -28,6 +28,7 @@ _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}")
 _INT64 = range(-(2**63), 2**63)
 _DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 _DAYS_TO_1970 = 719_528  # from 0000-01-01 of the proleptic Gregorian calendar
+_YEAR_0, _YEAR_1, _YEARS_400 = -719_528 * 86_400, -719_162 * 86_400, 146_097 * 86_400
 
 
 @lru_cache(maxsize=4096)
@@ -98,7 +99,10 @@ def _days_since_1970(year: int, month: int, day: int) -> int:
 
 
 def date_text(seconds: int) -> str | None:
-    """The canonical text of an instant (C24), or None outside the years 1 to 9999."""
+    """The canonical text of an instant (C24), or None outside the years 0 to 9999."""
+    if _YEAR_0 <= seconds < _YEAR_1:  # `datetime` has no year 0; the year 400 has the same days
+        later = date_text(seconds + _YEARS_400)
+        return later and "0000" + later[4:]
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
     except (ValueError, OverflowError, OSError):
