@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from differential import examine
+from differential import differs, examine
 
 LOOSE_PER_DIRECTORY = 20
 
@@ -26,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="where to start; a run is repeatable")
     parser.add_argument("--rows", type=int, default=60, help="requests per directory")
     parser.add_argument("--stop-at", type=int, default=10, help="how many differences are enough")
+    parser.add_argument("--bare", action="store_true", help="only say whether something differs: nothing is shrunk or kept")
     told = parser.parse_args()
     if told.minutes is None and told.count is None:
         told.count = 20_000
@@ -44,7 +45,7 @@ def main() -> int:
     shown = began
     while not is_done():
         kind = "directory" if seed % (LOOSE_PER_DIRECTORY + 1) == 0 else "loose"
-        n, files = examine(kind, seed, told.rows)
+        n, files = (differs if told.bare else examine)(kind, seed, told.rows)
         made += n
         found += files
         seed += 1

@@ -216,7 +216,21 @@ def _arrow_column(values: list[Any]) -> Any:
     return pa.array(values)
 
 
-COLUMNS: dict[str, Callable[[list[Any]], Any]] = {"numpy": _numpy_column, "arrow": _arrow_column}
+def _dictionary_column(values: list[Any]) -> Any:
+    """Two chunks with a dictionary each, where the values are texts."""
+    import pyarrow as pa
+
+    whole, half = pa.array(values), len(values) // 2
+    if not pa.types.is_string(whole.type):
+        return whole
+    return pa.chunked_array([whole[:half].dictionary_encode(), whole[half:].dictionary_encode()])
+
+
+COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
+    "numpy": _numpy_column,
+    "arrow": _arrow_column,
+    "dictionary": _dictionary_column,
+}
 
 
 # -- loose documents told as a directory ---------------------------------------------------------------------------------

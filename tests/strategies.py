@@ -343,13 +343,21 @@ class Maker:
 
     def context(self, *, loose: bool) -> dict[str, Json]:
         keys = [k for k in v.KEYS if loose or k not in v.LOOSE_ONLY]
-        context = {key: self.request_value(*v.KEYS[key]) for key in self.rng.sample(keys, self.pick(0, 2, 3, 4, 5))}
+        context = {key: self.value_of(key) for key in self.rng.sample(keys, self.pick(0, 2, 3, 4, 5))}
+        for key in [key for key in context if key in v.LISTED and self.chance(0.04)]:  # C5, C20
+            context[key] = [context[key]] * self.pick(1, 1, 2)
         if loose and self.chance(0.05):  # C6: one key in two spellings; a batch has one column for a key
             context |= {"aws:RequestTag/Team": self.pick("a", "b"), "aws:RequestTag/team": self.pick("a", "b")}
         if loose and self.chance(0.25):
             context["aws:PrincipalOrgPaths"] = [self.pick("o-1/r-1/ou-a/", "o-2/r-9/")]
             context["aws:PrincipalOrgID"] = self.pick("o-1", "o-2")
         return context
+
+    def value_of(self, key: str) -> Json:
+        """A value of a request: of its family, or one that the rules look at."""
+        if key in v.KEY_VALUES and self.chance(0.8):
+            return self.pick(*v.KEY_VALUES[key])
+        return self.request_value(*v.KEYS[key])
 
     def request_value(self, family: str, multi: bool) -> Json:
         if multi:

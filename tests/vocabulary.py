@@ -128,19 +128,20 @@ BAD_OPERATORS = (
 
 # Values of the request and of policies by family; those in BAD are good in a request and need lenient mode in a policy.
 VALUES: dict[str, tuple[str, ...]] = {
-    "string": ("a", "b", "A", "ab", "a*", "", "red", "ana", "abc", "a?c", "ß", "aXc"),
+    "string": ("a", "b", "A", "ab", "a*", "", "red", "ana", "abc", "a?c", "ß", "aXc", "ä", "Ä"),
     "number": ("0", "10", "10.0", "-1", "9007199254740993", "9007199254740992", "0.1", "0.10000000000000001", "-0.0", "11"),
-    "date": ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00", "2024-05", "+1714953600",
-             "2024-05-06T00:00:00.0000000009Z", "9999-12-31", "2024-05-06T00:00:00.000000001Z", "2030-01-01T00:00:00Z"),
+    "date": ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00",
+             "2024-05-05T22:00:00-02:00", "2024-05", "+1714953600", "2024-05-06T00:00:00.0000000009Z",
+             "9999-12-31", "2024-05-06T00:00:00.000000001Z", "2030-01-01T00:00:00Z"),
     "bool": ("true", "false", "TRUE"),
-    "binary": ("QUJD", "QUI=", "AA==", ""),
+    "binary": ("QUJD", "QUI=", "QUJ=", "AA==", ""),
     "ip": ("203.0.113.7", "203.0.113.200", "2001:db8::1", "::ffff:203.0.113.7", "10.0.0.1", "2001:DB8:0:0::1"),
     "arn": (TOPIC, BUCKET, f"arn:aws:logs:us-east-1:{A}:log-group:g:log-stream:s", DEP,
     f"arn:aws:svc:us-east-1:{X}:store/a:{A}:fin/d"),
 }  # fmt: skip
 RANGES = ("203.0.113.77/24", "203.0.113.7", "2001:DB8::/32", "::ffff:203.0.113.0/120", "::/0", "0.0.0.0/0", "10.0.0.0/8",
     "203.0.113.7/32",
-          "::ffff:203.0.113.7", "2001:db8::1/128", "::ffff:0:0/95")  # fmt: skip
+          "::ffff:203.0.113.7", "2001:db8::1/128", "::ffff:0:0/95", "203.0.113.77/25", "2001:db8::/33")  # fmt: skip
 ARN_PATTERNS = ("arn:aws:sns:*:*:*", "arn:aws:s3:::*", f"arn:aws:logs:*:{A}:log-group:*", f"arn:aws:svc:*:{A}:fin/*",
     "arn:*:iam::*:role/*",
                 f"arn:aws:iam::{A}:role/ops/${{aws:PrincipalTag/role}}", "arn:aws:s3:::b?t",
@@ -151,12 +152,12 @@ BAD: dict[str, tuple[str, ...]] = {
     "bool": ("yes", "0", "", "${aws:username}"),
     "binary": ("QUJ", "!!", "QU JD"),
     "ip": ("10.0.0.0/33", "10.0.0.01", "10.1", "fe80::1%eth0", "::ffff:1.2.3.4/200", "x"),
-    "arn": ("*", "s3:::bkt", "arn:aws:s3", "x"),
-    "string": ("${aws:username", "${}", "a${*"),
+    "arn": ("*", "s3:::bkt", "arn:aws:s3", "x", "*:aws:s3:::bkt", "ARN:aws:s3:::bkt"),
+    "string": ("${aws:username", "${}", "a${*", "ẞ"),
 }
 STRING_PATTERNS = ("a*", "*", "?", "a?c", "*b*", "${aws:username}", "${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}",
     "a${*}", "${?}", "100${$}", "x${aws:PrincipalTag/team}*", "${AWS:UserName}",
-    "${aws:PrincipalTag/no}", "r*d", "${app:list}")  # fmt: skip
+    "${aws:PrincipalTag/no}", "r*d", "${app:list}", "${aws:TagKeys, 'red'}")  # fmt: skip
 
 # context key -> family of its values, and whether it takes several
 KEYS: dict[str, tuple[str, bool]] = {
@@ -171,9 +172,18 @@ KEYS: dict[str, tuple[str, bool]] = {
     "app:ips": ("ip", True),
     "aws:SourceArn": ("arn", False), "app:arns": ("arn", True), "aws:SourceAccount": ("string", False),
     "aws:RequestedRegion": ("string", False), "iam:PassedToService": ("string", False), "aws:ViaAWSService": ("bool", False),
+    "aws:CurrentTime": ("date", False), "aws:EpochTime": ("number", False),
+}  # fmt: skip
+# keys whose values mean something to the engine beyond being compared
+KEY_VALUES: dict[str, tuple[str, ...]] = {
+    "aws:SourceAccount": (A, B, X), "aws:RequestedRegion": ("us-east-1", "eu-west-1"),
+    "aws:CurrentTime": ("2030-01-01T00:00:00Z", "2029-12-31T23:00:00Z", "2030-01-01T00:00:00.5Z", "1893456001", "soon"),
+    "aws:EpochTime": ("1893456000", "1893456001", "2029-12-31T23:00:00Z", "soon"),
 }  # fmt: skip
 SENSITIVE = frozenset({"aws:PrincipalAccount", "aws:PrincipalOrgID", "aws:ResourceAccount", "aws:ResourceOrgID",
     "aws:SourceOrgID", "aws:VpceAccount", "aws:SourceAccount"})  # fmt: skip
+# keys of the registry that have one value; now and then a caller gives a list
+LISTED = frozenset({"aws:SourceIp", "aws:RequestTag/team", "aws:SecureTransport", "sts:ExternalId"})
 # keys that an engine over a directory derives; only `simulate` takes them from its caller (K1)
 LOOSE_ONLY = frozenset(
     {"aws:PrincipalTag/team", "aws:TokenIssueTime", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent", "aws:ViaAWSService"}
@@ -198,6 +208,13 @@ DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "aws:CurrentTime": ("date", ("2030-01-01T00:00:00Z", "2024-05-06"), False),
     "aws:EpochTime": ("number", ("1893456000", "1893456001"), False),
     "aws:CalledViaFirst": ("string", ("a", "b"), False),
+    "aws:CalledViaLast": ("string", ("a", "b"), False),
+    "aws:RequestedRegion": ("string", ("us-east-1", "eu-west-1"), False),
+    "aws:ResourceTag/env": ("string", ("a", "red", "ana"), False),
+    "iam:ResourceTag/team": ("string", ("red", "us"), False),
+    "aws:ResourceOrgPaths": ("string", ("o-1/r-1/ou-a/", "o-1/*"), True),
+    "aws:SourceOrgPaths": ("string", ("o-1/r-1/ou-a/", "o-1/*"), True),
+    "aws:VpceOrgID": ("string", ("o-1",), False),
     "aws:SourceOrgID": ("string", ("o-1",), False),
     "aws:AssumedRoot": ("bool", ("true",), False),
     "aws:Nope": ("string", ("a",), False),  # V40
