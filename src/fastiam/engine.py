@@ -29,7 +29,7 @@ from fastiam.keys import KEYS, fold, key_info
 from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
 from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.reference import decide as decide_literally
-from fastiam.request import Context, ContextValue, Request, epoch_seconds, read_context
+from fastiam.request import Context, ContextValue, Request, check_key, epoch_seconds, read_context, shorten
 from fastiam.session import Session
 
 # services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
@@ -165,6 +165,7 @@ class Engine(Core):
             self._compiler.tables.name_facts(utf8(arn), self._compiler.record(facts, asked=arn))
 
     def _settle_key(self, name: str) -> int:
+        check_key(name)
         with self._lock:
             return self._compiler.keys.find(name)
 
@@ -260,7 +261,7 @@ class Engine(Core):
         """
         if on_error not in ("raise", "deny"):
             raise RequestValueError(f"unknown value `{on_error}`", column="on_error", hint="use `raise` or `deny`")
-        if not 1 <= threads <= MAX_THREADS:
+        if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
             raise RequestValueError(f"`{threads}` is no number of threads", column="threads", hint=f"use 1 to {MAX_THREADS}")
         errors: dict[int, Exception] | None = None if on_error == "raise" else {}
         columns = {"principals": principals, "actions": actions, "resources": resources}
@@ -273,7 +274,7 @@ class Engine(Core):
         with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
             outcome, layer, statement, statements, reason, assumed, unread = self._decide_columns(
                 read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
-                dict(sessions or {}), n, epoch_seconds(now), reasons, errors, pool, threads,
+                _named(sessions), n, epoch_seconds(now), reasons, errors, pool, threads,
             )  # fmt: skip
         for row, error in unreadable.items():  # a value that was read as null must not be decided as absent
             outcome[row] = Outcome.ERROR
@@ -295,11 +296,16 @@ class Engine(Core):
 
     def _contexts(self, context: Mapping[str, object] | None) -> dict[str, object]:
         """The context columns, with the defaults of the engine for keys that have none."""
+        if context is not None and not isinstance(context, Mapping):
+            raise RequestValueError(
+                f"`{type(context).__name__}` is no context",
+                column="context",
+                hint="pass a mapping of context keys to columns, or to one value for all rows",
+            )
         given = dict(context or {})
         folded: dict[str, str] = {}
         for name in given:
-            if not isinstance(name, str):
-                raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
+            check_key(name)
             other = folded.setdefault(fold(name), name)
             if other != name:
                 raise RequestValueError(f"`{other}` and `{name}` are one key", column=name, hint="keep one of the two columns")
@@ -365,6 +371,22 @@ def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, lay
     policy = policies[at]
     statement = policy.statements[occurrence - starts[at]]
     return StatementRef(layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin)
+
+
+def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
+    """The sessions of a batch by name."""
+    if sessions is not None and not isinstance(sessions, Mapping):
+        raise RequestValueError(
+            f"`{type(sessions).__name__}` names no sessions",
+            column="sessions",
+            hint="pass a mapping of names, as they stand in the principals column, to sessions",
+        )
+    for name in sessions or ():
+        if not isinstance(name, str):
+            raise RequestValueError(f"the name of a session must be text, not `{type(name).__name__}`", column="sessions")
+        if any(0xD800 <= ord(c) <= 0xDFFF for c in name):
+            raise RequestValueError(f"`{shorten(name)}` holds a lone surrogate and is no valid text", column="sessions")
+    return dict(sessions or {})
 
 
 def _mode_of(service: str, rest: str, before: ServiceMode | None) -> ServiceMode:

@@ -86,6 +86,19 @@ def check_resource(resource: object) -> str:
     return resource
 
 
+def check_key(name: object) -> str:
+    """The name of a context key, if it is text.
+
+    Raises
+    ------
+    RequestValueError: anything else, a lone surrogate included.
+    """
+    if not isinstance(name, str):
+        raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
+    _check_text(name, "context")
+    return name
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """The text for a message: cut, with control characters and surrogates shown as escapes."""
     cut = text if len(text) <= limit else text[: limit - 3] + "..."
@@ -162,8 +175,7 @@ def read_context(context: Context, *, strict: bool = True) -> dict[str, ContextV
     """
     read: dict[str, ContextValue] = {}
     for name, raw in context.items():
-        if not isinstance(name, str):
-            raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
+        check_key(name)
         value = read_value(name, raw, strict=strict)
         if value is None:
             continue

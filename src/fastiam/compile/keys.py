@@ -74,9 +74,12 @@ class Keys:
         return self._numbers.get(folded, lambda: self._make(folded))
 
     def find(self, name: str) -> int:
-        """The number of a key by any spelling, or -1 where nothing reads it. Request tags count always (`aws:TagKeys`)."""
+        """The number of a key by any spelling, or -1 where nothing reads it.
+
+        Request tags count always (`aws:TagKeys`), and so do tags that a principal is known not to have (K1).
+        """
         folded = fold(name)
-        if folded.startswith(REQUEST_TAG):
+        if folded.startswith((REQUEST_TAG, PRINCIPAL_TAG)):
             return self.number(folded)
         found = self._numbers.find(folded)
         return -1 if found is None else found
