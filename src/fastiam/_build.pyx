@@ -8,15 +8,15 @@ Policies, principals and the like are added while an engine is compiled, and the
 action names, sessions) is a bounded cache beside them: `drop` takes everything back to the frozen state.
 """
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memchr, memcpy, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
 from fastiam._columns cimport Text
 from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, fields_hash, gram_hash, shape_hash
 from fastiam._glob cimport glob
 from fastiam._bytes cimport hash_bytes, mix, table_find
 from fastiam._types cimport *
-from fastiam._values cimport Instant, base64_size, read_address, read_decimal, read_instant
+from fastiam._values cimport Instant, base64_size, read_address, read_instant
 
 from collections import Counter
 
@@ -308,6 +308,8 @@ cdef class Tables:
         t.n_records = self.records.n
         t.n_classes = self.classes.n
         t.n_runs = self.runs.n
+        t.n_entries = self.entries.n
+        t.n_patterns = self.patterns.n
         t.n_accounts = self.accounts.n
         t.n_endpoints = self.endpoints.n
         self._lend(&self.principal_names, &t.principal_names)
@@ -477,7 +479,10 @@ cdef class Tables:
         v[0] = Variable(key, start, 0 if default is None else <uint32_t>len(default))
         return self.variables.n - 1
 
-    def pattern(self, int kind, int flags, bytes text, *, uint32_t crossing, prefix=0, suffix=0, min_size=0, colons=(0, 0, 0, 0, 0), n_tokens=0, literal_fields=0):
+    def pattern(
+        self, int kind, int flags, bytes text, *, uint32_t crossing, prefix=0, suffix=0, min_size=0, colons=(0, 0, 0, 0, 0), n_tokens=0,
+        literal_fields=0,
+    ):
         """A resource pattern, encoded."""
         cdef uint32_t start = self._text(text)
         cdef Pattern* p = <Pattern*>self._push(&self.patterns)

@@ -376,7 +376,7 @@ cdef class Core:
                 generation = self.tables.generation
                 settled = self._settle_session(principal)
                 self.tables.sync()
-                if generation == self.tables.generation: # else another thread has dropped it
+                if generation == self.tables.generation:  # else another thread has dropped it
                     self.session_numbers[id(principal)] = (settled, principal)
                 return False
             found = number[0]

@@ -6,6 +6,7 @@ exist yet ends it with `MISSING`; the builder makes the row, and the call is dec
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
 
+from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
 from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
@@ -81,6 +82,7 @@ cdef inline Row find_row(const TablesC* t, uint32_t stack, uint32_t action) noex
     while t.cells.cells[at].key != 0:
         if t.cells.cells[at].key == key:
             if t.cells.cells[at].row.first < t.n_runs:
+                promise(t.cells.cells[at].row.n > 0 and t.cells.cells[at].row.first + t.cells.cells[at].row.n <= t.n_runs)
                 return t.cells.cells[at].row
             break
         at = (at + 1) & t.cells.mask
@@ -166,6 +168,7 @@ cdef inline const Entry* first_listed(
     cdef const Entry* e
     cdef uint32_t i
     for i in range(n):
+        promise(c.t.index_lists[first + i] < run.n)
         e = &c.t.entries[run.first + c.t.index_lists[first + i]]
         if best != NULL and e >= best:
             break                                        # lists are in the order of the run
@@ -247,6 +250,7 @@ cdef inline const Entry* first_counting(Call* c, const Run* run, uint8_t accept)
     """The first entry of a run that counts (D51), or NULL; any one that counts where nobody asks for the reason."""
     cdef const Entry* e = &c.t.entries[run.first]
     cdef uint32_t i
+    promise(run.first + run.n <= c.t.n_entries)
     if run.n == 0:
         return NULL
     if run.flags & RUN_ALL and not c.reasons:
@@ -377,6 +381,7 @@ cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
 
 
 cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reason, const Entry* entry) noexcept nogil:
+    promise(outcome <= EXPLICIT_DENY and layer <= LAYER_SERVICE)
     a.outcome = outcome
     a.layer = layer
     a.reason = reason
@@ -406,6 +411,7 @@ cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
 
 
 cdef inline const Entry* segment_allow(Call* c, Row row, uint32_t segment) noexcept nogil:
+    promise(segment + 1 < row.n)
     return first_counting(c, &c.t.runs[row.first + 1 + segment], c.accept[0])
 
 
@@ -443,8 +449,6 @@ cdef inline void resource_grant(Call* c, Row row, uint32_t sufficient, uint32_t 
             g.entry = e
         if g.classes & bypass:
             return
-
-
 
 
 cdef inline bint bound_ok(Call* c, Row own) noexcept nogil:

@@ -106,6 +106,7 @@ cdef inline bint resources_match(Call* c, uint32_t element, bint broad) noexcept
     """`Resource`: one entry matches; matches worth `U` count if `broad`. An unresolved entry is F (VR8)."""
     cdef Range list
     cdef uint32_t i
+    promise(not element & ONE or element ^ ONE < c.t.n_patterns)
     if element & ONE:
         return entry_matches(c, &c.t.patterns[element ^ ONE], broad)
     list = c.t.resource_elements[element]

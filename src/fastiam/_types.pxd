@@ -514,6 +514,8 @@ cdef struct TablesC:
     uint32_t n_records
     uint32_t n_classes
     uint32_t n_runs
+    uint32_t n_entries
+    uint32_t n_patterns
     uint32_t n_accounts
     uint32_t n_indexed_stacks  # stacks whose action patterns the classes know; rows of later ones go by action name
     uint32_t denies_unknown_owner
