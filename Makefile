@@ -14,15 +14,15 @@ BUILD_INPUTS := pyproject.toml setup.py $(sort $(shell find src -name '*.pyx' -o
 # The stamp is named after what went into the build: an edit rebuilds, and going back to an old state does too.
 STAMP := $(VENV)/built-$(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
 CYTHON_FILES = $(wildcard src/fastiam/*.pyx src/fastiam/*.pxd)
-COMPILED = $(patsubst src/fastiam/%.pyx,fastiam.%,$(filter-out %/_doors.pyx,$(wildcard src/fastiam/*.pyx)))
+COMPILED = $(patsubst src/fastiam/%.pyx,fastiam.%,$(wildcard src/fastiam/*.pyx))
 
-.PHONY: help build demo test bench bench-single lint format types debug fuzz mutate docs clean
+.PHONY: help build demo test bench bench-single lint format types debug sanitize fuzz mutate docs clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
 	@echo "make test    run the whole suite"
 	@echo "make bench   measure, after checking the answers; records go to bench/record/"
-	@echo "make lint types debug fuzz mutate format docs clean"
+	@echo "make lint types debug sanitize fuzz mutate format docs clean"
 
 build: $(STAMP)
 
@@ -67,9 +67,21 @@ types: build
 # Bounds checks and invariants on, in a copy of the tree: neither the modules nor their objects mix with the release build.
 debug: | $(RUN)
 	rm -rf build/debug-tree && mkdir -p build/debug-tree
-	cp -R pyproject.toml setup.py README.md LICENSE Makefile src tests bench examples docs build/debug-tree/
+	cp -R pyproject.toml setup.py *.md LICENSE Makefile src tests bench examples docs build/debug-tree/
 	rm -f build/debug-tree/src/fastiam/*.so
 	FASTIAM_CHECKS=1 $(MAKE) -C build/debug-tree test PYTHON='$(abspath $(RUN))' VENV='$(abspath $(VENV)-debug)' PYTEST='$(PYTEST)'
+
+# The tests that reach every kernel, under AddressSanitizer and UBSan: a report ends the run. GCC; in a copy of the tree as above.
+KERNEL_TESTS = abi kernels ingest bulk arrow_hostile cases differential
+SANITIZERS = $(foreach lib,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(lib).so))
+sanitize: build
+	rm -rf build/sanitize-tree && mkdir -p build/sanitize-tree
+	cp -R pyproject.toml setup.py *.md LICENSE src tests build/sanitize-tree/
+	rm -f build/sanitize-tree/src/fastiam/*.so
+	cd build/sanitize-tree && FASTIAM_SANITIZE=asan $(abspath $(RUN)) setup.py --quiet build_ext --inplace
+	cd build/sanitize-tree && LD_PRELOAD="$(SANITIZERS)" PYTHONMALLOC=malloc PYTHONPATH=src \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		$(abspath $(RUN)) -m pytest -s -p no:xdist $(KERNEL_TESTS:%=tests/test_%.py) $(PYTEST)
 
 fuzz: build
 	$(RUN) tests/fuzz.py --minutes $(MINUTES)

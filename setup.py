@@ -39,7 +39,15 @@ DIRECTIVES = {
 COMPILE = {
     "release": ["-O3"],
     "checks": ["-O1", "-g", "-UNDEBUG", "-DFASTIAM_CHECKS"],
-    "asan": ["-O1", "-g", "-UNDEBUG", "-DFASTIAM_CHECKS", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"],
+    "asan": [
+        "-O1",
+        "-g",
+        "-UNDEBUG",
+        "-DFASTIAM_CHECKS",
+        "-fsanitize=address,undefined",
+        "-fno-wrapv",
+        "-fno-omit-frame-pointer",
+    ],
 }
 LINK = {"release": ["-Wl,-s"], "checks": [], "asan": ["-fsanitize=address,undefined"]}
 

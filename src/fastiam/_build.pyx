@@ -78,6 +78,7 @@ cdef class Tables:
         self.t.seed = seed
         self.t.n_indexed_stacks = LIMIT
         self._shape()
+        self._resize(&self.pool, 64)                     # an empty text lies somewhere, too
         self._cells(64)
 
     def __dealloc__(self):
