@@ -1,0 +1,218 @@
+"""What requests bring is a bounded cache beside the tables: hostile requests leave memory flat, and answers right.
+
+300,000 requests that never come again, through an engine whose cache is small, so that it is dropped many times.
+`bench/hostile.py` does the same with ten million and the default cache.
+"""
+
+from __future__ import annotations
+
+import resource
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastiam
+from fastiam import Engine, Outcome, Session
+
+ACCOUNT = "111111111111"
+APP = f"arn:aws:iam::{ACCOUNT}:role/app"
+QUEUE = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:q"
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+CACHE = 1 << 20
+OK, NO, DENY = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY
+
+
+def document(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+POLICY = document(
+    {"Effect": "Allow", "Action": ["s3:Get*", "sqs:Send*", "sns:*"], "Resource": "*"},
+    {"Effect": "Deny", "Action": "s3:GetSecret*", "Resource": "*"},
+    {"Effect": "Deny", "Action": "sns:*", "Resource": "*", "Condition": {"ForAnyValue:StringLike": {"aws:TagKeys": "*7"}}},
+)
+
+
+@pytest.fixture(scope="module")
+def snapshot():
+    directory = fastiam.Directory()
+    directory.add_principal(APP, identity_policies=[("Work", POLICY)])
+    directory.add_resource("arn:aws:s3:::b", account=ACCOUNT, tags={"env": "a"})
+    directory.add_resource(QUEUE)
+    return directory.snapshot()
+
+
+@pytest.fixture
+def engine(snapshot):
+    return Engine.from_snapshot(snapshot, cache_bytes=CACHE)
+
+
+def resident() -> int:
+    """Bytes of memory that the process holds."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("no /proc/self/statm here")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def action_of(i: int) -> tuple[str, Outcome]:
+    """An action that never comes again, and its outcome."""
+    return (
+        (f"s3:GetObject{i}", OK),
+        (f"s3:GetSecret{i}", DENY),
+        (f"s3:Put{i}", NO),
+        (f"sqs:SendX{i}", OK),
+        (f"made{i}:Up", NO),
+    )[i % 5]
+
+
+def principal_of(i: int) -> str:
+    return f"arn:aws:sts::{ACCOUNT}:assumed-role/app/s{i}"
+
+
+def resource_of(i: int) -> str:
+    return f"arn:aws:s3:::b/{i}" if i % 2 else f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f{i}"
+
+
+def stays_flat(ask, n: int, *, growth: int) -> None:
+    """Ask for rows 0 to n; after a third, memory may not grow by more than `growth` bytes, a fraction of what was asked."""
+    ask(range(n // 3))
+    before = resident()
+    ask(range(n // 3, n))
+    assert resident() - before < growth
+
+
+def test_single_requests_that_never_come_again(engine):
+    def ask(rows):
+        for i in rows:
+            action, outcome = action_of(i)
+            assert engine.is_allowed(principal_of(i), action, resource_of(i), now=NOW) is (outcome is OK)
+
+    stays_flat(ask, 60_000, growth=12 << 20)
+    stats = engine.stats()
+    assert stats["generation"] > 5 and stats["bytes"] <= stats["compiled_bytes"] + 2 * CACHE
+
+
+def test_batches_of_requests_that_never_come_again(engine):
+    def ask(rows):
+        for first in range(rows[0], rows[-1] + 1, 20_000):
+            part = range(first, min(first + 20_000, rows[-1] + 1))
+            actions, outcomes = zip(*map(action_of, part), strict=True)
+            got = engine.decide_many(
+                list(map(principal_of, part)), list(actions), list(map(resource_of, part)), now=NOW, reasons=True
+            )
+            assert np.array_equal(got.outcome, np.array(outcomes, np.uint8))
+
+    stays_flat(ask, 240_000, growth=48 << 20)
+    assert engine.stats()["generation"] > 5
+
+
+def test_made_up_context_keys(engine):
+    """A request tag counts as a tag key whatever its name, so that every name must be known while it is asked about."""
+
+    def ask(rows):
+        for i in rows:
+            decision = engine.decide(APP, "sns:Publish", "*", {f"aws:RequestTag/t{i}": "v", f"made:up{i}": "v"}, now=NOW)
+            assert decision.outcome is (DENY if i % 10 == 7 else OK)
+
+    stays_flat(ask, 60_000, growth=24 << 20)
+
+
+def test_made_up_sessions(engine):
+    """Sessions with policies: the text of a policy is kept while the session is, and dropped with it."""
+
+    def session(i):
+        narrow = document({"Sid": f"P{i}", "Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::b/{i}/*"})
+        return Session(principal_of(i), kind="ROLE", issuer=APP, policies=[narrow])
+
+    def ask(rows):
+        for i in rows:
+            caller = session(i)
+            assert engine.is_allowed(caller, "s3:GetObject", f"arn:aws:s3:::b/{i}/x", now=NOW) is True
+            assert engine.is_allowed(caller, "s3:GetObject", f"arn:aws:s3:::b/{i + 1}/x", now=NOW) is False
+
+    stays_flat(ask, 9_000, growth=24 << 20)
+    assert engine.stats()["generation"] > 1
+
+
+def test_values_do_not_stay(engine):
+    """Values of context keys are read where they lie, and not kept."""
+    before = engine.stats()["bytes"]
+    for i in range(2_000):
+        engine.is_allowed(APP, "s3:GetObject", "arn:aws:s3:::b/k", {"aws:UserAgent": f"agent {i} " * 100}, now=NOW)
+    assert engine.stats()["bytes"] - before < 64 << 10
+
+
+def test_a_drop_leaves_compiled_names_in_place(engine, snapshot):
+    fresh = Engine.from_snapshot(snapshot)
+    for i in range(40_000):
+        engine.is_allowed(principal_of(i), action_of(i)[0], "*", now=NOW)
+    assert engine.stats()["generation"] > 0
+    for action in ("s3:GetObject", "s3:GetSecret", "sqs:SendMessage", "sns:Publish", "ec2:Run"):
+        for target in ("*", "arn:aws:s3:::b/k", QUEUE):
+            assert engine.decide(APP, action, target, now=NOW) == fresh.decide(APP, action, target, now=NOW)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1, 1_000, 20_000])
+def test_a_cache_too_small_for_one_request_slows_and_never_lies(snapshot, cache_bytes):
+    """What a call brings stays to its end, so that every call ends."""
+    engine, fresh = Engine.from_snapshot(snapshot, cache_bytes=cache_bytes), Engine.from_snapshot(snapshot)
+    for i in range(300):
+        action, outcome = action_of(i % 50)
+        assert engine.decide(principal_of(i % 20), action, resource_of(i), now=NOW).outcome is outcome
+    rows = [principal_of(i % 20) for i in range(600)], [action_of(i % 50)[0] for i in range(600)], "arn:aws:s3:::b/k"
+    assert np.array_equal(engine.decide_many(*rows, now=NOW).outcome, fresh.decide_many(*rows, now=NOW).outcome)
+
+
+def test_sessions_of_a_batch_may_be_more_than_the_cache_holds(snapshot):
+    """A drop between two chunks numbers sessions anew; names of statements are of the session that was asked."""
+    engine, fresh = Engine.from_snapshot(snapshot, cache_bytes=20_000), Engine.from_snapshot(snapshot)
+    sessions = {
+        f"s{i}": Session(
+            principal_of(i),
+            kind="ROLE",
+            issuer=APP,
+            policies=[
+                document(
+                    {"Sid": f"Allow{i}", "Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::b/{i}/*"},
+                    {"Sid": f"Deny{i}", "Effect": "Deny", "Action": "s3:GetX", "Resource": f"arn:aws:s3:::b/{i}/*"},
+                )
+            ],
+        )
+        for i in range(200)
+    }
+    n = 140_000  # three chunks
+    picks = np.random.default_rng(5).integers(0, 200, (n, 2)).tolist()
+    rows = (
+        [f"s{one}" for one, _ in picks],
+        ["s3:GetX" if i % 3 else "s3:GetObject" for i in range(n)],
+        [f"arn:aws:s3:::b/{one if i % 2 else two}/{i}" for i, (one, two) in enumerate(picks)],
+    )
+    got = engine.decide_many(*rows, sessions=sessions, now=NOW, reasons=True)
+    expected = fresh.decide_many(*rows, sessions=sessions, now=NOW, reasons=True)
+    assert engine.stats()["generation"] > 0
+    assert np.array_equal(got.outcome, expected.outcome) and {OK, NO, DENY} <= set(got.outcome.tolist())
+    assert list(got.statement) == list(expected.statement)
+    assert got.statement[int(np.flatnonzero(got.outcome == DENY)[0])].startswith("Deny")
+
+
+def test_a_loose_decision_keeps_nothing():
+    """`simulate` compiles for one request; what it compiled goes with it."""
+
+    def ask(rows):
+        for i in rows:
+            fastiam.simulate(APP, f"s3:Get{i}", "*", identity_policies=[POLICY], now=NOW)
+
+    stays_flat(ask, 1_500, growth=12 << 20)
+
+
+def test_the_engine_goes_with_its_last_reference(snapshot):
+    """Tables lie outside of Python's heap; they are freed with the engine."""
+
+    def ask(rows):
+        for _ in rows:
+            engine = Engine.from_snapshot(snapshot)
+            engine.decide_many(APP, [f"s3:Get{i}" for i in range(2_000)], "*", now=NOW)
+
+    stays_flat(ask, 120, growth=12 << 20)
