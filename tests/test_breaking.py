@@ -66,7 +66,7 @@ def simulated(document, action="s3:GetObject", resource="*", context=None):
     return told[0].outcome
 
 
-# -- 1, 2: size -----------------------------------------------------------------------------------------------------------
+# -- 1, 2: size --------------------------------------------------------------------------------------------------------
 
 
 def test_a_policy_of_ten_megabytes_decides_as_the_reference():
@@ -89,7 +89,7 @@ def test_a_hundred_thousand_statements_decide_as_the_reference():
     assert many.summary().outcomes == {OK: 14_285, NO: 5_714, DENY: 1}
 
 
-# -- 3: wildcards ---------------------------------------------------------------------------------------------------------
+# -- 3: wildcards ------------------------------------------------------------------------------------------------------
 
 STARS = {
     "never exponential": ("a*" * 2000 + "b", "a" * 65_536, NO),
@@ -116,7 +116,7 @@ def test_two_thousand_stars_against_64_kb(pattern, text, outcome):
     assert simulated(policy(like), context={"app:text": text}) is outcome
 
 
-# -- 4: nesting -----------------------------------------------------------------------------------------------------------
+# -- 4: nesting --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("depth", [10, 1_000, 100_000])
@@ -147,7 +147,7 @@ def test_deep_values_in_a_parsed_policy_or_a_context_are_refused():
     assert caught.value.column == "app:k"
 
 
-# -- 5, 6: characters -----------------------------------------------------------------------------------------------------
+# -- 5, 6: characters --------------------------------------------------------------------------------------------------
 
 WHERE = {
     "principal": lambda c: ((ANA + c, "s3:GetObject", "*"), {}),
@@ -225,7 +225,7 @@ def test_nul_is_part_of_no_name():
         assert engine.decide_many([principal], "s3:GetObject", [resource], on_error="deny").outcome.tolist() == [Outcome.ERROR]
 
 
-# -- 7: ARNs ----------------------------------------------------------------------------------------------------------------
+# -- 7: ARNs -----------------------------------------------------------------------------------------------------------
 
 NO_RESOURCES = ("arn:aws:s3::b", "arn:aws:s3::", "arn:aws:s3", "arn", "", ":::::", "**", "b", " arn:aws:s3:::b", "ARN:aws:s3:::b")
 
@@ -258,7 +258,7 @@ def test_an_arn_with_five_fields_is_no_principal():
             ask(f"arn:aws:iam:{ACCOUNT}:user/ana", "s3:GetObject", "*")
 
 
-# -- 8, 9: columns ------------------------------------------------------------------------------------------------------------
+# -- 8, 9: columns -----------------------------------------------------------------------------------------------------
 
 NO_TEXTS = {
     "numbers": ([1, 2], "`int`"),
@@ -290,7 +290,11 @@ def test_a_column_of_wrong_type_is_named(position, column, words):
     assert caught.value.column == ("principals", "actions", "resources")[position]
 
 
-@pytest.mark.parametrize("column", [object(), {"a": 1}, iter(["v"]), [object(), "v"], [float("nan"), 1.0], [1j, 2j]], ids=repr)
+@pytest.mark.parametrize(
+    "column",
+    [object(), {"a": 1}, iter(["v"]), [object(), "v"], [float("nan"), 1.0], [1j, 2j]],
+    ids=["an object", "a mapping", "an iterator", "an object in a list", "not a number", "complex numbers"],
+)
 def test_a_context_column_of_wrong_type_is_named(column):
     with pytest.raises(RequestValueError) as caught:
         engine_of(READS).decide_many([ANA, ANA], "s3:GetObject", "*", {"app:k": column})
@@ -340,7 +344,7 @@ def test_other_arguments_of_a_batch_are_checked(arguments, message):
     assert message in str(caught.value)
 
 
-# -- 10: strangers --------------------------------------------------------------------------------------------------------------
+# -- 10: strangers -----------------------------------------------------------------------------------------------------
 
 STRANGERS = (
     f"arn:aws:iam::{ACCOUNT}:user/nobody",
