@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,7 @@ class Maker:
 
     def __init__(self, rng: random.Random, *, lenient: bool = False) -> None:
         self.rng, self.lenient, self.kind = rng, lenient, "identity"
+        self.given: Mapping[str, Json] = {}  # the context of the target
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -117,6 +119,8 @@ class Maker:
     def resources(self, statement: dict[str, Json], target: Target, fit: float) -> None:
         if self.chance(0.12):
             entries = [self.resource(target.resource, 1.0 if self.chance(1 - fit) else 0.0)]
+            if target.resource != "*" and self.chance(0.25):  # an entry that may be U (R5, R9, VR8)
+                entries[0] = self.rng.choice((_crossing, _bridge, _short_crossing, _inside, _variable))(self, target.resource)
             statement["NotResource"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
             return
         entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
@@ -222,6 +226,12 @@ class Maker:
         """A key with the family of its values and whether it takes several; often one that the request has."""
         shunned = v.SENSITIVE if self.kind == "vpce" and not self.lenient else frozenset()  # V38
         present = [key for key in target.context if key in v.KEYS and key not in shunned]
+        hints = [*target.context, target.action.partition(":")[0], target.kind]
+        related = [key for hint in hints for key in v.RELATED.get(hint, ()) if key not in shunned]
+        if related and self.chance(0.3):
+            key = self.pick(*related)
+            family, multi = v.KEYS[key] if key in v.KEYS else v.DERIVED_KEYS[key][::2]
+            return key, family, multi
         if present and self.chance(0.6):
             key = self.pick(*present)
             return key, *v.KEYS[key]
@@ -262,14 +272,29 @@ class Maker:
     def matching(self, family: str, base: str, actual: Json) -> Json:
         """A value that `actual` very likely matches."""
         text = str(actual).lower() if isinstance(actual, bool) else str(actual)
+        if family == "number" and _NUMBER.fullmatch(text) and self.chance(0.5):
+            return self.pick(*_near_numbers(text))
         if base.endswith(("LessThan", "LessThanEquals")):
             return self.pick("9007199254740993") if family == "number" else self.pick("9999-12-31", "2300-01-01")
         if base.endswith(("GreaterThan", "GreaterThanEquals")):
             return self.pick(-1, "-2") if family == "number" else self.pick("1970-01-01", "-1")
         if family == "ip":
-            return self.pick("::/0", "2001:DB8::/32") if ":" in text[:5] else self.pick("0.0.0.0/0", "203.0.113.77/24")
+            if ":" in text[:5]:
+                return self.pick("::/0", "2001:DB8::/32", "2001:db8::/33")
+            return self.pick("0.0.0.0/0", "203.0.113.77/24", "203.0.113.77/25", "::ffff:0:0/95")  # C52
+        if family == "date" and text in _SAME_TIME and self.chance(0.5):
+            return self.pick(*_SAME_TIME)
+        if family == "binary" and text in ("QUI=", "QUJ="):  # C32
+            return self.pick("QUI=", "QUJ=")
         if family == "arn":
+            if self.lenient and self.chance(0.15):  # C62
+                return self.pick("*", "?rn", "ARN") + text[3:]
             return self.pick("arn:*:*:*:*:*", "arn:aws:*:*:*:*", "arn:aws*:*:*:*:?*")
+        names = [key for key, value in self.given.items() if value == actual or isinstance(value, list) and actual in value[:1]]
+        if family == "string" and names and self.chance(0.15):
+            return f"${{{self.pick(*names)}}}"
+        if family == "string" and text in ("ä", "Ä"):
+            return self.pick("ä", "Ä", "?")
         if family == "string" and text and "$" not in text and text.isascii():
             return self.pick(text, text, text.swapcase(), text[:1] + "*", "*" + text[-1:])
         return text if text in v.VALUES[family] and text else self.any_value(family)
@@ -291,7 +316,7 @@ class Maker:
 
     def statement(self, target: Target, effect: str, fit: float, *, kind: str = "identity", conditions: float = 0.5) -> Json:
         statement: dict[str, Json] = {"Effect": effect}
-        self.kind = kind
+        self.kind, self.given = kind, target.context
         if kind in ("resource", "vpce", "rcp", "trust"):
             self.principals_of(statement, target, fit, kind)
         self.actions(statement, target, fit)
@@ -346,7 +371,7 @@ class Maker:
         context = {key: self.value_of(key) for key in self.rng.sample(keys, self.pick(0, 2, 3, 4, 5))}
         for key in [key for key in context if key in v.LISTED and self.chance(0.04)]:  # C5, C20
             context[key] = [context[key]] * self.pick(1, 1, 2)
-        if loose and self.chance(0.05):  # C6: one key in two spellings; a batch has one column for a key
+        if loose and self.chance(0.1):  # C6: one key in two spellings; a batch has one column for a key
             context |= {"aws:RequestTag/Team": self.pick("a", "b"), "aws:RequestTag/team": self.pick("a", "b")}
         if loose and self.chance(0.25):
             context["aws:PrincipalOrgPaths"] = [self.pick("o-1/r-1/ou-a/", "o-2/r-9/")]
@@ -403,25 +428,59 @@ def _crossing(make: Maker, resource: str) -> str:
     return ":".join(pattern if len(pattern) > 5 else [*pattern[:-1], *[""] * (6 - len(pattern)), pattern[-1]])
 
 
+def _bridge(make: Maker, resource: str) -> str:
+    """A star inside a field that would have to cross a colon, beside one that may (R4)."""
+    parts = resource.split(":")
+    if len(parts) < 7 or not parts[3]:
+        return _crossing(make, resource)
+    return ":".join([*parts[:2], f"{parts[2][0]}{make.pick('*', '*', '?')}{parts[3][-1]}", "*", *parts[-2:]])
+
+
+def _short_crossing(make: Maker, resource: str) -> str:
+    """Fewer than six fields, of which one may cross colons before another (R5, R6)."""
+    parts = resource.split(":")
+    last = make.rng.randint(3, max(3, min(len(parts) - 1, 6)))
+    return ":".join([*parts[:2], "*", parts[last] + make.pick("*", "*", "" if make.lenient else "*")])
+
+
 def _inside(make: Maker, resource: str) -> str:
     """A wildcard somewhere in field 6."""
     head, tail = resource.rsplit(":", 1)
     at = make.rng.randint(0, len(tail))
-    return f"{head}:{tail[:at]}" + make.pick("*", "*" + tail[at:], "?" + tail[at + 1 :], "*" + tail[at + 2 :])
+    return f"{head}:{tail[:at]}" + make.pick(
+        "*", "*" + tail[at:], "?" + tail[at + 1 :], "*" + tail[at + 2 :], "*" + tail[max(0, at - 1) :]
+    )
 
 
 def _variable(make: Maker, resource: str) -> str:
     """Pieces of field 6 that a key may hold become variables (VR1 to VR11)."""
     head, tail = resource.rsplit(":", 1)
+    for key, value in make.given.items():
+        one = value[0] if isinstance(value, list) and value else value
+        if isinstance(one, str) and one and one in tail and make.chance(0.7):
+            return f"{head}:{tail.replace(one, f'${{{key}}}', 1)}"
     for piece, names in _PIECES.items():
-        if piece in tail and make.chance(0.7):
+        if piece in tail and make.chance(0.6):
             return f"{head}:{tail.replace(piece, make.pick(*names), 1)}"
     return f"{head}:{tail}" if make.chance(0.3) else f"{head}:{tail[:1]}${{*}}{tail[2:]}"
 
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_SAME_TIME = ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00", "2024-05-05T22:00:00-02:00")
+
+
+def _near_numbers(text: str) -> list[str]:
+    """The same number in other words, and some beside it (C30)."""
+    same = [text + "0" if "." in text else text + ".0", ("-0" if text.startswith("-") else "0") + text.lstrip("-")]
+    zero = ["-0.0", "0.00"] if not text.strip("-0.") else []
+    return [*same, *zero, f"{text}1" if "." in text else f"{text}.1", "-2", "-0.5"]
+
+
 _PIECES = {
-    "ana": ("${aws:username}", "${AWS:UserName}", "${aws:PrincipalTag/no, 'ana'}", "${aws:username}*"),
-    "red": ("${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}", "${aws:PrincipalTag/team}*", "${app:list}"),
+    "user/": ("${aws:PrincipalTag/no, 'us'}*/", "${aws:PrincipalTag/no, 'user'}/"),  # R9
+    "role/": ("${aws:PrincipalTag/no, 'role'}*/", "r${aws:PrincipalTag/no, 'ol'}?/"),
+    "ana": ("${aws:TagKeys, 'ana'}", "${aws:username}", "${AWS:UserName}", "${aws:PrincipalTag/no, 'ana'}", "${aws:username}*"),
+    "red": ("${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}", "${aws:TagKeys, 'red'}", "${app:list}"),
     "us": ("${aws:PrincipalTag/team}*", "${app:str}*"),
     "*": ("${*}", "${?}", "*"),
     "bkt": ("${app:str, 'bkt'}", "b${?}t", "bkt"),
@@ -432,7 +491,7 @@ _RESOURCE_FORMS: tuple[Callable[[Maker, str], str], ...] = (
     lambda make, resource: resource,
     lambda make, resource: "*",
     lambda make, resource: resource[: max(14, len(resource) - make.rng.randint(0, 3))] + "*",
-    _cut_field, _star_field, _crossing, _inside, _inside, _variable, _variable, _variable,
+    _cut_field, _star_field, _crossing, _bridge, _short_crossing, _inside, _inside, _variable, _variable, _variable,
 )  # fmt: skip
 
 

@@ -69,13 +69,14 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (2, ("iam:GetUser", "iam:ListUsers"), (f"arn:aws:iam::{A}:user/us/x", ANA, f"arn:aws:iam::{A}:user/x")),  # R9
     (1, ("iam:DeletePolicy", "iam:GetPolicy"), ("arn:aws:iam::aws:policy/P",)),  # D17
     (1, ("iam:AttachRolePolicy", "iam:DeleteRole"), (LINKED, f"arn:aws:iam::{A}:role/aws-reserved/R")),  # D17
-    (2, ("sns:Publish",), (TOPIC, f"arn:aws:sns:us-east-1:{X}:z:{A}:t", f"{TOPIC}:sub")),  # R5
+    (4, ("sns:Publish",), (TOPIC, f"arn:aws:sns:us-east-1:{X}:z:{A}:t", f"{TOPIC}:sub")),  # R5
     (2, ("lambda:InvokeFunction",), (FUNCTION, f"{FUNCTION}:7", f"{FUNCTION}:live")),
     (2, ("dynamodb:GetItem",), (TABLE, f"{TABLE}/index/i", f"{TABLE}/stream/s")),
     (1, ("ec2:RunInstances",), (f"arn:aws:ec2:eu-west-1:{A}:instance/i-1",)),  # no RCP support
-    (1, ("logs:PutLogEvents",), (f"{GROUP}:log-stream:s", GROUP)),
+    (2, ("logs:PutLogEvents",), (f"{GROUP}:log-stream:s", GROUP)),
     (1, ("secretsmanager:GetSecretValue",), (SECRET, SECRET[:-7])),
     (1, ("s3:GetObject",), ("arn:aws-cn:s3:::bkt/ana/f", "arn:aws-us-gov:s3:::bkt/x")),  # N16
+    (2, ("iam:ListUsers", "iam:GetUser"), ("*", GOV, GOV)),  # K6
 )
 ALL_ACTIONS = tuple(dict.fromkeys(action for _, actions, _ in SCENES for action in actions))
 ALL_RESOURCES = tuple(dict.fromkeys(r for _, _, resources in SCENES for r in resources if r.startswith("arn:")))
@@ -219,6 +220,20 @@ DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "aws:AssumedRoot": ("bool", ("true",), False),
     "aws:Nope": ("string", ("a",), False),  # V40
     "aws:VpceAccount": ("string", (A,), False),
+}
+
+# what a policy often asks about where the request has this key, this action or this kind of caller: what is derived from it
+RELATED: dict[str, tuple[str, ...]] = {
+    "aws:SourceAccount": ("aws:SourceOrgID", "aws:SourceOrgPaths"),
+    "aws:CalledVia": ("aws:CalledViaFirst", "aws:CalledViaLast", "aws:ViaAWSService"),
+    "aws:CurrentTime": ("aws:EpochTime",),
+    "aws:EpochTime": ("aws:CurrentTime",),
+    "aws:RequestTag/team": ("aws:TagKeys", "aws:RequestTag/team"),
+    "aws:SourceVpce": ("aws:VpceOrgID", "aws:VpceAccount"),
+    "iam": ("aws:RequestedRegion", "aws:ResourceTag/env", "iam:ResourceTag/team"),
+    "sts": ("aws:RequestedRegion",),
+    "s3": ("aws:ResourceTag/env", "aws:ResourceOrgPaths"),
+    "TOKEN": ("aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent"),
 }
 
 Json = Any

@@ -99,7 +99,7 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
     if make.chance(0.15) and account_of(principal) == v.A:
         context["aws:userid"] = v.AIDA if ":user/" in str(principal) else f"{v.AROA}:run1"
         if make.chance(0.2):
-            context["aws:userid"] = [context["aws:userid"], f"{v.OLD_ID}:run1"]
+            context["aws:UserId"] = f"{v.OLD_ID}:run1"  # C6
     own = account_of(principal)
     owner = make.pick(own, own, own, v.A, v.B) if make.chance(0.5) else None
     target = Target(kind, principal, action, resource, context, owner)
