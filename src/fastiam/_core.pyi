@@ -79,25 +79,3 @@ class Core:
         pool: ThreadPoolExecutor | None,
         threads: int,
     ) -> _Answers: ...
-
-@disjoint_base
-class Batch:  # one call of `_decide_columns`
-    def __new__(
-        cls,
-        core: Core,
-        principals: TextColumn,
-        actions: TextColumn,
-        resources: TextColumn,
-        context: dict[str, TextColumn],
-        owners: TextColumn | None,
-        sessions: dict[str, Session],
-        n: int,
-        now: int,
-        reasons: bool,
-    ) -> Batch: ...
-    def prepare(self) -> None: ...
-    def run_part(self, part: tuple[int, int, int]) -> None: ...  # side, first row, last row
-    def run(self, side: int, first: int, last: int) -> None: ...
-    def settle(self, errors: dict[int, Exception] | None) -> None: ...
-    def keep_statements(self, first: int, last: int) -> None: ...
-    def answers(self) -> _Answers: ...

@@ -560,7 +560,7 @@ cdef class Core:
 
         `errors` takes the rows that cannot be read; None raises the first of them.
         """
-        cdef Batch batch = Batch(self, principals, actions, resources, context, owners, sessions, n, now, reasons)
+        cdef _Batch batch = _Batch(self, principals, actions, resources, context, owners, sessions, n, now, reasons)
         cdef int64_t first = 0, last
         while first < n:
             last = min(n, first + CHUNK * threads)
@@ -642,7 +642,7 @@ cdef int count_touched(Side* side, uint32_t n_keys) except -1:
     return 0
 
 
-cdef class Batch:
+cdef class _Batch:
     """One call of `decide_many`. Passes without the GIL; what a row misses is settled between them."""
 
     cdef Core core

@@ -7,7 +7,12 @@ from fastiam cimport _bytes, _conditions, _glob, _text, _values
 from fastiam._build cimport Tables
 from fastiam._call cimport Buffer, Call, Scratch, write_time as c_write_time
 from fastiam._columns cimport Column, Text, item_text, row_items
-from fastiam._decide cimport *
+from fastiam._decide cimport (
+    ALLOW, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RCP, LAYER_RESOURCE,
+    LAYER_SCP, LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL,
+    REASON_HARD_RULE, REASON_NONE, REASON_PARTITION, REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT,
+    REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
+)
 from fastiam._ingest cimport TextColumn
 from fastiam._types cimport *
 
