@@ -1,0 +1,398 @@
+"""`Engine.decide_many`: columns in, columns out, whatever library they come from.
+
+A row means what it means alone (`test_engine.py` compares both on random worlds); here is what only batches have: forms of
+columns, broadcasting, nulls, rows in error, named sessions, threads, reasons as columns, and what the summary says.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import fastiam
+from fastiam import Layer, Outcome, Session
+from fastiam.errors import RequestValueError
+
+A, B = "111111111111", "222222222222"
+ANA, BO, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bo", f"arn:aws:iam::{A}:role/app"
+OBJECT = "arn:aws:s3:::bucket/key"
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+OK, NO, DENY, ERROR = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY, Outcome.ERROR
+
+
+def document(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def statement(effect, action, resource="*", sid=None, **condition):
+    told = {"Effect": effect, "Action": action, "Resource": resource, **({"Condition": condition} if condition else {})}
+    return told if sid is None else {"Sid": sid, **told}
+
+
+WORK = document(
+    statement("Allow", "s3:Get*", sid="Read"),
+    statement("Deny", "s3:GetSecret*", sid="NoSecrets"),
+    statement("Allow", "sqs:*", StringEquals={"app:stage": "live"}),
+)
+
+
+@pytest.fixture(scope="module")
+def directory():
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[("Work", WORK)])
+    directory.add_principal(
+        BO, identity_policies=[("Little", document(statement("Allow", "s3:GetObject", "arn:aws:s3:::bucket/*")))]
+    )
+    directory.add_principal(APP, identity_policies=[("Work", WORK)])
+    directory.add_resource("arn:aws:s3:::bucket", account=A)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def engine(directory):
+    return directory.compile()
+
+
+ROWS = [
+    (ANA, "s3:GetObject", OBJECT, "live", OK),
+    (BO, "s3:GetObject", OBJECT, None, OK),
+    (BO, "s3:GetBucketAcl", "arn:aws:s3:::bucket", "test", NO),
+    (ANA, "s3:getsecretobject", OBJECT, "live", DENY),
+    (ANA, "sqs:SendMessage", "*", "live", OK),
+    (ANA, "sqs:SendMessage", "*", "test", NO),
+    (ANA, "sqs:SendMessage", "*", None, NO),
+    (f"arn:aws:sts::{A}:assumed-role/app/run", "s3:GetObject", OBJECT, None, OK),
+    (f"arn:aws:iam::{A}:user/nobody", "s3:GetObject", OBJECT, None, NO),
+    ("*", "s3:GetObject", OBJECT, "", NO),
+]
+PRINCIPALS, ACTIONS, RESOURCES, STAGES, OUTCOMES = map(list, zip(*ROWS, strict=True))
+
+
+def objects(values):
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
+
+
+FORMS = {
+    "lists": list,
+    "tuples": tuple,
+    "NumPy objects": objects,
+    "Arrow": pa.array,
+    "Arrow, large": lambda values: pa.array(values, pa.large_string()),
+    "Arrow, views": lambda values: pa.array(values, pa.string_view()),
+    "Arrow, coded": lambda values: pa.array(values).dictionary_encode(),
+    "Arrow, sliced": lambda values: pa.array(["x", *values, None])[1:-1],
+    "Arrow, in chunks": lambda values: pa.chunked_array([values[:3], values[3:4], [], values[4:]], pa.string()),
+    "Polars": pl.Series,
+    "Polars, categorical": lambda values: pl.Series(values, dtype=pl.Categorical),
+    "pandas": lambda values: pd.Series(values, dtype=object),
+    "pandas, Arrow": lambda values: pd.Series(values, dtype="string[pyarrow]"),
+}
+
+
+# -- what goes in ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_columns_of_every_library_decide_alike(engine, form):
+    got = engine.decide_many(form(PRINCIPALS), form(ACTIONS), form(RESOURCES), {"app:stage": form(STAGES)}, now=NOW)
+    assert got.outcome.tolist() == OUTCOMES
+    assert got.outcome.dtype == np.uint8 and got.allowed.dtype == bool
+    assert got.allowed.tolist() == [outcome is OK for outcome in OUTCOMES]
+
+
+def test_fixed_width_numpy_text(engine):
+    got = engine.decide_many(np.array(PRINCIPALS), np.array(ACTIONS), np.array(RESOURCES))
+    assert got.outcome.tolist() == [NO if action == "sqs:SendMessage" else o for (_, action, _, _, o) in ROWS]
+
+
+def test_libraries_may_be_mixed(engine):
+    forms = list(FORMS.values())
+    for i in range(len(forms)):
+        columns = [forms[(i + k) % len(forms)](values) for k, values in enumerate((PRINCIPALS, ACTIONS, RESOURCES, STAGES))]
+        assert engine.decide_many(*columns[:3], {"app:stage": columns[3]}).outcome.tolist() == OUTCOMES
+
+
+def test_one_value_stands_for_all_rows(engine):
+    assert engine.decide_many(ANA, ACTIONS, OBJECT, {"app:stage": "live"}).outcome.tolist() == [
+        engine.decide(ANA, action, OBJECT, {"app:stage": "live"}).outcome for action in ACTIONS
+    ]
+    assert engine.decide_many(PRINCIPALS, "s3:GetObject", OBJECT).outcome.tolist() == [
+        engine.decide(principal, "s3:GetObject", OBJECT).outcome for principal in PRINCIPALS
+    ]
+    assert engine.decide_many(ANA, "s3:GetObject", OBJECT).outcome.tolist() == [OK]
+    assert engine.decide_many(ANA, "sqs:SendMessage", ["*"] * 3, {"app:stage": None}).outcome.tolist() == [NO] * 3
+    assert len(engine.decide_many(ANA, "s3:GetObject", [])) == 0
+
+
+def test_one_row_alone_is_the_row_in_a_batch(engine):
+    whole = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True, now=NOW)
+    for i in range(len(ROWS)):
+        alone = engine.decide_many(
+            PRINCIPALS[i : i + 1],
+            ACTIONS[i : i + 1],
+            RESOURCES[i : i + 1],
+            {"app:stage": STAGES[i : i + 1]},
+            reasons=True,
+            now=NOW,
+        )
+        assert alone[0] == whole[i]
+
+
+def test_rows_do_not_touch_each_other(engine):
+    """Any order, any company."""
+    rng = np.random.default_rng(1)
+    order = rng.integers(0, len(ROWS), 70_000)  # more than one chunk
+    columns = [pa.array(values).take(pa.array(order)) for values in (PRINCIPALS, ACTIONS, RESOURCES, STAGES)]
+    expected = np.array(OUTCOMES, np.uint8)[order]
+    for threads in (1, 2):
+        got = engine.decide_many(*columns[:3], {"app:stage": columns[3]}, threads=threads)
+        assert np.array_equal(got.outcome, expected)
+
+
+ZONED = pa.timestamp("us", "Europe/Zurich")
+TYPED = {
+    "bools": ("Bool", "true", [True, False, None], [OK, NO, NO]),
+    "NumPy bools": ("Bool", "true", np.array([True, False, True]), [OK, NO, OK]),
+    "Arrow bools": ("Bool", "true", pa.array([True, False, None]), [OK, NO, NO]),
+    "integers": ("NumericLessThan", "10", [9, 10, None], [OK, NO, NO]),
+    "NumPy integers": ("NumericLessThan", "10", np.array([9, 10, -1], np.int16), [OK, NO, OK]),
+    "Arrow integers": ("NumericEquals", "18446744073709551615", pa.array([2**64 - 1, 0, None], pa.uint64()), [OK, NO, NO]),
+    "floats": ("NumericEquals", "0.1", np.array([0.1, 0.2, 1e300]), [OK, NO, NO]),
+    "Arrow floats": ("NumericEquals", "0.5", pa.array([0.5, None, 2.0], pa.float32()), [OK, NO, NO]),
+    "decimals": ("NumericEquals", "1.5", [Decimal("1.50"), Decimal("1.51"), None], [OK, NO, NO]),
+    "Arrow decimals": ("NumericEquals", "1.5", pa.array([Decimal("1.50"), None], pa.decimal128(9, 2)), [OK, NO]),
+    "datetimes": ("DateLessThan", "2030-01-01T00:00:00Z", [NOW - timedelta(days=1), NOW, None], [OK, NO, NO]),
+    "Arrow timestamps": (
+        "DateLessThan",
+        "2030-01-01T00:00:00Z",
+        pa.array([NOW - timedelta(days=1), NOW, None], ZONED),
+        [OK, NO, NO],
+    ),
+    "lists": ("ForAnyValue:StringEquals", "v", [["u", "v"], ["u"], [], None], [OK, NO, NO, NO]),
+    "Arrow lists": ("ForAllValues:StringEquals", "v", pa.array([["v", "v"], ["u"], [], None]), [OK, NO, OK, OK]),
+    "absence": ("Null", "true", [None, "", "v"], [OK, OK, NO]),
+    "Arrow absence": ("Null", "true", pa.array([None, "v"]), [OK, NO]),
+    "negation of absence": ("StringNotEquals", "v", [None, "v", "w"], [OK, NO, OK]),
+    "absence if exists": ("StringEqualsIfExists", "v", [None, "v", "w"], [OK, OK, NO]),
+    "only nulls": ("Null", "true", pa.nulls(2), [OK, OK]),
+    "addresses": ("IpAddress", "10.0.0.0/8", ["10.1.2.3", "11.0.0.0", "no address"], [OK, NO, NO]),
+}
+
+
+@pytest.mark.parametrize(("operator", "text", "column", "outcomes"), TYPED.values(), ids=TYPED)
+def test_context_columns_of_every_type(operator, text, column, outcomes):
+    """C24 and C4: a null is an absent key; the same values decide alike one by one."""
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[document(statement("Allow", "s3:*", **{operator: {"app:k": text}}))])
+    engine = directory.compile()
+    got = engine.decide_many(ANA, "s3:GetObject", ["*"] * len(outcomes), {"app:k": column}, now=NOW)
+    assert got.outcome.tolist() == outcomes
+    if isinstance(column, list):
+        single = [engine.decide(ANA, "s3:GetObject", "*", {"app:k": value}, now=NOW).outcome for value in column]
+        assert single == outcomes
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([datetime(2030, 1, 1), None]),
+        np.array(["2030-01-01", "2030-01-02"], "datetime64[s]"),
+        [datetime(2030, 1, 1), None],
+        [date(2030, 1, 1), None],
+    ],
+    ids=["Arrow", "NumPy", "list", "dates"],
+)
+def test_an_instant_without_a_zone_is_refused(engine, column):
+    """C42."""
+    with pytest.raises(RequestValueError) as caught:
+        engine.decide_many(ANA, "s3:GetObject", ["*", "*"], {"app:when": column})
+    assert caught.value.column == "app:when" and caught.value.hint
+
+
+# -- errors of rows ----------------------------------------------------------------------------------------------------
+
+BROKEN = {
+    "an action with a wildcard": ({"actions": ["s3:GetObject", "s3:*"]}, "action"),
+    "no action": ({"actions": ["s3:GetObject", "s3"]}, "action"),
+    "no resource": ({"resources": [OBJECT, "bucket"]}, "resource"),
+    "no principal": ({"principals": [ANA, "arn:aws:iam::1:user/x"]}, "principal"),
+    "a null principal": ({"principals": [ANA, None]}, "principal"),
+    "an owner that is no account": ({"resource_accounts": [None, "12"]}, "resource_account"),
+    "an owner that contradicts": ({"resource_accounts": [None, B]}, "resource_account"),
+    "a context that contradicts": ({"context": {"aws:username": [None, "bo"]}}, "aws:username"),
+    "two values of a single-valued key": ({"context": {"aws:UserAgent": [None, ["a", "b"]]}}, "aws:UserAgent"),
+}
+
+
+@pytest.mark.parametrize("forms", [list, pa.array], ids=["lists", "Arrow"])
+@pytest.mark.parametrize(("broken", "column"), BROKEN.values(), ids=BROKEN)
+def test_a_row_that_cannot_be_read(engine, broken, column, forms):
+    """`raise` decides nothing and names row and column; `deny` decides the others."""
+    arguments = {"principals": [ANA, ANA], "actions": ["s3:GetObject"] * 2, "resources": [OBJECT] * 2} | broken
+    told = {name: forms(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    if "context" in told:
+        told["context"] = {key: forms(value) for key, value in told["context"].items()} if forms is list else told["context"]
+    with pytest.raises(RequestValueError) as caught:
+        engine.decide_many(**told)
+    assert caught.value.row == 1
+    assert caught.value.column.removesuffix("s") == column.removesuffix("s")
+    got = engine.decide_many(**told, on_error="deny", reasons=True)
+    assert got.outcome.tolist() == [OK, ERROR] and got.allowed.tolist() == [True, False]
+    assert list(got.errors) == [1] and str(got.errors[1]) == str(caught.value)
+    assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, got.errors[1])
+    assert got.layer[1] is None and got.statement[1] is None
+    summary = got.summary()
+    assert summary.outcomes == {OK: 1, ERROR: 1} and summary.first_errors == (str(caught.value),)
+
+
+def test_the_first_broken_row_is_named(engine):
+    n = 70_000
+    actions = np.array(["s3:GetObject"] * n, dtype=object)
+    actions[[69_000, 66_000, 69_999]] = "broken"
+    with pytest.raises(RequestValueError) as caught:
+        engine.decide_many(ANA, actions, OBJECT)
+    assert caught.value.row == 66_000
+    got = engine.decide_many(ANA, actions, OBJECT, on_error="deny", threads=2)
+    assert sorted(got.errors) == [66_000, 69_000, 69_999] == np.flatnonzero(got.outcome == ERROR).tolist()
+    assert [error.row for _, error in sorted(got.errors.items())] == [66_000, 69_000, 69_999]
+
+
+# -- sessions ----------------------------------------------------------------------------------------------------------
+
+
+def session(name, *policies, **more):
+    return Session(f"arn:aws:sts::{A}:assumed-role/app/{name}", kind="ROLE", issuer=APP, policies=policies or None, **more)
+
+
+def test_names_stand_for_sessions(engine):
+    """A name wins over the principal of that name; what is not a name is a principal."""
+    narrow = session("run", document(statement("Allow", "s3:Get*", "arn:aws:s3:::bucket/own/*", sid="Own")))
+    wide = session("run")
+    sessions = {"narrow": narrow, "wide": wide, ANA: narrow}
+    principals = ["narrow", "narrow", "wide", wide.arn, ANA, BO]
+    resources = ["arn:aws:s3:::bucket/own/x", OBJECT, OBJECT, OBJECT, OBJECT, OBJECT]
+    for form in (list, pa.array, lambda values: pa.array(values).dictionary_encode()):
+        got = engine.decide_many(form(principals), "s3:GetObject", form(resources), sessions=sessions, reasons=True)
+        assert got.outcome.tolist() == [OK, NO, OK, OK, NO, OK]
+        assert got[1].layer == "session"
+    for principal, resource, row in zip((narrow, narrow, wide), resources, got, strict=False):
+        assert engine.decide(principal, "s3:GetObject", resource).outcome is row.outcome
+    assert engine.decide_many(ANA, "s3:GetObject", OBJECT).outcome.tolist() == [OK]  # the names of a batch end with it
+
+
+# -- what comes out ----------------------------------------------------------------------------------------------------
+
+
+def test_reasons_are_columns(engine):
+    got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True, now=NOW)
+    for i, (principal, action, resource, stage, _) in enumerate(ROWS):
+        one = engine.decide(principal, action, resource, {"app:stage": stage}, now=NOW)
+        assert (got[i].outcome, got[i].layer, got[i].statement, got[i].reason) == (
+            one.outcome,
+            one.layer,
+            one.statement,
+            one.reason,
+        )
+        assert got.layer[i] == one.layer
+        assert got.policy[i] == (one.statement.policy if one.statement else None)
+        assert got.statement[i] == ((one.statement.sid or f"#{one.statement.index}") if one.statement else None)
+    assert got[-1] == got[len(ROWS) - 1]
+    with pytest.raises(IndexError):
+        got[len(ROWS)]
+
+
+def test_a_batch_without_reasons_says_so(engine):
+    got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES)
+    for name in ("layer", "policy", "statement"):
+        with pytest.raises(AttributeError, match="pass `reasons=True` to `decide_many`"):
+            getattr(got, name)
+    assert got[0].layer is None and got[0].statement is None
+
+
+def test_answers_go_to_arrow_polars_and_pandas(engine):
+    got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True)
+    table = pa.table(got)
+    assert table.column_names == ["outcome", "allowed", "layer", "policy", "statement"]
+    assert table["outcome"].to_pylist() == OUTCOMES and table["statement"].to_pylist() == list(got.statement)
+    frame = pl.DataFrame(got)
+    assert frame["allowed"].to_list() == got.allowed.tolist() and frame["policy"].to_list() == list(got.policy)
+    assert table.to_pandas()["layer"].tolist() == [str(layer) for layer in got.layer]
+    assert pa.array(got.layer).to_pylist() == list(got.layer)
+
+
+def test_the_answers_cannot_be_written(engine):
+    got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES)
+    for array in (got.outcome, got.allowed):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+def test_columns_may_go_before_the_answers(engine):
+    principals, actions, resources = (pa.array(values) for values in (PRINCIPALS, ACTIONS, RESOURCES))
+    got = engine.decide_many(principals, actions, resources, {"app:stage": pa.array(STAGES)}, reasons=True)
+    del principals, actions, resources
+    assert got.outcome.tolist() == OUTCOMES and list(got.policy)[0] == "Work"
+
+
+def test_rows_of_a_database_cursor(engine):
+    """Tuples of a cursor, turned into columns."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute("create table log (principal, action, resource)")
+    connection.executemany("insert into log values (?, ?, ?)", [row[:3] for row in ROWS])
+    columns = list(zip(*connection.execute("select * from log"), strict=True))
+    connection.close()
+    assert engine.decide_many(*columns, {"app:stage": STAGES}).outcome.tolist() == OUTCOMES
+
+
+# -- what was not supplied ---------------------------------------------------------------------------------------------
+
+
+def test_keys_that_were_read_and_not_supplied_are_counted(directory):
+    engine = directory.compile()
+    rows = [ANA] * 5, ["sqs:A", "sqs:B", "s3:GetObject", "sqs:A", "sqs:A"], "*"
+    assert engine.decide_many(*rows).unread == {"app:stage": 4}
+    assert engine.decide_many(*rows).unread == {"app:stage": 4}  # rows that are there already count too
+    assert engine.decide_many(*rows, {"app:stage": ["live", None, None, "live", "test"]}).unread == {}
+    assert engine.decide_many(*rows, {"APP:STAGE": "live"}).unread == {}
+    assert engine.decide_many(ANA, "s3:GetObject", [OBJECT] * 3).unread == {}
+    assert directory.compile(context_defaults={"app:stage": "live"}).decide_many(*rows).unread == {}
+    assert "app:stage" in str(engine.decide_many(*rows).summary())
+
+
+def test_the_summary_counts(engine):
+    got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True)
+    summary = got.summary()
+    assert summary.rows == len(ROWS) and summary.outcomes == {outcome: OUTCOMES.count(outcome) for outcome in (OK, NO, DENY)}
+    assert sum(summary.layers.values()) == len(ROWS) and summary.layers[Layer.IDENTITY] == 8
+    assert [(ref.sid, n) for ref, n in summary.denies.items()] == [("NoSecrets", 1)]
+    assert summary.assumed_owner == sum(bool(row.assumed_owner) for row in got)
+    assert (summary + summary).rows == 2 * len(ROWS)
+
+
+def test_two_principals_with_equal_statements_keep_their_names():
+    """Statements are shared inside, reasons are not (D51)."""
+    directory = fastiam.Directory()
+    for i in range(4):
+        directory.add_principal(f"arn:aws:iam::{A}:user/u{i}", identity_policies=[(f"Policy{i}", WORK)])
+    engine = directory.compile()
+    assert engine.stats()["bodies"] == 3
+    got = engine.decide_many([f"arn:aws:iam::{A}:user/u{i}" for i in range(4)], "s3:GetObject", OBJECT, reasons=True)
+    assert list(got.policy) == [f"Policy{i}" for i in range(4)]
+
+
+def test_an_unread_column_changes_nothing(engine):
+    plain = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES})
+    more = engine.decide_many(
+        PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES, "made:up": list("abcdefghij"), "aws:RequestTag/x": "y"}
+    )
+    assert np.array_equal(plain.outcome, more.outcome)
+    assert len(more) == len(ROWS)
