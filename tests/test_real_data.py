@@ -244,7 +244,10 @@ def test_the_lab_account_decides_as_the_reference():
 
 
 def test_every_literal_action_of_a_managed_policy_is_decided_in_one_batch():
-    """Each role asks for each literal action of its own policy on `*`; what is allowed there without condition must be, or denied by the policy itself."""
+    """Each role asks for every literal action of its own policy on `*`.
+
+    What is allowed there without condition is allowed, or denied by the policy itself.
+    """
     rows, must = [], []
     for i, (_, document) in enumerate(managed()):
         for statement in as_lists(document)["Statement"]:
