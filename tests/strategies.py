@@ -183,8 +183,14 @@ class Maker:
             return self.pick("*", {"AWS": "*"}, {"AWS": [v.ANA]})
         left_out = ("CanonicalUser",) if self.lenient else ("CanonicalUser", "Federated")  # V35
         entries = [e for e in dict.fromkeys(self.principal_entries(target)) if e[1] != "*" and e[0] not in left_out]
-        if entries and self.chance(0.4):
-            entries.pop(self.rng.randrange(len(entries)))
+        levels: dict[str, list[tuple[str, str]]] = {}
+        for entry in entries:
+            levels.setdefault(_level(entry), []).append(entry)
+        if self.chance(0.7):
+            entries = [self.pick(*level) for level in levels.values()]
+        if len(levels) > 1 and self.chance(0.4):
+            left_out_level = self.pick(*levels)
+            entries = [entry for entry in entries if _level(entry) != left_out_level]
         if self.lenient and self.chance(0.1):
             entries.append(self.pick(*self.BAD))
         return self.principal_map(entries or [("AWS", v.ANA)])
@@ -227,9 +233,9 @@ class Maker:
         shunned = v.SENSITIVE if self.kind == "vpce" and not self.lenient else frozenset()  # V38
         present = [key for key in target.context if key in v.KEYS and key not in shunned]
         hints = [*target.context, target.action.partition(":")[0], target.kind]
-        related = [key for hint in hints for key in v.RELATED.get(hint, ()) if key not in shunned]
+        related = [hint for hint in hints if not shunned.issuperset(v.RELATED.get(hint, ()))]
         if related and self.chance(0.3):
-            key = self.pick(*related)
+            key = self.pick(*(key for key in v.RELATED[self.pick(*related)] if key not in shunned))
             family, multi = v.KEYS[key] if key in v.KEYS else v.DERIVED_KEYS[key][::2]
             return key, family, multi
         if present and self.chance(0.6):
@@ -361,8 +367,21 @@ class Maker:
         while not statements or self.chance(0.35):
             effect = "Deny" if kind == "rcp" or self.chance(0.3) else "Allow"
             statements.append(self.statement(target, effect, 0.4, kind=kind))
+        if kind == "resource" and self.chance(0.4 if target.kind.startswith("FED") else 0.05):  # 6.5: a star, then more
+            statements.append({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"})
+        if target.resource != "*" and kind != "trust" and self.chance(0.25 if target.resource.count(":") > 5 else 0.05):
+            statements += [self.crossing_deny(target, kind) for _ in range(self.pick(1, 2, 3))]
         self.rng.shuffle(statements)
         return self.document(statements, kind=kind)
+
+    def crossing_deny(self, target: Target, kind: str) -> Json:
+        """A Deny that holds, if at all, in the reading where a star crosses colons (R5)."""
+        statement = self.statement(target, "Deny", 1.0, kind=kind, conditions=0.1)
+        for element in ("NotAction", "NotResource"):
+            statement.pop(element, None)
+        resource = target.resource if self.chance(0.6) else self.pick(*v.ALL_RESOURCES)
+        form = self.pick(_crossing, _bridge, _short_crossing)
+        return statement | {"Action": self.action(target.action, 1.0), "Resource": form(self, resource)}
 
     # -- requests --------------------------------------------------------------------------------------------------------
 
@@ -381,6 +400,8 @@ class Maker:
     def value_of(self, key: str) -> Json:
         """A value of a request: of its family, or one that the rules look at."""
         if key in v.KEY_VALUES and self.chance(0.8):
+            if v.KEYS[key][1]:
+                return [self.pick(*v.KEY_VALUES[key]) for _ in range(self.pick(1, 2, 2, 3))]
             return self.pick(*v.KEY_VALUES[key])
         return self.request_value(*v.KEYS[key])
 
@@ -396,12 +417,22 @@ class Maker:
         return {"base64": "QUJD"} if family == "binary" and self.chance(0.3) else self.pick(*v.VALUES[family])
 
     def scene(self, kind: str) -> tuple[str, str]:
+        if kind in ("TOKEN", "ROOT", "ROOT-TOKEN", "FED") and self.chance(0.12):  # 6.3, 7.4
+            return self.pick(*v.CREDENTIAL_SCENE)
         if kind in ("OIDC", "SAML"):
             actions, resources = v.FEDERATION_SCENE
         else:
             scenes = v.SCENES if kind != "ANON" or self.chance(0.2) else v.SCENES[:2]  # D19
             _, actions, resources = self.rng.choices(scenes, [weight for weight, _, _ in scenes])[0]
         return self.pick(*actions), self.pick(*resources)
+
+
+def _level(entry: tuple[str, str]) -> str:
+    """The level of a caller that an entry lists, about (N21)."""
+    kind, value = entry
+    if kind == "CanonicalUser" or value.isdigit() or value.endswith(":root"):
+        return "account"
+    return "issuer" if ":role/" in value or ":user/" in value or value.startswith("AROA") else "own"
 
 
 def _cut_field(make: Maker, resource: str) -> str:

@@ -68,7 +68,7 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (3, ("iam:PassRole", "iam:GetRole"), (DEP, WORK)),
     (2, ("iam:GetUser", "iam:ListUsers"), (f"arn:aws:iam::{A}:user/us/x", ANA, f"arn:aws:iam::{A}:user/x")),  # R9
     (1, ("iam:DeletePolicy", "iam:GetPolicy"), ("arn:aws:iam::aws:policy/P",)),  # D17
-    (1, ("iam:AttachRolePolicy", "iam:DeleteRole"), (LINKED, f"arn:aws:iam::{A}:role/aws-reserved/R")),  # D17
+    (2, ("iam:AttachRolePolicy", "iam:DeleteRole"), (LINKED, DEP, f"arn:aws:iam::{A}:role/aws-reserved/R")),  # D17
     (4, ("sns:Publish",), (TOPIC, f"arn:aws:sns:us-east-1:{X}:z:{A}:t", f"{TOPIC}:sub")),  # R5
     (2, ("lambda:InvokeFunction",), (FUNCTION, f"{FUNCTION}:7", f"{FUNCTION}:live")),
     (2, ("dynamodb:GetItem",), (TABLE, f"{TABLE}/index/i", f"{TABLE}/stream/s")),
@@ -80,6 +80,7 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 ALL_ACTIONS = tuple(dict.fromkeys(action for _, actions, _ in SCENES for action in actions))
 ALL_RESOURCES = tuple(dict.fromkeys(r for _, _, resources in SCENES for r in resources if r.startswith("arn:")))
+CREDENTIAL_SCENE = (("sts:GetSessionToken", "*"), ("sts:GetFederationToken", "*"), ("sts:AssumeRole", DEP), ("iam:GetRole", DEP))
 FEDERATION_SCENE = (("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"), (DEP, PLAIN_ROLE))
 OTHER_ACTIONS = ("ec2:StopInstances", "s3:DeleteObject", "sqs:Get*", "iam:*", "s3:Put*", "kms:Encrypt", "sns:*", "none:*")
 BAD_ACTIONS = ("Get*", "s3:GetObject ", "s3:*:*", "iam:Get*, iam:List*", ":x", "s3:", "s3:${aws:username}", "")  # V24
@@ -178,6 +179,7 @@ KEYS: dict[str, tuple[str, bool]] = {
 # keys whose values mean something to the engine beyond being compared
 KEY_VALUES: dict[str, tuple[str, ...]] = {
     "aws:SourceAccount": (A, B, X), "aws:RequestedRegion": ("us-east-1", "eu-west-1"),
+    "aws:CalledVia": ("a", "b"),
     "aws:CurrentTime": ("2030-01-01T00:00:00Z", "2029-12-31T23:00:00Z", "2030-01-01T00:00:00.5Z", "1893456001", "soon"),
     "aws:EpochTime": ("1893456000", "1893456001", "2029-12-31T23:00:00Z", "soon"),
 }  # fmt: skip
@@ -212,7 +214,9 @@ DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "aws:CalledViaLast": ("string", ("a", "b"), False),
     "aws:RequestedRegion": ("string", ("us-east-1", "eu-west-1"), False),
     "aws:ResourceTag/env": ("string", ("a", "red", "ana"), False),
+    "aws:ResourceTag/team": ("string", ("red", "us"), False),
     "iam:ResourceTag/team": ("string", ("red", "us"), False),
+    "iam:ResourceTag/env": ("string", ("a", "red"), False),
     "aws:ResourceOrgPaths": ("string", ("o-1/r-1/ou-a/", "o-1/*"), True),
     "aws:SourceOrgPaths": ("string", ("o-1/r-1/ou-a/", "o-1/*"), True),
     "aws:VpceOrgID": ("string", ("o-1",), False),
@@ -230,10 +234,14 @@ RELATED: dict[str, tuple[str, ...]] = {
     "aws:EpochTime": ("aws:CurrentTime",),
     "aws:RequestTag/team": ("aws:TagKeys", "aws:RequestTag/team"),
     "aws:SourceVpce": ("aws:VpceOrgID", "aws:VpceAccount"),
-    "iam": ("aws:RequestedRegion", "aws:ResourceTag/env", "iam:ResourceTag/team"),
+    "aws:SourceIp": ("aws:SourceIp",),
+    "app:ips": ("app:ips",),
+    "app:dates": ("app:dates",),
+    "aws:ResourceTag/env": ("aws:ResourceTag/env", "iam:ResourceTag/env"),
+    "iam": ("aws:RequestedRegion", "aws:ResourceTag/team", "iam:ResourceTag/team"),
     "sts": ("aws:RequestedRegion",),
-    "s3": ("aws:ResourceTag/env", "aws:ResourceOrgPaths"),
-    "TOKEN": ("aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent"),
+    "s3": ("aws:ResourceTag/env", "iam:ResourceTag/env"),
+    "TOKEN": ("aws:MultiFactorAuthAge", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent"),
 }
 
 Json = Any

@@ -23,12 +23,13 @@ GOALS, GOAL_WEIGHTS = ("allow", "explicit", "implicit", "free"), (44, 28, 14, 14
 # kind -> weight and the layers of its own (6.1)
 KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "USER": (24, ("identity", "boundary")),
-    "TOKEN": (5, ("identity", "boundary")),
+    "TOKEN": (7, ("identity", "boundary")),
     "ROLE": (22, ("identity", "boundary", "session")),
     "SLR": (5, ("identity", "session")),
     "FED": (10, ("identity", "boundary", "session")),
     "FED-ROOT": (3, ("session",)),
-    "ROOT": (8, ()),
+    "ROOT": (7, ()),
+    "ROOT-TOKEN": (2, ()),
     "AROOT": (4, ("session",)),
     "SVC": (9, ()),
     "ANON": (6, ()),
@@ -51,13 +52,16 @@ def session(arn: str, kind: str, issuer: str | None, **more: Json) -> Json:
     return {"session": {"arn": arn, "kind": kind, "issuer": issuer, **more}}
 
 
+def token_mfa(make: Maker) -> dict[str, Json]:
+    return {"mfa_at": "2029-12-31T23:00:00Z"} if make.chance(0.7) else {}
+
+
 def principal_of_kind(make: Maker, kind: str) -> Json:
     """A principal argument of the kind, in one of the forms of 3.1."""
     if kind == "USER":
         return make.pick(v.ANA, v.ANA, v.BO, v.BEN, v.XIA, v.GOV)
     if kind == "TOKEN":
-        mfa = {"mfa_at": "2029-12-31T23:00:00Z"} if make.chance(0.5) else {}
-        return session(v.ANA, "USER", v.ANA, issued_at="2029-12-31T23:00:00Z", **mfa)
+        return session(v.ANA, "USER", v.ANA, issued_at="2029-12-31T23:00:00Z", **token_mfa(make))
     if kind == "ROLE":
         role = make.pick(v.DEP, v.DEP, v.PLAIN_ROLE, v.WORK)
         if make.chance(0.15):
@@ -75,6 +79,8 @@ def principal_of_kind(make: Maker, kind: str) -> Json:
     if kind in ("ROOT", "AROOT"):
         arn = v.root_of(make.pick(v.A, v.A, v.B, v.X))
         return arn if kind == "ROOT" else session(arn, "AROOT", None)
+    if kind == "ROOT-TOKEN":
+        return session(v.root_of(v.A), "ROOT", v.root_of(v.A), issued_at="2029-12-31T23:00:00Z", **token_mfa(make))
     return make.pick(*{"SVC": v.SERVICES, "ANON": ("*",), "OIDC": v.PROVIDERS[1:], "SAML": (v.SAML,)}[kind])
 
 
@@ -93,6 +99,8 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     principal = principal_of_kind(make, kind)
     action, resource = make.scene(kind)
+    if principal == v.GOV and make.chance(0.5):  # K6
+        action, resource = "iam:ListUsers", make.pick("*", v.GOV)
     context = make.context(loose=True)
     if kind == "SVC" and make.chance(0.4):
         context["aws:PrincipalServiceNamesList"] = [principal, v.SERVICES[0]]
@@ -131,6 +139,8 @@ def layers_of(make: Maker, kind: str, target: Target) -> dict[str, Layer]:
     chosen = make.pick(*names)
     if goal == "explicit":
         layers[chosen].deny = 0.97
+        if make.chance(0.2):  # D50
+            layers[make.pick(*names)].deny = 0.97
     elif goal == "implicit":
         layers[chosen].allow = None if make.chance(0.4) else 0.3
     return layers
@@ -176,8 +186,8 @@ def policies(make: Maker, kind: str, layer: Layer, target: Target, count: int) -
 
 def levels(make: Maker, kind: str, layer: Layer, target: Target) -> list[Json]:
     """One to three levels; the Deny of the layer stands at one of them, and only one is spoiled."""
-    n = make.pick(1, 2, 2, 3)
-    special = make.rng.randrange(n)
+    n = 0 if make.chance(0.02) else make.pick(1, 2, 2, 3)
+    special = make.rng.randrange(n or 1)
     out = []
     for level in range(n):
         usual = Layer(0.97 if layer.allow is None or layer.allow < 0.5 else layer.allow)
@@ -245,7 +255,7 @@ def fitting(make: Maker, targets: Sequence[Target], *, kind: str, count: int = 1
             statements.append(make.statement(target, "Allow", 0.95, kind=kind, conditions=0.4))
         if make.chance(0.3):
             statements.append(make.statement(target, "Deny", 0.9, kind=kind))
-    if kind != "rcp" and (not statements or make.chance(0.5)):
+    if kind != "rcp" and (not statements or make.chance(0.65)):
         statements.append(broad(make, aimed(make, targets), kind))
     make.rng.shuffle(statements)
     return make.document(statements or [make.statement(aimed(make, targets), "Deny", 0.5, kind=kind)], kind=kind)

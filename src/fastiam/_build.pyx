@@ -18,8 +18,6 @@ from fastiam._bytes cimport hash_bytes, mix, table_find
 from fastiam._types cimport *
 from fastiam._values cimport Instant, base64_size, read_address, read_instant
 
-from collections import Counter
-
 from fastiam.errors import LimitError
 
 
@@ -231,6 +229,7 @@ cdef class Tables:
         self._release(v.data)
         v.data = data
         v.capacity = <uint32_t>capacity
+        self.sync()                                      # another thread may decide before the builder is done
         return 0
 
     cdef char* _push(self, Vector* v, uint32_t n=1) except NULL:
@@ -360,6 +359,7 @@ cdef class Tables:
             self._place(&fresh, self._hash(texts[i]), i)
         self._release(names.slots.data)
         names.slots = fresh
+        self.sync()
         return 0
 
     cdef uint32_t _hash(self, PoolText text):
@@ -748,6 +748,7 @@ cdef class Tables:
         self._release(self.cells.data)
         self.cells = fresh
         self.n_cells = 0
+        self.sync()
         return 0
 
     cdef int _enter_cell(self, uint64_t key, Row row) except -1:
@@ -1015,7 +1016,11 @@ cdef class Tables:
         cdef Index* index
         for i in range(n):
             self._sort_entry(i, <Entry*>self.entries.data + first + i, found, always, crossing)
-        counts = Counter(piece for _, by, h in found if h is None for piece in set(by[3]))
+        counts = {}
+        for _, by, h in found:
+            if h is None:
+                for piece in set(by[3]):
+                    counts[piece] = counts.get(piece, 0) + 1
         for position, by, h in found:
             if h is None:                                # of a pattern's grams, the one that fewest others have
                 gram = min(by[3], key=counts.__getitem__)

@@ -292,6 +292,8 @@ cdef class Core:
         for folded, value in context.items():
             key = self._key(folded)
             if key >= 0:
+                if key >= self.tables.t.n_keys:  # dropped meanwhile: the call is made again
+                    return 0
                 fit(f, &self.tables.t)
                 self._add_slot(f, <uint32_t>key, value.name or folded, value.values, value.multi, value.conflict)
         return 0
@@ -310,6 +312,8 @@ cdef class Core:
                     read_value(name, value)              # raises: a lone surrogate
                 if key < 0:
                     continue
+                if key >= self.tables.t.n_keys:  # dropped meanwhile: the call is made again
+                    return 0
                 fit(f, &self.tables.t)
                 if f.s.sources[key] >= 0:
                     return self._restart(f, context, keep)
@@ -320,6 +324,8 @@ cdef class Core:
             if read is None or key < 0:
                 continue
             keep.append(read)
+            if key >= self.tables.t.n_keys:  # dropped meanwhile: the call is made again
+                return 0
             fit(f, &self.tables.t)
             if f.s.sources[key] >= 0:
                 return self._restart(f, context, keep)
@@ -330,6 +336,8 @@ cdef class Core:
         cdef int64_t key
         for folded, value in self.defaults.items():
             key = self._key(folded)
+            if key >= self.tables.t.n_keys:  # dropped meanwhile: the call is made again
+                return 0
             fit(f, &self.tables.t)
             if f.s.sources[key] < 0:
                 self._add_slot(f, <uint32_t>key, value.name or folded, value.values, value.multi, value.conflict)
@@ -392,7 +400,8 @@ cdef class Core:
         if name == NONE:
             check_action(action)
             self.grew = True
-            self.tables.find_action(text.data[:text.size], &name)
+            with self._lock:  # one builder at a time
+                self.tables.find_action(text.data[:text.size], &name)
         c.action_name = name
         c.action_class = self.tables.t.name_classes[name]
         c.action = &self.tables.t.classes[c.action_class]
@@ -403,7 +412,10 @@ cdef class Core:
         self.grew = True
         if status == MISSING:
             # INVARIANT: no Python code has run since the attempt, so that its numbers still hold
-            self.tables.make_row(a.missing, c.action_class, c.action_name)
+            now_at = self.tables.generation
+            with self._lock:  # one builder at a time
+                if now_at == self.tables.generation:  # waiting for it, the numbers may have been dropped
+                    self.tables.make_row(a.missing, c.action_class, c.action_name)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
             self.tables.sync()
@@ -1143,12 +1155,16 @@ cdef class _Batch:
         cdef uint32_t name
         if status == MISSING:
             if core.tables.generation == self.generation:
-                core.tables.make_row(a.missing, c.action_class, c.action_name)
+                now_at = core.tables.generation
+                with core._lock:  # one builder at a time
+                    if now_at == core.tables.generation:  # waiting for it, the numbers may have been dropped
+                        core.tables.make_row(a.missing, c.action_class, c.action_name)
             return 0
         action = self._text(self.actions, row, "action")
         if status == NO_ACTION:
             check_action(action)
-            core.tables.find_action(action.encode(), &name)
+            with core._lock:  # one builder at a time
+                core.tables.find_action(action.encode(), &name)
             return 0
         principal = self._text(self.principals, row, "principal")
         if status == NO_PRINCIPAL:
