@@ -419,7 +419,7 @@ class Maker:
     def scene(self, kind: str) -> tuple[str, str]:
         if kind in ("TOKEN", "ROOT", "ROOT-TOKEN", "FED") and self.chance(0.12):  # 6.3, 7.4
             return self.pick(*v.CREDENTIAL_SCENE)
-        if kind in ("OIDC", "SAML"):
+        if kind in ("OIDC", "SAML") and self.chance(0.7):  # N3: elsewhere such a name is another caller
             actions, resources = v.FEDERATION_SCENE
         else:
             scenes = v.SCENES if kind != "ANON" or self.chance(0.2) else v.SCENES[:2]  # D19

@@ -184,7 +184,8 @@ KEY_VALUES: dict[str, tuple[str, ...]] = {
     "aws:EpochTime": ("1893456000", "1893456001", "2029-12-31T23:00:00Z", "soon"),
 }  # fmt: skip
 SENSITIVE = frozenset({"aws:PrincipalAccount", "aws:PrincipalOrgID", "aws:ResourceAccount", "aws:ResourceOrgID",
-    "aws:SourceOrgID", "aws:VpceAccount", "aws:SourceAccount"})  # fmt: skip
+    "aws:SourceOrgID", "aws:VpceAccount", "aws:SourceAccount",
+    "aws:ResourceOrgPaths", "aws:SourceOrgPaths", "aws:VpceOrgID"})  # fmt: skip
 # keys of the registry that have one value; now and then a caller gives a list
 LISTED = frozenset({"aws:SourceIp", "aws:RequestTag/team", "aws:SecureTransport", "sts:ExternalId"})
 # keys that an engine over a directory derives; only `simulate` takes them from its caller (K1)

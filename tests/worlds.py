@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "AROOT": (4, ("session",)),
     "SVC": (9, ()),
     "ANON": (6, ()),
-    "OIDC": (2, ()),
+    "OIDC": (4, ()),
     "SAML": (2, ()),
 }
 GOAL_FIT = {"allow": 0.95, "explicit": 0.9, "implicit": 0.95, "free": 0.75}
@@ -81,7 +81,9 @@ def principal_of_kind(make: Maker, kind: str) -> Json:
         return arn if kind == "ROOT" else session(arn, "AROOT", None)
     if kind == "ROOT-TOKEN":
         return session(v.root_of(v.A), "ROOT", v.root_of(v.A), issued_at="2029-12-31T23:00:00Z", **token_mfa(make))
-    return make.pick(*{"SVC": v.SERVICES, "ANON": ("*",), "OIDC": v.PROVIDERS[1:], "SAML": (v.SAML,)}[kind])
+    return make.pick(
+        *{"SVC": v.SERVICES, "ANON": ("*",), "OIDC": (*v.PROVIDERS[1:], *v.PROVIDERS[2:3] * 2), "SAML": (v.SAML,)}[kind]
+    )
 
 
 def account_of(principal: Json) -> str | None:
@@ -102,6 +104,8 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
     if principal == v.GOV and make.chance(0.5):  # K6
         action, resource = "iam:ListUsers", make.pick("*", v.GOV)
     context = make.context(loose=True)
+    if action.endswith("PassRole") and make.chance(0.5):
+        context["aws:ResourceTag/env"] = make.pick("a", "red")
     if kind == "SVC" and make.chance(0.4):
         context["aws:PrincipalServiceNamesList"] = [principal, v.SERVICES[0]]
     if make.chance(0.15) and account_of(principal) == v.A:
