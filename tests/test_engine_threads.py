@@ -22,7 +22,7 @@ from fastiam import Engine, Outcome, Session
 ACCOUNT = "111111111111"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 THREADS, ROLES, SESSIONS = 8, 6, 120
-CACHES = {"never dropped": 1 << 28, "dropped now and then": 300_000, "dropped all the time": 20_000}
+CACHES = {"never dropped": 1 << 28, "dropped now and then": 300_000, "dropped all the time": 100_000}
 
 
 @pytest.fixture(autouse=True)
