@@ -99,6 +99,8 @@ def _adding(argument: str, kind: str) -> Callable[[dict[str, Json], Maker], None
         document = make.policy(target_of(case), allow=0.9, deny=0.5 if make.chance(0.2) else None, kind=kind)
         levels = kind in ("scp", "rcp")
         told = case["policies"].get(argument)
+        if told == []:
+            return  # a layer without levels allows nothing (D10): its first level gives, it does not take
         if levels:
             case["policies"][argument] = [*(told or []), [document]]
         elif told is None:
