@@ -144,6 +144,8 @@ class Maker:
         issuer = None if isinstance(target.principal, str) else target.principal["session"].get("issuer")
         if issuer:
             found += [("AWS", issuer)] * 2
+        elif ":federated-user/" in arn:  # N4
+            found += [("AWS", v.ANA)] * 2 + [("AWS", v.AIDA)]
         if ":assumed-role/" in arn:
             found += [("AWS", f"arn:aws:iam::{account}:role/{arn.split('/')[1]}"), ("AWS", v.AROA)]
         if ":role/" in arn:
@@ -221,7 +223,7 @@ class Maker:
         values = [self.policy_value(base, actual, holds != ("Not" in base), key) for _ in range(count)]
         if base not in ("Bool", "Null"):
             self.crowd(values, lambda: self.any_value(v.FAMILY[base]))
-        if self.lenient and self.chance(0.03):
+        if self.lenient and self.chance(0.06):
             values = []
         elif not self.lenient and len(set(map(type, values))) > 1:
             values = [str(value).lower() for value in values]  # V19

@@ -73,7 +73,7 @@ def principal_of_kind(make: Maker, kind: str) -> Json:
         return session(v.session_arn(v.LINKED, "s"), "SLR", v.LINKED)
     if kind == "FED":
         arn = v.federated(v.A, "kio")
-        return arn if make.chance(0.2) else session(arn, "FED", v.ANA)  # N4
+        return arn if make.chance(0.35) else session(arn, "FED", v.ANA)  # N4
     if kind == "FED-ROOT":
         return session(v.federated(v.A, "kio"), "FED", v.root_of(v.A))
     if kind in ("ROOT", "AROOT"):
@@ -98,6 +98,8 @@ def account_of(principal: Json) -> str | None:
 def make_loose(rng: random.Random) -> dict[str, Json]:
     """A case in the form of the case files, without `expect`."""
     make = Maker(rng, lenient=rng.random() < 0.5)
+    if make.chance(0.15):
+        return condition_case(make)
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     principal = principal_of_kind(make, kind)
     action, resource = make.scene(kind)
@@ -121,6 +123,23 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
         request["resource_account"] = owner
     policies = {argument: value for name in layers for argument, value in written(make, name, layers[name], target)}
     return {"mode": "lenient" if make.lenient else "strict", "policies": policies, "request": request}
+
+
+def condition_case(make: Maker) -> dict[str, Json]:
+    """A case in which one condition block decides (section 4)."""
+    family = make.pick(*dict.fromkeys(family for family, _ in v.KEYS.values()))
+    key = make.pick(*(key for key, (its, _) in v.KEYS.items() if its == family))
+    context = {key: make.value_of(key)} if make.chance(0.9) else {}
+    target = Target("USER", v.ANA, "s3:GetObject", v.OBJECTS[0], context)
+    make.given = context
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    tested = {**everything, "Condition": make.condition(target, 0.7)}
+    statements = [tested] if make.chance(0.5) else [everything, {**tested, "Effect": "Deny"}]
+    return {
+        "mode": "lenient" if make.lenient else "strict",
+        "policies": {"identity_policies": [make.document(statements)]},
+        "request": {"principal": v.ANA, "action": target.action, "resource": target.resource, "context": context, "now": NOW},
+    }
 
 
 def layers_of(make: Maker, kind: str, target: Target) -> dict[str, Layer]:
