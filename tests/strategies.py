@@ -505,8 +505,9 @@ _SAME_TIME = ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02
 def _near_numbers(text: str) -> list[str]:
     """The same number in other words, and some beside it (C30)."""
     same = [text + "0" if "." in text else text + ".0", ("-0" if text.startswith("-") else "0") + text.lstrip("-")]
-    zero = ["-0.0", "0.00"] if not text.strip("-0.") else []
-    return [*same, *zero, f"{text}1" if "." in text else f"{text}.1", "-2", "-0.5"]
+    if not text.strip("-0."):
+        return ["0", "-0", "-0.0", "0.00"]
+    return [*same, f"{text}1" if "." in text else f"{text}.1", "-2", "-0.5"]
 
 
 _PIECES = {

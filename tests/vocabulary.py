@@ -150,7 +150,7 @@ ARN_PATTERNS = ("arn:aws:sns:*:*:*", "arn:aws:s3:::*", f"arn:aws:logs:*:{A}:log-
                 "${aws:PrincipalTag/src}")  # fmt: skip
 BAD: dict[str, tuple[str, ...]] = {
     "number": ("ten", "5abc", " 1", "1e3", "+1", ".5", "", "${aws:EpochTime}"),
-    "date": ("2024", "2024-05-06T00:00:00", "2024-05-06T00:00:60Z", "tomorrow", "2023-02-29", "9" * 30),
+    "date": ("2024", "2024", "1970", "2024-05-06T00:00:00", "2024-05-06T00:00:60Z", "tomorrow", "2023-02-29", "9" * 30),
     "bool": ("yes", "0", "", "${aws:username}"),
     "binary": ("QUJ", "!!", "QU JD"),
     "ip": ("10.0.0.0/33", "10.0.0.01", "10.1", "fe80::1%eth0", "::ffff:1.2.3.4/200", "x"),
@@ -239,7 +239,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "app:ips": ("app:ips",),
     "app:dates": ("app:dates",),
     "aws:ResourceTag/env": ("aws:ResourceTag/env", "iam:ResourceTag/env"),
-    "iam": ("aws:RequestedRegion", "aws:ResourceTag/team", "iam:ResourceTag/team"),
+    "iam": ("aws:RequestedRegion", "aws:RequestedRegion", "aws:ResourceTag/team", "iam:ResourceTag/team"),
     "sts": ("aws:RequestedRegion",),
     "s3": ("aws:ResourceTag/env", "iam:ResourceTag/env"),
     "TOKEN": ("aws:MultiFactorAuthAge", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent"),

@@ -98,13 +98,13 @@ def account_of(principal: Json) -> str | None:
 def make_loose(rng: random.Random) -> dict[str, Json]:
     """A case in the form of the case files, without `expect`."""
     make = Maker(rng, lenient=rng.random() < 0.5)
-    if make.chance(0.15):
+    if make.chance(0.25):
         return condition_case(make)
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     principal = principal_of_kind(make, kind)
     action, resource = make.scene(kind)
-    if principal == v.GOV and make.chance(0.5):  # K6
-        action, resource = "iam:ListUsers", make.pick("*", v.GOV)
+    if principal == v.GOV and make.chance(0.7):  # K6
+        action, resource = "iam:ListUsers", make.pick("*", "*", v.GOV)
     context = make.context(loose=True)
     if action.endswith("PassRole") and make.chance(0.5):
         context["aws:ResourceTag/env"] = make.pick("a", "red")
