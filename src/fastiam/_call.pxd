@@ -300,7 +300,9 @@ cdef inline void region_value(Call* c, int depth, Fetched* out) noexcept nogil:
         region = field(c, 0)
         if region.size != 3 or memcmp(region.data, b"aws", 3) != 0:
             return
-    elif c.principal.partition != NONE:
+    else:
+        if c.principal.partition == NONE:
+            return                                       # no partition is known, so not `aws` (K6)
         region.size = c.t.words[c.principal.partition].size
         if region.size != 3 or memcmp(c.t.pool + c.t.words[c.principal.partition].text, b"aws", 3) != 0:
             return
