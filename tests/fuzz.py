@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from differential import differs, examine
 
-LOOSE_PER_DIRECTORY = 80
+LOOSE_PER_DIRECTORY = 120
 
 
 def arguments() -> argparse.Namespace:

@@ -145,7 +145,7 @@ class Maker:
         if issuer:
             found += [("AWS", issuer)] * 2
         elif ":federated-user/" in arn:  # N4
-            found += [("AWS", v.ANA)] * 2 + [("AWS", v.AIDA)]
+            found += [("AWS", v.ANA)] * 5 + [("AWS", v.AIDA)] * 2
         if ":assumed-role/" in arn:
             found += [("AWS", f"arn:aws:iam::{account}:role/{arn.split('/')[1]}"), ("AWS", v.AROA)]
         if ":role/" in arn:
@@ -261,7 +261,7 @@ class Maker:
     def qualifier(self, multi: bool, base: str) -> str:
         if multi and (not self.lenient or self.chance(0.7)) and base != "Null":
             return str(self.pick(*v.QUALIFIERS[1:]))
-        return str(self.pick("", "", "", "", *v.QUALIFIERS)) if not multi or self.lenient else ""
+        return str(self.pick("", "", *v.QUALIFIERS)) if not multi or self.lenient else ""
 
     def policy_value(self, base: str, actual: Json, matches: bool, key: str) -> Json:
         """A value of a policy, often one that the value of the request matches, or does not."""
@@ -301,8 +301,8 @@ class Maker:
         names = [key for key, value in self.given.items() if value == actual or isinstance(value, list) and actual in value[:1]]
         if family == "string" and names and self.chance(0.15):
             return f"${{{self.pick(*names)}}}"
-        if family == "string" and text in ("ä", "Ä"):
-            return self.pick("ä", "Ä", "?")
+        if family == "string" and text in ("ä", "Ä", "é", "É"):  # O14
+            return self.pick(text, text.swapcase(), text.swapcase(), "?")
         if family == "string" and text and "$" not in text and text.isascii():
             return self.pick(text, text, text.swapcase(), text[:1] + "*", "*" + text[-1:])
         return text if text in v.VALUES[family] and text else self.any_value(family)
@@ -490,6 +490,8 @@ def _variable(make: Maker, resource: str) -> str:
     head, tail = resource.rsplit(":", 1)
     for key, value in make.given.items():
         one = value[0] if isinstance(value, list) and value else value
+        if one == "" and tail[:1].isalpha() and make.chance(0.7):  # VR7
+            return f"{head}:${{{key}, '{tail[0]}'}}{tail[1:]}"
         if isinstance(one, str) and one and one in tail and make.chance(0.7):
             return f"{head}:{tail.replace(one, f'${{{key}}}', 1)}"
     for piece, names in _PIECES.items():
@@ -507,7 +509,9 @@ def _near_numbers(text: str) -> list[str]:
     same = [text + "0" if "." in text else text + ".0", ("-0" if text.startswith("-") else "0") + text.lstrip("-")]
     if not text.strip("-0."):
         return ["0", "-0", "-0.0", "0.00"]
-    return [*same, f"{text}1" if "." in text else f"{text}.1", "-2", "-0.5"]
+    if text.startswith("-"):
+        return [*same, "-2", "-0.5", "-10", "-1.5"]
+    return [*same, f"{text}1" if "." in text else f"{text}.1", "-2"]
 
 
 _PIECES = {

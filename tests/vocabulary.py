@@ -75,7 +75,7 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (1, ("ec2:RunInstances",), (f"arn:aws:ec2:eu-west-1:{A}:instance/i-1",)),  # no RCP support
     (2, ("logs:PutLogEvents",), (f"{GROUP}:log-stream:s", GROUP)),
     (1, ("secretsmanager:GetSecretValue",), (SECRET, SECRET[:-7])),
-    (1, ("s3:GetObject",), ("arn:aws-cn:s3:::bkt/ana/f", "arn:aws-us-gov:s3:::bkt/x")),  # N16
+    (3, ("s3:GetObject",), ("arn:aws-cn:s3:::bkt/ana/f", "arn:aws-us-gov:s3:::bkt/x")),  # N16
     (2, ("iam:ListUsers", "iam:GetUser"), ("*", GOV, GOV)),  # K6
 )
 ALL_ACTIONS = tuple(dict.fromkeys(action for _, actions, _ in SCENES for action in actions))
@@ -130,7 +130,7 @@ BAD_OPERATORS = (
 
 # Values of the request and of policies by family; those in BAD are good in a request and need lenient mode in a policy.
 VALUES: dict[str, tuple[str, ...]] = {
-    "string": ("a", "b", "A", "ab", "a*", "", "red", "ana", "abc", "a?c", "ß", "aXc", "ä", "Ä"),
+    "string": ("a", "b", "A", "ab", "a*", "", "red", "ana", "abc", "a?c", "ß", "aXc", "ä", "Ä", "é", "É"),
     "number": ("0", "10", "10.0", "-1", "9007199254740993", "9007199254740992", "0.1", "0.10000000000000001", "-0.0", "11"),
     "date": ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00",
              "2024-05-05T22:00:00-02:00", "2024-05", "+1714953600", "2024-05-06T00:00:00.0000000009Z",
@@ -159,7 +159,7 @@ BAD: dict[str, tuple[str, ...]] = {
 }
 STRING_PATTERNS = ("a*", "*", "?", "a?c", "*b*", "${aws:username}", "${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}",
     "a${*}", "${?}", "100${$}", "x${aws:PrincipalTag/team}*", "${AWS:UserName}",
-    "${aws:PrincipalTag/no}", "r*d", "${app:list}", "${aws:TagKeys, 'red'}")  # fmt: skip
+    "${aws:PrincipalTag/no}", "${app:str, 'red'}", "r*d", "${app:list}", "${aws:TagKeys, 'red'}")  # fmt: skip
 
 # context key -> family of its values, and whether it takes several
 KEYS: dict[str, tuple[str, bool]] = {
@@ -238,6 +238,8 @@ RELATED: dict[str, tuple[str, ...]] = {
     "aws:SourceIp": ("aws:SourceIp",),
     "app:ips": ("app:ips",),
     "app:dates": ("app:dates",),
+    "app:arns": ("app:arns",),
+    "app:nums": ("app:nums",),
     "aws:ResourceTag/env": ("aws:ResourceTag/env", "iam:ResourceTag/env"),
     "iam": ("aws:RequestedRegion", "aws:RequestedRegion", "aws:ResourceTag/team", "iam:ResourceTag/team"),
     "sts": ("aws:RequestedRegion",),

@@ -106,13 +106,13 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
     if principal == v.GOV and make.chance(0.7):  # K6
         action, resource = "iam:ListUsers", make.pick("*", "*", v.GOV)
     context = make.context(loose=True)
-    if action.endswith("PassRole") and make.chance(0.5):
+    if make.chance(0.5 if action.endswith("PassRole") else 0.15):
         context["aws:ResourceTag/env"] = make.pick("a", "red")
     if kind == "SVC" and make.chance(0.4):
         context["aws:PrincipalServiceNamesList"] = [principal, v.SERVICES[0]]
-    if make.chance(0.15) and account_of(principal) == v.A:
+    if make.chance(0.2) and account_of(principal) == v.A:
         context["aws:userid"] = v.AIDA if ":user/" in str(principal) else f"{v.AROA}:run1"
-        if make.chance(0.2):
+        if make.chance(0.4):
             context["aws:UserId"] = f"{v.OLD_ID}:run1"  # C6
     own = account_of(principal)
     owner = make.pick(own, own, own, v.A, v.B) if make.chance(0.5) else None
@@ -149,8 +149,9 @@ def layers_of(make: Maker, kind: str, target: Target) -> dict[str, Layer]:
     owner = target.account or resource_account(target.resource) or account_of(target.principal)
     foreign = account_of(target.principal) != owner or kind in ("SVC", "ANON", "OIDC", "SAML")
     needs_policy = foreign or target.action.lower().startswith(NEEDS_RESOURCE_POLICY)
+    is_special = kind == "FED" or not target.resource.startswith("arn:aws:")  # N4, N16
     chances = {
-        "rcp": 0.15, "scp": 0.2, "vpce": 0.12, "resource": 0.93 if needs_policy else 0.3,
+        "rcp": 0.15, "scp": 0.2, "vpce": 0.12, "resource": 0.93 if needs_policy else 0.6 if is_special else 0.3,
         "identity": 0.93, "boundary": 0.2, "session": 0.93 if kind in ("FED", "AROOT", "FED-ROOT") else 0.2,
     }  # fmt: skip
     if make.lenient and make.chance(0.1):
@@ -359,16 +360,16 @@ def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Js
     out: dict[str, Json] = {"arn": arn, "account": account}
     if make.chance(0.8):
         out["policy"] = fitting(make, below or targets, kind="resource", count=4)
-    if make.chance(0.4):
+    if make.chance(0.7):
         out["tags"] = make.pick({"env": "a"}, {"env": "red", "team": "b"}, {"env": "ana"})
-    if arn == v.BUCKET and make.chance(0.1):
+    if arn == v.BUCKET and make.chance(0.3):
         out["restrict_public_buckets"] = True  # D33
     return out
 
 
 def endpoint(make: Maker, name: str, targets: Sequence[Target]) -> Json:
     through = [t for t in targets if t.context.get("aws:SourceVpce") == name]
-    out: dict[str, Json] = {"id": name, "account": v.A, "gateway": make.chance(0.3)}
+    out: dict[str, Json] = {"id": name, "account": v.A, "gateway": make.chance(0.5)}
     if make.chance(0.8):
         out["policy"] = fitting(make, through or targets, kind="vpce", count=3)
     return out
@@ -380,7 +381,7 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
     principal = principal_of_kind(make, kind)
     action, resource = make.scene(kind)
     context = {k: value for k, value in make.context(loose=False).items() if k not in KEPT_OUT}
-    if make.chance(0.2):
+    if make.chance(0.3):
         context["aws:SourceVpce"] = make.pick("vpce-1", "vpce-1", "vpce-2", "vpce-9")
     if make.chance(0.02):
         context |= make.pick(*CONTRADICTIONS)
