@@ -20,12 +20,21 @@ PolicyLike: TypeAlias = str | bytes | Mapping[str, Any]
 FULL_ACCESS_ARN = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StoredPolicy:
-    """A policy and its JSON text. A stored policy is one object wherever it is used."""
+    """A policy and its JSON text. A stored policy is one object wherever it is used; equal are those of one text and name."""
 
     policy: Policy
     text: str
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, StoredPolicy) and self._key() == other._key())
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return self.text, self.policy.name, self.policy.kind, self.policy.arn
 
 
 StoredLevels: TypeAlias = tuple[tuple[StoredPolicy, ...], ...]

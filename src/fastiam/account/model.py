@@ -17,6 +17,7 @@ from fastiam.account.naming import check_account, entity_subject, group_parts, n
 from fastiam.account.organization import POLICY_TYPES, Organization, read_tree
 from fastiam.account.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
 from fastiam.account.snapshot import Snapshot
+from fastiam.account.store import Store
 from fastiam.account.subjects import Subject
 from fastiam.account.trust import named_entities
 from fastiam.arn import is_account, split_arn
@@ -37,17 +38,17 @@ class AccountModel:
             raise ValueError(f"unknown mode `{mode}`: a directory is `strict` or `lenient`")
         self.mode: Mode = mode
         self.findings: list[Finding] = []
-        self.tables = Tables()
-        self._names: dict[tuple[str, str, str, str], str] = {}  # names are unique whatever their case (spec 1.3)
-        self._peopled: set[tuple[str, str]] = set()  # partitions and accounts that have users or roles
+        self._store = Store()
         self._levels: dict[tuple[PolicyKind, str, str], StoredPolicy] = {}  # one object for equal SCPs of many accounts
-        self._snapshot: Snapshot | None = None
+
+    @property
+    def tables(self) -> Tables:
+        """The records. Only the store changes them."""
+        return self._store.tables
 
     def snapshot(self) -> Snapshot:
         """An immutable view of what is there now."""
-        if self._snapshot is None:
-            self._snapshot = Snapshot(self.tables)
-        return self._snapshot
+        return self._store.snapshot()
 
     # -- accounts and the organisation --------------------------------------------------------------------------------
 
@@ -56,7 +57,7 @@ class AccountModel:
         old = self.tables.accounts.get(check_account(id_), Account(id_, partition))
         new = replace(old, name=name or old.name, canonical_id=canonical_id or old.canonical_id, partition=partition)
         self._commit(self._reader())
-        self.tables.accounts[id_] = new
+        self._store.put("accounts", id_, new)
 
     def set_organization(
         self,
@@ -90,19 +91,19 @@ class AccountModel:
             _policy_types(policy_types),
         )
         self._commit(reader)
-        self.tables.organization = organization
+        self._store.put_organization(organization)
         for account in places:
             self._ensure_account(account)
 
     def set_scps(self, account: str, levels: Sequence[object] | None) -> None:
         """The SCPs of an account's path, root first; None takes those of the organisation's tree again."""
         found = self._read_levels(account, levels, PolicyKind.SCP, "scps")
-        self.tables.accounts[account] = replace(self.tables.accounts[account], scps=found)
+        self._store.put("accounts", account, replace(self.tables.accounts[account], scps=found))
 
     def set_rcps(self, account: str, levels: Sequence[object] | None) -> None:
         """The RCPs of an account's path, root first; None takes those of the organisation's tree again."""
         found = self._read_levels(account, levels, PolicyKind.RCP, "rcps")
-        self.tables.accounts[account] = replace(self.tables.accounts[account], rcps=found)
+        self._store.put("accounts", account, replace(self.tables.accounts[account], rcps=found))
 
     def _read_levels(self, account: str, levels: Sequence[object] | None, kind: PolicyKind, name: str) -> StoredLevels | None:
         check_account(account)
@@ -128,7 +129,7 @@ class AccountModel:
             return
         read = {v: reader.read(document, PolicyKind.IDENTITY, arn, arn=arn) for v, document in versions.items()}
         self._commit(reader)
-        self.tables.managed[arn] = ManagedPolicy(arn, read, default)
+        self._store.put("managed", arn, ManagedPolicy(arn, read, default))
         if is_account(parts.account):
             self._ensure_account(parts.account, parts.partition)
 
@@ -144,8 +145,7 @@ class AccountModel:
         self._check_name(reader, None, arn, (partition, owner, "group", name), path)
         inline, attached = self._split(reader, policies, arn)
         self._commit(reader)
-        self.tables.groups[arn] = Group(arn, partition, owner, path, name, unique_id, inline, attached)
-        self._names[(partition, owner, "group", fold(name))] = arn
+        self._store.put("groups", arn, Group(arn, partition, owner, path, name, unique_id, inline, attached))
         self._ensure_account(owner, partition)
 
     # -- users and roles ----------------------------------------------------------------------------------------------
@@ -192,14 +192,7 @@ class AccountModel:
         self._ensure_account(entity.account, entity.partition)
         if entity.kind is PrincipalKind.ROOT and not (entity.inline or entity.attached or entity.boundary is not None):
             return
-        self.tables.entities[entity.arn] = entity
-        if entity.kind is PrincipalKind.ROOT:
-            return
-        type_ = "user" if entity.kind is PrincipalKind.USER else "role"
-        self._names[(entity.partition, entity.account, type_, fold(entity.name))] = entity.arn
-        self._peopled.add((entity.partition, entity.account))
-        if type_ == "role":
-            self.tables.roles[(entity.partition, entity.account, entity.name)] = entity.arn
+        self._store.put("entities", entity.arn, entity)
 
     def _check_entity(self, reader: Reader, entity: Entity) -> None:
         if entity.kind is PrincipalKind.ROOT:
@@ -226,7 +219,7 @@ class AccountModel:
         reader = self._reader()
         trust = self._read_trust(reader, arn, trust_policy)
         self._commit(reader)
-        self.tables.entities[arn] = replace(entity, trust=trust)
+        self._store.put("entities", arn, replace(entity, trust=trust))
 
     def put_inline_policy(self, arn: str, name: str, document: Given) -> None:
         """An inline policy of a user or role, in place of one of the same name, else after the others."""
@@ -236,7 +229,7 @@ class AccountModel:
         names = [stored.policy.name for stored in entity.inline]
         at = names.index(name) if name in names else len(names)
         self._commit(reader)
-        self.tables.entities[arn] = replace(entity, inline=(*entity.inline[:at], new, *entity.inline[at + 1 :]))
+        self._store.put("entities", arn, replace(entity, inline=(*entity.inline[:at], new, *entity.inline[at + 1 :])))
 
     def _entity(self, arn: str) -> Entity:
         entity = self.tables.entities.get(arn)
@@ -255,7 +248,7 @@ class AccountModel:
         if self._exists(reader, self.tables.resources, resource.arn, "resource"):
             return
         self._commit(reader)
-        self.tables.resources[resource.arn] = resource
+        self._store.put("resources", resource.arn, resource)
         parts = split_arn(arn)
         if resource.account is not None and parts is not None:
             self._ensure_account(resource.account, parts.partition)
@@ -268,7 +261,7 @@ class AccountModel:
         reader = self._reader()
         new = self._read_resource(reader, arn, old.account, policy, old.tags, old.restrict_public_buckets)
         self._commit(reader)
-        self.tables.resources[old.arn] = new
+        self._store.put("resources", old.arn, new)
 
     def _read_resource(
         self, reader: Reader, arn: str, account: str | None, policy: object, tags: Mapping[str, str], restrict: bool
@@ -309,7 +302,7 @@ class AccountModel:
             return
         items = None if policy is None else tuple(reader.read(item, PolicyKind.VPCE, id_) for item in as_items(policy))
         self._commit(reader)
-        self.tables.endpoints[id_] = Endpoint(id_, items, account, gateway)
+        self._store.put("endpoints", id_, Endpoint(id_, items, account, gateway))
         if account is not None:
             self._ensure_account(account)
 
@@ -319,9 +312,8 @@ class AccountModel:
         return Reader(self.mode, [])
 
     def _commit(self, reader: Reader) -> None:
-        """The point after which a write does not fail: its findings count, and the last snapshot is of the past."""
+        """The point after which a write does not fail: its findings count."""
         self.findings += reader.findings
-        self._snapshot = None
 
     def _refuse(self, reader: Reader, rule: str, about: str, message: str, hint: str = "") -> None:
         """An error in mode strict, a finding in mode lenient."""
@@ -342,13 +334,13 @@ class AccountModel:
     ) -> None:
         for error in name_errors(kind, path, key[3]):
             self._refuse(reader, "DIR-NAME", arn, error)
-        other = self._names.get((*key[:3], fold(key[3])))
+        other = self._store.indexes.names.get((*key[:3], fold(key[3])))
         if other is not None:
             self._refuse(reader, "DIR-NAME", arn, f"names are unique whatever their case, and `{other}` is there")
 
     def _ensure_account(self, account: str, partition: str = "aws") -> None:
         if account not in self.tables.accounts:
-            self.tables.accounts[account] = Account(account, partition)
+            self._store.put("accounts", account, Account(account, partition))
 
     def _partition(self, account: str | None) -> str:
         known = self.tables.accounts.get(account or "")
@@ -388,7 +380,7 @@ class AccountModel:
         found: dict[str, None] = {}
         for group in (groups,) if isinstance(groups, str) else groups:
             partition, account, _, name = group_parts(group, subject.account, subject.partition or "aws")
-            arn = self._names.get((partition, account, "group", fold(name)))
+            arn = self._store.indexes.names.get((partition, account, "group", fold(name)))
             if account != subject.account:
                 raise DirectoryError(f"`{shorten(group)}` is a group of another account than `{subject.text}`")
             if arn is None:
@@ -413,7 +405,8 @@ class AccountModel:
     def _is_stranger(self, named: Subject) -> bool:
         """A user or role of an account of which users and roles are known, but not this one; roles go by name (N11)."""
         place = (named.partition or "", named.account or "")
-        if place not in self._peopled:
+        people = self._store.indexes.of_account.get(place[1], ())
+        if not any(arn.startswith(f"arn:{place[0]}:") for arn in people):
             return False
         if named.kind is PrincipalKind.USER:
             return named.text not in self.tables.entities

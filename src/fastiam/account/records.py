@@ -1,6 +1,6 @@
 """What an account model holds: one frozen record per thing of IAM. A write replaces records, it never changes one.
 
-So a snapshot is a shallow copy of the tables, and later writes do not touch it.
+So a snapshot shares the tables with its model until the next write to one of them, which copies that one (`store`).
 """
 
 from __future__ import annotations
@@ -111,16 +111,3 @@ class Tables:
     resources: dict[str, Resource] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     organization: Organization | None = None
-
-    def copy(self) -> Tables:
-        """The same records in tables of their own."""
-        return Tables(
-            dict(self.accounts),
-            dict(self.entities),
-            dict(self.roles),
-            dict(self.groups),
-            dict(self.managed),
-            dict(self.resources),
-            dict(self.endpoints),
-            self.organization,
-        )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from fastiam.account.accounts import Accounts
+from fastiam.account.changes import Mark
 from fastiam.account.checks import check_context
 from fastiam.account.derive import Keys, organization_keys, single
 from fastiam.account.principals import Principals
@@ -30,8 +31,8 @@ _ENDPOINT = "aws:sourcevpce"
 class Snapshot:
     """An immutable view of an account model. It pickles."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables.copy()
+    def __init__(self, tables: Tables, mark: Mark | None = None) -> None:
+        self._tables, self._mark = tables, mark
         self._accounts = Accounts(self._tables)
         self._principals = Principals(self._tables, self._accounts)
         self._resources = Resources(self._tables, self._accounts)
@@ -39,6 +40,16 @@ class Snapshot:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Snapshot, (self._tables,)
+
+    @property
+    def tables(self) -> Tables:
+        """The records. Nobody writes them."""
+        return self._tables
+
+    @property
+    def mark(self) -> Mark | None:
+        """The moment in the life of its model; None for one that was unpickled."""
+        return self._mark
 
     # -- what there is ------------------------------------------------------------------------------------------------
 

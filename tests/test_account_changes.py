@@ -1,0 +1,232 @@
+"""`changes_between` over random sequences of writes: it may report too much, never too little."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import time
+
+import pytest
+
+from fastiam import Directory
+from fastiam.account.changes import Changes, changes_between
+from fastiam.account.snapshot import Snapshot
+
+A, B, C = "111111111111", "222222222222", "333333333333"
+ACCOUNTS = (A, B, C)
+
+
+def statement(n: int, **more: object) -> dict:
+    body = {"Effect": "Allow", "Action": f"s3:Get{n}", "Resource": "*", **more}
+    return {"Version": "2012-10-17", "Statement": [body]}
+
+
+def scp(n: int) -> dict:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": f"s3:Put{n}", "Resource": "*"}]}
+
+
+def rcp(n: int) -> dict:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Principal": "*", "Action": f"s3:Del{n}", "Resource": "*"}],
+    }
+
+
+def trust(n: int) -> dict:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": ACCOUNTS[n % 3]}, "Action": "sts:AssumeRole"}],
+    }
+
+
+RESOURCES = [
+    "arn:aws:s3:::bkt",
+    "arn:aws:s3:::bkt/key",
+    f"arn:aws:logs:us-east-1:{A}:*",
+    f"arn:aws:logs:us-east-1:{A}:log-group:g",
+    f"arn:aws:secretsmanager:us-east-1:{A}:secret:n-abcdef",
+    f"arn:aws:secretsmanager:us-east-1:{A}:secret:n-ghijkl",
+    f"arn:aws:lambda:us-east-1:{A}:function:f",
+    f"arn:aws:lambda:us-east-1:{A}:function:f:live",
+    f"arn:aws:glue:us-east-1:{A}:catalog",
+    f"arn:aws:glue:us-east-1:{A}:table/d/t",
+]
+ASKED = [*RESOURCES, f"arn:aws:secretsmanager:us-east-1:{A}:secret:n"]
+
+
+class Writer:
+    """Random writes to one directory, valid ones mostly."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.directory = Directory(mode="lenient")
+
+    def write(self) -> None:
+        getattr(self, self.rng.choice(WRITES))()
+
+    def n(self) -> int:
+        return self.rng.randrange(6)
+
+    def user(self) -> str:
+        return f"arn:aws:iam::{self.rng.choice(ACCOUNTS)}:user/u{self.n()}"
+
+    def role(self) -> str:
+        return f"arn:aws:iam::{self.rng.choice(ACCOUNTS)}:role/p/r{self.n()}"
+
+    def managed(self) -> str:
+        return f"arn:aws:iam::aws:policy/P{self.n()}"
+
+    def add_user(self) -> None:
+        arn = self.user()
+        self.directory.add_principal(
+            arn,
+            identity_policies=[self.managed(), ("own", statement(self.n()))],
+            permissions_boundary=self.rng.choice([None, None, self.managed()]),
+            tags={"t": str(self.n())} if self.n() else {},
+            groups=[f"g{self.n()}"],
+        )
+
+    def add_role(self) -> None:
+        self.directory.add_principal(self.role(), identity_policies=[self.managed()], trust_policy=trust(self.n()))
+
+    def add_group(self) -> None:
+        self.directory.add_group(f"g{self.n()}", [self.managed()], account=self.rng.choice(ACCOUNTS))
+
+    def add_managed(self) -> None:
+        self.directory.add_managed_policy(self.managed(), statement(self.n()))
+
+    def put_inline(self) -> None:
+        for arn in self.rng.sample(sorted(self.directory.snapshot().tables.entities), 1 if self.there("entities") else 0):
+            self.directory.put_inline_policy(arn, f"own{self.n() % 2}", statement(self.n()))
+
+    def set_trust(self) -> None:
+        roles = sorted(arn for arn in self.directory.snapshot().tables.entities if ":role/" in arn)
+        if roles:
+            self.directory.set_trust_policy(self.rng.choice(roles), trust(self.n()))
+
+    def add_resource(self) -> None:
+        tags = {"t": str(self.n())} if self.n() else {}
+        policy = statement(self.n(), Principal="*") if self.n() > 1 else None
+        self.directory.add_resource(self.rng.choice(RESOURCES), account=A, policy=policy, tags=tags)
+
+    def set_resource(self) -> None:
+        stored = sorted(self.directory.snapshot().tables.resources)
+        if stored:
+            policy = statement(self.n(), Principal="*") if self.n() else None
+            self.directory.set_resource_policy(self.rng.choice(stored), policy)
+
+    def add_endpoint(self) -> None:
+        policy = statement(self.n(), Principal="*") if self.n() > 3 else None
+        self.directory.add_endpoint(f"vpce-{self.n()}", policy=policy, account=self.rng.choice(ACCOUNTS))
+
+    def add_account(self) -> None:
+        self.directory.add_account(self.rng.choice(ACCOUNTS), canonical_id=str(self.n()), name=str(self.n()))
+
+    def set_organization(self) -> None:
+        places = [f"ou-{self.n() % 3}" for _ in ACCOUNTS]
+        self.directory.set_organization(
+            f"o-{self.n() % 2}",
+            management_account=self.rng.choice([None, *ACCOUNTS]),
+            organizational_units={"ou-0": "r-1", "ou-1": "ou-0", "ou-2": "r-1"},
+            accounts=dict(self.rng.sample(list(zip(ACCOUNTS, places, strict=True)), self.rng.randrange(4))),
+            scps={f"ou-{self.n() % 3}": [scp(self.n())]},
+            rcps={f"ou-{self.n() % 3}": [rcp(self.n())]},
+        )
+
+    def set_levels(self) -> None:
+        write = self.rng.choice([self.directory.set_scps, self.directory.set_rcps])
+        document = scp if write == self.directory.set_scps else rcp
+        write(self.rng.choice(ACCOUNTS), self.rng.choice([None, [[document(self.n())]]]))
+
+    def there(self, table: str) -> bool:
+        return bool(getattr(self.directory.snapshot().tables, table))
+
+
+WRITES = [name for name in vars(Writer) if name.startswith(("add_", "put_", "set_"))]
+
+
+def check_unreported_is_equal(old: Snapshot, new: Snapshot) -> Changes:
+    changes = changes_between(old, new)
+    both = (old, new)
+    for name in {p.name for s in both for p in s.principals()} - changes.principals:
+        assert old.principal(name) == new.principal(name), name
+    noted = {arn for s in both for arn in (*(arn for arn, _ in s.resources()), *s.entity_resources())}
+    for arn in noted.union(ASKED) - changes.resources:
+        # what a resource without a record has, it has from a holder, which is reported
+        if arn in noted or arn == ASKED[-1]:
+            assert old.facts(arn) == new.facts(arn), arn
+    for id_ in {facts.id for s in both for facts in s.accounts()} - changes.accounts:
+        assert old.account_facts(id_) == new.account_facts(id_), id_
+        ghost = f"arn:aws:iam::{id_}:user/ghost"
+        assert old.principal(ghost) == new.principal(ghost)
+    for id_ in {endpoint.id for s in both for endpoint in s.endpoints()} - changes.endpoints:
+        assert old.endpoint(id_) == new.endpoint(id_), id_
+    if not changes.everything:
+        assert old.endpoint("vpce-unknown") == new.endpoint("vpce-unknown")
+    return changes
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_all_that_is_not_reported_is_equal(seed):
+    writer = Writer(seed)
+    moments = [writer.directory.snapshot()]
+    for _ in range(12):
+        for _ in range(writer.rng.randrange(1, 8)):
+            writer.write()
+        moments.append(writer.directory.snapshot())
+    for old, new in [*zip(moments, moments[1:], strict=False), *(writer.rng.sample(moments, 2) for _ in range(8))]:
+        by_journal = check_unreported_is_equal(old, new)
+        by_records = check_unreported_is_equal(old, pickle.loads(pickle.dumps(new)))
+        assert by_records.principals <= by_journal.principals  # what was undone needs no report
+
+
+def test_nothing_is_reported_between_a_snapshot_and_itself_or_its_copy():
+    writer = Writer(1)
+    for _ in range(60):
+        writer.write()
+    snapshot = writer.directory.snapshot()
+    assert not changes_between(snapshot, snapshot)
+    assert not changes_between(snapshot, pickle.loads(pickle.dumps(snapshot)))
+
+
+def test_a_change_of_one_user_reports_that_user_alone():
+    directory = Directory()
+    for n in range(3):
+        directory.add_principal(f"arn:aws:iam::{A}:user/u{n}", tags={"a": "b"})
+    old = directory.snapshot()
+    directory.put_inline_policy(f"arn:aws:iam::{A}:user/u1", "own", statement(1))
+    assert changes_between(old, directory.snapshot()) == Changes(principals=frozenset({f"arn:aws:iam::{A}:user/u1"}))
+
+
+def test_a_trust_policy_is_the_resources_business_and_not_the_callers():
+    directory = Directory()
+    role = f"arn:aws:iam::{A}:role/r"
+    directory.add_principal(role, trust_policy=trust(0))
+    old = directory.snapshot()
+    directory.set_trust_policy(role, trust(1))
+    assert changes_between(old, directory.snapshot()) == Changes(resources=frozenset({role}))
+
+
+def test_a_snapshot_is_not_touched_by_later_writes():
+    directory = Directory()
+    user = f"arn:aws:iam::{A}:user/u"
+    directory.add_principal(user)
+    old = directory.snapshot()
+    directory.put_inline_policy(user, "own", statement(1))
+    assert old.principal(user).identity_policies == ()
+    assert directory.snapshot().principal(user).identity_policies != ()
+
+
+def test_one_change_among_many_principals_costs_little():
+    directory = Directory()
+    for n in range(20_000):
+        directory.add_principal(f"arn:aws:iam::{A}:user/u{n}")
+    times = []
+    for n in range(9):
+        old = directory.snapshot()
+        directory.put_inline_policy(f"arn:aws:iam::{A}:user/u{n}", "own", statement(1))
+        new = directory.snapshot()
+        began = time.perf_counter()
+        changes_between(old, new)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.001
