@@ -376,7 +376,7 @@ def test_memory_stays_flat_as_the_file_grows(form: str, options: str, folder: Pa
 
 
 def explain(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    code = run(["explain", "--policies", "policies.json", *arguments])
+    code = run(["explain", "--policies", "policies.json", "--format", "text", *arguments])
     return code, capsys.readouterr().out
 
 
@@ -387,11 +387,13 @@ def test_explain_gives_the_verdict_first_and_the_place_of_each_statement(
     lines = out.splitlines()
     assert code == 2
     assert lines[0].startswith("DENIED by a statement")
-    assert "Office" in lines[1] and "policies.json:" in lines[1]
-    position = lines[1].rsplit(":", 2)
+    assert lines[1:3] == [f"  {ANA}", f"  s3:PutObject on {KEY}"]
+    assert "Office" in lines[3] and "policies.json:" in lines[3]
+    position = lines[3].rsplit(":", 2)
     assert "Office" in "".join((folder / "policies.json").read_text().splitlines()[int(position[1]) - 1 :])[:2000]
-    assert any(line.startswith("identity") for line in lines)
+    assert any(line.startswith("  identity   denies") for line in lines)
     assert any("Allow" in line and "#0" in line for line in lines)
+    assert any(line.strip() == "NotIpAddress aws:SourceIp 10.0.0.0/8; the request has 203.0.113.1" for line in lines)
 
 
 def test_explain_exits_with_the_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -189,7 +189,8 @@ class Decision:
 class MatchedStatement:
     """A statement that applies to the request (spec 6.9 `statements`).
 
-    `match_classes` holds the letters `D R P A *` of its principal match in layers with principals (spec 3.3).
+    `match_classes` holds the letters `D R P A *` of its principal match in layers with principals (spec 3.3);
+    `conditions` is its condition block, all of which held.
     """
 
     ref: StatementRef
@@ -197,6 +198,21 @@ class MatchedStatement:
     match_classes: str = ""
     indeterminate: bool = False
     reasons: tuple[str, ...] = ()
+    conditions: tuple[ConditionEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStatement:
+    """A statement that applies or not by the values of unknown keys, and that matters (spec D73, D74).
+
+    `keys` are the folded unknown keys that it reads; `conditions` the entries that read them. A key that stands in no
+    entry is read by a policy variable of its resources, or by its principal element.
+    """
+
+    ref: StatementRef
+    effect: Effect
+    keys: tuple[str, ...]
+    conditions: tuple[ConditionEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +239,10 @@ class LayerResult:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The whole record of spec 6.9.
+    """The whole record of spec 6.9; `str()` of it tells it to people.
 
     `missing` lists alternatives for an implicit deny, each a set of layers that would have to allow, such as
-    `("identity",)` or `("resource:D",)`.
+    `("identity",)` or `("resource:D",)`. `open_statements` are, for `DEPENDS`, the statements on which it depends.
     """
 
     decision: Decision
@@ -234,6 +250,9 @@ class Explanation:
     principal_account: str | None
     resource_account: str | None
     same_account: bool
+    principal: str = ""
+    action: str = ""
+    resource: str = ""
     statements: tuple[MatchedStatement, ...] = ()
     denies: tuple[MatchedStatement, ...] = ()
     missing: tuple[tuple[str, ...], ...] = ()
@@ -242,4 +261,10 @@ class Explanation:
     absent_keys: tuple[str, ...] = ()
     bypassed: tuple[Layer, ...] = ()
     limits: tuple[LayerResult, ...] = ()
+    open_statements: tuple[OpenStatement, ...] = ()
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        from fastiam.report import explanation_lines  # it reads this module
+
+        return "\n".join("".join(text for text, _ in line) for line in explanation_lines(self))

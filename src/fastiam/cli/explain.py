@@ -9,7 +9,8 @@ import click
 from fastiam.cli import exits, options
 from fastiam.cli.console import write
 from fastiam.cli.directories import open_engine
-from fastiam.cli.render import as_json, explanation_lines
+from fastiam.cli.render import chosen, write_json
+from fastiam.report import explanation_lines
 
 
 @click.command("explain")
@@ -19,7 +20,7 @@ from fastiam.cli.render import as_json, explanation_lines
 @click.argument("resource")
 @options.request
 @options.unknown_owner
-@options.form
+@options.text_form
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
@@ -30,20 +31,22 @@ def command(
     resource_account: str | None,
     now: datetime | None,
     unknown_owner: str,
-    form: str,
+    form: str | None,
     exit_zero: bool,
 ) -> int:
     """Tell how a request comes to its answer: the verdict first, then every layer with its statements.
 
     PRINCIPAL is an ARN, a service name, or `*` for an unsigned caller.
-    Exits with 0 if the request is allowed, 2 if it is denied.
+    A text on a terminal, one JSON object in a pipe. Exits with 0 if the request is allowed, 2 if it is denied, 4 if that
+    depends on keys that were declared unknown.
     """
     engine = open_engine(policies, unknown_owner=unknown_owner)
     given = options.context_of(context)
     explanation = engine.explain(principal, action, resource, given, resource_account=resource_account, now=now)
-    if form == "json":
-        write(as_json(explanation))
-    else:
+    form = chosen(form, "text")
+    if form == "text":
         for line in explanation_lines(explanation):
             write(line)
+    else:
+        write_json(explanation, form)
     return exits.OK if exit_zero else exits.of_outcome(explanation.decision.outcome)

@@ -76,6 +76,18 @@ unknown_owner = click.option(
 now = click.option("--now", type=Instant(), help="The instant of the decision; the clock's if not given.")
 exit_zero = click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the answer is.")
 form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+text_form = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "jsonl"]),
+    help="If not given, text on a terminal and JSON lines in a pipe.",
+)
+table_form = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "jsonl", "csv"]),
+    help="If not given, a table on a terminal and JSON lines in a pipe.",
+)
 request = _chained(
     click.option(
         "--context",

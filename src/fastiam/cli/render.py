@@ -1,152 +1,104 @@
-"""Decisions and explanations as text and as JSON (spec 6.9). The verdict comes first, then why."""
+"""Answers for the terminal and for pipes: a table or a text where somebody looks on, JSON lines or CSV where nobody does.
+
+Records become JSON by the names of their fields, outcomes by name, a statement with its place (spec 6.9).
+"""
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from fastiam.cli.console import Piece
-from fastiam.model import Decision, Explanation, Layer, LayerResult, MatchedStatement, NearMiss, Outcome, StatementRef
+from fastiam.cli.console import is_rich, write
+from fastiam.model import ConditionEntry, Outcome, StatementRef
 from fastiam.positions import Origin
+from fastiam.report import condition_text, operator_text
 
-_VERDICTS = {
-    Outcome.ALLOW: ("ALLOWED", "bold green"),
-    Outcome.IMPLICIT_DENY: ("DENIED, nothing allows it", "bold red"),
-    Outcome.EXPLICIT_DENY: ("DENIED by a statement", "bold red"),
-    Outcome.DEPENDS: ("DEPENDS on unknown keys", "bold yellow"),
-}
-_EFFECT_STYLES = {"Allow": "green", "Deny": "red"}
-_REASONS = {
-    "unknown_owner": "nothing tells who owns the resource",
-    "unknown_endpoint": "the directory does not know the VPC endpoint",
-    "unknown_principal": "the directory does not know the principal",
-    "always_allowed": "no policy restricts this action",
-    "hard_rule": "the service itself forbids the change",
-    "anonymous": "the service takes no unsigned requests",
-    "pass_role_account": "a role can only be passed within its own account",
-    "partition": "principal and resource are in different partitions",
-    "credential": "these credentials may not make this call",
-    "public_access": "public access to the bucket is blocked",
+STYLES = {
+    "ALLOW": "green",
+    "DEPENDS": "yellow",
+    "IMPLICIT_DENY": "red",
+    "EXPLICIT_DENY": "red",
+    "ERROR": "bold red",
 }
 
 
-def decision_lines(decision: Decision) -> Iterator[list[Piece]]:
-    """The verdict, and what it rests on."""
-    verdict, style = _VERDICTS[decision.outcome]
-    yield [(verdict, style), (f"  layer {decision.layer}", "")]
-    if decision.statement is not None:
-        yield [("  ", ""), *_statement(decision.statement)]
-    if decision.reason:
-        yield [(f"  {_REASONS.get(decision.reason, decision.reason)}", "")]
-    if decision.indeterminate:
-        yield [("  decided by a test that could not be evaluated, on the safe side", "yellow")]
-    if decision.depends_on:
-        yield [(f"  it depends on {', '.join(decision.depends_on)}", "")]
-    if decision.assumed_owner:
-        yield [("  the owner of the resource is assumed to be the principal's account", "yellow")]
-    if decision.owner_override:
-        yield [("  the owner given is not the account in the ARN", "yellow")]
+def chosen(form: str | None, for_people: str) -> str:
+    """The format asked for; else the one for people on a terminal, and JSON lines in a pipe."""
+    return form or (for_people if is_rich(sys.stdout) else "jsonl")
 
 
-def explanation_lines(explanation: Explanation) -> Iterator[list[Piece]]:
-    """The whole story, layer by layer."""
-    yield from decision_lines(explanation.decision)
-    yield []
-    side = "the same account" if explanation.same_account else "another account"
-    yield [(f"principal  {explanation.principal_kind}, account {explanation.principal_account or 'none'}", "")]
-    yield [(f"resource   account {explanation.resource_account or 'unknown'}, {side}", "")]
-    yield []
-    for layer in Layer:
-        yield from _layer(layer, explanation)
-    yield from _missing(explanation)
-    yield from _near_misses(explanation.near_misses)
-    yield from _names("keys without a value", explanation.absent_keys)
-    yield from _names("variables without a value", explanation.unresolved_variables)
+def write_json(record: object, form: str) -> None:
+    """A record as one JSON document: indented for `json`, one line for `jsonl`."""
+    write(json.dumps(plain(record), indent=2 if form == "json" else None))
 
 
-def _layer(layer: Layer, explanation: Explanation) -> Iterator[list[Piece]]:
-    """A layer that had a say: its results, level by level, and its statements."""
-    results = [result for result in explanation.limits if result.layer is layer]
-    matched = [one for one in explanation.statements if one.ref.layer is layer]
-    if not results and not matched:
-        return
-    notes = ["bypassed"] if layer in explanation.bypassed else []
-    notes += [_result(result) for result in results]
-    yield [(f"{layer:<10} ", "bold"), ("; ".join(notes), "")]
-    for one in matched:
-        yield [("  ", ""), *_matched(one)]
+def write_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: str) -> None:
+    """Rows in a format: `table` (rich), `jsonl`, `json` (one array) or `csv`. Lists are joined by line breaks in a table,
+    by `; ` in CSV."""
+    if form == "table":
+        _write_table(columns, rows)
+    elif form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([cell_text(row[name], "; ") for name in columns] for row in rows)
+    elif form == "json":
+        write(json.dumps([plain(row) for row in rows], indent=2))
+    else:
+        for row in rows:
+            write(json.dumps(plain(row)))
 
 
-def _result(result: LayerResult) -> str:
-    where = f"level {result.level}: " if result.level is not None else ""
-    why = f" ({result.reason})" if result.reason else ""
-    return where + result.result.replace("_", " ") + why
+def _write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    told = list(rows)
+    shown = [name for name in columns if any(row[name] not in (None, "", (), []) for row in told)]
+    for name in shown:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in told:
+        cells = [cell_text(row[name], "\n") for name in shown]
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
+    Console(file=sys.stdout, highlight=False).print(table)
 
 
-def _matched(one: MatchedStatement) -> list[Piece]:
-    effect = one.effect.value
-    pieces: list[Piece] = [(f"{effect:<6}", _EFFECT_STYLES[effect]), *_statement(one.ref)]
-    if one.match_classes:
-        pieces.append((f", principal class {one.match_classes}", ""))
-    if one.indeterminate:
-        pieces.append((f", undetermined: {', '.join(one.reasons) or 'a test could not be evaluated'}", "yellow"))
-    return pieces
+def cell_text(value: object, between: str) -> str:
+    """A value as the text of one cell."""
+    if value is None:
+        return ""
+    if isinstance(value, (tuple, list)):
+        return between.join(cell_text(item, between) for item in value)
+    if isinstance(value, ConditionEntry):
+        return condition_text(value)
+    if isinstance(value, Outcome):
+        return value.name
+    return str(value.value if isinstance(value, Enum) else value)
 
 
-def _statement(ref: StatementRef) -> list[Piece]:
-    name = ref.sid or f"#{ref.index}"
-    position = ref.position
-    if position is None:
-        return [(f"{name} of {ref.policy}", "")]
-    policy = "" if position.source == ref.policy else f" of {ref.policy}"
-    return [(f"{name}{policy}", ""), (f"  {position}", "dim")]
-
-
-def _missing(explanation: Explanation) -> Iterator[list[Piece]]:
-    if not explanation.missing:
-        return
-    yield [("it would take an allow in", "bold")]
-    for number, layers in enumerate(explanation.missing):
-        yield [("  " if number == 0 else "  or ", ""), (" and ".join(layers), "")]
-
-
-def _near_misses(misses: Sequence[NearMiss]) -> Iterator[list[Piece]]:
-    if misses:
-        yield [("near misses", "bold")]
-    for miss in misses:
-        test = f"{miss.operator} {miss.key}" if miss.key else miss.element
-        expected = ", ".join(miss.expected)
-        actual = "no value" if miss.actual is None else ", ".join(miss.actual)
-        yield [("  ", ""), *_statement(miss.ref)]
-        yield [(f"      {test} wants {expected}, got {actual}", "")]
-
-
-def _names(title: str, names: Sequence[str]) -> Iterator[list[Piece]]:
-    if names:
-        yield [(title, "bold"), (f"  {', '.join(names)}", "")]
-
-
-def as_json(record: Decision | Explanation) -> str:
-    """A record as JSON: fields by name, outcomes by name, a statement with its place."""
-    return json.dumps(_plain(record), indent=2)
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of JSON's own types."""
     if isinstance(value, Outcome):
         return value.name
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, StatementRef):
         position = value.position
-        named = {field.name: _plain(getattr(value, field.name)) for field in fields(value) if field.name != "origin"}
+        named = {field.name: plain(getattr(value, field.name)) for field in fields(value) if field.name != "origin"}
         return named | {"position": None if position is None else str(position)}
+    if isinstance(value, ConditionEntry):
+        return {"operator": operator_text(value), "key": value.key, "values": list(value.values)}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list, frozenset)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, Origin) else value

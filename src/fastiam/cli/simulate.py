@@ -13,9 +13,10 @@ from fastiam import simulate
 from fastiam.cli import exits, options
 from fastiam.cli.console import write
 from fastiam.cli.files import read_bytes
-from fastiam.cli.render import as_json, decision_lines
+from fastiam.cli.render import write_json
 from fastiam.errors import Finding, PolicyError
 from fastiam.model import Decision
+from fastiam.report import decision_lines
 
 
 @click.command("simulate")
@@ -92,7 +93,7 @@ def command(
         raise PolicyError([documents.found(finding) for finding in error.findings]) from error
     decision = documents.decided(decision)
     if form == "json":
-        write(as_json(decision))
+        write_json(decision, form)
     else:
         for line in decision_lines(decision):
             write(line)

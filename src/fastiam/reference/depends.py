@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastiam.model import Effect, Layer, Outcome
@@ -28,15 +29,21 @@ def choose(best: Run, worst: Run) -> Run | None:
     return None if best.verdict.outcome is Outcome.ALLOW else best
 
 
-def keys_that_matter(best: Run, worst: Run, *, endpoint_is_open: bool) -> tuple[str, ...]:
-    """The unknown keys of statements that apply in one run alone, in layers that say different things (D74)."""
+def statements_that_matter(best: Run, worst: Run) -> list[Tested]:
+    """The statements that apply in one run alone, as there, in layers that say different things (D74)."""
     states = _states(best), _states(worst)
+    differing = {layer for layer in Layer if states[0].get(layer) != states[1].get(layer)}
+    return [
+        one if one.applies else other
+        for one, other in zip(best.tested, worst.tested, strict=True)
+        if one.applies is not other.applies and one.place.layer in differing
+    ]
+
+
+def keys_that_matter(statements: Iterable[Tested], *, endpoint_is_open: bool) -> tuple[str, ...]:
+    """The unknown keys of the statements that matter (D74)."""
     keys = {ENDPOINT_KEY} if endpoint_is_open else set()
-    for one, other in zip(best.tested, worst.tested, strict=True):
-        layer = one.place.layer
-        if one.applies is not other.applies and states[0].get(layer) != states[1].get(layer):
-            keys.update(one.opened if one.applies else other.opened)
-    return tuple(sorted(keys))
+    return tuple(sorted(keys.union(*(each.opened for each in statements))))
 
 
 def _states(run: Run) -> dict[Layer, set[object]]:

@@ -10,7 +10,7 @@ from fastiam.reference import explain
 from fastiam.reference.actions import split_action
 from fastiam.reference.combine import Case, Verdict, combine, settled_early
 from fastiam.reference.context import Keys, Sources, derive_context
-from fastiam.reference.depends import ENDPOINT_KEY, Run, choose, keys_that_matter
+from fastiam.reference.depends import ENDPOINT_KEY, Run, choose, keys_that_matter, statements_that_matter
 from fastiam.reference.layers import LayerInput, applicable_layers, check_layers, listen
 from fastiam.reference.principals import make_asker
 from fastiam.reference.rules import (
@@ -56,7 +56,7 @@ def decide(
     context, unknown = derive_context(principal, resource, endpoint, request, settings, sources)
     early = settled_early(case)
     if early is not None:
-        return _record(principal, resource, case, context, _decision(resource, early))
+        return replace(_record(principal, resource, case, context, _decision(resource, early)), action=request.action)
     inquiry = _Inquiry(
         principal=principal,
         case=case,
@@ -64,7 +64,7 @@ def decide(
         scene=Scene(make_asker(principal, resource.partition, request.context), action, resource.arn, context, unknown),
         endpoint_denies=endpoint is not None and not endpoint.known and principal.kind is not PrincipalKind.SVC,
     )
-    return _answer(inquiry, resource)
+    return replace(_answer(inquiry, resource), action=request.action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,10 @@ def _answer(inquiry: _Inquiry, resource: ResourceProfile) -> Explanation:
     chosen = choose(best, worst)
     if chosen is not None:
         return _explain(inquiry, resource, chosen)
-    keys = keys_that_matter(best, worst, endpoint_is_open=inquiry.endpoint_is_open)
-    return _explain(inquiry, resource, worst, depends_on=keys)
+    matter = statements_that_matter(best, worst)
+    keys = keys_that_matter(matter, endpoint_is_open=inquiry.endpoint_is_open)
+    record = _explain(inquiry, resource, worst, depends_on=keys)
+    return replace(record, open_statements=tuple(map(explain.opened, matter)))
 
 
 def _explain(inquiry: _Inquiry, resource: ResourceProfile, run: Run, depends_on: tuple[str, ...] | None = None) -> Explanation:
@@ -182,5 +184,7 @@ def _record(principal: PrincipalProfile, resource: ResourceProfile, case: Case, 
         principal_account=principal.account,
         resource_account=resource.account,
         same_account=case.same_account,
+        principal=principal.name,
+        resource=resource.arn,
         context={key: value.values for key, value in context.items()},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fastiam.keys import fold
-from fastiam.model import Effect, Layer, LayerResult, MatchedStatement, NearMiss, Outcome
+from fastiam.model import Effect, Layer, LayerResult, MatchedStatement, NearMiss, OpenStatement, Outcome
 from fastiam.profile import PrincipalKind, PrincipalProfile
 from fastiam.reference.combine import Case, stray_limits
 from fastiam.reference.depends import Run
@@ -48,7 +48,15 @@ def matched(tested: Tested) -> MatchedStatement:
     """A statement that applies, as the record shows it."""
     is_open = tested.result is U
     reasons = tuple(dict.fromkeys(tested.doubts)) if is_open else ()
-    return MatchedStatement(tested.ref, tested.statement.effect, tested.classes, is_open, reasons)
+    statement = tested.statement
+    return MatchedStatement(tested.ref, statement.effect, tested.classes, is_open, reasons, statement.conditions)
+
+
+def opened(tested: Tested) -> OpenStatement:
+    """A statement on which a `DEPENDS` depends, as the record shows it."""
+    return OpenStatement(
+        tested.ref, tested.statement.effect, tuple(sorted(set(tested.opened))), tuple(dict.fromkeys(tested.open_entries))
+    )
 
 
 def near_misses(tested: Iterable[Tested], scene: Scene) -> tuple[NearMiss, ...]:

@@ -48,6 +48,7 @@ class Tested:
     misses : the tests that are not `T`: element name, and the entry of a condition. Complete up to two; beyond, cut.
     doubts : the rules that made a test `U`.
     opened : unknown keys of its open tests (D72).
+    open_entries : the condition entries among its open tests.
     unresolved, absent : names it read in vain, where action, principal and resource leave it a chance (6.9).
     """
 
@@ -59,6 +60,7 @@ class Tested:
     misses: list[tuple[str, ConditionEntry | None]] = field(default_factory=list)
     doubts: tuple[str, ...] = ()
     opened: tuple[str, ...] = ()
+    open_entries: list[ConditionEntry] = field(default_factory=list)
     unresolved: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
 
@@ -95,13 +97,15 @@ def check_statement(statement: Statement, place: Place, scene: Scene, best: bool
     is_allow = statement.effect is Effect.ALLOW
     view = View(scene.context, scene.unknown, favour=best is is_allow)
     tested = Tested(place, statement)
-    candidate, kept, unresolved, absent = True, 0, 0, 0
+    candidate, kept, unresolved, absent, opened = True, 0, 0, 0, 0
     for element, entry, result in _tests(statement, place, scene, view, tested):
         if result is not U:
             del view.doubts[kept:]  # another entry of the element settled it
         if result is not T:
             tested.misses.append((element, entry))
-        kept = len(view.doubts)
+        if entry is not None and len(view.opened) > opened:
+            tested.open_entries.append(entry)
+        kept, opened = len(view.doubts), len(view.opened)
         if candidate:
             unresolved, absent = len(view.unresolved), len(view.absent)
             candidate = entry is not None or result is not F

@@ -1,0 +1,132 @@
+"""`explain` for people (spec 6.9): from the text alone one knows which statement to change, where it stands, and how.
+
+Each test is somebody with a broken policy who reads nothing but the text.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastiam
+from fastiam.model import ConditionEntry, Effect, Layer, Outcome
+from fastiam.profile import PrincipalKind, PrincipalProfile, ResourceProfile
+from fastiam.reference import decide
+from fastiam.report import explanation_lines
+from fastiam.request import Request
+
+ACCOUNT = "111111111111"
+ANA = f"arn:aws:iam::{ACCOUNT}:user/ana"
+KEY = "arn:aws:s3:::reports/may"
+
+
+def directory(*statements: dict[str, Any], **more: Any) -> fastiam.Directory:
+    out = fastiam.Directory()
+    out.add_principal(
+        ANA, identity_policies=[("Ana", json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=1))], **more
+    )
+    out.add_resource("arn:aws:s3:::reports", account=ACCOUNT)
+    return out
+
+
+def told(*statements: dict[str, Any], action: str = "s3:GetObject", resource: str = KEY, **context: str) -> str:
+    return str(
+        directory(*statements).compile().explain(ANA, action, resource, {k.replace("_", ":"): v for k, v in context.items()})
+    )
+
+
+READ = {"Sid": "Read", "Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::reports/*"}
+
+
+def test_the_verdict_comes_first_with_who_what_and_where() -> None:
+    lines = told(READ).splitlines()
+    assert lines[0] == "ALLOWED  layer identity"
+    assert lines[1:3] == [f"  {ANA}", f"  s3:GetObject on {KEY}"]
+    assert lines[3].startswith("  by Read  Ana:4:")
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"Action": "s3:Put*"}, "Action wants s3:Put*; the request has s3:GetObject"),
+        ({"Resource": "arn:aws:s3:::logs/*"}, f"Resource wants arn:aws:s3:::logs/*; the request has {KEY}"),
+        (
+            {"Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}},
+            "Condition StringEquals aws:SourceVpc wants vpc-1; the request has no value",
+        ),
+        ({"Action": None, "NotAction": "s3:*"}, "NotAction excludes s3:*; the request has s3:GetObject"),
+    ],
+)
+def test_a_near_miss_says_what_the_statement_wants_and_what_the_request_has(change: dict[str, Any], wanted: str) -> None:
+    text = told({key: value for key, value in {**READ, **change}.items() if value is not None})
+    assert "it would take an allow in\n  identity: an identity policy of the principal\n" in text
+    near = text.partition("near misses")[2].splitlines()
+    assert near[1].strip().startswith("Read")
+    assert near[2].strip() == wanted
+
+
+def test_statements_of_other_services_are_counted_and_not_told() -> None:
+    text = told({"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}, {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"})
+    assert "2 more that are about other actions or resources" in text
+    assert "sqs" not in text
+
+
+def test_a_deny_is_told_with_the_condition_that_held() -> None:
+    office = {
+        "Sid": "Office",
+        "Effect": "Deny",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+    }
+    text = told(READ, office, aws_SourceIp="203.0.113.1")
+    assert text.startswith("DENIED by a statement  layer identity")
+    assert "NotIpAddress aws:SourceIp 10.0.0.0/8; the request has 203.0.113.1" in text
+
+
+def test_the_place_of_a_statement_is_where_it_stands_in_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "policies.json"
+    directory({**READ, "Sid": "First"}, READ | {"Effect": "Deny", "Sid": "Second"}).dump(file)
+    explanation = fastiam.load(file).compile().explain(ANA, "s3:GetObject", KEY)
+    assert explanation.decision.statement is not None
+    position = explanation.decision.statement.position
+    assert position is not None and f"{file}:{position.line}:{position.column}" in str(explanation)
+    assert '"Second"' in "".join(file.read_text().splitlines()[position.line - 1 : position.line + 8])
+
+
+def test_every_level_of_scps_that_does_not_allow_is_named() -> None:
+    tree = directory(READ)
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    only_sqs = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}}
+    tree.set_scps(ACCOUNT, [[everything], [only_sqs]])
+    text = str(tree.compile().explain(ANA, "s3:GetObject", KEY))
+    assert "scp: an SCP of level 1 on the account's path (0 is the root)" in text
+    assert "scp        does not allow it on level 1" in text
+
+
+def test_what_it_depends_on_is_told_by_statement_and_condition() -> None:  # D74
+    directory_ = directory(READ | {"Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}})
+    snapshot = directory_.snapshot()
+    who, what, endpoint = snapshot.profiles(ANA, "s3:GetObject", KEY, {})
+    explanation = decide(who, what, Request("s3:GetObject", unknown=frozenset({"aws:sourcevpc"})), endpoint=endpoint)
+    assert explanation.decision.outcome is Outcome.DEPENDS
+    (one,) = explanation.open_statements
+    assert (one.ref.sid, one.effect, one.keys) == ("Read", Effect.ALLOW, ("aws:sourcevpc",))
+    assert one.conditions == (ConditionEntry("StringEquals", "", False, "aws:SourceVpc", ("vpc-1",)),)
+    assert "if StringEquals aws:SourceVpc vpc-1" in str(explanation)
+
+
+def test_the_text_is_the_lines_without_their_styles() -> None:
+    explanation = directory(READ).compile().explain(ANA, "s3:PutObject", KEY)
+    assert str(explanation) == "\n".join("".join(text for text, _ in line) for line in explanation_lines(explanation))
+
+
+def test_a_record_made_by_hand_can_be_told() -> None:
+    """Also where no policy was read at all: an early answer has empty lists."""
+    nobody = PrincipalProfile(PrincipalKind.USER, ANA, "aws", ACCOUNT, known=False)
+    explanation = decide(nobody, ResourceProfile(KEY, "aws", ACCOUNT), Request("s3:GetObject"))
+    assert explanation.decision.layer is Layer.CREDENTIAL
+    assert "the directory does not know the principal" in str(explanation)
