@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from fastiam import _doors
 from fastiam._build import Tables, glob_matches, is_base64, parse_address, parse_instant
+from fastiam._names import Names
 from fastiam.compile.keys import Keys
 from fastiam.compile.texts import globbed, utf8
 from fastiam.keys import fold
@@ -125,11 +126,11 @@ def test_a_code_point_is_written_as_python_writes_it(point: int) -> None:
 
 @given(st.sets(byte_strings, max_size=200), st.sets(byte_strings, max_size=20), st.integers(0, MASK))
 def test_a_table_finds_what_was_named_and_nothing_else(names: set[bytes], others: set[bytes], seed: int) -> None:
-    tables = Tables(seed=seed)
+    table = Names(Tables(seed=seed))
     numbers = {name: number for number, name in enumerate(sorted(names))}
     for name, number in numbers.items():
-        tables.name_principal(name, number)
-    assert {name: tables.find_principal(name) for name in names | others} == {name: numbers.get(name) for name in names | others}
+        table.principal(name, number)
+    assert {name: table.find_principal(name) for name in names | others} == {name: numbers.get(name) for name in names | others}
 
 
 # -- folding -----------------------------------------------------------------------------------------------------------

@@ -21,12 +21,12 @@ cdef class Tables:
     cdef TablesC t
     cdef Vector pool, patterns, pattern_lists, resource_elements, variables, values, atoms, atom_lists, condition_lists
     cdef Vector keys, constants, const_texts, tokens, principal_elements, word_lists, words
-    cdef Vector principals, records, accounts, endpoints, classes, class_patterns, name_classes
+    cdef Vector principals, records, classes, class_patterns, name_classes
     cdef Vector bodies, action_lists, policies, policy_bodies, stacks, segments, stack_policies
     cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, cells
     cdef Vector folds_from, folds_to
     cdef Vector stamps, scratch_denies, scratch_allows
-    cdef NameTable principal_names, action_names, record_names, fact_names, account_names, endpoint_names, services
+    cdef NameTable action_names
     cdef uint32_t n_cells
     cdef uint32_t stamp
     cdef public uint32_t index_from
@@ -36,11 +36,12 @@ cdef class Tables:
     cdef dict class_ids
     cdef object match_actions
     cdef list pattern_texts
-    cdef dict marks
+    cdef Py_ssize_t n_matched, n_patterns   # action patterns that classes know; that `drop` keeps
+    cdef uint32_t marks[64]    # lengths of the vectors that `drop` keeps
+    cdef public uint64_t version
     cdef public uint64_t generation
 
     cdef Vector* _vector(self, int i)
-    cdef NameTable* _name_table(self, int i)
     cdef void _shape(self)
     cdef int _release(self, void* data) except -1
     cdef int _resize(self, Vector* v, uint64_t capacity) except -1
@@ -50,7 +51,6 @@ cdef class Tables:
     cdef uint32_t _text(self, bytes text) except? 0xFFFFFFFE
     cdef void _lend(self, NameTable* names, StringTable* table)
     cdef void sync(self)
-    cdef void enter(self, TablesC* snapshot)
     cdef void leave(self)
     cdef int _place(self, Vector* slots, uint32_t h, uint32_t value) except -1
     cdef int _make_slots(self, NameTable* names, uint64_t capacity) except -1

@@ -7,6 +7,7 @@ counts. Cells and name slots are published last, in one store.
 Policies, principals and the like are added while an engine is compiled, and then frozen. What requests bring later (rows,
 action names, sessions) is a bounded cache beside them: `drop` takes everything back to the frozen state.
 """
+from cython cimport no_gc_clear
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -34,8 +35,9 @@ cdef extern from *:
 
 cdef enum:
     LIMIT = 0xFFFFFFF0
-    N_VECTORS = 63
-    N_KEPT = 52                # vectors that `drop` cuts back to where `freeze` left them
+    N_VECTORS = 43
+    N_COMPILED = 27            # vectors that `drop` cuts back to where `freeze` left them
+    N_KEPT = 38                # and those that it cuts back to nothing
 
 
 def glob_matches(bytes pattern, bytes text):
@@ -60,10 +62,11 @@ def is_base64(bytes text):
     return base64_size(text, len(text)) >= 0
 
 
+@no_gc_clear  # `__dealloc__` reads the list of retired memory
 cdef class Tables:
-    """The tables of one engine.
+    """What the policies of one or more engines say.
 
-    Thread-safety: methods are called with the GIL held; kernels read a snapshot (`enter`, `leave`).
+    Thread-safety: methods are called with the GIL held; kernels read a snapshot (`Names.enter`, `leave`).
     """
 
     def __cinit__(self, *, uint64_t seed=0, uint32_t index_from=12):
@@ -72,7 +75,6 @@ cdef class Tables:
         self.word_ids = {}
         self.class_ids = {}
         self.pattern_texts = []
-        self.marks = {}
         self.t.seed = seed
         self.t.n_indexed_stacks = LIMIT
         self._shape()
@@ -111,101 +113,63 @@ cdef class Tables:
         all[15] = &self.words
         all[16] = &self.principals
         all[17] = &self.records
-        all[18] = &self.accounts
-        all[19] = &self.endpoints
-        all[20] = &self.classes
-        all[21] = &self.class_patterns
-        all[22] = &self.name_classes
-        all[23] = &self.bodies
-        all[24] = &self.action_lists
-        all[25] = &self.policies
-        all[26] = &self.policy_bodies
-        all[27] = &self.stacks
-        all[28] = &self.segments
-        all[29] = &self.stack_policies
+        all[18] = &self.bodies
+        all[19] = &self.action_lists
+        all[20] = &self.policies
+        all[21] = &self.policy_bodies
+        all[22] = &self.stacks
+        all[23] = &self.segments
+        all[24] = &self.stack_policies
+        all[25] = &self.folds_from
+        all[26] = &self.folds_to
+        # from here: of requests alone, taken back to nothing
+        all[27] = &self.classes
+        all[28] = &self.class_patterns
+        all[29] = &self.name_classes
         all[30] = &self.entries
         all[31] = &self.runs
         all[32] = &self.indexes
         all[33] = &self.shapes
         all[34] = &self.index_slots
         all[35] = &self.index_lists
-        all[36] = &self.folds_from
-        all[37] = &self.folds_to
-        all[38] = &self.principal_names.texts
-        all[39] = &self.principal_names.values
-        all[40] = &self.action_names.texts
-        all[41] = &self.action_names.values
-        all[42] = &self.record_names.texts
-        all[43] = &self.record_names.values
-        all[44] = &self.fact_names.texts
-        all[45] = &self.fact_names.values
-        all[46] = &self.account_names.texts
-        all[47] = &self.account_names.values
-        all[48] = &self.endpoint_names.texts
-        all[49] = &self.endpoint_names.values
-        all[50] = &self.services.texts
-        all[51] = &self.services.values
+        all[36] = &self.action_names.texts
+        all[37] = &self.action_names.values
         # from here: not taken back by length, but made anew
-        all[52] = &self.principal_names.slots
-        all[53] = &self.action_names.slots
-        all[54] = &self.record_names.slots
-        all[55] = &self.fact_names.slots
-        all[56] = &self.account_names.slots
-        all[57] = &self.endpoint_names.slots
-        all[58] = &self.services.slots
-        all[59] = &self.cells
-        all[60] = &self.stamps
-        all[61] = &self.scratch_denies
-        all[62] = &self.scratch_allows
-        return all[i]
-
-    cdef NameTable* _name_table(self, int i):
-        cdef NameTable* all[7]
-        all[0] = &self.principal_names
-        all[1] = &self.action_names
-        all[2] = &self.record_names
-        all[3] = &self.fact_names
-        all[4] = &self.account_names
-        all[5] = &self.endpoint_names
-        all[6] = &self.services
+        all[38] = &self.action_names.slots
+        all[39] = &self.cells
+        all[40] = &self.stamps
+        all[41] = &self.scratch_denies
+        all[42] = &self.scratch_allows
         return all[i]
 
     cdef void _shape(self):
         """The size of an item of each vector."""
-        cdef uint32_t sizes[N_VECTORS]
         cdef int i
         for i in range(N_VECTORS):
-            sizes[i] = 4
-        sizes[0] = 1
-        sizes[1] = sizeof(Pattern)
-        sizes[3] = sizes[8] = sizes[13] = sizes[25] = sizeof(Range)
-        sizes[4] = sizeof(Variable)
-        sizes[5] = sizeof(Value)
-        sizes[6] = sizeof(Atom)
-        sizes[9] = sizeof(Key)
-        sizes[10] = sizeof(Constant)
-        sizes[11] = sizes[15] = sizeof(PoolText)
-        sizes[12] = sizeof(PrincipalToken)
-        sizes[16] = sizeof(Principal)
-        sizes[17] = sizeof(Record)
-        sizes[18] = sizeof(Account)
-        sizes[19] = sizeof(Endpoint)
-        sizes[20] = sizeof(ActionClass)
-        sizes[23] = sizeof(Body)
-        sizes[27] = sizeof(Stack)
-        sizes[28] = sizeof(Segment)
-        sizes[30] = sizes[61] = sizes[62] = sizeof(Entry)
-        sizes[31] = sizeof(Run)
-        sizes[32] = sizeof(Index)
-        sizes[33] = sizeof(Shape)
-        sizes[34] = sizeof(IndexSlot)
-        for i in range(38, 52, 2):
-            sizes[i] = sizeof(PoolText)
-        for i in range(52, 59):
-            sizes[i] = sizeof(StringSlot)
-        sizes[59] = sizeof(Cell)
-        for i in range(N_VECTORS):
-            self._vector(i).item = sizes[i]
+            self._vector(i).item = 4
+        self.pool.item = 1
+        self.patterns.item = sizeof(Pattern)
+        self.resource_elements.item = self.condition_lists.item = self.principal_elements.item = self.policies.item = sizeof(Range)
+        self.variables.item = sizeof(Variable)
+        self.values.item = sizeof(Value)
+        self.atoms.item = sizeof(Atom)
+        self.keys.item = sizeof(Key)
+        self.constants.item = sizeof(Constant)
+        self.const_texts.item = self.words.item = self.action_names.texts.item = sizeof(PoolText)
+        self.tokens.item = sizeof(PrincipalToken)
+        self.principals.item = sizeof(Principal)
+        self.records.item = sizeof(Record)
+        self.classes.item = sizeof(ActionClass)
+        self.bodies.item = sizeof(Body)
+        self.stacks.item = sizeof(Stack)
+        self.segments.item = sizeof(Segment)
+        self.entries.item = self.scratch_denies.item = self.scratch_allows.item = sizeof(Entry)
+        self.runs.item = sizeof(Run)
+        self.indexes.item = sizeof(Index)
+        self.shapes.item = sizeof(Shape)
+        self.index_slots.item = sizeof(IndexSlot)
+        self.action_names.slots.item = sizeof(StringSlot)
+        self.cells.item = sizeof(Cell)
 
     cdef int _release(self, void* data) except -1:
         """Free memory, or keep it until no batch runs."""
@@ -289,8 +253,6 @@ cdef class Tables:
         t.words = <const PoolText*>self.words.data
         t.principals = <const Principal*>self.principals.data
         t.records = <const Record*>self.records.data
-        t.accounts = <const Account*>self.accounts.data
-        t.endpoints = <const Endpoint*>self.endpoints.data
         t.classes = <const ActionClass*>self.classes.data
         t.name_classes = <const uint32_t*>self.name_classes.data
         t.entries = <const Entry*>self.entries.data
@@ -310,26 +272,14 @@ cdef class Tables:
         t.n_runs = self.runs.n
         t.n_entries = self.entries.n
         t.n_patterns = self.patterns.n
-        t.n_accounts = self.accounts.n
-        t.n_endpoints = self.endpoints.n
-        self._lend(&self.principal_names, &t.principal_names)
         self._lend(&self.action_names, &t.action_names)
-        self._lend(&self.record_names, &t.record_names)
-        self._lend(&self.fact_names, &t.fact_names)
-        self._lend(&self.account_names, &t.account_names)
-        self._lend(&self.endpoint_names, &t.endpoint_names)
-        self._lend(&self.services, &t.services)
         t.cells.cells = <const Cell*>self.cells.data
         t.cells.mask = self.cells.capacity - 1
         t.cells.n = self.n_cells
-
-    cdef void enter(self, TablesC* snapshot):
-        """A batch begins to read: what `snapshot` points to stays where it is until `leave`."""
-        self.sync()
-        snapshot[0] = self.t
-        self.readers += 1
+        self.version += 1
 
     cdef void leave(self):
+        """A batch that `Names.enter` let in has read."""
         self.readers -= 1
         if self.readers == 0 and self.retired:
             for address in self.retired:
@@ -382,27 +332,6 @@ cdef class Tables:
         cdef StringTable table
         self._lend(names, &table)
         return table_find(&table, <const uint8_t*>self.pool.data, text, len(text), self.t.seed)
-
-    def name_principal(self, bytes text, uint32_t principal):
-        """Let a principal be found by its ARN or name."""
-        self._name(&self.principal_names, text, principal)
-
-    def name_record(self, bytes text, uint32_t record):
-        """Let a record be found by its ARN."""
-        self._name(&self.record_names, text, record)
-
-    def name_facts(self, bytes text, uint32_t record):
-        """Keep the answer of the directory for an ARN of MODE_FACTS."""
-        self._name(&self.fact_names, text, record)
-
-    def name_service(self, bytes text, uint32_t mode):
-        """Say how records of a service are found."""
-        self._name(&self.services, text, mode)
-
-    def find_principal(self, bytes text):
-        """The principal of a name, or None."""
-        cdef uint32_t found = self._find(&self.principal_names, text)
-        return None if found == NONE else found
 
     # -- words, keys, constants ---------------------------------------------------------------------------------------------
 
@@ -630,57 +559,36 @@ cdef class Tables:
         r[0] = Record(account, stack, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), flags)
         return self.records.n - 1
 
-    def account(self, bytes id, *, rcp_stack, org, org_paths):
-        """An account as an owner of resources; `org` and `org_paths` are constants."""
-        cdef Account* a = <Account*>self._push(&self.accounts)
-        a[0] = Account(self.word(id), rcp_stack, org, org_paths)
-        self._name(&self.account_names, id, self.accounts.n - 1)
-        return self.accounts.n - 1
-
-    def find_account(self, bytes id):
-        """The index of an account, or NONE."""
-        return self._find(&self.account_names, id)
-
-    def endpoint(self, bytes id, *, uint32_t stack, is_gateway, list constants):
-        """A VPC endpoint."""
-        cdef uint32_t fixed = self.constants_of(constants)
-        cdef Endpoint* e = <Endpoint*>self._push(&self.endpoints)
-        e[0] = Endpoint(stack, fixed, <uint32_t>len(constants), is_gateway)
-        self._name(&self.endpoint_names, id, self.endpoints.n - 1)
-        if stack != NONE:
-            self.t.has_endpoints = 1
-        return self.endpoints.n - 1
-
-    def deny_unknown_owner(self):
-        """Deny requests on ARNs whose owner nothing tells (D23)."""
-        self.t.denies_unknown_owner = 1
-
     # -- freeze and drop ----------------------------------------------------------------------------------------------------------
 
-    def freeze(self, match_actions):
-        """End of compilation. `match_actions(name)` gives the numbers of the action patterns that match and the flags of an action."""
-        cdef int i
+    def match(self, match_actions):
+        """`match_actions(name)` gives the numbers of the action patterns so far that match, and the flags of an action.
+
+        Stacks so far are found by action class; rows of later ones go by the name of the action.
+        """
         self.match_actions = match_actions
+        self.n_matched = len(self.pattern_texts)
         self.t.n_indexed_stacks = self.stacks.n
-        self.marks["action patterns"] = len(self.pattern_texts)
-        for i in range(N_KEPT):
+
+    def freeze(self):
+        """End of compilation: what is there now stays."""
+        cdef int i
+        self.n_patterns = len(self.pattern_texts)
+        for i in range(N_COMPILED):
             self.marks[i] = self._vector(i).n
         self.sync()
 
     def drop(self):
         """Forget everything that requests brought since `freeze`."""
         cdef Vector* v
-        cdef uint32_t kept
         cdef int i
         for i in range(N_KEPT):
             v = self._vector(i)
-            kept = self.marks[i]
-            if v.n > kept:
-                v.n = kept
-                self._resize(v, max(<uint64_t>8, <uint64_t>kept))
-        for i in range(7):
-            self._make_slots(self._name_table(i), self._name_table(i).slots.capacity or 16)
-        del self.pattern_texts[self.marks.get("action patterns", len(self.pattern_texts)):]
+            if v.n > self.marks[i]:
+                v.n = self.marks[i]
+                self._resize(v, max(<uint64_t>8, <uint64_t>v.n))
+        self._make_slots(&self.action_names, 16)
+        del self.pattern_texts[self.n_patterns:]
         self.word_ids = {text: number for text, number in self.word_ids.items() if number < self.words.n}
         self.class_ids = {}
         self._cells(64)
@@ -690,11 +598,14 @@ cdef class Tables:
     def sizes(self):
         """Counts and bytes, by table."""
         cdef int i
-        cdef uint64_t total = 0
+        cdef uint64_t total = 0, rows = 0
         for i in range(N_VECTORS):
             total += <uint64_t>self._vector(i).capacity * self._vector(i).item
+            if i >= N_COMPILED:
+                rows += <uint64_t>self._vector(i).capacity * self._vector(i).item
         return {
             "bytes": total,
+            "row_bytes": rows,
             "statements": self.policy_bodies.n,
             "bodies": self.bodies.n,
             "policies": self.policies.n,
@@ -709,7 +620,6 @@ cdef class Tables:
             "rows": self.n_cells,
             "row_entries": self.entries.n,
             "indexed_runs": self.indexes.n,
-            "cached_names": self.fact_names.texts.n,
             "generation": self.generation,
         }
 
@@ -793,14 +703,14 @@ cdef class Tables:
         return 0
 
     cdef int _stamp_name(self, uint32_t name) except -1:
-        """Mark all action patterns that match a name, also those that no class knows."""
+        """Mark all action patterns that match a name: those of its class, and those that no class knows."""
         cdef PoolText text = (<PoolText*>self.action_names.texts.data)[name]
         cdef bytes action = self.pool.data[text.text:text.text + text.size].lower()
         cdef const uint8_t* t = action
         cdef int64_t n = len(action), colon = action.index(b":"), i
         cdef bytes prefix, rest
         self._stamp((<uint32_t*>self.name_classes.data)[name])
-        for i in range(len(self.pattern_texts)):
+        for i in range(self.n_matched, len(self.pattern_texts)):
             parts = self.pattern_texts[i]
             if parts is None:
                 (<uint32_t*>self.stamps.data)[i] = self.stamp

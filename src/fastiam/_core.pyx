@@ -4,6 +4,7 @@ A call is attempted on the tables as they are. Where something is not there yet 
 attempt ends with a status, Python code settles it, and the call is attempted again: no attempt runs Python code, so none can be
 interrupted half-way by another thread.
 """
+from cython cimport no_gc_clear
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -19,6 +20,7 @@ from fastiam._decide cimport (
 )
 from fastiam._ingest cimport TextColumn
 from fastiam._locate cimport locate_endpoint, locate_resource, may_contradict, use_record, word_text
+from fastiam._names cimport Names, view
 from fastiam._bytes cimport mix, table_find
 from fastiam._types cimport *
 
@@ -157,7 +159,9 @@ cdef class Core:
     `_statement(occurrence, layer, level)`: the `StatementRef` of an entry; `_decision(...)`: a `Decision`.
     """
 
-    cdef readonly Tables tables
+    cdef readonly Names names
+    cdef Tables tables
+    cdef uint64_t generation                             # of the tables, when the caches below were begun
     cdef Frame* frames
     cdef dict key_numbers
     cdef dict session_numbers
@@ -185,20 +189,25 @@ cdef class Core:
             free_frame(f)
             f = after
 
-    def _use(self, Tables tables):
-        """Take the tables, once they are frozen."""
-        self.tables = tables
+    def _use(self, Names names):
+        """Take the names and their tables, once they are frozen."""
+        self.names = names
+        self.tables = names.tables
+        self.generation = self.tables.generation
 
     def _set_defaults(self, dict defaults):
         """Values by folded key for what a request does not give."""
         self.defaults = defaults
 
-    def _forget(self):
-        """Drop what requests brought: rows, names, sessions."""
-        self.tables.drop()
-        self.key_numbers = {}
-        self.session_numbers = {}
-        self.decisions = {}
+    cdef int _refresh(self) except -1:
+        """Forget numbers that were dropped; another engine that shares the tables may have done it."""
+        if self.generation != self.tables.generation:
+            self.generation = self.tables.generation
+            self.key_numbers = {}
+            self.session_numbers = {}
+            self.decisions = {}
+        view(self.names)
+        return 0
 
     def _loosen(self, uint32_t record, *, owner, bint assumed_owner, bint owner_override, bint unknown_owner, rcp_stack, partition, endpoint):
         """Decide over profiles as they are: one principal, one resource, an endpoint (None, or its number, -1 for unknown)."""
@@ -364,18 +373,18 @@ cdef class Core:
         cdef Text name
         cdef uint32_t found = NONE
         cdef uint64_t generation
+        cdef const TablesC* t = view(self.names)
         if type(principal) is str:
             if not utf8_of(<str>principal, &name):
                 raise RequestValueError("a principal holds a lone surrogate and is no valid text", column="principal")
             if c.action.flags & ACT_FEDERATION and not (name.size > 4 and name.data[3] == 58):
                 key = (<str>principal).encode() + b"\0" + action.lower().encode()     # N3: a provider here, a service elsewhere
-                found = table_find(&self.tables.t.principal_names, self.tables.t.pool, key, len(key), self.tables.t.seed)
+                found = table_find(&t.principal_names, t.pool, key, len(key), t.seed)
             else:
-                found = table_find(&self.tables.t.principal_names, self.tables.t.pool, name.data, name.size, self.tables.t.seed)
+                found = table_find(&t.principal_names, t.pool, name.data, name.size, t.seed)
             if found == NONE:
                 self.grew = True
                 self._settle_principal(principal, action)
-                self.tables.sync()
                 return False
         else:
             number = self.session_numbers.get(id(principal))
@@ -418,7 +427,6 @@ cdef class Core:
                     self.tables.make_row(a.missing, c.action_class, c.action_name)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
-            self.tables.sync()
         elif status == UNCHECKED:
             self._settle_check(*request)
             checked[0] = True
@@ -448,6 +456,7 @@ cdef class Core:
             self.grew = False
             self._settle_limits()
         while True:
+            self._refresh()
             generation = self.tables.generation
             if self.is_loose:
                 c[0] = self.loose
@@ -475,7 +484,7 @@ cdef class Core:
             if generation != self.tables.generation:
                 continue
             # from here to the end of the attempt no Python code runs
-            c.t = &self.tables.t
+            c.t = view(self.names)
             c.action = &c.t.classes[c.action_class]
             fit(f, c.t)
             c.s = &f.s
@@ -654,14 +663,16 @@ cdef int count_touched(Side* side, uint32_t n_keys) except -1:
     return 0
 
 
+@no_gc_clear  # `__dealloc__` leaves the tables
 cdef class _Batch:
     """One call of `decide_many`. Passes without the GIL; what a row misses is settled between them."""
 
     cdef Core core
+    cdef Tables tables
     cdef TextColumn principals, actions, resources, owners
     cdef list context                                    # (name, column)
     cdef list keys                                       # number of each, in the snapshot
-    cdef Tables session_names
+    cdef Names session_names
     cdef dict sessions, broken_sessions
     cdef TablesC t
     cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
@@ -686,6 +697,7 @@ cdef class _Batch:
 
     def __cinit__(self, Core core, principals, actions, resources, context, owners, sessions, int64_t n, int64_t now, bint reasons):
         self.core = core
+        self.tables = core.tables
         self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
         self.n, self.now, self.reasons = n, now, reasons
         self.sessions = sessions
@@ -721,7 +733,7 @@ cdef class _Batch:
             free(self.sides[i].slow)
             free(self.sides[i].columns)
         if self.entered:
-            self.core.tables.leave()
+            self.tables.leave()
 
     # -- before a pass -----------------------------------------------------------------------------------------------------------------
 
@@ -753,19 +765,20 @@ cdef class _Batch:
 
     cdef int _prepare(self) except -1:
         cdef Core core = self.core
+        core._refresh()
         if core.tables.generation != self.generation:
             self.keep_statements()
             self.principal_codes = {}
             self.action_codes = {}
             self.generation = core.tables.generation
-            self.session_names = Tables(seed=core.tables.t.seed)
+            self.session_names = Names(Tables(seed=core.tables.t.seed))
             for name, session in self.sessions.items():
-                self.session_names.name_principal((<str>name).encode(), self._session_number(name, session))
+                self.session_names.principal((<str>name).encode(), self._session_number(name, session))
             self.session_names.sync()
         self.keys = [core._key(name) for name, _ in self.context]
         if self.entered:
             core.tables.leave()
-        core.tables.enter(&self.t)
+        core.names.enter(&self.t)
         self.entered = True
         self.occurrences = core._occurrences()
 

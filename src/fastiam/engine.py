@@ -13,16 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastiam._core import Core
 from fastiam._ingest import check_lengths, read_column
+from fastiam._names import Names
 from fastiam.account import Snapshot
+from fastiam.account.changes import changes_between
 from fastiam.account.snapshot import UnknownOwner
-from fastiam.arn import split_arn
 from fastiam.bulk import LAYERS, NO_CODE, NO_STATEMENT, REASONS, Decisions
 from fastiam.compile.compiler import Compiler
-from fastiam.compile.layout import NONE, ServiceMode
+from fastiam.compile.layout import NONE
+from fastiam.compile.snapshots import compile_all, compile_changes
 from fastiam.compile.texts import utf8
 from fastiam.errors import RequestValueError
 from fastiam.keys import KEYS, fold, key_info
@@ -32,12 +34,12 @@ from fastiam.reference import decide as decide_literally
 from fastiam.request import Context, ContextValue, Request, check_key, epoch_seconds, read_context, shorten
 from fastiam.session import Session
 
-# services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
-_ONE_API = frozenset({"apigateway", "execute-api"})  # one holder under either name
+if TYPE_CHECKING:
+    from fastiam.directory import Directory
+
+_SMALL = 8  # an eighth of the bound on the cache may be kept for good by an update
 _ASKER = "arn:asker"  # what the one principal of loose profiles is called
 MAX_THREADS = 64
-
-_EXACT_SERVICES = frozenset("sqs events ecr backup glacier ses elasticfilesystem kms iam".split())
 
 
 class Engine(Core):
@@ -51,7 +53,6 @@ class Engine(Core):
     _options: dict[str, Any]
     _defaults: dict[str, ContextValue]
     _lock: threading.RLock
-    _base_bytes: int
 
     @classmethod
     def from_snapshot(
@@ -77,65 +78,64 @@ class Engine(Core):
         """
         if unknown_owner not in ("principal", "deny"):
             raise RequestValueError(f"unknown value `{unknown_owner}`", column="unknown_owner", hint="use `principal` or `deny`")
-        engine = cls()
-        engine._snapshot = snapshot
-        engine._options = {
+        options = {
             "unknown_owner": unknown_owner,
             "context_defaults": dict(context_defaults),
             "settings": settings,
             "cache_bytes": cache_bytes,
             "index_from": index_from,
         }
-        engine._lock = threading.RLock()
-        engine._compiler = Compiler(settings, index_from=index_from)
-        engine._compile(snapshot)
+        defaults = read_context(context_defaults)
+        compiler = Compiler(settings, index_from=index_from)
+        names = Names(compiler.tables)
+        if unknown_owner == "deny":
+            names.deny_unknown_owner()
+        compile_all(compiler, names, snapshot)
+        for name in defaults:
+            compiler.keys.number(name)
+        compiler.match_actions()
+        compiler.freeze(names)
+        return cls._over(snapshot, compiler, names, options, defaults)
+
+    @classmethod
+    def _over(
+        cls, snapshot: Snapshot | None, compiler: Compiler, names: Names, options: dict[str, Any], defaults: dict[str, ContextValue]
+    ) -> Engine:
+        engine = cls()
+        engine._snapshot, engine._compiler, engine._lock = snapshot, compiler, compiler.lock
+        engine._options, engine._defaults = options, defaults
+        engine._use(names)
+        engine._set_defaults(defaults)
         return engine
+
+    def updated(self, directory: Directory) -> Engine:
+        """An engine over what the directory is now; this one goes on answering as it did.
+
+        The two share the tables of all policies, and the rows that requests have led to. What it costs is the names of
+        principals and resources copied, and the compilation of what changed since this engine's directory was read.
+
+        Notes
+        -----
+        A directory that was read anew is compared with the old one record by record. Where little is left to share, or
+        updates have left much behind that nobody needs, everything is compiled anew, in the time that `compile` takes.
+        """
+        snapshot, compiler = directory.snapshot(), self._compiler
+        changes = changes_between(self._snapshot_or_fail(), snapshot)
+        if changes.everything or compiler.is_worn:
+            return Engine.from_snapshot(snapshot, **self._options)
+        if compiler.late_bytes > self._options["cache_bytes"] // _SMALL:
+            with self._lock:
+                compiler.drop()  # else it would stay for good
+        with compiler.building():
+            with compiler.lock:
+                names = self.names.fork()
+            compile_changes(compiler, names, snapshot, changes)
+            with compiler.lock:
+                compiler.freeze(names)
+        return Engine._over(snapshot, compiler, names, self._options, self._defaults)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _compiled, (self._snapshot, self._options)
-
-    # -- compilation --------------------------------------------------------------------------------------------------
-
-    def _compile(self, snapshot: Snapshot) -> None:
-        compiler = self._compiler
-        tables = compiler.tables
-        if self._options["unknown_owner"] == "deny":
-            tables.deny_unknown_owner()
-        for facts in snapshot.accounts():
-            compiler.account(facts)
-        for endpoint in snapshot.endpoints():
-            compiler.endpoint(endpoint)
-        for profile in snapshot.principals():
-            tables.name_principal(utf8(profile.name), compiler.principal(profile))
-        self._compile_resources(snapshot)
-        self._defaults = read_context(self._options["context_defaults"])
-        for name in self._defaults:
-            compiler.keys.number(name)
-        compiler.freeze()
-        self._base_bytes = tables.sizes()["bytes"]
-        self._use(tables)
-        self._set_defaults(self._defaults)
-
-    def _compile_resources(self, snapshot: Snapshot) -> None:
-        """Records under the ARNs that they are stored under, and how those of each service are found."""
-        modes: dict[str, ServiceMode] = {}
-        stored = [arn for arn, _ in snapshot.resources()]
-        for arn in dict.fromkeys((*stored, *snapshot.entity_resources())):
-            parts = split_arn(arn)
-            if parts is None:
-                continue
-            is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
-            mode = _mode_of(parts.service, parts.rest, modes.get(parts.service))
-            modes[parts.service] = mode
-            number = self._compiler.record(snapshot.facts(arn), is_holder=is_bucket)
-            if mode is ServiceMode.FACTS:
-                self._compiler.tables.name_facts(utf8(arn), number)
-            else:
-                self._compiler.tables.name_record(utf8(arn), number)
-        if not _ONE_API.isdisjoint(modes):
-            modes.update(dict.fromkeys(_ONE_API, ServiceMode.FACTS))
-        for service, mode in modes.items():
-            self._compiler.tables.name_service(utf8(service), mode)
 
     # -- what an attempt missed ---------------------------------------------------------------------------------------
 
@@ -145,8 +145,8 @@ class Engine(Core):
             key = utf8(name)
             if not name.startswith("arn:") and action.lower().startswith("sts:assumerolewith"):
                 key += b"\0" + utf8(action.lower())
-            if self._compiler.tables.find_principal(key) is None:
-                self._compiler.tables.name_principal(key, self._compiler.principal(profile))
+            if self.names.find_principal(key) is None:
+                self.names.principal(key, self._compiler.principal(self.names, profile))
 
     def _settle_session(self, session: object) -> int:
         if not isinstance(session, Session):
@@ -157,12 +157,12 @@ class Engine(Core):
             )
         profile = self._snapshot_or_fail().principal(session)
         with self._lock:
-            return self._compiler.principal(profile)
+            return self._compiler.principal(self.names, profile)
 
     def _settle_facts(self, arn: str) -> None:
         facts = self._snapshot_or_fail().facts(arn)
         with self._lock:
-            self._compiler.tables.name_facts(utf8(arn), self._compiler.record(facts, asked=arn))
+            self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn))
 
     def _settle_key(self, name: str) -> int:
         check_key(name)
@@ -177,10 +177,9 @@ class Engine(Core):
 
     def _settle_limits(self) -> None:
         """Drop what requests brought, where it takes more than its bound."""
-        if self._compiler.tables.sizes()["bytes"] > self._base_bytes + self._options["cache_bytes"]:
+        if self._late_bytes() > self._options["cache_bytes"]:
             with self._lock:
                 self._compiler.drop()
-                self._forget()
 
     def _snapshot_or_fail(self) -> Snapshot:
         if self._snapshot is None:
@@ -358,8 +357,13 @@ class Engine(Core):
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""
-        sizes: dict[str, Any] = self._compiler.tables.sizes()
-        return {**sizes, "compiled_bytes": self._base_bytes, "cache_limit": self._options["cache_bytes"]}
+        sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
+        sizes["bytes"] += self.names.size_bytes()
+        sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
+        return {**sizes, "cache_limit": self._options["cache_bytes"]}
+
+    def _late_bytes(self) -> int:
+        return self._compiler.late_bytes + int(self.names.late_bytes())
 
 
 def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, layer: Layer, level: int) -> StatementRef:
@@ -389,12 +393,6 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
     return dict(sessions or {})
 
 
-def _mode_of(service: str, rest: str, before: ServiceMode | None) -> ServiceMode:
-    if service == "s3":
-        return ServiceMode.OBJECT if "/" in rest or before is ServiceMode.OBJECT else ServiceMode.BUCKET
-    return ServiceMode.EXACT if service in _EXACT_SERVICES else ServiceMode.FACTS
-
-
 def _compiled(snapshot: Snapshot, options: dict[str, Any]) -> Engine:
     return Engine.from_snapshot(snapshot, **options)
 
@@ -409,27 +407,22 @@ def decide_profiles(
     index_from: int = 12,
 ) -> Decision:
     """Compile the profiles of one request, and decide it: what `simulate` does."""
-    engine = Engine()
-    engine._snapshot = None
-    engine._options = {"cache_bytes": 1 << 30, "settings": settings}
-    engine._lock = threading.RLock()
-    engine._defaults = {}
-    compiler = engine._compiler = Compiler(settings, index_from=index_from)
+    compiler = Compiler(settings, index_from=index_from)
+    names = Names(compiler.tables)
     given_id = request.context.get("aws:userid")
-    compiler.tables.name_principal(
-        utf8(_ASKER), compiler.principal(_with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
-    )
+    asker = compiler.principal(names, _with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
+    names.principal(utf8(_ASKER), asker)
     record = compiler.loose_record(resource)
     number = None
     if endpoint is not None:
-        number = compiler.endpoint(endpoint) if endpoint.known else -1
+        number = compiler.endpoint(names, endpoint) if endpoint.known else -1
     for name in request.context:
         compiler.keys.number(name)
     words = [None if text is None else compiler.tables.word(utf8(text)) for text in (resource.account, resource.partition)]
     rcps = compiler.levels(Layer.RCP, resource.rcps)
-    compiler.freeze()
-    engine._base_bytes = 0
-    engine._use(compiler.tables)
+    compiler.match_actions()
+    compiler.freeze(names)
+    engine = Engine._over(None, compiler, names, {"cache_bytes": 1 << 30, "settings": settings}, {})
     engine._loosen(
         record,
         owner=words[0],

@@ -65,6 +65,11 @@ class Snapshot:
         """The ARNs of users and roles that are resources of note: with tags, or with a trust policy."""
         return (entity.arn for entity in self._tables.entities.values() if entity.trust is not None or entity.tags)
 
+    def has_record(self, arn: str) -> bool:
+        """Whether `resources` or `entity_resources` has this ARN."""
+        entity = self._tables.entities.get(arn)
+        return arn in self._tables.resources or (entity is not None and (entity.trust is not None or bool(entity.tags)))
+
     def accounts(self) -> Iterator[AccountFacts]:
         """Every account with a record."""
         return map(self.account_facts, self._tables.accounts)

@@ -6,9 +6,12 @@ endpoint. Equal stacks are one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from fastiam._build import Tables
+from fastiam._names import Names
 from fastiam.compile.actions import ActionMatcher
 from fastiam.compile.interning import Interned
 from fastiam.compile.keys import Keys
@@ -30,6 +33,8 @@ from fastiam.profile import (
 )
 from fastiam.request import ContextValue
 
+_WORN = 1 << 25  # bytes of policies that no engine may need any more
+
 LAYERS = {layer: number for number, layer in enumerate(Layer)}
 
 _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
@@ -41,31 +46,71 @@ _Segments = tuple[tuple[int, int, tuple[int, ...]], ...]  # (layer, level, polic
 
 
 class Compiler:
-    """Fills the tables of one engine."""
+    """Fills tables, which engines that come from one another share, and the names of each.
+
+    Whoever calls it holds `lock`: there is one builder at a time, and nothing is dropped while it is held.
+    """
 
     def __init__(self, settings: Settings, *, index_from: int = 12) -> None:
         self.settings = settings
+        self.lock = threading.RLock()
         self.tables = Tables(index_from=index_from)
         self.keys = Keys(self.tables)
         self.statements = Statements(self.tables, self.keys)
         self._stacks: Interned[_Segments] = Interned()
         self._absent: Interned[frozenset[str]] = Interned()
-        self._has_tags_known: dict[frozenset[str], bool] = {}
+        self._n_building = 0
+        self._first_bytes: int | None = None
+        self._empty_bytes: int = self.tables.sizes()["row_bytes"]
 
-    def freeze(self) -> None:
-        """End of compilation: what comes later can be dropped."""
+    def match_actions(self) -> None:
+        """Make the classes of actions, by the patterns so far."""
+        self.tables.match(ActionMatcher(self.statements.actions, self.settings))
+
+    def freeze(self, names: Names) -> None:
+        """End of compilation: what there is now stays, what comes later can be dropped."""
         self.keys.freeze()
         self.statements.freeze()
         self._stacks.freeze()
         self._absent.freeze()
-        self.tables.freeze(ActionMatcher(self.statements.freeze_actions(), self.settings))
+        self.tables.freeze()
+        names.freeze()
+        sizes = self.tables.sizes()
+        self.compiled_bytes: int = sizes["bytes"] - sizes["row_bytes"] + self._empty_bytes
+        if self._first_bytes is None:
+            self._first_bytes = self.compiled_bytes
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether updates have left so much behind that everything is better compiled anew."""
+        first = self._first_bytes or 0
+        return self.compiled_bytes - first > max(first, _WORN)
+
+    @property
+    def late_bytes(self) -> int:
+        """The memory of what requests brought."""
+        return int(self.tables.sizes()["bytes"]) - self.compiled_bytes
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Nothing is dropped meanwhile, though the lock is free now and then."""
+        with self.lock:
+            self._n_building += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._n_building -= 1
 
     def drop(self) -> None:
-        """Forget what requests brought; the tables are dropped by their owner."""
+        """Forget what requests brought, unless something is being built upon it."""
+        if self._n_building:
+            return
         self.keys.drop()
         self.statements.drop()
         self._stacks.drop()
         self._absent.drop()
+        self.tables.drop()
 
     # -- stacks -------------------------------------------------------------------------------------------------------
 
@@ -99,9 +144,9 @@ class Compiler:
     def _word(self, text: str | None) -> int:
         return NONE if text is None else self.tables.word(utf8(text))
 
-    def principal(self, p: PrincipalProfile, *, unclear_id: bool = False) -> int:
+    def principal(self, names: Names, p: PrincipalProfile, *, unclear_id: bool = False) -> int:
         """The number of a principal."""
-        names = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
+        callers = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
         role = NONE
         if p.kind in _ROLES and p.partition and p.account and p.role_name is not None:
             role = self.tables.word(role_word(p.partition, p.account, p.role_name))
@@ -113,7 +158,7 @@ class Compiler:
             credential=credential_of(p),
             account=self._word(p.account),
             partition=self._word(p.partition),
-            account_index=NONE if p.account is None else self.tables.find_account(utf8(p.account)),
+            account_index=NONE if p.account is None else names.find_account(utf8(p.account)),
             user_arn=self._word(user_arn),
             role=role,
             session_arn=self._word(p.session_arn if p.kind in _ROLES else None),
@@ -122,7 +167,7 @@ class Compiler:
             canonical_id=self._word(p.canonical_id),
             own_stack=self._own(p),
             scp_stack=self.levels(Layer.SCP, p.scps),
-            names=[self._word(name) for name in names],
+            names=[self._word(name) for name in callers],
             constants=self._constants(p.keys, p.open_keys, check=True),
             absent=absent,
             n_absent=len(p.absent_keys) - sum(key.endswith("/") for key in p.absent_keys),
@@ -192,15 +237,14 @@ class Compiler:
         )
         return number
 
-    def account(self, facts: AccountFacts) -> int:
+    def account(self, names: Names, facts: AccountFacts) -> None:
         """An account as an owner of resources."""
-        number: int = self.tables.account(
+        names.account(
             utf8(facts.id),
             rcp_stack=self.levels(Layer.RCP, facts.rcps),
             org=self._org_constant("aws:resourceorgid", facts.org_id, is_multi=False),
             org_paths=self._org_constant("aws:resourceorgpaths", facts.org_path, is_multi=True),
         )
-        return number
 
     def _org_constant(self, name: str, text: str | None, *, is_multi: bool) -> int:
         if text is None:
@@ -208,9 +252,9 @@ class Compiler:
         number: int = self.tables.constants_of([(self.keys.number(name), [utf8(text)], is_multi, False, False)])
         return number
 
-    def endpoint(self, endpoint: EndpointProfile) -> int:
+    def endpoint(self, names: Names, endpoint: EndpointProfile) -> int:
         """A VPC endpoint."""
-        number: int = self.tables.endpoint(
+        number: int = names.endpoint(
             utf8(endpoint.id),
             stack=self.layer(Layer.VPCE, endpoint.policies),
             is_gateway=endpoint.gateway,

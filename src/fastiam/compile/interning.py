@@ -1,4 +1,4 @@
-"""Interning: equal things get one number. What requests bring after compilation is forgotten on `drop`."""
+"""Interning: equal things get one number. What requests bring after `freeze` is forgotten on `drop`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Interned(Generic[K]):
         return self._late.get(thing) if found is None and self._late else found
 
     def freeze(self) -> None:
-        """What comes from now on is late."""
+        """What there is now stays; what comes from now on is late."""
+        self._compiled.update(self._late or {})
         self._late = {}
 
     def drop(self) -> None:

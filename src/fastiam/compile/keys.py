@@ -105,7 +105,7 @@ class Keys:
         return number
 
     def freeze(self) -> None:
-        """End of compilation."""
+        """What there is now stays."""
         self._numbers.freeze()
 
     def drop(self) -> None:

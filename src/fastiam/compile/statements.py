@@ -47,8 +47,8 @@ class Statements:
         return self._starts, self._kept
 
     def freeze(self) -> None:
-        """End of compilation."""
-        self._n_compiled = len(self._kept)
+        """What there is now stays."""
+        self._n_compiled, self._n_actions = len(self._kept), len(self.actions)
         self._policies.freeze()
         for interned in self._interned.values():
             interned.freeze()
@@ -61,11 +61,6 @@ class Statements:
         del self.actions[self._n_actions :]
         self._kept = self._kept[: self._n_compiled]
         self._starts = self._starts[: self._n_compiled]
-
-    def freeze_actions(self) -> list[Parts | None]:
-        """The action patterns so far; later ones are matched by name."""
-        self._n_actions = len(self.actions)
-        return self.actions
 
     def _get(self, what: str, key: Any, make: Any) -> int:
         interned = self._interned.get(what)

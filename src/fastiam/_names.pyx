@@ -1,0 +1,257 @@
+"""`Names`: principals, resources, accounts and endpoints of one engine, by name.
+
+Tables hold what policies say; they are shared by all engines that come from one another through `updated`. Names hold who and
+what there is at one moment: numbers into the tables. A fork copies names and shares everything else, and so costs what the
+names cost. What requests bring is cut off when the tables are dropped, before anybody looks again.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy
+
+from fastiam._build cimport NameTable, Tables, Vector
+from fastiam._bytes cimport hash_bytes
+from fastiam._types cimport NONE, Account, Endpoint, PoolText, StringSlot, TablesC
+
+
+cdef enum:
+    NEVER = 0xFFFFFFFFFFFFFFFF
+
+
+cdef class Names:
+    """Who and what an engine knows by name.
+
+    Thread-safety: methods are called with the lock of the compiler; kernels read what `view` or `enter` lends them.
+    """
+
+    def __cinit__(self, Tables tables):
+        cdef int i
+        self.tables = tables
+        self.generation = tables.generation
+        self.seen = NEVER
+        for i in range(N_LISTS):
+            self._list(i).item = 4
+        for i in range(N_TABLES):
+            self._table(i).slots.item = sizeof(StringSlot)
+            self._table(i).texts.item = sizeof(PoolText)
+        self.accounts.item = sizeof(Account)
+        self.endpoints.item = sizeof(Endpoint)
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(N_LISTS):
+            free(self._list(i).data)
+        for i in range(N_TABLES):
+            free(self._table(i).slots.data)
+
+    cdef NameTable* _table(self, int i):
+        cdef NameTable* all[N_TABLES]
+        all[0] = &self.principals
+        all[1] = &self.records
+        all[2] = &self.facts
+        all[3] = &self.account_ids
+        all[4] = &self.endpoint_ids
+        all[5] = &self.services
+        return all[i]
+
+    cdef Vector* _list(self, int i):
+        if i == 0:
+            return &self.accounts
+        if i == 1:
+            return &self.endpoints
+        return &self._table((i - 2) // 2).values if i & 1 else &self._table((i - 2) // 2).texts
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    cdef int sync(self) except -1:
+        """Write addresses and counts into `t`, which kernels copy."""
+        cdef TablesC* t = &self.t
+        if self.generation != self.tables.generation:
+            self._cut()
+        self.tables.sync()
+        t[0] = self.tables.t
+        t.accounts = <const Account*>self.accounts.data
+        t.endpoints = <const Endpoint*>self.endpoints.data
+        t.n_accounts = self.accounts.n
+        t.n_endpoints = self.endpoints.n
+        t.has_endpoints = self.has_endpoints
+        t.denies_unknown_owner = self.denies_unknown_owner
+        self.tables._lend(&self.principals, &t.principal_names)
+        self.tables._lend(&self.records, &t.record_names)
+        self.tables._lend(&self.facts, &t.fact_names)
+        self.tables._lend(&self.account_ids, &t.account_names)
+        self.tables._lend(&self.endpoint_ids, &t.endpoint_names)
+        self.tables._lend(&self.services, &t.services)
+        self.seen = self.tables.version
+        return 0
+
+    cdef int enter(self, TablesC* snapshot) except -1:
+        """A batch begins to read: what `snapshot` points to stays where it is until the tables are left."""
+        self.sync()
+        snapshot[0] = self.t
+        self.tables.readers += 1
+        return 0
+
+    cdef int _cut(self) except -1:
+        """Forget what requests brought: the tables have."""
+        cdef Vector* v
+        cdef NameTable* names
+        cdef int i
+        self.generation = self.tables.generation
+        if not self.is_frozen:
+            return 0
+        for i in range(N_LISTS):
+            v = self._list(i)
+            if v.n > self.marks[i]:
+                v.n = self.marks[i]
+                self.tables._resize(v, max(<uint64_t>8, <uint64_t>v.n))
+        for i in range(N_TABLES):
+            names = self._table(i)
+            if names.slots.capacity:
+                self.tables._make_slots(names, names.slots.capacity)
+        return 0
+
+    def find_principal(self, bytes text):
+        """The principal of a name, or None."""
+        view(self)
+        found = self.tables._find(&self.principals, text)
+        return None if found == NONE else found
+
+    def find_service(self, bytes text):
+        """How records of a service are found, or None."""
+        view(self)
+        found = self.tables._find(&self.services, text)
+        return None if found == NONE else found
+
+    def find_account(self, bytes id):
+        """The index of an account, or NONE."""
+        view(self)
+        return self.tables._find(&self.account_ids, id)
+
+    def size_bytes(self):
+        """The memory of the names."""
+        cdef uint64_t total = 0
+        cdef int i
+        for i in range(N_LISTS):
+            total += <uint64_t>self._list(i).capacity * self._list(i).item
+        for i in range(N_TABLES):
+            total += <uint64_t>self._table(i).slots.capacity * sizeof(StringSlot)
+        return total
+
+    def late_bytes(self):
+        """The memory that names of requests take."""
+        return self.size_bytes() - self.frozen_bytes
+
+    def counts(self):
+        """How many there are of each."""
+        return {"named_principals": self.principals.texts.n, "accounts": self.accounts.n, "cached_names": self.facts.texts.n}
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1:
+        """Enter a text, or give it another value."""
+        cdef uint32_t at
+        cdef const StringSlot* slots
+        cdef const PoolText* known
+        cdef uint32_t h, i
+        view(self)
+        self.seen = NEVER
+        if names.texts.n:
+            h = <uint32_t>hash_bytes(text, len(text), self.tables.t.seed) | 1
+            slots = <const StringSlot*>names.slots.data
+            i = (h >> 1) & (names.slots.capacity - 1)
+            while slots[i].hash != 0:
+                at = slots[i].value
+                known = <const PoolText*>names.texts.data + at
+                if slots[i].hash == h and self.tables.pool.data[known.text:known.text + known.size] == text:
+                    (<uint32_t*>names.values.data)[at] = value
+                    return 0
+                i = (i + 1) & (names.slots.capacity - 1)
+        return self.tables._name(names, text, value)
+
+    def principal(self, bytes text, uint32_t principal):
+        """Let a principal be found by its ARN or name."""
+        self._give(&self.principals, text, principal)
+
+    def record(self, bytes text, uint32_t record):
+        """Let a record be found by its ARN; NONE takes it away."""
+        self._give(&self.records, text, record)
+
+    def fact(self, bytes text, uint32_t record):
+        """Keep the answer of the directory for an ARN of MODE_FACTS."""
+        self._give(&self.facts, text, record)
+
+    def forget_facts(self):
+        """Ask the directory again for every ARN of MODE_FACTS."""
+        self.facts.texts.n = self.facts.values.n = 0
+        if self.facts.slots.capacity:
+            self.tables._make_slots(&self.facts, 16)
+        self.seen = NEVER
+
+    def service(self, bytes text, uint32_t mode):
+        """Say how records of a service are found."""
+        self._give(&self.services, text, mode)
+
+    def account(self, bytes id, *, rcp_stack, org, org_paths):
+        """An account as an owner of resources; `org` and `org_paths` are constants."""
+        cdef uint32_t at = self.find_account(id)
+        cdef Account* a
+        if at == NONE:
+            at = self.accounts.n
+            self.tables._push(&self.accounts)
+            self._give(&self.account_ids, id, at)
+        a = <Account*>self.accounts.data + at
+        a[0] = Account(self.tables.word(id), rcp_stack, org, org_paths)
+        self.seen = NEVER
+
+    def endpoint(self, bytes id, *, uint32_t stack, is_gateway, list constants):
+        """A VPC endpoint; its number."""
+        cdef uint32_t fixed = self.tables.constants_of(constants)
+        cdef Endpoint* e = <Endpoint*>self.tables._push(&self.endpoints)
+        e[0] = Endpoint(stack, fixed, <uint32_t>len(constants), is_gateway)
+        self._give(&self.endpoint_ids, id, self.endpoints.n - 1)
+        return self.endpoints.n - 1
+
+    def no_endpoint(self, bytes id):
+        """Take an endpoint away."""
+        self._give(&self.endpoint_ids, id, NONE)
+
+    def judge_endpoints(self, bint has_policies):
+        """Whether an unknown endpoint leaves its layer undetermined (D40)."""
+        self.has_endpoints = has_policies
+        self.seen = NEVER
+
+    def deny_unknown_owner(self):
+        """Deny requests on ARNs whose owner nothing tells (D23)."""
+        self.denies_unknown_owner = True
+        self.seen = NEVER
+
+    def freeze(self):
+        """End of compilation: what comes later can be cut off."""
+        cdef int i
+        self.is_frozen = True
+        for i in range(N_LISTS):
+            self.marks[i] = self._list(i).n
+        self.frozen_bytes = self.size_bytes()
+
+    cdef int _copy(self, Vector* to, const Vector* source, uint32_t n) except -1:
+        if n:
+            self.tables._resize(to, n)
+            memcpy(to.data, source.data, <size_t>n * to.item)
+            to.n = n
+        return 0
+
+    def fork(self):
+        """Names of their own, equal to the compiled ones of these; the tables are shared."""
+        cdef Names fork = Names(self.tables)
+        cdef NameTable* names
+        cdef int i
+        view(self)
+        for i in range(N_LISTS):
+            fork._copy(fork._list(i), self._list(i), self.marks[i])
+        for i in range(N_TABLES):
+            names = fork._table(i)
+            if names.texts.n:
+                self.tables._make_slots(names, self._table(i).slots.capacity)
+        fork.has_endpoints = self.has_endpoints
+        fork.denies_unknown_owner = self.denies_unknown_owner
+        return fork

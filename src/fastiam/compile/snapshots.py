@@ -1,0 +1,88 @@
+"""A snapshot of a directory into the names of an engine: all of it, or what has changed since another one."""
+
+from __future__ import annotations
+
+from fastiam._names import Names
+from fastiam.account import Snapshot
+from fastiam.account.changes import Changes
+from fastiam.arn import split_arn
+from fastiam.compile.compiler import Compiler
+from fastiam.compile.layout import NONE, ServiceMode
+from fastiam.compile.texts import utf8
+
+# services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
+_EXACT_SERVICES = frozenset("sqs events ecr backup glacier ses elasticfilesystem kms iam".split())
+_ONE_API = frozenset({"apigateway", "execute-api"})  # one holder under either name
+
+
+def compile_all(compiler: Compiler, names: Names, snapshot: Snapshot) -> None:
+    """Everything that a snapshot has."""
+    for facts in snapshot.accounts():
+        compiler.account(names, facts)
+    for endpoint in snapshot.endpoints():
+        compiler.endpoint(names, endpoint)
+    names.judge_endpoints(snapshot.has_endpoint_policies)
+    for profile in snapshot.principals():
+        names.principal(utf8(profile.name), compiler.principal(names, profile))
+    for arn in dict.fromkeys((*(arn for arn, _ in snapshot.resources()), *snapshot.entity_resources())):
+        _resource(compiler, names, snapshot, arn)
+
+
+def compile_changes(compiler: Compiler, names: Names, snapshot: Snapshot, changes: Changes) -> None:
+    """What has changed, into names that hold everything else.
+
+    The lock is taken for each thing by itself, so that decisions which wait for it do not wait long.
+    """
+    for id_ in changes.accounts:
+        with compiler.lock:
+            compiler.account(names, snapshot.account_facts(id_))
+    for id_ in changes.endpoints:
+        with compiler.lock:
+            endpoint = snapshot.endpoint(id_)
+            if endpoint is not None and endpoint.known:
+                compiler.endpoint(names, endpoint)
+            else:
+                names.no_endpoint(utf8(id_))
+    with compiler.lock:
+        names.judge_endpoints(snapshot.has_endpoint_policies)
+    for name in changes.principals:
+        profile = snapshot.principal(name)
+        with compiler.lock:
+            names.principal(utf8(name), compiler.principal(names, profile))
+    for arn in changes.resources:
+        with compiler.lock:
+            _change_resource(compiler, names, snapshot, arn)
+
+
+def _resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: str) -> None:
+    """A record under the ARN that it is stored under, and how those of its service are found."""
+    parts = split_arn(arn)
+    if parts is None:
+        return
+    is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
+    mode = _mode_of(parts.service, parts.rest, names.find_service(utf8(parts.service)))
+    number = compiler.record(snapshot.facts(arn), is_holder=is_bucket)
+    if mode is ServiceMode.FACTS:
+        names.fact(utf8(arn), number)
+    else:
+        names.record(utf8(arn), number)
+    for service in _ONE_API if parts.service in _ONE_API else (parts.service,):
+        names.service(utf8(service), mode)
+
+
+def _change_resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: str) -> None:
+    parts = split_arn(arn)
+    if parts is None:
+        return
+    if _mode_of(parts.service, parts.rest, None) is ServiceMode.FACTS:
+        names.forget_facts()  # it may govern others
+    elif not snapshot.has_record(arn):
+        names.record(utf8(arn), NONE)
+        return
+    _resource(compiler, names, snapshot, arn)
+
+
+def _mode_of(service: str, rest: str, before: int | None) -> ServiceMode:
+    if service == "s3":
+        return ServiceMode.OBJECT if "/" in rest or before == ServiceMode.OBJECT else ServiceMode.BUCKET
+    return ServiceMode.EXACT if service in _EXACT_SERVICES else ServiceMode.FACTS
