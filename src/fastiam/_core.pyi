@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from fastiam._build import Tables
 from fastiam._ingest import TextColumn
+from fastiam._names import Names
 from fastiam.model import Decision, StatementRef
 from fastiam.request import Context, ContextValue
 from fastiam.session import Session
@@ -26,7 +26,7 @@ _Answers: TypeAlias = tuple[
 
 @disjoint_base
 class Core:
-    tables: Tables
+    names: Names
     is_loose: bool
 
     def is_allowed(
@@ -49,9 +49,8 @@ class Core:
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> Decision: ...
-    def _use(self, tables: Tables) -> None: ...
+    def _use(self, names: Names) -> None: ...
     def _set_defaults(self, defaults: dict[str, ContextValue]) -> None: ...
-    def _forget(self) -> None: ...
     def _loosen(
         self,
         record: int,

@@ -180,13 +180,6 @@ cdef class Names:
         """Keep the answer of the directory for an ARN of MODE_FACTS."""
         self._give(&self.facts, text, record)
 
-    def forget_facts(self):
-        """Ask the directory again for every ARN of MODE_FACTS."""
-        self.facts.texts.n = self.facts.values.n = 0
-        if self.facts.slots.capacity:
-            self.tables._make_slots(&self.facts, 16)
-        self.seen = NEVER
-
     def service(self, bytes text, uint32_t mode):
         """Say how records of a service are found."""
         self._give(&self.services, text, mode)

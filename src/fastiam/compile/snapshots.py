@@ -74,12 +74,10 @@ def _change_resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: 
     parts = split_arn(arn)
     if parts is None:
         return
-    if _mode_of(parts.service, parts.rest, None) is ServiceMode.FACTS:
-        names.forget_facts()  # it may govern others
-    elif not snapshot.has_record(arn):
+    if _mode_of(parts.service, parts.rest, None) is ServiceMode.FACTS or snapshot.has_record(arn):
+        _resource(compiler, names, snapshot, arn)
+    else:
         names.record(utf8(arn), NONE)
-        return
-    _resource(compiler, names, snapshot, arn)
 
 
 def _mode_of(service: str, rest: str, before: int | None) -> ServiceMode:

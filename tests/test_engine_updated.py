@@ -1,0 +1,201 @@
+"""`Engine.updated`: what changed is recompiled, everything else is shared, and the old engine answers as it did."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from test_account_changes import ACCOUNTS, ASKED, WRITES, A, Writer, statement
+
+import fastiam
+from fastiam import Directory, Engine, Session
+
+ACTIONS = [f"s3:{verb}{n}" for verb in ("Get", "Put", "Del") for n in range(6)] + ["sts:AssumeRole", "s3:ListBucket"]
+USERS = [f"arn:aws:iam::{account}:user/u{n}" for account in ACCOUNTS for n in range(6)]
+ROLES = [f"arn:aws:iam::{account}:role/p/r{n}" for account in ACCOUNTS for n in range(6)]
+SESSIONS = [f"arn:aws:sts::{account}:assumed-role/r{n}/run" for account in ACCOUNTS for n in range(6)]
+OTHERS = [*(f"arn:aws:iam::{account}:root" for account in ACCOUNTS), "*", "s3.amazonaws.com", f"arn:aws:iam::{A}:user/ghost"]
+CALLERS = [*USERS, *ROLES, *SESSIONS, *OTHERS]
+CONDITIONS = [
+    {"StringEquals": {"aws:PrincipalOrgID": "o-1"}},
+    {"StringNotEquals": {"aws:ResourceOrgID": "o-0"}},
+    {"StringEquals": {"aws:PrincipalTag/t": "2"}},
+    {"StringEquals": {"aws:ResourceTag/t": "${aws:PrincipalTag/t}"}},
+    {"StringEquals": {"aws:VpceAccount": A}},
+]
+
+
+class Changer(Writer):
+    """Writes that also set conditions on what a change of something else changes."""
+
+    def write(self) -> None:
+        if self.rng.random() < 0.2:
+            self.put_condition()
+        else:
+            super().write()
+
+    def put_condition(self) -> None:
+        stored = sorted(self.directory.snapshot().tables.entities)
+        if stored:
+            document = statement(self.n(), Condition=self.rng.choice(CONDITIONS))
+            self.directory.put_inline_policy(self.rng.choice(stored), "conditional", document)
+
+
+def requests(rng: random.Random, n: int) -> list[tuple[str, str, str, dict[str, str]]]:
+    endpoints = [{}, {}, {"aws:SourceVpce": "vpce-1"}, {"aws:SourceVpce": "vpce-9"}]
+    resources = [*ASKED, *ROLES, "*", "arn:aws:s3:::bkt/other", f"arn:aws:lambda:us-east-1:{A}:function:g"]
+    return [(rng.choice(CALLERS), rng.choice(ACTIONS), rng.choice(resources), rng.choice(endpoints)) for _ in range(n)]
+
+
+def answers(engine: Engine, asked: list[tuple[str, str, str, dict[str, str]]]) -> list[object]:
+    """Outcome, layer and statement of each request, or what is wrong with it."""
+    found: list[object] = []
+    for principal, action, resource, context in asked:
+        try:
+            decision = engine.decide(principal, action, resource, context)
+        except fastiam.RequestValueError as error:
+            found.append(str(error))
+        else:
+            found.append((decision, engine.is_allowed(principal, action, resource, context)))
+    return found
+
+
+def in_bulk(engine: Engine, asked: list[tuple[str, str, str, dict[str, str]]]) -> list[int]:
+    columns = [[request[i] for request in asked] for i in range(3)]
+    endpoints = [request[3].get("aws:SourceVpce") for request in asked]
+    return engine.decide_many(*columns, {"aws:SourceVpce": endpoints}, on_error="deny").outcome.tolist()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_an_updated_engine_answers_as_one_that_is_compiled_anew_and_the_old_one_as_before(seed):
+    changer = Changer(seed)
+    for _ in range(30):
+        changer.write()
+    engine = changer.directory.compile()
+    asked = requests(changer.rng, 150)
+    for _ in range(6):
+        before = answers(engine, asked)
+        for _ in range(changer.rng.randrange(1, 5)):
+            changer.write()
+        updated, anew = engine.updated(changer.directory), changer.directory.compile()
+        assert answers(updated, asked) == answers(anew, asked)
+        assert in_bulk(updated, asked) == in_bulk(anew, asked)
+        assert answers(engine, asked) == before
+        engine = updated if changer.rng.random() < 0.8 else engine  # updates may branch
+
+
+def small() -> Directory:
+    directory = Directory()
+    directory.add_principal(f"arn:aws:iam::{A}:user/u", identity_policies=[("own", statement(0))])
+    directory.add_principal(f"arn:aws:iam::{A}:role/r", identity_policies=[("own", statement(1))])
+    directory.add_resource("arn:aws:s3:::bkt", account=A)
+    return directory
+
+
+def test_the_tables_are_shared_and_the_rows_stay_warm():
+    directory = small()
+    engine = directory.compile()
+    assert engine.is_allowed(f"arn:aws:iam::{A}:role/r", "s3:Get1", "arn:aws:s3:::bkt/x")
+    directory.put_inline_policy(f"arn:aws:iam::{A}:user/u", "own", statement(5))
+    updated = engine.updated(directory)
+    rows = updated.stats()["rows"]
+    assert rows > 0 and updated.names.tables is engine.names.tables
+    assert updated.is_allowed(f"arn:aws:iam::{A}:role/r", "s3:Get1", "arn:aws:s3:::bkt/x")
+    assert updated.stats()["rows"] == rows
+    assert updated.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get5", "arn:aws:s3:::bkt/x")
+    assert not engine.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get5", "arn:aws:s3:::bkt/x")
+
+
+def test_an_update_without_changes_and_one_from_a_directory_read_anew_share_too():
+    directory = small()
+    engine = directory.compile()
+    again = small()
+    again.put_inline_policy(f"arn:aws:iam::{A}:user/u", "more", statement(3))
+    assert engine.updated(directory).names.tables is engine.names.tables
+    updated = engine.updated(again)
+    assert updated.names.tables is engine.names.tables
+    assert updated.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get3", "arn:aws:s3:::bkt/x")
+
+
+def test_one_session_has_its_own_answer_from_each_engine():
+    directory = small()
+    engine = directory.compile()
+    role = f"arn:aws:iam::{A}:role/r"
+    session = Session(f"arn:aws:sts::{A}:assumed-role/r/run", kind="role", issuer=role)
+    asked = (session, "s3:Get4", "arn:aws:s3:::bkt/x")
+    assert not engine.is_allowed(*asked)
+    directory.put_inline_policy(role, "more", statement(4))
+    updated = engine.updated(directory)
+    for _ in range(2):
+        assert updated.is_allowed(*asked)
+        assert not engine.is_allowed(*asked)
+    bulk = [e.decide_many("s", *asked[1:], sessions={"s": session}).allowed.tolist() for e in (engine, updated)]
+    assert bulk == [[False], [True]]
+
+
+def test_what_one_engine_drops_the_others_find_again():
+    directory = small()
+    engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=1 << 14)
+    directory.put_inline_policy(f"arn:aws:iam::{A}:role/r", "more", statement(4))
+    updated = engine.updated(directory)
+    session = Session(f"arn:aws:sts::{A}:assumed-role/r/run", kind="role", issuer=f"arn:aws:iam::{A}:role/r")
+    dropped = engine.stats()["generation"]
+    for n in range(3_000):
+        assert updated.is_allowed(session, "s3:Get4", "arn:aws:s3:::bkt/x")
+        engine.is_allowed(f"arn:aws:iam::{A}:user/nobody{n}", f"s3:Made{n}", "arn:aws:s3:::bkt/x")
+        assert not engine.is_allowed(session, "s3:Get4", "arn:aws:s3:::bkt/x")
+    assert updated.stats()["generation"] == engine.stats()["generation"] > dropped
+
+
+def test_many_updates_do_not_grow_without_bound(monkeypatch):
+    monkeypatch.setattr("fastiam.compile.compiler._WORN", 1 << 20)
+    directory = small()
+    engine = directory.compile()
+    sizes = []
+    for n in range(200):
+        document = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": f"s3:Get{n}-{i}", "Resource": f"arn:aws:s3:::bkt/{'x' * 200}{n}/{i}"} for i in range(40)
+        ]}  # fmt: skip
+        directory.put_inline_policy(f"arn:aws:iam::{A}:user/u", "own", document)
+        engine = engine.updated(directory)
+        sizes.append(engine.stats()["bytes"])
+    assert max(sizes) < 3 * (1 << 20)
+    assert sizes[-1] < max(sizes)  # once at least, everything was compiled anew
+
+
+def test_threads_ask_engines_of_every_generation_while_others_are_made():
+    directory = small()
+    user = f"arn:aws:iam::{A}:user/u"
+    engines = [Engine.from_snapshot(directory.snapshot(), cache_bytes=1 << 16)]
+    wrong: list[tuple[int, int]] = []
+    is_over = False
+
+    def ask(seed: int) -> None:
+        rng = random.Random(seed)
+        while not is_over:
+            number = rng.randrange(len(engines))
+            n = rng.randrange(len(engines) + 2)
+            # generation k allows Get0..Get(k) to the user, by one policy each
+            if engines[number].is_allowed(user, f"s3:Get{n}", f"arn:aws:s3:::bkt/{rng.randrange(1000)}") != (n <= number):
+                wrong.append((number, n))
+            if rng.random() < 0.02:
+                actions = [f"s3:Get{i}" for i in range(40)]
+                if engines[number].decide_many(user, actions, "arn:aws:s3:::bkt/x").allowed.sum() != min(40, number + 1):
+                    wrong.append((number, -1))
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask, seed) for seed in range(8)]
+        try:
+            for n in range(1, 120):
+                directory.put_inline_policy(user, f"p{n}", statement(n))
+                engines.append(engines[-1].updated(directory))
+        finally:
+            is_over = True
+        for one in asking:
+            one.result()
+    assert not wrong
+
+
+def test_the_writes_of_the_test_reach_every_kind():
+    assert {"add_user", "add_endpoint", "set_organization", "set_resource", "set_trust"} <= set(WRITES)
