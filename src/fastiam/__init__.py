@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ShapeError,
         SourceError,
     )
+    from fastiam.live import LiveEngine
     from fastiam.model import Decision, Effect, Explanation, Layer, Outcome, PolicyKind, StatementRef
     from fastiam.profile import PrincipalKind, Settings
     from fastiam.session import Session
@@ -44,6 +45,7 @@ __all__ = [
     "Finding",
     "Layer",
     "LimitError",
+    "LiveEngine",
     "Outcome",
     "PolicyError",
     "PolicyKind",
@@ -75,6 +77,7 @@ _HOMES = {
         "ShapeError",
         "SourceError",
     ),
+    "live": ("LiveEngine",),
     "model": ("Decision", "Effect", "Explanation", "Layer", "Outcome", "PolicyKind", "StatementRef"),
     "profile": ("PrincipalKind", "Settings"),
     "session": ("Session",),

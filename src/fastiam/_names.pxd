@@ -7,7 +7,7 @@ from fastiam._types cimport TablesC
 
 cdef enum:
     N_TABLES = 6
-    N_LISTS = 2 + 2 * N_TABLES # vectors that are cut back when the tables are dropped
+    N_LISTS = 2 + 2 * N_TABLES  # vectors that are cut back when the tables are dropped
 
 
 cdef class Names:

@@ -99,7 +99,12 @@ class Engine(Core):
 
     @classmethod
     def _over(
-        cls, snapshot: Snapshot | None, compiler: Compiler, names: Names, options: dict[str, Any], defaults: dict[str, ContextValue]
+        cls,
+        snapshot: Snapshot | None,
+        compiler: Compiler,
+        names: Names,
+        options: dict[str, Any],
+        defaults: dict[str, ContextValue],
     ) -> Engine:
         engine = cls()
         engine._snapshot, engine._compiler, engine._lock = snapshot, compiler, compiler.lock

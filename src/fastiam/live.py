@@ -1,0 +1,226 @@
+"""`LiveEngine`: the current engine of a service, replaced while it serves.
+
+Law: at every moment there is one engine, whole, of one generation. A change that cannot be read or does not compile leaves the
+last good engine in place and is kept as `error`. Never a gap, never half of a change.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from fastiam.account import Mode
+from fastiam.account.snapshot import UnknownOwner
+from fastiam.directory import Directory
+from fastiam.engine import Engine
+from fastiam.errors import FastiamError
+from fastiam.profile import Settings
+from fastiam.request import Context
+from fastiam.sources import load
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Location = str | os.PathLike[str]
+
+_LOOK = 1000  # milliseconds after which the files are looked at though nothing was heard of them
+
+log = logging.getLogger("fastiam.live")
+
+
+def _of_engine(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concatenate[LiveEngine, P], R]:
+    """The same method of whatever engine is current."""
+
+    @wraps(method)
+    def ask(live: LiveEngine, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(live.engine, *args, **kwargs)
+
+    return ask
+
+
+class LiveEngine:
+    """Holds the current engine, replaces it atomically, keeps the last good one.
+
+    It answers like an `Engine`. For several questions that must be answered by one generation, take `live.engine` once and ask
+    that.
+
+    Parameters
+    ----------
+    source : a `Directory` that goes on being written, files or folders as `fastiam.load` takes them, or a function that gives
+        a `Directory`. It is read at once, and again with each `refresh`.
+    mode : how files are read, as in `fastiam.load`.
+    unknown_owner, context_defaults, settings : as in `Directory.compile`.
+
+    Raises
+    ------
+    FastiamError: the source cannot be read now, so that there is no good engine to begin with.
+    """
+
+    def __init__(
+        self,
+        source: Directory | Location | Sequence[Location] | Callable[[], Directory],
+        *,
+        mode: Mode = "lenient",
+        unknown_owner: UnknownOwner = "principal",
+        context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+    ) -> None:
+        self._paths, self._read = _reader(source, mode)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._error: Exception | None = None
+        self._generation = 0
+        self._seen = _stamps(self._paths)
+        directory = self._read()
+        engine = directory.compile(unknown_owner=unknown_owner, context_defaults=context_defaults, settings=settings)
+        self._use(directory, engine)
+
+    def __repr__(self) -> str:
+        return f"<LiveEngine: generation {self._generation}, {self._directory!r}>"
+
+    # -- what is current ----------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        """The current engine; it goes on answering when it no longer is."""
+        return self._engine
+
+    @property
+    def directory(self) -> Directory:
+        """The directory that was compiled last, with its findings."""
+        return self._directory
+
+    @property
+    def generation(self) -> int:
+        """1 for the first engine, one more for each that took its place."""
+        return self._generation
+
+    @property
+    def loaded_at(self) -> datetime:
+        """When the current engine took its place."""
+        return self._loaded_at
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the last refresh failed; None once one has succeeded."""
+        return self._error
+
+    is_allowed = _of_engine(Engine.is_allowed)
+    decide = _of_engine(Engine.decide)
+    decide_many = _of_engine(Engine.decide_many)
+    explain = _of_engine(Engine.explain)
+    stats = _of_engine(Engine.stats)
+
+    # -- replacement --------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> int:
+        """Read the source again, and use an engine over what it says now; the generation.
+
+        Raises
+        ------
+        FastiamError: the source cannot be read, or does not compile. The engine stays as it is; `error` says why.
+        """
+        with self._lock:
+            try:
+                self._seen = _stamps(self._paths)
+                directory = self._read()
+                engine = self._engine.updated(directory)
+            except Exception as error:
+                self._error = error
+                raise
+            self._use(directory, engine)
+        return self._generation
+
+    def _use(self, directory: Directory, engine: Engine) -> None:
+        self._directory, self._engine, self._error = directory, engine, None
+        self._generation += 1
+        self._loaded_at = datetime.now(UTC)
+        # PERF: a bound method of the engine itself; through the class, a call would cost twice as much
+        for name in ("is_allowed", "decide"):
+            self.__dict__[name] = getattr(engine, name)
+
+    def watch(self, *, debounce: float = 0.2) -> Self:
+        """Refresh whenever a file of the source changes, until `close`; in a thread of its own.
+
+        Parameters
+        ----------
+        debounce : seconds of quiet to wait for, so that a file is read when it is written to the end.
+
+        Raises
+        ------
+        FastiamError: the source is no file, or the package `watchfiles` is not installed.
+        """
+        if not self._paths:
+            raise FastiamError("the source is no file, so there is nothing to watch\nhelp: call `refresh` after a change")
+        try:
+            import watchfiles
+        except ModuleNotFoundError:
+            raise FastiamError("watching files needs the package `watchfiles`\nhelp: pip install 'fastiam[live]'") from None
+        if self._watcher is None:
+            self._stop.clear()
+            self._watcher = threading.Thread(target=self._follow, args=(watchfiles, debounce), name="fastiam-live", daemon=True)
+            self._watcher.start()
+        return self
+
+    def _follow(self, watchfiles: Any, debounce: float) -> None:
+        quiet = max(1, round(debounce * 1000))
+        events = {"debounce": max(quiet, 1600), "step": quiet, "rust_timeout": _LOOK, "yield_on_timeout": True}
+        for _ in watchfiles.watch(*_folders(self._paths), stop_event=self._stop, raise_interrupt=False, **events):
+            if _stamps(self._paths) != self._seen:  # what came before the watch began, or by no event, is seen too
+                self._refresh_quietly()
+
+    def _refresh_quietly(self) -> None:
+        try:
+            self.refresh()
+        except Exception as error:  # whatever it is, the last good engine answers
+            log.error("generation %d stays, the change cannot be used: %s", self._generation, error)
+        else:
+            log.info("generation %d: %r", self._generation, self._directory)
+
+    def close(self) -> None:
+        """Stop watching. The engine goes on answering."""
+        self._stop.set()
+        if self._watcher is not None:
+            self._watcher.join()
+            self._watcher = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _reader(source: object, mode: Mode) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
+    """The files to watch, and what reads the source."""
+    if isinstance(source, Directory):
+        return (), lambda: source
+    if callable(source):
+        return (), source
+    given: Iterable[Location] = (source,) if isinstance(source, (str, os.PathLike)) else source  # type: ignore[assignment]
+    paths = tuple(Path(path).absolute() for path in given)
+    return paths, lambda: load(*paths, mode=mode)
+
+
+def _folders(paths: Iterable[Path]) -> set[Path]:
+    """What to watch: the folder of a file, since a file that is replaced as a whole is another file."""
+    return {path if path.is_dir() else path.parent for path in paths}
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, int, int]]:
+    """What tells that a file is another one than before."""
+    found = {}
+    for path in paths:
+        for file in path.rglob("*") if path.is_dir() else (path,):
+            try:
+                stat = file.stat()
+            except OSError:  # gone, or not there yet
+                continue
+            found[file] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    return found
