@@ -18,7 +18,7 @@ from acme import Acme, Column, inline_statements
 
 import fastiam
 from fastiam.cli.console import write
-from fastiam.cli.render import explanation_lines
+from fastiam.report import explanation_lines
 
 
 @contextmanager
