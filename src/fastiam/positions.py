@@ -5,7 +5,8 @@ through the text again. What such a walk learns, level by level, is kept for the
 that thousands of findings in one file cost one more reading of the file, not thousands.
 
 Offsets, lines and columns count characters; lines and columns start at 1, as `json.loads` says them. Of two members
-with one name the last one is meant, as in `json.loads`.
+with one name the last one is meant, as in `json.loads`. Of a text of several values, one after the other (JSON Lines),
+the first step of a path is the number of the value.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ class SourceMap:
 
     def _walk(self, path: Path) -> int | None:
         at = _skip(self.text, 1 if self.text.startswith("\ufeff") else 0)
+        if path and isinstance(path[0], int) and self.text[at] != "[":
+            at, path = self._values(at)[path[0]], path[1:]
         for step in path:
             opening = self.text[at]
             found: int | None
@@ -140,6 +143,13 @@ class SourceMap:
                 return None
             at = found
         return at
+
+    def _values(self, at: int) -> list[int]:
+        """Where the values of a text start of which the first one starts at an offset."""
+        found = self._items.get(-1)
+        if found is None:
+            found = self._items[-1] = list(_read_values(self.text, at))
+        return found
 
     def members(self, at: int) -> dict[str, tuple[int, int, int]]:
         """The members of the object at an offset: name to (start of name, end of name, start of value)."""
@@ -229,6 +239,12 @@ def _read_items(text: str, at: int) -> Iterator[int]:
     while text[at] != "]":
         yield at
         at = _next(text, at)
+
+
+def _read_values(text: str, at: int) -> Iterator[int]:
+    while at < len(text):
+        yield at
+        at = _skip(text, _end(text, at))
 
 
 def _next(text: str, at: int) -> int:

@@ -6,6 +6,6 @@ was read leniently means, and `rules` for the list of rules.
 """
 
 from fastiam.language.document import guess_kind, read_policy, validate_policy
-from fastiam.language.jsontext import JsonObject, JsonValue, Number, parse_json
+from fastiam.language.jsontext import JsonObject, JsonValue, Number, parse_json, parse_json_values
 
-__all__ = ["JsonObject", "JsonValue", "Number", "guess_kind", "parse_json", "read_policy", "validate_policy"]
+__all__ = ["JsonObject", "JsonValue", "Number", "guess_kind", "parse_json", "parse_json_values", "read_policy", "validate_policy"]

@@ -22,6 +22,7 @@ from fastiam.positions import Source, position_of, snippet_at
 
 _LARGE = 1 << 20  # characters
 _DEEPEST = 200  # brackets within brackets; a policy needs seven
+_SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|-?Infinity|NaN', re.DOTALL)
 
 
@@ -63,6 +64,20 @@ def parse_json(text: str | bytes, source: Source) -> JsonValue:
         raise PolicyError([broken_json_finding(error, source)]) from None
 
 
+def parse_json_values(text: str | bytes, source: Source) -> list[JsonValue]:
+    """The values of a text that holds one, or several one after the other: JSON Lines, or outputs appended to one file.
+
+    Raises
+    ------
+    PolicyError: as `parse_json`.
+    """
+    try:
+        with collection_paused(text):
+            return list(_read_values(decode(text).removeprefix("\ufeff")))
+    except BrokenJson as error:
+        raise PolicyError([broken_json_finding(error, source)]) from None
+
+
 @contextmanager
 def collection_paused(text: str | bytes) -> Iterator[None]:
     """No cyclic garbage collection while a large text is read.
@@ -83,15 +98,38 @@ def collection_paused(text: str | bytes) -> Iterator[None]:
 def read_json(text: str) -> JsonValue:
     """The value of a JSON text, or `BrokenJson`."""
     text = text.removeprefix("\ufeff")
-    try:
+    with _told_where(text):
         value: JsonValue = _DECODER.decode(text)
+    return value
+
+
+def _read_values(text: str) -> Iterator[JsonValue]:
+    at = _after_space(text, 0)
+    while True:
+        with _told_where(text):
+            value, at = _DECODER.raw_decode(text, at)
+        yield value
+        at = _after_space(text, at)
+        if at == len(text):
+            return
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+@contextmanager
+def _told_where(text: str) -> Iterator[None]:
+    """What the standard library says about broken text, as `BrokenJson`."""
+    try:
+        yield
     except json.JSONDecodeError as error:
         raise BrokenJson(f"not JSON: {_lower(error.msg)}", text, error.pos) from None
     except _Constant as error:
         raise BrokenJson(f"not JSON: `{error.args[0]}` is no JSON number", text, _constant_offset(text)) from None
     except RecursionError:
         raise BrokenJson("not a policy: brackets are nested too deeply", text, _deep_offset(text)) from None
-    return value
 
 
 def decode(document: str | bytes) -> str:

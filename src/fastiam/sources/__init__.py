@@ -1,4 +1,4 @@
-"""Readers of what exists outside: exports of accounts, and our own format. `load` tells them by content.
+"""Readers of what exists outside: exports of accounts and organisations, and our own format. `load` tells them by content.
 
 A reader knows a format, the account model knows IAM: a reader finds values with their places in a file and hands them
 over, in stages, so that a policy in one file may be attached to a role in another.
@@ -10,27 +10,36 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from fastiam.account import AccountModel, Mode
 from fastiam.directory import Directory
 from fastiam.errors import Finding, Severity, SourceError
-from fastiam.sources import gaad, native
+from fastiam.sources import native
+from fastiam.sources.collected import Collected
 from fastiam.sources.files import File, read_files
+from fastiam.sources.gaad import Exports
+from fastiam.sources.managed import Known, Policies
 from fastiam.sources.nodes import Node
+from fastiam.sources.nodes import Policies as Texts
+from fastiam.sources.organizations import Dumps
+from fastiam.sources.tree import Tree
 
-Stage = Callable[[AccountModel, Node], None]
-
-# In this order over all files: whatever names something comes after what it names.
-_STAGES = ("read_policies", "read_groups", "read_principals", "read_trust", "read_rest")
-_READERS = (gaad, native)
+# A reader has some of these functions. In this order over all files: whatever names something comes after what it names.
+_OF_DOCUMENTS = ("gather", "read_policies"), ("read_groups",), ("read_principals",), ("read_trust",), ("read_rest",)
+_OF_READERS = ("add_known", "check_policies"), (), (), (), ("finish",)
+_Found = list[tuple[Any, Node]]
 
 
 def load(*paths: str | os.PathLike[str], mode: Mode = "lenient") -> Directory:
-    """A directory from files: `get-account-authorization-details` exports, one or several pages or accounts, and our format.
+    """A directory from files and folders, of whatever formats (docs/sources.md), read as one.
+
+    Known are exports of `get-account-authorization-details`, outputs of `aws organizations ...`, folders of iam-collect, AWS
+    managed policies, and our own format. The order of paths does not matter, except where two files contradict each other.
 
     Parameters
     ----------
-    paths : files, or folders, which are searched for `.json`, `.yaml` and `.yml`. `.gz` files are unpacked.
+    paths : files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are unpacked.
     mode : `lenient` reads what AWS has accepted already and lists what it finds in `directory.findings`; `strict` refuses it.
 
     Raises
@@ -59,34 +68,50 @@ def _collecting_nothing() -> Iterator[None]:
 
 
 def _load_into(model: AccountModel, paths: Sequence[str | os.PathLike[str]]) -> None:
-    found: list[tuple[object, Node]] = []
+    known, tree = Known(), Tree()
+    readers = (Collected(known, tree), Dumps(tree), Policies(known), Exports(known), native)
+    found: _Found = []
+    texts: Texts = {}
     for file in read_files(paths):
-        found += _documents(model, file)
+        found += _documents(model, file, readers, texts)
     if not found:
         raise SourceError("nothing to load", source=", ".join(map(str, paths)), hint=_KNOWN)
-    for stage in _STAGES:
-        for reader, node in found:
-            run: Stage | None = getattr(reader, stage, None)
-            if run is not None:
-                run(model, node)
-    gaad.check_pages(model, [node for reader, node in found if reader is gaad])
+    for of_documents, of_readers in zip(_OF_DOCUMENTS, _OF_READERS, strict=True):
+        for stage in of_documents:
+            for reader, node in found:
+                _run(reader, stage, model, node)
+        for stage in of_readers:
+            for reader in readers:
+                _run(reader, stage, model)
+    tree.write(model)
 
 
-def _documents(model: AccountModel, file: File) -> list[tuple[object, Node]]:
-    """The documents of a file with their readers: one, or a list of pages."""
+def _run(reader: object, stage: str, *arguments: object) -> None:
+    run: Callable[..., None] | None = getattr(reader, stage, None)
+    if run is not None:
+        run(*arguments)
+
+
+def _documents(model: AccountModel, file: File, readers: Sequence[Any], texts: Texts) -> _Found:
+    """The documents of a file with their readers: its one value, the items of a list, or several values."""
     if file.skipped:
         model.findings.append(_skipped(file.name, file.skipped))
         return []
-    root = file.root()
-    nodes = root.items() if isinstance(root.value, list) else [root]
-    told = [(next((reader for reader in _READERS if reader.is_format(node)), None), node) for node in nodes]
+    roots = file.values(texts)
+    nodes = roots if isinstance(readers[0], Collected) and readers[0].is_format(roots[0]) else _items(roots)
+    told = [(next((reader for reader in readers if reader.is_format(node)), None), node) for node in nodes]
     unknown = [node for reader, node in told if reader is None]
-    if unknown or not nodes:
-        if file.named or (told and len(unknown) < len(told)):
-            raise (unknown or [root])[0].error("the content is of no known format", hint=_KNOWN)
+    if unknown:
+        if file.named or len(unknown) < len(told):
+            raise unknown[0].error("the content is of no known format", hint=_KNOWN)
         model.findings.append(_skipped(file.name, "its content is of no known format"))
         return []
-    return [(reader, node) for reader, node in told if reader is not None]
+    return told
+
+
+def _items(roots: list[Node]) -> list[Node]:
+    """A list of documents, such as the pages of an export, is as good as the documents one after the other."""
+    return [item for root in roots for item in ((isinstance(root.value, list) and root.items()) or [root])]
 
 
 def _skipped(name: str, why: str) -> Finding:
@@ -94,8 +119,8 @@ def _skipped(name: str, why: str) -> Finding:
 
 
 _KNOWN = (
-    "known are the output of `aws iam get-account-authorization-details`, and a document with "
-    '`"format": "fastiam-directory"` (docs/directory-format.md)'
+    "known are outputs of `aws iam get-account-authorization-details` and of `aws organizations ...`, folders of iam-collect, "
+    'files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md)'
 )
 
 __all__ = ["load"]

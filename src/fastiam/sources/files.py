@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastiam.errors import PolicyError, SourceError
-from fastiam.language import parse_json
+from fastiam.language import parse_json_values
 from fastiam.positions import Source
-from fastiam.sources.nodes import Node
+from fastiam.sources.nodes import Node, Policies, Text
 
 _YAML = (".yaml", ".yml")
-_KNOWN = (".json", *_YAML)
+_KNOWN = (".json", ".jsonl", ".ndjson", *_YAML)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,25 @@ class File:
     named: bool
     skipped: str = ""
 
-    def root(self) -> Node:
-        """The value of the whole file.
+    def values(self, policies: Policies) -> list[Node]:
+        """The values of the file: one, or several one after the other (JSON Lines, or outputs appended to one file).
 
         Raises
         ------
         SourceError: it is neither JSON nor YAML.
         """
-        plain = self.name.removesuffix(".gz")
-        is_json = self.data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
-        if is_json and not plain.endswith(_YAML):
-            return _read_json(self.name, self.data)
+        start = self.data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        if not start:
+            raise SourceError("the file is empty", source=self.name)
+        if start == b"<":
+            raise SourceError("the file is XML, which is not read", source=self.name, hint="export JSON: `--output json`")
+        if self.data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise SourceError("not UTF-8 text, but UTF-16", source=self.name, hint="write it with `Out-File -Encoding utf8`")
+        if start in (b"{", b"[") and not self.name.removesuffix(".gz").endswith(_YAML):
+            return _read_json(self.name, self.data, policies)
         from fastiam.sources.yamltext import read_yaml
 
-        return read_yaml(self.name, self.data)
+        return [read_yaml(self.name, self.data, policies)]
 
 
 def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
@@ -78,11 +83,12 @@ def _read(path: Path) -> bytes:
         raise SourceError("the file is broken: it does not unpack as gzip", source=str(path)) from None
 
 
-def _read_json(name: str, data: bytes) -> Node:
+def _read_json(name: str, data: bytes, policies: Policies) -> list[Node]:
     try:
-        value = parse_json(data, Source(name))
+        values = parse_json_values(data, Source(name))
     except PolicyError as error:
         found = error.findings[0]
         message = found.message.replace("not a policy: ", "")
         raise SourceError(message, source=name, line=found.line, column=found.column) from None
-    return Node(value, Source(name, data.decode("utf-8-sig")))
+    text = Text(Source(name, data.decode("utf-8-sig")), policies=policies)
+    return [Node(value, text, () if len(values) == 1 else (i,)) for i, value in enumerate(values)]

@@ -14,69 +14,141 @@ from collections.abc import Iterable
 from fastiam.account import AccountModel
 from fastiam.account.documents import StoredPolicy
 from fastiam.arn import split_arn
-from fastiam.errors import Finding, Severity
 from fastiam.model import PolicyKind
+from fastiam.sources.answers import flag, listed, unwrapped
+from fastiam.sources.managed import Known, says_the_same
 from fastiam.sources.nodes import Node
 
 _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 _CODES = "GAAD"
+_USER = "UserId UserPolicyList GroupList AttachedManagedPolicies PermissionsBoundary Tags".split()
+_ROLE = "RoleId RolePolicyList AssumeRolePolicyDocument AttachedManagedPolicies PermissionsBoundary Tags".split()
+_GROUP = "GroupId GroupPolicyList AttachedManagedPolicies".split()
 
 
-def is_format(node: Node) -> bool:
-    """Whether the value is an export, or a page of one."""
-    return isinstance(node.value, dict) and any(name in node.value for name in _LISTS)
+class Exports:
+    """The reader of exports."""
 
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._pages: list[Node] = []
+        self._records: dict[str, Node] = {}  # the first one of each ARN
+        self._without_default: dict[str, Node] = {}
 
-def read_policies(model: AccountModel, page: Node) -> None:
-    """Managed policies with all versions of which there is a document."""
-    for node in page.list_of("Policies"):
+    def is_format(self, node: Node) -> bool:
+        """Whether the value is an export, or a page of one."""
+        value = unwrapped(node).value
+        return isinstance(value, dict) and any(name in value for name in _LISTS)
+
+    def read_policies(self, model: AccountModel, node: Node) -> None:
+        """Managed policies with all versions of which there is a document."""
+        page = unwrapped(node)
+        self._pages.append(page)
+        for policy in listed(page, "Policies"):
+            self._read_policy(model, policy)
+        for holder in [*_holders(page), *listed(page, "GroupDetailList")]:
+            for arn in [*_attached(holder), *(_boundary(holder) or ())]:
+                self._known.attached.setdefault(arn, holder)
+
+    def _read_policy(self, model: AccountModel, node: Node) -> None:
         arn = node.need("Arn").text()
         versions, default = {}, node.text_of("DefaultVersionId")
-        for version in node.list_of("PolicyVersionList"):
+        for version in listed(node, "PolicyVersionList"):
             id_, document = version.need("VersionId").text(), version.get("Document")
             if document is not None:
                 versions[id_] = document.policy(model, PolicyKind.IDENTITY, arn, arn=arn)
-            if default is None and version.flag_of("IsDefaultVersion"):
+            if default is None and flag(version, "IsDefaultVersion"):
                 default = id_
-        if default not in versions:
-            _note(model, node, "GAAD-NO-DEFAULT", f"`{arn}` comes without the document of its default version")
+        if not flag(node, "IsAttachable", True):
+            self._known.withdrawn.setdefault(arn, node)
+        if default is None or default not in versions:
+            self._without_default.setdefault(arn, node)
         elif not _is_there(model, arn, versions[default]):
             with node.writing(model, _CODES):
                 model.add_managed_policy(arn, versions, default)
+
+    def check_policies(self, model: AccountModel) -> None:
+        """Policies without the document in force, of which no other file has it."""
+        for arn, node in self._without_default.items():
+            if arn not in model.tables.managed:
+                message = f"`{arn}` comes without the document of its default version"
+                node.note(model, "GAAD-NO-DEFAULT", message, hint="add a file of AWS managed policies, or `get-policy-version`")
+
+    def read_groups(self, model: AccountModel, node: Node) -> None:
+        """Groups with inline and attached policies."""
+        for group in listed(unwrapped(node), "GroupDetailList"):
+            arn = group.need("Arn").text()
+            if self._is_new(model, group, arn, _GROUP):
+                policies = [*_inline(model, group, "GroupPolicyList"), *_attached(group)]
+                with group.writing(model, _CODES):
+                    model.add_group(arn, account=None, policies=policies, unique_id=group.text_of("GroupId"))
+
+    def read_principals(self, model: AccountModel, node: Node) -> None:
+        """Users and roles; trust policies come later, when all whom they may name are there."""
+        page = unwrapped(node)
+        for user in listed(page, "UserDetailList"):
+            if self._is_new(model, user, user.need("Arn").text(), _USER):
+                groups = [group.text() for group in listed(user, "GroupList")]
+                _add(model, user, "UserPolicyList", user.text_of("UserId"), groups)
+        for role in listed(page, "RoleDetailList"):
+            if self._is_new(model, role, role.need("Arn").text(), _ROLE):
+                _add(model, role, "RolePolicyList", role.text_of("RoleId"), ())
+
+    def _is_new(self, model: AccountModel, node: Node, arn: str, members: Iterable[str]) -> bool:
+        """Whether no page before had this record; one that says something else is a finding, and does not count."""
+        first = self._records.setdefault(arn, node)
+        if first is not node and any((first.object().get(name) or None) != (node.object().get(name) or None) for name in members):
+            line, _ = first.place()
+            message = f"`{arn}` comes a second time, and differs from {first.source.name}:{line}, which counts"
+            node.note(model, "GAAD-EXISTS", message)
+        return first is node
+
+    def read_trust(self, model: AccountModel, node: Node) -> None:
+        """The trust policies of roles."""
+        for role in listed(unwrapped(node), "RoleDetailList"):
+            arn, document = role.need("Arn").text(), role.get("AssumeRolePolicyDocument")
+            if self._records[arn].steps != role.steps or self._records[arn].source is not role.source:
+                continue
+            if document is None:
+                role.note(model, "GAAD-NO-TRUST", f"`{arn}` comes without its trust policy: nobody can assume it")
+                continue
+            trust = document.policy(model, PolicyKind.TRUST, arn)
+            with document.writing(model, _CODES):
+                model.set_trust_policy(arn, trust)
+
+    def finish(self, model: AccountModel) -> None:
+        """A page that says that more follow, of an account that has no last page, is a finding."""
+        cut: dict[str, Node] = {}
+        complete: defaultdict[str, bool] = defaultdict(bool)
+        for page in self._pages:
+            account = _account_of(page)
+            if flag(page, "IsTruncated"):
+                cut.setdefault(account, page)
+            else:
+                complete[account] = True
+        for account, page in cut.items():
+            if not complete[account]:
+                page.note(model, "GAAD-TRUNCATED", f"the export of account `{account}` is cut: its last page is missing")
 
 
 def _is_there(model: AccountModel, arn: str, document: StoredPolicy) -> bool:
     """The same policy came with the export of another account, or another page."""
     known = model.tables.managed.get(arn)
-    return known is not None and known.document.text == document.text
+    return known is not None and says_the_same(known.document, document)
 
 
-def read_groups(model: AccountModel, page: Node) -> None:
-    """Groups with inline and attached policies."""
-    for node in page.list_of("GroupDetailList"):
-        policies = [*_inline(model, node, "GroupPolicyList"), *_attached(node)]
-        with node.writing(model, _CODES):
-            model.add_group(node.need("Arn").text(), account=None, policies=policies, unique_id=node.text_of("GroupId"))
-
-
-def read_principals(model: AccountModel, page: Node) -> None:
-    """Users and roles; trust policies come later, when all whom they may name are there."""
-    for node in page.list_of("UserDetailList"):
-        groups = [group.text() for group in node.list_of("GroupList")]
-        _add(model, node, "UserPolicyList", node.text_of("UserId"), groups)
-    for node in page.list_of("RoleDetailList"):
-        _add(model, node, "RolePolicyList", node.text_of("RoleId"), ())
+def _holders(page: Node) -> list[Node]:
+    return [*listed(page, "UserDetailList"), *listed(page, "RoleDetailList")]
 
 
 def _add(model: AccountModel, node: Node, inline: str, unique_id: str | None, groups: Iterable[str]) -> None:
     policies = [*_inline(model, node, inline), *_attached(node)]
-    boundary = node.get("PermissionsBoundary")
     with node.writing(model, _CODES):
         model.add_principal(
             node.need("Arn").text(),
             identity_policies=policies,
-            permissions_boundary=None if boundary is None else [boundary.need("PermissionsBoundaryArn").text()],
-            tags={tag.need("Key").text(): tag.text_of("Value") or "" for tag in node.list_of("Tags")},
+            permissions_boundary=_boundary(node),
+            tags={tag.need("Key").text(): tag.text_of("Value") or "" for tag in listed(node, "Tags")},
             unique_id=unique_id,
             trust_policy=None,
             groups=groups,
@@ -86,55 +158,24 @@ def _add(model: AccountModel, node: Node, inline: str, unique_id: str | None, gr
 def _inline(model: AccountModel, node: Node, name: str) -> list[StoredPolicy]:
     return [
         item.need("PolicyDocument").policy(model, PolicyKind.IDENTITY, item.need("PolicyName").text())
-        for item in node.list_of(name)
+        for item in listed(node, name)
     ]
 
 
 def _attached(node: Node) -> list[str]:
-    return [item.need("PolicyArn").text() for item in node.list_of("AttachedManagedPolicies")]
+    return [item.need("PolicyArn").text() for item in listed(node, "AttachedManagedPolicies")]
 
 
-def read_trust(model: AccountModel, page: Node) -> None:
-    """The trust policies of roles."""
-    for node in page.list_of("RoleDetailList"):
-        arn, document = node.need("Arn").text(), node.get("AssumeRolePolicyDocument")
-        entity = model.tables.entities.get(arn)
-        if document is None or entity is None or entity.trust is not None:
-            continue
-        trust = document.policy(model, PolicyKind.TRUST, arn)
-        with document.writing(model, _CODES):
-            model.set_trust_policy(arn, trust)
-
-
-def check_pages(model: AccountModel, pages: Iterable[Node]) -> None:
-    """A page that says that more follow, of an account that has no last page, is a finding."""
-    cut: dict[str, Node] = {}
-    complete: defaultdict[str, bool] = defaultdict(bool)
-    for page in pages:
-        account = _account_of(page)
-        if page.flag_of("IsTruncated"):
-            cut.setdefault(account, page)
-        else:
-            complete[account] = True
-    for account, page in cut.items():
-        if not complete[account]:
-            _note(model, page, "GAAD-TRUNCATED", f"the export of account `{account}` is cut: its last page is missing")
+def _boundary(node: Node) -> list[str] | None:
+    boundary = node.get("PermissionsBoundary")
+    return None if boundary is None else [boundary.need("PermissionsBoundaryArn").text()]
 
 
 def _account_of(page: Node) -> str:
     """The account of a page, from the first ARN in it that has one."""
     for name in _LISTS:
-        for node in page.list_of(name):
+        for node in listed(page, name):
             arn = split_arn(node.text_of("Arn") or "")
             if arn is not None and arn.account not in ("", "aws"):
                 return arn.account
     return ""
-
-
-def _note(model: AccountModel, node: Node, code: str, message: str) -> None:
-    """A finding, or in mode strict an error."""
-    if model.mode == "strict":
-        raise node.error(f"{message} [{code}]")
-    line, column = node.place()
-    source = node.source.name
-    model.findings.append(Finding(code, Severity.ERROR, message, source, node.path, line, column))

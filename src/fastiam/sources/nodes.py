@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fastiam.account import AccountModel
 from fastiam.account.documents import StoredPolicy, text_of
 from fastiam.account.model import HERE
-from fastiam.errors import DirectoryError, Finding, SourceError
+from fastiam.errors import DirectoryError, Finding, Severity, SourceError
 from fastiam.language import JsonObject, JsonValue, Number, read_policy
 from fastiam.model import PolicyKind
 from fastiam.positions import Origin, Path, Source, json_path
@@ -18,19 +19,38 @@ from fastiam.positions import Origin, Path, Source, json_path
 Marks = dict[str, tuple[int, int]]  # line and column by path, of a YAML text
 
 
+Policies = dict[tuple[PolicyKind, str], StoredPolicy]
+
+
+@dataclass(slots=True)
+class Text:
+    """What all values of a file share. `marks` holds the places of a YAML text and is None for JSON.
+
+    `policies` are the documents that were read so far, by kind and text: one for all files of a call.
+    """
+
+    source: Source
+    marks: Marks | None = None
+    policies: Policies = field(default_factory=dict)
+
+
 @dataclass(slots=True)  # PERF: not frozen, and the origin made when asked for: there is a node for every value
 class Node:
-    """A value and where it stands. `marks` holds the places of a YAML text and is None for JSON."""
+    """A value and where it stands."""
 
     value: JsonValue
-    source: Source
+    file: Text
     steps: Path = ()
-    marks: Marks | None = None
+
+    @property
+    def source(self) -> Source:
+        """The file of the value."""
+        return self.file.source
 
     @property
     def origin(self) -> Origin:
         """Source and path of the value."""
-        return Origin(self.source, self.steps)
+        return Origin(self.file.source, self.steps)
 
     @property
     def path(self) -> str:
@@ -39,8 +59,8 @@ class Node:
 
     def place(self) -> tuple[int, int]:
         """Line and column, 1-based; zeros where there are none."""
-        if self.marks is not None:
-            return self.marks.get(self.path, (0, 0))
+        if self.file.marks is not None:
+            return self.file.marks.get(self.path, (0, 0))
         position = self.origin.position()
         return (position.line, position.column) if position is not None else (0, 0)
 
@@ -49,11 +69,18 @@ class Node:
         line, column = self.place()
         return SourceError(message, source=self.source.name, path=self.path, line=line, column=column, hint=hint)
 
+    def note(self, model: AccountModel, code: str, message: str, *, severity: Severity = Severity.ERROR, hint: str = "") -> None:
+        """A finding about this value; one of severity ERROR is an error in mode strict."""
+        if model.mode == "strict" and severity is Severity.ERROR:
+            raise self.error(f"{message} [{code}]", hint=hint)
+        line, column = self.place()
+        model.findings.append(Finding(code, severity, message, self.source.name, self.path, line, column, hint))
+
     # -- walking ------------------------------------------------------------------------------------------------------
 
     def child(self, step: str | int, value: JsonValue) -> Node:
         """A value below this one."""
-        return Node(value, self.source, (*self.steps, step), self.marks)
+        return Node(value, self.file, (*self.steps, step))
 
     def object(self, known: Sequence[str] | None = None) -> JsonObject:
         """The value as an object without double names; with `known`, of these names alone."""
@@ -97,7 +124,7 @@ class Node:
 
     def text(self) -> str:
         """The value as text; in YAML an unquoted number is text too."""
-        if not isinstance(self.value, str) or (isinstance(self.value, Number) and self.marks is None):
+        if not isinstance(self.value, str) or (isinstance(self.value, Number) and self.file.marks is None):
             raise self.error(f"expected text, not {_type_name(self.value)}")
         return str(self.value)
 
@@ -126,17 +153,29 @@ class Node:
         """
         if not isinstance(self.value, (str, JsonObject)) or isinstance(self.value, Number):
             raise self.error(f"expected a policy document, not {_type_name(self.value)}")
-        found: list[Finding] = []
-        policy = read_policy(self.value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found)
-        model.findings += found if self.marks is None else map(self._marked, found)
         try:
-            return StoredPolicy(policy, text_of(self.value))
+            text = self.value if isinstance(self.value, str) else text_of(self.value)
         except DirectoryError as error:
             raise self.error(error.message) from None
+        known = self.file.policies.get((kind, text))
+        if known is not None and not _has_doubles(self.value):
+            return StoredPolicy(replace(known.policy, name=name, arn=arn, origin=self.origin), known.text)
+        return self._read_policy(model, kind, text, name, arn)
+
+    def _read_policy(self, model: AccountModel, kind: PolicyKind, text: str, name: str, arn: str | None) -> StoredPolicy:
+        """A document that was not met yet. One with findings is read again where it occurs again: they have a place."""
+        found: list[Finding] = []
+        value: Any = self.value
+        policy = read_policy(value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found)
+        model.findings += found if self.file.marks is None else map(self._marked, found)
+        stored = StoredPolicy(policy, text if text is not value else text_of(text))
+        if not found:
+            self.file.policies[kind, text] = stored
+        return stored
 
     def _marked(self, finding: Finding) -> Finding:
         """A finding inside a YAML text, or about a document that is text in it, with its place."""
-        line, column = (self.marks or {}).get(finding.path) or self.place()
+        line, column = (self.file.marks or {}).get(finding.path) or self.place()
         return replace(finding, line=line, column=column)
 
     @contextmanager
@@ -155,6 +194,13 @@ class Node:
         line, column = self.place()
         code = finding.code.replace("DIR-", f"{codes}-", 1)
         return replace(finding, code=code, source=self.source.name, path=self.path, line=line, column=column)
+
+
+def _has_doubles(value: JsonValue) -> bool:
+    """Whether a name occurs twice in one object: the text of a value does not tell."""
+    if isinstance(value, JsonObject):
+        return bool(value.duplicates) or any(map(_has_doubles, value.values()))
+    return isinstance(value, list) and any(map(_has_doubles, value))
 
 
 def _type_name(value: JsonValue) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 from fastiam.errors import SourceError
 from fastiam.language import JsonObject, JsonValue, Number
 from fastiam.positions import Path, Source, json_path
-from fastiam.sources.nodes import Marks, Node
+from fastiam.sources.nodes import Marks, Node, Policies, Text
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-def read_yaml(name: str, data: bytes) -> Node:
+def read_yaml(name: str, data: bytes, policies: Policies) -> Node:
     """The value of a YAML text.
 
     Raises
@@ -44,7 +44,7 @@ def read_yaml(name: str, data: bytes) -> Node:
         raise SourceError(f"not YAML: {error}".replace("\n", " "), source=name) from None
     except RecursionError:
         raise SourceError("brackets are nested too deeply", source=name) from None
-    return Node(value, Source(name), marks=marks)
+    return Node(value, Text(Source(name), marks, policies))
 
 
 def _refuse_aliases(root: Any, name: str) -> None:

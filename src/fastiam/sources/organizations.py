@@ -1,0 +1,239 @@
+"""Dumps of AWS Organizations: one file for each call of `aws organizations ...`, told apart by their content.
+
+Some outputs do not say what was asked about: whose policies, whose parents. That is a member beside the output, named as the
+parameter of the call is (`"TargetId": "ou-..."`), or it stands in the name of the file (docs/sources.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from fastiam.account import AccountModel
+from fastiam.errors import Severity
+from fastiam.sources.nodes import Node
+from fastiam.sources.tree import KINDS, Tree
+
+_ACCOUNT, _UNIT, _ROOT = r"[0-9]{12}", r"ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}", r"r-[0-9a-z]{4,32}"
+_FORMS = {  # what the file's name may tell; of several ids the first form that occurs counts
+    "TargetId": (_UNIT, _ROOT, _ACCOUNT),
+    "ParentId": (_UNIT, _ROOT),
+    "ChildId": (_UNIT, _ACCOUNT),
+    "PolicyId": ("p-[0-9A-Za-z_]{8,128}",),
+    "AccountId": (_ACCOUNT,),
+    "ServicePrincipal": (r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.amazonaws\.com",),
+}
+_TYPE_WORDS = {"scp": 0, "service_control_policy": 0, "rcp": 1, "resource_control_policy": 1}
+
+
+class Dumps:
+    """The reader of the outputs; what they tell goes into a tree, which others may tell of as well."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._pages: defaultdict[tuple[str, str | None], list[Node]] = defaultdict(list)
+
+    def is_format(self, node: Node) -> bool:
+        """Whether the value is the output of a call that is known."""
+        return _call_of(node) is not None
+
+    def read_policies(self, model: AccountModel, node: Node) -> None:
+        """All that an output tells."""
+        call = _call_of(node) or ""
+        read: Callable[[AccountModel, Node], str | None] = getattr(self, f"_read_{call}")
+        self._pages[call, read(model, node)].append(node)
+
+    def finish(self, model: AccountModel) -> None:
+        """Outputs that say that more follow, where nothing follows."""
+        for pages in self._pages.values():
+            if all(page.get("NextToken") for page in pages):
+                pages[-1].note(model, "ORG-TRUNCATED", "the output is cut: its last page is missing")
+
+    # -- one function for each call: they give back what was asked about ------------------------------------------------
+
+    def _read_organization(self, model: AccountModel, node: Node) -> None:
+        found = node.need("Organization")
+        self._tree.say("organization", found.need("Id").text(), found)
+        master = found.text_of("MasterAccountId")
+        if master is not None:
+            self._tree.say("management account", master, found)
+        self._tree.say_arn(found, found.text_of("MasterAccountArn"))
+
+    def _read_roots(self, model: AccountModel, node: Node) -> None:
+        for root in node.list_of("Roots"):
+            self._tree.add_element(root.need("Id").text(), root)
+            self._tree.say_arn(root, root.text_of("Arn"))
+            types = {item.need("Type").text() for item in root.list_of("PolicyTypes")}
+            self._tree.types = types | (self._tree.types or set())
+
+    def _read_units(self, model: AccountModel, node: Node) -> str | None:
+        parent = _parameter(node, "ParentId")
+        for unit in _listed(node, "OrganizationalUnits", "OrganizationalUnit"):
+            self._place(unit, unit.need("Id").text(), parent)
+            path = unit.get("Path")
+            if path is not None:
+                self._tree.put_path(path.text(), path)
+        return parent
+
+    def _read_accounts(self, model: AccountModel, node: Node) -> str | None:
+        parent = _parameter(node, "ParentId")
+        for account in _listed(node, "Accounts", "Account"):
+            id_, arn = account.need("Id").text(), account.text_of("Arn") or "arn:aws"
+            self._place(account, id_, parent)
+            self._tree.accounts[id_] = (account.text_of("Name"), arn.split(":")[1])
+            for path in account.list_of("Paths"):
+                self._tree.put_path(path.text(), path)
+            state = account.text_of("State") or account.text_of("Status") or "ACTIVE"
+            if state != "ACTIVE":
+                message = f"account `{id_}` is {state}: its policies are read as if it were active"
+                account.note(model, "ORG-NOT-ACTIVE", message, severity=Severity.WARN)
+        return parent
+
+    def _place(self, node: Node, id_: str, parent: str | None) -> None:
+        self._tree.add_element(id_, node)
+        self._tree.say_arn(node, node.text_of("Arn"))
+        if parent is not None:
+            self._tree.put_below(id_, parent, node)
+
+    def _read_parents(self, model: AccountModel, node: Node) -> str:
+        child = _needed(node, "ChildId")
+        for parent in node.list_of("Parents"):
+            self._tree.put_below(child, parent.need("Id").text(), parent)
+        return child
+
+    def _read_children(self, model: AccountModel, node: Node) -> str:
+        parent = _needed(node, "ParentId")
+        for child in node.list_of("Children"):
+            self._tree.put_below(child.need("Id").text(), parent, child)
+        return parent
+
+    def _read_policies(self, model: AccountModel, node: Node) -> str | None:
+        """`list-policies-for-target`, or without a target `list-policies`."""
+        target = _target(node)
+        types = _filter(node)
+        for policy in node.list_of("Policies"):
+            id_, type_ = policy.need("Id").text(), policy.need("Type").text()
+            types.add(type_)
+            self._tree.types_of[id_] = type_
+            self._tree.say_arn(policy, policy.text_of("Arn"))
+            if type_ in KINDS and target is not None:
+                self._tree.attach(id_, type_, target, policy)
+            elif type_ in KINDS:
+                self._tree.listed[type_].add(id_)
+        if target is not None:
+            self._tree.told.update((type_, target) for type_ in types)
+        return f"{target} {sorted(types)}"
+
+    def _read_policy(self, model: AccountModel, node: Node) -> str:
+        found = node.need("Policy")
+        summary, content = found.need("PolicySummary"), found.get("Content")
+        id_, type_ = summary.need("Id").text(), summary.need("Type").text()
+        self._tree.say_arn(summary, summary.text_of("Arn"))
+        self._tree.types_of[id_] = type_
+        if type_ in KINDS and content is not None:
+            name, arn = summary.text_of("Name") or id_, summary.text_of("Arn")
+            self._tree.describe(id_, type_, content.policy(model, KINDS[type_], name, arn=arn), content, model)
+        return id_
+
+    def _read_targets(self, model: AccountModel, node: Node) -> str:
+        policy = _needed(node, "PolicyId")
+        self._tree.with_targets.add(policy)
+        targets = self._tree.targets.setdefault(policy, {})
+        for target in node.list_of("Targets"):
+            targets.setdefault(target.need("TargetId").text(), target)
+        return policy
+
+    def _read_delegates(self, model: AccountModel, node: Node) -> str | None:
+        service = _parameter(node, "ServicePrincipal")
+        for account in node.list_of("DelegatedAdministrators"):
+            _, services = self._tree.delegates.setdefault(account.need("Id").text(), (account, set()))
+            services.update([service] if service else [])
+        return service
+
+    def _read_services(self, model: AccountModel, node: Node) -> str:
+        account = _needed(node, "AccountId")
+        _, services = self._tree.delegates.setdefault(account, (node, set()))
+        services.update(item.need("ServicePrincipal").text() for item in node.list_of("DelegatedServices"))
+        return account
+
+
+_CALLS = {
+    "Organization": "organization",
+    "Roots": "roots",
+    "OrganizationalUnits": "units",
+    "OrganizationalUnit": "units",
+    "Accounts": "accounts",
+    "Account": "accounts",
+    "Parents": "parents",
+    "Children": "children",
+    "Targets": "targets",
+    "DelegatedAdministrators": "delegates",
+    "DelegatedServices": "services",
+}
+
+
+def _call_of(node: Node) -> str | None:
+    """Which of the functions above reads a value."""
+    value = node.value
+    if not isinstance(value, dict):
+        return None
+    policy, policies = value.get("Policy"), value.get("Policies")
+    if isinstance(policy, dict) and "PolicySummary" in policy:
+        return "policy"
+    if isinstance(policies, list) and (_is_summary(policies[0]) if policies else _target(node) is not None):
+        return "policies"
+    return next((call for name, call in _CALLS.items() if isinstance(value.get(name), (dict, list))), None)
+
+
+def _is_summary(value: object) -> bool:
+    return isinstance(value, dict) and "Type" in value and str(value.get("Id", "")).startswith("p-")
+
+
+def _listed(node: Node, several: str, one: str) -> list[Node]:
+    """The items of a `list-...` output, or the one of a `describe-...` output."""
+    single = node.get(one)
+    return node.list_of(several) if single is None else [single]
+
+
+def _target(node: Node) -> str | None:
+    """Whose policies the output lists. A file that is called after `list-policies` alone lists those of all."""
+    name = Path(node.source.name).name
+    if node.get("TargetId") is None and "list-policies" in name and "for-target" not in name:
+        return None
+    return _parameter(node, "TargetId")
+
+
+def _filter(node: Node) -> set[str]:
+    """The type that was asked for, where the output or the file's name tells; an empty list does not."""
+    given = node.text_of("Filter")
+    name = Path(node.source.name).name.lower()
+    words = {tuple(KINDS)[i] for word, i in _TYPE_WORDS.items() if word in name}
+    return {given} if given else words if len(words) == 1 and not node.list_of("Policies") else set()
+
+
+def _parameter(node: Node, name: str) -> str | None:
+    """A parameter of the call: the member of its name, or the one id of its form in the file's name."""
+    given = node.text_of(name)
+    if given is not None:
+        return given
+    file = Path(node.source.name).name
+    for form in _FORMS[name]:
+        found = set(re.findall(rf"(?<![0-9A-Za-z])(?:{form})(?![0-9A-Za-z])", file))
+        if len(found) > 1:
+            raise node.error(f"the file's name holds several ids, `{min(found)}` and `{max(found)}`", hint=_hint(name))
+        if found:
+            return str(found.pop())
+    return None
+
+
+def _needed(node: Node, name: str) -> str:
+    found = _parameter(node, name)
+    if found is None:
+        raise node.error(f"the output does not say for which `{name}` it was asked", hint=_hint(name))
+    return found
+
+
+def _hint(name: str) -> str:
+    return f'put the id into the file\'s name, or beside the output as `"{name}": "..."`'
