@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("batch", "growth", "single", "build", "files")
+BENCHES = ("batch", "growth", "single", "build", "reload", "files")
 
 
 def main() -> int:

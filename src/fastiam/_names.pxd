@@ -29,6 +29,7 @@ cdef class Names:
     cdef int enter(self, TablesC* snapshot) except -1
     cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1
     cdef int _copy(self, Vector* to, const Vector* source, uint32_t n) except -1
+    cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1
 
 
 cdef inline const TablesC* view(Names names) except NULL:

@@ -233,18 +233,34 @@ cdef class Names:
             to.n = n
         return 0
 
+    cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1:
+        """The slots of the texts that were copied.
+
+        INVARIANT: those were entered before all others, so that none of them lies behind one that is cleared.
+        """
+        cdef StringSlot* slots
+        cdef uint32_t i, at, mask = source.slots.capacity - 1
+        if source.slots.capacity == 0:
+            return 0
+        self.tables._resize(&to.slots, source.slots.capacity)
+        memcpy(to.slots.data, source.slots.data, <size_t>source.slots.capacity * sizeof(StringSlot))
+        slots = <StringSlot*>to.slots.data
+        for i in range(to.texts.n, source.texts.n):
+            at = (self.tables._hash((<const PoolText*>source.texts.data)[i]) >> 1) & mask
+            while slots[at].hash == 0 or slots[at].value != i:
+                at = (at + 1) & mask
+            slots[at].hash = 0
+        return 0
+
     def fork(self):
         """Names of their own, equal to the compiled ones of these; the tables are shared."""
         cdef Names fork = Names(self.tables)
-        cdef NameTable* names
         cdef int i
         view(self)
         for i in range(N_LISTS):
             fork._copy(fork._list(i), self._list(i), self.marks[i])
         for i in range(N_TABLES):
-            names = fork._table(i)
-            if names.texts.n:
-                self.tables._make_slots(names, self._table(i).slots.capacity)
+            fork._copy_slots(fork._table(i), self._table(i))
         fork.has_endpoints = self.has_endpoints
         fork.denies_unknown_owner = self.denies_unknown_owner
         return fork
