@@ -4,7 +4,7 @@ A file is a list of cases. A case is `{"id", "rule", "source", "policies" or "di
 
 - `policies` holds policy arguments of `fastiam.simulate`; `directory` tells a `Directory` in terms of its methods.
 - `request` holds principal (text, or `{"session": {...}}`), action, resource, and where wanted context, now,
-  resource_account, and `unknown`, the keys declared unknown (spec 6.11).
+  resource_account, and `unknown`, the keys and prefixes of keys declared unknown (spec 6.11).
 - `expect` holds the outcome (`OK I E ERR DEPENDS`) and whatever else of the answer the case is about.
 
 `policies.test` is a piece of a statement whose own result is expected (`{"test": "U"}`): the case is decided twice, by an
@@ -203,6 +203,8 @@ def simulate_arguments(check: Check) -> dict[str, Any]:
         arguments["now"] = instant(request["now"])
     if "resource_account" in request:
         arguments["resource_account"] = request["resource_account"]
+    if "unknown" in request:
+        arguments["unknown"] = request["unknown"]
     return arguments | {name: documents(check.policies[name]) for name in LAYER_ARGUMENTS if name in check.policies}
 
 

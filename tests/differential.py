@@ -15,14 +15,14 @@ from typing import Any
 
 import casefile
 from casefile import CODES, Answer, Check, Json
-from runners import COLUMNS, ERRORS, build_directory, compile_snapshot, run, settings_of
+from runners import COLUMNS, ERRORS, build_directory, compile_snapshot, explain_over, run
 from worlds import NOW
 
 from fastiam.errors import DirectoryError, PolicyError
-from fastiam.request import Request, canonical_text, check_action, epoch_seconds, read_context
+from fastiam.request import canonical_text
 
 FOUND = casefile.CASES / "found"
-POINTS = ("outcome", "layer", "statement", "reason", "indeterminate", "assumed_owner", "owner_override")
+POINTS = ("outcome", "layer", "statement", "reason", "depends_on", "indeterminate", "assumed_owner", "owner_override")
 
 
 def as_check(case: Mapping[str, Json], request: Mapping[str, Json] | None = None) -> Check:
@@ -73,35 +73,22 @@ class World:
         self.directory = build_directory(casefile.resolve(case["directory"]), case["mode"])
         self.snapshot = self.directory.snapshot()
         self.now = casefile.instant(NOW)
+        self.unknown: list[str] = self.rows[0].get("unknown", [])
+        self.keys = sorted({key for row in self.rows for key in row["context"]})
+
+    def context(self, row: Mapping[str, Json]) -> dict[str, Any]:
+        """What a row says: where a key has a column, one without a value says that it is absent (6.11)."""
+        silent: dict[str, Any] = dict.fromkeys(self.keys) if self.unknown else {}
+        return silent | casefile.context_of(row)
 
     def subject(self, row: Mapping[str, Json]) -> Any:
         return casefile.principal_of(row)
 
     def reference(self, row: Mapping[str, Json]) -> Answer:
-        from fastiam.reference import decide
-
         try:
-            context = read_context(casefile.context_of(row), strict=True)
-            principal, resource, endpoint = self.snapshot.profiles(
-                self.subject(row),
-                row["action"],
-                row["resource"],
-                context,
-                resource_account=row.get("resource_account"),
-                unknown_owner=self.check.unknown_owner,
-            )
-            request = Request(check_action(row["action"]), context, epoch_seconds(self.now))
-            told = decide(
-                principal,
-                resource,
-                request,
-                endpoint=endpoint,
-                settings=settings_of(self.check),
-                sources=self.snapshot.account_facts,
-            )
+            return explain_over(self.snapshot, self.check, {**row, "unknown": self.unknown}, self.context(row), self.now)
         except ERRORS as error:
             return Answer(error=error)
-        return Answer(told.decision, told)
 
     def compile(self) -> Any:
         return compile_snapshot(self.snapshot, self.check)
@@ -112,7 +99,8 @@ class World:
                 self.subject(row),
                 row["action"],
                 row["resource"],
-                casefile.context_of(row),
+                self.context(row),
+                unknown=self.unknown,
                 resource_account=row.get("resource_account"),
                 now=self.now,
             )
@@ -125,12 +113,12 @@ class World:
         column, rows = COLUMNS[form], self.rows
         sessions = {json.dumps(r["principal"]): self.subject(r) for r in rows if not isinstance(r["principal"], str)}
         names = [r["principal"] if isinstance(r["principal"], str) else json.dumps(r["principal"]) for r in rows]
-        keys = sorted({key for r in rows for key in r["context"]})
         decisions = engine.decide_many(
             column(names),
             column([r["action"] for r in rows]),
             column([r["resource"] for r in rows]),
-            {key: column(self._cells(key)) for key in keys},
+            {key: column(self._cells(key)) for key in self.keys},
+            unknown=self.unknown,
             resource_accounts=column([r.get("resource_account") for r in rows]),
             sessions=sessions,
             now=self.now,

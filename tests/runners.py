@@ -31,8 +31,6 @@ def can_run(check: Check, engine: str) -> bool:
         return True
     if engine == "directory":
         return check.directory is None and check.expect["outcome"] != "ERR" and as_directory(check) is not None
-    if "unknown" in check.request:
-        return False  # cases/PENDING.md
     return (
         engine == "compiled"
         or check.expect["outcome"] != "ERR"
@@ -68,10 +66,8 @@ def _loose_reference(check: Check) -> Answer:
 
     arguments = casefile.simulate_arguments(check)
     principal, resource, endpoint, request = loose_profiles(**arguments)
-    if "unknown" in check.request:
-        request = replace(request, unknown=frozenset(map(str.lower, check.request["unknown"])))
     explanation = decide(principal, resource, request, endpoint=endpoint)
-    if "unknown" not in check.request and "now" in check.request:
+    if "now" in check.request:
         simulated = fastiam.simulate(**arguments, engine="reference")
         assert simulated == explanation.decision, "simulate and the reference disagree"
     return Answer(explanation.decision, explanation)
@@ -130,22 +126,40 @@ def settings_of(check: Check) -> Any:
 
 
 def _directory_reference(check: Check) -> Answer:
-    from fastiam.reference import decide
-    from fastiam.request import Request, check_action, epoch_seconds, read_context
-
     snapshot = build_directory(check.directory or {}, check.mode).snapshot()
     told = check.request
-    context = read_context(casefile.context_of(told), strict=True)
+    return explain_over(snapshot, check, told, casefile.context_of(told), casefile.instant(told.get("now")))
+
+
+def explain_over(snapshot: Any, check: Check, told: Mapping[str, Json], context: Mapping[str, Json], now: Any) -> Answer:
+    """The reference over a snapshot, asked as `Engine.explain` asks it; what it refuses it raises."""
+    from fastiam.profile import PrincipalKind
+    from fastiam.reference import decide
+    from fastiam.request import (
+        Request,
+        absent_keys,
+        check_action,
+        check_root,
+        epoch_seconds,
+        is_declared,
+        read_context,
+        read_unknown,
+    )
+
+    unknown, absent = read_unknown(told.get("unknown", ()), context), absent_keys(context)
+    request = Request(check_action(told["action"]), read_context(context), epoch_seconds(now), unknown, absent)
+    names_endpoint = "aws:sourcevpce" in request.context or "aws:sourcevpce" in absent
     principal, resource, endpoint = snapshot.profiles(
         casefile.principal_of(told),
         told["action"],
         told["resource"],
-        context,
+        request.context,
         resource_account=told.get("resource_account"),
         unknown_owner=check.unknown_owner,
+        endpoint_unknown=not names_endpoint and is_declared(unknown, "aws:sourcevpce"),
     )
-    unknown = frozenset(map(str.lower, told.get("unknown", ())))
-    request = Request(check_action(told["action"]), context, epoch_seconds(casefile.instant(told.get("now"))), unknown)
+    if principal.kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
+        check_root(unknown)
     explanation = decide(
         principal, resource, request, endpoint=endpoint, settings=settings_of(check), sources=snapshot.account_facts
     )
@@ -173,6 +187,7 @@ def _directory_compiled(check: Check) -> Answer:
         told["action"],
         told["resource"],
         casefile.context_of(told),
+        unknown=told.get("unknown", ()),
         resource_account=told.get("resource_account"),
         now=casefile.instant(told.get("now")),
     )
@@ -193,6 +208,7 @@ def _batch(check: Check, form: str) -> Answer:
         column([beside, told["action"], beside]),
         column([told["resource"]] * 3),
         context,
+        unknown=told.get("unknown", ()),
         resource_accounts=None if owner is None else column([owner] * 3),
         sessions=None if isinstance(subject, str) else {name: subject},
         now=casefile.instant(told.get("now")),
@@ -253,11 +269,13 @@ _DERIVED = ("aws:principal", "aws:userid", "aws:username", "aws:resource", "aws:
 def as_directory(check: Check) -> dict[str, Json] | None:
     """A loose case as a directory, or None where a directory cannot say it.
 
-    Not said: keys that a directory derives, service-owned holders, bare sessions, layers that a kind cannot have, and
-    an endpoint that the context does not name.
+    Not said: keys that a directory derives, and prefixes of unknown keys, which would stand for them too; service-owned
+    holders, bare sessions, layers that a kind cannot have, and an endpoint that the context does not name.
     """
     told, policies = check.request, check.policies
     if any(key.lower().startswith(_DERIVED) for key in (*told.get("context", {}), *told.get("unknown", ()))):
+        return None
+    if any(key.endswith("*") for key in told.get("unknown", ())):
         return None
     subject = _record_of(told["principal"], has_session_policies="session_policies" in policies)
     owner = told.get("resource_account") or _account_of(told["resource"]) or (subject and _account_of(subject))

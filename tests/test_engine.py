@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
-import casefile
 import pytest
 from differential import World
 from hypothesis import given, settings
@@ -356,10 +355,10 @@ def test_a_row_alone_is_the_row_in_a_batch_and_the_reference(case):
         literal = world.reference(row)
         assert (one.error is None) == (two.error is None) == (literal.error is None), row
         if one.error is None:
-            told = ("outcome", "layer", "statement", "reason", "assumed_owner")
+            told = ("outcome", "layer", "statement", "reason", "assumed_owner", "depends_on")
             assert [getattr(one.decision, name) for name in told] == [getattr(two.decision, name) for name in told], row
             assert one.decision == literal.decision, row
-            request = (world.subject(row), row["action"], row["resource"], casefile.context_of(row))
-            asked = {"resource_account": row.get("resource_account"), "now": world.now}
+            request = (world.subject(row), row["action"], row["resource"], world.context(row))
+            asked = {"unknown": world.unknown, "resource_account": row.get("resource_account"), "now": world.now}
             assert engine.is_allowed(*request, **asked) is one.decision.allowed
             assert engine.explain(*request, **asked).decision == one.decision

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,6 +123,8 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
     if owner is not None:
         request["resource_account"] = owner
     policies = {argument: value for name in layers for argument, value in written(make, name, layers[name], target)}
+    if make.chance(0.35):
+        declare_unknown(make, [request], keys_in(policies))
     return {"mode": "lenient" if make.lenient else "strict", "policies": policies, "request": request}
 
 
@@ -135,11 +138,61 @@ def condition_case(make: Maker) -> dict[str, Json]:
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     tested = {**everything, "Condition": make.condition(target, 0.7)}
     statements = [tested] if make.chance(0.5) else [everything, {**tested, "Effect": "Deny"}]
+    request = {"principal": v.ANA, "action": target.action, "resource": target.resource, "context": context, "now": NOW}
+    if make.chance(0.2):
+        declare_unknown(make, [request], keys_in(statements))
     return {
         "mode": "lenient" if make.lenient else "strict",
         "policies": {"identity_policies": [make.document(statements)]},
-        "request": {"principal": v.ANA, "action": target.action, "resource": target.resource, "context": context, "now": NOW},
+        "request": request,
     }
+
+
+# -- unknown keys (6.11) ------------------------------------------------------------------------------------------------------
+
+PREFIXES = (
+    "*", "*", "aws:*", "app:*", "aws:ResourceTag/*", "aws:RequestTag/*", "aws:PrincipalTag/*", "aws:Source*", "s3:*",
+    "aws:Called*", "aws:user*", "iam:ResourceTag/*", "aws:RequestTag/t*", "aws:Multi*", "aws:Principal*", "aws:Vpce*",
+)  # fmt: skip
+DERIVED_FROM = {
+    "aws:SourceOrgID": "aws:SourceAccount", "aws:SourceOrgPaths": "aws:SourceAccount", "aws:ViaAWSService": "aws:CalledVia",
+    "aws:CalledViaFirst": "aws:CalledVia", "aws:CalledViaLast": "aws:CalledVia", "aws:VpceOrgID": "aws:SourceVpce",
+    "aws:VpceAccount": "aws:SourceVpce", "aws:TagKeys": "aws:RequestTag/x", "aws:EpochTime": "aws:CurrentTime",
+    "aws:CurrentTime": "aws:EpochTime", "iam:ResourceTag/env": "aws:ResourceTag/env",
+    "iam:ResourceTag/team": "aws:ResourceTag/team",
+}  # fmt: skip
+_KEY = re.compile(r"[A-Za-z0-9]+:[A-Za-z]+(?:/[A-Za-z]+)?(?=[\"},])")
+
+
+def keys_in(policies: Json) -> list[str]:
+    """The condition keys and variables that stand in the policies."""
+    found = dict.fromkeys(_KEY.findall(json.dumps(policies)))
+    known = {key.lower(): key for key in (*v.KEYS, *v.DERIVED_KEYS, "aws:PrincipalTag/no", "aws:PrincipalTag/role")}
+    return list(dict.fromkeys(known[key.lower()] for key in found if key.lower() in known))
+
+
+def declare_unknown(make: Maker, requests: Sequence[dict[str, Json]], read: list[str]) -> None:
+    """Keys that the policies read, or what they are derived from, or prefixes; the requests mostly keep quiet about them."""
+    counts = (1, 1, 2, 4) if len(requests) == 1 else (2, 6, 12)  # a batch declares for all of its rows
+    unknown = [make.pick(*read) for _ in range(make.pick(*counts))] if read else []
+    unknown = [DERIVED_FROM.get(key, key) if make.chance(0.3) else key for key in unknown]
+    if not unknown or make.chance(0.3):
+        unknown.append(make.pick(*PREFIXES))
+    if make.chance(0.1):
+        unknown.append(make.pick("aws:SourceVpce", "aws:userid", "aws:PrincipalServiceNamesList", "aws:AssumedRoot"))
+    spelled = [key.lower() if make.chance(0.15) else key for key in unknown]
+    folded = {key.lower() for key in unknown}
+    is_slip = len(requests) == 1 and make.chance(0.02)  # D71: an error of the caller
+    starts = tuple(p[:-1] for p in folded if p.endswith("*") and make.chance(0.7))
+    for request in requests:
+        if not is_slip:
+            told = {k: value for k, value in request["context"].items() if k.lower() not in folded}
+            request["context"] = {k: value for k, value in told.items() if not k.lower().startswith(starts)}
+        if len(requests) == 1 and make.chance(0.05):
+            absent = make.pick(*v.KEYS)
+            if absent.lower() not in folded:
+                request["context"].setdefault(absent, None)
+        request["unknown"] = spelled
 
 
 def layers_of(make: Maker, kind: str, target: Target) -> dict[str, Layer]:
@@ -259,6 +312,8 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
             told[name] = {account: some_levels(make, kind, targets) for account in (v.A, v.B) if make.chance(0.6)}
     if make.chance(0.6):
         told["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
+    if make.chance(0.35):
+        declare_unknown(make, [request for _, request in requests], keys_in([told, [r for _, r in requests]]))
     return {
         "mode": "lenient" if make.lenient else "strict",
         "unknown_owner": make.pick("principal", "principal", "deny"),

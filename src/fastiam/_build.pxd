@@ -65,8 +65,8 @@ cdef class Tables:
     cdef int _stamp_name(self, uint32_t name) except -1
     cdef int _action_truth(self, const Body* b)
     cdef int _collect(self, Segment s) except -1
-    cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level) except -1
-    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name) except -1
+    cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level, bint whole) except -1
+    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1
     cdef object _shape_of(self, const Pattern* p)
     cdef object _grams_of(self, const uint8_t* tail, int64_t n)
     cdef object _hash_of(self, const Pattern* p, found)

@@ -33,12 +33,21 @@ class Tables:
         is_multi: bool,
         is_resource_tag: bool,
         is_principal_tag: bool,
+        is_session_entry: bool,
         is_checked: bool,
     ) -> int: ...
     def check_key(self, key: int) -> None: ...
     def set_default(self, key: int, constant: int) -> None: ...
     def special_keys(
-        self, called_via: int, source_account: int, source_vpce: int, service_names: int, time: int, epoch: int
+        self,
+        called_via: int,
+        source_account: int,
+        source_vpce: int,
+        service_names: int,
+        time: int,
+        epoch: int,
+        user_id: int,
+        assumed_root: int,
     ) -> None: ...
     def constants_of(self, constants: list[_Constant]) -> int: ...
     def folds(self, pairs: list[tuple[int, int]]) -> None: ...  # sorted by the first

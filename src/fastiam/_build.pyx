@@ -352,11 +352,13 @@ cdef class Tables:
         """Consecutive words; the index of the first."""
         return self._numbers(&self.word_lists, words)
 
-    def key(self, bytes name, *, source, other, tag, is_multi, is_resource_tag, is_principal_tag, is_checked):
+    def key(self, bytes name, *, source, other, tag, is_multi, is_resource_tag, is_principal_tag, is_session_entry, is_checked):
         """Enter a context key by its folded name."""
         cdef uint32_t start = self._text(name)
         cdef Key* k = <Key*>self._push(&self.keys)
-        k[0] = Key(start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag)
+        k[0] = Key(
+            start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry
+        )
         return self.keys.n - 1
 
     def check_key(self, uint32_t key):
@@ -369,14 +371,19 @@ cdef class Tables:
         k.source = KEY_DEFAULT
         k.other = constant
 
-    def special_keys(self, uint32_t called_via, uint32_t source_account, uint32_t source_vpce, uint32_t service_names, uint32_t time, uint32_t epoch):
-        """Tell the keys that others are derived from."""
+    def special_keys(
+        self, uint32_t called_via, uint32_t source_account, uint32_t source_vpce, uint32_t service_names, uint32_t time, uint32_t epoch,
+        uint32_t user_id, uint32_t assumed_root,
+    ):
+        """Tell the keys that a rule names."""
         self.t.key_called_via = called_via
         self.t.key_source_account = source_account
         self.t.key_source_vpce = source_vpce
         self.t.key_service_names = service_names
         self.t.key_time = time
         self.t.key_epoch = epoch
+        self.t.key_user_id = user_id
+        self.t.key_assumed_root = assumed_root
 
     def constants_of(self, list constants):
         """Consecutive constants, each (key, texts, is_multi, is_conflict, is_open); the index of the first."""
@@ -770,36 +777,38 @@ cdef class Tables:
                     e.flags |= ENTRY_DENY
         return 0
 
-    cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level) except -1:
-        """Turn a scratch list into a run; what follows an entry that always counts is left out."""
+    cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level, bint whole) except -1:
+        """Turn a scratch list into a run; what follows an entry that always counts is left out, unless it is to be `whole`."""
         cdef const Entry* e = <Entry*>scratch.data
         cdef uint32_t i, first, n = 0, index
-        cdef bint always = False
+        cdef uint8_t flags = 0
         cdef Run* run
         for i in range(scratch.n):
             n += 1
+            if whole:
+                continue
             # a later grant of a resource policy may match in a class that decides more (6.5)
             if e[i].layer == LAYER_RESOURCE and not e[i].flags & ENTRY_DENY:
                 continue
             if e[i].resources == NONE and e[i].conditions == NONE and e[i].principals == NONE and not e[i].flags & ENTRY_U:
-                always = True
+                flags = RUN_ALL if n == scratch.n else RUN_ALL | RUN_CUT
                 break
         first = self.entries.n
         if n:
             memcpy(self._push(&self.entries, n), e, <size_t>n * sizeof(Entry))
-        index = self._index(first, n) if n >= self.index_from else NONE
+        index = self._index(first, n) if n >= self.index_from and not whole else NONE
         run = <Run*>self._push(&self.runs)
-        run[0] = Run(first, n, index, layer, level, RUN_ALL if always else 0)
+        run[0] = Run(first, n, index, layer, level, flags)
         scratch.n = 0
         return 0
 
-    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name) except -1:
-        """Build the row of a cell: the denies of all segments, then the allows of each."""
+    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1:
+        """Build the row of a cell: the denies of all segments, then the allows of each; `flag` is WHOLE or 0."""
         cdef Stack s = (<Stack*>self.stacks.data)[stack]
         cdef Segment* segments
         cdef uint32_t i, first
         cdef bint late = stack >= self.t.n_indexed_stacks
-        cdef uint64_t key = ((<uint64_t>stack << 32) | (action_name | BY_NAME if late else action_class)) + 1
+        cdef uint64_t key = ((<uint64_t>stack << 32) | ((action_name | BY_NAME if late else action_class) | flag)) + 1
         if late:
             self._stamp_name(action_name)
         else:
@@ -812,8 +821,8 @@ cdef class Tables:
             self.scratch_allows.n = 0
             self._collect(segments[i])
             if segments[i].layer != LAYER_RCP:
-                self._run(&self.scratch_allows, segments[i].layer, segments[i].level)
-        self._run(&self.scratch_denies, 0, 0)
+                self._run(&self.scratch_allows, segments[i].layer, segments[i].level, flag != 0)
+        self._run(&self.scratch_denies, 0, 0, flag != 0)
         (<Run*>self.runs.data)[first] = (<Run*>self.runs.data)[self.runs.n - 1]
         self.runs.n -= 1
         self._enter_cell(key, Row(first, self.runs.n - first))

@@ -55,6 +55,10 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     int64_t n_texts[2]
     Buffer expanded[2]         # a pattern or value with its variables: [0] pattern, [1] value
     Buffer folded[2]           # case folded: [0] context, [1] policy
+    uint8_t expanded_open      # the last expanded text has an unknown variable, read as `*`
+    uint32_t* matters          # keys on which the answer depends (D74)
+    uint32_t n_matters
+    uint32_t room_matters
     char time_text[32]         # derived texts of this call
     char epoch_text[24]
     char age_text[24]
@@ -102,6 +106,11 @@ cdef struct Call:
     int64_t row                # of the range
     int64_t batch_row
     int64_t now
+    const uint8_t* unknown     # how each key is declared unknown, DECLARED_*; NULL: nothing is
+    uint8_t unknown_tags       # some `aws:RequestTag/*` is
+    uint8_t best               # open tests are settled in the caller's favour (D73)
+    uint8_t met_open           # an open test was met
+    uint8_t endpoint_open      # ENDPOINT_UNKNOWN because `aws:SourceVpce` is unknown (D71)
 
 
 cdef enum:
@@ -222,7 +231,7 @@ cdef inline void tag_keys(Call* c, int depth, Fetched* out) noexcept nogil:
     if not reserve_texts(c.s, depth, c.n_slots + c.n_columns):
         return
     for i in range(c.n_slots):
-        if c.slots[i].tag.data != NULL:
+        if c.slots[i].tag.data != NULL:                  # never of a key that is said to be absent
             c.s.texts[depth][n] = c.slots[i].tag
             n += 1
     for i in range(c.n_columns):

@@ -11,15 +11,21 @@ from fastiam._columns cimport Text
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
+from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
     ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
-    OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT, U,
+    OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT,
+    TOKEN_STAR, U,
     Atom, Range, TablesC, Value, Variable,
 )
 from fastiam._values cimport (
     Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, read_address, read_bool, read_decimal,
     read_instant, same_base64,
 )
+
+
+cdef enum:
+    NOT_OPEN = -1              # no unknown key is read
 
 
 # -- variables ------------------------------------------------------------------------------------------------------
@@ -44,12 +50,13 @@ cdef inline bint resolve(Call* c, uint32_t variable, Text* out) noexcept nogil:
 
 
 cdef inline int64_t expand(Call* c, const uint8_t* p, int64_t size, Buffer* buffer) noexcept nogil:
-    """A text with its variables put in as literal bytes; its size, or -1 where one is unresolved."""
+    """A text with its variables put in as literal bytes, unknown ones as `*`; its size, or -1 where one is unresolved."""
     cdef const uint8_t* end = p + size
     cdef const uint8_t* slot
     cdef int64_t n = 0, part
     cdef uint32_t variable
     cdef Text value
+    c.s.expanded_open = False
     while p < end:
         slot = <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
         part = (end if slot == NULL else slot) - p
@@ -59,13 +66,18 @@ cdef inline int64_t expand(Call* c, const uint8_t* p, int64_t size, Buffer* buff
         n += part
         if slot == NULL:
             break
-        promise(slot + 5 <= end and (slot[1] | slot[2] | slot[3] | slot[4]) < 128)
-        variable = slot[1] | (<uint32_t>slot[2] << 7) | (<uint32_t>slot[3] << 14) | (<uint32_t>slot[4] << 21)
+        promise(slot + 5 <= end)
+        variable = slot_number(slot)
+        p = slot + 5
+        if c.unknown != NULL and is_unknown(c, c.t.variables[variable].key):
+            c.s.expanded_open = True
+            buffer.data[n] = TOKEN_STAR                  # there is room: one byte more was reserved
+            n += 1
+            continue
         if not resolve(c, variable, &value) or not reserve(buffer, n + value.size + 1, &c.s.failed):
             return -1
         memcpy(buffer.data + n, value.data, <size_t>value.size)
         n += value.size
-        p = slot + 5
     return n if reserve(buffer, n + 1, &c.s.failed) else -1
 
 
@@ -342,17 +354,54 @@ cdef inline int present_truth(Call* c, const Atom* atom, const Fetched* found) n
     return result
 
 
+cdef inline bint reads_unknown_values(Call* c, const Atom* atom, bint collect) noexcept nogil:
+    """Whether one of the policy values has an unknown variable."""
+    cdef const Value* v
+    cdef uint32_t i
+    cdef bint found = False
+    for i in range(atom.n):
+        v = &c.t.values[atom.first + i]
+        if v.has_slots and reads_unknown(c, c.t.pool + v.text, v.size, collect):
+            found = True
+    return found
+
+
+cdef inline int presence_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
+    """An entry that asks only whether its key is there."""
+    if atom.op == OP_NULL:
+        return null_truth(c, atom, found)
+    return absent_truth(atom) if found.n == 0 else present_truth(c, atom, found)
+
+
+cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
+    """OPEN, or what the entry is for every value of the unknown keys that it reads; NOT_OPEN where it reads none (D72)."""
+    cdef Text present = Text(b"present", 7)
+    cdef Fetched without = Fetched(NULL, 0, False, False)
+    cdef Fetched with_value = Fetched(&present, 1, False, False)
+    cdef int found
+    if atom.op == OP_NULL or atom.n == 0:
+        if not is_unknown(c, atom.key):
+            return NOT_OPEN
+        found = presence_truth(c, atom, &without)
+        return found if found == presence_truth(c, atom, &with_value) else OPEN
+    return OPEN if is_unknown(c, atom.key) or reads_unknown_values(c, atom, False) else NOT_OPEN
+
+
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
     cdef Fetched found
-    cdef int result
+    cdef int result = NOT_OPEN
     promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if kept >> 2 == c.s.stamp:
         return kept & 3
     if atom.flags & ATOM_U:
         result = U
-    else:
+    elif c.unknown != NULL:
+        result = truth_of_unknown(c, atom)
+        if result == OPEN:
+            c.met_open = True
+    if result == NOT_OPEN:
         fetch(c, atom.key, 0, &found)
         if atom.op == OP_NULL:
             result = null_truth(c, atom, &found)

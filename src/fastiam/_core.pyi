@@ -1,6 +1,7 @@
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeAlias
+from typing import Required, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +13,18 @@ from fastiam.model import Decision, StatementRef
 from fastiam.request import Context, ContextValue
 from fastiam.session import Session
 
-# outcome, layer, statement, statements, reason, assumed_owner, unread; columns have shape (n,), those of reasons are None
-# without `reasons`
-_Answers: TypeAlias = tuple[
-    npt.NDArray[np.uint8],
-    npt.NDArray[np.uint8] | None,
-    npt.NDArray[np.int32] | None,
-    list[StatementRef] | tuple[()],
-    npt.NDArray[np.uint8] | None,
-    npt.NDArray[np.bool_],
-    dict[str, int],
-]
+class _Answers(TypedDict, total=False):
+    """The columns of a batch, shape (n,); those of reasons only with `reasons`, `depends_on` only with unknown keys."""
+
+    outcome: Required[npt.NDArray[np.uint8]]
+    assumed_owner: Required[npt.NDArray[np.bool_]]
+    unread: Required[dict[str, int]]
+    layer: npt.NDArray[np.uint8]
+    statement: npt.NDArray[np.int32]
+    statements: list[StatementRef]
+    reason: npt.NDArray[np.uint8]
+    depends_on: npt.NDArray[np.int32]
+    depends_on_sets: list[tuple[str, ...]]
 
 @disjoint_base
 class Core:
@@ -36,6 +38,7 @@ class Core:
         resource: str,
         context: Context | None = None,
         *,
+        unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> bool: ...
@@ -46,6 +49,7 @@ class Core:
         resource: str,
         context: Context | None = None,
         *,
+        unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> Decision: ...
@@ -71,6 +75,7 @@ class Core:
         context: dict[str, TextColumn],
         owners: TextColumn | None,
         sessions: dict[str, Session],
+        unknown: frozenset[str],
         n: int,
         now: int,
         reasons: bool,

@@ -8,26 +8,34 @@ from cython cimport no_gc_clear
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 from libc.time cimport time
 
 from fastiam._build cimport Tables
 from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, ContextColumn, Scratch, Slot
 from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
-    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, cell_key,
+    ALLOW, BAD_CONTEXT, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, cell_key,
     cut_resource, decide, find_row, is_indeterminate,
 )
 from fastiam._ingest cimport TextColumn
+from fastiam._depends cimport decide_open, find_matters
 from fastiam._locate cimport locate_endpoint, locate_resource, may_contradict, use_record, word_text
 from fastiam._names cimport Names, view
 from fastiam._bytes cimport mix, table_find
+from fastiam._principals cimport is_root
 from fastiam._types cimport *
 
 import numpy as np
 
 from fastiam.errors import PolicyError, RequestValueError
-from fastiam.request import check_action, check_resource, epoch_seconds, read_context, read_value
+from fastiam.request import (
+    ContextValue, absent_keys, check_action, check_resource, check_root, epoch_seconds, is_declared as is_declared_name, read_context,
+    read_unknown, read_value,
+)
+
+REQUEST_TAG = "aws:requesttag/"
+_ABSENT = ContextValue(())  # a key that the caller says is absent
 
 
 cdef extern from *:
@@ -46,6 +54,7 @@ cdef enum:
     CHUNK = 65536              # rows between two settlements
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TAG_AT = 15                # len("aws:RequestTag/")
+    LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
 
 
 # -- what a thread needs while it decides --------------------------------------------------------------------------------
@@ -74,6 +83,7 @@ cdef void free_frame(Frame* f):
     free(f.s.sources)
     free(f.s.touched)
     free(f.s.touched_row)
+    free(f.s.matters)
     for i in range(2):
         free(f.s.texts[i])
         free(f.s.expanded[i].data)
@@ -137,6 +147,8 @@ cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noe
     if status != DONE:
         return status
     locate_endpoint(c)
+    if c.unknown != NULL and c.unknown[c.t.key_assumed_root] == DECLARED_BY_NAME and is_root(c.principal):
+        return BAD_UNKNOWN
     if not checked:
         if c.columns != NULL:
             for i in range(<uint32_t>c.n_columns):
@@ -146,7 +158,65 @@ cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noe
             for i in range(<uint32_t>c.n_slots):
                 if c.t.keys[c.slots[i].key].is_checked and may_contradict(c, c.slots[i].key):
                     return UNCHECKED
-    return decide(c, a)
+    return answer(c, a)
+
+
+cdef inline int answer(Call* c, Answer* a) noexcept nogil:
+    """Decide a call that is located."""
+    return decide(c, a) if c.unknown == NULL else decide_unknown(c, a)
+
+
+cdef int decide_unknown(Call* c, Answer* a) noexcept nogil:
+    """Decide a call with unknown keys; of one that depends on them also find those that matter, where reasons are wanted."""
+    cdef int status = decide_open(c, a)
+    if status == DONE and a.outcome == DEPENDS and c.reasons:
+        return find_matters(c, a)
+    return status
+
+
+cdef class _Declared:
+    """What a call declares unknown (6.11): folded names and prefixes, and for each key of the tables how it is declared."""
+
+    cdef frozenset unknown
+    cdef object by_key                                   # bytes, one of DECLARED_* per key
+    cdef const uint8_t* keys
+    cdef uint64_t generation
+    cdef uint32_t n_keys
+    cdef bint tags                                       # some request tag, and with it `aws:TagKeys`
+
+    def __cinit__(self, frozenset unknown):
+        self.unknown = unknown
+        self.tags = any(
+            item.startswith(REQUEST_TAG) or (item.endswith("*") and REQUEST_TAG.startswith(item.removesuffix("*"))) for item in unknown
+        )
+        self.n_keys = 0
+
+    cdef int fit(self, Tables tables) except -1:
+        """See that every key of the tables has its byte."""
+        while self.keys == NULL or self.n_keys != tables.t.n_keys or self.generation != tables.generation:
+            self._fit(tables, tables.t.n_keys, tables.generation)
+        return 0
+
+    cdef int _fit(self, Tables tables, uint32_t n_keys, uint64_t generation) except -1:
+        cdef const Key* k
+        cdef uint32_t i
+        names = {item.encode() for item in self.unknown}
+        starts = tuple(item.removesuffix("*").encode() for item in self.unknown if item.endswith("*"))
+        by_key = bytearray(n_keys + 1)
+        for i in range(n_keys):
+            if i >= tables.t.n_keys:                     # dropped meanwhile: this is done again
+                break
+            k = &tables.t.keys[i]
+            name = tables.t.pool[k.text:k.text + k.size]
+            if name in names:
+                by_key[i] = <int>DECLARED_BY_NAME
+            elif name.startswith(starts):
+                by_key[i] = <int>DECLARED_BY_PREFIX
+        self.by_key = bytes(by_key)
+        self.keys = <const uint8_t*><const char*>self.by_key
+        self.n_keys = n_keys
+        self.generation = generation
+        return 0
 
 
 cdef class Core:
@@ -167,6 +237,7 @@ cdef class Core:
     cdef dict session_numbers
     cdef dict decisions
     cdef dict defaults
+    cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew
     cdef Call loose
@@ -180,6 +251,7 @@ cdef class Core:
         self.session_numbers = {}
         self.decisions = {}
         self.defaults = {}
+        self.declared = {}
 
     def __dealloc__(self):
         cdef Frame* f = self.frames
@@ -271,7 +343,7 @@ cdef class Core:
         if f.n_slots == f.slot_room:
             f.slot_room = 2 * f.slot_room + 16
             f.slots = <Slot*>realloc(f.slots, f.slot_room * sizeof(Slot))
-        if f.n_texts + texts > f.text_room:
+        if f.n_texts + texts >= f.text_room:
             f.text_room = 2 * (f.n_texts + texts) + 16
             f.texts = <Text*>realloc(f.texts, f.text_room * sizeof(Text))
         if f.slots == NULL or f.texts == NULL:
@@ -282,13 +354,13 @@ cdef class Core:
     cdef int _add_slot(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1:
         cdef Slot* s
         cdef Text spelled
-        self._room(f, <int32_t>len(values))
+        self._room(f, <int32_t>len(values))              # no value: the caller says that the key is absent
         s = &f.slots[f.n_slots]
         s[0] = Slot(key, f.n_texts, <int32_t>len(values), is_multi, is_conflict, Text(NULL, 0))
         for value in values:
             utf8_of(value, &f.texts[f.n_texts])
             f.n_texts += 1
-        if self.tables.t.keys[key].tag:
+        if self.tables.t.keys[key].tag and len(values):
             utf8_of(name, &spelled)
             s.tag = Text(spelled.data + TAG_AT, spelled.size - TAG_AT)
         f.s.sources[key] = f.n_slots
@@ -330,8 +402,10 @@ cdef class Core:
                 self._add_slot(f, <uint32_t>key, <str>name, (value,), k.is_multi, False)
                 continue
             read = read_value(name, value)
-            if read is None or key < 0:
+            if key < 0:
                 continue
+            if read is None:
+                read = _ABSENT
             keep.append(read)
             if key >= self.tables.t.n_keys:  # dropped meanwhile: the call is made again
                 return 0
@@ -341,9 +415,11 @@ cdef class Core:
             self._add_slot(f, <uint32_t>key, <str>name, read.values, read.multi, False)
         return 0
 
-    cdef int _add_defaults(self, Frame* f) except -1:
+    cdef int _add_defaults(self, Frame* f, _Declared declared) except -1:
         cdef int64_t key
         for folded, value in self.defaults.items():
+            if declared is not None and is_declared_name(declared.unknown, folded):
+                continue                                 # no default fills an unknown key (D71)
             key = self._key(folded)
             if key >= self.tables.t.n_keys:  # dropped meanwhile: the call is made again
                 return 0
@@ -356,6 +432,8 @@ cdef class Core:
         """Two spellings of one key: read the whole context again, joined (C6)."""
         self._clear(f)
         joined = read_context(context)
+        for folded in absent_keys(context):
+            joined.setdefault(folded, _ABSENT)
         keep.append(joined)
         return self._add_values(f, joined)
 
@@ -424,12 +502,14 @@ cdef class Core:
             now_at = self.tables.generation
             with self._lock:  # one builder at a time
                 if now_at == self.tables.generation:  # waiting for it, the numbers may have been dropped
-                    self.tables.make_row(a.missing, c.action_class, c.action_name)
+                    self.tables.make_row(a.missing, c.action_class, c.action_name, a.missing_flag)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
         elif status == UNCHECKED:
             self._settle_check(*request)
             checked[0] = True
+        elif status == BAD_UNKNOWN:
+            check_root(("aws:assumedroot",))             # raises
         else:
             check_resource(request[2])
             self._settle_check(*request)
@@ -438,9 +518,9 @@ cdef class Core:
 
     cdef int _decide(
         self, Frame* f, Call* c, Answer* a, object principal, object action, object resource, object context, object owner, object now,
-        bint reasons, list keep,
+        _Declared declared, bint reasons, list keep,
     ) except -1:
-        """Decide one request; `f` holds the context."""
+        """Decide one request; `f` holds the context. Without `reasons` only whether the answer is ALLOW can be relied on."""
         cdef Text owner_text = Text(NULL, 0)
         cdef bint checked = self.is_loose
         cdef uint64_t generation
@@ -475,28 +555,35 @@ cdef class Core:
                 else:
                     self._add_context(f, context, keep)
             if self.defaults:
-                self._add_defaults(f)
+                self._add_defaults(f, declared)
             self._action_number(<str>action, c)
             if not self._principal_number(principal, <str>action, c):
                 continue
             if not utf8_of(<str>resource, &c.resource):
                 check_resource(resource)                 # raises
+            if declared is not None:
+                declared.fit(self.tables)
             if generation != self.tables.generation:
                 continue
             # from here to the end of the attempt no Python code runs
             c.t = view(self.names)
+            if declared is not None and declared.n_keys < c.t.n_keys:
+                continue                                 # a builder has added keys meanwhile
             c.action = &c.t.classes[c.action_class]
             fit(f, c.t)
             c.s = &f.s
             c.slots = f.slots
             c.slot_texts = f.texts
             c.n_slots = f.n_slots
+            if declared is not None:
+                c.unknown = declared.keys
+                c.unknown_tags = declared.tags
             if self.is_loose:
                 self._point_loose(c)
                 status = BAD_RESOURCE
                 if cut_resource(c):
                     next_stamp(c.s)
-                    status = decide(c, a)
+                    status = answer(c, a)
             else:
                 status = attempt(c, a, &owner_text, checked)
             if f.s.failed:
@@ -506,7 +593,21 @@ cdef class Core:
                 return 0
             self._settle(status, c, a, (principal, action, resource, context, owner), &checked)
 
-    def is_allowed(self, principal, action, resource, context=None, *, resource_account=None, now=None):
+    cdef _Declared _declare(self, object unknown, object context):
+        """What a call declares unknown, or None; kept for the next call that declares the same."""
+        if not unknown:
+            if type(unknown) is not tuple:
+                read_unknown(unknown)                    # raises if it is no collection
+            return None
+        read = read_unknown(unknown, context or ())
+        found = self.declared.get(read)
+        if found is None:
+            if len(self.declared) > 100:
+                self.declared = {}
+            found = self.declared[read] = _Declared(read)
+        return found
+
+    def is_allowed(self, principal, action, resource, context=None, *, unknown=(), resource_account=None, now=None):
         """Whether one request is authorised.
 
         Parameters
@@ -515,36 +616,49 @@ cdef class Core:
         action : one literal `service:Name`, in any case.
         resource : an ARN, or `*` for actions without one.
         context : mapping of condition keys to values: text, bool, int, float, aware datetime, bytes, or a list of these.
+        unknown : condition keys of which nothing is known, or prefixes such as `aws:ResourceTag/*` (spec 6.11). The answer is
+            True only if the request is authorised whatever their values are.
         resource_account : the owner of the resource, where the caller knows it (D23).
         now : aware datetime; the clock where it is None (K5).
 
         Raises
         ------
-        RequestValueError: a value cannot be read, or contradicts the directory (K1, D23).
+        RequestValueError: a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
         """
-        cdef Frame* f = self._take()
+        cdef Frame* f
         cdef Call c
         cdef Answer a
         cdef list keep = []
+        cdef _Declared declared = None
+        if unknown is not ():
+            declared = self._declare(unknown, context)
+        f = self._take()
         try:
-            self._decide(f, &c, &a, principal, action, resource, context, resource_account, now, False, keep)
+            self._decide(f, &c, &a, principal, action, resource, context, resource_account, now, declared, False, keep)
             return a.outcome == ALLOW
         finally:
             self._clear(f)
             self._give(f)
 
-    def decide(self, principal, action, resource, context=None, *, resource_account=None, now=None):
-        """The `Decision` on one request: outcome, layer, statement. Arguments and errors as `is_allowed`."""
-        cdef Frame* f = self._take()
+    def decide(self, principal, action, resource, context=None, *, unknown=(), resource_account=None, now=None):
+        """The `Decision` on one request: outcome, layer, statement, and where it is DEPENDS the unknown keys that matter.
+
+        Arguments and errors as `is_allowed`.
+        """
+        cdef Frame* f
         cdef Call c
         cdef Answer a
         cdef list keep = []
+        cdef _Declared declared = None
         cdef bint indeterminate
         cdef uint64_t key, generation
-        cdef uint32_t occurrence, level
+        cdef uint32_t occurrence, level, i
+        if unknown is not ():
+            declared = self._declare(unknown, context)
+        f = self._take()
         try:
             while True:
-                self._decide(f, &c, &a, principal, action, resource, context, resource_account, now, True, keep)
+                self._decide(f, &c, &a, principal, action, resource, context, resource_account, now, declared, True, keep)
                 indeterminate = is_indeterminate(&c, &a)
                 occurrence = NONE if a.entry == NULL else a.entry.occurrence
                 level = 0 if a.entry == NULL else a.entry.level
@@ -552,7 +666,12 @@ cdef class Core:
                     (<uint64_t>occurrence << 32) | (level << 24) | (<uint32_t>a.outcome << 20) | (<uint32_t>a.layer << 16)
                     | (<uint32_t>a.reason << 8) | (<uint32_t>indeterminate << 2) | (<uint32_t>c.assumed_owner << 1) | c.owner_override
                 )
-                found = self.decisions.get(key)
+                matter = ()
+                if a.outcome == DEPENDS:
+                    matter = tuple([f.s.matters[i] for i in range(f.s.n_matters)])
+                    found = self.decisions.get((key, matter))
+                else:
+                    found = self.decisions.get(key)
                 if found is not None:
                     return found
                 generation = self.tables.generation
@@ -561,11 +680,14 @@ cdef class Core:
                         continue
                     found = self._decision(
                         a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
-                        bool(c.assumed_owner), bool(c.owner_override),
+                        bool(c.assumed_owner), bool(c.owner_override), matter,
                     )
                     if len(self.decisions) > 200_000:
                         self.decisions = {}
-                    self.decisions[key] = found
+                    if a.outcome == DEPENDS:
+                        self.decisions[(key, matter)] = found
+                    else:
+                        self.decisions[key] = found
                 return found
         finally:
             self._clear(f)
@@ -575,13 +697,13 @@ cdef class Core:
 
     def _decide_columns(
         self, TextColumn principals, TextColumn actions, TextColumn resources, dict context, TextColumn owners, dict sessions,
-        int64_t n, int64_t now, bint reasons, dict errors, pool, int threads,
+        frozenset unknown, int64_t n, int64_t now, bint reasons, dict errors, pool, int threads,
     ):
-        """Decide `n` rows. What `bulk.Decisions` takes: (outcome, layer, statement, statements, reason, assumed_owner, unread).
+        """Decide `n` rows. What `bulk.Decisions` takes, by its names.
 
         `errors` takes the rows that cannot be read; None raises the first of them.
         """
-        cdef _Batch batch = _Batch(self, principals, actions, resources, context, owners, sessions, n, now, reasons)
+        cdef _Batch batch = _Batch(self, principals, actions, resources, context, owners, sessions, unknown, n, now, reasons)
         cdef int64_t first = 0, last
         while first < n:
             last = min(n, first + CHUNK * threads)
@@ -593,7 +715,7 @@ cdef class Core:
                 parts = [(i, first + i * step, min(last, first + (i + 1) * step)) for i in range(threads)]
                 list(pool.map(batch.run_part, [part for part in parts if part[1] < part[2]]))
             batch.settle(errors)
-            batch.keep_statements()
+            batch.keep()
             self._settle_limits()
             first = last
         return batch.answers()
@@ -637,8 +759,11 @@ cdef struct Side:              # what one thread of a batch has of its own
     int64_t* slow              # rows that need the GIL
     int64_t n_slow
     int64_t room
-    int64_t assumed
     ContextColumn* columns
+    uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
+    int64_t n_matters
+    int64_t room_matters
+    int64_t last_matters       # where the last list starts
 
 
 cdef int count_touched(Side* side, uint32_t n_keys) except -1:
@@ -692,10 +817,18 @@ cdef class _Batch:
     cdef list statements
     cdef dict statement_codes
     cdef dict principal_codes, action_codes              # chunk -> array of numbers
-    cdef object occurrences
-    cdef dict unread
+    cdef object occurrences, key_names
+    cdef _Declared declared                              # None: no key is unknown
+    cdef object matter, matter_code
+    cdef int64_t[::1] c_matter                           # of a row that depends: its list of keys, as LIST_* says
+    cdef int32_t[::1] c_matter_code
+    cdef list matters                                    # distinct sets of keys
+    cdef dict matter_codes, matter_sets                  # list of numbers, and set of names, -> place in `matters`
 
-    def __cinit__(self, Core core, principals, actions, resources, context, owners, sessions, int64_t n, int64_t now, bint reasons):
+    def __cinit__(
+        self, Core core, principals, actions, resources, context, owners, sessions, unknown, int64_t n, int64_t now, bint reasons
+    ):
+        cdef int64_t n_depends = n if reasons and unknown else 0
         self.core = core
         self.tables = core.tables
         self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
@@ -721,7 +854,14 @@ cdef class _Batch:
         self.statement_codes = {}
         self.principal_codes = {}
         self.action_codes = {}
-        self.unread = {}
+        self.declared = _Declared(unknown) if unknown else None
+        self.matter = np.full(n_depends, -1, np.int64)
+        self.c_matter = self.matter
+        self.matter_code = np.full(n_depends, -1, np.int32)
+        self.c_matter_code = self.matter_code
+        self.matters = []
+        self.matter_codes = {}
+        self.matter_sets = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
         self.n_sides = 0
         self.first = self.last = 0
@@ -732,6 +872,7 @@ cdef class _Batch:
             free_frame(self.sides[i].frame)
             free(self.sides[i].slow)
             free(self.sides[i].columns)
+            free(self.sides[i].matters)
         if self.entered:
             self.tables.leave()
 
@@ -767,7 +908,7 @@ cdef class _Batch:
         cdef Core core = self.core
         core._refresh()
         if core.tables.generation != self.generation:
-            self.keep_statements()
+            self.keep()
             self.principal_codes = {}
             self.action_codes = {}
             self.generation = core.tables.generation
@@ -780,7 +921,10 @@ cdef class _Batch:
             core.tables.leave()
         core.names.enter(&self.t)
         self.entered = True
+        if self.declared is not None:
+            self.declared.fit(core.tables)
         self.occurrences = core._occurrences()
+        self.key_names = core._folded_names()
 
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:
         """The principal of a session, BROKEN where it cannot be read: its rows get the error."""
@@ -878,13 +1022,7 @@ cdef class _Batch:
         cdef Side* s
         self._side(side)
         s = &self.sides[side]
-        memset(&c, 0, sizeof(Call))
-        c.t = &self.t
-        c.s = &s.frame.s
-        c.now = self.now
-        c.reasons = self.reasons
-        c.accept[0] = STRICT
-        c.accept[1] = BROAD
+        self._start(&c, s)
         while row < last:
             n = self._point(side, row, last, &c, &rows)
             principal_codes = self._codes(self.principals, rows.principals, self.principal_codes, False)
@@ -905,6 +1043,19 @@ cdef class _Batch:
         if s.frame.s.failed:
             s.frame.s.failed = 0
             raise MemoryError()
+
+    cdef void _start(self, Call* c, Side* s):
+        """What all rows of a pass have in common."""
+        memset(c, 0, sizeof(Call))
+        c.t = &self.t
+        c.s = &s.frame.s
+        c.now = self.now
+        c.reasons = self.reasons
+        c.accept[0] = STRICT
+        c.accept[1] = BROAD
+        if self.declared is not None:
+            c.unknown = self.declared.keys
+            c.unknown_tags = self.declared.tags
 
     cdef void _unpoint(self, int side, Call* c):
         cdef int32_t i
@@ -1087,6 +1238,30 @@ cdef class _Batch:
             if a.entry != NULL:
                 self.c_entry[row] = a.entry.occurrence
                 self.c_level[row] = a.entry.level
+            if a.outcome == DEPENDS:
+                self.c_matter[row] = self._list_matters(s)
+
+    cdef int64_t _list_matters(self, Side* s) noexcept nogil:
+        """Where the list of the keys that matter to the row at hand lies; equal neighbours share one."""
+        cdef const Scratch* of = &s.frame.s
+        cdef int64_t size = of.n_matters + 1
+        cdef uint32_t* grown
+        cdef const uint32_t* before = s.matters + s.last_matters
+        cdef int64_t side = s - &self.sides[0]
+        if s.n_matters and before[0] == of.n_matters and (size == 1 or memcmp(before + 1, of.matters, of.n_matters * 4) == 0):
+            return (side << LIST_BITS) | s.last_matters
+        if s.n_matters + size > s.room_matters:
+            grown = <uint32_t*>realloc(s.matters, <size_t>(2 * (s.n_matters + size)) * 4)
+            if grown == NULL:
+                s.frame.s.failed = 1
+                return -1
+            s.matters = grown
+            s.room_matters = 2 * (s.n_matters + size)
+        s.last_matters = s.n_matters
+        s.matters[s.n_matters] = of.n_matters
+        memcpy(s.matters + s.n_matters + 1, of.matters, of.n_matters * 4)
+        s.n_matters += size
+        return (side << LIST_BITS) | s.last_matters
 
     # -- after a pass --------------------------------------------------------------------------------------------------------------------------
 
@@ -1121,13 +1296,7 @@ cdef class _Batch:
         while True:
             self.prepare()
             self._side(0)
-            memset(&c, 0, sizeof(Call))
-            c.t = &self.t
-            c.s = &s.frame.s
-            c.now = self.now
-            c.reasons = self.reasons
-            c.accept[0] = STRICT
-            c.accept[1] = BROAD
+            self._start(&c, s)
             c.batch_row = row
             self._point(0, row, row + 1, &c, &rows)
             rows.principal_codes = NULL
@@ -1171,7 +1340,7 @@ cdef class _Batch:
                 now_at = core.tables.generation
                 with core._lock:  # one builder at a time
                     if now_at == core.tables.generation:  # waiting for it, the numbers may have been dropped
-                        core.tables.make_row(a.missing, c.action_class, c.action_name)
+                        core.tables.make_row(a.missing, c.action_class, c.action_name, a.missing_flag)
             return 0
         action = self._text(self.actions, row, "action")
         if status == NO_ACTION:
@@ -1179,6 +1348,8 @@ cdef class _Batch:
             with core._lock:  # one builder at a time
                 core.tables.find_action(action.encode(), &name)
             return 0
+        if status == BAD_UNKNOWN:
+            check_root(("aws:assumedroot",))             # raises
         principal = self._text(self.principals, row, "principal")
         if status == NO_PRINCIPAL:
             if principal in self.broken_sessions:
@@ -1220,13 +1391,21 @@ cdef class _Batch:
                 found[name] = values if column.is_list else values[0]
         return found
 
-    def keep_statements(self):
-        """Turn the entries of the chunk into statements of this batch, while their numbers still mean what they meant."""
+    cdef int keep(self) except -1:
+        """Turn the entries and keys of the chunk into what they stand for, while their numbers still mean what they meant."""
+        if self.reasons:
+            self._keep_statements()
+            if self.declared is not None:
+                self._keep_matters()
+        if self.core.tables.generation != self.generation:
+            self.statement_codes = {}
+            self.matter_codes = {}
+        return 0
+
+    cdef int _keep_statements(self) except -1:
         cdef int64_t row
         cdef uint64_t key, before = 0xFFFFFFFFFFFFFFFF
         cdef int32_t code = -1
-        if not self.reasons:
-            return
         for row in range(self.first, self.last):
             if self.c_entry[row] == NONE:
                 continue
@@ -1241,8 +1420,40 @@ cdef class _Batch:
                 code = found
             self.c_statement[row] = code
             self.c_entry[row] = NONE
-        if self.core.tables.generation != self.generation:
-            self.statement_codes = {}
+        return 0
+
+    cdef int _keep_matters(self) except -1:
+        cdef int64_t row, at, before = -1
+        cdef int32_t code = -1
+        cdef int side
+        cdef const uint32_t* listed
+        for row in range(self.first, self.last):
+            at = self.c_matter[row]
+            if at < 0:
+                continue
+            if at != before:
+                before = at
+                listed = self.sides[at >> LIST_BITS].matters + (at & (((<int64_t>1) << LIST_BITS) - 1))
+                key = (<const char*>(listed + 1))[:listed[0] * 4]
+                found = self.matter_codes.get(key)
+                if found is None:
+                    found = self.matter_codes[key] = self._matter_code(np.frombuffer(key, np.uint32).tolist())
+                code = found
+            self.c_matter_code[row] = code
+            self.c_matter[row] = -1
+        for side in range(self.n_sides):
+            self.sides[side].n_matters = 0
+            self.sides[side].last_matters = 0
+        return 0
+
+    def _matter_code(self, list numbers):
+        """The place of a set of keys in `matters`."""
+        names = tuple(sorted([self.key_names[number] for number in numbers]))
+        found = self.matter_sets.get(names)
+        if found is None:
+            found = self.matter_sets[names] = len(self.matters)
+            self.matters.append(names)
+        return found
 
     def answers(self):
         """What the batch found."""
@@ -1254,6 +1465,9 @@ cdef class _Batch:
             for key in range(min(self.sides[side].n_counted, self.t.n_keys, <uint32_t>len(names))):
                 if self.sides[side].frame.s.touched[key]:
                     unread[names[key]] = unread.get(names[key], 0) + self.sides[side].frame.s.touched[key]
-        if not self.reasons:
-            return self.outcome, None, None, (), None, self.assumed.view(bool), unread
-        return self.outcome, self.layer, self.statement, self.statements, self.reason, self.assumed.view(bool), unread
+        found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "unread": unread}
+        if self.reasons:
+            found |= {"layer": self.layer, "statement": self.statement, "statements": self.statements, "reason": self.reason}
+        if self.reasons and self.declared is not None:
+            found |= {"depends_on": self.matter_code, "depends_on_sets": self.matters}
+        return found

@@ -10,7 +10,7 @@ from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
 from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
-from fastiam._principals cimport AS_DENY, AS_U, exempt, is_alone, is_role, is_root, none_listed, principal_classes
+from fastiam._principals cimport AS_U, counted_classes, exempt, is_alone, is_role, is_root, none_listed, principal_classes
 from fastiam._glob cimport five_colons
 from fastiam._resources cimport not_resources_match, resources_match, tail_has_colon
 from fastiam._bytes cimport hash_bytes, load4, load8, mix
@@ -21,6 +21,7 @@ cdef enum OutcomeCode:
     IMPLICIT_DENY = 0
     ALLOW = 1
     EXPLICIT_DENY = 2
+    DEPENDS = 3                # only where keys are unknown (6.11)
 
 
 cdef enum LayerCode:           # in the order of D50, as in `model.Layer`
@@ -59,11 +60,13 @@ cdef enum Status:              # how an attempt to decide ends; all but DONE are
     BAD_OWNER = 6              # `resource_account` is no account, or contradicts the record
     UNCHECKED = 7              # the caller gives a derived key: may contradict (K1)
     BAD_CONTEXT = 8            # several values of a single-valued key (C5)
+    BAD_UNKNOWN = 9            # `aws:AssumedRoot` of a root principal cannot be unknown (D71)
 
 
 cdef struct Answer:
     const Entry* entry         # the reported statement, or NULL
-    uint32_t missing
+    uint32_t missing           # the stack whose row is not there
+    uint32_t missing_flag      # WHOLE, or 0
     uint8_t outcome
     uint8_t layer
     uint8_t reason
@@ -96,42 +99,47 @@ cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
 
 # -- entries ------------------------------------------------------------------------------------------------------------
 
-cdef inline uint32_t entry_classes(Call* c, const Entry* e, bint broad) noexcept nogil:
+cdef inline bint is_gateway(const Call* c, const Entry* e) noexcept nogil:
+    """The entry stands in the policy of a gateway endpoint (N17)."""
+    return e.layer == LAYER_VPCE and c.endpoint != NULL and c.endpoint.is_gateway
+
+
+cdef inline uint32_t entry_classes(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
     """The match classes of the principal element that count; CLASS_STAR where there is none."""
-    cdef bint gateway = e.layer == LAYER_VPCE and c.endpoint != NULL and c.endpoint.is_gateway
+    cdef bint gateway = is_gateway(c, e)
+    cdef bint broad = accept & ACCEPT_U != 0
+    cdef bint with_open = accept & ACCEPT_OPEN != 0
     cdef uint32_t classes
     cdef int found
     if e.principals == NONE:
         return CLASS_STAR
     if e.flags & ENTRY_NOT_PRINCIPAL:
+        # what hinders the statement to apply is settled the other way round (D73)
         if e.flags & ENTRY_DENY:
-            found = exempt(c, e.principals, gateway)
+            found = exempt(c, e.principals, gateway, not with_open)
             found = 1 - found if found != U else U
         else:
-            found = none_listed(c, e.principals, gateway)
+            found = none_listed(c, e.principals, gateway, not with_open)
         return CLASS_STAR if found == T or (found == U and broad) else 0
     classes = principal_classes(c, e.principals, gateway)
-    if e.flags & ENTRY_DENY:
-        classes |= classes >> AS_DENY
     if broad:
-        classes |= classes >> AS_U
-    return classes & CLASS_ALL
+        return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_open) | ((classes >> AS_U) & CLASS_ALL)
+    return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_open)
 
 
 cdef inline uint32_t entry_counts(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
     """The classes in which a statement applies, 0 if it does not; `accept` says which truths count (F3)."""
-    cdef bint broad = accept == BROAD
     cdef uint32_t classes = CLASS_STAR
-    if e.flags & ENTRY_U and not broad:
+    if e.flags & ENTRY_U and not accept & ACCEPT_U:
         return 0
     if e.resources != NONE:
         if e.flags & ENTRY_NOT_RESOURCE:
-            if not not_resources_match(c, e.resources, broad):
+            if not not_resources_match(c, e.resources, accept):
                 return 0
-        elif not resources_match(c, e.resources, broad):
+        elif not resources_match(c, e.resources, accept):
             return 0
     if e.principals != NONE:
-        classes = entry_classes(c, e, broad)
+        classes = entry_classes(c, e, accept)
         if classes == 0:
             return 0
     if e.conditions != NONE and not conditions_hold(c, e.conditions, accept):
@@ -216,7 +224,7 @@ cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) 
     cdef uint32_t i, have = 0
     if c.is_star or (best != NULL and not c.reasons):
         return best
-    if accept == BROAD and index.n_crossing and tail_has_colon(c):
+    if accept & ACCEPT_U and index.n_crossing and tail_has_colon(c):
         best = first_listed(c, run, index.crossing, index.n_crossing, accept, best)
     tail = c.resource.data + c.colons[4] + 1
     size = c.resource.size - c.colons[4] - 1
@@ -364,6 +372,7 @@ cdef inline bint want(Call* c, bint applies, uint32_t stack, Row* row, Answer* a
     row[0] = find_row(c.t, stack, action_key(c, stack))
     if row.n == 0:
         a.missing = stack
+        a.missing_flag = 0
         return False
     return True
 
@@ -381,7 +390,7 @@ cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
 
 
 cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reason, const Entry* entry) noexcept nogil:
-    promise(outcome <= EXPLICIT_DENY and layer <= LAYER_SERVICE)
+    promise(outcome <= DEPENDS and layer <= LAYER_SERVICE)
     a.outcome = outcome
     a.layer = layer
     a.reason = reason
@@ -400,11 +409,20 @@ cdef inline bint denied(Call* c, Row row, Answer* a) noexcept nogil:
     return True
 
 
+cdef inline bint endpoint_denies(Call* c) noexcept nogil:
+    """The endpoint is not known (D40); where the caller does not say which it is, the best is that there is none (D71)."""
+    if c.endpoint_state != ENDPOINT_UNKNOWN or c.principal.kind == KIND_SVC:
+        return False
+    if c.endpoint_open:
+        c.met_open = True
+    return not (c.endpoint_open and c.best)
+
+
 cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
     """The first applicable Deny in the order of D50."""
     if denied(c, r.rcp, a) or denied(c, r.scp, a):
         return True
-    if c.endpoint_state == ENDPOINT_UNKNOWN and c.principal.kind != KIND_SVC:
+    if endpoint_denies(c):
         verdict(a, EXPLICIT_DENY, LAYER_VPCE, REASON_UNKNOWN_ENDPOINT, NULL)
         return True
     return denied(c, r.vpce, a) or denied(c, r.resource, a) or denied(c, r.own, a)
@@ -588,15 +606,16 @@ cdef inline bint is_indeterminate(Call* c, const Answer* a) noexcept nogil:
     """Whether a denial rests on `U` (F6): its Deny applies through `U`, or with every `U` in the caller's favour it is an allow."""
     cdef Answer other
     cdef bint found
-    if a.outcome == ALLOW or a.layer == LAYER_CREDENTIAL:
+    cdef uint8_t allow = c.accept[0], deny = c.accept[1]
+    if a.outcome == ALLOW or a.outcome == DEPENDS or a.layer == LAYER_CREDENTIAL:
         return False
     if a.outcome == EXPLICIT_DENY:
         return a.reason == REASON_UNKNOWN_ENDPOINT or (a.entry != NULL and entry_counts(c, a.entry, STRICT) == 0)
-    c.accept[0] = BROAD
-    c.accept[1] = STRICT
+    c.accept[0] = allow | ACCEPT_U
+    c.accept[1] = deny & ~ACCEPT_U
     found = decide(c, &other) == DONE and other.outcome == ALLOW
-    c.accept[0] = STRICT
-    c.accept[1] = BROAD
+    c.accept[0] = allow
+    c.accept[1] = deny
     return found
 
 

@@ -7,6 +7,7 @@ from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call
 from fastiam._columns cimport Text
 from fastiam._decide cimport BAD_OWNER, DONE, NO_FACTS, UNCHECKED
 from fastiam._bytes cimport same, table_find
+from fastiam._unknown cimport is_declared, known_absent
 from fastiam._types cimport *
 
 
@@ -159,10 +160,14 @@ cdef inline void locate_endpoint(Call* c) noexcept nogil:
     cdef uint32_t found = NONE
     c.endpoint = NULL
     c.endpoint_state = ENDPOINT_NONE
+    c.endpoint_open = False
     if c.t.n_endpoints == 0:
         return
     given(c, c.t.key_source_vpce, 0, &chosen)
     if chosen.n == 0:
+        if c.unknown != NULL and c.t.has_endpoints and is_declared(c, c.t.key_source_vpce):
+            c.endpoint_state = ENDPOINT_UNKNOWN
+            c.endpoint_open = True
         return
     if chosen.n == 1:
         found = table_find(&c.t.endpoint_names, c.t.pool, chosen.texts[0].data, chosen.texts[0].size, c.t.seed)
@@ -185,18 +190,6 @@ cdef inline bint agrees(Call* c, const Constant* k, const Fetched* value) noexce
         if not same(value.texts[i].data, value.texts[i].size, <const char*>c.t.pool + text.text, text.size):
             return False
     return True
-
-
-cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogil:
-    """Whether who asks is known not to have a key."""
-    cdef const uint32_t* absent = &c.t.word_lists[c.principal.absent]
-    cdef uint32_t i
-    if k.is_principal_tag and c.principal.flags & P_TAGS_KNOWN:
-        return True
-    for i in range(c.principal.n_absent):
-        if absent[i] == key:
-            return True
-    return False
 
 
 cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_t key, const Fetched* value, bint* found) noexcept nogil:

@@ -1,12 +1,13 @@
 """Principal elements against who asks (spec 3.2 to 3.4). Header only.
 
 A match is a set of classes; those that hold only as `U` lie eight bits higher, those that only a Deny or a NotPrincipal may
-use (the further names of a service, N12) sixteen bits higher.
+use (the further names of a service, N12) sixteen bits higher, those that rest on an unknown key (D72) twenty-four.
 """
 from libc.stdint cimport uint8_t, uint32_t
 
 from fastiam._call cimport Call, Fetched, given
 from fastiam._bytes cimport same
+from fastiam._unknown cimport is_unknown
 from fastiam._types cimport (
     CLASS_A, CLASS_ALL, CLASS_D, CLASS_P, CLASS_R, CLASS_STAR, F, FORM_ACCOUNT, FORM_AWS_STAR, FORM_CANONICAL,
     FORM_FEDERATED_USER, FORM_PROVIDER, FORM_ROLE, FORM_SERVICE, FORM_SESSION, FORM_STAR, FORM_U, FORM_UNIQUE, FORM_USER,
@@ -18,6 +19,8 @@ from fastiam._types cimport (
 cdef enum:
     AS_U = 8                   # shift of classes that hold as `U`
     AS_DENY = 16               # shift of classes that an Allow may not use
+    AS_OPEN = 24               # shift of classes that are open
+    OPEN_NAME = 0x80000000     # an open CLASS_D that an Allow may not use: a further name of a service
 
 
 cdef inline bint is_root(const Principal* p) noexcept nogil:
@@ -50,7 +53,7 @@ cdef inline uint32_t account_class(const Principal* p, const PrincipalToken* k, 
     return 0 if gateway or is_alone(p) else CLASS_A
 
 
-cdef inline uint32_t unique_class(const Principal* p, const PrincipalToken* k) noexcept nogil:
+cdef inline uint32_t unique_class(Call* c, const Principal* p, const PrincipalToken* k) noexcept nogil:
     """`AIDA` ids of users and issuers (`other` is 1), `AROA` ids of roles (N30)."""
     if k.other == 1:
         if p.kind == KIND_FED:
@@ -61,6 +64,9 @@ cdef inline uint32_t unique_class(const Principal* p, const PrincipalToken* k) n
             return 0
     elif not is_role(p):
         return 0
+    if c.unknown != NULL and is_unknown(c, c.t.key_user_id):
+        c.met_open = True
+        return <uint32_t>(CLASS_D if k.other == 1 else CLASS_R) << AS_OPEN
     if p.flags & P_UNCLEAR_ID:
         return (CLASS_D if k.other == 1 else CLASS_R) << AS_U
     if p.unique_id == k.value:
@@ -76,6 +82,9 @@ cdef inline uint32_t service_class(Call* c, const Principal* p, uint32_t word) n
         return 0
     if c.t.word_lists[p.names] == word:
         return CLASS_D
+    if c.unknown != NULL and is_unknown(c, c.t.key_service_names):
+        c.met_open = True
+        return OPEN_NAME
     given(c, c.t.key_service_names, 1, &names)
     for i in range(names.n):
         if same(names.texts[i].data, names.texts[i].size, <const char*>c.t.pool + c.t.words[word].text, c.t.words[word].size):
@@ -114,7 +123,7 @@ cdef inline uint32_t token_classes(Call* c, const Principal* p, const PrincipalT
         if p.federated_arn != NONE and p.federated_arn == k.value:
             return CLASS_D
     elif k.form == FORM_UNIQUE:
-        return unique_class(p, k)
+        return unique_class(c, p, k)
     elif k.form == FORM_SERVICE:
         return service_class(c, p, k.value)
     elif k.form == FORM_PROVIDER:
@@ -145,8 +154,22 @@ cdef inline uint32_t identity_levels(const Principal* p) noexcept nogil:
     return 0 if p.kind == KIND_ANON else CLASS_D
 
 
-cdef inline bint listed_levels(Call* c, uint32_t element, bint gateway, uint32_t* certain, uint32_t* possible) noexcept nogil:
-    """The levels that a NotPrincipal lists, surely or perhaps; True if it names everybody."""
+cdef inline uint32_t counted_classes(uint32_t classes, bint with_names, bint with_open) noexcept nogil:
+    """The classes that count beside those that hold as `U`."""
+    cdef uint32_t found = classes
+    if with_names:
+        found |= classes >> AS_DENY
+    if with_open:
+        found |= (classes >> AS_OPEN) & CLASS_ALL
+        if with_names and classes & OPEN_NAME:
+            found |= CLASS_D
+    return found & CLASS_ALL
+
+
+cdef inline bint listed_levels(
+    Call* c, uint32_t element, bint gateway, bint with_open, uint32_t* certain, uint32_t* possible
+) noexcept nogil:
+    """The levels that a NotPrincipal lists, surely or perhaps, with or without the open ones; True if it names everybody."""
     cdef Range list = c.t.principal_elements[element]
     cdef const PrincipalToken* k
     cdef uint32_t i, classes
@@ -161,7 +184,7 @@ cdef inline bint listed_levels(Call* c, uint32_t element, bint gateway, uint32_t
             possible[0] |= CLASS_ALL
         else:
             classes = token_classes(c, c.principal, k, gateway)
-            certain[0] |= (classes | (classes >> AS_DENY)) & CLASS_ALL
+            certain[0] |= counted_classes(classes, True, with_open)
             possible[0] |= (classes >> AS_U) & CLASS_ALL
     possible[0] |= certain[0]
     return everyone
@@ -174,11 +197,11 @@ cdef inline bint level_is_unknown(const Principal* p) noexcept nogil:
     return is_role(p) and p.session_arn == NONE
 
 
-cdef inline int exempt(Call* c, uint32_t element, bint gateway) noexcept nogil:
+cdef inline int exempt(Call* c, uint32_t element, bint gateway, bint with_open) noexcept nogil:
     """Whether a Deny with NotPrincipal leaves the caller out (N21 to N23)."""
     cdef const Principal* p = c.principal
     cdef uint32_t certain, possible, levels = identity_levels(p)
-    cdef bint everyone = listed_levels(c, element, gateway, &certain, &possible)
+    cdef bint everyone = listed_levels(c, element, gateway, with_open, &certain, &possible)
     if p.flags & P_BOUNDED and (p.kind == KIND_USER or p.kind == KIND_FED or is_role(p)):
         return F                                         # N22
     if everyone:
@@ -190,9 +213,9 @@ cdef inline int exempt(Call* c, uint32_t element, bint gateway) noexcept nogil:
     return U if possible & levels == levels else F
 
 
-cdef inline int none_listed(Call* c, uint32_t element, bint gateway) noexcept nogil:
+cdef inline int none_listed(Call* c, uint32_t element, bint gateway, bint with_open) noexcept nogil:
     """Whether an Allow with NotPrincipal takes the caller in: no level is listed (N24, lenient alone)."""
     cdef uint32_t certain, possible, levels = identity_levels(c.principal)
-    if listed_levels(c, element, gateway, &certain, &possible) or certain & levels:
+    if listed_levels(c, element, gateway, with_open, &certain, &possible) or certain & levels:
         return F
     return U if possible & levels else T

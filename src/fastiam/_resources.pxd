@@ -10,14 +10,16 @@ from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, Call
 from fastiam._conditions cimport expand
 from fastiam._glob cimport glob, glob_crossing, glob_fields
+from fastiam._unknown cimport reads_unknown
 from fastiam._types cimport (
-    NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_LITERAL, PATTERN_NEVER,
+    ACCEPT_OPEN, ACCEPT_U, NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_LITERAL, PATTERN_NEVER,
     PATTERN_PREFIX, PATTERN_SLOTS, PATTERN_TAIL, PATTERN_UNRESOLVED, Pattern, Range,
 )
 
 
 cdef enum:
     UNRESOLVED = -1            # a variable of the pattern has no value
+    IF_OPEN = 2                # it matches with its unknown variables read as `*` (D72)
 
 
 cdef inline bint tail_has_colon(Call* c) noexcept nogil:
@@ -51,19 +53,25 @@ cdef inline int slots_match(Call* c, const Pattern* p, const uint8_t* text) noex
     cdef int64_t tail = p.colons[4] + 1
     cdef const uint8_t* t = <const uint8_t*>c.resource.data
     cdef int64_t size
+    cdef bint found
     if p.kind == PATTERN_SLOTS:
         size = expand(c, text + tail, p.size - tail, &c.s.expanded[0])
         if size < 0:
             return UNRESOLVED
-        return fields_match(c, p, text, c.s.expanded[0].data, c.s.expanded[0].data + size)
-    size = expand(c, text, p.size, &c.s.expanded[0])
-    if size < 0:
-        return UNRESOLVED
-    return glob_crossing(c.s.expanded[0].data, size, tail, t, t + c.resource.size)
+        found = fields_match(c, p, text, c.s.expanded[0].data, c.s.expanded[0].data + size)
+    else:
+        size = expand(c, text, p.size, &c.s.expanded[0])
+        if size < 0:
+            return UNRESOLVED
+        found = glob_crossing(c.s.expanded[0].data, size, tail, t, t + c.resource.size)
+    if found and c.s.expanded_open:
+        c.met_open = True
+        return IF_OPEN
+    return found
 
 
 cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
-    """1, 0 or UNRESOLVED, before the flags of the pattern say what a match is worth."""
+    """1, 0, UNRESOLVED or IF_OPEN, before the flags of the pattern say what a match is worth."""
     cdef const uint8_t* text = c.t.pool + p.text
     cdef const uint8_t* t = <const uint8_t*>c.resource.data
     if p.kind == PATTERN_ANY:
@@ -95,43 +103,58 @@ cdef inline bint match_is_u(Call* c, const Pattern* p) noexcept nogil:
     return p.flags & MATCH_IS_U or (p.flags & MATCH_IS_U_IN_IAM and c.is_iam)
 
 
-cdef inline bint entry_matches(Call* c, const Pattern* p, bint broad) noexcept nogil:
+cdef inline bint reading_matches(Call* c, const Pattern* p, uint8_t accept) noexcept nogil:
+    cdef int found = pattern_matches(c, p)
+    return found == 1 or (found == IF_OPEN and accept & ACCEPT_OPEN)
+
+
+cdef inline bint entry_matches(Call* c, const Pattern* p, uint8_t accept) noexcept nogil:
     """One entry of `Resource`, in both readings."""
-    if (broad or not p.flags or not match_is_u(c, p)) and pattern_matches(c, p) == 1:
+    if (accept & ACCEPT_U or not p.flags or not match_is_u(c, p)) and reading_matches(c, p, accept):
         return True
-    return broad and p.crossing != NONE and pattern_matches(c, &c.t.patterns[p.crossing]) == 1
+    return accept & ACCEPT_U and p.crossing != NONE and reading_matches(c, &c.t.patterns[p.crossing], accept)
 
 
-cdef inline bint resources_match(Call* c, uint32_t element, bint broad) noexcept nogil:
-    """`Resource`: one entry matches; matches worth `U` count if `broad`. An unresolved entry is F (VR8)."""
+cdef inline bint resources_match(Call* c, uint32_t element, uint8_t accept) noexcept nogil:
+    """`Resource`: one entry matches; `accept` says whether matches worth `U`, and open ones, count. An unresolved entry is F (VR8)."""
     cdef Range list
     cdef uint32_t i
     promise(not element & ONE or element ^ ONE < c.t.n_patterns)
     if element & ONE:
-        return entry_matches(c, &c.t.patterns[element ^ ONE], broad)
+        return entry_matches(c, &c.t.patterns[element ^ ONE], accept)
     list = c.t.resource_elements[element]
     for i in range(list.n):
-        if entry_matches(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], broad):
+        if entry_matches(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], accept):
             return True
     return False
 
 
-cdef inline bint entry_excludes(Call* c, const Pattern* p, bint broad) noexcept nogil:
+cdef inline bint is_open_entry(Call* c, const Pattern* p) noexcept nogil:
+    """Whether an entry of `NotResource` has an unknown variable (D72)."""
+    return p.kind == PATTERN_SLOTS and not c.is_star and reads_unknown(c, c.t.pool + p.text, p.size, False)
+
+
+cdef inline bint entry_excludes(Call* c, const Pattern* p, uint8_t accept) noexcept nogil:
     """One entry of `NotResource`. Where `U` counts, an entry that is `U` excludes nothing; an unresolved one is `U` (VR8)."""
-    cdef int found = pattern_matches(c, p)
+    cdef bint broad = accept & ACCEPT_U != 0
+    cdef int found
+    if c.unknown != NULL and is_open_entry(c, p):
+        c.met_open = True
+        return not accept & ACCEPT_OPEN
+    found = pattern_matches(c, p)
     if found != 0 and (not broad or (found == 1 and not match_is_u(c, p))):
         return True
     return not broad and p.crossing != NONE and pattern_matches(c, &c.t.patterns[p.crossing]) != 0
 
 
-cdef inline bint not_resources_match(Call* c, uint32_t element, bint broad) noexcept nogil:
+cdef inline bint not_resources_match(Call* c, uint32_t element, uint8_t accept) noexcept nogil:
     """`NotResource`: no entry excludes the resource (R10)."""
     cdef Range list
     cdef uint32_t i
     if element & ONE:
-        return not entry_excludes(c, &c.t.patterns[element ^ ONE], broad)
+        return not entry_excludes(c, &c.t.patterns[element ^ ONE], accept)
     list = c.t.resource_elements[element]
     for i in range(list.n):
-        if entry_excludes(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], broad):
+        if entry_excludes(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], accept):
             return False
     return True

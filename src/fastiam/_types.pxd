@@ -94,15 +94,18 @@ cdef enum AtomFlag:
     ATOM_U = 4                 # `U` whatever the request
 
 
-cdef enum Truth:               # chosen so that `1 << truth` is a mask (see ACCEPT_*)
+cdef enum Truth:               # chosen so that `1 << truth` is a mask
     F = 0
     T = 1
     U = 2
+    OPEN = 3                   # rests on an unknown key (D72)
 
 
 cdef enum:
     STRICT = 0b010             # mask of truths that count: T
     BROAD = 0b110              # T and U
+    ACCEPT_U = 0b0100
+    ACCEPT_OPEN = 0b1000       # open tests help the statement to apply: the best of an Allow, the worst of a Deny (D73)
 
 
 cdef struct Value:             # one policy value of an atom, parsed for its operator
@@ -166,6 +169,13 @@ cdef struct Key:
     uint8_t is_resource_tag    # `aws:ResourceTag/*`: never there for iam:PassRole
     uint8_t is_checked         # derived: a caller of an engine may not contradict it (K1)
     uint8_t is_principal_tag
+    uint8_t is_session_entry   # `aws:OriginIdentity/*`, `aws:TransactionContext/*`: known with the session
+
+
+cdef enum Declared:            # how a caller declares a key unknown (6.11)
+    DECLARED_NOT = 0
+    DECLARED_BY_NAME = 1
+    DECLARED_BY_PREFIX = 2
 
 
 cdef struct Constant:          # the value of a key that a principal, resource, endpoint or default fixes
@@ -219,6 +229,7 @@ cdef enum PrincipalFlag:
     P_EXTRA_BOUNDARY = 512     # a boundary, or session policies, that its kind cannot have (D6)
     P_EXTRA_SESSION = 1024
     P_TEMPORARY = 2048
+    P_SESSION_KNOWN = 4096     # nor any `aws:OriginIdentity/*` and `aws:TransactionContext/*`
 
 
 cdef struct Principal:
@@ -321,6 +332,7 @@ cdef struct Entry:             # a statement of a row
 
 cdef enum RunFlag:
     RUN_ALL = 1                # holds an entry that always counts
+    RUN_CUT = 2                # and others after it, which are left out
 
 
 cdef struct Run:               # entries of one segment and effect that can apply to an action
@@ -466,6 +478,7 @@ cdef struct StringTable:       # text -> number; open addressing, linear probes
 
 cdef enum:
     BY_NAME = 0x80000000       # in a cell: an action name, not a class
+    WHOLE = 0x40000000         # in a cell: the row with nothing left out, which says what an answer depends on (D74)
 
 
 cdef struct Cell:              # (stack, class or name) -> row
@@ -527,6 +540,8 @@ cdef struct TablesC:
     uint32_t key_service_names
     uint32_t key_time
     uint32_t key_epoch
+    uint32_t key_user_id
+    uint32_t key_assumed_root
     uint32_t text_true         # in `const_texts`: "true", "false", "us-east-1"
     uint64_t seed              # of `hash_bytes`
     const uint32_t* fold_from  # characters beyond ASCII that fold, sorted, and what they fold to

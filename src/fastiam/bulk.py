@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam._export import column_array, stream_of, table_array
+from fastiam.keys import spelled
 from fastiam.model import Layer, Outcome, StatementRef
 
 _T = TypeVar("_T")
@@ -50,7 +51,8 @@ class RowDecision:
     """What a batch keeps of one row.
 
     `layer`, `statement` and `reason` (codes as in `Decision`) are None without `reasons=True`, and where there is none.
-    `assumed_owner` is None where the batch only counted (D23). `error` is set where `outcome` is ERROR.
+    `assumed_owner` is None where the batch only counted (D23). `depends_on` as in `Decision`, with reasons. `error` is set
+    where `outcome` is ERROR.
     """
 
     outcome: Outcome
@@ -58,6 +60,7 @@ class RowDecision:
     statement: StatementRef | None = None
     reason: str | None = None
     assumed_owner: bool | None = None
+    depends_on: tuple[str, ...] = ()
     error: Exception | None = field(default=None, compare=False)
 
     @property
@@ -129,8 +132,8 @@ class Decisions:
 
     Notes
     -----
-    An Arrow consumer takes it as a table of `outcome`, `allowed` and, with reasons, `layer`, `policy` and `statement`:
-    `pl.DataFrame(decisions)`, `pa.table(decisions)`, or by its name in a DuckDB query.
+    An Arrow consumer takes it as a table of `outcome`, `allowed` and, with reasons, `layer`, `policy` and `statement`, and of
+    a batch with unknown keys `depends_on`: `pl.DataFrame(decisions)`, `pa.table(decisions)`, or by its name in a DuckDB query.
     """
 
     def __init__(
@@ -142,10 +145,13 @@ class Decisions:
         statements: Sequence[StatementRef] = (),
         reason: npt.NDArray[np.uint8] | None = None,
         assumed_owner: npt.NDArray[np.bool_] | int = 0,
+        depends_on: npt.NDArray[np.int32] | None = None,
+        depends_on_sets: Sequence[tuple[str, ...]] = (),
         errors: Mapping[int, Exception] | None = None,
         unread: Mapping[str, int] | None = None,
     ) -> None:
-        """For the engine: `layer` indexes `LAYERS`, `reason` `REASONS` (255: none), `statement` `statements` (-1: none)."""
+        """For the engine: `layer` indexes `LAYERS`, `reason` `REASONS` (255: none), `statement` `statements` and `depends_on`
+        `depends_on_sets` (-1: none)."""
         self.outcome = _frozen(outcome)
         self.errors = dict(errors or {})
         self.unread = dict(unread or {})
@@ -154,6 +160,8 @@ class Decisions:
         self._statements = statements
         self._reason = None if reason is None else _frozen(reason)
         self._assumed_owner = assumed_owner
+        self._depends_on = None if depends_on is None else _frozen(depends_on)
+        self._depends_on_sets = depends_on_sets
 
     @cached_property
     def allowed(self) -> npt.NDArray[np.bool_]:
@@ -175,6 +183,14 @@ class Decisions:
         """The Sid of the reported statement, or `#` and its index in the policy (D51)."""
         return self._statement_column("statement", [ref.sid or f"#{ref.index}" for ref in self._used[1]])
 
+    @cached_property
+    def depends_on(self) -> DictionaryColumn:
+        """The unknown keys that matter to a row with outcome DEPENDS (D74), as the registry writes them, joined by `, `."""
+        codes = self._depends_on
+        if codes is None:  # nothing was declared unknown
+            codes = np.full(len(self._reasons(self._layer)), NO_STATEMENT, np.int32)
+        return DictionaryColumn("depends_on", codes, [", ".join(map(spelled, names)) for names in self._depends_on_sets])
+
     def __len__(self) -> int:
         return len(self.outcome)
 
@@ -187,6 +203,7 @@ class Decisions:
             _picked(self._statements, self._statement, at, NO_STATEMENT),
             _picked(REASONS, self._reason, at, NO_CODE),
             assumed,
+            _picked(self._depends_on_sets, self._depends_on, at, NO_STATEMENT) or (),
             self.errors.get(at),
         )
 
@@ -200,7 +217,8 @@ class Decisions:
     def __reduce__(self) -> tuple[Any, ...]:
         statement, statements = (None, ()) if self._statement is None else self._used
         reasons = {"layer": self._layer, "statement": statement, "statements": statements, "reason": self._reason}
-        rest = {"assumed_owner": self._assumed_owner, "errors": self.errors, "unread": self.unread}
+        rest: dict[str, Any] = {"assumed_owner": self._assumed_owner, "errors": self.errors, "unread": self.unread}
+        rest |= {"depends_on": self._depends_on, "depends_on_sets": self._depends_on_sets}
         return _rebuild, (self.outcome, {**reasons, **rest})
 
     def summary(self) -> Summary:
@@ -210,11 +228,15 @@ class Decisions:
         if self._statement is not None:
             codes, refs = self._used
             denies = _counts(codes[self.outcome == Outcome.EXPLICIT_DENY], dict(enumerate(refs)))
+        depends_on = {}
+        if self._depends_on is not None:
+            depends_on = _counts(self._depends_on, dict(enumerate(self.depends_on.values)))
         return Summary(
             rows=len(self),
             outcomes=_counts(self.outcome, {int(outcome): outcome for outcome in Outcome}),
             layers=layers,
             denies=denies,
+            depends_on=depends_on,
             unread=self.unread,
             assumed_owner=int(np.sum(self._assumed_owner)),
             first_errors=tuple(str(self.errors[row]) for row in sorted(self.errors)[:3]),
@@ -237,6 +259,8 @@ class Decisions:
             columns.append(self.layer._exported())
         if self._statement is not None:
             columns += [self.policy._exported(), self.statement._exported()]
+        if self._depends_on is not None:
+            columns.append(self.depends_on._exported())
         return columns
 
     @cached_property
@@ -270,6 +294,7 @@ class Summary:
     rows : how many requests.
     outcomes, layers : rows by outcome and, with reasons, by deciding layer.
     denies : explicitly denied rows by reported statement, with reasons.
+    depends_on : rows with outcome DEPENDS by the keys that matter, with reasons.
     unread : keys that statements read and no column supplied, with the rows concerned.
     assumed_owner : rows whose resource owner was assumed (D23).
     first_errors : messages of the first rows with outcome ERROR.
@@ -279,6 +304,7 @@ class Summary:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     layers: Mapping[Layer, int] = field(default_factory=dict)
     denies: Mapping[StatementRef, int] = field(default_factory=dict)
+    depends_on: Mapping[str, int] = field(default_factory=dict)
     unread: Mapping[str, int] = field(default_factory=dict)
     assumed_owner: int = 0
     first_errors: tuple[str, ...] = ()
@@ -289,6 +315,7 @@ class Summary:
             _sum(self.outcomes, other.outcomes),
             _sum(self.layers, other.layers),
             _sum(self.denies, other.denies),
+            _sum(self.depends_on, other.depends_on),
             _sum(self.unread, other.unread),
             self.assumed_owner + other.assumed_owner,
             (self.first_errors + other.first_errors)[:3],
@@ -302,6 +329,7 @@ class Summary:
         lines += self._block("outcomes", {_NAMES[outcome]: n for outcome, n in self.outcomes.items()})
         lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
         lines += self._block("top deny statements", denies)
+        lines += self._block("depends on", self.depends_on)
         lines += self._block("keys read but never supplied", self.unread)
         if self.assumed_owner:
             lines.append(f"owner assumed: {self.assumed_owner:,} rows")

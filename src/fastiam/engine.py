@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -27,17 +27,31 @@ from fastiam.compile.layout import NONE
 from fastiam.compile.snapshots import compile_all, compile_changes
 from fastiam.compile.texts import utf8
 from fastiam.errors import RequestValueError
-from fastiam.keys import KEYS, fold, key_info
+from fastiam.keys import fold, key_info, spelled
 from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
 from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.reference import decide as decide_literally
-from fastiam.request import Context, ContextValue, Request, check_key, epoch_seconds, read_context, shorten
+from fastiam.request import (
+    Context,
+    ContextValue,
+    Request,
+    absent_keys,
+    check_key,
+    check_root,
+    epoch_seconds,
+    is_declared,
+    read_context,
+    read_unknown,
+    shorten,
+)
 from fastiam.session import Session
 
 if TYPE_CHECKING:
+    from fastiam._core import _Answers
     from fastiam.directory import Directory
 
 _SMALL = 8  # an eighth of the bound on the cache may be kept for good by an update
+_ENDPOINT = "aws:sourcevpce"
 _ASKER = "arn:asker"  # what the one principal of loose profiles is called
 MAX_THREADS = 64
 
@@ -178,7 +192,7 @@ class Engine(Core):
         self, principal: str | Session, action: str, resource: str, context: Context | None, resource_account: str | None
     ) -> None:
         """Raise where the request contradicts the directory (K1, D23), with the message of the account model."""
-        self._profiles(principal, action, resource, read_context(context or {}), resource_account)
+        self._profiles(principal, action, resource, Request(action, read_context(context or {})), resource_account)
 
     def _settle_limits(self) -> None:
         """Drop what requests brought, where it takes more than its bound."""
@@ -206,6 +220,7 @@ class Engine(Core):
         indeterminate: bool,
         assumed_owner: bool,
         owner_override: bool,
+        matters: tuple[int, ...],
     ) -> Decision:
         statement = None
         if occurrence is not None:
@@ -218,6 +233,7 @@ class Engine(Core):
             indeterminate,
             assumed_owner,
             owner_override,
+            tuple(sorted(self._folded_names()[key] for key in matters)),
         )
 
     def decide_many(
@@ -227,6 +243,7 @@ class Engine(Core):
         resources: object,
         context: Mapping[str, object] | None = None,
         *,
+        unknown: Collection[str] = (),
         resource_accounts: object = None,
         sessions: Mapping[str, Session] | None = None,
         now: datetime | None = None,
@@ -243,21 +260,24 @@ class Engine(Core):
             `*`, or names in `sessions`; actions as `service:Name` in any case; resources as ARNs or `*`.
         context : mapping of context key to a column of shape (n,) or to one value, optional
             Text, bools, numbers, timestamps with a zone, or lists of them. A null means that the key is absent.
+        unknown : condition keys of which nothing is known in any row, or prefixes such as `aws:ResourceTag/*`, which stand for
+            all keys without a column that start so (spec 6.11). A row that depends on them has outcome DEPENDS.
         resource_accounts : column of account ids or nulls, or one for all rows (D23).
         sessions : names that stand for a `Session` in the principals column.
         now : aware datetime; the clock, read once, where it is None (K5).
-        reasons : also say layer, policy and statement of each row.
+        reasons : also say layer, policy and statement of each row, and with unknown keys those that matter.
         on_error : "raise" decides nothing and names row and column; "deny" gives such a row outcome ERROR.
         threads : rows are split evenly; the GIL is free while they are decided.
 
         Returns
         -------
-        Decisions: `outcome` uint8, shape (n,); with `reasons` also `layer`, `policy`, `statement`.
+        Decisions: `outcome` uint8, shape (n,); with `reasons` also `layer`, `policy`, `statement`, and with unknown keys
+        `depends_on`.
 
         Raises
         ------
         ShapeError: two columns differ in length; the message names both.
-        RequestValueError: a value cannot be read; has `.row` and `.column`.
+        RequestValueError: a value cannot be read; has `.row` and `.column`. A key has a column and is declared unknown.
 
         Notes
         -----
@@ -272,34 +292,25 @@ class Engine(Core):
         if resource_accounts is not None:
             columns["resource_accounts"] = resource_accounts
         read = {name: read_column(value, name, kind="text", errors=errors) for name, value in columns.items()}
-        keys = {name: read_column(value, name, kind="context", errors=errors) for name, value in self._contexts(context).items()}
+        declared = read_unknown(unknown, context or ())
+        given = self._contexts(context, declared)
+        keys = {name: read_column(value, name, kind="context", errors=errors) for name, value in given.items()}
         n = check_lengths({**read, **keys})
         unreadable = dict(errors or {})
         with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-            outcome, layer, statement, statements, reason, assumed, unread = self._decide_columns(
+            found = self._decide_columns(
                 read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
-                _named(sessions), n, epoch_seconds(now), reasons, errors, pool, threads,
+                _named(sessions), declared, n, epoch_seconds(now), reasons, errors, pool, threads,
             )  # fmt: skip
         for row, error in unreadable.items():  # a value that was read as null must not be decided as absent
-            outcome[row] = Outcome.ERROR
+            found["outcome"][row] = Outcome.ERROR
             errors[row] = error  # type: ignore[index]
-        for row in errors or ():
-            assumed[row] = False
-            if layer is not None and reason is not None and statement is not None:
-                layer[row], reason[row], statement[row] = NO_CODE, NO_CODE, NO_STATEMENT
-        return Decisions(
-            outcome,
-            layer=layer,
-            statement=statement,
-            statements=statements,
-            reason=reason,
-            assumed_owner=assumed,
-            errors=errors,
-            unread=unread,
-        )
+        if errors:
+            _blank(found, list(errors))
+        return Decisions(**found, errors=errors)
 
-    def _contexts(self, context: Mapping[str, object] | None) -> dict[str, object]:
-        """The context columns, with the defaults of the engine for keys that have none."""
+    def _contexts(self, context: Mapping[str, object] | None, unknown: frozenset[str]) -> dict[str, object]:
+        """The context columns, with the defaults of the engine for keys that have none and are not unknown (D71)."""
         if context is not None and not isinstance(context, Mapping):
             raise RequestValueError(
                 f"`{type(context).__name__}` is no context",
@@ -314,12 +325,15 @@ class Engine(Core):
             if other != name:
                 raise RequestValueError(f"`{other}` and `{name}` are one key", column=name, hint="keep one of the two columns")
         for key, value in self._options.get("context_defaults", {}).items():
-            if fold(key) not in folded:
+            if fold(key) not in folded and not is_declared(unknown, fold(key)):
                 given[key] = value
         return given
 
+    def _folded_names(self) -> list[str]:
+        return self._compiler.keys.names
+
     def _key_names(self) -> list[str]:
-        return [KEYS[name].name if name in KEYS else name for name in self._compiler.keys.names]
+        return [spelled(name) for name in self._compiler.keys.names]
 
     def _is_single(self, name: str) -> bool:
         info = key_info(fold(name))
@@ -335,6 +349,7 @@ class Engine(Core):
         resource: str,
         context: Context | None = None,
         *,
+        unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: Any = None,
     ) -> Explanation:
@@ -342,9 +357,11 @@ class Engine(Core):
 
         Arguments and errors as `is_allowed`. Decided by the reference over the same profiles: slow, and the same answer.
         """
-        given = {**self._defaults, **read_context(context or {})}
-        who, what, endpoint = self._profiles(principal, action, resource, given, resource_account)
-        request = Request(action, given, epoch_seconds(now))
+        told = context or {}
+        declared, absent = read_unknown(unknown, told), absent_keys(told)
+        defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
+        request = Request(action, {**defaults, **read_context(told)}, epoch_seconds(now), declared, absent)
+        who, what, endpoint = self._profiles(principal, action, resource, request, resource_account)
         sources = self._snapshot_or_fail().account_facts
         return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
 
@@ -353,12 +370,22 @@ class Engine(Core):
         principal: str | Session,
         action: str,
         resource: str,
-        context: Mapping[str, ContextValue],
+        request: Request,
         resource_account: str | None,
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
-        return self._snapshot_or_fail().profiles(
-            principal, action, resource, context, resource_account=resource_account, unknown_owner=self._options["unknown_owner"]
+        told = request.context.keys() | request.absent
+        profiles = self._snapshot_or_fail().profiles(
+            principal,
+            action,
+            resource,
+            request.context,
+            resource_account=resource_account,
+            unknown_owner=self._options["unknown_owner"],
+            endpoint_unknown=_ENDPOINT not in told and is_declared(request.unknown, _ENDPOINT),
         )
+        if profiles[0].kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
+            check_root(request.unknown)
+        return profiles
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""
@@ -380,6 +407,15 @@ def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, lay
     policy = policies[at]
     statement = policy.statements[occurrence - starts[at]]
     return StatementRef(layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin)
+
+
+def _blank(found: _Answers, rows: list[int]) -> None:
+    """Rows that are errors say nothing else."""
+    found["assumed_owner"][rows] = False
+    if "layer" in found:
+        found["layer"][rows], found["reason"][rows], found["statement"][rows] = NO_CODE, NO_CODE, NO_STATEMENT
+    if "depends_on" in found:
+        found["depends_on"][rows] = NO_STATEMENT
 
 
 def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
@@ -439,7 +475,15 @@ def decide_profiles(
         endpoint=number,
     )
     # over loose profiles `decide` takes a context that is read already, and epoch seconds
-    return engine.decide(_ASKER, request.action, resource.arn, request.context, now=request.now)  # type: ignore[arg-type]
+    given = {**request.context, **{key: ContextValue(()) for key in request.absent - request.context.keys()}}
+    return engine.decide(
+        _ASKER,
+        request.action,
+        resource.arn,
+        given,  # type: ignore[arg-type]
+        unknown=request.unknown,
+        now=request.now,  # type: ignore[arg-type]
+    )
 
 
 def _is_unclear(given: ContextValue | None) -> bool:

@@ -160,3 +160,13 @@ def key_info(folded: str) -> KeyInfo | None:
 
 
 _AMR = KeyInfo("<issuer>:amr", _S, True, SetBy.SESSION)
+
+
+def spelled(folded: str) -> str:
+    """A folded key as the registry writes it, for people; the free part after a slash stays folded."""
+    info = KEYS.get(folded)
+    if info is not None:
+        return info.name
+    slash = folded.find("/") + 1
+    prefix = PREFIXES.get(folded[:slash])
+    return folded if prefix is None else prefix.name + folded[slash:]

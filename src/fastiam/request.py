@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -40,13 +40,15 @@ class ContextValue:
 class Request:
     """One request: a literal action, the context by folded key name, and the instant `now` in epoch seconds (K5).
 
-    `unknown` holds the folded keys that the caller declares unknown (spec 6.11).
+    `unknown` holds what the caller declares unknown (spec 6.11), folded: keys, and prefixes that end in `*`, which stand for
+    all keys that start so and of which the caller says nothing. `absent` are the keys that it says are absent.
     """
 
     action: str
     context: Mapping[str, ContextValue] = field(default_factory=dict)
     now: int = 0
     unknown: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
 
 
 def check_action(action: object) -> str:
@@ -202,6 +204,68 @@ def read_value(name: str, raw: object, *, strict: bool = True) -> ContextValue |
     if strict:
         raise RequestValueError(f"`{name}` takes one value, not {len(values)}", column=name)
     return ContextValue(values, multi=True, name=name)
+
+
+def absent_keys(context: Mapping[str, object]) -> frozenset[str]:
+    """The folded keys of a caller's context that hold None or an empty list: said to be absent."""
+    return frozenset(
+        fold(name)
+        for name, raw in context.items()
+        if raw is None or (isinstance(raw, Sequence) and not isinstance(raw, (str, bytes)) and not raw)
+    )
+
+
+def read_unknown(unknown: Collection[str], given: Iterable[str] = ()) -> frozenset[str]:
+    """The keys that a caller declares unknown, folded; a prefix keeps its `*` (spec 6.11).
+
+    `given` are the names in the context of the same request, those of absent keys included.
+
+    Raises
+    ------
+    RequestValueError: no collection of texts; a `*` that does not end an item; a key that the request gives (D71).
+    """
+    if isinstance(unknown, (str, bytes)) or not isinstance(unknown, Collection):
+        raise RequestValueError(
+            "`unknown` takes a list of keys", column="unknown", hint='write `unknown=["aws:SourceIp", "aws:ResourceTag/*"]`'
+        )
+    read = frozenset(map(_unknown_item, unknown))
+    for name in given if read else ():
+        if isinstance(name, str) and fold(name) in read:
+            raise RequestValueError(
+                f"`{shorten(name)}` is given and declared unknown", column=name, hint="leave it out of one of the two"
+            )
+    return read
+
+
+def _unknown_item(item: object) -> str:
+    if not isinstance(item, str):
+        raise RequestValueError(f"an unknown key must be text, not `{type(item).__name__}`", column="unknown")
+    _check_text(item, "unknown")
+    if not item or "*" in item[:-1]:
+        raise RequestValueError(
+            f"`{shorten(item)}` is neither a key nor the start of keys",
+            column="unknown",
+            hint="write a key such as `aws:SourceIp`, or a prefix that ends in `*`, such as `aws:ResourceTag/*`",
+        )
+    return fold(item)
+
+
+def is_declared(unknown: Collection[str], folded: str) -> bool:
+    """Whether a key is declared unknown, by its name or by a prefix."""
+    return folded in unknown or any(item.endswith("*") and folded.startswith(item[:-1]) for item in unknown)
+
+
+def check_root(unknown: Collection[str]) -> None:
+    """What a request by a root principal may not declare unknown (D71).
+
+    Raises
+    ------
+    RequestValueError: `aws:AssumedRoot`, by name.
+    """
+    if "aws:assumedroot" in unknown:
+        raise RequestValueError(
+            "`aws:AssumedRoot` tells what kind of principal a root user is, so it cannot be unknown", column="unknown"
+        )
 
 
 def _join(one: ContextValue, two: ContextValue) -> ContextValue:

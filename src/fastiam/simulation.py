@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -30,6 +30,7 @@ def simulate(
     scps: Sequence[Sequence[PolicyLike]] | None = None,
     rcps: Sequence[Sequence[PolicyLike]] | None = None,
     vpc_endpoint_policies: Sequence[PolicyLike] | None = None,
+    unknown: Collection[str] = (),
     engine: Literal["compiled", "reference"] = "compiled",
     mode: Mode = "strict",
 ) -> Decision:
@@ -52,6 +53,8 @@ def simulate(
     permissions_boundary : one document, or several that form one layer.
     scps, rcps : one list of documents per level of the organisation path, root first.
     vpc_endpoint_policies : of the endpoint that the request came through.
+    unknown : context keys of which nothing is known, or prefixes such as `aws:ResourceTag/*`, which stand for all keys that
+        start so and that `context` does not hold (spec 6.11). An answer that depends on them is DEPENDS and names them.
     engine : `reference` is the slow, literal evaluator; both give the same answer.
     mode : `strict` rejects documents with errors; `lenient` reads them as spec F5 says.
 
@@ -76,6 +79,7 @@ def simulate(
         scps=scps,
         rcps=rcps,
         vpc_endpoint_policies=vpc_endpoint_policies,
+        unknown=unknown,
         mode=mode,
     )
     if engine == "reference":

@@ -6,7 +6,7 @@ caller's context decides conditions as it is given (K1), so nothing is checked a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,19 @@ from fastiam.errors import RequestValueError
 from fastiam.language import read_policy
 from fastiam.model import Policy, PolicyKind
 from fastiam.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceProfile
-from fastiam.request import Context, ContextValue, Request, check_action, check_resource, epoch_seconds, read_context, shorten
+from fastiam.request import (
+    Context,
+    ContextValue,
+    Request,
+    absent_keys,
+    check_action,
+    check_resource,
+    check_root,
+    epoch_seconds,
+    read_context,
+    read_unknown,
+    shorten,
+)
 from fastiam.session import Session
 
 _IDENTITY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)  # kinds with such a layer (6.1)
@@ -66,6 +78,7 @@ def loose_profiles(
     scps: Sequence[Sequence[PolicyLike]] | None = None,
     rcps: Sequence[Sequence[PolicyLike]] | None = None,
     vpc_endpoint_policies: Sequence[PolicyLike] | None = None,
+    unknown: Collection[str] = (),
     mode: Mode = "strict",
 ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None, Request]:
     """The profiles and the request that the arguments of `fastiam.simulate` stand for.
@@ -78,8 +91,11 @@ def loose_profiles(
     if mode not in ("strict", "lenient"):
         raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="read documents `strict` or `lenient`")
     given = read_context(context, strict=mode == "strict")
-    request = Request(check_action(action), given, epoch_seconds(now))
+    declared = read_unknown(unknown, context)
+    request = Request(check_action(action), given, epoch_seconds(now), declared, absent_keys(context))
     caller = _read_caller(principal, action, given)
+    if caller.kind in ROOTS:
+        check_root(declared)
     own = _own_layers(mode, caller, identity_policies, permissions_boundary, session_policies)
     target, account = _read_target(check_resource(resource), resource_account, caller.subject.account)
     profile = _principal(caller, given, own, _levels(mode, scps, PolicyKind.SCP, "scps"))

@@ -167,8 +167,11 @@ class Snapshot:
         *,
         resource_account: str | None = None,
         unknown_owner: UnknownOwner = "principal",
+        endpoint_unknown: bool = False,
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
         """Everything that decides one request. `context` is by folded key, as `request.read_context` gives it.
+
+        `endpoint_unknown`: the caller does not say which endpoint the request comes through, if any (D71).
 
         Raises
         ------
@@ -176,15 +179,15 @@ class Snapshot:
         """
         principal = self.principal(subject, check_action(action))
         target = self.resource(resource, action, principal, resource_account=resource_account, unknown_owner=unknown_owner)
-        endpoint = self._chosen_endpoint(context.get(_ENDPOINT))
+        endpoint = self._chosen_endpoint(context.get(_ENDPOINT), endpoint_unknown)
         self.check_context(principal, target, endpoint, context)
         return with_service_names(principal, context), target, endpoint
 
-    def _chosen_endpoint(self, id_: ContextValue | None) -> EndpointProfile | None:
+    def _chosen_endpoint(self, id_: ContextValue | None, is_unknown: bool) -> EndpointProfile | None:
         """The endpoint that the context names; several ids name none that is known."""
-        if id_ is None:
+        if id_ is None and not is_unknown:
             return None
-        if len(id_.values) == 1:
+        if id_ is not None and len(id_.values) == 1:
             return self.endpoint(id_.values[0])
         return EndpointProfile("", known=False) if self._has_endpoint_policies else None
 

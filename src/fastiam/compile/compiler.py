@@ -191,6 +191,7 @@ class Compiler:
             (has_session, PrincipalFlag.HAS_SESSION),
             (p.scps is not None, PrincipalFlag.HAS_SCP),
             ("aws:principaltag/" in p.absent_keys, PrincipalFlag.TAGS_KNOWN),
+            ("aws:originidentity/" in p.absent_keys, PrincipalFlag.SESSION_KNOWN),
             (has_boundary and p.kind not in _WITH_BOUNDARY, PrincipalFlag.EXTRA_BOUNDARY),
             (has_session and p.kind not in _WITH_SESSION, PrincipalFlag.EXTRA_SESSION),
             (p.temporary, PrincipalFlag.TEMPORARY),

@@ -11,6 +11,7 @@ from fastiam.compile.texts import utf8
 from fastiam.keys import KEYS, SetBy, fold, fold_char, key_info
 
 REQUEST_TAG, RESOURCE_TAG, IAM_TAG, PRINCIPAL_TAG = "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/", "aws:principaltag/"
+SESSION_ENTRIES = ("aws:originidentity/", "aws:transactioncontext/")
 
 _SOURCES = {
     "aws:resourceaccount": Source.RESOURCE_ACCOUNT,
@@ -61,6 +62,8 @@ class Keys:
                     "aws:principalservicenameslist",
                     "aws:currenttime",
                     "aws:epochtime",
+                    "aws:userid",
+                    "aws:assumedroot",
                 ),
             )
         )
@@ -98,6 +101,7 @@ class Keys:
             is_multi=info is not None and info.multi,
             is_resource_tag=folded.startswith((RESOURCE_TAG, IAM_TAG)),
             is_principal_tag=folded.startswith(PRINCIPAL_TAG),
+            is_session_entry=folded.startswith(SESSION_ENTRIES),
             is_checked=not set_by_caller,
         )
         del self.names[number:]
@@ -107,10 +111,12 @@ class Keys:
     def freeze(self) -> None:
         """What there is now stays."""
         self._numbers.freeze()
+        self._n_compiled = len(self.names)
 
     def drop(self) -> None:
-        """Forget the keys that requests brought."""
+        """Forget the keys that requests brought; who holds the list of names keeps it as it was."""
         self._numbers.drop()
+        self.names = self.names[: self._n_compiled]
 
 
 def _source(folded: str) -> Source:

@@ -113,6 +113,7 @@ class PrincipalFlag(IntFlag):
     EXTRA_BOUNDARY = 512
     EXTRA_SESSION = 1024
     TEMPORARY = 2048
+    SESSION_KNOWN = 4096
 
 
 class Form(IntEnum):

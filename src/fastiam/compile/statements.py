@@ -127,7 +127,9 @@ class Statements:
         if s.resources is None:
             return NONE
         encoded = [read_resource(text, variables=variables) for text in s.resources]
-        if not s.not_resource and any(p.kind is PatternKind.ANY and not p.flags for p, _ in encoded):
+        matches_all = any(p.kind is PatternKind.ANY and not p.flags for p, _ in encoded)
+        # the variables of the other entries are kept: an answer may be said to depend on them (D74)
+        if matches_all and not s.not_resource and all(p.kind is not PatternKind.SLOTS for p, _ in encoded):
             return NONE
         return self._get("resources", tuple(encoded), lambda: self._make_resources(encoded))
 

@@ -36,7 +36,7 @@ def check_entry(entry: ConditionEntry, variables: bool, view: View) -> Truth:
 
 def _unknown_keys(entry: ConditionEntry, key: str, op: Operator, variables: bool, view: View) -> list[str]:
     """The unknown keys that an entry reads: its own and its variables (D72)."""
-    named = unknown_names(variables_in(op, entry.values), view) if variables else []
+    named = [name for text in entry.values for name in unknown_names(variables_in(op, text), view)] if variables else []
     return ([key] if key in view.unknown else []) + named
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from fastiam.arn import split_arn
 from fastiam.keys import fold
 from fastiam.profile import AccountFacts, EndpointProfile, PrincipalProfile, ResourceProfile, Settings
 from fastiam.reference.actions import split_action
+from fastiam.reference.unknown import (
+    EPOCH,
+    IAM_RESOURCE_TAG,
+    NOW,
+    REQUEST_TAG,
+    RESOURCE_TAG,
+    UnknownKeys,
+    has_iam_tags,
+    is_pass_role,
+)
 from fastiam.reference.values import date_text, read_date
 from fastiam.request import ContextValue, Request
 
 Keys = dict[str, ContextValue]
 Sources = Callable[[str], AccountFacts | None]
-
-_REQUEST_TAG, _RESOURCE_TAG, _IAM_RESOURCE_TAG = "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/"
-_NOW, _EPOCH = "aws:currenttime", "aws:epochtime"
-
-# Keys that are derived from another key, and are unknown with it (D71)
-_DERIVED_FROM = {
-    "aws:sourceaccount": ("aws:sourceorgid", "aws:sourceorgpaths"),
-    "aws:calledvia": ("aws:viaawsservice", "aws:calledviafirst", "aws:calledvialast"),
-    "aws:sourcevpce": ("aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths"),
-    _NOW: (_EPOCH,),
-    _EPOCH: (_NOW,),
-}
 
 
 def derive_context(
@@ -34,17 +32,17 @@ def derive_context(
     request: Request,
     settings: Settings,
     sources: Sources | None,
-) -> tuple[Keys, frozenset[str]]:
+) -> tuple[Keys, UnknownKeys]:
     """The present keys by folded name, and the keys that are unknown.
 
     The caller's values come first, then those of the profiles, then derived ones and defaults (K1, K2). No key is both
     present and unknown (D71).
     """
     profiles: Keys = {**(endpoint.keys if endpoint else {}), **resource.keys, **principal.keys}
-    unknown = unknown_keys(principal, resource, profiles, request)
+    unknown = UnknownKeys(principal, resource, profiles, request)
     context: Keys = {**profiles, **request.context}
-    if _is_pass_role(request):
-        context = {key: value for key, value in context.items() if not key.startswith((_RESOURCE_TAG, _IAM_RESOURCE_TAG))}
+    if is_pass_role(request):
+        context = {key: value for key, value in context.items() if not key.startswith((RESOURCE_TAG, IAM_RESOURCE_TAG))}
     context = {key: value for key, value in context.items() if key not in unknown}
     derived: Keys = {}
     for derive in (_tags, _chain, _times):
@@ -59,35 +57,6 @@ def derive_context(
     return context, unknown
 
 
-def unknown_keys(
-    principal: PrincipalProfile, resource: ResourceProfile, profiles: Mapping[str, ContextValue], request: Request
-) -> frozenset[str]:
-    """The declared keys without those that a profile knows or the caller gives, and what is derived from them (D71)."""
-    if not request.unknown:
-        return request.unknown
-    prefixes = tuple(key for key in principal.absent_keys if key.endswith("/"))
-    declared = {
-        key
-        for key in request.unknown
-        if key in principal.open_keys
-        or (key not in profiles and key not in principal.absent_keys and not key.startswith(prefixes))
-    }
-    if _is_pass_role(request):
-        declared = {key for key in declared if not key.startswith((_RESOURCE_TAG, _IAM_RESOURCE_TAG))}
-    for key in tuple(declared):
-        derived = _DERIVED_FROM.get(key, ())
-        if key.startswith(_REQUEST_TAG):
-            derived = ("aws:tagkeys",)
-        elif key.startswith(_RESOURCE_TAG) and _has_iam_tags(resource):
-            derived = (_IAM_RESOURCE_TAG + key.removeprefix(_RESOURCE_TAG),)
-        declared.update(derived)
-    return frozenset(declared.difference(request.context))
-
-
-def _is_pass_role(request: Request) -> bool:
-    return split_action(request.action) == ("iam", "passrole")
-
-
 def _single(text: str) -> ContextValue:
     return ContextValue((text,))
 
@@ -98,9 +67,9 @@ def _flag(value: bool) -> ContextValue:
 
 def _tags(context: Keys, now: int) -> Keys:
     """`aws:TagKeys` lists the tags of the request as they are spelled; absent when there is none."""
-    tags = [(key, value) for key, value in context.items() if key.startswith(_REQUEST_TAG)]
+    tags = [(key, value) for key, value in context.items() if key.startswith(REQUEST_TAG)]
     spelled = (value.name if fold(value.name) == key else key for key, value in tags)
-    names = tuple(name[len(_REQUEST_TAG) :] for name in spelled)
+    names = tuple(name[len(REQUEST_TAG) :] for name in spelled)
     return {"aws:tagkeys": ContextValue(names, multi=True)} if names else {}
 
 
@@ -117,12 +86,12 @@ def _chain(context: Keys, now: int) -> Keys:
 
 def _times(context: Keys, now: int) -> Keys:
     """Both clocks show one instant: `now`, or that of the one clock the caller gives (K5, C44)."""
-    if _NOW in context:
-        return {_EPOCH: _other_clock(context[_NOW], str)}
-    if _EPOCH in context:
-        return {_NOW: _other_clock(context[_EPOCH], date_text)}
+    if NOW in context:
+        return {EPOCH: _other_clock(context[NOW], str)}
+    if EPOCH in context:
+        return {NOW: _other_clock(context[EPOCH], date_text)}
     text = date_text(now)
-    return {_EPOCH: _single(str(now)), _NOW: _single(str(now) if text is None else text)}
+    return {EPOCH: _single(str(now)), NOW: _single(str(now) if text is None else text)}
 
 
 def _other_clock(given: ContextValue, write: Callable[[int], str | None]) -> ContextValue:
@@ -165,12 +134,7 @@ def _mfa_age(principal: PrincipalProfile, now: int) -> Keys:
 
 def _iam_tags(context: Keys, resource: ResourceProfile, request: Request) -> Keys:
     """`iam:ResourceTag/k`, an alias of `aws:ResourceTag/k` for IAM users and roles (5.5)."""
-    if not _has_iam_tags(resource) or _is_pass_role(request):
+    if not has_iam_tags(resource) or is_pass_role(request):
         return {}
-    tags = ((key, value) for key, value in context.items() if key.startswith(_RESOURCE_TAG))
-    return {_IAM_RESOURCE_TAG + key[len(_RESOURCE_TAG) :]: value for key, value in tags}
-
-
-def _has_iam_tags(resource: ResourceProfile) -> bool:
-    arn = split_arn(resource.arn)
-    return arn is not None and arn.service == "iam" and arn.rest.startswith(("user/", "role/"))
+    tags = ((key, value) for key, value in context.items() if key.startswith(RESOURCE_TAG))
+    return {IAM_RESOURCE_TAG + key[len(RESOURCE_TAG) :]: value for key, value in tags}

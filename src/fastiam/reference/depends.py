@@ -30,13 +30,16 @@ def choose(best: Run, worst: Run) -> Run | None:
 
 
 def statements_that_matter(best: Run, worst: Run) -> list[Tested]:
-    """The statements that apply in one run alone, as there, in layers that say different things (D74)."""
+    """The statements that apply in one run alone, as there, in layers that say different things (D74).
+
+    A grant of a resource policy that applies in both, but in other classes (3.3), is one of them: `M` differs through it.
+    """
     states = _states(best), _states(worst)
     differing = {layer for layer in Layer if states[0].get(layer) != states[1].get(layer)}
     return [
         one if one.applies else other
         for one, other in zip(best.tested, worst.tested, strict=True)
-        if one.applies is not other.applies and one.place.layer in differing
+        if _parts(one, other) and one.place.layer in differing
     ]
 
 
@@ -44,6 +47,13 @@ def keys_that_matter(statements: Iterable[Tested], *, endpoint_is_open: bool) ->
     """The unknown keys of the statements that matter (D74)."""
     keys = {ENDPOINT_KEY} if endpoint_is_open else set()
     return tuple(sorted(keys.union(*(each.opened for each in statements))))
+
+
+def _parts(one: Tested, other: Tested) -> bool:
+    if one.applies is not other.applies:
+        return True
+    is_grant = one.place.layer is Layer.RESOURCE and one.statement.effect is Effect.ALLOW
+    return is_grant and one.applies and one.classes != other.classes
 
 
 def _states(run: Run) -> dict[Layer, set[object]]:

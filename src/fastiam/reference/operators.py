@@ -13,7 +13,7 @@ from fastiam.keys import fold
 from fastiam.reference.globs import Bound, Wild, glob_matches
 from fastiam.reference.truth import F, Truth, any_of, truth
 from fastiam.reference.values import Network, read_address, read_binary, read_bool, read_date, read_network, read_number
-from fastiam.reference.variables import Variable, read_tokens, substitute
+from fastiam.reference.variables import Variable, read_tokens, substitute, variables_of
 from fastiam.reference.view import View
 
 Parser = Callable[[Any], Any]  # gives None for what it cannot read
@@ -60,11 +60,9 @@ def _compare_one(op: Operator, value: object, text: str, variables: bool, view: 
     return view.doubt("V18") if expected is None else truth(op.holds(value, expected))
 
 
-def variables_in(op: Operator, values: tuple[str, ...]) -> list[Variable]:
-    """The variables of the policy values, where the operator has any (VR1)."""
-    if not op.variables:
-        return []
-    return [token for text in values for token in read_tokens(text, True, op.wildcards) if isinstance(token, Variable)]
+def variables_in(op: Operator, text: str) -> list[Variable]:
+    """The variables of a policy value, where the operator has any (VR1)."""
+    return variables_of(read_tokens(text, True, op.wildcards)) if op.variables else []
 
 
 def _text_of(tokens: Bound) -> str:

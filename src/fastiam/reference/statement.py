@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from fastiam.model import ConditionEntry, Effect, Layer, Policy, Statement, StatementRef
@@ -24,7 +24,7 @@ class Scene:
     action: tuple[str, str]
     resource: str
     context: dict[str, ContextValue]
-    unknown: frozenset[str]
+    unknown: Container[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,9 @@ def variables_of(tokens: Tokens) -> list[Variable]:
 
 
 def unknown_names(tokens: Iterable[Variable], view: View) -> list[str]:
-    """The names of those variables that the caller declares unknown (D72)."""
-    return [token.name for token in tokens if token.name in view.unknown and token.name is not None]
+    """The names of those variables of a text that are unknown (D72); none where one is malformed: it never resolves (V29)."""
+    names = [token.name for token in tokens]
+    return [] if None in names else [name for name in names if name is not None and name in view.unknown]
 
 
 def resolve(variable: Variable, view: View) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from fastiam.reference.truth import F, T, Truth, U
 from fastiam.request import ContextValue
@@ -23,7 +23,7 @@ class View:
 
     __slots__ = ("absent", "context", "doubts", "favour", "opened", "unknown", "unresolved")
 
-    def __init__(self, context: Mapping[str, ContextValue], unknown: frozenset[str], favour: bool) -> None:
+    def __init__(self, context: Mapping[str, ContextValue], unknown: Container[str], favour: bool) -> None:
         self.context, self.unknown, self.favour = context, unknown, favour
         self.opened: list[str] = []
         self.doubts: list[str] = []
