@@ -78,7 +78,7 @@ def _loose_compiled(check: Check) -> Answer:
     if check.index_from == casefile.INDEX_FROM:
         return Answer(fastiam.simulate(**arguments, engine="compiled"))
     from fastiam.account.loose import loose_profiles
-    from fastiam.engine import decide_profiles
+    from fastiam.loose import decide_profiles
 
     principal, resource, endpoint, request = loose_profiles(**arguments)
     return Answer(decide_profiles(principal, resource, request, endpoint, settings_of(check), index_from=check.index_from))

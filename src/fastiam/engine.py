@@ -1,43 +1,34 @@
 """`Engine`: a directory compiled into tables, and the doors to ask it.
 
-The class checks, names and wraps; `_core` decides. What an attempt to decide misses (a session's name, the facts of a
-resource, the row of an action) is asked of the snapshot here, once, and kept in a bounded cache.
+The class checks, names and wraps; `_core` decides, and `settling` answers what it misses.
 """
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastiam._core import Core
 from fastiam._ingest import check_lengths, read_column
 from fastiam._names import Names
 from fastiam.account import Snapshot
 from fastiam.account.changes import changes_between
 from fastiam.account.snapshot import UnknownOwner
-from fastiam.bulk import LAYERS, NO_CODE, NO_STATEMENT, REASONS, Decisions
+from fastiam.bulk import NO_CODE, NO_STATEMENT, Decisions
 from fastiam.compile.compiler import Compiler
-from fastiam.compile.layout import NONE
 from fastiam.compile.snapshots import compile_all, compile_changes
-from fastiam.compile.texts import utf8
 from fastiam.errors import RequestValueError
-from fastiam.keys import fold, key_info, spelled
-from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
-from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
+from fastiam.keys import fold
+from fastiam.model import Explanation, Outcome
+from fastiam.profile import Settings
 from fastiam.reference import decide as decide_literally
 from fastiam.request import (
     Context,
-    ContextValue,
     Request,
     absent_keys,
     check_key,
-    check_root,
     epoch_seconds,
     is_declared,
     read_context,
@@ -45,28 +36,21 @@ from fastiam.request import (
     shorten,
 )
 from fastiam.session import Session
+from fastiam.settling import SettlingCore
 
 if TYPE_CHECKING:
     from fastiam._core import _Answers
     from fastiam.directory import Directory
 
 _SMALL = 8  # an eighth of the bound on the cache may be kept for good by an update
-_ENDPOINT = "aws:sourcevpce"
-_ASKER = "arn:asker"  # what the one principal of loose profiles is called
 MAX_THREADS = 64
 
 
-class Engine(Core):
+class Engine(SettlingCore):
     """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
 
     Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
     """
-
-    _snapshot: Snapshot | None
-    _compiler: Compiler
-    _options: dict[str, Any]
-    _defaults: dict[str, ContextValue]
-    _lock: threading.RLock
 
     @classmethod
     def from_snapshot(
@@ -111,22 +95,6 @@ class Engine(Core):
         compiler.freeze(names)
         return cls._over(snapshot, compiler, names, options, defaults)
 
-    @classmethod
-    def _over(
-        cls,
-        snapshot: Snapshot | None,
-        compiler: Compiler,
-        names: Names,
-        options: dict[str, Any],
-        defaults: dict[str, ContextValue],
-    ) -> Engine:
-        engine = cls()
-        engine._snapshot, engine._compiler, engine._lock = snapshot, compiler, compiler.lock
-        engine._options, engine._defaults = options, defaults
-        engine._use(names)
-        engine._set_defaults(defaults)
-        return engine
-
     def updated(self, directory: Directory) -> Engine:
         """An engine over what the directory is now; this one goes on answering as it did.
 
@@ -155,86 +123,6 @@ class Engine(Core):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _compiled, (self._snapshot, self._options)
-
-    # -- what an attempt missed ---------------------------------------------------------------------------------------
-
-    def _settle_principal(self, name: str, action: str) -> None:
-        profile = self._snapshot_or_fail().principal(name, action)
-        with self._lock:
-            key = utf8(name)
-            if not name.startswith("arn:") and action.lower().startswith("sts:assumerolewith"):
-                key += b"\0" + utf8(action.lower())
-            if self.names.find_principal(key) is None:
-                self.names.principal(key, self._compiler.principal(self.names, profile))
-
-    def _settle_session(self, session: object) -> int:
-        if not isinstance(session, Session):
-            raise RequestValueError(
-                f"a principal is text or a Session, not `{type(session).__name__}`",
-                column="principal",
-                hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
-            )
-        profile = self._snapshot_or_fail().principal(session)
-        with self._lock:
-            return self._compiler.principal(self.names, profile)
-
-    def _settle_facts(self, arn: str) -> None:
-        facts = self._snapshot_or_fail().facts(arn)
-        with self._lock:
-            self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn))
-
-    def _settle_key(self, name: str) -> int:
-        check_key(name)
-        with self._lock:
-            return self._compiler.keys.find(name)
-
-    def _settle_check(
-        self, principal: str | Session, action: str, resource: str, context: Context | None, resource_account: str | None
-    ) -> None:
-        """Raise where the request contradicts the directory (K1, D23), with the message of the account model."""
-        self._profiles(principal, action, resource, Request(action, read_context(context or {})), resource_account)
-
-    def _settle_limits(self) -> None:
-        """Drop what requests brought, where it takes more than its bound."""
-        if self._late_bytes() > self._options["cache_bytes"]:
-            with self._lock:
-                self._compiler.drop()
-
-    def _snapshot_or_fail(self) -> Snapshot:
-        if self._snapshot is None:
-            raise RequestValueError("the engine decides over one principal alone", column="principal")
-        return self._snapshot
-
-    # -- answers ------------------------------------------------------------------------------------------------------
-
-    def _occurrences(self) -> tuple[Any, Any]:
-        return self._compiler.statements.occurrences
-
-    def _decision(
-        self,
-        outcome: int,
-        layer: int,
-        reason: int,
-        occurrence: int | None,
-        level: int,
-        indeterminate: bool,
-        assumed_owner: bool,
-        owner_override: bool,
-        matters: tuple[int, ...],
-    ) -> Decision:
-        statement = None
-        if occurrence is not None:
-            statement = statement_ref(self._occurrences(), occurrence, LAYERS[layer], level)
-        return Decision(
-            Outcome(outcome),
-            LAYERS[layer],
-            statement,
-            None if reason == NO_CODE else REASONS[reason],
-            indeterminate,
-            assumed_owner,
-            owner_override,
-            tuple(sorted(self._folded_names()[key] for key in matters)),
-        )
 
     def decide_many(
         self,
@@ -329,19 +217,6 @@ class Engine(Core):
                 given[key] = value
         return given
 
-    def _folded_names(self) -> list[str]:
-        return self._compiler.keys.names
-
-    def _key_names(self) -> list[str]:
-        return [spelled(name) for name in self._compiler.keys.names]
-
-    def _is_single(self, name: str) -> bool:
-        info = key_info(fold(name))
-        return info is not None and not info.multi
-
-    def _ref(self, occurrences: tuple[list[int], list[Any]], occurrence: int, layer: int, level: int) -> StatementRef:
-        return statement_ref(occurrences, occurrence, LAYERS[layer], level)
-
     def explain(
         self,
         principal: str | Session,
@@ -365,48 +240,12 @@ class Engine(Core):
         sources = self._snapshot_or_fail().account_facts
         return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
 
-    def _profiles(
-        self,
-        principal: str | Session,
-        action: str,
-        resource: str,
-        request: Request,
-        resource_account: str | None,
-    ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
-        told = request.context.keys() | request.absent
-        profiles = self._snapshot_or_fail().profiles(
-            principal,
-            action,
-            resource,
-            request.context,
-            resource_account=resource_account,
-            unknown_owner=self._options["unknown_owner"],
-            endpoint_unknown=_ENDPOINT not in told and is_declared(request.unknown, _ENDPOINT),
-        )
-        if profiles[0].kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
-            check_root(request.unknown)
-        return profiles
-
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""
         sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
         sizes["bytes"] += self.names.size_bytes()
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
-
-    def _late_bytes(self) -> int:
-        return self._compiler.late_bytes + int(self.names.late_bytes())
-
-
-def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, layer: Layer, level: int) -> StatementRef:
-    """The name of a statement in an answer, by its number."""
-    starts, policies = occurrences
-    at = bisect_right(starts, occurrence) - 1
-    while at and not policies[at].statements:  # policies without statements share their start with the next one
-        at -= 1
-    policy = policies[at]
-    statement = policy.statements[occurrence - starts[at]]
-    return StatementRef(layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin)
 
 
 def _blank(found: _Answers, rows: list[int]) -> None:
@@ -436,62 +275,3 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
 
 def _compiled(snapshot: Snapshot, options: dict[str, Any]) -> Engine:
     return Engine.from_snapshot(snapshot, **options)
-
-
-def decide_profiles(
-    principal: PrincipalProfile,
-    resource: ResourceProfile,
-    request: Request,
-    endpoint: EndpointProfile | None,
-    settings: Settings,
-    *,
-    index_from: int = 12,
-) -> Decision:
-    """Compile the profiles of one request, and decide it: what `simulate` does."""
-    compiler = Compiler(settings, index_from=index_from)
-    names = Names(compiler.tables)
-    given_id = request.context.get("aws:userid")
-    asker = compiler.principal(names, _with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
-    names.principal(utf8(_ASKER), asker)
-    record = compiler.loose_record(resource)
-    number = None
-    if endpoint is not None:
-        number = compiler.endpoint(names, endpoint) if endpoint.known else -1
-    for name in request.context:
-        compiler.keys.number(name)
-    words = [None if text is None else compiler.tables.word(utf8(text)) for text in (resource.account, resource.partition)]
-    rcps = compiler.levels(Layer.RCP, resource.rcps)
-    compiler.match_actions()
-    compiler.freeze(names)
-    engine = Engine._over(None, compiler, names, {"cache_bytes": 1 << 30, "settings": settings}, {})
-    engine._loosen(
-        record,
-        owner=words[0],
-        assumed_owner=resource.assumed_owner,
-        owner_override=resource.owner_override,
-        unknown_owner=resource.unknown_owner,
-        rcp_stack=rcps,
-        partition=NONE if words[1] is None else words[1],
-        endpoint=number,
-    )
-    # over loose profiles `decide` takes a context that is read already, and epoch seconds
-    given = {**request.context, **{key: ContextValue(()) for key in request.absent - request.context.keys()}}
-    return engine.decide(
-        _ASKER,
-        request.action,
-        resource.arn,
-        given,  # type: ignore[arg-type]
-        unknown=request.unknown,
-        now=request.now,  # type: ignore[arg-type]
-    )
-
-
-def _is_unclear(given: ContextValue | None) -> bool:
-    return given is not None and len(given.values) > 1
-
-
-def _with_given_id(principal: PrincipalProfile, given: ContextValue | None) -> PrincipalProfile:
-    """Of the principal tests, unique ids read a given `aws:userid` (K1)."""
-    if given is None or principal.kind is PrincipalKind.FED:
-        return principal
-    return replace(principal, unique_id=given.values[0].partition(":")[0])

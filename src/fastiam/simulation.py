@@ -86,6 +86,6 @@ def simulate(
         from fastiam.reference import decide
 
         return decide(profile, target, request, endpoint=endpoint).decision
-    from fastiam.engine import decide_profiles
+    from fastiam.loose import decide_profiles
 
     return decide_profiles(profile, target, request, endpoint, Settings())

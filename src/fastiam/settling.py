@@ -1,0 +1,182 @@
+"""What an attempt to decide misses, and how an answer is told.
+
+`_core` decides without running Python code. What an attempt misses (a session's name, the facts of a resource, the number of a
+key) is asked of the snapshot here, once, and kept in a bounded cache; what it finds, numbers, becomes a `Decision` here.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from typing import Any, Self
+
+from fastiam._core import Core
+from fastiam._names import Names
+from fastiam.account import Snapshot
+from fastiam.bulk import LAYERS, NO_CODE, REASONS
+from fastiam.compile.compiler import Compiler
+from fastiam.compile.texts import utf8
+from fastiam.errors import RequestValueError
+from fastiam.keys import fold, key_info, spelled
+from fastiam.model import Decision, Layer, Outcome, StatementRef
+from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile
+from fastiam.request import Context, ContextValue, Request, check_key, check_root, is_declared, read_context
+from fastiam.session import Session
+
+_ENDPOINT = "aws:sourcevpce"
+
+
+class SettlingCore(Core):
+    """A core that knows the directory it was compiled from; `Engine` adds the public face."""
+
+    _snapshot: Snapshot | None
+    _compiler: Compiler
+    _options: dict[str, Any]
+    _defaults: dict[str, ContextValue]
+    _lock: threading.RLock
+
+    @classmethod
+    def _over(
+        cls,
+        snapshot: Snapshot | None,
+        compiler: Compiler,
+        names: Names,
+        options: dict[str, Any],
+        defaults: dict[str, ContextValue],
+    ) -> Self:
+        """A core over names and tables that are frozen; without a snapshot it knows what the names hold, and nothing else."""
+        engine = cls()
+        engine._snapshot, engine._compiler, engine._lock = snapshot, compiler, compiler.lock
+        engine._options, engine._defaults = options, defaults
+        engine._use(names)
+        engine._set_defaults(defaults)
+        return engine
+
+    # -- what an attempt missed ---------------------------------------------------------------------------------------
+
+    def _settle_principal(self, name: str, action: str) -> None:
+        profile = self._snapshot_or_fail().principal(name, action)
+        with self._lock:
+            key = utf8(name)
+            if not name.startswith("arn:") and action.lower().startswith("sts:assumerolewith"):
+                key += b"\0" + utf8(action.lower())
+            if self.names.find_principal(key) is None:
+                self.names.principal(key, self._compiler.principal(self.names, profile))
+
+    def _settle_session(self, session: object) -> int:
+        if not isinstance(session, Session):
+            raise RequestValueError(
+                f"a principal is text or a Session, not `{type(session).__name__}`",
+                column="principal",
+                hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
+            )
+        profile = self._snapshot_or_fail().principal(session)
+        with self._lock:
+            return self._compiler.principal(self.names, profile)
+
+    def _settle_facts(self, arn: str) -> None:
+        facts = self._snapshot_or_fail().facts(arn)
+        with self._lock:
+            self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn))
+
+    def _settle_key(self, name: str) -> int:
+        check_key(name)
+        with self._lock:
+            return self._compiler.keys.find(name)
+
+    def _settle_check(
+        self, principal: str | Session, action: str, resource: str, context: Context | None, resource_account: str | None
+    ) -> None:
+        """Raise where the request contradicts the directory (K1, D23), with the message of the account model."""
+        self._profiles(principal, action, resource, Request(action, read_context(context or {})), resource_account)
+
+    def _settle_limits(self) -> None:
+        """Drop what requests brought, where it takes more than its bound."""
+        if self._late_bytes() > self._options["cache_bytes"]:
+            with self._lock:
+                self._compiler.drop()
+
+    def _snapshot_or_fail(self) -> Snapshot:
+        if self._snapshot is None:
+            raise RequestValueError("the engine decides over one principal alone", column="principal")
+        return self._snapshot
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _occurrences(self) -> tuple[Any, Any]:
+        return self._compiler.statements.occurrences
+
+    def _decision(
+        self,
+        outcome: int,
+        layer: int,
+        reason: int,
+        occurrence: int | None,
+        level: int,
+        indeterminate: bool,
+        assumed_owner: bool,
+        owner_override: bool,
+        matters: tuple[int, ...],
+    ) -> Decision:
+        statement = None
+        if occurrence is not None:
+            statement = statement_ref(self._occurrences(), occurrence, LAYERS[layer], level)
+        return Decision(
+            Outcome(outcome),
+            LAYERS[layer],
+            statement,
+            None if reason == NO_CODE else REASONS[reason],
+            indeterminate,
+            assumed_owner,
+            owner_override,
+            tuple(sorted(self._folded_names()[key] for key in matters)),
+        )
+
+    def _folded_names(self) -> list[str]:
+        return self._compiler.keys.names
+
+    def _key_names(self) -> list[str]:
+        return [spelled(name) for name in self._compiler.keys.names]
+
+    def _is_single(self, name: str) -> bool:
+        info = key_info(fold(name))
+        return info is not None and not info.multi
+
+    def _ref(self, occurrences: tuple[list[int], list[Any]], occurrence: int, layer: int, level: int) -> StatementRef:
+        return statement_ref(occurrences, occurrence, LAYERS[layer], level)
+
+    def _profiles(
+        self,
+        principal: str | Session,
+        action: str,
+        resource: str,
+        request: Request,
+        resource_account: str | None,
+    ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
+        told = request.context.keys() | request.absent
+        profiles = self._snapshot_or_fail().profiles(
+            principal,
+            action,
+            resource,
+            request.context,
+            resource_account=resource_account,
+            unknown_owner=self._options["unknown_owner"],
+            endpoint_unknown=_ENDPOINT not in told and is_declared(request.unknown, _ENDPOINT),
+        )
+        if profiles[0].kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
+            check_root(request.unknown)
+        return profiles
+
+    def _late_bytes(self) -> int:
+        return self._compiler.late_bytes + int(self.names.late_bytes())
+
+
+def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, layer: Layer, level: int) -> StatementRef:
+    """The name of a statement in an answer, by its number."""
+    starts, policies = occurrences
+    at = bisect_right(starts, occurrence) - 1
+    while at and not policies[at].statements:  # policies without statements share their start with the next one
+        at -= 1
+    policy = policies[at]
+    statement = policy.statements[occurrence - starts[at]]
+    return StatementRef(layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin)
