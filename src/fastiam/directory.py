@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fastiam.account import AccountModel, Mode, PolicyLike, Snapshot
 from fastiam.account.organization import POLICY_TYPES
+from fastiam.account.records import SESSION_DURATION
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.account.writing import write_directory
 from fastiam.errors import Finding
@@ -104,6 +105,7 @@ class Directory:
         unique_id: str | None = None,
         trust_policy: Policy | None = None,
         groups: Iterable[str] = (),
+        max_session_duration: int = SESSION_DURATION,
     ) -> None:
         """A user or role; a root user brings its account into being and has nothing of its own.
 
@@ -115,6 +117,7 @@ class Directory:
         unique_id : `AIDA...` or `AROA...`, of which `aws:userid` is made.
         trust_policy : of a role. It may name users and roles of known accounts only if they are there (N32).
         groups : names or ARNs of groups of the user's account.
+        max_session_duration : of a role's sessions, in seconds, 3,600 to 43,200.
 
         Raises
         ------
@@ -129,6 +132,7 @@ class Directory:
             unique_id=unique_id,
             trust_policy=trust_policy,
             groups=groups,
+            max_session_duration=max_session_duration,
         )
 
     def put_inline_policy(self, arn: str, name: str, document: PolicyLike) -> None:

@@ -83,7 +83,8 @@ class Touched:
         elif table == "groups":
             self.principals.update(reach.members.get(key, ()))
         elif table == "managed":
-            self._users_of(key, reach)
+            if old is None or new is None or old.document != new.document:
+                self._users_of(key, reach)
         elif table == "endpoints":
             self.endpoints.add(key)
         elif table == "accounts":
@@ -129,7 +130,7 @@ def _without_trust(entity: Entity) -> tuple[object, ...]:
     return tuple(getattr(entity, name) for name in _OWN)
 
 
-_OWN = tuple(name for name in Entity.__slots__ if name != "trust")
+_OWN = tuple(name for name in Entity.__slots__ if name not in ("trust", "max_session_duration"))
 
 
 def _inherited(accounts: Accounts, id_: str) -> tuple[object, ...]:

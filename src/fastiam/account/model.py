@@ -15,7 +15,7 @@ from fastiam.account.documents import Given, Mode, Reader, StoredLevels, StoredP
 from fastiam.account.holders import holders_of, stored_arn
 from fastiam.account.naming import check_account, entity_subject, group_parts, name_errors, read_tags
 from fastiam.account.organization import POLICY_TYPES, Organization, read_tree
-from fastiam.account.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
+from fastiam.account.records import SESSION_DURATION, Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
 from fastiam.account.snapshot import Snapshot
 from fastiam.account.store import Store
 from fastiam.account.subjects import Subject
@@ -160,6 +160,7 @@ class AccountModel:
         unique_id: str | None,
         trust_policy: Given | None,
         groups: Iterable[str],
+        max_session_duration: int = SESSION_DURATION,
     ) -> None:
         """A user or role with everything it has. A root user brings its account into being and has nothing of its own."""
         subject = entity_subject(arn)
@@ -181,6 +182,7 @@ class AccountModel:
             self._read_boundary(reader, permissions_boundary, arn),
             self._find_groups(reader, groups, subject),
             None if trust_policy is None else self._read_trust(reader, arn, trust_policy),
+            max_session_duration,
         )
         self._check_entity(reader, entity)
         if entity.trust is not None:

@@ -13,6 +13,7 @@ from fastiam.account.organization import Organization
 from fastiam.profile import PrincipalKind
 
 Tags = Mapping[str, str]
+SESSION_DURATION = 3600  # seconds: what IAM gives a role of which nothing is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Entity:
 
     `inline` policies carry their names. `attached` and, in `boundary`, plain strings are ARNs of managed policies.
     `groups` are group ARNs. `boundary` is None where there is none; an empty tuple allows nothing.
+    `max_session_duration`, in seconds, is that of a role's sessions (spec 1.7, 7.1).
     """
 
     arn: str
@@ -48,6 +50,7 @@ class Entity:
     boundary: tuple[StoredPolicy | str, ...] | None = None
     groups: tuple[str, ...] = ()
     trust: StoredPolicy | None = None
+    max_session_duration: int = SESSION_DURATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class ManagedPolicy:
     arn: str
     versions: Mapping[str, StoredPolicy]
     default: str
+    unique_id: str | None = None
+    tags: Tags = field(default_factory=dict)
 
     @property
     def document(self) -> StoredPolicy:
@@ -99,6 +104,47 @@ class Endpoint:
     gateway: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceProfile:
+    """What hands a role to the machines of EC2. `role` is the ARN of its one role, None while it has none."""
+
+    arn: str
+    partition: str
+    account: str
+    path: str
+    name: str
+    unique_id: str | None = None
+    role: str | None = None
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SamlProvider:
+    """A SAML identity provider of an account; `metadata` is the XML that its owner published."""
+
+    arn: str
+    account: str
+    name: str
+    metadata: str = ""
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OidcProvider:
+    """An OpenID Connect provider of an account.
+
+    `url` comes without `https://`, as in the ARN and in the names of condition keys (`<url>:aud`). `client_ids` are the
+    audiences that it may speak for, `thumbprints` those of certificates, in hexadecimal.
+    """
+
+    arn: str
+    account: str
+    url: str
+    client_ids: tuple[str, ...] = ()
+    thumbprints: tuple[str, ...] = ()
+    tags: Tags = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Tables:
     """All records, by id or ARN. `roles` finds a role by partition, account and name (N11)."""
@@ -110,4 +156,7 @@ class Tables:
     managed: dict[str, ManagedPolicy] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    instance_profiles: dict[str, InstanceProfile] = field(default_factory=dict)
+    saml_providers: dict[str, SamlProvider] = field(default_factory=dict)
+    oidc_providers: dict[str, OidcProvider] = field(default_factory=dict)
     organization: Organization | None = None
