@@ -7,10 +7,12 @@ which is meant for state that exists already, it is a finding (spec F5).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastiam.account import AccountModel, Mode, PolicyLike, Snapshot
+from fastiam.account.books import Book
 from fastiam.account.organization import POLICY_TYPES
 from fastiam.account.records import SESSION_DURATION
 from fastiam.account.snapshot import UnknownOwner
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 Policy = PolicyLike | tuple[str, PolicyLike]
 Policies = Sequence[Policy] | PolicyLike
+B = TypeVar("B", bound=Book[Any])
 
 
 class Directory:
@@ -62,6 +65,16 @@ class Directory:
     def findings(self) -> tuple[Finding, ...]:
         """Everything worth saying about what was written so far, in the order of writing."""
         return tuple(self._model.findings)
+
+    # -- transactions -------------------------------------------------------------------------------------------------
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
+        return self._model.transaction()
+
+    def join(self, book: B) -> B:
+        """A book of records beside those of the directory, changed in the same transactions. The first one of a name stays."""
+        return self._model.ledger.join(book)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

@@ -1,16 +1,18 @@
 """The account model: accounts, users, groups, roles, managed policies, resources, endpoints and one organisation.
 
-Every write is checked as a whole and then done as a whole: a write that raises has changed nothing. What AWS refuses when
-it is written is a `DirectoryError` in mode `strict` and a finding in mode `lenient`, which reads state that exists (F5).
-What would be no record at all, such as an ARN that is none, is an error in both.
+Every write is checked as a whole and done as a whole, as one transaction: a write that raises has changed nothing. What AWS
+refuses when it is written is a `DirectoryError` in mode `strict` and a finding in mode `lenient`, which reads state that exists
+(F5). What would be no record at all, such as an ARN that is none, is an error in both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from fastiam.account.books import Ledger, write
 from fastiam.account.documents import Given, Mode, Reader, StoredLevels, StoredPolicy, as_items, is_managed_arn
 from fastiam.account.holders import holders_of, stored_arn
 from fastiam.account.naming import check_account, entity_subject, group_parts, name_errors, read_tags
@@ -46,12 +48,29 @@ class AccountModel:
         """The records. Only the store changes them."""
         return self._store.tables
 
+    @property
+    def ledger(self) -> Ledger:
+        """The store, the books that others have joined to it, and the transactions over all of them."""
+        return self._store.ledger
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside are one; an error undoes them and takes their findings back."""
+        n_findings = len(self.findings)
+        try:
+            with self.ledger.transaction():
+                yield
+        except BaseException:
+            del self.findings[n_findings:]
+            raise
+
     def snapshot(self) -> Snapshot:
         """An immutable view of what is there now."""
         return self._store.snapshot()
 
     # -- accounts and the organisation --------------------------------------------------------------------------------
 
+    @write
     def add_account(self, id_: str, *, name: str | None, canonical_id: str | None, partition: str) -> None:
         """An account; one that another record has brought into being already gets the details."""
         old = self.tables.accounts.get(check_account(id_), Account(id_, partition))
@@ -59,6 +78,7 @@ class AccountModel:
         self._commit(self._reader())
         self._store.put("accounts", id_, new)
 
+    @write
     def set_organization(
         self,
         id_: str,
@@ -95,11 +115,13 @@ class AccountModel:
         for account in places:
             self._ensure_account(account)
 
+    @write
     def set_scps(self, account: str, levels: Sequence[object] | None) -> None:
         """The SCPs of an account's path, root first; None takes those of the organisation's tree again."""
         found = self._read_levels(account, levels, PolicyKind.SCP, "scps")
         self._store.put("accounts", account, replace(self.tables.accounts[account], scps=found))
 
+    @write
     def set_rcps(self, account: str, levels: Sequence[object] | None) -> None:
         """The RCPs of an account's path, root first; None takes those of the organisation's tree again."""
         found = self._read_levels(account, levels, PolicyKind.RCP, "rcps")
@@ -117,6 +139,7 @@ class AccountModel:
 
     # -- policies and groups ------------------------------------------------------------------------------------------
 
+    @write
     def add_managed_policy(self, arn: str, versions: Mapping[str, Given], default: str) -> None:
         """A managed policy with its versions, of which `default` is in force."""
         parts = split_arn(arn)
@@ -133,6 +156,7 @@ class AccountModel:
         if is_account(parts.account):
             self._ensure_account(parts.account, parts.partition)
 
+    @write
     def add_group(self, group: str, *, account: str | None, policies: object, unique_id: str | None) -> None:
         """A group by ARN, or by name and account. `policies` are inline documents and ARNs of managed policies."""
         if account is not None:
@@ -150,6 +174,7 @@ class AccountModel:
 
     # -- users and roles ----------------------------------------------------------------------------------------------
 
+    @write
     def add_principal(
         self,
         arn: str,
@@ -212,6 +237,7 @@ class AccountModel:
             self._refuse(reader, "D6", entity.arn, "a service-linked role has no permissions boundary")
         self._check_name(reader, entity.kind, entity.arn, (entity.partition, entity.account, type_, entity.name), entity.path)
 
+    @write
     def set_trust_policy(self, arn: str, trust_policy: Given) -> None:
         """The trust policy of a role that is there."""
         entity = self._entity(arn)
@@ -223,6 +249,7 @@ class AccountModel:
         self._commit(reader)
         self._store.put("entities", arn, replace(entity, trust=trust))
 
+    @write
     def put_inline_policy(self, arn: str, name: str, document: Given) -> None:
         """An inline policy of a user or role, in place of one of the same name, else after the others."""
         entity = self._entity(arn)
@@ -241,6 +268,7 @@ class AccountModel:
 
     # -- resources and endpoints --------------------------------------------------------------------------------------
 
+    @write
     def add_resource(
         self, arn: str, *, account: str | None, policy: object, tags: Mapping[str, str], restrict_public_buckets: bool
     ) -> None:
@@ -255,6 +283,7 @@ class AccountModel:
         if resource.account is not None and parts is not None:
             self._ensure_account(resource.account, parts.partition)
 
+    @write
     def set_resource_policy(self, arn: str, policy: object) -> None:
         """The policy of a resource that is there; None takes it away."""
         old = self.tables.resources.get(stored_arn(arn))
@@ -293,6 +322,7 @@ class AccountModel:
         names = [arn] if len(items) == 1 else [f"{arn}[{i}]" for i in range(len(items))]
         return tuple(reader.read(item, PolicyKind.RESOURCE, name) for item, name in zip(items, names, strict=True))
 
+    @write
     def add_endpoint(self, id_: str, *, policy: object, account: str | None, gateway: bool) -> None:
         """A VPC endpoint; without a policy it gives full access (G4)."""
         if not isinstance(id_, str) or not id_:

@@ -1,4 +1,4 @@
-"""Where the records of a model are kept: the one door through which they change, so that indexes and journal follow.
+"""The book of an account model: its records, with the indexes and the journal that follow each change.
 
 A table that a snapshot shares is copied before its next change, so a snapshot costs nothing and the first write after it
 copies one dict.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from fastiam.account.books import SINGLE, Book
 from fastiam.account.changes import Mark, Touched
 from fastiam.account.indexes import Indexes, name_of
 from fastiam.account.organization import Organization
@@ -16,32 +17,45 @@ from fastiam.account.records import Entity, Tables
 from fastiam.account.snapshot import Snapshot
 
 
-class Store:
+class Store(Book[Tables]):
     """Records, their indexes and their journal."""
 
+    name = "directory"
+
     def __init__(self) -> None:
-        self.tables = Tables()
         self.indexes = Indexes()
         self._shared: set[str] = set()  # tables that the last snapshot holds too
         self._mark = Mark()
         self._touched: Touched | None = None  # None until a snapshot could be compared with what comes
         self._snapshot: Snapshot | None = None
+        super().__init__(Tables())
 
     def snapshot(self) -> Snapshot:
         """An immutable view of what is there now."""
-        if self._snapshot is None:
-            if self._touched:
-                self._mark.touched, self._mark.next = self._touched, Mark(self._mark.number + 1)
-                self._mark = self._mark.next
-            self._touched = Touched()
-            self._shared = set(Tables.__slots__)
-            self._snapshot = Snapshot(replace(self.tables), self._mark)
-        return self._snapshot
+        with self.ledger.lock:
+            if self._snapshot is None:
+                if self._touched:
+                    self._mark.touched, self._mark.next = self._touched, Mark(self._mark.number + 1)
+                    self._mark = self._mark.next
+                self._touched = Touched()
+                self._shared = set(Tables.__slots__)
+                self._snapshot = Snapshot(replace(self.tables), self._mark)
+            return self._snapshot
 
-    def put(self, table: str, key: str, new: Any) -> None:
-        """A record in place of the one under its key, if any; None removes it."""
+    def put_organization(self, organization: Organization | None) -> None:
+        """Another organisation, or another state of it."""
+        self.put("organization", SINGLE, organization)
+
+    def change(self, table: str, key: str, old: Any, new: Any) -> None:
+        """A record in place of another, with whatever follows from it."""
+        if table == "organization":
+            self._change_organization(new)
+        else:
+            self._change_record(table, key, old, new)
+        self._snapshot = None
+
+    def _change_record(self, table: str, key: str, old: Any, new: Any) -> None:
         held = self._own(table)
-        old = held.get(key)
         if self._touched is not None:
             self._touched.record(table, key, old, new, self.tables, self.indexes)
         if old is None:
@@ -54,15 +68,12 @@ class Store:
             del held[key]
         else:
             held[key] = new
-        self._snapshot = None
 
-    def put_organization(self, organization: Organization | None) -> None:
-        """Another organisation, or another state of it."""
+    def _change_organization(self, organization: Organization | None) -> None:
         old = replace(self.tables)
         self.tables.organization = organization
         if self._touched is not None:
             self._touched.organization(old, self.tables, self.indexes)
-        self._snapshot = None
 
     def _own(self, table: str) -> dict[Any, Any]:
         """The table, as one that no snapshot holds."""

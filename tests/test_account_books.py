@@ -1,0 +1,170 @@
+"""Transactions over the books of a directory: all or nothing, in memory already."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+import fastiam
+from fastiam.account.books import Book, Change
+
+A = "111111111111"
+ANA, BOB = (f"arn:aws:iam::{A}:user/{name}" for name in ("ana", "bob"))
+ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    id: str
+    owner: str
+    color: str = "red"
+
+
+@dataclass(slots=True)
+class BadgeTables:
+    badges: dict[str, Badge] = field(default_factory=dict)
+    printer: Badge | None = None
+
+
+class Badges(Book[BadgeTables]):
+    """A book as another part of the package keeps one: an index, a rule over users, a cascade."""
+
+    name = "badges"
+
+    def __init__(self) -> None:
+        self.of_owner: dict[str, set[str]] = defaultdict(set)
+        super().__init__(BadgeTables())
+
+    def changed(self, table: str, key: str, old: Badge | None, new: Badge | None) -> None:
+        if table == "badges":
+            if old is not None:
+                self.of_owner[old.owner].discard(key)
+            if new is not None:
+                self.of_owner[new.owner].add(key)
+
+    def before_commit(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.table == "entities" and change.new is not None and not change.new.tags:
+                raise fastiam.DirectoryError(f"`{change.key}` has no tags")
+            if change.table == "badges" and change.new is not None and change.key == "first":
+                self.put("badges", "second", Badge("second", change.new.owner))
+
+
+@pytest.fixture
+def directory() -> fastiam.Directory:
+    return fastiam.Directory()
+
+
+def badges_of(directory: fastiam.Directory) -> Badges:
+    return directory.join(Badges())
+
+
+def test_what_a_transaction_writes_is_undone_with_it(directory: fastiam.Directory) -> None:
+    directory.add_principal(ANA, identity_policies=ALLOW)
+    before = directory.to_json()
+    with pytest.raises(ZeroDivisionError), directory.transaction():
+        directory.add_principal(BOB, identity_policies=ALLOW)
+        directory.put_inline_policy(ANA, "more", ALLOW)
+        directory.set_organization("o-1", accounts={A: None})
+        1 / 0  # noqa: B018
+    assert directory.to_json() == before
+    directory.add_principal(BOB)  # the name is free again
+
+
+def test_of_nested_transactions_the_inner_one_is_undone_alone(directory: fastiam.Directory) -> None:
+    with directory.transaction():
+        with pytest.raises(ZeroDivisionError), directory.transaction():
+            directory.add_principal(BOB)
+            1 / 0  # noqa: B018
+        with pytest.raises(fastiam.DirectoryError):
+            directory.add_principal("arn:aws:iam::1:user/none")
+        directory.add_principal(ANA)
+    assert ANA in directory.to_json() and BOB not in directory.to_json()
+
+
+def test_findings_of_what_was_undone_are_taken_back() -> None:
+    directory = fastiam.Directory(mode="lenient")
+    directory.add_principal(ANA, identity_policies="arn:aws:iam::aws:policy/Nowhere")
+    told = directory.findings
+    with pytest.raises(ZeroDivisionError), directory.transaction():
+        directory.add_principal(BOB, identity_policies="arn:aws:iam::aws:policy/Nowhere")
+        1 / 0  # noqa: B018
+    assert directory.findings == told and len(told) == 1
+
+
+def test_an_engine_does_not_see_what_was_undone(directory: fastiam.Directory) -> None:
+    directory.add_principal(ANA)
+    engine = directory.compile()
+    with pytest.raises(ZeroDivisionError), directory.transaction():
+        directory.put_inline_policy(ANA, "all", ALLOW)
+        assert directory.compile().is_allowed(ANA, "s3:GetObject", "arn:aws:s3:::b/k")
+        1 / 0  # noqa: B018
+    for again in (directory.compile(), engine.updated(directory)):
+        assert not again.is_allowed(ANA, "s3:GetObject", "arn:aws:s3:::b/k")
+
+
+def test_another_book_changes_in_the_same_transactions(directory: fastiam.Directory) -> None:
+    badges = badges_of(directory)
+    with directory.transaction():
+        directory.add_principal(ANA, tags={"team": "red"})
+        badges.put("badges", "7", Badge("7", ANA))
+        badges.put("printer", "", Badge("p", BOB))
+    with pytest.raises(ZeroDivisionError), directory.transaction():
+        badges.put("badges", "7", None)
+        badges.put("badges", "8", Badge("8", BOB))
+        badges.put("printer", "", None)
+        1 / 0  # noqa: B018
+    assert badges.tables == BadgeTables({"7": Badge("7", ANA)}, Badge("p", BOB))
+    assert badges.of_owner == {ANA: {"7"}, BOB: set()}
+
+
+def test_a_book_may_refuse_what_another_one_changes(directory: fastiam.Directory) -> None:
+    badges_of(directory)
+    with pytest.raises(fastiam.DirectoryError, match="no tags"):
+        directory.add_principal(ANA)
+    assert ANA not in directory.to_json()
+
+
+def test_a_book_may_add_to_a_transaction(directory: fastiam.Directory) -> None:
+    badges = badges_of(directory)
+    with directory.transaction():
+        badges.put("badges", "first", Badge("first", ANA))
+    assert set(badges.tables.badges) == {"first", "second"}
+
+
+def test_outside_of_a_transaction_nothing_changes(directory: fastiam.Directory) -> None:
+    with pytest.raises(RuntimeError, match=r"badges\.badges"):
+        badges_of(directory).put("badges", "7", Badge("7", ANA))
+    assert not badges_of(directory).tables.badges
+
+
+def test_a_book_joins_once(directory: fastiam.Directory) -> None:
+    class Other(Badges):
+        pass
+
+    assert badges_of(directory) is badges_of(directory)
+    with pytest.raises(TypeError, match="badges"):
+        directory.join(Other())
+
+
+def test_threads_write_one_after_the_other(directory: fastiam.Directory) -> None:
+    badges = badges_of(directory)
+    with directory.transaction():
+        badges.put("badges", "n", Badge("0", ANA))
+
+    def count() -> None:
+        for _ in range(200):
+            with directory.transaction():
+                n = int(badges.tables.badges["n"].id)
+                badges.put("badges", "n", Badge(str(n + 1), ANA))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert badges.tables.badges["n"].id == "800"
