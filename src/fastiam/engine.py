@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastiam._ingest import check_lengths, read_column
+from fastiam._ingest import TextColumn, check_lengths, read_column
 from fastiam._names import Names
 from fastiam.account import Snapshot
 from fastiam.account.changes import changes_between
@@ -23,11 +23,8 @@ from fastiam.errors import RequestValueError
 from fastiam.keys import fold
 from fastiam.model import Explanation, Outcome
 from fastiam.profile import Settings
-from fastiam.reference import decide as decide_literally
 from fastiam.request import (
     Context,
-    Request,
-    absent_keys,
     check_key,
     epoch_seconds,
     is_declared,
@@ -41,6 +38,7 @@ from fastiam.settling import SettlingCore
 if TYPE_CHECKING:
     from fastiam._core import _Answers
     from fastiam.directory import Directory
+    from fastiam.questions.who import Callers, Stored
 
 _SMALL = 8  # an eighth of the bound on the cache may be kept for good by an update
 MAX_THREADS = 64
@@ -51,6 +49,8 @@ class Engine(SettlingCore):
 
     Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
     """
+
+    _stored: Stored | None = None  # the column of `who_can`
 
     @classmethod
     def from_snapshot(
@@ -179,7 +179,10 @@ class Engine(SettlingCore):
         columns = {"principals": principals, "actions": actions, "resources": resources}
         if resource_accounts is not None:
             columns["resource_accounts"] = resource_accounts
-        read = {name: read_column(value, name, kind="text", errors=errors) for name, value in columns.items()}
+        read = {
+            name: value if isinstance(value, TextColumn) else read_column(value, name, kind="text", errors=errors)
+            for name, value in columns.items()
+        }
         declared = read_unknown(unknown, context or ())
         given = self._contexts(context, declared)
         keys = {name: read_column(value, name, kind="context", errors=errors) for name, value in given.items()}
@@ -232,13 +235,49 @@ class Engine(SettlingCore):
 
         Arguments and errors as `is_allowed`. Decided by the reference over the same profiles: slow, and the same answer.
         """
-        told = context or {}
-        declared, absent = read_unknown(unknown, told), absent_keys(told)
-        defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
-        request = Request(action, {**defaults, **read_context(told)}, epoch_seconds(now), declared, absent)
-        who, what, endpoint = self._profiles(principal, action, resource, request, resource_account)
-        sources = self._snapshot_or_fail().account_facts
-        return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
+        return self._explained(principal, resource, self._request(action, context, unknown, now), resource_account)
+
+    def who_can(
+        self,
+        action: str,
+        resource: str,
+        context: Context | None = None,
+        *,
+        unknown: Collection[str] = ("*",),
+        resource_account: str | None = None,
+        now: datetime | None = None,
+    ) -> Callers:
+        """Everybody who can do something to a resource, for certain or if conditions are met.
+
+        Decided for are the root of every account, every user, every role (as some session of it, N5), and whom the policies
+        of the resource let in beside them: services, unsigned callers, identity providers, named sessions, and users, roles
+        and whole accounts of which the directory has no record (`Caller` says how each is told).
+
+        Parameters
+        ----------
+        context : the condition keys that are given; None for one says that it is absent.
+        unknown : the keys of which nothing is known; by default all that `context` does not give, the time too unless `now`
+            is given. With `()` a key that is not given is absent, as in `is_allowed`.
+
+        Returns
+        -------
+        Callers: a sequence of `Caller`. Whoever is not in it cannot, or cannot make such a request at all (K1).
+
+        Raises
+        ------
+        RequestValueError: action, resource or a value cannot be read; `resource_account` contradicts the record (D23).
+
+        Notes
+        -----
+        One batch over all who have a record, some 200 ns each. What is open is said by D73: it may be said of a request that
+        is decided, never the other way round.
+        """
+        from fastiam.questions.who import Stored, read_question, who_can
+
+        question = read_question(self, action, resource, context, unknown, resource_account, now)
+        if self._stored is None:
+            self._stored = Stored(self)
+        return who_can(question, self._stored)
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""

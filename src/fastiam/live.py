@@ -115,6 +115,7 @@ class LiveEngine:
     decide = _of_engine(Engine.decide)
     decide_many = _of_engine(Engine.decide_many)
     explain = _of_engine(Engine.explain)
+    who_can = _of_engine(Engine.who_can)
     stats = _of_engine(Engine.stats)
 
     # -- replacement --------------------------------------------------------------------------------------------------

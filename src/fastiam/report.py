@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fastiam.keys import fold
+from fastiam.keys import fold, spelled
 from fastiam.model import (
     ConditionEntry,
     Decision,
@@ -266,6 +266,14 @@ def _statement(ref: StatementRef) -> Line:
 def condition_text(entry: ConditionEntry) -> str:
     """An entry of a condition block as one line: `StringEquals aws:PrincipalTag/team blue`."""
     return f"{operator_text(entry)} {entry.key} {_values(entry.values)}"
+
+
+def open_text(one: OpenStatement) -> str:
+    """What a statement asks for that is not known, as one line: `Allow Office of Ana: IpAddress aws:SourceIp 10.0.0.0/8`."""
+    told = {fold(entry.key) for entry in one.conditions}
+    others = [spelled(key) for key in one.keys if key not in told]
+    asked = [condition_text(entry) for entry in one.conditions] + ([f"the value of {', '.join(others)}"] if others else [])
+    return f"{one.effect.value} {one.ref.sid or f'#{one.ref.index}'} of {one.ref.policy}: {' and '.join(asked)}"
 
 
 def operator_text(entry: ConditionEntry) -> str:

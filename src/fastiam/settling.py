@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any, Self
 
 from fastiam._core import Core
@@ -18,9 +20,21 @@ from fastiam.compile.compiler import Compiler
 from fastiam.compile.texts import utf8
 from fastiam.errors import RequestValueError
 from fastiam.keys import fold, key_info, spelled
-from fastiam.model import Decision, Layer, Outcome, StatementRef
+from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
 from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile
-from fastiam.request import Context, ContextValue, Request, check_key, check_root, is_declared, read_context
+from fastiam.reference import decide as decide_literally
+from fastiam.request import (
+    Context,
+    ContextValue,
+    Request,
+    absent_keys,
+    check_key,
+    check_root,
+    epoch_seconds,
+    is_declared,
+    read_context,
+    read_unknown,
+)
 from fastiam.session import Session
 
 _ENDPOINT = "aws:sourcevpce"
@@ -145,9 +159,25 @@ class SettlingCore(Core):
     def _ref(self, occurrences: tuple[list[int], list[Any]], occurrence: int, layer: int, level: int) -> StatementRef:
         return statement_ref(occurrences, occurrence, LAYERS[layer], level)
 
+    def _request(self, action: str, context: Context | None, unknown: Collection[str], now: datetime | int | None) -> Request:
+        """A request as the reference takes it, with the defaults of the engine (D71)."""
+        told = context or {}
+        declared, absent = read_unknown(unknown, told), absent_keys(told)
+        defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
+        seconds = now if isinstance(now, int) else epoch_seconds(now)
+        return Request(action, {**defaults, **read_context(told)}, seconds, declared, absent)
+
+    def _explained(
+        self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None
+    ) -> Explanation:
+        """The record of a decision by the reference, over the profiles that the engine was compiled from."""
+        who, what, endpoint = self._profiles(principal, request.action, resource, request, resource_account)
+        sources = self._snapshot_or_fail().account_facts
+        return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
+
     def _profiles(
         self,
-        principal: str | Session,
+        principal: str | Session | PrincipalProfile,
         action: str,
         resource: str,
         request: Request,

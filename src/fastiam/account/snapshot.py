@@ -57,6 +57,14 @@ class Snapshot:
         """The root of each account, then users and roles; a role as some session of it (N5)."""
         return self._principals.all()
 
+    def names(self) -> Iterator[tuple[str, PrincipalKind]]:
+        """Name and kind of everyone in `principals`, in the same order; nothing is resolved."""
+        for account in self._tables.accounts.values():
+            yield f"arn:{account.partition}:iam::{account.id}:root", PrincipalKind.ROOT
+        for entity in self._tables.entities.values():
+            if entity.kind is not PrincipalKind.ROOT:
+                yield entity.arn, entity.kind
+
     def resources(self) -> Iterator[tuple[str, Resource]]:
         """Stored resources by the ARN that they are stored under, role ARNs with trust policies not among them."""
         return iter(self._tables.resources.items())
@@ -85,14 +93,16 @@ class Snapshot:
 
     # -- what a request asks ------------------------------------------------------------------------------------------
 
-    def principal(self, subject: str | Session, action: str = "") -> PrincipalProfile:
-        """The caller; `action` tells a federated provider's name from a service's (N3).
+    def principal(self, subject: str | Session | PrincipalProfile, action: str = "") -> PrincipalProfile:
+        """The caller; `action` tells a federated provider's name from a service's (N3). A profile stands for itself.
 
         Raises
         ------
         RequestValueError: no principal string; a session that contradicts itself.
         PolicyError: a session policy is rejected; they are read strictly.
         """
+        if isinstance(subject, PrincipalProfile):
+            return subject
         if isinstance(subject, Session):
             return self._principals.of_session(subject)
         return self._principals.of_name(subject, action)
@@ -160,7 +170,7 @@ class Snapshot:
 
     def profiles(
         self,
-        subject: str | Session,
+        subject: str | Session | PrincipalProfile,
         action: str,
         resource: str,
         context: Mapping[str, ContextValue],

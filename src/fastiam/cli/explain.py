@@ -19,6 +19,7 @@ from fastiam.report import explanation_lines
 @click.argument("action")
 @click.argument("resource")
 @options.request
+@options.unknown
 @options.unknown_owner
 @options.text_form
 @options.exit_zero
@@ -30,6 +31,7 @@ def command(
     context: tuple[tuple[str, str], ...],
     resource_account: str | None,
     now: datetime | None,
+    unknown: tuple[str, ...],
     unknown_owner: str,
     form: str | None,
     exit_zero: bool,
@@ -42,7 +44,7 @@ def command(
     """
     engine = open_engine(policies, unknown_owner=unknown_owner)
     given = options.context_of(context)
-    explanation = engine.explain(principal, action, resource, given, resource_account=resource_account, now=now)
+    explanation = engine.explain(principal, action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
     form = chosen(form, "text")
     if form == "text":
         for line in explanation_lines(explanation):

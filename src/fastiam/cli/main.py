@@ -25,6 +25,7 @@ VERBS = {  # in the order in which `--help` lists them
     "authorize": "decide a file of requests",
     "simulate": "decide one request over policy documents",
     "explain": "tell how one request over stored policies comes to its answer",
+    "who-can": "list everybody who can do something to a resource",
     "validate": "check policy documents",
 }
 
@@ -49,7 +50,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"fastiam.cli.{cmd_name}").command
+        command: click.Command = import_module(f"fastiam.cli.{cmd_name.replace('-', '_')}").command
         if not any(param.name == "debug" for param in command.params):
             command.params.append(_debug_option())
         return command

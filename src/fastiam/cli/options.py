@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,12 +42,13 @@ class Pair(click.ParamType[tuple[str, str]]):
         return key, text
 
 
-def context_of(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, Any]:
-    """Context keys as given: a key that stands once has a text, one that stands several times a list."""
+def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Context keys as given: a key that stands once has a text, one that stands several times a list, an absent one None."""
     found: dict[str, list[str]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
-    return {key: values if len(values) > 1 else values[0] for key, values in found.items()}
+    given: dict[str, Any] = {key: values if len(values) > 1 else values[0] for key, values in found.items()}
+    return given | dict.fromkeys(absent)
 
 
 def _chained(*options: Decorator) -> Decorator:
@@ -89,7 +90,7 @@ table_form = click.option(
     help="If not given, a table on a terminal and JSON lines in a pipe.",
 )
 request = _chained(
-    click.option(
+    context := click.option(
         "--context",
         "context",
         type=Pair(),
@@ -97,6 +98,21 @@ request = _chained(
         metavar="KEY=VALUE",
         help="A context key; repeat it for several values.",
     ),
-    click.option("--resource-account", metavar="ID", help="The account that owns the resource, if it is not told otherwise."),
+    owner := click.option(
+        "--resource-account", metavar="ID", help="The account that owns the resource, if it is not told otherwise."
+    ),
     now,
+)
+unknown = click.option(
+    "--unknown",
+    multiple=True,
+    metavar="KEY",
+    help="A context key of which nothing is known, or a prefix such as `aws:ResourceTag/*`. May be repeated.",
+)
+question = _chained(
+    context,
+    click.option("--absent", multiple=True, metavar="KEY", help="A context key that is not there. May be repeated."),
+    click.option("--only-given", is_flag=True, help="Take keys that are not given as absent; else they are unknown."),
+    owner,
+    click.option("--now", type=Instant(), help="The instant of the decision; if not given, unknown like other keys."),
 )

@@ -14,10 +14,11 @@ from enum import Enum
 from typing import Any
 
 from fastiam.cli.console import is_rich, write
-from fastiam.model import ConditionEntry, Outcome, StatementRef
+from fastiam.model import ConditionEntry, OpenStatement, Outcome, StatementRef
 from fastiam.positions import Origin
-from fastiam.report import condition_text, operator_text
+from fastiam.report import condition_text, open_text, operator_text
 
+_WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # what a column gets at least, if it can use it
 STYLES = {
     "ALLOW": "green",
     "DEPENDS": "yellow",
@@ -59,11 +60,12 @@ def _write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> N
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD)
     told = list(rows)
     shown = [name for name in columns if any(row[name] not in (None, "", (), []) for row in told)]
     for name in shown:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        longest = max((len(line) for row in told for line in cell_text(row[name], "\n").split("\n")), default=0)
+        table.add_column(name.replace("_", " "), overflow="fold", min_width=min(longest, _WIDTHS.get(name, 0)))
     for row in told:
         cells = [cell_text(row[name], "\n") for name in shown]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
@@ -78,8 +80,14 @@ def cell_text(value: object, between: str) -> str:
         return between.join(cell_text(item, between) for item in value)
     if isinstance(value, ConditionEntry):
         return condition_text(value)
+    if isinstance(value, OpenStatement):
+        return open_text(value)
+    if isinstance(value, StatementRef):
+        return f"{value.sid or f'#{value.index}'} of {value.policy}"
     if isinstance(value, Outcome):
         return value.name
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value.value if isinstance(value, Enum) else value)
 
 

@@ -33,6 +33,7 @@ from fastiam.report import decision_lines
 @click.option("--rcp", multiple=True, metavar="FILE[,FILE...]", help="The same for resource control policies.")
 @click.option("--endpoint-policy", "endpoint", multiple=True, metavar="FILE", help="Of the VPC endpoint; may be repeated.")
 @options.request
+@options.unknown
 @click.option("--lenient", is_flag=True, help="Read the documents as state that exists already.")
 @click.option(
     "--engine",
@@ -57,6 +58,7 @@ def command(
     context: tuple[tuple[str, str], ...],
     resource_account: str | None,
     now: datetime | None,
+    unknown: tuple[str, ...],
     lenient: bool,
     engine: str,
     form: str,
@@ -65,7 +67,7 @@ def command(
     """Decide one request over policy documents.
 
     A layer without an option is not there. Exits with 0 if the request is allowed, 2 if it is denied, 3 if a document is
-    rejected.
+    rejected, 4 if it depends on unknown keys.
     """
     documents = Documents()
     layers: dict[str, Any] = {
@@ -84,6 +86,7 @@ def command(
             resource,
             context=options.context_of(context),
             now=now,
+            unknown=unknown,
             resource_account=resource_account,
             engine=cast(Literal["compiled", "reference"], engine),
             mode="lenient" if lenient else "strict",

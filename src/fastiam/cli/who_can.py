@@ -1,0 +1,61 @@
+"""`fastiam who-can`: everybody who can do something to a resource."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import click
+
+from fastiam.cli import exits, options
+from fastiam.cli.directories import open_engine
+from fastiam.cli.render import chosen, write_rows
+from fastiam.keys import spelled
+from fastiam.model import Outcome
+from fastiam.questions.who import Caller
+
+COLUMNS = ("principal", "kind", "is_outside", "outcome", "statement", "conditions", "depends_on")
+OF_TABLE = ("principal", "outcome", "conditions")
+
+
+@click.command("who-can")
+@options.policies
+@click.argument("action")
+@click.argument("resource")
+@options.question
+@options.unknown_owner
+@options.table_form
+@options.exit_zero
+def command(
+    policies: tuple[str, ...],
+    action: str,
+    resource: str,
+    context: tuple[tuple[str, str], ...],
+    absent: tuple[str, ...],
+    only_given: bool,
+    resource_account: str | None,
+    now: datetime | None,
+    unknown_owner: str,
+    form: str | None,
+    exit_zero: bool,
+) -> int:
+    """List everybody who can do ACTION on RESOURCE, with the conditions that are still to be met.
+
+    Roots, users and roles of the policies, and whom the resource's policies let in from outside. A key that is not given is
+    unknown. Exits with 0 if somebody can, 2 if nobody can, 4 if somebody can only if conditions are met.
+    """
+    engine = open_engine(policies, unknown_owner=unknown_owner)
+    unknown: Collection[str] = () if only_given else ("*",)
+    given = options.context_of(context, absent)
+    found = engine.who_can(action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
+    form = chosen(form, "table")
+    write_rows(OF_TABLE if form == "table" else COLUMNS, map(_row, found), form)
+    if exit_zero or Outcome.ALLOW in found.outcome:
+        return exits.OK
+    return exits.UNKNOWN if len(found) else exits.DENIED
+
+
+def _row(caller: Caller) -> dict[str, Any]:
+    row = {name: getattr(caller, name) for name in COLUMNS}
+    return row | {"kind": caller.kind or "account", "depends_on": tuple(map(spelled, caller.depends_on))}

@@ -1,0 +1,252 @@
+"""`who_can`: everybody who can do something to a resource, with the conditions that are still to be met.
+
+One batch decides for all users, roles and roots with a record; what the policies of the resource let in beside them comes from
+`outsiders`. Law: it says of everybody what deciding for them alone says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam._ingest import TextColumn, read_column
+from fastiam.bulk import Decisions, RowDecision
+from fastiam.errors import PolicyError, RequestValueError
+from fastiam.keys import fold
+from fastiam.model import Decision, Layer, OpenStatement, Outcome, StatementRef
+from fastiam.profile import Policies, PrincipalKind, ResourceProfile
+from fastiam.questions.outsiders import Outsider, named_callers, outsiders
+from fastiam.request import (
+    Context,
+    Request,
+    canonical_text,
+    check_action,
+    check_resource,
+    epoch_seconds,
+    is_declared,
+    read_context,
+    read_unknown,
+)
+
+if TYPE_CHECKING:
+    from fastiam.engine import Engine
+
+_CLOCK = ("aws:currenttime", "aws:epochtime")
+_CAN = (Outcome.ALLOW, Outcome.DEPENDS)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who can, for certain or if conditions are met.
+
+    Attributes
+    ----------
+    principal : an ARN, a service name, or `*` for an unsigned caller. `arn:aws:iam::ID:root` with `kind` None stands for any
+        user or role of an account of which the directory has none, `arn:aws:iam::*:root` with `kind` None for those of all
+        accounts without a record, `*.amazonaws.com` for any service.
+    kind : None for a whole account.
+    outcome : ALLOW, or DEPENDS.
+    layer, statement : what the decision rests on (D50, D51); for DEPENDS what it is if the conditions are not met.
+    depends_on : the keys that matter, folded (D74).
+    is_outside : the directory has no record of it; its own account is taken to allow everything.
+    """
+
+    principal: str
+    kind: PrincipalKind | None
+    outcome: Outcome
+    layer: Layer | None
+    statement: StatementRef | None
+    depends_on: tuple[str, ...] = ()
+    is_outside: bool = False
+    _open: Callable[[], tuple[OpenStatement, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def conditions(self) -> tuple[OpenStatement, ...]:
+        """For DEPENDS, the statements that the answer turns on: Allows that have to apply, Denies that must not.
+
+        Found when asked for, by the reference: a fraction of a millisecond.
+        """
+        return self._open()
+
+
+class Callers(Sequence[Caller]):
+    """Everybody who can, those with a record first, in the order of the directory."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[int], Caller], outcomes: npt.NDArray[np.uint8]) -> None:
+        """For the engine: `make` gives the row of a place."""
+        self.principals, self._make, self.outcome = names, make, outcomes
+
+    def __len__(self) -> int:
+        return len(self.principals)
+
+    @overload
+    def __getitem__(self, row: int) -> Caller: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Caller]: ...
+    def __getitem__(self, row: int | slice) -> Caller | list[Caller]:
+        at = range(len(self))[row]
+        return [self._make(i) for i in at] if isinstance(at, range) else self._make(at)
+
+    def __iter__(self) -> Iterator[Caller]:
+        return map(self._make, range(len(self)))
+
+    def __repr__(self) -> str:
+        n = int(np.count_nonzero(self.outcome == Outcome.ALLOW))
+        return f"<Callers: {n} can, {len(self) - n} if conditions are met>"
+
+
+class Stored:
+    """Everybody of whom a snapshot has a record, as a column that is read once."""
+
+    def __init__(self, engine: Engine) -> None:
+        found = list(engine._snapshot_or_fail().names())
+        self.names = [name for name, _ in found]
+        self.kinds = [kind for _, kind in found]
+        self.column: TextColumn | None = read_column(self.names, "principals", kind="text") if found else None
+        # accounts of which users or roles are known
+        self.peopled = frozenset(name.split(":", 5)[4] for name, kind in found if kind is not PrincipalKind.ROOT)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to an engine, with what is given, and what is not."""
+
+    engine: Engine
+    action: str
+    resource: str
+    context: Mapping[str, Any]
+    unknown: frozenset[str]
+    resource_account: str | None
+    now: datetime
+
+    def decide(self, principal: str) -> Decision | None:
+        """What the engine says, None where such a request cannot be."""
+        try:
+            return self.engine.decide(principal, self.action, self.resource, self.context, **self._given())
+        except (RequestValueError, PolicyError):
+            return None
+
+    def decide_all(self, principals: TextColumn) -> Decisions:
+        """What it says of a column."""
+        context = {name: _repeated(name, value, len(principals)) for name, value in self.context.items()}
+        given = {"resource_accounts" if name == "resource_account" else name: value for name, value in self._given().items()}
+        return self.engine.decide_many(principals, self.action, self.resource, context, reasons=True, on_error="deny", **given)
+
+    def conditions(self, principal: Any) -> tuple[OpenStatement, ...]:
+        """What a DEPENDS turns on."""
+        request = self.request()
+        return self.engine._explained(principal, self.resource, request, self.resource_account).open_statements
+
+    def request(self) -> Request:
+        return self.engine._request(self.action, self.context, self.unknown, self.now)
+
+    def _given(self) -> dict[str, Any]:
+        return {"unknown": self.unknown, "resource_account": self.resource_account, "now": self.now}
+
+
+def _repeated(name: str, value: Any, n: int) -> Any:
+    """A value for all rows of a column: one that is a list stands in each."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return value
+    return [[canonical_text(item, name) for item in value]] * n if value else None
+
+
+def read_question(
+    engine: Engine,
+    action: str,
+    resource: str,
+    context: Context | None,
+    unknown: Collection[str],
+    resource_account: str | None,
+    now: datetime | None,
+) -> Question:
+    """A question, checked. Defaults of the engine count as given; without `now` the time is as unknown as other keys."""
+    given: dict[str, Any] = dict(context or {})
+    read_context(given)
+    told = {fold(name) for name in given}
+    for name, value in engine._options["context_defaults"].items():
+        if fold(name) not in told:
+            given[name] = value
+    seconds = epoch_seconds(now)
+    instant = datetime.fromtimestamp(seconds, UTC)
+    if now is not None and told.isdisjoint(_CLOCK) and is_declared(read_unknown(unknown), _CLOCK[0]):
+        given["aws:CurrentTime"] = instant
+    declared = read_unknown(unknown, given)
+    return Question(engine, check_action(action), check_resource(resource), given, declared, resource_account, instant)
+
+
+def who_can(question: Question, stored: Stored) -> Callers:
+    """Those of `stored` who can, and then those from outside."""
+    engine, snapshot = question.engine, question.engine._snapshot_or_fail()
+    nobody = snapshot.resource(
+        question.resource,
+        question.action,
+        snapshot.principal("*"),
+        resource_account=question.resource_account,
+        unknown_owner=engine._options["unknown_owner"],
+    )
+    policies = None if question.resource == "*" else snapshot.facts(question.resource).policies
+    others = [] if policies is None else list(_others(question, stored, policies, nobody))
+    if stored.column is None:
+        return Callers([c.principal for c in others], others.__getitem__, np.array([c.outcome for c in others], np.uint8))
+    decisions = question.decide_all(stored.column)
+    rows = np.flatnonzero((decisions.outcome == Outcome.ALLOW) | (decisions.outcome == Outcome.DEPENDS)).tolist()
+    names = [stored.names[row] for row in rows]
+
+    def make(at: int) -> Caller:
+        if at >= len(rows):
+            return others[at - len(rows)]
+        row = rows[at]
+        return _caller(question, stored.names[row], stored.kinds[row], decisions[row])
+
+    outcomes = np.concatenate([decisions.outcome[rows], np.array([caller.outcome for caller in others], np.uint8)])
+    return Callers(names + [caller.principal for caller in others], make, outcomes)
+
+
+def _caller(question: Question, name: str, kind: PrincipalKind, decision: Decision | RowDecision) -> Caller:
+    is_open = decision.outcome is Outcome.DEPENDS
+    opened: Callable[[], tuple[OpenStatement, ...]] = partial(question.conditions, name) if is_open else tuple
+    return Caller(name, kind, decision.outcome, decision.layer, decision.statement, decision.depends_on, _open=opened)
+
+
+def _others(question: Question, stored: Stored, policies: Policies, nobody: ResourceProfile) -> Iterator[Caller]:
+    """Those without a record who can."""
+    snapshot = question.engine._snapshot_or_fail()
+    for name in named_callers(snapshot, policies, question.action):
+        decision = question.decide(name)
+        if decision is not None and decision.outcome in _CAN:
+            profile = snapshot.principal(name, question.action)
+            yield replace(_caller(question, name, profile.kind, decision), is_outside=profile.account is None)
+    for outsider in outsiders(snapshot, policies, question.action, nobody.partition or "aws", stored.peopled):
+        found = _outside(question, outsider, nobody)
+        if found is not None:
+            yield found
+
+
+def _outside(question: Question, outsider: Outsider, nobody: ResourceProfile) -> Caller | None:
+    """What the side of the resource says of an outsider. A resource that nobody is known to own is not theirs."""
+    from fastiam.reference import decide
+
+    engine, profile = question.engine, outsider.profile
+    request = question.request()
+    try:
+        who, what, endpoint = engine._profiles(profile, question.action, question.resource, request, question.resource_account)
+    except RequestValueError:
+        return None
+    if nobody.account is None:
+        what = replace(what, account=None, assumed_owner=False, rcps=None, rcp_note=nobody.rcp_note, keys=nobody.keys)
+    sources = engine._snapshot_or_fail().account_facts
+    told = decide(who, what, request, endpoint=endpoint, settings=engine._options["settings"], sources=sources)
+    found = told.decision
+    if found.outcome not in _CAN:
+        return None
+    opened = told.open_statements
+    return Caller(
+        outsider.name, outsider.kind, found.outcome, found.layer, found.statement, found.depends_on, True, lambda: opened
+    )

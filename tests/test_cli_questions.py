@@ -1,0 +1,111 @@
+"""The questions on the command line: rows, formats and exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastiam
+from fastiam.cli.main import run
+
+A = "111111111111"
+ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
+BUCKET, KEY = "arn:aws:s3:::reports", "arn:aws:s3:::reports/may"
+Run = Callable[..., tuple[int, str, str]]
+
+
+def statement(effect: str, action: str, resource: str = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": effect, "Action": action, "Resource": resource, **more}
+
+
+def document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def directory(*of_app: dict[str, Any]) -> fastiam.Directory:
+    out = fastiam.Directory()
+    out.add_principal(ANA, identity_policies=[("Ana", document(statement("Allow", "s3:Get*")))])
+    office = {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
+    own = of_app or (statement("Allow", "s3:PutObject", f"{BUCKET}/*", Sid="Office", Condition=office),)
+    out.add_principal(APP, identity_policies=[("App", document(*own))])
+    out.add_resource(BUCKET, account=A)
+    return out
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line in a folder with `d.json`: exit code, standard output, standard error."""
+    directory().dump(tmp_path / "d.json")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def who(call: Run, action: str, *more: str) -> tuple[int, dict[str, Any]]:
+    code, out, _ = call("who-can", "--policies", "d.json", action, KEY, *more)
+    return code, {row["principal"]: row for row in map(json.loads, out.splitlines())}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), "DEPENDS"),
+        (("--context", "aws:SourceIp=198.51.100.7"), "ALLOW"),
+        (("--context", "aws:SourceIp=203.0.113.9"), None),
+        (("--absent", "aws:SourceIp"), None),
+        (("--only-given",), None),
+    ],
+)
+def test_who_can_takes_what_is_not_given_as_unknown(options: tuple[str, ...], expected: str | None, call: Run) -> None:
+    code, rows = who(call, "s3:PutObject", *options)
+    assert (code, rows.get(APP, {}).get("outcome")) == (0, expected)
+
+
+def test_who_can_tells_conditions_with_the_place_of_the_statement(call: Run) -> None:
+    _, rows = who(call, "s3:PutObject")
+    (condition,) = rows[APP]["conditions"]
+    assert condition["ref"]["sid"] == "Office" and condition["ref"]["position"].startswith("d.json:")
+    assert condition["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
+    assert rows[APP]["depends_on"] == ["aws:SourceIp"]
+
+
+def test_who_can_exits_by_the_best_answer(call: Run) -> None:
+    foreign = "arn:aws:sqs:us-east-1:222222222222:q"
+    assert call("who-can", "--policies", "d.json", "sqs:SendMessage", foreign) == (2, "", "")
+    assert call("who-can", "--policies", "d.json", "sqs:SendMessage", foreign, "--exit-zero")[0] == 0
+    assert call("who-can", "--policies", "d.json", "s3:GetObject", "reports")[0] == 1
+
+
+def test_who_can_as_csv_and_as_a_table(call: Run) -> None:
+    asked = "who-can", "--policies", "d.json", "s3:PutObject", KEY, "--format"
+    rows = list(csv.DictReader(io.StringIO(call(*asked, "csv")[1])))
+    assert [row["outcome"] for row in rows] == ["ALLOW", "DEPENDS"]
+    assert rows[1]["conditions"] == "Allow Office of App: IpAddress aws:SourceIp 198.51.100.0/24"
+    table = call(*asked, "table")[1]
+    assert "principal" in table and APP in table
+
+
+@pytest.mark.parametrize(("options", "expected"), [((), 2), (("--unknown", "aws:SourceIp"), 4), (("--unknown", "aws:*"), 4)])
+def test_explain_takes_keys_as_unknown(options: tuple[str, ...], expected: int, call: Run) -> None:
+    code, out, _ = call("explain", "--policies", "d.json", APP, "s3:PutObject", KEY, "--format", "text", *options)
+    assert code == expected
+    assert ("if IpAddress aws:SourceIp 198.51.100.0/24" in out) == (expected == 4)
+
+
+def test_simulate_takes_keys_as_unknown(call: Run, tmp_path: Path) -> None:
+    office = {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
+    (tmp_path / "p.json").write_text(json.dumps(document(statement("Allow", "s3:*", Condition=office))))
+    asked = ["simulate", "--principal", ANA, "--action", "s3:GetObject", "--resource", KEY, "--identity-policy", "p.json"]
+    assert [call(*asked, *more)[0] for more in ((), ("--unknown", "aws:SourceIp"))] == [2, 4]
