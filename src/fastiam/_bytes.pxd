@@ -22,9 +22,15 @@ cdef extern from *:
     #else
     static inline int fastiam_first_bit(uint64_t x) { int n = 0; while (!(x & 1)) { x >>= 1; n++; } return n; }
     #endif
+    #if defined(__GNUC__) || defined(__clang__)
+    #define fastiam_prefetch(p) __builtin_prefetch((const void*)(p))
+    #else
+    #define fastiam_prefetch(p) ((void)(p))
+    #endif
     """
     uint64_t fastiam_word(const char* p) nogil
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
+    void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
 
 
 cdef inline uint64_t load8(const char* p) noexcept nogil:

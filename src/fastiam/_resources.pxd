@@ -12,7 +12,8 @@ from fastiam._conditions cimport expand
 from fastiam._glob cimport glob, glob_crossing, glob_fields
 from fastiam._unknown cimport reads_unknown
 from fastiam._types cimport (
-    ACCEPT_OPEN, ACCEPT_U, NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_LITERAL, PATTERN_NEVER,
+    ACCEPT_OPEN, ACCEPT_U, NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS,
+    PATTERN_LITERAL, PATTERN_NEVER,
     PATTERN_PREFIX, PATTERN_SLOTS, PATTERN_TAIL, PATTERN_UNRESOLVED, Pattern, Range,
 )
 

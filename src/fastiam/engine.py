@@ -1,6 +1,6 @@
 """`Engine`: a directory compiled into tables, and the doors to ask it.
 
-The class checks, names and wraps; `_core` decides, and `settling` answers what it misses.
+The class checks, names and wraps; `_core` and `_batch` decide, and `settling` answers what they miss.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from fastiam._batch import decide_columns
 from fastiam._ingest import TextColumn, check_lengths, read_column
 from fastiam._names import Names
 from fastiam.account import Snapshot
@@ -36,7 +37,7 @@ from fastiam.session import Session
 from fastiam.settling import SettlingCore
 
 if TYPE_CHECKING:
-    from fastiam._core import _Answers
+    from fastiam._batch import _Answers
     from fastiam.directory import Directory
     from fastiam.questions.who import Callers, Stored
 
@@ -189,8 +190,8 @@ class Engine(SettlingCore):
         n = check_lengths({**read, **keys})
         unreadable = dict(errors or {})
         with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-            found = self._decide_columns(
-                read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
+            found = decide_columns(
+                self, read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
                 _named(sessions), declared, n, epoch_seconds(now), reasons, errors, pool, threads,
             )  # fmt: skip
         for row, error in unreadable.items():  # a value that was read as null must not be decided as absent

@@ -1,0 +1,49 @@
+"""An attempt to decide one request on the tables as they are: locate, check, decide. Header only."""
+from libc.stdint cimport uint32_t
+
+from fastiam._call cimport Call
+from fastiam._columns cimport Text
+from fastiam._decide cimport BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED, Answer, cut_resource, decide
+from fastiam._depends cimport decide_open, find_matters
+from fastiam._frame cimport next_stamp
+from fastiam._locate cimport locate_endpoint, locate_resource, may_contradict
+from fastiam._principals cimport is_root
+from fastiam._types cimport DECLARED_BY_NAME
+
+
+cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noexcept nogil:
+    """Locate and decide. `c` has principal, action, resource and context."""
+    cdef uint32_t i
+    cdef int status
+    if not cut_resource(c):
+        return BAD_RESOURCE
+    next_stamp(c.s)
+    status = locate_resource(c, owner)
+    if status != DONE:
+        return status
+    locate_endpoint(c)
+    if c.unknown != NULL and c.unknown[c.t.key_assumed_root] == DECLARED_BY_NAME and is_root(c.principal):
+        return BAD_UNKNOWN
+    if not checked:
+        if c.columns != NULL:
+            for i in range(<uint32_t>c.n_columns):
+                if c.t.keys[c.columns[i].key].is_checked and may_contradict(c, c.columns[i].key):
+                    return UNCHECKED
+        else:
+            for i in range(<uint32_t>c.n_slots):
+                if c.t.keys[c.slots[i].key].is_checked and may_contradict(c, c.slots[i].key):
+                    return UNCHECKED
+    return answer(c, a)
+
+
+cdef inline int answer(Call* c, Answer* a) noexcept nogil:
+    """Decide a call that is located."""
+    return decide(c, a) if c.unknown == NULL else decide_unknown(c, a)
+
+
+cdef inline int decide_unknown(Call* c, Answer* a) noexcept nogil:
+    """Decide a call with unknown keys; of one that depends on them also find those that matter, where reasons are wanted."""
+    cdef int status = decide_open(c, a)
+    if status == DONE and a.outcome == DEPENDS and c.reasons:
+        return find_matters(c, a)
+    return status

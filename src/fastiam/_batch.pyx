@@ -1,0 +1,814 @@
+"""Columns of requests: `decide_columns`, and the passes that it makes over them without the GIL.
+
+A pass works on a snapshot of the tables. Rows that miss something (a name, a row of policies, a contradiction to check) go on a
+list, are settled with the GIL by the rules of `_core`, and the next chunk begins.
+"""
+from cython cimport no_gc_clear
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from fastiam._attempt cimport attempt
+from fastiam._build cimport Tables
+from fastiam._bytes cimport mix, prefetch, table_find
+from fastiam._call cimport Call, ContextColumn, Scratch
+from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
+from fastiam._core cimport TAG_AT, Core, _Declared
+from fastiam._decide cimport (
+    BAD_CONTEXT, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, cell_key,
+    find_row,
+)
+from fastiam._frame cimport Frame, fit, free_frame, new_frame, utf8_of
+from fastiam._ingest cimport TextColumn
+from fastiam._names cimport Names
+from fastiam._types cimport *
+
+import numpy as np
+
+from fastiam.errors import PolicyError, RequestValueError
+from fastiam.request import check_action, check_resource, check_root
+
+
+cdef enum:
+    ERROR_OUTCOME = 255
+    CHUNK = 65536              # rows between two settlements
+    BROKEN = 0xFFFFFFFE        # a session that cannot be read
+    LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
+
+
+def decide_columns(
+    Core core, TextColumn principals, TextColumn actions, TextColumn resources, dict context, TextColumn owners, dict sessions,
+    frozenset unknown, int64_t n, int64_t now, bint reasons, dict errors, pool, int threads,
+):
+    """Decide `n` rows. What `bulk.Decisions` takes, by its names.
+
+    `errors` takes the rows that cannot be read; None raises the first of them.
+    """
+    cdef _Batch batch = _Batch(core, principals, actions, resources, context, owners, sessions, unknown, n, now, reasons)
+    cdef int64_t first = 0, last
+    while first < n:
+        last = min(n, first + CHUNK * threads)
+        batch.begin(first, last)
+        if threads == 1 or last - first < 2 * 4096:
+            batch.run(0, first, last)
+        else:
+            step = (last - first + threads - 1) // threads
+            parts = [(i, first + i * step, min(last, first + (i + 1) * step)) for i in range(threads)]
+            list(pool.map(batch.run_part, [part for part in parts if part[1] < part[2]]))
+        batch.settle(errors)
+        batch.keep()
+        core._settle_limits()
+        first = last
+    return batch.answers()
+
+
+cdef struct Rows:              # the chunks that hold a range of rows
+    const Column* principals
+    const Column* actions
+    const Column* resources
+    const Column* owners
+    int64_t principal_first
+    int64_t action_first
+    int64_t resource_first
+    int64_t owner_first
+    const uint32_t* principal_codes   # numbers of dictionary values, or NULL
+    const uint32_t* action_codes
+
+
+cdef struct Ahead:             # a row that was looked at before its turn
+    const Principal* principal  # NULL: it takes the long way
+    uint32_t action_name
+    uint32_t action_class
+    uint32_t action_key
+    Row own
+    int64_t resource
+    Text text
+
+
+cdef enum:                     # how many rows ahead each look is
+    RING = 32
+    LOOK_1 = 24
+    LOOK_2 = 18
+    LOOK_3 = 12
+    LOOK_4 = 7
+    LOOK_5 = 3
+
+
+cdef struct Side:              # what one thread of a batch has of its own
+    Frame* frame
+    uint32_t n_counted         # keys that the counts of the frame have room for
+    int64_t* slow              # rows that need the GIL
+    int64_t n_slow
+    int64_t room
+    ContextColumn* columns
+    uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
+    int64_t n_matters
+    int64_t room_matters
+    int64_t last_matters       # where the last list starts
+
+
+cdef int count_touched(Side* side, uint32_t n_keys) except -1:
+    """Room to count the rows that read keys which nobody supplies; other calls may have brought keys since the last pass."""
+    cdef Scratch* s = &side.frame.s
+    cdef uint32_t room = n_keys + (n_keys >> 1) + 64
+    cdef int64_t* counts
+    cdef int64_t* rows
+    if n_keys <= side.n_counted:
+        return 0
+    counts = <int64_t*>realloc(s.touched, <size_t>room * 8)
+    if counts == NULL:
+        raise MemoryError()
+    s.touched = counts
+    rows = <int64_t*>realloc(s.touched_row, <size_t>room * 8)
+    if rows == NULL:
+        raise MemoryError()
+    s.touched_row = rows
+    memset(counts + side.n_counted, 0, <size_t>(room - side.n_counted) * 8)
+    memset(rows + side.n_counted, 0xFF, <size_t>(room - side.n_counted) * 8)
+    side.n_counted = room
+    return 0
+
+
+@no_gc_clear  # `__dealloc__` leaves the tables
+cdef class _Batch:
+    """One call of `decide_many`. Passes without the GIL; what a row misses is settled between them."""
+
+    cdef Core core
+    cdef Tables tables
+    cdef TextColumn principals, actions, resources, owners
+    cdef list context                                    # (name, column)
+    cdef list keys                                       # number of each, in the snapshot
+    cdef Names session_names
+    cdef dict sessions, broken_sessions
+    cdef TablesC t
+    cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
+    cdef bint reasons, entered
+    cdef uint64_t generation
+    cdef Side sides[64]
+    cdef int n_sides
+    cdef object outcome, layer, reason, entry, level, assumed
+    cdef uint8_t[::1] c_outcome
+    cdef uint8_t[::1] c_layer
+    cdef uint8_t[::1] c_reason
+    cdef uint8_t[::1] c_level
+    cdef uint8_t[::1] c_assumed
+    cdef uint32_t[::1] c_entry
+    cdef int32_t[::1] c_statement
+    cdef object statement
+    cdef list statements
+    cdef dict statement_codes
+    cdef dict principal_codes, action_codes              # chunk -> array of numbers
+    cdef object occurrences, key_names
+    cdef _Declared declared                              # None: no key is unknown
+    cdef object matter, matter_code
+    cdef int64_t[::1] c_matter                           # of a row that depends: its list of keys, as LIST_* says
+    cdef int32_t[::1] c_matter_code
+    cdef list matters                                    # distinct sets of keys
+    cdef dict matter_codes, matter_sets                  # list of numbers, and set of names, -> place in `matters`
+
+    def __cinit__(
+        self, Core core, principals, actions, resources, context, owners, sessions, unknown, int64_t n, int64_t now, bint reasons
+    ):
+        cdef int64_t n_depends = n if reasons and unknown else 0
+        self.core = core
+        self.tables = core.tables
+        self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
+        self.n, self.now, self.reasons = n, now, reasons
+        self.sessions = sessions
+        self.broken_sessions = {}
+        self.context = [(name, column) for name, column in context.items()]
+        self.outcome = np.full(n, ERROR_OUTCOME, np.uint8)
+        self.c_outcome = self.outcome
+        self.assumed = np.zeros(n, np.uint8)
+        self.c_assumed = self.assumed
+        self.layer = np.full(n if reasons else 0, 255, np.uint8)
+        self.c_layer = self.layer
+        self.reason = np.full(n if reasons else 0, 255, np.uint8)
+        self.c_reason = self.reason
+        self.level = np.zeros(n if reasons else 0, np.uint8)
+        self.c_level = self.level
+        self.entry = np.full(n if reasons else 0, <uint32_t>NONE, np.uint32)
+        self.c_entry = self.entry
+        self.statement = np.full(n if reasons else 0, -1, np.int32)
+        self.c_statement = self.statement
+        self.statements = []
+        self.statement_codes = {}
+        self.principal_codes = {}
+        self.action_codes = {}
+        self.declared = _Declared(unknown) if unknown else None
+        self.matter = np.full(n_depends, -1, np.int64)
+        self.c_matter = self.matter
+        self.matter_code = np.full(n_depends, -1, np.int32)
+        self.c_matter_code = self.matter_code
+        self.matters = []
+        self.matter_codes = {}
+        self.matter_sets = {}
+        self.generation = 0xFFFFFFFFFFFFFFFF
+        self.n_sides = 0
+        self.first = self.last = 0
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.n_sides):
+            free_frame(self.sides[i].frame)
+            free(self.sides[i].slow)
+            free(self.sides[i].columns)
+            free(self.sides[i].matters)
+        if self.entered:
+            self.tables.leave()
+
+    # -- before a pass -----------------------------------------------------------------------------------------------------------------
+
+    cdef int _side(self, int number) except -1:
+        """Scratch of one thread, large enough for the tables as they are."""
+        cdef Side* side
+        while self.n_sides <= number:
+            side = &self.sides[self.n_sides]
+            memset(side, 0, sizeof(Side))
+            side.frame = new_frame()
+            self.n_sides += 1
+            side.columns = <ContextColumn*>calloc(len(self.context) + len(self.core.defaults) + 1, sizeof(ContextColumn))
+            if side.columns == NULL:
+                raise MemoryError()
+        side = &self.sides[number]
+        fit(side.frame, &self.t)
+        count_touched(side, self.t.n_keys)
+        return 0
+
+    def begin(self, int64_t first, int64_t last):
+        """Take up the next chunk."""
+        self.first, self.last = first, last
+        self.prepare()
+
+    def prepare(self):
+        """Take a snapshot of the tables, with everything that the batch names itself entered."""
+        with self.core._lock:                            # nothing is dropped while it is held
+            self._prepare()
+
+    cdef int _prepare(self) except -1:
+        cdef Core core = self.core
+        core._refresh()
+        if core.tables.generation != self.generation:
+            self.keep()
+            self.principal_codes = {}
+            self.action_codes = {}
+            self.generation = core.tables.generation
+            self.session_names = Names(Tables(seed=core.tables.t.seed))
+            for name, session in self.sessions.items():
+                self.session_names.principal((<str>name).encode(), self._session_number(name, session))
+            self.session_names.sync()
+        self.keys = [core._key(name) for name, _ in self.context]
+        if self.entered:
+            core.tables.leave()
+        core.names.enter(&self.t)
+        self.entered = True
+        if self.declared is not None:
+            self.declared.fit(core.tables)
+        self.occurrences = core._occurrences()
+        self.key_names = core._folded_names()
+
+    cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:
+        """The principal of a session, BROKEN where it cannot be read: its rows get the error."""
+        cdef Core core = self.core
+        found = core.session_numbers.get(id(session))
+        if found is None:
+            try:
+                found = core.session_numbers[id(session)] = (core._settle_session(session), session)
+            except (RequestValueError, PolicyError) as error:
+                self.broken_sessions[name] = error
+                return BROKEN
+        return found[0]
+
+    cdef object _codes(self, TextColumn column, const Column* chunk, dict known, bint of_actions):
+        """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
+        cdef uint32_t[::1] numbers
+        cdef Text text
+        cdef int64_t v
+        key = <size_t>chunk
+        found = known.get(key)
+        if found is not None:
+            return found
+        if chunk.code_width == 0 or chunk.is_list or chunk.n_values > 4 * self.n + 1024:
+            return None
+        array = np.full(chunk.n_values, <uint32_t>NONE, np.uint32)
+        numbers = array
+        for v in range(chunk.n_values):
+            if value_text(chunk, v, &text):
+                numbers[v] = self._name_number(&text, of_actions)
+        known[key] = array
+        return array
+
+    cdef inline uint32_t _name_number(self, const Text* text, bint of_actions) noexcept nogil:
+        cdef uint32_t found
+        if of_actions:
+            return table_find(&self.t.action_names, self.t.pool, text.data, text.size, self.t.seed)
+        if self.session_names.t.principal_names.n:
+            found = table_find(
+                &self.session_names.t.principal_names, self.session_names.t.pool, text.data, text.size, self.session_names.t.seed
+            )
+            if found != NONE:
+                return found
+        return table_find(&self.t.principal_names, self.t.pool, text.data, text.size, self.t.seed)
+
+    cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
+        """Point at the chunks that hold `row`; how many rows follow in all of them."""
+        cdef Side* s = &self.sides[side]
+        cdef int64_t left = last - row, here
+        cdef TextColumn column
+        cdef ContextColumn* at
+        cdef int64_t key
+        cdef int n = 0
+        cdef Text spelled
+        rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
+        left = min(left, here)
+        rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
+        left = min(left, here)
+        rows.resources = self.resources.chunk_of(row, &rows.resource_first, &here)
+        left = min(left, here)
+        rows.owners = NULL
+        if self.owners is not None:
+            rows.owners = self.owners.chunk_of(row, &rows.owner_first, &here)
+            left = min(left, here)
+        for (name, column), number in zip(self.context, self.keys):
+            key = number
+            if key < 0:
+                continue
+            at = &s.columns[n]
+            at.column = column.chunk_of(row, &at.first, &here)
+            left = min(left, here)
+            at.key = <uint32_t>key
+            at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
+            at.tag = Text(NULL, 0)
+            if self.t.keys[key].tag:
+                utf8_of(name, &spelled)
+                at.tag = Text(spelled.data + TAG_AT, spelled.size - TAG_AT)
+            s.frame.s.sources[key] = n
+            n += 1
+        c.columns = s.columns
+        c.n_columns = n
+        return left
+
+    # -- a pass ------------------------------------------------------------------------------------------------------------------------------
+
+    def run_part(self, part):
+        """`run` with its arguments in a tuple, for a pool of threads."""
+        self.run(*part)
+
+    def run(self, int side, int64_t first, int64_t last):
+        """Decide rows [first, last) on the snapshot; rows that miss something are put on the slow list."""
+        cdef Call c
+        cdef Rows rows
+        cdef int64_t row = first, n
+        cdef uint32_t[::1] codes
+        cdef Side* s
+        self._side(side)
+        s = &self.sides[side]
+        self._start(&c, s)
+        while row < last:
+            n = self._point(side, row, last, &c, &rows)
+            principal_codes = self._codes(self.principals, rows.principals, self.principal_codes, False)
+            action_codes = self._codes(self.actions, rows.actions, self.action_codes, True)
+            rows.principal_codes = NULL
+            rows.action_codes = NULL
+            if principal_codes is not None and len(principal_codes):
+                codes = principal_codes
+                rows.principal_codes = &codes[0]
+            if action_codes is not None and len(action_codes):
+                codes = action_codes
+                rows.action_codes = &codes[0]
+            self._reserve_slow(s, n)
+            with nogil:
+                self._pass(s, &c, &rows, row, n)
+            self._unpoint(side, &c)
+            row += n
+        if s.frame.s.failed:
+            s.frame.s.failed = 0
+            raise MemoryError()
+
+    cdef void _start(self, Call* c, Side* s):
+        """What all rows of a pass have in common."""
+        memset(c, 0, sizeof(Call))
+        c.t = &self.t
+        c.s = &s.frame.s
+        c.now = self.now
+        c.reasons = self.reasons
+        c.accept[0] = STRICT
+        c.accept[1] = BROAD
+        if self.declared is not None:
+            c.unknown = self.declared.keys
+            c.unknown_tags = self.declared.tags
+
+    cdef void _unpoint(self, int side, Call* c):
+        cdef int32_t i
+        for i in range(c.n_columns):
+            self.sides[side].frame.s.sources[c.columns[i].key] = -1
+
+    cdef int _reserve_slow(self, Side* s, int64_t n) except -1:
+        cdef int64_t* grown
+        if s.n_slow + n > s.room:
+            grown = <int64_t*>realloc(s.slow, <size_t>(2 * (s.n_slow + n)) * 8)
+            if grown == NULL:
+                raise MemoryError()
+            s.slow = grown
+            s.room = 2 * (s.n_slow + n)
+        return 0
+
+    cdef inline void _look(self, const TablesC* t, const Rows* rows, int64_t i, Ahead* a) noexcept nogil:
+        """First look at a row: who and what by number, and the memory that the next look needs."""
+        cdef Text text
+        cdef int64_t action = item_code(rows.actions, rows.action_first + i)
+        cdef int64_t who = item_code(rows.principals, rows.principal_first + i)
+        cdef int64_t what = item_code(rows.resources, rows.resource_first + i)
+        cdef uint32_t number = NONE
+        a.principal = NULL
+        a.own = Row(0, 0)
+        if action < 0 or who < 0 or what < 0:
+            return
+        if rows.action_codes != NULL:
+            number = rows.action_codes[action]
+        elif value_text(rows.actions, action, &text):
+            number = self._name_number(&text, True)
+        if number == NONE:
+            return
+        a.action_name = number
+        number = NONE
+        if rows.principal_codes != NULL:
+            number = rows.principal_codes[who]
+        elif value_text(rows.principals, who, &text):
+            number = self._name_number(&text, False)
+        if number >= t.n_principals:
+            return
+        a.action_class = t.name_classes[a.action_name]
+        if t.classes[a.action_class].flags & ACT_FEDERATION:
+            return
+        a.principal = &t.principals[number]
+        a.resource = what
+        prefetch(a.principal)
+        prefetch(<const char*>a.principal + 64)
+        if rows.resources.kind == TEXT_32:
+            prefetch(<const int32_t*>rows.resources.offsets + what)
+        elif rows.resources.kind == TEXT_64:
+            prefetch(<const int64_t*>rows.resources.offsets + what)
+        elif rows.resources.kind == TEXT_VIEW:
+            prefetch(rows.resources.views + 16 * what)
+
+    cdef inline void _look_again(self, const TablesC* t, const Rows* rows, Ahead* a) noexcept nogil:
+        """Second look: the cell of the principal's own layers, and the bytes of the resource."""
+        if a.principal == NULL:
+            return
+        if not value_text(rows.resources, a.resource, &a.text):
+            a.principal = NULL
+            return
+        prefetch(a.text.data)
+        a.action_key = a.action_class if a.principal.own_stack < t.n_indexed_stacks else a.action_name | BY_NAME
+        prefetch(&t.cells.cells[<uint32_t>mix(cell_key(a.principal.own_stack, a.action_key)) & t.cells.mask])
+
+    cdef void _pass(self, Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
+        """Decide a range of rows. Each row is looked at several times before its turn, so that its memory is there by then."""
+        cdef Answer a
+        cdef Ahead ring[RING]
+        cdef Ahead* now
+        cdef const TablesC* t = &self.t
+        cdef const Entry* e
+        cdef int64_t i
+        cdef int status
+        for i in range(n + LOOK_1):
+            if i < n:
+                self._look(t, rows, i, &ring[i & (RING - 1)])
+            if LOOK_1 - LOOK_2 <= i < n + LOOK_1 - LOOK_2:
+                self._look_again(t, rows, &ring[(i - LOOK_1 + LOOK_2) & (RING - 1)])
+            if LOOK_1 - LOOK_3 <= i < n + LOOK_1 - LOOK_3:
+                now = &ring[(i - LOOK_1 + LOOK_3) & (RING - 1)]
+                if now.principal != NULL:
+                    now.own = find_row(t, now.principal.own_stack, now.action_key)
+                    if now.own.n:
+                        prefetch(&t.runs[now.own.first])
+            if LOOK_1 - LOOK_4 <= i < n + LOOK_1 - LOOK_4:
+                now = &ring[(i - LOOK_1 + LOOK_4) & (RING - 1)]
+                if now.own.n > 1:
+                    prefetch(&t.entries[t.runs[now.own.first].first])
+                    prefetch(&t.entries[t.runs[now.own.first + 1].first])
+            if LOOK_1 - LOOK_5 <= i < n + LOOK_1 - LOOK_5:
+                now = &ring[(i - LOOK_1 + LOOK_5) & (RING - 1)]
+                if now.own.n > 1 and t.runs[now.own.first + 1].n and t.runs[now.own.first + 1].index == NONE:
+                    e = &t.entries[t.runs[now.own.first + 1].first]
+                    if e.resources != NONE and e.resources & ONE:
+                        prefetch(&t.patterns[e.resources ^ ONE])
+            if i < LOOK_1:
+                continue
+            now = &ring[(i - LOOK_1) & (RING - 1)]
+            c.row = i - LOOK_1
+            c.batch_row = first + c.row
+            if now.principal == NULL:
+                c.own = Row(0, 0)
+                status = self._row(c, rows, c.row, &a, NONE, False)
+            else:
+                c.principal = now.principal
+                c.action_name = now.action_name
+                c.action_class = now.action_class
+                c.action = &t.classes[now.action_class]
+                c.own = now.own
+                c.resource = now.text
+                status = self._located(c, rows, c.row, &a, False)
+            if status == DONE:
+                self._write(s, c, &a, c.batch_row)
+            else:
+                s.slow[s.n_slow] = c.batch_row
+                s.n_slow += 1
+
+    cdef inline int _row(self, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked) noexcept nogil:
+        """One row, on the chunks pointed at; `provider` is who asks where name and action had to be settled together (N3)."""
+        cdef Text text
+        cdef int64_t code
+        cdef uint32_t number = NONE
+        # the action
+        code = item_code(rows.actions, rows.action_first + i)
+        if code < 0:
+            return NO_ACTION
+        if rows.action_codes != NULL:
+            number = rows.action_codes[code]
+        if number == NONE:
+            if not value_text(rows.actions, code, &text):
+                return NO_ACTION
+            number = self._name_number(&text, True)
+            if number == NONE:
+                return NO_ACTION
+        c.action_name = number
+        c.action_class = c.t.name_classes[number]
+        c.action = &c.t.classes[c.action_class]
+        # who asks
+        number = provider
+        code = item_code(rows.principals, rows.principal_first + i)
+        if code < 0:
+            return NO_PRINCIPAL
+        if number == NONE and rows.principal_codes != NULL:
+            number = rows.principal_codes[code]
+        if provider == NONE and (number == NONE or c.action.flags & ACT_FEDERATION):
+            if not value_text(rows.principals, code, &text):
+                return NO_PRINCIPAL
+            if c.action.flags & ACT_FEDERATION and not (text.size > 4 and text.data[3] == 58):
+                return NO_PRINCIPAL
+            number = self._name_number(&text, False)
+        if number >= c.t.n_principals:                   # NONE or BROKEN
+            return NO_PRINCIPAL
+        c.principal = &c.t.principals[number]
+        if not item_text(rows.resources, rows.resource_first + i, &c.resource):
+            return BAD_RESOURCE
+        return self._located(c, rows, i, a, checked)
+
+    cdef inline int _located(self, Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
+        """One row whose principal, action and resource are known."""
+        cdef Text owner = Text(NULL, 0)
+        cdef int64_t lo, hi
+        cdef int32_t k
+        if rows.owners != NULL:
+            item_text(rows.owners, rows.owner_first + i, &owner)
+        for k in range(c.n_columns):                     # C5: one value where the registry has one
+            if c.columns[k].column.is_list and not c.columns[k].is_multi:
+                row_items(c.columns[k].column, c.columns[k].first + i, &lo, &hi)
+                if hi - lo > 1:
+                    return BAD_CONTEXT
+        return attempt(c, a, &owner, checked)
+
+    cdef inline void _write(self, Side* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
+        self.c_outcome[row] = a.outcome
+        self.c_assumed[row] = c.assumed_owner
+        if self.reasons:
+            self.c_layer[row] = a.layer
+            self.c_reason[row] = a.reason
+            if a.entry != NULL:
+                self.c_entry[row] = a.entry.occurrence
+                self.c_level[row] = a.entry.level
+            if a.outcome == DEPENDS:
+                self.c_matter[row] = self._list_matters(s)
+
+    cdef int64_t _list_matters(self, Side* s) noexcept nogil:
+        """Where the list of the keys that matter to the row at hand lies; equal neighbours share one."""
+        cdef const Scratch* of = &s.frame.s
+        cdef int64_t size = of.n_matters + 1
+        cdef uint32_t* grown
+        cdef const uint32_t* before = s.matters + s.last_matters
+        cdef int64_t side = s - &self.sides[0]
+        if s.n_matters and before[0] == of.n_matters and (size == 1 or memcmp(before + 1, of.matters, of.n_matters * 4) == 0):
+            return (side << LIST_BITS) | s.last_matters
+        if s.n_matters + size > s.room_matters:
+            grown = <uint32_t*>realloc(s.matters, <size_t>(2 * (s.n_matters + size)) * 4)
+            if grown == NULL:
+                s.frame.s.failed = 1
+                return -1
+            s.matters = grown
+            s.room_matters = 2 * (s.n_matters + size)
+        s.last_matters = s.n_matters
+        s.matters[s.n_matters] = of.n_matters
+        memcpy(s.matters + s.n_matters + 1, of.matters, of.n_matters * 4)
+        s.n_matters += size
+        return (side << LIST_BITS) | s.last_matters
+
+    # -- after a pass --------------------------------------------------------------------------------------------------------------------------
+
+    def settle(self, errors):
+        """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
+        cdef int side
+        cdef int64_t i
+        cdef Side* s
+        rows = []
+        for side in range(self.n_sides):
+            s = &self.sides[side]
+            rows += [s.slow[i] for i in range(s.n_slow)]
+            s.n_slow = 0
+        for row in rows:
+            try:
+                self._settle_row(row)
+            except (RequestValueError, PolicyError) as error:
+                if isinstance(error, RequestValueError):
+                    error = RequestValueError(error.message, column=error.column, row=row, hint=error.hint)
+                if errors is None:
+                    raise error from None
+                errors[row] = error
+
+    cdef int _settle_row(self, int64_t row) except -1:
+        """One row of a batch: as `Core._decide`, but its context lies in columns."""
+        cdef Side* s = &self.sides[0]
+        cdef Call c
+        cdef Rows rows
+        cdef Answer a
+        cdef bint checked = False
+        cdef int status
+        while True:
+            self.prepare()
+            self._side(0)
+            self._start(&c, s)
+            c.batch_row = row
+            self._point(0, row, row + 1, &c, &rows)
+            rows.principal_codes = NULL
+            rows.action_codes = NULL
+            status = self._row(&c, &rows, 0, &a, NONE, checked)
+            if status == NO_PRINCIPAL:
+                provider = self._provider(&c, &rows)
+                if provider != <uint32_t>NONE:
+                    status = self._row(&c, &rows, 0, &a, provider, checked)
+            if status == DONE:
+                self._write(s, &c, &a, row)
+                self._unpoint(0, &c)
+                return 0
+            try:
+                self._settle_status(status, &c, &a, row, &checked)
+            finally:
+                self._unpoint(0, &c)
+
+    cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD:
+        """A federated provider by its name and the action (N3), NONE where the tables do not have it, or who asks is none."""
+        cdef Text text
+        if c.action == NULL or not c.action.flags & ACT_FEDERATION or not item_text(rows.principals, rows.principal_first, &text):
+            return NONE
+        key = text.data[:text.size] + b"\0" + (<str>self._text(self.actions, c.batch_row, "action")).lower().encode()
+        return table_find(&self.t.principal_names, self.t.pool, key, len(key), self.t.seed)
+
+    def _text(self, TextColumn column, int64_t row, str name):
+        """The text of a row, or an error where there is none."""
+        cdef Text text
+        cdef int64_t local, left
+        cdef const Column* chunk = column.chunk_of(row, &local, &left)
+        if not item_text(chunk, local, &text):
+            raise RequestValueError("the value is null", column=name, hint="principal, action and resource are needed in every row")
+        return text.data[:text.size].decode()
+
+    cdef int _settle_status(self, int status, Call* c, Answer* a, int64_t row, bint* checked) except -1:
+        cdef Core core = self.core
+        cdef uint32_t name
+        if status == MISSING:
+            if core.tables.generation == self.generation:
+                now_at = core.tables.generation
+                with core._lock:  # one builder at a time
+                    if now_at == core.tables.generation:  # waiting for it, the numbers may have been dropped
+                        core.tables.make_row(a.missing, c.action_class, c.action_name, a.missing_flag)
+            return 0
+        action = self._text(self.actions, row, "action")
+        if status == NO_ACTION:
+            check_action(action)
+            with core._lock:  # one builder at a time
+                core.tables.find_action(action.encode(), &name)
+            return 0
+        if status == BAD_UNKNOWN:
+            check_root(("aws:assumedroot",))             # raises
+        principal = self._text(self.principals, row, "principal")
+        if status == NO_PRINCIPAL:
+            if principal in self.broken_sessions:
+                raise self.broken_sessions[principal]
+            core._settle_principal(principal, action)
+            return 0
+        resource = self._text(self.resources, row, "resource")
+        if status == NO_FACTS:
+            core._settle_facts(resource)
+            return 0
+        check_resource(resource)
+        owner = None
+        if self.owners is not None:
+            try:
+                owner = self._text(self.owners, row, "resource_account")
+            except RequestValueError:
+                owner = None
+        core._settle_check(self.sessions.get(principal, principal), action, resource, self._context_of(row), owner)
+        if status != UNCHECKED:
+            raise RequestValueError("the row cannot be read", column="resource")
+        checked[0] = True
+        return 0
+
+    def _context_of(self, int64_t row):
+        """The context of a row as a mapping."""
+        cdef TextColumn column
+        cdef const Column* chunk
+        cdef Text text
+        cdef int64_t local, left, first, last, i
+        found = {}
+        for name, column in self.context:
+            chunk = column.chunk_of(row, &local, &left)
+            row_items(chunk, local, &first, &last)
+            values = []
+            for i in range(first, last):
+                if item_text(chunk, i, &text):
+                    values.append(text.data[:text.size].decode())
+            if values:
+                found[name] = values if column.is_list else values[0]
+        return found
+
+    cdef int keep(self) except -1:
+        """Turn the entries and keys of the chunk into what they stand for, while their numbers still mean what they meant."""
+        if self.reasons:
+            self._keep_statements()
+            if self.declared is not None:
+                self._keep_matters()
+        if self.core.tables.generation != self.generation:
+            self.statement_codes = {}
+            self.matter_codes = {}
+        return 0
+
+    cdef int _keep_statements(self) except -1:
+        cdef int64_t row
+        cdef uint64_t key, before = 0xFFFFFFFFFFFFFFFF
+        cdef int32_t code = -1
+        for row in range(self.first, self.last):
+            if self.c_entry[row] == NONE:
+                continue
+            key = (<uint64_t>self.c_entry[row] << 16) | (<uint64_t>self.c_layer[row] << 8) | self.c_level[row]
+            if key != before:
+                before = key
+                found = self.statement_codes.get(key)
+                if found is None:
+                    found = len(self.statements)
+                    self.statements.append(self.core._ref(self.occurrences, self.c_entry[row], self.c_layer[row], self.c_level[row]))
+                    self.statement_codes[key] = found
+                code = found
+            self.c_statement[row] = code
+            self.c_entry[row] = NONE
+        return 0
+
+    cdef int _keep_matters(self) except -1:
+        cdef int64_t row, at, before = -1
+        cdef int32_t code = -1
+        cdef int side
+        cdef const uint32_t* listed
+        for row in range(self.first, self.last):
+            at = self.c_matter[row]
+            if at < 0:
+                continue
+            if at != before:
+                before = at
+                listed = self.sides[at >> LIST_BITS].matters + (at & (((<int64_t>1) << LIST_BITS) - 1))
+                key = (<const char*>(listed + 1))[:listed[0] * 4]
+                found = self.matter_codes.get(key)
+                if found is None:
+                    found = self.matter_codes[key] = self._matter_code(np.frombuffer(key, np.uint32).tolist())
+                code = found
+            self.c_matter_code[row] = code
+            self.c_matter[row] = -1
+        for side in range(self.n_sides):
+            self.sides[side].n_matters = 0
+            self.sides[side].last_matters = 0
+        return 0
+
+    def _matter_code(self, list numbers):
+        """The place of a set of keys in `matters`."""
+        names = tuple(sorted([self.key_names[number] for number in numbers]))
+        found = self.matter_sets.get(names)
+        if found is None:
+            found = self.matter_sets[names] = len(self.matters)
+            self.matters.append(names)
+        return found
+
+    def answers(self):
+        """What the batch found."""
+        cdef int side
+        cdef uint32_t key
+        unread = {}
+        names = self.core._key_names()
+        for side in range(self.n_sides):
+            for key in range(min(self.sides[side].n_counted, self.t.n_keys, <uint32_t>len(names))):
+                if self.sides[side].frame.s.touched[key]:
+                    unread[names[key]] = unread.get(names[key], 0) + self.sides[side].frame.s.touched[key]
+        found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "unread": unread}
+        if self.reasons:
+            found |= {"layer": self.layer, "statement": self.statement, "statements": self.statements, "reason": self.reason}
+        if self.reasons and self.declared is not None:
+            found |= {"depends_on": self.matter_code, "depends_on_sets": self.matters}
+        return found

@@ -1,0 +1,64 @@
+"""The doors of the engine, as `_batch` sees them."""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from fastiam._build cimport Tables
+from fastiam._call cimport Call
+from fastiam._decide cimport Answer
+from fastiam._frame cimport Frame
+from fastiam._names cimport Names
+
+
+cdef enum:
+    TAG_AT = 15                # len("aws:RequestTag/")
+
+
+cdef class _Declared:
+    cdef frozenset unknown
+    cdef object by_key                                   # bytes, one of DECLARED_* per key
+    cdef const uint8_t* keys
+    cdef uint64_t generation
+    cdef uint32_t n_keys
+    cdef bint tags                                       # some request tag, and with it `aws:TagKeys`
+
+    cdef int fit(self, Tables tables) except -1
+    cdef int _fit(self, Tables tables, uint32_t n_keys, uint64_t generation) except -1
+
+
+cdef class Core:
+    cdef readonly Names names
+    cdef Tables tables
+    cdef uint64_t generation                             # of the tables, when the caches below were begun
+    cdef Frame* frames
+    cdef dict key_numbers
+    cdef dict session_numbers
+    cdef dict decisions
+    cdef dict defaults
+    cdef dict declared
+    cdef uint32_t keys_known
+    cdef bint grew
+    cdef Call loose
+    cdef uint32_t loose_record
+    cdef uint32_t loose_owner                            # a word, or NONE
+    cdef int64_t loose_endpoint                          # -1: none
+    cdef readonly bint is_loose
+
+    cdef int _refresh(self) except -1
+    cdef void _point_loose(self, Call* c) noexcept
+    cdef Frame* _take(self) except NULL
+    cdef void _give(self, Frame* f)
+    cdef int64_t _key(self, str name) except -2
+    cdef int _room(self, Frame* f, int32_t texts) except -1
+    cdef int _add_slot(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1
+    cdef int _add_values(self, Frame* f, object context) except -1
+    cdef int _add_context(self, Frame* f, object context, list keep) except -1
+    cdef int _add_defaults(self, Frame* f, _Declared declared) except -1
+    cdef int _restart(self, Frame* f, object context, list keep) except -1
+    cdef void _clear(self, Frame* f)
+    cdef int _principal_number(self, object principal, str action, Call* c) except -1
+    cdef int _action_number(self, str action, Call* c) except -1
+    cdef int _settle(self, int status, Call* c, Answer* a, tuple request, bint* checked) except -1
+    cdef int _decide(
+        self, Frame* f, Call* c, Answer* a, object principal, object action, object resource, object context, object owner, object now,
+        _Declared declared, bint reasons, list keep,
+    ) except -1
+    cdef _Declared _declare(self, object unknown, object context)
