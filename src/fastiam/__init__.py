@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastiam.profile import PrincipalKind, Settings
     from fastiam.session import Session
     from fastiam.simulation import simulate
-    from fastiam.sources import load
+    from fastiam.sources import load, read_cloudtrail
 
 __version__ = "0.1.0"
 
@@ -59,6 +59,7 @@ __all__ = [
     "StatementRef",
     "__version__",
     "load",
+    "read_cloudtrail",
     "simulate",
 ]
 
@@ -82,7 +83,7 @@ _HOMES = {
     "profile": ("PrincipalKind", "Settings"),
     "session": ("Session",),
     "simulation": ("simulate",),
-    "sources": ("load",),
+    "sources": ("load", "read_cloudtrail"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

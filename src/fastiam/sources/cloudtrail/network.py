@@ -1,0 +1,49 @@
+"""Over which way a call came: the context keys of the network and of the services between, and what is unknown of them.
+
+A record of a call that a service made for somebody names the service where the address would be. Then address, agent and
+endpoint are those of nobody knows whom, and unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+Way = tuple[str | None, str | None, str | None, str, bool, str]  # address, agent, endpoint, Region, over TLS, by service
+
+SOURCE_IP, VPC_SOURCE_IP, ENDPOINT = "aws:SourceIp", "aws:VpcSourceIp", "aws:SourceVpce"
+_OF_VPC = ("aws:SourceVpc", "aws:SourceVpcArn")
+_CHAIN = ("aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast")
+
+
+def keys_of_way(way: Way, *, of_user: bool) -> Mapping[str, str | None]:
+    """What is known: a value, None for a key that is absent; a key that is missing is unknown.
+
+    `of_user`: the caller is a user or root, in whose name a service acts by forward access alone (N1).
+    """
+    address, agent, endpoint, region, over_tls, service = way
+    keys: dict[str, str | None] = {}
+    if region:
+        keys["aws:RequestedRegion"] = region
+    if over_tls:
+        keys["aws:SecureTransport"] = "true"
+    if service and service != "AWS Internal" and of_user:
+        keys["aws:ViaAWSService"] = "true"
+    if service or not _is_address(address):
+        return keys
+    keys |= dict.fromkeys(_CHAIN) | {"aws:ViaAWSService": "false"}
+    if endpoint:
+        keys |= {ENDPOINT: endpoint, VPC_SOURCE_IP: address, SOURCE_IP: None}
+    else:
+        keys |= {ENDPOINT: None, VPC_SOURCE_IP: None, SOURCE_IP: address} | dict.fromkeys(_OF_VPC)
+    if agent and agent != "AWS Internal":
+        # S3 writes the header in brackets, as seen in every record of its
+        keys["aws:UserAgent"] = agent[1:-1] if agent[:1] == "[" and agent[-1:] == "]" else agent
+    return keys
+
+
+def _is_address(text: str | None) -> bool:
+    try:
+        return text is not None and bool(ip_address(text))
+    except ValueError:
+        return False
