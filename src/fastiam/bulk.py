@@ -184,6 +184,16 @@ class Decisions:
         return self._statement_column("statement", [ref.sid or f"#{ref.index}" for ref in self._used[1]])
 
     @cached_property
+    def reason(self) -> DictionaryColumn:
+        """Why, where no statement tells it: a code as in `Decision.reason`."""
+        return DictionaryColumn("reason", self._reasons(self._reason), REASONS)
+
+    @property
+    def statement_refs(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
+        """The reported statements (D51): the number of each row's, -1 for none, and what the numbers stand for."""
+        return self._used
+
+    @cached_property
     def depends_on(self) -> DictionaryColumn:
         """The unknown keys that matter to a row with outcome DEPENDS (D74), as the registry writes them, joined by `, `."""
         codes = self._depends_on

@@ -5,7 +5,7 @@ The class checks, names and wraps; `_core` and `_batch` decide, and `settling` a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import datetime
@@ -39,6 +39,8 @@ from fastiam.settling import SettlingCore
 if TYPE_CHECKING:
     from fastiam._batch import _Answers
     from fastiam.directory import Directory
+    from fastiam.questions.calls import Calls
+    from fastiam.questions.replay import Replay
     from fastiam.questions.who import Callers, Stored
 
 _SMALL = 8  # an eighth of the bound on the cache may be kept for good by an update
@@ -95,17 +97,6 @@ class Engine(SettlingCore):
         compiler.match_actions()
         compiler.freeze(names)
         return cls._over(snapshot, compiler, names, options, defaults)
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The directory as it was compiled."""
-        return self._snapshot_or_fail()
-
-    @property
-    def settings(self) -> Settings:
-        """What the specification leaves configurable, as this engine decides it."""
-        settings: Settings = self._options["settings"]
-        return settings
 
     def updated(self, directory: Directory) -> Engine:
         """An engine over what the directory is now; this one goes on answering as it did.
@@ -290,6 +281,30 @@ class Engine(SettlingCore):
         if self._stored is None:
             self._stored = Stored(self)
         return who_can(question, self._stored)
+
+    def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
+        """What the policies say of the calls in a log, beside what the log says became of them (docs/replay.md).
+
+        Parameters
+        ----------
+        log : batches of calls, as `fastiam.read_cloudtrail` gives them.
+        threads : for decisions; the GIL is free meanwhile.
+
+        Returns
+        -------
+        Replay: the calls in groups by caller, action, answer and reason, the disagreements first.
+
+        Raises
+        ------
+        SourceError: a file of the log is broken.
+
+        Notes
+        -----
+        What a log does not tell is unknown (spec 6.11), so that a plain answer stays whatever the truth was.
+        """
+        from fastiam.questions.replay import replay
+
+        return replay(self, log, threads=threads)
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""

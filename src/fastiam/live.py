@@ -116,6 +116,7 @@ class LiveEngine:
     decide_many = _of_engine(Engine.decide_many)
     explain = _of_engine(Engine.explain)
     who_can = _of_engine(Engine.who_can)
+    replay = _of_engine(Engine.replay)
     stats = _of_engine(Engine.stats)
 
     # -- replacement --------------------------------------------------------------------------------------------------

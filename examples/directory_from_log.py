@@ -1,0 +1,137 @@
+"""A directory that allows what a log of CloudTrail shows being allowed, and nothing else: a draft of least privilege.
+
+    python examples/directory_from_log.py LOG... > directory.json
+    fastiam replay --policies directory.json LOG...
+
+It is a draft: what a principal may do but did not do while the log was written is not in it, and neither are conditions.
+Calls that name no resource are left out and counted. Where one call was denied and another one like it was allowed, the draft
+allows both, and `replay` says that they disagree with the log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import fastiam
+from fastiam.questions.calls import Calls, Logged
+
+Granted = dict[str, dict[str, set[str]]]  # a principal or resource to actions, and those to resources or principals
+_ACCOUNT = 4  # the field of an ARN
+
+
+def main() -> None:
+    granted, through_resource = defaultdict(lambda: defaultdict(set)), defaultdict(lambda: defaultdict(set))
+    callers: set[str] = set()
+    left_out = 0
+    for calls in fastiam.read_cloudtrail(*sys.argv[1:]):
+        callers.update(asker.shown for asker in calls.callers if asker.principal is not None)
+        left_out += gather(calls, granted, through_resource)
+    json.dump(directory(callers, granted, through_resource), sys.stdout, indent=2)
+    print(f"{len(granted):,} principals; {left_out:,} requests name no resource and are left out", file=sys.stderr)
+
+
+def gather(calls: Calls, granted: Granted, through_resource: Granted) -> int:
+    """Enter the requests of allowed calls; how many name no resource."""
+    left_out = 0
+    for row, call in enumerate(calls.row_call.tolist()):
+        asker = calls.callers[calls.caller[call]]
+        if calls.logged[call] != Logged.ALLOWED or asker.principal is None:
+            continue
+        action, resource = calls.actions[calls.row_action[row]], calls.resources[row]
+        if resource is None:
+            left_out += 1
+            continue
+        own = account_of(asker.shown)
+        owner = calls.owners[row] or account_of(resource) or own
+        if own:
+            granted[asker.shown][action].add(resource)
+        if needs_resource_policy(action, resource) or owner != own:
+            through_resource[resource][action].add(asker.shown)
+    return left_out
+
+
+def account_of(arn: str) -> str:
+    """The account of an ARN, "" for a service or an ARN without one."""
+    return arn.split(":")[_ACCOUNT] if arn.startswith("arn:") else ""
+
+
+def needs_resource_policy(action: str, resource: str) -> bool:
+    """Whether identity policies alone do not suffice (spec 6.3): for roles and keys."""
+    return action.startswith("sts:") and ":role/" in resource or action.startswith("kms:") and ":key/" in resource
+
+
+def directory(callers: Iterable[str], granted: Granted, through_resource: Granted) -> dict[str, Any]:
+    """The directory in fastiam's own format."""
+    users: dict[str, dict[str, Any]] = {}
+    roles: dict[str, dict[str, Any]] = {}
+    resources = []
+    for arn in sorted(callers):
+        kinds = roles if ":role/" in arn else users if ":user/" in arn else None
+        if kinds is not None:
+            statements = allow(granted.get(arn, {}), "Resource")
+            kinds[arn] = {"arn": arn, "inline_policies": [policy("FromLog", statements)] if statements else []}
+    for arn, actions in sorted(through_resource.items()):
+        if arn.startswith("arn:") and ":role/" in arn:
+            role = roles.setdefault(arn, {"arn": arn})
+            role["trust_policy"] = {"Version": "2012-10-17", "Statement": allow(actions, "Principal")}
+        elif arn.startswith("arn:"):
+            holder = bucket_of(arn)
+            owner = {"account": account_of(arn)} if account_of(arn) else {}
+            resources.append({"arn": holder, **owner, "policies": [policy("FromLog", allow(actions, "Principal", arn))]})
+    accounts = sorted({account_of(arn) for arn in (*users, *roles)} - {""})
+    return {
+        "format": "fastiam-directory",
+        "version": 1,
+        "accounts": [{"id": id_} for id_ in accounts],
+        "users": list(users.values()),
+        "roles": list(roles.values()),
+        "resources": joined(resources),
+    }
+
+
+def allow(actions: Mapping[str, set[str]], element: str, resource: str = "") -> list[dict[str, Any]]:
+    """Statements that allow each action on its resources, or to its principals; actions with the same ones share a statement."""
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for action, values in sorted(actions.items()):
+        alike[tuple(sorted(values))].append(action)
+    about = {"Resource": resource} if resource else {}
+    return [
+        {"Effect": "Allow", "Action": names, **about, element: principals(values) if element == "Principal" else list(values)}
+        for values, names in alike.items()
+    ]
+
+
+def principals(names: Iterable[str]) -> dict[str, list[str]]:
+    """The principal element that names users, roles and services."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        found["AWS" if name.startswith("arn:") else "Service"].append(name)
+    return dict(found)
+
+
+def policy(name: str, statements: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"name": name, "document": {"Version": "2012-10-17", "Statement": statements}}
+
+
+def bucket_of(arn: str) -> str:
+    """What carries the policy: of an object the bucket (spec 6.10)."""
+    return arn.partition("/")[0] if arn.split(":")[2] == "s3" and not account_of(arn) else arn
+
+
+def joined(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record for each holder."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in resources:
+        if record["arn"] in found:
+            found[record["arn"]]["policies"] += record["policies"]
+        else:
+            found[record["arn"]] = record
+    return list(found.values())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""`fastiam replay`: a log of CloudTrail against policies, the disagreements first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from fastiam.cli import exits, options
+from fastiam.cli.console import note
+from fastiam.cli.directories import open_engine
+from fastiam.cli.progress import Progress
+from fastiam.cli.render import chosen, write_rows
+from fastiam.keys import spelled
+from fastiam.model import Outcome
+from fastiam.questions.calls import Calls
+from fastiam.questions.replay import Group, Replay, Verdict
+
+COLUMNS = (
+    "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "policy", "sid", "position", "depends_on", "note",
+    "resource", "source", "record", "time",
+)  # fmt: skip
+OF_TABLE = ("verdict", "calls", "principal", "action", "outcome", "logged", "why", "resource")
+_SHOWN = 10  # unmapped names that are worth a line each
+
+
+@click.command("replay")
+@options.policies
+@click.argument("log", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--only",
+    type=click.Choice([verdict.value for verdict in Verdict]),
+    multiple=True,
+    help="Show calls of this verdict alone. May be repeated.",
+)
+@click.option(
+    "--no-session-policies",
+    is_flag=True,
+    help="Take it that sessions have no session policies where the log does not show how they were issued.",
+)
+@click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table; 0 shows all.")
+@options.unknown_owner
+@options.table_form
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@options.exit_zero
+def command(
+    policies: tuple[str, ...],
+    log: tuple[str, ...],
+    only: tuple[str, ...],
+    no_session_policies: bool,
+    limit: int,
+    unknown_owner: str,
+    form: str | None,
+    quiet: bool,
+    exit_zero: bool,
+) -> int:
+    """Decide the calls in a LOG of CloudTrail and compare with what it says became of them.
+
+    LOG is a file as CloudTrail writes it, one record a line, the output of `aws cloudtrail lookup-events`, a folder of such
+    files, or `-`. One row for each caller, action, answer and reason, the disagreements first. What the log does not tell is
+    unknown, and an answer that turns on it depends. Exits with 0 if the policies say what the log says, 2 if they disagree
+    somewhere, 4 if they do not, and some calls depend or are undecided.
+    """
+    from fastiam.sources import read_cloudtrail
+
+    engine = open_engine(policies, unknown_owner=unknown_owner, quiet=quiet)
+    trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
+    with Progress(lambda: None, quiet=quiet) as progress:
+        found = engine.replay(_Watched(trail, progress))
+    form = chosen(form, "table")
+    groups = [group for group in found.groups if not only or group.verdict in only]
+    if form == "table":
+        shown = groups[:limit] if limit else groups
+        write_rows(OF_TABLE, ({**_row(group), "why": _why(group)} for group in shown), form)
+        if len(shown) < len(groups):
+            note(f"{len(groups) - len(shown):,} more rows: `--limit 0` or `--format csv` shows all")
+    else:
+        write_rows(COLUMNS, map(_row, groups), form)
+    if not quiet:
+        _summarize(found)
+    return exits.OK if exit_zero else _exit_code(found.verdicts)
+
+
+class _Watched:
+    """A log whose batches are counted as they pass."""
+
+    def __init__(self, trail: Any, progress: Progress) -> None:
+        self._trail, self._progress = trail, progress
+
+    def __iter__(self) -> Iterator[Calls]:
+        for calls in self._trail:
+            yield calls
+            self._progress.advance(len(calls))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trail, name)
+
+
+def _row(group: Group) -> dict[str, Any]:
+    ref = group.statement
+    return {
+        "verdict": group.verdict,
+        "calls": group.calls,
+        "principal": group.principal,
+        "action": group.action,
+        "outcome": None if group.outcome is Outcome.ERROR else group.outcome,
+        "logged": group.logged.name,
+        "layer": group.layer,
+        "policy": ref.policy if ref else None,
+        "sid": (ref.sid or f"#{ref.index}") if ref else None,
+        "position": str(ref.position) if ref and ref.position else None,
+        "depends_on": tuple(map(spelled, group.depends_on)),
+        "note": group.note or None,
+        "resource": group.resource or None,
+        "source": group.source,
+        "record": group.number,
+        "time": group.time,
+    }
+
+
+def _why(group: Group) -> str:
+    """What an answer rests on, in one cell."""
+    if group.note:
+        return group.note
+    if group.depends_on:
+        return "depends on " + ", ".join(map(spelled, group.depends_on))
+    ref = group.statement
+    return f"{group.layer}: {ref.policy} {ref.sid or f'#{ref.index}'}" if ref else f"{group.layer}: nothing allows it"
+
+
+def _summarize(found: Replay) -> None:
+    n = max(found.calls, 1)
+    note(f"{found.records:,} records, {found.calls:,} calls with an IAM action")
+    for verdict, calls in found.verdicts.items():
+        note(f"  {calls:>12,}  {calls / n:6.1%}  {verdict}: {_MEANING[verdict]}")
+    if found.unmapped:
+        note(f"{sum(found.unmapped.values()):,} records without an IAM action:")
+        for name, count in list(found.unmapped.items())[:_SHOWN]:
+            note(f"  {count:>12,}  {name}")
+        if len(found.unmapped) > _SHOWN:
+            note(f"  and {len(found.unmapped) - _SHOWN:,} more names")
+
+
+def _exit_code(verdicts: Mapping[Verdict, int]) -> int:
+    if Verdict.DISAGREES in verdicts:
+        return exits.DENIED
+    return exits.UNKNOWN if {Verdict.DEPENDS, Verdict.UNDECIDED} & verdicts.keys() else exits.OK
+
+
+_MEANING = {
+    Verdict.DISAGREES: "the policies allow what the log says was denied, or the other way round",
+    Verdict.DEPENDS: "the answer turns on what the log does not tell",
+    Verdict.UNDECIDED: "nobody to ask about: caller or resource is not in the policies, or the log does not tell",
+    Verdict.UNTOLD: "an answer, and a failure in the log that says nothing about policies",
+    Verdict.AGREES: "the policies say what the log says",
+}
