@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastiam.account import AccountModel, Mode, PolicyLike, Snapshot
 from fastiam.account.books import Book
 from fastiam.account.organization import POLICY_TYPES
-from fastiam.account.records import SESSION_DURATION
+from fastiam.account.records import SESSION_DURATION, Tables
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.account.writing import write_directory
 from fastiam.errors import Finding
@@ -65,6 +65,11 @@ class Directory:
     def findings(self) -> tuple[Finding, ...]:
         """Everything worth saying about what was written so far, in the order of writing."""
         return tuple(self._model.findings)
+
+    @property
+    def tables(self) -> Tables:
+        """The records as they are now, inside of a transaction as it has left them so far. Nobody writes them."""
+        return self._model.tables
 
     # -- transactions -------------------------------------------------------------------------------------------------
 

@@ -98,6 +98,17 @@ class Engine(SettlingCore):
         compiler.freeze(names)
         return cls._over(snapshot, compiler, names, options, defaults)
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """The directory as it was compiled."""
+        return self._snapshot_or_fail()
+
+    @property
+    def settings(self) -> Settings:
+        """What the specification leaves configurable, as this engine decides it."""
+        settings: Settings = self._options["settings"]
+        return settings
+
     def updated(self, directory: Directory) -> Engine:
         """An engine over what the directory is now; this one goes on answering as it did.
 

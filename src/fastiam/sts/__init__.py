@@ -1,0 +1,56 @@
+"""Credentials and sessions: who is calling, with which credentials, as which session (spec section 7).
+
+Needs `pip install 'fastiam[sts]'`; a program that only decides over a `fastiam.Session` does not.
+"""
+
+from __future__ import annotations
+
+try:
+    import argon2 as _argon2  # noqa: F401
+    import cryptography as _cryptography  # noqa: F401
+    import pyotp as _pyotp  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"issuing sessions needs the package `{error.name}`\nhelp: pip install 'fastiam[sts]'", name=error.name
+    ) from None
+
+from fastiam.sts.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
+from fastiam.sts.keyring import Keyring, KeyringError, Secret
+from fastiam.sts.mfa import NewMfaDevice
+from fastiam.sts.records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
+from fastiam.sts.recovery import Proof
+from fastiam.sts.results import (
+    Assertion,
+    AssumedRole,
+    Caller,
+    CallerIdentity,
+    Credentials,
+    FederatedUser,
+    IssuedSession,
+)
+from fastiam.sts.service import STS
+
+__all__ = [
+    "STS",
+    "AccessDeniedError",
+    "AccessKey",
+    "Assertion",
+    "AssumedRole",
+    "AuthenticationError",
+    "Caller",
+    "CallerIdentity",
+    "Credentials",
+    "Event",
+    "FederatedUser",
+    "IssuedSession",
+    "Keyring",
+    "KeyringError",
+    "MfaDevice",
+    "NewMfaDevice",
+    "PasswordPolicy",
+    "Proof",
+    "Secret",
+    "Status",
+    "StsError",
+    "ValidationError",
+]

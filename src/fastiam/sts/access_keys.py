@@ -1,0 +1,147 @@
+"""Long-term access keys of users and roots (spec 1.7, 7.3)."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from fastiam.request import shorten
+from fastiam.sts.errors import AuthenticationError, ValidationError
+from fastiam.sts.ids import LONG_TERM, new_key_id, new_secret
+from fastiam.sts.keyring import Secret
+from fastiam.sts.records import AccessKey, Status
+from fastiam.sts.results import Credentials
+from fastiam.sts.state import State, access_key_purpose
+
+MOST = 2  # inactive ones count
+_USED_EVERY = timedelta(minutes=1)  # so that a busy key does not write at each call
+_NOBODY = "AKIA" + "A" * 16
+
+
+class AccessKeys:
+    """Create, list, disable and delete access keys. Secrets are shown once, by `create`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._decoy = state.keyring.seal(access_key_purpose(_NOBODY), new_secret().encode())
+
+    def create(self, principal: str) -> Credentials:
+        """A new active key of a user or root; its secret is shown this once.
+
+        Raises
+        ------
+        ValidationError: nobody who has keys, or two keys already.
+        """
+        state = self._state
+        with state.directory.transaction():
+            subject, unique_id = state.holder(principal)
+            if len(self.list(principal)) >= MOST:
+                raise ValidationError(
+                    f"`{principal}` has {MOST} access keys already", rule="1.7", hint="delete one first", code="LimitExceeded"
+                )
+            id_ = new_key_id(LONG_TERM, subject.account or "")
+            while id_ in state.book.tables.access_keys:
+                id_ = new_key_id(LONG_TERM, subject.account or "")
+            secret = new_secret()
+            sealed = state.keyring.seal(access_key_purpose(id_), secret.encode())
+            state.book.put("access_keys", id_, AccessKey(id_, principal, sealed, state.now(), unique_id=unique_id))
+            state.record(principal, "access key created", id_)
+        return Credentials(id_, secret)
+
+    def list(self, principal: str) -> list[AccessKey]:
+        """The keys of a user or root, without their secrets."""
+        return self._state.book.of("access_keys", principal)
+
+    def get(self, id_: str) -> AccessKey:
+        """One key.
+
+        Raises
+        ------
+        ValidationError: there is none of this id.
+        """
+        key = self._state.book.tables.access_keys.get(id_)
+        if key is None:
+            raise ValidationError(f"there is no access key `{shorten(id_)}`", code="NoSuchEntity")
+        return key
+
+    def set_status(self, id_: str, status: Status | str) -> None:
+        """Let a key sign, or no longer. What it issued while active goes with it: S82."""
+        state = self._state
+        with state.directory.transaction():
+            key = self.get(id_)
+            state.book.put("access_keys", id_, replace(key, status=Status(status)))
+            state.record(key.principal, f"access key made {Status(status).lower()}", id_)
+
+    def delete(self, id_: str) -> None:
+        """Take a key away for good, and what it issued with it."""
+        state = self._state
+        with state.directory.transaction():
+            key = self.get(id_)
+            state.book.put("access_keys", id_, None)
+            state.record(key.principal, "access key deleted", id_)
+
+    # -- verifying ----------------------------------------------------------------------------------------------------
+
+    def verify(self, id_: str, secret: str) -> AccessKey:
+        """The key that id and secret are of. An unknown id costs what a wrong secret costs.
+
+        Raises
+        ------
+        AuthenticationError: no such key, another secret, inactive, or its user is gone.
+        """
+        secret = Secret(secret)
+        key = self._state.book.tables.access_keys.get(id_)
+        is_right = hmac.compare_digest(self._open(key).encode(), secret.encode("utf-8", "surrogatepass"))
+        if key is None:
+            raise AuthenticationError(f"there is no access key `{shorten(id_)}`", reason="unknown_key")
+        if not is_right:
+            raise AuthenticationError(f"that is not the secret of `{id_}`", reason="wrong_secret", code="SignatureDoesNotMatch")
+        self.require_active(key)
+        return self._used(key)
+
+    def secret_of(self, id_: str) -> tuple[AccessKey, Secret]:
+        """An active key and its secret, for a door that checks signatures made with it.
+
+        Raises
+        ------
+        AuthenticationError: no such key, inactive, or its user is gone.
+        """
+        key = self._state.book.tables.access_keys.get(id_)
+        secret = self._open(key)
+        if key is None:
+            raise AuthenticationError(f"there is no access key `{shorten(id_)}`", reason="unknown_key")
+        self.require_active(key)
+        return self._used(key), secret
+
+    def require_active(self, key: AccessKey | None) -> None:
+        """That a key may sign, and its user is there.
+
+        Raises
+        ------
+        AuthenticationError: deleted, inactive, or its user is gone.
+        """
+        if key is None or key.status is not Status.ACTIVE:
+            state = "deleted" if key is None else "inactive"
+            raise AuthenticationError(f"the access key is {state}", reason="inactive_key")
+        self._state.require(key.principal, key.unique_id)
+
+    def _open(self, key: AccessKey | None) -> Secret:
+        id_, sealed = (_NOBODY, self._decoy) if key is None else (key.id, key.sealed)
+        return Secret(self._state.keyring.open(access_key_purpose(id_), sealed).decode())
+
+    def _used(self, key: AccessKey) -> AccessKey:
+        now = self._state.now()
+        if not _is_due(key.last_used, now):
+            return key
+        state = self._state
+        with state.directory.transaction():
+            held = state.book.tables.access_keys.get(key.id)
+            if held is None:
+                raise AuthenticationError("the access key is deleted", reason="inactive_key")
+            state.book.put("access_keys", key.id, replace(held, last_used=now))
+        return key
+
+
+def _is_due(last_used: datetime | None, now: datetime) -> bool:
+    return last_used is None or now - last_used >= _USED_EVERY or now < last_used

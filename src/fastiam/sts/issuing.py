@@ -1,0 +1,86 @@
+"""From a call that may be made to credentials: what all sessions have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastiam.account.records import Entity
+from fastiam.request import read_context
+from fastiam.session import Session
+from fastiam.sts.access_keys import AccessKeys
+from fastiam.sts.limits import read_policies
+from fastiam.sts.results import AssumedRole, Credentials
+from fastiam.sts.state import State
+from fastiam.sts.tokens import Claims, Tokens
+
+PolicyText = str | bytes | Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleSession:
+    """What a role session is to carry, all of it checked. `tags` hold the inherited ones, `context` keys of class S (5.3)."""
+
+    role: Entity
+    name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    transitive_tags: tuple[str, ...] = ()
+    source_identity: str | None = None
+    policies: tuple[str, ...] | None = None
+    packed: int = 0
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Makes credentials, and takes them back in."""
+
+    state: State
+    tokens: Tokens
+    keys: AccessKeys
+
+    def policies(self, policy: PolicyText | None, arns: Sequence[str], account: str) -> tuple[tuple[str, ...] | None, int]:
+        """Session policies for a session in an account, see `limits.read_policies`."""
+        return read_policies(policy, arns, account, self.state.tables.managed.keys())
+
+    def role_session(self, wanted: RoleSession, now: datetime, seconds: int, *, not_after: datetime | None = None) -> AssumedRole:
+        """Credentials for a session of a role (S20)."""
+        role = wanted.role
+        session = Session(
+            f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.name}/{wanted.name}",
+            kind=role.kind,
+            issuer=role.arn,
+            policies=wanted.policies,
+            tags=dict(wanted.tags),
+            transitive_tags=wanted.transitive_tags,
+            issued_at=now,
+            source_identity=wanted.source_identity,
+            context=plain_context(wanted.context),
+        )
+        expires = now + timedelta(seconds=seconds)
+        if not_after is not None and not_after < expires:
+            expires = not_after.replace(microsecond=0)
+        credentials = self.tokens.issue(Claims(session, expires, role.unique_id), role.account)
+        role_id = None if role.unique_id is None else f"{role.unique_id}:{wanted.name}"
+        return AssumedRole(credentials, session, session.arn, role_id, wanted.source_identity, wanted.packed)
+
+    def user_session(
+        self, session: Session, account: str, seconds: int, *, issuer_id: str | None = None, issuer_key: str | None = None
+    ) -> Credentials:
+        """Credentials for a session that a user or root issues, or that stands for a root user."""
+        issued = session.issued_at
+        assert issued is not None
+        return self.tokens.issue(Claims(session, issued + timedelta(seconds=seconds), issuer_id, issuer_key), account)
+
+
+def plain_context(context: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """A context as the texts that conditions compare (C24): what a token carries reads like what was given."""
+    read = read_context(context)
+    return {value.name or key: list(value.values) if value.multi else value.values[0] for key, value in read.items()}
+
+
+def request_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Session tags as the condition keys of the call that passes them (S25)."""
+    return {f"aws:RequestTag/{key}": value for key, value in tags.items()}

@@ -1,0 +1,352 @@
+"""`STS`: who is calling, with which credentials, as which session (spec section 7). The thin face over the calls.
+
+It sits on a directory: its engine decides every call, its transactions keep the credentials. What is not yet the caller's
+right is refused with the layer, the statement and the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from argon2 import PasswordHasher
+
+from fastiam.account.subjects import read_subject
+from fastiam.directory import Directory
+from fastiam.engine import Engine
+from fastiam.live import LiveEngine
+from fastiam.profile import PrincipalKind
+from fastiam.request import date_text, shorten
+from fastiam.session import Session
+from fastiam.sts import roles, users
+from fastiam.sts.access_keys import AccessKeys
+from fastiam.sts.errors import AuthenticationError, ValidationError
+from fastiam.sts.ids import LONG_TERM, TEMPORARY, account_of
+from fastiam.sts.issuing import Issuer, PolicyText
+from fastiam.sts.keyring import Keyring, Secret
+from fastiam.sts.limits import INSTANCE
+from fastiam.sts.mfa import MfaDevices
+from fastiam.sts.passwords import Passwords
+from fastiam.sts.recovery import Recovery
+from fastiam.sts.results import (
+    Assertion,
+    AssumedRole,
+    Caller,
+    CallerIdentity,
+    Credentials,
+    FederatedUser,
+    IssuedSession,
+)
+from fastiam.sts.state import Clock, State, utc_clock
+from fastiam.sts.tokens import CACHED, Claims, Tokens
+from fastiam.sts.trust import Question, require
+
+Who = Caller | Credentials | Session | str
+REVOKED = "AWSRevokeOlderSessions"  # the inline policy that ends the sessions of a role (S80)
+
+
+class STS:
+    """Issues sessions, and says who is behind credentials.
+
+    A caller is `Credentials`, which are verified, a `Caller` that was verified before, or a principal that somebody else has
+    verified: the ARN of a user or root with a long-term key, or a `Session`.
+
+    Parameters
+    ----------
+    directory : accounts, users, roles and policies; credentials are kept with it, in the same transactions.
+    keyring : seals secrets and session tokens. Processes that share it read each other's tokens.
+    live : who decides, where the service has a `LiveEngine` over the directory already; else an engine of its own, which is
+        always up to date with this directory.
+    clock : gives aware datetimes; the machine's by default.
+    hasher : of passwords, to choose what a hash costs.
+    root_sessions : the organisation has enabled AssumeRoot (centralised root access).
+    cached : how many opened session tokens are kept.
+
+    Attributes
+    ----------
+    keys, passwords, mfa, recovery : access keys, passwords, MFA devices, and recovery of a root user's second factor.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        keyring: Keyring,
+        *,
+        live: LiveEngine | None = None,
+        clock: Clock = utc_clock,
+        hasher: PasswordHasher | None = None,
+        root_sessions: bool = False,
+        cached: int = CACHED,
+    ) -> None:
+        self._state = State(directory, keyring, live, clock)
+        self._tokens = Tokens(keyring, cached=cached)
+        self.keys = AccessKeys(self._state)
+        self.passwords = Passwords(self._state, hasher)
+        self.mfa = MfaDevices(self._state)
+        self.recovery = Recovery(self._state, self.passwords, self.mfa)
+        self._issuer = Issuer(self._state, self._tokens, self.keys)
+        self._root_sessions = root_sessions
+
+    def __repr__(self) -> str:
+        return f"<STS: {self._state.directory!r}, {self._state.keyring!r}>"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine over what the directory says now."""
+        return self._state.engine()
+
+    def reseal(self) -> int:
+        """After a rotation: seal every stored secret under the first key of the keyring; how many were not."""
+        return self._state.reseal()
+
+    # -- who is calling -----------------------------------------------------------------------------------------------
+
+    def authenticate(self, credentials: Credentials) -> Caller:
+        """The caller that credentials are of.
+
+        Raises
+        ------
+        AuthenticationError: wrong, inactive, expired or altered; or who issued them is gone, or the key with which.
+        """
+        id_, secret, token = credentials.access_key_id, Secret(credentials.secret_access_key), credentials.session_token
+        if id_.startswith(TEMPORARY):
+            if token is None:
+                raise AuthenticationError(f"`{shorten(id_)}` needs its session token", reason="token_required", rule="7.3")
+            return self._caller_of(id_, self._tokens.verify(id_, secret, token, self._state.clock()))
+        if token is not None:
+            raise AuthenticationError(f"`{shorten(id_)}` comes without a session token", reason="token_invalid", rule="7.3")
+        return Caller(self.keys.verify(id_, secret).principal, id_)
+
+    def secret_of(self, access_key_id: str, session_token: str | None = None) -> tuple[Caller, Secret]:
+        """Caller and secret of an access key, for a door that checks signatures instead of taking secrets.
+
+        Raises
+        ------
+        AuthenticationError: as `authenticate`.
+        """
+        if session_token is not None and not access_key_id.startswith(LONG_TERM):
+            opened = self._tokens.open(access_key_id, session_token, self._state.clock())
+            return self._caller_of(access_key_id, opened.claims), opened.secret
+        if session_token is not None:
+            raise AuthenticationError("a long-term key comes without a session token", reason="token_invalid", rule="7.3")
+        key, secret = self.keys.secret_of(access_key_id)
+        return Caller(key.principal, key.id), secret
+
+    def _caller_of(self, id_: str, claims: Claims) -> Caller:
+        """The caller behind an opened token: who issued it must still be there (spec 6.7)."""
+        session = claims.session
+        issuer = session.arn if session.issuer is None else session.issuer
+        self._state.require(issuer, claims.issuer_id)
+        if claims.issuer_key is not None:
+            self.keys.require_active(self._state.book.tables.access_keys.get(claims.issuer_key))
+        return Caller(session, id_, claims.expires_at)
+
+    def _caller(self, who: Who) -> Caller:
+        if isinstance(who, Credentials):
+            return self.authenticate(who)
+        if isinstance(who, Session):
+            return Caller(who)
+        if isinstance(who, str):
+            if read_subject(who).kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
+                raise ValidationError(f"`{shorten(who)}` has no long-term key", hint="pass a `fastiam.Session` for a session")
+            return Caller(who)
+        if who.expires_at is not None and self._state.clock() >= who.expires_at:
+            raise AuthenticationError("the session token has expired", reason="expired", code="ExpiredToken")
+        return who
+
+    def get_caller_identity(self, caller: Who) -> CallerIdentity:
+        """GetCallerIdentity: who calls. No policy has a say (6.3)."""
+        known = self._caller(caller)
+        profile = self._state.engine().snapshot.principal(known.principal)
+        user_id = profile.keys.get("aws:userid")
+        return CallerIdentity(None if user_id is None else user_id.values[0], profile.account or "", known.arn)
+
+    def get_access_key_info(self, caller: Who, access_key_id: str) -> str:
+        """GetAccessKeyInfo: the account of an access key id, whether the key is there or not."""
+        question = Question(
+            subject=self._caller(caller).principal,
+            actions=("sts:GetAccessKeyInfo",),
+            resource="*",
+            context={},
+            now=self._state.now(),
+        )
+        require(self._state.engine(), question)
+        account = account_of(access_key_id)
+        if account is None:
+            raise ValidationError(f"`{shorten(access_key_id)}` is no access key id", rule="7.3")
+        return account
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    def assume_role(
+        self,
+        caller: Who,
+        role: str,
+        session_name: str,
+        *,
+        duration: int | None = None,
+        external_id: str | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+        tags: Mapping[str, str] = {},
+        transitive_tag_keys: Collection[str] = (),
+        source_identity: str | None = None,
+        mfa_serial: str | None = None,
+        mfa_code: str | None = None,
+        context: Mapping[str, Any] = {},
+    ) -> AssumedRole:
+        """AssumeRole: a session of a role whose trust policy lets the caller.
+
+        Parameters
+        ----------
+        role : ARN of the role.
+        session_name : 2 to 64 characters; the session is `assumed-role/<role>/<name>`.
+        duration : seconds, 900 to the maximum of the role; an hour by default, and at most where a role session calls (S2).
+        external_id : what the trust policy compares as `sts:ExternalId` (S27).
+        policy, policy_arns : session policies, which narrow the session: a document, ARNs of managed policies.
+        tags, transitive_tag_keys : session tags, and which of them sessions chained to this one inherit (S22 to S25).
+        source_identity : once set, it stays (S26).
+        mfa_serial, mfa_code : with a long-term key; the trust policy sees `aws:MultiFactorAuthPresent` (7.6).
+        context : further condition keys of the call, such as `aws:SourceIp`.
+
+        Raises
+        ------
+        ValidationError: the call is wrong.
+        AuthenticationError: the credentials are.
+        AccessDeniedError: `sts:AssumeRole`, or one of `sts:TagSession` and `sts:SetSourceIdentity`, is not allowed (6.6, D30).
+        """
+        wanted = roles.RoleRequest(
+            role=role,
+            name=session_name,
+            duration=duration,
+            external_id=external_id,
+            policy=policy,
+            policy_arns=policy_arns,
+            tags=tags,
+            transitive_tag_keys=transitive_tag_keys,
+            source_identity=source_identity,
+            mfa_serial=mfa_serial,
+            mfa_code=mfa_code,
+            context=context,
+        )
+        return roles.assume_role(self._issuer, self.mfa, self._caller(caller), wanted)
+
+    def assume_role_with_saml(
+        self,
+        assertion: Assertion,
+        role: str,
+        *,
+        duration: int | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+    ) -> AssumedRole:
+        """AssumeRoleWithSAML, once the response is verified: trust is evaluated over what it says (7.7)."""
+        return roles.assume_role_asserted(
+            self._issuer, assertion, role, roles.SAML, duration=duration, policy=policy, policy_arns=policy_arns
+        )
+
+    def assume_role_with_web_identity(
+        self,
+        assertion: Assertion,
+        role: str,
+        *,
+        duration: int | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+    ) -> AssumedRole:
+        """AssumeRoleWithWebIdentity, once the token is verified: trust is evaluated over what it says (7.7)."""
+        return roles.assume_role_asserted(
+            self._issuer, assertion, role, roles.OIDC, duration=duration, policy=policy, policy_arns=policy_arns
+        )
+
+    def create_session(
+        self,
+        assertion: Assertion,
+        role: str,
+        *,
+        duration: int | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+    ) -> AssumedRole:
+        """CreateSession of Roles Anywhere, once the certificate is verified; policies are those of the profile (7.8)."""
+        return roles.create_session(self._issuer, assertion, role, duration=duration, policy=policy, policy_arns=policy_arns)
+
+    def instance_credentials(
+        self,
+        instance_profile: str,
+        instance: str,
+        *,
+        delivery: str = "2.0",
+        source_vpc: str | None = None,
+        private_ip: str | None = None,
+        duration: int = INSTANCE,
+    ) -> AssumedRole:
+        """The role of an instance profile, as a machine gets it: the session is called after the instance (S21).
+
+        Parameters
+        ----------
+        instance_profile, instance : their ARNs.
+        delivery : version of the metadata service that hands the credentials over (`ec2:RoleDelivery`).
+        source_vpc, private_ip : where the instance is; carried by the session (5.3).
+        duration : seconds. No maximum of the role limits it (S3).
+        """
+        keys = {
+            "ec2:RoleDelivery": delivery,
+            "aws:Ec2InstanceSourceVpc": source_vpc,
+            "aws:Ec2InstanceSourcePrivateIPv4": private_ip,
+        }
+        told = {key: value for key, value in keys.items() if value is not None}
+        return roles.instance_session(self._issuer, instance_profile, instance, told, duration=duration)
+
+    def get_session_token(
+        self, caller: Who, *, duration: int | None = None, mfa_serial: str | None = None, mfa_code: str | None = None
+    ) -> IssuedSession:
+        """GetSessionToken: the same user or root with temporary credentials, and with MFA where a code is given."""
+        return users.get_session_token(self._issuer, self.mfa, self._caller(caller), duration, mfa_serial, mfa_code)
+
+    def get_federation_token(
+        self,
+        caller: Who,
+        name: str,
+        *,
+        duration: int | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+        tags: Mapping[str, str] = {},
+    ) -> FederatedUser:
+        """GetFederationToken: a session for somebody else, with what both the user's policies and these allow."""
+        return users.get_federation_token(self._issuer, self._caller(caller), name, duration, policy, policy_arns, tags)
+
+    def assume_root(self, caller: Who, target: str, task_policy_arn: str, *, duration: int | None = None) -> IssuedSession:
+        """AssumeRoot: a session as the root user of a member account, for one of the five tasks (7.1).
+
+        Raises
+        ------
+        ValidationError: `root_sessions` is not enabled, another task policy, or too long.
+        AccessDeniedError: the caller's account does not administer the organisation, or the target is no member of it.
+        """
+        if not self._root_sessions:
+            raise ValidationError("centralised root access is not enabled", rule="7.1", hint="STS(..., root_sessions=True)")
+        return users.assume_root(self._issuer, self._caller(caller), target, task_policy_arn, duration)
+
+    # -- revocation ---------------------------------------------------------------------------------------------------
+
+    def revoke_sessions(self, role: str, issued_before: datetime | None = None) -> datetime:
+        """End the sessions of a role that were issued before an instant, by an inline policy of the role (S80).
+
+        Without an instant all that were issued so far end, those of this second too: sessions know their second only. Gives
+        the instant that the policy says.
+
+        Raises
+        ------
+        ValidationError: no role, or a service-linked one (spec 6.7).
+        """
+        entity = self._state.entity(role)
+        if entity is None or entity.kind is not PrincipalKind.ROLE:
+            raise ValidationError(f"`{shorten(role)}` is no role whose sessions can be revoked", rule="6.7")
+        until = issued_before or self._state.now() + timedelta(seconds=1)
+        condition = {"DateLessThan": {"aws:TokenIssueTime": date_text(until, "issued_before")}}
+        statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
+        self._state.directory.put_inline_policy(role, REVOKED, {"Version": "2012-10-17", "Statement": [statement]})
+        return until

@@ -1,0 +1,150 @@
+"""What the parts of STS share: the directory with its credentials, the engine of the moment, the keyring and the clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from fastiam.account.records import Entity, Tables
+from fastiam.account.subjects import Subject, read_subject
+from fastiam.directory import Directory
+from fastiam.engine import Engine
+from fastiam.errors import RequestValueError
+from fastiam.live import LiveEngine
+from fastiam.profile import PrincipalKind
+from fastiam.request import shorten
+from fastiam.sts.errors import AuthenticationError, ValidationError
+from fastiam.sts.keyring import Keyring
+from fastiam.sts.records import CredentialBook, Event
+
+Clock = Callable[[], datetime]
+
+
+def utc_clock() -> datetime:
+    """The clock of the machine."""
+    return datetime.now(UTC)
+
+
+class State:
+    """One directory, its credentials, and who decides over it."""
+
+    def __init__(self, directory: Directory, keyring: Keyring, live: LiveEngine | None, clock: Clock) -> None:
+        self.directory, self.keyring, self.clock = directory, keyring, clock
+        self.book: CredentialBook = directory.join(CredentialBook())
+        self._live, self._lock = live, threading.Lock()
+        self._engine: Engine | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("what holds a keyring is not pickled; make it where it is needed")
+
+    def now(self) -> datetime:
+        """The instant of a call, to whole seconds (K5)."""
+        return self.clock().astimezone(UTC).replace(microsecond=0)
+
+    def engine(self) -> Engine:
+        """An engine over what the directory says now: a changed policy counts at once (S4)."""
+        if self._live is not None:
+            return self._live.engine
+        snapshot = self.directory.snapshot()
+        engine = self._engine
+        if engine is None or engine.snapshot is not snapshot:
+            with self._lock:
+                engine = self._engine
+                if engine is None:
+                    engine = self.directory.compile()
+                elif engine.snapshot is not self.directory.snapshot():
+                    engine = engine.updated(self.directory)
+                self._engine = engine
+        return engine
+
+    @property
+    def tables(self) -> Tables:
+        """The records of the directory as they are now."""
+        return self.directory.tables
+
+    # -- who there is -------------------------------------------------------------------------------------------------
+
+    def entity(self, arn: str) -> Entity | None:
+        """The record of a user or role."""
+        return self.tables.entities.get(arn)
+
+    def holder(self, arn: str) -> tuple[Subject, str | None]:
+        """A user or root that can have long-term credentials, and its unique id.
+
+        Raises
+        ------
+        ValidationError: a role, a session, or somebody who is not there.
+        """
+        try:
+            subject = read_subject(arn)
+        except RequestValueError:
+            subject = None
+        if subject is None or subject.kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
+            raise ValidationError(
+                f"`{shorten(str(arn))}` is not a user or root",
+                hint="write `arn:aws:iam::111111111111:user/ana`",
+                code="InvalidInput",
+            )
+        if not self.is_there(subject):
+            raise ValidationError(f"there is no `{arn}`", code="NoSuchEntity")
+        return subject, self.unique_id(subject)
+
+    def is_there(self, subject: Subject) -> bool:
+        """Whether there is such a user, or such an account."""
+        if subject.kind is PrincipalKind.ROOT:
+            return subject.account in self.tables.accounts
+        return subject.text in self.tables.entities
+
+    def unique_id(self, subject: Subject) -> str | None:
+        """The unique id of a user or role, where it has one."""
+        entity = self.entity(subject.text)
+        return None if entity is None or subject.kind is PrincipalKind.ROOT else entity.unique_id
+
+    def require(self, arn: str, unique_id: str | None) -> None:
+        """That the user, role or root is still there, and still the same one (spec 6.7).
+
+        Raises
+        ------
+        AuthenticationError: it was deleted, or another one has its name.
+        """
+        entity = self.tables.entities.get(arn)
+        if entity is not None:
+            if entity.unique_id == unique_id:
+                return
+        elif unique_id is None and arn.endswith(":root") and self.is_there(read_subject(arn)):
+            return
+        raise AuthenticationError(f"`{arn}` is not there any more", reason="unknown_principal")
+
+    # -- what was done ------------------------------------------------------------------------------------------------
+
+    def record(self, principal: str, what: str, detail: str = "", *, by: str = "") -> Event:
+        """Note an event, in the transaction that is open."""
+        number = len(self.book.tables.events) + 1
+        event = Event(number, self.now(), principal, what, detail, by)
+        self.book.put("events", str(number), event)
+        return event
+
+    def reseal(self) -> int:
+        """Seal all secrets anew where the sealing key did not; how many there were. After it, older keys can go."""
+        count = 0
+        with self.directory.transaction():
+            for table, purpose in (("access_keys", access_key_purpose), ("mfa_devices", mfa_purpose)):
+                for key, record in list(getattr(self.book.tables, table).items()):
+                    if not self.keyring.is_current(record.sealed):
+                        plain = self.keyring.open(purpose(key), record.sealed)
+                        self.book.put(table, key, replace(record, sealed=self.keyring.seal(purpose(key), plain)))
+                        count += 1
+        return count
+
+
+def access_key_purpose(key_id: str) -> bytes:
+    """What the secret of an access key is sealed for: it opens in no other record."""
+    return b"access-key\0" + key_id.encode()
+
+
+def mfa_purpose(serial: str) -> bytes:
+    """What the seed of a device is sealed for."""
+    return b"mfa\0" + serial.encode()

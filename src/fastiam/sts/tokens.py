@@ -1,0 +1,197 @@
+"""Session tokens: opaque, authenticated, self-contained. No table of sessions exists, so any process with the keyring reads them.
+
+A token is header and body. The keyring derives 64 bytes from the header and the access key id: half of them encrypt the body,
+the others are the secret access key. So a token opens with its own access key id alone, its secret follows from it, and a
+byte that is altered, cut off or from another keyring makes it nobody's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from fastiam.profile import PrincipalKind
+from fastiam.session import Session
+from fastiam.sts.errors import AuthenticationError
+from fastiam.sts.ids import TEMPORARY, new_key_id, secret_text
+from fastiam.sts.keyring import HEADER_BYTES, KEY_BYTES, Keyring, KeyringError, Secret, decrypt, encrypt
+from fastiam.sts.results import Credentials
+
+CACHED = 16_384  # sessions; about 2 KB each
+_LONGEST = 65_536  # characters: 50 tags and the session policies are well below
+_FORM = 1  # of the body
+_KEY_ID = re.compile(TEMPORARY + "[A-Z2-7]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says.
+
+    Attributes
+    ----------
+    session : one object per token while it is cached, so that an engine knows it again.
+    expires_at : in whole seconds; at this instant it is over.
+    issuer_id : unique id of the role or user that issued it, where there is one: another one of the same name did not.
+    issuer_key : the long-term access key that asked for it, where that is the issuer's own (GetSessionToken, GetFederationToken).
+    """
+
+    session: Session
+    expires_at: datetime
+    issuer_id: str | None = None
+    issuer_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A token that was opened, with the secret that belongs to it."""
+
+    claims: Claims
+    secret: Secret
+    expires: float
+
+
+class Tokens:
+    """Make and open session tokens. The last ones opened are kept; their expiration is looked at each time."""
+
+    def __init__(self, keyring: Keyring, *, cached: int = CACHED) -> None:
+        self._keyring, self._cached = keyring, cached
+        self._kept: OrderedDict[tuple[str, str], Opened] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def issue(self, claims: Claims, account: str) -> Credentials:
+        """Credentials that stand for the claims."""
+        key_id, header = new_key_id(TEMPORARY, account), self._keyring.header()
+        derived = self._keyring.derive(header, _purpose(key_id))
+        body = encrypt(derived[:KEY_BYTES], header, _write(claims))
+        token = Secret(base64.urlsafe_b64encode(header + body).decode())
+        return Credentials(key_id, secret_text(derived[KEY_BYTES:]), token, claims.expires_at)
+
+    def verify(self, key_id: str, secret: str, token: str, now: datetime) -> Claims:
+        """What credentials claim at an instant.
+
+        Raises
+        ------
+        AuthenticationError: altered, of another key, expired, or with another secret.
+        """
+        opened = self.open(key_id, token, now)
+        if not hmac.compare_digest(opened.secret.encode(), secret.encode("utf-8", "surrogatepass")):
+            raise AuthenticationError(
+                f"that is not the secret of `{key_id}`", reason="wrong_secret", code="SignatureDoesNotMatch"
+            )
+        return opened.claims
+
+    def open(self, key_id: str, token: str, now: datetime) -> Opened:
+        """Claims and secret of a token, for a door that checks signatures made with the secret.
+
+        Raises
+        ------
+        AuthenticationError: altered, of another key, or expired.
+        """
+        token = Secret(token)
+        opened = self._kept.get((key_id, token))
+        if opened is None:
+            opened = self._open(key_id, token)
+        else:
+            self._touch(key_id, token)
+        if now.timestamp() >= opened.expires:
+            raise AuthenticationError("the session token has expired", reason="expired", code="ExpiredToken")
+        return opened
+
+    def _open(self, key_id: str, token: Secret) -> Opened:
+        try:
+            raw = _decode(token)
+            header = raw[:HEADER_BYTES]
+            derived = self._keyring.derive(header, _purpose(key_id))
+            claims = _read(decrypt(derived[:KEY_BYTES], header, raw[HEADER_BYTES:]))
+        except (KeyringError, binascii.Error, ValueError):
+            raise AuthenticationError(
+                "the session token is not of this access key, or not whole", reason="token_invalid"
+            ) from None
+        opened = Opened(claims, secret_text(derived[KEY_BYTES:]), claims.expires_at.timestamp())
+        with self._lock:
+            self._kept[key_id, token] = opened
+            while len(self._kept) > self._cached:
+                self._kept.popitem(last=False)
+        return opened
+
+    def _touch(self, key_id: str, token: Secret) -> None:
+        try:
+            self._kept.move_to_end((key_id, token))
+        except KeyError:  # another thread has just dropped it
+            pass
+
+
+def _purpose(key_id: str) -> bytes:
+    if _KEY_ID.fullmatch(key_id) is None:
+        raise ValueError("no temporary access key id")
+    return b"session\0" + key_id.encode()
+
+
+def _decode(token: str) -> bytes:
+    """The bytes of a token. One spelling each: what decodes to them otherwise is refused."""
+    if len(token) > _LONGEST:
+        raise ValueError("too long")
+    raw = base64.urlsafe_b64decode(token.encode("ascii"))
+    if base64.urlsafe_b64encode(raw) != token.encode("ascii"):
+        raise ValueError("another spelling")
+    return raw
+
+
+# -- the body -----------------------------------------------------------------------------------------------------------
+
+
+def _write(claims: Claims) -> bytes:
+    session = claims.session
+    return orjson.dumps(
+        [
+            _FORM,
+            str(session.kind),
+            session.arn,
+            session.issuer,
+            session.policies,
+            session.tags,
+            session.transitive_tags,
+            _seconds(session.issued_at),
+            _seconds(session.mfa_at),
+            session.source_identity,
+            session.context,
+            _seconds(claims.expires_at),
+            claims.issuer_id,
+            claims.issuer_key,
+        ]
+    )
+
+
+def _read(body: bytes) -> Claims:
+    form, kind, arn, issuer, policies, tags, transitive, issued, mfa, source, context, expires, id_, key = orjson.loads(body)
+    if form != _FORM:
+        raise ValueError("another form")
+    session = Session(
+        arn,
+        kind=PrincipalKind(kind),
+        issuer=issuer,
+        policies=policies,
+        tags=tags,
+        transitive_tags=tuple(transitive),
+        issued_at=_instant(issued),
+        mfa_at=_instant(mfa),
+        source_identity=source,
+        context=context,
+    )
+    return Claims(session, datetime.fromtimestamp(expires, UTC), id_, key)
+
+
+def _seconds(instant: datetime | None) -> int | None:
+    return None if instant is None else int(instant.timestamp())
+
+
+def _instant(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

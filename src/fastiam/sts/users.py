@@ -1,0 +1,159 @@
+"""The calls of users and roots for themselves: GetSessionToken, GetFederationToken, and AssumeRoot on a member account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastiam.account.subjects import Subject, read_subject
+from fastiam.arn import is_account
+from fastiam.profile import PrincipalKind
+from fastiam.request import shorten
+from fastiam.session import Session
+from fastiam.sts import limits
+from fastiam.sts.errors import AccessDeniedError, ValidationError
+from fastiam.sts.issuing import Issuer, PolicyText, request_tags
+from fastiam.sts.limits import check_form, read_duration, read_session_tags
+from fastiam.sts.mfa import MfaDevices
+from fastiam.sts.results import Caller, FederatedUser, IssuedSession
+from fastiam.sts.roles import verify_mfa
+from fastiam.sts.trust import TAG_SESSION, Question, require
+
+_GET_TOKEN, _FEDERATE, _ASSUME_ROOT = "sts:GetSessionToken", "sts:GetFederationToken", "sts:AssumeRoot"
+
+
+def get_session_token(
+    issuer: Issuer, mfa: MfaDevices, caller: Caller, duration: int | None, serial: str | None, code: str | None
+) -> IssuedSession:
+    """GetSessionToken: the same user or root, with temporary credentials. No policy has a say (6.3)."""
+    state, now = issuer.state, issuer.state.now()
+    require(state.engine(), Question(subject=caller.principal, actions=(_GET_TOKEN,), resource="*", context={}, now=now))
+    subject = _long_term(caller, _GET_TOKEN)
+    is_root = subject.kind is PrincipalKind.ROOT
+    seconds = read_duration(duration, limits.ROOT_TOKEN if is_root else limits.TOKEN)
+    has_mfa = bool(verify_mfa(mfa, caller, serial, code, _GET_TOKEN, "*"))
+    session = Session(subject.text, kind=subject.kind, issuer=subject.text, issued_at=now, mfa_at=now if has_mfa else None)
+    return IssuedSession(_issue(issuer, caller, subject, session, seconds), session)
+
+
+def get_federation_token(
+    issuer: Issuer,
+    caller: Caller,
+    name: str,
+    duration: int | None,
+    policy: PolicyText | None,
+    policy_arns: Sequence[str],
+    tags: Mapping[str, str],
+) -> FederatedUser:
+    """GetFederationToken: a session for somebody whom the user vouches for. Without session policies it may do nothing (6.1)."""
+    state, now = issuer.state, issuer.state.now()
+    check_form(name, limits.FEDERATION_NAME)
+    tags, _ = read_session_tags(tags, (), {})
+    account = state.engine().snapshot.principal(caller.principal).account or ""
+    partition = caller.arn.split(":")[1]
+    arn = f"arn:{partition}:sts::{account}:federated-user/{name}"
+    actions = (_FEDERATE, TAG_SESSION) if tags else (_FEDERATE,)
+    require(
+        state.engine(),
+        Question(subject=caller.principal, actions=actions, resource=arn, context=request_tags(tags), now=now),
+    )
+    subject = _long_term(caller, _FEDERATE)
+    seconds = read_duration(duration, limits.ROOT_TOKEN if subject.kind is PrincipalKind.ROOT else limits.TOKEN)
+    policies, packed = issuer.policies(policy, policy_arns, account)
+    session = Session(arn, kind=PrincipalKind.FED, issuer=subject.text, policies=policies, tags=tags, issued_at=now)
+    credentials = _issue(issuer, caller, subject, session, seconds)
+    return FederatedUser(credentials, session, arn, f"{account}:{name}", packed)
+
+
+def _issue(issuer: Issuer, caller: Caller, subject: Subject, session: Session, seconds: int) -> Any:
+    return issuer.user_session(
+        session,
+        subject.account or "",
+        seconds,
+        issuer_id=issuer.state.unique_id(subject),
+        issuer_key=caller.access_key_id,
+    )
+
+
+def _long_term(caller: Caller, action: str) -> Subject:
+    """The user or root behind a long-term key; the engine has refused all others already (7.4)."""
+    assert isinstance(caller.principal, str), action
+    return read_subject(caller.principal)
+
+
+# -- AssumeRoot -----------------------------------------------------------------------------------------------------------
+
+_ROOTS = "arn:*:iam::*:root"
+_FORGET = (
+    "DeleteAccessKey DeleteSigningCertificate DeleteLoginProfile DeactivateMFADevice DeleteVirtualMFADevice ListAccessKeys"
+    " ListSigningCertificates GetLoginProfile ListMFADevices GetUser GetAccessKeyLastUsed"
+)
+_LOOK = "ListAccessKeys ListSigningCertificates GetLoginProfile ListMFADevices GetUser GetAccessKeyLastUsed"
+_QUEUE = "SetQueueAttributes GetQueueAttributes ListQueues GetQueueUrl"
+# what a root user may do for a task, and no more (7.1): service, then actions with the resource they are for
+_ROOT_TASKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "IAMAuditRootUserCredentials": ("iam", ((_LOOK, _ROOTS), ("GetAccountSummary", "*"))),
+    "IAMCreateRootUserPassword": ("iam", (("CreateLoginProfile GetLoginProfile", _ROOTS),)),
+    "IAMDeleteRootUserCredentials": ("iam", ((_FORGET, _ROOTS),)),
+    "S3UnlockBucketPolicy": ("s3", (("DeleteBucketPolicy PutBucketPolicy GetBucketPolicy ListAllMyBuckets", "*"),)),
+    "SQSUnlockQueuePolicy": ("sqs", ((_QUEUE, "*"),)),
+}
+_TASK_PATH = "policy/root-task/"
+
+
+def task_policy(arn: str) -> str:
+    """The session policy of a root task, as Allow statements: what AROOT may do is what it allows (6.1).
+
+    Raises
+    ------
+    ValidationError: none of the five.
+    """
+    name = arn.partition(_TASK_PATH)[2]
+    if name not in _ROOT_TASKS or arn.split(":")[2:5] != ["iam", "", "aws"]:
+        raise ValidationError(
+            f"`{shorten(arn)}` is no task policy",
+            rule="7.1",
+            hint=f"write `arn:aws:iam::aws:{_TASK_PATH}{next(iter(_ROOT_TASKS))}`",
+        )
+    service, grants = _ROOT_TASKS[name]
+    statements = [
+        {"Effect": "Allow", "Action": [f"{service}:{action}" for action in actions.split()], "Resource": resource}
+        for actions, resource in grants
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def assume_root(issuer: Issuer, caller: Caller, target: str, task_policy_arn: str, duration: int | None) -> IssuedSession:
+    """AssumeRoot: a root session on a member account of the caller's organisation, for one task."""
+    state, now = issuer.state, issuer.state.now()
+    policy = task_policy(task_policy_arn)
+    seconds = read_duration(duration, limits.ASSUME_ROOT)
+    partition = caller.arn.split(":")[1]
+    root = f"arn:{partition}:iam::{target}:root" if is_account(target) else target
+    account = root.split(":")[4] if root.endswith(":root") and root.count(":") == 5 else ""
+    profile = state.engine().snapshot.principal(caller.principal)
+    question = Question(
+        subject=caller.principal,
+        actions=(_ASSUME_ROOT,),
+        resource=root,
+        context={"sts:TaskPolicyArn": task_policy_arn},
+        now=now,
+        resource_account=profile.account,  # the caller's side alone decides (7.2)
+    )
+    require(state.engine(), question)
+    organization = state.tables.organization
+    is_member = organization is not None and account in organization.parents and account != organization.management_account
+    if not (profile.may_assume_root and is_member):
+        raise AccessDeniedError(
+            f"`{caller.arn}` may not `{_ASSUME_ROOT}` on `{shorten(root)}`: it takes the management account, or the delegated"
+            " administrator for IAM, and a member account of the same organization - layer `service`",
+            principal=caller.arn,
+            action=_ASSUME_ROOT,
+            resource=root,
+            layer="service",
+            rule="7.1",
+        )
+    source = caller.principal.source_identity if isinstance(caller.principal, Session) else None
+    session = Session(root, kind=PrincipalKind.AROOT, policies=(policy,), issued_at=now, source_identity=source)
+    return IssuedSession(issuer.user_session(session, account, seconds), session)

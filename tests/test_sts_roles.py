@@ -1,0 +1,578 @@
+"""AssumeRole and its kin: what a call may ask, whom the trust policy lets, and what the session then is (spec 6.6, section 7)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sts_world import ALL, ANA, BO, CHAIN, DEP, EVERYTHING, ROOT, A, B, World, document, trusting
+
+import fastiam
+from fastiam import Outcome, PolicyError, RequestValueError, Session
+from fastiam.sts import AccessDeniedError, Assertion, AuthenticationError, ValidationError
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def denied(call, *args, **kwargs) -> AccessDeniedError:
+    """How a call is refused."""
+    with pytest.raises(AccessDeniedError) as error:
+        call(*args, **kwargs)
+    return error.value
+
+
+def invalid(call, *args, **kwargs) -> str:
+    """The rule that makes a call wrong."""
+    with pytest.raises(ValidationError) as error:
+        call(*args, **kwargs)
+    return error.value.rule or error.value.code
+
+
+# -- what a session is -------------------------------------------------------------------------------------------------
+
+
+def test_a_role_session_is_named_after_role_and_session(world):
+    """S20."""
+    made = world.sts.assume_role(ANA, DEP, "run1")
+    assert made.arn == f"arn:aws:sts::{A}:assumed-role/Dep/run1"
+    assert made.role_id == "AROADEP:run1"
+    assert made.session.issuer == DEP
+    assert made.credentials.expiration == world.clock() + timedelta(hours=1)
+    who = world.sts.get_caller_identity(made.credentials)
+    assert (who.arn, who.account, who.user_id) == (made.arn, A, "AROADEP:run1")
+
+
+def test_the_session_decides_as_its_role(world):
+    caller = world.sts.authenticate(world.run1())
+    assert world.sts.engine.is_allowed(caller.principal, "s3:GetObject", "arn:aws:s3:::b/k")
+    assert not world.sts.engine.is_allowed(caller.principal, "sts:GetSessionToken", "*")  # 7.4
+
+
+def test_a_change_of_the_role_reaches_its_sessions_at_once(world):
+    """S4."""
+    caller = world.sts.authenticate(world.run1())
+    assert world.sts.engine.is_allowed(caller.principal, "s3:GetObject", "arn:aws:s3:::b/k")
+    world.directory.put_inline_policy(DEP, "stop", document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"}))
+    decision = world.sts.engine.decide(caller.principal, "s3:GetObject", "arn:aws:s3:::b/k")
+    assert decision.outcome is Outcome.EXPLICIT_DENY
+
+
+def test_a_live_engine_may_decide_in_place_of_ones_own(world):
+    live = fastiam.LiveEngine(world.directory)
+    sts = world.open(world.keyring, live=live)
+    assert sts.engine is live.engine
+    world.directory.set_trust_policy(DEP, trusting(BO))
+    assert sts.assume_role(ANA, DEP, "run1")  # what is current decides
+    live.refresh()
+    assert denied(sts.assume_role, ANA, DEP, "run1").layer == "resource"
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_says_who_what_why_and_by_which_rule(world):
+    world.directory.set_trust_policy(DEP, trusting(BO))
+    error = denied(world.sts.assume_role, ANA, DEP, "run1")
+    assert (error.layer, error.rule, error.code, error.action) == ("resource", "6.6", "AccessDenied", "sts:AssumeRole")
+    assert error.decision.outcome is Outcome.IMPLICIT_DENY and error.statement is None
+    assert str(error).startswith(f"`{ANA}` may not `sts:AssumeRole` on `{DEP}`: the trust policy does not allow it")
+
+
+def test_a_refusal_names_the_statement_that_denies(world):
+    deny = {"Sid": "NoDep", "Effect": "Deny", "Action": "sts:*", "Resource": DEP}
+    world.directory.put_inline_policy(ANA, "limits", document(deny))
+    error = denied(world.sts.assume_role, ANA, DEP, "run1")
+    assert (error.layer, error.rule) == ("identity", "6.4")
+    assert (error.statement.policy, error.statement.sid) == ("limits", "NoDep")
+
+
+@pytest.mark.parametrize(
+    ("call", "lacking"), [({"tags": {"k": "v"}}, "sts:TagSession"), ({"source_identity": "ana"}, "sts:SetSourceIdentity")]
+)
+def test_tags_and_source_identity_are_permissions_of_their_own(world, call, lacking):
+    """D30, E296, E297."""
+    world.directory.set_trust_policy(DEP, trusting(ANA))
+    assert world.sts.assume_role(ANA, DEP, "run1")
+    error = denied(world.sts.assume_role, ANA, DEP, "run1", **call)
+    assert (error.action, error.rule, error.layer) == (lacking, "D30", "resource")
+    world.directory.set_trust_policy(DEP, trusting(ANA, actions=["sts:AssumeRole", lacking]))
+    assert world.sts.assume_role(ANA, DEP, "run1", **call)
+
+
+def test_inherited_tags_and_source_identity_need_them_as_well(world):
+    """D30."""
+    run1 = world.run1(tags={"T": "1"}, transitive_tag_keys=["T"])
+    world.directory.set_trust_policy(CHAIN, trusting(DEP, actions=["sts:AssumeRole"]))
+    assert denied(world.sts.assume_role, run1, CHAIN, "run2").action == "sts:TagSession"
+    sourced = world.run1(source_identity="ana")
+    assert denied(world.sts.assume_role, sourced, CHAIN, "run2").action == "sts:SetSourceIdentity"
+
+
+def test_a_chained_role_sets_its_source_identity_on_both_sides(world):
+    """D30: even in the same account."""
+    sourced = world.run1(source_identity="ana")
+    assert world.sts.assume_role(sourced, CHAIN, "run2").source_identity == "ana"
+    world.directory.put_inline_policy(
+        DEP, "identity_policies[0]", document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+    )
+    error = denied(world.sts.assume_role, sourced, CHAIN, "run2")
+    assert (error.action, error.layer) == ("sts:SetSourceIdentity", "identity")
+
+
+def test_a_root_user_assumes_no_role(world):
+    """D31, E300."""
+    world.directory.set_trust_policy(DEP, trusting(A))
+    error = denied(world.sts.assume_role, ROOT, DEP, "run1")
+    assert (error.layer, error.rule) == ("credential", "7.4")
+
+
+def test_a_federated_user_assumes_no_role(world):
+    """E301."""
+    kio = world.sts.get_federation_token(ANA, "kio", policy=document(ALL)).credentials
+    assert denied(world.sts.assume_role, kio, DEP, "run1").layer == "credential"
+
+
+def test_the_external_id_is_compared_by_the_trust_policy_alone(world):
+    """S27."""
+    world.directory.set_trust_policy(DEP, trusting(ANA, StringEquals={"sts:ExternalId": "abc"}))
+    assert denied(world.sts.assume_role, ANA, DEP, "run1").layer == "resource"
+    assert denied(world.sts.assume_role, ANA, DEP, "run1", external_id="abd").layer == "resource"
+    assert world.sts.assume_role(ANA, DEP, "run1", external_id="abc")
+
+
+def test_the_trust_policy_sees_what_the_call_says(world):
+    condition = {
+        "StringEquals": {"sts:RoleSessionName": "run1", "sts:SourceIdentity": "ana", "aws:RequestTag/k": "v"},
+        "ForAllValues:StringEquals": {"aws:TagKeys": ["k"], "sts:TransitiveTagKeys": ["k"]},
+        "IpAddress": {"aws:SourceIp": "198.51.100.0/24"},
+    }
+    world.directory.set_trust_policy(DEP, trusting(ANA, actions=EVERYTHING, **condition))
+    told = {"source_identity": "ana", "tags": {"k": "v"}, "transitive_tag_keys": ["k"]}
+    here = {"aws:SourceIp": "198.51.100.7"}
+    assert world.sts.assume_role(ANA, DEP, "run1", **told, context=here)
+    assert denied(world.sts.assume_role, ANA, DEP, "run2", **told, context=here)
+    assert denied(world.sts.assume_role, ANA, DEP, "run1", **told)
+
+
+def test_a_context_that_contradicts_what_is_known_is_an_error(world):
+    """K1."""
+    with pytest.raises(RequestValueError, match="contradicts"):
+        world.sts.assume_role(ANA, DEP, "run1", context={"aws:PrincipalArn": BO})
+
+
+def test_a_session_that_only_a_name_tells_of_cannot_call(world):
+    """Its tags and source identity would be lost."""
+    with pytest.raises(ValidationError, match="pass a `fastiam.Session`"):
+        world.sts.assume_role(f"arn:aws:sts::{A}:assumed-role/Dep/run1", CHAIN, "run2")
+
+
+def test_a_role_that_is_not_there_is_refused_like_one_that_does_not_trust(world):
+    assert denied(world.sts.assume_role, ANA, f"arn:aws:iam::{A}:role/None", "run1").layer == "resource"
+
+
+def test_across_accounts_both_sides_have_to_allow(world):
+    """6.6."""
+    other = f"arn:aws:iam::{B}:role/Work"
+    world.directory.add_principal(other, trust_policy=trusting(A))
+    assert world.sts.assume_role(ANA, other, "run1").arn == f"arn:aws:sts::{B}:assumed-role/Work/run1"
+    assert denied(world.sts.assume_role, BO, other, "run1").layer == "identity"
+
+
+# -- what a call may ask -----------------------------------------------------------------------------------------------
+
+
+def test_durations_of_a_role(world):
+    """S1, E299."""
+    for seconds in (899, 43_201, -1, 0, True, 900.0, "900"):
+        assert invalid(world.sts.assume_role, ANA, DEP, "run1", duration=seconds) in ("S1", "7.1")
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", duration=7200) == "S1"
+    made = world.sts.assume_role(ANA, DEP, "run1", duration=900)
+    assert made.credentials.expiration - world.clock() == timedelta(seconds=900)
+
+
+def test_a_maximum_is_told_to_those_alone_who_may_assume_the_role(world):
+    world.directory.set_trust_policy(DEP, trusting(BO))
+    assert denied(world.sts.assume_role, ANA, DEP, "run1", duration=7200)
+
+
+def test_a_chained_session_lasts_an_hour_at_most(world):
+    """S2, E298."""
+    run1 = world.run1()
+    assert invalid(world.sts.assume_role, run1, CHAIN, "run2", duration=3601) == "S1"
+    assert world.sts.assume_role(run1, CHAIN, "run2", duration=3600)
+
+
+def test_a_session_token_is_no_chaining(world):
+    """S2: but the maximum of the role holds."""
+    token = world.sts.get_session_token(ANA).credentials
+    with pytest.raises(ValidationError, match="maximum of"):
+        world.sts.assume_role(token, DEP, "run1", duration=7200)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a", "x" * 65, "run 1", "run/1", "../root", "run1\n", "a:b", "rün", "*", "${aws:username}", "a\0b", None, 17]
+)
+def test_a_session_name_cannot_smuggle_anything(world, name):
+    """1.7: it becomes a part of ARNs and of `aws:userid`."""
+    assert invalid(world.sts.assume_role, ANA, DEP, name) == "1.7"
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        "",
+        "Dep",
+        "*",
+        ANA,
+        ROOT,
+        f"arn:aws:sts::{A}:assumed-role/Dep/x",
+        f"arn:aws:iam::{A}:role/",
+        f"arn:aws:iam::{A}:role/../Dep/",
+        7,
+    ],
+)
+def test_what_is_no_role_cannot_be_assumed(world, role):
+    with pytest.raises((ValidationError, AccessDeniedError)):
+        world.sts.assume_role(ANA, role, "run1")
+
+
+@pytest.mark.parametrize("external_id", ["", "a", "x" * 1225, "a b", "a\nb", "*?"])
+def test_an_external_id_has_its_form(world, external_id):
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", external_id=external_id) == "1.7"
+
+
+@pytest.mark.parametrize("source", ["a", "x" * 257, "aws:ana", "AWS:ana", "a b", ""])
+def test_a_source_identity_has_its_form(world, source):
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", source_identity=source) == "1.7"
+
+
+@pytest.mark.parametrize(
+    ("tags", "rule"),
+    [
+        ({f"k{i}": "" for i in range(51)}, "S28"),
+        ({"": "v"}, "1.7"),
+        ({"k" * 129: "v"}, "1.7"),
+        ({"k": "v" * 257}, "1.7"),
+        ({"aws:k": "v"}, "1.7"),
+        ({"AWS:k": "v"}, "1.7"),
+        ({"k": "a*b"}, "1.7"),
+        ({"k\n": "v"}, "1.7"),
+        ({"k": "${aws:username}"}, "1.7"),
+        ({"k": 1}, "1.7"),
+        ({"Team": "a", "team": "b"}, "S22"),
+    ],
+    ids=str,
+)
+def test_session_tags_have_their_limits(world, tags, rule):
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", tags=tags) == rule
+
+
+def test_session_tags_at_their_limits_are_taken(world):
+    tags = {f"k{i}".ljust(128, "ä"): "v" * 256 for i in range(50)}
+    made = world.sts.assume_role(ANA, DEP, "run1", tags=tags, transitive_tag_keys=list(tags))
+    assert world.sts.authenticate(made.credentials).principal.tags == tags
+
+
+def test_transitive_keys_are_among_the_tags_passed(world):
+    """S24."""
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", tags={"k": "v"}, transitive_tag_keys=["j"]) == "S24"
+    made = world.sts.assume_role(ANA, DEP, "run1", tags={"Key": "v"}, transitive_tag_keys=["key"])
+    assert made.session.transitive_tags == ("Key",)
+
+
+def test_session_policies_narrow_the_session_and_have_their_limits(world):
+    """1.7, D4."""
+    read = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
+    managed, of_others = f"arn:aws:iam::{A}:policy/Write", f"arn:aws:iam::{B}:policy/Write"
+    write = document({"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"})
+    world.directory.add_managed_policy(managed, write)
+    world.directory.add_managed_policy(of_others, write)
+    made = world.sts.assume_role(ANA, DEP, "run1", policy=read, policy_arns=[managed])
+    assert 0 < made.packed_policy_size < 100
+    caller = world.sts.authenticate(made.credentials).principal
+    allowed = [
+        a
+        for a in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+        if world.sts.engine.is_allowed(caller, a, "arn:aws:s3:::b/k")
+    ]
+    assert allowed == ["s3:GetObject", "s3:PutObject"]
+    assume = world.sts.assume_role
+    assert invalid(assume, ANA, DEP, "run1", policy_arns=[of_others]) == "1.7"
+    assert invalid(assume, ANA, DEP, "run1", policy_arns=[f"arn:aws:iam::{A}:policy/None"]) == "NoSuchEntity"
+    assert invalid(assume, ANA, DEP, "run1", policy_arns=[managed] * 11) == "1.7"
+    assert invalid(assume, ANA, DEP, "run1", policy=document(ALL | {"Sid": "x" * 2000})) == "1.7"
+    with_principal = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*"}]}'
+    for broken in ("{", "[]", with_principal, "", b"\xff", "\ud800", "arn:aws:iam::aws:policy/AdministratorAccess"):
+        with pytest.raises((PolicyError, ValidationError)):
+            assume(ANA, DEP, "run1", policy=broken)
+
+
+# -- chains ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_has_one_tag_of_each_key_the_passed_one(world):
+    """S22, E307: keys are compared without case."""
+    world.directory.add_principal(
+        f"arn:aws:iam::{A}:role/Tagged", tags={"Team": "r"}, trust_policy=trusting(ANA, actions=EVERYTHING)
+    )
+    made = world.sts.assume_role(ANA, f"arn:aws:iam::{A}:role/Tagged", "run1", tags={"team": "s"})
+    keys = world.sts.engine.snapshot.principal(made.session).keys
+    assert [k for k in keys if k.startswith("aws:principaltag/")] == ["aws:principaltag/team"]
+    assert keys["aws:principaltag/team"].values == ("s",)
+
+
+def test_transitive_tags_travel_and_stand_in_for_tags_of_the_role(world):
+    """S22, S25, E308."""
+    tagged = f"arn:aws:iam::{A}:role/Tagged"
+    sees = trusting(DEP, actions=EVERYTHING, StringEquals={"aws:ResourceTag/T": "1", "aws:PrincipalTag/T": "1"})
+    world.directory.add_principal(tagged, tags={"T": "2"}, trust_policy=sees)
+    run1 = world.run1(tags={"T": "1", "once": "x"}, transitive_tag_keys=["T"])
+    run2 = world.sts.assume_role(run1, tagged, "run2")
+    assert (run2.session.tags, run2.session.transitive_tags) == ({"T": "1"}, ("T",))
+    assert denied(world.sts.assume_role, world.run1(), tagged, "run2").layer == "resource"  # nothing inherited
+
+
+def test_an_inherited_tag_cannot_be_passed_again(world):
+    """S23, E309."""
+    run1 = world.run1(tags={"T": "1"}, transitive_tag_keys=["T"])
+    assert invalid(world.sts.assume_role, run1, CHAIN, "run2", tags={"t": "9"}) == "S23"
+    assert invalid(world.sts.assume_role, run1, CHAIN, "run2", transitive_tag_keys=["T"]) == "S24"
+
+
+def test_inherited_tags_count_among_the_fifty(world):
+    """S28."""
+    tags = {f"k{i}": "" for i in range(30)}
+    run1 = world.run1(tags=tags, transitive_tag_keys=list(tags))
+    assert invalid(world.sts.assume_role, run1, CHAIN, "run2", tags={f"j{i}": "" for i in range(21)}) == "S28"
+
+
+def test_a_source_identity_stays(world):
+    """S26."""
+    run1 = world.run1(source_identity="ana")
+    assert world.sts.assume_role(run1, CHAIN, "run2", source_identity="ana").session.source_identity == "ana"
+    assert invalid(world.sts.assume_role, run1, CHAIN, "run2", source_identity="bo") == "S26"
+    keys = world.sts.engine.snapshot.principal(world.sts.authenticate(run1).principal).keys
+    assert keys["aws:sourceidentity"].values == ("ana",)
+
+
+def test_a_third_link_still_inherits(world):
+    run1 = world.run1(tags={"T": "1"}, transitive_tag_keys=["T"], source_identity="ana")
+    run2 = world.sts.assume_role(run1, CHAIN, "run2", tags={"U": "2"}, transitive_tag_keys=["U"])
+    run3 = world.sts.assume_role(run2.credentials, CHAIN, "run3")
+    assert run3.session.tags == {"T": "1", "U": "2"} and run3.session.source_identity == "ana"
+
+
+# -- MFA ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_code_in_the_call_is_what_the_trust_policy_sees_and_no_more(world):
+    """7.6, E310: the session itself carries no MFA."""
+    world.directory.set_trust_policy(DEP, trusting(ANA, Bool={"aws:MultiFactorAuthPresent": "true"}))
+    phone = world.phone()
+    assert denied(world.sts.assume_role, ANA, DEP, "run1").layer == "resource"
+    made = world.sts.assume_role(ANA, DEP, "run1", mfa_serial=phone.serial, mfa_code=phone.code())
+    keys = world.sts.engine.snapshot.principal(made.session).keys
+    assert keys["aws:multifactorauthpresent"].values == ("false",)
+
+
+def test_a_wrong_or_used_code_is_refused_in_the_credential_layer(world):
+    phone = world.phone()
+    code = phone.code()
+    assert world.sts.assume_role(ANA, DEP, "run1", mfa_serial=phone.serial, mfa_code=code)
+    for wrong in (code, "000000", "", "1234567", "abc"):
+        error = denied(world.sts.assume_role, ANA, DEP, "run1", mfa_serial=phone.serial, mfa_code=wrong)
+        assert (error.layer, error.rule, error.decision) == ("credential", "7.6", None)
+
+
+def test_half_of_mfa_is_an_error(world):
+    phone = world.phone()
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", mfa_serial=phone.serial) == "7.1"
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", mfa_code="123456") == "7.1"
+    assert invalid(world.sts.assume_role, world.run1(), CHAIN, "run2", mfa_serial=phone.serial, mfa_code=phone.code()) == "7.6"
+
+
+def test_a_session_token_with_mfa_brings_it_along(world):
+    world.directory.set_trust_policy(DEP, trusting(ANA, Bool={"aws:MultiFactorAuthPresent": "true"}))
+    phone = world.phone()
+    without = world.sts.get_session_token(ANA).credentials
+    assert denied(world.sts.assume_role, without, DEP, "run1").layer == "resource"
+    token = world.sts.get_session_token(ANA, mfa_serial=phone.serial, mfa_code=phone.code()).credentials
+    world.clock.tick(600)
+    assert world.sts.assume_role(token, DEP, "run1")
+
+
+# -- verified identities -----------------------------------------------------------------------------------------------
+
+IDP, OIDC = f"arn:aws:iam::{A}:saml-provider/idp", f"arn:aws:iam::{A}:oidc-provider/oidc.example.org/id/1"
+WEB = f"arn:aws:iam::{A}:role/Web"
+
+
+def federated(provider: str, call: str, **condition: object) -> dict[str, object]:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": [call, "sts:TagSession", "sts:SetSourceIdentity"],
+    }
+    return document(statement | ({"Condition": condition} if condition else {}))
+
+
+def saml(**more) -> Assertion:
+    keys = {
+        "saml:aud": "https://signin.example.org",
+        "saml:sub": "ana",
+        "saml:sub_type": "persistent",
+        "saml:namequalifier": "q=",
+    }
+    return Assertion(provider=IDP, keys=keys | {"saml:cn": ["Ana"]}, session_name="ana@corp", **more)
+
+
+def test_a_saml_assertion_is_trusted_by_the_trust_policy(world):
+    trust = federated(IDP, "sts:AssumeRoleWithSAML", StringEquals={"saml:aud": "https://signin.example.org"})
+    world.directory.add_principal(WEB, trust_policy=trust, identity_policies=[document(ALL)])
+    made = world.sts.assume_role_with_saml(saml(tags={"team": "blue"}, source_identity="ana@corp"), WEB)
+    session = world.sts.authenticate(made.credentials).principal
+    assert session.context == {"saml:sub": "ana", "saml:sub_type": "persistent", "saml:namequalifier": "q="}  # S43
+    keys = world.sts.engine.snapshot.principal(session).keys
+    assert "aws:multifactorauthpresent" not in keys and "aws:federatedprovider" not in keys  # 7.6, 5.3
+    assert (session.tags, session.source_identity) == ({"team": "blue"}, "ana@corp")
+    elsewhere = Assertion(provider=IDP + "2", session_name="ana@corp")
+    assert denied(world.sts.assume_role_with_saml, elsewhere, WEB).layer == "resource"  # E314
+
+
+def test_no_session_outlives_its_assertion(world):
+    """7.1."""
+    world.directory.add_principal(WEB, trust_policy=federated(IDP, "sts:AssumeRoleWithSAML"))
+    soon = world.clock() + timedelta(minutes=20)
+    assert world.sts.assume_role_with_saml(saml(not_after=soon), WEB).credentials.expiration == soon
+    with pytest.raises(AuthenticationError, match="expired"):
+        world.sts.assume_role_with_saml(saml(not_after=world.clock()), WEB)
+
+
+def test_roles_of_identity_center_are_given_out_by_no_saml_call(world):
+    """7.1."""
+    role = f"arn:aws:iam::{A}:role/AWSReservedSSO_Admin_0123"
+    world.directory.add_principal(role, trust_policy=federated(IDP, "sts:AssumeRoleWithSAML"))
+    assert invalid(world.sts.assume_role_with_saml, saml(), role) == "7.1"
+
+
+@pytest.mark.parametrize(("provider", "issuer"), [(OIDC, "oidc.example.org/id/1"), ("accounts.google.com",) * 2])
+def test_a_web_identity_keeps_what_later_requests_see(world, provider, issuer):
+    trust = federated(provider, "sts:AssumeRoleWithWebIdentity", StringEquals={f"{issuer}:aud": "client"})
+    world.directory.add_principal(WEB, trust_policy=trust, identity_policies=[document(ALL)])
+    keys = {f"{issuer}:aud": "client", f"{issuer}:sub": "7", f"{issuer}:email": "a@b"}
+    assertion = Assertion(provider=provider, keys=keys, session_name="web", tags={"team": "blue"})
+    made = world.sts.assume_role_with_web_identity(assertion, WEB)
+    assert made.session.context == {"aws:FederatedProvider": provider, f"{issuer}:aud": "client", f"{issuer}:sub": "7"}
+    engine = world.sts.engine
+    assert "aws:multifactorauthpresent" not in engine.snapshot.principal(made.session).keys
+    wrong = Assertion(provider=provider, keys=keys | {f"{issuer}:aud": "other"}, session_name="web")
+    assert denied(world.sts.assume_role_with_web_identity, wrong, WEB).layer == "resource"
+
+
+def test_tags_of_a_web_identity_need_their_permission(world):
+    trust = document(
+        {"Effect": "Allow", "Principal": {"Federated": "accounts.google.com"}, "Action": "sts:AssumeRoleWithWebIdentity"}
+    )
+    world.directory.add_principal(WEB, trust_policy=trust)
+    tagged = Assertion(provider="accounts.google.com", session_name="web", tags={"k": "v"})
+    assert denied(world.sts.assume_role_with_web_identity, tagged, WEB).action == "sts:TagSession"
+
+
+def test_a_certificate_needs_all_three_actions(world):
+    """S61, E317."""
+    anchor = f"arn:aws:rolesanywhere:us-east-1:{A}:trust-anchor/t1"
+    trust = {"Effect": "Allow", "Principal": {"Service": "rolesanywhere.amazonaws.com"}, "Action": EVERYTHING}
+    held = {"StringEquals": {"aws:PrincipalTag/x509Subject/CN": "host1"}, "ArnEquals": {"aws:SourceArn": anchor}}
+    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": held}))
+    keys = {"aws:SourceArn": anchor, "aws:SourceAccount": A}
+    host1 = Assertion(
+        provider=anchor, keys=keys, session_name="0123ab", tags={"x509Subject/CN": "host1"}, source_identity="host1"
+    )
+    made = world.sts.create_session(host1, WEB)
+    assert made.session.source_identity == "host1" and made.session.tags == {"x509Subject/CN": "host1"}
+    assert "aws:multifactorauthpresent" not in world.sts.engine.snapshot.principal(made.session).keys
+    host2 = Assertion(
+        provider=anchor, keys=keys, session_name="0123ab", tags={"x509Subject/CN": "host2"}, source_identity="host2"
+    )
+    assert denied(world.sts.create_session, host2, WEB).layer == "resource"  # E318
+    world.directory.set_trust_policy(WEB, document(trust | {"Action": ["sts:AssumeRole", "sts:SetSourceIdentity"]}))
+    assert denied(world.sts.create_session, host1, WEB).action == "sts:TagSession"
+
+
+# -- revocation (7.9) --------------------------------------------------------------------------------------------------
+
+
+def can(world: World, principal: str | Session) -> bool:
+    return world.sts.engine.is_allowed(principal, "s3:GetObject", "arn:aws:s3:::b/k", now=world.clock())
+
+
+def test_sessions_are_revoked_by_time(world):
+    """S80: those issued later pass; long-term keys do not care."""
+    run1 = world.sts.authenticate(world.run1()).principal
+    assert can(world, run1)
+    until = world.sts.revoke_sessions(DEP)
+    assert not can(world, run1)
+    assert not can(world, world.sts.authenticate(world.run1()).principal)  # of the same second
+    world.clock.now = until
+    assert can(world, world.sts.authenticate(world.run1()).principal)
+    world.sts.revoke_sessions(DEP)  # again, in place of the policy before
+    assert [p.policy.name for p in world.directory.tables.entities[DEP].inline].count("AWSRevokeOlderSessions") == 1
+
+
+def test_what_has_no_sessions_to_revoke_is_an_error(world):
+    linked = f"arn:aws:iam::{A}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
+    world.directory.add_principal(linked)
+    for arn in (linked, ANA, f"arn:aws:iam::{A}:role/None"):
+        assert invalid(world.sts.revoke_sessions, arn) == "6.7"
+
+
+def test_a_session_is_revoked_by_name(world):
+    """S81: for that resource."""
+    run1, run2 = (world.sts.assume_role(ANA, DEP, name).session for name in ("run1", "run2"))
+    deny = {"Effect": "Deny", "Principal": {"AWS": run1.arn}, "Action": "s3:*", "Resource": "arn:aws:s3:::b/*"}
+    world.directory.add_resource("arn:aws:s3:::b", account=A, policy=document(deny))
+    assert (can(world, run1), can(world, run2)) == (False, True)
+
+
+def test_a_deny_on_the_issuer_reaches_its_federated_users(world):
+    """S81, S82."""
+    kio = world.sts.get_federation_token(ANA, "kio", policy=document(ALL)).session
+    assert can(world, kio)
+    world.directory.put_inline_policy(ANA, "stop", document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"}))
+    assert not can(world, kio)
+
+
+@pytest.mark.parametrize("what", ["disabled", "deleted"])
+def test_a_key_that_goes_takes_along_what_it_issued(world, what):
+    """7.9."""
+    key = world.sts.keys.create(ANA)
+    token = world.sts.get_session_token(key).credentials
+    kio = world.sts.get_federation_token(key, "kio", policy=document(ALL)).credentials
+    role = world.sts.assume_role(key, DEP, "run1").credentials
+    if what == "disabled":
+        world.sts.keys.set_status(key.access_key_id, "Inactive")
+    else:
+        world.sts.keys.delete(key.access_key_id)
+    for credentials in (token, kio):
+        with pytest.raises(AuthenticationError) as error:
+            world.sts.authenticate(credentials)
+        assert error.value.reason == "inactive_key"
+    assert world.sts.authenticate(role)  # its issuer is the role
+    with pytest.raises(AuthenticationError):
+        world.sts.assume_role(key, DEP, "run1")
+
+
+def test_a_role_that_is_made_anew_does_not_take_old_sessions_over(world, monkeypatch):
+    """6.7."""
+    credentials = world.run1()
+    tables = world.directory.tables
+    entity = tables.entities[DEP]
+    monkeypatch.setitem(tables.entities, DEP, type(entity)(DEP, entity.kind, "aws", A, "/ops/", "Dep", unique_id="AROANEW"))
+    with pytest.raises(AuthenticationError, match="not there any more"):
+        world.sts.authenticate(credentials)
+    monkeypatch.delitem(tables.entities, DEP)
+    with pytest.raises(AuthenticationError, match="not there any more"):
+        world.sts.authenticate(credentials)
