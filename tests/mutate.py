@@ -1,8 +1,8 @@
 """Plant the faults of `mutations.json` one by one in a copy of the package; a short fuzz run must find each.
 
-`python tests/mutate.py [--count 20000] [--only WORD] [--part 2/4]`. The copy without a fault must pass first, or nothing is proved. A run
-that ends in a crash, or does not end, counts as found; a fault that does not build is an error of the list. The exit code
-is 1 if a fault was missed.
+`python tests/mutate.py [--count 20000] [--only WORD] [--part 2/4]`. The copy without a fault must pass first, or nothing
+is proved. A run that ends in a crash, or does not end, counts as found; a fault that does not build is an error of the list.
+The exit code is 1 if a fault was missed.
 """
 
 from __future__ import annotations
