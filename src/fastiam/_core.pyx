@@ -28,7 +28,7 @@ from fastiam.request import (
     read_context, read_unknown, read_value,
 )
 
-REQUEST_TAG = "aws:requesttag/"
+_REQUEST_TAG = "aws:requesttag/"
 _ABSENT = ContextValue(())  # a key that the caller says is absent
 
 
@@ -38,7 +38,7 @@ cdef class _Declared:
     def __cinit__(self, frozenset unknown):
         self.unknown = unknown
         self.tags = any(
-            item.startswith(REQUEST_TAG) or (item.endswith("*") and REQUEST_TAG.startswith(item.removesuffix("*"))) for item in unknown
+            item.startswith(_REQUEST_TAG) or (item.endswith("*") and _REQUEST_TAG.startswith(item.removesuffix("*"))) for item in unknown
         )
         self.n_keys = 0
 
