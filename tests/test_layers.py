@@ -18,7 +18,7 @@ KERNEL = 1
 FLOORS = {
     0: "errors positions keys model arn request session profile report",
     2: "language reference",
-    3: "account",
+    3: "account storage",
     4: "compile",
     5: "bulk settling engine loose simulation directory questions",
     6: "sources sts federation frames live",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Severity,
         ShapeError,
         SourceError,
+        StoreError,
     )
     from fastiam.live import LiveEngine
     from fastiam.model import Decision, Effect, Explanation, Layer, Outcome, PolicyKind, StatementRef
@@ -57,6 +58,7 @@ __all__ = [
     "ShapeError",
     "SourceError",
     "StatementRef",
+    "StoreError",
     "__version__",
     "load",
     "read_cloudtrail",
@@ -77,6 +79,7 @@ _HOMES = {
         "Severity",
         "ShapeError",
         "SourceError",
+        "StoreError",
     ),
     "live": ("LiveEngine",),
     "model": ("Decision", "Effect", "Explanation", "Layer", "Outcome", "PolicyKind", "StatementRef"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from fastiam.account import AccountModel, Mode, PolicyLike, Snapshot
 from fastiam.account.books import Book
@@ -51,6 +52,49 @@ class Directory:
         directory._model = model
         return directory
 
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        *,
+        mode: Mode = "strict",
+        create: bool = True,
+        read_only: bool = False,
+        timeout: float = 5.0,
+    ) -> Self:
+        """A directory that is kept in a store, one SQLite file: each write is there for good when its method returns.
+
+        Several processes may have a store open. One writes at a time, the others wait for it; whoever writes takes in first
+        what others have written, whoever only reads does so with `refresh`.
+
+        Parameters
+        ----------
+        mode : of what is written from here on, as in `Directory`.
+        create : whether to make the store if there is no such file.
+        read_only : refuse to write.
+        timeout : seconds to wait for another writer.
+
+        Raises
+        ------
+        StoreError: no store, one of a newer release, a broken one; `reason` says which. Any write raises it too.
+        """
+        from fastiam.storage import SqliteDisk
+
+        directory = cls(mode=mode)
+        ledger = directory._model.ledger
+        ledger.keep_on(SqliteDisk(path, lock=ledger.lock, create=create, read_only=read_only, timeout=timeout))
+        return directory
+
+    @property
+    def model(self) -> AccountModel:
+        """The account model behind it, for readers that fill it."""
+        return self._model
+
+    def detached(self) -> Directory:
+        """The same directory without its store: what is written from now on stays in memory."""
+        self._model.ledger.keep_in_memory()
+        return self
+
     def __repr__(self) -> str:
         tables = self._model.tables
         counts = {"accounts": len(tables.accounts), "principals": len(tables.entities), "resources": len(tables.resources)}
@@ -76,6 +120,20 @@ class Directory:
     def transaction(self) -> AbstractContextManager[None]:
         """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
         return self._model.transaction()
+
+    def refresh(self) -> bool:
+        """Take in what other processes have written to the store since; whether there was anything."""
+        return self._model.ledger.refresh()
+
+    def close(self) -> None:
+        """Let go of the store. What was read can be read and compiled further on, and not be written."""
+        self._model.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def join(self, book: B) -> B:
         """A book of records beside those of the directory, changed in the same transactions. The first one of a name stays."""

@@ -3,6 +3,7 @@
     FastiamError
     ├── PolicyError         a policy document is rejected; carries the findings
     ├── SourceError         a file or export cannot be read as what it should be
+    │   └── StoreError      a store cannot be opened, read or written; `reason` says why
     ├── DirectoryError      a write to the account model breaks a rule
     ├── RequestValueError   a request cannot be read; names row and column in a batch
     ├── ShapeError          two columns differ in length
@@ -96,7 +97,8 @@ class SourceError(FastiamError, ValueError):
     def __init__(self, message: str, *, source: str, path: str = "$", line: int = 0, column: int = 0, hint: str = "") -> None:
         self.message, self.source, self.path, self.line, self.column, self.hint = message, source, path, line, column, hint
         place = f"{source}:{line}:{column}" if line else source
-        super().__init__(f"{place}: {message} - at `{path}`" + (f"\nhelp: {hint}" if hint else ""))
+        at = f" - at `{path}`" if path else ""
+        super().__init__(f"{place}: {message}{at}" + (f"\nhelp: {hint}" if hint else ""))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (
@@ -104,6 +106,22 @@ class SourceError(FastiamError, ValueError):
             (self.message,),
             {k: getattr(self, k) for k in ("source", "path", "line", "column", "hint")},
         )
+
+
+class StoreError(SourceError):
+    """A store cannot be opened, read or written. What was to be written is not, and what was there is untouched.
+
+    `reason` is one of `absent`, `foreign` (no store), `newer` and `older` (of another release), `corrupt`, `read_only`,
+    `unreadable`, `full`, `busy` (locked for longer than the timeout), `disk` (it fails), `gone` (the file is, while it was in
+    use), `text`, `closed` and `forked`.
+    """
+
+    def __init__(self, message: str, *, source: str, reason: str, hint: str = "") -> None:
+        super().__init__(message, source=source, path="", hint=hint)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), (self.message,), {k: getattr(self, k) for k in ("source", "reason", "hint")})
 
 
 class DirectoryError(FastiamError, ValueError):

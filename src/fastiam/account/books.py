@@ -142,6 +142,18 @@ class Ledger:
             disk.load(book)
         self.disk = disk
 
+    def keep_in_memory(self) -> None:
+        """From now on nothing is kept on the disk."""
+        with self.lock:
+            self.close()
+            self.disk = None
+
+    def close(self) -> None:
+        """Let go of the disk, for good: what is in memory can be read, and not be written."""
+        with self.lock:
+            if self.disk is not None:
+                self.disk.close()
+
     def note(self, change: Change) -> None:
         """A change that the open transaction makes."""
         if not self._is_open:

@@ -20,12 +20,31 @@ PolicyLike: TypeAlias = str | bytes | Mapping[str, Any]
 FULL_ACCESS_ARN = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class StoredPolicy:
-    """A policy and its JSON text. A stored policy is one object wherever it is used; equal are those of one text and name."""
+    """A policy and its JSON text. A stored policy is one object wherever it is used; equal are those of one text and name.
 
-    policy: Policy
-    text: str
+    Never changed. `unread` makes one of its text alone, which is read when `policy` is asked for.
+    """
+
+    __slots__ = ("__weakref__", "_policy", "arn", "kind", "name", "text")
+
+    def __init__(self, policy: Policy, text: str) -> None:
+        self.name, self.kind, self.arn, self.text = policy.name, policy.kind, policy.arn, text
+        self._policy: Policy | None = policy
+
+    @classmethod
+    def unread(cls, text: str, kind: PolicyKind, name: str, arn: str | None = None) -> StoredPolicy:
+        """A policy by the `text` of another stored one."""
+        stored = cls.__new__(cls)
+        stored.name, stored.kind, stored.arn, stored.text, stored._policy = name, kind, arn, text, None
+        return stored
+
+    @property
+    def policy(self) -> Policy:
+        """The policy as read. A text that was accepted in either mode reads the same in mode lenient."""
+        if self._policy is None:
+            self._policy = read_policy(self.text, self.kind, mode="lenient", name=self.name, arn=self.arn)
+        return self._policy
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, StoredPolicy) and self._key() == other._key())
@@ -33,8 +52,11 @@ class StoredPolicy:
     def __hash__(self) -> int:
         return hash(self._key())
 
+    def __repr__(self) -> str:
+        return f"StoredPolicy({self.name!r}, {self.kind.value!r})"
+
     def _key(self) -> tuple[object, ...]:
-        return self.text, self.policy.name, self.policy.kind, self.policy.arn
+        return self.text, self.name, self.kind, self.arn
 
 
 StoredLevels: TypeAlias = tuple[tuple[StoredPolicy, ...], ...]

@@ -38,7 +38,6 @@ from fastiam.request import (
     Request,
     absent_keys,
     check_action,
-    check_context,
     check_resource,
     check_root,
     epoch_seconds,
@@ -91,7 +90,6 @@ def loose_profiles(
     """
     if mode not in ("strict", "lenient"):
         raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="read documents `strict` or `lenient`")
-    context = check_context(context)
     given = read_context(context, strict=mode == "strict")
     declared = read_unknown(unknown, context)
     request = Request(check_action(action), given, epoch_seconds(now), declared, absent_keys(context))

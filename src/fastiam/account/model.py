@@ -135,7 +135,7 @@ class AccountModel:
         self._ensure_account(account)
         if found is None:
             return None
-        return tuple(tuple(self._levels.setdefault((kind, p.policy.name, p.text), p) for p in level) for level in found)
+        return tuple(tuple(self._levels.setdefault((kind, p.name, p.text), p) for p in level) for level in found)
 
     # -- policies and groups ------------------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class AccountModel:
         entity = self._entity(arn)
         reader = self._reader()
         new = reader.read(document, PolicyKind.IDENTITY, name)
-        names = [stored.policy.name for stored in entity.inline]
+        names = [stored.name for stored in entity.inline]
         at = names.index(name) if name in names else len(names)
         self._commit(reader)
         self._store.put("entities", arn, replace(entity, inline=(*entity.inline[:at], new, *entity.inline[at + 1 :])))

@@ -47,7 +47,7 @@ def _document(stored: StoredPolicy) -> orjson.Fragment:
 
 
 def _named(stored: StoredPolicy) -> dict[str, Any]:
-    return {"name": stored.policy.name, "document": _document(stored)}
+    return {"name": stored.name, "document": _document(stored)}
 
 
 def _several(policies: Iterable[StoredPolicy | str]) -> tuple[Any, ...]:

@@ -27,7 +27,6 @@ from fastiam.request import (
     Request,
     canonical_text,
     check_action,
-    check_context,
     check_resource,
     epoch_seconds,
     is_declared,
@@ -168,7 +167,7 @@ def read_question(
     now: datetime | None,
 ) -> Question:
     """A question, checked. Defaults of the engine count as given; without `now` the time is as unknown as other keys."""
-    given: dict[str, Any] = dict(check_context(context))
+    given: dict[str, Any] = dict(context or {})
     read_context(given)
     told = {fold(name) for name in given}
     for name, value in engine._options["context_defaults"].items():

@@ -6,15 +6,14 @@ over, in stages, so that a policy in one file may be attached to a role in anoth
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastiam.account import AccountModel, Mode
 from fastiam.directory import Directory
 from fastiam.errors import Finding, Severity, SourceError
+from fastiam.language.jsontext import collecting_nothing
 from fastiam.sources import native
 from fastiam.sources.collected import Collected
 from fastiam.sources.files import File, read_files
@@ -24,6 +23,7 @@ from fastiam.sources.nodes import Node
 from fastiam.sources.nodes import Policies as Texts
 from fastiam.sources.organizations import Dumps
 from fastiam.sources.tree import Tree
+from fastiam.storage import is_sqlite
 
 if TYPE_CHECKING:
     from fastiam.sources.cloudtrail import CloudTrail
@@ -34,7 +34,7 @@ _OF_READERS = ("add_known", "check_policies"), (), (), (), ("finish",)
 _Found = list[tuple[Any, Node]]
 
 
-def load(*paths: str | os.PathLike[str], mode: Mode = "lenient") -> Directory:
+def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory | None = None) -> Directory:
     """A directory from files and folders, of whatever formats (docs/sources.md), read as one.
 
     Known are exports of `get-account-authorization-details`, outputs of `aws organizations ...`, folders of iam-collect, AWS
@@ -43,7 +43,9 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient") -> Directory:
     Parameters
     ----------
     paths : files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are unpacked.
+        Or one store (`Directory.open`), of which a copy is read into memory.
     mode : `lenient` reads what AWS has accepted already and lists what it finds in `directory.findings`; `strict` refuses it.
+    into : a directory that takes everything in beside what it holds, in one transaction and in its own mode.
 
     Raises
     ------
@@ -52,22 +54,26 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient") -> Directory:
     """
     if not paths:
         raise SourceError("no file to load", source="load", hint="pass the path of a file or folder")
-    model = AccountModel(mode)
-    with _collecting_nothing():
-        _load_into(model, paths)
-    return Directory.from_model(model)
+    if into is None and any(map(is_sqlite, paths)):
+        return _load_store(paths, mode)
+    model = AccountModel(mode) if into is None else into.model
+    with collecting_nothing():  # PERF: it takes a third of the time
+        if into is None:
+            _load_into(model, paths)
+        else:
+            with model.transaction():
+                _load_into(model, paths)
+    return into or Directory.from_model(model)
 
 
-@contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """PERF: millions of values are made and all are kept; looking for garbage among them takes a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+def _load_store(paths: Sequence[str | os.PathLike[str]], mode: Mode) -> Directory:
+    """What a store holds now, in memory: what is written to it is not written to the store."""
+    if len(paths) > 1:
+        store = next(path for path in paths if is_sqlite(path))
+        hint = "import the files into the store: `fastiam import`"
+        raise SourceError("a store is read alone", source=str(store), path="", hint=hint)
+    with Directory.open(paths[0], mode=mode, read_only=True) as directory:
+        return directory.detached()
 
 
 def _load_into(model: AccountModel, paths: Sequence[str | os.PathLike[str]]) -> None:

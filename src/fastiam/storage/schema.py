@@ -1,0 +1,69 @@
+"""The tables of a store, and how a store of an older release becomes one of this release.
+
+Every record is one row, whatever table it belongs to, and carries the number of the commit that wrote it last: what has changed
+since is one look into an index. A removed record stays as a row without body until nobody can have missed it (`horizon`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+APPLICATION_ID = 0x6649414D  # "fIAM": tells a store from other SQLite files
+_MAGIC = b"SQLite format 3\x00"
+
+# The statements of each version. A released one never changes: stores that have run it never run it again.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE counters (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "INSERT INTO counters VALUES ('commit', 0), ('horizon', 0), ('records', 0)",
+        "CREATE TABLE tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+        """
+        CREATE TABLE records (
+            id INTEGER PRIMARY KEY,  -- in the order in which records came into being
+            table_id INTEGER NOT NULL REFERENCES tables (id),
+            key TEXT NOT NULL,
+            body TEXT,  -- JSON; NULL where the record was removed
+            checksum INTEGER NOT NULL,  -- CRC-32 of table, key and body
+            commit_id INTEGER NOT NULL,
+            UNIQUE (table_id, key)
+        ) STRICT
+        """,
+        "CREATE INDEX records_by_commit ON records (commit_id)",
+        "CREATE INDEX removed_records ON records (commit_id) WHERE body IS NULL",
+    ),
+)
+
+
+def is_sqlite(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is an SQLite database, by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def version_of(connection: sqlite3.Connection) -> int | None:
+    """The version of a store; 0 for an empty database, None for one of something else."""
+    (application,), (version,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
+    if application == APPLICATION_ID:
+        return int(version)
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return None if application or version or objects else 0
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """All versions that the store lacks, in one transaction; of several processes one does it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statements in MIGRATIONS[version_of(connection) or 0 :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
