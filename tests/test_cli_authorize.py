@@ -206,6 +206,23 @@ def test_columns_are_renamed_left_out_and_kept(folder: Path, call: Run) -> None:
     assert [row["id"] for row in results()] == [f"request-{i}" for i in range(6)]
 
 
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [((ANA, "s3", KEY), "what"), (("arn:aws:iam::1:user/x", "s3:Get", KEY), "who"), ((ANA, "s3:Get", "k"), "on")],
+)
+def test_an_error_names_the_column_of_the_file(row: tuple[str, str, str], column: str, folder: Path, call: Run) -> None:
+    (folder / "r.csv").write_text(as_csv([row], ["who", "what", "on"]))
+    mapping = ["--map", "who=principal", "--map", "what=action", "--map", "on=resource"]
+    code, _, err = call("r.csv", *mapping)
+    assert code == 1 and f"column `{column}`" in err
+
+
+def test_a_column_of_wrong_type_is_named_as_in_the_file(folder: Path, call: Run) -> None:
+    duckdb.sql(f"SELECT 5 AS who, 's3:GetObject' AS action, '{KEY}' AS resource").write_parquet("r.parquet")
+    code, _, err = call("r.parquet", "--map", "who=principal")
+    assert code == 1 and "r.parquet" in err and "`who`" in err and "principals" not in err
+
+
 def test_the_owner_column_decides_the_account(folder: Path, call: Run) -> None:
     rows = [(ANA, "s3:GetObject", "arn:aws:s3:::other/k", owner) for owner in (ACCOUNT, "222222222222", None)]
     (folder / "r.csv").write_text(as_csv(rows, ["principal", "action", "resource", "resource_account"]))

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import resource
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import fastiam
@@ -136,6 +139,39 @@ def test_made_up_sessions(engine):
     assert engine.stats()["generation"] > 1
 
 
+def narrow_document(i, n=1):
+    return document(
+        {"Sid": f"P{i}", "Effect": "Allow", "Action": "s3:*", "Resource": [f"arn:aws:s3:::b/{i}/{k}/*" for k in range(n)]},
+        {"Effect": "Deny", "Action": "s3:Put*", "Resource": "*", "Condition": {"StringNotEquals": {"aws:username": f"u{i}"}}},
+    )
+
+
+DOCUMENTS = {
+    "mappings": lambda i: [narrow_document(i)],
+    "texts": lambda i: [json.dumps(narrow_document(i))],
+    "long ones": lambda i: [narrow_document(i, 40)],
+    "several": lambda i: [narrow_document(i), narrow_document(10**6 + i)],
+}
+
+
+@pytest.mark.parametrize("documents", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_what_a_session_takes_counts_against_the_bound(snapshot, documents):
+    """Most of it are Python objects, which no table holds."""
+    engine, n = Engine.from_snapshot(snapshot), 300
+    tracemalloc.start()
+    try:
+        before, counted = tracemalloc.get_traced_memory()[0], engine.stats()["bytes"]
+        for i in range(n):
+            caller = Session(principal_of(i), kind="ROLE", issuer=APP, policies=documents(i))
+            engine.is_allowed(caller, "s3:GetObject", "arn:aws:s3:::b/x", now=NOW)
+        objects = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    told = engine._compiler.late_objects
+    assert objects / 2 < told < 2 * objects
+    assert engine.stats()["bytes"] - counted > told
+
+
 def test_values_do_not_stay(engine):
     """Values of context keys are read where they lie, and not kept."""
     before = engine.stats()["bytes"]
@@ -195,6 +231,49 @@ def test_sessions_of_a_batch_may_be_more_than_the_cache_holds(snapshot):
     assert np.array_equal(got.outcome, expected.outcome) and {OK, NO, DENY} <= set(got.outcome.tolist())
     assert list(got.statement) == list(expected.statement)
     assert got.statement[int(np.flatnonzero(got.outcome == DENY)[0])].startswith("Deny")
+
+
+def test_sessions_named_in_a_batch_are_not_dropped_before_it_ends(snapshot):
+    """Else every chunk would enter all of them again."""
+    engine = Engine.from_snapshot(snapshot, cache_bytes=60_000)
+    sessions = {f"s{i}": Session(principal_of(i), kind="ROLE", issuer=APP, policies=[narrow_document(i)]) for i in range(50)}
+    n = 330_000  # six chunks
+    principals = pa.array([f"s{i % 50}" for i in range(n)]).dictionary_encode()
+    got = engine.decide_many(principals, "s3:GetX", "arn:aws:s3:::b/7/0/x", sessions=sessions, now=NOW)
+    assert np.flatnonzero(got.outcome == OK).tolist() == list(range(7, n, 50))
+    assert engine.stats()["generation"] == 1  # when it ended
+
+
+def reads(*keys):
+    """A session whose policy reads these keys, in this order."""
+    conditions = {"StringEqualsIfExists": {f"app:{key}": "x" for key in keys}}
+    return Session(
+        principal_of(len(keys)),
+        kind="ROLE",
+        issuer=APP,
+        policies=[document({"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": conditions})],
+    )
+
+
+def test_keys_that_were_not_supplied_keep_their_names_when_numbers_are_given_anew(snapshot):
+    """Somebody else drops between two chunks, and a session of theirs takes the numbers of the keys."""
+
+    class Shared(Engine):
+        asked = False
+
+        def _settle_limits(self, needed=0):
+            if not self.asked:
+                self.asked = True
+                with self._lock:
+                    self._compiler.drop()
+                self.decide(reads("c", "b", "a", "d"), "s3:GetObject", "*", now=NOW)
+                self.asked = False
+
+    engine = Shared.from_snapshot(snapshot)
+    n = 140_000  # three chunks
+    got = engine.decide_many(["s"] * n, "s3:GetObject", "*", sessions={"s": reads("a", "b")}, now=NOW)
+    assert engine.stats()["generation"] >= 3
+    assert {name: rows for name, rows in got.summary().unread.items() if name.startswith("app:")} == {"app:a": n, "app:b": n}
 
 
 def test_a_loose_decision_keeps_nothing():

@@ -26,7 +26,12 @@ from fastiam._types cimport *
 import numpy as np
 
 from fastiam.errors import PolicyError, RequestValueError
+from fastiam.keys import spelled
 from fastiam.request import check_action, check_resource, check_root
+
+_ARGUMENTS = {  # what errors of single requests call a value -> its column in a batch
+    "principal": "principals", "action": "actions", "resource": "resources", "resource_account": "resource_accounts",
+}
 
 
 cdef enum:
@@ -57,7 +62,8 @@ def decide_columns(
             list(pool.map(batch.run_part, [part for part in parts if part[1] < part[2]]))
         batch.settle(errors)
         batch.keep()
-        core._settle_limits()
+        # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
+        core._settle_limits(batch.session_bytes if last < n else 0)
         first = last
     return batch.answers()
 
@@ -140,6 +146,7 @@ cdef class _Batch:
     cdef list keys                                       # number of each, in the snapshot
     cdef Names session_names
     cdef dict sessions, broken_sessions
+    cdef readonly int64_t session_bytes                  # of the cache, that the sessions take
     cdef TablesC t
     cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
     cdef bint reasons, entered
@@ -164,6 +171,7 @@ cdef class _Batch:
     cdef int64_t[::1] c_matter                           # of a row that depends: its list of keys, as LIST_* says
     cdef int32_t[::1] c_matter_code
     cdef list matters                                    # distinct sets of keys
+    cdef dict unread                                     # key -> rows that read it where nobody supplied it
     cdef dict matter_codes, matter_sets                  # list of numbers, and set of names, -> place in `matters`
 
     def __cinit__(
@@ -203,6 +211,7 @@ cdef class _Batch:
         self.matters = []
         self.matter_codes = {}
         self.matter_sets = {}
+        self.unread = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
         self.n_sides = 0
         self.first = self.last = 0
@@ -253,10 +262,13 @@ cdef class _Batch:
             self.principal_codes = {}
             self.action_codes = {}
             self.generation = core.tables.generation
+            self._forget_rows()
+            before = core._late_bytes()
             self.session_names = Names(Tables(seed=core.tables.t.seed))
             for name, session in self.sessions.items():
                 self.session_names.principal((<str>name).encode(), self._session_number(name, session))
             self.session_names.sync()
+            self.session_bytes = core._late_bytes() - before
         self.keys = [core._key(name) for name, _ in self.context]
         if self.entered:
             core.tables.leave()
@@ -621,7 +633,9 @@ cdef class _Batch:
                 self._settle_row(row)
             except (RequestValueError, PolicyError) as error:
                 if isinstance(error, RequestValueError):
-                    error = RequestValueError(error.message, column=error.column, row=row, hint=error.hint)
+                    error = RequestValueError(
+                        error.message, column=_ARGUMENTS.get(error.column, error.column), row=row, hint=error.hint
+                    )
                 if errors is None:
                     raise error from None
                 errors[row] = error
@@ -738,6 +752,7 @@ cdef class _Batch:
             self._keep_statements()
             if self.declared is not None:
                 self._keep_matters()
+        self._keep_unread()
         if self.core.tables.generation != self.generation:
             self.statement_codes = {}
             self.matter_codes = {}
@@ -762,6 +777,26 @@ cdef class _Batch:
             self.c_statement[row] = code
             self.c_entry[row] = NONE
         return 0
+
+    cdef int _keep_unread(self) except -1:
+        cdef int64_t* touched
+        cdef uint32_t key
+        cdef int side
+        for side in range(self.n_sides):
+            touched = self.sides[side].frame.s.touched
+            for key in range(min(self.sides[side].n_counted, self.t.n_keys)):
+                if touched[key]:
+                    name = self.key_names[key]
+                    self.unread[name] = self.unread.get(name, 0) + touched[key]
+                    touched[key] = 0
+        return 0
+
+    cdef void _forget_rows(self):
+        """The numbers of keys mean others: none has been read in the row at hand."""
+        cdef int side
+        for side in range(self.n_sides):
+            if self.sides[side].n_counted:
+                memset(self.sides[side].frame.s.touched_row, 0xFF, <size_t>self.sides[side].n_counted * 8)
 
     cdef int _keep_matters(self) except -1:
         cdef int64_t row, at, before = -1
@@ -798,14 +833,7 @@ cdef class _Batch:
 
     def answers(self):
         """What the batch found."""
-        cdef int side
-        cdef uint32_t key
-        unread = {}
-        names = self.core._key_names()
-        for side in range(self.n_sides):
-            for key in range(min(self.sides[side].n_counted, self.t.n_keys, <uint32_t>len(names))):
-                if self.sides[side].frame.s.touched[key]:
-                    unread[names[key]] = unread.get(names[key], 0) + self.sides[side].frame.s.touched[key]
+        unread = {spelled(name): n for name, n in self.unread.items()}
         found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "unread": unread}
         if self.reasons:
             found |= {"layer": self.layer, "statement": self.statement, "statements": self.statements, "reason": self.reason}

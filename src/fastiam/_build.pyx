@@ -585,6 +585,10 @@ cdef class Tables:
             self.marks[i] = self._vector(i).n
         self.sync()
 
+    def late_words(self):
+        """How many words requests brought."""
+        return self.words.n - self.marks[15] if self.words.n > self.marks[15] else 0
+
     def drop(self):
         """Forget everything that requests brought since `freeze`."""
         cdef Vector* v

@@ -24,11 +24,11 @@ from fastiam._types cimport *
 
 from fastiam.errors import RequestValueError
 from fastiam.request import (
-    ContextValue, absent_keys, check_action, check_resource, check_root, epoch_seconds, is_declared as is_declared_name, read_context,
-    read_unknown, read_value,
+    ContextValue, absent_keys, check_action, check_context, check_resource, check_root, epoch_seconds, is_declared as is_declared_name,
+    read_context, read_unknown, read_value,
 )
 
-REQUEST_TAG = "aws:requesttag/"
+_REQUEST_TAG = "aws:requesttag/"
 _ABSENT = ContextValue(())  # a key that the caller says is absent
 
 
@@ -38,7 +38,7 @@ cdef class _Declared:
     def __cinit__(self, frozenset unknown):
         self.unknown = unknown
         self.tags = any(
-            item.startswith(REQUEST_TAG) or (item.endswith("*") and REQUEST_TAG.startswith(item.removesuffix("*"))) for item in unknown
+            item.startswith(_REQUEST_TAG) or (item.endswith("*") and _REQUEST_TAG.startswith(item.removesuffix("*"))) for item in unknown
         )
         self.n_keys = 0
 
@@ -76,7 +76,7 @@ cdef class Core:
     `_settle_principal(name, action)`, `_settle_session(session)`, `_settle_facts(arn)`: enter what an attempt missed;
     `_settle_key(name)`: the number of a context key by any spelling, -1 if nothing reads it;
     `_settle_check(principal, action, resource, context, resource_account)`: raise where K1, D23 or the grammar is broken;
-    `_settle_limits()`: drop the cache where it is full;
+    `_settle_limits(needed=0)`: drop the cache where it is full, of which so many bytes are needed; `_late_bytes()`: what it takes;
     `_statement(occurrence, layer, level)`: the `StatementRef` of an entry; `_decision(...)`: a `Decision`.
     """
 
@@ -363,6 +363,8 @@ cdef class Core:
             check_action(action)
         if type(resource) is not str:
             check_resource(resource)
+        if context is not None and type(context) is not dict:
+            check_context(context)
         if owner is not None and (type(owner) is not str or not utf8_of(owner, &owner_text)):
             raise RequestValueError("`resource_account` must be text", column="resource_account")
         memset(c, 0, sizeof(Call))
@@ -433,7 +435,7 @@ cdef class Core:
             if type(unknown) is not tuple:
                 read_unknown(unknown)                    # raises if it is no collection
             return None
-        read = read_unknown(unknown, context or ())
+        read = read_unknown(unknown, check_context(context))
         found = self.declared.get(read)
         if found is None:
             if len(self.declared) > 100:

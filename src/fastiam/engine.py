@@ -26,6 +26,7 @@ from fastiam.model import Explanation, Outcome
 from fastiam.profile import Settings
 from fastiam.request import (
     Context,
+    check_context,
     check_key,
     epoch_seconds,
     is_declared,
@@ -197,8 +198,9 @@ class Engine(SettlingCore):
             name: value if isinstance(value, TextColumn) else read_column(value, name, kind="text", errors=errors)
             for name, value in columns.items()
         }
-        declared = read_unknown(unknown, context or ())
-        given = self._contexts(context, declared)
+        told = check_context(context, hint="pass a mapping of context keys to columns, or to one value for all rows")
+        declared = read_unknown(unknown, told)
+        given = self._contexts(told, declared)
         keys = {name: read_column(value, name, kind="context", errors=errors) for name, value in given.items()}
         n = check_lengths({**read, **keys})
         unreadable = dict(errors or {})
@@ -214,15 +216,9 @@ class Engine(SettlingCore):
             _blank(found, list(errors))
         return Decisions(**found, errors=errors)
 
-    def _contexts(self, context: Mapping[str, object] | None, unknown: frozenset[str]) -> dict[str, object]:
+    def _contexts(self, context: Mapping[str, object], unknown: frozenset[str]) -> dict[str, object]:
         """The context columns, with the defaults of the engine for keys that have none and are not unknown (D71)."""
-        if context is not None and not isinstance(context, Mapping):
-            raise RequestValueError(
-                f"`{type(context).__name__}` is no context",
-                column="context",
-                hint="pass a mapping of context keys to columns, or to one value for all rows",
-            )
-        given = dict(context or {})
+        given = dict(context)
         folded: dict[str, str] = {}
         for name in given:
             check_key(name)
@@ -320,7 +316,7 @@ class Engine(SettlingCore):
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""
         sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
-        sizes["bytes"] += self.names.size_bytes()
+        sizes["bytes"] += self.names.size_bytes() + self._compiler.late_objects
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 

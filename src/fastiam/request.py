@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from fastiam.arn import split_arn
 from fastiam.errors import RequestValueError
@@ -86,6 +87,20 @@ def check_resource(resource: object) -> str:
         )
     _check_text(resource, "resource")
     return resource
+
+
+def check_context(context: object, hint: str = "pass a mapping of context keys to values") -> Mapping[str, Any]:
+    """A caller's context as the mapping that it must be; None is an empty one.
+
+    Raises
+    ------
+    RequestValueError: anything else.
+    """
+    if context is None:
+        return {}
+    if not isinstance(context, Mapping):
+        raise RequestValueError(f"`{type(context).__name__}` is no context", column="context", hint=hint)
+    return context
 
 
 def check_key(name: object) -> str:
@@ -173,10 +188,10 @@ def read_context(context: Context, *, strict: bool = True) -> dict[str, ContextV
 
     Raises
     ------
-    RequestValueError: a value of no known type; with `strict`, several values of a single-valued key (C5).
+    RequestValueError: no mapping; a value of no known type; with `strict`, several values of a single-valued key (C5).
     """
     read: dict[str, ContextValue] = {}
-    for name, raw in context.items():
+    for name, raw in check_context(context).items():
         check_key(name)
         value = read_value(name, raw, strict=strict)
         if value is None:

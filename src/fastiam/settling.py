@@ -19,7 +19,7 @@ from fastiam.bulk import LAYERS, NO_CODE, REASONS
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.texts import utf8
 from fastiam.errors import RequestValueError
-from fastiam.keys import fold, key_info, spelled
+from fastiam.keys import fold, key_info
 from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
 from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile
 from fastiam.reference import decide as decide_literally
@@ -28,6 +28,7 @@ from fastiam.request import (
     ContextValue,
     Request,
     absent_keys,
+    check_context,
     check_key,
     check_root,
     epoch_seconds,
@@ -86,6 +87,7 @@ class SettlingCore(Core):
             )
         profile = self._snapshot_or_fail().principal(session)
         with self._lock:
+            self._compiler.keep_session(session.policies or ())
             return self._compiler.principal(self.names, profile)
 
     def _settle_facts(self, arn: str) -> None:
@@ -104,9 +106,9 @@ class SettlingCore(Core):
         """Raise where the request contradicts the directory (K1, D23), with the message of the account model."""
         self._profiles(principal, action, resource, Request(action, read_context(context or {})), resource_account)
 
-    def _settle_limits(self) -> None:
-        """Drop what requests brought, where it takes more than its bound."""
-        if self._late_bytes() > self._options["cache_bytes"]:
+    def _settle_limits(self, needed: int = 0) -> None:
+        """Drop what requests brought, where it takes more than its bound, not counting what is needed again at once."""
+        if self._late_bytes() - needed > self._options["cache_bytes"]:
             with self._lock:
                 self._compiler.drop()
 
@@ -149,9 +151,6 @@ class SettlingCore(Core):
     def _folded_names(self) -> list[str]:
         return self._compiler.keys.names
 
-    def _key_names(self) -> list[str]:
-        return [spelled(name) for name in self._compiler.keys.names]
-
     def _is_single(self, name: str) -> bool:
         info = key_info(fold(name))
         return info is not None and not info.multi
@@ -161,7 +160,7 @@ class SettlingCore(Core):
 
     def _request(self, action: str, context: Context | None, unknown: Collection[str], now: datetime | int | None) -> Request:
         """A request as the reference takes it, with the defaults of the engine (D71)."""
-        told = context or {}
+        told = check_context(context)
         declared, absent = read_unknown(unknown, told), absent_keys(told)
         defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
         seconds = now if isinstance(now, int) else epoch_seconds(now)

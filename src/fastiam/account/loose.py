@@ -38,6 +38,7 @@ from fastiam.request import (
     Request,
     absent_keys,
     check_action,
+    check_context,
     check_resource,
     check_root,
     epoch_seconds,
@@ -90,6 +91,7 @@ def loose_profiles(
     """
     if mode not in ("strict", "lenient"):
         raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="read documents `strict` or `lenient`")
+    context = check_context(context)
     given = read_context(context, strict=mode == "strict")
     declared = read_unknown(unknown, context)
     request = Request(check_action(action), given, epoch_seconds(now), declared, absent_keys(context))

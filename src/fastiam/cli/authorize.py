@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"
+_ARGUMENTS = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
 OnError = Literal["raise", "deny"]
 _CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 _POSITION = np.zeros(256, np.uint8)  # outcome number to its place among the names
@@ -175,7 +176,8 @@ class Job:
         return columns | {name: [None] * batch.length for name in missing}
 
     def _column_of(self, name: str) -> str:
-        """The column of the file that is read under a name."""
+        """The column of the file that is read under a name, or that became this argument of `decide_many`."""
+        name = _ARGUMENTS.get(name, name)
         return next((column for column, mapped in self.mapping.items() if mapped == name), name)
 
     def _row_error(self, batch: Batch, row: int, message: str, column: str, hint: str = "") -> RowError:

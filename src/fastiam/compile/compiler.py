@@ -7,7 +7,7 @@ endpoint. Equal stacks are one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from fastiam._build import Tables
@@ -19,6 +19,7 @@ from fastiam.compile.layout import KINDS, NONE, Credential, PrincipalFlag, Recor
 from fastiam.compile.principals import role_word
 from fastiam.compile.statements import Statements
 from fastiam.compile.texts import utf8
+from fastiam.compile.weights import THING, session_bytes
 from fastiam.model import Layer
 from fastiam.profile import (
     AccountFacts,
@@ -60,6 +61,7 @@ class Compiler:
         self._stacks: Interned[_Segments] = Interned()
         self._absent: Interned[frozenset[str]] = Interned()
         self._n_building = 0
+        self._late_sessions = 0  # bytes
         self._first_bytes: int | None = None
         self._empty_bytes: int = self.tables.sizes()["row_bytes"]
 
@@ -75,6 +77,7 @@ class Compiler:
         self._absent.freeze()
         self.tables.freeze()
         names.freeze()
+        self._late_sessions = 0
         sizes = self.tables.sizes()
         self.compiled_bytes: int = sizes["bytes"] - sizes["row_bytes"] + self._empty_bytes
         if self._first_bytes is None:
@@ -88,8 +91,18 @@ class Compiler:
 
     @property
     def late_bytes(self) -> int:
-        """The memory of what requests brought."""
-        return int(self.tables.sizes()["bytes"]) - self.compiled_bytes
+        """The memory of what requests brought, in the tables and beside them."""
+        return int(self.tables.sizes()["bytes"]) - self.compiled_bytes + self.late_objects
+
+    @property
+    def late_objects(self) -> int:
+        """That of Python objects, about."""
+        things = self._stacks.n_late + self._absent.n_late + self.keys.n_late + int(self.tables.late_words())
+        return things * THING + self.statements.late_bytes + self._late_sessions
+
+    def keep_session(self, documents: Iterable[object]) -> None:
+        """A session is kept until the next drop, with the documents that it brings."""
+        self._late_sessions += session_bytes(documents)
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -106,6 +119,7 @@ class Compiler:
         """Forget what requests brought, unless something is being built upon it."""
         if self._n_building:
             return
+        self._late_sessions = 0
         self.keys.drop()
         self.statements.drop()
         self._stacks.drop()

@@ -34,6 +34,11 @@ class Interned(Generic[K]):
         found = self._compiled.get(thing)
         return self._late.get(thing) if found is None and self._late else found
 
+    @property
+    def n_late(self) -> int:
+        """How many things are forgotten on the next `drop`."""
+        return len(self._late or ())
+
     def freeze(self) -> None:
         """What there is now stays; what comes from now on is late."""
         self._compiled.update(self._late or {})

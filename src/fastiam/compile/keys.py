@@ -108,6 +108,11 @@ class Keys:
         self.names.append(folded)
         return number
 
+    @property
+    def n_late(self) -> int:
+        """How many keys requests brought."""
+        return self._numbers.n_late
+
     def freeze(self) -> None:
         """What there is now stays."""
         self._numbers.freeze()

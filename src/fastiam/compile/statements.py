@@ -13,6 +13,7 @@ from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, BodyFlag, Form,
 from fastiam.compile.principals import read_principal
 from fastiam.compile.resources import Encoded, read_resource
 from fastiam.compile.texts import Piece, Variable, utf8
+from fastiam.compile.weights import THING, policy_bytes
 from fastiam.keys import fold
 from fastiam.model import ConditionEntry, Effect, Policy, PolicyKind, PrincipalEntry, Statement
 
@@ -29,6 +30,7 @@ class Statements:
         self._kept: list[Policy] = []  # INVARIANT: a policy goes by its identity, so it must not be collected
         self._interned: dict[str, Interned[Any]] = {}
         self._starts: list[int] = []
+        self._late_policies = 0  # bytes
 
     def policy(self, policy: Policy) -> int:
         """The number of a policy, by identity."""
@@ -39,6 +41,7 @@ class Statements:
         del self._kept[number:], self._starts[number:]
         self._kept.append(policy)
         self._starts.append(self._tables.first_occurrence(number))
+        self._late_policies += policy_bytes(policy)
         return number
 
     @property
@@ -46,8 +49,15 @@ class Statements:
         """The first occurrence of each policy, ascending, and the policies; both only grow, or are replaced on `drop`."""
         return self._starts, self._kept
 
+    @property
+    def late_bytes(self) -> int:
+        """The memory of what requests brought, beside the tables."""
+        things = sum(interned.n_late for interned in self._interned.values())
+        return self._late_policies + (things + self._policies.n_late) * THING
+
     def freeze(self) -> None:
         """What there is now stays."""
+        self._late_policies = 0
         self._n_compiled, self._n_actions = len(self._kept), len(self.actions)
         self._policies.freeze()
         for interned in self._interned.values():
@@ -55,6 +65,7 @@ class Statements:
 
     def drop(self) -> None:
         """Forget what requests brought."""
+        self._late_policies = 0
         self._policies.drop()
         for interned in self._interned.values():
             interned.drop()

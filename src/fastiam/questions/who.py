@@ -27,6 +27,7 @@ from fastiam.request import (
     Request,
     canonical_text,
     check_action,
+    check_context,
     check_resource,
     epoch_seconds,
     is_declared,
@@ -167,7 +168,7 @@ def read_question(
     now: datetime | None,
 ) -> Question:
     """A question, checked. Defaults of the engine count as given; without `now` the time is as unknown as other keys."""
-    given: dict[str, Any] = dict(context or {})
+    given: dict[str, Any] = dict(check_context(context))
     read_context(given)
     told = {fold(name) for name in given}
     for name, value in engine._options["context_defaults"].items():
