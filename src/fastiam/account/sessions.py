@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fastiam.account.subjects import Subject, read_subject
@@ -84,7 +85,17 @@ def read_session_policies(documents: Sequence[Any] | None) -> Policies | None:
 
 
 def _read(document: Any, i: int) -> Policy:
-    return document if isinstance(document, Policy) else read_policy(document, PolicyKind.SESSION, name=f"session_policies[{i}]")
+    if isinstance(document, Policy):
+        return document
+    return _read_text(document, i) if isinstance(document, (str, bytes)) else _read_new(document, i)
+
+
+def _read_new(document: Any, i: int) -> Policy:
+    return read_policy(document, PolicyKind.SESSION, name=f"session_policies[{i}]")
+
+
+# PERF: sessions of one issuer often come with one policy; equal texts are then one object, compiled once
+_read_text = lru_cache(maxsize=1024)(_read_new)
 
 
 def mfa_seconds(session: Session, kind: PrincipalKind) -> int | None:
