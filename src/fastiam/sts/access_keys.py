@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from fastiam.errors import StoreError
 from fastiam.request import shorten
 from fastiam.sts.errors import AuthenticationError, ValidationError
 from fastiam.sts.ids import LONG_TERM, new_key_id, new_secret
@@ -131,15 +133,13 @@ class AccessKeys:
         return Secret(self._state.keyring.open(access_key_purpose(id_), sealed).decode())
 
     def _used(self, key: AccessKey) -> AccessKey:
+        """Note that a key was used. A store that cannot be written keeps nobody from being known."""
         now = self._state.now()
-        if not _is_due(key.last_used, now):
-            return key
-        state = self._state
-        with state.directory.transaction():
-            held = state.book.tables.access_keys.get(key.id)
-            if held is None:
-                raise AuthenticationError("the access key is deleted", reason="inactive_key")
-            state.book.put("access_keys", key.id, replace(held, last_used=now))
+        if _is_due(key.last_used, now):
+            with suppress(StoreError), self._state.directory.transaction():
+                held = self._state.book.tables.access_keys.get(key.id)
+                self.require_active(held)  # the transaction has taken in what other processes have written
+                self._state.book.put("access_keys", key.id, replace(held or key, last_used=now))
         return key
 
 

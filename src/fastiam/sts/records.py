@@ -7,7 +7,7 @@ principal of an ARN, and where that has a unique id to this one alone: a user wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -147,21 +147,24 @@ class CredentialBook(Book[CredentialTables]):
             index.setdefault(new.principal, set()).add(key)
 
     def before_commit(self, changes: Sequence[Change]) -> None:
-        """Credentials of a user that is deleted, or that another takes the place of, are deleted with it."""
-        for change in changes:
-            if change.table == "entities" and change.old is not None and _is_gone(change.old, change.new):
-                self._forget(change.key)
+        """Credentials follow a user that is renamed (N34), and go with one that is deleted, or whose name another one takes."""
+        entities = [change for change in changes if change.book.name != self.name and change.table == "entities"]
+        came = {c.new.unique_id: c.key for c in entities if c.old is None and c.new is not None and c.new.unique_id is not None}
+        for change in entities:
+            if change.old is not None and (change.new is None or change.new.unique_id != change.old.unique_id):
+                self._move(change.key, came.get(change.old.unique_id))
 
-    def _forget(self, principal: str) -> None:
-        for table in self._of:
-            for key in list(self._of[table].get(principal, ())):
-                self.put(table, key, None)
-        if principal in self.tables.passwords:
+    def _move(self, principal: str, new_name: str | None) -> None:
+        """All credentials of a principal, to its new name or away."""
+        for table, index in self._of.items():
+            for key in list(index.get(principal, ())):
+                record = getattr(self.tables, table)[key]
+                self.put(table, key, None if new_name is None else replace(record, principal=new_name))
+        password = self.tables.passwords.get(principal)
+        if password is not None:
             self.put("passwords", principal, None)
+            if new_name is not None:
+                self.put("passwords", new_name, replace(password, principal=new_name))
 
     def __getstate__(self) -> Mapping[str, Any]:
         raise TypeError("credentials are not pickled; open the store where they are needed")
-
-
-def _is_gone(old: Any, new: Any) -> bool:
-    return new is None or new.unique_id != old.unique_id

@@ -109,6 +109,7 @@ class STS:
         ------
         AuthenticationError: wrong, inactive, expired or altered; or who issued them is gone, or the key with which.
         """
+        self._state.catch_up()
         id_, secret, token = credentials.access_key_id, Secret(credentials.secret_access_key), credentials.session_token
         if id_.startswith(TEMPORARY):
             if token is None:
@@ -125,6 +126,7 @@ class STS:
         ------
         AuthenticationError: as `authenticate`.
         """
+        self._state.catch_up()
         if session_token is not None and not access_key_id.startswith(LONG_TERM):
             opened = self._tokens.open(access_key_id, session_token, self._state.clock())
             return self._caller_of(access_key_id, opened.claims), opened.secret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from fastiam.sts.keyring import Keyring
 from fastiam.sts.records import CredentialBook, Event
 
 Clock = Callable[[], datetime]
+LAG = 0.05  # seconds after which credentials are verified against what other processes have written meanwhile
 
 
 def utc_clock() -> datetime:
@@ -36,6 +38,7 @@ class State:
         self.book: CredentialBook = directory.join(CredentialBook())
         self._live, self._lock = live, threading.Lock()
         self._engine: Engine | None = None
+        self._caught_up = 0.0
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("what holds a keyring is not pickled; make it where it is needed")
@@ -44,8 +47,16 @@ class State:
         """The instant of a call, to whole seconds (K5)."""
         return self.clock().astimezone(UTC).replace(microsecond=0)
 
+    def catch_up(self) -> None:
+        """Take in what other processes have written, up to a moment ago: what costs more than verifying a token."""
+        now = time.monotonic()
+        if now - self._caught_up >= LAG:
+            self._caught_up = now
+            self.directory.refresh()
+
     def engine(self) -> Engine:
-        """An engine over what the directory says now: a changed policy counts at once (S4)."""
+        """An engine over what the directory says now, whoever wrote it: a changed policy counts at once (S4)."""
+        self.directory.refresh()
         if self._live is not None:
             return self._live.engine
         snapshot = self.directory.snapshot()

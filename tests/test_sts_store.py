@@ -1,0 +1,158 @@
+"""Credentials in a store: every process sees the same keys, a code is taken once among them all, and no file holds a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyotp
+import pytest
+from sts_world import ALL, ANA, CHEAP, DEP, Clock, Phone, document, trusting
+
+import fastiam
+from fastiam.errors import StoreError
+from fastiam.sts import STS, AccessDeniedError, AuthenticationError, Keyring, ValidationError, state
+
+PASSWORD = "correct Horse 7"
+KEYRING = Keyring.generate()
+CLOCK = Clock()
+
+
+def opened(path: Path, **options: object) -> STS:
+    """One of several processes over a store."""
+    return STS(fastiam.Directory.open(path, **options), KEYRING, clock=CLOCK, hasher=CHEAP)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(state, "LAG", 0.0)
+    file = tmp_path / "iam.db"
+    directory = fastiam.Directory.open(file)
+    directory.add_principal(ANA, unique_id="AIDAANA", identity_policies=[document(ALL)])
+    directory.add_principal(DEP, unique_id="AROADEP", trust_policy=trusting(ANA))
+    directory.close()
+    return file
+
+
+@pytest.fixture
+def both(path: Path) -> Iterator[tuple[STS, STS]]:
+    one, two = opened(path), opened(path)
+    yield one, two
+    for sts in (one, two):
+        sts._state.directory.close()
+
+
+def test_what_one_process_makes_another_one_knows(both):
+    one, two = both
+    key = one.keys.create(ANA)
+    assert two.authenticate(key).principal == ANA
+    made = two.assume_role(key, DEP, "run1").credentials
+    assert one.authenticate(made).arn.endswith("assumed-role/Dep/run1")
+
+
+def test_what_one_process_takes_away_is_gone_for_the_other(both):
+    one, two = both
+    key = one.keys.create(ANA)
+    token = two.get_session_token(key).credentials
+    one.keys.set_status(key.access_key_id, "Inactive")
+    for credentials in (key, token):
+        with pytest.raises(AuthenticationError, match="inactive"):
+            two.authenticate(credentials)
+    one._state.directory.set_trust_policy(DEP, document({"Effect": "Deny", "Principal": "*", "Action": "sts:*"}))
+    with pytest.raises(AccessDeniedError):
+        two.assume_role(ANA, DEP, "run1")
+
+
+def test_a_code_is_taken_once_among_all_processes(both):
+    one, two = both
+    made = one.mfa.create(ANA, "phone")
+    phone = Phone(made.serial, pyotp.TOTP(str(made.seed)), CLOCK)
+    one.mfa.enable(made.serial, phone.code(), phone.code(1))
+    CLOCK.tick(60)
+    code = phone.code()
+    two.mfa.verify(ANA, made.serial, code)
+    with pytest.raises(AuthenticationError, match="used already"):
+        one.mfa.verify(ANA, made.serial, code)
+
+
+def test_two_keys_are_the_limit_among_all_processes(both):
+    one, two = both
+    one.keys.create(ANA)
+    two.keys.create(ANA)
+    with pytest.raises(ValidationError, match="already"):
+        one.keys.create(ANA)
+
+
+def test_everything_is_there_after_a_restart(path):
+    first = opened(path)
+    key, made = first.keys.create(ANA), first.mfa.create(ANA, "phone")
+    first.passwords.set(ANA, PASSWORD)
+    run1 = first.assume_role(key, DEP, "run1").credentials
+    events = first.recovery.events()
+    first._state.directory.close()
+    again = opened(path)
+    assert again.authenticate(key) and again.authenticate(run1) and again.passwords.verify(ANA, PASSWORD)
+    assert [device.serial for device in again.mfa.list(ANA)] == [made.serial]
+    assert again.recovery.events() == events
+    again._state.directory.close()
+
+
+def test_a_store_that_cannot_be_written_still_knows_who_calls(path):
+    writer = opened(path)
+    key = writer.keys.create(ANA)
+    made = writer.mfa.create(ANA, "phone")
+    phone = Phone(made.serial, pyotp.TOTP(str(made.seed)), CLOCK)
+    writer.mfa.enable(made.serial, phone.code(), phone.code(1))
+    CLOCK.tick(60)
+    reader = opened(path, read_only=True)
+    assert reader.assume_role(key, DEP, "run1")
+    assert reader.keys.get(key.access_key_id).last_used is None
+    with pytest.raises(StoreError):  # or the code could be used again
+        reader.assume_role(key, DEP, "run1", mfa_serial=made.serial, mfa_code=phone.code())
+    for sts in (writer, reader):
+        sts._state.directory.close()
+
+
+def test_no_file_of_a_store_holds_a_secret(path):
+    sts = opened(path)
+    key, made, run1 = sts.keys.create(ANA), sts.mfa.create(ANA, "phone"), sts.assume_role(ANA, DEP, "run1").credentials
+    sts.passwords.set(ANA, PASSWORD)
+    written = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    sts._state.directory.close()
+    written += path.read_bytes()
+    assert key.access_key_id.encode() in written
+    for secret in (key.secret_access_key, made.seed, PASSWORD, run1.secret_access_key, run1.session_token):
+        assert str(secret).encode() not in written
+    assert next(iter(KEYRING._keys.values())) not in written
+
+
+def test_user_and_key_are_one_transaction(path):
+    sts = opened(path)
+    directory, bo = sts._state.directory, ANA.replace("ana", "bo")
+    with pytest.raises(RuntimeError, match="stop"), directory.transaction():
+        directory.add_principal(bo)
+        sts.keys.create(bo)
+        raise RuntimeError("stop")
+    assert sts.keys.list(bo) == []
+    with directory.transaction():
+        directory.add_principal(bo)
+        key = sts.keys.create(bo)
+    directory.close()
+    assert opened(path).authenticate(key).principal == bo
+
+
+def test_credentials_follow_a_user_that_is_renamed(path):
+    """N34."""
+    sts = opened(path)
+    key, new = sts.keys.create(ANA), ANA.replace("ana", "anna")
+    sts.passwords.set(ANA, PASSWORD)
+    store, entity = sts._state.directory.model._store, sts._state.directory.tables.entities[ANA]
+    with sts._state.directory.transaction():
+        store.put("entities", ANA, None)
+        store.put("entities", new, replace(entity, arn=new, name="anna"))
+    sts._state.directory.close()
+    again = opened(path)
+    assert again.authenticate(key).principal == new
+    assert again.passwords.verify(new, PASSWORD) and again.keys.list(ANA) == []
+    again._state.directory.close()
