@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -87,9 +88,65 @@ def test_there_is_no_live_engine_over_what_cannot_be_read(tmp_path):
         LiveEngine(tmp_path / "nothing.json")
 
 
-def test_only_files_can_be_watched():
+def test_a_function_cannot_be_watched():
     with pytest.raises(fastiam.FastiamError, match="nothing to watch"):
-        LiveEngine(directory()).watch()
+        LiveEngine(directory).watch()
+
+
+ALL = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+
+
+def test_a_directory_is_watched_while_it_is_written():
+    source = directory()
+    with LiveEngine(source).watch() as live:
+        source.put_inline_policy(USER, "own", ALL)
+        assert until(lambda: live.is_allowed(USER, "s3:GetObject", OBJECT))
+        assert live.generation == 2
+
+
+@pytest.mark.parametrize("by_path", [True, False])
+def test_a_store_is_watched_whoever_writes_it(tmp_path, by_path):
+    path = tmp_path / "iam.db"
+    with Directory.open(path) as writer:
+        writer.add_principal(USER)
+        source = path if by_path else Directory.open(path)
+        with LiveEngine(source).watch() as live:
+            own = live.directory
+            code = "import fastiam, sys; fastiam.Directory.open(sys.argv[1]).put_inline_policy(sys.argv[2], 'own', sys.argv[3])"
+            subprocess.run([sys.executable, "-c", code, path, USER, json.dumps(ALL)], check=True)
+            assert until(lambda: live.is_allowed(USER, "s3:GetObject", OBJECT))
+            assert live.directory is own, "it is followed, not read anew"
+        own.close()
+
+
+def test_a_store_is_followed_within_a_tenth_of_a_second(tmp_path):
+    path = tmp_path / "iam.db"
+    users = [f"{USER}{i}" for i in range(2000)]
+    with Directory.open(path) as writer, LiveEngine(path).watch() as live:
+        with writer.transaction():
+            for user in users:
+                writer.add_principal(user, identity_policies=[("own", ALL)])
+        assert until(lambda: live.is_allowed(users[-1], "s3:GetObject", OBJECT))
+        waited = []
+        for user in users[:15]:
+            began = time.perf_counter()
+            writer.put_inline_policy(user, "own", {**ALL, "Statement": {**ALL["Statement"], "Effect": "Deny"}})
+            while live.is_allowed(user, "s3:GetObject", OBJECT):
+                time.sleep(0.001)
+            waited.append(time.perf_counter() - began)
+        assert sorted(waited)[7] < 0.1
+
+
+def test_a_store_that_breaks_leaves_the_last_good_engine(tmp_path, caplog):
+    path = tmp_path / "iam.db"
+    with Directory.open(path) as writer:
+        writer.add_principal(USER, identity_policies=[("own", ALL)])
+    with LiveEngine(path).watch() as live:
+        path.write_bytes(b"no database at all" * 1000)
+        path.rename(tmp_path / "elsewhere")
+        assert until(lambda: live.error is not None)
+        assert isinstance(live.error, fastiam.StoreError) and "generation 1 stays" in caplog.text
+        assert live.is_allowed(USER, "s3:GetObject", OBJECT)
 
 
 def test_options_of_compile_hold_for_every_generation():

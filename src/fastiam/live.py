@@ -23,12 +23,15 @@ from fastiam.errors import FastiamError
 from fastiam.profile import Settings
 from fastiam.request import Context
 from fastiam.sources import load
+from fastiam.storage import is_sqlite
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Location = str | os.PathLike[str]
 
 _LOOK = 1000  # milliseconds after which the files are looked at though nothing was heard of them
+_POLL = 0.02  # seconds between two looks at a directory; one takes some 30 microseconds
+_REST = 1.0  # seconds until the next look at a store that cannot be read
 
 log = logging.getLogger("fastiam.live")
 
@@ -51,8 +54,9 @@ class LiveEngine:
 
     Parameters
     ----------
-    source : a `Directory` that goes on being written, files or folders as `fastiam.load` takes them, or a function that gives
-        a `Directory`. It is read at once, and again with each `refresh`.
+    source : a `Directory` that goes on being written, by whatever process if it is kept in a store; a store by its path; files or
+        folders as `fastiam.load` takes them; or a function that gives a `Directory`. It is read at once, and again with each
+        `refresh`, of a store just what has changed.
     mode : how files are read, as in `fastiam.load`.
     unknown_owner, context_defaults, settings : as in `Directory.compile`.
 
@@ -70,7 +74,9 @@ class LiveEngine:
         context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
         settings: Settings = Settings(),  # noqa: B008  (frozen)
     ) -> None:
-        self._paths, self._read = _reader(source, mode)
+        self._kept = _kept(source, mode)
+        self._is_owner = self._kept is not source
+        self._paths, self._read = _reader(self._kept or source, mode)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -148,7 +154,9 @@ class LiveEngine:
             self.__dict__[name] = getattr(engine, name)
 
     def watch(self, *, debounce: float = 0.2) -> Self:
-        """Refresh whenever a file of the source changes, until `close`; in a thread of its own.
+        """Refresh whenever the source changes, until `close`; in a thread of its own.
+
+        A directory, in a store or not, is looked at every 20 ms; files need the package `watchfiles`.
 
         Parameters
         ----------
@@ -156,21 +164,38 @@ class LiveEngine:
 
         Raises
         ------
-        FastiamError: the source is no file, or the package `watchfiles` is not installed.
+        FastiamError: the source is a function, or the package `watchfiles` is not installed.
         """
+        if self._kept is not None:
+            return self._watch(self._follow_directory, self._kept)
         if not self._paths:
-            raise FastiamError("the source is no file, so there is nothing to watch\nhelp: call `refresh` after a change")
+            raise FastiamError("the source is a function, so there is nothing to watch\nhelp: call `refresh` after a change")
         try:
             import watchfiles
         except ModuleNotFoundError:
             raise FastiamError("watching files needs the package `watchfiles`\nhelp: pip install 'fastiam[live]'") from None
+        return self._watch(self._follow_files, watchfiles, debounce)
+
+    def _watch(self, follow: Callable[..., None], *arguments: object) -> Self:
         if self._watcher is None:
             self._stop.clear()
-            self._watcher = threading.Thread(target=self._follow, args=(watchfiles, debounce), name="fastiam-live", daemon=True)
+            self._watcher = threading.Thread(target=follow, args=arguments, name="fastiam-live", daemon=True)
             self._watcher.start()
         return self
 
-    def _follow(self, watchfiles: Any, debounce: float) -> None:
+    def _follow_directory(self, directory: Directory) -> None:
+        pause = _POLL
+        while not self._stop.wait(pause):
+            try:
+                directory.refresh()
+                is_current = directory.snapshot() is self._engine.snapshot
+            except Exception:
+                is_current = False  # `refresh` meets it again, and tells it
+            if not is_current:
+                self._refresh_quietly()
+            pause = _POLL if self._error is None else _REST
+
+    def _follow_files(self, watchfiles: Any, debounce: float) -> None:
         quiet = max(1, round(debounce * 1000))
         events = {"debounce": max(quiet, 1600), "step": quiet, "rust_timeout": _LOOK, "yield_on_timeout": True}
         for _ in watchfiles.watch(*_folders(self._paths), stop_event=self._stop, raise_interrupt=False, **events):
@@ -186,11 +211,13 @@ class LiveEngine:
             log.info("generation %d: %r", self._generation, self._directory)
 
     def close(self) -> None:
-        """Stop watching. The engine goes on answering."""
+        """Stop watching, and let go of a store that was given by its path. The engine goes on answering."""
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()
             self._watcher = None
+        if self._is_owner and self._kept is not None:
+            self._kept.close()
 
     def __enter__(self) -> Self:
         return self
@@ -199,10 +226,24 @@ class LiveEngine:
         self.close()
 
 
+def _kept(source: object, mode: Mode) -> Directory | None:
+    """The directory that is followed from change to change: the one given, or that of a store."""
+    if isinstance(source, Directory):
+        return source
+    if isinstance(source, (str, os.PathLike)) and is_sqlite(source):
+        return Directory.open(source, mode=mode, read_only=True)
+    return None
+
+
+def _refreshed(directory: Directory) -> Directory:
+    directory.refresh()
+    return directory
+
+
 def _reader(source: object, mode: Mode) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
     """The files to watch, and what reads the source."""
     if isinstance(source, Directory):
-        return (), lambda: source
+        return (), lambda: _refreshed(source)
     if callable(source):
         return (), source
     given: Iterable[Location] = (source,) if isinstance(source, (str, os.PathLike)) else source  # type: ignore[assignment]
