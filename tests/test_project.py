@@ -93,8 +93,9 @@ def test_the_page_of_the_command_line_names_every_verb_and_option() -> None:
         assert f"## {verb}: " in page
         command = group.get_command(None, verb)  # type: ignore[arg-type]
         assert command is not None
-        for option in (name for param in command.params for name in param.opts if name.startswith("--")):
-            assert option in page, f"docs/cli.md lacks {option} of {verb}"
+        for each in (command, *getattr(command, "commands", {}).values()):
+            for option in (name for param in each.params for name in param.opts if name.startswith("--")):
+                assert option in page, f"docs/cli.md lacks {option} of {verb}"
 
 
 def test_the_demo_runs_small(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ VERBS = {  # in the order in which `--help` lists them
     "who-can": "list everybody who can do something to a resource",
     "replay": "compare a log of CloudTrail with policies",
     "validate": "check policy documents",
+    "key": "access keys of a store",
+    "mfa": "MFA devices of a store",
+    "sts": "issue sessions from a store",
+    "whoami": "tell whose credentials these are",
 }
 
 
@@ -52,8 +56,9 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"fastiam.cli.{cmd_name.replace('-', '_')}").command
-        if not any(param.name == "debug" for param in command.params):
-            command.params.append(_debug_option())
+        for each in (command, *getattr(command, "commands", {}).values()):
+            if not any(param.name == "debug" for param in each.params):
+                each.params.append(_debug_option())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,64 @@
+"""`fastiam mfa`: virtual MFA devices of users and roots."""
+
+from __future__ import annotations
+
+import click
+
+from fastiam.cli import exits, options
+from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.stores import Calls, of_store, open_sts, show
+
+COLUMNS = ("serial", "enabled", "created")
+
+
+@click.group("mfa", cls=Calls)
+def command() -> None:
+    """Create, enable, list and delete virtual MFA devices."""
+
+
+@command.command("create")
+@click.argument("principal")
+@click.argument("name")
+@of_store
+@options.form
+def create(principal: str, name: str, store: str, keyring: str | None, form: str) -> int:
+    """Make a device for PRINCIPAL. Its seed is shown this once; the address is what a QR code of it says."""
+    with open_sts(store, keyring) as sts:
+        made = sts.mfa.create(principal, name)
+    show({"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}, form)
+    return exits.OK
+
+
+@command.command("enable")
+@click.argument("serial")
+@click.argument("first")
+@click.argument("second")
+@of_store
+def enable(serial: str, first: str, second: str, store: str, keyring: str | None) -> int:
+    """Enable the device SERIAL by two codes in a row."""
+    with open_sts(store, keyring) as sts:
+        sts.mfa.enable(serial, first, second)
+    return exits.OK
+
+
+@command.command("list")
+@click.argument("principal")
+@of_store
+@options.table_form
+def list_(principal: str, store: str, keyring: str | None, form: str | None) -> int:
+    """List the devices of PRINCIPAL."""
+    with open_sts(store, keyring) as sts:
+        devices = sts.mfa.list(principal)
+    rows = [{"serial": d.serial, "enabled": d.enabled is not None, "created": str(d.created)} for d in devices]
+    write_rows(COLUMNS, rows, chosen(form, "table"))
+    return exits.OK
+
+
+@command.command("delete")
+@click.argument("serial")
+@of_store
+def delete(serial: str, store: str, keyring: str | None) -> int:
+    """Take the device SERIAL away."""
+    with open_sts(store, keyring) as sts:
+        sts.mfa.delete(serial)
+    return exits.OK

@@ -1,0 +1,100 @@
+"""A store with its credentials as the command line names it, and whose credentials a call is made with.
+
+The store is `--store` or `FASTIAM_STORE`, the keyring `--keyring` or `FASTIAM_KEYRING`. Secrets never stand on a command line:
+those of the caller come from `--credentials FILE` or from the variables that the AWS CLI reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastiam.cli import exits
+from fastiam.cli.console import note
+from fastiam.cli.files import read_bytes
+from fastiam.errors import FastiamError, RequestValueError
+
+if TYPE_CHECKING:
+    from fastiam.sts import STS, Credentials
+
+store = click.option("--store", required=True, envvar="FASTIAM_STORE", metavar="FILE", help="The store; or FASTIAM_STORE.")
+keyring = click.option("--keyring", metavar="FILE", help="The keyring of the store; or FASTIAM_KEYRING.")
+credentials = click.option(
+    "--credentials",
+    metavar="FILE",
+    help="JSON with AccessKeyId, SecretAccessKey and SessionToken; else AWS_ACCESS_KEY_ID and its kin.",
+)
+
+
+def of_store(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a verb over a store."""
+    return store(keyring(command))
+
+
+class Calls(click.Group):
+    """Verbs of which a policy may refuse some: that is a denial, not a failure."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FastiamError as error:
+            if type(error).__name__ != "AccessDeniedError" or ctx.meta.get("debug"):
+                raise
+            note(str(error))
+            return exits.DENIED
+
+
+@contextmanager
+def open_sts(path: str, keyring_path: str | None) -> Iterator[STS]:
+    """STS over a store that is there."""
+    try:
+        from fastiam.sts import STS, Keyring
+    except ModuleNotFoundError as error:
+        raise FastiamError(str(error)) from None
+    from fastiam.directory import Directory
+
+    ring = Keyring.load(keyring_path) if keyring_path else Keyring.from_environment()
+    directory = Directory.open(path, create=False)
+    try:
+        yield STS(directory, ring)
+    finally:
+        directory.close()
+
+
+def read_credentials(file: str | None) -> Credentials:
+    """The caller's credentials: as `credential_process` prints them, or from the environment.
+
+    Raises
+    ------
+    RequestValueError: there are none. Names what is missing, never a value.
+    """
+    from fastiam.sts import Credentials, Secret
+
+    if file is None:
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        told: dict[str, Any] = {name: os.environ.get(name) for name in names}
+    else:
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        try:
+            told = dict(json.loads(read_bytes(file)))
+        except (ValueError, TypeError):
+            raise RequestValueError(f"`{file}` is no JSON object with credentials", column="credentials") from None
+    id_, secret, token = (told.get(name) for name in names)
+    if not isinstance(id_, str) or not isinstance(secret, str) or not (id_ and secret):
+        hint = "set both, or pass `--credentials FILE`" if file is None else ""
+        raise RequestValueError(f"there is no {names[0]} and {names[1]}", column="credentials", hint=hint)
+    return Credentials(id_, Secret(secret), Secret(token) if token else None)
+
+
+def show(told: dict[str, Any], form: str) -> None:
+    """What a verb made: indented JSON, or `name: value` by line."""
+    if form == "json":
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{name}: {value}\n" for name, value in told.items() if value is not None)

@@ -1,0 +1,168 @@
+"""`fastiam sts`: sessions, printed as the `credential_process` of the AWS CLI and SDKs takes them; and the keyring of a store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastiam.cli import exits, options
+from fastiam.cli.console import note
+from fastiam.cli.files import read_bytes
+from fastiam.cli.stores import Calls, credentials, of_store, open_sts, read_credentials
+from fastiam.errors import FastiamError
+
+
+@click.group("sts", cls=Calls)
+def command() -> None:
+    """Issue sessions from a store, end them, and look after its keyring."""
+
+
+duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="How long the session lasts.")
+policy = click.option("--policy", metavar="FILE", help="An inline session policy.")
+policy_arns = click.option("--policy-arn", "policy_arns", multiple=True, metavar="ARN", help="A managed one; may be repeated.")
+tags = click.option(
+    "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A session tag; may be repeated."
+)
+serial = click.option("--serial-number", "serial", metavar="ARN", help="The MFA device.")
+code = click.option("--token-code", "code", metavar="CODE", help="What the MFA device shows.")
+
+
+@command.command("assume-role")
+@click.option("--role-arn", "role", required=True, metavar="ARN")
+@click.option("--role-session-name", "name", required=True, metavar="NAME")
+@duration
+@click.option("--external-id", metavar="ID")
+@policy
+@policy_arns
+@tags
+@click.option("--transitive-tag-key", "transitive", multiple=True, metavar="KEY", help="A tag that chained sessions inherit.")
+@click.option("--source-identity", metavar="NAME")
+@serial
+@code
+@credentials
+@of_store
+def assume_role(
+    role: str,
+    name: str,
+    duration: int | None,
+    external_id: str | None,
+    policy: str | None,
+    policy_arns: tuple[str, ...],
+    tags: tuple[tuple[str, str], ...],
+    transitive: tuple[str, ...],
+    source_identity: str | None,
+    serial: str | None,
+    code: str | None,
+    credentials: str | None,
+    store: str,
+    keyring: str | None,
+) -> int:
+    """Assume a role, and print its credentials for `credential_process`. Exits with 2 if a policy does not let you."""
+    with open_sts(store, keyring) as sts:
+        made = sts.assume_role(
+            read_credentials(credentials),
+            role,
+            name,
+            duration=duration,
+            external_id=external_id,
+            policy=None if policy is None else read_bytes(policy),
+            policy_arns=policy_arns,
+            tags=dict(tags),
+            transitive_tag_keys=transitive,
+            source_identity=source_identity,
+            mfa_serial=serial,
+            mfa_code=code,
+        )
+    return _print(made)
+
+
+@command.command("get-session-token")
+@duration
+@serial
+@code
+@credentials
+@of_store
+def get_session_token(
+    duration: int | None, serial: str | None, code: str | None, credentials: str | None, store: str, keyring: str | None
+) -> int:
+    """Temporary credentials of the same user or root, with MFA if a code is given."""
+    with open_sts(store, keyring) as sts:
+        made = sts.get_session_token(read_credentials(credentials), duration=duration, mfa_serial=serial, mfa_code=code)
+    return _print(made)
+
+
+@command.command("get-federation-token")
+@click.option("--name", required=True, metavar="NAME", help="What the federated user is called.")
+@duration
+@policy
+@policy_arns
+@tags
+@credentials
+@of_store
+def get_federation_token(
+    name: str,
+    duration: int | None,
+    policy: str | None,
+    policy_arns: tuple[str, ...],
+    tags: tuple[tuple[str, str], ...],
+    credentials: str | None,
+    store: str,
+    keyring: str | None,
+) -> int:
+    """Credentials for somebody else, narrowed by session policies; without any they may do nothing."""
+    with open_sts(store, keyring) as sts:
+        made = sts.get_federation_token(
+            read_credentials(credentials),
+            name,
+            duration=duration,
+            policy=None if policy is None else read_bytes(policy),
+            policy_arns=policy_arns,
+            tags=dict(tags),
+        )
+    return _print(made)
+
+
+@command.command("revoke-sessions")
+@click.argument("role")
+@of_store
+def revoke_sessions(role: str, store: str, keyring: str | None) -> int:
+    """End all sessions of ROLE that were issued so far."""
+    with open_sts(store, keyring) as sts:
+        note(f"sessions issued before {sts.revoke_sessions(role).isoformat()} have ended")
+    return exits.OK
+
+
+@command.command("keyring")
+@click.argument("file")
+@click.option("--rotate", is_flag=True, help="Put a fresh key in front of those that are there.")
+@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="With --rotate, leave out all but N of the older keys.")
+def keyring(file: str, rotate: bool, keep: int | None) -> int:
+    """Write a new keyring to FILE, for its owner alone; or rotate the one that is there."""
+    from fastiam.sts import Keyring
+
+    if rotate:
+        Keyring.load(file).rotated(keep=keep).save(file)
+    elif Path(file).exists():
+        raise FastiamError(
+            f"there is a file `{file}` already\nhelp: what was sealed under it would be lost; rotate it with `--rotate`"
+        )
+    else:
+        Keyring.generate().save(file)
+    return exits.OK
+
+
+@command.command("reseal")
+@of_store
+def reseal(store: str, keyring: str | None) -> int:
+    """After a rotation, seal the secrets of the store under the newest key."""
+    with open_sts(store, keyring) as sts:
+        note(f"{sts.reseal()} secrets were sealed anew")
+    return exits.OK
+
+
+def _print(made: Any) -> int:
+    click.echo(json.dumps(made.credentials.process_json(), indent=2))
+    return exits.OK
