@@ -109,3 +109,68 @@ def test_simulate_takes_keys_as_unknown(call: Run, tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(json.dumps(document(statement("Allow", "s3:*", Condition=office))))
     asked = ["simulate", "--principal", ANA, "--action", "s3:GetObject", "--resource", KEY, "--identity-policy", "p.json"]
     assert [call(*asked, *more)[0] for more in ((), ("--unknown", "aws:SourceIp"))] == [2, 4]
+
+
+# -- diff -----------------------------------------------------------------------------------------------------------------
+
+READ = statement("Allow", "s3:Get*", f"{BUCKET}/*", Sid="Read")
+WRITE = statement("Allow", "s3:Put*", f"{BUCKET}/*", Sid="Write")
+IF_TLS = WRITE | {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+BOTH = "diff", "--old", "old.json", "--new", "new.json"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected", "change"),
+    [
+        ([READ], [READ, WRITE], 2, "gained"),
+        ([READ, WRITE], [READ], 0, "lost"),
+        ([READ], [READ, IF_TLS], 4, "may gain"),
+        ([READ], [READ], 0, None),
+    ],
+)
+def test_diff_exits_with_2_when_access_is_gained(
+    old: list[Any], new: list[Any], expected: int, change: str | None, call: Run, tmp_path: Path
+) -> None:
+    directory(*old).dump(tmp_path / "old.json")
+    directory(*new).dump(tmp_path / "new.json")
+    code, out, err = call(*BOTH)
+    assert (code, [json.loads(line)["change"] for line in out.splitlines()]) == (expected, [change] if change else [])
+    assert "requests compared" in err
+    assert call(*BOTH, "--exit-zero")[0] == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_diff_reads_a_file_of_requests(form: str, call: Run, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    directory(READ, IF_TLS).dump(tmp_path / "old.json")
+    directory(READ, WRITE).dump(tmp_path / "new.json")
+    rows = [
+        {"principal": APP, "action": "s3:PutObject", "resource": KEY, "aws:SecureTransport": told}
+        for told in ("true", "false", "false")
+    ]
+    table = pa.Table.from_pylist(rows)
+    path = tmp_path / f"requests.{form}"
+    if form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif form == "csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        pyarrow.parquet.write_table(table, path)
+    code, out, err = call(*BOTH, "--requests", path.name)
+    (group,) = map(json.loads, out.splitlines())
+    assert (code, group["change"], group["rows"], group["statement"]["sid"]) == (2, "gained", 2, "Write")
+    assert (group["principal"], group["action"], group["resource"]) == (APP, "s3:PutObject", KEY)
+    assert group["position"].startswith("new.json:")
+    assert "3 requests compared: 2 gained" in err
+    assert "gained" in call(*BOTH, "--requests", path.name, "--format", "table")[1]
+
+
+def test_diff_names_a_column_that_is_missing(call: Run, tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        directory(READ).dump(tmp_path / f"{name}.json")
+    (tmp_path / "r.csv").write_text("who,action,resource\na,b,c\n")
+    code, _, err = call(*BOTH, "--requests", "r.csv")
+    assert code == 1 and "there is no column `principal`" in err

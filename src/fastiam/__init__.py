@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastiam.live import LiveEngine
     from fastiam.model import Decision, Effect, Explanation, Layer, Outcome, PolicyKind, StatementRef
     from fastiam.profile import PrincipalKind, Settings
+    from fastiam.questions.diff import Diff, diff
     from fastiam.session import Session
     from fastiam.simulation import simulate
     from fastiam.sources import load, read_cloudtrail
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Decision",
     "Decisions",
+    "Diff",
     "Directory",
     "DirectoryError",
     "Effect",
@@ -60,6 +62,7 @@ __all__ = [
     "StatementRef",
     "StoreError",
     "__version__",
+    "diff",
     "load",
     "read_cloudtrail",
     "simulate",
@@ -84,6 +87,7 @@ _HOMES = {
     "live": ("LiveEngine",),
     "model": ("Decision", "Effect", "Explanation", "Layer", "Outcome", "PolicyKind", "StatementRef"),
     "profile": ("PrincipalKind", "Settings"),
+    "questions.diff": ("Diff", "diff"),
     "session": ("Session",),
     "simulation": ("simulate",),
     "sources": ("load", "read_cloudtrail"),

@@ -2,7 +2,7 @@
 
 A column is a tuple `(name, values, valid, dictionary)`:
 
-    values      C-contiguous array of uint8, uint32 or int32, or packed bits (uint8) where `name` is in `bits`
+    values      C-contiguous array of uint8, uint32, int32 or int64, or packed bits (uint8) where `name` is in `bits`
     valid       bitmap (uint8, least bit first), or None: no nulls
     dictionary  `(offsets int32, data uint8)` of the texts that `values` are codes of, or None
 
@@ -15,7 +15,7 @@ from libc.stdlib cimport calloc, free
 
 from fastiam._nanoarrow cimport *
 
-cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i"}
+cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i", "int64": b"l"}
 
 
 def table_array(columns, bits, int64_t n_rows):

@@ -1,4 +1,5 @@
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
@@ -9,6 +10,7 @@ class TextColumn:
     n_chunks: int
     is_list: bool
     def __len__(self) -> int: ...
+    def take(self, rows: Iterable[int]) -> list[Any]: ...  # text, list of texts, or None
 
 def read_column(
     obj: object, name: str, *, kind: Literal["text", "context"], errors: dict[int, Exception] | None = None

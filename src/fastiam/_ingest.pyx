@@ -7,7 +7,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam._chunk cimport Chunk
-from fastiam._columns cimport Column
+from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._text cimport write_utf8
 
 from collections.abc import Mapping, Sequence, Set
@@ -95,6 +95,31 @@ cdef class TextColumn:
 
     def __len__(self):
         return max(self.length, 0)
+
+    def take(self, rows):
+        """The values of some rows: text, or a list of texts where rows hold lists; None for a null.
+
+        Raises
+        ------
+        IndexError: there is no such row.
+        """
+        cdef int64_t row, local, left, first, last, i
+        cdef const Column* chunk
+        cdef Text text
+        taken = []
+        for row in rows:
+            if row < 0 or (self.length >= 0 and row >= self.length):
+                raise IndexError(f"row {row} of a column with {self.length}")
+            chunk = self.chunk_of(row, &local, &left)
+            if self.is_list:
+                row_items(chunk, local, &first, &last)
+                values = [text.data[:text.size].decode() for i in range(first, last) if item_text(chunk, i, &text)]
+                taken.append(values or None)
+            elif item_text(chunk, local, &text):
+                taken.append(text.data[:text.size].decode())
+            else:
+                taken.append(None)
+        return taken
 
 
 cdef void* _resized(void* old, size_t size) except NULL:

@@ -194,14 +194,11 @@ class Engine(SettlingCore):
         columns = {"principals": principals, "actions": actions, "resources": resources}
         if resource_accounts is not None:
             columns["resource_accounts"] = resource_accounts
-        read = {
-            name: value if isinstance(value, TextColumn) else read_column(value, name, kind="text", errors=errors)
-            for name, value in columns.items()
-        }
+        read = {name: _read(value, name, "text", errors) for name, value in columns.items()}
         told = check_context(context, hint="pass a mapping of context keys to columns, or to one value for all rows")
         declared = read_unknown(unknown, told)
         given = self._contexts(told, declared)
-        keys = {name: read_column(value, name, kind="context", errors=errors) for name, value in given.items()}
+        keys = {name: _read(value, name, "context", errors) for name, value in given.items()}
         n = check_lengths({**read, **keys})
         unreadable = dict(errors or {})
         with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
@@ -319,6 +316,11 @@ class Engine(SettlingCore):
         sizes["bytes"] += self.names.size_bytes() + self._compiler.late_objects
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
+
+
+def _read(value: object, name: str, kind: Literal["text", "context"], errors: dict[int, Exception] | None) -> TextColumn:
+    """A column as the kernel takes it; one that was read before is taken as it is."""
+    return value if isinstance(value, TextColumn) else read_column(value, name, kind=kind, errors=errors)
 
 
 def _blank(found: _Answers, rows: list[int]) -> None:

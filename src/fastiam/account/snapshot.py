@@ -10,9 +10,11 @@ from fastiam.account.accounts import Accounts
 from fastiam.account.changes import Mark
 from fastiam.account.checks import check_context
 from fastiam.account.derive import Keys, organization_keys, single
+from fastiam.account.documents import StoredPolicy
 from fastiam.account.principals import Principals
 from fastiam.account.records import Endpoint, Resource, Tables
 from fastiam.account.resources import Resources
+from fastiam.model import Policy
 from fastiam.profile import (
     AccountFacts,
     EndpointProfile,
@@ -81,6 +83,27 @@ class Snapshot:
     def accounts(self) -> Iterator[AccountFacts]:
         """Every account with a record."""
         return map(self.account_facts, self._tables.accounts)
+
+    def policies(self) -> Iterator[Policy]:
+        """Every policy in force, whoever has it."""
+        tables = self._tables
+        for entity in tables.entities.values():
+            yield from (stored.policy for stored in entity.inline)
+            yield from (item.policy for item in entity.boundary or () if isinstance(item, StoredPolicy))
+            if entity.trust is not None:
+                yield entity.trust.policy
+        for group in tables.groups.values():
+            yield from (stored.policy for stored in group.inline)
+        yield from (managed.document.policy for managed in tables.managed.values())
+        for resource in tables.resources.values():
+            yield from (stored.policy for stored in resource.policies)
+        for endpoint in tables.endpoints.values():
+            yield from (stored.policy for stored in endpoint.policies or ())
+        organization = tables.organization
+        levels = [level for account in tables.accounts.values() for of in (account.scps, account.rcps) for level in of or ()]
+        if organization is not None:
+            levels += (*organization.scps.values(), *organization.rcps.values())
+        yield from (stored.policy for level in levels for stored in level)
 
     def endpoints(self) -> Iterator[EndpointProfile]:
         """Every endpoint with a record."""

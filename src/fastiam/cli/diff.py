@@ -1,0 +1,126 @@
+"""`fastiam diff`: what changes between two sets of policies."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
+
+import click
+
+from fastiam.cli import exits, options
+from fastiam.cli.columns import as_text
+from fastiam.cli.console import note
+from fastiam.cli.directories import open_engine
+from fastiam.cli.formats import NAMES, Format
+from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.requests import Source, open_requests
+from fastiam.errors import SourceError
+from fastiam.questions.diff import Diff, diff
+from fastiam.questions.flips import Change
+
+COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
+OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
+REQUEST = ("principal", "action", "resource")
+OWNER = "resource_account"
+
+
+@click.command("diff")
+@click.option("--old", multiple=True, required=True, metavar="PATH", help="The policies before; may be repeated.")
+@click.option("--new", multiple=True, required=True, metavar="PATH", help="The policies after; may be repeated.")
+@click.option("--requests", "source", metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
+@click.option("--requests-format", type=click.Choice(NAMES), help="The format of the requests; told by content if not given.")
+@options.unknown
+@options.now
+@options.unknown_owner
+@options.table_form
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the engine.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
+def command(
+    old: tuple[str, ...],
+    new: tuple[str, ...],
+    source: str | None,
+    requests_format: str | None,
+    unknown: tuple[str, ...],
+    now: datetime | None,
+    unknown_owner: str,
+    form: str | None,
+    threads: int,
+    exit_zero: bool,
+) -> int:
+    """Compare the answers of two sets of policies, grouped by the statement that flips them.
+
+    Without --requests, over the requests that the changed statements can reach, where every context key is unknown.
+    Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, else 0.
+    """
+    before, after = (open_engine(paths, unknown_owner=unknown_owner) for paths in (old, new))
+    if source is None:
+        found = diff(before, after, unknown=unknown or None, now=now, threads=threads)
+    else:
+        with ExitStack() as stack:
+            requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
+            columns, context = _columns(requests)
+        owners = context.pop(OWNER, None)
+        who, action, resource = columns
+        given = {"unknown": unknown, "resource_accounts": owners, "now": now, "threads": threads}
+        found = diff(before, after, who, action, resource, context, **given)
+    form = chosen(form, "table")
+    rows = [_row(found, number) for number in range(len(found.groups))]
+    write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
+    _tell(found)
+    return exits.OK if exit_zero else _code(found)
+
+
+def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
+    """The columns of a file of requests, whole: those that every engine needs, and the condition keys."""
+    from arro3.core import ChunkedArray
+
+    parts: dict[str, list[Any]] = {}
+    n = 0
+    for batch in requests.batches:
+        if batch.broken:
+            row = min(batch.broken)
+            raise SourceError(f"row {batch.first + row + 1} cannot be read: {batch.broken[row][1]}", source=requests.name)
+        for name in (*parts, *(name for name in batch.columns if name not in parts)):
+            values = batch.columns.get(name, [None] * batch.length)
+            parts.setdefault(name, [] if not n else [[None] * n]).append(values)
+        n += batch.length
+    missing = [name for name in REQUEST if name not in parts]
+    if missing:
+        raise SourceError(
+            f"there is no column `{missing[0]}`", source=requests.name, hint=f"it has {', '.join(parts) or 'nothing'}"
+        )
+    joined: dict[str, Any] = {}
+    for name, chunks in parts.items():
+        if all(isinstance(chunk, list) for chunk in chunks):
+            joined[name] = [value for chunk in chunks for value in chunk]
+        elif len(chunks) == 1:
+            joined[name] = chunks[0]
+        else:
+            whole = [as_text(chunk) if isinstance(chunk, list) else chunk for chunk in chunks]
+            joined[name] = ChunkedArray([array for chunk in whole for array in getattr(chunk, "chunks", [chunk])])
+    return [joined.pop(name) for name in REQUEST], joined
+
+
+def _row(found: Diff, number: int) -> dict[str, Any]:
+    group = found.groups[number]
+    example = dict(zip(REQUEST, found.request(group.example), strict=True))
+    position = group.statement.position if group.statement else None
+    told = {"change": group.change, "rows": group.rows, "layer": group.layer, "statement": group.statement, "side": group.side}
+    return {**told, "position": None if position is None else str(position), **example, "example": tuple(example.values())}
+
+
+def _tell(found: Diff) -> None:
+    counts = ", ".join(f"{count:,} {change.value}" for change, count in found.counts.items()) or "nothing flips"
+    note(f"{found.n_rows:,} requests compared: {counts}")
+    if found.undecidable:
+        note(f"{found.undecidable:,} depend on unknown keys before and after")
+    for text in found.unseen:
+        note(f"not compared: {text}")
+
+
+def _code(found: Diff) -> int:
+    counts = found.counts
+    if Change.GAINED in counts:
+        return exits.DENIED
+    return exits.UNKNOWN if {Change.MAY_GAIN, Change.MAY_LOSE} & counts.keys() or found.undecidable else exits.OK

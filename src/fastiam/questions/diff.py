@@ -1,0 +1,236 @@
+"""`fastiam.diff`: the answers that change between two engines, and the statements that flip them.
+
+Columns in, columns out: both engines decide the same rows. Without requests, `reach` makes the rows that the changed statements
+can reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam._export import stream_of, table_array
+from fastiam._ingest import read_column
+from fastiam.bulk import NO_STATEMENT, DictionaryColumn
+from fastiam.errors import RequestValueError
+from fastiam.model import Outcome
+from fastiam.questions.compare import RANK, Rows, grouped
+from fastiam.questions.flips import CHANGES, GAINING, Change, Group
+from fastiam.request import epoch_seconds
+from fastiam.session import Session
+
+if TYPE_CHECKING:
+    from fastiam.engine import Engine
+
+Side = Literal["old", "new"]
+_NAMES = {int(outcome): outcome.name for outcome in Outcome}
+_COLUMNS = ("principals", "actions", "resources")
+
+
+class Diff:
+    """What flips between two engines.
+
+    Attributes
+    ----------
+    n_rows : rows compared.
+    rows : numbers of the rows that flip, ascending, int64, shape (k,).
+    old_outcome, new_outcome : their outcomes, uint8, shape (k,).
+    groups : the statements that flip them, what gains access first; `group` has the group of each flipped row, shape (k,).
+    undecidable : rows that depend on unknown keys in both engines, so that nobody can tell whether they flip.
+    n_errors : rows that cannot be decided; with `on_error="deny"`.
+    unseen : what has changed and no row can show; without requests alone.
+
+    Notes
+    -----
+    An Arrow consumer takes it as a table with a row for each flip: `row`, `principal`, `action`, `resource`, `change`,
+    `old_outcome`, `new_outcome`, `layer`, `policy`, `statement`.
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        rows: npt.NDArray[np.int64],
+        outcomes: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+        groups: tuple[Group, ...],
+        group: npt.NDArray[np.int32],
+        take: Callable[[str, Sequence[int]], list[str]],
+        undecidable: int = 0,
+        n_errors: int = 0,
+        unseen: tuple[str, ...] = (),
+    ) -> None:
+        """For the engine: `take` gives texts of a request column."""
+        self.n_rows, self.rows, self.groups, self.group = n_rows, rows, groups, group
+        self.old_outcome, self.new_outcome = outcomes
+        self.undecidable, self.n_errors, self.unseen = undecidable, n_errors, unseen
+        self._take = take
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {change.value}" for change, count in self.counts.items())
+        return f"<Diff: {self.n_rows:,} rows, {counts or 'nothing flips'}>"
+
+    @property
+    def counts(self) -> dict[Change, int]:
+        """Rows by how they flip."""
+        found: dict[Change, int] = {}
+        for group in self.groups:
+            found[group.change] = found.get(group.change, 0) + group.rows
+        return found
+
+    @property
+    def is_gained(self) -> bool:
+        """Whether somebody can, or may, do what was denied before."""
+        return any(group.change in GAINING for group in self.groups)
+
+    def request(self, row: int) -> tuple[str, str, str]:
+        """Principal, action and resource of a row, by its number among all rows."""
+        principal, action, resource = (self._take(name, [row])[0] for name in ("principal", "action", "resource"))
+        return principal, action, resource
+
+    @cached_property
+    def change(self) -> DictionaryColumn:
+        """How each flipped row flips."""
+        codes = np.array([CHANGES.index(group.change) for group in self.groups], np.uint8)
+        return DictionaryColumn("change", codes[self.group], CHANGES)
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """A struct array with a row for each flip; `requested_schema` is not followed, as the protocol allows."""
+        columns: list[Any] = [("row", self.rows, None, None)]
+        columns += [
+            _coded(name, self._take(name, self.rows.tolist()))._exported() for name in ("principal", "action", "resource")
+        ]
+        columns.append(self.change._exported())
+        for name, codes in (("old_outcome", self.old_outcome), ("new_outcome", self.new_outcome)):
+            columns.append(_coded(name, [_NAMES[code] for code in codes.tolist()])._exported())
+        refs = [group.statement for group in self.groups]
+        for name, texts in (
+            ("layer", [group.layer and group.layer.value for group in self.groups]),
+            ("policy", [ref and ref.policy for ref in refs]),
+            ("statement", [ref and (ref.sid or f"#{ref.index}") for ref in refs]),
+        ):
+            columns.append(_coded(name, [texts[code] for code in self.group.tolist()])._exported())
+        return table_array(columns, (), len(self))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A table of one batch."""
+        return stream_of(*self.__arrow_c_array__())
+
+
+def _coded(name: str, texts: Sequence[str | None]) -> DictionaryColumn:
+    places: dict[str, int] = {}
+    codes = [NO_STATEMENT if text is None else places.setdefault(text, len(places)) for text in texts]
+    return DictionaryColumn(name, np.array(codes, np.int32), list(places))
+
+
+def diff(
+    old: Engine,
+    new: Engine,
+    principals: object = None,
+    actions: object = None,
+    resources: object = None,
+    context: Mapping[str, object] | None = None,
+    *,
+    unknown: Collection[str] | None = None,
+    resource_accounts: object = None,
+    sessions: Mapping[str, Session] | None = None,
+    now: datetime | None = None,
+    on_error: Literal["raise", "deny"] = "raise",
+    threads: int = 1,
+) -> Diff:
+    """The requests that two engines answer differently, grouped by the statement that flips them.
+
+    Parameters
+    ----------
+    principals, actions, resources, context, ... : columns of requests, as `Engine.decide_many` takes them. Without the first
+        three, the requests that the changes between the two directories can reach (see Notes), about which nothing is given.
+    unknown : keys of which nothing is known; none for requests that are given, all for those that are not.
+
+    Returns
+    -------
+    Diff: flips from a denial to ALLOW (gained) and back (lost), and to DEPENDS (may gain, may lose). One kind of denial for
+    another is no flip.
+
+    Raises
+    ------
+    ShapeError, RequestValueError: as `Engine.decide_many`; only some of the three request columns are given.
+
+    Notes
+    -----
+    Two batches, and the record of one row for each distinct cause that the answers alone do not tell. Without requests, rows
+    are made of the principals that a change reaches, or for a changed resource all of them, and of actions and resources of the
+    patterns in the changed statements: each literal one, each one that the policies name and the pattern matches, and one that
+    nothing else names. What these cannot show is in `unseen`.
+    """
+    given = principals, actions, resources
+    options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
+    if all(column is None for column in given):
+        from fastiam.questions.reach import reached
+
+        cells = reached(old, new)
+        told = dict(context or {})
+        if unknown is None:
+            options["unknown"] = ("*",)
+            if now is not None:
+                told.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
+        found = _compare(old, new, _rows((cells.principals, cells.actions, cells.resources), told, on_error="deny", **options))
+        found.unseen = cells.unseen
+        return found
+    for name, column in zip(_COLUMNS, given, strict=True):
+        if column is None:
+            raise RequestValueError("the requests have no such column", column=name, hint="pass all three, or none of them")
+    return _compare(old, new, _rows(given, context, on_error=on_error, **options))
+
+
+def _rows(
+    columns: tuple[object, object, object],
+    context: Mapping[str, object] | None,
+    *,
+    unknown: Any,
+    accounts: object,
+    sessions: Any,
+    now: Any,
+    on_error: Literal["raise", "deny"],
+    threads: Any,
+) -> Rows:
+    """The requests, read once for both engines."""
+    errors: dict[int, Exception] | None = None if on_error == "raise" else {}
+    read = [read_column(column, name, kind="text", errors=errors) for column, name in zip(columns, _COLUMNS, strict=True)]
+    keys = {name: read_column(column, name, kind="context", errors=errors) for name, column in (context or {}).items()}
+    owners = None if accounts is None else read_column(accounts, "resource_accounts", kind="text", errors=errors)
+    instant = datetime.fromtimestamp(epoch_seconds(now), UTC)
+    principals, actions, resources = read
+    unreadable = errors or {}
+    return Rows(
+        principals, actions, resources, keys, owners, sessions or {}, unknown or (), instant, threads, on_error, unreadable
+    )
+
+
+def _compare(old: Engine, new: Engine, rows: Rows) -> Diff:
+    before, after = rows.decide(old), rows.decide(new)
+    ranks = RANK[before.outcome], RANK[after.outcome]
+    broken = (before.outcome == Outcome.ERROR) | (after.outcome == Outcome.ERROR)
+    broken[list(rows.unreadable)] = True
+    flipped = np.flatnonzero((ranks[0] != ranks[1]) & ~broken)
+    groups, group = grouped(old, new, rows, before, after, flipped)
+
+    def take(name: str, wanted: Sequence[int]) -> list[str]:
+        column = {"principal": rows.principals, "action": rows.actions, "resource": rows.resources}[name]
+        return column.take(wanted)
+
+    return Diff(
+        len(before),
+        flipped,
+        (before.outcome[flipped], after.outcome[flipped]),
+        groups,
+        group,
+        take,
+        int(np.count_nonzero((ranks[0] == 1) & (ranks[1] == 1) & ~broken)),
+        int(np.count_nonzero(broken)),
+    )
