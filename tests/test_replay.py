@@ -139,6 +139,15 @@ def test_a_trust_policy_is_asked_with_what_the_call_passes(tmp_path):
     assert outcomes == [ALLOW, DENY, DENY]
 
 
+def test_a_code_of_mfa_in_one_call_says_nothing_of_other_calls(tmp_path):
+    """What a session's MFA was stays open beside a call that passes a code."""
+    others = record(LIST, session())
+    alone = only(tmp_path, engine_of(MFA), others)
+    beside = only(tmp_path, engine_of(MFA), assume_role("ASIA9", serialNumber="arn:aws:iam::1:mfa/ana"), others)
+    assert (alone.outcome, alone.depends_on) == (beside.outcome, beside.depends_on)
+    assert "aws:multifactorauthpresent" in beside.depends_on
+
+
 def test_a_role_that_a_log_names_without_its_path_is_found(tmp_path):
     deep = f"arn:aws:iam::{ACCOUNT}:role/team/deep"
     directory = fastiam.Directory()

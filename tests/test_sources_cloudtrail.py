@@ -33,8 +33,7 @@ def rows_of(calls: Calls) -> list[tuple[str, str | None]]:
 
 def keys_of(calls: Calls, call: int = 0) -> dict[str, str | None]:
     """Everything that is known of the keys of a call."""
-    known = {key: value for facts in calls.facts for key, value in facts.table[facts.codes[call]].items()}
-    return known | {key: values[call] for key, values in calls.single.items() if call in values}
+    return {key: value for facts in calls.facts for key, value in facts.table[facts.codes[call]].items()}
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -57,23 +57,24 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Consecutive calls of one file.
+    """Consecutive calls.
 
     Attributes
     ----------
-    source : the file. numbers, times, ids : of each call: the record's number in the file from 1, its instant and its id.
+    sources, source : the files, and the code of each call's.
+    numbers, times, ids : of each call: the record's number in the file from 1, its instant and its id.
     logged : `Logged` of each call, uint8.
     errors : the error code of each call, or None.
     callers, caller : the callers that occur, and the code of each call's.
-    facts : what is known of context keys.
-    single : context keys of single calls, by key and call. They are absent from all other calls, where `facts` has no value.
+    facts : what is known of context keys; where two know a key, the later one counts.
     row_call : the call of each row, ascending.
     actions, row_action : the actions that occur, and the code of each row's.
     resources : the resource of each row; None where the log does not tell it.
     owners : the account that owns the resource of each row, where it is told.
     """
 
-    source: str
+    sources: Sequence[str]
+    source: Codes
     numbers: Sequence[int]
     times: Sequence[str]
     ids: Sequence[str | None]
@@ -82,7 +83,6 @@ class Calls:
     callers: Sequence[Asker]
     caller: Codes
     facts: Sequence[Facts]
-    single: Mapping[str, Mapping[int, str | None]]
     row_call: npt.NDArray[np.int64]
     actions: Sequence[str]
     row_action: Codes

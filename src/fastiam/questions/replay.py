@@ -224,6 +224,9 @@ class _Rows:
         self._engine, self._calls, self._resources = engine, calls, resources
         self._answers, self._known, self._threads = answers, known, threads
         self._caller = calls.caller[calls.row_call]
+        self._times = _Column(calls.times)
+        self._columns: dict[tuple[int, str], _Column] = {}
+        self._has_owners = any(owner is not None for owner in calls.owners)
 
     def answer(self) -> npt.NDArray[np.int64]:
         """The code of each row's answer. Rows of which the same keys are known are decided together."""
@@ -242,46 +245,39 @@ class _Rows:
     def _open_untold(self, codes: npt.NDArray[np.int64]) -> None:
         """Rows without a resource were asked about `*`, which tells whether there is anybody to ask about, and no more."""
         code = self._answers.code(Answer(Outcome.DEPENDS, depends_on=(RESOURCE,)))
-        for row, resource in enumerate(self._resources):
-            if resource is None and self._answers.list[codes[row]].note not in (NO_CALLER, NOT_IN_DIRECTORY):
+        for row in [row for row, resource in enumerate(self._resources) if resource is None]:
+            if self._answers.list[codes[row]].note not in (NO_CALLER, NOT_IN_DIRECTORY):
                 codes[row] = code
 
     def _decide(self, rows: npt.NDArray[np.int64], keys: Sequence[frozenset[str]]) -> Decisions:
         calls = self._calls
         of_row = calls.row_call[rows]
-        context: dict[str, object] = {"aws:CurrentTime": _texts([calls.times[call] for call in of_row.tolist()])}
-        for facts, known in zip(calls.facts, keys, strict=True):
-            codes = facts.codes[of_row]
-            context |= {key: _column(key, codes, [entry.get(key) for entry in facts.table]) for key in known}
-        for key, values in calls.single.items():
-            if values or key not in context:
-                context[key] = self._single(key, values, of_row, context.get(key))
-        names = [self._name(code) for code in range(len(calls.callers))]
-        sessions = {self._name(i): c.principal for i, c in enumerate(calls.callers) if isinstance(c.principal, Session)}
+        context: dict[str, object] = {"aws:CurrentTime": self._times.at(of_row)}
+        for number, known in enumerate(keys):
+            context |= {key: self._column(number, key).at(of_row) for key in known}
+        askers = {code: calls.callers[code].principal for code in np.unique(self._caller[rows]).tolist()}
+        names = {code: who if isinstance(who, str) else f"session {code}" for code, who in askers.items()}
         told = rows.tolist()
         return self._engine.decide_many(
-            DictionaryColumn("principals", self._caller[rows], names),
+            DictionaryColumn("principals", self._caller[rows], [names.get(code, "") for code in range(len(calls.callers))]),
             DictionaryColumn("actions", calls.row_action[rows], calls.actions),
             [self._resources[row] or "*" for row in told],
             context,
             unknown=("*",),
-            resource_accounts=[calls.owners[row] for row in told],
-            sessions=sessions,
+            resource_accounts=[calls.owners[row] for row in told] if self._has_owners else None,
+            sessions={names[code]: who for code, who in askers.items() if isinstance(who, Session)},
             reasons=True,
             on_error="deny",
             threads=self._threads,
         )
 
-    def _name(self, code: int) -> str:
-        principal = self._calls.callers[code].principal
-        return principal if isinstance(principal, str) else f"session {code}"
-
-    def _single(self, key: str, values: Mapping[int, str | None], of_row: _Ints, beside: object) -> object:
-        """A column of a key of single calls; the other calls have what `facts` say, or do not have it."""
-        if not values:
-            return None
-        rest = list(beside) if isinstance(beside, DictionaryColumn) else [None] * len(of_row)
-        return [values.get(call, other) for call, other in zip(of_row.tolist(), rest, strict=True)]
+    def _column(self, number: int, key: str) -> _Column:
+        """What one of `facts` tells of a key, for all calls; made once."""
+        found = self._columns.get((number, key))
+        if found is None:
+            facts = self._calls.facts[number]
+            found = self._columns[number, key] = _Column([entry.get(key) for entry in facts.table], facts.codes)
+        return found
 
     def _codes(self, rows: npt.NDArray[np.int64], decisions: Decisions) -> npt.NDArray[np.int64]:
         """The answers to decided rows: one is made for each combination that occurs."""
@@ -345,16 +341,17 @@ def _known_together(facts: Sequence[Facts]) -> tuple[_Ints, list[tuple[frozenset
     return same, known
 
 
-def _column(key: str, codes: _Ints, values: Sequence[str | None]) -> DictionaryColumn:
-    """A column over the entries of a table; entries without a value are null."""
-    has = np.array([value is not None for value in values])
-    return DictionaryColumn(key, np.where(has[codes], codes, np.int32(-1)), [value or "" for value in values])
+class _Column:
+    """Texts of calls, each distinct one once; None is no value."""
 
+    def __init__(self, values: Sequence[str | None], codes: _Ints | None = None) -> None:
+        numbers: dict[str, int] = {}
+        of_value = np.array([-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values], np.int32)
+        self._codes = of_value if codes is None else of_value[codes]
+        self._values = list(numbers)
 
-def _texts(values: Sequence[str]) -> DictionaryColumn:
-    codes: dict[str, int] = {}
-    numbers = np.array([codes.setdefault(value, len(codes)) for value in values], np.int32)
-    return DictionaryColumn("", numbers, list(codes))
+    def at(self, calls: _Ints) -> DictionaryColumn:
+        return DictionaryColumn("", self._codes[calls], self._values)
 
 
 # -- rows to calls, calls to groups -----------------------------------------------------------------------------------
@@ -382,7 +379,7 @@ def _counted(done: Replayed) -> Iterator[tuple[Any, int, tuple[str, str, int, st
         caller = calls.callers[calls.caller[call]]
         answer, logged = done.answers[int(done.answer[call])], Logged(int(calls.logged[call]))
         key = (caller.shown, calls.actions[calls.row_action[row]], answer, logged)
-        yield key, count, (done.resources[row] or "", calls.source, calls.numbers[call], calls.times[call])
+        yield key, count, (done.resources[row] or "", calls.sources[calls.source[call]], calls.numbers[call], calls.times[call])
 
 
 def verdict_of(outcome: Outcome, logged: Logged) -> Verdict:

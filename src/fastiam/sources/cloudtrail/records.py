@@ -23,11 +23,21 @@ except ModuleNotFoundError:  # the library alone was installed
     raise SourceError("reading a log needs a few more packages", source="msgspec", hint="pip install 'fastiam[logs]'") from None
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
-_BLOCK = 8 << 20
+_BLOCK = 16 << 20
 _BOM = b"\xef\xbb\xbf"
 _NULL = msgspec.Raw(b"null")
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.S)
 _BYTE = re.compile(r"\(byte (\d+)\)")
+
+
+class Tls(msgspec.Struct, gc=False):
+    """`tlsDetails`: that they are there says that the call came over TLS."""
+
+
+class Extra(msgspec.Struct, gc=False):
+    """`additionalEventData`, of which S3 tells the cipher."""
+
+    CipherSuite: str | None = None
 
 
 class Record(msgspec.Struct, gc=False):
@@ -45,11 +55,11 @@ class Record(msgspec.Struct, gc=False):
     eventID: str | None = None
     recipientAccountId: str | None = None
     vpcEndpointId: str | None = None
-    sessionCredentialFromConsole: msgspec.Raw = _NULL
+    sessionCredentialFromConsole: str | bool | None = None
     requestParameters: msgspec.Raw = _NULL
     responseElements: msgspec.Raw = _NULL
-    additionalEventData: msgspec.Raw = _NULL
-    tlsDetails: msgspec.Raw = _NULL
+    additionalEventData: Extra | None = None
+    tlsDetails: Tls | None = None
     resources: msgspec.Raw = _NULL
 
 
