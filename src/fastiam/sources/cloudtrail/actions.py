@@ -8,7 +8,7 @@ rest is in the tables here. Sources: the "actions" pages of the services in AWS'
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 
 from fastiam.sources.cloudtrail.catalogue import Action, actions_of
 
@@ -128,7 +128,7 @@ _DOMAIN = re.compile(r"\.(?:amazonaws\.com(?:\.cn)?|aws\.internal|c2s\.ic\.gov)$
 _DATE = re.compile(r"(?:20\d{6}|20\d\d_\d\d_\d\d)(?:v\d+)?$")  # Lambda and CloudFront name the version of their API
 
 
-@cache
+@lru_cache(maxsize=65536)
 def actions_of_event(source: str, name: str, kind: str = "AwsApiCall") -> tuple[Action, ...]:
     """The actions that a call needs, from `eventSource`, `eventName` and `eventType`; empty where no policy is asked."""
     if kind not in _CALLS:

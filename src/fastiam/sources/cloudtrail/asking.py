@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE
 from fastiam.sources.cloudtrail.catalogue import Action
-from fastiam.sources.cloudtrail.resources import Finder, Names, Place, finder_of, names_of, passed_roles
+from fastiam.sources.cloudtrail.records import Listed
+from fastiam.sources.cloudtrail.resources import Finder, Names, Place, finder_of, may_pass_roles, names_of, passed_roles
 
 _PASS_ROLE = "iam:PassRole"
 _STS_KEYS = {
@@ -39,7 +41,7 @@ class Asked(NamedTuple):
 class Plan:
     """What the calls of one operation need. `asked` is set where every call asks the same."""
 
-    __slots__ = ("actions", "asked", "is_sts", "of_caller", "_finders", "_versioned")
+    __slots__ = ("actions", "asked", "is_sts", "of_caller", "_finders", "_lists_all", "_may_pass", "_versioned")
 
     def __init__(self, source: str, name: str, kind: str) -> None:
         self.actions: tuple[Action, ...] = actions_of_event(source, name, kind)
@@ -48,22 +50,32 @@ class Plan:
         self._finders: list[Finder] = [finder_of(action) for action in self.actions]
         self._versioned = any(action.name in VERSIONED for action in self.actions)
         # nothing about a record matters where actions are about `*`, and hand no role to a service
-        is_plain = not self.is_sts and not any(finder.needs_parameters for finder in self._finders)
-        reads = all(action.level in ("List", "Read") for action in self.actions)
-        self.asked = Asked(tuple(Row(a.name, "*", None) for a in self.actions), {}) if is_plain and reads else None
+        # these services list all resources of a call, but for copies of an object
+        self._lists_all = source.startswith(("s3.", "kms.")) and len(self.actions) == 1 and "Copy" not in name
+        self._may_pass = any(map(may_pass_roles, self.actions))
+        matters = self.is_sts or self._may_pass or any(finder.needs_parameters for finder in self._finders)
+        self.asked = None if matters else Asked(tuple(Row(a.name, "*", None) for a in self.actions), {})
 
-    def ask(self, parameters: Any, listed: Sequence[tuple[str, str]], place: Place) -> Asked:
+    def ask(self, raw: bytes, listed: Sequence[Listed], place: Place) -> Asked:
         """The requests of a call with these `requestParameters` and `resources`."""
+        arns = [item.ARN for item in listed if item.ARN]
+        owner = next((item.accountId for item in listed if item.accountId), None)
+        if arns and self._lists_all and b'"versionId"' not in raw:
+            (finder,), (action,) = self._finders, self.actions
+            found = finder.listed(arns)
+            if found:
+                return Asked(tuple([Row(action.name, arn, owner if _has_no_account(arn) else None) for arn in found]), {})
+        parameters = decoded(raw)
         names, is_told = names_of(parameters), _is_told(parameters)
-        owner = next((account for _, account in listed if account), None)
-        arns = [arn for arn, _ in listed]
         rows: dict[Row, None] = {}
         for finder, action in zip(self._finders, self.actions, strict=True):
             name = VERSIONED.get(action.name, action.name) if self._versioned and "versionid" in names else action.name
             for resource in finder.find(names, arns, place) if is_told or not finder.needs_parameters else (None,):
                 rows[Row(name, resource, owner if owner and _has_no_account(resource) else None)] = None
-            for role in passed_roles(action, names):
-                rows[Row(_PASS_ROLE, role, None)] = None
+        if "x-amz-copy-source" in names:
+            rows |= dict.fromkeys(_copied(names["x-amz-copy-source"][0], place))
+        if self._may_pass:
+            rows |= dict.fromkeys(Row(_PASS_ROLE, role, None) for role in passed_roles(names))
         single: dict[str, str | None] = {}
         if self.is_sts:
             rows |= dict.fromkeys(_also_asked(tuple(rows), names, parameters))
@@ -81,11 +93,11 @@ def decoded(raw: bytes) -> Any:
         return "unreadable"
 
 
-def listed_in(raw: bytes) -> list[tuple[str, str]]:
-    """ARNs and owners in `resources`."""
-    value = decoded(raw)
-    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-    return [(str(item["ARN"]), str(item.get("accountId") or "")) for item in items if isinstance(item.get("ARN"), str)]
+def _copied(source: str, place: Place) -> list[Row]:
+    """The reading of the object that a copy is made of: `bucket/key`, and its version."""
+    path, _, query = unquote(source).removeprefix("/").partition("?")
+    action = "s3:GetObjectVersion" if query.startswith("versionId=") else "s3:GetObject"
+    return [Row(action, f"arn:{place.partition}:s3:::{path}", None)] if "/" in path and not path.startswith("arn:") else []
 
 
 def _is_told(parameters: Any) -> bool:

@@ -7,7 +7,7 @@ far: it was throttled, or the service failed.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 
 from fastiam.questions.calls import Logged
 
@@ -23,7 +23,7 @@ _UNTOLD = re.compile(
 )
 
 
-@cache
+@lru_cache(maxsize=4096)
 def logged_of(error: str) -> Logged:
     """ALLOWED, DENIED, or UNKNOWN where the failure says nothing about policies."""
     if _DENIED.search(error):

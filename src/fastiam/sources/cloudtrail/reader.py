@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.questions.calls import Asker, Calls, Facts, Logged
-from fastiam.sources.cloudtrail.asking import SINGLE_KEYS, Asked, Plan, Row, decoded, listed_in
+from fastiam.sources.cloudtrail.asking import SINGLE_KEYS, Asked, Plan, Row, decoded
 from fastiam.sources.cloudtrail.callers import Callers, Identity, Issued, Keys
 from fastiam.sources.cloudtrail.network import Way, keys_of_way
 from fastiam.sources.cloudtrail.outcomes import logged_of
@@ -24,7 +24,6 @@ from fastiam.sources.cloudtrail.resources import Place
 
 _BATCH = 16_384
 _KEPT = 50_000  # entries of a store
-_NULL = b"null"
 _NO_SINGLE_KEYS: Mapping[str, str | None] = dict.fromkeys(SINGLE_KEYS)
 
 
@@ -91,13 +90,14 @@ class _Reading:
         self._asker_keys: list[Keys] = []
         self._ways: dict[tuple[Way, bool], int] = {}
         self._way_keys: list[Mapping[str, str | None]] = []
+        self._places: dict[tuple[str, str, str], Place] = {}
 
     def calls(self, parts: Sequence[Batch]) -> Calls:
         """A batch of calls; records without an action are counted and left out."""
-        if len(self._known) > _KEPT or len(self._ways) > _KEPT:
+        if max(len(self._known), len(self._ways), len(self._places)) > _KEPT:
             self._forget()
-        if len(self._asked) > _KEPT:
-            self._asked.clear()
+        if len(self._asked) > _KEPT or len(self._plans) > _KEPT:
+            self._asked, self._plans = {}, {}
         plans, known, ways = self._plans, self._known, self._ways
         kept: list[Record] = []
         sources: list[int] = []
@@ -115,7 +115,7 @@ class _Reading:
                 if plan is None:
                     plan = plans[kind] = Plan(*kind)
                 if not plan.actions:
-                    self._unmapped[f"{kind[0]}:{kind[1]}"] += 1
+                    self._count_unmapped(f"{kind[0]}:{kind[1]}")
                     continue
                 raw = (bytes(record.userIdentity), record.sessionCredentialFromConsole)
                 asker = known.get(raw)
@@ -165,6 +165,10 @@ class _Reading:
             [row[2] for row in rows],
         )
 
+    def _count_unmapped(self, name: str) -> None:
+        known = name in self._unmapped or len(self._unmapped) < _KEPT
+        self._unmapped[name if known else "other names"] += 1
+
     def _understand(self, record: Record) -> _Known:
         identity, asker, keys = self._reader.read(record.userIdentity, str(record.sessionCredentialFromConsole).lower() == "true")
         self._askers.append(asker)
@@ -175,16 +179,22 @@ class _Reading:
         """The requests of a call, kept for calls that say the same."""
         caller = identity.arn if plan.of_caller and identity.type == "IAMUser" else ""
         account = record.recipientAccountId or identity.accountId
-        parameters, listed = bytes(record.requestParameters), bytes(record.resources)
+        parameters, listed = bytes(record.requestParameters), record.resources or ()
         if plan.is_sts:
             self._issued.learn(record, decoded(parameters), identity)
-        key = (id(plan), parameters, listed, account, record.awsRegion, caller)
+        arns = tuple([(item.ARN, item.accountId) for item in listed]) if listed else ()
+        key = (id(plan), parameters, arns, account, record.awsRegion, caller)
         asked = self._asked.get(key)
         if asked is None:
-            place = Place(_partition(record.awsRegion), record.awsRegion, account, caller)
-            asked = plan.ask(decoded(parameters), listed_in(listed) if listed != _NULL else (), place)
-            self._asked[key] = asked
+            asked = self._asked[key] = plan.ask(parameters, listed, self._place(record.awsRegion, account, caller))
         return asked
+
+    def _place(self, region: str, account: str, caller: str) -> Place:
+        key = (region, account, caller)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = Place(_partition(region), *key)
+        return place
 
 
 def _way(record: Record, identity: Identity) -> Way:

@@ -40,6 +40,13 @@ class Extra(msgspec.Struct, gc=False):
     CipherSuite: str | None = None
 
 
+class Listed(msgspec.Struct, gc=False):
+    """An entry of `resources`."""
+
+    ARN: str | None = None
+    accountId: str | None = None
+
+
 class Record(msgspec.Struct, gc=False):
     """One record, as far as it is decoded. Objects stay bytes: most of them repeat, and are understood once."""
 
@@ -60,7 +67,7 @@ class Record(msgspec.Struct, gc=False):
     responseElements: msgspec.Raw = _NULL
     additionalEventData: Extra | None = None
     tlsDetails: Tls | None = None
-    resources: msgspec.Raw = _NULL
+    resources: list[Listed] | None = None
 
 
 class _Event(msgspec.Struct, gc=False):

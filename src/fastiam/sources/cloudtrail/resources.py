@@ -14,10 +14,9 @@ else `*`; one that writes with parameters is untold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import product
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from fastiam.sources.cloudtrail.catalogue import Action, ResourceType
@@ -117,16 +116,24 @@ class Finder:
         """Whether anything about a record matters: an action without types is about `*`."""
         return bool(self._forms)
 
-    def find(self, names: Names, listed: Iterable[str], place: Place) -> list[str | None]:
+    def find(self, names: Names, listed: Sequence[str], place: Place) -> list[str | None]:
         """The ARNs, `*`, or None for a resource that the record does not tell."""
         found: dict[str | None, None] = {}
-        in_list, in_parameters = list(listed), names.get("", ())
+        in_parameters = names.get("", ())
         for form in self._forms:
-            arns = form.among(in_list) or form.among(in_parameters) or form.built(names, place)
-            found.update(dict.fromkeys(arns))
+            arns = form.among(listed) or form.among(in_parameters) or form.built(names, place)
+            for arn in arns:
+                found[arn] = None
             if not arns and form.kind.required:
                 found[self._unnamed(form, names, place)] = None
+        if self._action.prefix == "dynamodb" and any(arn and "/index/" in arn for arn in found):
+            return [arn for arn in found if arn is None or "/index/" in arn]  # reading an index is no reading of its table
         return list(found) or self._about_all(names, place)
+
+    def listed(self, arns: Sequence[str]) -> list[str]:
+        """The resources of a record that lists them in full; [] where it does not."""
+        found = dict.fromkeys(arn for form in self._forms for arn in form.among(arns))
+        return list(found) if all(form.among(arns) for form in self._forms if form.kind.required) else []
 
     def _unnamed(self, form: _Form, names: Names, place: Place) -> str | None:
         """A resource that each call has and this one does not name."""
@@ -150,48 +157,66 @@ class _Form:
     def __init__(self, action: Action, kind: ResourceType) -> None:
         self.kind, self.prefix, self.is_only = kind, action.prefix, False
         self.is_created = _is_created(action, kind)
-        self._parts = _VARIABLE.split(kind.arn)  # literal, variable, literal, ...
-        self._variables = [name.lower() for name in self._parts[1::2]]
+        parts = _VARIABLE.split(kind.arn)  # literal, variable, literal, ...
+        self._literals, self._variables = parts[::2], [name.lower() for name in parts[1::2]]
         self._own = [name for name in self._variables if name not in _PLACE]
+        self._template = "".join(f"{literal.replace('%', '%%')}%s" for literal in self._literals[:-1]) + self._literals[-1]
         self._pattern = re.compile(self._expression()).fullmatch
 
     def _expression(self) -> str:
         """`${A}` stands for one word between slashes and colons, the last of them for the rest."""
         last = len(self._variables) - 1
-        texts = [re.escape(literal).replace(r"\*", ".*") for literal in self._parts[::2]]
+        texts = [re.escape(literal).replace(r"\*", ".*") for literal in self._literals]
         for at, name in enumerate(self._variables):
             texts[at] += "[^:]*" if name in _PLACE else "[^/]+" if name == "bucketname" else ".+" if at == last else "[^/:]+"
         return "".join(texts)
 
-    def among(self, arns: Iterable[str]) -> list[str]:
-        return [arn for arn in arns if self._pattern(arn)]
+    @cached_property
+    def _candidates(self) -> dict[str, tuple[str, ...]]:
+        """The parameters that may tell each variable, the likeliest first."""
+        found = {}
+        for variable in self._own:
+            plain = variable
+            for suffix in _SUFFIXES:
+                plain = plain.removesuffix(suffix)
+            names = (plain, plain + "s", _ALIASES.get(plain, ""), *(_ONLY if self.is_only else ()))
+            of_any_type = plain == "resourceid" and not self.is_only
+            found[variable] = () if of_any_type else tuple(name for name in names if name)
+        return found
+
+    def among(self, arns: Sequence[str]) -> list[str]:
+        return [arn for arn in arns if self._pattern(arn)] if arns else []
 
     def built(self, names: Names, place: Place) -> list[str]:
-        values = [self._values(name, names) for name in self._own]
-        if not self._own or not all(values):
+        values = []
+        for variable in self._own:
+            found = self._values(variable, names)
+            if not found:
+                return []
+            values.append(found)
+        if not values:
             return []
-        if sum(map(len, values)) > _MAX_ARNS or (len(values) > 1 and max(map(len, values)) > 1):
+        if len(values) == 1:
+            return [self._filled((value,), place) for value in values[0][:_MAX_ARNS]] if len(values[0]) <= _MAX_ARNS else []
+        if max(map(len, values)) > 1:
             return []  # which of them belong together is not told
-        return [self._filled(dict(zip(self._own, one, strict=True)), place) for one in product(*values)]
+        return [self._filled([value for (value,) in values], place)]
 
     def all_of(self, place: Place) -> str:
-        return self._filled(dict.fromkeys(self._own, "*"), place)
+        return self._filled(["*"] * len(self._own), place)
 
-    def _filled(self, values: Mapping[str, str], place: Place) -> str:
-        known = {"partition": place.partition, "region": place.region, "account": place.account, **values}
-        texts = list(self._parts)
-        texts[1::2] = [known[name] for name in self._variables]
-        return "".join(texts)
+    def _filled(self, own: Sequence[str], place: Place) -> str:
+        given = iter(own)
+        return self._template % tuple(getattr(place, name) if name in _PLACE else next(given) for name in self._variables)
 
     def _values(self, variable: str, names: Names) -> list[str]:
-        plain = variable
-        for suffix in _SUFFIXES:
-            plain = plain.removesuffix(suffix)
-        candidates = (plain, plain + "s", _ALIASES.get(plain, ""), *(_ONLY if self.is_only else ()))
-        found = next((names[name] for name in candidates if name and name in names), [])
-        if plain == "resourceid" and not self.is_only or not found and "resourceid" in names:
+        for name in self._candidates[variable]:
+            if name in names:
+                found = names[name]
+                break
+        else:
             found = [id_ for id_ in names.get("resourceid", ()) if self._is_of_type(id_, names)]
-        return [value for value in (self._read(variable, text, names) for text in found) if value]
+        return [value for text in found if (value := self._read(variable, text, names))]
 
     def _is_of_type(self, id_: str, names: Names) -> bool:
         """Whether a `resourceId` is of this type: its prefix tells in EC2, a `resourceType` elsewhere."""
@@ -236,34 +261,38 @@ def finder_of(action: Action) -> Finder:
 def names_of(parameters: Any) -> Names:
     """Parameters by name. Policies, filters and tags speak of other things than the call is about, and are left out."""
     names: Names = {}
-    arns: list[str] = []
     waiting: list[tuple[str, Any]] = [("", parameters)]
     while waiting:
         name, value = waiting.pop()
-        if isinstance(value, dict):
-            for key, item in value.items():
-                lower = key.lower()
-                if isinstance(item, (dict, list)):
-                    if not ("policy" in lower or "tag" in lower or lower.startswith("filter")):
-                        waiting.append((lower, item))
-                elif item is not None:
-                    waiting.append((name if lower == "content" else lower, item))
-        elif isinstance(value, list):
-            waiting.extend((name, item) for item in reversed(value))
-        elif isinstance(value, str) and value:
-            names.setdefault(name, []).append(value)
-            if value.startswith("arn:"):
-                arns.append(value)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            names.setdefault(name, []).append(str(value))
-    if arns:
-        names[""] = list(dict.fromkeys(arns))
+        pairs = value.items() if isinstance(value, dict) else [(name, item) for item in value] if isinstance(value, list) else ()
+        inner = []
+        for key, item in pairs:
+            lower = key.lower()
+            if isinstance(item, str):
+                if item:
+                    names.setdefault(name if lower == "content" else lower, []).append(item)
+                    if item.startswith("arn:"):
+                        names.setdefault("", []).append(item)
+            elif isinstance(item, (dict, list)):
+                if not _is_beside(lower):
+                    inner.append((lower, item))
+            elif item is not None and not isinstance(item, bool):
+                names.setdefault(name if lower == "content" else lower, []).append(str(item))
+        waiting += reversed(inner)
     return names
 
 
-def passed_roles(action: Action, names: Names) -> list[str]:
+@lru_cache(maxsize=4096)
+def _is_beside(name: str) -> bool:
+    return "policy" in name or name.startswith(("filter", "tag")) or name.endswith(("tags", "tagset"))
+
+
+def may_pass_roles(action: Action) -> bool:
+    """Whether a call may hand a role to a service."""
+    return action.prefix not in ("iam", "sts") and action.name.partition(":")[2].startswith(_PASSING)
+
+
+def passed_roles(names: Names) -> list[str]:
     """Roles that a call hands to a service, which needs `iam:PassRole` on each (spec 6.7)."""
-    if action.prefix in ("iam", "sts") or not action.name.partition(":")[2].startswith(_PASSING):
-        return []
     values = (value for name in _PASSED & names.keys() for value in names[name])
     return sorted({value for value in values if value.startswith("arn:") and ":role/" in value})
