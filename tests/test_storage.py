@@ -569,7 +569,7 @@ def test_a_full_disk_loses_nothing(filled: Path) -> None:
 
 def test_a_full_database_says_so(filled: Path) -> None:
     with Directory.open(filled) as directory:
-        with directory._model.ledger.disk._connection.use() as connection:
+        with directory.ledger.disk._connection.use() as connection:
             connection.execute("PRAGMA max_page_count = 30")
         with pytest.raises(StoreError) as caught, directory.transaction():
             for i in range(1000):

@@ -121,7 +121,7 @@ def test_credentials_of_a_user_go_with_the_user(world):
     phone = world.phone()
     entity = world.directory.tables.entities[ANA]
     with world.directory.transaction():
-        world.directory._model._store.put("entities", ANA, replace(entity, unique_id="AIDANEW"))
+        world.directory._store.put("entities", ANA, replace(entity, unique_id="AIDANEW"))
     assert world.sts.keys.list(ANA) == world.sts.mfa.list(ANA) == []
     assert reason_of(world.sts.authenticate, key) == "unknown_key"
     assert reason_of(world.sts.passwords.verify, ANA, GOOD) == "wrong_password"

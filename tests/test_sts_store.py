@@ -147,7 +147,7 @@ def test_credentials_follow_a_user_that_is_renamed(path):
     sts = opened(path)
     key, new = sts.keys.create(ANA), ANA.replace("ana", "anna")
     sts.passwords.set(ANA, PASSWORD)
-    store, entity = sts._state.directory.model._store, sts._state.directory.tables.entities[ANA]
+    store, entity = sts._state.directory._store, sts._state.directory.tables.entities[ANA]
     with sts._state.directory.transaction():
         store.put("entities", ANA, None)
         store.put("entities", new, replace(entity, arn=new, name="anna"))

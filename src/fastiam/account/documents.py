@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -59,8 +59,14 @@ class StoredPolicy:
         return self.text, self.name, self.kind, self.arn
 
 
+def has_name(stored: StoredPolicy) -> bool:
+    """Whether a policy was given a name of its own. Others are called after their place, `identity_policies[0]`."""
+    return not stored.name.endswith("]")
+
+
 StoredLevels: TypeAlias = tuple[tuple[StoredPolicy, ...], ...]
 Given: TypeAlias = PolicyLike | StoredPolicy | tuple[str, PolicyLike]
+Policies: TypeAlias = Sequence[Given] | Given
 
 
 def is_managed_arn(given: object) -> bool:
@@ -131,11 +137,12 @@ def text_of(document: PolicyLike) -> str:
     """
     if isinstance(document, Mapping):
         try:
-            return _json(document)
+            text = _json(document)
         except RecursionError:
             raise DirectoryError("the policy cannot be stored: brackets are nested too deeply", rule="V1") from None
-    text = decode(document).removeprefix("\ufeff")
-    text = url_decode(text) if is_url_encoded(text) else text
+    else:
+        text = decode(document).removeprefix("\ufeff")
+        text = url_decode(text) if is_url_encoded(text) else text
     return text if text.isascii() else _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -156,7 +163,7 @@ def _json(value: object) -> str:
     return _quoted(str(value))
 
 
-_quoted = json.encoder.encode_basestring_ascii
+_quoted = json.encoder.encode_basestring  # AWS counts characters, so none becomes six
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
+from fastiam.account.quotas import Quotas
 from fastiam.account.subjects import Subject, read_subject
 from fastiam.arn import is_account, split_arn
 from fastiam.errors import DirectoryError, RequestValueError
@@ -13,9 +15,10 @@ from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
+_NAME_OF = {"saml-provider": re.compile(r"[A-Za-z0-9._-]+")}
 _PATH = re.compile(r"/|/[!-~]+/")
-_LONGEST = {PrincipalKind.USER: 64, PrincipalKind.ROLE: 64, PrincipalKind.SLR: 64}
-_LONGEST_GROUP, _LONGEST_PATH = 128, 512
+_TAG = re.compile(r"[\w\s.:/=+@-]*")
+_VERSION = re.compile(r"v[1-9][0-9]*")
 
 
 def entity_subject(arn: object) -> Subject:
@@ -53,15 +56,80 @@ def group_parts(group: str, account: str | None, partition: str) -> tuple[str, s
     return arn.partition, arn.account, path + "/", name
 
 
-def name_errors(kind: PrincipalKind | None, path: str, name: str) -> list[str]:
-    """What is wrong with a path and name; a kind of None is a group."""
-    longest = _LONGEST[kind] if kind is not None else _LONGEST_GROUP
+class IamName(NamedTuple):
+    """The ARN of a thing of IAM taken apart. `type` is the first word of its last field; a path has both slashes."""
+
+    partition: str
+    account: str
+    type: str
+    path: str
+    name: str
+
+
+def iam_name(arn: object, type_: str) -> IamName:
+    """The parts of the ARN of a policy, an instance profile or a provider. Of the latter all after the type is the name.
+
+    Raises
+    ------
+    DirectoryError: any other text.
+    """
+    parts = split_arn(arn) if isinstance(arn, str) else None
+    what, _, rest = parts.rest.partition("/") if parts is not None else ("", "", "")
+    path, _, name = ("/" + rest).rpartition("/")
+    if parts is None or parts.service != "iam" or parts.region or what != type_ or not name:
+        words = type_.replace("-", " ")
+        example = "idp.example.com" if type_ == "oidc-provider" else "Name"
+        raise DirectoryError(
+            f"`{shorten(str(arn))}` is not the ARN of a{'n' * (words[0] in 'aeiou')} {words}",
+            hint=f"write `arn:aws:iam::111111111111:{type_}/{example}`",
+        )
+    if type_.endswith("-provider"):
+        return IamName(parts.partition, check_account(parts.account), type_, "/", rest)
+    if type_ != "policy":
+        check_account(parts.account)
+    return IamName(parts.partition, parts.account, type_, path + "/", name)
+
+
+def name_errors(type_: str, path: str, name: str, quotas: Quotas) -> list[str]:
+    """What is wrong with the path and name of a thing of IAM."""
+    longest: int | None = getattr(quotas, f"{type_.replace('-', '_')}_name_length")
     errors = []
-    if not _NAME.fullmatch(name) or len(name) > longest:
-        errors.append(f"`{shorten(name)}` is no valid name: use 1 to {longest} of letters, digits and `_+=,.@-`")
-    if not _PATH.fullmatch(path) or len(path) > _LONGEST_PATH:
-        errors.append(f"`{shorten(path)}` is no valid path: it starts and ends with `/`, in 1 to {_LONGEST_PATH} characters")
+    if not _NAME_OF.get(type_, _NAME).fullmatch(name) or _is_over(len(name), longest):
+        letters = "._-" if type_ in _NAME_OF else "_+=,.@-"
+        errors.append(f"`{shorten(name)}` is no valid name: use {_up_to(longest)} letters, digits and `{letters}`")
+    if not _PATH.fullmatch(path) or _is_over(len(path), quotas.path_length):
+        of = _up_to(quotas.path_length)
+        errors.append(f"`{shorten(path)}` is no valid path: it starts and ends with `/`, of {of} characters without space")
     return errors
+
+
+def tag_errors(tags: Mapping[str, str], quotas: Quotas) -> Iterator[str]:
+    """What is wrong with the tags of a thing of IAM."""
+    if _is_over(len(tags), quotas.tags_per_resource):
+        yield f"{len(tags)} tags, of {quotas.tags_per_resource} at most (quota `tags_per_resource`)"
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            yield f"the tag key `{shorten(key)}` starts with `aws:`, which is reserved"
+        if _is_over(len(key), quotas.tag_key_length):
+            yield f"the tag key `{shorten(key)}` has {len(key)} characters (quota `tag_key_length`: {quotas.tag_key_length})"
+        if _is_over(len(value), quotas.tag_value_length):
+            most = quotas.tag_value_length
+            yield f"the value of tag `{shorten(key)}` has {len(value)} characters (quota `tag_value_length`: {most})"
+        if not (_TAG.fullmatch(key) and _TAG.fullmatch(value)):
+            yield f"the tag `{shorten(key)}` has other characters than letters, digits, spaces and `_.:/=+-@`"
+
+
+def _is_over(n: int, most: int | None) -> bool:
+    return most is not None and n > most
+
+
+def _up_to(most: int | None) -> str:
+    return "one or more" if most is None else f"1 to {most}"
+
+
+def is_version(text: str) -> bool:
+    """Whether the text is the id of a policy version, `v1`."""
+    return _VERSION.fullmatch(text) is not None
 
 
 def check_account(account: object) -> str:

@@ -90,7 +90,7 @@ def read_tree(root: str, units: Mapping[str, str], accounts: Mapping[str, str | 
             for parent, unit in zip((root, *steps), steps, strict=False):
                 _add_unit(parents, root, unit, parent)
         parents[account] = steps[-1] if steps else root
-    _check_tree(parents, root)
+    check_tree(parents, root)
     return parents
 
 
@@ -112,7 +112,13 @@ def _add_unit(parents: dict[str, str], root: str, unit: str, parent: str) -> Non
         raise DirectoryError(f"`{unit}` cannot lie under both `{parents[unit]}` and `{parent}`")
 
 
-def _check_tree(parents: Mapping[str, str], root: str) -> None:
+def check_tree(parents: Mapping[str, str], root: str) -> None:
+    """Whether everything lies below the root.
+
+    Raises
+    ------
+    DirectoryError: a circle, or a parent that is not there.
+    """
     safe = {root}
     for start in parents:
         seen: list[str] = []

@@ -127,7 +127,7 @@ class Principals:
             may_assume_root=self._accounts.may_assume_root(entity.account),
             keys=keys,
             absent_keys=absent,
-            open_keys=frozenset() if is_user else OPEN_OF_BARE_SESSION,
+            open_keys=_open_keys(_NOTHING if is_user else OPEN_OF_BARE_SESSION, entity),
             identity_policies=self._identity(entity),
             boundary=boundary,
             bounded=boundary is not None,
@@ -256,7 +256,7 @@ class Principals:
             mfa_at=mfa_seconds(session, kind),
             keys=keys,
             absent_keys=self._accounts.without_open(base.account or "", absent),
-            open_keys=_NOTHING,
+            open_keys=_open_keys(_NOTHING, entity),
             session_policies=self._session_policies(session.policies),
         )
 
@@ -291,6 +291,11 @@ class Principals:
                 raise RequestValueError(f"`{arn}` is a session policy of which no document is known", column="principal")
         inline = read_session_policies([item for item in given if not is_managed_arn(item)])
         return (inline or ()) + self._documents(arns)
+
+
+def _open_keys(known: frozenset[str], entity: Entity | None) -> frozenset[str]:
+    """An id that a model made is no fact that a request could contradict."""
+    return known | {"aws:userid"} if entity is not None and entity.made_id else known
 
 
 def _without_account(subject: Subject) -> PrincipalProfile:

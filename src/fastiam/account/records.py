@@ -33,6 +33,7 @@ class Entity:
     """A user or role; a root user too where a lenient load gave it layers of its own (D6).
 
     `inline` policies carry their names. `attached` and, in `boundary`, plain strings are ARNs of managed policies.
+    `made_id` tells that the model made the unique id and nobody told it: a request may bring another one (K1).
     `groups` are group ARNs. `boundary` is None where there is none; an empty tuple allows nothing.
     `max_session_duration`, in seconds, is that of a role's sessions (spec 1.7, 7.1).
     """
@@ -44,6 +45,7 @@ class Entity:
     path: str = ""
     name: str = ""
     unique_id: str | None = None
+    made_id: bool = False
     tags: Tags = field(default_factory=dict)
     inline: tuple[StoredPolicy, ...] = ()
     attached: tuple[str, ...] = ()

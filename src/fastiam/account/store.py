@@ -62,7 +62,7 @@ class Store(Book[Tables]):
             self.indexes.add(table, key, new)
         else:
             self.indexes.replace(table, key, old, new)
-        if table in ("entities", "groups"):
+        if table in ("entities", "groups", "instance_profiles"):
             self._name(key, old, new)
         if new is None:
             del held[key]

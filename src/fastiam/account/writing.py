@@ -9,7 +9,19 @@ import orjson
 
 from fastiam.account.documents import FULL_ACCESS, FULL_ACCESS_ARN, StoredLevels, StoredPolicy
 from fastiam.account.organization import Organization
-from fastiam.account.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
+from fastiam.account.records import (
+    SESSION_DURATION,
+    Account,
+    Endpoint,
+    Entity,
+    Group,
+    InstanceProfile,
+    ManagedPolicy,
+    OidcProvider,
+    Resource,
+    SamlProvider,
+    Tables,
+)
 from fastiam.profile import PrincipalKind
 
 FORMAT, VERSION = "fastiam-directory", 1
@@ -28,6 +40,9 @@ def write_directory(tables: Tables) -> str:
         "groups": list(map(_group, tables.groups.values())),
         "users": list(map(_entity, users)),
         "roles": list(map(_entity, roles)),
+        "instance_profiles": list(map(_instance_profile, tables.instance_profiles.values())),
+        "saml_providers": list(map(_saml_provider, tables.saml_providers.values())),
+        "oidc_providers": list(map(_oidc_provider, tables.oidc_providers.values())),
         "resources": list(map(_resource, tables.resources.values())),
         "endpoints": list(map(_endpoint, tables.endpoints.values())),
     }
@@ -91,7 +106,15 @@ def _organization(organization: Organization) -> dict[str, Any]:
 
 def _managed(managed: ManagedPolicy) -> dict[str, Any]:
     versions = {version: _document(stored) for version, stored in managed.versions.items()}
-    return {"arn": managed.arn, "default_version": managed.default, "versions": versions}
+    return _without_defaults(
+        {
+            "arn": managed.arn,
+            "unique_id": managed.unique_id,
+            "tags": dict(managed.tags),
+            "default_version": managed.default,
+            "versions": versions,
+        }
+    )
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -110,12 +133,35 @@ def _entity(entity: Entity) -> dict[str, Any]:
         {
             "arn": entity.arn,
             "unique_id": entity.unique_id,
+            "made_id": entity.made_id,
             "tags": dict(entity.tags),
             "groups": list(entity.groups),
             "inline_policies": list(map(_named, entity.inline)),
             "attached_policies": list(entity.attached),
             "permissions_boundary": None if entity.boundary is None else _several(entity.boundary),
             "trust_policy": None if entity.trust is None else _named(entity.trust),
+            "max_session_duration": entity.max_session_duration if entity.max_session_duration != SESSION_DURATION else None,
+        }
+    )
+
+
+def _instance_profile(profile: InstanceProfile) -> dict[str, Any]:
+    return _without_defaults(
+        {"arn": profile.arn, "unique_id": profile.unique_id, "role": profile.role, "tags": dict(profile.tags)}
+    )
+
+
+def _saml_provider(provider: SamlProvider) -> dict[str, Any]:
+    return _without_defaults({"arn": provider.arn, "metadata": provider.metadata, "tags": dict(provider.tags)})
+
+
+def _oidc_provider(provider: OidcProvider) -> dict[str, Any]:
+    return _without_defaults(
+        {
+            "arn": provider.arn,
+            "client_ids": list(provider.client_ids),
+            "thumbprints": list(provider.thumbprints),
+            "tags": dict(provider.tags),
         }
     )
 

@@ -102,7 +102,7 @@ class Collected:
             version = policy.metadata.text_of("defaultVersionId") or "v1"
             stored = document.policy(model, PolicyKind.IDENTITY, policy.arn, arn=policy.arn)
             with policy.metadata.writing(model, _CODES):
-                model.add_managed_policy(policy.arn, {version: stored}, version)
+                model.add_managed_policy(policy.arn, versions={version: stored}, default_version=version, unique_id=None)
 
     def read_groups(self, model: AccountModel, node: Node) -> None:
         """Groups with inline and attached policies."""
@@ -110,7 +110,7 @@ class Collected:
         if group is not None:
             policies = self._policies(model, group)
             with node.writing(model, _CODES):
-                model.add_group(group.arn, account=None, policies=policies, unique_id=_unique_id(node))
+                model.add_group(group.arn, identity_policies=policies, unique_id=_unique_id(node))
 
     def read_principals(self, model: AccountModel, node: Node) -> None:
         """Users and roles; trust policies come later, when all whom they may name are there."""

@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from fastiam.account import AccountModel
-from fastiam.account.documents import StoredPolicy
+from fastiam.account.documents import Given, StoredPolicy
+from fastiam.account.records import SESSION_DURATION
 from fastiam.arn import split_arn
 from fastiam.model import PolicyKind
 from fastiam.sources.answers import flag, listed, unwrapped
@@ -23,6 +24,7 @@ _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 _CODES = "GAAD"
 _USER = "UserId UserPolicyList GroupList AttachedManagedPolicies PermissionsBoundary Tags".split()
 _ROLE = "RoleId RolePolicyList AssumeRolePolicyDocument AttachedManagedPolicies PermissionsBoundary Tags".split()
+_ROLE += "MaxSessionDuration InstanceProfileList".split()
 _GROUP = "GroupId GroupPolicyList AttachedManagedPolicies".split()
 
 
@@ -65,7 +67,9 @@ class Exports:
             self._without_default.setdefault(arn, node)
         elif not _is_there(model, arn, versions[default]):
             with node.writing(model, _CODES):
-                model.add_managed_policy(arn, versions, default)
+                model.add_managed_policy(
+                    arn, versions=versions, default_version=default, unique_id=node.text_of("PolicyId"), tags=_tags(node)
+                )
 
     def check_policies(self, model: AccountModel) -> None:
         """Policies without the document in force, of which no other file has it."""
@@ -81,7 +85,7 @@ class Exports:
             if self._is_new(model, group, arn, _GROUP):
                 policies = [*_inline(model, group, "GroupPolicyList"), *_attached(group)]
                 with group.writing(model, _CODES):
-                    model.add_group(arn, account=None, policies=policies, unique_id=group.text_of("GroupId"))
+                    model.add_group(arn, identity_policies=policies, unique_id=group.text_of("GroupId"))
 
     def read_principals(self, model: AccountModel, node: Node) -> None:
         """Users and roles; trust policies come later, when all whom they may name are there."""
@@ -109,6 +113,7 @@ class Exports:
             arn, document = role.need("Arn").text(), role.get("AssumeRolePolicyDocument")
             if self._records[arn].steps != role.steps or self._records[arn].source is not role.source:
                 continue
+            _add_instance_profiles(model, role, arn)
             if document is None:
                 role.note(model, "GAAD-NO-TRUST", f"`{arn}` comes without its trust policy: nobody can assume it")
                 continue
@@ -148,14 +153,27 @@ def _add(model: AccountModel, node: Node, inline: str, unique_id: str | None, gr
             node.need("Arn").text(),
             identity_policies=policies,
             permissions_boundary=_boundary(node),
-            tags={tag.need("Key").text(): tag.text_of("Value") or "" for tag in listed(node, "Tags")},
+            tags=_tags(node),
             unique_id=unique_id,
-            trust_policy=None,
+            max_session_duration=node.whole_of("MaxSessionDuration", SESSION_DURATION),
             groups=groups,
         )
 
 
-def _inline(model: AccountModel, node: Node, name: str) -> list[StoredPolicy]:
+def _add_instance_profiles(model: AccountModel, role: Node, arn: str) -> None:
+    """The instance profiles that hand out a role."""
+    for profile in listed(role, "InstanceProfileList"):
+        if profile.need("Arn").text() not in model.tables.instance_profiles:
+            with profile.writing(model, _CODES):
+                id_ = profile.text_of("InstanceProfileId")
+                model.create_instance_profile(profile.need("Arn").text(), role=arn, unique_id=id_, tags=_tags(profile))
+
+
+def _tags(node: Node) -> dict[str, str]:
+    return {tag.need("Key").text(): tag.text_of("Value") or "" for tag in listed(node, "Tags")}
+
+
+def _inline(model: AccountModel, node: Node, name: str) -> list[Given]:
     return [
         item.need("PolicyDocument").policy(model, PolicyKind.IDENTITY, item.need("PolicyName").text())
         for item in listed(node, name)

@@ -104,7 +104,7 @@ class Policies:
         there = model.tables.managed.get(arn)
         if there is None:
             with node.writing(model, "POLICY"):
-                model.add_managed_policy(arn, versions, default)
+                model.add_managed_policy(arn, versions=versions, default_version=default, unique_id=None)
         elif not says_the_same(there.document, versions[default]):
             message = f"`{arn}` is of version {default} here; what counts is version {there.default}, which is met first"
             node.note(model, "POLICY-OTHER-VERSION", message, severity=Severity.WARN)

@@ -10,17 +10,22 @@ from collections.abc import Callable
 from fastiam.account import AccountModel
 from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
 from fastiam.account.organization import POLICY_TYPES
+from fastiam.account.records import SESSION_DURATION
 from fastiam.account.writing import FORMAT, VERSION
 from fastiam.model import PolicyKind
 from fastiam.sources.nodes import Node
 
-_TOP = "format version accounts organization managed_policies groups users roles resources endpoints".split()
+_TOP = "format version accounts organization managed_policies groups users roles instance_profiles".split()
+_TOP += "saml_providers oidc_providers resources endpoints".split()
 _ACCOUNT = "id partition name canonical_id scps rcps".split()
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
-_MANAGED = "arn document versions default_version".split()
+_MANAGED = "arn unique_id tags document versions default_version".split()
 _GROUP = "arn unique_id inline_policies attached_policies".split()
-_USER = "arn unique_id tags groups inline_policies attached_policies permissions_boundary".split()
-_ROLE = "arn unique_id tags inline_policies attached_policies permissions_boundary trust_policy".split()
+_USER = "arn unique_id made_id tags groups inline_policies attached_policies permissions_boundary".split()
+_ROLE = "arn unique_id made_id tags inline_policies attached_policies permissions_boundary".split()
+_ROLE += "trust_policy max_session_duration".split()
+_INSTANCE_PROFILE = "arn unique_id role tags".split()
+_SAML, _OIDC = "arn metadata tags".split(), "arn client_ids thumbprints tags".split()
 _RESOURCE = "arn account tags restrict_public_buckets policies".split()
 _ENDPOINT = "id account gateway policies".split()
 
@@ -43,7 +48,9 @@ def read_policies(model: AccountModel, root: Node) -> None:
         given = dict(node.need("versions").members()) if node.get("versions") else {default: node.need("document")}
         versions = {v: document.policy(model, PolicyKind.IDENTITY, arn, arn=arn) for v, document in given.items()}
         with node.writing(model):
-            model.add_managed_policy(arn, versions, default)
+            model.add_managed_policy(
+                arn, versions=versions, default_version=default, unique_id=node.text_of("unique_id"), tags=_tags(node)
+            )
 
 
 def read_groups(model: AccountModel, root: Node) -> None:
@@ -52,7 +59,7 @@ def read_groups(model: AccountModel, root: Node) -> None:
         node.object(_GROUP)
         policies = _identity(model, node)
         with node.writing(model):
-            model.add_group(node.need("arn").text(), account=None, policies=policies, unique_id=node.text_of("unique_id"))
+            model.add_group(node.need("arn").text(), identity_policies=policies, unique_id=node.text_of("unique_id"))
 
 
 def read_principals(model: AccountModel, root: Node) -> None:
@@ -74,7 +81,9 @@ def read_principals(model: AccountModel, root: Node) -> None:
 
 def _add_principal(model: AccountModel, node: Node) -> None:
     policies, boundary = _identity(model, node), node.get("permissions_boundary")
-    limits = boundary and _several(model, boundary, PolicyKind.BOUNDARY, is_managed_arn, "permissions_boundary")
+    limits = None
+    if boundary is not None:
+        limits = _several(model, boundary, PolicyKind.BOUNDARY, is_managed_arn, "permissions_boundary")
     with node.writing(model):
         model.add_principal(
             node.need("arn").text(),
@@ -82,7 +91,8 @@ def _add_principal(model: AccountModel, node: Node) -> None:
             permissions_boundary=limits,
             tags=_tags(node),
             unique_id=node.text_of("unique_id"),
-            trust_policy=None,
+            made_id=node.flag_of("made_id"),
+            max_session_duration=node.whole_of("max_session_duration", SESSION_DURATION),
             groups=[group.text() for group in node.list_of("groups")],
         )
 
@@ -99,7 +109,17 @@ def read_trust(model: AccountModel, root: Node) -> None:
 
 
 def read_rest(model: AccountModel, root: Node) -> None:
-    """Resources, endpoints, the organisation, and levels that are given account by account."""
+    """All that names roles or nobody: profiles, providers, resources, endpoints, the organisation, levels of accounts."""
+    for node in root.list_of("instance_profiles"):
+        node.object(_INSTANCE_PROFILE)
+        with node.writing(model):
+            model.create_instance_profile(
+                node.need("arn").text(),
+                role=node.text_of("role"),
+                unique_id=node.text_of("unique_id"),
+                tags=_tags(node),
+            )
+    _add_providers(model, root)
     for node in root.list_of("resources"):
         node.object(_RESOURCE)
         _add_resource(model, node)
@@ -111,6 +131,21 @@ def read_rest(model: AccountModel, root: Node) -> None:
         _set_organization(model, organization)
     for node in root.list_of("accounts"):
         _set_levels(model, node)
+
+
+def _add_providers(model: AccountModel, root: Node) -> None:
+    for node in root.list_of("saml_providers"):
+        node.object(_SAML)
+        with node.writing(model):
+            model.create_saml_provider(node.need("arn").text(), metadata=node.text_of("metadata") or "", tags=_tags(node))
+    for node in root.list_of("oidc_providers"):
+        node.object(_OIDC)
+        ids, prints = (
+            [item.text() for item in node.list_of("client_ids")],
+            [item.text() for item in node.list_of("thumbprints")],
+        )
+        with node.writing(model):
+            model.create_oidc_provider(node.need("arn").text(), client_ids=ids, thumbprints=prints, tags=_tags(node))
 
 
 def _add_resource(model: AccountModel, node: Node) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastiam.account import AccountModel
 from fastiam.account.documents import StoredPolicy, text_of
-from fastiam.account.model import HERE
+from fastiam.account.writes.base import HERE
 from fastiam.errors import DirectoryError, Finding, Severity, SourceError
 from fastiam.language import JsonObject, JsonValue, Number, read_policy
 from fastiam.model import PolicyKind
@@ -74,7 +74,7 @@ class Node:
         if model.mode == "strict" and severity is Severity.ERROR:
             raise self.error(f"{message} [{code}]", hint=hint)
         line, column = self.place()
-        model.findings.append(Finding(code, severity, message, self.source.name, self.path, line, column, hint))
+        model.notes.append(Finding(code, severity, message, self.source.name, self.path, line, column, hint))
 
     # -- walking ------------------------------------------------------------------------------------------------------
 
@@ -142,6 +142,15 @@ class Node:
             raise found.error(f"expected true or false, not {_type_name(found.value)}")
         return found.value
 
+    def whole_of(self, name: str, default: int) -> int:
+        """The whole number of that name."""
+        found = self.get(name)
+        if found is None:
+            return default
+        if not isinstance(found.value, Number) or not found.value.isdigit():
+            raise found.error(f"expected a whole number, not {_type_name(found.value)}")
+        return int(found.value)
+
     # -- handing over -------------------------------------------------------------------------------------------------
 
     def policy(self, model: AccountModel, kind: PolicyKind, name: str, *, arn: str | None = None) -> StoredPolicy:
@@ -167,7 +176,7 @@ class Node:
         found: list[Finding] = []
         value: Any = self.value
         policy = read_policy(value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found)
-        model.findings += found if self.file.marks is None else map(self._marked, found)
+        model.notes += found if self.file.marks is None else map(self._marked, found)
         stored = StoredPolicy(policy, text if text is not value else text_of(text))
         if not found:
             self.file.policies[kind, text] = stored
@@ -181,12 +190,12 @@ class Node:
     @contextmanager
     def writing(self, model: AccountModel, codes: str = "DIR") -> Iterator[None]:
         """A write of this value: what the model says about it gets its place, and `codes` in place of `DIR`."""
-        first = len(model.findings)
+        first = len(model.notes)
         try:
             yield
         except DirectoryError as error:
             raise self.error(error.message, hint=error.hint) from None
-        model.findings[first:] = [self._placed(finding, codes) for finding in model.findings[first:]]
+        model.notes[first:] = [self._placed(finding, codes) for finding in model.notes[first:]]
 
     def _placed(self, finding: Finding, codes: str) -> Finding:
         if finding.source != HERE:

@@ -1,0 +1,20 @@
+"""Unique ids of IAM (spec 7.3): four letters that tell the kind, and letters and digits that nobody else has."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b32encode
+
+USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
+NEW = "new"  # given in place of an id: the model makes one
+_LENGTH = 21  # with the prefix, as usual; nobody may rely on it
+
+
+def new_id(prefix: str) -> str:
+    """An id that was never there before."""
+    return prefix + b32encode(secrets.token_bytes(_LENGTH)).decode()[: _LENGTH - len(prefix)]
+
+
+def id_for(given: str | None, prefix: str) -> str | None:
+    """The id that is given, or one that is made; None stays: the id is not known."""
+    return new_id(prefix) if given == NEW else given
