@@ -36,7 +36,7 @@ def document(*statements: dict[str, object]) -> dict[str, object]:
 
 
 def engine_with(cache_bytes: int) -> Engine:
-    directory = fastiam.Directory()
+    directory = fastiam.Directory(quotas=None)
     work = document(
         {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"},
         {"Effect": "Deny", "Action": "s3:GetSecret*", "Resource": "*"},

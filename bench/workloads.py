@@ -99,7 +99,7 @@ def one_principal(n_statements: int, *, rows: int = 200_000) -> Workload:
         for i in range(n_statements)
     ]
     documents = [acme.policy(statements[i : i + per_policy]) for i in range(0, n_statements, per_policy)]
-    directory = fastiam.Directory()
+    directory = fastiam.Directory(quotas=None)
     directory.add_principal(arn, identity_policies=documents)
     directory.add_resource("arn:aws:s3:::data", account="111111111111")
     rng = np.random.default_rng(7)
@@ -128,7 +128,7 @@ def _documents(organization: acme.Acme) -> dict[str, list[acme.Document]]:
 
 
 def _directory(organization: acme.Acme, boundary: acme.Document | None = None) -> fastiam.Directory:
-    directory = fastiam.Directory()
+    directory = fastiam.Directory(quotas=None)
     for arn, document in organization.managed.items():
         directory.add_managed_policy(arn, document)
     for i, role in enumerate(organization.roles):

@@ -36,7 +36,7 @@ def policy(*statements):
 
 
 def engine_of(document, mode="strict"):
-    directory = fastiam.Directory(mode=mode)
+    directory = fastiam.Directory(mode=mode, quotas=None)
     directory.add_principal(ANA, identity_policies=[("p", document)])
     return directory.compile()
 

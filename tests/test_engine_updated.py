@@ -86,7 +86,7 @@ def test_an_updated_engine_answers_as_one_that_is_compiled_anew_and_the_old_one_
 
 
 def small() -> Directory:
-    directory = Directory()
+    directory = Directory(quotas=None)
     directory.add_principal(f"arn:aws:iam::{A}:user/u", identity_policies=[("own", statement(0))])
     directory.add_principal(f"arn:aws:iam::{A}:role/r", identity_policies=[("own", statement(1))])
     directory.add_resource("arn:aws:s3:::bkt", account=A)

@@ -77,10 +77,10 @@ def iam_name(arn: object, type_: str) -> IamName:
     what, _, rest = parts.rest.partition("/") if parts is not None else ("", "", "")
     path, _, name = ("/" + rest).rpartition("/")
     if parts is None or parts.service != "iam" or parts.region or what != type_ or not name:
-        words = type_.replace("-", " ")
+        words = "managed policy" if type_ == "policy" else type_.replace("-", " ")
         example = "idp.example.com" if type_ == "oidc-provider" else "Name"
         raise DirectoryError(
-            f"`{shorten(str(arn))}` is not the ARN of a{'n' * (words[0] in 'aeiou')} {words}",
+            f"`{shorten(str(arn))}` is not a{'n' * (words[0] in 'io')} {words}",
             hint=f"write `arn:aws:iam::111111111111:{type_}/{example}`",
         )
     if type_.endswith("-provider"):

@@ -241,7 +241,6 @@ class OrganizationWrites(Writes):
 def _without(organization: Organization, element: str) -> Organization:
     """The organisation without an account or empty unit, and without what hangs there."""
 
-    @write
     def rest(given: Mapping[str, tuple[StoredPolicy, ...]]) -> _ByElement:
         return {id_: level for id_, level in given.items() if id_ != element}
 
