@@ -274,6 +274,6 @@ def refuse_in_use(arn: str, uses: Mapping[str, Sequence[str]]) -> None:
             )
 
 
-def storednames_identity(policies: Iterable[StoredPolicy]) -> tuple[str, ...]:
+def stored_names(policies: Iterable[StoredPolicy]) -> tuple[str, ...]:
     """What answers call some policies."""
     return tuple(stored.name for stored in policies)
