@@ -268,7 +268,7 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(path: 
             reading, writing = os.pipe()
             child = os.fork()
             if child == 0:
-                directory = fastiam.Directory.open(path)
+                directory = fastiam.Directory.open(path, quotas=None)
                 while True:
                     with directory.transaction():
                         for side in ("left", "right"):
@@ -549,7 +549,7 @@ def test_a_full_disk_loses_nothing(filled: Path) -> None:
     code = """
         import resource, signal, sys, fastiam
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        directory = fastiam.Directory.open(sys.argv[1])
+        directory = fastiam.Directory.open(sys.argv[1], quotas=None)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
         try:
             with directory.transaction():
@@ -568,7 +568,7 @@ def test_a_full_disk_loses_nothing(filled: Path) -> None:
 
 
 def test_a_full_database_says_so(filled: Path) -> None:
-    with Directory.open(filled) as directory:
+    with Directory.open(filled, quotas=None) as directory:
         with directory.ledger.disk._connection.use() as connection:
             connection.execute("PRAGMA max_page_count = 30")
         with pytest.raises(StoreError) as caught, directory.transaction():

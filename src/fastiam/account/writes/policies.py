@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fastiam.account.books import write
-from fastiam.account.documents import Given, Reader, StoredPolicy, is_managed_arn
+from fastiam.account.documents import Given, Reader, StoredPolicy, has_name, is_managed_arn
 from fastiam.account.ids import NEW, POLICY, id_for
 from fastiam.account.naming import iam_name, is_version
 from fastiam.account.records import Entity, ManagedPolicy
@@ -151,10 +151,10 @@ class HolderWrites(Writes):
     def put_inline_policy(self, arn: str, name: str, document: Given) -> None:
         """An inline policy of a user, group or role, in place of one of that name, else after the others."""
         record, reader = self._changeable(arn), self._reader()
-        if name.endswith("]"):
-            raise DirectoryError(f"`{shorten(name)}` is not the name of a policy", rule="DIR-NAME")
         stored = reader.read(document, PolicyKind.IDENTITY, name)
-        names = [stored.name for stored in record.inline]
+        name, names = stored.name, [stored.name for stored in record.inline]
+        if name not in names and not has_name(stored):  # one that was told without name may be replaced
+            raise DirectoryError(f"`{shorten(name)}` is not the name of a policy", rule="DIR-NAME")
         at = names.index(name) if name in names else len(names)
         new = replace(record, inline=(*record.inline[:at], stored, *record.inline[at + 1 :]))
         self._check_policies(reader, new)
