@@ -9,6 +9,7 @@ cdef struct Vector:            # a growing array
     uint32_t n
     uint32_t capacity
     uint32_t item              # bytes
+    uint32_t mark              # how many are compiled: what comes later can be dropped
 
 
 cdef struct NameTable:         # what a `StringTable` lends
@@ -20,24 +21,24 @@ cdef struct NameTable:         # what a `StringTable` lends
 cdef class Tables:
     cdef TablesC t
     cdef Vector pool, patterns, pattern_lists, resource_elements, variables, values, atoms, atom_lists, condition_lists
-    cdef Vector keys, constants, const_texts, tokens, principal_elements, word_lists, words
+    cdef Vector keys, constants, const_texts, tokens, principal_elements, word_lists
     cdef Vector principals, records, classes, class_patterns, name_classes
     cdef Vector bodies, action_lists, policies, policy_bodies, stacks, segments, stack_policies
     cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, cells
     cdef Vector folds_from, folds_to
     cdef Vector stamps, scratch_denies, scratch_allows
-    cdef NameTable action_names
+    cdef NameTable action_names, words
+    cdef Vector stack_slots    # stacks by what they hold
+    cdef dict texts            # where a text lies in the pool, by its bytes; None once an engine is compiled
     cdef uint32_t n_cells
     cdef uint32_t stamp
     cdef public uint32_t index_from
     cdef list retired
     cdef public int readers
-    cdef dict word_ids
     cdef dict class_ids
     cdef object match_actions
     cdef list pattern_texts
     cdef Py_ssize_t n_matched, n_patterns   # action patterns that classes know; that `drop` keeps
-    cdef uint32_t marks[64]    # lengths of the vectors that `drop` keeps
     cdef public uint64_t version
     cdef public uint64_t generation
 
@@ -49,6 +50,14 @@ cdef class Tables:
     cdef uint32_t _number(self, Vector* v, uint32_t value) except? 0xFFFFFFFE
     cdef uint32_t _numbers(self, Vector* v, list values) except? 0xFFFFFFFE
     cdef uint32_t _text(self, bytes text) except? 0xFFFFFFFE
+    cdef uint32_t _shared(self, bytes text) except? 0xFFFFFFFE
+    cdef uint32_t _pattern(self, const Pattern* p) except? 0xFFFFFFFE
+    cdef uint32_t _word(self, text) except? 0xFFFFFFFE
+    cdef uint32_t _constants(self, list constants, bint check) except? 0xFFFFFFFE
+    cdef int _mark(self, Vector* v) except -1
+    cdef int _slot_stacks(self, uint64_t capacity) except -1
+    cdef uint32_t _stack_hash(self, uint32_t stack)
+    cdef bint _same_stack(self, uint32_t a, uint32_t b)
     cdef void _lend(self, NameTable* names, StringTable* table)
     cdef void sync(self)
     cdef void leave(self)

@@ -1,10 +1,10 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from typing_extensions import disjoint_base
 
 # Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
-_Constant: TypeAlias = tuple[int, list[bytes], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
+_Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
 # text, number, nanos, is_u, has_slots, has_tokens, unresolved, address (16 bytes)
 _Value: TypeAlias = tuple[bytes, int, int, bool, bool, bool, bool, bytes]
 
@@ -36,7 +36,6 @@ class Tables:
         is_session_entry: bool,
         is_checked: bool,
     ) -> int: ...
-    def check_key(self, key: int) -> None: ...
     def set_default(self, key: int, constant: int) -> None: ...
     def special_keys(
         self,
@@ -53,20 +52,8 @@ class Tables:
     def folds(self, pairs: list[tuple[int, int]]) -> None: ...  # sorted by the first
     # patterns and conditions
     def variable(self, key: int, default: bytes | None) -> int: ...
-    def pattern(
-        self,
-        kind: int,
-        flags: int,
-        text: bytes,
-        *,
-        crossing: int,
-        prefix: int = 0,
-        suffix: int = 0,
-        min_size: int = 0,
-        colons: Sequence[int] = (0, 0, 0, 0, 0),
-        n_tokens: int = 0,
-        literal_fields: int = 0,
-    ) -> int: ...
+    def pattern(self, kind: int, flags: int) -> int: ...  # one without a text
+    def resource_pattern(self, fields: list[bytes]) -> int: ...  # two to six, the first of which is `arn`
     def resource_element(self, patterns: list[int]) -> int: ...  # ONE | pattern where there is one
     def condition_list(self, atoms: list[int]) -> int: ...  # ONE | atom where there is one
     def atom(
@@ -81,10 +68,11 @@ class Tables:
     def principal_element(self, tokens: list[tuple[int, int, int, int]]) -> int: ...  # form, value, other, third
     # policies
     def action_pattern(self, parts: tuple[bytes, bytes] | None) -> int: ...
-    def body(self, flags: int, actions: list[int], resources: int, conditions: int, principals: int) -> int: ...
+    def action_list(self, actions: list[int]) -> int: ...
+    def body(self, flags: int, first_action: int, n_actions: int, resources: int, conditions: int, principals: int) -> int: ...
     def policy(self, bodies: list[int]) -> int: ...
     def first_occurrence(self, policy: int) -> int: ...
-    def stack(self, segments: list[tuple[int, int, tuple[int, ...]]]) -> int: ...  # layer, level, policies
+    def stack(self, segments: tuple[tuple[int, int, tuple[int, ...]], ...]) -> int: ...  # layer, level, policies
     # who and what
     def principal(
         self,
@@ -92,28 +80,27 @@ class Tables:
         kind: int,
         flags: int,
         credential: int,
-        account: int,
-        partition: int,
+        account: str | None,
+        partition: str | None,
         account_index: int,
-        user_arn: int,
-        role: int,
-        session_arn: int,
-        federated_arn: int,
-        unique_id: int,
-        canonical_id: int,
+        user_arn: str | None,
+        role: bytes | None,
+        session_arn: str | None,
+        federated_arn: str | None,
+        unique_id: str | None,
+        canonical_id: str | None,
         own_stack: int,
         scp_stack: int,
-        names: list[int],
+        names: tuple[str, ...],
         constants: list[_Constant],
         absent: int,
         n_absent: int,
         mfa_at: int | None,
-        account_id: bytes,  # 12 bytes
     ) -> int: ...
     def record(
         self,
         *,
-        account: int,
+        account: str | None,
         stack: int,
         constants: list[_Constant],
         arn: bytes | None,
@@ -123,5 +110,4 @@ class Tables:
     def match(self, match_actions: Callable[[bytes], tuple[tuple[int, ...], int]]) -> None: ...
     def freeze(self) -> None: ...
     def drop(self) -> None: ...
-    def late_words(self) -> int: ...
     def sizes(self) -> dict[str, int]: ...

@@ -10,12 +10,13 @@ action names, sessions) is a bounded cache beside them: `drop` takes everything 
 from cython cimport no_gc_clear
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._columns cimport Text
 from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, fields_hash, gram_hash, shape_hash
 from fastiam._glob cimport glob
 from fastiam._bytes cimport hash_bytes, mix, table_find
+from fastiam._patterns cimport read_crossing, read_pattern
 from fastiam._types cimport *
 from fastiam._values cimport Instant, base64_size, read_address, read_instant
 
@@ -35,9 +36,26 @@ cdef extern from *:
 
 cdef enum:
     LIMIT = 0xFFFFFFF0
-    N_VECTORS = 43
-    N_COMPILED = 27            # vectors that `drop` cuts back to where `freeze` left them
-    N_KEPT = 38                # and those that it cuts back to nothing
+    N_VECTORS = 46
+    N_COMPILED = 28            # vectors that `drop` cuts back to where `freeze` left them
+    N_KEPT = 39                # and those that it cuts back to nothing
+    N_LATE = 44                # what lies before is for rows and names of actions alone
+
+
+VECTOR_NAMES = (
+    "pool patterns pattern_lists resource_elements variables values atoms atom_lists condition_lists keys constants const_texts tokens"
+    " principal_elements word_lists words principals records bodies action_lists policies policy_bodies stacks segments stack_policies"
+    " folds_from folds_to word_values classes class_patterns name_classes entries runs indexes shapes index_slots index_lists"
+    " action_names action_values action_slots cells stamps scratch_denies scratch_allows word_slots stack_slots"
+).split()  # in the order of `Tables._vector`
+
+
+cdef uint64_t room_for(uint64_t n):
+    """The power of two that is larger."""
+    cdef uint64_t room = 16
+    while room <= n:
+        room *= 2
+    return room
 
 
 def glob_matches(bytes pattern, bytes text):
@@ -72,7 +90,7 @@ cdef class Tables:
     def __cinit__(self, *, uint64_t seed=0, uint32_t index_from=12):
         self.index_from = index_from
         self.retired = []
-        self.word_ids = {}
+        self.texts = {}
         self.class_ids = {}
         self.pattern_texts = []
         self.t.seed = seed
@@ -80,6 +98,7 @@ cdef class Tables:
         self._shape()
         self._resize(&self.pool, 64)                     # an empty text lies somewhere, too
         self._cells(64)
+        self._slot_stacks(16)
 
     def __dealloc__(self):
         cdef Vector* v
@@ -110,7 +129,7 @@ cdef class Tables:
         all[12] = &self.tokens
         all[13] = &self.principal_elements
         all[14] = &self.word_lists
-        all[15] = &self.words
+        all[15] = &self.words.texts
         all[16] = &self.principals
         all[17] = &self.records
         all[18] = &self.bodies
@@ -122,24 +141,27 @@ cdef class Tables:
         all[24] = &self.stack_policies
         all[25] = &self.folds_from
         all[26] = &self.folds_to
+        all[27] = &self.words.values
         # from here: of requests alone, taken back to nothing
-        all[27] = &self.classes
-        all[28] = &self.class_patterns
-        all[29] = &self.name_classes
-        all[30] = &self.entries
-        all[31] = &self.runs
-        all[32] = &self.indexes
-        all[33] = &self.shapes
-        all[34] = &self.index_slots
-        all[35] = &self.index_lists
-        all[36] = &self.action_names.texts
-        all[37] = &self.action_names.values
+        all[28] = &self.classes
+        all[29] = &self.class_patterns
+        all[30] = &self.name_classes
+        all[31] = &self.entries
+        all[32] = &self.runs
+        all[33] = &self.indexes
+        all[34] = &self.shapes
+        all[35] = &self.index_slots
+        all[36] = &self.index_lists
+        all[37] = &self.action_names.texts
+        all[38] = &self.action_names.values
         # from here: not taken back by length, but made anew
-        all[38] = &self.action_names.slots
-        all[39] = &self.cells
-        all[40] = &self.stamps
-        all[41] = &self.scratch_denies
-        all[42] = &self.scratch_allows
+        all[39] = &self.action_names.slots
+        all[40] = &self.cells
+        all[41] = &self.stamps
+        all[42] = &self.scratch_denies
+        all[43] = &self.scratch_allows
+        all[44] = &self.words.slots
+        all[45] = &self.stack_slots
         return all[i]
 
     cdef void _shape(self):
@@ -155,7 +177,7 @@ cdef class Tables:
         self.atoms.item = sizeof(Atom)
         self.keys.item = sizeof(Key)
         self.constants.item = sizeof(Constant)
-        self.const_texts.item = self.words.item = self.action_names.texts.item = sizeof(PoolText)
+        self.const_texts.item = self.words.texts.item = self.action_names.texts.item = sizeof(PoolText)
         self.tokens.item = sizeof(PrincipalToken)
         self.principals.item = sizeof(Principal)
         self.records.item = sizeof(Record)
@@ -168,7 +190,7 @@ cdef class Tables:
         self.indexes.item = sizeof(Index)
         self.shapes.item = sizeof(Shape)
         self.index_slots.item = sizeof(IndexSlot)
-        self.action_names.slots.item = sizeof(StringSlot)
+        self.action_names.slots.item = self.words.slots.item = self.stack_slots.item = sizeof(StringSlot)
         self.cells.item = sizeof(Cell)
 
     cdef int _release(self, void* data) except -1:
@@ -198,10 +220,12 @@ cdef class Tables:
 
     cdef char* _push(self, Vector* v, uint32_t n=1) except NULL:
         """Room for `n` more items; the address of the first."""
-        cdef uint64_t needed = <uint64_t>v.n + n
+        cdef uint64_t needed = <uint64_t>v.n + n, room
         cdef char* at
         if needed > v.capacity or v.data == NULL:
-            self._resize(v, max(needed, max(<uint64_t>8, min(<uint64_t>LIMIT, <uint64_t>v.capacity * 3 // 2))))
+            # what is beside the compiled part doubles; that part itself is as large as it will be
+            room = (needed - v.mark) * 2 + 16384 // v.item if v.mark else <uint64_t>v.capacity * 3 // 2
+            self._resize(v, max(needed, max(<uint64_t>8, min(<uint64_t>LIMIT, v.mark + room))))
         at = v.data + <size_t>v.n * v.item
         v.n = <uint32_t>needed
         return at
@@ -224,6 +248,15 @@ cdef class Tables:
         if len(text):
             memcpy(self._push(&self.pool, <uint32_t>len(text)), data, len(text))
         return start
+
+    cdef uint32_t _shared(self, bytes text) except? 0xFFFFFFFE:
+        """Where a text lies in the pool; while an engine is compiled, equal texts lie there once."""
+        if self.texts is None:
+            return self._text(text)
+        found = self.texts.get(text)
+        if found is None:
+            found = self.texts[text] = self._text(text)
+        return found
 
     cdef void _lend(self, NameTable* names, StringTable* table):
         table.slots = <const StringSlot*>names.slots.data
@@ -250,7 +283,7 @@ cdef class Tables:
         t.tokens = <const PrincipalToken*>self.tokens.data
         t.principal_elements = <const Range*>self.principal_elements.data
         t.word_lists = <const uint32_t*>self.word_lists.data
-        t.words = <const PoolText*>self.words.data
+        t.words = <const PoolText*>self.words.texts.data
         t.principals = <const Principal*>self.principals.data
         t.records = <const Record*>self.records.data
         t.classes = <const ActionClass*>self.classes.data
@@ -318,7 +351,7 @@ cdef class Tables:
     cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1:
         """Enter a text that is not there yet."""
         cdef PoolText* at
-        cdef uint32_t start = self._text(text)
+        cdef uint32_t start = self._shared(text)
         at = <PoolText*>self._push(&names.texts)
         at[0] = PoolText(start, <uint32_t>len(text))
         self._number(&names.values, value)
@@ -337,15 +370,19 @@ cdef class Tables:
 
     def word(self, bytes text):
         """A small number for a text that is compared as a whole."""
-        cdef PoolText* at
-        cdef uint32_t start
-        found = self.word_ids.get(text)
-        if found is None:
-            start = self._text(text)
-            at = <PoolText*>self._push(&self.words)
-            at[0] = PoolText(start, <uint32_t>len(text))
-            found = self.words.n - 1
-            self.word_ids[text] = found
+        return self._word(text)
+
+    cdef uint32_t _word(self, text) except? 0xFFFFFFFE:
+        """The word of a text, NONE for None; policies may hold lone surrogates (V39)."""
+        cdef bytes data
+        cdef uint32_t found
+        if text is None:
+            return NONE
+        data = (<str>text).encode("utf-8", "surrogatepass") if type(text) is str else text
+        found = self._find(&self.words, data)
+        if found == NONE:
+            found = self.words.texts.n
+            self._name(&self.words, data, found)
         return found
 
     def word_list(self, list words):
@@ -360,10 +397,6 @@ cdef class Tables:
             start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry
         )
         return self.keys.n - 1
-
-    def check_key(self, uint32_t key):
-        """A session fixes this key: its callers may not contradict it (K1)."""
-        (<Key*>self.keys.data)[key].is_checked = True
 
     def set_default(self, uint32_t key, uint32_t constant):
         """Give a key that nothing else sets a constant value."""
@@ -387,18 +420,29 @@ cdef class Tables:
 
     def constants_of(self, list constants):
         """Consecutive constants, each (key, texts, is_multi, is_conflict, is_open); the index of the first."""
-        cdef uint32_t first = self.constants.n
-        cdef uint32_t text, start
+        return self._constants(constants, False)
+
+    cdef uint32_t _constants(self, list constants, bint check) except? 0xFFFFFFFE:
+        """With `check` callers may not contradict the keys (K1)."""
+        cdef uint32_t first = self.constants.n, text, start
         cdef Constant* at
         cdef PoolText* piece
+        cdef bytes data
         for key, texts, is_multi, is_conflict, is_open in constants:
-            text = self.const_texts.n
-            for one in texts:
-                start = self._text(one)
-                piece = <PoolText*>self._push(&self.const_texts)
-                piece[0] = PoolText(start, <uint32_t>len(one))
+            found = None if self.texts is None else self.texts.get(texts)
+            if found is None:
+                found = self.const_texts.n
+                for one in <tuple>texts:
+                    data = (<str>one).encode("utf-8", "surrogatepass")
+                    start = self._shared(data)
+                    piece = <PoolText*>self._push(&self.const_texts)
+                    piece[0] = PoolText(start, <uint32_t>len(data))
+                if self.texts is not None:
+                    self.texts[texts] = found
             at = <Constant*>self._push(&self.constants)
-            at[0] = Constant(key, text, <int32_t>len(texts), is_multi, is_conflict, is_open)
+            at[0] = Constant(key, found, <int32_t>len(<tuple>texts), is_multi, is_conflict, is_open)
+            if check:
+                (<Key*>self.keys.data)[<uint32_t>key].is_checked = True
         return first
 
     def folds(self, list pairs):
@@ -416,25 +460,40 @@ cdef class Tables:
         v[0] = Variable(key, start, 0 if default is None else <uint32_t>len(default))
         return self.variables.n - 1
 
-    def pattern(
-        self, int kind, int flags, bytes text, *, uint32_t crossing, prefix=0, suffix=0, min_size=0, colons=(0, 0, 0, 0, 0), n_tokens=0,
-        literal_fields=0,
-    ):
-        """A resource pattern, encoded."""
-        cdef uint32_t start = self._text(text)
-        cdef Pattern* p = <Pattern*>self._push(&self.patterns)
-        p.text = start
-        p.size = <uint32_t>len(text)
-        p.prefix = prefix
-        p.suffix = suffix
-        p.min_size = min_size
-        for i in range(5):
-            p.colons[i] = colons[i]
+    def pattern(self, int kind, int flags):
+        """A resource pattern without a text."""
+        cdef Pattern p
+        memset(&p, 0, sizeof(Pattern))
         p.kind = kind
         p.flags = flags
-        p.crossing = crossing
-        p.n_tokens = n_tokens
-        p.literal_fields = literal_fields
+        p.crossing = NONE
+        return self._pattern(&p)
+
+    def resource_pattern(self, list fields):
+        """The pattern of an entry by its two to six encoded fields, the first of which is `arn`."""
+        cdef Pattern p, crossing
+        cdef int64_t colons[5]
+        cdef int64_t size
+        cdef int i, n = <int>len(fields)
+        cdef bytes text = b":".join(fields + [b"\xfe"] * (6 - n))
+        colons[0] = 3
+        for i in range(1, 5):
+            colons[i] = colons[i - 1] + 1 + (len(<bytes>fields[i]) if i < n else 1)
+        memset(&p, 0, sizeof(Pattern))
+        memset(&crossing, 0, sizeof(Pattern))
+        read_pattern(text, len(text), colons, n, &p)
+        size = read_crossing(text, len(text), colons, n, &crossing)
+        p.crossing = crossing.crossing = NONE
+        if p.kind != PATTERN_NEVER:
+            p.text = crossing.text = self._shared(text)
+            p.size = <uint32_t>len(text)
+        if size >= 0:
+            crossing.size = <uint32_t>size
+            p.crossing = self._pattern(&crossing)
+        return self._pattern(&p)
+
+    cdef uint32_t _pattern(self, const Pattern* p) except? 0xFFFFFFFE:
+        (<Pattern*>self._push(&self.patterns))[0] = p[0]
         return self.patterns.n - 1
 
     cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE:
@@ -495,11 +554,14 @@ cdef class Tables:
         self.pattern_texts.append(parts)
         return len(self.pattern_texts) - 1
 
-    def body(self, int flags, list actions, uint32_t resources, uint32_t conditions, uint32_t principals):
+    def action_list(self, list actions):
+        """The action patterns of an element; the index of the first."""
+        return self._numbers(&self.action_lists, actions)
+
+    def body(self, int flags, uint32_t first_action, uint32_t n_actions, uint32_t resources, uint32_t conditions, uint32_t principals):
         """A statement without its name."""
-        cdef uint32_t first = self._numbers(&self.action_lists, actions)
         cdef Body* b = <Body*>self._push(&self.bodies)
-        b[0] = Body(first, <uint32_t>len(actions), resources, conditions, principals, flags)
+        b[0] = Body(first_action, n_actions, resources, conditions, principals, flags)
         return self.bodies.n - 1
 
     def policy(self, list bodies):
@@ -510,60 +572,115 @@ cdef class Tables:
         """The occurrence of the first statement of a policy."""
         return (<Range*>self.policies.data)[policy].first
 
-    def stack(self, list segments):
-        """Layers that are decided together, each (layer, level, policies)."""
-        cdef uint32_t first = self.segments.n, policies
+    def stack(self, tuple segments):
+        """Layers that are decided together, each (layer, level, policies); equal ones are one."""
+        cdef uint32_t first = self.segments.n, listed = self.stack_policies.n, policies, at, mask
+        cdef uint32_t new = self.stacks.n, h
         cdef Segment* s
-        cdef Stack* at
+        cdef const StringSlot* slots
         for layer, level, members in segments:
             policies = self._numbers(&self.stack_policies, list(members))
             s = <Segment*>self._push(&self.segments)
             s[0] = Segment(policies, <uint32_t>len(members), layer, level)
-        at = <Stack*>self._push(&self.stacks)
-        at[0] = Stack(first, <uint32_t>len(segments))
-        return self.stacks.n - 1
+        (<Stack*>self._push(&self.stacks))[0] = Stack(first, <uint32_t>len(segments))
+        h = self._stack_hash(new)
+        slots = <const StringSlot*>self.stack_slots.data
+        mask = self.stack_slots.capacity - 1
+        at = (h >> 1) & mask
+        while slots[at].hash != 0:
+            if slots[at].hash == h and self._same_stack(slots[at].value, new):
+                self.stacks.n, self.segments.n, self.stack_policies.n = new, first, listed
+                return slots[at].value
+            at = (at + 1) & mask
+        if self.stacks.n * 4 > <uint64_t>self.stack_slots.capacity * 3:
+            self._slot_stacks(self.stack_slots.capacity * 2)
+        else:
+            self._place(&self.stack_slots, h, new)
+        return new
+
+    cdef int _slot_stacks(self, uint64_t capacity) except -1:
+        """Slots for the stacks there are."""
+        cdef uint32_t i
+        self.stack_slots.n = 0
+        self._resize(&self.stack_slots, capacity)
+        for i in range(self.stacks.n):
+            self._place(&self.stack_slots, self._stack_hash(i), i)
+        return 0
+
+    cdef uint32_t _stack_hash(self, uint32_t stack):
+        cdef Stack s = (<Stack*>self.stacks.data)[stack]
+        cdef const Segment* g = <Segment*>self.segments.data + s.first
+        cdef uint64_t h = s.n
+        cdef uint32_t i
+        for i in range(s.n):
+            h = mix(h ^ (<uint64_t>g[i].layer << 40 | <uint64_t>g[i].level << 32 | g[i].n))
+            h = hash_bytes(<const char*>(<uint32_t*>self.stack_policies.data + g[i].first), <int64_t>g[i].n * 4, h)
+        return <uint32_t>h | 1
+
+    cdef bint _same_stack(self, uint32_t a, uint32_t b):
+        cdef Stack s = (<Stack*>self.stacks.data)[a], o = (<Stack*>self.stacks.data)[b]
+        cdef const Segment* g = <Segment*>self.segments.data + s.first
+        cdef const Segment* k = <Segment*>self.segments.data + o.first
+        cdef const uint32_t* policies = <uint32_t*>self.stack_policies.data
+        cdef uint32_t i
+        if s.n != o.n:
+            return False
+        for i in range(s.n):
+            if g[i].n != k[i].n or g[i].layer != k[i].layer or g[i].level != k[i].level:
+                return False
+            if memcmp(policies + g[i].first, policies + k[i].first, <size_t>g[i].n * 4) != 0:
+                return False
+        return True
 
     # -- who and what -----------------------------------------------------------------------------------------------------------
 
     def principal(
-        self, *, int kind, int flags, int credential, account, partition, account_index, user_arn, role, session_arn,
-        federated_arn, unique_id, canonical_id, own_stack, scp_stack, list names, list constants, absent, n_absent, mfa_at,
-        bytes account_id,
+        self, *, int kind, int flags, int credential, account, partition, uint32_t account_index, user_arn, role, session_arn,
+        federated_arn, unique_id, canonical_id, uint32_t own_stack, uint32_t scp_stack, tuple names, list constants, uint32_t absent,
+        uint32_t n_absent, mfa_at,
     ):
-        """A principal; texts are words, NONE where there is none."""
-        cdef uint32_t listed = self._numbers(&self.word_lists, names)
-        cdef uint32_t fixed = self.constants_of(constants)
-        cdef Principal* p = <Principal*>self._push(&self.principals)
-        p.kind = kind
-        p.flags = flags
-        p.credential = credential
-        p.account = account
-        p.partition = partition
-        p.account_index = account_index
-        memcpy(p.account_id, <const char*>(<bytes>account_id), 12)
-        p.user_arn = user_arn
-        p.role = role
-        p.session_arn = session_arn
-        p.federated_arn = federated_arn
-        p.unique_id = unique_id
-        p.canonical_id = canonical_id
-        p.own_stack = own_stack
-        p.scp_stack = scp_stack
-        p.names = listed
-        p.n_names = <uint16_t>len(names)
-        p.constants = fixed
-        p.n_constants = <uint16_t>len(constants)
-        p.absent = absent
-        p.n_absent = n_absent
-        p.mfa_at = INT64_MIN if mfa_at is None else mfa_at
+        """A principal; texts are None where there is none."""
+        cdef uint32_t fixed = self._constants(constants, True), listed = self.word_lists.n
+        cdef Principal k
+        cdef Principal* p
+        memset(&k, 0, sizeof(Principal))
+        for name in names:
+            self._number(&self.word_lists, self._word(name))
+        k.kind = kind
+        k.flags = flags
+        k.credential = credential
+        k.account = self._word(account)
+        k.partition = self._word(partition)
+        k.account_index = account_index
+        if account is not None:
+            name = (<str>account).encode("utf-8", "surrogatepass")
+            memcpy(k.account_id, <const char*>(<bytes>name), min(12, len(name)))
+        k.user_arn = self._word(user_arn)
+        k.role = self._word(role)
+        k.session_arn = self._word(session_arn)
+        k.federated_arn = self._word(federated_arn)
+        k.unique_id = self._word(unique_id)
+        k.canonical_id = self._word(canonical_id)
+        k.own_stack = own_stack
+        k.scp_stack = scp_stack
+        k.names = listed
+        k.n_names = <uint16_t>len(names)
+        k.constants = fixed
+        k.n_constants = <uint16_t>len(constants)
+        k.absent = absent
+        k.n_absent = n_absent
+        k.mfa_at = INT64_MIN if mfa_at is None else mfa_at
+        p = <Principal*>self._push(&self.principals)
+        p[0] = k
         return self.principals.n - 1
 
     def record(self, *, account, stack, list constants, arn, int flags):
         """What is stored about a resource."""
-        cdef uint32_t fixed = self.constants_of(constants)
+        cdef uint32_t fixed = self._constants(constants, False)
         cdef uint32_t start = NONE if arn is None else self._text(arn)
+        cdef uint32_t owner = self._word(account)
         cdef Record* r = <Record*>self._push(&self.records)
-        r[0] = Record(account, stack, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), flags)
+        r[0] = Record(owner, stack, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), flags)
         return self.records.n - 1
 
     # -- freeze and drop ----------------------------------------------------------------------------------------------------------
@@ -582,12 +699,17 @@ cdef class Tables:
         cdef int i
         self.n_patterns = len(self.pattern_texts)
         for i in range(N_COMPILED):
-            self.marks[i] = self._vector(i).n
+            self._mark(self._vector(i))
+        self.texts = None
         self.sync()
 
-    def late_words(self):
-        """How many words requests brought."""
-        return self.words.n - self.marks[15] if self.words.n > self.marks[15] else 0
+    cdef int _mark(self, Vector* v) except -1:
+        """What is in a vector now stays; the first time, nothing but that."""
+        cdef bint first = v.mark == 0
+        v.mark = v.n
+        if first and <uint64_t>(v.capacity - v.n) * v.item > 4096:
+            self._resize(v, v.n)
+        return 0
 
     def drop(self):
         """Forget everything that requests brought since `freeze`."""
@@ -595,12 +717,13 @@ cdef class Tables:
         cdef int i
         for i in range(N_KEPT):
             v = self._vector(i)
-            if v.n > self.marks[i]:
-                v.n = self.marks[i]
+            if v.n > v.mark:
+                v.n = v.mark
                 self._resize(v, max(<uint64_t>8, <uint64_t>v.n))
         self._make_slots(&self.action_names, 16)
+        self._make_slots(&self.words, room_for(self.words.texts.n * <uint64_t>2))
+        self._slot_stacks(room_for(self.stacks.n * <uint64_t>4 // 3))
         del self.pattern_texts[self.n_patterns:]
-        self.word_ids = {text: number for text, number in self.word_ids.items() if number < self.words.n}
         self.class_ids = {}
         self._cells(64)
         self.generation += 1
@@ -612,7 +735,7 @@ cdef class Tables:
         cdef uint64_t total = 0, rows = 0
         for i in range(N_VECTORS):
             total += <uint64_t>self._vector(i).capacity * self._vector(i).item
-            if i >= N_COMPILED:
+            if N_COMPILED <= i < N_LATE:
                 rows += <uint64_t>self._vector(i).capacity * self._vector(i).item
         return {
             "bytes": total,
@@ -632,6 +755,7 @@ cdef class Tables:
             "row_entries": self.entries.n,
             "indexed_runs": self.indexes.n,
             "generation": self.generation,
+            "table_bytes": {name: <uint64_t>self._vector(i).capacity * self._vector(i).item for i, name in enumerate(VECTOR_NAMES)},
         }
 
     # -- actions ---------------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ cdef class Names:
     cdef uint64_t seen         # the version of the tables that `t` was written at
     cdef uint64_t generation
     cdef bint is_frozen
-    cdef uint32_t marks[N_LISTS]
     cdef uint64_t frozen_bytes
     cdef bint has_endpoints, denies_unknown_owner
     cdef Vector accounts, endpoints

@@ -4,7 +4,7 @@ from typing_extensions import disjoint_base
 
 from fastiam._build import Tables
 
-_Constant: TypeAlias = tuple[int, list[bytes], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
+_Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
 
 @disjoint_base
 class Names:

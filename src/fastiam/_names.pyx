@@ -101,8 +101,8 @@ cdef class Names:
             return 0
         for i in range(N_LISTS):
             v = self._list(i)
-            if v.n > self.marks[i]:
-                v.n = self.marks[i]
+            if v.n > v.mark:
+                v.n = v.mark
                 self.tables._resize(v, max(<uint64_t>8, <uint64_t>v.n))
         for i in range(N_TABLES):
             names = self._table(i)
@@ -198,7 +198,7 @@ cdef class Names:
 
     def endpoint(self, bytes id, *, uint32_t stack, is_gateway, list constants):
         """A VPC endpoint; its number."""
-        cdef uint32_t fixed = self.tables.constants_of(constants)
+        cdef uint32_t fixed = self.tables._constants(constants, False)
         cdef Endpoint* e = <Endpoint*>self.tables._push(&self.endpoints)
         e[0] = Endpoint(stack, fixed, <uint32_t>len(constants), is_gateway)
         self._give(&self.endpoint_ids, id, self.endpoints.n - 1)
@@ -223,14 +223,14 @@ cdef class Names:
         cdef int i
         self.is_frozen = True
         for i in range(N_LISTS):
-            self.marks[i] = self._list(i).n
+            self.tables._mark(self._list(i))
         self.frozen_bytes = self.size_bytes()
 
     cdef int _copy(self, Vector* to, const Vector* source, uint32_t n) except -1:
         if n:
             self.tables._resize(to, n)
             memcpy(to.data, source.data, <size_t>n * to.item)
-            to.n = n
+            to.n = to.mark = n
         return 0
 
     cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1:
@@ -258,7 +258,7 @@ cdef class Names:
         cdef int i
         view(self)
         for i in range(N_LISTS):
-            fork._copy(fork._list(i), self._list(i), self.marks[i])
+            fork._copy(fork._list(i), self._list(i), self._list(i).mark)
         for i in range(N_TABLES):
             fork._copy_slots(fork._table(i), self._table(i))
         fork.has_endpoints = self.has_endpoints

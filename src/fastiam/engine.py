@@ -313,7 +313,7 @@ class Engine(SettlingCore):
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""
         sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
-        sizes["bytes"] += self.names.size_bytes() + self._compiler.late_objects
+        sizes["bytes"] += self.names.size_bytes() + self._compiler.statements.size_bytes() + self._compiler.late_objects
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 

@@ -41,7 +41,7 @@ from fastiam.profile import Policies, PrincipalKind, PrincipalProfile
 from fastiam.session import Session
 
 _WITHOUT_ACCOUNT = (PrincipalKind.SVC, PrincipalKind.ANON, PrincipalKind.OIDC, PrincipalKind.SAML)
-_SESSIONS_KEPT = 1024
+_KEPT = 1024  # profiles of entities, and of sessions
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -56,12 +56,12 @@ class Principals:
         self._sessions: OrderedDict[int, tuple[Session, PrincipalProfile]] = OrderedDict()
 
     def all(self) -> Iterator[PrincipalProfile]:
-        """The root of each account, then users and roles; a role as some session of it (N5)."""
+        """The root of each account, then users and roles; a role as some session of it (N5). None of them is kept."""
         for account in self._tables.accounts.values():
             yield self.of_name(f"arn:{account.partition}:iam::{account.id}:root")
         for entity in self._tables.entities.values():
             if entity.kind is not PrincipalKind.ROOT:
-                yield self._of_entity(entity)
+                yield self._resolve_entity(entity)
 
     def of_name(self, name: str, action: str = "") -> PrincipalProfile:
         """The caller that a string means (N3)."""
@@ -87,7 +87,7 @@ class Principals:
             return kept[1]
         profile = self._resolve_session(session)
         self._sessions[id(session)] = (session, profile)
-        while len(self._sessions) > _SESSIONS_KEPT:
+        while len(self._sessions) > _KEPT:
             self._sessions.popitem(last=False)
         return profile
 
@@ -96,6 +96,8 @@ class Principals:
     def _of_entity(self, entity: Entity) -> PrincipalProfile:
         profile = self._profiles.get(entity.arn)
         if profile is None:
+            if len(self._profiles) >= _KEPT:
+                self._profiles = {}
             profile = self._profiles[entity.arn] = self._resolve_entity(entity)
         return profile
 

@@ -7,6 +7,7 @@ fragment is put into an Aho-Corasick automaton, and what the automaton finds is 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from fastiam._build import glob_matches
@@ -21,6 +22,7 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _TOKENS = re.compile(b"[" + STAR + ONE + b"]")
 
 
+@lru_cache(maxsize=4096)
 def read_action(text: str) -> Parts | None | bool:
     """Prefix and name of an action entry; None for one that matches every action (A1), False for a malformed one (V24)."""
     if text and not text.strip("*"):

@@ -58,8 +58,7 @@ class Compiler:
         self.tables = Tables(index_from=index_from)
         self.keys = Keys(self.tables)
         self.statements = Statements(self.tables, self.keys)
-        self._stacks: Interned[_Segments] = Interned()
-        self._absent: Interned[frozenset[str]] = Interned()
+        self._absent: Interned[frozenset[str], tuple[int, int]] = Interned()
         self._n_building = 0
         self._late_sessions = 0  # bytes
         self._first_bytes: int | None = None
@@ -73,7 +72,6 @@ class Compiler:
         """End of compilation: what there is now stays, what comes later can be dropped."""
         self.keys.freeze()
         self.statements.freeze()
-        self._stacks.freeze()
         self._absent.freeze()
         self.tables.freeze()
         names.freeze()
@@ -97,7 +95,7 @@ class Compiler:
     @property
     def late_objects(self) -> int:
         """That of Python objects, about."""
-        things = self._stacks.n_late + self._absent.n_late + self.keys.n_late + int(self.tables.late_words())
+        things = self._absent.n_late + self.keys.n_late
         return things * THING + self.statements.late_bytes + self._late_sessions
 
     def keep_session(self, documents: Iterable[object]) -> None:
@@ -122,14 +120,14 @@ class Compiler:
         self._late_sessions = 0
         self.keys.drop()
         self.statements.drop()
-        self._stacks.drop()
         self._absent.drop()
         self.tables.drop()
 
     # -- stacks -------------------------------------------------------------------------------------------------------
 
     def _stack(self, segments: _Segments) -> int:
-        return self._stacks.get(segments, lambda: self.tables.stack(list(segments)))
+        number: int = self.tables.stack(segments)
+        return number
 
     def _segment(self, layer: Layer, level: int, policies: Policies) -> tuple[int, int, tuple[int, ...]]:
         return LAYERS[layer], level, tuple(map(self.statements.policy, policies))
@@ -155,44 +153,40 @@ class Compiler:
 
     # -- principals ---------------------------------------------------------------------------------------------------
 
-    def _word(self, text: str | None) -> int:
-        return NONE if text is None else self.tables.word(utf8(text))
-
     def principal(self, names: Names, p: PrincipalProfile, *, unclear_id: bool = False) -> int:
         """The number of a principal."""
         callers = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
-        role = NONE
+        role = None
         if p.kind in _ROLES and p.partition and p.account and p.role_name is not None:
-            role = self.tables.word(role_word(p.partition, p.account, p.role_name))
-        absent = self._absent.get(p.absent_keys, lambda: self._absent_keys(p.absent_keys))
+            role = role_word(p.partition, p.account, p.role_name)
+        absent, n_absent = self._absent.get(p.absent_keys, lambda: self._absent_keys(p.absent_keys))
         user_arn = (p.user_arn or p.name) if p.kind is PrincipalKind.USER else None if p.issuer_root else p.user_arn
         number: int = self.tables.principal(
             kind=KINDS[p.kind],
             flags=self._flags(p) | (PrincipalFlag.UNCLEAR_ID if unclear_id else 0),
             credential=credential_of(p),
-            account=self._word(p.account),
-            partition=self._word(p.partition),
+            account=p.account,
+            partition=p.partition,
             account_index=NONE if p.account is None else names.find_account(utf8(p.account)),
-            user_arn=self._word(user_arn),
+            user_arn=user_arn,
             role=role,
-            session_arn=self._word(p.session_arn if p.kind in _ROLES else None),
-            federated_arn=self._word(p.name if p.kind is PrincipalKind.FED else None),
-            unique_id=self._word(p.unique_id),
-            canonical_id=self._word(p.canonical_id),
+            session_arn=p.session_arn if p.kind in _ROLES else None,
+            federated_arn=p.name if p.kind is PrincipalKind.FED else None,
+            unique_id=p.unique_id,
+            canonical_id=p.canonical_id,
             own_stack=self._own(p),
             scp_stack=self.levels(Layer.SCP, p.scps),
-            names=[self._word(name) for name in callers],
-            constants=self._constants(p.keys, p.open_keys, check=True),
+            names=callers,
+            constants=self._constants(p.keys, p.open_keys),
             absent=absent,
-            n_absent=len(p.absent_keys) - sum(key.endswith("/") for key in p.absent_keys),
+            n_absent=n_absent,
             mfa_at=p.mfa_at,
-            account_id=utf8(p.account) if p.account else bytes(12),
         )
         return number
 
-    def _absent_keys(self, names: frozenset[str]) -> int:
-        first: int = self.tables.word_list([self.keys.number(name) for name in sorted(names) if not name.endswith("/")])
-        return first
+    def _absent_keys(self, names: frozenset[str]) -> tuple[int, int]:
+        keys = [self.keys.number(name) for name in sorted(names) if not name.endswith("/")]
+        return self.tables.word_list(keys), len(keys)
 
     def _flags(self, p: PrincipalProfile) -> int:
         has_boundary, has_session = p.boundary is not None, p.session_policies is not None
@@ -213,15 +207,10 @@ class Compiler:
         return sum(flag for is_so, flag in facts if is_so)
 
     def _constants(
-        self, keys: Mapping[str, ContextValue], open_keys: frozenset[str] = frozenset(), *, check: bool = False
-    ) -> list[tuple[int, list[bytes], bool, bool, bool]]:
-        found = []
-        for name, value in keys.items():
-            key = self.keys.number(name)
-            if check:
-                self.tables.check_key(key)
-            found.append((key, [utf8(text) for text in value.values], value.multi, value.conflict, name in open_keys))
-        return found
+        self, keys: Mapping[str, ContextValue], open_keys: frozenset[str] = frozenset()
+    ) -> list[tuple[int, tuple[str, ...], bool, bool, bool]]:
+        number = self.keys.number
+        return [(number(name), value.values, value.multi, value.conflict, name in open_keys) for name, value in keys.items()]
 
     # -- resources, accounts, endpoints ----------------------------------------------------------------------------------
 
@@ -233,7 +222,7 @@ class Compiler:
         if is_holder:
             flags |= RecordFlag.HOLDER
         number: int = self.tables.record(
-            account=self._word(facts.account),
+            account=facts.account,
             stack=self.layer(Layer.RESOURCE, facts.policies),
             constants=self._constants(facts.keys),
             arn=utf8(facts.arn) if asked and facts.arn != asked else None,
@@ -244,7 +233,7 @@ class Compiler:
     def loose_record(self, resource: ResourceProfile) -> int:
         """A resource that comes as a whole profile."""
         number: int = self.tables.record(
-            account=NONE,
+            account=None,
             stack=self.layer(Layer.RESOURCE, resource.policies),
             constants=self._constants(resource.keys),
             arn=None,
@@ -264,7 +253,7 @@ class Compiler:
     def _org_constant(self, name: str, text: str | None, *, is_multi: bool) -> int:
         if text is None:
             return NONE
-        number: int = self.tables.constants_of([(self.keys.number(name), [utf8(text)], is_multi, False, False)])
+        number: int = self.tables.constants_of([(self.keys.number(name), (text,), is_multi, False, False)])
         return number
 
     def endpoint(self, names: Names, endpoint: EndpointProfile) -> int:

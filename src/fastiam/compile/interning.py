@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
-class Interned(Generic[K]):
-    """A map from a thing to its number; `make` numbers a thing that is new."""
+class Interned(Generic[K, V]):
+    """A map from a thing to its number; `make` numbers a thing that is new.
 
-    def __init__(self) -> None:
-        self._compiled: dict[K, int] = {}
-        self._late: dict[K, int] | None = None
+    One that is `brief` forgets at `freeze` what it knows: of things that hardly come again, only those that are compiled
+    together are one. The tables hold them; the map would take more memory than they do.
+    """
 
-    def get(self, thing: K, make: Callable[[], int]) -> int:
+    def __init__(self, *, brief: bool = False) -> None:
+        self._compiled: dict[K, V] = {}
+        self._late: dict[K, V] | None = None
+        self._is_brief = brief
+
+    def get(self, thing: K, make: Callable[[], V]) -> V:
         """The number of a thing."""
-        found = self._compiled.get(thing)
-        if found is not None:
-            return found
-        late = self._late
-        if late is None:
-            found = self._compiled[thing] = make()
-            return found
-        found = late.get(thing)
+        found = self._compiled.get(thing)  # PERF: a million of these for 100,000 statements
         if found is None:
-            found = late[thing] = make()
+            found = self.find(thing)
+            if found is None:
+                found = make()
+                (self._compiled if self._late is None else self._late)[thing] = found
         return found
 
-    def find(self, thing: K) -> int | None:
+    def find(self, thing: K) -> V | None:
         """The number of a thing, or None if it has none."""
         found = self._compiled.get(thing)
         return self._late.get(thing) if found is None and self._late else found
@@ -41,9 +45,39 @@ class Interned(Generic[K]):
 
     def freeze(self) -> None:
         """What there is now stays; what comes from now on is late."""
-        self._compiled.update(self._late or {})
+        if self._is_brief:
+            self._compiled = {}
+        else:
+            self._compiled.update(self._late or {})
         self._late = {}
 
     def drop(self) -> None:
         """Forget what is late."""
         self._late = {}
+
+
+class Identities(Interned[int, int]):
+    """Numbers by identity. What the first `freeze` finds is packed: twelve bytes for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ids, self._numbers = array("Q"), array("I")
+
+    def find(self, thing: int) -> int | None:
+        """The number of what has this identity, or None if it has none."""
+        at = bisect_left(self._ids, thing)
+        if at < len(self._ids) and self._ids[at] == thing:
+            return self._numbers[at]
+        return super().find(thing)
+
+    def freeze(self) -> None:
+        """What there is now stays; what comes from now on is late."""
+        super().freeze()
+        if not self._ids:
+            packed = sorted(self._compiled.items())
+            self._ids, self._numbers = array("Q", [id_ for id_, _ in packed]), array("I", [number for _, number in packed])
+            self._compiled = {}
+
+    def size_bytes(self) -> int:
+        """The memory of what is packed."""
+        return self._ids.itemsize * len(self._ids) + self._numbers.itemsize * len(self._numbers)

@@ -31,7 +31,7 @@ _SOURCES = {
     "aws:sourceorgpaths": Source.SOURCE_ORG_PATHS,
     "aws:multifactorauthage": Source.MFA_AGE,
 }
-_DEFAULTS = {"aws:securetransport": b"false", "aws:useragent": b""}  # K2
+_DEFAULTS = {"aws:securetransport": "false", "aws:useragent": ""}  # K2
 _UNCHECKED = (
     Source.TIME,
     Source.EPOCH,
@@ -48,7 +48,7 @@ class Keys:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._numbers: Interned[str] = Interned()
+        self._numbers: Interned[str, int] = Interned()
         self.names: list[str] = []
         for folded in KEYS:
             self.number(folded)
@@ -69,7 +69,7 @@ class Keys:
         )
         for folded, text in _DEFAULTS.items():
             key = self.number(folded)
-            tables.set_default(key, tables.constants_of([(key, [text], False, False, False)]))
+            tables.set_default(key, tables.constants_of([(key, (text,), False, False, False)]))
         tables.folds(_folds())
 
     def number(self, folded: str) -> int:

@@ -9,6 +9,7 @@ from fastiam.arn import split_arn
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.layout import NONE, ServiceMode
 from fastiam.compile.texts import utf8
+from fastiam.garbage import collection_paused
 
 # services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
 _EXACT_SERVICES = frozenset("sqs events ecr backup glacier ses elasticfilesystem kms iam".split())
@@ -17,6 +18,11 @@ _ONE_API = frozenset({"apigateway", "execute-api"})  # one holder under either n
 
 def compile_all(compiler: Compiler, names: Names, snapshot: Snapshot) -> None:
     """Everything that a snapshot has."""
+    with collection_paused():
+        _compile_all(compiler, names, snapshot)
+
+
+def _compile_all(compiler: Compiler, names: Names, snapshot: Snapshot) -> None:
     for facts in snapshot.accounts():
         compiler.account(names, facts)
     for endpoint in snapshot.endpoints():

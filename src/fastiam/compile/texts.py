@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from fastiam.compile.layout import TOKEN_ONE, TOKEN_STAR
@@ -11,7 +11,7 @@ from fastiam.keys import fold
 
 STAR, ONE = bytes([TOKEN_STAR]), bytes([TOKEN_ONE])
 
-_WILDCARDS = re.compile(r"(\*+|\?)")
+_STARS = STAR + STAR
 # a well-formed variable, else a malformed one to its first brace or to the end (VR3, VR4, V29)
 _VARIABLE = re.compile(
     r"\$\{(?:(?P<literal>[*?$])|(?P<name>[^\s,'{}$]+)(?:, '(?P<default>[^']+)')?)\}|\$\{(?P<broken>[^}]*\}?)", re.DOTALL
@@ -35,11 +35,10 @@ def utf8(text: str) -> bytes:
 
 def globbed(text: str) -> bytes:
     """A text whose `*` and `?` are wildcards; stars in a row are one."""
-    if "*" not in text and "?" not in text:
-        return utf8(text)
-    return b"".join(
-        STAR if part.startswith("*") else ONE if part == "?" else utf8(part) for part in _WILDCARDS.split(text) if part
-    )
+    found = utf8(text).replace(b"*", STAR).replace(b"?", ONE)
+    while _STARS in found:
+        found = found.replace(_STARS, STAR)
+    return found
 
 
 def pieces(text: str, *, variables: bool, wildcards: bool) -> list[Piece]:
@@ -53,7 +52,7 @@ def pieces(text: str, *, variables: bool, wildcards: bool) -> list[Piece]:
             found.append(plain(part))
         if variable is not None:
             found.append(variable)
-    return _joined(found)
+    return _merged(found)
 
 
 def _split(text: str) -> Iterator[tuple[str, Piece | None]]:
@@ -71,20 +70,23 @@ def _split(text: str) -> Iterator[tuple[str, Piece | None]]:
     yield text[at:], None
 
 
-def _joined(found: list[Piece]) -> list[Piece]:
-    joined: list[Piece] = []
+def _merged(found: list[Piece]) -> list[Piece]:
+    merged: list[Piece] = []
     for piece in found:
-        if joined and isinstance(piece, bytes) and isinstance(joined[-1], bytes):
-            joined[-1] += piece
+        if merged and isinstance(piece, bytes) and isinstance(merged[-1], bytes):
+            merged[-1] += piece
         else:
-            joined.append(piece)
-    return joined
+            merged.append(piece)
+    return merged
 
 
-def cut_fields(text: str, *, variables: bool) -> list[str]:
+def joined(found: Iterable[Piece], slot: Callable[[Variable], bytes]) -> bytes:
+    """The bytes of a text, variables as `slot` encodes them."""
+    return b"".join([slot(piece) if isinstance(piece, Variable) else piece for piece in found])
+
+
+def cut_fields(text: str) -> list[str]:
     """A text cut at its first five colons; colons inside `${...}` do not count (V28)."""
-    if not variables or "${" not in text:
-        return text.split(":", 5)
     fields, at = [""], 0
     for match in (*_VARIABLE.finditer(text), None):
         before = text[at : match.start()] if match else text[at:]

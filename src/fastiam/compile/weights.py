@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from fastiam.model import Policy, Statement
 
-THING = 200  # an entry of a map that interns: the slot, a key of a few objects, the number
+THING = 150  # an entry of a map that interns: the slot, a key of a few objects, the number
 _TEXT = 60  # a text beside its characters
 _SESSION = 700  # a session, and that it is found again
 _POLICY, _STATEMENT, _CONDITION = 350, 450, 250

@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from fastiam.errors import Finding, PolicyError, Severity
+from fastiam.garbage import collection_paused
 from fastiam.language.characters import check_characters
 from fastiam.language.findings import Reading, quote
 from fastiam.language.jsontext import (
+    LARGE,
     BrokenJson,
     broken_json_finding,
-    collection_paused,
     decode,
     is_url_encoded,
     read_json,
@@ -75,7 +76,7 @@ def read_policy(
     """
     if mode not in ("strict", "lenient"):
         raise ValueError(f"unknown mode `{mode}`: read a policy `strict` or `lenient`")
-    with collection_paused(document if isinstance(document, (str, bytes)) else ""):
+    with collection_paused(when=isinstance(document, (str, bytes)) and len(document) > LARGE):
         policy, reading, broken = _read(document, kind, name, arn, origin)
     rejected = policy is None or reading.is_fatal or (mode == "strict" and reading.has_error)
     if rejected or findings is not None:

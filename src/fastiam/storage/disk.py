@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fastiam.account.books import Book, Change
-from fastiam.language.jsontext import collecting_nothing
+from fastiam.garbage import collection_paused
 from fastiam.storage.connection import Connection
 from fastiam.storage.rows import Form, UnknownFieldError, from_text, tables_of, to_text
 
@@ -73,7 +73,7 @@ class SqliteDisk:
 
     def load(self, book: Book[Any]) -> None:
         """Fill a book that has just joined; the others are brought to the same commit."""
-        with self._using() as connection, _at_one_moment(connection), collecting_nothing():
+        with self._using() as connection, _at_one_moment(connection), collection_paused():
             if self._books:
                 self._catch_up(connection)
             else:
