@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -126,6 +127,17 @@ def test_credentials_of_a_user_go_with_the_user(world):
     assert reason_of(world.sts.authenticate, key) == "unknown_key"
     assert reason_of(world.sts.passwords.verify, ANA, GOOD) == "wrong_password"
     assert reason_of(world.sts.mfa.verify, ANA, phone.serial, phone.code()) == "wrong_code"
+
+
+def test_an_id_that_becomes_known_changes_nothing(world):
+    name = f"arn:aws:iam::{A}:user/late"
+    world.directory.add_principal(name)
+    key = world.sts.keys.create(name)
+    world.sts.passwords.set(name, GOOD)
+    with world.directory.transaction():
+        world.directory.model._store.put("entities", name, replace(world.directory.tables.entities[name], unique_id="AIDALATE"))
+    assert world.sts.authenticate(key).principal == name
+    assert world.sts.passwords.verify(name, GOOD).unique_id == "AIDALATE"
 
 
 # -- passwords ---------------------------------------------------------------------------------------------------------
@@ -276,6 +288,25 @@ def test_a_code_is_taken_once_and_none_before_it(world):
         assert reason_of(world.sts.mfa.verify, ANA, phone.serial, used) == "wrong_code"
     world.clock.tick(30)
     world.sts.mfa.verify(ANA, phone.serial, phone.code())
+
+
+def test_of_many_that_show_a_code_at_once_one_gets_in(world):
+    phone = world.phone()
+    code, results = phone.code(), []
+
+    def attempt() -> None:
+        try:
+            world.sts.mfa.verify(ANA, phone.serial, code)
+            results.append(True)
+        except AuthenticationError:
+            results.append(False)
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(results), sum(results)) == (8, 1)
 
 
 @pytest.mark.parametrize(("steps", "taken"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])

@@ -163,6 +163,22 @@ def test_a_context_that_contradicts_what_is_known_is_an_error(world):
         world.sts.assume_role(ANA, DEP, "run1", context={"aws:PrincipalArn": BO})
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "aws:MultiFactorAuthPresent",
+        "AWS:MULTIFACTORAUTHAGE",
+        "sts:ExternalId",
+        "STS:RoleSessionName",
+        "aws:RequestTag/k",
+        "aws:TagKeys",
+    ],
+)
+def test_what_sts_finds_out_itself_cannot_be_claimed(world, key):
+    world.directory.set_trust_policy(DEP, trusting(ANA, Bool={"aws:MultiFactorAuthPresent": "true"}))
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", context={key: "true"}) == "K1"
+
+
 def test_a_session_that_only_a_name_tells_of_cannot_call(world):
     """Its tags and source identity would be lost."""
     with pytest.raises(ValidationError, match="pass a `fastiam.Session`"):
@@ -470,6 +486,16 @@ def test_a_web_identity_keeps_what_later_requests_see(world, provider, issuer):
     assert "aws:multifactorauthpresent" not in engine.snapshot.principal(made.session).keys
     wrong = Assertion(provider=provider, keys=keys | {f"{issuer}:aud": "other"}, session_name="web")
     assert denied(world.sts.assume_role_with_web_identity, wrong, WEB).layer == "resource"
+
+
+@pytest.mark.parametrize("provider", [ANA, DEP, ROOT, "*", IDP])
+def test_nobody_but_an_identity_provider_is_asserted(world, provider):
+    """A trust policy that lets a user assume the role says nothing of unsigned calls."""
+    world.directory.add_principal(WEB, trust_policy=trusting(ANA, DEP, A, actions="sts:*"))
+    with pytest.raises((ValidationError, AccessDeniedError)):
+        world.sts.assume_role_with_web_identity(Assertion(provider=provider, session_name="web"), WEB)
+    with pytest.raises((ValidationError, AccessDeniedError)):
+        world.sts.assume_role_with_saml(Assertion(provider=provider, session_name="web"), WEB)
 
 
 def test_tags_of_a_web_identity_need_their_permission(world):

@@ -66,11 +66,11 @@ def test_a_token_gives_back_what_it_was_made_of(tokens, issued):
 def test_credentials_look_like_those_of_aws(issued):
     assert issued.access_key_id.startswith("ASIA") and len(issued.access_key_id) == 20
     assert len(issued.secret_access_key) == 40
-    assert set(issued.session_token) <= set(string.ascii_letters + string.digits + "-_=")
+    assert set(issued.session_token) <= set(string.ascii_letters + string.digits + "+/=")
 
 
 def test_a_token_says_nothing_to_who_has_no_key(issued):
-    raw = base64.urlsafe_b64decode(issued.session_token)
+    raw = base64.standard_b64decode(issued.session_token)
     assert b"assumed-role" not in raw and b"blue" not in raw
 
 
@@ -95,10 +95,10 @@ def test_a_token_ends_exactly(tokens, issued, after, valid, cached):
 
 
 def test_every_byte_of_a_token_counts(tokens, issued):
-    raw = base64.urlsafe_b64decode(issued.session_token)
+    raw = base64.standard_b64decode(issued.session_token)
     for at in range(len(raw)):
         altered = raw[:at] + bytes((raw[at] ^ 1,)) + raw[at + 1 :]
-        text = base64.urlsafe_b64encode(altered).decode()
+        text = base64.standard_b64encode(altered).decode()
         assert refused(tokens, issued.access_key_id, issued.secret_access_key, text) == "token_invalid"
 
 
@@ -139,7 +139,7 @@ def test_a_key_of_the_same_id_does_not_help(issued):
 
 def test_something_else_sealed_under_the_key_is_no_token(tokens, issued):
     sealed = KEYRING.seal(b"access-key\0x", b"[1]")
-    text = base64.urlsafe_b64encode(sealed).decode()
+    text = base64.standard_b64encode(sealed).decode()
     assert refused(tokens, issued.access_key_id, issued.secret_access_key, text) == "token_invalid"
 
 

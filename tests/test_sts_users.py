@@ -222,6 +222,12 @@ def test_who_assumes_no_root(management):
     assert layer(MIA, A) == "identity"
 
 
+def test_root_sessions_end_when_the_organization_turns_them_off(management):
+    made = management.sts.assume_root(MIA, A, UNLOCK)
+    with pytest.raises(AuthenticationError, match="not enabled"):
+        management.open(management.keyring).authenticate(made.credentials)
+
+
 @pytest.mark.parametrize("role_of", [A, M])
 def test_a_role_assumes_root_only_from_an_account_that_administers(management, role_of):
     role = f"arn:aws:iam::{role_of}:role/Roots"
@@ -286,6 +292,8 @@ def test_a_machine_gets_no_role_that_does_not_trust_ec2(fleet):
 def test_an_instance_profile_without_a_role_gives_none(fleet):
     tables = fleet.directory.tables
     tables.instance_profiles[PROFILE] = replace(tables.instance_profiles[PROFILE], role=None)
+    with pytest.raises(ValidationError):
+        fleet.sts.instance_credentials(PROFILE, INSTANCE, duration=899)
     for profile, instance in ((PROFILE, INSTANCE), (PROFILE + "2", INSTANCE), (PROFILE, "i-1")):
         with pytest.raises(ValidationError):
             fleet.sts.instance_credentials(profile, instance)

@@ -40,8 +40,10 @@ class Session:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", PrincipalKind(str(self.kind).upper()))
-        object.__setattr__(self, "transitive_tags", tuple(self.transitive_tags))
+        if type(self.kind) is not PrincipalKind:
+            object.__setattr__(self, "kind", PrincipalKind(str(self.kind).upper()))
+        if type(self.transitive_tags) is not tuple:
+            object.__setattr__(self, "transitive_tags", tuple(self.transitive_tags))
         if self.policies is not None:
             one = isinstance(self.policies, (str, bytes, Mapping))
             object.__setattr__(self, "policies", (self.policies,) if one else tuple(self.policies))

@@ -35,7 +35,7 @@ CHAINED = Span(900, HOUR, HOUR)  # S2
 TOKEN = Span(900, 36 * HOUR, 12 * HOUR)
 ROOT_TOKEN = Span(900, HOUR, HOUR, cut=True)
 ASSUME_ROOT = Span(0, 900, 900)
-INSTANCE = 6 * HOUR  # S3: the maximum of the role does not limit what a service assumes
+INSTANCE = Span(900, 12 * HOUR, 6 * HOUR)  # S3: the maximum of the role does not limit what a service assumes
 
 
 def read_duration(seconds: int | None, span: Span) -> int:

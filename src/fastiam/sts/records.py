@@ -151,20 +151,25 @@ class CredentialBook(Book[CredentialTables]):
         entities = [change for change in changes if change.book.name != self.name and change.table == "entities"]
         came = {c.new.unique_id: c.key for c in entities if c.old is None and c.new is not None and c.new.unique_id is not None}
         for change in entities:
-            if change.old is not None and (change.new is None or change.new.unique_id != change.old.unique_id):
-                self._move(change.key, came.get(change.old.unique_id))
+            old, new = change.old, change.new
+            if old is None or (new is not None and new.unique_id == old.unique_id):
+                continue
+            if new is not None and old.unique_id is None:
+                self._move(change.key, change.key, new.unique_id)  # its id has become known
+            else:
+                self._move(change.key, came.get(old.unique_id), old.unique_id)
 
-    def _move(self, principal: str, new_name: str | None) -> None:
-        """All credentials of a principal, to its new name or away."""
-        for table, index in self._of.items():
-            for key in list(index.get(principal, ())):
-                record = getattr(self.tables, table)[key]
-                self.put(table, key, None if new_name is None else replace(record, principal=new_name))
+    def _move(self, principal: str, name: str | None, unique_id: str | None) -> None:
+        """All credentials of a principal: to a name and unique id, or away."""
+        held = [(table, key) for table, index in self._of.items() for key in index.get(principal, ())]
+        for table, key in held:
+            record = getattr(self.tables, table)[key]
+            self.put(table, key, None if name is None else replace(record, principal=name, unique_id=unique_id))
         password = self.tables.passwords.get(principal)
         if password is not None:
             self.put("passwords", principal, None)
-            if new_name is not None:
-                self.put("passwords", new_name, replace(password, principal=new_name))
+            if name is not None:
+                self.put("passwords", name, replace(password, principal=name, unique_id=unique_id))
 
     def __getstate__(self) -> Mapping[str, Any]:
         raise TypeError("credentials are not pickled; open the store where they are needed")

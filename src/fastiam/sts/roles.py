@@ -10,8 +10,9 @@ from fastiam.account.records import Entity
 from fastiam.account.subjects import read_subject
 from fastiam.arn import split_arn
 from fastiam.errors import RequestValueError
+from fastiam.keys import fold
 from fastiam.profile import PrincipalKind
-from fastiam.request import shorten
+from fastiam.request import check_key, shorten
 from fastiam.session import Session
 from fastiam.sts import limits
 from fastiam.sts.errors import AccessDeniedError, AuthenticationError, ValidationError
@@ -26,6 +27,8 @@ _RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
 _KEPT_OF_SAML = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
 _KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
 SAML, OIDC = "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"
+_PROVIDERS = {SAML: PrincipalKind.SAML, OIDC: PrincipalKind.OIDC}
+_OF_THE_CALL = ("sts:", "aws:requesttag/", "aws:tagkeys", "aws:multifactorauth")  # keys that STS itself says of a call
 _ANYWHERE, _EC2 = "rolesanywhere.amazonaws.com", "ec2.amazonaws.com"
 
 
@@ -55,7 +58,7 @@ def assume_role(issuer: Issuer, mfa: MfaDevices, caller: Caller, wanted: RoleReq
     inherited = {} if session is None else inherited_tags(session)
     name, seconds, tags, transitive = _read(wanted, inherited, limits.CHAINED if kind in _ROLES else limits.ROLE)
     source = _source_identity(wanted.source_identity, None if session is None else session.source_identity)
-    context = {**wanted.context, **_role_context(name, source, wanted.tags, wanted.transitive_tag_keys)}
+    context = {**_further(wanted.context), **_role_context(name, source, wanted.tags, wanted.transitive_tag_keys)}
     if wanted.external_id is not None:
         context["sts:ExternalId"] = check_form(wanted.external_id, limits.EXTERNAL_ID)
     policies, packed = _policies(issuer, wanted.policy, wanted.policy_arns, wanted.role)
@@ -100,9 +103,12 @@ def assume_role_asserted(
         raise ValidationError(f"`{role_arn}` is given out by IAM Identity Center alone", rule="7.1")
     policies, packed = _policies(issuer, policy, policy_arns, role_arn)
     context = {**assertion.keys, **_role_context(name, source, assertion.tags, assertion.transitive_tag_keys)}
+    engine = issuer.state.engine()
+    if engine.snapshot.principal(assertion.provider, call).kind is not _PROVIDERS[call]:
+        raise ValidationError(f"`{shorten(assertion.provider)}` is no identity provider for `{call}`", rule="3.1")
     actions = role_actions(call, tags=tags, source_identity=source)
     question = Question(subject=assertion.provider, actions=actions, resource=role_arn, context=context, now=now, call=call)
-    require(issuer.state.engine(), question)
+    require(engine, question)
     role = _role(issuer, role_arn)
     _check_maximum(role, seconds)
     carried = RoleSession(
@@ -149,7 +155,7 @@ def create_session(
 
 
 def instance_session(
-    issuer: Issuer, profile_arn: str, instance_arn: str, keys: Mapping[str, Any], *, duration: int = limits.INSTANCE
+    issuer: Issuer, profile_arn: str, instance_arn: str, keys: Mapping[str, Any], *, duration: int | None = None
 ) -> AssumedRole:
     """The role of an instance profile for one machine: EC2 assumes it, and no maximum of the role counts (S2, S3)."""
     now, profile = issuer.state.now(), issuer.state.tables.instance_profiles.get(profile_arn)
@@ -166,7 +172,8 @@ def instance_session(
     question = Question(subject=_EC2, actions=(ASSUME_ROLE,), resource=profile.role, context=context, now=now)
     require(issuer.state.engine(), question)
     kept = {"ec2:SourceInstanceArn": instance_arn, **keys}
-    return issuer.role_session(RoleSession(role=_role(issuer, profile.role), name=name, context=kept), now, duration)
+    seconds = read_duration(duration, limits.INSTANCE)
+    return issuer.role_session(RoleSession(role=_role(issuer, profile.role), name=name, context=kept), now, seconds)
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------------
@@ -197,6 +204,14 @@ def verify_mfa(
             error.message, principal=caller.principal, action=action, resource=resource, layer="credential", rule=error.rule
         ) from None
     return {"aws:MultiFactorAuthPresent": True, "aws:MultiFactorAuthAge": 0}
+
+
+def _further(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a caller says of the call beside its parameters: never what STS has to find out itself, such as MFA."""
+    for key in context:
+        if fold(check_key(key)).startswith(_OF_THE_CALL):
+            raise ValidationError(f"`{shorten(key)}` follows from the parameters of the call", rule="K1")
+    return context
 
 
 def _asserted(assertion: Assertion, role_arn: str, duration: int | None) -> RoleRequest:

@@ -25,7 +25,6 @@ from fastiam.sts.errors import AuthenticationError, ValidationError
 from fastiam.sts.ids import LONG_TERM, TEMPORARY, account_of
 from fastiam.sts.issuing import Issuer, PolicyText
 from fastiam.sts.keyring import Keyring, Secret
-from fastiam.sts.limits import INSTANCE
 from fastiam.sts.mfa import MfaDevices
 from fastiam.sts.passwords import Passwords
 from fastiam.sts.recovery import Recovery
@@ -138,6 +137,8 @@ class STS:
     def _caller_of(self, id_: str, claims: Claims) -> Caller:
         """The caller behind an opened token: who issued it must still be there (spec 6.7)."""
         session = claims.session
+        if session.kind is PrincipalKind.AROOT and not self._root_sessions:
+            raise AuthenticationError("root sessions are not enabled any more", reason="unknown_principal")
         issuer = session.arn if session.issuer is None else session.issuer
         self._state.require(issuer, claims.issuer_id)
         if claims.issuer_key is not None:
@@ -282,7 +283,7 @@ class STS:
         delivery: str = "2.0",
         source_vpc: str | None = None,
         private_ip: str | None = None,
-        duration: int = INSTANCE,
+        duration: int | None = None,
     ) -> AssumedRole:
         """The role of an instance profile, as a machine gets it: the session is called after the instance (S21).
 
@@ -291,7 +292,7 @@ class STS:
         instance_profile, instance : their ARNs.
         delivery : version of the metadata service that hands the credentials over (`ec2:RoleDelivery`).
         source_vpc, private_ip : where the instance is; carried by the session (5.3).
-        duration : seconds. No maximum of the role limits it (S3).
+        duration : seconds, six hours by default. No maximum of the role limits it (S3).
         """
         keys = {
             "ec2:RoleDelivery": delivery,

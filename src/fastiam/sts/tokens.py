@@ -7,11 +7,10 @@ byte that is altered, cut off or from another keyring makes it nobody's.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import re
 import threading
+from binascii import a2b_base64, b2a_base64
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,7 +70,7 @@ class Tokens:
         key_id, header = new_key_id(TEMPORARY, account), self._keyring.header()
         derived = self._keyring.derive(header, _purpose(key_id))
         body = encrypt(derived[:KEY_BYTES], header, _write(claims))
-        token = Secret(base64.urlsafe_b64encode(header + body).decode())
+        token = Secret(b2a_base64(header + body, newline=False).decode())
         return Credentials(key_id, secret_text(derived[KEY_BYTES:]), token, claims.expires_at)
 
     def verify(self, key_id: str, secret: str, token: str, now: datetime) -> Claims:
@@ -111,7 +110,7 @@ class Tokens:
             header = raw[:HEADER_BYTES]
             derived = self._keyring.derive(header, _purpose(key_id))
             claims = _read(decrypt(derived[:KEY_BYTES], header, raw[HEADER_BYTES:]))
-        except (KeyringError, binascii.Error, ValueError):
+        except (KeyringError, ValueError):
             raise AuthenticationError(
                 "the session token is not of this access key, or not whole", reason="token_invalid"
             ) from None
@@ -139,8 +138,9 @@ def _decode(token: str) -> bytes:
     """The bytes of a token. One spelling each: what decodes to them otherwise is refused."""
     if len(token) > _LONGEST:
         raise ValueError("too long")
-    raw = base64.urlsafe_b64decode(token.encode("ascii"))
-    if base64.urlsafe_b64encode(raw) != token.encode("ascii"):
+    text = token.encode("ascii")
+    raw = a2b_base64(text)
+    if b2a_base64(raw, newline=False) != text:
         raise ValueError("another spelling")
     return raw
 
