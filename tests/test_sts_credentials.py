@@ -7,8 +7,9 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 
+import pyotp
 import pytest
-from sts_world import ANA, BO, CHEAP, DEP, ROOT, A, B, World
+from sts_world import ANA, BO, CHEAP, DEP, ROOT, A, B, Phone, World, trusting
 
 from fastiam.sts import AuthenticationError, Keyring, KeyringError, PasswordPolicy, Proof, Status, ValidationError
 
@@ -117,25 +118,30 @@ def test_a_sealed_secret_cannot_be_moved_to_another_key(world):
 
 
 def test_credentials_of_a_user_go_with_the_user(world):
+    """And are not there for another one who takes the name."""
     key = world.sts.keys.create(ANA)
     world.sts.passwords.set(ANA, GOOD)
     phone = world.phone()
-    entity = world.directory.tables.entities[ANA]
+    token = world.sts.get_session_token(key).credentials
     with world.directory.transaction():
-        world.directory._store.put("entities", ANA, replace(entity, unique_id="AIDANEW"))
+        world.directory.set_trust_policy(DEP, trusting(BO))
+        world.directory.delete_inline_policy(ANA, "identity_policies[0]")
+        world.directory.delete_principal(ANA)
+        world.directory.add_principal(ANA, unique_id="AIDANEW")
     assert world.sts.keys.list(ANA) == world.sts.mfa.list(ANA) == []
     assert reason_of(world.sts.authenticate, key) == "unknown_key"
+    assert reason_of(world.sts.authenticate, token) == "unknown_principal"
     assert reason_of(world.sts.passwords.verify, ANA, GOOD) == "wrong_password"
     assert reason_of(world.sts.mfa.verify, ANA, phone.serial, phone.code()) == "wrong_code"
 
 
 def test_an_id_that_becomes_known_changes_nothing(world):
     name = f"arn:aws:iam::{A}:user/late"
-    world.directory.add_principal(name)
+    world.directory.add_principal(name, unique_id=None)
     key = world.sts.keys.create(name)
     world.sts.passwords.set(name, GOOD)
     with world.directory.transaction():
-        world.directory.model._store.put("entities", name, replace(world.directory.tables.entities[name], unique_id="AIDALATE"))
+        world.directory._store.put("entities", name, replace(world.directory.tables.entities[name], unique_id="AIDALATE"))
     assert world.sts.authenticate(key).principal == name
     assert world.sts.passwords.verify(name, GOOD).unique_id == "AIDALATE"
 
@@ -257,8 +263,6 @@ def test_a_hash_of_another_cost_is_made_anew(world):
 
 
 def test_a_device_is_enabled_by_two_codes_in_a_row(world):
-    import pyotp
-    from sts_world import Phone
 
     made = world.sts.mfa.create(ANA, "phone")
     assert made.serial == f"arn:aws:iam::{A}:mfa/phone"

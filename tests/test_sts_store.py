@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pyotp
@@ -147,10 +146,7 @@ def test_credentials_follow_a_user_that_is_renamed(path):
     sts = opened(path)
     key, new = sts.keys.create(ANA), ANA.replace("ana", "anna")
     sts.passwords.set(ANA, PASSWORD)
-    store, entity = sts._state.directory._store, sts._state.directory.tables.entities[ANA]
-    with sts._state.directory.transaction():
-        store.put("entities", ANA, None)
-        store.put("entities", new, replace(entity, arn=new, name="anna"))
+    assert sts._state.directory.rename(ANA, "anna") == new
     sts._state.directory.close()
     again = opened(path)
     assert again.authenticate(key).principal == new

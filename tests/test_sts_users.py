@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from sts_world import ALL, ANA, BO, DEP, ROOT, A, B, M, World, document, trusting
 
-from fastiam.account.records import InstanceProfile
 from fastiam.sts import AccessDeniedError, AuthenticationError, Credentials, Secret, ValidationError
 
 UNLOCK = "arn:aws:iam::aws:policy/root-task/S3UnlockBucketPolicy"
@@ -267,7 +266,7 @@ INSTANCE = f"arn:aws:ec2:us-east-1:{A}:instance/i-0123456789abcdef0"
 def fleet(world) -> World:
     trust = document({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"})
     world.directory.add_principal(WEB, unique_id="AROAWEB", trust_policy=trust, identity_policies=[document(ALL)])
-    world.directory.tables.instance_profiles[PROFILE] = InstanceProfile(PROFILE, "aws", A, "/", "Web", role=WEB)
+    world.directory.create_instance_profile(PROFILE, role=WEB)
     return world
 
 
@@ -290,8 +289,7 @@ def test_a_machine_gets_no_role_that_does_not_trust_ec2(fleet):
 
 
 def test_an_instance_profile_without_a_role_gives_none(fleet):
-    tables = fleet.directory.tables
-    tables.instance_profiles[PROFILE] = replace(tables.instance_profiles[PROFILE], role=None)
+    fleet.directory.remove_role_from_instance_profile(PROFILE)
     with pytest.raises(ValidationError):
         fleet.sts.instance_credentials(PROFILE, INSTANCE, duration=899)
     for profile, instance in ((PROFILE, INSTANCE), (PROFILE + "2", INSTANCE), (PROFILE, "i-1")):
