@@ -49,6 +49,11 @@ def test_importing_the_package_loads_nothing_else() -> None:
     assert loaded_by("import fastiam", heavy) == []
 
 
+def test_deciding_loads_nothing_that_issues_sessions() -> None:
+    code = "import fastiam; fastiam.Directory().compile(); fastiam.load; fastiam.LiveEngine"
+    assert loaded_by(code, {"cryptography", "argon2", "pyotp", "fastiam.sts"}) == []
+
+
 def test_simulate_is_the_function_whatever_was_imported_before() -> None:
     code = "import fastiam.simulation, fastiam; assert callable(fastiam.simulate)"
     subprocess.run([sys.executable, "-c", code], check=True)
