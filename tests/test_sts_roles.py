@@ -403,6 +403,14 @@ def test_a_wrong_or_used_code_is_refused_in_the_credential_layer(world):
         assert (error.layer, error.rule, error.decision) == ("credential", "7.6", None)
 
 
+def test_a_call_that_is_wrong_uses_up_no_code(world):
+    phone = world.phone()
+    told = {"mfa_serial": phone.serial, "mfa_code": phone.code()}
+    assert invalid(world.sts.assume_role, ANA, DEP, "run 1", **told) == "1.7"
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", external_id="?", **told) == "1.7"
+    assert world.sts.assume_role(ANA, DEP, "run1", **told)
+
+
 def test_half_of_mfa_is_an_error(world):
     phone = world.phone()
     assert invalid(world.sts.assume_role, ANA, DEP, "run1", mfa_serial=phone.serial) == "7.1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,16 +21,19 @@ PolicyText = str | bytes | Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class RoleSession:
-    """What a role session is to carry, all of it checked. `tags` hold the inherited ones, `context` keys of class S (5.3)."""
+    """What a session of some role is to be, all of it checked.
 
-    role: Entity
+    `tags` hold the inherited ones, `packed` is the share of the limit on session policies, `context` are keys of class S (5.3).
+    """
+
     name: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-    transitive_tags: tuple[str, ...] = ()
-    source_identity: str | None = None
-    policies: tuple[str, ...] | None = None
-    packed: int = 0
-    context: Mapping[str, Any] = field(default_factory=dict)
+    seconds: int
+    tags: Mapping[str, str]
+    transitive_tags: tuple[str, ...]
+    source_identity: str | None
+    policies: tuple[str, ...] | None
+    packed: int
+    context: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,8 @@ class Issuer:
         """Session policies for a session in an account, see `limits.read_policies`."""
         return read_policies(policy, arns, account, self.state.tables.managed.keys())
 
-    def role_session(self, wanted: RoleSession, now: datetime, seconds: int, *, not_after: datetime | None = None) -> AssumedRole:
-        """Credentials for a session of a role (S20)."""
-        role = wanted.role
+    def role_session(self, role: Entity, wanted: RoleSession, now: datetime, *, not_after: datetime | None) -> AssumedRole:
+        """Credentials for a session of a role (S20), which ends at `not_after` at the latest."""
         session = Session(
             f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.name}/{wanted.name}",
             kind=role.kind,
@@ -59,7 +61,7 @@ class Issuer:
             source_identity=wanted.source_identity,
             context=plain_context(wanted.context),
         )
-        expires = now + timedelta(seconds=seconds)
+        expires = now + timedelta(seconds=wanted.seconds)
         if not_after is not None and not_after < expires:
             expires = not_after.replace(microsecond=0)
         credentials = self.tokens.issue(Claims(session, expires, role.unique_id), role.account)

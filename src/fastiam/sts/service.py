@@ -19,7 +19,7 @@ from fastiam.live import LiveEngine
 from fastiam.profile import PrincipalKind
 from fastiam.request import date_text, shorten
 from fastiam.session import Session
-from fastiam.sts import roles, users
+from fastiam.sts import asserted, roles, users
 from fastiam.sts.access_keys import AccessKeys
 from fastiam.sts.errors import AuthenticationError, ValidationError
 from fastiam.sts.ids import LONG_TERM, TEMPORARY, account_of
@@ -39,7 +39,7 @@ from fastiam.sts.results import (
 )
 from fastiam.sts.state import Clock, State, utc_clock
 from fastiam.sts.tokens import CACHED, Claims, Tokens
-from fastiam.sts.trust import Question, require
+from fastiam.sts.trust import ASSUME_ROLE, Question, require
 
 Who = Caller | Credentials | Session | str
 REVOKED = "AWSRevokeOlderSessions"  # the inline policy that ends the sessions of a role (S80)
@@ -223,17 +223,18 @@ class STS:
             role=role,
             name=session_name,
             duration=duration,
-            external_id=external_id,
             policy=policy,
             policy_arns=policy_arns,
             tags=tags,
             transitive_tag_keys=transitive_tag_keys,
             source_identity=source_identity,
-            mfa_serial=mfa_serial,
-            mfa_code=mfa_code,
-            context=context,
         )
-        return roles.assume_role(self._issuer, self.mfa, self._caller(caller), wanted)
+        known = self._caller(caller)
+
+        def mfa() -> dict[str, Any]:
+            return roles.verify_mfa(self.mfa, known, mfa_serial, mfa_code, ASSUME_ROLE, role)
+
+        return roles.assume_role(self._issuer, known, wanted, external_id=external_id, mfa=mfa, context=context)
 
     def assume_role_with_saml(
         self,
@@ -245,9 +246,8 @@ class STS:
         policy_arns: Sequence[str] = (),
     ) -> AssumedRole:
         """AssumeRoleWithSAML, once the response is verified: trust is evaluated over what it says (7.7)."""
-        return roles.assume_role_asserted(
-            self._issuer, assertion, role, roles.SAML, duration=duration, policy=policy, policy_arns=policy_arns
-        )
+        wanted = asserted.request_of(assertion, role, duration, policy, policy_arns)
+        return asserted.with_provider(self._issuer, asserted.SAML, assertion, wanted)
 
     def assume_role_with_web_identity(
         self,
@@ -259,9 +259,8 @@ class STS:
         policy_arns: Sequence[str] = (),
     ) -> AssumedRole:
         """AssumeRoleWithWebIdentity, once the token is verified: trust is evaluated over what it says (7.7)."""
-        return roles.assume_role_asserted(
-            self._issuer, assertion, role, roles.OIDC, duration=duration, policy=policy, policy_arns=policy_arns
-        )
+        wanted = asserted.request_of(assertion, role, duration, policy, policy_arns)
+        return asserted.with_provider(self._issuer, asserted.OIDC, assertion, wanted)
 
     def create_session(
         self,
@@ -273,7 +272,8 @@ class STS:
         policy_arns: Sequence[str] = (),
     ) -> AssumedRole:
         """CreateSession of Roles Anywhere, once the certificate is verified; policies are those of the profile (7.8)."""
-        return roles.create_session(self._issuer, assertion, role, duration=duration, policy=policy, policy_arns=policy_arns)
+        wanted = asserted.request_of(assertion, role, duration, policy, policy_arns)
+        return asserted.with_certificate(self._issuer, assertion, wanted)
 
     def instance_credentials(
         self,
@@ -300,7 +300,7 @@ class STS:
             "aws:Ec2InstanceSourcePrivateIPv4": private_ip,
         }
         told = {key: value for key, value in keys.items() if value is not None}
-        return roles.instance_session(self._issuer, instance_profile, instance, told, duration=duration)
+        return asserted.with_instance(self._issuer, instance_profile, instance, told, duration)
 
     def get_session_token(
         self, caller: Who, *, duration: int | None = None, mfa_serial: str | None = None, mfa_code: str | None = None

@@ -1,0 +1,111 @@
+"""Roles for identities that somebody else has verified: SAML and web identities, certificates, and the machines of EC2.
+
+Nothing is verified here. What an `Assertion` says becomes the context in which the trust policy is decided (7.7, 7.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastiam.arn import split_arn
+from fastiam.profile import PrincipalKind
+from fastiam.request import shorten
+from fastiam.sts import limits
+from fastiam.sts.errors import AuthenticationError, ValidationError
+from fastiam.sts.issuing import Issuer, PolicyText
+from fastiam.sts.results import Assertion, AssumedRole
+from fastiam.sts.roles import RoleRequest, call_context, draft_session, give_out
+from fastiam.sts.trust import ASSUME_ROLE, SET_SOURCE, TAG_SESSION, Question, require, role_actions
+
+SAML, OIDC = "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"
+_PROVIDERS = {SAML: PrincipalKind.SAML, OIDC: PrincipalKind.OIDC}
+_ANYWHERE, _EC2 = "rolesanywhere.amazonaws.com", "ec2.amazonaws.com"
+_RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
+_KEPT_OF_SAML = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
+_KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
+
+
+def with_provider(issuer: Issuer, call: str, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
+    """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7)."""
+    engine, now = issuer.state.engine(), issuer.state.now()
+    if assertion.not_after is not None and assertion.not_after <= now:
+        raise AuthenticationError("the assertion has expired", reason="expired", code="ExpiredTokenException")
+    draft = draft_session(issuer, wanted, limits.ROLE, context=_kept(assertion, call))
+    if call == SAML and wanted.role.rpartition("/")[2].startswith(_RESERVED):
+        raise ValidationError(f"`{wanted.role}` is given out by IAM Identity Center alone", rule="7.1")
+    if engine.snapshot.principal(assertion.provider, call).kind is not _PROVIDERS[call]:
+        raise ValidationError(f"`{shorten(assertion.provider)}` is no identity provider for `{call}`", rule="3.1")
+    question = Question(
+        subject=assertion.provider,
+        actions=role_actions(call, tags=draft.tags, source_identity=draft.source_identity),
+        resource=wanted.role,
+        context={**assertion.keys, **call_context(wanted, draft)},
+        now=now,
+        call=call,
+    )
+    require(engine, question)
+    return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after)
+
+
+def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
+    """CreateSession of Roles Anywhere: the trust policy has to allow all three actions, whatever the certificate says (S61)."""
+    now = issuer.state.now()
+    draft = draft_session(issuer, wanted, limits.ROLE)
+    tags = {f"aws:PrincipalTag/{key}": value for key, value in draft.tags.items()}
+    question = Question(
+        subject=_ANYWHERE,
+        actions=(ASSUME_ROLE, TAG_SESSION, SET_SOURCE),
+        resource=wanted.role,
+        context={**assertion.keys, **tags, **call_context(wanted, draft)},
+        now=now,
+    )
+    require(issuer.state.engine(), question)
+    return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after)
+
+
+def with_instance(
+    issuer: Issuer, profile_arn: str, instance_arn: str, keys: Mapping[str, Any], duration: int | None
+) -> AssumedRole:
+    """The role of an instance profile for one machine: EC2 assumes it, and the session is named after the machine (S3, S21)."""
+    now, profile = issuer.state.now(), issuer.state.tables.instance_profiles.get(profile_arn)
+    if profile is None or profile.role is None:
+        what = "there is no instance profile" if profile is None else "no role is in the instance profile"
+        raise ValidationError(f"{what} `{shorten(profile_arn)}`", code="NoSuchEntity")
+    arn = split_arn(instance_arn)
+    if arn is None or arn.service != "ec2" or not arn.rest.startswith("instance/"):
+        hint = "write its ARN, `arn:aws:ec2:...:instance/i-...`"
+        raise ValidationError(f"`{shorten(instance_arn)}` is not an instance", hint=hint)
+    wanted = RoleRequest(role=profile.role, name=arn.rest.partition("/")[2], duration=duration)
+    draft = draft_session(issuer, wanted, limits.INSTANCE, context={"ec2:SourceInstanceArn": instance_arn, **keys})
+    question = Question(subject=_EC2, actions=(ASSUME_ROLE,), resource=wanted.role, context=call_context(wanted, draft), now=now)
+    require(issuer.state.engine(), question)
+    return give_out(issuer, wanted.role, draft, now, limited=False)
+
+
+def request_of(
+    assertion: Assertion, role: str, duration: int | None, policy: PolicyText | None, policy_arns: Sequence[str]
+) -> RoleRequest:
+    """The parameters of a call, of which the assertion says the most."""
+    return RoleRequest(
+        role=role,
+        name=assertion.session_name,
+        duration=duration,
+        policy=policy,
+        policy_arns=policy_arns,
+        tags=assertion.tags,
+        transitive_tag_keys=assertion.transitive_tag_keys,
+        source_identity=assertion.source_identity,
+    )
+
+
+def _kept(assertion: Assertion, call: str) -> dict[str, Any]:
+    """The federation keys of a call that all later requests keep (S43)."""
+    if call == SAML:
+        return {key: assertion.keys[key] for key in _KEPT_OF_SAML if key in assertion.keys}
+    issuer = assertion.provider.partition(":oidc-provider/")[2] or assertion.provider
+    names = (f"{issuer}:{name}" for name in _KEPT_OF_OIDC)
+    return {
+        "aws:FederatedProvider": assertion.provider,
+        **{name: assertion.keys[name] for name in names if name in assertion.keys},
+    }
