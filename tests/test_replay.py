@@ -306,6 +306,45 @@ def test_a_plain_answer_holds_whatever_the_log_left_open(tmp_path_factory, state
     assert group.outcome is Outcome.DEPENDS or (group.outcome is Outcome.ALLOW) == decision.allowed
 
 
+# -- whatever comes ---------------------------------------------------------------------------------------------------
+
+texts = st.sampled_from(["", "arn:", "arn:aws:iam::1:role/x", "*", "x" * 300, "\x00", "é", "a:b", SESSION, "null"]) | st.text(
+    max_size=8
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+BASES = [
+    record(LIST),
+    record("s3:GetObject", session(), {"bucketName": "b", "key": "k"}, resources=[{"ARN": "arn:aws:s3:::b/k"}]),
+    assume_role(policy="{}", tags=[{"key": "a", "value": "b"}]),
+    record("ec2:RunInstances", user(**temporary("true")), {"instancesSet": {"items": [{"imageId": "ami-1"}]}}),
+    record("iam:CreateRole", parameters={"roleName": "r", "path": "/p/"}),
+]
+DEEP = ("userIdentity", "requestParameters", "responseElements")
+
+
+@settings(max_examples=200, deadline=None)
+@given(base=st.sampled_from(BASES), changes=st.lists(st.tuples(st.sampled_from(sorted(BASES[1])), texts, values), max_size=3))
+def test_a_record_gives_an_answer_or_is_counted_or_is_no_record(tmp_path_factory, base, changes):
+    """No record is dropped, and none ends the replay but by an error that names it."""
+    told = json.loads(json.dumps(base))
+    for name, inner, value in changes:
+        if name in DEEP and isinstance(told.get(name), dict):
+            told[name][inner or next(iter(told[name]), "x")] = value
+        else:
+            told[name] = value
+    log = fastiam.read_cloudtrail(write_log(tmp_path_factory.getbasetemp() / "fuzz.json", told, record(LIST)))
+    try:
+        found = engine_of(EVERYTHING).replay(log)
+    except fastiam.SourceError as error:
+        assert "Records[0]" in str(error)
+    else:
+        assert sum(group.calls for group in found.groups) + sum(found.unmapped.values()) == found.records == 2
+
+
 # -- the command line -------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from fastiam.sources.cloudtrail.resources import Place
 
 _BATCH = 16_384
 _KEPT = 50_000  # entries of a store
+_LARGE = 4_096  # bytes of parameters that are not worth keeping
 _NO_SINGLE_KEYS: Mapping[str, str | None] = dict.fromkeys(SINGLE_KEYS)
 
 
@@ -73,6 +74,18 @@ class _Known(NamedTuple):
     is_user: bool  # or root
 
 
+class _Entry(NamedTuple):
+    """A call of a batch: where its record is, the numbers of what was understood of it, and how many rows it has."""
+
+    record: Record
+    source: int
+    number: int
+    asker: int
+    way: int
+    single: int
+    n_rows: int
+
+
 class _Reading:
     """What one iteration has understood so far."""
 
@@ -80,89 +93,82 @@ class _Reading:
         self._unmapped = unmapped
         self._issued = Issued()
         self._reader = Callers(self._issued, no_session_policies=no_session_policies)
-        self._plans: dict[tuple[str, str, str], Plan] = {}
-        self._asked: dict[Any, Asked] = {}
         self._forget()
 
     def _forget(self) -> None:
+        self._plans: dict[tuple[str, str, str], Plan] = {}
+        self._asked: dict[Any, Asked] = {}
+        self._places: dict[tuple[str, str, str], Place] = {}
         self._known: dict[Any, _Known] = {}
         self._askers: list[Asker] = []
         self._asker_keys: list[Keys] = []
         self._ways: dict[tuple[Way, bool], int] = {}
-        self._way_keys: list[Mapping[str, str | None]] = []
-        self._places: dict[tuple[str, str, str], Place] = {}
+        self._way_keys: list[Keys] = []
 
     def calls(self, parts: Sequence[Batch]) -> Calls:
         """A batch of calls; records without an action are counted and left out."""
-        if max(len(self._known), len(self._ways), len(self._places)) > _KEPT:
+        if any(len(store) > _KEPT for store in (self._plans, self._asked, self._places, self._known, self._ways)):
             self._forget()
-        if len(self._asked) > _KEPT or len(self._plans) > _KEPT:
-            self._asked, self._plans = {}, {}
-        plans, known, ways = self._plans, self._known, self._ways
-        kept: list[Record] = []
-        sources: list[int] = []
-        numbers: list[int] = []
-        askers: list[int] = []
-        way_codes: list[int] = []
-        n_rows: list[int] = []
+        entries: list[_Entry] = []
         rows: list[Row] = []
-        single_codes: list[int] = []
-        single_keys: list[Mapping[str, str | None]] = [_NO_SINGLE_KEYS]
+        single: list[Keys] = [_NO_SINGLE_KEYS]
         for source, (_, first, records) in enumerate(parts):
-            for number, record in enumerate(records, first):  # PERF: some microseconds each, so nothing here is done twice
-                kind = (record.eventSource, record.eventName, record.eventType)
-                plan = plans.get(kind)
-                if plan is None:
-                    plan = plans[kind] = Plan(*kind)
-                if not plan.actions:
-                    self._count_unmapped(f"{kind[0]}:{kind[1]}")
-                    continue
-                raw = (bytes(record.userIdentity), record.sessionCredentialFromConsole)
-                asker = known.get(raw)
-                if asker is None:
-                    asker = known[raw] = self._understand(record)
-                asked = plan.asked or self._ask(plan, record, asker.identity)
-                if asked.single:
-                    single_codes.append(len(single_keys))
-                    single_keys.append({**_NO_SINGLE_KEYS, **asked.single})
-                else:
-                    single_codes.append(0)
-                way = (_way(record, asker.identity), asker.is_user)
-                way_code = ways.get(way)
-                if way_code is None:
-                    way_code = ways[way] = len(ways)
-                    self._way_keys.append(keys_of_way(way[0], of_user=asker.is_user))
-                kept.append(record)
-                sources.append(source)
-                numbers.append(number)
-                askers.append(asker.number)
-                way_codes.append(way_code)
-                n_rows.append(len(asked.rows))
-                rows += asked.rows
+            for number, record in enumerate(records, first):
+                asked = self._read(record, source, number, entries, single)
+                if asked is not None:
+                    rows += asked.rows
+        return self._columns([source for source, _, _ in parts], entries, rows, single)
+
+    def _read(self, record: Record, source: int, number: int, entries: list[_Entry], single: list[Keys]) -> Asked | None:
+        """Enter a record, and say what its call asks; None without an action. PERF: nothing here is done twice."""
+        kind = (record.eventSource, record.eventName, record.eventType)
+        plan = self._plans.get(kind)
+        if plan is None:
+            plan = self._plans[kind] = Plan(*kind)
+        if not plan.actions:
+            self._count_unmapped(f"{kind[0]}:{kind[1]}")
+            return None
+        raw = (bytes(record.userIdentity), record.sessionCredentialFromConsole)
+        asker = self._known.get(raw)
+        if asker is None:
+            asker = self._known[raw] = self._understand(record)
+        asked = plan.asked or self._ask(plan, record, asker.identity)
+        way = (_way(record, asker.identity), asker.is_user)
+        at = self._ways.get(way)
+        if at is None:
+            at = self._ways[way] = len(self._way_keys)
+            self._way_keys.append(keys_of_way(way[0], of_user=asker.is_user))
+        if asked.single:
+            single.append({**_NO_SINGLE_KEYS, **asked.single})
+        own = len(single) - 1 if asked.single else 0
+        entries.append(_Entry(record, source, number, asker.number, at, own, len(asked.rows)))
+        return asked
+
+    def _columns(self, files: list[str], entries: Sequence[_Entry], rows: Sequence[Row], single: Sequence[Keys]) -> Calls:
+        records, sources, numbers, askers, ways, singles, n_rows = zip(*entries, strict=True) if entries else [()] * 7
         caller, used = _compact(askers)
-        way_column, used_ways = _compact(way_codes)
+        way, used_ways = _compact(ways)
         actions: dict[str, int] = {}
-        row_action = np.array([actions.setdefault(row[0], len(actions)) for row in rows], np.int32)
         return Calls(
-            [source for source, _, _ in parts],
-            np.array(sources, np.int32),
-            numbers,
-            [record.eventTime for record in kept],
-            [record.eventID for record in kept],
-            np.array([_logged(record.errorCode) for record in kept], np.uint8),
-            [record.errorCode for record in kept],
-            [self._askers[i] for i in used],
-            caller,
-            (
+            sources=files,
+            source=np.array(sources, np.int32),
+            numbers=numbers,
+            times=[record.eventTime for record in records],
+            ids=[record.eventID for record in records],
+            logged=np.array([_logged(record.errorCode) for record in records], np.uint8),
+            errors=[record.errorCode for record in records],
+            callers=[self._askers[i] for i in used],
+            caller=caller,
+            facts=(
                 Facts(caller, [self._asker_keys[i] for i in used]),
-                Facts(way_column, [self._way_keys[i] for i in used_ways]),
-                Facts(np.array(single_codes, np.int32), single_keys),
+                Facts(way, [self._way_keys[i] for i in used_ways]),
+                Facts(np.array(singles, np.int32), single),
             ),
-            np.repeat(np.arange(len(kept)), n_rows),
-            list(actions),
-            row_action,
-            [row[1] for row in rows],
-            [row[2] for row in rows],
+            row_call=np.repeat(np.arange(len(records)), np.array(n_rows, np.int64)),
+            row_action=np.array([actions.setdefault(row[0], len(actions)) for row in rows], np.int32),
+            actions=list(actions),
+            resources=[row[1] for row in rows],
+            owners=[row[2] for row in rows],
         )
 
     def _count_unmapped(self, name: str) -> None:
@@ -186,7 +192,9 @@ class _Reading:
         key = (id(plan), parameters, arns, account, record.awsRegion, caller)
         asked = self._asked.get(key)
         if asked is None:
-            asked = self._asked[key] = plan.ask(parameters, listed, self._place(record.awsRegion, account, caller))
+            asked = plan.ask(parameters, listed, self._place(record.awsRegion, account, caller))
+            if len(parameters) < _LARGE:
+                self._asked[key] = asked
         return asked
 
     def _place(self, region: str, account: str, caller: str) -> Place:
