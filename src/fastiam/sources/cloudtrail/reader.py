@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastiam.language.jsontext import collecting_nothing
 from fastiam.questions.calls import Asker, Calls, Facts, Logged
 from fastiam.sources.cloudtrail.asking import SINGLE_KEYS, Asked, Plan, Row, decoded
 from fastiam.sources.cloudtrail.callers import Callers, Identity, Issued, Keys
@@ -47,7 +48,9 @@ class CloudTrail:
         reading = _Reading(self.unmapped, no_session_policies=self._no_session_policies)
         for parts in _batches(read_records(self._paths)):
             self.records += sum(len(records) for _, _, records in parts)
-            yield reading.calls(parts)
+            with collecting_nothing():
+                calls = reading.calls(parts)
+            yield calls
 
 
 def _batches(parts: Iterator[Batch]) -> Iterator[list[Batch]]:
