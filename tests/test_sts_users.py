@@ -160,6 +160,55 @@ def test_federation_is_a_permission_of_the_user_and_tags_another(world):
     assert error.value.action == "sts:TagSession"
 
 
+# -- GetScopedCredentials --------------------------------------------------------------------------------------------------
+
+
+def test_scoped_credentials_are_the_same_session_for_less_long(world):
+    """Table 7.1."""
+    run1 = world.run1(tags={"k": "v"})
+    world.clock.tick(600)
+    made = world.sts.get_scoped_credentials(run1, duration=60)
+    assert seconds(world, made.credentials) == 60
+    assert made.session == world.sts.authenticate(run1).principal
+    for wrong in (0, 3001, -1):
+        with pytest.raises(ValidationError):
+            world.sts.get_scoped_credentials(run1, duration=wrong)
+    with pytest.raises(ValidationError):
+        world.sts.get_scoped_credentials(run1)
+
+
+def test_scoped_credentials_are_narrowed_by_session_policies(world):
+    """E323."""
+    read = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
+    made = world.sts.get_scoped_credentials(world.run1(), policy=read)
+    assert can(world, made.credentials, "s3:GetObject", "arn:aws:s3:::b/k")
+    assert not can(world, made.credentials, "s3:PutObject", "arn:aws:s3:::b/k")
+    kio = world.sts.get_federation_token(ANA, "kio").credentials
+    for credentials in (made.credentials, kio, world.sts.get_session_token(ANA).credentials):
+        with pytest.raises((ValidationError, AccessDeniedError)):  # a session has one layer of them
+            world.sts.get_scoped_credentials(credentials, policy=document(ALL))
+
+
+def test_scoped_credentials_end_with_the_session_that_they_come_from(world):
+    run1 = world.run1()
+    world.clock.tick(10)
+    scoped = world.sts.get_scoped_credentials(run1, duration=600).credentials
+    world.sts.revoke_sessions(DEP, world.clock() - timedelta(seconds=1))  # before the scoped ones were made
+    assert not can(world, scoped, "s3:GetObject", "arn:aws:s3:::b/k")
+    key = world.sts.keys.create(ANA)
+    token = world.sts.get_scoped_credentials(world.sts.get_session_token(key).credentials, duration=60).credentials
+    world.sts.keys.delete(key.access_key_id)
+    assert reason(world, token) == "inactive_key"
+
+
+def test_long_term_credentials_are_not_scoped(world):
+    """7.4."""
+    for who in (ANA, ROOT):
+        with pytest.raises(AccessDeniedError) as error:
+            world.sts.get_scoped_credentials(world.sts.keys.create(who), duration=60)
+        assert error.value.layer == "credential"
+
+
 # -- AssumeRoot --------------------------------------------------------------------------------------------------------
 
 MIA, ROOT_M = f"arn:aws:iam::{M}:user/mia", f"arn:aws:iam::{M}:root"

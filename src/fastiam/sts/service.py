@@ -321,6 +321,37 @@ class STS:
         """GetFederationToken: a session for somebody else, with what both the user's policies and these allow."""
         return users.get_federation_token(self._issuer, self._caller(caller), name, duration, policy, policy_arns, tags)
 
+    def get_scoped_credentials(
+        self,
+        credentials: Credentials,
+        *,
+        duration: int | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+    ) -> IssuedSession:
+        """GetScopedCredentials: temporary credentials for less long, or narrowed by session policies.
+
+        Raises
+        ------
+        ValidationError: neither is given; a duration beyond what is left; session policies for a session that has some, or
+        that is not of a role.
+        AccessDeniedError: long-term credentials, or no policy allows `sts:GetScopedCredentials`.
+        """
+        caller = self.authenticate(credentials)
+        token = credentials.session_token
+        if token is None:
+            question = Question(
+                subject=caller.principal,
+                actions=("sts:GetScopedCredentials",),
+                resource="*",
+                context={},
+                now=self._state.now(),
+            )
+            require(self._state.engine(), question)
+            raise ValidationError("only temporary credentials can be scoped", rule="7.1")
+        claims = self._tokens.open(credentials.access_key_id, token, self._state.clock()).claims
+        return users.get_scoped_credentials(self._issuer, claims, duration, policy, policy_arns)
+
     def assume_root(self, caller: Who, target: str, task_policy_arn: str, *, duration: int | None = None) -> IssuedSession:
         """AssumeRoot: a session as the root user of a member account, for one of the five tasks (7.1).
 

@@ -1,9 +1,11 @@
-"""The calls of users and roots for themselves: GetSessionToken, GetFederationToken, and AssumeRoot on a member account."""
+"""GetSessionToken, GetFederationToken, GetScopedCredentials, and AssumeRoot on a member account."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from fastiam.account.subjects import Subject, read_subject
@@ -18,8 +20,10 @@ from fastiam.sts.limits import check_form, read_duration, read_session_tags
 from fastiam.sts.mfa import MfaDevices
 from fastiam.sts.results import Caller, FederatedUser, IssuedSession
 from fastiam.sts.roles import verify_mfa
+from fastiam.sts.tokens import Claims
 from fastiam.sts.trust import TAG_SESSION, Question, require
 
+_SCOPE = "sts:GetScopedCredentials"
 _GET_TOKEN, _FEDERATE, _ASSUME_ROOT = "sts:GetSessionToken", "sts:GetFederationToken", "sts:AssumeRoot"
 
 
@@ -64,6 +68,33 @@ def get_federation_token(
     session = Session(arn, kind=PrincipalKind.FED, issuer=subject.text, policies=policies, tags=tags, issued_at=now)
     credentials = _issue(issuer, caller, subject, session, seconds)
     return FederatedUser(credentials, session, arn, f"{account}:{name}", packed)
+
+
+def get_scoped_credentials(
+    issuer: Issuer, claims: Claims, duration: int | None, policy: PolicyText | None, policy_arns: Sequence[str]
+) -> IssuedSession:
+    """GetScopedCredentials: the same session for less long, or with session policies that narrow it.
+
+    It keeps its issue time, so that whoever revokes the first one by time revokes this one.
+    """
+    state, now, session = issuer.state, issuer.state.now(), claims.session
+    account = session.arn.split(":")[4]
+    if duration is None and policy is None and not policy_arns:
+        raise ValidationError("scoped credentials need a duration or session policies", rule="7.1")
+    left = int((claims.expires_at - now).total_seconds())
+    most = min(left, limits.TOKEN.high)
+    seconds = read_duration(duration, limits.Span(1, most, most))
+    policies, _ = issuer.policies(policy, policy_arns, account)
+    if policies is not None and (session.policies is not None or session.kind not in (PrincipalKind.ROLE, PrincipalKind.SLR)):
+        raise ValidationError(
+            "only a role session without session policies can be narrowed by some",
+            rule="D4",
+            hint="two sets of session policies would have to allow both, and a session has one layer of them",
+        )
+    require(state.engine(), Question(subject=session, actions=(_SCOPE,), resource="*", context={}, now=now))
+    scoped = session if policies is None else replace(session, policies=policies)
+    made = Claims(scoped, now + timedelta(seconds=seconds), claims.issuer_id, claims.issuer_key)
+    return IssuedSession(issuer.tokens.issue(made, account), scoped)
 
 
 def _issue(issuer: Issuer, caller: Caller, subject: Subject, session: Session, seconds: int) -> Any:
