@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import random
 import time
 
 import pytest
 
-from fastiam import Directory
+from fastiam import Directory, DirectoryError
 from fastiam.account.changes import Changes, changes_between
 from fastiam.account.snapshot import Snapshot
 
@@ -60,9 +61,16 @@ class Writer:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.directory = Directory(mode="lenient")
+        self.n_done = self.n_refused = 0
 
     def write(self) -> None:
-        getattr(self, self.rng.choice(WRITES))()
+        """One write; some are refused."""
+        try:
+            getattr(self, self.rng.choice(WRITES))()
+        except DirectoryError:
+            self.n_refused += 1
+        else:
+            self.n_done += 1
 
     def n(self) -> int:
         return self.rng.randrange(6)
@@ -138,11 +146,97 @@ class Writer:
         document = scp if write == self.directory.set_scps else rcp
         write(self.rng.choice(ACCOUNTS), self.rng.choice([None, [[document(self.n())]]]))
 
+    def set_policy_that_names_somebody(self) -> None:
+        policy = statement(self.n(), Principal={"AWS": [self.user(), self.role()]})
+        self.directory.set_resource_policy(self.one_of("resources"), policy)
+
+    def set_trust_in_somebody(self) -> None:
+        policy = json.loads(json.dumps(trust(0)).replace(json.dumps(ACCOUNTS[0]), json.dumps(self.user())))
+        self.directory.set_trust_policy(self.role(), policy)
+
+    def operate(self) -> None:
+        """One of all other writes."""
+        self.rng.choice(OPERATIONS)(self, self.directory)
+
+    def take_all_from(self, arn: str) -> None:
+        """What has to go before a user, group or role may."""
+        d, tables = self.directory, self.directory.tables
+        holder = tables.entities.get(arn) or tables.groups[arn]
+        for policy in holder.attached:
+            d.detach_policy(arn, policy)
+        for policy in holder.inline:
+            d.delete_inline_policy(arn, policy.name)
+        pairs = [(user, group) for user, e in tables.entities.items() for group in e.groups]
+        for user, group in pairs:
+            if arn in (user, group):
+                d.remove_user_from_group(user, group)
+
+    def one_of(self, table: str) -> str:
+        return self.rng.choice(sorted(getattr(self.directory.tables, table)) or ["nothing"])
+
+    def membership(self) -> tuple[str, str]:
+        pairs = [(user, group) for user, e in self.directory.tables.entities.items() for group in e.groups]
+        return self.rng.choice(sorted(pairs) or [("nobody", "nothing")])
+
+    def holder(self) -> str:
+        return self.one_of(self.rng.choice(["entities", "entities", "groups"]))
+
+    def element(self) -> str:
+        organization = self.directory.tables.organization
+        return self.rng.choice(["r-1", *organization.parents] if organization else ["r-1"])
+
     def there(self, table: str) -> bool:
         return bool(getattr(self.directory.snapshot().tables, table))
 
 
-WRITES = [name for name in vars(Writer) if name.startswith(("add_", "put_", "set_"))]
+def gone(writer: Writer, table: str) -> str:
+    """A user, role or group from which everything was taken."""
+    arn = writer.one_of(table)
+    if arn != "nothing":
+        writer.take_all_from(arn)
+    return arn
+
+
+TYPES = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
+OPERATIONS = [
+    lambda w, d: d.attach_policy(w.holder(), w.managed()),
+    lambda w, d: d.detach_policy(w.holder(), w.managed()),
+    lambda w, d: d.delete_inline_policy(w.one_of("entities"), "own"),
+    lambda w, d: d.put_inline_policy(w.one_of("groups"), "own", statement(w.n())),
+    lambda w, d: d.set_permissions_boundary(w.one_of("entities"), w.rng.choice([[], [w.managed()], statement(w.n())])),
+    lambda w, d: d.delete_permissions_boundary(w.one_of("entities")),
+    lambda w, d: d.add_user_to_group(w.one_of("entities"), w.one_of("groups")),
+    lambda w, d: d.remove_user_from_group(*w.membership()),
+    lambda w, d: d.delete_principal(gone(w, "entities")),
+    lambda w, d: d.delete_principal(gone(w, "entities")),
+    lambda w, d: d.delete_group(gone(w, "groups")),
+    lambda w, d: d.rename(w.user(), f"u{w.n()}", path=w.rng.choice(["/", "/p/"])),
+    lambda w, d: d.rename(w.one_of("groups"), f"g{w.n()}"),
+    lambda w, d: d.tag(w.one_of(w.rng.choice(["entities", "resources"])), {"t": str(w.n())}),
+    lambda w, d: d.untag(w.one_of(w.rng.choice(["entities", "resources"])), ["T"]),
+    lambda w, d: d.create_policy_version(w.managed(), statement(w.n()), set_as_default=w.n() > 2),
+    lambda w, d: d.set_default_policy_version(w.managed(), f"v{w.n()}"),
+    lambda w, d: d.delete_policy_version(w.managed(), f"v{w.n()}"),
+    lambda w, d: d.delete_policy(w.managed()),
+    lambda w, d: d.delete_resource(w.one_of("resources")),
+    lambda w, d: d.delete_endpoint(w.one_of("endpoints")),
+    lambda w, d: d.set_endpoint_policy(w.one_of("endpoints"), w.rng.choice([None, statement(w.n(), Principal="*")])),
+    lambda w, d: d.set_max_session_duration(w.role(), 7200),
+    lambda w, d: d.create_organizational_unit(f"ou-{w.n()}", w.element()),
+    lambda w, d: d.delete_organizational_unit(f"ou-{w.n()}"),
+    lambda w, d: d.move(w.element(), w.element()),
+    lambda w, d: d.move(w.rng.choice(ACCOUNTS), w.element()),
+    lambda w, d: d.remove_account_from_organization(w.rng.choice(ACCOUNTS)),
+    lambda w, d: d.register_delegated_administrator(w.rng.choice(ACCOUNTS)),
+    lambda w, d: d.deregister_delegated_administrator(w.rng.choice(ACCOUNTS)),
+    lambda w, d: d.attach_scp(w.element(), (f"scp{w.n()}", scp(w.n()))),
+    lambda w, d: d.detach_scp(w.element(), w.rng.choice(["FullAWSAccess", f"scp{w.n()}"])),
+    lambda w, d: d.attach_rcp(w.element(), (f"rcp{w.n()}", rcp(w.n()))),
+    lambda w, d: d.detach_rcp(w.element(), f"rcp{w.n()}"),
+    lambda w, d: d.enable_policy_type(w.rng.choice(TYPES)),
+    lambda w, d: d.disable_policy_type(w.rng.choice(TYPES)),
+]  # fmt: skip
+WRITES = [name for name in vars(Writer) if name.startswith(("add_", "put_", "set_"))] + ["operate"] * 24
 
 
 def check_unreported_is_equal(old: Snapshot, new: Snapshot) -> Changes:
@@ -178,6 +272,21 @@ def test_all_that_is_not_reported_is_equal(seed):
         by_journal = check_unreported_is_equal(old, new)
         by_records = check_unreported_is_equal(old, pickle.loads(pickle.dumps(new)))
         assert by_records.principals <= by_journal.principals  # what was undone needs no report
+
+
+def test_most_operations_are_done_and_each_of_them_is():
+    done = dict.fromkeys(range(len(OPERATIONS)), 0)
+    writer = Writer(7)
+    for _ in range(3_000):
+        writer.write()
+        at = writer.rng.randrange(len(OPERATIONS))
+        try:
+            OPERATIONS[at](writer, writer.directory)
+        except DirectoryError:
+            continue
+        done[at] += 1
+    assert writer.n_done > writer.n_refused
+    assert min(done.values()) > 0, done
 
 
 def test_nothing_is_reported_between_a_snapshot_and_itself_or_its_copy():
