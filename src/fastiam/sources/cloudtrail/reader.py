@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.language.jsontext import collecting_nothing
+from fastiam.garbage import collection_paused
 from fastiam.questions.calls import Asker, Calls, Facts, Logged
 from fastiam.sources.cloudtrail.asking import SINGLE_KEYS, Asked, Plan, Row, decoded
 from fastiam.sources.cloudtrail.callers import Callers, Identity, Issued, Keys
@@ -48,7 +48,7 @@ class CloudTrail:
         reading = _Reading(self.unmapped, no_session_policies=self._no_session_policies)
         for parts in _batches(read_records(self._paths)):
             self.records += sum(len(records) for _, _, records in parts)
-            with collecting_nothing():
+            with collection_paused():
                 calls = reading.calls(parts)
             yield calls
 
