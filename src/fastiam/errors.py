@@ -111,7 +111,7 @@ class SourceError(FastiamError, ValueError):
 class StoreError(SourceError):
     """A store cannot be opened, read or written. What was to be written is not, and what was there is untouched.
 
-    `reason` is one of `absent`, `foreign` (no store), `newer` and `older` (of another release), `corrupt`, `read_only`,
+    `reason` is one of `absent`, `exists`, `foreign` (no store), `newer` and `older` (of another release), `corrupt`, `read_only`,
     `unreadable`, `full`, `busy` (locked for longer than the timeout), `disk` (it fails), `gone` (the file is, while it was in
     use), `text`, `closed` and `forked`.
     """

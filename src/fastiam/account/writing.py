@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -187,3 +187,23 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
             "policies": None if endpoint.policies is None else _several(endpoint.policies),
         }
     )
+
+
+_WRITERS: dict[type, Callable[[Any], dict[str, Any]]] = {
+    Account: _account,
+    Organization: _organization,
+    ManagedPolicy: _managed,
+    Group: _group,
+    Entity: _entity,
+    InstanceProfile: _instance_profile,
+    SamlProvider: _saml_provider,
+    OidcProvider: _oidc_provider,
+    Resource: _resource,
+    Endpoint: _endpoint,
+}
+
+
+def plain_record(record: object) -> dict[str, Any]:
+    """One record as our format writes it, in JSON's own types."""
+    plain: dict[str, Any] = orjson.loads(orjson.dumps(_WRITERS[type(record)](record)))
+    return plain

@@ -20,12 +20,18 @@ def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
     from fastiam.sources import load
 
     directory = load(*paths)
-    errors = [finding for finding in directory.findings if finding.severity is Severity.ERROR]
-    if errors and not quiet:
-        for finding in errors[:SHOWN]:
-            note(str(finding))
-        note(f"{len(errors)} findings in the policies, read leniently; `fastiam validate` tells more on each document")
+    if not quiet:
+        tell_findings(directory)
     return directory
+
+
+def tell_findings(directory: Directory) -> None:
+    """The errors among the findings of a lenient reading: how many there are, and the first few in full."""
+    errors = [finding for finding in directory.findings if finding.severity is Severity.ERROR]
+    for finding in errors[:SHOWN]:
+        note(str(finding))
+    if errors:
+        note(f"{len(errors)} findings in the policies, read leniently; `fastiam validate` tells more on each document")
 
 
 def open_engine(paths: Sequence[str], *, unknown_owner: str = "principal", quiet: bool = False) -> Engine:

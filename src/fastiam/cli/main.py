@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any, NoReturn
 
 try:
@@ -29,6 +30,18 @@ VERBS = {  # in the order in which `--help` lists them
     "diff": "tell what changes between two sets of policies",
     "replay": "compare a log of CloudTrail with policies",
     "validate": "check policy documents",
+    "init": "make an empty store",
+    "import": "take exports and files into a store",
+    "export": "write a store as a file",
+    "account": "accounts of a store",
+    "user": "users of a store",
+    "group": "groups of a store",
+    "role": "roles of a store",
+    "policy": "managed policies of a store",
+    "org": "the organisation of a store",
+    "resource": "resources of a store and their policies",
+    "endpoint": "VPC endpoints of a store",
+    "instance-profile": "instance profiles of a store",
     "key": "access keys of a store",
     "mfa": "MFA devices of a store",
     "sts": "issue sessions from a store",
@@ -56,7 +69,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"fastiam.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = import_module(f"fastiam.cli.{_module_of(cmd_name)}").command
         for each in (command, *getattr(command, "commands", {}).values()):
             if not any(param.name == "debug" for param in each.params):
                 each.params.append(_debug_option())
@@ -75,6 +88,10 @@ class Verbs(click.Group):
             elif not isinstance(error, BrokenPipeError):  # whoever reads has seen enough
                 _report(error)
             return exits.INVALID if isinstance(error, PolicyError) else exits.FAILED
+
+
+def _module_of(verb: str) -> str:
+    return verb.replace("-", "_") + ("_" if iskeyword(verb) else "")
 
 
 def _report(error: Exception) -> None:

@@ -97,4 +97,8 @@ def show(told: dict[str, Any], form: str) -> None:
     if form == "json":
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
-        sys.stdout.writelines(f"{name}: {value}\n" for name, value in told.items() if value is not None)
+        sys.stdout.writelines(f"{name}: {_text(value)}\n" for name, value in told.items() if value is not None)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)

@@ -1,0 +1,56 @@
+"""`fastiam account`: accounts of a store."""
+
+from __future__ import annotations
+
+import click
+
+from fastiam.cli import exits, nouns, options
+from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.stores import store
+from fastiam.errors import DirectoryError
+
+COLUMNS = ("id", "name", "canonical_id", "partition")
+
+
+@click.group("account")
+def command() -> None:
+    """Create and list accounts. An account need not be created before what it holds."""
+
+
+@command.command("create")
+@click.argument("id_", metavar="ID")
+@click.option("--name", metavar="NAME", help="What people call it.")
+@click.option("--canonical-id", metavar="ID", help="The canonical user id of S3.")
+@click.option("--partition", default="aws", show_default=True)
+@store
+@options.form
+def create(id_: str, name: str | None, canonical_id: str | None, partition: str, store: str, form: str) -> int:
+    """Create the account ID, or tell more of it."""
+    with nouns.writing(store) as directory:
+        directory.add_account(id_, name=name, canonical_id=canonical_id, partition=partition)
+        record = directory.tables.accounts[id_]
+    return nouns.show_record(record, form)
+
+
+@command.command("list")
+@store
+@options.table_form
+def list_(store: str, form: str | None) -> int:
+    """List the accounts."""
+    with nouns.reading(store) as directory:
+        rows = [{name: getattr(record, name) for name in COLUMNS} for record in directory.tables.accounts.values()]
+    write_rows(COLUMNS, rows, chosen(form, "table"))
+    return exits.OK
+
+
+@command.command("show")
+@click.argument("id_", metavar="ID")
+@store
+@options.form
+def show(id_: str, store: str, form: str) -> int:
+    """Show the account ID."""
+    with nouns.reading(store) as directory:
+        record = directory.tables.accounts.get(id_)
+    if record is None:
+        raise DirectoryError(f"there is no account `{id_}`", hint="`list` shows what there is")
+    return nouns.show_record(record, form)

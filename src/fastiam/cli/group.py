@@ -1,0 +1,53 @@
+"""`fastiam group`: groups of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fastiam.cli import nouns, options
+from fastiam.cli.nouns import GROUP, POLICY, account_of, change, named
+from fastiam.cli.stores import store
+
+if TYPE_CHECKING:
+    from fastiam.directory import Directory
+
+
+@click.group("group")
+def command() -> None:
+    """Create, change, list and delete groups. Users join by `fastiam user add-to-group`."""
+
+
+@command.command("create")
+@click.argument("name")
+@nouns.path
+@nouns.policies
+@store
+@nouns.account
+@options.form
+def create(name: str, path: str, policies: tuple[str, ...], store: str, account: str | None, form: str) -> int:
+    """Create the group NAME."""
+    with nouns.writing(store) as directory:
+        arn = GROUP.arn(directory, name, path, account)
+        directory.add_group(arn, [POLICY.find(directory, policy, account or account_of(arn)) for policy in policies])
+        record = directory.tables.groups[arn]
+    return nouns.show_record(record, form)
+
+
+def _members(directory: Directory, group: str) -> dict[str, object]:
+    return {"members": [arn for arn, entity in directory.tables.entities.items() if group in entity.groups]}
+
+
+nouns.add_show(command, GROUP, _members)
+nouns.add_delete(command, GROUP, lambda directory, arn: directory.delete_group(arn))
+nouns.add_policies(command, GROUP)
+
+
+@command.command("rename")
+@named
+@click.argument("new")
+@click.option("--path", metavar="PATH", help="Another path, too.")
+def rename(name: str, new: str, path: str | None, store: str, account: str | None, form: str) -> int:
+    """Give the group NAME the name NEW. Its members stay in it."""
+    return change(GROUP, store, name, account, form, lambda directory, arn: directory.rename(arn, new, path=path))

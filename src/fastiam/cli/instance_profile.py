@@ -1,0 +1,63 @@
+"""`fastiam instance-profile`: instance profiles of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fastiam.cli import nouns, options
+from fastiam.cli.nouns import PROFILE, ROLE, account_of, change, named
+from fastiam.cli.stores import store
+
+if TYPE_CHECKING:
+    from fastiam.directory import Directory
+
+
+@click.group("instance-profile")
+def command() -> None:
+    """Create, change, list and delete instance profiles."""
+
+
+@command.command("create")
+@click.argument("name")
+@nouns.path
+@click.option("--role", metavar="NAME", help="The role that its instances get.")
+@nouns.tags
+@store
+@nouns.account
+@options.form
+def create(
+    name: str, path: str, role: str | None, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
+) -> int:
+    """Create the instance profile NAME."""
+    with nouns.writing(store) as directory:
+        arn = PROFILE.arn(directory, name, path, account)
+        found = None if role is None else ROLE.find(directory, role, account_of(arn))
+        directory.create_instance_profile(arn, role=found, tags=dict(tags))
+        record = directory.tables.instance_profiles[arn]
+    return nouns.show_record(record, form)
+
+
+nouns.add_show(command, PROFILE)
+nouns.add_delete(command, PROFILE, lambda directory, arn: directory.delete_instance_profile(arn))
+nouns.add_tags(command, PROFILE)
+
+
+@command.command("add-role")
+@named
+@click.argument("role")
+def add_role(name: str, role: str, store: str, account: str | None, form: str) -> int:
+    """Give the instances of NAME the role ROLE."""
+
+    def write(directory: Directory, arn: str) -> None:
+        directory.add_role_to_instance_profile(arn, ROLE.find(directory, role, account_of(arn)))
+
+    return change(PROFILE, store, name, account, form, write)
+
+
+@command.command("remove-role")
+@named
+def remove_role(name: str, store: str, account: str | None, form: str) -> int:
+    """Leave the instance profile NAME without role."""
+    return change(PROFILE, store, name, account, form, lambda directory, arn: directory.remove_role_from_instance_profile(arn))

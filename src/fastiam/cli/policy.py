@@ -1,0 +1,81 @@
+"""`fastiam policy`: managed policies of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fastiam.cli import nouns, options
+from fastiam.cli.nouns import POLICY, change, named
+from fastiam.cli.stores import store
+
+if TYPE_CHECKING:
+    from fastiam.directory import Directory
+
+
+@click.group("policy")
+def command() -> None:
+    """Create, change, list and delete managed policies. `attach` stands under user, role and group."""
+
+
+@command.command("create")
+@click.argument("name")
+@nouns.document
+@nouns.path
+@nouns.tags
+@store
+@nouns.account
+@options.form
+def create(
+    name: str, document: str, path: str, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
+) -> int:
+    """Create the managed policy NAME. DOCUMENT is JSON, a file or `-`."""
+    read = nouns.read_document(document)
+    with nouns.writing(store) as directory:
+        arn = POLICY.arn(directory, name, path, account)
+        directory.add_managed_policy(arn, read, tags=dict(tags))
+        record = directory.tables.managed[arn]
+    return nouns.show_record(record, form)
+
+
+def _attached_to(directory: Directory, policy: str) -> dict[str, object]:
+    entities, groups = directory.tables.entities.values(), directory.tables.groups.values()
+    holders = [entity.arn for entity in entities if policy in entity.attached]
+    holders += [group.arn for group in groups if policy in group.attached]
+    return {"attached_to": holders, "boundary_of": [entity.arn for entity in entities if policy in (entity.boundary or ())]}
+
+
+nouns.add_show(command, POLICY, _attached_to)
+nouns.add_delete(command, POLICY, lambda directory, arn: directory.delete_policy(arn))
+nouns.add_tags(command, POLICY)
+
+
+@command.command("create-version")
+@named
+@nouns.document
+@click.option("--set-as-default", is_flag=True, help="In force at once.")
+def create_version(name: str, document: str, set_as_default: bool, store: str, account: str | None, form: str) -> int:
+    """Add a version to the policy NAME. DOCUMENT is JSON, a file or `-`."""
+    read = nouns.read_document(document)
+
+    def write(directory: Directory, arn: str) -> None:
+        directory.create_policy_version(arn, read, set_as_default=set_as_default)
+
+    return change(POLICY, store, name, account, form, write)
+
+
+@command.command("set-default-version")
+@named
+@click.argument("version")
+def set_default_version(name: str, version: str, store: str, account: str | None, form: str) -> int:
+    """Put VERSION of the policy NAME in force."""
+    return change(POLICY, store, name, account, form, lambda directory, arn: directory.set_default_policy_version(arn, version))
+
+
+@command.command("delete-version")
+@named
+@click.argument("version")
+def delete_version(name: str, version: str, store: str, account: str | None, form: str) -> int:
+    """Delete VERSION of the policy NAME, which is not in force."""
+    return change(POLICY, store, name, account, form, lambda directory, arn: directory.delete_policy_version(arn, version))

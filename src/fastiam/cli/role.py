@@ -1,0 +1,76 @@
+"""`fastiam role`: roles of a store."""
+
+from __future__ import annotations
+
+import click
+
+from fastiam.cli import nouns, options
+from fastiam.cli.nouns import POLICY, ROLE, account_of, change, named
+from fastiam.cli.stores import store
+
+
+@click.group("role")
+def command() -> None:
+    """Create, change, list and delete roles."""
+
+
+@command.command("create")
+@click.argument("name")
+@click.option("--trust", metavar="DOCUMENT", help="The trust policy: JSON, a file or `-`. Without one nobody assumes the role.")
+@nouns.path
+@nouns.policies
+@click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
+@click.option("--max-session-duration", type=int, metavar="SECONDS", default=3600, show_default=True)
+@nouns.tags
+@store
+@nouns.account
+@options.form
+def create(
+    name: str,
+    trust: str | None,
+    path: str,
+    policies: tuple[str, ...],
+    boundary: str | None,
+    max_session_duration: int,
+    tags: tuple[tuple[str, str], ...],
+    store: str,
+    account: str | None,
+    form: str,
+) -> int:
+    """Create the role NAME."""
+    with nouns.writing(store) as directory:
+        arn = ROLE.arn(directory, name, path, account)
+        directory.add_principal(
+            arn,
+            identity_policies=[POLICY.find(directory, policy, account or account_of(arn)) for policy in policies],
+            permissions_boundary=None if boundary is None else nouns.policy_or_document(directory, boundary, account),
+            tags=dict(tags),
+            trust_policy=None if trust is None else nouns.read_document(trust),
+            max_session_duration=max_session_duration,
+        )
+        record = directory.tables.entities[arn]
+    return nouns.show_record(record, form)
+
+
+nouns.add_show(command, ROLE)
+nouns.add_delete(command, ROLE, lambda directory, arn: directory.delete_principal(arn))
+nouns.add_policies(command, ROLE)
+nouns.add_boundary(command, ROLE)
+nouns.add_tags(command, ROLE)
+
+
+@command.command("set-trust")
+@named
+@nouns.document
+def set_trust(name: str, document: str, store: str, account: str | None, form: str) -> int:
+    """Say who may assume the role NAME. DOCUMENT is JSON, a file or `-`."""
+    trust = nouns.read_document(document)
+    return change(ROLE, store, name, account, form, lambda directory, arn: directory.set_trust_policy(arn, trust))
+
+
+@command.command("set-max-session-duration")
+@named
+@click.argument("seconds", type=int)
+def set_max_session_duration(name: str, seconds: int, store: str, account: str | None, form: str) -> int:
+    """Say how long sessions of the role NAME may last, 3600 to 43200 seconds."""
+    return change(ROLE, store, name, account, form, lambda directory, arn: directory.set_max_session_duration(arn, seconds))

@@ -1,0 +1,94 @@
+"""`fastiam user`: users of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fastiam.cli import nouns, options
+from fastiam.cli.nouns import GROUP, POLICY, USER, account_of, change, named
+from fastiam.cli.stores import store
+
+if TYPE_CHECKING:
+    from fastiam.directory import Directory
+
+
+@click.group("user")
+def command() -> None:
+    """Create, change, list and delete users."""
+
+
+@command.command("create")
+@click.argument("name")
+@nouns.path
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="A group to be in; may be repeated.")
+@nouns.policies
+@click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
+@nouns.tags
+@store
+@nouns.account
+@options.form
+def create(
+    name: str,
+    path: str,
+    groups: tuple[str, ...],
+    policies: tuple[str, ...],
+    boundary: str | None,
+    tags: tuple[tuple[str, str], ...],
+    store: str,
+    account: str | None,
+    form: str,
+) -> int:
+    """Create the user NAME."""
+    with nouns.writing(store) as directory:
+        arn = USER.arn(directory, name, path, account)
+        directory.add_principal(
+            arn,
+            identity_policies=[POLICY.find(directory, policy, account or account_of(arn)) for policy in policies],
+            permissions_boundary=None if boundary is None else nouns.policy_or_document(directory, boundary, account),
+            tags=dict(tags),
+            groups=groups,
+        )
+        record = directory.tables.entities[arn]
+    return nouns.show_record(record, form)
+
+
+nouns.add_show(command, USER)
+nouns.add_delete(command, USER, lambda directory, arn: directory.delete_principal(arn))
+nouns.add_policies(command, USER)
+nouns.add_boundary(command, USER)
+nouns.add_tags(command, USER)
+
+
+@command.command("rename")
+@named
+@click.argument("new")
+@click.option("--path", metavar="PATH", help="Another path, too.")
+def rename(name: str, new: str, path: str | None, store: str, account: str | None, form: str) -> int:
+    """Give the user NAME the name NEW. It stays who it is; policies that name it follow."""
+    return change(USER, store, name, account, form, lambda directory, arn: directory.rename(arn, new, path=path))
+
+
+@command.command("add-to-group")
+@named
+@click.argument("group")
+def add_to_group(name: str, group: str, store: str, account: str | None, form: str) -> int:
+    """Put the user NAME into GROUP."""
+
+    def write(directory: Directory, arn: str) -> None:
+        directory.add_user_to_group(arn, GROUP.find(directory, group, account_of(arn)))
+
+    return change(USER, store, name, account, form, write)
+
+
+@command.command("remove-from-group")
+@named
+@click.argument("group")
+def remove_from_group(name: str, group: str, store: str, account: str | None, form: str) -> int:
+    """Take the user NAME out of GROUP."""
+
+    def write(directory: Directory, arn: str) -> None:
+        directory.remove_user_from_group(arn, GROUP.find(directory, group, account_of(arn)))
+
+    return change(USER, store, name, account, form, write)
