@@ -152,7 +152,7 @@ def test_an_id_that_becomes_known_changes_nothing(world):
 def test_a_password_is_that_password_and_no_other(world):
     world.sts.passwords.set(ANA, GOOD)
     assert world.sts.passwords.verify(ANA, GOOD).principal == ANA
-    for wrong in ("", GOOD + " ", GOOD.lower(), "\0", "é" * 40):
+    for wrong in ("", GOOD + " ", GOOD.lower(), "\0", "é" * 40, "\ud800"):
         assert reason_of(world.sts.passwords.verify, ANA, wrong) == "wrong_password"
     assert reason_of(world.sts.passwords.verify, BO, GOOD) == "wrong_password"
 
@@ -418,6 +418,12 @@ def test_a_lacking_proof_changes_nothing_and_is_recorded(locked_out, bad):
     assert len(locked_out.sts.mfa.list(ROOT)) == 1
     added = locked_out.sts.recovery.events(ROOT)[len(before) :]
     assert [(event.what, event.by) for event in added] == [("recovery refused", "help desk")]
+
+
+def test_a_proof_says_its_time_zone(locked_out):
+    naive = Proof("email", EMAIL, locked_out.clock().replace(tzinfo=None), "r")
+    with pytest.raises(ValidationError, match="time zone"):
+        recover(locked_out, email=naive)
 
 
 def test_a_proof_counts_once(locked_out):

@@ -473,6 +473,8 @@ def test_no_session_outlives_its_assertion(world):
     assert world.sts.assume_role_with_saml(saml(not_after=soon), WEB).credentials.expiration == soon
     with pytest.raises(AuthenticationError, match="expired"):
         world.sts.assume_role_with_saml(saml(not_after=world.clock()), WEB)
+    with pytest.raises(ValidationError, match="time zone"):
+        world.sts.assume_role_with_saml(saml(not_after=soon.replace(tzinfo=None)), WEB)
 
 
 def test_roles_of_identity_center_are_given_out_by_no_saml_call(world):

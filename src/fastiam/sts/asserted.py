@@ -6,6 +6,7 @@ Nothing is verified here. What an `Assertion` says becomes the context in which 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from fastiam.arn import split_arn
@@ -29,8 +30,7 @@ _KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
 def with_provider(issuer: Issuer, call: str, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
     """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7)."""
     engine, now = issuer.state.engine(), issuer.state.now()
-    if assertion.not_after is not None and assertion.not_after <= now:
-        raise AuthenticationError("the assertion has expired", reason="expired", code="ExpiredTokenException")
+    _check_time(assertion, now)
     draft = draft_session(issuer, wanted, limits.ROLE, context=_kept(assertion, call))
     if call == SAML and wanted.role.rpartition("/")[2].startswith(_RESERVED):
         raise ValidationError(f"`{wanted.role}` is given out by IAM Identity Center alone", rule="7.1")
@@ -51,6 +51,7 @@ def with_provider(issuer: Issuer, call: str, assertion: Assertion, wanted: RoleR
 def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
     """CreateSession of Roles Anywhere: the trust policy has to allow all three actions, whatever the certificate says (S61)."""
     now = issuer.state.now()
+    _check_time(assertion, now)
     draft = draft_session(issuer, wanted, limits.ROLE)
     tags = {f"aws:PrincipalTag/{key}": value for key, value in draft.tags.items()}
     question = Question(
@@ -81,6 +82,13 @@ def with_instance(
     question = Question(subject=_EC2, actions=(ASSUME_ROLE,), resource=wanted.role, context=call_context(wanted, draft), now=now)
     require(issuer.state.engine(), question)
     return give_out(issuer, wanted.role, draft, now, limited=False)
+
+
+def _check_time(assertion: Assertion, now: datetime) -> None:
+    if assertion.not_after is not None and assertion.not_after.tzinfo is None:
+        raise ValidationError("`not_after` needs a time zone", hint="pass an aware datetime")
+    if assertion.not_after is not None and assertion.not_after <= now:
+        raise AuthenticationError("the assertion has expired", reason="expired", code="ExpiredTokenException")
 
 
 def request_of(

@@ -25,7 +25,7 @@ class Passwords:
 
     def __init__(self, state: State, hasher: PasswordHasher | None = None) -> None:
         self._state, self._hasher = state, hasher or PasswordHasher()
-        self._decoy = ""  # made with the first verification: a hash of nobody's password
+        self._decoy = ""  # made with the first verification, whoever's it is: a hash of nobody's password
 
     # -- the policy of an account -------------------------------------------------------------------------------------
 
@@ -105,12 +105,12 @@ class Passwords:
         return held
 
     def _check(self, principal: str, password: Secret) -> Password:
-        held = self._state.book.tables.passwords.get(principal)
-        if not self._matches(held.hash if held else self._nobody(), password) or held is None:
+        decoy, held = self._nobody(), self._state.book.tables.passwords.get(principal)
+        if not self._matches(held.hash if held else decoy, password) or held is None:
             raise AuthenticationError("the name or the password is wrong", reason="wrong_password")
         self._state.require(held.principal, held.unique_id)
         if self._hasher.check_needs_rehash(held.hash):
-            self._replace(held, self._hasher.hash(password))
+            self._replace(held, self._hasher.hash(_encoded(password)))
         return held
 
     def _replace(self, held: Password, new: str) -> None:
@@ -124,7 +124,7 @@ class Passwords:
 
     def _matches(self, hash_: str, password: Secret) -> bool:
         try:
-            return self._hasher.verify(hash_, password)
+            return self._hasher.verify(hash_, _encoded(password))
         except (VerificationError, InvalidHashError):
             return False
 
@@ -133,7 +133,7 @@ class Passwords:
         subject, _ = state.holder(principal)
         policy = self.policy(subject.account or "")
         _check_policy(policy, password, (subject.name, subject.account or ""))
-        hash_ = self._hasher.hash(password)
+        hash_ = self._hasher.hash(_encoded(password))
         with state.directory.transaction():
             _, unique_id = state.holder(principal)
             held = state.book.tables.passwords.get(principal)
@@ -143,6 +143,10 @@ class Passwords:
             new = Password(principal, hash_, state.now(), must_change, unique_id, former[:_MOST_REMEMBERED])
             state.book.put("passwords", principal, new)
             state.record(principal, "password set")
+
+
+def _encoded(password: Secret) -> bytes:
+    return password.encode("utf-8", "surrogatepass")  # any text is a password, though not every one is well-formed
 
 
 def _check_policy(policy: PasswordPolicy, password: Secret, names: tuple[str, ...]) -> None:

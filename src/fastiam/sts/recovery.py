@@ -95,7 +95,9 @@ class Recovery:
         return [device.serial for device in devices]
 
     def _take(self, root: str, proof: Proof, kind: str, address: str) -> None:
-        now, is_same = self._state.now(), hmac.compare_digest(proof.address.encode(), address.encode())
+        now, is_same = self._state.now(), hmac.compare_digest(_encoded(proof.address), _encoded(address))
+        if proof.proved_at.tzinfo is None:
+            raise ValidationError(f"the time of the proof of the {kind} needs a time zone")
         if proof.kind != kind or not is_same:
             raise AuthenticationError(f"the {kind} that was proved is not the registered one", reason="wrong_proof")
         if not now - FRESH <= proof.proved_at <= now:
@@ -109,3 +111,7 @@ class Recovery:
         if record is None:
             raise ValidationError(f"there is no account `{account}`", code="NoSuchEntity")
         return f"arn:{record.partition}:iam::{account}:root"
+
+
+def _encoded(address: str) -> bytes:
+    return address.encode("utf-8", "surrogatepass")
