@@ -148,6 +148,12 @@ def condition_case(make: Maker) -> dict[str, Json]:
     }
 
 
+def is_condition_case(case: Json) -> bool:
+    """Whether one condition block decides: the only one there is."""
+    policies, request = case["policies"], case["request"]
+    return [*policies] == ["identity_policies"] and (request["principal"], request["resource"]) == (v.ANA, v.OBJECTS[0])
+
+
 # -- unknown keys (6.11) ------------------------------------------------------------------------------------------------------
 
 PREFIXES = (

@@ -384,7 +384,12 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
             return NOT_OPEN
         found = presence_truth(c, atom, &without)
         return found if found == presence_truth(c, atom, &with_value) else OPEN
-    return OPEN if is_unknown(c, atom.key) or reads_unknown_values(c, atom, False) else NOT_OPEN
+    if is_unknown(c, atom.key):
+        return OPEN
+    if not reads_unknown_values(c, atom, False):
+        return NOT_OPEN
+    fetch(c, atom.key, 0, &with_value)
+    return OPEN if with_value.n else NOT_OPEN            # where the key is absent, no value matters
 
 
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:

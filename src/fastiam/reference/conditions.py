@@ -35,7 +35,9 @@ def check_entry(entry: ConditionEntry, variables: bool, view: View) -> Truth:
 
 
 def _unknown_keys(entry: ConditionEntry, key: str, op: Operator, variables: bool, view: View) -> list[str]:
-    """The unknown keys that an entry reads: its own and its variables (D72)."""
+    """The unknown keys that an entry reads: its own and its variables (D72). Where the key is absent, no value matters."""
+    if key not in view.unknown and view.get(key) is None:
+        return []
     named = [name for text in entry.values for name in unknown_names(variables_in(op, text), view)] if variables else []
     return ([key] if key in view.unknown else []) + named
 

@@ -1,0 +1,159 @@
+"""Unknown keys against brute force (spec 6.11): what is said plainly is true, and what is true is nearly always said plainly.
+
+Brute force takes every value for a key that may matter: those that the policies of the case compare it with, and around them,
+pieces of the resource, values of its family that cannot be read, one that nobody mentions, and the key absent.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+import strategies
+import vocabulary as v
+from casefile import Json, simulate_arguments
+from differential import as_check
+from runners import run
+from worlds import is_condition_case, keys_in
+
+from fastiam.account.loose import loose_profiles
+from fastiam.keys import fold
+from fastiam.reference import decide
+from fastiam.request import Request, read_context
+
+N = 500  # cases of the generator
+MOST, ALL = 25, 4_000  # values tried where the answer is plain, where it is not
+NEAR = ("true", "false", "-99", "5", "99999", "1900-01-01", "2199-01-01", "192.0.2.77", "2001:db9::1", "::fffe:1.2.3.4")
+FRESH = {"string": "fresh", "number": "123.5", "date": "2027-07-07T07:07:07Z", "bool": "true", "binary": "RlJFU0g=",
+         "ip": "198.18.7.7", "arn": "arn:aws:fresh:eu-west-3:444444444444:fresh/er"}  # fmt: skip
+TOLD_BY_SESSIONS = v.LOOSE_ONLY - {"aws:PrincipalTag/team"}  # known with the session (D71)
+FOLLOWED = {"aws:CurrentTime", "aws:EpochTime", "aws:CalledVia", "aws:SourceAccount"}  # others are derived from them
+
+
+def asked(seed: int, n_keys: int) -> tuple[dict[str, Json], list[str]] | None:
+    """A case, and keys of the request that its policies read; it does not give them."""
+    case, rng = strategies.loose(seed), random.Random(seed)
+    case["request"].pop("unknown", None)
+    read = [key for key in keys_in(case["policies"]) if key in v.KEYS and key not in TOLD_BY_SESSIONS | FOLLOWED]
+    if len(read) < n_keys:
+        return None
+    keys = rng.sample(read, n_keys)
+    folded = {fold(key) for key in keys}
+    if "aws:tagkeys" in folded or "aws:requesttag/team" in folded:
+        folded |= {"aws:tagkeys", "aws:requesttag/team"}
+    case["request"]["context"] = {k: value for k, value in case["request"]["context"].items() if fold(k) not in folded}
+    return case, keys
+
+
+def compared_with(policies: Json, key: str) -> Iterator[str]:
+    """The values that a condition on the key names, made literal."""
+    if isinstance(policies, list):
+        for item in policies:
+            yield from compared_with(item, key)
+    elif isinstance(policies, Mapping):
+        for name, item in policies.items():
+            if fold(name) == fold(key) and not isinstance(item, Mapping):
+                for value in map(text_of, item if isinstance(item, list) else [item]):
+                    literal = re.sub(r"\$\{([*?$])\}", r"\1", value)
+                    yield from (value, literal)
+                    yield re.sub(r"\$\{[^}]*\}|[*?]", "x", literal).partition("/")[0] if "/" in literal else literal
+                    yield from (
+                        re.sub(r"\*|\$\{[^}]*\}", filling, literal).replace("?", "x") for filling in ("", "x", "red", "ana")
+                    )
+            else:
+                yield from compared_with(item, key)
+
+
+def text_of(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def values_of(case: Mapping[str, Json], key: str) -> list[Json]:
+    family, multi = v.KEYS[key]
+    tail = case["request"]["resource"].rpartition(":")[2]
+    texts = [
+        FRESH[family],
+        *compared_with(case["policies"], key),
+        *v.VALUES[family],
+        *v.BAD.get(family, ())[:3],
+        *NEAR,
+        *FRESH.values(),
+    ]
+    if family == "string":
+        texts += [piece for piece in re.split(r"[/:]", tail) if piece] + [tail, tail[:1], tail[1:2], tail[:2]]
+        texts += [text_of(value) for value in case["request"]["context"].values() if isinstance(value, str | bool | int)]
+        texts += v.KEY_VALUES.get(key, ())
+    texts = list(dict.fromkeys(texts))
+    if not multi:
+        return [None, *texts]
+    return [None, *([text] for text in texts), *(list(pair) for pair in itertools.pairwise(texts))]
+
+
+def by_force(case: Mapping[str, Json], keys: list[str], profiles: Any, request: Request, most: int) -> set[bool]:
+    """Whether the request is allowed, over the values of the keys, absence included: one answer, or both."""
+    combinations = list(itertools.product(*[values_of(case, key) for key in keys]))
+    random.Random(str(keys)).shuffle(combinations)
+    principal, resource, endpoint = profiles
+    found: set[bool] = set()
+    for values in combinations[:most]:
+        told = read_context({key: value for key, value in zip(keys, values, strict=True) if value is not None}, strict=False)
+        plain = replace(request, context={**request.context, **told}, unknown=frozenset())
+        found.add(decide(principal, resource, plain, endpoint=endpoint).decision.allowed)
+        if len(found) == 2:
+            break
+    return found
+
+
+class Row(NamedTuple):
+    """A case: what reference and engine say with its keys unknown, and what brute force finds."""
+
+    seed: int
+    answers: tuple[str, str]
+    truth: set[bool]
+    has_layers: bool  # not only one condition block, in which nearly all that is definite are tests that contradict each other
+
+
+@cache
+def judged(n_keys: int) -> list[Row]:
+    out = []
+    for seed in range(N):
+        if (chosen := asked(seed, n_keys)) is None:
+            continue
+        case, keys = chosen
+        told = as_check({**case, "request": {**case["request"], "unknown": keys}})
+        answers = run(told, "reference").outcome, run(told, "compiled").outcome
+        if answers[0] != "ERR":
+            *profiles, request = loose_profiles(**simulate_arguments(told))
+            truth = by_force(case, keys, profiles, request, ALL if "DEPENDS" in answers else MOST)
+            out.append(Row(seed, answers, truth, not is_condition_case(case)))
+    return out
+
+
+@pytest.mark.parametrize("n_keys", [1, 2])
+def test_a_plain_answer_holds_for_every_value(n_keys):
+    """D70: sound, whatever values the keys take."""
+    for row in judged(n_keys):
+        for answer in row.answers:
+            assert answer == "DEPENDS" or row.truth <= {answer == "OK"}, f"seed {row.seed}: {answer}"
+
+
+@pytest.mark.parametrize("n_keys", [1, 2])
+def test_nearly_every_definite_case_is_answered_plainly(n_keys):
+    """Precise: 99 of 100. What is left is D73: tests that contradict or complete each other."""
+    definite = [row for row in judged(n_keys) if row.has_layers and len(row.truth) == 1]
+    vague = [row.seed for row in definite if "DEPENDS" in row.answers]
+    assert len(definite) > 150
+    assert len(vague) <= len(definite) / 100, f"{len(vague)} of {len(definite)} are vague, seeds {vague}"
+
+
+@pytest.mark.parametrize("n_keys", [1, 2])
+def test_open_cases_are_frequent(n_keys):
+    """Else the tests above would say little."""
+    rows = judged(n_keys)
+    assert sum("DEPENDS" in row.answers for row in rows) > len(rows) / 12
