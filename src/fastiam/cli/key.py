@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import exits, options
+from fastiam.cli import exits, nouns, options
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.stores import Calls, of_store, open_sts, show
 
@@ -19,56 +19,50 @@ def command() -> None:
 @command.command("create")
 @click.argument("principal")
 @of_store
+@nouns.account
 @options.form
-def create(principal: str, store: str, keyring: str | None, form: str) -> int:
-    """Make a key for PRINCIPAL, the ARN of a user or root. Its secret is shown this once."""
+def create(principal: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
+    """Make a key for PRINCIPAL, a user by name or ARN, or `root`. Its secret is shown this once."""
     with open_sts(store, keyring) as sts:
-        show(dict(sts.keys.create(principal).process_json()), form)
+        made = sts.keys.create(nouns.holder(sts.directory, principal, account))
+    show(dict(made.process_json()), form)
     return exits.OK
 
 
 @command.command("list")
 @click.argument("principal")
 @of_store
+@nouns.account
 @options.table_form
-def list_(principal: str, store: str, keyring: str | None, form: str | None) -> int:
+def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str | None) -> int:
     """List the keys of PRINCIPAL."""
     with open_sts(store, keyring) as sts:
-        rows = [{name: _text(getattr(key, name)) for name in COLUMNS} for key in sts.keys.list(principal)]
+        keys = sts.keys.list(nouns.holder(sts.directory, principal, account))
+    rows = [{name: _text(getattr(key, name)) for name in COLUMNS} for key in keys]
     write_rows(COLUMNS, rows, chosen(form, "table"))
     return exits.OK
 
 
-@command.command("activate")
-@click.argument("id_", metavar="ID")
-@of_store
-def activate(id_: str, store: str, keyring: str | None) -> int:
-    """Let the key ID sign again."""
-    return _set(store, keyring, id_, "Active")
+def _add_change(name: str, told: str, status: str) -> None:
+    """A verb that changes one key, and shows what it is then."""
+
+    @command.command(name, help=told)
+    @click.argument("id_", metavar="ID")
+    @of_store
+    @options.form
+    def change(id_: str, store: str, keyring: str | None, form: str) -> int:
+        with open_sts(store, keyring) as sts:
+            if status == "Deleted":
+                sts.keys.delete(id_)
+            else:
+                sts.keys.set_status(id_, status)
+        show({"AccessKeyId": id_, "Status": status}, form)
+        return exits.OK
 
 
-@command.command("deactivate")
-@click.argument("id_", metavar="ID")
-@of_store
-def deactivate(id_: str, store: str, keyring: str | None) -> int:
-    """Let the key ID sign no longer; what it issued goes with it."""
-    return _set(store, keyring, id_, "Inactive")
-
-
-@command.command("delete")
-@click.argument("id_", metavar="ID")
-@of_store
-def delete(id_: str, store: str, keyring: str | None) -> int:
-    """Take the key ID away for good."""
-    with open_sts(store, keyring) as sts:
-        sts.keys.delete(id_)
-    return exits.OK
-
-
-def _set(store: str, keyring: str | None, id_: str, status: str) -> int:
-    with open_sts(store, keyring) as sts:
-        sts.keys.set_status(id_, status)
-    return exits.OK
+_add_change("activate", "Let the key ID sign again.", "Active")
+_add_change("deactivate", "Let the key ID sign no longer; what it issued goes with it.", "Inactive")
+_add_change("delete", "Take the key ID away for good.", "Deleted")
 
 
 def _text(value: object) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import exits, options
+from fastiam.cli import exits, nouns, options
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.stores import Calls, of_store, open_sts, show
 
@@ -20,11 +20,12 @@ def command() -> None:
 @click.argument("principal")
 @click.argument("name")
 @of_store
+@nouns.account
 @options.form
-def create(principal: str, name: str, store: str, keyring: str | None, form: str) -> int:
+def create(principal: str, name: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
     """Make a device for PRINCIPAL. Its seed is shown this once; the address is what a QR code of it says."""
     with open_sts(store, keyring) as sts:
-        made = sts.mfa.create(principal, name)
+        made = sts.mfa.create(nouns.holder(sts.directory, principal, account), name)
     show({"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}, form)
     return exits.OK
 
@@ -34,21 +35,24 @@ def create(principal: str, name: str, store: str, keyring: str | None, form: str
 @click.argument("first")
 @click.argument("second")
 @of_store
-def enable(serial: str, first: str, second: str, store: str, keyring: str | None) -> int:
+@options.form
+def enable(serial: str, first: str, second: str, store: str, keyring: str | None, form: str) -> int:
     """Enable the device SERIAL by two codes in a row."""
     with open_sts(store, keyring) as sts:
         sts.mfa.enable(serial, first, second)
+    show({"SerialNumber": serial, "Status": "Enabled"}, form)
     return exits.OK
 
 
 @command.command("list")
 @click.argument("principal")
 @of_store
+@nouns.account
 @options.table_form
-def list_(principal: str, store: str, keyring: str | None, form: str | None) -> int:
+def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str | None) -> int:
     """List the devices of PRINCIPAL."""
     with open_sts(store, keyring) as sts:
-        devices = sts.mfa.list(principal)
+        devices = sts.mfa.list(nouns.holder(sts.directory, principal, account))
     rows = [{"serial": d.serial, "enabled": d.enabled is not None, "created": str(d.created)} for d in devices]
     write_rows(COLUMNS, rows, chosen(form, "table"))
     return exits.OK
@@ -57,8 +61,10 @@ def list_(principal: str, store: str, keyring: str | None, form: str | None) -> 
 @command.command("delete")
 @click.argument("serial")
 @of_store
-def delete(serial: str, store: str, keyring: str | None) -> int:
+@options.form
+def delete(serial: str, store: str, keyring: str | None, form: str) -> int:
     """Take the device SERIAL away."""
     with open_sts(store, keyring) as sts:
         sts.mfa.delete(serial)
+    show({"SerialNumber": serial, "Status": "Deleted"}, form)
     return exits.OK

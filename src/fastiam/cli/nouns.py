@@ -85,6 +85,20 @@ USER, ROLE, GROUP = Noun("user", "entities"), Noun("role", "entities"), Noun("gr
 POLICY, PROFILE = Noun("policy", "managed"), Noun("instance-profile", "instance_profiles")
 
 
+def holder(directory: Directory, name: str, account: str | None) -> str:
+    """Who has credentials: a user by name or ARN, or a root user, as `root` of an account or by ARN."""
+    if name.endswith(":root") and name.startswith("arn:"):
+        return name
+    if name != "root":
+        return USER.find(directory, name, account)
+    known = directory.tables.accounts
+    if account is None and len(known) != 1:
+        raise DirectoryError("nothing tells whose root user it is", hint="pass `--account`, or the whole ARN")
+    id_ = account or next(iter(known))
+    partition = known[id_].partition if id_ in known else "aws"
+    return f"arn:{partition}:iam::{id_}:root"
+
+
 def name_of(arn: str) -> str:
     """What an ARN calls the thing: the last step of its path."""
     return arn.rpartition("/")[2]

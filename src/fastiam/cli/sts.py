@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from fastiam.cli import exits, options
-from fastiam.cli.console import note
+from fastiam.cli import exits, nouns, options
 from fastiam.cli.files import read_bytes
-from fastiam.cli.stores import Calls, credentials, of_store, open_sts, read_credentials
+from fastiam.cli.stores import Calls, credentials, of_store, open_sts, read_credentials, show
 from fastiam.errors import FastiamError
 
 
@@ -128,10 +127,13 @@ def get_federation_token(
 @command.command("revoke-sessions")
 @click.argument("role")
 @of_store
-def revoke_sessions(role: str, store: str, keyring: str | None) -> int:
-    """End all sessions of ROLE that were issued so far."""
+@nouns.account
+@options.form
+def revoke_sessions(role: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
+    """End all sessions of ROLE, a name or ARN, that were issued so far."""
     with open_sts(store, keyring) as sts:
-        note(f"sessions issued before {sts.revoke_sessions(role).isoformat()} have ended")
+        arn = nouns.ROLE.find(sts.directory, role, account)
+        show({"Role": arn, "IssuedBefore": sts.revoke_sessions(arn).isoformat()}, form)
     return exits.OK
 
 
@@ -139,27 +141,28 @@ def revoke_sessions(role: str, store: str, keyring: str | None) -> int:
 @click.argument("file")
 @click.option("--rotate", is_flag=True, help="Put a fresh key in front of those that are there.")
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="With --rotate, leave out all but N of the older keys.")
-def keyring(file: str, rotate: bool, keep: int | None) -> int:
+@options.form
+def keyring(file: str, rotate: bool, keep: int | None, form: str) -> int:
     """Write a new keyring to FILE, for its owner alone; or rotate the one that is there."""
     from fastiam.sts import Keyring
 
-    if rotate:
-        Keyring.load(file).rotated(keep=keep).save(file)
-    elif Path(file).exists():
+    if not rotate and Path(file).exists():
         raise FastiamError(
             f"there is a file `{file}` already\nhelp: what was sealed under it would be lost; rotate it with `--rotate`"
         )
-    else:
-        Keyring.generate().save(file)
+    ring = Keyring.load(file).rotated(keep=keep) if rotate else Keyring.generate()
+    ring.save(file)
+    show({"Keyring": file, "Keys": list(ring.ids) if form == "json" else ", ".join(ring.ids)}, form)
     return exits.OK
 
 
 @command.command("reseal")
 @of_store
-def reseal(store: str, keyring: str | None) -> int:
+@options.form
+def reseal(store: str, keyring: str | None, form: str) -> int:
     """After a rotation, seal the secrets of the store under the newest key."""
     with open_sts(store, keyring) as sts:
-        note(f"{sts.reseal()} secrets were sealed anew")
+        show({"Resealed": sts.reseal()}, form)
     return exits.OK
 
 

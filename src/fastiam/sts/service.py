@@ -91,6 +91,11 @@ class STS:
         return f"<STS: {self._state.directory!r}, {self._state.keyring!r}>"
 
     @property
+    def directory(self) -> Directory:
+        """The directory that it sits on."""
+        return self._state.directory
+
+    @property
     def engine(self) -> Engine:
         """The engine over what the directory says now."""
         return self._state.engine()
