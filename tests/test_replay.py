@@ -17,8 +17,9 @@ from trails import ACCOUNT, ANA, OPS, SESSION, assume_role, record, session, tem
 import fastiam
 from fastiam import Outcome
 from fastiam.cli.main import run
+from fastiam.questions.answering import NO_CALLER, NO_RESOURCE, NOT_IN_DIRECTORY
 from fastiam.questions.calls import Logged
-from fastiam.questions.replay import NO_CALLER, NO_RESOURCE, NOT_IN_DIRECTORY, Group, Verdict, verdict_of
+from fastiam.questions.replay import Group, Verdict, verdict_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -304,6 +305,50 @@ def test_a_plain_answer_holds_whatever_the_log_left_open(tmp_path_factory, state
     who, context, now = in_truth(truth)
     decision = engine.decide(who, "s3:ListAllMyBuckets", "*", context, now=now)
     assert group.outcome is Outcome.DEPENDS or (group.outcome is Outcome.ALLOW) == decision.allowed
+
+
+# -- two engines ------------------------------------------------------------------------------------------------------
+
+DENY_KMS = statement("Deny", "kms:*")
+
+
+def test_a_log_shows_what_a_change_flips(tmp_path):
+    """Two lists of keys are lost to a Deny, a list of buckets is gained; whom neither knows is counted."""
+    log = write_log(
+        tmp_path / "log.json",
+        *(record("kms:ListKeys"), record(LIST), record("kms:ListKeys"), record(LIST, session()), record(LIST, STRANGER)),
+    )
+    old, new = engine_of(statement(action="kms:*")), engine_of(EVERYTHING, DENY_KMS)
+    found = fastiam.diff(old, new, log=fastiam.read_cloudtrail(log))
+    assert [(g.change, g.rows, g.side, g.statement.index) for g in found.groups] == [
+        ("gained", 1, "new", 0),
+        ("may gain", 1, "new", 0),
+        ("lost", 2, "new", 1),
+    ]
+    assert (found.n_rows, found.rows.tolist(), found.n_errors) == (5, [0, 1, 2, 3], 1)
+    assert found.request(found.groups[0].example) == (ANA, "s3:ListAllMyBuckets", "*")
+    assert found.request(found.groups[1].example)[0] == OPS
+    assert found.is_gained and fastiam.diff(new, new, log=fastiam.read_cloudtrail(log)).groups == ()
+
+
+def test_a_log_takes_no_requests_beside_it(tmp_path):
+    log = fastiam.read_cloudtrail(write_log(tmp_path / "log.json", record(LIST)))
+    with pytest.raises(fastiam.RequestValueError, match="a log brings"):
+        fastiam.diff(engine_of(), engine_of(), ANA, "s3:x", "*", log=log)
+
+
+def test_the_command_line_compares_policies_over_a_log(tmp_path, capsys):
+    log = str(write_log(tmp_path / "log.json", record(LIST), record("kms:ListKeys")))
+    paths = []
+    for name, statements in (("old", [DENY_KMS]), ("new", [EVERYTHING, DENY_KMS])):
+        (tmp_path / name).mkdir()
+        paths += [f"--{name}", policies_in(tmp_path / name, *statements)]
+    assert run(["diff", *paths, "--log", log]) == 2
+    out, err = capsys.readouterr()
+    (row,) = map(json.loads, out.splitlines())
+    assert (row["change"], row["rows"], row["action"]) == ("gained", 1, "s3:ListAllMyBuckets")
+    assert "2 requests compared" in err
+    assert run(["diff", *paths, "--log", log, "--requests", log]) == 64
 
 
 # -- whatever comes ---------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ OWNER = "resource_account"
 @click.option("--new", multiple=True, required=True, metavar="PATH", help="The policies after; may be repeated.")
 @click.option("--requests", "source", metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
 @click.option("--requests-format", type=click.Choice(NAMES), help="The format of the requests; told by content if not given.")
+@click.option("--log", multiple=True, metavar="PATH", help="In place of requests, logs of CloudTrail; may be repeated.")
+@options.no_session_policies
 @options.unknown
 @options.now
 @options.unknown_owner
@@ -41,6 +43,8 @@ def command(
     new: tuple[str, ...],
     source: str | None,
     requests_format: str | None,
+    log: tuple[str, ...],
+    no_session_policies: bool,
     unknown: tuple[str, ...],
     now: datetime | None,
     unknown_owner: str,
@@ -50,11 +54,18 @@ def command(
 ) -> int:
     """Compare the answers of two sets of policies, grouped by the statement that flips them.
 
-    Without --requests, over the requests that the changed statements can reach, where every context key is unknown.
+    With --log, over the calls of logs of CloudTrail. Without --log and --requests, over the requests that the changed statements
+    can reach, where every context key is unknown.
     Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, else 0.
     """
+    if log and (source or unknown or now):
+        raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
     before, after = (open_engine(paths, unknown_owner=unknown_owner) for paths in (old, new))
-    if source is None:
+    if log:
+        from fastiam.sources import read_cloudtrail
+
+        found = diff(before, after, log=read_cloudtrail(*log, assume_no_session_policies=no_session_policies), threads=threads)
+    elif source is None:
         found = diff(before, after, unknown=unknown or None, now=now, threads=threads)
     else:
         with ExitStack() as stack:
@@ -115,6 +126,8 @@ def _tell(found: Diff) -> None:
     note(f"{found.n_rows:,} requests compared: {counts}")
     if found.undecidable:
         note(f"{found.undecidable:,} depend on unknown keys before and after")
+    if found.n_errors:
+        note(f"{found.n_errors:,} cannot be decided by one of the two")
     for text in found.unseen:
         note(f"not compared: {text}")
 

@@ -67,6 +67,11 @@ policies = click.option(
     metavar="PATH",
     help="Where the policies are: account exports, fastiam files, or folders of them. May be repeated.",
 )
+no_session_policies = click.option(
+    "--no-session-policies",
+    is_flag=True,
+    help="Take it that sessions have no session policies where the log does not show how they were issued.",
+)
 unknown_owner = click.option(
     "--unknown-owner",
     type=click.Choice(["principal", "deny"]),

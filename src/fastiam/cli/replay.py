@@ -34,11 +34,7 @@ _SHOWN = 10  # unmapped names that are worth a line each
     multiple=True,
     help="Show calls of this verdict alone. May be repeated.",
 )
-@click.option(
-    "--no-session-policies",
-    is_flag=True,
-    help="Take it that sessions have no session policies where the log does not show how they were issued.",
-)
+@options.no_session_policies
 @click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table; 0 shows all.")
 @options.unknown_owner
 @options.table_form

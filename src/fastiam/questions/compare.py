@@ -68,7 +68,7 @@ class Rows:
             return None
 
 
-def _changes(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The place of each change in `CHANGES`."""
     old, new = RANK[before], RANK[after]
     picked = [new == 2, new == 0, old == 0]
@@ -81,7 +81,7 @@ def grouped(
     """The groups, and the place of each flipped row among them."""
     if not len(flipped):
         return (), np.empty(0, np.int32)
-    change = _changes(before.outcome[flipped], after.outcome[flipped])
+    change = changes_of(before.outcome[flipped], after.outcome[flipped])
     answers, alike = np.unique(_answers(before, after, flipped, change), return_inverse=True)
     order = np.argsort(alike, kind="stable")
     starts = np.searchsorted(alike[order], np.arange(len(answers) + 1))
@@ -104,7 +104,7 @@ def grouped(
             fine[at] = found[known]
         codes[number] = fine[members[0]]
     group = np.where(fine >= 0, fine, codes[alike])
-    return _sorted(groups, group, flipped)
+    return in_order(groups, group, flipped)
 
 
 def _answers(
@@ -177,7 +177,7 @@ def _own(profile: PrincipalProfile, layer: Layer | None) -> Levels:
     return (own.get(layer) or (),) if layer is not None else ()
 
 
-def _sorted(
+def in_order(
     groups: list[Group], group: npt.NDArray[np.int32], flipped: npt.NDArray[np.int64]
 ) -> tuple[tuple[Group, ...], npt.NDArray[np.int32]]:
     """The groups with their counts, what gains access first and the largest first."""

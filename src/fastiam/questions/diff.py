@@ -6,7 +6,7 @@ can reach.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +26,7 @@ from fastiam.session import Session
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
+    from fastiam.questions.calls import Calls
 
 Side = Literal["old", "new"]
 _NAMES = {int(outcome): outcome.name for outcome in Outcome}
@@ -140,6 +141,7 @@ def diff(
     unknown: Collection[str] | None = None,
     resource_accounts: object = None,
     sessions: Mapping[str, Session] | None = None,
+    log: Iterable[Calls] | None = None,
     now: datetime | None = None,
     on_error: Literal["raise", "deny"] = "raise",
     threads: int = 1,
@@ -150,6 +152,7 @@ def diff(
     ----------
     principals, actions, resources, context, ... : columns of requests, as `Engine.decide_many` takes them. Without the first
         three, the requests that the changes between the two directories can reach (see Notes), about which nothing is given.
+    log : in place of requests, the calls of a log, as `fastiam.read_cloudtrail` gives them (docs/replay.md).
     unknown : keys of which nothing is known; none for requests that are given, all for those that are not.
 
     Returns
@@ -169,6 +172,12 @@ def diff(
     nothing else names. What these cannot show is in `unseen`.
     """
     given = principals, actions, resources
+    if log is not None:
+        from fastiam.questions.logdiff import diff_log
+
+        if any(value is not None for value in (*given, context, unknown, resource_accounts, sessions, now)):
+            raise RequestValueError("a log brings requests, keys and time", column="log", hint="pass nothing beside it")
+        return diff_log(old, new, log, threads=threads)
     options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
     if all(column is None for column in given):
         from fastiam.questions.reach import reached

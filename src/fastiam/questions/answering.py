@@ -1,0 +1,264 @@
+"""Answers to the calls of a log: what the policies of an engine say of each, and why.
+
+Sound (spec 6.11): whatever a log does not tell is unknown. A call is allowed or denied only if it is so for all values of the
+keys, of the session policies and of the resources that the log leaves open; else it depends, and on what is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam.bulk import LAYERS, Decisions, DictionaryColumn
+from fastiam.model import Layer, Outcome, StatementRef
+from fastiam.questions.calls import Calls, Facts
+from fastiam.session import Session
+
+if TYPE_CHECKING:
+    from fastiam.engine import Engine
+
+SESSION_POLICIES, SESSION_KIND, RESOURCE = "session policies", "kind of session", "resource"
+NO_CALLER = "the log does not tell who called"
+NOT_IN_DIRECTORY = "the caller is not in the directory"
+NO_RESOURCE = "the resource, whose policy would have to allow it, is not in the directory"
+
+_Ints = npt.NDArray[Any]
+_ORDER = (Outcome.ALLOW, Outcome.DEPENDS, Outcome.ERROR, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)  # the worst row decides
+_WEIGHT = np.zeros(256, np.int64)
+for _weight, _outcome in enumerate(_ORDER):
+    _WEIGHT[_outcome] = _weight
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its reason; `note` where there is none."""
+
+    outcome: Outcome
+    layer: Layer | None = None
+    statement: StatementRef | None = None
+    depends_on: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The answers to a batch of calls: of each call the row that decided it, and the code of its answer in `answers`.
+
+    `resources` are those of `calls`, users and roles with their paths.
+    """
+
+    calls: Calls
+    resources: Sequence[str | None]
+    row: npt.NDArray[np.int64]
+    answer: npt.NDArray[np.int64]
+    answers: Sequence[Answer]
+
+
+class Replayer:
+    """Answers calls, batch by batch."""
+
+    def __init__(self, engine: Engine, *, threads: int = 1) -> None:
+        self._engine, self._threads = engine, threads
+        self._answers, self._known = _Answers(), _Known(engine)
+
+    def replay(self, calls: Calls) -> Replayed:
+        """The answers to a batch of one call or more."""
+        resources = self._known.full(calls.resources)
+        rows = _Rows(self._engine, calls, resources, self._answers, self._known, self._threads).answer()
+        decided = _deciding_rows(calls, rows, self._answers)
+        return Replayed(calls, resources, decided, rows[decided], self._answers.list)
+
+
+class _Answers:
+    """Answers by number; equal ones exist once."""
+
+    def __init__(self) -> None:
+        self.list: list[Answer] = []
+        self._codes: dict[Answer, int] = {}
+
+    def code(self, answer: Answer) -> int:
+        found = self._codes.get(answer)
+        if found is None:
+            found = self._codes[answer] = len(self.list)
+            self.list.append(answer)
+        return found
+
+
+class _Known:
+    """What a directory knows of resources that a log names less fully."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._snapshot = engine._snapshot_or_fail()
+        entities = self._snapshot.tables.entities
+        self._paths = {_without_path(arn): arn for arn in entities if arn.count("/") > 1}
+        self._absent: dict[str, bool] = {}
+
+    def full(self, resources: Sequence[str | None]) -> list[str | None]:
+        """The resources, users and roles with the path that a log leaves out."""
+        paths = self._paths
+        return [paths.get(arn, arn) if arn else arn for arn in resources] if paths else list(resources)
+
+    def is_absent(self, arn: str) -> bool:
+        """Whether nothing is recorded of a resource, neither a policy nor an owner."""
+        found = self._absent.get(arn)
+        if found is None:
+            facts = self._snapshot.facts(arn) if arn != "*" else None
+            found = self._absent[arn] = facts is not None and facts.policies is None and facts.account is None
+        return found
+
+
+def _without_path(arn: str) -> str:
+    kind, _, rest = arn.partition("/")
+    return f"{kind}/{rest.rpartition('/')[2]}"
+
+
+class _Rows:
+    """One batch on its way to an answer for each row."""
+
+    def __init__(
+        self, engine: Engine, calls: Calls, resources: Sequence[str | None], answers: _Answers, known: _Known, threads: int
+    ) -> None:
+        self._engine, self._calls, self._resources = engine, calls, resources
+        self._answers, self._known, self._threads = answers, known, threads
+        self._caller = calls.caller[calls.row_call]
+        self._times = _Column(calls.times)
+        self._columns: dict[tuple[int, str], _Column] = {}
+        self._has_owners = any(owner is not None for owner in calls.owners)
+
+    def answer(self) -> npt.NDArray[np.int64]:
+        """The code of each row's answer. Rows of which the same keys are known are decided together."""
+        calls = self._calls
+        nobody = np.array([caller.principal is None for caller in calls.callers])[self._caller]
+        codes = np.full(len(calls.row_call), self._answers.code(Answer(Outcome.ERROR, note=NO_CALLER)), np.int64)
+        same, known = _known_together(calls.facts)
+        of_row = same[calls.row_call]
+        for number, keys in enumerate(known):
+            rows = np.flatnonzero(~nobody & (of_row == number))
+            if len(rows):
+                codes[rows] = self._codes(rows, self._decide(rows, keys))
+        self._open_untold(codes)
+        return codes
+
+    def _open_untold(self, codes: npt.NDArray[np.int64]) -> None:
+        """Rows without a resource were asked about `*`, which tells whether there is anybody to ask about, and no more."""
+        code = self._answers.code(Answer(Outcome.DEPENDS, depends_on=(RESOURCE,)))
+        for row in [row for row, resource in enumerate(self._resources) if resource is None]:
+            if self._answers.list[codes[row]].note not in (NO_CALLER, NOT_IN_DIRECTORY):
+                codes[row] = code
+
+    def _decide(self, rows: npt.NDArray[np.int64], keys: Sequence[frozenset[str]]) -> Decisions:
+        calls = self._calls
+        of_row = calls.row_call[rows]
+        context: dict[str, object] = {"aws:CurrentTime": self._times.at(of_row)}
+        for number, known in enumerate(keys):
+            context |= {key: self._column(number, key).at(of_row) for key in known}
+        askers = {code: calls.callers[code].principal for code in np.unique(self._caller[rows]).tolist()}
+        names = {code: who if isinstance(who, str) else f"session {code}" for code, who in askers.items()}
+        told = rows.tolist()
+        return self._engine.decide_many(
+            DictionaryColumn("principals", self._caller[rows], [names.get(code, "") for code in range(len(calls.callers))]),
+            DictionaryColumn("actions", calls.row_action[rows], calls.actions),
+            [self._resources[row] or "*" for row in told],
+            context,
+            unknown=("*",),
+            resource_accounts=[calls.owners[row] for row in told] if self._has_owners else None,
+            sessions={names[code]: who for code, who in askers.items() if isinstance(who, Session)},
+            reasons=True,
+            on_error="deny",
+            threads=self._threads,
+        )
+
+    def _column(self, number: int, key: str) -> _Column:
+        """What one of `facts` tells of a key, for all calls; made once."""
+        found = self._columns.get((number, key))
+        if found is None:
+            facts = self._calls.facts[number]
+            found = self._columns[number, key] = _Column([entry.get(key) for entry in facts.table], facts.codes)
+        return found
+
+    def _codes(self, rows: npt.NDArray[np.int64], decisions: Decisions) -> npt.NDArray[np.int64]:
+        """The answers to decided rows: one is made for each combination that occurs."""
+        flags = np.array([c.open_policies + 2 * c.open_kind for c in self._calls.callers], np.int64)[self._caller[rows]]
+        statement, refs = decisions.statement_refs
+        depends = decisions.depends_on
+        parts = (
+            (decisions.outcome, 256),
+            (decisions.layer.codes, 256),
+            (decisions.reason.codes, 256),
+            (flags, 4),
+            (statement + 1, len(refs) + 1),
+            (depends.codes + 1, len(depends.values) + 1),
+        )
+        mixed = np.zeros(len(rows), np.int64)
+        for codes, size in parts:
+            mixed = mixed * size + codes
+        _, at, inverse = np.unique(mixed, return_index=True, return_inverse=True)
+        made = [self._answers.code(_answer(decisions, row, int(flags[row]))) for row in at.tolist()]
+        found: npt.NDArray[np.int64] = np.array(made, np.int64)[inverse]
+        of_resource = (decisions.layer.codes == LAYERS.index(Layer.RESOURCE)) & (decisions.outcome == Outcome.IMPLICIT_DENY)
+        for at_row in np.flatnonzero(of_resource).tolist():
+            if self._known.is_absent(self._resources[rows[at_row]] or "*"):
+                found[at_row] = self._answers.code(Answer(Outcome.ERROR, note=NO_RESOURCE))
+        for row, error in decisions.errors.items():
+            message = getattr(error, "message", "") or str(error).partition("\n")[0]
+            found[row] = self._answers.code(Answer(Outcome.ERROR, note=message))
+        return found
+
+
+def _answer(decisions: Decisions, row: int, flags: int) -> Answer:
+    """The answer to a row, with what the log leaves open of its session."""
+    decision, open_policies, open_kind = decisions[row], flags & 1, flags & 2
+    if decision.reason == "unknown_principal":
+        return Answer(Outcome.ERROR, note=NOT_IN_DIRECTORY)
+    outcome, depends_on = decision.outcome, decision.depends_on
+    if open_policies and decision.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_POLICIES)
+    if open_kind and decision.layer is Layer.CREDENTIAL:
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_KIND)
+    return Answer(outcome, decision.layer, decision.statement, depends_on)
+
+
+def _known_together(facts: Sequence[Facts]) -> tuple[_Ints, list[tuple[frozenset[str], ...]]]:
+    """Calls of which the same keys are known: a number for each call, and the keys by number, one set for each of `facts`."""
+    sets: list[list[frozenset[str]]] = []
+    mixed = np.zeros(len(facts[0].codes), np.int64)
+    for part in facts:
+        kinds: dict[frozenset[str], int] = {}
+        of_entry = np.array([kinds.setdefault(frozenset(entry), len(kinds)) for entry in part.table], np.int64)
+        sets.append(list(kinds))
+        mixed = mixed * len(kinds) + of_entry[part.codes]
+    distinct, same = np.unique(mixed, return_inverse=True)
+    known = []
+    for number in distinct.tolist():
+        keys = []
+        for kinds_of_part in reversed(sets):
+            number, kind = divmod(number, len(kinds_of_part))
+            keys.append(kinds_of_part[kind])
+        known.append(tuple(reversed(keys)))
+    return same, known
+
+
+class _Column:
+    """Texts of calls, each distinct one once; None is no value."""
+
+    def __init__(self, values: Sequence[str | None], codes: _Ints | None = None) -> None:
+        numbers: dict[str, int] = {}
+        of_value = np.array([-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values], np.int32)
+        self._codes = of_value if codes is None else of_value[codes]
+        self._values = list(numbers)
+
+    def at(self, calls: _Ints) -> DictionaryColumn:
+        return DictionaryColumn("", self._codes[calls], self._values)
+
+
+def _deciding_rows(calls: Calls, rows: npt.NDArray[np.int64], answers: _Answers) -> npt.NDArray[np.int64]:
+    """The row that decides each call: the first of the worst (R12)."""
+    weight = _WEIGHT[np.array([answer.outcome for answer in answers.list], np.int64)][rows]
+    n = len(rows)
+    starts = np.flatnonzero(np.diff(calls.row_call, prepend=-1))
+    best: npt.NDArray[np.int64] = np.maximum.reduceat(weight * n + np.arange(n - 1, -1, -1), starts)
+    return n - 1 - best % n
