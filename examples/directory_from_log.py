@@ -20,7 +20,8 @@ import fastiam
 from fastiam.questions.calls import Calls, Logged
 
 Granted = dict[str, dict[str, set[str]]]  # a principal or resource to actions, and those to resources or principals
-_ACCOUNT = 4  # the field of an ARN
+ACCOUNT = 4  # the field of an ARN
+MAX_SIZE, MAX_VALUES = 6_000, 40  # of a managed policy, whose quota is 6,144 characters, and of one statement
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def gather(calls: Calls, granted: Granted, through_resource: Granted) -> int:
 
 def account_of(arn: str) -> str:
     """The account of an ARN, "" for a service or an ARN without one."""
-    return arn.split(":")[_ACCOUNT] if arn.startswith("arn:") else ""
+    return arn.split(":")[ACCOUNT] if arn.startswith("arn:") else ""
 
 
 def needs_resource_policy(action: str, resource: str) -> bool:
@@ -66,38 +67,55 @@ def needs_resource_policy(action: str, resource: str) -> bool:
 
 def directory(callers: Iterable[str], granted: Granted, through_resource: Granted) -> dict[str, Any]:
     """The directory in fastiam's own format."""
+    managed: list[dict[str, Any]] = []
     users: dict[str, dict[str, Any]] = {}
     roles: dict[str, dict[str, Any]] = {}
     resources = []
     for arn in sorted(callers):
         kinds = roles if ":role/" in arn else users if ":user/" in arn else None
         if kinds is not None:
-            statements = allow(granted.get(arn, {}), "Resource")
-            kinds[arn] = {"arn": arn, "inline_policies": [policy("FromLog", statements)] if statements else []}
+            own = managed_policies(arn, allow(granted.get(arn, {}), "Resource"))
+            managed += own
+            kinds[arn] = {"arn": arn, "attached_policies": [policy["arn"] for policy in own]}
     for arn, actions in sorted(through_resource.items()):
         if arn.startswith("arn:") and ":role/" in arn:
             role = roles.setdefault(arn, {"arn": arn})
-            role["trust_policy"] = {"Version": "2012-10-17", "Statement": allow(actions, "Principal")}
+            role["trust_policy"] = document(allow(actions, "Principal"))
         elif arn.startswith("arn:"):
             holder = bucket_of(arn)
             owner = {"account": account_of(arn)} if account_of(arn) else {}
-            resources.append({"arn": holder, **owner, "policies": [policy("FromLog", allow(actions, "Principal", arn))]})
+            resources.append({"arn": holder, **owner, "policies": [document(allow(actions, "Principal", arn))]})
     accounts = sorted({account_of(arn) for arn in (*users, *roles)} - {""})
     return {
         "format": "fastiam-directory",
         "version": 1,
         "accounts": [{"id": id_} for id_ in accounts],
+        "managed_policies": managed,
         "users": list(users.values()),
         "roles": list(roles.values()),
         "resources": joined(resources),
     }
 
 
+def managed_policies(arn: str, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The statements in as many managed policies as their size asks for."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    for statement in statements:
+        if len(json.dumps([*parts[-1], statement])) > MAX_SIZE and parts[-1]:
+            parts.append([])
+        parts[-1].append(statement)
+    _, _, _, _, account, name = arn.split(":", 5)
+    path = f"arn:aws:iam::{account}:policy/from-log/{name.replace('/', '-')[:100]}"
+    return [{"arn": f"{path}-{i}", "document": document(part)} for i, part in enumerate(parts) if part]
+
+
 def allow(actions: Mapping[str, set[str]], element: str, resource: str = "") -> list[dict[str, Any]]:
-    """Statements that allow each action on its resources, or to its principals; actions with the same ones share a statement."""
+    """Statements that allow each action on its resources, or to its principals; actions with the same ones share one."""
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for action, values in sorted(actions.items()):
-        alike[tuple(sorted(values))].append(action)
+        whole = sorted(values)
+        for start in range(0, len(whole), MAX_VALUES):
+            alike[tuple(whole[start : start + MAX_VALUES])].append(action)
     about = {"Resource": resource} if resource else {}
     return [
         {"Effect": "Allow", "Action": names, **about, element: principals(values) if element == "Principal" else list(values)}
@@ -113,8 +131,8 @@ def principals(names: Iterable[str]) -> dict[str, list[str]]:
     return dict(found)
 
 
-def policy(name: str, statements: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"name": name, "document": {"Version": "2012-10-17", "Statement": statements}}
+def document(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def bucket_of(arn: str) -> str:

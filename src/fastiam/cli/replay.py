@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,7 +22,8 @@ COLUMNS = (
     "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "policy", "sid", "position", "depends_on", "note",
     "resource", "source", "record", "time",
 )  # fmt: skip
-OF_TABLE = ("verdict", "calls", "principal", "action", "outcome", "logged", "why", "resource")
+OF_TABLE = ("verdict", "calls", "principal", "action", "outcome", "logged", "why")
+_OF_IAM = re.compile(r"^arn:aws[\w-]*:iam::")
 _SHOWN = 10  # unmapped names that are worth a line each
 
 
@@ -68,7 +70,7 @@ def command(
     groups = [group for group in found.groups if not only or group.verdict in only]
     if form == "table":
         shown = groups[:limit] if limit else groups
-        write_rows(OF_TABLE, ({**_row(group), "why": _why(group)} for group in shown), form)
+        write_rows(OF_TABLE, map(_cells, shown), form)
         if len(shown) < len(groups):
             note(f"{len(groups) - len(shown):,} more rows: `--limit 0` or `--format csv` shows all")
     else:
@@ -115,14 +117,21 @@ def _row(group: Group) -> dict[str, Any]:
     }
 
 
+def _cells(group: Group) -> dict[str, Any]:
+    """A row for people: without what all ARNs of IAM have in common."""
+    return {**_row(group), "principal": _OF_IAM.sub("", group.principal), "why": _why(group)}
+
+
 def _why(group: Group) -> str:
     """What an answer rests on, in one cell."""
     if group.note:
         return group.note
     if group.depends_on:
-        return "depends on " + ", ".join(map(spelled, group.depends_on))
+        return ", ".join(map(spelled, group.depends_on))
     ref = group.statement
-    return f"{group.layer}: {ref.policy} {ref.sid or f'#{ref.index}'}" if ref else f"{group.layer}: nothing allows it"
+    if ref is None:
+        return f"{group.layer}: nothing allows it"
+    return f"{group.layer}: {ref.policy.rpartition('/')[2]} {ref.sid or f'#{ref.index}'}"
 
 
 def _summarize(found: Replay) -> None:
