@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
+from weakref import WeakValueDictionary
 
 from fastiam.errors import DirectoryError, Finding
 from fastiam.language import Number, read_policy
 from fastiam.language.jsontext import decode, is_url_encoded, number_text, url_decode
 from fastiam.model import Effect, Policy, PolicyKind, Statement
+from fastiam.positions import Origin, Source
 
 Mode = Literal["strict", "lenient"]
 PolicyLike: TypeAlias = str | bytes | Mapping[str, Any]
@@ -43,8 +45,17 @@ class StoredPolicy:
     def policy(self) -> Policy:
         """The policy as read. A text that was accepted in either mode reads the same in mode lenient."""
         if self._policy is None:
-            self._policy = read_policy(self.text, self.kind, mode="lenient", name=self.name, arn=self.arn)
+            self._policy = self._read()
+            _read_texts.setdefault((self.kind, self.text), self)
         return self._policy
+
+    def _read(self) -> Policy:
+        """PERF: of policies of one text one is read, the others get what it says under their own names."""
+        known = _read_texts.get((self.kind, self.text))
+        if known is None:
+            return read_policy(self.text, self.kind, mode="lenient", name=self.name, arn=self.arn)
+        origin = Origin(Source(self.name or "policy", self.text))
+        return replace(known.policy, name=self.name, arn=self.arn, origin=origin)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, StoredPolicy) and self._key() == other._key())
@@ -63,6 +74,8 @@ def has_name(stored: StoredPolicy) -> bool:
     """Whether a policy was given a name of its own. Others are called after their place, `identity_policies[0]`."""
     return not stored.name.endswith("]")
 
+
+_read_texts: WeakValueDictionary[tuple[PolicyKind, str], StoredPolicy] = WeakValueDictionary()
 
 StoredLevels: TypeAlias = tuple[tuple[StoredPolicy, ...], ...]
 Given: TypeAlias = PolicyLike | StoredPolicy | tuple[str, PolicyLike]
