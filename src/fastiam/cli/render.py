@@ -19,6 +19,7 @@ from fastiam.positions import Origin
 from fastiam.report import condition_text, open_text, operator_text
 
 _WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # what a column gets at least, if it can use it
+_NARROW = 8  # the same for all others
 STYLES = {
     "ALLOW": "green",
     "DEPENDS": "yellow",
@@ -60,16 +61,36 @@ def _write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> N
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD)
+    console, table = Console(file=sys.stdout, highlight=False), Table(box=SIMPLE_HEAD)
     told = list(rows)
     shown = [name for name in columns if any(row[name] not in (None, "", (), []) for row in told)]
+    longest = {
+        name: max(len(name), *(len(line) for row in told for line in cell_text(row[name], "\n").split("\n"))) for name in shown
+    }
+    widths = _widths(longest, console.width)
     for name in shown:
-        longest = max((len(line) for row in told for line in cell_text(row[name], "\n").split("\n")), default=0)
-        table.add_column(name.replace("_", " "), overflow="fold", min_width=min(longest, _WIDTHS.get(name, 0)))
+        table.add_column(name.replace("_", " "), overflow="fold", width=widths.get(name))
     for row in told:
         cells = [cell_text(row[name], "\n") for name in shown]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
-    Console(file=sys.stdout, highlight=False).print(table)
+    console.print(table)
+
+
+def _widths(longest: Mapping[str, int], room: int) -> dict[str, int]:
+    """The widths of columns in a room that is too narrow for all: what each needs at least, then to all alike what is left.
+
+    Empty where everything has room, or where not even the least has: rich knows what to do.
+    """
+    room -= 3 * len(longest)  # between columns
+    widths = {name: min(needed, _WIDTHS.get(name, _NARROW)) for name, needed in longest.items()}
+    left = room - sum(widths.values())
+    if sum(longest.values()) <= room or left < 0:
+        return {}
+    while left and (open_ := [name for name, width in widths.items() if width < longest[name]]):
+        for name in open_[:left]:
+            widths[name] += 1
+        left -= min(left, len(open_))
+    return widths
 
 
 def cell_text(value: object, between: str) -> str:
