@@ -562,6 +562,34 @@ def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: s
     assert len(names(filled)) == 200
 
 
+def test_a_store_in_a_folder_that_nobody_can_write_is_read_and_followed(filled: Path) -> None:
+    """As on a read-only mount; here another user, root or the owner, writes now and then all the same."""
+    code = """
+        import os, sys, fastiam, fastiam.directory, fastiam.storage
+        path = sys.argv[1]
+        if os.getuid() == 0:
+            os.setuid(65534)
+        directory = fastiam.Directory.open(path, read_only=True)
+        print(len(directory.tables.entities), directory.refresh(), flush=True)
+        input()
+        print(directory.refresh(), len(directory.tables.entities), directory.refresh())
+    """
+    for folder in [*filled.parents][:3]:
+        folder.chmod(0o755)
+    filled.chmod(0o644)
+    filled.parent.chmod(0o555)
+    command = [sys.executable, "-c", textwrap.dedent(code), str(filled)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin is not None and reader.stdout is not None
+        assert reader.stdout.readline() == "200 False\n"
+        filled.parent.chmod(0o755)
+        with Directory.open(filled) as directory:
+            directory.add_principal(user("new"))
+        filled.parent.chmod(0o555)
+        assert reader.communicate("\n", timeout=60)[0] == "True 201 False\n"
+    filled.parent.chmod(0o755)
+
+
 def test_a_full_disk_loses_nothing(filled: Path) -> None:
     code = """
         import resource, signal, sys, fastiam

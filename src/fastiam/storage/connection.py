@@ -19,6 +19,7 @@ from fastiam.storage.schema import MIGRATIONS, migrate, version_of
 
 Stamp = tuple[int, int]
 
+_OF_WRITERS = "foreign_keys = ON", "synchronous = FULL"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)  # 0: text is no UTF-8
 _REASONS = {
@@ -50,6 +51,7 @@ class Connection:
         self._open: sqlite3.Connection | None = None
         self._process = os.getpid()
         self._stamp: Stamp | None = None
+        self._frozen: Stamp | None = None  # of a file that lies where nobody can write
         _connections.add(self)
 
     def __del__(self) -> None:
@@ -96,7 +98,9 @@ class Connection:
 
     @property
     def is_replaced(self) -> bool:
-        """Whether another file has taken the place of the one that was read."""
+        """Whether the file is another one than was read, or one that could not change has changed."""
+        if self._frozen is not None and _content(self.path) != self._frozen:
+            return True
         return self._stamp is not None and _stamp(self.path) != self._stamp
 
     def close(self) -> None:
@@ -115,18 +119,27 @@ class Connection:
         return self._open
 
     def _connect(self, mode: str) -> sqlite3.Connection:
+        self._frozen = None
+        connection = self._connect_as(f"mode={mode}")
+        if mode == "ro" and _is_locked_out(connection, self.path):
+            connection.close()
+            self._frozen = _content(self.path)
+            connection = self._connect_as("mode=ro&immutable=1")
+        elif mode == "rwc" and version_of(connection) == 0:
+            connection.execute("PRAGMA journal_mode = WAL")  # kept in the file
+        return connection
+
+    def _connect_as(self, parameters: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
+            f"{self.path.absolute().as_uri()}?{parameters}",
             uri=True,
             timeout=self._timeout,
             isolation_level=None,  # transactions are begun by name
             check_same_thread=False,
         )
         try:
-            for pragma in ("foreign_keys = ON", "synchronous = FULL", "trusted_schema = OFF", "cell_size_check = ON"):
+            for pragma in ("trusted_schema = OFF", "cell_size_check = ON", *(() if self.read_only else _OF_WRITERS)):
                 connection.execute(f"PRAGMA {pragma}")
-            if mode == "rwc" and version_of(connection) == 0:
-                connection.execute("PRAGMA journal_mode = WAL")  # kept in the file
         except BaseException:
             connection.close()
             raise
@@ -162,6 +175,31 @@ def _stamp(path: Path) -> Stamp | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
+
+
+def _content(path: Path) -> Stamp | None:
+    """What tells that a file was written to: its time and size, and the log that a writer has beside it."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, -1 if _log_of(path).exists() else stat.st_size
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _is_locked_out(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a whole file cannot be read because its folder cannot be written, where SQLite keeps what readers share."""
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+        return refused and path.exists() and not _log_of(path).exists()
+    except sqlite3.DatabaseError:
+        return False  # whoever reads next meets it again
+    return False
 
 
 _connections: WeakSet[Connection] = WeakSet()

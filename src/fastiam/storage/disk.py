@@ -81,6 +81,8 @@ class SqliteDisk:
             forms = {f"{book.name}.{table}": (book, table, form) for table, form in tables_of(type(book.tables)).items()}
             for _, table, key, record in self._records(self._all_rows(connection), forms):
                 book.change(table, key, None, record)
+            if self._connection.is_replaced:
+                raise self._connection.error("busy", "the store was changed while it was read", hint="try again")
         self._books[book.name] = book
         self._forms |= forms
 
