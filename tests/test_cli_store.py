@@ -17,7 +17,19 @@ from fastiam.cli.main import VERBS, run
 from fastiam.cli.main import fastiam as program
 
 A, B = "111111111111", "222222222222"
-NOUNS = ("account", "user", "group", "role", "policy", "org", "resource", "endpoint", "instance-profile")
+NOUNS = (
+    "account",
+    "user",
+    "group",
+    "role",
+    "policy",
+    "org",
+    "resource",
+    "endpoint",
+    "instance-profile",
+    "saml-provider",
+    "oidc-provider",
+)
 READ = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
 DENY = READ.replace("Allow", "Deny")
 TRUST = json.dumps(
@@ -46,6 +58,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FASTIAM_STORE", "iam.db")
     Path("read.json").write_text(READ)
+    Path("meta.xml").write_bytes("<xml>\u00e9</xml>".encode())
 
     def call(*arguments: str) -> tuple[int, str, str]:
         code = run(arguments)
@@ -204,6 +217,24 @@ STORIES: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("show web", {"tags": {"c": "d"}}),
         ("delete web", {"deleted": arn("instance-profile/web")}),
     ],
+    "saml-provider": [
+        ("create corp meta.xml --tag a=b", {"arn": arn("saml-provider/corp"), "metadata": "<xml>\u00e9</xml>"}),
+        ("create corp absent.xml", None),
+        ("set-metadata corp read.json", {"metadata": READ}),
+        ("tag corp c=d", {"tags": {"a": "b", "c": "d"}}),
+        ("untag corp a", {"tags": {"c": "d"}}),
+        ("show corp", {"arn": arn("saml-provider/corp")}),
+        ("delete corp", {"deleted": arn("saml-provider/corp")}),
+    ],
+    "oidc-provider": [
+        (f"create https://id.example.org/x/1 --client-id app --thumbprint {'a1' * 20} --tag a=b", {"client_ids": ["app"]}),
+        (f"create {arn('saml-provider/x')}", None),
+        ("show id.example.org/x/1", {"arn": arn("oidc-provider/id.example.org/x/1"), "thumbprints": ["a1" * 20]}),
+        ("set id.example.org/x/1 --client-id web", {"client_ids": ["web"], "thumbprints": ["a1" * 20]}),
+        ("tag id.example.org/x/1 c=d", {"tags": {"a": "b", "c": "d"}}),
+        ("untag id.example.org/x/1 a", {"tags": {"c": "d"}}),
+        ("delete id.example.org/x/1", {"deleted": arn("oidc-provider/id.example.org/x/1")}),
+    ],
 }
 
 
@@ -228,7 +259,12 @@ def test_the_verbs_of_a_noun(noun: str, call: Call) -> None:
     call("account", "create", B)
     for line, expected in STORIES[noun]:
         verb, *more = words(line)
-        extra = ["--account", A] if "create" == verb and noun in ("user", "role", "group", "policy", "instance-profile") else []
+        extra = (
+            ["--account", A]
+            if "create" == verb
+            and noun in ("user", "role", "group", "policy", "instance-profile", "saml-provider", "oidc-provider")
+            else []
+        )
         extra = [] if "--account" in more or (more and more[0].startswith("arn:")) else extra
         code, out, err = call(noun, verb, *more, *extra, "--format", "json")
         if expected is None:

@@ -42,6 +42,8 @@ VERBS = {  # in the order in which `--help` lists them
     "resource": "resources of a store and their policies",
     "endpoint": "VPC endpoints of a store",
     "instance-profile": "instance profiles of a store",
+    "saml-provider": "SAML providers of a store",
+    "oidc-provider": "OpenID Connect providers of a store",
     "key": "access keys of a store",
     "mfa": "MFA devices of a store",
     "sts": "issue sessions from a store",

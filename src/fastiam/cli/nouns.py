@@ -83,6 +83,7 @@ class Noun:
 
 USER, ROLE, GROUP = Noun("user", "entities"), Noun("role", "entities"), Noun("group", "groups")
 POLICY, PROFILE = Noun("policy", "managed"), Noun("instance-profile", "instance_profiles")
+SAML, OIDC = Noun("saml-provider", "saml_providers"), Noun("oidc-provider", "oidc_providers")
 
 
 def holder(directory: Directory, name: str, account: str | None) -> str:
@@ -100,8 +101,8 @@ def holder(directory: Directory, name: str, account: str | None) -> str:
 
 
 def name_of(arn: str) -> str:
-    """What an ARN calls the thing: the last step of its path."""
-    return arn.rpartition("/")[2]
+    """What an ARN calls the thing: the last step of its path; an OIDC provider is called by its whole URL."""
+    return arn.partition(":oidc-provider/")[2] or arn.rpartition("/")[2]
 
 
 def account_of(arn: str) -> str:

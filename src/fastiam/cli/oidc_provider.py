@@ -1,0 +1,67 @@
+"""`fastiam oidc-provider`: OpenID Connect providers of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fastiam.cli import nouns, options
+from fastiam.cli.nouns import OIDC, change, named
+from fastiam.cli.stores import store
+
+if TYPE_CHECKING:
+    from fastiam.directory import Directory
+
+client_ids = click.option("--client-id", "client_ids", multiple=True, metavar="ID", help="An audience; may be repeated.")
+thumbprints = click.option(
+    "--thumbprint", "thumbprints", multiple=True, metavar="HEX", help="SHA-1 of a certificate; may be repeated."
+)
+
+
+@click.group("oidc-provider")
+def command() -> None:
+    """Create, change, list and delete OpenID Connect providers."""
+
+
+@command.command("create")
+@click.argument("url")
+@client_ids
+@thumbprints
+@nouns.tags
+@store
+@nouns.account
+@options.form
+def create(
+    url: str,
+    client_ids: tuple[str, ...],
+    thumbprints: tuple[str, ...],
+    tags: tuple[tuple[str, str], ...],
+    store: str,
+    account: str | None,
+    form: str,
+) -> int:
+    """Create the provider of URL, with or without `https://`."""
+    with nouns.writing(store) as directory:
+        arn = OIDC.arn(directory, url.removeprefix("https://"), "/", account)
+        directory.create_oidc_provider(arn, client_ids=client_ids, thumbprints=thumbprints, tags=dict(tags))
+        record = directory.tables.oidc_providers[arn]
+    return nouns.show_record(record, form)
+
+
+nouns.add_show(command, OIDC)
+nouns.add_delete(command, OIDC, lambda directory, arn: directory.delete_provider(arn))
+nouns.add_tags(command, OIDC)
+
+
+@command.command("set")
+@named
+@client_ids
+@thumbprints
+def set_(name: str, client_ids: tuple[str, ...], thumbprints: tuple[str, ...], store: str, account: str | None, form: str) -> int:
+    """Give the provider NAME other client ids or thumbprints; what is not given stays."""
+
+    def write(directory: Directory, arn: str) -> None:
+        directory.update_oidc_provider(arn, client_ids=client_ids or None, thumbprints=thumbprints or None)
+
+    return change(OIDC, store, name, account, form, write)

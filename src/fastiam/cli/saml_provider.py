@@ -1,0 +1,51 @@
+"""`fastiam saml-provider`: SAML providers of a store."""
+
+from __future__ import annotations
+
+import click
+
+from fastiam.cli import nouns, options
+from fastiam.cli.files import read_bytes
+from fastiam.cli.nouns import SAML, change, named
+from fastiam.cli.stores import store
+
+metadata = click.argument("metadata", metavar="FILE")
+
+
+def _read(file: str) -> str:
+    return read_bytes(file).decode("utf-8-sig")
+
+
+@click.group("saml-provider")
+def command() -> None:
+    """Create, change, list and delete SAML providers."""
+
+
+@command.command("create")
+@click.argument("name")
+@metadata
+@nouns.tags
+@store
+@nouns.account
+@options.form
+def create(name: str, metadata: str, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str) -> int:
+    """Create the SAML provider NAME. FILE is the XML document that it publishes, or `-`."""
+    with nouns.writing(store) as directory:
+        arn = SAML.arn(directory, name, "/", account)
+        directory.create_saml_provider(arn, metadata=_read(metadata), tags=dict(tags))
+        record = directory.tables.saml_providers[arn]
+    return nouns.show_record(record, form)
+
+
+nouns.add_show(command, SAML)
+nouns.add_delete(command, SAML, lambda directory, arn: directory.delete_provider(arn))
+nouns.add_tags(command, SAML)
+
+
+@command.command("set-metadata")
+@named
+@metadata
+def set_metadata(name: str, metadata: str, store: str, account: str | None, form: str) -> int:
+    """Take other metadata of the SAML provider NAME."""
+    read = _read(metadata)
+    return change(SAML, store, name, account, form, lambda directory, arn: directory.update_saml_provider(arn, read))
