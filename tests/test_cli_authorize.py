@@ -223,6 +223,29 @@ def test_a_column_of_wrong_type_is_named_as_in_the_file(folder: Path, call: Run)
     assert code == 1 and "r.parquet" in err and "`who`" in err and "principals" not in err
 
 
+def test_no_lines_are_no_requests(folder: Path, call: Run) -> None:
+    (folder / "r.jsonl").write_text("")
+    assert call("r.jsonl")[0] == 0 and (folder / "out.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("r.csv", "r.csv: the results would replace the requests"),
+        ("./link.csv", "the results would replace the requests"),
+        ("nowhere/out.csv", "nowhere/out.csv: there is no folder `nowhere`"),
+        ("folder.csv", "folder.csv: it is a folder"),
+    ],
+)
+def test_where_results_cannot_go_is_told_first(out: str, message: str, folder: Path, call: Run) -> None:
+    (folder / "r.csv").write_text(as_csv())
+    (folder / "link.csv").symlink_to("r.csv")
+    (folder / "folder.csv").mkdir()
+    code, _, err = call("r.csv", out=out)
+    assert code == 1 and message in err
+    assert (folder / "r.csv").read_text() == as_csv()
+
+
 def test_the_owner_column_decides_the_account(folder: Path, call: Run) -> None:
     rows = [(ANA, "s3:GetObject", "arn:aws:s3:::other/k", owner) for owner in (ACCOUNT, "222222222222", None)]
     (folder / "r.csv").write_text(as_csv(rows, ["principal", "action", "resource", "resource_account"]))
@@ -245,7 +268,11 @@ WRONG_FILES: list[tuple[str, list[str], str]] = [
     (as_csv() + f'"{ANA},s3:GetObject,{KEY},\n', [], "r.csv:8:1: a quote is never closed"),
     (as_csv(), ["--requests-format", "parquet"], "r.csv: the content is no parquet file"),
     (as_csv(), ["--requests-format", "arrow"], "r.csv: the content is no arrow file"),
-    ("", [], "there is no header"),
+    ("", [], "r.csv: the file is empty"),
+    ("PK\x03\x04\x14\x00", [], "r.csv: the content is no file of requests"),
+    ("\x00p\x00r\x00i", [], "text in UTF-8"),
+    ("a,b\rx,y", [], "r.csv:1:1: the header cannot be read: a carriage return stands alone"),
+    (as_csv(), ["--map", "nope=action"], "r.csv: there is no column `nope`"),
     ("[]", [], "one JSON object a line"),
 ]
 

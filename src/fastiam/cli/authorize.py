@@ -21,7 +21,7 @@ from fastiam.cli.directories import open_engine
 from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.progress import Progress
 from fastiam.cli.requests import Source, open_requests
-from fastiam.cli.results import write_results
+from fastiam.cli.results import check_target, write_results
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.model import Outcome
 
@@ -85,6 +85,7 @@ def command(
     Exits with 0 when the job is done, whatever the answers are.
     """
     target = Format(out_format) if out_format else of_name(out)
+    check_target(out, source)
     engine = open_engine(policies, unknown_owner=unknown_owner, quiet=quiet)
     with ExitStack() as stack:
         requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
@@ -163,6 +164,10 @@ class Job:
     def _named(self, batch: Batch) -> dict[str, Any]:
         """The columns by request column or condition key."""
         columns: dict[str, Any] = {}
+        strange = [column for column in self.mapping if column not in batch.columns]
+        if strange and self.source.form is not Format.JSONL:
+            hint = f"it has {', '.join(f'`{name}`' for name in batch.columns)}; see `--map`"
+            raise SourceError(f"there is no column `{strange[0]}`", source=self.source.name, hint=hint)
         for column, values in batch.columns.items():
             name = self.mapping.get(column, column)
             if name in columns:

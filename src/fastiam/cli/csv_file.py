@@ -54,7 +54,7 @@ def _header(stream: BinaryIO, source: str) -> tuple[list[str], int]:
         reader = csv.reader(chain([first], lines), strict=True)
         names = next(reader, None)
     except csv.Error as error:
-        raise SourceError(f"the header cannot be read: {error}", source=source, line=1, column=1) from error
+        raise SourceError(f"the header cannot be read: {_words(error)}", source=source, line=1, column=1) from error
     if not names:
         raise SourceError("there is no header", source=source, hint="the first line names the columns")
     twice = {name for name in names if names.count(name) > 1}
@@ -174,7 +174,12 @@ def _has_width(row: object, width: int) -> bool:
 
 
 def _complaint(row: Row, width: int) -> str:
-    return str(row) if isinstance(row, csv.Error) else f"{len(row)} fields where the header has {width}"
+    return _words(row) if isinstance(row, csv.Error) else f"{len(row)} fields where the header has {width}"
+
+
+def _words(error: csv.Error) -> str:
+    """What `csv` says, in words that help."""
+    return "a carriage return stands alone, where a line ends in a line feed" if "new-line" in str(error) else str(error)
 
 
 def _check_utf8(name: str, values: Sequence[str], broken: dict[int, Complaint]) -> None:

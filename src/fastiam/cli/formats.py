@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,8 +22,9 @@ NAMES = [form.value for form in Format]
 GZIP = b"\x1f\x8b"
 ARROW_FILE = b"ARROW1"
 ARROW_STREAM = b"\xff\xff\xff\xff"
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # never in the first bytes of a text, UTF-16 included
 
-_SUFFIXES = {
+SUFFIXES = {
     ".parquet": Format.PARQUET,
     ".pq": Format.PARQUET,
     ".arrow": Format.ARROW,
@@ -40,8 +42,10 @@ def of_content(head: bytes, source: str) -> Format:
 
     Raises
     ------
-    SourceError: a JSON array, which cannot be read row by row.
+    SourceError: nothing; a JSON array, which cannot be read row by row; what is no text.
     """
+    if not head:
+        raise SourceError("the file is empty", source=source, hint="a file of requests has a header, or an object a line")
     if head.startswith(b"PAR1"):
         return Format.PARQUET
     if head.startswith((ARROW_FILE, ARROW_STREAM)):
@@ -49,6 +53,9 @@ def of_content(head: bytes, source: str) -> Format:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"["):
         raise SourceError("a JSON array is not a file of requests", source=source, hint="write one JSON object a line")
+    if _CONTROL.search(head):
+        hint = "requests are Parquet, Arrow, or text in UTF-8: CSV with a header, or JSON lines"
+        raise SourceError("the content is no file of requests", source=source, hint=hint)
     return Format.JSONL if text.startswith(b"{") else Format.CSV
 
 
@@ -61,8 +68,8 @@ def of_name(name: str) -> Format:
     """
     if name == "-":
         return Format.JSONL
-    form = _SUFFIXES.get(Path(name).suffix.lower())
+    form = SUFFIXES.get(Path(name).suffix.lower())
     if form is None:
-        hint = f"use one of {', '.join(_SUFFIXES)}, or pass `--out-format`"
+        hint = f"use one of {', '.join(SUFFIXES)}, or pass `--out-format`"
         raise SourceError("the suffix tells no format to write", source=name, hint=hint)
     return form

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 from fastiam.cli.batches import ROWS, Batch
 from fastiam.cli.columns import connect
 from fastiam.cli.csv_file import read_csv
-from fastiam.cli.formats import ARROW_FILE, GZIP, Format, of_content
+from fastiam.cli.formats import ARROW_FILE, GZIP, SUFFIXES, Format, of_content
 from fastiam.cli.json_lines import read_json_lines
 from fastiam.errors import FastiamError, SourceError
 
@@ -57,7 +57,10 @@ def open_requests(name: str, form: Format | None, stack: ExitStack) -> Source:
         stream = io.BufferedReader(gzip.GzipFile(fileobj=stream))
     with _unpacking(shown):
         head = stream.peek(_HEAD)[:_HEAD]
-    found = of_content(head, shown)
+    if not head and Format.JSONL in (form, SUFFIXES.get(Path(name).suffix.lower())):
+        found = form = Format.JSONL  # no request at all
+    else:
+        found = of_content(head, shown)
     if form in _BINARY and found is not form:
         raise SourceError(f"the content is no {form} file", source=shown)
     form = form or found

@@ -22,6 +22,24 @@ _OPTIONS = {
 }
 
 
+def check_target(name: str, source: str) -> None:
+    """See, before anything is decided, that results can go there.
+
+    Raises
+    ------
+    SourceError: the folder is not there; the file is a folder, or the one that the requests come from.
+    """
+    path = Path(name)
+    if name == "-" or not path.name:
+        return
+    if not path.parent.is_dir():
+        raise SourceError(f"there is no folder `{path.parent}`", source=name, hint="make it, or write elsewhere")
+    if path.is_dir():
+        raise SourceError("it is a folder", source=name, hint="name a file for the results")
+    if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
+        raise SourceError("the results would replace the requests", source=name, hint="write them to another file")
+
+
 def write_results(batches: Iterable[Any], schema: Any, name: str, form: Format) -> None:
     """Writes record batches of one schema to a file, or to standard output for `-`.
 
