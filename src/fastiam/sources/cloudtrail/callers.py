@@ -97,16 +97,17 @@ class Issued:
     def __init__(self) -> None:
         self._of_key: dict[str, _Issue] = {}
 
-    def learn(self, record: Record, parameters: Any, identity: Identity) -> None:
-        """Remember what a call of STS issued."""
+    def learn(self, record: Record, parameters: Any, identity: Identity) -> str:
+        """Remember what a call of STS issued; the access key, or "" where it issued none."""
         if record.eventName not in _ISSUING or record.errorCode or not isinstance(parameters, dict):
-            return
+            return ""
         response = _decoded(_decode_response, record.responseElements)
         key = response.credentials.accessKeyId if response and response.credentials else ""
         if key:
             self._of_key[key] = self._read(record.eventName, parameters, identity)
             if len(self._of_key) > _KEPT:
                 del self._of_key[next(iter(self._of_key))]
+        return key
 
     def find(self, key: str) -> _Issue | None:
         """How the credentials were issued, or None where the log does not tell."""

@@ -103,6 +103,7 @@ class _Reading:
         self._asked: dict[Any, Asked] = {}
         self._places: dict[tuple[str, str, str], Place] = {}
         self._known: dict[Any, _Known] = {}
+        self._of_key: dict[str, list[Any]] = {}  # what is known of callers, by their access keys
         self._askers: list[Asker] = []
         self._asker_keys: list[Keys] = []
         self._ways: dict[tuple[Way, bool], int] = {}
@@ -134,7 +135,7 @@ class _Reading:
         raw = (bytes(record.userIdentity), record.sessionCredentialFromConsole)
         asker = self._known.get(raw)
         if asker is None:
-            asker = self._known[raw] = self._understand(record)
+            asker = self._known[raw] = self._understand(record, raw)
         asked = plan.asked or self._ask(plan, record, asker.identity)
         way = (_way(record, asker.identity), asker.is_user)
         at = self._ways.get(way)
@@ -178,10 +179,12 @@ class _Reading:
         known = name in self._unmapped or len(self._unmapped) < _KEPT
         self._unmapped[name if known else "other names"] += 1
 
-    def _understand(self, record: Record) -> _Known:
+    def _understand(self, record: Record, raw: Any) -> _Known:
         identity, asker, keys = self._reader.read(record.userIdentity, str(record.sessionCredentialFromConsole).lower() == "true")
         self._askers.append(asker)
         self._asker_keys.append(keys)
+        if identity.accessKeyId:
+            self._of_key.setdefault(identity.accessKeyId, []).append(raw)
         return _Known(len(self._askers) - 1, identity, identity.type in ("IAMUser", "Root"))
 
     def _ask(self, plan: Plan, record: Record, identity: Identity) -> Asked:
@@ -190,7 +193,8 @@ class _Reading:
         account = record.recipientAccountId or identity.accountId
         parameters, listed = bytes(record.requestParameters), record.resources or ()
         if plan.is_sts:
-            self._issued.learn(record, decoded(parameters), identity)
+            for raw in self._of_key.pop(self._issued.learn(record, decoded(parameters), identity), ()):
+                self._known.pop(raw, None)  # it called before; from now on more is known of it
         arns = tuple([(item.ARN, item.accountId) for item in listed]) if listed else ()
         key = (id(plan), parameters, arns, account, record.awsRegion, caller)
         asked = self._asked.get(key)

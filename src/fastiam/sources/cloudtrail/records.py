@@ -15,12 +15,9 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
-from fastiam.errors import SourceError
+import msgspec
 
-try:
-    import msgspec
-except ModuleNotFoundError:  # the library alone was installed
-    raise SourceError("reading a log needs a few more packages", source="msgspec", hint="pip install 'fastiam[logs]'") from None
+from fastiam.errors import SourceError
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
 _BLOCK = 16 << 20
