@@ -53,7 +53,8 @@ def export(form=lambda document: document) -> dict:
         "RoleDetailList": [{
             "Arn": DEP, "RoleName": "Dep", "RoleId": "AROADEP", "Path": "/ops/", "AssumeRolePolicyDocument": form(TRUST),
             "RolePolicyList": [{"PolicyName": "deploy", "PolicyDocument": form(ALLOW)}],
-            "AttachedManagedPolicies": [], "InstanceProfileList": [], "Tags": [],
+            "AttachedManagedPolicies": [], "Tags": [], "MaxSessionDuration": 7200,
+            "InstanceProfileList": [{"Arn": f"arn:aws:iam::{A}:instance-profile/web", "InstanceProfileId": "AIPAWEB"}],
         }],
         "Policies": [managed(MANAGED, form(ALLOW)), managed(AWS, form(ALLOW))],
     }  # fmt: skip
@@ -97,6 +98,8 @@ def test_an_export_becomes_a_directory(tmp_path, form, mode):
     assert (ana.unique_id, dep.unique_id, len(ana.boundary), ana.bounded) == ("AIDAANA", "AROADEP", 1, True)
     assert ana.keys["aws:principaltag/team"].values == ("r",)
     trust = snapshot.facts(DEP)
+    role, profile = directory.tables.entities[DEP], directory.tables.instance_profiles[f"arn:aws:iam::{A}:instance-profile/web"]
+    assert (role.max_session_duration, profile.role, profile.unique_id) == (7200, DEP, "AIPAWEB")
     assert trust.governs == "trust" and trust.policies[0].statements[0].actions == ("sts:AssumeRole",)
     assert directory.findings == ()
 
@@ -311,6 +314,7 @@ def test_yaml_needs_its_package(tmp_path, monkeypatch):
 # -- our own format ------------------------------------------------------------------------------------------------------
 
 USER = {"arn": ANA}
+PROFILE, SAML, OIDC = (f"arn:aws:iam::{A}:{rest}" for rest in ("instance-profile/i", "saml-provider/s", "oidc-provider/x.com"))
 BROKEN = [
     # document, message, path, hint
     (native(user=[]), "unknown name `user`", "$.user", "did you mean `users`?"),
@@ -340,6 +344,20 @@ BROKEN = [
      "$.roles[0].trust_policy", ""),
     (native(managed_policies=[{"arn": MANAGED}]), "`document` is missing", "$.managed_policies[0]", ""),
     (native(managed_policies=[{"arn": ANA, "document": ALLOW}]), "not a managed policy", "$.managed_policies[0]", ""),
+    (native(organization={"id": "o-1", "organizational_units": {"ou-a": "ou-b", "ou-b": "ou-a"}}), "lies below itself",
+     "$.organization", ""),
+    (native(organization={"id": "o-1", "organizational_units": {"ou-a": "ou-x"}}), "not in the organisation",
+     "$.organization", ""),
+    (native(roles=[{"arn": DEP, "max_session_duration": "3600"}]), "expected a whole number",
+     "$.roles[0].max_session_duration", ""),
+    (native(roles=[{"arn": DEP, "max_session_duration": 60}]), "and not of 3,600 to 43,200", "$.roles[0]", ""),
+    (native(instance_profiles=[{"arn": PROFILE, "role": DEP}]), "not there", "$.instance_profiles[0]", ""),
+    (native(instance_profiles=[{"arn": PROFILE}, {"arn": PROFILE}]), "already", "$.instance_profiles[1]", ""),
+    (native(instance_profiles=[{"arn": ANA}]), "not an instance profile", "$.instance_profiles[0]", ""),
+    (native(saml_providers=[{"arn": SAML, "metadata": 7}]), "expected text", "$.saml_providers[0].metadata", ""),
+    (native(oidc_providers=[{"arn": SAML}]), "not an oidc provider", "$.oidc_providers[0]", ""),
+    (native(oidc_providers=[{"arn": OIDC, "client_ids": "x"}]), "expected a list", "$.oidc_providers[0].client_ids", ""),
+    (native(oidc_providers=[{"arn": OIDC, "thumbprints": ["x"]}]), "not a thumbprint", "$.oidc_providers[0]", "40 hexadecimal"),
     ({"format": "fastiam-directory"}, "`version` is missing", "$", ""),
     ({"format": "fastiam-directory", "version": 2}, "version `2` of the format is not known", "$.version", "version 1"),
 ]  # fmt: skip

@@ -214,7 +214,7 @@ def _first(node: Node, names: tuple[str, ...]) -> Node:
 
 
 def _arn(node: Node) -> str:
-    return node.text() if isinstance(node.value, str) else _first(node, _ARNS).text()
+    return node.arn() if isinstance(node.value, str) else _first(node, _ARNS).arn()
 
 
 def _arns(node: Node) -> list[str]:

@@ -181,12 +181,12 @@ def _inline(model: AccountModel, node: Node, name: str) -> list[Given]:
 
 
 def _attached(node: Node) -> list[str]:
-    return [item.need("PolicyArn").text() for item in listed(node, "AttachedManagedPolicies")]
+    return [item.need("PolicyArn").arn() for item in listed(node, "AttachedManagedPolicies")]
 
 
 def _boundary(node: Node) -> list[str] | None:
     boundary = node.get("PermissionsBoundary")
-    return None if boundary is None else [boundary.need("PermissionsBoundaryArn").text()]
+    return None if boundary is None else [boundary.need("PermissionsBoundaryArn").arn()]
 
 
 def _account_of(page: Node) -> str:

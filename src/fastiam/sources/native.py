@@ -71,7 +71,7 @@ def read_principals(model: AccountModel, root: Node) -> None:
                 node.need("id").text(),
                 name=node.text_of("name"),
                 canonical_id=node.text_of("canonical_id"),
-                partition=node.text_of("partition") or "aws",
+                partition="aws" if node.get("partition") is None else node.need("partition").text(),
             )
     for section, known in (("users", _USER), ("roles", _ROLE)):
         for node in root.list_of(section):
@@ -220,7 +220,7 @@ def _identity(model: AccountModel, node: Node) -> list[StoredPolicy | str]:
         _entry(model, item, PolicyKind.IDENTITY, f"identity_policies[{i}]")
         for i, item in enumerate(node.list_of("inline_policies"))
     ]
-    return [*inline, *(item.text() for item in node.list_of("attached_policies"))]
+    return [*inline, *(item.arn() for item in node.list_of("attached_policies"))]
 
 
 def _never(text: object) -> bool:

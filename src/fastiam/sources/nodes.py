@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastiam.account import AccountModel
-from fastiam.account.documents import StoredPolicy, text_of
+from fastiam.account.documents import StoredPolicy, is_managed_arn, text_of
 from fastiam.account.writes.base import HERE
 from fastiam.errors import DirectoryError, Finding, Severity, SourceError
 from fastiam.language import JsonObject, JsonValue, Number, read_policy
 from fastiam.model import PolicyKind
 from fastiam.positions import Origin, Path, Source, json_path
+from fastiam.request import shorten
 
 Marks = dict[str, tuple[int, int]]  # line and column by path, of a YAML text
 
@@ -127,6 +128,13 @@ class Node:
         if not isinstance(self.value, str) or (isinstance(self.value, Number) and self.file.marks is None):
             raise self.error(f"expected text, not {_type_name(self.value)}")
         return str(self.value)
+
+    def arn(self) -> str:
+        """The value as an ARN; no policy document can be meant."""
+        text = self.text()
+        if not is_managed_arn(text):
+            raise self.error(f"`{shorten(text)}` is not an ARN")
+        return text
 
     def text_of(self, name: str) -> str | None:
         """The text of that name, or None."""

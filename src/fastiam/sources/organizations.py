@@ -80,9 +80,9 @@ class Dumps:
     def _read_accounts(self, model: AccountModel, node: Node) -> str | None:
         parent = _parameter(node, "ParentId")
         for account in _listed(node, "Accounts", "Account"):
-            id_, arn = account.need("Id").text(), account.text_of("Arn") or "arn:aws"
+            id_, arn = account.need("Id").text(), account.get("Arn")
             self._place(account, id_, parent)
-            self._tree.accounts[id_] = (account.text_of("Name"), arn.split(":")[1])
+            self._tree.accounts[id_] = (account.text_of("Name"), "aws" if arn is None else arn.arn().split(":")[1])
             for path in account.list_of("Paths"):
                 self._tree.put_path(path.text(), path)
             state = account.text_of("State") or account.text_of("Status") or "ACTIVE"

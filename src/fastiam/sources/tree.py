@@ -119,7 +119,8 @@ class Tree:
         types = self._types(model, node)
         levels = {type_: self._levels(model, type_, root, lost) for type_ in types}
         for account, (name, partition) in self.accounts.items():
-            model.add_account(account, name=name, canonical_id=None, partition=partition)
+            with self.elements[account].writing(model, "ORG"):
+                model.add_account(account, name=name, canonical_id=None, partition=partition)
         with node.writing(model, "ORG"):
             model.set_organization(
                 id_,

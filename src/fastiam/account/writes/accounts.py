@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,11 @@ from fastiam.account.documents import Policies, StoredLevels, StoredPolicy
 from fastiam.account.naming import check_account
 from fastiam.account.records import Account
 from fastiam.account.writes.base import Writes
+from fastiam.errors import DirectoryError
 from fastiam.model import PolicyKind
+from fastiam.request import shorten
+
+_PARTITION = re.compile("[a-z0-9-]+")
 
 
 class AccountWrites(Writes):
@@ -19,6 +24,8 @@ class AccountWrites(Writes):
     @write
     def add_account(self, id: str, *, name: str | None = None, canonical_id: str | None = None, partition: str = "aws") -> None:
         """An account. It need not be added before its principals; `canonical_id` is the S3 canonical user id."""
+        if not _PARTITION.fullmatch(partition):
+            raise DirectoryError(f"`{shorten(partition)}` is not a partition", hint="write `aws`, `aws-cn`, `aws-us-gov`, ...")
         old = self.tables.accounts.get(check_account(id), Account(id, partition))
         new = replace(old, name=name or old.name, canonical_id=canonical_id or old.canonical_id, partition=partition)
         self._put("accounts", new)

@@ -1,0 +1,159 @@
+"""Every value of every format, damaged in every way: one clear error that names the file, or a directory that says what it found.
+
+Nothing else comes out: no other exception, and no allow that the whole files would not give.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from organization_files import outputs
+from test_directory import everything
+from test_sources import A, export
+
+import fastiam
+from fastiam import FastiamError
+
+ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+OPEN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": A}, "Action": "sts:AssumeRole"}]}
+HERE = f"aws/aws/accounts/{A}"
+DEP = f"arn:aws:iam::{A}:role/ops/Dep"
+
+
+def collected() -> dict[str, Any]:
+    """Folders of iam-collect: a role with a policy, a user in a group, a bucket, and an organisation."""
+    iam, ou, org = f"{HERE}/iam/global", "ou-abcd-prod0001", "aws/aws/organizations/o-abcdefghij"
+    managed = f"arn:aws:iam::{A}:policy/P"
+    return {
+        f"{iam}/policy/p/metadata.json": {"arn": managed, "name": "P", "defaultVersionId": "v2"},
+        f"{iam}/policy/p/current-policy.json": ALLOW,
+        f"{iam}/role/dep/metadata.json": {"arn": DEP, "id": "AROADEP", "permissionBoundary": managed},
+        f"{iam}/role/dep/trust-policy.json": TRUST,
+        f"{iam}/role/dep/inline-policies.json": [{"PolicyName": "own", "PolicyDocument": ALLOW}],
+        f"{iam}/role/dep/managed-policies.json": [managed],
+        f"{iam}/role/dep/tags.json": {"team": "red"},
+        f"{iam}/group/eng/metadata.json": {"arn": f"arn:aws:iam::{A}:group/Eng"},
+        f"{iam}/group/eng/inline-policies.json": {"own": ALLOW},
+        f"{iam}/user/ana/metadata.json": {"arn": f"arn:aws:iam::{A}:user/ana", "id": "AIDAANA"},
+        f"{iam}/user/ana/groups.json": [f"arn:aws:iam::{A}:group/Eng"],
+        f"{HERE}/s3/us-east-1/bucket/b/metadata.json": {"arn": "arn:aws:s3:::b"},
+        f"{HERE}/s3/us-east-1/bucket/b/policy.json": OPEN,
+        f"{org}/metadata.json": {"id": "o-abcdefghij", "rootId": "r-abcd", "managementAccountId": "9" * 12},
+        f"{org}/structure.json": {
+            "r-abcd": {"scps": [], "rcps": [], "children": {ou: {"scps": ["p-abcdefgh"], "rcps": [], "accounts": {A: {}}}}}
+        },
+        f"{org}/scps/p-abcdefgh/policy.json": ALLOW,
+    }  # fmt: skip
+
+
+FORMATS = {
+    "export": lambda: {"export.json": export()},
+    "native": lambda: {"directory.json": json.loads(everything().to_json())},
+    "organization": lambda: {**outputs(), "export.json": export()},
+    "collected": collected,
+}
+VALUES = [None, 7, "x", "", True, [], {}, ["x"], {"x": "y"}, "arn:aws:iam::1:x", "\u0000\ud800"]
+
+
+def places(value: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every value outside of policy documents, whose grammar has tests of its own."""
+    yield steps
+    if isinstance(value, dict) and "Statement" not in value:
+        for key, item in value.items():
+            yield from places(item, (*steps, key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from places(item, (*steps, i))
+
+
+def damaged(whole: dict[str, Any], steps: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """The files with another value at a place; the place itself taken away where the value is `...`."""
+    files = copy.deepcopy(whole)
+    *above, last = steps
+    at: Any = files
+    for step in above:
+        at = at[step]
+    if value is ...:
+        del at[last]
+    elif value == "twice":
+        at.append(at[last]) if isinstance(at, list) else at.__setitem__(f"{last}2", at[last])
+    else:
+        at[last] = value
+    return files
+
+
+def write(folder: Path, files: dict[str, Any]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def loaded(folder: Path) -> fastiam.Directory | None:
+    """The directory, or None where one error says what is wrong, and in which file."""
+    try:
+        return fastiam.load(folder)
+    except FastiamError as error:
+        assert str(folder) in str(error), f"the error names no file: {error}"
+        return None
+
+
+def callers(directory: fastiam.Directory) -> set[str]:
+    """Who may do something that nothing in a whole export's deny keeps from him."""
+    asked = "s3:GetObject", "arn:aws:s3:::elsewhere/k"
+    engine, names = directory.compile(), [p.name for p in directory.snapshot().principals() if p.known]
+    return {name for name in names if engine.is_allowed(name, *asked)}
+
+
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("name", FORMATS)
+def test_whatever_is_damaged_gives_one_error_or_a_directory_that_says_what_it_found(tmp_path, name, part):
+    whole, rng = FORMATS[name](), random.Random(f"{name}{part}")
+    write(tmp_path, whole)
+    before = loaded(tmp_path)
+    assert before is not None
+    allowed, seen = callers(before), set()
+    cuts = [steps for file, content in whole.items() for steps in places(content, (file,)) if len(steps) > 1]
+    chosen = [(steps, value) for steps in cuts for value in (*VALUES, ..., "twice")]
+    for steps, value in rng.sample(chosen, min(len(chosen), 60)):
+        file = str(steps[0])
+        write(tmp_path, {file: damaged({file: whole[file]}, steps, value)[file]})
+        directory = loaded(tmp_path)
+        seen.add(directory is None)
+        if directory is not None:
+            new = callers(directory) - allowed
+            is_told = name == "native" or steps[-1] == "partition"  # what we write ourselves is what is meant
+            assert not new or directory.findings or is_told, (steps, value, new)
+        write(tmp_path, {file: whole[file]})
+    assert seen == {True, False}, "some damage is an error, some is not"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_that_is_cut_anywhere_is_an_error(tmp_path, name):
+    whole, rng = FORMATS[name](), random.Random(name)
+    write(tmp_path, whole)
+    for file in rng.sample(sorted(whole), min(len(whole), 6)):
+        text = json.dumps(whole[file])
+        for at in rng.sample(range(1, len(text)), min(6, len(text) - 1)):
+            write(tmp_path, {file: text[:at]})
+            assert loaded(tmp_path) is None, f"{file} cut at {at}"
+        write(tmp_path, {file: whole[file]})
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_nothing_of_a_broken_file_stays_in_a_directory_that_was_there(tmp_path, name):
+    directory = fastiam.Directory()
+    directory.add_principal(f"arn:aws:iam::{A}:user/there")
+    before = directory.to_json()
+    files = FORMATS[name]()
+    write(tmp_path, {**files, "z-broken.json": '{"format": "fastiam-directory", "version": 1, "users": [{"arn": 7}]}'})
+    with pytest.raises(FastiamError):
+        fastiam.load(tmp_path, into=directory)
+    assert directory.to_json() == before and directory.findings == ()
