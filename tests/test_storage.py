@@ -312,6 +312,24 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(path: 
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_an_interrupt_just_after_a_commit_leaves_memory_and_file_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = disk_module.SqliteDisk.commit
+
+    def commit(disk: disk_module.SqliteDisk, changes: Any) -> None:
+        original(disk, changes)
+        raise KeyboardInterrupt
+
+    with Directory.open(path) as directory:
+        directory.add_principal(user("ana"))
+        with monkeypatch.context() as patched:
+            patched.setattr(disk_module.SqliteDisk, "commit", commit)
+            with pytest.raises(KeyboardInterrupt):
+                directory.add_principal(user("bob"))
+        assert directory.refresh() and list(tables_of(directory).entities) == [user("ana"), user("bob")]
+        with pytest.raises(fastiam.DirectoryError, match="already"):
+            directory.add_principal(user("bob"))
+
+
 # -- what changed only --------------------------------------------------------------------------------------------------
 
 
@@ -403,6 +421,13 @@ def test_a_store_that_vanishes_is_no_place_to_write(path: Path) -> None:
                 write()
             assert caught.value.reason == "absent"
         assert list(tables_of(directory).entities) == [user("ana")]
+
+
+def test_a_store_is_its_owner_s_alone(path: Path) -> None:
+    with Directory.open(path) as directory:
+        directory.add_principal(user("ana"))
+        for name in ("iam.db", "iam.db-wal", "iam.db-shm"):
+            assert path.with_name(name).stat().st_mode & 0o077 == 0
 
 
 # -- what is wrong is said, and nothing is lost -------------------------------------------------------------------------

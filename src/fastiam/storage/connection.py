@@ -58,7 +58,16 @@ class Connection:
         self.close()
 
     def create(self) -> None:
-        """Make the file a store of this release, if it is empty, absent or a store of an older release."""
+        """Make the file a store of this release, if it is empty, absent or a store of an older release.
+
+        A new file is its owner's alone, since credentials may come into it; the files beside it follow.
+        """
+        try:
+            os.close(os.open(self.path, os.O_CREAT, 0o600))
+        except FileNotFoundError:
+            raise self.error("absent", "there is no such folder") from None
+        except OSError as error:
+            raise self.error("unreadable", f"the file cannot be made or opened: {error.strerror}") from None
         with self._told():
             version = self._version("rwc")
             if version is not None and version < len(MIGRATIONS):

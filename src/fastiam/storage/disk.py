@@ -194,8 +194,10 @@ class SqliteDisk:
     def rollback(self) -> None:
         """Let others write, with nothing changed."""
         with self._using() as connection:
-            if connection.in_transaction:  # some errors end a transaction by themselves
+            if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            else:  # it has ended by itself, or an interrupt came just after it was committed: memory may lack what is there
+                self._seen = _NOTHING
 
     def _write(self, connection: sqlite3.Connection, number: int, change: Change) -> None:
         name = f"{change.book.name}.{change.table}"
