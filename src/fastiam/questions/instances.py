@@ -74,8 +74,8 @@ def resource_of(pattern: str, keys: Mapping[str, ContextValue] = {}) -> str | No
     fields = pattern.split(":", 5)
     fields += ["*"] * (6 - len(fields))  # R6
     literals = [fresh(field, keys) for field in fields]
-    literals[1] = "aws" if FRESH in literals[1] else literals[1]
-    literals[4] = "" if FRESH in literals[4] else literals[4]  # of no account in particular
+    literals[1] = "aws" if literals[1] == FRESH else literals[1]
+    literals[4] = "" if literals[4] == FRESH else literals[4]  # of no account in particular
     text = ":".join(literals)
     return text if split_arn(text) is not None else None
 

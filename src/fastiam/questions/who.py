@@ -139,13 +139,14 @@ class Question:
         given = {"resource_accounts" if name == "resource_account" else name: value for name, value in self._given().items()}
         return self.engine.decide_many(principals, self.action, self.resource, context, reasons=True, on_error="deny", **given)
 
-    def conditions(self, principal: Any) -> tuple[OpenStatement, ...]:
+    def conditions(self, principal: Any, action: str | None = None) -> tuple[OpenStatement, ...]:
         """What a DEPENDS turns on."""
-        request = self.request()
+        request = self.request(action)
         return self.engine._explained(principal, self.resource, request, self.resource_account).open_statements
 
-    def request(self) -> Request:
-        return self.engine._request(self.action, self.context, self.unknown, self.now)
+    def request(self, action: str | None = None) -> Request:
+        """The request as the reference takes it."""
+        return self.engine._request(action or self.action, self.context, self.unknown, self.now)
 
     def _given(self) -> dict[str, Any]:
         return {"unknown": self.unknown, "resource_account": self.resource_account, "now": self.now}

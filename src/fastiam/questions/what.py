@@ -1,0 +1,109 @@
+"""`what_can`: what a principal can do. On one resource, each action decided; else the patterns of its grants in effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastiam.arn import split_arn
+from fastiam.model import Layer, OpenStatement, Outcome, StatementRef
+from fastiam.questions.effective import Effective
+from fastiam.questions.grants import Grant
+from fastiam.questions.instances import FRESH, action_of
+from fastiam.questions.who import Question
+from fastiam.request import Context, absent_keys, read_context
+from fastiam.session import Session
+
+if TYPE_CHECKING:
+    from fastiam.engine import Engine
+
+# services whose actions are about the resources of another one
+_ALSO = {"iam": ("sts",), "execute-api": ("apigateway",), "apigateway": ("execute-api",)}
+
+
+@dataclass(frozen=True)
+class Doable:
+    """An action that a principal can do on one resource, for certain or if conditions are met.
+
+    Attributes
+    ----------
+    action : a name, or with `is_pattern` the pattern of a policy: any action that it matches and no policy names otherwise.
+    outcome : ALLOW, or DEPENDS.
+    layer, statement, depends_on : as in `Decision`.
+    """
+
+    action: str
+    outcome: Outcome
+    layer: Layer | None
+    statement: StatementRef | None
+    depends_on: tuple[str, ...] = ()
+    is_pattern: bool = False
+    _open: Callable[[], tuple[OpenStatement, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def conditions(self) -> tuple[OpenStatement, ...]:
+        """For DEPENDS, the statements that the answer turns on. Found when asked for, by the reference."""
+        return self._open()
+
+
+def actions_on(engine: Engine, principal: str | Session, question: Question, names: Iterable[str] | None) -> list[Doable]:
+    """What the principal can do on the resource of a question, whose action is of no account."""
+    asked = {name: (name, False) for name in names} if names is not None else _actions(engine, question.resource)
+    if not asked:
+        return []
+    sessions = {"the principal": principal} if isinstance(principal, Session) else None
+    who = "the principal" if sessions else principal
+    decisions = engine.decide_many(
+        who, list(asked), question.resource, question.context, unknown=question.unknown, now=question.now, sessions=sessions,
+        resource_accounts=question.resource_account, reasons=True, on_error="raise",
+    )  # fmt: skip
+    found = []
+    for row in np.flatnonzero((decisions.outcome == Outcome.ALLOW) | (decisions.outcome == Outcome.DEPENDS)).tolist():
+        decision = decisions[row]
+        literal = list(asked)[row]
+        told, is_pattern = asked[literal]
+        is_open = decision.outcome is Outcome.DEPENDS
+        opened: Callable[[], tuple[OpenStatement, ...]] = partial(question.conditions, principal, literal) if is_open else tuple
+        found.append(
+            Doable(told, decision.outcome, decision.layer, decision.statement, decision.depends_on, is_pattern, _open=opened)
+        )
+    return found
+
+
+def _actions(engine: Engine, resource: str) -> dict[str, tuple[str, bool]]:
+    """The actions about a resource that policies write, as they write them; for a pattern a name that nothing else matches."""
+    arn = split_arn(resource)
+    services = None if arn is None else {arn.service, *_ALSO.get(arn.service, ())}
+    names: dict[str, tuple[str, bool]] = {}
+    patterns: dict[str, tuple[str, bool]] = {}
+    for policy in engine._snapshot_or_fail().policies():
+        for statement in policy.statements:
+            for written in statement.actions or ():
+                for literal, told in _literals(written, services):
+                    (patterns if FRESH in literal else names).setdefault(literal, (told, FRESH in literal))
+    return dict(sorted((names | patterns).items()))
+
+
+def _literals(written: str, services: Collection[str] | None) -> Iterator[tuple[str, str]]:
+    """Literal actions of a pattern for the services of a resource, each with how it is told."""
+    literal = action_of(written)
+    if literal is None:
+        return
+    prefix, _, name = literal.partition(":")
+    if services is None or prefix in services:
+        yield literal, written
+    elif FRESH in prefix:  # `*`, or a wildcard in the prefix
+        yield from ((f"{service}:{name}", written) for service in sorted(services))
+
+
+def grants_of(engine: Engine, principal: str | Session, context: Context | None) -> list[Grant]:
+    """What a principal can in effect, over all resources."""
+    given: Mapping[str, Any] = {**engine._options["context_defaults"], **(context or {})}
+    snapshot = engine._snapshot_or_fail()
+    profile = snapshot.principal(principal)
+    effective = Effective(snapshot, profile, engine._options["settings"], read_context(given), absent_keys(given))
+    return list(effective.grants())
