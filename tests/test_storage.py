@@ -412,6 +412,22 @@ def test_a_backup_put_in_the_place_of_the_file_is_noticed(path: Path, tmp_path: 
     assert names(path) == {"ana", "cid"}
 
 
+def test_a_store_replaced_in_the_middle_of_a_write_is_not_written(path: Path, tmp_path: Path) -> None:
+    with Directory.open(tmp_path / "other.db") as other:
+        other.add_principal(user("zoe"))
+    with Directory.open(path) as directory:
+        directory.add_principal(user("ana"))
+        with pytest.raises(StoreError) as caught, directory.transaction():
+            directory.add_principal(user("bob"))
+            for rest in ("-wal", "-shm"):
+                os.unlink(f"{path}{rest}")
+            os.replace(tmp_path / "other.db", path)
+        assert caught.value.reason == "gone" and list(tables_of(directory).entities) == [user("ana")]
+        directory.add_principal(user("cid"))
+        assert list(tables_of(directory).entities) == [user("zoe"), user("cid")]
+    assert names(path) == {"zoe", "cid"}
+
+
 def test_a_store_that_vanishes_is_no_place_to_write(path: Path) -> None:
     with Directory.open(path) as directory:
         directory.add_principal(user("ana"))

@@ -112,6 +112,19 @@ class Connection:
             return True
         return self._stamp is not None and _stamp(self.path) != self._stamp
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._open is not None and self._open.in_transaction
+
+    def roll_back(self) -> bool:
+        """Undo the open transaction; False if there is none any more."""
+        if self._process != os.getpid() or not self.in_transaction:
+            return False
+        with self.use() as connection:
+            connection.execute("ROLLBACK")
+        return True
+
     def close(self) -> None:
         """Let go of the file; it is opened again when it is needed."""
         connection, self._open = self._open, None

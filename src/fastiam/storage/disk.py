@@ -186,18 +186,14 @@ class SqliteDisk:
             connection.execute("UPDATE counters SET value = value + ? WHERE name = 'records'", (more,))
             if number % _FORGET == 0:
                 _forget(connection, number - _FORGET)
-            if self._connection.is_replaced:
-                raise self._connection.error("gone", "another file has taken the place of the store", hint="write again")
             connection.execute("COMMIT")
             self._seen = number
 
     def rollback(self) -> None:
         """Let others write, with nothing changed."""
-        with self._using() as connection:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            else:  # it has ended by itself, or an interrupt came just after it was committed: memory may lack what is there
-                self._seen = _NOTHING
+        if not self._connection.roll_back():
+            # it has ended by itself, or an interrupt came just after it was committed: memory may lack what is there
+            self._seen = _NOTHING
 
     def _write(self, connection: sqlite3.Connection, number: int, change: Change) -> None:
         name = f"{change.book.name}.{change.table}"
@@ -228,6 +224,8 @@ class SqliteDisk:
         if self._is_closed:
             raise self._connection.error("closed", "the store was closed")
         if self._connection.is_replaced:
+            if self._connection.in_transaction:
+                raise self._connection.error("gone", "another file has taken the place of the store", hint="write again")
             self._connection.close()
             self._connection.check()
             self._seen = _NOTHING
