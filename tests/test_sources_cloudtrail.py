@@ -377,6 +377,20 @@ def test_a_failed_issue_tells_nothing(tmp_path):
     assert asker.open_policies
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"tags": [{"key": "HIDDEN_DUE_TO_SECURITY_REASONS", "value": "HIDDEN_DUE_TO_SECURITY_REASONS"}]},
+        {"tags": {"team": "red"}},
+        {"omitted": True, "originalSize": 200_000, "reason": "too large"},
+    ],
+    ids=["hidden", "no list", "left out"],
+)
+def test_what_cloudtrail_hides_of_an_issue_stays_open(tmp_path, told):
+    *_, asker = calls_of(tmp_path, assume_role(**told), record("s3:ListBuckets", session())).callers
+    assert asker.principal == SESSION and asker.open_policies == ("omitted" in told)
+
+
 def test_an_issue_counts_for_the_calls_after_it(tmp_path):
     use = record("s3:ListBuckets", session())
     calls = calls_of(tmp_path, use, assume_role(), use)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
-from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE
+from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE, is_told
 from fastiam.sources.cloudtrail.catalogue import Action
 from fastiam.sources.cloudtrail.records import Listed
 from fastiam.sources.cloudtrail.resources import Finder, Names, Place, finder_of, may_pass_roles, names_of, passed_roles
@@ -66,11 +66,11 @@ class Plan:
             if found:
                 return Asked(tuple([Row(action.name, arn, owner if _has_no_account(arn) else None) for arn in found]), {})
         parameters = decoded(raw)
-        names, is_told = names_of(parameters), _is_told(parameters)
+        names, is_whole = names_of(parameters), parameters is None or is_told(parameters)
         rows: dict[Row, None] = {}
         for finder, action in zip(self._finders, self.actions, strict=True):
             name = VERSIONED.get(action.name, action.name) if self._versioned and "versionid" in names else action.name
-            for resource in finder.find(names, arns, place) if is_told or not finder.needs_parameters else (None,):
+            for resource in finder.find(names, arns, place) if is_whole or not finder.needs_parameters else (None,):
                 rows[Row(name, resource, owner if owner and _has_no_account(resource) else None)] = None
         if "x-amz-copy-source" in names:
             rows |= dict.fromkeys(_copied(names["x-amz-copy-source"][0], place))
@@ -98,11 +98,6 @@ def _copied(source: str, place: Place) -> list[Row]:
     path, _, query = unquote(source).removeprefix("/").partition("?")
     action = "s3:GetObjectVersion" if query.startswith("versionId=") else "s3:GetObject"
     return [Row(action, f"arn:{place.partition}:s3:::{path}", None)] if "/" in path and not path.startswith("arn:") else []
-
-
-def _is_told(parameters: Any) -> bool:
-    """Whether the parameters are all there: CloudTrail leaves out what is too large, and says so."""
-    return parameters is None or (isinstance(parameters, dict) and parameters.get("omitted") is not True)
 
 
 def _has_no_account(resource: str | None) -> bool:

@@ -26,6 +26,7 @@ SOURCE_IDENTITY, PROVIDER = "aws:SourceIdentity", "aws:FederatedProvider"
 Keys = Mapping[str, str | None]
 
 _KEPT = 200_000  # issued sessions; of older ones nothing is known any more
+_HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _SERVICE_LINKED = ":role/aws-service-role/"
 _EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 _ISSUING = ("AssumeRole", "GetFederationToken", "GetSessionToken")
@@ -88,7 +89,6 @@ class _Issue:
     tags: Mapping[str, str] | None
     transitive: Mapping[str, str]
     source_identity: str | None
-    with_mfa: bool
 
 
 class Issued:
@@ -99,7 +99,7 @@ class Issued:
 
     def learn(self, record: Record, parameters: Any, identity: Identity) -> str:
         """Remember what a call of STS issued; the access key, or "" where it issued none."""
-        if record.eventName not in _ISSUING or record.errorCode or not isinstance(parameters, dict):
+        if record.eventName not in _ISSUING or record.errorCode or not is_told(parameters):
             return ""
         response = _decoded(_decode_response, record.responseElements)
         key = response.credentials.accessKeyId if response and response.credentials else ""
@@ -118,26 +118,43 @@ class Issued:
         policies = ((inline,) if inline else ()) + tuple(
             item["arn"] for item in managed if isinstance(item, dict) and "arn" in item
         )
-        passed = {
-            str(t["key"]): str(t["value"])
-            for t in parameters.get("tags") or ()
-            if isinstance(t, dict) and t.keys() >= {"key", "value"}
+        passed = _tags_in(parameters.get("tags"))
+        is_chained = identity.type == "AssumedRole"
+        before = self.find(identity.accessKeyId) if is_chained else None
+        # what a chained session inherits is known only if its caller's session is
+        inherited = (before.transitive if before and before.tags is not None else None) if is_chained else {}
+        is_known = passed is not None and inherited is not None
+        tags = {**(inherited or {}), **(passed or {})}
+        names = {str(name).lower() for name in parameters.get("transitiveTagKeys") or ()} | {
+            key.lower() for key in inherited or {}
         }
-        chained = identity.type == "AssumedRole"
-        before = self.find(identity.accessKeyId) if chained else None
-        inherited = {} if not chained else before.transitive if before and before.tags is not None else None
-        names = {str(name).lower() for name in parameters.get("transitiveTagKeys") or ()}
-        own = {key: value for key, value in passed.items() if key.lower() in names}
         source = parameters.get("sourceIdentity") or (before.source_identity if before else None)
         return _Issue(
-            call,
-            identity.type not in ("IAMUser", "AssumedRole", "Root"),
-            policies or None,
-            None if inherited is None else {**inherited, **passed},
-            {**(inherited or {}), **own},
-            str(source) if source else None,
-            bool(parameters.get("serialNumber")),
+            call=call,
+            by_service=identity.type not in ("IAMUser", "AssumedRole", "Root"),
+            policies=policies or None,
+            tags=tags if is_known else None,
+            transitive={key: value for key, value in tags.items() if key.lower() in names},
+            source_identity=str(source) if source else None,
         )
+
+
+def _tags_in(given: Any) -> dict[str, str] | None:
+    """Tags as CloudTrail writes them; None where it hides them, or they are none."""
+    if given is None:
+        return {}
+    pairs = given if isinstance(given, list) else [given]
+    if not all(
+        isinstance(pair, dict) and isinstance(pair.get("key"), str) and isinstance(pair.get("value"), str) for pair in pairs
+    ):
+        return None
+    tags = {pair["key"]: pair["value"] for pair in pairs}
+    return None if _HIDDEN in (*tags, *tags.values()) else tags
+
+
+def is_told(parameters: Any) -> bool:
+    """Whether `requestParameters` are all there: CloudTrail leaves out what is too large, and says so."""
+    return isinstance(parameters, dict) and parameters.get("omitted") is not True
 
 
 class Callers:
