@@ -44,7 +44,10 @@ def records(n: int, *, new: bool) -> Iterator[dict[str, Any]]:
         if new:
             arn = f"arn:aws:s3:::data-{i % 50}/{i:x}/part.parquet"
             source, name, parameters = "s3", "GetObject", {"bucketName": f"data-{i % 50}", "key": f"{i:x}/part.parquet"}
-            listed = [{"type": "AWS::S3::Object", "ARN": arn}, {"type": "AWS::S3::Bucket", "ARN": arn.partition("/")[0]}]
+            listed = [
+                {"type": "AWS::S3::Object", "ARN": arn},
+                {"type": "AWS::S3::Bucket", "ARN": arn.partition("/")[0], "accountId": ACCOUNT},
+            ]
         began = f"2026-03-01T{i // 40_000 % 24:02}:00:00Z"
         session = {
             "sessionIssuer": {"type": "Role", "arn": role(i)},

@@ -59,6 +59,8 @@ def only(tmp_path: Path, engine: fastiam.Engine, *records: dict[str, Any], **opt
 DENIED = {"errorCode": "AccessDenied"}
 THROTTLED = {"errorCode": "ThrottlingException"}
 ALLOW, DENY, DEPENDS, NONE = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.DEPENDS, Outcome.ERROR
+BUCKET = {"bucketName": "b"}
+LISTED = [{"ARN": "arn:aws:s3:::b", "accountId": ACCOUNT}]
 NOBODY = {"type": "Unknown", "principalId": "x"}
 STRANGER = user(f"arn:aws:iam::{ACCOUNT}:user/bob")
 OFFICE = statement(IpAddress={"aws:SourceIp": "198.51.100.0/24"})
@@ -86,6 +88,8 @@ CASES = [
     ("nothing to narrow", [], record(LIST, session()), DENY, Verdict.DISAGREES, ""),
     ("kind of session", [EVERYTHING], record("iam:ListUsers", user(**temporary())), DEPENDS, Verdict.DEPENDS, "kind of session"),
     ("no resource", [EVERYTHING], record("s3:DeleteObjects", None, {"bucketName": "b"}), DEPENDS, Verdict.DEPENDS, "resource"),
+    ("whose bucket", [EVERYTHING], record("s3:GetBucketAcl", None, BUCKET), DEPENDS, Verdict.DEPENDS, "resource owner"),
+    ("own bucket", [EVERYTHING], record("s3:GetBucketAcl", None, BUCKET, resources=LISTED), ALLOW, Verdict.AGREES, ""),
     ("nobody", [EVERYTHING], record(LIST, NOBODY), NONE, Verdict.UNDECIDED, NO_CALLER),
     ("stranger", [EVERYTHING], record(LIST, STRANGER), NONE, Verdict.UNDECIDED, NOT_IN_DIRECTORY),
     ("stranger without resource", [], record("s3:DeleteObjects", STRANGER), NONE, Verdict.UNDECIDED, NOT_IN_DIRECTORY),

@@ -7,7 +7,7 @@ keys, of the session policies and of the resources that the log leaves open; els
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +15,20 @@ import numpy.typing as npt
 
 from fastiam.bulk import LAYERS, Decisions, DictionaryColumn
 from fastiam.model import Layer, Outcome, StatementRef
+from fastiam.profile import ResourceFacts
 from fastiam.questions.calls import Calls, Facts
+from fastiam.request import shorten
 from fastiam.session import Session
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
 
-SESSION_POLICIES, SESSION_KIND, RESOURCE = "session policies", "kind of session", "resource"
+SESSION_POLICIES, SESSION_KIND, RESOURCE, OWNER = "session policies", "kind of session", "resource", "resource owner"
 NO_CALLER = "the log does not tell who called"
 NOT_IN_DIRECTORY = "the caller is not in the directory"
 NO_RESOURCE = "the resource, whose policy would have to allow it, is not in the directory"
 
+_KEPT = 50_000  # facts of resources
 _Ints = npt.NDArray[Any]
 _ORDER = (Outcome.ALLOW, Outcome.DEPENDS, Outcome.ERROR, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)  # the worst row decides
 _WEIGHT = np.zeros(256, np.int64)
@@ -95,7 +98,7 @@ class _Known:
         self._snapshot = engine._snapshot_or_fail()
         entities = self._snapshot.tables.entities
         self._paths = {_without_path(arn): arn for arn in entities if arn.count("/") > 1}
-        self._absent: dict[str, bool] = {}
+        self._kept: dict[str, ResourceFacts] = {}
 
     def full(self, resources: Sequence[str | None]) -> list[str | None]:
         """The resources, users and roles with the path that a log leaves out."""
@@ -104,10 +107,19 @@ class _Known:
 
     def is_absent(self, arn: str) -> bool:
         """Whether nothing is recorded of a resource, neither a policy nor an owner."""
-        found = self._absent.get(arn)
+        facts = self._facts(arn) if arn != "*" else None
+        return facts is not None and facts.policies is None and facts.account is None
+
+    def is_owner_told(self, arn: str) -> bool:
+        """Whether the owner of a resource is recorded."""
+        return self._facts(arn).account is not None
+
+    def _facts(self, arn: str) -> ResourceFacts:
+        found = self._kept.get(arn)
         if found is None:
-            facts = self._snapshot.facts(arn) if arn != "*" else None
-            found = self._absent[arn] = facts is not None and facts.policies is None and facts.account is None
+            if len(self._kept) > _KEPT:
+                self._kept.clear()
+            found = self._kept[arn] = self._snapshot.facts(arn)
         return found
 
 
@@ -200,13 +212,26 @@ class _Rows:
         made = [self._answers.code(_answer(decisions, row, int(flags[row]))) for row in at.tolist()]
         found: npt.NDArray[np.int64] = np.array(made, np.int64)[inverse]
         of_resource = (decisions.layer.codes == LAYERS.index(Layer.RESOURCE)) & (decisions.outcome == Outcome.IMPLICIT_DENY)
-        for at_row in np.flatnonzero(of_resource).tolist():
-            if self._known.is_absent(self._resources[rows[at_row]] or "*"):
-                found[at_row] = self._answers.code(Answer(Outcome.ERROR, note=NO_RESOURCE))
+        for row in np.flatnonzero(of_resource).tolist():
+            if self._known.is_absent(self._resources[rows[row]] or "*"):
+                found[row] = self._answers.code(Answer(Outcome.ERROR, note=NO_RESOURCE))
         for row, error in decisions.errors.items():
             message = getattr(error, "message", "") or str(error).partition("\n")[0]
-            found[row] = self._answers.code(Answer(Outcome.ERROR, note=message))
+            resource = shorten(self._resources[rows[row]] or "*")  # which would make a group of each
+            found[row] = self._answers.code(Answer(Outcome.ERROR, note=message.replace(f"`{resource}`", "the resource")))
+        self._open_owners(rows, found)
         return found
+
+    def _open_owners(self, rows: npt.NDArray[np.int64], found: npt.NDArray[np.int64]) -> None:
+        """Whether a bucket is the caller's own decides what it takes (6.4); its ARN does not tell it."""
+        owners, resources = self._calls.owners, self._resources
+        for at, row in enumerate(rows.tolist()):
+            resource = resources[row]
+            if owners[row] is None and resource is not None and ":s3:::" in resource and not self._known.is_owner_told(resource):
+                answer = self._answers.list[found[at]]
+                if answer.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
+                    depends_on = (*answer.depends_on, OWNER)
+                    found[at] = self._answers.code(replace(answer, outcome=Outcome.DEPENDS, depends_on=depends_on))
 
 
 def _answer(decisions: Decisions, row: int, flags: int) -> Answer:
