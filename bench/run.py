@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("batch", "growth", "single", "build", "reload", "files", "organization", "replay", "sessions")
+BENCHES = ("batch", "growth", "single", "build", "reload", "files", "organization", "replay", "sessions", "questions")
 
 
 def main() -> int:

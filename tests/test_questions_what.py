@@ -71,6 +71,8 @@ def test_on_a_resource_it_says_what_the_reference_says_of_each_action(seed: int)
 
 
 def covers(grant: Grant, action: str, resource: str) -> bool:
+    if grant.not_resources and any("${" in pattern for pattern in grant.resources):
+        return True  # what a pattern with a variable leaves out is not told by a glob
     by_action = any(glob(pattern).fullmatch(action) for pattern in grant.actions) is not grant.not_actions
     return by_action and any(glob(pattern).fullmatch(resource) for pattern in grant.resources) is not grant.not_resources
 
@@ -200,6 +202,12 @@ def test_conditions_that_the_principal_settles_are_gone_and_others_stay() -> Non
     assert engine.what_can(ANA, context={"aws:SourceIp": "192.0.2.1"}) == []
     assert engine.what_can(ANA, context={"aws:SourceIp": None}) == []
     assert engine.what_can(ANA, context={"aws:SourceIp": "10.1.1.1"})[0].conditions == ()
+
+
+def test_stars_that_are_literal_are_told_as_such() -> None:  # VR4, VR5
+    engine = directory(statement("Allow", "s3:*", "arn:aws:s3:::${aws:Referer}/${*}/*")).compile()
+    (grant,) = engine.what_can(ANA, context={"aws:Referer": "a*"})
+    assert grant.resources == ("arn:aws:s3:::a${*}/${*}/*",)
 
 
 def test_a_deny_that_reaches_into_a_grant_is_told_beside_it() -> None:

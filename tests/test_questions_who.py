@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,34 @@ def _single(engine: Any, name: str, action: str, resource: str, context: Mapping
         return engine.explain(name, action, resource, context, now=now)
     except RequestValueError:
         return None
+
+
+def test_over_a_generated_organization_it_says_what_the_reference_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "bench"))
+    from organization import Organization
+
+    Organization(2, seed=3).write(tmp_path)
+    loaded = fastiam.load(tmp_path)
+    engine, snapshot = loaded.compile(), loaded.snapshot()
+    names = [name for name, _ in snapshot.names()]
+    assert len(names) > 500
+    asked = [
+        ("s3:GetObject", "arn:aws:s3:::acme-team1-prod/x", {}),
+        ("s3:GetObject", "arn:aws:s3:::acme-team1-prod/x", {"aws:SecureTransport": True}),
+        ("sqs:SendMessage", "arn:aws:sqs:us-east-1:100000000000:team0-prod-0", {"aws:SecureTransport": True}),
+        ("sts:AssumeRole", next(name for name in names if ":role/" in name), {}),
+        ("ec2:DescribeInstances", "*", {"aws:RequestedRegion": "eu-west-1"}),
+    ]
+    n_can = 0
+    for action, resource, context in asked:
+        found = engine.who_can(action, resource, context)
+        can = {caller.principal: caller for caller in found if caller.kind is not None}
+        n_can += len(can)
+        for name in names[::7]:
+            expected = reference(snapshot, name, action, resource, context, frozenset({"*"})).decision
+            assert (can[name].outcome if name in can else None) == (expected.outcome if expected.outcome in CAN else None), name
+            assert name not in can or can[name].depends_on == expected.depends_on
+    assert n_can > 400
 
 
 # -- what is told ---------------------------------------------------------------------------------------------------------

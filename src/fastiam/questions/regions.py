@@ -6,6 +6,7 @@ variable that is not known is any text to what is covered, and covers nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +26,7 @@ class Region:
 
     Attributes
     ----------
-    text : as it is told: known variables are put in, unknown ones stay.
+    text : as it is told: known variables are put in, unknown ones stay; `${*}` and the like are literal (VR4).
     parts : the parts as symbols, an unknown variable as `*`.
     is_exact : it has no unknown variable and no reading that AWS leaves open, so that it may cover others.
     written : a pattern of fewer than six fields as it stands, for the reading that crosses fields (R5).
@@ -115,7 +116,7 @@ def _starts_absent(name: str, absent: frozenset[str]) -> bool:
 def _told(token: object) -> str:
     if isinstance(token, Variable):
         return f"${{{token.name}}}"
-    return token.value if isinstance(token, Wild) else str(token)
+    return token.value if isinstance(token, Wild) else re.sub(r"[*?]|\$(?=\{)", r"${\g<0>}", str(token))  # VR4
 
 
 def _symbols(tokens: Tokens) -> Symbols:
