@@ -18,7 +18,9 @@ from fastiam.request import ContextValue
 
 FRESH = "zq0"  # what a `*` becomes: no policy writes it
 _ONE = "z"  # what a `?` becomes
+_LITERAL = ("*", "?", "$")  # VR4
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
+_WILD = re.compile(_VARIABLE.pattern + r"|[*?]")
 
 
 class Patterns:
@@ -53,10 +55,14 @@ def fresh(pattern: str, keys: Mapping[str, ContextValue] = {}) -> str:
     """A literal that a pattern matches, with text in place of wildcards that no policy writes, and variables by `keys`."""
 
     def value(found: re.Match[str]) -> str:
+        if found[0] in ("*", "?"):
+            return FRESH if found[0] == "*" else _ONE
+        if found[1] in _LITERAL:
+            return str(found[1])
         known = keys.get(fold(found[1].partition(",")[0]))
         return FRESH if known is None or len(known.values) > 1 else known.values[0]
 
-    return _VARIABLE.sub(value, pattern).replace("*", FRESH).replace("?", _ONE)
+    return _WILD.sub(value, pattern)
 
 
 def action_of(pattern: str) -> str | None:
