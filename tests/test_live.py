@@ -104,19 +104,18 @@ def test_a_directory_is_watched_while_it_is_written():
         assert live.generation == 2
 
 
-@pytest.mark.parametrize("by_path", [True, False])
-def test_a_store_is_watched_whoever_writes_it(tmp_path, by_path):
+@pytest.mark.parametrize("given", ["path", "paths", "directory"])
+def test_a_store_is_watched_whoever_writes_it(tmp_path, given):
     path = tmp_path / "iam.db"
-    with Directory.open(path) as writer:
+    with Directory.open(path) as writer, Directory.open(path) as own:
         writer.add_principal(USER)
-        source = path if by_path else Directory.open(path)
+        source = {"path": path, "paths": [path], "directory": own}[given]
         with LiveEngine(source).watch() as live:
-            own = live.directory
+            followed = live.directory
             code = "import fastiam, sys; fastiam.Directory.open(sys.argv[1]).put_inline_policy(sys.argv[2], 'own', sys.argv[3])"
             subprocess.run([sys.executable, "-c", code, path, USER, json.dumps(ALL)], check=True)
             assert until(lambda: live.is_allowed(USER, "s3:GetObject", OBJECT))
-            assert live.directory is own, "it is followed, not read anew"
-        own.close()
+            assert live.directory is followed, "it is followed, not read anew"
 
 
 def test_a_store_is_followed_within_a_tenth_of_a_second(tmp_path):

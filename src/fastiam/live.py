@@ -231,6 +231,8 @@ def _kept(source: object, mode: Mode) -> Directory | None:
     """The directory that is followed from change to change: the one given, or that of a store."""
     if isinstance(source, Directory):
         return source
+    if isinstance(source, (list, tuple)) and len(source) == 1:
+        source = source[0]
     if isinstance(source, (str, os.PathLike)) and is_sqlite(source):
         return Directory.open(source, mode=mode, read_only=True)
     return None
