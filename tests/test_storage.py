@@ -258,6 +258,37 @@ def test_many_writers_get_in_line_and_lose_nothing(path: Path) -> None:
     assert names(path) == {f"{n}-{i}" for n in range(3) for i in range(15)}
 
 
+def test_readers_see_whole_transactions_and_no_write_is_lost(path: Path) -> None:
+    with Directory.open(path) as directory, directory.transaction():
+        for i in range(20):
+            directory.add_principal(user(i), tags={"n": "0"})
+    code = """
+        import os, sys, fastiam
+        path, users = sys.argv[1], [f"arn:aws:iam::111111111111:user/{i}" for i in range(20)]
+        def count(directory):
+            (n,) = {directory.snapshot().tables.entities[arn].tags["n"] for arn in users}  # one number, or it fails
+            return int(n)
+        if os.fork() == 0 or os.fork() == 0:
+            with fastiam.Directory.open(path, timeout=30) as directory:
+                for _ in range(20):
+                    with directory.transaction():
+                        n = count(directory) + 1
+                        for arn in users:
+                            directory.tag(arn, {"n": str(n)})
+            os._exit(0)
+        with fastiam.Directory.open(path, read_only=True) as directory:
+            last = 0
+            while last < 40:
+                directory.refresh()
+                n = count(directory)
+                assert n >= last
+                last = n
+        print({os.wait()[1] for _ in range(2)}, last)
+    """
+    done = run(code, path)
+    assert (done.stdout, done.stderr) == ("{0} 40\n", "")
+
+
 def test_threads_of_one_directory_write_one_after_the_other(path: Path) -> None:
     with Directory.open(path) as directory:
 
