@@ -21,17 +21,20 @@ from fastiam.questions.calls import Calls, Logged
 
 Granted = dict[str, dict[str, set[str]]]  # a principal or resource to actions, and those to resources or principals
 ACCOUNT = 4  # the field of an ARN
+PROVIDERS = ("accounts.google.com", "cognito-identity.amazonaws.com", "graph.facebook.com", "www.amazon.com")
 MAX_SIZE, MAX_VALUES = 6_000, 40  # of a managed policy, whose quota is 6,144 characters, and of one statement
 
 
 def main() -> None:
     granted, through_resource = defaultdict(lambda: defaultdict(set)), defaultdict(lambda: defaultdict(set))
     callers: set[str] = set()
+    owners: dict[str, str] = {}
     left_out = 0
     for calls in fastiam.read_cloudtrail(*sys.argv[1:]):
         callers.update(asker.shown for asker in calls.callers if asker.principal is not None)
+        owners.update((bucket_of(arn), owner) for arn, owner in zip(calls.resources, calls.owners, strict=True) if arn and owner)
         left_out += gather(calls, granted, through_resource)
-    json.dump(directory(callers, granted, through_resource), sys.stdout, indent=2)
+    json.dump(directory(callers, granted, through_resource, owners), sys.stdout, indent=2)
     print(f"{len(granted):,} principals; {left_out:,} requests name no resource and are left out", file=sys.stderr)
 
 
@@ -65,7 +68,7 @@ def needs_resource_policy(action: str, resource: str) -> bool:
     return action.startswith("sts:") and ":role/" in resource or action.startswith("kms:") and ":key/" in resource
 
 
-def directory(callers: Iterable[str], granted: Granted, through_resource: Granted) -> dict[str, Any]:
+def directory(callers: Iterable[str], granted: Granted, through_resource: Granted, owners: Mapping[str, str]) -> dict[str, Any]:
     """The directory in fastiam's own format."""
     managed: list[dict[str, Any]] = []
     users: dict[str, dict[str, Any]] = {}
@@ -83,8 +86,9 @@ def directory(callers: Iterable[str], granted: Granted, through_resource: Grante
             role["trust_policy"] = document(allow(actions, "Principal"))
         elif arn.startswith("arn:"):
             holder = bucket_of(arn)
-            owner = {"account": account_of(arn)} if account_of(arn) else {}
-            resources.append({"arn": holder, **owner, "policies": [document(allow(actions, "Principal", arn))]})
+            owner = owners.get(holder) or account_of(arn)
+            told = {"account": owner} if owner else {}
+            resources.append({"arn": holder, **told, "policies": [document(allow(actions, "Principal", arn))]})
     accounts = sorted({account_of(arn) for arn in (*users, *roles)} - {""})
     return {
         "format": "fastiam-directory",
@@ -124,10 +128,12 @@ def allow(actions: Mapping[str, set[str]], element: str, resource: str = "") -> 
 
 
 def principals(names: Iterable[str]) -> dict[str, list[str]]:
-    """The principal element that names users, roles and services."""
+    """The principal element that names users, roles, services, providers and unsigned callers."""
     found: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        found["AWS" if name.startswith("arn:") else "Service"].append(name)
+        is_provider = name in PROVIDERS or ":oidc-provider/" in name or ":saml-provider/" in name
+        is_aws = name == "*" or name.startswith("arn:")
+        found["Federated" if is_provider else "AWS" if is_aws else "Service"].append(name)
     return dict(found)
 
 
