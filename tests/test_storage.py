@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -25,6 +26,7 @@ import fastiam
 from fastiam import Directory, StoreError
 from fastiam.account import documents
 from fastiam.account.records import Tables
+from fastiam.storage import connection as connection_module
 from fastiam.storage import disk as disk_module
 from fastiam.storage import rows, schema
 
@@ -757,6 +759,20 @@ def test_after_a_fork_both_sides_go_on(filled: Path) -> None:
     done = run(code, filled)
     assert done.returncode == 0, done.stderr
     assert {"before", "parent", "child", "outer-True", "outer-False"} == {name for name in names(filled) if not name.isdigit()}
+
+
+def test_every_reason_is_documented() -> None:
+    root = Path(__file__).resolve().parents[1]
+    sources = [*(root / "src/fastiam/storage").glob("*.py"), root / "src/fastiam/cli/init.py"]
+    code = "".join(source.read_text() for source in sources)
+    reasons = (
+        set(re.findall(r'\.error\(\s*"(\w+)"', code))
+        | {reason for reason, *_ in connection_module._REASONS.values()}
+        | {"exists"}
+    )
+    page, docstring = (root / "docs/store.md").read_text(), StoreError.__doc__ or ""
+    assert len(reasons) > 10
+    assert {reason for reason in reasons if f"`{reason}`" not in page or f"`{reason}`" not in docstring} == set()
 
 
 # -- stores and files ---------------------------------------------------------------------------------------------------

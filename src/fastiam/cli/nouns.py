@@ -193,9 +193,10 @@ def add_show(group: click.Group, noun: Noun, more: Callable[[Directory, str], di
     @options.table_form
     def list_(store: str, account: str | None, form: str | None) -> int:
         with reading(store) as directory:
-            arns = [arn for arn in noun.records(directory) if account in (None, account_of(arn))]
-            ids = {arn: getattr(noun.records(directory)[arn], "unique_id", None) for arn in arns}
-        rows = [{"name": name_of(arn), "unique_id": ids[arn], "arn": arn} for arn in arns]
+            records = {arn: record for arn, record in noun.records(directory).items() if account in (None, account_of(arn))}
+        rows = [
+            {"name": name_of(arn), "unique_id": getattr(record, "unique_id", None), "arn": arn} for arn, record in records.items()
+        ]
         write_rows(("name", "unique_id", "arn"), rows, chosen(form, "table"))
         return exits.OK
 
