@@ -30,7 +30,7 @@ DEP = f"arn:aws:iam::{A}:role/ops/Dep"
 def collected() -> dict[str, Any]:
     """Folders of iam-collect: a role with a policy, a user in a group, a bucket, and an organisation."""
     iam, ou, org = f"{HERE}/iam/global", "ou-abcd-prod0001", "aws/aws/organizations/o-abcdefghij"
-    managed = f"arn:aws:iam::{A}:policy/P"
+    managed, full = f"arn:aws:iam::{A}:policy/P", "p-FullAWSAccess"
     return {
         f"{iam}/policy/p/metadata.json": {"arn": managed, "name": "P", "defaultVersionId": "v2"},
         f"{iam}/policy/p/current-policy.json": ALLOW,
@@ -47,7 +47,9 @@ def collected() -> dict[str, Any]:
         f"{HERE}/s3/us-east-1/bucket/b/policy.json": OPEN,
         f"{org}/metadata.json": {"id": "o-abcdefghij", "rootId": "r-abcd", "managementAccountId": "9" * 12},
         f"{org}/structure.json": {
-            "r-abcd": {"scps": [], "rcps": [], "children": {ou: {"scps": ["p-abcdefgh"], "rcps": [], "accounts": {A: {}}}}}
+            "r-abcd": {"scps": [full], "rcps": [], "children": {
+                ou: {"scps": ["p-abcdefgh"], "rcps": [], "accounts": {A: {"scps": [full], "rcps": []}}}
+            }},
         },
         f"{org}/scps/p-abcdefgh/policy.json": ALLOW,
     }  # fmt: skip

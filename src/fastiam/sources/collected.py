@@ -88,7 +88,9 @@ class Collected:
         """The thing of a metadata file, if it is of one of these types."""
         folder, _, name = _path_of(node).rpartition("/")
         thing = self._things.get(folder) if name.startswith("metadata.") else None
-        return thing if thing is not None and thing.type in types else None
+        if thing is None or thing.type not in types or node.get("arn") is None:
+            return None
+        return thing
 
     # -- stages ---------------------------------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class Collected:
     def read_rest(self, model: AccountModel, node: Node) -> None:
         """Resources of all other services, and endpoints, with their policies."""
         thing = self._of(node, "")
-        if thing is None or node.get("arn") is None:
+        if thing is None:
             return
         document, arn = thing.files.get("policy"), thing.arn
         is_endpoint = ":vpc-endpoint/" in arn
