@@ -146,7 +146,10 @@ REFUSED = {
     "attaching a policy that is not there": (lambda d: d.attach_policy(BO, f"{P}x"), "no document is known"),
     "attaching a document": (lambda d: d.attach_policy(BO, "{}"), "not the ARN of a managed policy"),
     "attaching what is no policy": (lambda d: d.attach_policy(BO, ANA), "not a managed policy"),
-    "attaching another account's policy": (lambda d: d.attach_policy(BO, P.replace(A, B)), "of another account"),
+    "attaching another account's policy": (lambda d: d.attach_policy(BO, P.replace(A, B)), "another account"),
+    "a policy of another account from the start": (
+        lambda d: d.add_principal(f"{BO}2", identity_policies=[P.replace(A, B)]), "another account",
+    ),
     "attaching to nobody": (lambda d: d.attach_policy(f"{BO}x", P), "there is no"),
     "attaching to a root user": (lambda d: d.attach_policy(f"{IAM}:root", P), "there is no"),
     "detaching what is not attached": (lambda d: d.detach_policy(BO, P), "does not have"),
@@ -408,6 +411,14 @@ def test_ids_are_made_with_the_right_prefix_letters_and_length(directory):
     made = [tables.entities[BO], tables.entities[CHAIN], tables.groups[ENG], tables.managed[P], tables.instance_profiles[PROFILE]]
     for record, prefix in zip(made, ("AIDA", "AROA", "AGPA", "ANPA", "AIPA"), strict=True):
         assert re.fullmatch(f"{prefix}[A-Z2-7]{{17}}", record.unique_id)
+
+
+@pytest.mark.parametrize(("arn", "id_"), [(ANA, "AROAX"), (DEP, "AIDAX"), (ANA, "ana"), (ANA, "")])
+def test_an_id_that_no_policy_can_name_is_worth_a_word(arn, id_):
+    directory = Directory()
+    directory.add_principal(arn, unique_id=id_)
+    (finding,) = directory.findings
+    assert (finding.code, finding.severity) == ("DIR-ID", fastiam.Severity.WARN) and arn in finding.message
 
 
 def test_a_made_id_is_no_fact_that_a_request_could_contradict():

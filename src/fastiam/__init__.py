@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fastiam.account.quotas import Quotas
     from fastiam.bulk import Decisions
     from fastiam.directory import Directory
     from fastiam.engine import Engine
@@ -53,6 +54,7 @@ __all__ = [
     "PolicyError",
     "PolicyKind",
     "PrincipalKind",
+    "Quotas",
     "RequestValueError",
     "Session",
     "Settings",
@@ -69,6 +71,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "account.quotas": ("Quotas",),
     "bulk": ("Decisions",),
     "directory": ("Directory",),
     "engine": ("Engine",),

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 
 from fastiam.account.books import Book, Ledger
 from fastiam.account.documents import Given, Mode, Reader, StoredPolicy, as_items, has_name, is_managed_arn
-from fastiam.account.naming import name_errors, read_tags, tag_errors
+from fastiam.account.naming import iam_name, name_errors, read_tags, tag_errors
 from fastiam.account.quotas import NO_QUOTAS, Quotas, size_without_space
 from fastiam.account.records import Account, Entity, Group, Tables
 from fastiam.account.snapshot import Snapshot
 from fastiam.account.store import Store
 from fastiam.account.subjects import Subject
 from fastiam.account.trust import named_entities, names_identity, with_name
+from fastiam.arn import is_account
 from fastiam.errors import DirectoryError, Finding, Severity
 from fastiam.keys import fold
 from fastiam.model import PolicyKind
@@ -202,6 +203,10 @@ class Writes:
         return tuple(inline), tuple(attached)
 
     def _check_managed(self, reader: Reader, arn: str, owner: str, rule: str, effect: str) -> None:
+        account = iam_name(arn, "policy").account
+        if is_account(account) and account != owner.split(":")[4]:
+            message = f"`{shorten(owner)}` has a managed policy of another account"
+            self._refuse(reader, "DIR-FOREIGN", arn, message, "IAM attaches those of the own account, and of AWS")
         if arn not in self.tables.managed:
             message = f"`{shorten(owner)}` has a managed policy of which no document is known, so that it {effect}"
             self._refuse(reader, rule, arn, message, "add it with `add_managed_policy`, or load the file that holds it")

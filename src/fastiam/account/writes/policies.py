@@ -128,9 +128,6 @@ class HolderWrites(Writes):
         record, reader = self._changeable(holder), self._reader()
         if not is_managed_arn(policy):
             raise DirectoryError(f"`{shorten(str(policy))}` is not the ARN of a managed policy", hint="use `put_inline_policy`")
-        owner = iam_name(policy, "policy").account
-        if is_account(owner) and owner != record.account:
-            raise DirectoryError(f"`{policy}` is a policy of another account than `{holder}`")
         if policy in record.attached:
             return
         self._check_managed(reader, policy, holder, "DIR-NO-POLICY", "grants and denies nothing")

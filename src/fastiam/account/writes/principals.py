@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -12,8 +13,8 @@ from fastiam.account.naming import entity_subject, group_parts
 from fastiam.account.records import SESSION_DURATION, Entity
 from fastiam.account.subjects import Subject
 from fastiam.account.trust import identity_of
-from fastiam.account.writes.base import Writes, refuse_in_use, stored_names, type_of
-from fastiam.errors import DirectoryError
+from fastiam.account.writes.base import HERE, Writes, refuse_in_use, stored_names, type_of
+from fastiam.errors import DirectoryError, Finding, Severity
 from fastiam.keys import fold
 from fastiam.model import PolicyKind
 from fastiam.profile import PrincipalKind
@@ -70,7 +71,7 @@ class PrincipalWrites(Writes):
             subject.account or "",
             subject.path,
             subject.name,
-            _unique_id(unique_id, subject.kind),
+            self._read_id(reader, unique_id, subject),
             made_id or (unique_id == NEW and subject.kind is not PrincipalKind.ROOT),
             self._read_tags(reader, tags, arn),
             inline,
@@ -157,6 +158,19 @@ class PrincipalWrites(Writes):
             raise DirectoryError(f"`{arn}` is not a role and has no trust policy", rule="1.1")
         return entity
 
+    def _read_id(self, reader: Reader, given: str | None, subject: Subject) -> str | None:
+        """The id of a new record (spec 7.3); the id of a root user is that of its account (5.2)."""
+        if subject.kind is PrincipalKind.ROOT:
+            if given not in (None, NEW):
+                raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
+            return None
+        prefix = ROLE if subject.kind in _ROLES else USER
+        if given not in (None, NEW) and not re.fullmatch(prefix + "[A-Za-z0-9_]+", given or ""):
+            message = f"`{shorten(given or '')}` is no unique id of this kind, and policies cannot name it: `{subject.text}`"
+            hint = f"write `{prefix}...`, or None where it is not known"
+            reader.findings.append(Finding("DIR-ID", Severity.WARN, message, HERE, "$", hint=hint))
+        return id_for(given, prefix)
+
     # -- checks -------------------------------------------------------------------------------------------------------
 
     def _check_entity(self, reader: Reader, entity: Entity) -> None:
@@ -222,12 +236,3 @@ class PrincipalWrites(Writes):
         stored = self.tables.resources.get(arn)
         if stored is not None and stored.policies:
             raise DirectoryError(f"`{arn}` has a trust policy already", hint="use `set_resource_policy`")
-
-
-def _unique_id(given: str | None, kind: PrincipalKind) -> str | None:
-    """The id of a new record; the id of a root user is that of its account (5.2)."""
-    if kind is not PrincipalKind.ROOT:
-        return id_for(given, ROLE if kind in _ROLES else USER)
-    if given not in (None, NEW):
-        raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
-    return None
