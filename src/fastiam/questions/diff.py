@@ -21,7 +21,7 @@ from fastiam.errors import RequestValueError
 from fastiam.model import Outcome
 from fastiam.questions.compare import RANK, Rows, grouped
 from fastiam.questions.flips import CHANGES, GAINING, Change, Group
-from fastiam.request import epoch_seconds
+from fastiam.request import check_context, epoch_seconds
 from fastiam.session import Session
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def diff(
         from fastiam.questions.reach import reached
 
         cells = reached(old, new)
-        told = dict(context or {})
+        told = dict(check_context(context))
         if unknown is None:
             options["unknown"] = ("*",)
             if now is not None:
@@ -211,7 +211,7 @@ def _rows(
     """The requests, read once for both engines."""
     errors: dict[int, Exception] | None = None if on_error == "raise" else {}
     read = [read_column(column, name, kind="text", errors=errors) for column, name in zip(columns, _COLUMNS, strict=True)]
-    keys = {name: read_column(column, name, kind="context", errors=errors) for name, column in (context or {}).items()}
+    keys = {name: read_column(column, name, kind="context", errors=errors) for name, column in check_context(context).items()}
     owners = None if accounts is None else read_column(accounts, "resource_accounts", kind="text", errors=errors)
     instant = datetime.fromtimestamp(epoch_seconds(now), UTC)
     principals, actions, resources = read

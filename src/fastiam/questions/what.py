@@ -15,7 +15,7 @@ from fastiam.questions.effective import Effective
 from fastiam.questions.grants import Grant
 from fastiam.questions.instances import FRESH, action_of
 from fastiam.questions.who import Question
-from fastiam.request import Context, absent_keys, read_context
+from fastiam.request import Context, absent_keys, check_context, read_context
 from fastiam.session import Session
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Doable:
 
 def actions_on(engine: Engine, principal: str | Session, question: Question, names: Iterable[str] | None) -> list[Doable]:
     """What the principal can do on the resource of a question, whose action is of no account."""
+    names = [names] if isinstance(names, str) else names
     asked = {name: (name, False) for name in names} if names is not None else _actions(engine, question.resource)
     if not asked:
         return []
@@ -102,7 +103,7 @@ def _literals(written: str, services: Collection[str] | None) -> Iterator[tuple[
 
 def grants_of(engine: Engine, principal: str | Session, context: Context | None) -> list[Grant]:
     """What a principal can in effect, over all resources."""
-    given: Mapping[str, Any] = {**engine._options["context_defaults"], **(context or {})}
+    given: Mapping[str, Any] = {**engine._options["context_defaults"], **check_context(context)}
     snapshot = engine._snapshot_or_fail()
     profile = snapshot.principal(principal)
     effective = Effective(snapshot, profile, engine._options["settings"], read_context(given), absent_keys(given))
