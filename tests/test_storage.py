@@ -9,8 +9,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -514,6 +516,17 @@ def test_a_store_of_a_newer_release_is_left_alone(filled: Path) -> None:
     assert filled.read_bytes() == before
 
 
+def test_a_newer_release_that_comes_while_a_store_is_open_is_noticed(filled: Path) -> None:
+    with Directory.open(filled) as directory, Directory.open(filled) as other:
+        connection = sqlite3.connect(filled)
+        connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+        connection.close()
+        with pytest.raises(StoreError) as caught:
+            directory.add_principal(user("new"))
+        assert caught.value.reason == "newer" and user("new") not in tables_of(directory).entities
+        assert not other.refresh()
+
+
 NEWER = {
     "a field": 'UPDATE records SET body = \'{"id":"x","shoe":1}\' WHERE id = 1',
     "a table": "INSERT INTO tables VALUES (99, 'directory.shoes'); UPDATE records SET table_id = 99 WHERE id = 5",
@@ -614,12 +627,19 @@ def test_a_store_opened_for_reading_is_not_written(filled: Path) -> None:
         assert caught.value.reason == "read_only" and user("new") not in tables_of(directory).entities
 
 
+@pytest.fixture
+def seen(filled: Path) -> Iterator[Path]:
+    """The store where another user comes to see it; the folders of pytest are private."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(shutil.copy(filled, folder))
+        Path(folder).chmod(0o755)
+
+
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: str, filled: Path) -> None:
-    for folder in [*filled.parents][:3]:
-        folder.chmod(0o755)
-    filled.chmod(0o444 if what == "file" else 0o666)
-    filled.parent.chmod(0o777 if what == "file" else 0o555)
+def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: str, seen: Path) -> None:
+    seen.chmod(0o444 if what == "file" else 0o666)
+    seen.parent.chmod(0o777 if what == "file" else 0o555)
     code = """
         import os, sys, fastiam, fastiam.directory, fastiam.storage
         if os.getuid() == 0:
@@ -630,13 +650,13 @@ def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: s
         except fastiam.StoreError as error:
             print(error.reason)
     """
-    done = run(code, filled)
-    filled.parent.chmod(0o755)
+    done = run(code, seen)
+    seen.parent.chmod(0o755)
     assert done.stdout.strip() in ("read_only", "unreadable"), done.stderr
-    assert len(names(filled)) == 200
+    assert len(names(seen)) == 200
 
 
-def test_a_store_in_a_folder_that_nobody_can_write_is_read_and_followed(filled: Path) -> None:
+def test_a_store_in_a_folder_that_nobody_can_write_is_read_and_followed(seen: Path) -> None:
     """As on a read-only mount; here another user, root or the owner, writes now and then all the same."""
     code = """
         import os, sys, fastiam, fastiam.directory, fastiam.storage
@@ -648,20 +668,18 @@ def test_a_store_in_a_folder_that_nobody_can_write_is_read_and_followed(filled: 
         input()
         print(directory.refresh(), len(directory.tables.entities), directory.refresh())
     """
-    for folder in [*filled.parents][:3]:
-        folder.chmod(0o755)
-    filled.chmod(0o644)
-    filled.parent.chmod(0o555)
-    command = [sys.executable, "-c", textwrap.dedent(code), str(filled)]
+    seen.chmod(0o644)
+    seen.parent.chmod(0o555)
+    command = [sys.executable, "-c", textwrap.dedent(code), str(seen)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdin is not None and reader.stdout is not None
         assert reader.stdout.readline() == "200 False\n"
-        filled.parent.chmod(0o755)
-        with Directory.open(filled) as directory:
+        seen.parent.chmod(0o755)
+        with Directory.open(seen) as directory:
             directory.add_principal(user("new"))
-        filled.parent.chmod(0o555)
+        seen.parent.chmod(0o555)
         assert reader.communicate("\n", timeout=60)[0] == "True 201 False\n"
-    filled.parent.chmod(0o755)
+    seen.parent.chmod(0o755)
 
 
 def test_a_full_disk_loses_nothing(filled: Path) -> None:

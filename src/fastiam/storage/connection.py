@@ -80,17 +80,19 @@ class Connection:
         ------
         StoreError: it cannot.
         """
-        with self._told():
-            version = self._version(self._mode)
+        with self.use() as connection:
+            self.check_version(connection)
+
+    def check_version(self, connection: sqlite3.Connection) -> None:
+        """As `check`, over a connection that is in use."""
+        version, known = version_of(connection), len(MIGRATIONS)
         if version is None or version == 0:
             raise self.error("foreign", "the file is no store of fastiam", hint="`fastiam init` makes one")
-        if version > len(MIGRATIONS):
-            message = f"the store has version {version}, this release knows versions up to {len(MIGRATIONS)}"
+        if version > known:
+            message = f"the store has version {version}, this release knows versions up to {known}"
             raise self.error("newer", message, hint="install a newer fastiam; nothing was changed")
-        if version < len(MIGRATIONS):
-            raise self.error(
-                "older", f"the store has version {version}", hint="open it for writing once, so that it is brought up"
-            )
+        if version < known:
+            raise self.error("older", f"the store has version {version}", hint="open it once for writing, which brings it up")
 
     def _version(self, mode: str) -> int | None:
         return version_of(self._connection(mode))
@@ -180,7 +182,7 @@ class Connection:
 
     def _explain(self, error: sqlite3.Error) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_CANTOPEN and not self.path.exists():
+        if code == sqlite3.SQLITE_CANTOPEN and _is_absent(self.path):
             return self.error("absent", "there is no such file", hint="`fastiam init` makes a store")
         reason, message, hint = _REASONS.get(code, _REASONS[sqlite3.SQLITE_IOERR])
         return self.error(reason, f"{message} ({error})", hint=hint)
@@ -208,6 +210,16 @@ def _content(path: Path) -> Stamp | None:
     return stat.st_mtime_ns, -1 if _log_of(path).exists() else stat.st_size
 
 
+def _is_absent(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # a folder on the way is not to be looked into
+        return False
+    return False
+
+
 def _log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
@@ -218,7 +230,7 @@ def _is_locked_out(connection: sqlite3.Connection, path: Path) -> bool:
         connection.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError as error:
         refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-        return refused and path.exists() and not _log_of(path).exists()
+        return refused and not _is_absent(path) and not _log_of(path).exists()
     except sqlite3.DatabaseError:
         return False  # whoever reads next meets it again
     return False

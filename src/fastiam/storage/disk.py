@@ -96,6 +96,7 @@ class SqliteDisk:
 
     def _catch_up(self, connection: sqlite3.Connection) -> bool:
         """Take in what was committed since. Of another file, or after too many commits, all is compared."""
+        self._connection.check_version(connection)  # a newer release may have come while the store was open
         latest, horizon = _counter(connection, "commit"), _counter(connection, "horizon")
         if latest == self._seen:
             return False
@@ -202,15 +203,10 @@ class SqliteDisk:
         table_id = _table_id(connection, name)
         body = None if change.new is None else to_text(self._forms[name][2], change.new)
         values = (body, _checksum(name, change.key, body), number, table_id, change.key)
-        if change.old is not None:
-            connection.execute(
-                "UPDATE records SET (body, checksum, commit_id) = (?, ?, ?) WHERE table_id = ? AND key = ?", values
-            )
-            return
         # INVARIANT: rows stand in the order in which records came: one that comes again comes last, as in a dict
-        connection.execute(
-            "INSERT OR REPLACE INTO records (body, checksum, commit_id, table_id, key) VALUES (?, ?, ?, ?, ?)", values
-        )
+        done = connection.execute(_INSERT if change.old is None else _UPDATE, values)
+        if done.rowcount != 1:
+            raise self._corrupt(f"the row `{change.key}` of `{name}` is not there")
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
