@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
+NULLABLE = 2  # tables are not, columns are
+
+
 class Schema(ctypes.Structure):
     pass
 
@@ -91,7 +94,9 @@ class HandMade:
         pointers = [None if m is None else ctypes.addressof(m) for m in self._memory]
         self._pointers = (ctypes.c_void_p * max(len(pointers), 1))(*pointers)
         self._callbacks = (SCHEMA_RELEASE(self._release_schema), ARRAY_RELEASE(self._release_array))
-        self.schema = Schema(format=format.encode(), name=b"", flags=2, release=self._callbacks[0])
+        self.schema = Schema(
+            format=format.encode(), name=b"", flags=0 if format == "+s" else NULLABLE, release=self._callbacks[0]
+        )
         self.array = Array(length=length, null_count=null_count, offset=offset, release=self._callbacks[1])
         self.array.n_buffers = len(buffers) if n_buffers is None else n_buffers
         self.array.buffers = self._pointers

@@ -178,7 +178,8 @@ cdef class Reader:
     cdef int _plan(self, const ArrowSchema* schema) except -1:
         """Walk down the type to the values, refusing what is not read."""
         cdef ArrowSchemaView view = self._type(schema)
-        if view.type == NANOARROW_TYPE_STRUCT and schema.n_children == 1:
+        # a table of one column is one; what may be null is a column of structs, whose fields are no rows
+        if view.type == NANOARROW_TYPE_STRUCT and schema.n_children == 1 and not schema.flags & ARROW_FLAG_NULLABLE:
             self.in_struct = True
             schema = schema.children[0]
             view = self._type(schema)

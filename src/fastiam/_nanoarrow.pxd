@@ -6,6 +6,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
 cdef extern from "nanoarrow.c" nogil:
+    enum:
+        ARROW_FLAG_NULLABLE
+
     struct ArrowSchema:
         const char* format
         const char* name
