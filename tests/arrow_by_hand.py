@@ -7,7 +7,6 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-
 NULLABLE = 2  # tables are not, columns are
 
 

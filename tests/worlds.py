@@ -171,8 +171,11 @@ _KEY = re.compile(r"[A-Za-z0-9]+:[A-Za-z]+(?:/[A-Za-z]+)?(?=[\"},])")
 
 
 def keys_in(policies: Json) -> list[str]:
-    """The condition keys and variables that stand in the policies."""
-    found = dict.fromkeys(_KEY.findall(json.dumps(policies)))
+    """The condition keys and variables that stand in the policies, and what their principals read."""
+    text = json.dumps(policies)
+    found = dict.fromkeys(_KEY.findall(text))
+    if v.AIDA in text or v.AROA in text:  # a principal entry reads it (K1)
+        found["aws:userid"] = None
     known = {key.lower(): key for key in (*v.KEYS, *v.DERIVED_KEYS, "aws:PrincipalTag/no", "aws:PrincipalTag/role")}
     return list(dict.fromkeys(known[key.lower()] for key in found if key.lower() in known))
 
@@ -319,7 +322,10 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     if make.chance(0.6):
         told["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
     if make.chance(0.35):
-        declare_unknown(make, [request for _, request in requests], keys_in([told, [r for _, r in requests]]))
+        read = keys_in([told, [r for _, r in requests]])
+        if "endpoints" in told:
+            read += ["aws:SourceVpce"] * 4  # which endpoint it is, decides whose policy (D71)
+        declare_unknown(make, [request for _, request in requests], read)
     return {
         "mode": "lenient" if make.lenient else "strict",
         "unknown_owner": make.pick("principal", "principal", "deny"),
