@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import fastiam
 from fastiam import Directory, DirectoryError
 from fastiam.account.changes import Changes, changes_between
 from fastiam.account.snapshot import Snapshot
@@ -339,3 +340,37 @@ def test_one_change_among_many_principals_costs_little():
         changes_between(old, new)
         times.append(time.perf_counter() - began)
     assert min(times) < 0.001
+
+
+def sections(text: str) -> dict[str, object]:
+    """A directory as written, its records in an order of their own."""
+    return {
+        name: sorted(map(json.dumps, section)) if isinstance(section, list) else section
+        for name, section in json.loads(text).items()
+    }
+
+
+def reached(directory: Directory) -> dict[str, object]:
+    """The indexes, without the order of what they hold."""
+    return {
+        name: {k: set(v) if isinstance(v, dict) else v for k, v in index.items()}
+        for name, index in vars(directory._store.indexes).items()
+    }
+
+
+@pytest.mark.parametrize(("seed", "mode"), [(1, "strict"), (2, "lenient")])
+def test_a_store_a_second_reader_of_it_and_a_file_hold_all_that_was_written(tmp_path, seed, mode):
+    writer = Writer(seed)
+    writer.directory = Directory.open(tmp_path / "d.db", mode=mode)
+    second = Directory.open(tmp_path / "d.db", mode=mode)
+    for _ in range(150):
+        writer.write()
+    assert writer.n_done > 30
+    second.refresh()
+    writer.directory.dump(tmp_path / "d.json")
+    with Directory.open(tmp_path / "d.db") as third:
+        for other in (second, third, fastiam.load(tmp_path / "d.json")):
+            assert sections(other.to_json()) == sections(writer.directory.to_json())
+            assert reached(other) == reached(writer.directory)
+    second.close()
+    writer.directory.close()

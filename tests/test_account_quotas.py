@@ -183,6 +183,14 @@ ROWS = QUOTAS | {
     "a name that another one has": Row(
         lambda d: d.rename(GROUP, "G"), lambda d: d.rename(GROUP, "G1"), "DIR-NAME"
     ),
+    "two inline policies of one name": Row(
+        lambda d: d.add_principal(f"{USER}2", identity_policies=[("a", ALLOW), ("A", ALLOW)]),
+        lambda d: d.add_principal(f"{USER}2", identity_policies=[("a", ALLOW), ("a", ALLOW)]), "DIR-NAME",
+    ),
+    "two SCPs of one name": Row(
+        lambda d: d.set_organization("o-1", accounts={A: "ou-a"}, scps={A: [("a", ALLOW)], "ou-a": [("a", ALLOW)]}),
+        lambda d: d.set_organization("o-1", accounts={A: "ou-a"}, scps={A: [("a", ALLOW), ("a", ALLOW)]}), "DIR-NAME",
+    ),
     "a version of another form": Row(
         lambda d: d.add_managed_policy(f"{POLICY}x", versions={"v17": ALLOW}, default_version="v17"),
         lambda d: d.add_managed_policy(f"{POLICY}x", versions={"17": ALLOW}, default_version="17"), "DIR-NAME",

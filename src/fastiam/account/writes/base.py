@@ -8,6 +8,7 @@ that exists (F5). What would be no record at all, or would leave records that le
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -130,8 +131,15 @@ class Writes:
     def _check_level(self, reader: Reader, level: Sequence[StoredPolicy], about: str) -> None:
         """The SCPs or RCPs of one element."""
         self._check_quota(reader, "organization_policies_per_element", len(level), about, "too many policies")
+        self._check_names(reader, level, about)
         for stored in filter(has_name, level):
             self._check_quota(reader, "organization_policy_size", len(stored.text), about, "the document is too long")
+
+    def _check_names(self, reader: Reader, policies: Sequence[StoredPolicy], about: str) -> None:
+        """Policies side by side, of which each has a name of its own."""
+        twice = [name for name, n in Counter(stored.name for stored in policies).items() if n > 1]
+        if twice:
+            self._refuse(reader, "DIR-NAME", about, f"two policies are called `{shorten(twice[0])}`")
 
     def _check_name(
         self, reader: Reader, arn: str, type_: str, path: str, name: str, key: tuple[str, str] | None = None, *, own: str = ""
@@ -171,7 +179,7 @@ class Writes:
         return known.partition if known else "aws"
 
     def _entity(self, arn: str) -> Entity:
-        """The record of a user or role; a role by its name, whatever its path (N11)."""
+        """The record of a user or role."""
         entity = self.tables.entities.get(arn)
         if entity is None:
             raise DirectoryError(f"there is no `{shorten(str(arn))}`", hint="add it with `add_principal`")
@@ -220,6 +228,7 @@ class Writes:
             return
         total = sum(size_without_space(stored.text) for stored in named)
         self._check_quota(reader, f"inline_size_per_{type_}", total, holder.arn, "the inline policies are too long together")
+        self._check_names(reader, named, holder.arn)
         for stored in named:
             self._check_document(reader, stored, "", holder.arn)
             self._check_name(reader, holder.arn, "policy", "/", stored.name)
