@@ -71,10 +71,12 @@ def test_on_a_resource_it_says_what_the_reference_says_of_each_action(seed: int)
 
 
 def covers(grant: Grant, action: str, resource: str) -> bool:
-    if grant.not_resources and any("${" in pattern for pattern in grant.resources):
-        return True  # what a pattern with a variable leaves out is not told by a glob
     by_action = any(glob(pattern).fullmatch(action) for pattern in grant.actions) is not grant.not_actions
-    return by_action and any(glob(pattern).fullmatch(resource) for pattern in grant.resources) is not grant.not_resources
+    if grant.not_resources:  # left out is what surely matches, field by field
+        literal = resource_region(resource, False, {}, frozenset())
+        regions = [resource_region(pattern, True, {}, frozenset()) for pattern in grant.resources]
+        return by_action and not any(literal and region and literal.within(region) for region in regions)
+    return by_action and any(glob(pattern).fullmatch(resource) for pattern in grant.resources)
 
 
 @settings(max_examples=12, deadline=None)

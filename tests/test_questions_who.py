@@ -16,6 +16,7 @@ import fastiam
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
 from fastiam.model import Outcome
 from fastiam.profile import PrincipalKind
+from fastiam.questions.who import _reads_user_id
 from fastiam.reference import decide
 from fastiam.request import Request, absent_keys, read_context
 
@@ -84,11 +85,24 @@ def test_it_says_of_everybody_what_the_reference_says(seed: int, everything_unkn
                 expected = reference(snapshot, name, *asked, unknown)
             else:
                 expected = _single(engine, name, *asked, world.now)
+            expected = _as_session(engine, snapshot, expected, name, asked, unknown)
             outcome = None if expected is None else expected.decision.outcome
             assert (got[name].outcome if name in got else None) == (outcome if outcome in CAN else None), name
             if name in got:
                 assert got[name].depends_on == expected.decision.depends_on
                 assert got[name].conditions == expected.open_statements
+
+
+def _as_session(engine: Any, snapshot: Any, expected: Any, name: str, asked: Any, unknown: frozenset[str]) -> Any:
+    """A role whose answer turns on the name of its session: a session of another name than policies write (N30, K1)."""
+    if expected is None or ":role/" not in name or "aws:userid" not in expected.decision.depends_on:
+        return expected
+    session = f"arn:aws:sts::{name.split(':')[4]}:assumed-role/{name.rpartition('/')[2]}/zq0"
+    told = reference(snapshot, session, *asked, unknown)
+    if told is None or "aws:userid" in told.decision.depends_on:
+        return expected
+    is_read = any(map(_reads_user_id, snapshot.policies()))
+    return told if told.decision.outcome in CAN or not is_read else expected
 
 
 def _single(engine: Any, name: str, action: str, resource: str, context: Mapping[str, Any], now: Any) -> Any:
@@ -235,6 +249,18 @@ def test_who_can_assume_a_role_from_another_account() -> None:
     engine = directory(trust_policy=trust({"AWS": X})).compile()
     (found,) = engine.who_can("sts:AssumeRole", APP)
     assert (found.principal, found.kind, found.is_outside) == (f"arn:aws:iam::{X}:root", None, True)
+
+
+def test_a_role_that_is_named_by_its_id_is_told_apart_from_others() -> None:  # N30, K1
+    built = directory(unique_id="AROAAPP", identity_policies=[allow("sts:AssumeRole")])
+    built.add_principal(f"arn:aws:iam::{A}:role/other", unique_id="AROAOTHER")
+    built.add_principal(f"arn:aws:iam::{A}:role/target", trust_policy=trust({"AWS": f"arn:aws:iam::{A}:role/other"}))
+    target = f"arn:aws:iam::{A}:role/target"
+    assert told(built.compile().who_can("sts:AssumeRole", target)) == {f"arn:aws:iam::{A}:role/other": ("ALLOW", ())}
+    ours = {"StringLike": {"aws:userid": "AROAAPP:ci"}}
+    built.put_inline_policy(APP, "ci", allow("s3:Get*", Condition=ours))
+    found = told(built.compile().who_can("s3:GetObject", KEY))
+    assert found[APP] == ("DEPENDS", ("aws:userid",))
 
 
 def test_identity_providers_are_told_in_their_calls_alone() -> None:  # N3

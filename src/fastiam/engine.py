@@ -258,7 +258,8 @@ class Engine(SettlingCore):
     ) -> Callers:
         """Everybody who can do something to a resource, for certain or if conditions are met.
 
-        Decided for are the root of every account, every user, every role (as some session of it, N5), and whom the policies
+        Decided for are the root of every account, every user, every role (as some session of it, N5; where the answer turns on
+        `aws:userid`, as one of a name that no policy writes, unless only named ones can), and whom the policies
         of the resource let in beside them: services, unsigned callers, identity providers, named sessions, and users, roles
         and whole accounts of which the directory has no record (`Caller` says how each is told).
 

@@ -19,8 +19,9 @@ from fastiam._ingest import TextColumn, read_column
 from fastiam.bulk import Decisions, RowDecision
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.keys import fold
-from fastiam.model import Decision, Layer, OpenStatement, Outcome, StatementRef
+from fastiam.model import Decision, Layer, OpenStatement, Outcome, Policy, StatementRef
 from fastiam.profile import Policies, PrincipalKind, ResourceProfile
+from fastiam.questions.instances import FRESH
 from fastiam.questions.outsiders import Outsider, named_callers, outsiders
 from fastiam.request import (
     Context,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from fastiam.engine import Engine
 
 _CLOCK = ("aws:currenttime", "aws:epochtime")
+_USER_ID = "aws:userid"
+_ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 _CAN = (Outcome.ALLOW, Outcome.DEPENDS)
 
 
@@ -106,12 +109,28 @@ class Stored:
     """Everybody of whom a snapshot has a record, as a column that is read once."""
 
     def __init__(self, engine: Engine) -> None:
-        found = list(engine._snapshot_or_fail().names())
+        self._snapshot = engine._snapshot_or_fail()
+        found = list(self._snapshot.names())
         self.names = [name for name, _ in found]
         self.kinds = [kind for _, kind in found]
         self.column: TextColumn | None = read_column(self.names, "principals", kind="text") if found else None
         # accounts of which users or roles are known
         self.peopled = frozenset(name.split(":", 5)[4] for name, kind in found if kind is not PrincipalKind.ROOT)
+
+    @cached_property
+    def reads_user_id(self) -> bool:
+        """Whether some policy reads more of `aws:userid` than the unique id of a role."""
+        return any(map(_reads_user_id, self._snapshot.policies()))
+
+
+def _reads_user_id(policy: Policy) -> bool:
+    for statement in policy.statements:
+        for entry in statement.conditions:
+            if fold(entry.key) == _USER_ID or any(_USER_ID in fold(value) for value in entry.values):
+                return True
+        if any(_USER_ID in fold(pattern) for pattern in statement.resources or ()):
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -199,16 +218,47 @@ def who_can(question: Question, stored: Stored) -> Callers:
         return Callers([c.principal for c in others], others.__getitem__, np.array([c.outcome for c in others], np.uint8))
     decisions = question.decide_all(stored.column)
     rows = np.flatnonzero((decisions.outcome == Outcome.ALLOW) | (decisions.outcome == Outcome.DEPENDS)).tolist()
+    found = decisions.outcome.copy()
+    by_session = _by_session(question, stored, decisions, rows)
+    for row, (_, told) in by_session.items():
+        found[row] = told.outcome
+    rows = [row for row in rows if found[row] in _CAN]
     names = [stored.names[row] for row in rows]
 
     def make(at: int) -> Caller:
         if at >= len(rows):
             return others[at - len(rows)]
         row = rows[at]
-        return _caller(question, stored.names[row], stored.kinds[row], decisions[row])
+        asker, told = by_session.get(row) or (stored.names[row], decisions[row])
+        return replace(_caller(question, asker, stored.kinds[row], told), principal=stored.names[row])
 
-    outcomes = np.concatenate([decisions.outcome[rows], np.array([caller.outcome for caller in others], np.uint8)])
+    outcomes = np.concatenate([found[rows], np.array([caller.outcome for caller in others], np.uint8)])
     return Callers(names + [caller.principal for caller in others], make, outcomes)
+
+
+def _by_session(
+    question: Question, stored: Stored, decisions: Decisions, rows: Sequence[int]
+) -> dict[int, tuple[str, RowDecision]]:
+    """Roles whose answer turns on `aws:userid`, decided for a session of a name that no policy writes.
+
+    A statement that names a role is stored with the role's unique id (N30), which reads that key (K1), though the id is known and
+    only the session's name is not. Where nothing else reads the key, any session stands for the role; else one that can.
+    """
+    asked: dict[int, str] = {}
+    if all(_USER_ID not in names for names in decisions._depends_on_sets):
+        return {}
+    for row in rows:
+        if stored.kinds[row] in _ROLES and _USER_ID in decisions[row].depends_on:
+            _, partition, _, _, account, rest = stored.names[row].split(":", 5)
+            asked[row] = f"arn:{partition}:sts::{account}:assumed-role/{rest.rpartition('/')[2]}/{FRESH}"
+    if not asked:
+        return {}
+    told = question.decide_all(read_column(list(asked.values()), "principals", kind="text"))
+    found: dict[int, tuple[str, RowDecision]] = {}
+    for (row, name), decision in zip(asked.items(), told, strict=True):
+        if _USER_ID not in decision.depends_on and (decision.outcome in _CAN or not stored.reads_user_id):
+            found[row] = name, decision
+    return found
 
 
 def _caller(question: Question, name: str, kind: PrincipalKind, decision: Decision | RowDecision) -> Caller:
