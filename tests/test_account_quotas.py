@@ -263,6 +263,14 @@ def test_how_much_an_account_holds_is_limited_on_request(quota):
         PER_ACCOUNT[quota](directory, 2)
 
 
+def test_a_quota_is_a_number_or_none():
+    for wrong in (-1, "5", 1.5):
+        with pytest.raises(ValueError, match="`groups_per_user` must be a whole number"):
+            Quotas(groups_per_user=wrong)
+    with pytest.raises(TypeError, match="must be a `Quotas` or None"):
+        Directory(quotas=5)
+
+
 def test_white_space_does_not_count_and_other_letters_count_as_one():
     assert size_without_space('{ "a":\t"b\r\n c" }') == len('{"a":"bc"}')
     directory = Directory()

@@ -69,6 +69,12 @@ class Quotas:
     min_session_duration: int | None = 3_600
     max_session_duration: int | None = 43_200
 
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            most = getattr(self, name)
+            if most is not None and (not isinstance(most, int) or most < 0):
+                raise ValueError(f"the quota `{name}` must be a whole number, or None for no limit, not `{most!r}`")
+
 
 NO_QUOTAS = Quotas(**dict.fromkeys(Quotas.__slots__))
 

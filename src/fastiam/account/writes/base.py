@@ -47,6 +47,8 @@ class Writes:
     def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
         if mode not in ("strict", "lenient"):
             raise ValueError(f"unknown mode `{mode}`: a directory is `strict` or `lenient`")
+        if quotas is not None and not isinstance(quotas, Quotas):
+            raise TypeError(f"quotas must be a `Quotas` or None, not `{type(quotas).__name__}`")
         self.mode: Mode = mode
         self.quotas = quotas or NO_QUOTAS
         self.notes: list[Finding] = []  # readers add theirs

@@ -131,6 +131,8 @@ class OrganizationWrites(Writes):
             raise DirectoryError(f"`{account}` is the management account, which administers everything")
         if not is_account(self._element(old, account)):
             raise DirectoryError(f"`{account}` is not an account")
+        if not isinstance(service, str) or not service:
+            raise DirectoryError(f"`{service}` is not a service", hint="write its principal, such as `iam.amazonaws.com`")
         services = old.delegated.get(account, frozenset()) | {service}
         self._store.put_organization(replace(old, delegated={**old.delegated, account: services}))
 

@@ -148,6 +148,8 @@ class HolderWrites(Writes):
     def put_inline_policy(self, arn: str, name: str, document: Given) -> None:
         """An inline policy of a user, group or role, in place of one of that name, else after the others."""
         record, reader = self._changeable(arn), self._reader()
+        if not isinstance(name, str) or not name:
+            raise DirectoryError(f"`{name}` is not the name of a policy", rule="DIR-NAME")
         stored = reader.read(document, PolicyKind.IDENTITY, name)
         name, names = stored.name, [stored.name for stored in record.inline]
         if name not in names and not has_name(stored):  # one that was told without name may be replaced

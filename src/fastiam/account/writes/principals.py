@@ -139,6 +139,8 @@ class PrincipalWrites(Writes):
         An empty list is a boundary that allows nothing.
         """
         entity, reader = self._entity(arn), self._reader()
+        if boundary is None:
+            raise DirectoryError("None is no boundary", hint="use `delete_permissions_boundary`")
         new = replace(entity, boundary=self._read_boundary(reader, boundary, arn))
         self._check_entity(reader, new)
         self._commit(reader)
