@@ -5,22 +5,20 @@ list, are settled with the GIL by the rules of `_core`, and the next chunk begin
 """
 from cython cimport no_gc_clear
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
 
-from fastiam._attempt cimport attempt
 from fastiam._build cimport Tables
-from fastiam._bytes cimport mix, prefetch, table_find
+from fastiam._bytes cimport table_find
 from fastiam._call cimport Call, ContextColumn, Scratch
-from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
+from fastiam._columns cimport Column, Text, item_text, row_items, value_text
 from fastiam._core cimport TAG_AT, Core, _Declared
-from fastiam._decide cimport (
-    BAD_CONTEXT, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, cell_key,
-    find_row,
-)
-from fastiam._frame cimport Frame, fit, free_frame, new_frame, utf8_of
+from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer
+from fastiam._frame cimport fit, free_frame, new_frame, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
+from fastiam._pass cimport LIST_BITS, Answers, Block, Rows, Side, decide_row, name_number, run_rows, write
+from fastiam._plain cimport FACTS_LONG, Caller, Facts, read_facts
 from fastiam._types cimport *
 
 import numpy as np
@@ -38,7 +36,6 @@ cdef enum:
     ERROR_OUTCOME = 255
     CHUNK = 65536              # rows between two settlements
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
-    LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
 
 
 def decide_columns(
@@ -66,51 +63,6 @@ def decide_columns(
         core._settle_limits(batch.session_bytes if last < n else 0)
         first = last
     return batch.answers()
-
-
-cdef struct Rows:              # the chunks that hold a range of rows
-    const Column* principals
-    const Column* actions
-    const Column* resources
-    const Column* owners
-    int64_t principal_first
-    int64_t action_first
-    int64_t resource_first
-    int64_t owner_first
-    const uint32_t* principal_codes   # numbers of dictionary values, or NULL
-    const uint32_t* action_codes
-
-
-cdef struct Ahead:             # a row that was looked at before its turn
-    const Principal* principal  # NULL: it takes the long way
-    uint32_t action_name
-    uint32_t action_class
-    uint32_t action_key
-    Row own
-    int64_t resource
-    Text text
-
-
-cdef enum:                     # how many rows ahead each look is
-    RING = 32
-    LOOK_1 = 24
-    LOOK_2 = 18
-    LOOK_3 = 12
-    LOOK_4 = 7
-    LOOK_5 = 3
-
-
-cdef struct Side:              # what one thread of a batch has of its own
-    Frame* frame
-    uint32_t n_counted         # keys that the counts of the frame have room for
-    int64_t* slow              # rows that need the GIL
-    int64_t n_slow
-    int64_t room
-    ContextColumn* columns
-    uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
-    int64_t n_matters
-    int64_t room_matters
-    int64_t last_matters       # where the last list starts
 
 
 cdef int count_touched(Side* side, uint32_t n_keys) except -1:
@@ -149,7 +101,7 @@ cdef class _Batch:
     cdef readonly int64_t session_bytes                  # of the cache, that the sessions take
     cdef TablesC t
     cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
-    cdef bint reasons, entered
+    cdef bint reasons, entered, is_plain
     cdef uint64_t generation
     cdef Side sides[64]
     cdef int n_sides
@@ -165,6 +117,7 @@ cdef class _Batch:
     cdef list statements
     cdef dict statement_codes
     cdef dict principal_codes, action_codes              # chunk -> array of numbers
+    cdef dict facts                                      # chunk -> array of `Facts`
     cdef object occurrences, key_names
     cdef _Declared declared                              # None: no key is unknown
     cdef object matter, matter_code
@@ -223,6 +176,8 @@ cdef class _Batch:
             free(self.sides[i].slow)
             free(self.sides[i].columns)
             free(self.sides[i].matters)
+            free(self.sides[i].block)
+            free(self.sides[i].callers)
         if self.entered:
             self.tables.leave()
 
@@ -235,14 +190,49 @@ cdef class _Batch:
             side = &self.sides[self.n_sides]
             memset(side, 0, sizeof(Side))
             side.frame = new_frame()
+            side.number = self.n_sides
             self.n_sides += 1
+            side.block = <Block*>malloc(sizeof(Block))
+            self._point_answers(&side.answers)
+            if side.block == NULL:
+                raise MemoryError()
             side.columns = <ContextColumn*>calloc(len(self.context) + len(self.core.defaults) + 1, sizeof(ContextColumn))
             if side.columns == NULL:
                 raise MemoryError()
         side = &self.sides[number]
         fit(side.frame, &self.t)
         count_touched(side, self.t.n_keys)
+        side.session_names = NULL
+        if self.session_names.t.principal_names.n:
+            side.session_names = &self.session_names.t.principal_names
+            side.session_pool = self.session_names.t.pool
+        self._room_for_callers(side)
         return 0
+
+    cdef int _room_for_callers(self, Side* side) except -1:
+        """Callers are forgotten where numbers may mean somebody else, or other keys are given (a late key has been numbered)."""
+        if side.callers != NULL and side.n_callers >= self.t.n_principals and side.generation == self.generation and self.is_plain:
+            return 0
+        free(side.callers)
+        side.callers = NULL
+        side.generation = self.generation
+        side.n_callers = self.t.n_principals + (self.t.n_principals >> 3) + 64
+        if self.is_plain:
+            side.callers = <Caller*>calloc(side.n_callers, sizeof(Caller))
+            if side.callers == NULL:
+                raise MemoryError()
+        return 0
+
+    cdef void _point_answers(self, Answers* answers):
+        answers.outcome = &self.c_outcome[0] if self.n else NULL
+        answers.assumed = &self.c_assumed[0] if self.n else NULL
+        if self.reasons and self.n:
+            answers.layer = &self.c_layer[0]
+            answers.reason = &self.c_reason[0]
+            answers.level = &self.c_level[0]
+            answers.entry = &self.c_entry[0]
+        if len(self.matter):
+            answers.matter = &self.c_matter[0]
 
     def begin(self, int64_t first, int64_t last):
         """Take up the next chunk."""
@@ -261,6 +251,7 @@ cdef class _Batch:
             self.keep()
             self.principal_codes = {}
             self.action_codes = {}
+            self.facts = {}
             self.generation = core.tables.generation
             self._forget_rows()
             before = core._late_bytes()
@@ -276,6 +267,7 @@ cdef class _Batch:
         self.entered = True
         if self.declared is not None:
             self.declared.fit(core.tables)
+        self.is_plain = self._is_plain()
         self.occurrences = core._occurrences()
         self.key_names = core._folded_names()
 
@@ -291,6 +283,55 @@ cdef class _Batch:
                 return BROKEN
         return found[0]
 
+    cdef bint _is_plain(self):
+        """Whether rows of this batch can be usual ones: nothing that each of them has to be asked for by itself."""
+        cdef TextColumn column
+        cdef const Key* k
+        if self.declared is not None or self.owners is not None or self.t.denies_unknown_owner:
+            return False
+        for (_, column), number in zip(self.context, self.keys):
+            if number < 0:
+                if column.is_list:
+                    return False
+                continue
+            k = &self.t.keys[<uint32_t>number]
+            if column.is_list and not k.is_multi:
+                return False                             # C5
+            if self.t.n_endpoints and <uint32_t>number == self.t.key_source_vpce:
+                return False                             # D40
+            if k.is_checked and k.source in (
+                KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS
+            ):
+                return False                             # K1, where more than who asks must be known
+        return True
+
+    cdef const Facts* _facts_of(self, const Column* chunk, pool, int threads) except? NULL:
+        """The facts of the dictionary values of a chunk of resources, or NULL where each row finds them for itself."""
+        cdef uint8_t[::1] room
+        if chunk.code_width == 0 or chunk.is_list or not 0 < chunk.n_values <= 2 * self.n:
+            return NULL
+        found = self.facts.get(<size_t>chunk)
+        if found is None:
+            found = np.zeros(chunk.n_values * sizeof(Facts), np.uint8)
+            room = found
+            self._read_all(chunk, <Facts*>&room[0])
+            self.facts[<size_t>chunk] = found
+        room = found
+        return <const Facts*>&room[0]
+
+    cdef int _read_all(self, const Column* chunk, Facts* out) except -1:
+        cdef Call c
+        cdef int64_t v
+        memset(&c, 0, sizeof(Call))
+        c.t = &self.t
+        with nogil:
+            for v in range(chunk.n_values):
+                if value_text(chunk, v, &c.resource):
+                    read_facts(&c, &out[v])
+                else:
+                    out[v].flags = FACTS_LONG
+        return 0
+
     cdef object _codes(self, TextColumn column, const Column* chunk, dict known, bint of_actions):
         """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
         cdef uint32_t[::1] numbers
@@ -300,27 +341,15 @@ cdef class _Batch:
         found = known.get(key)
         if found is not None:
             return found
-        if chunk.code_width == 0 or chunk.is_list or chunk.n_values > 4 * self.n + 1024:
+        if chunk.code_width == 0 or chunk.is_list or not 0 < chunk.n_values <= 4 * self.n + 1024:
             return None
         array = np.full(chunk.n_values, <uint32_t>NONE, np.uint32)
         numbers = array
         for v in range(chunk.n_values):
             if value_text(chunk, v, &text):
-                numbers[v] = self._name_number(&text, of_actions)
+                numbers[v] = name_number(&self.sides[0], &self.t, &text, of_actions)
         known[key] = array
         return array
-
-    cdef inline uint32_t _name_number(self, const Text* text, bint of_actions) noexcept nogil:
-        cdef uint32_t found
-        if of_actions:
-            return table_find(&self.t.action_names, self.t.pool, text.data, text.size, self.t.seed)
-        if self.session_names.t.principal_names.n:
-            found = table_find(
-                &self.session_names.t.principal_names, self.session_names.t.pool, text.data, text.size, self.session_names.t.seed
-            )
-            if found != NONE:
-                return found
-        return table_find(&self.t.principal_names, self.t.pool, text.data, text.size, self.t.seed)
 
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
         """Point at the chunks that hold `row`; how many rows follow in all of them."""
@@ -388,9 +417,10 @@ cdef class _Batch:
             if action_codes is not None and len(action_codes):
                 codes = action_codes
                 rows.action_codes = &codes[0]
+            rows.facts = self._facts_of(rows.resources, None, 1) if self.is_plain else NULL
             self._reserve_slow(s, n)
             with nogil:
-                self._pass(s, &c, &rows, row, n)
+                run_rows(s, &c, &rows, row, n)
             self._unpoint(side, &c)
             row += n
         if s.frame.s.failed:
@@ -425,197 +455,6 @@ cdef class _Batch:
             s.room = 2 * (s.n_slow + n)
         return 0
 
-    cdef inline void _look(self, const TablesC* t, const Rows* rows, int64_t i, Ahead* a) noexcept nogil:
-        """First look at a row: who and what by number, and the memory that the next look needs."""
-        cdef Text text
-        cdef int64_t action = item_code(rows.actions, rows.action_first + i)
-        cdef int64_t who = item_code(rows.principals, rows.principal_first + i)
-        cdef int64_t what = item_code(rows.resources, rows.resource_first + i)
-        cdef uint32_t number = NONE
-        a.principal = NULL
-        a.own = Row(0, 0)
-        if action < 0 or who < 0 or what < 0:
-            return
-        if rows.action_codes != NULL:
-            number = rows.action_codes[action]
-        elif value_text(rows.actions, action, &text):
-            number = self._name_number(&text, True)
-        if number == NONE:
-            return
-        a.action_name = number
-        number = NONE
-        if rows.principal_codes != NULL:
-            number = rows.principal_codes[who]
-        elif value_text(rows.principals, who, &text):
-            number = self._name_number(&text, False)
-        if number >= t.n_principals:
-            return
-        a.action_class = t.name_classes[a.action_name]
-        if t.classes[a.action_class].flags & ACT_FEDERATION:
-            return
-        a.principal = &t.principals[number]
-        a.resource = what
-        prefetch(a.principal)
-        prefetch(<const char*>a.principal + 64)
-        if rows.resources.kind == TEXT_32:
-            prefetch(<const int32_t*>rows.resources.offsets + what)
-        elif rows.resources.kind == TEXT_64:
-            prefetch(<const int64_t*>rows.resources.offsets + what)
-        elif rows.resources.kind == TEXT_VIEW:
-            prefetch(rows.resources.views + 16 * what)
-
-    cdef inline void _look_again(self, const TablesC* t, const Rows* rows, Ahead* a) noexcept nogil:
-        """Second look: the cell of the principal's own layers, and the bytes of the resource."""
-        if a.principal == NULL:
-            return
-        if not value_text(rows.resources, a.resource, &a.text):
-            a.principal = NULL
-            return
-        prefetch(a.text.data)
-        a.action_key = a.action_class if a.principal.own_stack < t.n_indexed_stacks else a.action_name | BY_NAME
-        prefetch(&t.cells.cells[<uint32_t>mix(cell_key(a.principal.own_stack, a.action_key)) & t.cells.mask])
-
-    cdef void _pass(self, Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
-        """Decide a range of rows. Each row is looked at several times before its turn, so that its memory is there by then."""
-        cdef Answer a
-        cdef Ahead ring[RING]
-        cdef Ahead* now
-        cdef const TablesC* t = &self.t
-        cdef const Entry* e
-        cdef int64_t i
-        cdef int status
-        for i in range(n + LOOK_1):
-            if i < n:
-                self._look(t, rows, i, &ring[i & (RING - 1)])
-            if LOOK_1 - LOOK_2 <= i < n + LOOK_1 - LOOK_2:
-                self._look_again(t, rows, &ring[(i - LOOK_1 + LOOK_2) & (RING - 1)])
-            if LOOK_1 - LOOK_3 <= i < n + LOOK_1 - LOOK_3:
-                now = &ring[(i - LOOK_1 + LOOK_3) & (RING - 1)]
-                if now.principal != NULL:
-                    now.own = find_row(t, now.principal.own_stack, now.action_key)
-                    if now.own.n:
-                        prefetch(&t.runs[now.own.first])
-            if LOOK_1 - LOOK_4 <= i < n + LOOK_1 - LOOK_4:
-                now = &ring[(i - LOOK_1 + LOOK_4) & (RING - 1)]
-                if now.own.n > 1:
-                    prefetch(&t.entries[t.runs[now.own.first].first])
-                    prefetch(&t.entries[t.runs[now.own.first + 1].first])
-            if LOOK_1 - LOOK_5 <= i < n + LOOK_1 - LOOK_5:
-                now = &ring[(i - LOOK_1 + LOOK_5) & (RING - 1)]
-                if now.own.n > 1 and t.runs[now.own.first + 1].n and t.runs[now.own.first + 1].index == NONE:
-                    e = &t.entries[t.runs[now.own.first + 1].first]
-                    if e.resources != NONE and e.resources & ONE:
-                        prefetch(&t.patterns[e.resources ^ ONE])
-            if i < LOOK_1:
-                continue
-            now = &ring[(i - LOOK_1) & (RING - 1)]
-            c.row = i - LOOK_1
-            c.batch_row = first + c.row
-            if now.principal == NULL:
-                c.own = Row(0, 0)
-                status = self._row(c, rows, c.row, &a, NONE, False)
-            else:
-                c.principal = now.principal
-                c.action_name = now.action_name
-                c.action_class = now.action_class
-                c.action = &t.classes[now.action_class]
-                c.own = now.own
-                c.resource = now.text
-                status = self._located(c, rows, c.row, &a, False)
-            if status == DONE:
-                self._write(s, c, &a, c.batch_row)
-            else:
-                s.slow[s.n_slow] = c.batch_row
-                s.n_slow += 1
-
-    cdef inline int _row(self, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked) noexcept nogil:
-        """One row, on the chunks pointed at; `provider` is who asks where name and action had to be settled together (N3)."""
-        cdef Text text
-        cdef int64_t code
-        cdef uint32_t number = NONE
-        # the action
-        code = item_code(rows.actions, rows.action_first + i)
-        if code < 0:
-            return NO_ACTION
-        if rows.action_codes != NULL:
-            number = rows.action_codes[code]
-        if number == NONE:
-            if not value_text(rows.actions, code, &text):
-                return NO_ACTION
-            number = self._name_number(&text, True)
-            if number == NONE:
-                return NO_ACTION
-        c.action_name = number
-        c.action_class = c.t.name_classes[number]
-        c.action = &c.t.classes[c.action_class]
-        # who asks
-        number = provider
-        code = item_code(rows.principals, rows.principal_first + i)
-        if code < 0:
-            return NO_PRINCIPAL
-        if number == NONE and rows.principal_codes != NULL:
-            number = rows.principal_codes[code]
-        if provider == NONE and (number == NONE or c.action.flags & ACT_FEDERATION):
-            if not value_text(rows.principals, code, &text):
-                return NO_PRINCIPAL
-            if c.action.flags & ACT_FEDERATION and not (text.size > 4 and text.data[3] == 58):
-                return NO_PRINCIPAL
-            number = self._name_number(&text, False)
-        if number >= c.t.n_principals:                   # NONE or BROKEN
-            return NO_PRINCIPAL
-        c.principal = &c.t.principals[number]
-        if not item_text(rows.resources, rows.resource_first + i, &c.resource):
-            return BAD_RESOURCE
-        return self._located(c, rows, i, a, checked)
-
-    cdef inline int _located(self, Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
-        """One row whose principal, action and resource are known."""
-        cdef Text owner = Text(NULL, 0)
-        cdef int64_t lo, hi
-        cdef int32_t k
-        if rows.owners != NULL:
-            item_text(rows.owners, rows.owner_first + i, &owner)
-        for k in range(c.n_columns):                     # C5: one value where the registry has one
-            if c.columns[k].column.is_list and not c.columns[k].is_multi:
-                row_items(c.columns[k].column, c.columns[k].first + i, &lo, &hi)
-                if hi - lo > 1:
-                    return BAD_CONTEXT
-        return attempt(c, a, &owner, checked)
-
-    cdef inline void _write(self, Side* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
-        self.c_outcome[row] = a.outcome
-        self.c_assumed[row] = c.assumed_owner
-        if self.reasons:
-            self.c_layer[row] = a.layer
-            self.c_reason[row] = a.reason
-            if a.entry != NULL:
-                self.c_entry[row] = a.entry.occurrence
-                self.c_level[row] = a.entry.level
-            if a.outcome == DEPENDS:
-                self.c_matter[row] = self._list_matters(s)
-
-    cdef int64_t _list_matters(self, Side* s) noexcept nogil:
-        """Where the list of the keys that matter to the row at hand lies; equal neighbours share one."""
-        cdef const Scratch* of = &s.frame.s
-        cdef int64_t size = of.n_matters + 1
-        cdef uint32_t* grown
-        cdef const uint32_t* before = s.matters + s.last_matters
-        cdef int64_t side = s - &self.sides[0]
-        if s.n_matters and before[0] == of.n_matters and (size == 1 or memcmp(before + 1, of.matters, of.n_matters * 4) == 0):
-            return (side << LIST_BITS) | s.last_matters
-        if s.n_matters + size > s.room_matters:
-            grown = <uint32_t*>realloc(s.matters, <size_t>(2 * (s.n_matters + size)) * 4)
-            if grown == NULL:
-                s.frame.s.failed = 1
-                return -1
-            s.matters = grown
-            s.room_matters = 2 * (s.n_matters + size)
-        s.last_matters = s.n_matters
-        s.matters[s.n_matters] = of.n_matters
-        memcpy(s.matters + s.n_matters + 1, of.matters, of.n_matters * 4)
-        s.n_matters += size
-        return (side << LIST_BITS) | s.last_matters
-
     # -- after a pass --------------------------------------------------------------------------------------------------------------------------
 
     def settle(self, errors):
@@ -628,7 +467,7 @@ cdef class _Batch:
             s = &self.sides[side]
             rows += [s.slow[i] for i in range(s.n_slow)]
             s.n_slow = 0
-        for row in rows:
+        for row in sorted(rows):
             try:
                 self._settle_row(row)
             except (RequestValueError, PolicyError) as error:
@@ -656,13 +495,13 @@ cdef class _Batch:
             self._point(0, row, row + 1, &c, &rows)
             rows.principal_codes = NULL
             rows.action_codes = NULL
-            status = self._row(&c, &rows, 0, &a, NONE, checked)
+            status = decide_row(s, &c, &rows, 0, &a, NONE, checked)
             if status == NO_PRINCIPAL:
                 provider = self._provider(&c, &rows)
                 if provider != <uint32_t>NONE:
-                    status = self._row(&c, &rows, 0, &a, provider, checked)
+                    status = decide_row(s, &c, &rows, 0, &a, provider, checked)
             if status == DONE:
-                self._write(s, &c, &a, row)
+                write(s, &c, &a, row)
                 self._unpoint(0, &c)
                 return 0
             try:

@@ -24,13 +24,13 @@ cdef class Tables:
     cdef Vector keys, constants, const_texts, tokens, principal_elements, word_lists
     cdef Vector principals, records, classes, class_patterns, name_classes
     cdef Vector bodies, action_lists, policies, policy_bodies, stacks, segments, stack_policies
-    cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, cells
+    cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, rows, grid, cells, row_slots
     cdef Vector folds_from, folds_to
-    cdef Vector stamps, scratch_denies, scratch_allows
+    cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
     cdef NameTable action_names, words
     cdef Vector stack_slots    # stacks by what they hold
     cdef dict texts            # where a text lies in the pool, by its bytes; None once an engine is compiled
-    cdef uint32_t n_cells
+    cdef uint32_t n_cells, n_hashed
     cdef uint32_t stamp
     cdef public uint32_t index_from
     cdef list retired
@@ -69,13 +69,20 @@ cdef class Tables:
     cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE
     cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE
     cdef int _cells(self, uint64_t capacity) except -1
-    cdef int _enter_cell(self, uint64_t key, Row row) except -1
+    cdef int _enter_cell(self, uint32_t stack, uint32_t action, uint32_t number) except -1
+    cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1
     cdef int _stamp(self, uint32_t action_class) except -1
     cdef int _stamp_name(self, uint32_t name) except -1
     cdef int _action_truth(self, const Body* b)
     cdef int _collect(self, Segment s) except -1
-    cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level, bint whole) except -1
+    cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
     cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1
+    cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
+    cdef int _grow_row_slots(self) except -1
+    cdef const Entry* _scratch_of(self, uint32_t i)
+    cdef bint _is_row(self, uint32_t number)
+    cdef int _add_row(self, bint whole) except -1
+    cdef Row _flags_of(self, uint32_t first, uint32_t n)
     cdef object _shape_of(self, const Pattern* p)
     cdef object _grams_of(self, const uint8_t* tail, int64_t n)
     cdef object _hash_of(self, const Pattern* p, found)

@@ -13,7 +13,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._columns cimport Text
-from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, fields_hash, gram_hash, shape_hash
+from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, cell_key, fields_hash, gram_hash, shape_hash
 from fastiam._glob cimport glob
 from fastiam._bytes cimport hash_bytes, mix, table_find
 from fastiam._patterns cimport read_crossing, read_pattern
@@ -36,17 +36,20 @@ cdef extern from *:
 
 cdef enum:
     LIMIT = 0xFFFFFFF0
-    N_VECTORS = 46
+    N_VECTORS = 50
     N_COMPILED = 28            # vectors that `drop` cuts back to where `freeze` left them
-    N_KEPT = 39                # and those that it cuts back to nothing
-    N_LATE = 44                # what lies before is for rows and names of actions alone
+    N_KEPT = 41                # and those that it cuts back to nothing
+    N_LATE = 48                # what lies before is for rows and names of actions alone
+    MOST_RUNS = 0xFFFF         # of a row
+    MOST_GRID = 1 << 24        # cells of the grid
 
 
 VECTOR_NAMES = (
     "pool patterns pattern_lists resource_elements variables values atoms atom_lists condition_lists keys constants const_texts tokens"
     " principal_elements word_lists words principals records bodies action_lists policies policy_bodies stacks segments stack_policies"
     " folds_from folds_to word_values classes class_patterns name_classes entries runs indexes shapes index_slots index_lists"
-    " action_names action_values action_slots cells stamps scratch_denies scratch_allows word_slots stack_slots"
+    " action_names action_values rows grid action_slots cells row_slots stamps scratch_denies scratch_allows scratch_runs word_slots"
+    " stack_slots"
 ).split()  # in the order of `Tables._vector`
 
 
@@ -154,14 +157,18 @@ cdef class Tables:
         all[36] = &self.index_lists
         all[37] = &self.action_names.texts
         all[38] = &self.action_names.values
+        all[39] = &self.rows
+        all[40] = &self.grid
         # from here: not taken back by length, but made anew
-        all[39] = &self.action_names.slots
-        all[40] = &self.cells
-        all[41] = &self.stamps
-        all[42] = &self.scratch_denies
-        all[43] = &self.scratch_allows
-        all[44] = &self.words.slots
-        all[45] = &self.stack_slots
+        all[41] = &self.action_names.slots
+        all[42] = &self.cells
+        all[43] = &self.row_slots
+        all[44] = &self.stamps
+        all[45] = &self.scratch_denies
+        all[46] = &self.scratch_allows
+        all[47] = &self.scratch_runs
+        all[48] = &self.words.slots
+        all[49] = &self.stack_slots
         return all[i]
 
     cdef void _shape(self):
@@ -192,6 +199,9 @@ cdef class Tables:
         self.index_slots.item = sizeof(IndexSlot)
         self.action_names.slots.item = self.words.slots.item = self.stack_slots.item = sizeof(StringSlot)
         self.cells.item = sizeof(Cell)
+        self.rows.item = sizeof(Row)
+        self.row_slots.item = sizeof(StringSlot)
+        self.scratch_runs.item = sizeof(Run)
 
     cdef int _release(self, void* data) except -1:
         """Free memory, or keep it until no batch runs."""
@@ -308,7 +318,11 @@ cdef class Tables:
         self._lend(&self.action_names, &t.action_names)
         t.cells.cells = <const Cell*>self.cells.data
         t.cells.mask = self.cells.capacity - 1
-        t.cells.n = self.n_cells
+        t.cells.rows = <const Row*>self.rows.data
+        t.cells.n_rows = self.rows.n
+        t.cells.grid = <const uint32_t*>self.grid.data
+        t.cells.n_stacks = 0 if t.n_indexed_stacks == LIMIT else t.n_indexed_stacks
+        t.cells.n_classes = 0 if t.cells.n_stacks == 0 else self.grid.n // t.cells.n_stacks
         self.version += 1
 
     cdef void leave(self):
@@ -752,6 +766,7 @@ cdef class Tables:
             "action_classes": self.classes.n,
             "action_names": self.action_names.texts.n,
             "rows": self.n_cells,
+            "distinct_rows": self.rows.n,
             "row_entries": self.entries.n,
             "indexed_runs": self.indexes.n,
             "generation": self.generation,
@@ -785,7 +800,7 @@ cdef class Tables:
     # -- rows --------------------------------------------------------------------------------------------------------------------------
 
     cdef int _cells(self, uint64_t capacity) except -1:
-        """An empty table of cells."""
+        """An empty table of cells, and no rows."""
         cdef Vector fresh
         memset(&fresh, 0, sizeof(Vector))
         fresh.item = sizeof(Cell)
@@ -793,33 +808,54 @@ cdef class Tables:
         self._release(self.cells.data)
         self.cells = fresh
         self.n_cells = 0
+        self.n_hashed = 0
+        fresh.data = NULL
+        fresh.n = 0
+        fresh.item = sizeof(StringSlot)
+        self._resize(&fresh, 64)
+        self._release(self.row_slots.data)
+        self.row_slots = fresh
         self.sync()
         return 0
 
-    cdef int _enter_cell(self, uint64_t key, Row row) except -1:
+    cdef int _enter_cell(self, uint32_t stack, uint32_t action, uint32_t number) except -1:
+        """Let a cell be found: in the grid, or by hash where the grid would become too large."""
+        cdef uint64_t needed
+        self.n_cells += 1
+        if stack < self.t.n_indexed_stacks < LIMIT and action < <uint32_t>BY_NAME:
+            needed = (<uint64_t>action + 1) * self.t.n_indexed_stacks
+            if not action & <uint32_t>WHOLE and needed <= MOST_GRID:
+                if needed > self.grid.n:
+                    self._push(&self.grid, <uint32_t>(needed - self.grid.n))
+                self.sync()                              # the row is there before its number is
+                (<uint32_t*>self.grid.data)[<size_t>action * self.t.n_indexed_stacks + stack] = number
+                return 0
+        return self._enter_hashed(cell_key(stack, action), number)
+
+    cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1:
         cdef Cell* old
         cdef Cell* cells
         cdef uint32_t i, n, at
         cdef Vector before
-        if self.n_cells * 2 >= self.cells.capacity:
+        if self.n_hashed * 2 >= self.cells.capacity:
             before = self.cells
             memset(&self.cells, 0, sizeof(Vector))
             self.cells.item = sizeof(Cell)
             self._resize(&self.cells, <uint64_t>before.capacity * 2)
             old = <Cell*>before.data
             n = before.capacity
-            self.n_cells = 0
+            self.n_hashed = 0
             for i in range(n):
                 if old[i].key != 0:
-                    self._enter_cell(old[i].key, old[i].row)
+                    self._enter_hashed(old[i].key, old[i].row)
             self._release(before.data)
         cells = <Cell*>self.cells.data
         at = <uint32_t>mix(key) & (self.cells.capacity - 1)
         while cells[at].key != 0:
             at = (at + 1) & (self.cells.capacity - 1)
-        cells[at].row = row
+        cells[at].row = number
         fastiam_publish(&cells[at].key, key)
-        self.n_cells += 1
+        self.n_hashed += 1
         return 0
 
     cdef int _stamp(self, uint32_t action_class) except -1:
@@ -905,57 +941,153 @@ cdef class Tables:
                     e.flags |= ENTRY_DENY
         return 0
 
-    cdef int _run(self, Vector* scratch, uint8_t layer, uint8_t level, bint whole) except -1:
-        """Turn a scratch list into a run; what follows an entry that always counts is left out, unless it is to be `whole`."""
+    cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1:
+        """Make what a scratch list holds from `first` on a run; what follows an entry that always counts is left out, unless it is
+        to be `whole`."""
         cdef const Entry* e = <Entry*>scratch.data
-        cdef uint32_t i, first, n = 0, index
+        cdef uint32_t i, n = scratch.n
         cdef uint8_t flags = 0
         cdef Run* run
-        for i in range(scratch.n):
-            n += 1
-            if whole:
-                continue
+        for i in range(first, scratch.n):
             # a later grant of a resource policy may match in a class that decides more (6.5)
-            if e[i].layer == LAYER_RESOURCE and not e[i].flags & ENTRY_DENY:
+            if whole or (e[i].layer == LAYER_RESOURCE and not e[i].flags & ENTRY_DENY):
                 continue
             if e[i].resources == NONE and e[i].conditions == NONE and e[i].principals == NONE and not e[i].flags & ENTRY_U:
-                flags = RUN_ALL if n == scratch.n else RUN_ALL | RUN_CUT
+                flags = RUN_ALL if i + 1 == scratch.n else RUN_ALL | RUN_CUT
+                n = i + 1
                 break
-        first = self.entries.n
-        if n:
-            memcpy(self._push(&self.entries, n), e, <size_t>n * sizeof(Entry))
-        index = self._index(first, n) if n >= self.index_from and not whole else NONE
-        run = <Run*>self._push(&self.runs)
-        run[0] = Run(first, n, index, layer, level, flags)
-        scratch.n = 0
+        scratch.n = n
+        run = <Run*>self._push(&self.scratch_runs)
+        run.first = first                                # one by one: what lies between them must stay zero, for rows are hashed
+        run.n = n - first
+        run.index = NONE
+        run.layer = layer
+        run.level = level
+        run.flags = flags
         return 0
 
     cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1:
         """Build the row of a cell: the denies of all segments, then the allows of each; `flag` is WHOLE or 0."""
         cdef Stack s = (<Stack*>self.stacks.data)[stack]
-        cdef Segment* segments
+        cdef Segment* segments = <Segment*>self.segments.data + s.first
         cdef uint32_t i, first
         cdef bint late = stack >= self.t.n_indexed_stacks
-        cdef uint64_t key = ((<uint64_t>stack << 32) | ((action_name | BY_NAME if late else action_class) | flag)) + 1
+        if s.n >= MOST_RUNS:
+            raise LimitError(f"a path of {s.n} levels is too long, the limit is {MOST_RUNS - 1}")
         if late:
             self._stamp_name(action_name)
         else:
             self._stamp(action_class)
-        first = self.runs.n
-        self._push(&self.runs)                           # the denies come first, but are known last
-        segments = <Segment*>self.segments.data + s.first
-        self.scratch_denies.n = 0
+        self.scratch_denies.n = self.scratch_allows.n = self.scratch_runs.n = 0
         for i in range(s.n):
-            self.scratch_allows.n = 0
+            first = self.scratch_allows.n
             self._collect(segments[i])
             if segments[i].layer != LAYER_RCP:
-                self._run(&self.scratch_allows, segments[i].layer, segments[i].level, flag != 0)
-        self._run(&self.scratch_denies, 0, 0, flag != 0)
-        (<Run*>self.runs.data)[first] = (<Run*>self.runs.data)[self.runs.n - 1]
-        self.runs.n -= 1
-        self._enter_cell(key, Row(first, self.runs.n - first))
-        self.sync()
+                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, flag != 0)
+        self._close_run(&self.scratch_denies, 0, 0, 0, flag != 0)
+        self._enter_cell(stack, (action_name | BY_NAME if late else action_class) | flag, self._row_number(flag != 0))
         return 0
+
+    # -- equal rows exist once ---------------------------------------------------------------------------------------------------
+
+    cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE:
+        """The number of the row that the scratch lists hold, which is new or known."""
+        cdef StringSlot* slots = <StringSlot*>self.row_slots.data
+        cdef uint64_t h
+        cdef uint32_t at
+        h = hash_bytes(self.scratch_denies.data, <int64_t>self.scratch_denies.n * <int64_t>sizeof(Entry), self.t.seed)
+        h = hash_bytes(self.scratch_allows.data, <int64_t>self.scratch_allows.n * <int64_t>sizeof(Entry), h)
+        h = hash_bytes(self.scratch_runs.data, <int64_t>self.scratch_runs.n * <int64_t>sizeof(Run), h)
+        at = (<uint32_t>h >> 1) & (self.row_slots.capacity - 1)
+        while slots[at].hash != 0:
+            if slots[at].hash == <uint32_t>h | 1 and self._is_row(slots[at].value - 1):
+                return slots[at].value
+            at = (at + 1) & (self.row_slots.capacity - 1)
+        self._add_row(whole)
+        slots[at] = StringSlot(<uint32_t>h | 1, self.rows.n)
+        if self.rows.n * 2 > self.row_slots.capacity:
+            self._grow_row_slots()
+        return self.rows.n
+
+    cdef int _grow_row_slots(self) except -1:
+        cdef Vector before = self.row_slots
+        cdef StringSlot* old = <StringSlot*>before.data
+        cdef StringSlot* slots
+        cdef uint32_t i, at
+        memset(&self.row_slots, 0, sizeof(Vector))
+        self.row_slots.item = sizeof(StringSlot)
+        self._resize(&self.row_slots, <uint64_t>before.capacity * 2)
+        slots = <StringSlot*>self.row_slots.data
+        for i in range(before.capacity):
+            if old[i].hash != 0:
+                at = (old[i].hash >> 1) & (self.row_slots.capacity - 1)
+                while slots[at].hash != 0:
+                    at = (at + 1) & (self.row_slots.capacity - 1)
+                slots[at] = old[i]
+        free(before.data)
+        return 0
+
+    cdef const Entry* _scratch_of(self, uint32_t i):
+        """The entries of a scratch run, of which the denies come first in a row and last in the list."""
+        cdef const Run* run = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+        return <Entry*>(self.scratch_denies.data if i == 0 else self.scratch_allows.data) + run.first
+
+    cdef bint _is_row(self, uint32_t number):
+        """Whether a row is the one that the scratch lists hold."""
+        cdef Row row = (<Row*>self.rows.data)[number]
+        cdef const Run* run
+        cdef const Run* other
+        cdef uint32_t i
+        if row.n != self.scratch_runs.n:
+            return False
+        for i in range(row.n):
+            run = <Run*>self.runs.data + row.first + i
+            other = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+            if run.n != other.n or run.layer != other.layer or run.level != other.level or run.flags != other.flags:
+                return False
+            if run.n and memcmp(<Entry*>self.entries.data + run.first, self._scratch_of(i), <size_t>run.n * sizeof(Entry)) != 0:
+                return False
+        return True
+
+    cdef int _add_row(self, bint whole) except -1:
+        """Append the row that the scratch lists hold; nobody sees it before its number is in a cell."""
+        cdef uint32_t first = self.runs.n, i, at
+        cdef Run run
+        cdef Row* row
+        for i in range(self.scratch_runs.n):
+            run = (<Run*>self.scratch_runs.data)[self.scratch_runs.n - 1 if i == 0 else i - 1]
+            at = self.entries.n
+            if run.n:
+                memcpy(self._push(&self.entries, run.n), self._scratch_of(i), <size_t>run.n * sizeof(Entry))
+            run.first = at
+            run.index = self._index(at, run.n) if run.n >= self.index_from and not whole else NONE
+            (<Run*>self._push(&self.runs))[0] = run
+        row = <Row*>self._push(&self.rows)
+        row[0] = self._flags_of(first, self.runs.n - first)
+        return 0
+
+    cdef Row _flags_of(self, uint32_t first, uint32_t n):
+        """A row, with what can be told of it at once."""
+        cdef const Run* runs = <const Run*>self.runs.data + first
+        cdef const Entry* e = <const Entry*>self.entries.data + (runs[1].first if n > 1 else 0)
+        cdef const Pattern* p
+        cdef uint32_t i
+        cdef Row row = Row(first, <uint16_t>n, ROW_PASSES if n > 1 else 0, NONE)
+        if runs[0].n:
+            row.flags |= ROW_DENIES
+        for i in range(1, n):
+            if not runs[i].flags & RUN_ALL:
+                row.flags &= ~ROW_PASSES
+        if n > 1 and runs[1].n:
+            row.flags |= ROW_GRANTS
+            if runs[1].flags & RUN_ALL:
+                row.flags |= ROW_GRANTS_ALL
+        if n > 1 and runs[0].n == 0 and runs[1].n == 1 and e.flags == 0 and e.conditions == NONE and e.principals == NONE:
+            if e.resources != NONE and e.resources & ONE:
+                p = <const Pattern*>self.patterns.data + (e.resources ^ ONE)
+                if p.flags == 0 and p.kind <= PATTERN_FIELDS:
+                    row.only = e.resources ^ ONE
+        return row
 
     # -- indexes of long runs ---------------------------------------------------------------------------------------------------------------
 

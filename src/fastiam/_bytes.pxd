@@ -3,7 +3,7 @@
 The hash is ours, so that it is the same in every process that maps a saved engine.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from fastiam._types cimport NONE, StringTable
 
@@ -72,8 +72,28 @@ cdef inline uint64_t hash_bytes(const char* p, int64_t size, uint64_t seed) noex
     return mix(a ^ (b >> 27) ^ (b << 17))
 
 
+cdef inline bint equal(const void* a, const void* b, int64_t n) noexcept nogil:
+    """Whether `n` bytes are the same; in line, since most of what is compared here is shorter than a call is long."""
+    cdef const char* p = <const char*>a
+    cdef const char* q = <const char*>b
+    cdef int64_t i = 0
+    if n >= 8:
+        while i + 8 <= n:
+            if load8(p + i) != load8(q + i):
+                return False
+            i += 8
+        return load8(p + n - 8) == load8(q + n - 8)
+    if n >= 4:
+        return load4(p) == load4(q) and load4(p + n - 4) == load4(q + n - 4)
+    while i < n:
+        if p[i] != q[i]:
+            return False
+        i += 1
+    return True
+
+
 cdef inline bint same(const char* a, int64_t n, const char* b, int64_t m) noexcept nogil:
-    return n == m and memcmp(a, b, <size_t>n) == 0
+    return n == m and equal(a, b, n)
 
 
 cdef inline uint32_t table_find(

@@ -78,18 +78,35 @@ cdef inline uint64_t cell_key(uint32_t stack, uint32_t action) noexcept nogil:
     return ((<uint64_t>stack << 32) | action) + 1
 
 
-cdef inline Row find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
-    """The row of a cell; `n` is 0 where it is not there, or lies beyond this snapshot of the tables."""
+cdef inline const uint32_t* grid_place(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+    """Where the grid holds the number of a row; NULL where it has no place for it."""
+    if action >= t.cells.n_classes or stack >= t.cells.n_stacks:
+        return NULL
+    return &t.cells.grid[<size_t>action * t.cells.n_stacks + stack]
+
+
+cdef inline Row row_at(const TablesC* t, uint64_t number) noexcept nogil:
+    """A row by its number; `n` is 0 where there is none, or it lies beyond this snapshot of the tables."""
+    if number == 0 or number > t.cells.n_rows:
+        return Row(0, 0, 0, NONE)
+    return t.cells.rows[number - 1]
+
+
+cdef inline uint64_t hashed_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+    """The number of a row that the grid has no place for; 0 where it is not there."""
     cdef uint64_t key = cell_key(stack, action)
     cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
     while t.cells.cells[at].key != 0:
         if t.cells.cells[at].key == key:
-            if t.cells.cells[at].row.first < t.n_runs:
-                promise(t.cells.cells[at].row.n > 0 and t.cells.cells[at].row.first + t.cells.cells[at].row.n <= t.n_runs)
-                return t.cells.cells[at].row
-            break
+            return t.cells.cells[at].row
         at = (at + 1) & t.cells.mask
-    return Row(0, 0)
+    return 0
+
+
+cdef inline Row find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+    """The row of a cell."""
+    cdef const uint32_t* place = grid_place(t, stack, action)
+    return row_at(t, hashed_row(t, stack, action) if place == NULL else place[0])
 
 
 cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
@@ -366,7 +383,7 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
 
 
 cdef inline bint want(Call* c, bint applies, uint32_t stack, Row* row, Answer* a) noexcept nogil:
-    row[0] = Row(0, 0)
+    row[0] = Row(0, 0, 0, NONE)
     if not applies:
         return True
     row[0] = find_row(c.t, stack, action_key(c, stack))

@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memset
 
 from fastiam._assert cimport promise
-from fastiam._bytes cimport first_bit, load8, next_char
+from fastiam._bytes cimport equal, first_bit, load8, next_char
 from fastiam._types cimport TOKEN_ONE, TOKEN_STAR
 
 
@@ -161,7 +161,7 @@ cdef inline bint glob_fields(
         m = t_colons[i + 1] - t_colons[i] - 1
         promise(n >= 0 and m >= 0)       # colons ascend
         if literal_fields & (1 << i):
-            if n != m or memcmp(a, b, <size_t>n) != 0:
+            if n != m or not equal(a, b, n):
                 return False
         elif not (n == 1 and a[0] == TOKEN_STAR) and not glob(a, a + n, b, b + m):
             return False

@@ -8,6 +8,7 @@ from libc.string cimport memchr, memcmp
 
 from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, Call
+from fastiam._bytes cimport equal
 from fastiam._conditions cimport expand
 from fastiam._glob cimport glob, glob_crossing, glob_fields
 from fastiam._unknown cimport reads_unknown
@@ -34,9 +35,9 @@ cdef inline bint tail_has_colon(Call* c) noexcept nogil:
 cdef inline bint tail_matches(const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
     """PATTERN_TAIL: prefix and suffix first, then what lies between them."""
     promise(p.prefix + p.suffix <= p.min_size and p.prefix + p.suffix < p.size)
-    if t_end - t < p.min_size or memcmp(text, t, p.prefix) != 0:
+    if t_end - t < p.min_size or not equal(text, t, p.prefix):
         return False
-    if memcmp(text + p.size - p.suffix, t_end - p.suffix, p.suffix) != 0:
+    if not equal(text + p.size - p.suffix, t_end - p.suffix, p.suffix):
         return False
     return p.n_tokens == 1 or glob(text + p.prefix, text + p.size - p.suffix, t + p.prefix, t_end - p.suffix)
 
@@ -80,9 +81,9 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
     if c.is_star or p.kind == PATTERN_NEVER:
         return 0
     if p.kind == PATTERN_LITERAL:
-        return c.resource.size == p.size and memcmp(text, t, p.size) == 0
+        return c.resource.size == p.size and equal(text, t, p.size)
     if p.kind == PATTERN_PREFIX:
-        return c.resource.size >= p.prefix and memcmp(text, t, p.prefix) == 0
+        return c.resource.size >= p.prefix and equal(text, t, p.prefix)
     if p.kind == PATTERN_TAIL:
         return tail_matches(p, text, t, t + c.resource.size)
     if p.kind == PATTERN_FIELDS:

@@ -374,9 +374,18 @@ cdef struct Index:             # candidates of a long run: too many, never too f
     uint32_t n_crossing
 
 
+cdef enum RowFlag:             # what most requests need to know of a row
+    ROW_DENIES = 1             # has denies
+    ROW_GRANTS = 2             # has allows in the first segment
+    ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts
+    ROW_PASSES = 8             # every segment does
+
+
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
-    uint32_t n                 # 1 + number of segments; 0: the row is not there yet
+    uint16_t n                 # 1 + number of segments; 0: the row is not there yet
+    uint16_t flags
+    uint32_t only              # the pattern of a row that is one allow on one pattern and nothing else; else NONE
 
 
 cdef enum RecordFlag:
@@ -483,13 +492,17 @@ cdef enum:
 
 cdef struct Cell:              # (stack, class or name) -> row
     uint64_t key               # stack << 32 | class, plus 1; 0: empty
-    Row row
+    uint64_t row               # index in `rows`, plus 1
 
 
-cdef struct RowTable:
+cdef struct RowTable:          # cells in a grid, class by class, and those that it has no place for by hash
+    const Row* rows
+    const uint32_t* grid       # [class * n_stacks + stack]: index in `rows`, plus 1; 0: the row is not there yet
     const Cell* cells
     uint32_t mask
-    uint32_t n
+    uint32_t n_rows
+    uint32_t n_stacks
+    uint32_t n_classes
 
 
 cdef struct TablesC:
