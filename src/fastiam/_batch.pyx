@@ -14,11 +14,11 @@ from fastiam._call cimport Call, ContextColumn, Scratch
 from fastiam._columns cimport Column, Text, item_text, row_items, value_text
 from fastiam._core cimport TAG_AT, Core, _Declared
 from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer
-from fastiam._frame cimport fit, free_frame, new_frame, utf8_of
+from fastiam._frame cimport fit, fit_truths, free_frame, new_frame, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
 from fastiam._pass cimport LIST_BITS, Answers, Block, Rows, Side, decide_row, name_number, run_rows, write
-from fastiam._plain cimport FACTS_LONG, Caller, Facts, read_facts
+from fastiam._plain cimport FACTS_LONG, Caller, read_facts
 from fastiam._types cimport *
 
 import numpy as np
@@ -117,7 +117,7 @@ cdef class _Batch:
     cdef list statements
     cdef dict statement_codes
     cdef dict principal_codes, action_codes              # chunk -> array of numbers
-    cdef dict facts                                      # chunk -> array of `Facts`
+    cdef dict facts                                      # chunk of resources -> facts and records of its dictionary
     cdef object occurrences, key_names
     cdef _Declared declared                              # None: no key is unknown
     cdef object matter, matter_code
@@ -305,21 +305,27 @@ cdef class _Batch:
                 return False                             # K1, where more than who asks must be known
         return True
 
-    cdef const Facts* _facts_of(self, const Column* chunk, pool, int threads) except? NULL:
-        """The facts of the dictionary values of a chunk of resources, or NULL where each row finds them for itself."""
-        cdef uint8_t[::1] room
-        if chunk.code_width == 0 or chunk.is_list or not 0 < chunk.n_values <= 2 * self.n:
-            return NULL
+    cdef int _point_facts(self, Rows* rows) except -1:
+        """Point at the facts of a dictionary of resources; NULL where each row finds them for itself."""
+        cdef const Column* chunk = rows.resources
+        cdef uint64_t[::1] facts
+        cdef uint32_t[::1] records
+        rows.facts = NULL
+        rows.records = NULL
+        if not self.is_plain or chunk.code_width == 0 or chunk.is_list or not 0 < chunk.n_values <= 2 * self.n:
+            return 0
         found = self.facts.get(<size_t>chunk)
         if found is None:
-            found = np.zeros(chunk.n_values * sizeof(Facts), np.uint8)
-            room = found
-            self._read_all(chunk, <Facts*>&room[0])
+            found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
+            facts, records = found
+            self._read_facts(chunk, &facts[0], &records[0])
             self.facts[<size_t>chunk] = found
-        room = found
-        return <const Facts*>&room[0]
+        facts, records = found
+        rows.facts = &facts[0]
+        rows.records = &records[0]
+        return 0
 
-    cdef int _read_all(self, const Column* chunk, Facts* out) except -1:
+    cdef int _read_facts(self, const Column* chunk, uint64_t* facts, uint32_t* records) except -1:
         cdef Call c
         cdef int64_t v
         memset(&c, 0, sizeof(Call))
@@ -327,9 +333,10 @@ cdef class _Batch:
         with nogil:
             for v in range(chunk.n_values):
                 if value_text(chunk, v, &c.resource):
-                    read_facts(&c, &out[v])
+                    facts[v] = read_facts(&c, &records[v])
                 else:
-                    out[v].flags = FACTS_LONG
+                    facts[v] = FACTS_LONG
+                    records[v] = NONE
         return 0
 
     cdef object _codes(self, TextColumn column, const Column* chunk, dict known, bint of_actions):
@@ -357,8 +364,10 @@ cdef class _Batch:
         cdef int64_t left = last - row, here
         cdef TextColumn column
         cdef ContextColumn* at
+        cdef const Column* chunk
         cdef int64_t key
         cdef int n = 0
+        cdef bint others = s.frame.s.truths == NULL or s.frame.s.n_truths < self.t.n_atoms or s.truths_of != self.generation
         cdef Text spelled
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
@@ -375,7 +384,10 @@ cdef class _Batch:
             if key < 0:
                 continue
             at = &s.columns[n]
-            at.column = column.chunk_of(row, &at.first, &here)
+            chunk = column.chunk_of(row, &at.first, &here)
+            others = others or at.column != chunk or at.key != <uint32_t>key
+            at.column = chunk
+            at.keeps_truths = chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= 65536
             left = min(left, here)
             at.key = <uint32_t>key
             at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
@@ -387,6 +399,9 @@ cdef class _Batch:
             n += 1
         c.columns = s.columns
         c.n_columns = n
+        if others and n:
+            fit_truths(s.frame, &self.t)
+            s.truths_of = self.generation
         return left
 
     # -- a pass ------------------------------------------------------------------------------------------------------------------------------
@@ -417,7 +432,7 @@ cdef class _Batch:
             if action_codes is not None and len(action_codes):
                 codes = action_codes
                 rows.action_codes = &codes[0]
-            rows.facts = self._facts_of(rows.resources, None, 1) if self.is_plain else NULL
+            self._point_facts(&rows)
             self._reserve_slow(s, n)
             with nogil:
                 run_rows(s, &c, &rows, row, n)

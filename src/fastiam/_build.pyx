@@ -545,6 +545,8 @@ cdef class Tables:
             v.has_tokens = has_tokens
             v.unresolved = unresolved
             memcpy(v.address, <const char*>(<bytes>address), 16)
+        if not any([value[4] for value in values]):      # has_slots
+            flags |= ATOM_FIXED
         a = <Atom*>self._push(&self.atoms)
         a[0] = Atom(key, first, <uint32_t>len(values), op, relation, qualifier, flags)
         return self.atoms.n - 1

@@ -2,18 +2,19 @@
 
 An atom is evaluated at most once per call; its truth is kept under the stamp of the call.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport calloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._assert cimport promise
-from fastiam._call cimport Buffer, Call, Fetched, fetch, reserve
-from fastiam._columns cimport Text
+from fastiam._call cimport Buffer, Call, ContextColumn, Fetched, fetch, reserve
+from fastiam._columns cimport Text, item_code
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
-    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
+    ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
     OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT,
     TOKEN_STAR, U,
     Atom, Range, TablesC, Value, Variable,
@@ -26,6 +27,7 @@ from fastiam._values cimport (
 
 cdef enum:
     NOT_OPEN = -1              # no unknown key is read
+    MOST_TRUTHS = 1 << 23      # bytes that a thread keeps truths in
 
 
 # -- variables ------------------------------------------------------------------------------------------------------
@@ -392,14 +394,42 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
     return OPEN if with_value.n else NOT_OPEN            # where the key is absent, no value matters
 
 
+cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept nogil:
+    """Where the truth of an atom is kept for the value that its column has in this row; NULL where it is not."""
+    cdef int32_t at = c.s.sources[atom.key]
+    cdef const ContextColumn* column
+    cdef int64_t code
+    if at < 0 or not c.columns[at].keeps_truths or not atom.flags & ATOM_FIXED:
+        return NULL
+    if c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+        return NULL                                      # it is absent, whatever the column says
+    column = &c.columns[at]
+    code = item_code(column.column, column.first + c.row)
+    if code < 0 or id >= c.s.n_truths:
+        return NULL
+    if c.s.truths[id] == NULL:
+        if c.s.truth_bytes + column.column.n_values > MOST_TRUTHS:
+            return NULL
+        c.s.truths[id] = <uint8_t*>calloc(<size_t>column.column.n_values, 1)
+        if c.s.truths[id] == NULL:
+            return NULL
+        c.s.truth_bytes += column.column.n_values
+    return &c.s.truths[id][code]
+
+
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
+    cdef uint8_t* place = NULL
     cdef Fetched found
     cdef int result = NOT_OPEN
     promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if kept >> 2 == c.s.stamp:
         return kept & 3
+    if c.s.truths != NULL and c.unknown == NULL:
+        place = kept_truth(c, atom, id)
+        if place != NULL and place[0]:
+            return place[0] - 1
     if atom.flags & ATOM_U:
         result = U
     elif c.unknown != NULL:
@@ -415,6 +445,8 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         else:
             result = present_truth(c, atom, &found)
     c.s.memo[id] = (c.s.stamp << 2) | <uint32_t>result
+    if place != NULL:
+        place[0] = <uint8_t>(result + 1)
     return result
 
 

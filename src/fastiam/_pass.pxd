@@ -17,9 +17,10 @@ from fastiam._decide cimport (
     grid_place, hashed_row, row_at,
 )
 from fastiam._frame cimport Frame, next_stamp
+from fastiam._glob cimport five_colons
 from fastiam._plain cimport (
-    ACT_HARD, ACT_OWN_RULES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, FACTS_LONG, FACTS_RECORD, FACTS_STAR, FACTS_TOLD, Caller,
-    NUMBER_BITS, Facts, decide_here, decide_placed, is_here, place, read_caller, read_facts,
+    ACT_HARD, ACT_OWN_RULES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, FACTS_LONG, FACTS_RECORD, FACTS_STAR, FACTS_TOLD,
+    Caller, decide_here, decide_placed, is_here, is_same_partition, put_resource, read_caller, read_facts,
 )
 from fastiam._resources cimport pattern_matches
 from fastiam._types cimport *
@@ -41,7 +42,8 @@ cdef struct Rows:              # the chunks that hold a range of rows
     int64_t owner_first
     const uint32_t* principal_codes   # numbers of dictionary values, or NULL
     const uint32_t* action_codes
-    const Facts* facts         # of dictionary values, or NULL
+    const uint64_t* facts      # of dictionary values, or NULL
+    const uint32_t* records    # and their records
 
 
 cdef struct Answers:           # where the answers go, a place a row; those of reasons only where they are asked for
@@ -62,8 +64,9 @@ cdef struct Block:
     uint32_t stack[BLOCK]      # the principals' own layers
     const uint32_t* place[BLOCK]   # where the grid holds the numbers of their rows
     uint32_t row[BLOCK]        # and those numbers
-    const Facts* facts[BLOCK]
-    Facts here[BLOCK]          # of resources without a dictionary
+    uint32_t what[BLOCK]       # dictionary values of the resources
+    uint64_t facts[BLOCK]
+    uint32_t record[BLOCK]     # of resources without a dictionary
     Text text[BLOCK]
     Row own[BLOCK]             # rows of the principals' own layers
     Row scp[BLOCK]
@@ -86,6 +89,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     int64_t n_slow
     int64_t room
     ContextColumn* columns
+    uint64_t truths_of         # generation of the tables whose atoms truths are kept of
     uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
     int64_t n_matters
     int64_t room_matters
@@ -232,26 +236,37 @@ cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int6
     cdef const uint32_t* codes
     cdef int64_t i, code
     if rows.facts != NULL:
-        codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at
         if rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
+            codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at
             for i in range(n):
-                b.facts[i] = &rows.facts[codes[i]]
-                prefetch(b.facts[i])
-            return
-        for i in range(n):
-            code = item_code(rows.resources, rows.resource_first + at + i)
-            b.facts[i] = NULL if code < 0 else &rows.facts[code]
+                b.what[i] = codes[i]
+                prefetch(&rows.facts[codes[i]])
+        else:
+            for i in range(n):
+                code = item_code(rows.resources, rows.resource_first + at + i)
+                b.what[i] = NONE if code < 0 else <uint32_t>code
         return
     for i in range(n):
-        b.facts[i] = NULL
         if item_text(rows.resources, rows.resource_first + at + i, &b.text[i]):
-            b.facts[i] = &b.here[i]
             prefetch(b.text[i].data)
             prefetch(b.text[i].data + 63)
+        else:
+            b.text[i] = Text(NULL, 0)
     for i in range(n):
-        if b.facts[i] != NULL:
+        b.facts[i] = FACTS_LONG
+        if b.text[i].data != NULL:
             c.resource = b.text[i]
-            read_facts(c, &b.here[i])
+            b.facts[i] = read_facts(c, &b.record[i])
+
+
+cdef inline void look_up_facts(const Side* s, const Rows* rows, int64_t n) noexcept nogil:
+    """Read the facts of a dictionary."""
+    cdef Block* b = s.block
+    cdef int64_t i
+    if rows.facts == NULL:
+        return
+    for i in range(n):
+        b.facts[i] = FACTS_LONG if b.what[i] == NONE else rows.facts[b.what[i]]
 
 
 # -- one row ------------------------------------------------------------------------------------------------------------
@@ -391,7 +406,7 @@ cdef inline void sort_rows(Side* s, Call* c, int64_t first, int64_t n, uint32_t*
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef const ActionClass* k
-    cdef const Facts* f
+    cdef uint64_t f
     cdef Caller* w
     cdef uint32_t i, cls, n_single = 0, n_left = 0, n_placed = 0, n_far = 0
     cdef uint8_t outcome
@@ -399,8 +414,7 @@ cdef inline void sort_rows(Side* s, Call* c, int64_t first, int64_t n, uint32_t*
     for i in range(<uint32_t>n):
         f = b.facts[i]
         own = b.own[i] = row_at(t, b.row[i])
-        if b.who[i] == NONE or f == NULL:
-            b.who[i] = NONE
+        if b.who[i] == NONE:
             b.far[n_far] = i
             n_far += 1
             continue
@@ -411,14 +425,14 @@ cdef inline void sort_rows(Side* s, Call* c, int64_t first, int64_t n, uint32_t*
         cls = b.cls[i]
         k = &t.classes[cls]
         if (
-            not w.flags & CALLER_PLAIN or f.flags & FACTS_LONG or k.flags & ACT_OWN_RULES or own.n == 0
+            not w.flags & CALLER_PLAIN or f & FACTS_LONG or k.flags & ACT_OWN_RULES or own.n == 0
             or (k.flags >> (ACT_FORBID_SHIFT + w.credential)) & 1
         ):
             b.far[n_far] = i
             n_far += 1
             continue
-        if f.flags & FACTS_RECORD or w.flags & CALLER_CHECKS or not is_here(w, f):
-            if w.place >> NUMBER_BITS == f.place >> NUMBER_BITS or f.flags & FACTS_STAR:
+        if f & FACTS_RECORD or w.flags & CALLER_CHECKS or not is_here(w, f):
+            if is_same_partition(w, f):
                 b.placed[n_placed] = i
                 n_placed += 1
             else:                                        # N16
@@ -455,7 +469,7 @@ cdef inline void sort_rows(Side* s, Call* c, int64_t first, int64_t n, uint32_t*
             prefetch(&t.runs[own.first])
             continue
         s.answers.outcome[first + i] = outcome
-        s.answers.assumed[first + i] = not f.flags & FACTS_TOLD
+        s.answers.assumed[first + i] = not f & FACTS_TOLD
         if c.reasons:
             s.answers.layer[first + i] = LAYER_IDENTITY
             s.answers.reason[first + i] = REASON_NONE
@@ -465,7 +479,7 @@ cdef inline void sort_rows(Side* s, Call* c, int64_t first, int64_t n, uint32_t*
     counts[3] = n_single
 
 
-cdef inline void fetch_text(const Side* s, const Rows* rows, int64_t at, const uint16_t* listed, uint32_t n) noexcept nogil:
+cdef inline void fetch_text(const Side* s, const Rows* rows, const uint16_t* listed, uint32_t n) noexcept nogil:
     """Take up the texts of the resources of a list; those without a dictionary are there already."""
     cdef Block* b = s.block
     cdef uint32_t j, i
@@ -473,20 +487,35 @@ cdef inline void fetch_text(const Side* s, const Rows* rows, int64_t at, const u
         return
     if rows.resources.kind == TEXT_32:
         for j in range(n):
-            prefetch(<const int32_t*>rows.resources.offsets + item_code(rows.resources, rows.resource_first + at + listed[j]))
+            prefetch(<const int32_t*>rows.resources.offsets + b.what[listed[j]])
     elif rows.resources.kind == TEXT_VIEW:
         for j in range(n):
-            prefetch(rows.resources.views + 16 * item_code(rows.resources, rows.resource_first + at + listed[j]))
+            prefetch(rows.resources.views + 16 * <int64_t>b.what[listed[j]])
     for j in range(n):
         i = listed[j]
-        if not item_text(rows.resources, rows.resource_first + at + i, &b.text[i]):
-            b.text[i] = Text(NULL, 0)                    # INVARIANT: a null has FACTS_LONG, and is in no such list
+        value_text(rows.resources, b.what[i], &b.text[i])    # INVARIANT: a null has FACTS_LONG, and is in no such list
         prefetch(b.text[i].data)
         prefetch(b.text[i].data + 63)
 
 
-cdef inline void fetch_entries(const Side* s, const TablesC* t, const uint16_t* listed, uint32_t n) noexcept nogil:
-    """Ask for the memory that the rows of a list will need: who asks, entries, patterns, their texts."""
+cdef inline void fetch_context(const Call* c, const Entry* e, int64_t row) noexcept nogil:
+    """Ask for the code of the column that the condition of an entry reads."""
+    cdef int32_t at
+    cdef const ContextColumn* column
+    if e.conditions == NONE or not e.conditions & ONE:
+        return
+    at = c.s.sources[c.t.atoms[e.conditions ^ ONE].key]
+    if at >= 0:
+        column = &c.columns[at]
+        if column.column.code_width:
+            prefetch(<const char*>column.column.codes + (column.first + row) * column.column.code_width)
+        elif column.column.kind == TEXT_32:
+            prefetch(<const int32_t*>column.column.offsets + column.first + row)
+
+
+cdef inline void fetch_entries(const Side* s, const Call* c, int64_t at, const uint16_t* listed, uint32_t n) noexcept nogil:
+    """Ask for the memory that the rows of a list will need: who asks, entries, patterns, their texts, codes of conditions."""
+    cdef const TablesC* t = c.t
     cdef Block* b = s.block
     cdef const Run* run
     cdef const Entry* e
@@ -514,6 +543,9 @@ cdef inline void fetch_entries(const Side* s, const TablesC* t, const uint16_t* 
             e = &t.entries[run.first]
             if run.n and run.index == NONE and e.resources != NONE and e.resources & ONE:
                 prefetch(t.pool + t.patterns[e.resources ^ ONE].text)
+                fetch_context(c, e, at + i)
+        if b.own[i].flags & ROW_DENIES:
+            fetch_context(c, &t.entries[t.runs[b.own[i].first].first], at + i)
 
 
 cdef inline void decide_single(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, uint32_t n) noexcept nogil:
@@ -521,25 +553,26 @@ cdef inline void decide_single(Side* s, Call* c, const Rows* rows, int64_t first
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef const Pattern* p
-    cdef const Facts* f
     cdef const Entry* e
+    cdef uint64_t f
     cdef uint32_t j, i
     cdef int64_t row
     cdef bint found
     for j in range(n):
         prefetch(t.pool + t.patterns[b.own[b.single[j]].only].text)
-    fetch_text(s, rows, at, b.single, n)
+    fetch_text(s, rows, b.single, n)
     for j in range(n):
         i = b.single[j]
         f = b.facts[i]
         p = &t.patterns[b.own[i].only]
         c.resource = b.text[i]
-        c.is_star = f.flags & FACTS_STAR != 0
-        memcpy(c.colons, f.colons, sizeof(f.colons))
+        c.is_star = f & FACTS_STAR != 0
+        if p.kind == PATTERN_FIELDS:
+            five_colons(c.resource.data, c.resource.size, c.colons)
         found = pattern_matches(c, p)
         row = first + at + i
         s.answers.outcome[row] = ALLOW if found else IMPLICIT_DENY
-        s.answers.assumed[row] = not f.flags & FACTS_TOLD
+        s.answers.assumed[row] = not f & FACTS_TOLD
         if c.reasons:
             s.answers.layer[row] = LAYER_IDENTITY
             s.answers.reason[row] = REASON_NONE
@@ -547,6 +580,12 @@ cdef inline void decide_single(Side* s, Call* c, const Rows* rows, int64_t first
                 e = &t.entries[t.runs[b.own[i].first + 1].first]
                 s.answers.entry[row] = e.occurrence
                 s.answers.level[row] = e.level
+
+
+cdef inline uint32_t record_of(const Block* b, const Rows* rows, uint32_t i) noexcept nogil:
+    if not b.facts[i] & FACTS_RECORD:
+        return NONE
+    return b.record[i] if rows.facts == NULL else rows.records[b.what[i]]
 
 
 cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
@@ -566,23 +605,24 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
             b.own[i] = row_at(t, b.row[i])
             decide_far(s, c, rows, first, at, i)
         return
+    look_up_facts(s, rows, n)
     sort_rows(s, c, first + at, n, counts)
     decide_single(s, c, rows, first, at, counts[3])
-    fetch_text(s, rows, at, b.left, counts[0])
-    fetch_entries(s, t, b.left, counts[0])
+    fetch_text(s, rows, b.left, counts[0])
+    fetch_entries(s, c, at, b.left, counts[0])
     for j in range(counts[0]):
         i = b.left[j]
         take_up(s, c, first, at, i)
         next_stamp(c.s)
-        place(c, &s.callers[b.who[i]], b.facts[i])
+        put_resource(c, &s.callers[b.who[i]], b.facts[i], record_of(b, rows, i))
         finish(s, c, &a, decide_here(c, &b.scp[i], &b.rcp[i], &a))
-    fetch_text(s, rows, at, b.placed, counts[1])
-    fetch_entries(s, t, b.placed, counts[1])
+    fetch_text(s, rows, b.placed, counts[1])
+    fetch_entries(s, c, at, b.placed, counts[1])
     for j in range(counts[1]):
         i = b.placed[j]
         take_up(s, c, first, at, i)
         next_stamp(c.s)
-        place(c, &s.callers[b.who[i]], b.facts[i])
+        put_resource(c, &s.callers[b.who[i]], b.facts[i], record_of(b, rows, i))
         finish(s, c, &a, decide_placed(c, &s.callers[b.who[i]], &a))
     for j in range(counts[2]):
         decide_far(s, c, rows, first, at, b.far[j])

@@ -1,23 +1,20 @@
 """The usual request of a batch: a user or role of one partition, an action without rules of its own, in its own account. Header only.
 
-What does not depend on the row is worked out once: a `Caller` for each principal of a batch, a `Facts` for each resource of a
+What does not depend on the row is worked out once: a `Caller` for each principal of a batch, the facts of each resource of a
 dictionary. Law: a row is decided here exactly as `_decide` would; whatever is not surely usual goes the long way.
 """
-from libc.stdint cimport INT64_MIN, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._assert cimport promise
 from fastiam._bytes cimport table_find
-from fastiam._call cimport Call, ContextColumn, field
+from fastiam._call cimport Call, field
 from fastiam._columns cimport Text
 from fastiam._decide cimport (
     ALLOW, DONE, IMPLICIT_DENY, LAYER_IDENTITY, LAYER_SCP, LAYER_SERVICE, REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, cut_resource,
-    decide, denied, every_level_allows, find_row, hard_rule, segment_allow, verdict, within_limits,
+    decide, denied, every_level_allows, hard_rule, segment_allow, verdict, within_limits,
 )
-from fastiam._frame cimport next_stamp
-from fastiam._locate cimport find_record, is_account_id, may_contradict, use_record, word_text
+from fastiam._locate cimport find_record, may_contradict, use_record, word_text
 from fastiam._types cimport *
-from fastiam._unknown cimport has_constant, known_absent
+from fastiam._unknown cimport known_absent
 
 
 cdef enum:
@@ -33,22 +30,12 @@ cdef enum:                     # actions that have rules of their own
     ACT_HARD = ACT_HARD_POLICY | ACT_HARD_RESERVED | ACT_HARD_LINKED | ACT_HARD_ALIAS
 
 
-cdef enum FactsFlag:
-    FACTS_LONG = 1             # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
-    FACTS_TOLD = 2             # something tells the owner: the record, or the account field
-    FACTS_RECORD = 4           # a record with policies or constants
-    FACTS_IAM = 8
-    FACTS_STAR = 16
-
-
-cdef struct Facts:             # of a resource, whoever asks for it
-    uint64_t place             # partition << NUMBER_BITS | account, where it is told
-    uint32_t record            # NONE: nothing is stored
-    uint32_t account           # of the owner that is told, in `accounts`; NONE: not modelled
-    uint16_t colons[5]
-    uint8_t flags
-    uint8_t is_role            # as in `Call`
-    uint8_t is_iam_entity
+cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
+    PLACE = (1 << 42) - 1      # partition << NUMBER_BITS | account, where it is told
+    FACTS_TOLD = 1 << 42       # something tells the owner: the record, or the account field
+    FACTS_RECORD = 1 << 43     # there is a record
+    FACTS_LONG = 1 << 44       # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
+    FACTS_STAR = 1 << 45
 
 
 cdef enum CallerFlag:
@@ -95,43 +82,31 @@ cdef inline bint account_number(const char* p, int64_t size, uint64_t* number) n
     return True
 
 
-cdef inline void read_facts(Call* c, Facts* f) noexcept nogil:
+cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     """What there is to know about `c.resource`; the call is used to look it up."""
     cdef Text text
-    cdef uint64_t partition, number = 0
-    cdef const Record* r
-    f.flags = FACTS_LONG
-    f.record = NONE
-    f.account = NONE
-    f.place = 0
+    cdef uint64_t number = 0, facts
+    record[0] = NONE
     if not cut_resource(c):
-        return
+        return FACTS_LONG
     if c.is_star:
-        f.flags = FACTS_STAR
-        return
-    if c.is_kms_key or find_record(c, &f.record) != DONE:
-        return
+        return FACTS_STAR
+    if c.is_kms_key or find_record(c, record) != DONE:
+        return FACTS_LONG
     text = field(c, 0)
-    partition = partition_number(text.data, text.size)
-    if partition == 0:
-        return
-    f.flags = FACTS_IAM if c.is_iam else 0
+    facts = partition_number(text.data, text.size) << NUMBER_BITS
+    if facts == 0:
+        return FACTS_LONG
     text = field(c, 3)
     if account_number(text.data, text.size, &number):
-        f.flags |= FACTS_TOLD
-    if f.record != NONE:
-        r = &c.t.records[f.record]
-        if r.account != NONE:
-            text = word_text(c.t, r.account)
+        facts |= FACTS_TOLD
+    if record[0] != NONE:
+        facts |= FACTS_RECORD
+        if c.t.records[record[0]].account != NONE:
+            text = word_text(c.t, c.t.records[record[0]].account)
             account_number(text.data, text.size, &number)
-            f.flags |= FACTS_TOLD
-        f.flags |= FACTS_RECORD
-    if f.flags & FACTS_TOLD and c.t.n_accounts:
-        f.account = table_find(&c.t.account_names, c.t.pool, text.data, text.size, c.t.seed)
-    f.place = (partition << NUMBER_BITS) | number
-    f.is_role = c.is_role
-    f.is_iam_entity = c.is_iam_entity
-    memcpy(f.colons, c.colons, sizeof(f.colons))
+            facts |= FACTS_TOLD
+    return facts | number
 
 
 cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
@@ -181,19 +156,20 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
             caller.flags |= CALLER_CHECKS
 
 
-cdef inline void place(Call* c, const Caller* caller, const Facts* f) noexcept nogil:
-    """Put the facts of the resource into the call, as `locate_resource` would."""
-    cdef const Record* r
-    cdef int i
-    c.is_star = f.flags & FACTS_STAR != 0
-    c.is_iam = f.flags & FACTS_IAM != 0
-    c.is_role = f.is_role
-    c.is_iam_entity = f.is_iam_entity
-    c.tail_has_colon = 2                                 # COLON_NOT_SOUGHT
-    if c.is_star:
-        c.is_role = c.is_iam_entity = False
-    else:
-        memcpy(c.colons, f.colons, sizeof(f.colons))
+cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
+    """The resource belongs to the caller's own account, or nothing tells whose it is."""
+    if facts & FACTS_TOLD:
+        return caller.place == facts & PLACE
+    return facts & FACTS_STAR or caller.place >> NUMBER_BITS == (facts & PLACE) >> NUMBER_BITS
+
+
+cdef inline bint is_same_partition(const Caller* caller, uint64_t facts) noexcept nogil:
+    return facts & FACTS_STAR or caller.place >> NUMBER_BITS == (facts & PLACE) >> NUMBER_BITS
+
+
+cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:
+    """Put the resource into the call, as `locate_resource` would: it is an ARN of the caller's partition, or `*`."""
+    cut_resource(c)
     c.partition = NONE if c.is_star else c.principal.partition
     c.resource_stack = NONE
     c.resource_governs = 0
@@ -202,24 +178,19 @@ cdef inline void place(Call* c, const Caller* caller, const Facts* f) noexcept n
     c.owner_known = True
     c.owner_override = False
     c.unknown_owner = False
-    c.assumed_owner = not f.flags & FACTS_TOLD
-    c.account = f.account if f.flags & FACTS_TOLD else caller.account
+    c.assumed_owner = not facts & FACTS_TOLD
     if c.assumed_owner:
         c.owner = Text(&c.principal.account_id[0], 12)
-    elif f.flags & FACTS_RECORD and c.t.records[f.record].account != NONE:
-        c.owner = word_text(c.t, c.t.records[f.record].account)
+    elif facts & FACTS_RECORD and c.t.records[record].account != NONE:
+        c.owner = word_text(c.t, c.t.records[record].account)
     else:
         c.owner = field(c, 3)
-    if f.flags & FACTS_RECORD:
-        use_record(c, f.record)
+    c.account = caller.account
+    if not is_here(caller, facts):
+        c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
     c.rcp_stack = NONE if c.account == NONE else c.t.accounts[c.account].rcp_stack
-
-
-cdef inline bint is_here(const Caller* caller, const Facts* f) noexcept nogil:
-    """The resource belongs to the caller's own account, or nothing tells whose it is."""
-    if f.flags & FACTS_TOLD:
-        return caller.place == f.place
-    return f.flags & FACTS_STAR or caller.place >> NUMBER_BITS == f.place >> NUMBER_BITS
+    if facts & FACTS_RECORD:
+        use_record(c, record)
 
 
 cdef inline int decide_here(Call* c, const Row* scp, const Row* rcp, Answer* a) noexcept nogil:

@@ -2,7 +2,7 @@
 
 nanoarrow checks what needs no walk (lengths, first and last offset); these say which item is wrong, or -1.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._columns cimport Column, Text, bit_at, item_code, value_text
 from fastiam._nanoarrow cimport ArrowArrayView, ArrowBitCountSet, NANOARROW_TYPE_NA
@@ -41,8 +41,14 @@ cdef inline bint item_is_valid(Span s, int64_t item) noexcept nogil:
 
 
 cdef inline int64_t descent32(const int32_t* offsets, Span s) noexcept nogil:
-    """The first item that ends before it starts, or -1."""
+    """The first item that ends before it starts, or -1. First all at once: no difference has the top bit, nor any offset."""
+    cdef const uint32_t* o = <const uint32_t*>offsets
+    cdef uint32_t top = 0
     cdef int64_t i
+    for i in range(s.first, s.last):
+        top |= o[i + 1] | (o[i + 1] - o[i])
+    if top >> 31 == 0:
+        return -1
     for i in range(s.first, s.last):
         if offsets[i + 1] < offsets[i]:
             return i
@@ -57,6 +63,15 @@ cdef inline int64_t descent64(const int64_t* offsets, Span s) noexcept nogil:
     return -1
 
 
+cdef inline bint codes_fit(const uint32_t* codes, int64_t n, uint32_t n_values) noexcept nogil:
+    """Whether all codes lie in [0, n_values), those of nulls too: without a branch, so that several are looked at at once."""
+    cdef uint32_t top = 0
+    cdef int64_t i
+    for i in range(n):
+        top |= codes[i] | (n_values - 1 - codes[i])
+    return top >> 31 == 0
+
+
 cdef inline int64_t bad_code(const Column* c, int64_t n_values, bint is_signed, Span s) noexcept nogil:
     """The first item whose code is no index of a value, or -1."""
     # the top bit of a signed code is its sign: read as unsigned it must stay below half of the range
@@ -65,6 +80,8 @@ cdef inline int64_t bad_code(const Column* c, int64_t n_values, bint is_signed, 
     cdef int64_t i
     if is_signed and limit > half:
         limit = half
+    if c.code_width == 4 and 0 < limit <= 0x7FFFFFFF and codes_fit(<const uint32_t*>c.codes + s.first, s.last - s.first, <uint32_t>limit):
+        return -1
     for i in range(s.first, s.last):
         if <uint64_t>item_code(c, i) >= limit and item_is_valid(s, i):
             return i

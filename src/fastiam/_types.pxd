@@ -92,6 +92,7 @@ cdef enum AtomFlag:
     ATOM_NEGATED = 1
     ATOM_IF_EXISTS = 2
     ATOM_U = 4                 # `U` whatever the request
+    ATOM_FIXED = 8             # no value has a variable: the value of the key says it all
 
 
 cdef enum Truth:               # chosen so that `1 << truth` is a mask
