@@ -368,7 +368,7 @@ cdef class _Batch:
         cdef int64_t key
         cdef int n = 0
         cdef bint others = s.frame.s.truths == NULL or s.frame.s.n_truths < self.t.n_atoms or s.truths_of != self.generation
-        cdef Text spelled
+        cdef Text own_name
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
         rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
@@ -393,8 +393,8 @@ cdef class _Batch:
             at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
             at.tag = Text(NULL, 0)
             if self.t.keys[key].tag:
-                utf8_of(name, &spelled)
-                at.tag = Text(spelled.data + TAG_AT, spelled.size - TAG_AT)
+                utf8_of(name, &own_name)
+                at.tag = Text(own_name.data + TAG_AT, own_name.size - TAG_AT)
             s.frame.s.sources[key] = n
             n += 1
         c.columns = s.columns

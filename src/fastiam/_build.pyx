@@ -438,7 +438,7 @@ cdef class Tables:
 
     cdef uint32_t _constants(self, list constants, bint check) except? 0xFFFFFFFE:
         """With `check` callers may not contradict the keys (K1)."""
-        cdef uint32_t first = self.constants.n, text, start
+        cdef uint32_t first = self.constants.n, start
         cdef Constant* at
         cdef PoolText* piece
         cdef bytes data

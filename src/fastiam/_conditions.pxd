@@ -14,7 +14,8 @@ from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
-    ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
+    ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN,
+    OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
     OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT,
     TOKEN_STAR, U,
     Atom, Range, TablesC, Value, Variable,
