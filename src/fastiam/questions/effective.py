@@ -7,13 +7,14 @@ of its Denies does, and the rules that no policy changes let it (spec 6.3, 7.4).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fastiam.account import Snapshot
 from fastiam.arn import split_arn
-from fastiam.model import ConditionEntry, Effect, Layer, Policy, Statement, StatementRef
+from fastiam.model import ConditionEntry, Effect, Layer, Policy, PrincipalEntry, Statement, StatementRef
 from fastiam.profile import Levels, PrincipalKind, PrincipalProfile, Settings
 from fastiam.questions.grants import Grant, Limit, Part
 from fastiam.questions.regions import Region, action_region, resource_region
@@ -124,6 +125,7 @@ class Effective:
         self._unknown = _Unknown(self._keys, self._absent)
         self._asker = make_asker(profile, profile.partition or "aws", given)
         self._denies: list[_Read] = []
+        self._rcps: dict[str, list[_Read]] = {}
         kind = profile.kind
         self._identity = self._read_layer(Layer.IDENTITY, 0, profile.identity_policies, grants=kind in WITH_IDENTITY)
         self._boundary = self._limit(Layer.BOUNDARY, profile.boundary, mandatory=False)
@@ -139,9 +141,13 @@ class Effective:
         profile = self._profile
         if not profile.known:
             return
-        resources, rcps = list(self._resource_policies()), list(self._rcps())
+        resources, rcps = list(self._resource_policies()), self._rcps_of(profile.account)
         if profile.kind not in WITHOUT_ACCOUNT:
-            denies = [*self._denies, *rcps, *(deny for _, own, _, denying in resources if own for deny in denying)]
+            denies = [
+                *self._denies,
+                *rcps,
+                *(_reaching(arn, one) for arn, own, _, denying in resources if own for one in denying),
+            ]
             limits = (*self._scps, *self._boundary, *self._session)
             if self._needs_identity:
                 for read in self._identity.allows:
@@ -264,12 +270,17 @@ class Effective:
                     allows.append(read)
         return _Layer(layer, level, tuple(allows))
 
-    def _rcps(self) -> Iterator[_Read]:
-        """The Denies of RCPs on the principal's own account; which services they reach is left open."""
-        if self._profile.kind is PrincipalKind.SLR or self._profile.account is None:
-            return
-        for level, policies in enumerate(self._snapshot.account_facts(self._profile.account).rcps or ()):
-            yield from (replace(read, is_certain=False) for read in self._read_all(policies, Layer.RCP, level, Effect.DENY))
+    def _rcps_of(self, account: str | None) -> list[_Read]:
+        """The Denies of RCPs on an account's resources; which services they reach is left open."""
+        if account is None or self._profile.kind is PrincipalKind.SLR:
+            return []
+        found = self._rcps.get(account)
+        if found is None:
+            found = self._rcps[account] = []
+            for level, policies in enumerate(self._snapshot.account_facts(account).rcps or ()):
+                read = self._read_all(policies, Layer.RCP, level, Effect.DENY)
+                found += (replace(one, is_certain=False) for one in read)
+        return found
 
     def _resource_policies(self) -> Iterator[tuple[str, bool, list[_Read], list[_Read]]]:
         """Resources with policies: ARN, whether the principal's account owns them, Allows and Denies that reach the principal."""
@@ -284,10 +295,7 @@ class Effective:
             allows = [] if shut else self._read_all(facts.policies, Layer.RESOURCE, 0, Effect.ALLOW)
             owner = facts.account or field
             if not own and owner:
-                for level, policies in enumerate(self._snapshot.account_facts(owner).rcps or ()):
-                    denies += [
-                        replace(read, is_certain=False) for read in self._read_all(policies, Layer.RCP, level, Effect.DENY)
-                    ]
+                denies += self._rcps_of(owner)
             yield arn, own, [self._held(read, arn) for read in allows], denies
 
     def _held(self, read: _Read, arn: str) -> _Read:
@@ -318,6 +326,12 @@ class Effective:
         classes = ""
         is_certain = not statement.undetermined
         if layer in (Layer.RESOURCE, Layer.RCP):
+            if (
+                statement.principals is not None
+                and not statement.not_principal
+                and not any(map(self._may_be, statement.principals))
+            ):
+                return None
             match = check_principals(statement, policy, self._asker, False, View(self._keys, self._unknown, True))
             classes = match.classes
             if match.result is F or not is_deny and match.result is not T:
@@ -342,6 +356,15 @@ class Effective:
             layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin
         )
         return _Read(ref, actions, resources, statement.not_action, statement.not_resource, conditions, is_certain, classes)
+
+    def _may_be(self, entry: PrincipalEntry) -> bool:
+        """Whether a principal entry may name the principal, by its text alone: most of an organization's name somebody else."""
+        account = self._profile.account
+        if account is None or entry.type not in ("AWS", "Service"):
+            return True
+        if entry.type == "Service":
+            return _SERVICE_NAME.fullmatch(entry.value) is None
+        return account in entry.value or _OF_AN_ACCOUNT.fullmatch(entry.value) is None
 
     def _resources(self, statement: Statement, variables: bool, is_deny: bool) -> tuple[Region, ...] | None:
         if statement.resources is None:
@@ -380,6 +403,12 @@ def _below(arn: str) -> tuple[Region, ...]:
     elif parts is not None and parts.service in ("apigateway", "execute-api", "glue", "codeartifact"):
         texts.append(f"arn:{parts.partition}:*:{parts.region}:*:*")
     return tuple(region for text in texts if (region := resource_region(text, False, {}, frozenset())) is not None)
+
+
+def _reaching(arn: str, deny: _Read) -> _Read:
+    """A Deny of a resource's policy beside grants on all resources: it reaches what the policy governs, and covers nothing."""
+    resources = _below(arn) if deny.not_resources else deny.resources
+    return replace(deny, resources=resources, not_resources=False, is_certain=False)
 
 
 def _is_required(arn: str, settings: Settings) -> bool:
@@ -443,6 +472,9 @@ def _shared(region: Region, others: tuple[Region, ...]) -> list[Region] | None:
 _UNDER = {
     "s3": "/*", "lambda": ":*", "dynamodb": "/*", "sns": ":*", "logs": ":*", "kinesis": "/*", "es": "/*", "acm-pca": "/*",
 }  # fmt: skip
+# entries that name one account, or a service, and nothing that is undetermined
+_OF_AN_ACCOUNT = re.compile(r"[0-9]{12}|arn:aws[a-z-]*:iam::[0-9]{12}:(?:root|(?:user|role)/[\w+=,.@/-]+)")
+_SERVICE_NAME = re.compile(r"[a-z0-9.-]+\.amazonaws\.com")
 _NOBODY = StatementRef(Layer.IDENTITY, 0, "", 0)
 _TRUST_REGIONS = tuple(region for name in _TRUST if (region := action_region(name)) is not None)
 
