@@ -988,6 +988,7 @@ cdef class Tables:
                 self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, flag != 0)
         self._close_run(&self.scratch_denies, 0, 0, 0, flag != 0)
         self._enter_cell(stack, (action_name | BY_NAME if late else action_class) | flag, self._row_number(flag != 0))
+        self.sync()
         return 0
 
     # -- equal rows exist once ---------------------------------------------------------------------------------------------------
