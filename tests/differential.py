@@ -109,17 +109,28 @@ class World:
         return Answer(told)
 
     def batch(self, engine: Any, form: str) -> list[Answer]:
-        """All rows in one call; a row that is an error keeps its place."""
-        column, rows = COLUMNS[form], self.rows
+        """All rows in columns, those of a kind in one call: only a batch without owners and lists takes the short way."""
+        kinds: dict[tuple[bool, bool], list[int]] = {}
+        for index, row in enumerate(self.rows):
+            lists = any(isinstance(value, list) for value in casefile.context_of(row).values())
+            kinds.setdefault((row.get("resource_account") is not None, lists), []).append(index)
+        answers: dict[int, Answer] = {}
+        for (owned, _), indexes in kinds.items():
+            answers |= zip(indexes, self._call(engine, form, [self.rows[i] for i in indexes], owned), strict=True)
+        return [answers[i] for i in range(len(self.rows))]
+
+    def _call(self, engine: Any, form: str, rows: list[Mapping[str, Json]], owned: bool) -> list[Answer]:
+        """Some rows in one call; a row that is an error keeps its place."""
+        column = COLUMNS[form]
         sessions = {json.dumps(r["principal"]): self.subject(r) for r in rows if not isinstance(r["principal"], str)}
         names = [r["principal"] if isinstance(r["principal"], str) else json.dumps(r["principal"]) for r in rows]
         decisions = engine.decide_many(
             column(names),
             column([r["action"] for r in rows]),
             column([r["resource"] for r in rows]),
-            {key: column(self._cells(key)) for key in self.keys},
+            {key: column(_cells(rows, key)) for key in self.keys},
             unknown=self.unknown,
-            resource_accounts=column([r.get("resource_account") for r in rows]),
+            resource_accounts=column([r.get("resource_account") for r in rows]) if owned else None,
             sessions=sessions,
             now=self.now,
             reasons=True,
@@ -127,12 +138,13 @@ class World:
         )
         return [Answer(error=d.error) if CODES[d.outcome.name] == "ERR" else Answer(d) for d in decisions]
 
-    def _cells(self, key: str) -> list[Json]:
-        """A column of texts, or of lists where one of its rows is one."""
-        cells = [_cell(key, casefile.context_of(row).get(key)) for row in self.rows]
-        if not any(isinstance(cell, list) for cell in cells):
-            return cells
-        return [[cell] if isinstance(cell, str) else cell for cell in cells]
+
+def _cells(rows: list[Mapping[str, Json]], key: str) -> list[Json]:
+    """A column of texts, or of lists where one of its rows is one."""
+    cells = [_cell(key, casefile.context_of(row).get(key)) for row in rows]
+    if not any(isinstance(cell, list) for cell in cells):
+        return cells
+    return [[cell] if isinstance(cell, str) else cell for cell in cells]
 
 
 def _cell(key: str, value: Json) -> Json:

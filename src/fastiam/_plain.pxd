@@ -31,11 +31,11 @@ cdef enum:                     # actions that have rules of their own
 
 
 cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
-    PLACE = (1 << 42) - 1      # partition << NUMBER_BITS | account, where it is told
-    FACTS_TOLD = 1 << 42       # something tells the owner: the record, or the account field
-    FACTS_RECORD = 1 << 43     # there is a record
-    FACTS_LONG = 1 << 44       # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
-    FACTS_STAR = 1 << 45
+    PLACE = 0x3FFFFFFFFFF      # partition << NUMBER_BITS | account, where it is told
+    FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
+    FACTS_RECORD = 0x080000000000  # there is a record
+    FACTS_LONG = 0x100000000000  # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
+    FACTS_STAR = 0x200000000000
 
 
 cdef enum CallerFlag:
