@@ -69,6 +69,7 @@ class AtomFlag(IntFlag):
     NEGATED = 1
     IF_EXISTS = 2
     U = 4
+    FIXED = 8  # no value has a variable; the tables see to it
 
 
 class Source(IntEnum):

@@ -1,0 +1,116 @@
+"""A batch has a short way for the usual request; whatever has a rule of its own must not be taken for one.
+
+Each row is asked alone and, with the others, in columns of every form, twice: the second time all that it needs is there.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from runners import COLUMNS
+
+import fastiam
+from fastiam import Outcome
+
+A, B, M = "111111111111", "222222222222", "999999999999"
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+USER, ROLE, BOUND = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{A}:role/bound"
+SESSION, CHINA = f"arn:aws:sts::{A}:assumed-role/app/run", f"arn:aws-cn:iam::{A}:user/mei"
+OK, NO, DENY = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY
+
+
+def document(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def statement(effect, action, resource="*", **more):
+    return {"Effect": effect, "Action": action, "Resource": resource, **more}
+
+
+EVERYTHING = document(statement("Allow", "*"))
+EU = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+WORK = document(
+    statement("Allow", "*"),
+    statement("Deny", "s3:DeleteObject"),
+    statement("Allow", "sns:Publish", "arn:aws:sns:*:*:own-*"),
+)
+TAGGED = document(statement("Allow", "iam:PassRole", Condition={"StringEquals": {"aws:ResourceTag/stage": "prod"}}))
+
+# who, action, resource, outcome, rule
+ROWS = (
+    (USER, "s3:GetObject", "arn:aws:s3:::own/x", OK, "an allow on everything"),
+    (USER, "s3:DeleteObject", "arn:aws:s3:::own/x", DENY, "a deny on everything"),
+    (USER, "s3:GetObject", "arn:aws:s3:::theirs/x", NO, "D21: a bucket of another account, by its record"),
+    (USER, "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{B}:q", NO, "D21: another account, by the field"),
+    (USER, "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", OK, "its own account, by the field"),
+    (USER, "sqs:SendMessage", f"arn:aws:sqs:us-east-1:{A}:q", NO, "D10: an SCP that allows one Region alone"),
+    (USER, "sqs:SendMessage", f"arn:aws-cn:sqs:eu-west-1:{A}:q", NO, "N16: another partition"),
+    (CHINA, "s3:GetObject", "arn:aws-cn:s3:::own/x", OK, "another partition of its own"),
+    (ROLE, "sts:GetSessionToken", "*", NO, "7.4: roles get no session token"),
+    (SESSION, "sts:GetFederationToken", f"arn:aws:sts::{A}:federated-user/x", NO, "7.4: roles get no federation token"),
+    (USER, "sts:GetCallerIdentity", "*", OK, "6.3: whatever policies say"),
+    (USER, "iam:DeletePolicy", "arn:aws:iam::aws:policy/ReadOnlyAccess", NO, "D17: policies of AWS"),
+    (USER, "iam:UpdateRole", f"arn:aws:iam::{A}:role/aws-reserved/x", NO, "D17: reserved roles"),
+    (USER, "kms:CreateAlias", f"arn:aws:kms:eu-west-1:{A}:alias/aws/s3", NO, "D17: aliases of AWS"),
+    (USER, "kms:Decrypt", f"arn:aws:kms:eu-west-1:{A}:key/k", NO, "6.3: a key without a policy"),
+    (USER, "sts:AssumeRole", ROLE, NO, "6.3: a role without a trust policy"),
+    (BOUND, "s3:GetObject", "arn:aws:s3:::own/x", NO, "D3: a boundary that allows nothing of it"),
+    (BOUND, "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", OK, "D3: a boundary that does"),
+    (f"arn:aws:iam::{A}:user/tagger", "iam:PassRole", ROLE, NO, "6.3: no tags of the role for iam:PassRole"),
+    (f"arn:aws:iam::{A}:root", "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", OK, "root"),
+    ("s3.amazonaws.com", "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", NO, "a service without a resource policy"),
+    ("*", "s3:GetObject", "arn:aws:s3:::own/x", NO, "nobody"),
+    (f"arn:aws:iam::{A}:user/gone", "s3:GetObject", "arn:aws:s3:::own/x", NO, "a user that nobody knows"),
+    (USER, "s3:ListAllMyBuckets", "*", OK, "no resource"),
+)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    directory = fastiam.Directory()
+    for arn in (USER, ROLE, CHINA):
+        directory.add_principal(arn, identity_policies=[("Work", WORK)])
+    directory.add_principal(
+        BOUND, identity_policies=[("All", EVERYTHING)], permissions_boundary=document(statement("Allow", "sqs:*"))
+    )
+    directory.add_principal(f"arn:aws:iam::{A}:user/tagger", identity_policies=[("Pass", TAGGED)])
+    directory.add_resource("arn:aws:s3:::own", account=A, tags={"stage": "prod"})
+    directory.add_resource("arn:aws:s3:::theirs", account=B)
+    directory.set_organization("o-1", management_account=M, accounts={A: "r-1", B: "r-1"})
+    region = document(statement("Allow", "sqs:*", Condition=EU), {"Effect": "Allow", "NotAction": "sqs:*", "Resource": "*"})
+    directory.set_scps(A, [[("Full", EVERYTHING)], [("Region", region)]])
+    return directory.compile()
+
+
+@pytest.mark.parametrize("form", COLUMNS)
+def test_every_row_of_a_batch_is_decided_as_it_is_alone(engine, form):
+    column = COLUMNS[form]
+    rows = ROWS * 5  # some of each kind in a block
+    context = {"aws:ResourceTag/stage": column([None if row[1].startswith("s3:") else "prod" for row in rows])}
+    alone = [
+        engine.decide(*row[:3], {} if row[1].startswith("s3:") else {"aws:ResourceTag/stage": "prod"}, now=NOW) for row in rows
+    ]
+    columns = [column([row[i] for row in rows]) for i in range(3)]
+    for _ in range(2):
+        quick = engine.decide_many(*columns, context, now=NOW)
+        told = engine.decide_many(*columns, context, now=NOW, reasons=True)
+        for row, one, many, fast in zip(rows, alone, told, quick.outcome.tolist(), strict=True):
+            assert one.outcome is row[3] and many.outcome is row[3] and fast == row[3], row[4]
+            assert (many.layer, many.statement, many.reason) == (one.layer, one.statement, one.reason), row[4]
+            assert many.assumed_owner == one.assumed_owner, row[4]
+
+
+@pytest.mark.parametrize("form", COLUMNS)
+def test_a_condition_is_decided_by_the_value_of_its_row(engine, form):
+    column = COLUMNS[form]
+    regions = ["eu-west-1", "us-east-1", "eu-west-1", None] * 200
+    n = len(regions)
+    columns = (
+        column([USER] * n),
+        column(["sqs:SendMessage"] * n),
+        column([f"arn:aws:sqs:us-east-1:{A}:q{i % 7}" for i in range(n)]),
+    )
+    for _ in range(2):
+        got = engine.decide_many(*columns, {"aws:RequestedRegion": column(regions)}, now=NOW)
+        assert got.outcome.tolist() == [OK if region == "eu-west-1" else NO for region in regions]
