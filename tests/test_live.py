@@ -143,8 +143,8 @@ def test_a_store_that_breaks_leaves_the_last_good_engine(tmp_path, caplog):
     with LiveEngine(path).watch() as live:
         path.write_bytes(b"no database at all" * 1000)
         path.rename(tmp_path / "elsewhere")
-        assert until(lambda: live.error is not None)
-        assert isinstance(live.error, fastiam.StoreError) and "generation 1 stays" in caplog.text
+        assert until(lambda: "generation 1 stays" in caplog.text)  # said once the error is there
+        assert isinstance(live.error, fastiam.StoreError)
         assert live.is_allowed(USER, "s3:GetObject", OBJECT)
 
 
@@ -199,9 +199,10 @@ def test_eight_threads_decide_while_the_directory_changes_a_thousand_times():
             if len(allowed) != 1:
                 wrong.append(f"{len(allowed)} generations at once")
             later = live.generation
-            is_answered = any(live.is_allowed(USER, f"s3:Get{n}", OBJECT) for n in range(now, later + 1))
+            # the engine is there a moment before its number is
+            is_answered = any(live.is_allowed(USER, f"s3:Get{n}", OBJECT) for n in range(now, later + 2))
             if not is_answered and live.generation == later == now:
-                wrong.append(f"generation {now} does not answer")
+                wrong.append(f"neither generation {now} nor the next answers")
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:

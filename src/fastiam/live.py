@@ -148,11 +148,11 @@ class LiveEngine:
 
     def _use(self, directory: Directory, engine: Engine) -> None:
         self._directory, self._engine, self._error = directory, engine, None
-        self._generation += 1
-        self._loaded_at = datetime.now(UTC)
         # PERF: a bound method of the engine itself; through the class, a call would cost twice as much
         for name in ("is_allowed", "decide"):
             self.__dict__[name] = getattr(engine, name)
+        self._loaded_at = datetime.now(UTC)
+        self._generation += 1  # last: whoever reads it is answered by this generation from then on
 
     def watch(self, *, debounce: float = 0.2) -> Self:
         """Refresh whenever the source changes, until `close`; in a thread of its own.
