@@ -44,7 +44,7 @@ cdef enum:
     MOST_GRID = 1 << 24        # cells of the grid
 
 
-VECTOR_NAMES = (
+cdef list VECTOR_NAMES = (
     "pool patterns pattern_lists resource_elements variables values atoms atom_lists condition_lists keys constants const_texts tokens"
     " principal_elements word_lists words principals records bodies action_lists policies policy_bodies stacks segments stack_policies"
     " folds_from folds_to word_values classes class_patterns name_classes entries runs indexes shapes index_slots index_lists"
