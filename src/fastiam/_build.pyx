@@ -644,7 +644,7 @@ cdef class Tables:
         for i in range(s.n):
             if g[i].n != k[i].n or g[i].layer != k[i].layer or g[i].level != k[i].level:
                 return False
-            if memcmp(policies + g[i].first, policies + k[i].first, <size_t>g[i].n * 4) != 0:
+            if g[i].n and memcmp(policies + g[i].first, policies + k[i].first, <size_t>g[i].n * 4) != 0:
                 return False
         return True
 
