@@ -19,7 +19,6 @@ from fastiam._unknown cimport known_absent
 
 cdef enum:
     NUMBER_BITS = 40           # an account id as a number
-    PARTITION_BITS = 2
 
 
 cdef enum:                     # actions that have rules of their own

@@ -4,7 +4,7 @@ A text of a policy becomes one or two patterns: the field-wise reading, and wher
 a second one whose match is only `U`. A request resource `*` is matched by PATTERN_ANY alone (R2).
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr
 
 from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, Call
