@@ -17,7 +17,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # Listed from the bottom up; a module whose source is not there is left out.
-MODULES = ("_canon", "_chunk", "_arrow", "_export", "_ingest", "_build", "_names", "_core", "_batch", "_doors")
+MODULES = "_canon _chunk _arrow _export _ingest _vectors _index _rows _build _names _core _batch _doors".split()
 
 SANITIZE = os.environ.get("FASTIAM_SANITIZE", "")
 CHECKS = os.environ.get("FASTIAM_CHECKS", "") == "1" or SANITIZE == "asan"

@@ -3,6 +3,8 @@ from typing import TypeAlias
 
 from typing_extensions import disjoint_base
 
+from fastiam._rows import Rows
+
 # Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
 _Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
 # text, number, nanos, is_u, has_slots, has_tokens, unresolved, address (16 bytes)
@@ -14,12 +16,8 @@ def parse_address(text: bytes) -> bytes | None: ...  # 16 bytes
 def is_base64(text: bytes) -> bool: ...
 
 @disjoint_base
-class Tables:
-    index_from: int
-    readers: int
+class Tables(Rows):
     generation: int  # how often something was dropped
-    version: int  # changes whenever addresses or counts do
-    def __new__(cls, *, seed: int = 0, index_from: int = 12) -> Tables: ...
     # words, keys, constants
     def word(self, text: bytes) -> int: ...
     def word_list(self, words: list[int]) -> int: ...

@@ -1,8 +1,9 @@
 """What one engine knows by name, beside the tables that it may share with others."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastiam._build cimport NameTable, Tables, Vector
+from fastiam._build cimport Tables
 from fastiam._types cimport TablesC
+from fastiam._vectors cimport NameTable, Vector
 
 
 cdef enum:

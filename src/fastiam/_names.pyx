@@ -8,9 +8,10 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
-from fastiam._build cimport NameTable, Tables, Vector
+from fastiam._build cimport Tables
 from fastiam._bytes cimport hash_bytes
 from fastiam._types cimport NONE, Account, Endpoint, PoolText, StringSlot, TablesC
+from fastiam._vectors cimport NameTable, Vector
 
 
 cdef enum:

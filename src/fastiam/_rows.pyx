@@ -1,0 +1,340 @@
+"""Rows: what a stack says of an action, made when a request first asks. With them the names and classes of actions.
+
+Law: a row is whole before its number can be found, and never changes. All of it is a cache: `Tables.drop` takes it back.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcmp, memcpy, memset
+
+from fastiam._bytes cimport hash_bytes, mix
+from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, cell_key
+from fastiam._glob cimport glob
+from fastiam._index cimport Indexes
+from fastiam._types cimport *
+from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish
+
+from fastiam.errors import LimitError
+
+
+cdef enum:
+    MOST_RUNS = 0xFFFF         # of a row
+    MOST_GRID = 1 << 24        # cells of the grid
+
+
+cdef class Rows(Indexes):
+    """Vectors with action names, action classes and rows."""
+
+    def __cinit__(self):
+        self.class_ids = {}
+        self.pattern_texts = []
+        self._cells(64)
+
+    # -- actions ---------------------------------------------------------------------------------------------------------------------
+
+    cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE:
+        """The class of an action, and the number of its name; enters what is new."""
+        cdef uint32_t found = self._find(&self.action_names, action)
+        cdef ActionClass* k
+        cdef uint32_t first
+        if found != NONE:
+            name[0] = found
+            return (<uint32_t*>self.name_classes.data)[found]
+        key = self.match_actions(action)
+        number = self.class_ids.get(key)
+        if number is None:
+            first = self._numbers(&self.class_patterns, list(key[0]))
+            k = <ActionClass*>self._push(&self.classes)
+            k[0] = ActionClass(key[1], first, <uint32_t>len(key[0]))
+            number = self.classes.n - 1
+            self.class_ids[key] = number
+        name[0] = self.name_classes.n
+        self._number(&self.name_classes, number)
+        self._name(&self.action_names, action, name[0])
+        self.sync()
+        return number
+
+    # -- rows --------------------------------------------------------------------------------------------------------------------------
+
+    cdef int _cells(self, uint64_t capacity) except -1:
+        """An empty table of cells, and no rows."""
+        cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
+        self._resize(&cells, capacity)
+        self._release(self.cells.data)
+        self.cells = cells
+        self.n_cells = 0
+        self.n_hashed = 0
+        self._resize(&slots, 64)
+        self._release(self.row_slots.data)
+        self.row_slots = slots
+        self.sync()
+        return 0
+
+    cdef int _enter_cell(self, uint32_t stack, uint32_t action, uint32_t number) except -1:
+        """Let a cell be found: in the grid, or by hash where the grid would become too large."""
+        cdef uint64_t needed
+        self.n_cells += 1
+        if stack < self.t.n_indexed_stacks < LIMIT and action < <uint32_t>BY_NAME:
+            needed = (<uint64_t>action + 1) * self.t.n_indexed_stacks
+            if not action & <uint32_t>WHOLE and needed <= MOST_GRID:
+                if needed > self.grid.n:
+                    self._push(&self.grid, <uint32_t>(needed - self.grid.n))
+                self.sync()                              # the row is there before its number is
+                (<uint32_t*>self.grid.data)[<size_t>action * self.t.n_indexed_stacks + stack] = number
+                return 0
+        return self._enter_hashed(cell_key(stack, action), number)
+
+    cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1:
+        cdef Cell* old
+        cdef Cell* cells
+        cdef uint32_t i, n, at
+        cdef Vector before
+        if self.n_hashed * 2 >= self.cells.capacity:
+            before = self.cells
+            self.cells = emptied(&before)
+            self._resize(&self.cells, <uint64_t>before.capacity * 2)
+            old = <Cell*>before.data
+            n = before.capacity
+            self.n_hashed = 0
+            for i in range(n):
+                if old[i].key != 0:
+                    self._enter_hashed(old[i].key, old[i].row)
+            self._release(before.data)
+        cells = <Cell*>self.cells.data
+        at = <uint32_t>mix(key) & (self.cells.capacity - 1)
+        while cells[at].key != 0:
+            at = (at + 1) & (self.cells.capacity - 1)
+        cells[at].row = number
+        fastiam_publish(&cells[at].key, key)
+        self.n_hashed += 1
+        return 0
+
+    cdef int _stamp(self, uint32_t action_class) except -1:
+        """Mark the action patterns of a class."""
+        cdef ActionClass k = (<ActionClass*>self.classes.data)[action_class]
+        cdef uint32_t* patterns = <uint32_t*>self.class_patterns.data
+        cdef uint32_t i
+        if self.stamps.capacity < len(self.pattern_texts):
+            self._resize(&self.stamps, len(self.pattern_texts) + 64)
+        self.stamp += 1
+        if self.stamp == 0:
+            memset(self.stamps.data, 0, <size_t>self.stamps.capacity * 4)
+            self.stamp = 1
+        for i in range(k.n):
+            (<uint32_t*>self.stamps.data)[patterns[k.first + i]] = self.stamp
+        return 0
+
+    cdef int _stamp_name(self, uint32_t name) except -1:
+        """Mark all action patterns that match a name: those of its class, and those that no class knows."""
+        cdef PoolText text = (<PoolText*>self.action_names.texts.data)[name]
+        cdef bytes action = self.pool.data[text.text:text.text + text.size].lower()
+        cdef const uint8_t* t = action
+        cdef int64_t n = len(action), colon = action.index(b":"), i
+        cdef bytes prefix, rest
+        self._stamp((<uint32_t*>self.name_classes.data)[name])
+        for i in range(self.n_matched, len(self.pattern_texts)):
+            parts = self.pattern_texts[i]
+            if parts is None:
+                (<uint32_t*>self.stamps.data)[i] = self.stamp
+                continue
+            prefix, rest = parts
+            if glob(prefix, <const uint8_t*>prefix + len(prefix), t, t + colon):
+                if glob(rest, <const uint8_t*>rest + len(rest), t + colon + 1, t + n):
+                    (<uint32_t*>self.stamps.data)[i] = self.stamp
+        return 0
+
+    cdef int _action_truth(self, const Body* b):
+        """T, F or U of the action element of a statement, for the marked patterns (A3 to A5)."""
+        cdef const uint32_t* actions = <uint32_t*>self.action_lists.data + b.actions
+        cdef const uint32_t* stamps = <uint32_t*>self.stamps.data
+        cdef uint32_t i
+        cdef int found = U if b.flags & BODY_ACTION_U else F
+        if b.flags & BODY_NO_ACTION:
+            return T
+        for i in range(b.n_actions):
+            if stamps[actions[i]] == self.stamp:
+                found = T
+                break
+        return 1 - found if b.flags & BODY_NOT_ACTION and found != U else found
+
+    cdef int _collect(self, Segment s) except -1:
+        """The statements of a segment that can apply, into the two scratch lists."""
+        cdef const uint32_t* members = <uint32_t*>self.stack_policies.data + s.first
+        cdef Range policy
+        cdef Body b
+        cdef Entry* e
+        cdef uint32_t i, j
+        cdef int truth
+        for i in range(s.n):
+            policy = (<Range*>self.policies.data)[members[i]]
+            for j in range(policy.n):
+                b = (<Body*>self.bodies.data)[(<uint32_t*>self.policy_bodies.data)[policy.first + j]]
+                if s.layer == LAYER_RCP and not b.flags & BODY_DENY:
+                    continue                             # D13
+                truth = self._action_truth(&b)
+                if truth == F:
+                    continue
+                e = <Entry*>self._push(&self.scratch_denies if b.flags & BODY_DENY else &self.scratch_allows)
+                e.occurrence = policy.first + j
+                e.resources = b.resources
+                e.conditions = b.conditions
+                e.principals = b.principals
+                e.level = s.level
+                e.layer = s.layer
+                e.flags = 0
+                if b.flags & BODY_NOT_RESOURCE:
+                    e.flags |= ENTRY_NOT_RESOURCE
+                if b.flags & BODY_NOT_PRINCIPAL:
+                    e.flags |= ENTRY_NOT_PRINCIPAL
+                if b.flags & BODY_U or truth == U:
+                    e.flags |= ENTRY_U
+                if b.flags & BODY_DENY:
+                    e.flags |= ENTRY_DENY
+        return 0
+
+    cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1:
+        """Make what a scratch list holds from `first` on a run; what follows an entry that always counts is left out, unless it is
+        to be `whole`."""
+        cdef const Entry* e = <Entry*>scratch.data
+        cdef uint32_t i, n = scratch.n
+        cdef uint8_t flags = 0
+        cdef Run* run
+        for i in range(first, scratch.n):
+            # a later grant of a resource policy may match in a class that decides more (6.5)
+            if whole or (e[i].layer == LAYER_RESOURCE and not e[i].flags & ENTRY_DENY):
+                continue
+            if e[i].resources == NONE and e[i].conditions == NONE and e[i].principals == NONE and not e[i].flags & ENTRY_U:
+                flags = RUN_ALL if i + 1 == scratch.n else RUN_ALL | RUN_CUT
+                n = i + 1
+                break
+        scratch.n = n
+        run = <Run*>self._push(&self.scratch_runs)
+        run.first = first                                # one by one: what lies between them must stay zero, for rows are hashed
+        run.n = n - first
+        run.index = NONE
+        run.layer = layer
+        run.level = level
+        run.flags = flags
+        return 0
+
+    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1:
+        """Build the row of a cell: the denies of all segments, then the allows of each; `flag` is WHOLE or 0."""
+        cdef Stack s = (<Stack*>self.stacks.data)[stack]
+        cdef Segment* segments = <Segment*>self.segments.data + s.first
+        cdef uint32_t i, first
+        cdef bint late = stack >= self.t.n_indexed_stacks
+        if s.n >= MOST_RUNS:
+            raise LimitError(f"a path of {s.n} levels is too long, the limit is {MOST_RUNS - 1}")
+        if late:
+            self._stamp_name(action_name)
+        else:
+            self._stamp(action_class)
+        self.scratch_denies.n = self.scratch_allows.n = self.scratch_runs.n = 0
+        for i in range(s.n):
+            first = self.scratch_allows.n
+            self._collect(segments[i])
+            if segments[i].layer != LAYER_RCP:
+                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, flag != 0)
+        self._close_run(&self.scratch_denies, 0, 0, 0, flag != 0)
+        self._enter_cell(stack, (action_name | BY_NAME if late else action_class) | flag, self._row_number(flag != 0))
+        self.sync()
+        return 0
+
+    # -- equal rows exist once ---------------------------------------------------------------------------------------------------
+
+    cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE:
+        """The number of the row that the scratch lists hold, which is new or known."""
+        cdef StringSlot* slots = <StringSlot*>self.row_slots.data
+        cdef uint64_t h
+        cdef uint32_t at
+        h = hash_bytes(self.scratch_denies.data, <int64_t>self.scratch_denies.n * <int64_t>sizeof(Entry), self.t.seed)
+        h = hash_bytes(self.scratch_allows.data, <int64_t>self.scratch_allows.n * <int64_t>sizeof(Entry), h)
+        h = hash_bytes(self.scratch_runs.data, <int64_t>self.scratch_runs.n * <int64_t>sizeof(Run), h)
+        at = (<uint32_t>h >> 1) & (self.row_slots.capacity - 1)
+        while slots[at].hash != 0:
+            if slots[at].hash == <uint32_t>h | 1 and self._is_row(slots[at].value - 1):
+                return slots[at].value
+            at = (at + 1) & (self.row_slots.capacity - 1)
+        self._add_row(whole)
+        slots[at] = StringSlot(<uint32_t>h | 1, self.rows.n)
+        if self.rows.n * 2 > self.row_slots.capacity:
+            self._grow_row_slots()
+        return self.rows.n
+
+    cdef int _grow_row_slots(self) except -1:
+        cdef Vector before = self.row_slots
+        cdef StringSlot* old = <StringSlot*>before.data
+        cdef StringSlot* slots
+        cdef uint32_t i, at
+        self.row_slots = emptied(&before)
+        self._resize(&self.row_slots, <uint64_t>before.capacity * 2)
+        slots = <StringSlot*>self.row_slots.data
+        for i in range(before.capacity):
+            if old[i].hash != 0:
+                at = (old[i].hash >> 1) & (self.row_slots.capacity - 1)
+                while slots[at].hash != 0:
+                    at = (at + 1) & (self.row_slots.capacity - 1)
+                slots[at] = old[i]
+        free(before.data)
+        return 0
+
+    cdef const Entry* _scratch_of(self, uint32_t i):
+        """The entries of a scratch run, of which the denies come first in a row and last in the list."""
+        cdef const Run* run = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+        return <Entry*>(self.scratch_denies.data if i == 0 else self.scratch_allows.data) + run.first
+
+    cdef bint _is_row(self, uint32_t number):
+        """Whether a row is the one that the scratch lists hold."""
+        cdef Row row = (<Row*>self.rows.data)[number]
+        cdef const Run* run
+        cdef const Run* other
+        cdef uint32_t i
+        if row.n != self.scratch_runs.n:
+            return False
+        for i in range(row.n):
+            run = <Run*>self.runs.data + row.first + i
+            other = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+            if run.n != other.n or run.layer != other.layer or run.level != other.level or run.flags != other.flags:
+                return False
+            if run.n and memcmp(<Entry*>self.entries.data + run.first, self._scratch_of(i), <size_t>run.n * sizeof(Entry)) != 0:
+                return False
+        return True
+
+    cdef int _add_row(self, bint whole) except -1:
+        """Append the row that the scratch lists hold; nobody sees it before its number is in a cell."""
+        cdef uint32_t first = self.runs.n, i, at
+        cdef Run run
+        cdef Row* row
+        for i in range(self.scratch_runs.n):
+            run = (<Run*>self.scratch_runs.data)[self.scratch_runs.n - 1 if i == 0 else i - 1]
+            at = self.entries.n
+            if run.n:
+                memcpy(self._push(&self.entries, run.n), self._scratch_of(i), <size_t>run.n * sizeof(Entry))
+            run.first = at
+            run.index = self._index(at, run.n) if run.n >= self.index_from and not whole else NONE
+            (<Run*>self._push(&self.runs))[0] = run
+        row = <Row*>self._push(&self.rows)
+        row[0] = self._flags_of(first, self.runs.n - first)
+        return 0
+
+    cdef Row _flags_of(self, uint32_t first, uint32_t n):
+        """A row, with what can be told of it at once."""
+        cdef const Run* runs = <const Run*>self.runs.data + first
+        cdef const Entry* e = <const Entry*>self.entries.data + (runs[1].first if n > 1 else 0)
+        cdef const Pattern* p
+        cdef uint32_t i
+        cdef Row row = Row(first, <uint16_t>n, ROW_PASSES if n > 1 else 0, NONE)
+        if runs[0].n:
+            row.flags |= ROW_DENIES
+        for i in range(1, n):
+            if not runs[i].flags & RUN_ALL:
+                row.flags &= ~ROW_PASSES
+        if n > 1 and runs[1].n:
+            row.flags |= ROW_GRANTS
+            if runs[1].flags & RUN_ALL:
+                row.flags |= ROW_GRANTS_ALL
+        if n > 1 and runs[0].n == 0 and runs[1].n == 1 and e.flags == 0 and e.conditions == NONE and e.principals == NONE:
+            if e.resources != NONE and e.resources & ONE:
+                p = <const Pattern*>self.patterns.data + (e.resources ^ ONE)
+                if p.flags == 0 and p.kind <= PATTERN_FIELDS:
+                    row.only = e.resources ^ ONE
+        return row
