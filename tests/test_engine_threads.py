@@ -203,8 +203,9 @@ def test_sessions_arrive_while_others_ask(snapshot, requests, expected):
     together(*(arrivals(seed) for seed in range(THREADS - 2)), *(singles(engine, requests, expected, seed) for seed in range(2)))
 
 
+@pytest.mark.parametrize("coded", [False, True], ids=["lists", "a dictionary"])  # which all threads read at once
 @pytest.mark.parametrize("threads", [2, 3, 4, 8])
-def test_a_batch_is_the_same_for_any_number_of_threads(snapshot, threads):
+def test_a_batch_is_the_same_for_any_number_of_threads(snapshot, threads, coded):
     n = 150_001
     rng = np.random.default_rng(3)
     rows = (
@@ -212,7 +213,9 @@ def test_a_batch_is_the_same_for_any_number_of_threads(snapshot, threads):
         np.array([f"{service}:{name}{i}" for i in range(40) for service, name in (("s3", "Get"), ("sqs", "Sa"))])[
             rng.integers(0, 80, n)
         ],
-        [f"arn:aws:s3:::b/{i}" for i in range(n)],
+        pa.array([f"arn:aws:s3:::b/{i}" for i in range(n)]).dictionary_encode()
+        if coded
+        else [f"arn:aws:s3:::b/{i}" for i in range(n)],
         {"made:up7": np.array(["v", "w", "x"])[rng.integers(0, 3, n)], "made:unread": ["v"] * n},
     )
     one = Engine.from_snapshot(snapshot).decide_many(*rows, now=NOW, reasons=True)

@@ -319,7 +319,7 @@ cdef class _Batch:
             found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
             facts, records = found
             self._read_facts(chunk, &facts[0], &records[0])
-            self.facts[<size_t>chunk] = found
+            found = self.facts.setdefault(<size_t>chunk, found)   # another thread may have read it meanwhile, and points at its own
         facts, records = found
         rows.facts = &facts[0]
         rows.records = &records[0]
