@@ -7,6 +7,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp
+from libc.time cimport time
 
 from fastiam._assert cimport promise
 from fastiam._columns cimport Column, Text, item_text, row_items
@@ -109,7 +110,7 @@ cdef struct Call:
     int32_t n_columns
     int64_t row                # of the range
     int64_t batch_row
-    int64_t now
+    int64_t now                # INT64_MIN: nobody has asked yet
     const uint8_t* unknown     # how each key is declared unknown, DECLARED_*; NULL: nothing is
     uint8_t unknown_tags       # some `aws:RequestTag/*` is
     uint8_t best               # open tests are settled in the caller's favour (D73)
@@ -158,6 +159,13 @@ cdef inline bint reserve_texts(Scratch* s, int depth, int64_t n) noexcept nogil:
     s.texts[depth] = grown
     s.n_texts[depth] = 2 * n
     return True
+
+
+cdef inline int64_t instant(Call* c) noexcept nogil:
+    """The time of the call; the clock is read once, and only where somebody asks (K5)."""
+    if c.now == INT64_MIN:
+        c.now = time(NULL)
+    return c.now
 
 
 cdef inline Text field(const Call* c, int i) noexcept nogil:
@@ -282,15 +290,17 @@ cdef inline int write_time(int64_t seconds, char* out) noexcept nogil:
 cdef inline void time_value(Call* c, bint as_epoch, int depth, Fetched* out) noexcept nogil:
     """`aws:CurrentTime` or `aws:EpochTime`: from the other one if the caller gives that, else from `now` (K5)."""
     cdef Fetched other
-    cdef Instant instant
-    cdef int64_t seconds = c.now
+    cdef Instant read
+    cdef int64_t seconds
     cdef int size
     given(c, c.t.key_time if as_epoch else c.t.key_epoch, depth, &other)
     if other.n > 0:
-        if other.n != 1 or not read_instant(<const uint8_t*>other.texts[0].data, other.texts[0].size, &instant) or instant.nanos:
+        if other.n != 1 or not read_instant(<const uint8_t*>other.texts[0].data, other.texts[0].size, &read) or read.nanos:
             out[0] = other
             return
-        seconds = instant.seconds
+        seconds = read.seconds
+    else:
+        seconds = instant(c)
     out.is_multi = other.is_multi
     size = 0 if as_epoch else write_time(seconds, c.s.time_text)
     if size > 0:
@@ -384,7 +394,7 @@ cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched*
             org_value(c, source_account(c, depth), k.source == KEY_SOURCE_ORG_PATHS, depth, out)
     elif k.source == KEY_MFA_AGE:
         if c.principal.mfa_at != INT64_MIN:
-            size = snprintf(c.s.age_text, 24, b"%lld", <long long>(c.now - c.principal.mfa_at))
+            size = snprintf(c.s.age_text, 24, b"%lld", <long long>(instant(c) - c.principal.mfa_at))
             one_text(c, depth, c.s.age_text, size, out)
 
 

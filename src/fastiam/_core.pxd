@@ -6,10 +6,7 @@ from fastiam._call cimport Call
 from fastiam._decide cimport Answer
 from fastiam._frame cimport Frame
 from fastiam._names cimport Names
-
-
-cdef enum:
-    TAG_AT = 15                # len("aws:RequestTag/")
+from fastiam._single cimport TAG_AT, Workspace
 
 
 cdef class _Declared:
@@ -28,7 +25,8 @@ cdef class Core:
     cdef readonly Names names
     cdef Tables tables
     cdef uint64_t generation                             # of the tables, when the caches below were begun
-    cdef Frame* frames
+    cdef uint64_t epoch                                  # one more whenever they are begun anew
+    cdef Workspace* free                                 # that no call works with
     cdef dict key_numbers
     cdef dict session_numbers
     cdef dict decisions
@@ -36,6 +34,7 @@ cdef class Core:
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew
+    cdef bint is_unusual                                 # every call takes the long way
     cdef Call loose
     cdef uint32_t loose_record
     cdef uint32_t loose_owner                            # a word, or NONE
@@ -44,8 +43,13 @@ cdef class Core:
 
     cdef int _refresh(self) except -1
     cdef void _point_loose(self, Call* c) noexcept
-    cdef Frame* _take(self) except NULL
-    cdef void _give(self, Frame* f)
+    cdef Workspace* _take(self) except NULL
+    cdef void _give(self, Workspace* w)
+    cdef int _plain(
+        self, Workspace* w, Answer* a, object principal, object action, object resource, object context, object owner, int64_t now,
+        bint reasons,
+    ) noexcept
+    cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a)
     cdef int64_t _key(self, str name) except -2
     cdef int _room(self, Frame* f, int32_t texts) except -1
     cdef int _add_slot(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1
@@ -53,12 +57,11 @@ cdef class Core:
     cdef int _add_context(self, Frame* f, object context, list keep) except -1
     cdef int _add_defaults(self, Frame* f, _Declared declared) except -1
     cdef int _restart(self, Frame* f, object context, list keep) except -1
-    cdef void _clear(self, Frame* f)
-    cdef int _principal_number(self, object principal, str action, Call* c) except -1
+    cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
-    cdef int _settle(self, int status, Call* c, Answer* a, tuple request, bint* checked) except -1
+    cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1
     cdef int _decide(
-        self, Frame* f, Call* c, Answer* a, object principal, object action, object resource, object context, object owner, object now,
-        _Declared declared, bint reasons, list keep,
+        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        int64_t now, bint reasons, _Declared declared, list keep,
     ) except -1
     cdef _Declared _declare(self, object unknown, object context)

@@ -4,10 +4,9 @@ A call is attempted on the tables as they are. Where something is not there yet 
 attempt ends with a status, Python code settles it, and the call is attempted again: no attempt runs Python code, so none can be
 interrupted half-way by another thread.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memset
-from libc.time cimport time
 
 from fastiam._attempt cimport answer, attempt
 from fastiam._build cimport Tables
@@ -17,9 +16,13 @@ from fastiam._columns cimport Text
 from fastiam._decide cimport (
     ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer, cut_resource, is_indeterminate,
 )
-from fastiam._frame cimport Frame, fit as fit_frame, free_frame, new_frame, next_stamp, utf8_of
+from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam._locate cimport use_record, word_text
 from fastiam._names cimport Names, view
+from fastiam._single cimport (
+    UNSETTLED, Kept, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, kept_place, new_workspace,
+    remember_session,
+)
 from fastiam._types cimport *
 
 from fastiam.errors import RequestValueError
@@ -70,6 +73,11 @@ cdef class _Declared:
         return 0
 
 
+cdef inline int64_t seconds_of(object now) except? -1:
+    """The time of a call; the kernels of `simulate` are told it in epoch seconds."""
+    return now if type(now) is int else epoch_seconds(now)
+
+
 cdef class Core:
     """Tables with their doors. `Engine` adds what Python settles:
 
@@ -88,12 +96,12 @@ cdef class Core:
         self.declared = {}
 
     def __dealloc__(self):
-        cdef Frame* f = self.frames
-        cdef Frame* after
-        while f != NULL:
-            after = f.next
-            free_frame(f)
-            f = after
+        cdef Workspace* w = self.free
+        cdef Workspace* after
+        while w != NULL:
+            after = w.next
+            free_workspace(w)
+            w = after
 
     def _use(self, Names names):
         """Take the names and their tables, once they are frozen."""
@@ -104,21 +112,28 @@ cdef class Core:
     def _set_defaults(self, dict defaults):
         """Values by folded key for what a request does not give."""
         self.defaults = defaults
+        self.is_unusual = len(defaults) > 0
 
     cdef int _refresh(self) except -1:
-        """Forget numbers that were dropped; another engine that shares the tables may have done it."""
+        """Forget numbers that were dropped, another engine that shares the tables may have done it; and which keys are not read,
+        where a session has brought keys."""
+        view(self.names)
         if self.generation != self.tables.generation:
             self.generation = self.tables.generation
+            self.epoch += 1
             self.key_numbers = {}
             self.session_numbers = {}
             self.decisions = {}
-        view(self.names)
+        if self.keys_known != self.tables.t.n_keys:
+            self.keys_known = self.tables.t.n_keys
+            self.epoch += 1
+            self.key_numbers = {}
         return 0
 
     def _loosen(self, uint32_t record, *, owner, bint assumed_owner, bint owner_override, bint unknown_owner, rcp_stack, partition, endpoint):
         """Decide over profiles as they are: one principal, one resource, an endpoint (None, or its number, -1 for unknown)."""
         cdef Call* c = &self.loose
-        self.is_loose = True
+        self.is_loose = self.is_unusual = True
         self.loose_record = record
         self.loose_owner = <uint32_t>NONE if owner is None else <uint32_t>owner
         self.loose_endpoint = -1 if endpoint is None else <int64_t>endpoint
@@ -143,24 +158,24 @@ cdef class Core:
         if self.loose_endpoint >= 0:
             c.endpoint = &c.t.endpoints[self.loose_endpoint]
 
-    cdef Frame* _take(self) except NULL:
-        cdef Frame* f = self.frames
-        if f == NULL:
-            return new_frame()
-        self.frames = f.next
-        return f
+    cdef Workspace* _take(self) except NULL:
+        cdef Workspace* w = self.free
+        if w == NULL:
+            return new_workspace()
+        self.free = w.next
+        return w
 
-    cdef void _give(self, Frame* f):
-        f.next = self.frames
-        self.frames = f
+    cdef void _give(self, Workspace* w):
+        clear(&w.frame)
+        w.next = self.free
+        self.free = w
 
     # -- the context of a single call ---------------------------------------------------------------------------------------------
 
     cdef int64_t _key(self, str name) except -2:
         cdef uint64_t generation
         if self.keys_known != self.tables.t.n_keys:      # a session has brought keys: what nothing read may be read now
-            self.key_numbers = {}
-            self.keys_known = self.tables.t.n_keys
+            self._refresh()
         found = self.key_numbers.get(name)
         while found is None:
             generation = self.tables.generation
@@ -264,23 +279,16 @@ cdef class Core:
 
     cdef int _restart(self, Frame* f, object context, list keep) except -1:
         """Two spellings of one key: read the whole context again, joined (C6)."""
-        self._clear(f)
+        clear(f)
         joined = read_context(context)
         for folded in absent_keys(context):
             joined.setdefault(folded, _ABSENT)
         keep.append(joined)
         return self._add_values(f, joined)
 
-    cdef void _clear(self, Frame* f):
-        cdef int32_t i
-        for i in range(f.n_slots):
-            f.s.sources[f.slots[i].key] = -1
-        f.n_slots = 0
-        f.n_texts = 0
-
     # -- one request --------------------------------------------------------------------------------------------------------------------
 
-    cdef int _principal_number(self, object principal, str action, Call* c) except -1:
+    cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1:
         """Find who asks in the tables; False where the directory must be asked first."""
         cdef Text name
         cdef uint32_t found = NONE
@@ -309,6 +317,7 @@ cdef class Core:
                     self.session_numbers[id(principal)] = (settled, principal)
                 return False
             found = number[0]
+            remember_session(w, principal, found)
         c.principal = &self.tables.t.principals[found]
         return True
 
@@ -328,14 +337,12 @@ cdef class Core:
         c.action = &self.tables.t.classes[c.action_class]
         return 0
 
-    cdef int _settle(self, int status, Call* c, Answer* a, tuple request, bint* checked) except -1:
+    cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1:
         """Make ready for another attempt, or raise."""
         self.grew = True
         if status == MISSING:
-            # INVARIANT: no Python code has run since the attempt, so that its numbers still hold
-            now_at = self.tables.generation
             with self._lock:  # one builder at a time
-                if now_at == self.tables.generation:  # waiting for it, the numbers may have been dropped
+                if generation == self.tables.generation:  # else the numbers of the attempt have been dropped
                     self.tables.make_row(a.missing, c.action_class, c.action_name, a.missing_flag)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
@@ -351,10 +358,14 @@ cdef class Core:
         return 0
 
     cdef int _decide(
-        self, Frame* f, Call* c, Answer* a, object principal, object action, object resource, object context, object owner, object now,
-        _Declared declared, bint reasons, list keep,
+        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        int64_t now, bint reasons, _Declared declared, list keep,
     ) except -1:
-        """Decide one request; `f` holds the context. Without `reasons` only whether the answer is ALLOW can be relied on."""
+        """Decide one request of any kind; `w` holds the context, and `keep` what that borrows from.
+
+        Without `reasons` only whether the answer is ALLOW can be relied on.
+        """
+        cdef Frame* f = &w.frame
         cdef Text owner_text = Text(NULL, 0)
         cdef bint checked = self.is_loose
         cdef uint64_t generation
@@ -373,17 +384,17 @@ cdef class Core:
             self._settle_limits()
         while True:
             self._refresh()
+            if w.epoch != self.epoch:
+                w.epoch = self.epoch
+                forget(w)
             generation = self.tables.generation
             if self.is_loose:
                 c[0] = self.loose
-            if now is None:
-                c.now = time(NULL)
-            else:
-                c.now = now if type(now) is int else epoch_seconds(now)
+            c.now = now
             c.reasons = reasons
             c.accept[0] = STRICT
             c.accept[1] = BROAD
-            self._clear(f)
+            clear(f)
             fit_frame(f, &self.tables.t)
             if context is not None:
                 if self.is_loose:
@@ -393,7 +404,7 @@ cdef class Core:
             if self.defaults:
                 self._add_defaults(f, declared)
             self._action_number(<str>action, c)
-            if not self._principal_number(principal, <str>action, c):
+            if not self._principal_number(w, principal, <str>action, c):
                 continue
             if not utf8_of(<str>resource, &c.resource):
                 check_resource(resource)                 # raises
@@ -427,7 +438,7 @@ cdef class Core:
                 raise MemoryError()
             if status == DONE:
                 return 0
-            self._settle(status, c, a, (principal, action, resource, context, owner), &checked)
+            self._settle(status, c, a, generation, (principal, action, resource, context, owner), &checked)
 
     cdef _Declared _declare(self, object unknown, object context):
         """What a call declares unknown, or None; kept for the next call that declares the same."""
@@ -441,6 +452,53 @@ cdef class Core:
             if len(self.declared) > 100:
                 self.declared = {}
             found = self.declared[read] = _Declared(read)
+        return found
+
+    cdef int _plain(
+        self, Workspace* w, Answer* a, object principal, object action, object resource, object context, object owner, int64_t now,
+        bint reasons,
+    ) noexcept:
+        """Decide a usual request on the tables as they are; anything but DONE takes the long way."""
+        cdef const TablesC* t = &self.names.t
+        if self.is_unusual or self.grew or w.epoch != self.epoch or self.keys_known != t.n_keys:
+            return UNSETTLED
+        if self.generation != self.tables.generation or self.names.generation != self.tables.generation:
+            return UNSETTLED
+        if self.names.seen != self.tables.version:
+            return UNSETTLED
+        return decide_plain(w, a, t, self.key_numbers, principal, action, resource, context, owner, now, reasons)
+
+    cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a):
+        """The `Decision` that says an answer, always the same object; None where the tables were dropped meanwhile."""
+        cdef bint indeterminate = is_indeterminate(c, a)
+        cdef uint64_t key = answer_key(c, a, indeterminate)
+        cdef uint64_t generation = self.tables.generation
+        cdef Kept* place = kept_place(w, key)
+        cdef uint32_t occurrence, level, i
+        if a.outcome != DEPENDS and place.decision != NULL and place.key == key and w.epoch == self.epoch:
+            return <object>place.decision
+        # what the answer points to is read before anything is made: that may run code, and move the tables
+        occurrence = NONE if a.entry == NULL else a.entry.occurrence
+        level = 0 if a.entry == NULL else a.entry.level
+        name = key
+        matter = ()
+        if a.outcome == DEPENDS:
+            matter = tuple([w.frame.s.matters[i] for i in range(w.frame.s.n_matters)])
+            name = (key, matter)
+        found = self.decisions.get(name)
+        if found is None:
+            with self._lock:                             # nothing is dropped while it is held
+                if generation != self.tables.generation:
+                    return None
+                found = self._decision(
+                    a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
+                    bool(c.assumed_owner), bool(c.owner_override), matter,
+                )
+                if len(self.decisions) > 200_000:
+                    self.decisions = {}
+                self.decisions[name] = found
+        if a.outcome != DEPENDS and generation == self.tables.generation and w.epoch == self.epoch:
+            keep_decision(place, key, found)
         return found
 
     def is_allowed(self, principal, action, resource, context=None, *, unknown=(), resource_account=None, now=None):
@@ -461,70 +519,39 @@ cdef class Core:
         ------
         RequestValueError: a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
         """
-        cdef Frame* f
+        cdef Workspace* w
         cdef Call c
         cdef Answer a
-        cdef list keep = []
-        cdef _Declared declared = None
-        if unknown is not ():
-            declared = self._declare(unknown, context)
-        f = self._take()
+        cdef _Declared declared = None if unknown is () else self._declare(unknown, context)
+        cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
+        w = self._take()
         try:
-            self._decide(f, &c, &a, principal, action, resource, context, resource_account, now, declared, False, keep)
+            if declared is not None or self._plain(w, &a, principal, action, resource, context, resource_account, seconds, False) != DONE:
+                self._decide(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, declared, [])
             return a.outcome == ALLOW
         finally:
-            self._clear(f)
-            self._give(f)
+            self._give(w)
 
     def decide(self, principal, action, resource, context=None, *, unknown=(), resource_account=None, now=None):
         """The `Decision` on one request: outcome, layer, statement, and where it is DEPENDS the unknown keys that matter.
 
         Arguments and errors as `is_allowed`.
         """
-        cdef Frame* f
+        cdef Workspace* w
         cdef Call c
         cdef Answer a
-        cdef list keep = []
-        cdef _Declared declared = None
-        cdef bint indeterminate
-        cdef uint64_t key, generation
-        cdef uint32_t occurrence, level, i
-        if unknown is not ():
-            declared = self._declare(unknown, context)
-        f = self._take()
+        cdef list keep
+        cdef _Declared declared = None if unknown is () else self._declare(unknown, context)
+        cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
+        found = None
+        w = self._take()
         try:
-            while True:
-                self._decide(f, &c, &a, principal, action, resource, context, resource_account, now, declared, True, keep)
-                indeterminate = is_indeterminate(&c, &a)
-                occurrence = NONE if a.entry == NULL else a.entry.occurrence
-                level = 0 if a.entry == NULL else a.entry.level
-                key = (
-                    (<uint64_t>occurrence << 32) | (level << 24) | (<uint32_t>a.outcome << 20) | (<uint32_t>a.layer << 16)
-                    | (<uint32_t>a.reason << 8) | (<uint32_t>indeterminate << 2) | (<uint32_t>c.assumed_owner << 1) | c.owner_override
-                )
-                matter = ()
-                if a.outcome == DEPENDS:
-                    matter = tuple([f.s.matters[i] for i in range(f.s.n_matters)])
-                    found = self.decisions.get((key, matter))
-                else:
-                    found = self.decisions.get(key)
-                if found is not None:
-                    return found
-                generation = self.tables.generation
-                with self._lock:                         # nothing is dropped while it is held
-                    if generation != self.tables.generation:
-                        continue
-                    found = self._decision(
-                        a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
-                        bool(c.assumed_owner), bool(c.owner_override), matter,
-                    )
-                    if len(self.decisions) > 200_000:
-                        self.decisions = {}
-                    if a.outcome == DEPENDS:
-                        self.decisions[(key, matter)] = found
-                    else:
-                        self.decisions[key] = found
-                return found
+            if declared is None and self._plain(w, &a, principal, action, resource, context, resource_account, seconds, True) == DONE:
+                found = self._decision_of(w, &w.call, &a)
+            while found is None:
+                keep = []
+                self._decide(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, declared, keep)
+                found = self._decision_of(w, &c, &a)
+            return found
         finally:
-            self._clear(f)
-            self._give(f)
+            self._give(w)

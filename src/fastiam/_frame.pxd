@@ -1,5 +1,5 @@
 """What a thread needs while it decides: scratch space that is reused from call to call. Header only."""
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
@@ -7,6 +7,19 @@ from libc.string cimport memset
 from fastiam._call cimport Scratch, Slot
 from fastiam._columns cimport Text
 from fastiam._types cimport TablesC
+
+
+cdef extern from *:
+    """
+    /* the text of a string whose characters are all ASCII, else NULL: such strings are their own UTF-8 */
+    static inline const char* fastiam_ascii(PyObject* text, Py_ssize_t* size) {
+        if (!PyUnicode_IS_COMPACT_ASCII(text)) return NULL;
+        *size = PyUnicode_GET_LENGTH(text);
+        return (const char*)PyUnicode_1BYTE_DATA(text);
+    }
+    """
+    const char* fastiam_ascii(object text, Py_ssize_t* size) noexcept
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) noexcept
 
 
 cdef struct Frame:
@@ -17,7 +30,6 @@ cdef struct Frame:
     int32_t n_texts
     int32_t slot_room
     int32_t text_room
-    Frame* next
 
 
 cdef inline Frame* new_frame() except NULL:
@@ -50,7 +62,8 @@ cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
     return 0
 
 
-cdef inline void free_frame(Frame* f):
+cdef inline void empty_frame(Frame* f):
+    """Free what a frame holds."""
     cdef int i
     forget_truths(&f.s)
     free(f.s.truths)
@@ -65,6 +78,10 @@ cdef inline void free_frame(Frame* f):
         free(f.s.folded[i].data)
     free(f.slots)
     free(f.texts)
+
+
+cdef inline void free_frame(Frame* f):
+    empty_frame(f)
     free(f)
 
 
@@ -91,6 +108,15 @@ cdef inline int fit(Frame* f, const TablesC* t) except -1:
     return 0
 
 
+cdef inline void clear(Frame* f) noexcept nogil:
+    """Forget the context of a call."""
+    cdef int32_t i
+    for i in range(f.n_slots):
+        f.s.sources[f.slots[i].key] = -1
+    f.n_slots = 0
+    f.n_texts = 0
+
+
 cdef inline void next_stamp(Scratch* s) noexcept nogil:
     s.stamp += 1
     if s.stamp >> 30:
@@ -98,12 +124,29 @@ cdef inline void next_stamp(Scratch* s) noexcept nogil:
         s.stamp = 1
 
 
-cdef inline int utf8_of(str text, Text* out) except -1:
-    """The UTF-8 of a string, borrowed from it; False where it has none (a lone surrogate)."""
+cdef inline bint text_of(object text, Text* out) noexcept:
+    """The UTF-8 of a string, borrowed from it; False where it has none (a lone surrogate), or there is no memory for it."""
     cdef Py_ssize_t size
-    try:
+    out.data = fastiam_ascii(text, &size)
+    if out.data == NULL:
         out.data = PyUnicode_AsUTF8AndSize(text, &size)
-    except UnicodeEncodeError:
-        return False
+        if out.data == NULL:
+            PyErr_Clear()
+            return False
+    out.size = size
+    return True
+
+
+cdef inline int utf8_of(str text, Text* out) except -1:
+    """As `text_of`, but raises where there is no memory."""
+    cdef Py_ssize_t size
+    out.data = fastiam_ascii(text, &size)
+    if out.data == NULL:
+        out.data = PyUnicode_AsUTF8AndSize(text, &size)
+        if out.data == NULL:
+            if not PyErr_ExceptionMatches(UnicodeEncodeError):
+                return -1
+            PyErr_Clear()
+            return False
     out.size = size
     return True
