@@ -20,7 +20,7 @@ from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam._locate cimport use_record, word_text
 from fastiam._names cimport Names, view
 from fastiam._single cimport (
-    UNSETTLED, Kept, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, kept_place, new_workspace,
+    UNSETTLED, Told, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, told_place, new_workspace,
     remember_session,
 )
 from fastiam._types cimport *
@@ -473,7 +473,7 @@ cdef class Core:
         cdef bint indeterminate = is_indeterminate(c, a)
         cdef uint64_t key = answer_key(c, a, indeterminate)
         cdef uint64_t generation = self.tables.generation
-        cdef Kept* place = kept_place(w, key)
+        cdef Told* place = told_place(w, key)
         cdef uint32_t occurrence, level, i
         if a.outcome != DEPENDS and place.decision != NULL and place.key == key and w.epoch == self.epoch:
             return <object>place.decision

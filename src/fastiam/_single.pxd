@@ -43,7 +43,7 @@ cdef struct Known:             # an object that callers pass again
     int64_t number             # of the key (-1: nothing reads it), the action name, or the principal
 
 
-cdef struct Kept:
+cdef struct Told:
     uint64_t key               # `answer_key`
     PyObject* decision         # owned; NULL: none
 
@@ -57,7 +57,7 @@ cdef struct Workspace:         # what a single call works with, and what is reme
     Known actions[N_NAMES]
     Known principals[N_NAMES]
     Known sessions[N_NAMES]
-    Kept decisions[N_DECISIONS]
+    Told decisions[N_DECISIONS]
     Workspace* next
 
 
@@ -268,12 +268,12 @@ cdef inline uint64_t answer_key(const Call* c, const Answer* a, bint indetermina
     )
 
 
-cdef inline Kept* kept_place(Workspace* w, uint64_t key) noexcept nogil:
+cdef inline Told* told_place(Workspace* w, uint64_t key) noexcept nogil:
     """Where the decision with this key is kept, if it is."""
     return &w.decisions[mix(key) & (N_DECISIONS - 1)]
 
 
-cdef inline void keep_decision(Kept* place, uint64_t key, object decision):
+cdef inline void keep_decision(Told* place, uint64_t key, object decision):
     cdef PyObject* other = place.decision
     Py_INCREF(decision)
     place.key = key
