@@ -89,8 +89,14 @@ fuzz: build
 mutate: build
 	$(RUN) tests/mutate.py
 
-docs: build
+docs: build $(VENV)/bench-extra
 	$(RUN) bench/report.py
+
+# What draws the pictures, on first use.
+$(VENV)/bench-extra: pyproject.toml | build
+	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
+		| $(RUN) -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
+	@touch $@
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

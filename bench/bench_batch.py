@@ -1,74 +1,85 @@
 """Decisions a second over columns of a million different requests, as the organization grows.
 
-Beside the engine stand the reference and a plain evaluator of regular expressions, on a part of the same rows: what they
-cannot do in columns they do row by row.
+At the sizes that the targets speak of, every form of the columns, both workloads, reasons and two threads are measured turn by
+turn, so that ratios between them hold. The sizes between are points of the curve.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from engines import Fastiam, Plain, Reference, WrongAnswerError, check
-from measure import Record, Timing, measure
-from workloads import Columns, Workload, identity, layered
+from engines import Fastiam, check
+from measure import Record, Timing, measure_together
+from workloads import ROWS, Columns, Workload, identity, layered
 
-SLOW_ROWS = 5_000
 FLAT = "coded columns, 100 to 50,000 principals"
+SIZES, FULL_SIZES = [100, 500, 2_000, 10_000, 50_000], (2_000, 50_000)
+UNIQUE = "strings, every ARN once"
 
 
-def works(sizes: list[int]) -> Iterator[tuple[Workload, tuple[str, ...], str]]:
-    """Each workload with the forms of its columns, and a word on it."""
-    for n in sizes:
-        yield identity(n), ("coded", "strings"), ""
-        yield identity(n, unique=True), ("strings",), ", every ARN once"
-    yield layered(2_000), ("coded", "strings"), ""
+class Turns:
+    """The jobs of one size: each checked before it counts, then all of them turn by turn."""
 
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.jobs: dict[str, Callable[[], Any]] = {}
+        self.facts: dict[str, tuple[str, str, dict[str, Any]]] = {}
 
-def fast(record: Record, work: Workload, forms: tuple[str, ...], note: str) -> dict[str, Timing]:
-    """The engine over whole columns, after its answers are checked."""
-    engine = Fastiam(work)
-    found = {}
-    for form in forms:
-        columns = work.columns(form)
-        outcomes = engine.batch(columns)
+    def add(self, engine: Fastiam, work: Workload, columns: Columns, form: str, **options: Any) -> None:
+        """One job. Its answers are compared with the reference."""
+        outcomes = engine.batch(columns, **options)
         check(work, columns, outcomes)
-        found[form] = measure(lambda columns=columns: engine.batch(columns), len(columns))
         shares = np.bincount(outcomes, minlength=3)[:3] / len(outcomes)
-        record.add(work.name, engine.name, form + note, found[form], shares=[round(float(share), 3) for share in shares])
-    if forms[0] == "coded":
-        columns = work.columns("coded")
-        timing = measure(lambda: engine.batch(columns, threads=2), len(columns))
-        record.add(work.name, engine.name, "coded, 2 threads", timing)
-    return found
+        name = f"{work.name}, {form}"
+        self.jobs[name] = lambda: engine.batch(columns, **options)
+        self.facts[name] = work.name, form, {"shares": [round(float(share), 3) for share in shares]}
+
+    def measure(self, record: Record) -> dict[tuple[str, str], Timing]:
+        """Times by workload and form."""
+        found = {}
+        for name, timing in measure_together(self.jobs, self.rows).items():
+            workload, form, more = self.facts[name]
+            record.add(workload, "fastiam", form, timing, **more)
+            found[workload, form] = timing
+        return found
 
 
-def slow(record: Record, work: Workload, columns: Columns) -> None:
-    """The others, row by row."""
-    rows = columns.rows(np.arange(SLOW_ROWS))
-    expected = Reference(work).rows(rows)
-    for kind in (Reference, Plain):
-        engine = kind(work)
-        if engine.rows(rows) != expected:
-            raise WrongAnswerError(f"{engine.name} is wrong: no time for it")
-        timing = measure(lambda engine=engine: engine.rows(rows), len(rows), repeats=3)
-        record.add(work.name, engine.name, "row by row", timing)
+def point(turns: Turns, n: int) -> None:
+    """Identity alone, in the two forms of columns."""
+    work = identity(n, rows=turns.rows)
+    engine = Fastiam(work)
+    for form in ("coded", "strings"):
+        turns.add(engine, work, work.columns(form), form)
+
+
+def full(turns: Turns, n: int) -> None:
+    """Everything that the targets ask for."""
+    for make in (identity, layered):
+        work, unique = make(n, rows=turns.rows), make(n, rows=turns.rows, unique=True)
+        engine = Fastiam(work)
+        coded, strings = work.columns("coded"), work.columns("strings")
+        turns.add(engine, work, coded, "coded")
+        turns.add(engine, work, strings, "strings")
+        turns.add(engine, unique, unique.columns("strings"), UNIQUE)
+        turns.add(engine, work, coded, "coded, reasons", reasons=True)
+        turns.add(engine, work, coded, "coded, 2 threads", threads=2)
+        turns.add(engine, work, strings, "strings, 2 threads", threads=2)
 
 
 def main() -> None:
     """Runs the bench and writes its record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 2_000, 50_000])
-    sizes = parser.parse_args().sizes
-    record = Record("batch")
-    coded = {}
-    for work, forms, note in works(sizes):
-        found = fast(record, work, forms, note)
-        if "coded" in found and work.policies_of:
-            coded[len(work.policies_of)] = found["coded"].median
-            if len(work.policies_of) == sizes[len(sizes) // 2]:
-                slow(record, work, work.columns("strings"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    options = parser.parse_args()
+    record, coded = Record("batch"), {}
+    for n in options.sizes:
+        turns = Turns(options.rows)
+        (full if n in FULL_SIZES else point)(turns, n)
+        coded[n] = turns.measure(record)[f"identity {n:,}", "coded"].median
     record.ratio(FLAT, coded[max(coded)] / coded[min(coded)], 2.0)
     record.write()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from measure import Record, Timing, measure
+from measure import Record, measure
 from workloads import layered
 
 import fastiam
@@ -21,7 +21,8 @@ NO_PUT = {"Version": "2012-10-17", "Statement": {"Sid": "NoPut", "Effect": "Deny
 
 def who_can(record: Record) -> None:
     """Milliseconds for everybody who can."""
-    work = layered(10_000, rows=1_000)
+    n = 10_000
+    work = layered(n, rows=1_000)
     engine = work.directory.compile()
     names = [name for name, _ in work.directory.snapshot().names()]
     engine.who_can("s3:PutObject", RESOURCE)  # reads the column of names
@@ -34,9 +35,8 @@ def who_can(record: Record) -> None:
             outcome = engine.explain(name, "s3:GetObject", RESOURCE, context, unknown=["*"]).decision.outcome
             assert can.get(name) == (outcome if outcome in (fastiam.Outcome.ALLOW, fastiam.Outcome.DEPENDS) else None), name
         timing = measure(lambda context=context: engine.who_can("s3:GetObject", RESOURCE, context), len(names))
-        whole = round(timing.median * len(names) / 1e6, 2)
-        record.add(f"who_can {len(names):,}", "fastiam", form, timing, milliseconds=whole, first_ms=round(first / 1e6, 1))
-        print(f"{'':10}{whole} ms, the first time {first / 1e6:.1f} ms")
+        whole = [taken * len(names) / 1e6 for taken in timing.samples]
+        record.value(f"who_can {n:,}", form, "ms", whole, principals=len(names), first_ms=round(first / 1e6, 1))
 
 
 def diff(record: Record) -> None:
@@ -49,11 +49,12 @@ def diff(record: Record) -> None:
     for role in roles[::10]:
         work.directory.put_inline_policy(role, "no-put", NO_PUT)
     new = old.updated(work.directory)
-    found = fastiam.diff(old, new, *rows)
-    flips = np.flatnonzero(old.decide_many(*rows).allowed != new.decide_many(*rows).allowed)
+    found = fastiam.diff(old, new, *rows, sessions=columns.sessions)
+    before, after = (engine.decide_many(*rows, sessions=columns.sessions).allowed for engine in (old, new))
+    flips = np.flatnonzero(before != after)
     assert np.array_equal(found.rows, flips) and len(flips)
-    timing: Timing = measure(lambda: fastiam.diff(old, new, *rows), len(columns), repeats=5)
-    record.add("diff layered 2,000", "fastiam", "coded", timing, seconds=round(timing.median * len(columns) / 1e9, 2))
+    timing = measure(lambda: fastiam.diff(old, new, *rows, sessions=columns.sessions), 1, repeats=5)
+    record.value("diff layered 2,000", "coded", "s", [taken / 1e9 for taken in timing.samples], rows=len(columns))
     began = time.perf_counter()
     cells = fastiam.diff(old, new)
     print(f"{'':10}without requests {time.perf_counter() - began:.2f} s: {cells!r}")

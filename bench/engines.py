@@ -14,13 +14,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from workloads import NOW, Columns, Workload
+from workloads import NOW, Columns, Row, Workload
 
 import fastiam
+from fastiam import Session
 from fastiam.reference import decide
 from fastiam.request import Request, epoch_seconds, read_context
 
-Row = tuple[str, str, str, dict[str, str]]
 SAMPLE = 2_000
 
 
@@ -37,12 +37,10 @@ class Fastiam:
         self.engine = work.directory.compile()
         self.now = datetime.fromisoformat(NOW)
 
-    def batch(self, columns: Columns, threads: int = 1) -> np.ndarray:
+    def batch(self, columns: Columns, **options: Any) -> np.ndarray:
         """Outcomes of all rows."""
-        answers = self.engine.decide_many(
-            columns.principals, columns.actions, columns.resources, columns.context, now=self.now, threads=threads
-        )
-        return answers.outcome
+        asked = columns.principals, columns.actions, columns.resources, columns.context
+        return self.engine.decide_many(*asked, sessions=columns.sessions, now=self.now, **options).outcome
 
     def rows(self, rows: Sequence[Row]) -> list[int]:
         """Outcomes row by row."""
@@ -60,9 +58,10 @@ class Reference:
 
     def rows(self, rows: Sequence[Row]) -> list[int]:
         """Outcomes row by row."""
-        return [int(self._one(*row)) for row in rows]
+        return [int(self.one(*row)) for row in rows]
 
-    def _one(self, principal: str, action: str, resource: str, context: dict[str, str]) -> fastiam.Outcome:
+    def one(self, principal: str | Session, action: str, resource: str, context: dict[str, str]) -> fastiam.Outcome:
+        """The outcome of one request."""
         read = read_context(context)
         subject, holder, endpoint = self.snapshot.profiles(principal, action, resource, read)
         request = Request(action, read, self.now)
@@ -80,9 +79,10 @@ class Plain:
 
     def rows(self, rows: Sequence[Row]) -> list[int]:
         """Outcomes row by row."""
-        return [self._one(*row) for row in rows]
+        return [self.one(*row) for row in rows]
 
-    def _one(self, principal: str, action: str, resource: str, context: dict[str, str]) -> int:
+    def one(self, principal: str, action: str, resource: str, context: dict[str, str]) -> int:
+        """The outcome of one request."""
         allowed = False
         context = {"aws:PrincipalArn": principal, **context}
         for is_deny, negated, actions, resources, conditions in self.statements[principal]:
@@ -93,18 +93,21 @@ class Plain:
         return int(fastiam.Outcome.ALLOW if allowed else fastiam.Outcome.IMPLICIT_DENY)
 
 
-def check(work: Workload, columns: Columns, outcomes: np.ndarray) -> None:
-    """Compares a sample of a batch with the reference.
+def check(work: Workload, columns: Columns, outcomes: np.ndarray, *, sample: int = SAMPLE) -> None:
+    """Compares a sample of a batch, in rows, with the reference, and every row with what is known by construction.
 
     Raises
     ------
     WrongAnswerError: an outcome differs; the message holds the request.
     """
-    picked = np.random.default_rng(11).choice(len(columns), min(SAMPLE, len(columns)), replace=False)
+    picked = np.random.default_rng(11).choice(len(columns), min(sample, len(columns)), replace=False)
     rows = columns.rows(picked)
     for row, expected, got in zip(rows, Reference(work).rows(rows), outcomes[picked].tolist(), strict=True):
         if expected != got:
             raise WrongAnswerError(f"expected {fastiam.Outcome(expected)!r}, got {fastiam.Outcome(got)!r} for {row}")
+    if work.allowed is not None:
+        for i in np.flatnonzero(work.allowed != (outcomes == fastiam.Outcome.ALLOW))[:1]:
+            raise WrongAnswerError(f"`allowed` should be {work.allowed[i]} for {columns.rows(np.array([i]))[0]}")
 
 
 def _plain_statements(documents: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
@@ -146,6 +149,3 @@ def _test(operator: str, key: str, raw: Any) -> Callable[[dict[str, str]], bool]
         return lambda context: key in context and any(ipaddress.ip_address(context[key]) in network for network in networks)
     like = _expression(values)
     return lambda context: key in context and like(context[key]) is not None
-
-
-ENGINES = {engine.name: engine for engine in (Fastiam, Reference, Plain)}

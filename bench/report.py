@@ -1,10 +1,13 @@
-"""`make docs`: writes the tables of docs/benchmarks.md, and the short one of the README, from the newest records."""
+"""`make docs`: writes the tables and pictures of docs/benchmarks.md, and the README's table, from the newest records alone."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import pictures
+import targets
+from records import Record, figures, newest, unit
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -18,62 +21,95 @@ HEADLINES = {
     ("batch", "identity 50,000", "fastiam", "coded"): "the same, 50,000 roles",
     ("batch", "identity 2,000", "fastiam", "strings"): "columns of plain text, 2,000 roles",
     ("batch", "identity 2,000", "fastiam", "strings, every ARN once"): "the same, every ARN once",
-    ("batch", "layered 2,000", "fastiam", "coded"): "columns, dictionary-coded, with boundaries, SCPs, RCPs, bucket policies",
-    ("single", "identity 2,000", "fastiam", "is_allowed, hot, no context"): "one `is_allowed` call, the same again and again",
-    ("single", "identity 2,000", "fastiam", "is_allowed, all new"): "one `is_allowed` call, all new, five context keys",
     (
         "batch",
+        "layered 2,000",
+        "fastiam",
+        "coded",
+    ): "columns, dictionary-coded, with boundaries, sessions, SCPs, RCPs, bucket policies",
+    ("single", "identity 2,000", "fastiam", targets.HOT): "one `is_allowed` call, three context keys, the same again and again",
+    ("single", "identity 2,000", "fastiam", targets.NEW): "one `is_allowed` call, three context keys, every request new",
+    (
+        "peers",
         "identity 2,000",
-        "plain re",
-        "row by row",
+        "plain",
+        "single calls",
     ): "plain Python with compiled regular expressions, identity policies only",
-    ("batch", "identity 2,000", "reference", "row by row"): "our reference, which quotes the rules",
+    ("peers", "identity 2,000", "vakt", "single calls"): "vakt, identity policies only",
+    ("peers", "identity 2,000", "cedarpy", "batch"): "cedarpy in batches, identity policies only",
+    ("peers", "identity 2,000", "reference", "single calls"): "our reference, which quotes the rules",
 }
 
 
-def newest() -> dict[str, dict[str, Any]]:
-    """The newest record of each bench; their names sort by date."""
-    records = (json.loads(path.read_text()) for path in sorted((HERE / "record").glob("*.json")))
-    return {record["bench"]: record for record in records}
-
-
-def table(record: dict[str, Any]) -> list[str]:
-    """One record as Markdown."""
-    lines = [f"## {record['bench']}", ""]
-    lines.append(
+def surroundings(record: Record) -> str:
+    """Where and when a record was made."""
+    return (
         f"{record['processor']}, {record['cores']} cores, Python {record['python']}, NumPy {record['numpy']}; "
         f"commit {record['commit']}, {record['time'][:10]}."
     )
-    lines += ["", "| workload | engine | form | ns a request (best to worst) | requests/s |", "|---|---|---|---:|---:|"]
-    for line in record["lines"]:
-        if "workload" in line:
-            spread = f"{line['median']:,.1f} ({line['best']:,.1f} to {line['worst']:,.1f})"
-            lines.append(f"| {line['workload']} | {line['engine']} | {line['form']} | {spread} | {1e9 / line['median']:,.0f} |")
+
+
+def table(record: Record) -> list[str]:
+    """One record as Markdown: times of requests, then other figures, ratios and what else was found."""
+    lines = [f"## {record['bench']}", "", surroundings(record)]
+    times = [(key, line) for key, line in figures(record) if unit(line) == "ns"]
+    if times:
+        lines += ["", "| workload | engine | form | ns a request (best to worst) | requests/s |", "|---|---|---|---:|---:|"]
+        for (workload, engine, form), line in times:
+            rate = f"{1e9 / line['median']:,.0f}"
+            lines.append(f"| {workload} | {_engine(engine, line)} | {form} | {_spread(line, ',.1f')} | {rate} |")
+    others = [(key, line) for key, line in figures(record) if unit(line) != "ns"]
+    if others:
+        lines += ["", "| workload | figure | median (best to worst) | |", "|---|---|---:|---|"]
+        lines += [f"| {key[0]} | {key[2]} | {_spread(line, ',.4g')} | {unit(line)} |" for key, line in others]
     ratios = [line for line in record["lines"] if "ratio" in line]
-    lines += ["", *(f"- {line['ratio']}: x{line['value']:.2f}, to stay under {line['limit']}" for line in ratios), ""]
-    return lines
+    lines += ["", *(f"- {line['ratio']}: x{line['value']:.2f}, to stay under {line['limit']}" for line in ratios)]
+    lines += [f"- {line['peer']}: {line['status']}" for line in record["lines"] if "status" in line]
+    says = {line["engine"]: _says(line) for _, line in figures(record) if "says" in line}
+    lines += [f"- {engine}: {words}" for engine, words in says.items()]
+    return [*lines, ""]
 
 
-def headlines(records: dict[str, dict[str, Any]]) -> list[str]:
-    """The README's table: nanoseconds a decision and decisions a second, one thread."""
-    lines = ["| one thread | ns a decision | decisions/s |", "|---|---:|---:|"]
+def _engine(name: str, line: Record) -> str:
+    return f"{name} {line['version']}" if line.get("version") else name
+
+
+def _says(line: Record) -> str:
+    share = "" if line["expressed"] == 1 else f" ({line['expressed']:.0%} of the requests)"
+    return f"{line['says']}{share}"
+
+
+def _spread(line: Record, form: str) -> str:
+    return f"{line['median']:{form}} ({line['best']:{form}} to {line['worst']:{form}})"
+
+
+def headlines(records: Mapping[str, Record]) -> list[str]:
+    """The README's table: nanoseconds a decision and decisions a second, one thread. Rows without a record are left out."""
+    lines, used = ["| one thread | ns a decision | decisions/s |", "|---|---:|---:|"], []
     for (bench, *key), name in HEADLINES.items():
-        found = [line for line in records[bench]["lines"] if [line.get(k) for k in ("workload", "engine", "form")] == key]
-        lines += [f"| {name} | {line['median']:,.0f} | {1e9 / line['median']:,.0f} |" for line in found]
-    record = records["batch"]
-    return [
-        *lines,
-        "",
-        f"Medians on {record['processor']}, {record['cores']} cores, Python {record['python']}, {record['time'][:10]}.",
-    ]
+        line = targets.Figure(bench, key[0], key[2], key[1]).of(records)
+        if line is not None:
+            lines.append(f"| {name} | {line['median']:,.0f} | {1e9 / line['median']:,.0f} |")
+            used.append(records[bench])
+    made = sorted({(one["processor"], one["cores"], one["python"], one["time"][:10]) for one in used})
+    told = "; ".join(f"{processor}, {cores} cores, Python {python}, {day}" for processor, cores, python, day in made)
+    return [*lines, "", f"Medians on {told}."]
+
+
+def page(records: Mapping[str, Record], drawn: list[str]) -> list[str]:
+    """What stands below the mark: targets, pictures, then every record."""
+    lines = ["## Targets", "", "What is promised about speed beside what was measured, each from the newest record of its bench."]
+    lines += [*targets.markdown(targets.judge(records)), "## Pictures", ""]
+    lines += [f"![{pictures.TITLES[name]}](pictures/{name}.svg)\n" for name in drawn]
+    return lines + [line for _, record in sorted(records.items()) for line in table(record)]
 
 
 def main() -> None:
     """Keeps what stands outside the marks, and writes the rest."""
-    records = newest()
+    records = newest(HERE / "record")
+    drawn = pictures.draw(records, PAGE.parent / "pictures")
     head = PAGE.read_text().partition(MARK)[0]
-    body = [line for _, record in sorted(records.items()) for line in table(record)]
-    PAGE.write_text("\n".join([head + MARK, "", *body]).rstrip() + "\n")
+    PAGE.write_text("\n".join([head + MARK, "", *page(records, drawn)]).rstrip() + "\n")
     before, _, rest = README.read_text().partition(README_MARKS[0])
     after = rest.partition(README_MARKS[1])[2]
     README.write_text("\n".join([before + README_MARKS[0], "", *headlines(records), "", README_MARKS[1] + after]))

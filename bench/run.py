@@ -1,21 +1,44 @@
-"""`make bench`: every bench in a process of its own, one after the other. `python bench/run.py batch growth` runs some."""
+"""`make bench`: every bench in a process of its own, one after the other, then the targets beside what was measured.
+
+`python bench/run.py batch growth` runs some. What a bench of this run did not measure counts as not measured, whatever older
+records say.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-BENCHES = ("batch", "growth", "single", "build", "reload", "files", "organization", "replay", "sessions", "questions")
+import targets
+from measure import RECORDS
+from records import newest
+
+HERE = Path(__file__).resolve().parent
+FIRST = ("limits", "batch", "single", "growth", "peers", "build", "saved", "start", "questions")  # what the targets speak of
+
+
+def benches() -> list[str]:
+    """All benches by name, those of the targets first."""
+    found = {path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")}
+    return [name for name in FIRST if name in found] + sorted(found - set(FIRST))
 
 
 def main() -> int:
     """Runs the benches named on the command line, or all; the exit code counts those that failed."""
-    failed = 0
-    for bench in sys.argv[1:] or BENCHES:
+    began, failed = time.time(), []
+    for bench in sys.argv[1:] or benches():
         print(f"\n== {bench}", flush=True)
-        failed += subprocess.run([sys.executable, Path(__file__).parent / f"bench_{bench}.py"]).returncode != 0
-    return failed
+        since = time.perf_counter()
+        if subprocess.run([sys.executable, HERE / f"bench_{bench}.py"]).returncode:
+            failed.append(bench)
+        print(f"== {bench} took {time.perf_counter() - since:.0f} s", flush=True)
+    fresh = {path.name for path in RECORDS.glob("*.json") if path.stat().st_mtime >= began}
+    measured = {name: record for name, record in newest(RECORDS).items() if f"{record['time'][:10]}-{name}.json" in fresh}
+    print(f"\n{targets.text(targets.judge(measured))}")
+    print(f"\n{(time.time() - began) / 60:.1f} minutes" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return len(failed)
 
 
 if __name__ == "__main__":

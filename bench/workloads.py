@@ -6,9 +6,10 @@ forms: `coded` (dictionary arrays, as a categorical column or a Parquet file has
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,23 +25,31 @@ import acme
 
 ROWS = 1_000_000
 NOW = "2026-11-25T09:00:00+00:00"
+Row = tuple[str | fastiam.Session, str, str, dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Workload:
     """Policies and requests.
 
-    `policies_of` gives the identity policies of a principal as documents, for engines that know nothing else.
+    `policies_of` gives the identity policies of a principal as documents, for engines that know nothing else; `sessions`
+    the sessions that stand in the principals column under their ARNs; `allowed` which rows are allowed, where that is known
+    by construction.
     """
 
     name: str
     directory: fastiam.Directory
-    requests: acme.Requests
+    requests: acme.Requests | None  # None: policies alone
     policies_of: Mapping[str, list[acme.Document]] = field(default_factory=dict)
+    sessions: Mapping[str, fastiam.Session] = field(default_factory=dict)
+    allowed: np.ndarray | None = None
 
     def columns(self, form: str) -> Columns:
         """The requests as Arrow columns: `coded` or `strings`."""
-        return _columns(self.requests, form)
+        make = {"coded": _coded, "strings": _strings}[form]
+        asked = self.requests
+        context = {key: make(column) for key, column in asked.context.items()}
+        return Columns(make(asked.principal), make(asked.action), make(asked.resource), context, self.sessions)
 
 
 @dataclass(frozen=True)
@@ -51,17 +60,19 @@ class Columns:
     actions: Any
     resources: Any
     context: Mapping[str, Any]
+    sessions: Mapping[str, fastiam.Session] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.principals)
 
-    def rows(self, picked: np.ndarray) -> list[tuple[str, str, str, dict[str, str]]]:
+    def rows(self, picked: np.ndarray) -> list[Row]:
         """Some rows as single requests."""
         take = pa.array(picked)
-        columns = [column.take(take).to_pylist() for column in (self.principals, self.actions, self.resources)]
+        names, *columns = (column.take(take).to_pylist() for column in (self.principals, self.actions, self.resources))
+        principals = [self.sessions.get(name, name) for name in names]
         context = {key: column.take(take).to_pylist() for key, column in self.context.items()}
         keys = [{key: values[i] for key, values in context.items() if values[i] is not None} for i in range(len(picked))]
-        return list(zip(*columns, keys, strict=True))
+        return list(zip(principals, *columns, keys, strict=True))
 
 
 def identity(n_roles: int, *, rows: int = ROWS, unique: bool = False) -> Workload:
@@ -77,39 +88,50 @@ def identity(n_roles: int, *, rows: int = ROWS, unique: bool = False) -> Workloa
     return Workload(f"identity {n_roles:,}", _identity_directory(n_roles), requests, _documents(organization))
 
 
-def layered(n_roles: int, *, rows: int = ROWS) -> Workload:
-    """All layers: what `identity` has, and boundaries, SCPs on three levels, RCPs, bucket and queue policies on top.
+def layered(n_roles: int, *, rows: int = ROWS, unique: bool = False) -> Workload:
+    """All layers: what `identity` has, and boundaries, session policies, SCPs, RCPs and resource policies on top.
 
-    One role in five has a boundary; every account lies two levels below the root; each team's buckets carry a policy
-    that opens them to a partner team in another account, so that some requests cross accounts.
+    One role in five has a boundary, and one in ten asks through a session whose policy narrows it; every account lies two
+    levels below the root, with SCPs on all three; RCPs hang above every account. The buckets of two stages in three, which
+    is a third of all resources, carry a policy that opens them to a partner team in another account, and some requests cross
+    accounts.
     """
     organization = _acme(n_roles)
-    return Workload(f"layered {n_roles:,}", _layered_directory(organization), organization.requests(rows, crossing=True))
+    requests = organization.requests(rows, crossing=True)
+    if unique:
+        requests = _with_unique_resources(requests)
+    sessions = _sessions(organization)
+    names = {session.issuer: arn for arn, session in sessions.items()}
+    principal = acme.Column(requests.principal.codes, [names.get(arn, arn) for arn in requests.principal.values])
+    requests = replace(requests, principal=principal)
+    return Workload(f"layered {n_roles:,}", _layered_directory(n_roles), requests, sessions=sessions)
 
 
-def one_principal(n_statements: int, *, rows: int = 200_000) -> Workload:
+PREFIXES = "arn:aws:s3:::data/tenant-{i:05d}/*", "arn:aws:s3:::data/tenant-{i:05d}/object-{n}"
+MIDDLES = "arn:aws:s3:::*-team-{i:05d}-*/reports/*", "arn:aws:s3:::data-team-{i:05d}-eu/reports/{n}"
+
+
+def one_principal(n_statements: int, form: tuple[str, str] = PREFIXES, *, rows: int = ROWS) -> Workload:
     """One role whose policies hold `n_statements` statements, all about the action that is asked for.
 
-    The worst case for an engine that walks statements: each allows one prefix of a bucket, and requests are spread evenly.
+    The worst case for an engine that walks statements: each allows what one pattern names, and requests, each for a resource
+    of its own, are spread evenly over twice as many, so that half are denied. `PREFIXES` differ in a prefix of an object,
+    `MIDDLES` only between two wildcards.
     """
-    arn = "arn:aws:iam::111111111111:role/big"
-    per_policy = 50
-    statements = [
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::data/tenant-{i:05d}/*"}
-        for i in range(n_statements)
-    ]
+    pattern, resource = form
+    arn, per_policy = "arn:aws:iam::111111111111:role/big", 50
+    statements = [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": pattern.format(i=i)} for i in range(n_statements)]
     documents = [acme.policy(statements[i : i + per_policy]) for i in range(0, n_statements, per_policy)]
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(arn, identity_policies=documents)
-    directory.add_resource("arn:aws:s3:::data", account="111111111111")
-    rng = np.random.default_rng(7)
-    tenants = rng.integers(0, n_statements * 2, rows)  # every second one is denied
-    values: list[str | None] = [f"arn:aws:s3:::data/tenant-{t:05d}/object-{i}" for i, t in enumerate(tenants.tolist())]
+    tenants = np.random.default_rng(7).integers(0, n_statements * 2, rows)
+    values: list[str | None] = [resource.format(i=t, n=n) for n, t in enumerate(tenants.tolist())]
     zeros = np.zeros(rows, np.int32)
     requests = acme.Requests(
         acme.Column(zeros, [arn]), acme.Column(zeros, ["s3:GetObject"]), acme.Column(np.arange(rows, dtype=np.int32), values), {}
     )
-    return Workload(f"one principal, {n_statements:,} statements", directory, requests, {arn: documents})
+    name = f"one principal, {n_statements:,} statements"
+    return Workload(name, directory, requests, {arn: documents}, allowed=tenants < n_statements)
 
 
 @lru_cache(maxsize=4)
@@ -137,38 +159,52 @@ def _directory(organization: acme.Acme, boundary: acme.Document | None = None) -
     return directory
 
 
-def _layered_directory(organization: acme.Acme) -> fastiam.Directory:
+def _sessions(organization: acme.Acme) -> dict[str, fastiam.Session]:
+    """Sessions by their ARN, of one role in ten."""
+    narrow = acme.policy([{"Effect": "Allow", "NotAction": ["iam:*", "s3:Delete*"], "Resource": "*"}])
+    found = {}
+    for role in organization.roles[3::10]:
+        account, name = role.arn.split(":")[4], role.arn.rpartition("/")[2]
+        arn = f"arn:aws:sts::{account}:assumed-role/{name}/run"
+        found[arn] = fastiam.Session(arn, kind="ROLE", issuer=role.arn, policies=[narrow])
+    return found
+
+
+@lru_cache(maxsize=2)
+def _layered_directory(n_roles: int) -> fastiam.Directory:
+    organization = _acme(n_roles)
     boundary = acme.policy([{"Effect": "Allow", "NotAction": ["iam:*", "ec2:Terminate*"], "Resource": "*"}])
     directory = _directory(organization, boundary)
     accounts = sorted({organization.account_of(team) for team in range(organization.n_teams)})
-    everything = acme.policy([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
-    root = acme.policy([{"Sid": "NoLogLoss", "Effect": "Deny", "Action": "logs:Delete*", "Resource": "*"}])
-    unit = acme.policy(
-        [
-            {
-                "Sid": "Regions",
-                "Effect": "Deny",
-                "NotAction": ["iam:*", "s3:*"],
-                "Resource": "*",
-                "Condition": {"StringEquals": {"aws:RequestedRegion": "ap-southeast-2"}},
-            }
-        ]
-    )
     directory.set_organization(
         "o-acme",
         management_account="999999999999",
         organizational_units={"ou-work": "r-1"},
         accounts=dict.fromkeys(accounts, "ou-work"),
-        scps={"r-1": [("Everything", everything), ("Logs", root)], "ou-work": [("Everything", everything), ("Regions", unit)]},
+        scps=_scps(accounts),
         rcps={"ou-work": [("Transport", _transport())]},
     )
     for team in range(organization.n_teams):
         for stage in acme.STAGES:
-            bucket = f"arn:aws:s3:::acme-team{team}-{stage}"
-            directory.add_resource(
-                bucket, account=organization.account_of(team), policy=_bucket_policy(organization, team, bucket)
-            )
+            bucket, account = f"arn:aws:s3:::acme-team{team}-{stage}", organization.account_of(team)
+            policy = None if stage == "stage" else _bucket_policy(organization, team, bucket)
+            directory.add_resource(bucket, account=account, policy=policy)
     return directory
+
+
+def _scps(accounts: list[str]) -> dict[str, list[tuple[str, acme.Document]]]:
+    """Policies at the root, at the unit below it and at every account; one account in four may not do everything."""
+    everything = "Everything", acme.policy([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
+    listed = [f"{service}:*" for service in acme.NAMES if service != "secretsmanager"]
+    some = "Services", acme.policy([{"Effect": "Allow", "Action": listed, "Resource": "*"}])
+    logs = {"Sid": "NoLogLoss", "Effect": "Deny", "Action": "logs:Delete*", "Resource": "*"}
+    elsewhere = {"StringEquals": {"aws:RequestedRegion": "ap-southeast-2"}}
+    regions = {"Sid": "Regions", "Effect": "Deny", "NotAction": ["iam:*", "s3:*"], "Resource": "*", "Condition": elsewhere}
+    return {
+        "r-1": [everything, ("Logs", acme.policy([logs]))],
+        "ou-work": [everything, ("Regions", acme.policy([regions]))],
+        **{account: [everything if i % 4 else some] for i, account in enumerate(accounts)},
+    }
 
 
 def _transport() -> acme.Document:
@@ -202,19 +238,18 @@ def _bucket_policy(organization: acme.Acme, team: int, bucket: str) -> acme.Docu
     )
 
 
+_NUMBER = re.compile(r"(?<=[/-])[0-9a-f]+(?:\.parquet|-AbCdEf)?$")  # of a resource, and what stands behind it
+
+
 def _with_unique_resources(requests: acme.Requests) -> acme.Requests:
-    """Every ARN once: the row number goes into its last part."""
+    """Every ARN once: the number of the row goes before that of the resource, so that the same patterns match."""
+    places = [_NUMBER.search(value).start() for value in requests.resource.values]
+    parts = [(value[:place], value[place:]) for value, place in zip(requests.resource.values, places, strict=True)]
     values: list[str | None] = [
-        f"{requests.resource.values[code]}/{i:x}" for i, code in enumerate(requests.resource.codes.tolist())
+        f"{parts[code][0]}{i:x}{parts[code][1]}" for i, code in enumerate(requests.resource.codes.tolist())
     ]
     unique = acme.Column(np.arange(len(requests), dtype=np.int32), values)
     return acme.Requests(requests.principal, requests.action, unique, requests.context)
-
-
-def _columns(requests: acme.Requests, form: str) -> Columns:
-    make = {"coded": _coded, "strings": _strings}[form]
-    context = {key: make(column) for key, column in requests.context.items()}
-    return Columns(make(requests.principal), make(requests.action), make(requests.resource), context)
 
 
 def _coded(column: acme.Column) -> Any:

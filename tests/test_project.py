@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -117,46 +116,3 @@ def test_acme_is_the_same_each_time() -> None:
     one, two = (Acme(50, n_resources=2_000) for _ in range(2))
     assert one.roles == two.roles
     assert one.requests(500).resource.texts() == two.requests(500).resource.texts()
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the benchmarks, importable."""
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    return ROOT / "bench"
-
-
-@pytest.mark.parametrize("form", ["coded", "strings"])
-@pytest.mark.parametrize("name", ["identity", "layered"])
-def test_the_benchmarks_check_answers_before_they_time_them(name: str, form: str, bench: Path) -> None:
-    import engines
-    import workloads
-
-    work = getattr(workloads, name)(200, rows=3_000)
-    columns = work.columns(form)
-    outcomes = engines.Fastiam(work).batch(columns)
-    engines.check(work, columns, outcomes)
-    shares = [float((outcomes == outcome).mean()) for outcome in range(3)]
-    assert min(shares) > 0.01, "every outcome occurs"
-    with pytest.raises(engines.WrongAnswerError):
-        engines.check(work, columns, (outcomes + 1) % 3)
-
-
-def test_the_plain_evaluator_of_the_benchmarks_is_right(bench: Path) -> None:
-    import engines
-    import numpy as np
-    import workloads
-
-    work = workloads.identity(200, rows=1_000)
-    rows = work.columns("strings").rows(np.arange(1_000))
-    assert engines.Plain(work).rows(rows) == engines.Reference(work).rows(rows)
-
-
-def test_a_comparison_of_records_finds_what_became_slower(tmp_path: Path, bench: Path) -> None:
-    lines = [{"workload": "w", "engine": "fastiam", "form": form, "median": 100, "best": 95, "worst": 105} for form in "abc"]
-    slower = [lines[0], lines[1] | {"median": 120, "best": 104}, lines[2] | {"median": 130, "best": 125}]
-    for name, found in (("old", lines), ("new", slower)):
-        (tmp_path / name).write_text(json.dumps({"lines": found}))
-    done = subprocess.run([sys.executable, bench / "compare.py", "old", "new"], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2
-    assert [line.endswith("slower") for line in done.stdout.splitlines()] == [False, False, True]

@@ -1,0 +1,197 @@
+"""Others on the same requests: single calls, and batches where a peer has them; each in a process and environment of its own.
+
+The work is `identity` with 2,000 roles. A peer answers the first 5,000 and is compared with the reference; one that is wrong has
+no time. It gets policies in the form that suits it best, already sorted by principal, and requests made before the clock
+starts (`peers/worker.py`). What it cannot express is left out of its work and told. A peer that cannot be installed here is told
+as that. fastiam decides the same requests in the same minutes: one by one, and all of them as columns of text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engines import Fastiam, Reference, check
+from measure import Record, Timing, measure
+from workloads import ROWS, Workload, acme, identity
+
+from fastiam import Outcome
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENTS = HERE.parent / ".venv-peers"
+N, SINGLES, SAMPLE = 2_000, 200_000, 5_000
+SECONDS, TOO_LONG = 4.0, 120  # of a measurement; of a whole process
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`complete`: answers every request of the workload. `ours`: a yardstick, no product; runs in our environment."""
+
+    name: str
+    requirement: str | None
+    complete: bool
+    says: str
+
+    @property
+    def ours(self) -> bool:
+        return self.requirement is None
+
+
+NO_CONDITIONS = "no conditions: asked about principals without any"
+PEERS = (
+    Peer("reference", None, True, "our executable specification"),
+    Peer("plain", None, True, "an evening of Python: compiled `re`, only what this workload has"),
+    Peer("vakt", "vakt==1.6.0", True, "a guard for each principal; tells no explicit from an implicit deny"),
+    Peer("pmapper", "principalmapper==1.1.5", True, "run as a black box; tells no explicit from an implicit deny"),
+    Peer("cedarpy", "cedarpy==4.12.2", True, "policies translated, actions written out; a policy set for each principal"),
+    Peer("regorus", "celine-regorus==0.9.1.post20260227075446", True, "policies as data of one Rego module"),
+    Peer("moto", "moto==5.2.5", False, NO_CONDITIONS),
+    Peer("pycasbin", "pycasbin==2.8.0", False, NO_CONDITIONS),
+)
+
+
+class CannotRunError(Exception):
+    """A peer that is not there, or does not get through; the message says why."""
+
+
+def environment(peer: Peer) -> Path:
+    """The interpreter that has the peer. It is installed on first use, and kept.
+
+    Raises
+    ------
+    CannotRunError: it cannot be installed; the message ends in what pip said.
+    """
+    if peer.requirement is None:
+        return Path(sys.executable)
+    folder = ENVIRONMENTS / peer.name
+    python, stamp = folder / "bin" / "python", folder / "has"
+    if not stamp.exists() or stamp.read_text() != peer.requirement:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", peer.requirement]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise CannotRunError(f"not installed: {last_line(done.stderr)}")
+        stamp.write_text(peer.requirement)
+    return python
+
+
+def run(peer: Peer, job: Path) -> dict[str, Any]:
+    """What the process of a peer found.
+
+    Raises
+    ------
+    CannotRunError: it broke, or took too long.
+    """
+    command = [environment(peer), HERE / "peers" / "worker.py", peer.name, job]
+    paths = os.pathsep.join([str(HERE), *sys.path]) if peer.ours else ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TOO_LONG, env={**os.environ, "PYTHONPATH": paths})
+    except subprocess.TimeoutExpired:
+        raise CannotRunError(f"not done after {TOO_LONG} s") from None
+    if done.returncode:
+        raise CannotRunError(f"broke: {last_line(done.stderr)}")
+    return json.loads(last_line(done.stdout))
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def verdict(found: dict[str, Any], expected: list[bool]) -> str | None:
+    """Why the times of a peer do not count; None where they do."""
+    wrong = sum(expected[i] != answer for i, answer in zip(found["checked"], found["answers"], strict=True))
+    if wrong:
+        return f"wrong: {wrong} of {len(found['answers'])} answers differ from the reference"
+    if not found["answers"]:
+        return "can express none of it"
+    return None if found.get("batch_agrees", True) else "wrong: its batch differs from its single calls"
+
+
+def ours(record: Record, work: Workload, rows: list[Any]) -> dict[str, Timing]:
+    """fastiam itself."""
+    engine, columns = Fastiam(work), work.columns("strings")
+    check(work, columns, engine.batch(columns))
+    is_allowed = engine.engine.is_allowed
+
+    def singles() -> None:
+        for principal, action, resource, context in rows:
+            is_allowed(principal, action, resource, context)
+
+    found = {"single calls": measure(singles, len(rows)), "batch": measure(lambda: engine.batch(columns), len(columns))}
+    for form, timing in found.items():
+        record.add(work.name, "fastiam", form, timing, requests=len(rows) if form == "single calls" else len(columns))
+    return found
+
+
+def write_job(work: Workload, rows: list[Any], file: Path, *, seconds: float = SECONDS) -> None:
+    """What a worker reads."""
+    keys = sorted({key for *_, context in rows for key in context})
+    job = {"policies": work.policies_of, "rows": rows, "actions": acme.ACTIONS, "keys": keys}
+    file.write_text(json.dumps({**job, "sample": SAMPLE, "seconds": seconds}))
+
+
+def ratios(record: Record, work: Workload, found: dict[tuple[str, str], Timing], fast: dict[str, Timing]) -> None:
+    """How many times as fast as the peers that the targets name."""
+    singles = {name: timing for (name, form), timing in found.items() if form == "single calls"}
+    whole = {peer.name for peer in PEERS if peer.complete and not peer.ours}
+    rivals = {name: timing for name, timing in singles.items() if name in whole}
+
+    def over(name: str, timing: Timing, form: str, **more: Any) -> None:
+        record.value(work.name, name, "x", [theirs / fast[form].median for theirs in timing.samples], **more)
+
+    if rivals:
+        best = min(rivals, key=lambda name: rivals[name].median)
+        over("single calls over the fastest complete peer", rivals[best], "single calls", peer=best)
+    if "cedarpy" in rivals:
+        over("single calls over cedarpy", rivals["cedarpy"], "single calls")
+    if ("cedarpy", "batch") in found:
+        over("batch over the batch of cedarpy", found["cedarpy", "batch"], "batch")
+
+
+def main() -> None:
+    """Runs the bench and writes its record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", default=[peer.name for peer in PEERS])
+    parser.add_argument("--rows", type=int, default=ROWS)
+    options = parser.parse_args()
+    record = Record("peers")
+    work = identity(N, rows=options.rows)
+    rows = work.columns("strings").rows(np.arange(min(SINGLES, options.rows)))
+    fast = ours(record, work, rows)
+    expected = [outcome == Outcome.ALLOW for outcome in Reference(work).rows(rows[:SAMPLE])]
+    found: dict[tuple[str, str], Timing] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        job = Path(folder) / "job.json"
+        write_job(work, rows, job)
+        for peer in (peer for peer in PEERS if peer.name in options.only):
+            try:
+                result = run(peer, job)
+                why = verdict(result, expected)
+            except CannotRunError as error:
+                why = str(error)
+            if why:
+                record.note(peer=peer.name, status=why)
+                print(f"{peer.name:20s} {why}", flush=True)
+                continue
+            facts = {"version": result["version"], "complete": peer.complete, "ours": peer.ours, "says": peer.says}
+            facts |= {"expressed": round(result["expressed"], 3), "build_seconds": round(result["build_seconds"], 2)}
+            for form in ("single", "batch"):
+                if form in result:
+                    name = "single calls" if form == "single" else "batch"
+                    timing = found[peer.name, name] = Timing.of(result[form]["samples"])
+                    record.add(work.name, peer.name, name, timing, requests=result[form]["requests"], **facts)
+    ratios(record, work, found, fast)
+    record.write()
+
+
+if __name__ == "__main__":
+    main()
