@@ -16,12 +16,13 @@ STAMP := $(VENV)/built-$(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
 CYTHON_FILES = $(wildcard src/fastiam/*.pyx src/fastiam/*.pxd)
 COMPILED = $(patsubst src/fastiam/%.pyx,fastiam.%,$(wildcard src/fastiam/*.pyx))
 
-.PHONY: help build demo test bench bench-single lint format types debug sanitize fuzz mutate docs clean
+.PHONY: help build demo test bench bench-single gates gates-record lint format types debug sanitize fuzz mutate docs clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
 	@echo "make test    run the whole suite"
 	@echo "make bench   measure, after checking the answers; records go to bench/record/"
+	@echo "make gates   count instructions against bench/gates.json; gates-record writes it"
 	@echo "make lint types debug sanitize fuzz mutate format docs clean"
 
 build: $(STAMP)
@@ -47,6 +48,13 @@ test: build
 
 bench: build
 	$(RUN) bench/run.py $(BENCH)
+
+# Instructions of ten small benches, by callgrind; 2 % both ways. Says so where nothing can be compared.
+gates: build
+	$(RUN) bench/gates.py
+
+gates-record: build
+	$(RUN) bench/gates.py --record
 
 bench-single: build
 	$(RUN) -m pytest bench/test_single.py --benchmark-columns=median,iqr,ops

@@ -18,6 +18,7 @@ sys.path[:0] = [str(BENCH), str(BENCH / "peers")]
 import bench_peers  # noqa: E402
 import compare  # noqa: E402
 import engines  # noqa: E402
+import gates  # noqa: E402
 import policies  # noqa: E402
 import report  # noqa: E402
 import targets  # noqa: E402
@@ -209,6 +210,38 @@ def test_a_comparison_fails_above_a_limit(tmp_path, limit, code):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == code
     assert [out.split()[-1] for out in done.stdout.splitlines()] == ["slower", "record", "record"]
+
+
+# -- instruction counts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recorded", "counted", "is_good", "says"),
+    [
+        ({"a": 1000}, {"a": 1019}, True, "+1.90%"),
+        ({"a": 1000}, {"a": 981}, True, "-1.90%"),
+        ({"a": 1000}, {"a": 1021}, False, "MORE: FAILED"),
+        ({"a": 1000}, {"a": 979}, False, "LESS: FAILED"),
+        ({"a": 1000, "b": 1}, {"a": 1000}, False, "only recorded: FAILED"),
+        ({"a": 1000}, {"a": 1000, "b": 1}, False, "only counted: FAILED"),
+    ],
+)
+def test_a_count_may_move_by_two_per_cent_both_ways(recorded, counted, is_good, says):
+    lines, found = gates.compare(recorded, counted)
+    assert found is is_good
+    assert says in "\n".join(lines)
+
+
+def test_counts_are_read_from_the_dumps_that_bear_a_name(tmp_path):
+    (tmp_path / "out.1").write_text("pid: 1\ndesc: Trigger: Client Request: batch, coded|200\n\nevents: Ir\nsummary: 5000\n")
+    (tmp_path / "out.2").write_text("desc: Trigger: Program termination\nsummary: 7\n")
+    assert gates.read_dumps(tmp_path) == {"batch, coded": 25_000}
+
+
+def test_the_record_of_counts_is_of_all_ten_benches():
+    record = json.loads(gates.RECORD.read_text())
+    assert len(record["instructions_per_thousand_requests"]) == 10
+    assert {"compiler", "python", "machine"} <= set(record)
 
 
 # -- the report ---------------------------------------------------------------------------------------------------------------
