@@ -9,6 +9,7 @@ Each mode builds in a directory of its own, so that objects of two modes never m
 """
 
 import os
+import zlib
 from pathlib import Path
 
 import arx_nanoarrow_sources
@@ -17,7 +18,10 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # Listed from the bottom up; a module whose source is not there is left out.
-MODULES = "_canon _chunk _arrow _export _ingest _vectors _index _rows _build _names _core _batch _doors".split()
+MODULES = "_canon _chunk _arrow _export _ingest _vectors _index _rows _build _names _saved _sound _core _batch _doors".split()
+
+# Names the layout of the tables: a saved engine is read by a build of the same one.
+TYPES = f"{zlib.crc32(Path('src/fastiam/_types.pxd').read_bytes()):08x}"
 
 SANITIZE = os.environ.get("FASTIAM_SANITIZE", "")
 CHECKS = os.environ.get("FASTIAM_CHECKS", "") == "1" or SANITIZE == "asan"
@@ -59,7 +63,11 @@ def extension(name: str) -> Extension:
         f"fastiam.{name}",
         [f"src/fastiam/{name}.pyx"],
         include_dirs=[str(arx_nanoarrow_sources.get_include_dir()), str(sources), numpy.get_include()],
-        define_macros=[("NANOARROW_NAMESPACE", "FastIam"), ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        define_macros=[
+            ("NANOARROW_NAMESPACE", "FastIam"),
+            ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+            ("FASTIAM_TYPES", f'"{TYPES}"'),
+        ],
         extra_compile_args=COMPILE[MODE],
         extra_link_args=LINK[MODE],
     )

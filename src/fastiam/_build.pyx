@@ -12,7 +12,7 @@ from fastiam._patterns cimport read_crossing, read_pattern
 from fastiam._rows cimport Rows
 from fastiam._types cimport *
 from fastiam._values cimport Instant, base64_size, read_address, read_instant
-from fastiam._vectors cimport CACHE, COMPILED, Vector
+from fastiam._vectors cimport CACHE, COMPILED, Vector, bytes_of
 
 
 cdef uint64_t room_for(uint64_t n):
@@ -262,6 +262,15 @@ cdef class Tables(Rows):
         """The occurrence of the first statement of a policy."""
         return (<Range*>self.policies.data)[policy].first
 
+    def first_occurrences(self):
+        """That of each policy, as bytes of uint32."""
+        cdef bytearray found = bytearray(<size_t>self.policies.n * 4)
+        cdef uint32_t* out = <uint32_t*><char*>found
+        cdef uint32_t i
+        for i in range(self.policies.n):
+            out[i] = (<Range*>self.policies.data)[i].first
+        return found
+
     def stack(self, tuple segments):
         """Layers that are decided together, each (layer, level, policies); equal ones are one."""
         cdef uint32_t first = self.segments.n, listed = self.stack_policies.n, policies, at, mask
@@ -405,15 +414,17 @@ cdef class Tables(Rows):
     def drop(self):
         """Forget everything that requests brought since `freeze`."""
         cdef Vector* v
+        cdef bint has_words = self.words.texts.n > self.words.texts.mark, has_stacks = self.stacks.n > self.stacks.mark
         cdef int i
         for i in range(len(self._vectors())):
             v = self._vector(i)
-            if (v.role == COMPILED or v.role == CACHE) and v.n > v.mark:
-                v.n = v.mark
-                self._resize(v, max(<uint64_t>8, <uint64_t>v.n))
+            if v.role == COMPILED or v.role == CACHE:
+                self._cut(v)
         self._make_slots(&self.action_names, 16)
-        self._make_slots(&self.words, room_for(self.words.texts.n * <uint64_t>2))
-        self._slot_stacks(room_for(self.stacks.n * <uint64_t>4 // 3))
+        if has_words:
+            self._make_slots(&self.words, room_for(self.words.texts.n * <uint64_t>2))
+        if has_stacks:
+            self._slot_stacks(room_for(self.stacks.n * <uint64_t>4 // 3))
         del self.pattern_texts[self.n_patterns:]
         self.class_ids = {}
         self._cells(64)
@@ -426,7 +437,7 @@ cdef class Tables(Rows):
         cdef uint64_t total = 0, rows = 0, size
         by_name = {}
         for i, name in enumerate(self._vectors()):
-            size = <uint64_t>self._vector(i).capacity * self._vector(i).item
+            size = bytes_of(self._vector(i))
             by_name[name] = size
             total += size
             if self._vector(i).role >= CACHE:

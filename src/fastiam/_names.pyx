@@ -6,12 +6,12 @@ names cost. What requests bring is cut off when the tables are dropped, before a
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport hash_bytes
 from fastiam._types cimport NONE, Account, Endpoint, PoolText, StringSlot, TablesC
-from fastiam._vectors cimport NameTable, Vector
+from fastiam._vectors cimport NameTable, Vector, bytes_of
 
 
 cdef enum:
@@ -40,9 +40,11 @@ cdef class Names:
     def __dealloc__(self):
         cdef int i
         for i in range(N_LISTS):
-            free(self._list(i).data)
+            if not self._list(i).is_mapped:
+                free(self._list(i).data)
         for i in range(N_TABLES):
-            free(self._table(i).slots.data)
+            if not self._table(i).slots.is_mapped:
+                free(self._table(i).slots.data)
 
     cdef NameTable* _table(self, int i):
         cdef NameTable* all[N_TABLES]
@@ -94,21 +96,22 @@ cdef class Names:
 
     cdef int _cut(self) except -1:
         """Forget what requests brought: the tables have."""
-        cdef Vector* v
         cdef NameTable* names
+        cdef bint late[N_TABLES]
         cdef int i
+        memset(late, 0, sizeof(late))
         self.generation = self.tables.generation
         if not self.is_frozen:
             return 0
-        for i in range(N_LISTS):
-            v = self._list(i)
-            if v.n > v.mark:
-                v.n = v.mark
-                self.tables._resize(v, max(<uint64_t>8, <uint64_t>v.n))
         for i in range(N_TABLES):
             names = self._table(i)
-            if names.slots.capacity:
-                self.tables._make_slots(names, names.slots.capacity)
+            if names.texts.n > names.texts.mark:
+                late[i] = True
+        for i in range(N_LISTS):
+            self.tables._cut(self._list(i))
+        for i in range(N_TABLES):
+            if late[i]:
+                self.tables._make_slots(self._table(i), self._table(i).slots.capacity)
         return 0
 
     def find_principal(self, bytes text):
@@ -133,9 +136,9 @@ cdef class Names:
         cdef uint64_t total = 0
         cdef int i
         for i in range(N_LISTS):
-            total += <uint64_t>self._list(i).capacity * self._list(i).item
+            total += bytes_of(self._list(i))
         for i in range(N_TABLES):
-            total += <uint64_t>self._table(i).slots.capacity * sizeof(StringSlot)
+            total += bytes_of(&self._table(i).slots)
         return total
 
     def late_bytes(self):

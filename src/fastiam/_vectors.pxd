@@ -15,6 +15,19 @@ cdef extern from *:
     void fastiam_publish(void* p, uint64_t v) noexcept nogil
 
 
+cdef extern from *:
+    """
+    #if defined(_WIN32)
+    #include <stdlib.h>
+    #define fastiam_unmap(p, n) free(p)
+    #else
+    #include <sys/mman.h>
+    #define fastiam_unmap(p, n) ((void)munmap((p), (n)))
+    #endif
+    """
+    void fastiam_unmap(char* p, uint64_t n) noexcept nogil
+
+
 cdef enum:
     LIMIT = 0xFFFFFFF0         # items of a vector
 
@@ -33,11 +46,17 @@ cdef struct Vector:            # a growing array
     uint32_t item              # bytes
     uint32_t mark              # how many are compiled: what comes later can be dropped
     uint8_t role
+    uint8_t is_mapped          # it lies in a mapped file, with room behind it (`_saved`)
 
 
 cdef inline Vector emptied(const Vector* v) noexcept nogil:
     """A vector for the same, without memory."""
-    return Vector(NULL, 0, 0, v.item, 0, v.role)
+    return Vector(NULL, 0, 0, v.item, 0, v.role, False)
+
+
+cdef inline uint64_t bytes_of(const Vector* v) noexcept nogil:
+    """The memory of a vector; the room behind a mapped one takes none before it is used. Slots are all capacity."""
+    return <uint64_t>(v.n if v.is_mapped and v.n else v.capacity) * v.item
 
 
 cdef struct NameTable:         # what a `StringTable` lends
@@ -63,6 +82,8 @@ cdef class Vectors:
     cdef uint64_t end_of_vectors
     cdef dict texts            # where a text lies in the pool, by its bytes; None once an engine is compiled
     cdef list retired
+    cdef char* region          # the memory that mapped vectors lie in, or NULL
+    cdef uint64_t region_size
     cdef public int readers
     cdef public uint64_t version
     cdef public uint32_t index_from
@@ -70,6 +91,7 @@ cdef class Vectors:
     cdef Vector* _vector(self, int i)
     cdef list _vectors(self)
     cdef int _release(self, void* data) except -1
+    cdef int _cut(self, Vector* v) except -1
     cdef int _resize(self, Vector* v, uint64_t capacity) except -1
     cdef char* _push(self, Vector* v, uint32_t n=*) except NULL
     cdef uint32_t _number(self, Vector* v, uint32_t value) except? 0xFFFFFFFE

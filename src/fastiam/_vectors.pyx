@@ -7,7 +7,7 @@ counts. Cells and name slots are published last, in one store.
 from cython cimport no_gc_clear
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, table_find
 from fastiam._types cimport *
@@ -97,9 +97,12 @@ cdef class Vectors:
     def __dealloc__(self):
         cdef int i
         for i in range(N_VECTORS):
-            free(self._vector(i).data)
+            if not self._vector(i).is_mapped:
+                free(self._vector(i).data)
         for address in self.retired:
             free(<void*><uintptr_t>address)
+        if self.region != NULL:
+            fastiam_unmap(self.region, self.region_size)
 
     # -- memory --------------------------------------------------------------------------------------------------------
 
@@ -112,8 +115,8 @@ cdef class Vectors:
         return [name for name, _, _ in VECTORS]
 
     cdef int _release(self, void* data) except -1:
-        """Free memory, or keep it until no batch runs."""
-        if data == NULL:
+        """Free memory, or keep it until no batch runs. What is mapped stays as long as the tables."""
+        if data == NULL or self.region <= <char*>data < self.region + self.region_size:
             return 0
         if self.readers:
             self.retired.append(<uintptr_t>data)
@@ -132,8 +135,20 @@ cdef class Vectors:
             memcpy(data, v.data, <size_t>v.n * v.item)
         self._release(v.data)
         v.data = data
+        v.is_mapped = False
         v.capacity = <uint32_t>capacity
         self.sync()                                      # another thread may decide before the builder is done
+        return 0
+
+    cdef int _cut(self, Vector* v) except -1:
+        """Take a vector back to what is compiled. What lies behind it is zero again, and elsewhere if a batch may read it."""
+        if v.n > v.mark:
+            if v.is_mapped and not self.readers:
+                memset(v.data + <size_t>v.mark * v.item, 0, <size_t>(v.n - v.mark) * v.item)
+                v.n = v.mark
+            else:
+                v.n = v.mark
+                self._resize(v, max(<uint64_t>8, <uint64_t>v.n))
         return 0
 
     cdef char* _push(self, Vector* v, uint32_t n=1) except NULL:

@@ -5,6 +5,7 @@ The class checks, names and wraps; `_core` and `_batch` decide, and `settling` a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -112,6 +113,38 @@ class Engine(SettlingCore):
         settings: Settings = self._options["settings"]
         return settings
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the engine to a file, which `load` maps. It appears under its name when it is whole, in place of what was there.
+
+        Raises
+        ------
+        SourceError: it cannot be written; what was there is untouched.
+
+        Notes
+        -----
+        What requests have brought (rows, sessions, names) is not saved; it comes again when it is asked for.
+        """
+        from fastiam.saved import save_engine
+
+        save_engine(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Engine:
+        """An engine from a file that `save` wrote: it answers as the saved one, in milliseconds.
+
+        Processes that load one file share its memory. The directory behind it (for sessions, explanations, reasons, `updated`)
+        is read from the file record by record when it is needed. To replace a file that is in use save over it, which is what
+        `save` does, and never write into it.
+
+        Raises
+        ------
+        SourceError: it cannot be read; it is no saved engine, or a truncated or altered one, or one of another release or kind of
+            machine.
+        """
+        from fastiam.saved import load_engine
+
+        return load_engine(cls, path)
+
     def updated(self, directory: Directory) -> Engine:
         """An engine over what the directory is now; this one goes on answering as it did.
 
@@ -139,7 +172,7 @@ class Engine(SettlingCore):
         return Engine._over(snapshot, compiler, names, self._options, self._defaults)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _compiled, (self._snapshot, self._options)
+        return _compiled, (self._snapshot_or_fail(), self._options)
 
     def decide_many(
         self,

@@ -10,7 +10,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fastiam._core import Core
 from fastiam._names import Names
@@ -38,6 +38,9 @@ from fastiam.request import (
 )
 from fastiam.session import Session
 
+if TYPE_CHECKING:
+    from fastiam.saved.records import Records
+
 _ENDPOINT = "aws:sourcevpce"
 
 
@@ -45,6 +48,7 @@ class SettlingCore(Core):
     """A core that knows the directory it was compiled from; `Engine` adds the public face."""
 
     _snapshot: Snapshot | None
+    _records: Records | None = None  # of an engine from a file, whose snapshot is made when it is asked for
     _compiler: Compiler
     _options: dict[str, Any]
     _defaults: dict[str, ContextValue]
@@ -113,6 +117,9 @@ class SettlingCore(Core):
                 self._compiler.drop()
 
     def _snapshot_or_fail(self) -> Snapshot:
+        if self._snapshot is None and self._records is not None:
+            with self._lock:
+                self._snapshot = self._snapshot or self._records.snapshot()
         if self._snapshot is None:
             raise RequestValueError("the engine decides over one principal alone", column="principal")
         return self._snapshot

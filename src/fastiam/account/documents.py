@@ -28,18 +28,30 @@ class StoredPolicy:
     Never changed. `unread` makes one of its text alone, which is read when `policy` is asked for.
     """
 
-    __slots__ = ("__weakref__", "_policy", "arn", "kind", "name", "text")
+    __slots__ = ("__weakref__", "_origin", "_policy", "arn", "kind", "name", "text")
 
     def __init__(self, policy: Policy, text: str) -> None:
         self.name, self.kind, self.arn, self.text = policy.name, policy.kind, policy.arn, text
         self._policy: Policy | None = policy
+        self._origin = policy.origin
 
     @classmethod
-    def unread(cls, text: str, kind: PolicyKind, name: str, arn: str | None = None) -> StoredPolicy:
-        """A policy by the `text` of another stored one."""
+    def unread(cls, text: str, kind: PolicyKind, name: str, arn: str | None = None, origin: Origin | None = None) -> StoredPolicy:
+        """A policy by the `text` of another stored one; without `origin` the text is where it comes from."""
         stored = cls.__new__(cls)
-        stored.name, stored.kind, stored.arn, stored.text, stored._policy = name, kind, arn, text, None
+        stored.name, stored.kind, stored.arn, stored.text = name, kind, arn, text
+        stored._policy, stored._origin = None, origin
         return stored
+
+    @property
+    def is_read(self) -> bool:
+        """Whether `policy` is at hand."""
+        return self._policy is not None
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the policy comes from; None where that is its own text, or nothing tells."""
+        return self._origin
 
     @property
     def policy(self) -> Policy:
@@ -53,8 +65,9 @@ class StoredPolicy:
         """PERF: of policies of one text one is read, the others get what it says under their own names."""
         known = _read_texts.get((self.kind, self.text))
         if known is None:
-            return read_policy(self.text, self.kind, mode="lenient", name=self.name, arn=self.arn)
-        origin = Origin(Source(self.name or "policy", self.text))
+            policy = read_policy(self.text, self.kind, mode="lenient", name=self.name, arn=self.arn)
+            return policy if self._origin is None else replace(policy, origin=self._origin)
+        origin = self._origin or Origin(Source(self.name or "policy", self.text))
         return replace(known.policy, name=self.name, arn=self.arn, origin=origin)
 
     def __eq__(self, other: object) -> bool:

@@ -52,11 +52,14 @@ class Compiler:
     Whoever calls it holds `lock`: there is one builder at a time, and nothing is dropped while it is held.
     """
 
-    def __init__(self, settings: Settings, *, index_from: int = 12) -> None:
+    def __init__(
+        self, settings: Settings, *, index_from: int = 12, tables: Tables | None = None, keys: list[str] | None = None
+    ) -> None:
+        """`tables` are filled already, and have `keys` (`Statements.adopt` tells the rest)."""
         self.settings = settings
         self.lock = threading.RLock()
-        self.tables = Tables(index_from=index_from)
-        self.keys = Keys(self.tables)
+        self.tables = tables or Tables(index_from=index_from)
+        self.keys = Keys(self.tables, keys)
         self.statements = Statements(self.tables, self.keys)
         self._absent: Interned[frozenset[str], tuple[int, int]] = Interned()
         self._n_building = 0

@@ -38,6 +38,10 @@ class Interned(Generic[K, V]):
         found = self._compiled.get(thing)
         return self._late.get(thing) if found is None and self._late else found
 
+    def enter(self, thing: K, number: V) -> None:
+        """Tell the number of a thing that is compiled."""
+        self._compiled[thing] = number
+
     @property
     def n_late(self) -> int:
         """How many things are forgotten on the next `drop`."""

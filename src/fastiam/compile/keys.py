@@ -46,10 +46,17 @@ _UNCHECKED = (
 class Keys:
     """The keys of an engine. All of the registry are there; others as policies, principals and requests name them."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, names: list[str] | None = None) -> None:
+        """`names` are those of tables that have keys already."""
         self._tables = tables
         self._numbers: Interned[str, int] = Interned()
-        self.names: list[str] = []
+        self.names: list[str] = [] if names is None else names
+        if names is None:
+            self._enter_all(tables)
+        for number, name in enumerate(names or ()):
+            self._numbers.enter(name, number)
+
+    def _enter_all(self, tables: Tables) -> None:
         for folded in KEYS:
             self.number(folded)
         tables.special_keys(
@@ -118,10 +125,14 @@ class Keys:
         self._numbers.freeze()
         self._n_compiled = len(self.names)
 
+    def compiled(self) -> list[str]:
+        """The names of the keys that stay, by number."""
+        return self.names[: self._n_compiled]
+
     def drop(self) -> None:
         """Forget the keys that requests brought; who holds the list of names keeps it as it was."""
         self._numbers.drop()
-        self.names = self.names[: self._n_compiled]
+        self.names = self.compiled()
 
 
 def _source(folded: str) -> Source:

@@ -30,7 +30,8 @@ class Statements:
         self._tables, self._keys = tables, keys
         self.actions: list[Parts | None] = []
         self._policies = Identities()
-        self._kept: list[Policy] = []  # INVARIANT: a policy goes by its identity, so it must not be collected
+        # INVARIANT: a policy goes by its identity, so it must not be collected
+        self._kept: Any = []  # a list of policies, or what stands for one
         self._starts = array("I")
         self._is_frozen = False
         self._late_policies = 0  # bytes
@@ -47,6 +48,21 @@ class Statements:
             self._policies, self._bodies, self._action_lists, self._actions, self._elements, self._patterns, self._variables,
             self._conditions, self._atoms, self._principals,
         )  # fmt: skip
+
+    def adopt(self, actions: list[Parts | None], policies: Any) -> None:
+        """Go on with tables that are filled: `policies` gives those that they hold, as a list does."""
+        self.actions, self._kept = actions, policies
+        self._starts.frombytes(self._tables.first_occurrences())
+        for number, parts in enumerate(actions):
+            self._actions.enter(parts, number)
+
+    def meet(self, policy: Policy, number: int) -> None:
+        """A policy that the tables hold, known by its identity from now on; it must be kept."""
+        self._policies.enter(id(policy), number)
+
+    def compiled(self) -> tuple[list[Policy], list[Parts | None]]:
+        """The policies and the action patterns that stay, by number."""
+        return [self._kept[number] for number in range(self._n_compiled)], self.actions[: self._n_actions]
 
     def policy(self, policy: Policy) -> int:
         """The number of a policy, by identity."""

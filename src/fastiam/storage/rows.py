@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
-from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from weakref import WeakValueDictionary
 
@@ -68,13 +67,17 @@ def from_text(form: Form, text: str) -> Any:
     return form.read(plain)
 
 
-def tables_of(tables: type) -> dict[str, Form]:
-    """The tables of a book with the form of their records: fields `dict[str, Record]` and `Record | None` (see `books`)."""
+def tables_of(tables: type, forms: Forms | None = None) -> dict[str, Form]:
+    """The tables of a book with the form of their records: fields `dict[str, Record]` and `Record | None` (see `books`).
+
+    `forms` may have another form for policies than their text.
+    """
+    forms = forms or _forms
     found = {}
     for name, hint in get_type_hints(tables).items():
         key, record = get_args(hint) if get_origin(hint) is dict else (str, _without_none(hint))
         if key is str and is_dataclass(record):
-            found[name] = form_of(record)  # type: ignore[arg-type]  # a class is hashable
+            found[name] = forms.of(record)
     return found
 
 
@@ -87,30 +90,39 @@ def _is_union(hint: Any) -> bool:
     return get_origin(hint) in (Union, types.UnionType)
 
 
-@cache
-def form_of(hint: Any) -> Form:
-    """The form of a type.
+class Forms:
+    """Forms by type; `policy` is that of a stored policy."""
 
-    Raises
-    ------
-    TypeError: there is none; records hold other types then.
-    """
-    if hint in _SCALARS:
-        return _SCALARS[hint]
-    if _is_union(hint):
-        return _union(get_args(hint))
-    if is_dataclass(hint):
-        return _record(hint)  # type: ignore[arg-type]
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return Form(lambda member: member.value, hint, type(next(iter(hint)).value))
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
-        return _sequence(form_of(arguments[0]), tuple, list)
-    if origin is frozenset:
-        return _sequence(form_of(arguments[0]), frozenset, sorted)
-    if origin is not None and issubclass(origin, Mapping) and arguments[0] is str:
-        return _mapping(form_of(arguments[1]))
-    raise TypeError(f"`{hint}` is no type that rows can hold")
+    def __init__(self, policy: Form) -> None:
+        self._known: dict[Any, Form] = {**_SCALARS, StoredPolicy: policy}
+
+    def of(self, hint: Any) -> Form:
+        """The form of a type.
+
+        Raises
+        ------
+        TypeError: there is none; records hold other types then.
+        """
+        found = self._known.get(hint)
+        if found is None:
+            found = self._known[hint] = self._make(hint)
+        return found
+
+    def _make(self, hint: Any) -> Form:
+        if _is_union(hint):
+            return _union(get_args(hint), self.of)
+        if is_dataclass(hint):
+            return _record(hint, self.of)  # type: ignore[arg-type]
+        if isinstance(hint, type) and issubclass(hint, Enum):
+            return Form(lambda member: member.value, hint, type(next(iter(hint)).value))
+        origin, arguments = get_origin(hint), get_args(hint)
+        if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
+            return _sequence(self.of(arguments[0]), tuple, list)
+        if origin is frozenset:
+            return _sequence(self.of(arguments[0]), frozenset, sorted)
+        if origin is not None and issubclass(origin, Mapping) and arguments[0] is str:
+            return _mapping(self.of(arguments[1]))
+        raise TypeError(f"`{hint}` is no type that rows can hold")
 
 
 def _integer(value: int) -> int:
@@ -143,7 +155,6 @@ _SCALARS: dict[Any, Form] = {
     type(None): Form(_same, _same, type(None)),
     bytes: Form(lambda value: b64encode(value).decode(), lambda text: b64decode(text, validate=True), str),
     datetime: Form(datetime.isoformat, datetime.fromisoformat, str),
-    StoredPolicy: Form(_write_policy, _read_policy, dict),
 }
 
 
@@ -165,7 +176,7 @@ def _mapping(item: Form) -> Form:
     )
 
 
-def _union(members: tuple[Any, ...]) -> Form:
+def _union(members: tuple[Any, ...], form_of: Callable[[Any], Form]) -> Form:
     """Members that differ in Python and in JSON, such as `StoredPolicy | str | None`."""
     writers = {get_origin(member) or member: form_of(member) for member in members}
     readers = {form.json: form.read for form in writers.values()}
@@ -179,7 +190,7 @@ def _union(members: tuple[Any, ...]) -> Form:
     return Form(write, lambda plain: readers[type(plain)](plain), object)
 
 
-def _record(kind: type[Any]) -> Form:
+def _record(kind: type[Any], form_of: Callable[[Any], Form]) -> Form:
     """A dataclass: the fields that have another value than their default."""
     hints = get_type_hints(kind)
     defaults = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
@@ -201,3 +212,7 @@ def _record(kind: type[Any]) -> Form:
             raise
 
     return Form(write, read, dict)
+
+
+_forms = Forms(Form(_write_policy, _read_policy, dict))
+form_of = _forms.of
