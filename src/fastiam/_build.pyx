@@ -263,12 +263,13 @@ cdef class Tables(Rows):
         return (<Range*>self.policies.data)[policy].first
 
     def first_occurrences(self):
-        """That of each policy, as bytes of uint32."""
-        cdef bytearray found = bytearray(<size_t>self.policies.n * 4)
+        """That of each policy, and where the next one would have its own, as bytes of uint32."""
+        cdef bytearray found = bytearray((<size_t>self.policies.n + 1) * 4)
         cdef uint32_t* out = <uint32_t*><char*>found
         cdef uint32_t i
         for i in range(self.policies.n):
             out[i] = (<Range*>self.policies.data)[i].first
+        out[self.policies.n] = self.policy_bodies.n
         return found
 
     def stack(self, tuple segments):

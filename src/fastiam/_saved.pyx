@@ -64,12 +64,12 @@ def checksum(const uint8_t[::1] data not None):
     cdef uint64_t lanes[4]
     cdef uint64_t a = SUM, b = 2 * SUM, c = 3 * SUM, d = 4 * SUM
     cdef const char* p
-    cdef int64_t n = data.shape[0], i
+    cdef int64_t n = data.shape[0], _
     if n == 0:
         return 0
     p = <const char*>&data[0]
     with nogil:
-        for i in range(n // 32):                         # PERF: four multiplications at a time
+        for _ in range(n // 32):                         # PERF: four multiplications at a time
             a = stirred(a, load8(p))
             b = stirred(b, load8(p + 8))
             c = stirred(c, load8(p + 16))

@@ -52,7 +52,7 @@ class Statements:
     def adopt(self, actions: list[Parts | None], policies: Any) -> None:
         """Go on with tables that are filled: `policies` gives those that they hold, as a list does."""
         self.actions, self._kept = actions, policies
-        self._starts.frombytes(self._tables.first_occurrences())
+        self._starts.frombytes(self._tables.first_occurrences()[:-4])
         for number, parts in enumerate(actions):
             self._actions.enter(parts, number)
 
@@ -60,9 +60,9 @@ class Statements:
         """A policy that the tables hold, known by its identity from now on; it must be kept."""
         self._policies.enter(id(policy), number)
 
-    def compiled(self) -> tuple[list[Policy], list[Parts | None]]:
-        """The policies and the action patterns that stay, by number."""
-        return [self._kept[number] for number in range(self._n_compiled)], self.actions[: self._n_actions]
+    def compiled(self) -> tuple[Any, list[Parts | None]]:
+        """The policies, as a list or what stands for one, and the action patterns that stay, by number."""
+        return self._kept[: self._n_compiled], self.actions[: self._n_actions]
 
     def policy(self, policy: Policy) -> int:
         """The number of a policy, by identity."""

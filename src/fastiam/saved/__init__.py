@@ -16,7 +16,7 @@ from fastiam._sound import check_tables
 from fastiam.compile.compiler import Compiler
 from fastiam.errors import SourceError
 from fastiam.request import read_context
-from fastiam.saved.file import SavedFile, build, is_saved, write
+from fastiam.saved.file import BROKEN, SavedFile, build, is_saved, write
 from fastiam.saved.options import read_options, write_options
 from fastiam.saved.records import Policies, Records, write_records
 
@@ -69,9 +69,9 @@ def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
 def _engine_over(cls: type[E], file: SavedFile) -> E:
     try:
         return _attached(cls, file)
-    except SourceError:
+    except SourceError:  # it is a ValueError, too
         raise
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+    except BROKEN as error:
         raise file.impossible(error) from None
 
 
@@ -86,12 +86,9 @@ def _attached(cls: type[E], file: SavedFile) -> E:
     wrong = check_tables(tables, names, keys)
     if wrong is not None:
         raise file.error(f"says something impossible: some {wrong} refer to what is not there")
-    records = Records(file.section, file.source)
-    if len(records.numbers) != tables.sizes()["policies"]:
-        raise file.error("says something impossible: it has more policies in one place than in another")
     compiler = Compiler(options["settings"], tables=tables, keys=keys)
+    records = Records(file.section, file.source, compiler.statements.meet, tables.first_occurrences())
     compiler.statements.adopt(actions, Policies(records))
-    records.met = compiler.statements.meet
     compiler.match_actions()
     compiler.freeze(names)
     engine = cls._over(None, compiler, names, options, read_context(options["context_defaults"]))

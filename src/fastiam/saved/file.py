@@ -33,7 +33,7 @@ _STEP = 64
 FIXED = struct.Struct("<16sIIQQ")
 AGAIN = "compile it again: `fastiam compile PATHS --out FILE`"
 FOREIGN = "pass a file that `Engine.save` or `fastiam compile --out` wrote"
-_BROKEN = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
+BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)  # what nonsense leads to
 
 
 def build(head: Mapping[str, Any], sections: Mapping[str, bytes]) -> list[bytes]:
@@ -137,7 +137,7 @@ class SavedFile:
         self.head, first = self._read_head()
         try:
             self.places = dict(self._read_places(self.head["sections"], first))
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self.impossible(error) from None
 
     @classmethod
@@ -198,14 +198,12 @@ class SavedFile:
         try:
             head = json.loads(bytes(text))
             writer, its_layout = head["fastiam"], head["layout"]
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self.impossible(error) from None
         if writer != __version__:
             raise self.error(f"was written by fastiam {writer}, and this is {__version__}")
         if its_layout != layout():
-            raise self.error(
-                f"was written on another kind of machine, or by another build: `{its_layout}`, and this is `{layout()}`"
-            )
+            raise self.error(f"was written on another machine or by another build: `{its_layout}`, and this is `{layout()}`")
         return head, first
 
     def _read_places(self, told: Mapping[str, tuple[int, int]], at: int) -> Iterator[tuple[str, tuple[int, int]]]:

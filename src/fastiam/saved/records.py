@@ -21,12 +21,13 @@ from fastiam.account.snapshot import Snapshot
 from fastiam.errors import SourceError
 from fastiam.model import Policy, PolicyKind
 from fastiam.positions import Origin, Source
+from fastiam.saved.file import BROKEN
 from fastiam.saved.packing import Packer, Unpacker
 from fastiam.storage.rows import Form, Forms, form_of, from_text, tables_of, to_text
 
 FULL, NOBODY = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a row: `FullAWSAccess`, which is ours; a policy that nobody has
 SECTIONS = ("records", "policies", "texts", "tables")
-_BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, zlib.error)
+_BROKEN = (*BROKEN, zlib.error)
 K = TypeVar("K")
 
 
@@ -54,7 +55,12 @@ def write_records(tables: Tables, policies: Sequence[Policy]) -> dict[str, bytes
         held = getattr(tables, name)
         records = held if isinstance(held, Mapping) else {} if held is None else {"": held}
         index[name] = {key: writer.records.add(to_text(form, record)) for key, record in records.items()}
-    numbers = array("I", map(writer.number_of, policies))
+    if isinstance(policies, Policies):  # of an engine from a file: nothing is read to be written
+        numbers = array("I", map(writer.row_of, policies.saved()))
+        policies = policies.later
+    else:
+        numbers = array("I")
+    numbers.extend(map(writer.row_of_policy, policies))
     writer.tables.add(json.dumps(index, separators=(",", ":")))
     sections = {"policy_rows": numbers.tobytes()}
     for name in SECTIONS:
@@ -70,6 +76,7 @@ class _Writer:
         self._compiled: dict[int, int] = {}
         self._texts: dict[int, int] = {}
         self._alike: dict[tuple[object, ...], list[StoredPolicy]] = {}
+        self._equal: dict[StoredPolicy, tuple[int, Origin | None]] = {}
 
     def _stored(self, stored: StoredPolicy) -> int:
         if stored is FULL_ACCESS:
@@ -80,6 +87,7 @@ class _Writer:
             if stored.is_read:
                 self._compiled[id(stored.policy)] = found
                 self._alike.setdefault(_likeness(stored.policy), []).append(stored)
+            self._equal[stored] = found, stored.origin
         return found
 
     def _write(self, stored: StoredPolicy, origin: Origin | None) -> int:
@@ -95,8 +103,18 @@ class _Writer:
             found = self._texts[id(text)] = self.texts.add(to_text(_TEXT, text))
         return found
 
-    def number_of(self, policy: Policy) -> int:
-        """The row of a compiled policy. An engine that was updated may hold one that equals what its directory holds now."""
+    def row_of(self, stored: StoredPolicy | None) -> int:
+        """The row of a compiled policy, which the directory may hold no more, or hold as another object."""
+        if stored is None:
+            return NOBODY
+        if stored is not FULL_ACCESS and id(stored) not in self._rows:
+            row, origin = self._equal.get(stored, (NOBODY, None))
+            if row != NOBODY and origin == stored.origin:
+                return row
+        return self._stored(stored)
+
+    def row_of_policy(self, policy: Policy) -> int:
+        """The same, by the policy as it was read."""
         if policy is FULL_ACCESS.policy:
             return FULL
         found = self._compiled.get(id(policy))
@@ -125,25 +143,42 @@ def _is_own(origin: Origin, stored: StoredPolicy) -> bool:
 class Records:
     """What `write_records` wrote, in sections that are read when needed. Thread-safe.
 
-    `met` is told of each compiled policy that is read, with its number.
+    Parameters
+    ----------
+    met : is told of each compiled policy that is read, with its number.
+    starts : the first occurrence of each compiled policy, and where the next one would have its own, as bytes of uint32.
+
+    Raises
+    ------
+    ValueError: there are more policies in one place than in another.
     """
 
-    def __init__(self, section: Callable[[str], memoryview], source: str) -> None:
+    def __init__(
+        self, section: Callable[[str], memoryview], source: str, met: Callable[[Policy, int], None], starts: bytes | bytearray
+    ) -> None:
         self._rows = {name: Unpacker(section(f"rows_of_{name}"), section(f"index_of_{name}")) for name in SECTIONS}
         self.numbers = array("I")
         self.numbers.frombytes(section("policy_rows"))
-        self.met: Callable[[Policy, int], None] = lambda policy, number: None
-        self._source = source
+        self._starts = array("I")
+        self._starts.frombytes(starts)
+        if len(self._starts) != len(self.numbers) + 1:
+            raise ValueError(f"{len(self.numbers)} policies, not {len(self._starts) - 1}")
+        self._met, self._source = met, source
         self._lock = threading.RLock()
         self._stored: dict[int, StoredPolicy] = {}
         self._texts: dict[int, str] = {}
         self._made: dict[int, Any] = {}
         self._compiled: dict[int, int] | None = None
         self._kept: list[Policy] = []
+        if FULL in self.numbers:
+            met(FULL_ACCESS.policy, self.numbers.index(FULL))
 
     def policy(self, number: int) -> Policy:
         """A policy by its number in the tables."""
-        return self.stored(self.numbers[number]).policy
+        found = self.stored(self.numbers[number]).policy
+        if len(found.statements) != self._starts[number + 1] - self._starts[number]:
+            raise self._broken()  # an occurrence would name a statement that is not there
+        return found
 
     def stored(self, row: int) -> StoredPolicy:
         """A policy by its row."""
@@ -193,7 +228,7 @@ class Records:
             number = self._compiled.get(row)
             if number is not None:
                 self._kept.append(policy)  # INVARIANT: it goes by its identity, so it must not be collected
-                self.met(policy, number)
+                self._met(policy, number)
 
     def _read(self, name: str, row: int, form: Form) -> Any:
         try:
@@ -280,20 +315,25 @@ class Policies(Sequence[Policy]):
     """The policies of a saved engine by their number, and behind them those that were compiled later. It stands for a list."""
 
     def __init__(self, records: Records, later: Sequence[Policy] = ()) -> None:
-        self._records, self._later = records, list(later)
+        self._records, self.later = records, list(later)
         self._n = len(records.numbers)
 
+    def saved(self) -> Iterator[StoredPolicy | None]:
+        """Those of the file, not read yet; None for one that nobody has."""
+        for row in self._records.numbers:
+            yield None if row == NOBODY else self._records.stored(row)
+
     def __len__(self) -> int:
-        return self._n + len(self._later)
+        return self._n + len(self.later)
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):  # INVARIANT: from the first one to one of the later
-            return Policies(self._records, self._later[: at.stop - self._n])
-        return self._records.policy(at) if at < self._n else self._later[at - self._n]
+            return Policies(self._records, self.later[: at.stop - self._n])
+        return self._records.policy(at) if at < self._n else self.later[at - self._n]
 
     def __delitem__(self, at: slice) -> None:
-        del self._later[at.start - self._n :]
+        del self.later[at.start - self._n :]
 
     def append(self, policy: Policy) -> None:
         """One more."""
-        self._later.append(policy)
+        self.later.append(policy)
