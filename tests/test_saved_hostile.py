@@ -19,9 +19,9 @@ from test_saved import ANA, ASKED, CONTEXTS, OBJECT, A, all_answers, allow, docu
 import fastiam
 from fastiam import Engine, SourceError
 from fastiam._saved import checksum
+from fastiam.saved import MAGIC, is_saved
 from fastiam.saved import file as saved_file
-from fastiam.saved import is_saved
-from fastiam.saved.file import FIXED, FORMAT, MAGIC, SavedFile
+from fastiam.saved.file import FIXED, FORMAT, SavedFile
 
 READ, WRITE = struct.Struct("<I").unpack_from, struct.Struct("<I").pack_into
 # vectors whose items hold indexes of others; what they hold is changed word by word

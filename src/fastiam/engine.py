@@ -124,7 +124,7 @@ class Engine(SettlingCore):
         -----
         What requests have brought (rows, sessions, names) is not saved; it comes again when it is asked for.
         """
-        from fastiam.saved import save_engine
+        from fastiam.saved.engines import save_engine
 
         save_engine(self, path)
 
@@ -141,7 +141,7 @@ class Engine(SettlingCore):
         SourceError: it cannot be read; it is no saved engine, or a truncated or altered one, or one of another release or kind of
             machine.
         """
-        from fastiam.saved import load_engine
+        from fastiam.saved.engines import load_engine
 
         return load_engine(cls, path)
 

@@ -66,6 +66,7 @@ for _outcome, _code in _CODES.items():
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 def command(
     policies: tuple[str, ...],
+    saved: str | None,
     source: str,
     requests_format: str | None,
     out: str,
@@ -73,7 +74,7 @@ def command(
     mapping: tuple[tuple[str, str], ...],
     keep: tuple[str, ...],
     on_error: str,
-    unknown_owner: str,
+    unknown_owner: str | None,
     now: datetime | None,
     threads: int,
     quiet: bool,
@@ -86,7 +87,7 @@ def command(
     """
     target = Format(out_format) if out_format else of_name(out)
     check_target(out, source)
-    engine = open_engine(policies, unknown_owner=unknown_owner, quiet=quiet)
+    engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     with ExitStack() as stack:
         requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
         progress = stack.enter_context(Progress(requests.progress, quiet=quiet))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from fastiam.errors import SourceError
 from fastiam.questions.diff import Diff, diff
 from fastiam.questions.flips import Change
 
+if TYPE_CHECKING:
+    from fastiam.engine import Engine
+
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
 REQUEST = ("principal", "action", "resource")
@@ -26,8 +29,10 @@ OWNER = "resource_account"
 
 
 @click.command("diff")
-@click.option("--old", multiple=True, required=True, metavar="PATH", help="The policies before; may be repeated.")
-@click.option("--new", multiple=True, required=True, metavar="PATH", help="The policies after; may be repeated.")
+@click.option("--old", multiple=True, metavar="PATH", help="The policies before; may be repeated.")
+@click.option("--new", multiple=True, metavar="PATH", help="The policies after; may be repeated.")
+@click.option("--old-engine", metavar="FILE", help="In place of --old, an engine that `fastiam compile` wrote.")
+@click.option("--new-engine", metavar="FILE", help="In place of --new, an engine that `fastiam compile` wrote.")
 @click.option("--requests", "source", metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
 @click.option("--requests-format", type=click.Choice(NAMES), help="The format of the requests; told by content if not given.")
 @click.option("--log", multiple=True, metavar="PATH", help="In place of requests, logs of CloudTrail; may be repeated.")
@@ -41,13 +46,15 @@ OWNER = "resource_account"
 def command(
     old: tuple[str, ...],
     new: tuple[str, ...],
+    old_engine: str | None,
+    new_engine: str | None,
     source: str | None,
     requests_format: str | None,
     log: tuple[str, ...],
     no_session_policies: bool,
     unknown: tuple[str, ...],
     now: datetime | None,
-    unknown_owner: str,
+    unknown_owner: str | None,
     form: str | None,
     threads: int,
     exit_zero: bool,
@@ -60,7 +67,7 @@ def command(
     """
     if log and (source or unknown or now):
         raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
-    before, after = (open_engine(paths, unknown_owner=unknown_owner) for paths in (old, new))
+    before, after = _opened(old, old_engine, unknown_owner, "old"), _opened(new, new_engine, unknown_owner, "new")
     if log:
         from fastiam.sources import read_cloudtrail
 
@@ -80,6 +87,13 @@ def command(
     write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
     _tell(found)
     return exits.OK if exit_zero else _code(found)
+
+
+def _opened(paths: tuple[str, ...], saved: str | None, unknown_owner: str | None, side: str) -> Engine:
+    """The engine of one side; an engine in a file has been told the owner of what nothing tells."""
+    if (saved is None) == (not paths):
+        raise click.UsageError(f"give either --{side} or --{side}-engine")
+    return open_engine(paths, saved, unknown_owner=None if saved else unknown_owner)
 
 
 def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:

@@ -34,7 +34,23 @@ def tell_findings(directory: Directory) -> None:
         note(f"{len(errors)} findings in the policies, read leniently; `fastiam validate` tells more on each document")
 
 
-def open_engine(paths: Sequence[str], *, unknown_owner: str = "principal", quiet: bool = False) -> Engine:
-    """The compiled engine of some paths."""
-    directory = open_directory(paths, quiet=quiet)
-    return directory.compile(unknown_owner=cast(Literal["principal", "deny"], unknown_owner))
+def open_engine(
+    paths: Sequence[str], saved: str | None = None, *, unknown_owner: str | None = None, quiet: bool = False
+) -> Engine:
+    """The compiled engine of some paths, or one that is in a file already."""
+    import click
+
+    if (saved is None) == (not paths):
+        raise click.UsageError("give either --policies or --engine")
+    if saved is not None:
+        if unknown_owner is not None:
+            raise click.UsageError("an engine has its --unknown-owner since it was compiled: leave it out")
+        from fastiam.engine import Engine
+
+        return Engine.load(saved)
+    return compile_engine(open_directory(paths, quiet=quiet), unknown_owner)
+
+
+def compile_engine(directory: Directory, unknown_owner: str | None) -> Engine:
+    """The engine of a directory."""
+    return directory.compile(unknown_owner=cast(Literal["principal", "deny"], unknown_owner or "principal"))

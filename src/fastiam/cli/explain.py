@@ -25,6 +25,7 @@ from fastiam.report import explanation_lines
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
+    saved: str | None,
     principal: str,
     action: str,
     resource: str,
@@ -32,7 +33,7 @@ def command(
     resource_account: str | None,
     now: datetime | None,
     unknown: tuple[str, ...],
-    unknown_owner: str,
+    unknown_owner: str | None,
     form: str | None,
     exit_zero: bool,
 ) -> int:
@@ -42,7 +43,7 @@ def command(
     A text on a terminal, one JSON object in a pipe. Exits with 0 if the request is allowed, 2 if it is denied, 4 if that
     depends on keys that were declared unknown.
     """
-    engine = open_engine(policies, unknown_owner=unknown_owner)
+    engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context)
     explanation = engine.explain(principal, action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
     form = chosen(form, "text")

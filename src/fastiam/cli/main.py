@@ -28,6 +28,7 @@ VERBS = {  # in the order in which `--help` lists them
     "explain": "tell how one request over stored policies comes to its answer",
     "who-can": "list everybody who can do something to a resource",
     "what-can": "list what a principal can do",
+    "compile": "compile policies into a file, for `--engine`",
     "diff": "tell what changes between two sets of policies",
     "replay": "compare a log of CloudTrail with policies",
     "validate": "check policy documents",

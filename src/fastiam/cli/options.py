@@ -60,12 +60,14 @@ def _chained(*options: Decorator) -> Decorator:
     return decorate
 
 
-policies = click.option(
-    "--policies",
-    multiple=True,
-    required=True,
-    metavar="PATH",
-    help="Where the policies are: account exports, fastiam files, or folders of them. May be repeated.",
+policies = _chained(
+    click.option(
+        "--policies",
+        multiple=True,
+        metavar="PATH",
+        help="Where the policies are: account exports, fastiam files, or folders of them. May be repeated.",
+    ),
+    click.option("--engine", "saved", metavar="FILE", help="In place of policies, an engine that `fastiam compile` wrote."),
 )
 no_session_policies = click.option(
     "--no-session-policies",
@@ -75,9 +77,7 @@ no_session_policies = click.option(
 unknown_owner = click.option(
     "--unknown-owner",
     type=click.Choice(["principal", "deny"]),
-    default="principal",
-    show_default=True,
-    help="Who owns a resource of which nothing tells it: the principal's account, or nobody, so that it is denied.",
+    help="Who owns a resource of which nothing tells it: the principal's account (the default), or nobody: it is denied.",
 )
 now = click.option("--now", type=Instant(), help="The instant of the decision; the clock's if not given.")
 exit_zero = click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the answer is.")

@@ -1,4 +1,4 @@
-"""Progress of a long job: a bar with the rate on a terminal, nothing elsewhere."""
+"""Progress of a long job: a bar with the rate, or the step that it is at, on a terminal; nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -37,6 +37,36 @@ class Progress:
         self._bar.update(
             self._task, total=None if share is None else 1.0, completed=share or 0.0, rows=self._rows, rate=self._rows / elapsed
         )
+
+
+class Steps:
+    """Tells which step of a job runs, and for how long it has."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._shown = not quiet and sys.stderr.isatty()
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def begin(self, step: str) -> None:
+        """The next step."""
+        if not self._shown:
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bars
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.__exit__()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._bar = Bars(*columns, console=Console(stderr=True), transient=True)
+        self._bar.add_task(step, total=None)
+        self._bar.start()
 
 
 def _bar() -> Any:

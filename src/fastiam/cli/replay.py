@@ -44,11 +44,12 @@ _SHOWN = 10  # unmapped names that are worth a line each
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
+    saved: str | None,
     log: tuple[str, ...],
     only: tuple[str, ...],
     no_session_policies: bool,
     limit: int,
-    unknown_owner: str,
+    unknown_owner: str | None,
     form: str | None,
     quiet: bool,
     exit_zero: bool,
@@ -62,7 +63,7 @@ def command(
     """
     from fastiam.sources import read_cloudtrail
 
-    engine = open_engine(policies, unknown_owner=unknown_owner, quiet=quiet)
+    engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
     with Progress(lambda: None, quiet=quiet) as progress:
         found = engine.replay(_Watched(trail, progress))

@@ -37,6 +37,7 @@ _SHOWN = 5  # Denies that a table tells
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
+    saved: str | None,
     principal: str,
     resource: str | None,
     actions: tuple[str, ...],
@@ -45,7 +46,7 @@ def command(
     only_given: bool,
     resource_account: str | None,
     now: datetime | None,
-    unknown_owner: str,
+    unknown_owner: str | None,
     form: str | None,
     exit_zero: bool,
 ) -> int:
@@ -56,7 +57,7 @@ def command(
     """
     if resource is None and (actions or only_given or resource_account or now):
         raise click.UsageError("--action, --only-given, --resource-account and --now need --resource")
-    engine = open_engine(policies, unknown_owner=unknown_owner)
+    engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)
     form = chosen(form, "table")
     if resource is None:

@@ -29,6 +29,7 @@ OF_TABLE = ("principal", "outcome", "conditions")
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
+    saved: str | None,
     action: str,
     resource: str,
     context: tuple[tuple[str, str], ...],
@@ -36,7 +37,7 @@ def command(
     only_given: bool,
     resource_account: str | None,
     now: datetime | None,
-    unknown_owner: str,
+    unknown_owner: str | None,
     form: str | None,
     exit_zero: bool,
 ) -> int:
@@ -45,7 +46,7 @@ def command(
     Roots, users and roles of the policies, and whom the resource's policies let in from outside. A key that is not given is
     unknown. Exits with 0 if somebody can, 2 if nobody can, 4 if somebody can only if conditions are met.
     """
-    engine = open_engine(policies, unknown_owner=unknown_owner)
+    engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     unknown: Collection[str] = () if only_given else ("*",)
     given = options.context_of(context, absent)
     found = engine.who_can(action, resource, given, unknown=unknown, resource_account=resource_account, now=now)

@@ -1,96 +1,18 @@
-"""Engines in files: `save_engine` writes one, `load_engine` maps it. What is mapped decides at once; records are read on demand.
-
-What requests brought is not saved. Rows, which they lead to, are a cache without end on disk, and each would have to be checked
-against the stacks that it was made from; one is made in microseconds when it is first asked for.
-"""
+"""Engines in files (`engines`). Here is only what tells such a file, for those who meet files of every kind."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastiam._build import Tables
-from fastiam._names import Names
-from fastiam._saved import attach, dump
-from fastiam._sound import check_tables
-from fastiam.compile.compiler import Compiler
-from fastiam.errors import SourceError
-from fastiam.request import read_context
-from fastiam.saved.file import BROKEN, SavedFile, build, is_saved, write
-from fastiam.saved.options import read_options, write_options
-from fastiam.saved.records import Policies, Records, write_records
-
-if TYPE_CHECKING:
-    from fastiam.engine import Engine
-
-__all__ = ["is_saved", "load_engine", "save_engine"]
-
-E = TypeVar("E", bound="Engine")
+MAGIC = b"fastiam engine\r\n"  # a transfer that changes the ends of lines changes it
 
 
-def save_engine(engine: Engine, path: str | os.PathLike[str]) -> None:
-    """Write the compiled part of an engine.
-
-    Raises
-    ------
-    SourceError: it cannot be written; what was there is untouched.
-    """
-    write(path, build(*_parts(engine)))
-
-
-def load_engine(cls: type[E], path: str | os.PathLike[str]) -> E:
-    """An engine over a file.
-
-    Raises
-    ------
-    SourceError: it cannot be read, or is no saved engine of this release, whole and as it was written.
-    """
-    with SavedFile.open(path) as file:
-        return _engine_over(cls, file)
-
-
-def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Head and sections. Nothing is dropped or compiled meanwhile."""
-    compiler = engine._compiler
-    snapshot = engine.snapshot
-    with compiler.building(), compiler.lock:
-        sections, numbers = dump(compiler.tables, engine.names)
-        policies, actions = compiler.statements.compiled()
-        keys = compiler.keys.compiled()
-    head = {
-        "numbers": numbers,
-        "keys": keys,
-        "actions": [parts and [part.decode("latin-1") for part in parts] for parts in actions],
-        "options": write_options(engine._options),
-    }
-    return head, {**sections, **write_records(snapshot.tables, policies)}
-
-
-def _engine_over(cls: type[E], file: SavedFile) -> E:
+def is_saved(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as a saved engine does."""
     try:
-        return _attached(cls, file)
-    except SourceError:  # it is a ValueError, too
-        raise
-    except BROKEN as error:
-        raise file.impossible(error) from None
-
-
-def _attached(cls: type[E], file: SavedFile) -> E:
-    head = file.head
-    options = read_options(head["options"])
-    keys: list[str] = head["keys"]
-    actions = [parts and (parts[0].encode("latin-1"), parts[1].encode("latin-1")) for parts in head["actions"]]
-    tables = Tables(index_from=options["index_from"])
-    names = Names(tables)
-    attach(tables, names, file.data, file.descriptor, file.places, head["numbers"], actions)
-    wrong = check_tables(tables, names, keys)
-    if wrong is not None:
-        raise file.error(f"says something impossible: some {wrong} refer to what is not there")
-    compiler = Compiler(options["settings"], tables=tables, keys=keys)
-    records = Records(file.section, file.source, compiler.statements.meet, tables.first_occurrences())
-    compiler.statements.adopt(actions, Policies(records))
-    compiler.match_actions()
-    compiler.freeze(names)
-    engine = cls._over(None, compiler, names, options, read_context(options["context_defaults"]))
-    engine._records = records
-    return engine
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False

@@ -25,8 +25,8 @@ from typing import Any
 from fastiam import __version__
 from fastiam._saved import MAPPED, checksum, layout
 from fastiam.errors import SourceError
+from fastiam.saved import MAGIC
 
-MAGIC = b"fastiam engine\r\n"  # a transfer that changes the ends of lines changes it
 FORMAT = 1  # one more with each change of what a file holds
 PAGE = 1 << 14  # a multiple of what most machines have
 _STEP = 64
@@ -108,17 +108,6 @@ def _told(path: str | os.PathLike[str], done: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise SourceError(f"cannot be {done}: {(error.strerror or str(error)).lower()}", source=str(path), path="") from None
-
-
-def is_saved(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as a saved engine does."""
-    try:
-        if not os.path.isfile(path):
-            return False
-        with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
 
 
 class SavedFile:

@@ -14,6 +14,7 @@ from fastiam.account import AccountModel, Mode
 from fastiam.directory import Directory
 from fastiam.errors import Finding, Severity, SourceError
 from fastiam.garbage import collection_paused
+from fastiam.saved import is_saved
 from fastiam.sources import native
 from fastiam.sources.collected import Collected
 from fastiam.sources.files import File, read_files
@@ -54,6 +55,9 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
     """
     if not paths:
         raise SourceError("no file to load", source="load", hint="pass the path of a file or folder")
+    for path in filter(is_saved, paths):
+        hint = "`fastiam.Engine.load` maps it; the command line takes it as `--engine`"
+        raise SourceError("is a saved engine, and no policies", source=str(path), path="", hint=hint)
     if into is None and any(map(is_sqlite, paths)):
         return _load_store(paths, mode)
     directory = Directory(mode) if into is None else into
