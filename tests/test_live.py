@@ -248,3 +248,49 @@ def test_the_service_of_the_documentation_decides_and_follows_changes(tmp_path, 
         (tmp_path / "policies.json").write_text(json.dumps({"format": "fastiam-directory"}))
         assert until(lambda: client.get("/health").json()["error"] is not None)
         assert client.post("/decide", json=question | {"action": "s3:PutObject"}).json()["allowed"]
+
+
+# -- saved engines -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_engine_is_mapped_again_when_it_was_replaced(tmp_path):
+    path = tmp_path / "engine.fastiam"
+    directory("s3:GetObject").compile().save(path)
+    live = LiveEngine(path)
+    assert live.is_allowed(USER, "s3:GetObject", OBJECT) and live.directory is None and "engine.fastiam" in repr(live)
+    before = live.engine
+    directory("s3:PutObject").compile().save(path)
+    assert live.refresh() == 2
+    assert live.is_allowed(USER, "s3:PutObject", OBJECT) and not live.is_allowed(USER, "s3:GetObject", OBJECT)
+    assert before.is_allowed(USER, "s3:GetObject", OBJECT)
+
+
+def test_a_saved_engine_that_is_replaced_by_something_else_leaves_the_last_good_one(tmp_path):
+    path = tmp_path / "engine.fastiam"
+    directory("s3:GetObject").compile().save(path)
+    live = LiveEngine([path])
+    whole = path.read_bytes()
+    for n, data in enumerate((b"", whole[:-1], b"{}", whole[:2000] + b"?" + whole[2001:])):
+        (tmp_path / f"part{n}").write_bytes(data)
+        (tmp_path / f"part{n}").replace(path)
+        with pytest.raises(fastiam.SourceError):
+            live.refresh()
+        assert live.generation == 1 and live.is_allowed(USER, "s3:GetObject", OBJECT)
+        assert isinstance(live.error, fastiam.SourceError)
+
+
+def test_a_saved_engine_is_watched(tmp_path):
+    pytest.importorskip("watchfiles")
+    path = tmp_path / "engine.fastiam"
+    directory("s3:GetObject").compile().save(path)
+    with LiveEngine(path).watch(debounce=0.02) as live:
+        directory("s3:PutObject").compile().save(path)
+        assert until(lambda: live.generation == 2)
+        assert live.is_allowed(USER, "s3:PutObject", OBJECT)
+
+
+def test_a_saved_engine_has_its_own_options(tmp_path):
+    directory("s3:GetObject").compile().save(tmp_path / "engine.fastiam")
+    for options in ({"unknown_owner": "deny"}, {"context_defaults": {"app:a": "b"}}):
+        with pytest.raises(fastiam.FastiamError, match="has the options that it was compiled with"):
+            LiveEngine(tmp_path / "engine.fastiam", **options)

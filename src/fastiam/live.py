@@ -22,6 +22,7 @@ from fastiam.engine import Engine
 from fastiam.errors import FastiamError
 from fastiam.profile import Settings
 from fastiam.request import Context
+from fastiam.saved import is_saved
 from fastiam.sources import load
 from fastiam.storage import is_sqlite
 
@@ -55,14 +56,14 @@ class LiveEngine:
     Parameters
     ----------
     source : a `Directory` that goes on being written, by whatever process if it is kept in a store; a store by its path; files or
-        folders as `fastiam.load` takes them; or a function that gives a `Directory`. It is read at once, and again with each
-        `refresh`, of a store just what has changed.
+        folders as `fastiam.load` takes them; a saved engine; or a function that gives a `Directory`. It is read at once, and
+        again with each `refresh`, of a store just what has changed. A saved engine is mapped again when it was replaced.
     mode : how files are read, as in `fastiam.load`.
-    unknown_owner, context_defaults, settings : as in `Directory.compile`.
+    unknown_owner, context_defaults, settings : as in `Directory.compile`; a saved engine has its own.
 
     Raises
     ------
-    FastiamError: the source cannot be read now, so that there is no good engine to begin with.
+    FastiamError: the source cannot be read now, so that there is no good engine to begin with; options for a saved engine.
     """
 
     def __init__(
@@ -74,7 +75,8 @@ class LiveEngine:
         context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
         settings: Settings = Settings(),  # noqa: B008  (frozen)
     ) -> None:
-        self._kept = _kept(source, mode)
+        self._saved = _saved(source)
+        self._kept = None if self._saved else _kept(source, mode)
         self._is_owner = self._kept is not source
         self._paths, self._read = _reader(self._kept or source, mode)
         self._lock = threading.Lock()
@@ -83,12 +85,17 @@ class LiveEngine:
         self._error: Exception | None = None
         self._generation = 0
         self._seen = _stamps(self._paths)
-        directory = self._read()
-        engine = directory.compile(unknown_owner=unknown_owner, context_defaults=context_defaults, settings=settings)
-        self._use(directory, engine)
+        if self._saved is None:
+            directory = self._read()
+            engine = directory.compile(unknown_owner=unknown_owner, context_defaults=context_defaults, settings=settings)
+            self._use(directory, engine)
+        else:
+            if unknown_owner != "principal" or context_defaults or settings != Settings():
+                raise FastiamError("a saved engine has the options that it was compiled with\nhelp: compile it with others")
+            self._use(None, Engine.load(self._saved))
 
     def __repr__(self) -> str:
-        return f"<LiveEngine: generation {self._generation}, {self._directory!r}>"
+        return f"<LiveEngine: generation {self._generation}, {self._directory or self._saved!r}>"
 
     # -- what is current ----------------------------------------------------------------------------------------------
 
@@ -98,8 +105,8 @@ class LiveEngine:
         return self._engine
 
     @property
-    def directory(self) -> Directory:
-        """The directory that was compiled last, with its findings."""
+    def directory(self) -> Directory | None:
+        """The directory that was compiled last, with its findings; None where the source is a saved engine."""
         return self._directory
 
     @property
@@ -138,15 +145,20 @@ class LiveEngine:
         with self._lock:
             try:
                 self._seen = _stamps(self._paths)
-                directory = self._read()
-                engine = self._engine.updated(directory)
+                directory, engine = self._renewed()
             except Exception as error:
                 self._error = error
                 raise
             self._use(directory, engine)
         return self._generation
 
-    def _use(self, directory: Directory, engine: Engine) -> None:
+    def _renewed(self) -> tuple[Directory | None, Engine]:
+        if self._saved is not None:
+            return None, Engine.load(self._saved)
+        directory = self._read()
+        return directory, self._engine.updated(directory)
+
+    def _use(self, directory: Directory | None, engine: Engine) -> None:
         self._directory, self._engine, self._error = directory, engine, None
         # PERF: a bound method of the engine itself; through the class, a call would cost twice as much
         for name in ("is_allowed", "decide"):
@@ -225,6 +237,13 @@ class LiveEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _saved(source: object) -> Path | None:
+    """The file of a saved engine, where the source is one."""
+    if isinstance(source, (list, tuple)) and len(source) == 1:
+        source = source[0]
+    return Path(source).absolute() if isinstance(source, (str, os.PathLike)) and is_saved(source) else None
 
 
 def _kept(source: object, mode: Mode) -> Directory | None:
