@@ -17,8 +17,9 @@ from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO
 from fastiam._frame cimport fit, fit_truths, free_frame, new_frame, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
-from fastiam._pass cimport LIST_BITS, Answers, Block, Rows, Side, decide_row, name_number, run_rows, write
-from fastiam._plain cimport FACTS_LONG, Caller, read_facts
+from fastiam._block cimport Answers, Block, Rows, Side, name_number
+from fastiam._pass cimport LIST_BITS, decide_row, finish, run_rows
+from fastiam._plain cimport CALLER_KNOWN, FACTS_LONG, Caller, read_facts
 from fastiam._types cimport *
 
 import numpy as np
@@ -211,16 +212,19 @@ cdef class _Batch:
 
     cdef int _room_for_callers(self, Side* side) except -1:
         """Callers are forgotten where numbers may mean somebody else, or other keys are given (a late key has been numbered)."""
-        if side.callers != NULL and side.n_callers >= self.t.n_principals and side.generation == self.generation and self.is_plain:
+        side.is_plain = self.is_plain
+        if side.callers != NULL and side.n_callers > self.t.n_principals and side.generation == self.generation:
             return 0
         free(side.callers)
         side.callers = NULL
         side.generation = self.generation
+        memset(side.owners, 0, sizeof(side.owners))
         side.n_callers = self.t.n_principals + (self.t.n_principals >> 3) + 64
-        if self.is_plain:
-            side.callers = <Caller*>calloc(side.n_callers, sizeof(Caller))
-            if side.callers == NULL:
-                raise MemoryError()
+        side.callers = <Caller*>calloc(side.n_callers, sizeof(Caller))
+        if side.callers == NULL:
+            raise MemoryError()
+        side.callers[side.n_callers - 1].flags = CALLER_KNOWN
+        side.callers[side.n_callers - 1].own_stack = NONE
         return 0
 
     cdef void _point_answers(self, Answers* answers):
@@ -367,7 +371,7 @@ cdef class _Batch:
         cdef const Column* chunk
         cdef int64_t key
         cdef int n = 0
-        cdef bint others = s.frame.s.truths == NULL or s.frame.s.n_truths < self.t.n_atoms or s.truths_of != self.generation
+        cdef bint others = s.frame.s.kept == NULL or s.frame.s.n_kept < self.t.n_atoms or s.truths_of != self.generation
         cdef Text own_name
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
@@ -516,7 +520,7 @@ cdef class _Batch:
                 if provider != <uint32_t>NONE:
                     status = decide_row(s, &c, &rows, 0, &a, provider, checked)
             if status == DONE:
-                write(s, &c, &a, row)
+                finish(s, &c, &a, status)
                 self._unpoint(0, &c)
                 return 0
             try:

@@ -178,6 +178,8 @@ cdef class Tables(Rows):
         if size >= 0:
             crossing.size = <uint32_t>size
             p.crossing = self._pattern(&crossing)
+            if crossing.colons[4] == 0:
+                p.flags |= CROSSES_SHORT
         return self._pattern(&p)
 
     cdef uint32_t _pattern(self, const Pattern* p) except? 0xFFFFFFFE:
@@ -458,7 +460,7 @@ cdef class Tables(Rows):
             "action_classes": self.classes.n,
             "action_names": self.action_names.texts.n,
             "rows": self.n_cells,
-            "distinct_rows": self.rows.n,
+            "distinct_rows": self.rows.n - 1,
             "row_entries": self.entries.n,
             "indexed_runs": self.indexes.n,
             "generation": self.generation,

@@ -27,10 +27,35 @@ cdef extern from *:
     #else
     #define fastiam_prefetch(p) ((void)(p))
     #endif
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    static inline uint64_t fastiam_sixteen(const char* p, char byte) {
+        __m128i found = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)p), _mm_set1_epi8(byte));
+        return (uint32_t)_mm_movemask_epi8(found);
+    }
+    #else
+    static inline uint64_t fastiam_sixteen(const char* p, char byte) {
+        uint64_t bits = 0;
+        for (int i = 0; i < 16; i++) bits |= (uint64_t)(p[i] == byte) << i;
+        return bits;
+    }
+    #endif
+    static inline uint64_t fastiam_places(const char* p, int64_t size, char byte) {
+        uint64_t bits = 0;
+        int64_t i = 0;
+        if (size > 64) size = 64;
+        for (; i + 16 <= size; i += 16) bits |= fastiam_sixteen(p + i, byte) << i;
+        if (i == size) return bits;
+        if (size >= 16) return bits | fastiam_sixteen(p + size - 16, byte) << (size - 16);
+        for (; i < size; i++) bits |= (uint64_t)(p[i] == byte) << i;
+        return bits;
+    }
     """
     uint64_t fastiam_word(const char* p) nogil
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
     void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
+    # a bit for each of the first 64 bytes that is this one; nothing beyond `size` is read
+    uint64_t places "fastiam_places" (const char* p, int64_t size, char byte) noexcept nogil
 
 
 cdef inline uint64_t load8(const char* p) noexcept nogil:
@@ -90,6 +115,24 @@ cdef inline bint equal(const void* a, const void* b, int64_t n) noexcept nogil:
             return False
         i += 1
     return True
+
+
+cdef inline bint contains(const void* text, int64_t size, const void* piece, int64_t n) noexcept nogil:
+    """Whether `n` bytes, at least one, stand anywhere in a short text."""
+    cdef const char* t = <const char*>text
+    cdef const char* p = <const char*>piece
+    cdef int64_t i
+    cdef uint64_t first
+    if n >= 4:
+        first = load4(p)
+        for i in range(size - n + 1):
+            if load4(t + i) == first and equal(t + i + 4, p + 4, n - 4):
+                return True
+        return False
+    for i in range(size - n + 1):
+        if t[i] == p[0] and equal(t + i, p, n):
+            return True
+    return False
 
 
 cdef inline bint same(const char* a, int64_t n, const char* b, int64_t m) noexcept nogil:

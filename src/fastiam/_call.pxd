@@ -35,8 +35,13 @@ cdef struct ContextColumn:     # a context key of a batch, in the chunk where th
     int64_t first              # the row of the chunk that is row 0 of the range
     uint32_t key
     uint8_t is_multi
-    uint8_t keeps_truths       # of a dictionary without nulls: truths of conditions are kept by its codes
+    uint8_t keeps_truths       # of a dictionary: truths of conditions are kept by its codes
     Text tag
+
+
+cdef struct Kept:              # of an atom: what it is for each value of its column
+    uint8_t* truths            # by code, then of a null: truth plus 1, 0 where it is not known yet; NULL: none are kept
+    uint32_t column
 
 
 cdef struct Buffer:
@@ -46,8 +51,8 @@ cdef struct Buffer:
 
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
     uint32_t* memo             # truth of an atom: stamp << 2 | truth
-    uint8_t** truths           # of a batch: for each atom its truths by the codes of its column, plus 1; or NULL
-    uint32_t n_truths
+    Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
+    uint32_t n_kept
     int64_t truth_bytes        # what they take
     int32_t* sources           # slot or column of a key, -1: not given
     int64_t* touched           # rows that read a key which nobody supplied, or NULL

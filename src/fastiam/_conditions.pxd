@@ -7,18 +7,19 @@ from libc.stdlib cimport calloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._assert cimport promise
-from fastiam._call cimport Buffer, Call, ContextColumn, Fetched, fetch, reserve
-from fastiam._columns cimport Text, item_code
+from fastiam._call cimport Buffer, Call, ContextColumn, Fetched, Kept, fetch, reserve
+from fastiam._columns cimport Column, Text, bit_at, item_code
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
-    ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN,
+    ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, KEY_CALLER, KEY_DEFAULT,
+    KEY_RESOURCE, NONE, ONE, OP_ARN,
     OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
     OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT,
     TOKEN_STAR, U,
-    Atom, Range, TablesC, Value, Variable,
+    Atom, Key, Range, TablesC, Value, Variable,
 )
 from fastiam._values cimport (
     Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, read_address, read_bool, read_decimal,
@@ -395,27 +396,52 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
     return OPEN if with_value.n else NOT_OPEN            # where the key is absent, no value matters
 
 
+cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Which of the kept truths is that of a row: by its code, the last one for a null."""
+    cdef const Column* k = column.column
+    cdef int64_t at = column.first + row
+    cdef uint32_t code
+    if k.item_valid != NULL and not bit_at(k.item_valid, at + k.item_valid_offset):
+        return k.n_values
+    if k.code_width == 4:
+        code = (<const uint32_t*>k.codes)[at]
+        return code
+    return item_code(k, at)
+
+
+cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
+    """Whether a key that a column leaves out is the same for everybody: nothing that who asks or what for could tell."""
+    return not k.is_checked and (
+        k.source == KEY_CALLER or k.source == KEY_DEFAULT or (k.source == KEY_RESOURCE and c.n_constants == 0)
+    )
+
+
 cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept nogil:
     """Where the truth of an atom is kept for the value that its column has in this row; NULL where it is not."""
     cdef int32_t at = c.s.sources[atom.key]
     cdef const ContextColumn* column
-    cdef int64_t code
-    if at < 0 or not c.columns[at].keeps_truths or not atom.flags & ATOM_FIXED:
+    cdef const Key* k = &c.t.keys[atom.key]
+    cdef Kept* kept
+    cdef int64_t code, n
+    if at < 0 or not c.columns[at].keeps_truths or not atom.flags & ATOM_FIXED or id >= c.s.n_kept:
         return NULL
-    if c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
         return NULL                                      # it is absent, whatever the column says
     column = &c.columns[at]
-    code = item_code(column.column, column.first + c.row)
-    if code < 0 or id >= c.s.n_truths:
+    n = column.column.n_values
+    code = kept_code(column, c.row)
+    if code == n and not null_is_absent(c, k):
         return NULL
-    if c.s.truths[id] == NULL:
-        if c.s.truth_bytes + column.column.n_values > MOST_TRUTHS:
+    kept = &c.s.kept[id]
+    if kept.truths == NULL:
+        if c.s.truth_bytes + n > MOST_TRUTHS:
             return NULL
-        c.s.truths[id] = <uint8_t*>calloc(<size_t>column.column.n_values, 1)
-        if c.s.truths[id] == NULL:
+        kept.truths = <uint8_t*>calloc(<size_t>n + 1, 1)
+        if kept.truths == NULL:
             return NULL
-        c.s.truth_bytes += column.column.n_values
-    return &c.s.truths[id][code]
+        kept.column = <uint32_t>at
+        c.s.truth_bytes += n + 1
+    return &kept.truths[code]
 
 
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
@@ -427,7 +453,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if kept >> 2 == c.s.stamp:
         return kept & 3
-    if c.s.truths != NULL and c.unknown == NULL:
+    if c.s.kept != NULL and c.unknown == NULL:
         place = kept_truth(c, atom, id)
         if place != NULL and place[0]:
             return place[0] - 1

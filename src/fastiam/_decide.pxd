@@ -13,7 +13,7 @@ from fastiam._conditions cimport conditions_hold
 from fastiam._principals cimport AS_U, counted_classes, exempt, is_alone, is_role, is_root, none_listed, principal_classes
 from fastiam._glob cimport five_colons
 from fastiam._resources cimport not_resources_match, resources_match, tail_has_colon
-from fastiam._bytes cimport hash_bytes, load4, load8, mix
+from fastiam._bytes cimport first_bit, hash_bytes, load4, load8, mix, places
 from fastiam._types cimport *
 
 
@@ -85,11 +85,9 @@ cdef inline const uint32_t* grid_place(const TablesC* t, uint32_t stack, uint32_
     return &t.cells.grid[<size_t>action * t.cells.n_stacks + stack]
 
 
-cdef inline Row row_at(const TablesC* t, uint64_t number) noexcept nogil:
-    """A row by its number; `n` is 0 where there is none, or it lies beyond this snapshot of the tables."""
-    if number == 0 or number > t.cells.n_rows:
-        return Row(0, 0, 0, NONE)
-    return t.cells.rows[number - 1]
+cdef inline const Row* row_at(const TablesC* t, uint64_t number) noexcept nogil:
+    """A row by its number; the first one, whose `n` is 0, where it lies beyond this snapshot of the tables."""
+    return &t.cells.rows[number if number < t.cells.n_rows else 0]
 
 
 cdef inline uint64_t hashed_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
@@ -103,7 +101,7 @@ cdef inline uint64_t hashed_row(const TablesC* t, uint32_t stack, uint32_t actio
     return 0
 
 
-cdef inline Row find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
     """The row of a cell."""
     cdef const uint32_t* place = grid_place(t, stack, action)
     return row_at(t, hashed_row(t, stack, action) if place == NULL else place[0])
@@ -383,10 +381,10 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
 
 
 cdef inline bint want(Call* c, bint applies, uint32_t stack, Row* row, Answer* a) noexcept nogil:
-    row[0] = Row(0, 0, 0, NONE)
+    row[0] = c.t.cells.rows[0]
     if not applies:
         return True
-    row[0] = find_row(c.t, stack, action_key(c, stack))
+    row[0] = find_row(c.t, stack, action_key(c, stack))[0]
     if row.n == 0:
         a.missing = stack
         a.missing_flag = 0
@@ -638,6 +636,20 @@ cdef inline bint is_indeterminate(Call* c, const Answer* a) noexcept nogil:
 
 # -- the resource of a call -----------------------------------------------------------------------------------------------------
 
+cdef inline bint arn_colons(Call* c) noexcept nogil:
+    """The first five colons of the resource, and whether there are more, where the first 64 bytes tell; False if there are fewer."""
+    cdef uint64_t bits = places(c.resource.data, c.resource.size, 58)
+    cdef int i
+    for i in range(5):
+        if bits == 0:
+            return c.resource.size > 64 and five_colons(c.resource.data, c.resource.size, c.colons)
+        c.colons[i] = <uint16_t>first_bit(bits)
+        bits &= bits - 1
+    if bits or c.resource.size <= 64:
+        c.tail_has_colon = bits != 0
+    return True
+
+
 cdef inline bint cut_resource(Call* c) noexcept nogil:
     """Find the fields of the resource; False if it is neither `*` nor an ARN of six fields.
 
@@ -654,7 +666,7 @@ cdef inline bint cut_resource(Call* c) noexcept nogil:
         return True
     if c.resource.size < 8 or p[0] != 97 or p[1] != 114 or p[2] != 110 or p[3] != 58:
         return False
-    if not five_colons(p, c.resource.size, c.colons):
+    if not arn_colons(c):
         return False
     if c.colons[2] - c.colons[1] == 4:
         c.is_iam = memcmp(p + c.colons[1] + 1, b"iam", 3) == 0

@@ -64,7 +64,7 @@ cdef inline bint widen(Call* c, uint32_t stack, Row* row, Answer* a) noexcept no
     cdef uint32_t i
     for i in range(row.n):
         if c.t.runs[row.first + i].flags & RUN_CUT:
-            row[0] = find_row(c.t, stack, action_key(c, stack) | WHOLE)
+            row[0] = find_row(c.t, stack, action_key(c, stack) | WHOLE)[0]
             if row.n == 0:
                 a.missing = stack
                 a.missing_flag = WHOLE

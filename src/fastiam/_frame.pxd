@@ -1,10 +1,10 @@
 """What a thread needs while it decides: scratch space that is reused from call to call. Header only."""
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from fastiam._call cimport Scratch, Slot
+from fastiam._call cimport Kept, Scratch, Slot
 from fastiam._columns cimport Text
 from fastiam._types cimport TablesC
 
@@ -43,21 +43,21 @@ cdef inline void forget_truths(Scratch* s) noexcept nogil:
     """The codes of columns mean other values from now on."""
     cdef uint32_t i
     if s.truth_bytes:
-        for i in range(s.n_truths):
-            free(s.truths[i])
-            s.truths[i] = NULL
+        for i in range(s.n_kept):
+            free(s.kept[i].truths)
+            s.kept[i].truths = NULL
     s.truth_bytes = 0
 
 
 cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
     """Room for the truths of every atom, forgotten."""
     forget_truths(&f.s)
-    if f.s.n_truths < t.n_atoms or f.s.truths == NULL:
-        free(f.s.truths)
-        f.s.n_truths = t.n_atoms + (t.n_atoms >> 1) + 16
-        f.s.truths = <uint8_t**>calloc(f.s.n_truths, sizeof(uint8_t*))
-        if f.s.truths == NULL:
-            f.s.n_truths = 0
+    if f.s.n_kept < t.n_atoms or f.s.kept == NULL:
+        free(f.s.kept)
+        f.s.n_kept = t.n_atoms + (t.n_atoms >> 1) + 16
+        f.s.kept = <Kept*>calloc(f.s.n_kept, sizeof(Kept))
+        if f.s.kept == NULL:
+            f.s.n_kept = 0
             raise MemoryError()
     return 0
 
@@ -66,7 +66,7 @@ cdef inline void empty_frame(Frame* f):
     """Free what a frame holds."""
     cdef int i
     forget_truths(&f.s)
-    free(f.s.truths)
+    free(f.s.kept)
     free(f.s.memo)
     free(f.s.sources)
     free(f.s.touched)

@@ -21,7 +21,7 @@ cdef class Indexes(Vectors):
         cdef int fixed = 3
         if p.kind == PATTERN_ANY or p.colons[4] == 0 or p.kind == PATTERN_UNRESOLVED:
             return None
-        if p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
+        if p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
             if p.literal_fields & 3 != 3:
                 return self._grams_of(text + tail, n)
             fixed = 0

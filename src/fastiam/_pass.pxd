@@ -1,272 +1,38 @@
 """One pass over a range of rows, without the GIL, in blocks: first the numbers of who asks and what for, then the rows of policies,
 then everything that these say at once, then the requests that are left. Header only.
 
-Each stage runs over the whole block, so that the memory that it needs was asked for by the stage before. Rows that miss something
-go on the slow list.
+Rows that miss something go on the slow list.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
-from fastiam._bytes cimport hash_bytes, prefetch, same, table_find
-from fastiam._call cimport Call, ContextColumn
-from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
+from fastiam._block cimport (
+    BLOCK, N_OWNERS, Answers, Block, Rows, Side, find_facts, find_rows, look_up_facts, name_number, number_rows, seek_rows,
+)
+from fastiam._bytes cimport mix, prefetch, table_find
+from fastiam._call cimport Call, ContextColumn, Kept
+from fastiam._columns cimport TEXT_32, TEXT_VIEW, Text, item_text, row_items, value_text
 from fastiam._decide cimport (
-    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer, find_row,
-    grid_place, hashed_row, row_at,
+    BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer, find_row,
 )
-from fastiam._frame cimport Frame, next_stamp
-from fastiam._glob cimport five_colons
+from fastiam._flat cimport Look, decide_near, decide_own, look_at
 from fastiam._plain cimport (
-    ACT_HARD, ACT_OWN_RULES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, FACTS_LONG, FACTS_RECORD, FACTS_STAR, FACTS_TOLD,
-    Caller, decide_here, decide_placed, is_here, is_same_partition, put_resource, read_caller, read_facts,
+    ACT_HARD, CALLER_ODD, CALLER_PLAIN, FACTS_LONG, FACTS_RECORD, FACTS_STAR, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, Caller, is_here,
 )
-from fastiam._resources cimport pattern_matches
 from fastiam._types cimport *
 
 
 cdef enum:
-    BLOCK = 512
     LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
 
 
-cdef struct Rows:              # the chunks that hold a range of rows
-    const Column* principals
-    const Column* actions
-    const Column* resources
-    const Column* owners
-    int64_t principal_first
-    int64_t action_first
-    int64_t resource_first
-    int64_t owner_first
-    const uint32_t* principal_codes   # numbers of dictionary values, or NULL
-    const uint32_t* action_codes
-    const uint64_t* facts      # of dictionary values, or NULL
-    const uint32_t* records    # and their records
-
-
-cdef struct Answers:           # where the answers go, a place a row; those of reasons only where they are asked for
-    uint8_t* outcome
-    uint8_t* assumed
-    uint8_t* layer
-    uint8_t* reason
-    uint8_t* level
-    uint32_t* entry
-    int64_t* matter
-
-
-cdef struct Block:
-    uint32_t who[BLOCK]        # principals, NONE where nobody is found
-    uint32_t name[BLOCK]       # action names
-    uint32_t hash[BLOCK]
-    uint32_t cls[BLOCK]        # action classes
-    uint32_t stack[BLOCK]      # the principals' own layers
-    const uint32_t* place[BLOCK]   # where the grid holds the numbers of their rows
-    uint32_t row[BLOCK]        # and those numbers
-    uint32_t what[BLOCK]       # dictionary values of the resources
-    uint64_t facts[BLOCK]
-    uint32_t record[BLOCK]     # of resources without a dictionary
-    Text text[BLOCK]
-    Row own[BLOCK]             # rows of the principals' own layers
-    Row scp[BLOCK]
-    Row rcp[BLOCK]
-    uint16_t single[BLOCK]     # rows that one pattern decides
-    uint16_t left[BLOCK]       # rows that policies have to be looked at for
-    uint16_t placed[BLOCK]     # those with resource policies, or of another account
-    uint16_t far[BLOCK]        # those that take the long way
-
-
-cdef struct Side:              # what one thread of a batch has of its own
-    int64_t number
-    Frame* frame
-    Block* block
-    Caller* callers            # by number of the principal, filled as they are met; NULL: all rows take the long way
-    uint32_t n_callers
-    uint64_t generation        # of the tables, when they were met
-    uint32_t n_counted         # keys that the counts of the frame have room for
-    int64_t* slow              # rows that need the GIL
-    int64_t n_slow
-    int64_t room
-    ContextColumn* columns
-    uint64_t truths_of         # generation of the tables whose atoms truths are kept of
-    uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
-    int64_t n_matters
-    int64_t room_matters
-    int64_t last_matters       # where the last list starts
-    Answers answers
-    const StringTable* session_names   # that the batch itself names; NULL: none
-    const uint8_t* session_pool
-
-
-# -- numbers ------------------------------------------------------------------------------------------------------------
-
-cdef inline uint32_t name_number(const Side* s, const TablesC* t, const Text* text, bint of_actions) noexcept nogil:
-    cdef uint32_t found
-    if of_actions:
-        return table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
-    if s.session_names != NULL:
-        found = table_find(s.session_names, s.session_pool, text.data, text.size, t.seed)
-        if found != NONE:
-            return found
-    return table_find(&t.principal_names, t.pool, text.data, text.size, t.seed)
-
-
-cdef inline void number_codes(const Column* column, int64_t first, int64_t n, const uint32_t* codes, uint32_t* out) noexcept nogil:
-    """Numbers of a dictionary column; NONE for nulls."""
-    cdef int64_t i, code
-    cdef const uint32_t* wide = <const uint32_t*>column.codes + first
-    if column.code_width == 4 and column.item_valid == NULL:
-        for i in range(n):
-            out[i] = codes[wide[i]]
-        return
-    for i in range(n):
-        code = item_code(column, first + i)
-        out[i] = NONE if code < 0 else codes[code]
-
-
-cdef inline void number_texts(
-    const Side* s, const TablesC* t, const Column* column, int64_t first, int64_t n, bint of_actions, Block* b, uint32_t* out
-) noexcept nogil:
-    """Numbers of a column of texts, looked up side by side."""
-    cdef const StringTable* table = &t.action_names if of_actions else &t.principal_names
-    cdef uint32_t at, v
-    cdef int64_t i
-    cdef Text one
-    if column.kind == TEXT_CONST:
-        at = NONE
-        if item_text(column, first, &one):
-            at = name_number(s, t, &one, of_actions)
-        for i in range(n):
-            out[i] = at
-        return
-    if table.n == 0 or (s.session_names != NULL and not of_actions):
-        for i in range(n):
-            out[i] = NONE
-            if item_text(column, first + i, &one):
-                out[i] = name_number(s, t, &one, of_actions)
-        return
-    for i in range(n):
-        if not item_text(column, first + i, &b.text[i]):
-            b.text[i].data = NULL
-            continue
-        b.hash[i] = <uint32_t>hash_bytes(b.text[i].data, b.text[i].size, t.seed) | 1
-        prefetch(&table.slots[(b.hash[i] >> 1) & table.mask])
-    for i in range(n):                                   # the slot that it should be in
-        out[i] = (b.hash[i] >> 1) & table.mask
-        v = table.slots[out[i]].value
-        if v < table.n:
-            prefetch(&table.texts[v])
-            prefetch(&table.values[v])
-    for i in range(n):
-        v = table.slots[out[i]].value
-        if v < table.n:
-            prefetch(t.pool + table.texts[v].text)
-    for i in range(n):
-        at = out[i]
-        out[i] = NONE
-        if b.text[i].data == NULL:
-            continue
-        while table.slots[at].hash != 0:
-            if table.slots[at].hash == b.hash[i]:
-                v = table.slots[at].value
-                # INVARIANT: a slot written after this snapshot names a text beyond it
-                if v < table.n and same(b.text[i].data, b.text[i].size, <const char*>t.pool + table.texts[v].text, table.texts[v].size):
-                    out[i] = table.values[v]
-                    break
-            at = (at + 1) & table.mask
-
-
-cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
-    """Who asks, and what for."""
-    cdef Block* b = s.block
-    if rows.action_codes != NULL:
-        number_codes(rows.actions, rows.action_first + at, n, rows.action_codes, b.name)
-    else:
-        number_texts(s, t, rows.actions, rows.action_first + at, n, True, b, b.name)
-    if rows.principal_codes != NULL:
-        number_codes(rows.principals, rows.principal_first + at, n, rows.principal_codes, b.who)
-    else:
-        number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.who)
-
-
-cdef inline void seek_rows(const Side* s, const TablesC* t, int64_t n) noexcept nogil:
-    """Where the numbers of the rows of the principals' own layers lie."""
-    cdef Block* b = s.block
-    cdef uint32_t stack
-    cdef int64_t i
-    for i in range(n):
-        if b.who[i] >= t.n_principals or b.name[i] == NONE:
-            b.who[i] = NONE
-        elif s.callers != NULL:
-            prefetch(&s.callers[b.who[i]])
-        else:
-            prefetch(&t.principals[b.who[i]])
-    for i in range(n):
-        if b.who[i] == NONE:
-            continue
-        if s.callers != NULL and s.callers[b.who[i]].flags & CALLER_KNOWN:
-            stack = s.callers[b.who[i]].own_stack
-        else:
-            stack = t.principals[b.who[i]].own_stack
-        b.stack[i] = stack
-        b.cls[i] = t.name_classes[b.name[i]]
-        b.place[i] = grid_place(t, stack, b.cls[i] if stack < t.n_indexed_stacks else b.name[i] | BY_NAME)
-        prefetch(b.place[i])
-
-
-cdef inline void number_own_rows(const Side* s, const TablesC* t, int64_t n) noexcept nogil:
-    """The numbers of those rows."""
-    cdef Block* b = s.block
-    cdef int64_t i
-    for i in range(n):
-        if b.who[i] == NONE:
-            b.row[i] = 0
-            continue
-        if b.place[i] != NULL:
-            b.row[i] = b.place[i][0]
-        else:
-            b.row[i] = <uint32_t>hashed_row(t, b.stack[i], b.cls[i] if b.stack[i] < t.n_indexed_stacks else b.name[i] | BY_NAME)
-        prefetch(&t.cells.rows[b.row[i] - 1])
-
-
-cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
-    """What there is to know about the resources; those of a dictionary are read already."""
-    cdef Block* b = s.block
-    cdef const uint32_t* codes
-    cdef int64_t i, code
-    if rows.facts != NULL:
-        if rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
-            codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at
-            for i in range(n):
-                b.what[i] = codes[i]
-                prefetch(&rows.facts[codes[i]])
-        else:
-            for i in range(n):
-                code = item_code(rows.resources, rows.resource_first + at + i)
-                b.what[i] = NONE if code < 0 else <uint32_t>code
-        return
-    for i in range(n):
-        if item_text(rows.resources, rows.resource_first + at + i, &b.text[i]):
-            prefetch(b.text[i].data)
-            prefetch(b.text[i].data + 63)
-        else:
-            b.text[i] = Text(NULL, 0)
-    for i in range(n):
-        b.facts[i] = FACTS_LONG
-        if b.text[i].data != NULL:
-            c.resource = b.text[i]
-            b.facts[i] = read_facts(c, &b.record[i])
-
-
-cdef inline void look_up_facts(const Side* s, const Rows* rows, int64_t n) noexcept nogil:
-    """Read the facts of a dictionary."""
-    cdef Block* b = s.block
-    cdef int64_t i
-    if rows.facts == NULL:
-        return
-    for i in range(n):
-        b.facts[i] = FACTS_LONG if b.what[i] == NONE else rows.facts[b.what[i]]
+cdef enum:                     # ways: what is left to do for a row of a block
+    WAY_NONE = 0               # flags of rows have decided it
+    WAY_OWN = 1                # nothing counts but its own row
+    WAY_NEAR = 2               # other layers, or what is stored about the resource, do too
+    WAY_FAR = 3                # it may have rules of its own
 
 
 # -- one row ------------------------------------------------------------------------------------------------------------
@@ -297,7 +63,6 @@ cdef inline int64_t list_matters(Side* s) noexcept nogil:
 cdef inline void write(Side* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
     cdef Answers* out = &s.answers
     out.outcome[row] = a.outcome
-    out.assumed[row] = c.assumed_owner
     if c.reasons:
         out.layer[row] = a.layer
         out.reason[row] = a.reason
@@ -308,13 +73,25 @@ cdef inline void write(Side* s, const Call* c, const Answer* a, int64_t row) noe
             out.matter[row] = list_matters(s)
 
 
-cdef inline void finish(Side* s, const Call* c, const Answer* a, int status) noexcept nogil:
-    """Write the answer to the row at hand, or put it on the slow list."""
-    if status == DONE:
-        write(s, c, a, c.batch_row)
-        return
-    s.slow[s.n_slow] = c.batch_row
+cdef inline void postpone(Side* s, const Call* c, int64_t row) noexcept nogil:
+    """Put a row on the slow list, with no answer yet."""
+    cdef Answers* out = &s.answers
+    out.outcome[row] = 255
+    out.assumed[row] = False
+    if c.reasons:
+        out.layer[row] = 255
+        out.reason[row] = 255
+    s.slow[s.n_slow] = row
     s.n_slow += 1
+
+
+cdef inline void finish(Side* s, const Call* c, const Answer* a, int status) noexcept nogil:
+    """Write the answer to the row at hand, or postpone it."""
+    if status == DONE:
+        s.answers.assumed[c.batch_row] = c.assumed_owner
+        write(s, c, a, c.batch_row)
+    else:
+        postpone(s, c, c.batch_row)
 
 
 cdef inline int decide_located(Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
@@ -339,7 +116,7 @@ cdef inline int decide_row(
     cdef Text text
     cdef uint32_t number
     c.row = i
-    c.own = Row(0, 0, 0, NONE)
+    c.own = c.t.cells.rows[0]
     # the action
     if not item_text(rows.actions, rows.action_first + i, &text):
         return NO_ACTION
@@ -365,28 +142,20 @@ cdef inline int decide_row(
     return decide_located(c, rows, i, a, checked)
 
 
-cdef inline void take_up(Side* s, Call* c, int64_t first, int64_t at, uint32_t i) noexcept nogil:
-    """Put a row of the block into the call."""
-    cdef Block* b = s.block
-    c.row = at + i
-    c.batch_row = first + at + i
-    c.principal = &c.t.principals[b.who[i]]
-    c.action_name = b.name[i]
-    c.action_class = b.cls[i]
-    c.action = &c.t.classes[c.action_class]
-    c.own = b.own[i]
-    c.resource = b.text[i]
-
-
 cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, uint32_t i) noexcept nogil:
     cdef Answer a
     cdef Block* b = s.block
     cdef int status
     c.batch_row = first + at + i
-    if b.who[i] == NONE or c.t.classes[b.cls[i]].flags & ACT_FEDERATION:
+    if b.who[i] == s.n_callers - 1 or c.t.classes[b.cls[i]].flags & ACT_FEDERATION:
         status = decide_row(s, c, rows, at + i, &a, NONE, False)
     else:
-        take_up(s, c, first, at, i)
+        c.row = at + i
+        c.principal = &c.t.principals[b.who[i]]
+        c.action_name = b.name[i]
+        c.action_class = b.cls[i]
+        c.action = &c.t.classes[c.action_class]
+        c.own = b.own[i][0]
         status = BAD_RESOURCE
         if item_text(rows.resources, rows.resource_first + at + i, &c.resource):
             status = decide_located(c, rows, at + i, &a, False)
@@ -395,91 +164,100 @@ cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, i
 
 # -- a block --------------------------------------------------------------------------------------------------------------
 
-cdef inline bint layer_row(const Call* c, uint32_t stack, uint32_t cls, uint32_t name, Row* row) noexcept nogil:
-    """The row of a layer that applies; False where it is not there yet."""
-    row[0] = find_row(c.t, stack, cls if stack < c.t.n_indexed_stacks else name | BY_NAME)
-    return row.n != 0
+cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
+    """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
+    if stack == NONE:
+        return t.cells.rows
+    return find_row(t, stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)
 
 
-cdef inline void sort_rows(Side* s, Call* c, int64_t first, int64_t n, uint32_t* counts) noexcept nogil:
-    """Answer what the flags of rows say at once, and put the others where they belong: `left`, `placed`, `far`."""
+cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
+    """The account with this number, NONE: it is not modelled."""
+    cdef uint32_t slot = <uint32_t>mix(place) & (N_OWNERS - 1)
+    cdef char text[12]
+    cdef uint64_t number = place & ((<uint64_t>1 << NUMBER_BITS) - 1)
+    cdef int i
+    if s.owners[slot].place != place:
+        for i in range(12):
+            text[11 - i] = <char>(48 + number % 10)
+            number //= 10
+        s.owners[slot].place = place
+        s.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
+    return s.owners[slot].account
+
+
+cdef inline bint find_limits(
+    Side* s, const TablesC* t, const Caller* w, uint64_t facts, uint32_t cls, uint32_t name, const Row** row
+) noexcept nogil:
+    """The row of the RCPs of who owns the resource; False where it is not there yet."""
+    cdef uint32_t account, stack = w.rcp_stack
+    if not is_here(w, facts):
+        account = account_at(s, t, facts & PLACE)
+        stack = NONE if account == NONE else t.accounts[account].rcp_stack
+    row[0] = layer_row(t, stack, cls, name)
+    return stack == NONE or row[0].n != 0
+
+
+cdef inline void send(Block* b, uint32_t way, uint32_t i) noexcept nogil:
+    b.listed[way][b.n_listed[way]] = <uint16_t>i
+    b.n_listed[way] += 1
+
+
+cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
+    """Answer what the flags of rows say at once, and send the others the way that they go.
+
+    Without a branch on what a row holds: which way it goes is not to be foreseen.
+    """
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef const ActionClass* k
-    cdef uint64_t f
-    cdef Caller* w
-    cdef uint32_t i, cls, n_single = 0, n_left = 0, n_placed = 0, n_far = 0
-    cdef uint8_t outcome
-    cdef Row own, scp, rcp
+    cdef const Row* none = t.cells.rows
+    cdef const ActionClass* classes = t.classes
+    cdef const Caller* callers = s.callers
+    cdef const Flat* flats = t.flats
+    cdef uint8_t* outcome = s.answers.outcome + first
+    cdef uint8_t* assumed = s.answers.assumed + first
+    cdef bint has_limits = t.n_accounts != 0, reasons = c.reasons
+    cdef const Row* own
+    cdef const Row* scp
+    cdef const Row* rcp
+    cdef const Caller* w
+    cdef uint64_t f, other
+    cdef uint32_t i, way, near, far, action, grants, all_granted, of_own
     for i in range(<uint32_t>n):
+        own = b.own[i]
         f = b.facts[i]
-        own = b.own[i] = row_at(t, b.row[i])
-        if b.who[i] == NONE:
-            b.far[n_far] = i
-            n_far += 1
-            continue
-        w = &s.callers[b.who[i]]
-        if not w.flags & CALLER_KNOWN:
-            c.principal = &t.principals[b.who[i]]
-            read_caller(c, w)
-        cls = b.cls[i]
-        k = &t.classes[cls]
-        if (
-            not w.flags & CALLER_PLAIN or f & FACTS_LONG or k.flags & ACT_OWN_RULES or own.n == 0
-            or (k.flags >> (ACT_FORBID_SHIFT + w.credential)) & 1
-        ):
-            b.far[n_far] = i
-            n_far += 1
-            continue
-        if f & FACTS_RECORD or w.flags & CALLER_CHECKS or not is_here(w, f):
-            if is_same_partition(w, f):
-                b.placed[n_placed] = i
-                n_placed += 1
-            else:                                        # N16
-                b.far[n_far] = i
-                n_far += 1
-            continue
-        scp = rcp = Row(0, 0, 0, NONE)
-        if w.scp_stack != NONE and not layer_row(c, w.scp_stack, cls, b.name[i], &scp):
-            b.far[n_far] = i
-            n_far += 1
-            continue
-        if w.rcp_stack != NONE and k.flags & ACT_RCP and not layer_row(c, w.rcp_stack, cls, b.name[i], &rcp):
-            b.far[n_far] = i
-            n_far += 1
-            continue
-        if (own.flags | scp.flags | rcp.flags) & ROW_DENIES or k.flags & ACT_HARD or (scp.n and not scp.flags & ROW_PASSES):
-            outcome = DEPENDS
-        elif not own.flags & ROW_GRANTS:
-            outcome = IMPLICIT_DENY
-        elif own.flags & ROW_GRANTS_ALL and not w.flags & CALLER_LIMITED and not c.reasons:
-            outcome = ALLOW
-        elif own.only != NONE and not w.flags & CALLER_LIMITED:
-            b.single[n_single] = i
-            n_single += 1
-            prefetch(&t.patterns[own.only])
-            continue
-        else:
-            outcome = DEPENDS
-        if outcome == DEPENDS:                           # on what policies say
+        w = &callers[b.who[i]]
+        action = classes[b.cls[i]].flags
+        scp = rcp = none
+        other = f ^ w.place
+        far = (
+            ((w.flags & CALLER_PLAIN) == 0) | ((f & FACTS_LONG) != 0) | ((action & w.barred) != 0) | (own.n == 0)
+            | (((other & PARTITION) != 0) & ((f & FACTS_STAR) == 0))     # N16
+        )
+        if has_limits and not far:
+            if w.scp_stack != NONE:
+                scp = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
+                far = scp.n == 0                         # it is not there yet
+            if action & ACT_RCP:
+                far |= not find_limits(s, t, w, f, b.cls[i], b.name[i], &rcp)
             b.scp[i] = scp
             b.rcp[i] = rcp
-            b.left[n_left] = i
-            n_left += 1
-            prefetch(&t.runs[own.first])
-            continue
-        s.answers.outcome[first + i] = outcome
-        s.answers.assumed[first + i] = not f & FACTS_TOLD
-        if c.reasons:
-            s.answers.layer[first + i] = LAYER_IDENTITY
-            s.answers.reason[first + i] = REASON_NONE
-    counts[0] = n_left
-    counts[1] = n_placed
-    counts[2] = n_far
-    counts[3] = n_single
+        grants = (own.flags & ROW_GRANTS) != 0
+        all_granted = ((own.flags & ROW_GRANTS_ALL) != 0) & (not reasons)
+        near = (
+            ((f & FACTS_RECORD) != 0) | (((f & FACTS_TOLD) != 0) & ((other & PLACE) != 0)) | ((w.flags & CALLER_ODD) != 0)
+            | ((action & ACT_HARD) != 0) | (((scp.flags | rcp.flags) & ROW_DENIES) != 0)
+            | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0)) | ((own.flags & ROW_FLAT) == 0)
+        )
+        of_own = ((own.flags & ROW_DENIES) != 0) | (grants & (1 - all_granted))
+        way = WAY_FAR if far else WAY_NEAR if near else of_own
+        outcome[i] = <uint8_t>grants                     # IMPLICIT_DENY or ALLOW, where nothing else counts
+        assumed[i] = (f & FACTS_TOLD) == 0
+        send(b, way, i)
+        prefetch(flats + own.flat)
 
 
-cdef inline void fetch_text(const Side* s, const Rows* rows, const uint16_t* listed, uint32_t n) noexcept nogil:
+cdef inline void fetch_texts(const Side* s, const Rows* rows, const uint16_t* listed, uint32_t n) noexcept nogil:
     """Take up the texts of the resources of a list; those without a dictionary are there already."""
     cdef Block* b = s.block
     cdef uint32_t j, i
@@ -498,134 +276,105 @@ cdef inline void fetch_text(const Side* s, const Rows* rows, const uint16_t* lis
         prefetch(b.text[i].data + 63)
 
 
-cdef inline void fetch_context(const Call* c, const Entry* e, int64_t row) noexcept nogil:
-    """Ask for the code of the column that the condition of an entry reads."""
-    cdef int32_t at
+cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept nogil:
+    """The rows of what is stored about resources; what has rules of its own goes the long way."""
+    cdef Block* b = s.block
+    cdef uint16_t* listed = &b.listed[WAY_NEAR][0]
+    cdef uint32_t j, i, n = b.n_listed[WAY_NEAR], kept = 0
+    cdef const Record* r
+    cdef bint far
+    for j in range(n):
+        i = listed[j]
+        b.held[i] = t.cells.rows
+        if b.facts[i] & FACTS_RECORD:
+            if rows.facts != NULL:
+                b.record[i] = rows.records[b.what[i]]
+            r = &t.records[b.record[i]]
+            far = r.arn != NONE or (r.flags & RECORD_BLOCKS_PUBLIC and not is_here(&s.callers[b.who[i]], b.facts[i]))
+            if r.stack != NONE and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
+                b.held[i] = layer_row(t, r.stack, b.cls[i], b.name[i])
+                far = far or b.held[i].n == 0
+            if far:
+                send(b, WAY_FAR, i)
+                continue
+        listed[kept] = i
+        kept += 1
+    b.n_listed[WAY_NEAR] = kept
+
+
+cdef inline void fetch_flats(const Side* s, const Call* c, int64_t at, const uint16_t* listed, uint32_t n) noexcept nogil:
+    """Ask for what the first flats of the rows of a list need: the text of the pattern, the code of the condition's column."""
+    cdef const Flat* flats = c.t.flats
+    cdef const uint8_t* pool = c.t.pool
+    cdef const Kept* kept = c.s.kept
+    cdef Block* b = s.block
+    cdef const Flat* f
     cdef const ContextColumn* column
-    if e.conditions == NONE or not e.conditions & ONE:
-        return
-    at = c.s.sources[c.t.atoms[e.conditions ^ ONE].key]
-    if at >= 0:
-        column = &c.columns[at]
-        if column.column.code_width:
-            prefetch(<const char*>column.column.codes + (column.first + row) * column.column.code_width)
-        elif column.column.kind == TEXT_32:
-            prefetch(<const int32_t*>column.column.offsets + column.first + row)
+    cdef uint32_t j, k
+    for j in range(n):
+        if b.own[listed[j]].n_flats == 0:
+            continue
+        f = flats + b.own[listed[j]].flat
+        prefetch(pool + f.text)
+        if kept != NULL and f.conditions != NONE and f.conditions & ONE:
+            k = f.conditions ^ ONE
+            if kept[k].truths != NULL:
+                column = &c.columns[kept[k].column]
+                prefetch(<const char*>column.column.codes + (column.first + at + listed[j]) * column.column.code_width)
 
 
-cdef inline void fetch_entries(const Side* s, const Call* c, int64_t at, const uint16_t* listed, uint32_t n) noexcept nogil:
-    """Ask for the memory that the rows of a list will need: who asks, entries, patterns, their texts, codes of conditions."""
-    cdef const TablesC* t = c.t
+cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+    """Decide the rows whose policies have to be looked at."""
     cdef Block* b = s.block
-    cdef const Run* run
-    cdef const Entry* e
+    cdef Answer a
+    cdef Look l
     cdef uint32_t j, i
-    for j in range(n):
-        i = listed[j]
-        prefetch(&t.principals[b.who[i]])
-        prefetch(<const char*>&t.principals[b.who[i]] + 64)
-        run = &t.runs[b.own[i].first]
-        if run.n:
-            prefetch(&t.entries[run.first])
-        if b.own[i].n > 1:
-            prefetch(&t.entries[run[1].first])
-    for j in range(n):
-        i = listed[j]
-        if b.own[i].n > 1:
-            run = &t.runs[b.own[i].first + 1]
-            e = &t.entries[run.first]
-            if run.n and run.index == NONE and e.resources != NONE and e.resources & ONE:
-                prefetch(&t.patterns[e.resources ^ ONE])
-    for j in range(n):
-        i = listed[j]
-        if b.own[i].n > 1:
-            run = &t.runs[b.own[i].first + 1]
-            e = &t.entries[run.first]
-            if run.n and run.index == NONE and e.resources != NONE and e.resources & ONE:
-                prefetch(t.pool + t.patterns[e.resources ^ ONE].text)
-                fetch_context(c, e, at + i)
-        if b.own[i].flags & ROW_DENIES:
-            fetch_context(c, &t.entries[t.runs[b.own[i].first].first], at + i)
-
-
-cdef inline void decide_single(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, uint32_t n) noexcept nogil:
-    """Rows of one allow on one pattern: it matches, or nothing does."""
-    cdef Block* b = s.block
-    cdef const TablesC* t = c.t
-    cdef const Pattern* p
-    cdef const Entry* e
-    cdef uint64_t f
-    cdef uint32_t j, i
-    cdef int64_t row
-    cdef bint found
-    for j in range(n):
-        prefetch(t.pool + t.patterns[b.own[b.single[j]].only].text)
-    fetch_text(s, rows, b.single, n)
-    for j in range(n):
-        i = b.single[j]
-        f = b.facts[i]
-        p = &t.patterns[b.own[i].only]
-        c.resource = b.text[i]
-        c.is_star = f & FACTS_STAR != 0
-        if p.kind == PATTERN_FIELDS:
-            five_colons(c.resource.data, c.resource.size, c.colons)
-        found = pattern_matches(c, p)
-        row = first + at + i
-        s.answers.outcome[row] = ALLOW if found else IMPLICIT_DENY
-        s.answers.assumed[row] = not f & FACTS_TOLD
-        if c.reasons:
-            s.answers.layer[row] = LAYER_IDENTITY
-            s.answers.reason[row] = REASON_NONE
-            if found:
-                e = &t.entries[t.runs[b.own[i].first + 1].first]
-                s.answers.entry[row] = e.occurrence
-                s.answers.level[row] = e.level
-
-
-cdef inline uint32_t record_of(const Block* b, const Rows* rows, uint32_t i) noexcept nogil:
-    if not b.facts[i] & FACTS_RECORD:
-        return NONE
-    return b.record[i] if rows.facts == NULL else rows.records[b.what[i]]
+    l.c = c
+    l.first = first
+    for j in range(b.n_listed[WAY_OWN]):
+        i = b.listed[WAY_OWN][j]
+        look_at(s, &l, at, i)
+        decide_own(s, &l, b.own[i], &a)
+        write(s, c, &a, first + at + i)
+    for j in range(b.n_listed[WAY_NEAR]):
+        i = b.listed[WAY_NEAR][j]
+        look_at(s, &l, at, i)
+        l.record = b.record[i]
+        l.has_tags = l.facts & FACTS_RECORD and c.t.records[l.record].n_constants
+        if decide_near(s, &l, &a) == DONE:
+            write(s, c, &a, first + at + i)
+        else:
+            postpone(s, c, first + at + i)
 
 
 cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
     """Decide `n` rows of a range that starts at row `first` of the batch, from row `at` of the range."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef uint32_t counts[4]
     cdef uint32_t j, i
-    cdef Answer a
     number_rows(s, t, rows, at, n)
-    seek_rows(s, t, n)
-    if s.callers != NULL:
+    seek_rows(s, c, n)
+    if s.is_plain:
         find_facts(s, c, rows, at, n)
-    number_own_rows(s, t, n)
-    if s.callers == NULL:
+    find_rows(s, t, n)
+    if not s.is_plain or t.n_classes == 0:
         for i in range(<uint32_t>n):
-            b.own[i] = row_at(t, b.row[i])
             decide_far(s, c, rows, first, at, i)
         return
-    look_up_facts(s, rows, n)
-    sort_rows(s, c, first + at, n, counts)
-    decide_single(s, c, rows, first, at, counts[3])
-    fetch_text(s, rows, b.left, counts[0])
-    fetch_entries(s, c, at, b.left, counts[0])
-    for j in range(counts[0]):
-        i = b.left[j]
-        take_up(s, c, first, at, i)
-        next_stamp(c.s)
-        put_resource(c, &s.callers[b.who[i]], b.facts[i], record_of(b, rows, i))
-        finish(s, c, &a, decide_here(c, &b.scp[i], &b.rcp[i], &a))
-    fetch_text(s, rows, b.placed, counts[1])
-    fetch_entries(s, c, at, b.placed, counts[1])
-    for j in range(counts[1]):
-        i = b.placed[j]
-        take_up(s, c, first, at, i)
-        next_stamp(c.s)
-        put_resource(c, &s.callers[b.who[i]], b.facts[i], record_of(b, rows, i))
-        finish(s, c, &a, decide_placed(c, &s.callers[b.who[i]], &a))
-    for j in range(counts[2]):
-        decide_far(s, c, rows, first, at, b.far[j])
+    look_up_facts(s, c, rows, n)
+    b.n_listed[WAY_NONE] = b.n_listed[WAY_OWN] = b.n_listed[WAY_NEAR] = b.n_listed[WAY_FAR] = 0
+    sort_rows(s, c, first + at, n)
+    if c.reasons:
+        memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
+        memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
+    hold_rows(s, t, rows)
+    fetch_texts(s, rows, b.listed[WAY_OWN], b.n_listed[WAY_OWN])
+    fetch_texts(s, rows, b.listed[WAY_NEAR], b.n_listed[WAY_NEAR])
+    fetch_flats(s, c, at, b.listed[WAY_OWN], b.n_listed[WAY_OWN])
+    fetch_flats(s, c, at, b.listed[WAY_NEAR], b.n_listed[WAY_NEAR])
+    decide_listed(s, c, rows, first, at)
+    for j in range(b.n_listed[WAY_FAR]):
+        decide_far(s, c, rows, first, at, b.listed[WAY_FAR][j])
 
 
 cdef inline void run_rows(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:

@@ -39,24 +39,56 @@ cdef inline bint is_mixed(const uint8_t* text, int64_t at, int64_t end) noexcept
     return tokens and others
 
 
-cdef inline void read_tail(const uint8_t* text, int64_t size, Pattern* p) noexcept nogil:
-    """The pattern whose only wildcards, if any, stand in field 6."""
-    cdef int64_t i, first = size, last = 0
+cdef inline bint may_be_iam(const uint8_t* text, const int64_t* colons) noexcept nogil:
+    """Whether the service field could match that of IAM."""
+    cdef const uint8_t* at = text + colons[1] + 1
+    if has_tokens(text, colons[1] + 1, colons[2]):
+        return True
+    return colons[2] - colons[1] == 4 and at[0] == 105 and at[1] == 97 and at[2] == 109
+
+
+cdef inline bint is_free(const uint8_t* text, const int64_t* colons, int i) noexcept nogil:
+    """Field `i + 2` is `*`."""
+    return colons[i + 1] - colons[i] == 2 and text[colons[i] + 1] == TOKEN_STAR
+
+
+cdef inline bint read_pieces(const uint8_t* text, int64_t size, const int64_t* colons, Pattern* p) noexcept nogil:
+    """The pattern as literal pieces at known places; False if it is none."""
+    cdef int64_t at = 0, i, before = -1, last = -1
     cdef uint32_t n = 0, stars = 0
-    for i in range(p.colons[4] + 1, size):
+    if size > MAX_COLON or p.literal_fields & 3 != 3:
+        return False
+    for i in range(2, 4):
+        if not p.literal_fields & (1 << i):
+            if not is_free(text, colons, <int>i):
+                return False
+            if at == 0:
+                p.head = <uint16_t>(colons[i] + 1)
+            p.colon = <uint8_t>(i + 1)
+            at = colons[i + 1]
+    for i in range(colons[4] + 1, size):
         if text[i] >= TOKEN_STAR:
-            first = min(first, i)
+            if n == 0:
+                p.mid = <uint16_t>(i - at)
+            before = last
             last = i
             n += 1
             stars += text[i] == TOKEN_STAR
     if n == 0:
-        p.kind = PATTERN_LITERAL
-        return
-    p.prefix = <uint32_t>first
-    p.suffix = <uint32_t>(size - 1 - last)
-    p.min_size = <uint32_t>size - stars
-    p.n_tokens = 1 if n == 1 and stars == 1 else 2
-    p.kind = PATTERN_PREFIX if p.n_tokens == 1 and p.suffix == 0 else PATTERN_TAIL
+        p.mid = <uint16_t>(size - at)
+        p.rest = REST_NOTHING
+    else:
+        p.suffix = <uint16_t>(size - 1 - last)
+        p.need = <uint16_t>(size - at - p.mid - stars)
+        p.rest = REST_GLOB
+        if n == 1 and stars == 1:
+            p.rest = REST_SUFFIX if p.suffix else REST_ANYTHING
+        elif n == 2 and stars == 2 and last - before > 1:
+            p.rest = REST_INNER
+    if p.colon == 0:                                     # no field is free: all of it is head
+        p.head = p.mid
+        p.mid = 0
+    return True
 
 
 cdef inline void read_pattern(const uint8_t* text, int64_t size, const int64_t* colons, int n_fields, Pattern* p) noexcept nogil:
@@ -72,14 +104,12 @@ cdef inline void read_pattern(const uint8_t* text, int64_t size, const int64_t* 
             p.literal_fields |= 1 << i
     if n_fields < 6 and text[colons[n_fields - 1] - 1] != TOKEN_STAR:
         p.flags = MATCH_IS_U                             # R6, V26
-    elif is_mixed(text, colons[4] + 1, size):
+    elif is_mixed(text, colons[4] + 1, size) and may_be_iam(text, colons):
         p.flags = MATCH_IS_U_IN_IAM                      # R9
     if has_slots(text, colons[4] + 1, size):
         p.kind = PATTERN_SLOTS
-    elif p.literal_fields != 15:
-        p.kind = PATTERN_FIELDS
     else:
-        read_tail(text, size, p)
+        p.kind = PATTERN_PIECES if read_pieces(text, size, colons, p) else PATTERN_FIELDS
 
 
 cdef inline int64_t read_crossing(const uint8_t* text, int64_t size, const int64_t* colons, int n_fields, Pattern* p) noexcept nogil:

@@ -5,14 +5,12 @@ dictionary. Law: a row is decided here exactly as `_decide` would; whatever is n
 """
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._bytes cimport table_find
+from fastiam._bytes cimport load4, load8, table_find
 from fastiam._call cimport Call, field
 from fastiam._columns cimport Text
-from fastiam._decide cimport (
-    ALLOW, DONE, IMPLICIT_DENY, LAYER_IDENTITY, LAYER_SCP, LAYER_SERVICE, REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, cut_resource,
-    decide, denied, every_level_allows, hard_rule, segment_allow, verdict, within_limits,
-)
-from fastiam._locate cimport find_record, may_contradict, use_record, word_text
+from fastiam._decide cimport DONE, cut_resource
+from fastiam._locate cimport find_record, use_record, word_text
+from fastiam._resources cimport tail_has_colon
 from fastiam._types cimport *
 from fastiam._unknown cimport known_absent
 
@@ -31,27 +29,36 @@ cdef enum:                     # actions that have rules of their own
 
 cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
     PLACE = 0x3FFFFFFFFFF      # partition << NUMBER_BITS | account, where it is told
+    PARTITION = 0x30000000000
     FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
     FACTS_RECORD = 0x080000000000  # there is a record
     FACTS_LONG = 0x100000000000  # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
     FACTS_STAR = 0x200000000000
+    FACTS_COLON = 0x400000000000  # more than five colons
+    FACTS_FIELD = 0x800000000000  # the account field is not empty
+    SERVICE_AT = 48            # how long the fields of service and region are
+    REGION_AT = 54
+    MOST_SERVICE = 63
+    MOST_REGION = 31
 
 
 cdef enum CallerFlag:
     CALLER_KNOWN = 1           # this is filled in
     CALLER_PLAIN = 2           # a user or role of an account in a partition that is known
-    CALLER_LIMITED = 4         # has a boundary or session policies
-    CALLER_CHECKS = 8          # a column gives a key that this principal fixes (K1)
+    CALLER_BOUND = 4           # has a boundary
+    CALLER_SESSION = 8         # has session policies
+    CALLER_CHECKS = 16         # a column gives a key that this principal fixes (K1)
+    CALLER_ODD = 28            # any of these three
 
 
 cdef struct Caller:            # of a principal, as far as this batch is concerned
     uint64_t place
-    uint32_t own_stack
+    uint32_t own_stack         # NONE: this is nobody
     uint32_t scp_stack         # NONE: SCPs do not apply
     uint32_t account           # its own, in `accounts`; NONE: not modelled
     uint32_t rcp_stack         # of its own account, NONE: none
+    uint32_t barred            # actions with these flags may have rules of their own for it
     uint8_t flags
-    uint8_t credential
 
 
 cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:
@@ -65,26 +72,38 @@ cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogi
     return 0
 
 
+cdef inline int partition_size(uint64_t facts) noexcept nogil:
+    """How long the name is that `partition_number` has given this number."""
+    cdef uint64_t number = (facts >> NUMBER_BITS) & 3
+    return 3 if number == 1 else 6 if number == 2 else 10
+
+
 cdef inline bint account_number(const char* p, int64_t size, uint64_t* number) noexcept nogil:
     """The number of an account id of twelve digits; False if it is none."""
-    cdef uint64_t n = 0
-    cdef uint32_t digit
-    cdef int i
+    cdef uint64_t a, b
     if size != 12:
         return False
-    for i in range(12):
-        digit = <uint32_t><uint8_t>p[i] - 48
-        if digit > 9:
-            return False
-        n = 10 * n + digit
-    number[0] = n
+    a = load8(p) ^ <uint64_t>0x3030303030303030
+    b = (load4(p + 8) ^ 0x30303030) << 32                # eight digits, of which the first four are zeros
+    if ((a | b) | ((a + <uint64_t>0x7676767676767676) | (b + <uint64_t>0x7676767676767676))) & <uint64_t>0x8080808080808080:
+        return False
+    number[0] = eight_digits(a) * 10000 + eight_digits(b)
     return True
+
+
+cdef inline uint64_t eight_digits(uint64_t digits) noexcept nogil:
+    """The number that eight bytes from 0 to 9 write, the first one lowest in the word."""
+    digits = digits * 10 + (digits >> 8)
+    return (
+        ((digits & <uint64_t>0x000000FF000000FF) * <uint64_t>0x000F424000000064)
+        + (((digits >> 16) & <uint64_t>0x000000FF000000FF) * <uint64_t>0x0000271000000001)
+    ) >> 32
 
 
 cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     """What there is to know about `c.resource`; the call is used to look it up."""
     cdef Text text
-    cdef uint64_t number = 0, facts
+    cdef uint64_t number = 0, facts, service, region
     record[0] = NONE
     if not cut_resource(c):
         return FACTS_LONG
@@ -94,11 +113,18 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
         return FACTS_LONG
     text = field(c, 0)
     facts = partition_number(text.data, text.size) << NUMBER_BITS
-    if facts == 0:
-        return FACTS_LONG
+    service = c.colons[2] - c.colons[1] - 1
+    region = c.colons[3] - c.colons[2] - 1
     text = field(c, 3)
-    if account_number(text.data, text.size, &number):
-        facts |= FACTS_TOLD
+    if facts == 0 or service > MOST_SERVICE or region > MOST_REGION:
+        return FACTS_LONG
+    facts |= (service << SERVICE_AT) | (region << REGION_AT)
+    if text.size:
+        if not account_number(text.data, text.size, &number):
+            return FACTS_LONG
+        facts |= FACTS_TOLD | FACTS_FIELD
+    if tail_has_colon(c):
+        facts |= FACTS_COLON
     if record[0] != NONE:
         facts |= FACTS_RECORD
         if c.t.records[record[0]].account != NONE:
@@ -106,6 +132,11 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
             account_number(text.data, text.size, &number)
             facts |= FACTS_TOLD
     return facts | number
+
+
+cdef inline int64_t region_end(uint64_t facts) noexcept nogil:
+    """Where the colon after the region of a resource lies; the account's twelve digits or nothing follow, and the fifth colon."""
+    return 6 + partition_size(facts) + <int64_t>((facts >> SERVICE_AT) & MOST_SERVICE) + <int64_t>((facts >> REGION_AT) & MOST_REGION)
 
 
 cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
@@ -132,7 +163,7 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     caller.scp_stack = p.scp_stack if p.flags & P_HAS_SCP else <uint32_t>NONE
     caller.account = NONE
     caller.rcp_stack = NONE
-    caller.credential = p.credential
+    caller.barred = ACT_OWN_RULES | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
     if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION) or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return
     if p.account == NONE or p.partition == NONE or not account_number(p.account_id, 12, &number):
@@ -143,8 +174,10 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
         return
     caller.place = (partition << NUMBER_BITS) | number
     caller.flags |= CALLER_PLAIN
-    if p.flags & (P_HAS_BOUNDARY | P_HAS_SESSION):
-        caller.flags |= CALLER_LIMITED
+    if p.flags & P_HAS_BOUNDARY:
+        caller.flags |= CALLER_BOUND
+    if p.flags & P_HAS_SESSION:
+        caller.flags |= CALLER_SESSION
     caller.account = p.account_index
     if p.account_index == NONE and c.t.n_accounts:
         caller.account = table_find(&c.t.account_names, c.t.pool, p.account_id, 12, c.t.seed)
@@ -190,32 +223,3 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     c.rcp_stack = NONE if c.account == NONE else c.t.accounts[c.account].rcp_stack
     if facts & FACTS_RECORD:
         use_record(c, record)
-
-
-cdef inline int decide_here(Call* c, const Row* scp, const Row* rcp, Answer* a) noexcept nogil:
-    """A request in the caller's own account, on a resource of which nothing is stored (6.4 `same_account`)."""
-    cdef const Entry* e
-    if (rcp.flags & ROW_DENIES and denied(c, rcp[0], a)) or (scp.flags & ROW_DENIES and denied(c, scp[0], a)):
-        return DONE
-    if c.own.flags & ROW_DENIES and denied(c, c.own, a):
-        return DONE
-    if scp.n and not scp.flags & ROW_PASSES and not every_level_allows(c, scp[0]):
-        return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)
-    if c.action.flags & ACT_HARD and hard_rule(c):
-        return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, REASON_HARD_RULE, NULL)
-    e = segment_allow(c, c.own, 0) if c.own.flags & ROW_GRANTS else NULL
-    if e == NULL:
-        return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
-    if not within_limits(c, c.own, a):
-        return DONE
-    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
-
-
-cdef inline int decide_placed(Call* c, const Caller* caller, Answer* a) noexcept nogil:
-    """Any request whose resource is placed."""
-    cdef uint32_t i
-    if caller.flags & CALLER_CHECKS or c.n_constants:
-        for i in range(<uint32_t>c.n_columns):
-            if c.t.keys[c.columns[i].key].is_checked and may_contradict(c, c.columns[i].key):
-                return UNCHECKED
-    return decide(c, a)

@@ -8,14 +8,13 @@ from libc.string cimport memchr
 
 from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, Call
-from fastiam._bytes cimport equal
+from fastiam._bytes cimport contains, equal
 from fastiam._conditions cimport expand
 from fastiam._glob cimport glob, glob_crossing, glob_fields
 from fastiam._unknown cimport reads_unknown
 from fastiam._types cimport (
     ACCEPT_OPEN, ACCEPT_U, NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS,
-    PATTERN_LITERAL, PATTERN_NEVER,
-    PATTERN_PREFIX, PATTERN_SLOTS, PATTERN_TAIL, PATTERN_UNRESOLVED, Pattern, Range,
+    PATTERN_NEVER, PATTERN_PIECES, PATTERN_SLOTS, PATTERN_UNRESOLVED, REST_ANYTHING, REST_INNER, REST_NOTHING, REST_SUFFIX, Pattern, Range,
 )
 
 
@@ -32,14 +31,33 @@ cdef inline bint tail_has_colon(Call* c) noexcept nogil:
     return c.tail_has_colon
 
 
-cdef inline bint tail_matches(const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
-    """PATTERN_TAIL: prefix and suffix first, then what lies between them."""
-    promise(p.prefix + p.suffix <= p.min_size and p.prefix + p.suffix < p.size)
-    if t_end - t < p.min_size or not equal(text, t, p.prefix):
+cdef inline bint pieces_match(
+    const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end, const uint16_t* colons
+) noexcept nogil:
+    """PATTERN_PIECES against an ARN, given where its first five colons lie: the literal pieces first, then what lies between them."""
+    cdef const uint8_t* at = t + p.head
+    cdef const uint8_t* rest = text + p.head
+    if t_end < at or not equal(text, t, p.head):
         return False
-    if not equal(text + p.size - p.suffix, t_end - p.suffix, p.suffix):
+    if p.mid:
+        at = t + colons[p.colon]
+        rest = text + p.colons[p.colon]
+        if t_end - at < p.mid or not equal(rest, at, p.mid):
+            return False
+        at += p.mid
+        rest += p.mid
+    if p.rest == REST_ANYTHING:
+        return True
+    if p.rest == REST_NOTHING:
+        return at == t_end
+    promise(p.suffix <= p.need)
+    if t_end - at < p.need or not equal(text + p.size - p.suffix, t_end - p.suffix, p.suffix):
         return False
-    return p.n_tokens == 1 or glob(text + p.prefix, text + p.size - p.suffix, t + p.prefix, t_end - p.suffix)
+    if p.rest == REST_SUFFIX:
+        return True
+    if p.rest == REST_INNER:
+        return contains(at, t_end - p.suffix - at, rest + 1, p.need - p.suffix)
+    return glob(rest, text + p.size - p.suffix, at, t_end - p.suffix)
 
 
 cdef inline bint fields_match(Call* c, const Pattern* p, const uint8_t* text, const uint8_t* tail, const uint8_t* end) noexcept nogil:
@@ -80,12 +98,8 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
         return 1
     if c.is_star or p.kind == PATTERN_NEVER:
         return 0
-    if p.kind == PATTERN_LITERAL:
-        return c.resource.size == p.size and equal(text, t, p.size)
-    if p.kind == PATTERN_PREFIX:
-        return c.resource.size >= p.prefix and equal(text, t, p.prefix)
-    if p.kind == PATTERN_TAIL:
-        return tail_matches(p, text, t, t + c.resource.size)
+    if p.kind == PATTERN_PIECES:
+        return pieces_match(p, text, t, t + c.resource.size, c.colons)
     if p.kind == PATTERN_FIELDS:
         return fields_match(c, p, text, text + p.colons[4] + 1, text + p.size)
     if p.kind == PATTERN_UNRESOLVED:
@@ -98,6 +112,9 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
         return 0
     if p.kind == PATTERN_CROSS_SLOTS:
         return slots_match(c, p, text)
+    # what no star stops at a colon matches no more than this
+    if not glob(text, text + p.size, t, t + c.resource.size):
+        return 0
     return glob_crossing(text, p.size, p.colons[4] + 1 if p.colons[4] != 0 else p.size, t, t + c.resource.size)
 
 

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam._index cimport Indexes
-from fastiam._types cimport Body, Entry, Row, Segment
+from fastiam._types cimport Body, Entry, Flat, Row, Segment
 from fastiam._vectors cimport Vector
 
 
@@ -30,3 +30,6 @@ cdef class Rows(Indexes):
     cdef bint _is_row(self, uint32_t number)
     cdef int _add_row(self, bint whole) except -1
     cdef Row _flags_of(self, uint32_t first, uint32_t n)
+    cdef int _flatten(self, Row* row) except -1
+    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n)
+    cdef void _flat_pattern(self, Flat* f, uint32_t pattern)

@@ -18,6 +18,7 @@ from fastiam.errors import LimitError
 
 cdef enum:
     MOST_RUNS = 0xFFFF         # of a row
+    MOST_FLATS = 32            # of a row
     MOST_GRID = 1 << 24        # cells of the grid
 
 
@@ -58,6 +59,8 @@ cdef class Rows(Indexes):
     cdef int _cells(self, uint64_t capacity) except -1:
         """An empty table of cells, and no rows."""
         cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
+        if self.rows.n == 0:
+            memset(self._push(&self.rows), 0, sizeof(Row))   # of all that are not there yet
         self._resize(&cells, capacity)
         self._release(self.cells.data)
         self.cells = cells
@@ -251,14 +254,14 @@ cdef class Rows(Indexes):
         h = hash_bytes(self.scratch_runs.data, <int64_t>self.scratch_runs.n * <int64_t>sizeof(Run), h)
         at = (<uint32_t>h >> 1) & (self.row_slots.capacity - 1)
         while slots[at].hash != 0:
-            if slots[at].hash == <uint32_t>h | 1 and self._is_row(slots[at].value - 1):
+            if slots[at].hash == <uint32_t>h | 1 and self._is_row(slots[at].value):
                 return slots[at].value
             at = (at + 1) & (self.row_slots.capacity - 1)
         self._add_row(whole)
-        slots[at] = StringSlot(<uint32_t>h | 1, self.rows.n)
+        slots[at] = StringSlot(<uint32_t>h | 1, self.rows.n - 1)
         if self.rows.n * 2 > self.row_slots.capacity:
             self._grow_row_slots()
-        return self.rows.n
+        return self.rows.n - 1
 
     cdef int _grow_row_slots(self) except -1:
         cdef Vector before = self.row_slots
@@ -314,15 +317,15 @@ cdef class Rows(Indexes):
             (<Run*>self._push(&self.runs))[0] = run
         row = <Row*>self._push(&self.rows)
         row[0] = self._flags_of(first, self.runs.n - first)
+        if not whole:
+            self._flatten(row)
         return 0
 
     cdef Row _flags_of(self, uint32_t first, uint32_t n):
         """A row, with what can be told of it at once."""
         cdef const Run* runs = <const Run*>self.runs.data + first
-        cdef const Entry* e = <const Entry*>self.entries.data + (runs[1].first if n > 1 else 0)
-        cdef const Pattern* p
         cdef uint32_t i
-        cdef Row row = Row(first, <uint16_t>n, ROW_PASSES if n > 1 else 0, NONE)
+        cdef Row row = Row(first, 0, <uint16_t>n, ROW_PASSES if n > 1 else 0, 0, 0)
         if runs[0].n:
             row.flags |= ROW_DENIES
         for i in range(1, n):
@@ -332,9 +335,66 @@ cdef class Rows(Indexes):
             row.flags |= ROW_GRANTS
             if runs[1].flags & RUN_ALL:
                 row.flags |= ROW_GRANTS_ALL
-        if n > 1 and runs[0].n == 0 and runs[1].n == 1 and e.flags == 0 and e.conditions == NONE and e.principals == NONE:
-            if e.resources != NONE and e.resources & ONE:
-                p = <const Pattern*>self.patterns.data + (e.resources ^ ONE)
-                if p.flags == 0 and p.kind <= PATTERN_FIELDS:
-                    row.only = e.resources ^ ONE
         return row
+
+    cdef int _flatten(self, Row* row) except -1:
+        """Write the denies and the first allows of a row out as flats, if they are few."""
+        cdef const Run* runs = <const Run*>self.runs.data + row.first
+        cdef Flat flats[MOST_FLATS]
+        cdef uint32_t n = 0, denies, i, j
+        for i in range(min(<uint32_t>row.n, <uint32_t>2)):
+            if runs[i].index != NONE:
+                return 0
+            for j in range(runs[i].n):
+                n = self._flats_of(runs[i].first + j, flats, n)
+                if n > MOST_FLATS:
+                    return 0
+            if i == 0:
+                denies = n
+        row.flat = self.flats.n
+        if n:
+            memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
+        row.flags |= ROW_FLAT
+        row.denies = <uint8_t>denies
+        row.n_flats = n
+        return 0
+
+    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n):
+        """Append the flats of a statement to the `n` that are there; how many these are, or would be."""
+        cdef const Entry* e = <const Entry*>self.entries.data + entry
+        cdef const uint32_t* members
+        cdef Range element = Range(0, 1)
+        cdef Flat f
+        cdef uint32_t i, only = e.resources ^ ONE
+        memset(&f, 0, sizeof(Flat))
+        f.entry = entry
+        f.conditions = e.conditions
+        f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
+        if e.flags & ~<uint8_t>ENTRY_DENY or e.principals != NONE:
+            f.kind = FLAT_ODD
+        if e.resources == NONE or f.kind == FLAT_ODD:
+            if n < MOST_FLATS:
+                flats[n] = f
+            return n + 1
+        members = &only
+        if not e.resources & ONE:
+            element = (<const Range*>self.resource_elements.data)[e.resources]
+            members = <const uint32_t*>self.pattern_lists.data + element.first
+        for i in range(element.n):
+            if n + i < MOST_FLATS:
+                flats[n + i] = f
+                self._flat_pattern(&flats[n + i], members[i])
+        return n + element.n
+
+    cdef void _flat_pattern(self, Flat* f, uint32_t pattern):
+        cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
+        f.pattern = pattern
+        if p.flags or (p.kind != PATTERN_ANY and p.kind != PATTERN_PIECES):
+            f.kind = FLAT_ODD
+        elif p.kind == PATTERN_PIECES:
+            f.kind = FLAT_PIECES
+            f.text, f.size, f.head, f.mid, f.suffix, f.need = p.text, <uint16_t>p.size, p.head, p.mid, p.suffix, p.need
+            f.colon, f.rest = p.colon, p.rest
+            f.mid_at = p.colons[p.colon] if p.mid else 0
+            if p.crossing != NONE and f.flags & FLAT_DENIES:
+                f.flags |= FLAT_CROSSES

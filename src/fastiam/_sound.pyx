@@ -103,10 +103,24 @@ cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) 
         at += 5
 
 
+cdef bint are_pieces(const Pattern* p) noexcept nogil:
+    """Whether the pieces of PATTERN_PIECES lie in its text; its colons do."""
+    cdef uint32_t start = p.head
+    if p.rest > REST_GLOB or p.colon > 4 or (p.mid != 0) != (p.colon >= 3) or p.suffix > p.need:
+        return False
+    if p.mid:
+        start = <uint32_t>p.colons[p.colon] + p.mid
+    if p.head > p.size or start > p.size:
+        return False
+    if p.rest == REST_INNER:
+        return p.need > p.suffix and start + 1 + p.need <= p.size
+    return p.rest < REST_SUFFIX or start + p.suffix <= p.size
+
+
 cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
     cdef bint has_fields = p.colons[4] != 0
     cdef int i
-    if p.kind > PATTERN_UNRESOLVED or not within(p.text, p.size, s.pool.n) or p.prefix > p.size or p.suffix > p.size:
+    if p.kind > PATTERN_UNRESOLVED or not within(p.text, p.size, s.pool.n):
         return False
     if p.crossing != NONE:
         if p.crossing >= s.patterns.n:
@@ -120,13 +134,12 @@ cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
         for i in range(4):
             if p.colons[i] >= p.colons[i + 1]:
                 return False
-    elif p.kind == PATTERN_LITERAL or p.kind == PATTERN_PREFIX or p.kind == PATTERN_TAIL or p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
+    elif p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
         return False
     elif p.kind == PATTERN_CROSS_SLOTS:
         return False
-    if p.kind == PATTERN_TAIL:
-        if <uint64_t>p.prefix + p.suffix > p.min_size or <uint64_t>p.prefix + p.suffix >= p.size:
-            return False
+    if p.kind == PATTERN_PIECES and not are_pieces(p):
+        return False
     if p.kind == PATTERN_SLOTS or p.kind == PATTERN_CROSS_SLOTS:
         return has_good_slots(s, p.text, p.size, left)
     return True

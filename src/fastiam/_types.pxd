@@ -23,34 +23,43 @@ cdef enum:
 
 cdef enum PatternKind:
     PATTERN_ANY = 0            # matches every resource, `*` included
-    PATTERN_LITERAL = 1        # equal bytes
-    PATTERN_PREFIX = 2         # literal and one final star, in field 6
-    PATTERN_TAIL = 3           # all wildcards in field 6
-    PATTERN_FIELDS = 4         # wildcards in fields 2 to 5: field by field
-    PATTERN_CROSS = 5          # whole string; a star that ends a field crosses colons (R5)
-    PATTERN_SLOTS = 6          # has variables: expanded first, then field by field
-    PATTERN_CROSS_SLOTS = 7    # has variables: expanded first, then as PATTERN_CROSS
-    PATTERN_NEVER = 8          # matches nothing
-    PATTERN_UNRESOLVED = 9     # a variable that never resolves (V29)
+    PATTERN_PIECES = 1         # literal bytes at known places; region and account may be `*`, field 6 anything
+    PATTERN_FIELDS = 2         # other wildcards in fields 2 to 5: field by field
+    PATTERN_CROSS = 3          # whole string; a star that ends a field crosses colons (R5)
+    PATTERN_SLOTS = 4          # has variables: expanded first, then field by field
+    PATTERN_CROSS_SLOTS = 5    # has variables: expanded first, then as PATTERN_CROSS
+    PATTERN_NEVER = 6          # matches nothing
+    PATTERN_UNRESOLVED = 7     # a variable that never resolves (V29)
+
+
+cdef enum Rest:                # what follows the pieces of PATTERN_PIECES
+    REST_NOTHING = 0
+    REST_ANYTHING = 1
+    REST_SUFFIX = 2            # anything, then the suffix
+    REST_INNER = 3             # anything, `need - suffix` literal bytes, anything, then the suffix
+    REST_GLOB = 4              # other wildcards, then the suffix
 
 
 cdef enum PatternFlag:
     MATCH_IS_U = 1             # a match counts only where `U` does
     MATCH_IS_U_IN_IAM = 2      # the same, where the service of the request is iam (R9)
+    CROSSES_SHORT = 4          # its crossing reading may match any resource, not only those with more than five colons
 
 
 cdef struct Pattern:
     uint32_t text              # in the pool
-    uint32_t size
-    uint32_t prefix            # literal bytes before the first token
-    uint32_t suffix            # literal bytes after the last token
-    uint32_t min_size          # no shorter text matches
-    uint16_t colons[5]         # where the first five colons of the pattern lie (six-field kinds)
+    uint32_t crossing          # the pattern of the crossing reading (R5), NONE: it matches no more
     uint8_t kind
     uint8_t flags
-    uint32_t crossing          # the pattern of the crossing reading (R5), NONE: it matches no more
-    uint8_t n_tokens           # in field 6, at most 255: 1 means that prefix and suffix say all
-    uint8_t literal_fields     # bit i: field i + 2 has no token
+    uint8_t colon              # of the resource, where `mid` lies
+    uint8_t rest               # Rest
+    uint16_t head              # PATTERN_PIECES: literal bytes at the start
+    uint16_t mid               # literal bytes from `colon` on, with which the last `*` before field 6 ends; 0: there is none
+    uint16_t suffix            # literal bytes at the end
+    uint16_t need              # at least so many bytes follow head and mid
+    uint16_t colons[5]         # where the first five colons of the pattern lie (six-field kinds)
+    uint16_t literal_fields    # bit i: field i + 2 has no token
+    uint32_t size
 
 
 cdef struct Variable:          # `${key, 'default'}`
@@ -380,13 +389,44 @@ cdef enum RowFlag:             # what most requests need to know of a row
     ROW_GRANTS = 2             # has allows in the first segment
     ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts
     ROW_PASSES = 8             # every segment does
+    ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
 
 
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
+    uint32_t flat              # `flats`: the denies, then the allows of the first segment
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
-    uint16_t flags
-    uint32_t only              # the pattern of a row that is one allow on one pattern and nothing else; else NONE
+    uint8_t flags
+    uint8_t denies             # how many flats are denies
+    uint32_t n_flats
+
+
+cdef enum FlatKind:
+    FLAT_ANY = 0               # every resource
+    FLAT_PIECES = 1
+    FLAT_ODD = 2               # the statement says more
+
+
+cdef enum FlatFlag:
+    FLAT_DENIES = 1
+    FLAT_CROSSES = 2           # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
+
+
+cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
+    uint32_t entry
+    uint32_t pattern
+    uint32_t conditions        # ONE | atom, or a list; NONE: no condition
+    uint32_t text              # from here: of the pattern
+    uint16_t size
+    uint16_t head
+    uint16_t mid
+    uint16_t mid_at
+    uint16_t suffix
+    uint16_t need
+    uint8_t colon
+    uint8_t rest
+    uint8_t kind
+    uint8_t flags
 
 
 cdef enum RecordFlag:
@@ -493,12 +533,12 @@ cdef enum:
 
 cdef struct Cell:              # (stack, class or name) -> row
     uint64_t key               # stack << 32 | class, plus 1; 0: empty
-    uint64_t row               # index in `rows`, plus 1
+    uint64_t row               # index in `rows`
 
 
 cdef struct RowTable:          # cells in a grid, class by class, and those that it has no place for by hash
-    const Row* rows
-    const uint32_t* grid       # [class * n_stacks + stack]: index in `rows`, plus 1; 0: the row is not there yet
+    const Row* rows            # the first one stands for all that are not there yet
+    const uint32_t* grid       # [class * n_stacks + stack]: index in `rows`
     const Cell* cells
     uint32_t mask
     uint32_t n_rows
@@ -530,6 +570,7 @@ cdef struct TablesC:
     const ActionClass* classes
     const uint32_t* name_classes   # class of an action name
     const Entry* entries
+    const Flat* flats
     const Run* runs
     const Index* indexes
     const Shape* shapes

@@ -61,6 +61,7 @@ cdef list VECTORS = [
     ("index_lists", 4, CACHE),
     ("rows", sizeof(Row), CACHE),
     ("grid", 4, CACHE),
+    ("flats", sizeof(Flat), CACHE),
     ("cells", sizeof(Cell), WORK),
     ("row_slots", sizeof(StringSlot), WORK),
     ("stamps", 4, WORK),
@@ -222,6 +223,7 @@ cdef class Vectors:
         t.classes = <const ActionClass*>self.classes.data
         t.name_classes = <const uint32_t*>self.name_classes.data
         t.entries = <const Entry*>self.entries.data
+        t.flats = <const Flat*>self.flats.data
         t.runs = <const Run*>self.runs.data
         t.indexes = <const Index*>self.indexes.data
         t.shapes = <const Shape*>self.shapes.data

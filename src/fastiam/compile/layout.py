@@ -17,15 +17,13 @@ class PatternKind(IntEnum):
     """How a resource pattern is matched."""
 
     ANY = 0
-    LITERAL = 1
-    PREFIX = 2
-    TAIL = 3
-    FIELDS = 4
-    CROSS = 5
-    SLOTS = 6
-    CROSS_SLOTS = 7
-    NEVER = 8
-    UNRESOLVED = 9
+    PIECES = 1
+    FIELDS = 2
+    CROSS = 3
+    SLOTS = 4
+    CROSS_SLOTS = 5
+    NEVER = 6
+    UNRESOLVED = 7
 
 
 class PatternFlag(IntFlag):
@@ -33,6 +31,7 @@ class PatternFlag(IntFlag):
 
     MATCH_IS_U = 1
     MATCH_IS_U_IN_IAM = 2
+    CROSSES_SHORT = 4
 
 
 class Op(IntEnum):

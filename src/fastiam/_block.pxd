@@ -1,0 +1,281 @@
+"""What a pass holds of a block of rows, and the first stages over it: the numbers of who asks and what for, where the rows of
+policies lie, and what there is to know about the resources. Header only.
+
+Each stage runs over the whole block, so that the memory that it needs was asked for by the stage before.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastiam._bytes cimport hash_bytes, prefetch, same, table_find
+from fastiam._call cimport Call, ContextColumn
+from fastiam._columns cimport TEXT_CONST, Column, Text, item_code, item_text
+from fastiam._decide cimport hashed_row
+from fastiam._frame cimport Frame
+from fastiam._plain cimport CALLER_KNOWN, FACTS_LONG, Caller, read_caller, read_facts
+from fastiam._types cimport *
+
+
+cdef enum:
+    BLOCK = 512
+
+
+cdef struct Rows:              # the chunks that hold a range of rows
+    const Column* principals
+    const Column* actions
+    const Column* resources
+    const Column* owners
+    int64_t principal_first
+    int64_t action_first
+    int64_t resource_first
+    int64_t owner_first
+    const uint32_t* principal_codes   # numbers of dictionary values, or NULL
+    const uint32_t* action_codes
+    const uint64_t* facts      # of dictionary values, or NULL
+    const uint32_t* records    # and their records
+
+
+cdef struct Answers:           # where the answers go, a place a row; those of reasons only where they are asked for
+    uint8_t* outcome
+    uint8_t* assumed
+    uint8_t* layer
+    uint8_t* reason
+    uint8_t* level
+    uint32_t* entry
+    int64_t* matter
+
+
+cdef struct Block:
+    uint32_t who[BLOCK]        # principals, NONE where nobody is found
+    uint32_t name[BLOCK]       # action names
+    uint32_t hash[BLOCK]
+    uint32_t cls[BLOCK]        # action classes
+    const uint32_t* place[BLOCK]   # where the grid holds the number of a row
+    uint32_t zero              # the number of nobody's row
+    uint32_t what[BLOCK]       # dictionary values of the resources
+    uint64_t facts[BLOCK]
+    uint32_t record[BLOCK]
+    Text text[BLOCK]           # of the resources
+    const Row* own[BLOCK]      # rows of the principals' own layers
+    const Row* scp[BLOCK]      # and of the others that apply
+    const Row* rcp[BLOCK]
+    const Row* held[BLOCK]     # of the resource's policies
+    uint16_t listed[4][BLOCK]  # rows by the way that they go (WAY_* of `_pass`)
+    uint32_t n_listed[4]
+
+
+cdef enum:
+    N_OWNERS = 256
+
+
+cdef struct Owner:             # an account by its place, as it was found
+    uint64_t place             # 0: nothing
+    uint32_t account
+
+
+cdef struct Side:              # what one thread of a batch has of its own
+    int64_t number
+    Frame* frame
+    Block* block
+    Caller* callers            # by number of the principal, filled as they are met; the last one is nobody
+    uint32_t n_callers
+    uint8_t is_plain           # rows may be usual ones; else all of them take the long way
+    Owner owners[N_OWNERS]
+    uint64_t generation        # of the tables, when they were met
+    uint32_t n_counted         # keys that the counts of the frame have room for
+    int64_t* slow              # rows that need the GIL
+    int64_t n_slow
+    int64_t room
+    ContextColumn* columns
+    uint64_t truths_of         # generation of the tables whose atoms truths are kept of
+    uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
+    int64_t n_matters
+    int64_t room_matters
+    int64_t last_matters       # where the last list starts
+    Answers answers
+    const StringTable* session_names   # that the batch itself names; NULL: none
+    const uint8_t* session_pool
+
+
+# -- numbers ------------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t name_number(const Side* s, const TablesC* t, const Text* text, bint of_actions) noexcept nogil:
+    cdef uint32_t found
+    if of_actions:
+        return table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
+    if s.session_names != NULL:
+        found = table_find(s.session_names, s.session_pool, text.data, text.size, t.seed)
+        if found != NONE:
+            return found
+    return table_find(&t.principal_names, t.pool, text.data, text.size, t.seed)
+
+
+cdef inline void number_codes(const Column* column, int64_t first, int64_t n, const uint32_t* codes, uint32_t* out) noexcept nogil:
+    """Numbers of a dictionary column; NONE for nulls."""
+    cdef int64_t i, code
+    cdef const uint32_t* wide = <const uint32_t*>column.codes + first
+    if column.code_width == 4 and column.item_valid == NULL:
+        for i in range(n):
+            out[i] = codes[wide[i]]
+        return
+    for i in range(n):
+        code = item_code(column, first + i)
+        out[i] = NONE if code < 0 else codes[code]
+
+
+cdef inline void number_texts(
+    const Side* s, const TablesC* t, const Column* column, int64_t first, int64_t n, bint of_actions, Block* b, uint32_t* out
+) noexcept nogil:
+    """Numbers of a column of texts, looked up side by side."""
+    cdef const StringTable* table = &t.action_names if of_actions else &t.principal_names
+    cdef uint32_t at, v
+    cdef int64_t i
+    cdef Text one
+    if column.kind == TEXT_CONST:
+        at = NONE
+        if item_text(column, first, &one):
+            at = name_number(s, t, &one, of_actions)
+        for i in range(n):
+            out[i] = at
+        return
+    if table.n == 0 or (s.session_names != NULL and not of_actions):
+        for i in range(n):
+            out[i] = NONE
+            if item_text(column, first + i, &one):
+                out[i] = name_number(s, t, &one, of_actions)
+        return
+    for i in range(n):
+        if not item_text(column, first + i, &b.text[i]):
+            b.text[i].data = NULL
+            continue
+        b.hash[i] = <uint32_t>hash_bytes(b.text[i].data, b.text[i].size, t.seed) | 1
+        prefetch(&table.slots[(b.hash[i] >> 1) & table.mask])
+    for i in range(n):                                   # the slot that it should be in
+        out[i] = (b.hash[i] >> 1) & table.mask
+        v = table.slots[out[i]].value
+        if v < table.n:
+            prefetch(&table.texts[v])
+            prefetch(&table.values[v])
+    for i in range(n):
+        v = table.slots[out[i]].value
+        if v < table.n:
+            prefetch(t.pool + table.texts[v].text)
+    for i in range(n):
+        at = out[i]
+        out[i] = NONE
+        if b.text[i].data == NULL:
+            continue
+        while table.slots[at].hash != 0:
+            if table.slots[at].hash == b.hash[i]:
+                v = table.slots[at].value
+                # INVARIANT: a slot written after this snapshot names a text beyond it
+                if v < table.n and same(b.text[i].data, b.text[i].size, <const char*>t.pool + table.texts[v].text, table.texts[v].size):
+                    out[i] = table.values[v]
+                    break
+            at = (at + 1) & table.mask
+
+
+cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """Who asks, and what for."""
+    cdef Block* b = s.block
+    if rows.action_codes != NULL:
+        number_codes(rows.actions, rows.action_first + at, n, rows.action_codes, b.name)
+    else:
+        number_texts(s, t, rows.actions, rows.action_first + at, n, True, b, b.name)
+    if rows.principal_codes != NULL:
+        number_codes(rows.principals, rows.principal_first + at, n, rows.principal_codes, b.who)
+    else:
+        number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.who)
+
+
+cdef inline void seek_rows(const Side* s, Call* c, int64_t n) noexcept nogil:
+    """Where the numbers of the rows of the principals' own layers lie."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef Caller* callers = s.callers
+    cdef Caller* w
+    cdef const uint32_t* grid = t.cells.grid
+    cdef const uint32_t* name_classes = t.name_classes
+    cdef const uint32_t* place
+    cdef uint32_t nobody = s.n_callers - 1, who, cls, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes
+    cdef uint32_t n_principals = t.n_principals
+    cdef int64_t i
+    b.zero = 0
+    for i in range(n):
+        who = b.who[i]
+        if who >= n_principals or b.name[i] == NONE:
+            b.who[i] = who = nobody
+            b.name[i] = 0
+        prefetch(&callers[who])
+    for i in range(n):
+        w = &callers[b.who[i]]
+        if not w.flags & CALLER_KNOWN:
+            c.principal = &t.principals[b.who[i]]
+            read_caller(c, w)
+        cls = name_classes[b.name[i]] if w.own_stack != NONE else 0
+        b.cls[i] = cls
+        if w.own_stack < n_stacks and cls < n_classes:
+            place = grid + (<size_t>cls * n_stacks + w.own_stack)
+        else:
+            place = &b.zero if w.own_stack == NONE else NULL
+        b.place[i] = place
+        prefetch(place)
+
+
+cdef inline void find_rows(const Side* s, const TablesC* t, int64_t n) noexcept nogil:
+    """Those rows; the empty one where they are not there yet."""
+    cdef Block* b = s.block
+    cdef const Row* rows = t.cells.rows
+    cdef uint32_t n_rows = t.cells.n_rows, stack, number
+    cdef int64_t i
+    for i in range(n):
+        if b.place[i] != NULL:
+            number = b.place[i][0]
+        else:
+            stack = s.callers[b.who[i]].own_stack
+            number = <uint32_t>hashed_row(t, stack, b.cls[i] if stack < t.n_indexed_stacks else b.name[i] | BY_NAME)
+        number = number if number < n_rows else 0
+        b.own[i] = rows + number
+        prefetch(rows + number)
+
+
+cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """What there is to know about the resources; those of a dictionary are read already."""
+    cdef Block* b = s.block
+    cdef const uint32_t* codes = NULL
+    cdef const uint64_t* facts = rows.facts
+    cdef uint32_t what
+    cdef int64_t i, code
+    if facts == NULL:
+        for i in range(n):
+            if item_text(rows.resources, rows.resource_first + at + i, &b.text[i]):
+                prefetch(b.text[i].data)
+                prefetch(b.text[i].data + 63)
+            else:
+                b.text[i] = Text(NULL, 0)
+        return
+    if rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
+        codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at
+    for i in range(n):
+        if codes != NULL:
+            what = codes[i]
+        else:
+            code = item_code(rows.resources, rows.resource_first + at + i)
+            what = NONE if code < 0 else <uint32_t>code
+        b.what[i] = what
+        if what != NONE:
+            prefetch(facts + what)
+
+
+cdef inline void look_up_facts(Side* s, Call* c, const Rows* rows, int64_t n) noexcept nogil:
+    """Read them."""
+    cdef Block* b = s.block
+    cdef const uint64_t* facts = rows.facts
+    cdef int64_t i
+    if facts != NULL:
+        for i in range(n):
+            b.facts[i] = FACTS_LONG if b.what[i] == NONE else facts[b.what[i]]
+        return
+    for i in range(n):
+        b.facts[i] = FACTS_LONG
+        if b.text[i].data != NULL:
+            c.resource = b.text[i]
+            b.facts[i] = read_facts(c, &b.record[i])

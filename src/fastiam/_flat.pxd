@@ -1,0 +1,293 @@
+"""Rows of a block whose policies have to be looked at, but which nothing sets apart: a user or role, an action and a resource of its
+partition without rules of their own. Header only.
+
+What most statements need - literal pieces of an ARN, truths that are kept by the values of a column - is tested where it lies; whatever
+asks for more gets a whole `Call`, made once a row. Law: a row is decided here exactly as `_decide` would.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastiam._block cimport Block, Rows, Side
+from fastiam._call cimport Call, ContextColumn, Kept
+from fastiam._conditions cimport atom_truth, kept_code
+from fastiam._decide cimport (
+    ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE, LAYER_SESSION,
+    REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, Grant, entry_counts, first_counting, hard_rule, resource_grant, verdict,
+)
+from fastiam._frame cimport next_stamp
+from fastiam._locate cimport may_contradict
+from fastiam._plain cimport (
+    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_FIELD, FACTS_STAR, Caller, is_here, put_resource,
+    region_end,
+)
+from fastiam._bytes cimport contains, equal
+from fastiam._glob cimport glob
+from fastiam._resources cimport entry_matches
+from fastiam._types cimport *
+
+
+cdef struct Look:              # the row at hand
+    Call* c                    # which holds it where `taken` says so
+    const Caller* caller
+    uint64_t facts
+    const uint8_t* text        # of the resource
+    const uint8_t* end
+    const uint8_t* region_end  # the colons after region and account
+    const uint8_t* account_end
+    uint32_t i                 # of the block
+    int64_t first              # the range's first row in the batch
+    int64_t row                # of the range
+    uint32_t record
+    uint8_t taken
+    uint8_t has_tags           # the record has constants of its own: nulls of columns mean less
+
+
+cdef inline void take(Side* s, Look* l) noexcept nogil:
+    """Put the row at hand into the call."""
+    cdef Block* b = s.block
+    cdef Call* c = l.c
+    if l.taken:
+        return
+    l.taken = True
+    c.row = l.row
+    c.batch_row = l.first + l.row
+    c.principal = &c.t.principals[b.who[l.i]]
+    c.action_name = b.name[l.i]
+    c.action_class = b.cls[l.i]
+    c.action = &c.t.classes[c.action_class]
+    c.own = b.own[l.i][0]
+    c.resource = b.text[l.i]
+    next_stamp(c.s)
+    put_resource(c, l.caller, l.facts, l.record)
+
+
+# -- statements -----------------------------------------------------------------------------------------------------------
+
+cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
+    """`pieces_match`, from the flat."""
+    cdef const uint8_t* text = l.c.t.pool + f.text
+    cdef const uint8_t* at = l.text + f.head
+    cdef const uint8_t* rest = text + f.head
+    if l.end < at or not equal(text, l.text, f.head):
+        return False
+    if f.mid:
+        at = l.region_end if f.colon == 3 else l.account_end
+        rest = text + f.mid_at
+        if l.end - at < f.mid or not equal(rest, at, f.mid):
+            return False
+        at += f.mid
+        rest += f.mid
+    if f.rest == REST_ANYTHING:
+        return True
+    if f.rest == REST_NOTHING:
+        return at == l.end
+    if l.end - at < f.need or not equal(text + f.size - f.suffix, l.end - f.suffix, f.suffix):
+        return False
+    if f.rest == REST_SUFFIX:
+        return True
+    if f.rest == REST_INNER:
+        return contains(at, l.end - f.suffix - at, rest + 1, f.need - f.suffix)
+    return glob(rest, text + f.size - f.suffix, at, l.end - f.suffix)
+
+
+cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:
+    cdef const Kept* kept = l.c.s.kept
+    cdef const ContextColumn* column
+    cdef int64_t code
+    cdef uint8_t truth
+    if kept != NULL and kept[id].truths != NULL:
+        column = &l.c.columns[kept[id].column]
+        code = kept_code(column, l.row)
+        truth = kept[id].truths[code]
+        if truth and not (l.has_tags and code == column.column.n_values):
+            return (accept >> (truth - 1)) & 1
+    take(s, l)
+    return (accept >> atom_truth(l.c, id)) & 1
+
+
+cdef inline bint conditions_stand(Side* s, Look* l, uint32_t conditions, uint8_t accept) noexcept nogil:
+    cdef Range block
+    cdef uint32_t i
+    if conditions & ONE:
+        return atom_stands(s, l, conditions ^ ONE, accept)
+    block = l.c.t.condition_lists[conditions]
+    for i in range(block.n):
+        if not atom_stands(s, l, l.c.t.atom_lists[block.first + i], accept):
+            return False
+    return True
+
+
+cdef inline bint flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
+    """Whether a statement applies, on one of its patterns."""
+    cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
+    if f.kind == FLAT_PIECES:
+        if l.facts & FACTS_STAR:
+            return False
+        if not flat_matches(l, f):
+            if not f.flags & FLAT_CROSSES or not l.facts & FACTS_COLON:
+                return False
+            take(s, l)
+            if not entry_matches(l.c, &l.c.t.patterns[f.pattern], BROAD):
+                return False
+    elif f.kind == FLAT_ODD:
+        take(s, l)
+        return entry_counts(l.c, &l.c.t.entries[f.entry], accept) != 0
+    return f.conditions == NONE or conditions_stand(s, l, f.conditions, accept)
+
+
+cdef inline const Flat* first_flat(Side* s, Look* l, const Row* row, uint32_t first, uint32_t last) noexcept nogil:
+    """The first of some flats of a row that applies (D51), or NULL."""
+    cdef const Flat* f = &l.c.t.flats[row.flat]
+    cdef uint32_t i
+    for i in range(first, last):
+        if flat_stands(s, l, f + i):
+            return f + i
+    return NULL
+
+
+cdef inline const Entry* entry_of(const Look* l, const Flat* f) noexcept nogil:
+    return NULL if f == NULL else &l.c.t.entries[f.entry]
+
+
+cdef inline bint row_denies(Side* s, Look* l, const Row* row, Answer* a) noexcept nogil:
+    cdef const Entry* e
+    if not row.flags & ROW_DENIES:
+        return False
+    if row.flags & ROW_FLAT:
+        e = entry_of(l, first_flat(s, l, row, 0, row.denies))
+    else:
+        take(s, l)
+        e = first_counting(l.c, &l.c.t.runs[row.first], BROAD)
+    if e == NULL:
+        return False
+    verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
+    return True
+
+
+cdef inline const Entry* row_grants(Side* s, Look* l, const Row* row) noexcept nogil:
+    """The allow of the first segment that applies."""
+    if not row.flags & ROW_GRANTS:
+        return NULL
+    if row.flags & ROW_FLAT:
+        if row.flags & ROW_GRANTS_ALL and not l.c.reasons:
+            return &l.c.t.entries[l.c.t.flats[row.flat + row.n_flats - 1].entry]
+        return entry_of(l, first_flat(s, l, row, row.denies, row.n_flats))
+    take(s, l)
+    return first_counting(l.c, &l.c.t.runs[row.first + 1], STRICT)
+
+
+cdef inline const Entry* level_grants(Side* s, Look* l, const Row* row, uint32_t segment) noexcept nogil:
+    """The allow of a segment beyond the first."""
+    cdef const Run* run = &l.c.t.runs[row.first + 1 + segment]
+    if segment == 0:
+        return row_grants(s, l, row)
+    if run.n == 0:
+        return NULL
+    if run.flags & RUN_ALL:
+        return &l.c.t.entries[run.first + run.n - 1]     # INVARIANT: the entry that always counts is the last
+    take(s, l)
+    return first_counting(l.c, run, STRICT)
+
+
+cdef inline bint every_level_stands(Side* s, Look* l, const Row* row) noexcept nogil:
+    """D10."""
+    cdef uint32_t i
+    for i in range(1, row.n):
+        if level_grants(s, l, row, i - 1) == NULL:
+            return False
+    return row.n > 1
+
+
+# -- the decision -----------------------------------------------------------------------------------------------------------
+
+cdef inline bint limits_stand(Side* s, Look* l, const Row* own, Answer* a) noexcept nogil:
+    """Boundary and session policies, where there are any."""
+    if l.caller.flags & CALLER_BOUND and level_grants(s, l, own, 1) == NULL:
+        verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
+        return False
+    if l.caller.flags & CALLER_SESSION and level_grants(s, l, own, 2) == NULL:
+        verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+        return False
+    return True
+
+
+cdef inline int by_identity(Side* s, Look* l, const Row* own, Answer* a) noexcept nogil:
+    """The identity's policies, then what limits them."""
+    cdef const Entry* e = row_grants(s, l, own)
+    if e == NULL:
+        return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
+    if not limits_stand(s, l, own, a):
+        return DONE
+    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+
+
+cdef inline int by_resource(Side* s, Look* l, const Row* own, const Row* held, Answer* a) noexcept nogil:
+    """6.4 `same_account` and `cross_account`, where something is stored about the resource or another account owns it."""
+    cdef bint here = is_here(l.caller, l.facts)
+    cdef uint32_t bypass = CLASS_D | CLASS_STAR
+    cdef uint32_t sufficient = bypass | CLASS_R | CLASS_P
+    cdef Grant g = Grant(0, NULL)
+    if held.flags & ROW_GRANTS:
+        take(s, l)
+        resource_grant(l.c, held[0], sufficient if here else <uint32_t>CLASS_ALL, bypass if here else <uint32_t>CLASS_ALL, &g)
+    if not here:
+        if g.classes == 0:
+            return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
+        return by_identity(s, l, own, a)
+    if g.classes & bypass:
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+    if g.classes & (CLASS_R | CLASS_P):
+        if limits_stand(s, l, own, a):
+            return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+        return DONE
+    return by_identity(s, l, own, a)
+
+
+cdef inline void look_at(Side* s, Look* l, int64_t at, uint32_t i) noexcept nogil:
+    """Turn to a row of the block."""
+    cdef Block* b = s.block
+    cdef uint64_t facts = b.facts[i]
+    l.i = i
+    l.row = at + i
+    l.caller = &s.callers[b.who[i]]
+    l.facts = facts
+    l.text = <const uint8_t*>b.text[i].data
+    l.end = l.text + b.text[i].size
+    l.region_end = l.text + region_end(facts)
+    l.account_end = l.region_end + (13 if facts & FACTS_FIELD else 1)
+    l.taken = False
+    l.has_tags = False
+
+
+cdef inline int decide_own(Side* s, Look* l, const Row* own, Answer* a) noexcept nogil:
+    """Decide the row at hand where nothing counts but the flats of its own row: the first one that applies says all."""
+    cdef const Flat* f = first_flat(s, l, own, 0, own.n_flats)
+    if f == NULL:
+        return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
+    if f.flags & FLAT_DENIES:
+        return verdict(a, EXPLICIT_DENY, l.c.t.entries[f.entry].layer, REASON_NONE, &l.c.t.entries[f.entry])
+    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, &l.c.t.entries[f.entry])
+
+
+cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:
+    """Decide the row at hand: denies in the order of D50, then what must allow (6.4)."""
+    cdef Block* b = s.block
+    cdef const Row* own = b.own[l.i]
+    cdef const Row* scp = b.scp[l.i]
+    cdef const Row* held = b.held[l.i]
+    cdef int32_t k
+    if l.caller.flags & CALLER_CHECKS or l.has_tags:
+        take(s, l)
+        for k in range(l.c.n_columns):
+            if l.c.t.keys[l.c.columns[k].key].is_checked and may_contradict(l.c, l.c.columns[k].key):
+                return UNCHECKED
+    if row_denies(s, l, b.rcp[l.i], a) or row_denies(s, l, scp, a) or row_denies(s, l, held, a) or row_denies(s, l, own, a):
+        return DONE
+    if scp.n and not scp.flags & ROW_PASSES and not every_level_stands(s, l, scp):
+        return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)
+    if l.c.t.classes[b.cls[l.i]].flags & ACT_HARD:
+        take(s, l)
+        if hard_rule(l.c):
+            return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, REASON_HARD_RULE, NULL)
+    if not held.n and is_here(l.caller, l.facts):
+        return by_identity(s, l, own, a)
+    return by_resource(s, l, own, held, a)
