@@ -16,7 +16,7 @@ from records import Key, Record, figures, unit
 
 @dataclass(frozen=True)
 class Change:
-    """One figure in two records. All units are better where they are less, but `x`, which says how many times as fast."""
+    """One figure in two records. Less is better, unless the record says otherwise (how many times as fast)."""
 
     key: Key
     old: Record
@@ -35,7 +35,7 @@ class Change:
     @property
     def slower(self) -> float:
         """How many times worse the new figure is; below 1 where it is better."""
-        return 1 / self.ratio if " over " in self.key[2] else self.ratio
+        return 1 / self.ratio if self.new.get("better") == "more" else self.ratio
 
     @property
     def says(self) -> str:

@@ -87,7 +87,10 @@ class Record:
         print(f"{workload:32s} {engine:10s} {form:32s} {timing}", flush=True)
 
     def value(self, workload: str, form: str, unit: str, samples: Sequence[float], **more: Any) -> None:
-        """One figure that is no time of a request: `unit` says of what it is a number (`s`, `ms`, `x`, ...)."""
+        """One figure that is no time of a request: `unit` says of what it is a number (`s`, `ms`, `x`, ...).
+
+        Less is better, unless `more` holds `better="more"`.
+        """
         found = _rounded(Timing.of(samples))
         self.lines.append({"workload": workload, "engine": "fastiam", "form": form, "unit": unit, **found, **more})
         spread = f"({found['best']:,.4g} to {found['worst']:,.4g})"
