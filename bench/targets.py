@@ -210,7 +210,7 @@ def _ready() -> list[Target]:
             "MB",
             16,
         ),
-        Target(READY, "`load` of the saved engine", Figure("saved", large, "load"), "ms", 20),
+        Target(READY, "`load` of the saved engine", Figure("saved", large, "load, by the clock"), "ms", 20),
         Target(READY, "`import fastiam` beyond NumPy", Figure("start", small, "import fastiam, beyond NumPy"), "ms", 60),
         Target(
             READY,
