@@ -89,7 +89,7 @@ def test_an_engine_answers_alike_after(protocol):
     twin = again(engine, protocol)
     assert answers(twin) == expected
     assert [twin.explain(*r, now=NOW).decision for r in REQUESTS] == expected
-    assert twin.stats()["compiled_bytes"] == engine.stats()["compiled_bytes"]
+    assert 0 < twin.stats()["compiled_bytes"] <= engine.stats()["compiled_bytes"]
 
 
 def test_the_options_of_an_engine_travel_with_it():

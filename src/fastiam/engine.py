@@ -22,6 +22,7 @@ from fastiam.bulk import NO_CODE, NO_STATEMENT, Decisions
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.snapshots import compile_all, compile_changes
 from fastiam.errors import RequestValueError
+from fastiam.garbage import collection_paused
 from fastiam.keys import fold
 from fastiam.model import Explanation, Outcome
 from fastiam.profile import Settings
@@ -53,6 +54,8 @@ MAX_THREADS = 64
 
 class Engine(SettlingCore):
     """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
+
+    A pickle holds what `save` writes, and is read by the release that made it.
 
     Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
     """
@@ -157,7 +160,8 @@ class Engine(SettlingCore):
         updates have left much behind that nobody needs, everything is compiled anew, in the time that `compile` takes.
         """
         snapshot, compiler = directory.snapshot(), self._compiler
-        changes = changes_between(self._snapshot_or_fail(), snapshot)
+        with collection_paused():  # PERF: of a directory that was read anew, every record is compared
+            changes = changes_between(self._snapshot_or_fail(), snapshot)
         if changes.everything or compiler.is_worn:
             return Engine.from_snapshot(snapshot, **self._options)
         if compiler.late_bytes > self._options["cache_bytes"] // _SMALL:
@@ -172,7 +176,9 @@ class Engine(SettlingCore):
         return Engine._over(snapshot, compiler, names, self._options, self._defaults)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _compiled, (self._snapshot_or_fail(), self._options)
+        from fastiam.saved.engines import engine_bytes
+
+        return _engine_of, (type(self), engine_bytes(self))
 
     def decide_many(
         self,
@@ -438,5 +444,7 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
     return dict(sessions or {})
 
 
-def _compiled(snapshot: Snapshot, options: dict[str, Any]) -> Engine:
-    return Engine.from_snapshot(snapshot, **options)
+def _engine_of(cls: type[Engine], data: bytes) -> Engine:
+    from fastiam.saved.engines import engine_of
+
+    return engine_of(cls, data)

@@ -47,10 +47,24 @@ def load_engine(cls: type[E], path: str | os.PathLike[str]) -> E:
         return _engine_over(cls, file)
 
 
+def engine_bytes(engine: Engine) -> bytes:
+    """What `save_engine` writes."""
+    return b"".join(build(*_parts(engine)))
+
+
+def engine_of(cls: type[E], data: bytes) -> E:
+    """An engine over such bytes, of which it keeps what it needs.
+
+    Raises
+    ------
+    SourceError: another release wrote them.
+    """
+    return _engine_over(cls, SavedFile(memoryview(data), "a pickled engine"))
+
+
 def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Head and sections. Nothing is dropped or compiled meanwhile."""
-    compiler = engine._compiler
-    snapshot = engine.snapshot
+    """Head and sections. Nothing is dropped meanwhile."""
+    compiler, snapshot = engine._compiler, engine.snapshot
     with compiler.building(), compiler.lock:
         sections, numbers = dump(compiler.tables, engine.names)
         policies, actions = compiler.statements.compiled()

@@ -156,9 +156,10 @@ class SavedFile:
             os.close(descriptor)
 
     def section(self, name: str) -> memoryview:
-        """The bytes of a section, where they lie."""
+        """The bytes of a section, where they lie in the file; of bytes in memory a copy, so that the others need not stay."""
         first, size = self.places[name]
-        return self.data[first : first + size]
+        found = self.data[first : first + size]
+        return found if self.descriptor >= 0 else memoryview(bytes(found))
 
     def error(self, message: str, hint: str = AGAIN) -> SourceError:
         """What to say of this file."""
