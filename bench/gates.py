@@ -157,6 +157,11 @@ def surroundings() -> dict[str, str]:
     }
 
 
+def elsewhere(record: Mapping[str, Any], here: Mapping[str, str]) -> list[str]:
+    """What is other here than where the record was made."""
+    return [f"{name} `{record.get(name)}` here `{value}`" for name, value in here.items() if record.get(name) != value]
+
+
 def compare(recorded: Counts, counted: Counts, tolerance: float = TOLERANCE) -> tuple[list[str], bool]:
     """Lines that tell every bench, and whether all are within the gate."""
     lines, is_good = [f"{'instructions a request':28s} {'recorded':>10s} {'counted':>10s}"], True
@@ -190,8 +195,7 @@ def main() -> int:
         print(f"recorded in {RECORD.name}")
         return 0
     record = json.loads(RECORD.read_text())
-    others = [f"{name} `{record.get(name)}` here `{value}`" for name, value in here.items() if record.get(name) != value]
-    if others:
+    if others := elsewhere(record, here):
         print("instruction counts are not checked, the record is of another place: " + "; ".join(others))
         return 0
     lines, is_good = compare(record["instructions_per_thousand_requests"], count())

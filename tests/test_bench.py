@@ -238,6 +238,19 @@ def test_counts_are_read_from_the_dumps_that_bear_a_name(tmp_path):
     assert gates.read_dumps(tmp_path) == {"batch, coded": 25_000}
 
 
+def test_where_nothing_can_be_counted_the_gate_says_so_and_lets_pass(monkeypatch, capsys):
+    monkeypatch.setattr(gates.sys, "argv", ["gates.py"])
+    monkeypatch.setattr(gates.shutil, "which", lambda name: None)
+    assert gates.main() == 0
+    assert "valgrind is not here" in capsys.readouterr().out
+
+
+def test_counts_of_another_compiler_are_not_compared():
+    record = json.loads(gates.RECORD.read_text())
+    others = gates.elsewhere(record, {"compiler": "gcc 99", "python": record["python"]})
+    assert others == [f"compiler `{record['compiler']}` here `gcc 99`"]
+
+
 def test_the_record_of_counts_is_of_all_ten_benches():
     record = json.loads(gates.RECORD.read_text())
     assert len(record["instructions_per_thousand_requests"]) == 10
