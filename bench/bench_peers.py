@@ -141,22 +141,41 @@ def write_job(work: Workload, rows: list[Any], file: Path, *, seconds: float = S
     file.write_text(json.dumps({**job, "sample": SAMPLE, "seconds": seconds}))
 
 
-def ratios(record: Record, work: Workload, found: dict[tuple[str, str], Timing], fast: dict[str, Timing]) -> None:
+def ratios(record: Record, work: Workload, found: dict[str, dict[str, Timing]], fast: dict[str, Timing]) -> None:
     """How many times as fast as the peers that the targets name."""
-    singles = {name: timing for (name, form), timing in found.items() if form == "single calls"}
-    whole = {peer.name for peer in PEERS if peer.complete and not peer.ours}
-    rivals = {name: timing for name, timing in singles.items() if name in whole}
 
-    def over(name: str, timing: Timing, form: str, **more: Any) -> None:
-        record.value(work.name, name, "x", [theirs / fast[form].median for theirs in timing.samples], better="more", **more)
+    def over(name: str, peer: str, form: str) -> None:
+        ratio = [theirs / fast[form].median for theirs in found[peer][form].samples]
+        record.value(work.name, name, "x", ratio, better="more", peer=peer)
 
-    if rivals:
-        best = min(rivals, key=lambda name: rivals[name].median)
-        over("single calls over the fastest complete peer", rivals[best], "single calls", peer=best)
-    if "cedarpy" in rivals:
-        over("single calls over cedarpy", rivals["cedarpy"], "single calls")
-    if ("cedarpy", "batch") in found:
-        over("batch over the batch of cedarpy", found["cedarpy", "batch"], "batch")
+    whole = {peer.name for peer in PEERS if peer.complete and not peer.ours and found.get(peer.name)}
+    if whole:
+        fastest = min(whole, key=lambda name: found[name]["single calls"].median)
+        over("single calls over the fastest complete peer", fastest, "single calls")
+    if "cedarpy" in whole:
+        over("single calls over cedarpy", "cedarpy", "single calls")
+        over("batch over the batch of cedarpy", "cedarpy", "batch")
+
+
+def ask(record: Record, work: Workload, peer: Peer, job: Path, expected: list[bool]) -> dict[str, Timing]:
+    """The times of one peer by form; none where it cannot run or is wrong, which is noted."""
+    try:
+        result = run(peer, job)
+        why = verdict(result, expected)
+    except CannotRunError as error:
+        why = str(error)
+    if why:
+        record.note(peer=peer.name, status=why)
+        print(f"{peer.name:20s} {why}", flush=True)
+        return {}
+    facts = {"version": result["version"], "complete": peer.complete, "ours": peer.ours, "says": peer.says}
+    facts |= {"expressed": round(result["expressed"], 3), "build_seconds": round(result["build_seconds"], 2)}
+    found = {}
+    for part, form in (("single", "single calls"), ("batch", "batch")):
+        if part in result:
+            found[form] = Timing.of(result[part]["samples"])
+            record.add(work.name, peer.name, form, found[form], requests=result[part]["requests"], **facts)
+    return found
 
 
 def main() -> None:
@@ -170,27 +189,10 @@ def main() -> None:
     rows = work.columns("strings").rows(np.arange(min(SINGLES, options.rows)))
     expected = [outcome == Outcome.ALLOW for outcome in Reference(work).rows(rows[:SAMPLE])]
     fast = ours(record, work, rows, expected)
-    found: dict[tuple[str, str], Timing] = {}
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.json"
         write_job(work, rows, job)
-        for peer in (peer for peer in PEERS if peer.name in options.only):
-            try:
-                result = run(peer, job)
-                why = verdict(result, expected)
-            except CannotRunError as error:
-                why = str(error)
-            if why:
-                record.note(peer=peer.name, status=why)
-                print(f"{peer.name:20s} {why}", flush=True)
-                continue
-            facts = {"version": result["version"], "complete": peer.complete, "ours": peer.ours, "says": peer.says}
-            facts |= {"expressed": round(result["expressed"], 3), "build_seconds": round(result["build_seconds"], 2)}
-            for form in ("single", "batch"):
-                if form in result:
-                    name = "single calls" if form == "single" else "batch"
-                    timing = found[peer.name, name] = Timing.of(result[form]["samples"])
-                    record.add(work.name, peer.name, name, timing, requests=result[form]["requests"], **facts)
+        found = {peer.name: ask(record, work, peer, job, expected) for peer in PEERS if peer.name in options.only}
     ratios(record, work, found, fast)
     record.write()
 
