@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import time
@@ -138,8 +139,13 @@ def surroundings() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    answer = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return answer.stdout.strip() or "unknown"
+    """The commit, and whether anything but records differs from it (a run writes those as it goes)."""
+    top = Path(__file__).resolve().parents[1]
+    if not shutil.which("git"):
+        return "unknown"
+    named = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, cwd=top).stdout.strip()
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", ":(exclude)bench/record"], cwd=top).returncode == 1
+    return f"{named}-dirty" if named and changed else named or "unknown"
 
 
 def _processor() -> str:

@@ -43,8 +43,9 @@ HEADLINES = {
 
 def surroundings(record: Record) -> str:
     """Where and when a record was made."""
+    load = f", load {record['load']}" if "load" in record else ""
     return (
-        f"{record['processor']}, {record['cores']} cores, Python {record['python']}, NumPy {record['numpy']}; "
+        f"{record['processor']}, {record['cores']} cores{load}, Python {record['python']}, NumPy {record['numpy']}; "
         f"commit {record['commit']}, {record['time'][:10]}."
     )
 
@@ -99,7 +100,11 @@ def headlines(records: Mapping[str, Record]) -> list[str]:
 def page(records: Mapping[str, Record], drawn: list[str]) -> list[str]:
     """What stands below the mark: targets, pictures, then every record."""
     lines = ["## Targets", "", "What is promised about speed beside what was measured, each from the newest record of its bench."]
-    lines += [*targets.markdown(targets.judge(records)), "## Pictures", ""]
+    made: dict[str, list[str]] = {}
+    for bench in {target.figure.bench: None for target in targets.TARGETS if target.figure.bench in records}:
+        made.setdefault(f"commit {records[bench]['commit']}, {records[bench]['processor']}", []).append(bench)
+    lines += targets.markdown(targets.judge(records))
+    lines += [*(f"- {', '.join(names)}: {where}" for where, names in made.items()), "", "## Pictures", ""]
     lines += [f"![{pictures.TITLES[name]}](pictures/{name}.svg)\n" for name in drawn]
     return lines + [line for _, record in sorted(records.items()) for line in table(record)]
 
