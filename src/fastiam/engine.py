@@ -439,7 +439,7 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
     for name in sessions or ():
         if not isinstance(name, str):
             raise RequestValueError(f"the name of a session must be text, not `{type(name).__name__}`", column="sessions")
-        if any(0xD800 <= ord(c) <= 0xDFFF for c in name):
+        if not name.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in name):
             raise RequestValueError(f"`{shorten(name)}` holds a lone surrogate and is no valid text", column="sessions")
     return dict(sessions or {})
 
