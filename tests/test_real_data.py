@@ -243,6 +243,27 @@ def test_the_lab_account_decides_as_the_reference():
     assert outcomes[Outcome.ALLOW] > ROWS / 20 and outcomes[Outcome.IMPLICIT_DENY] > ROWS / 20
 
 
+@pytest.mark.parametrize(("directory", "holders"), [(managed_directory, managed_holders), (lab_directory, lab_holders)])
+def test_a_saved_engine_decides_alike_and_names_the_same_places(directory, holders, tmp_path):
+    engine = directory().compile()
+    engine.save(tmp_path / "engine.fastiam")
+    loaded = fastiam.Engine.load(tmp_path / "engine.fastiam")
+    requests = draw(9, ROWS, holders())
+    columns = list(zip(*(request[:3] for request in requests), strict=True))
+    one, two = (list(e.decide_many(*columns, now=NOW, reasons=True, on_error="deny")) for e in (engine, loaded))
+    assert one == two
+    positions = [row.statement and row.statement.position for row in one]
+    assert [row.statement and row.statement.position for row in two] == positions
+    for request in requests[::50]:
+        answers = []
+        for e in (engine, loaded):
+            try:
+                answers.append(e.explain(*request, now=NOW))
+            except RequestValueError as error:
+                answers.append(str(error))
+        assert answers[0] == answers[1]
+
+
 def test_every_literal_action_of_a_managed_policy_is_decided_in_one_batch():
     """Each role asks for every literal action of its own policy on `*`.
 

@@ -106,8 +106,8 @@ cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) 
 cdef bint are_pieces(const Pattern* p) noexcept nogil:
     """Whether the pieces of PATTERN_PIECES lie in its text; its colons do."""
     cdef uint32_t start = p.head
-    if p.rest > REST_GLOB or p.colon > 4 or (p.mid != 0) != (p.colon >= 3) or p.suffix > p.need:
-        return False
+    if p.size > 0xFFFF or p.rest > REST_GLOB or p.colon > 4 or (p.mid != 0) != (p.colon >= 3) or p.suffix > p.need:
+        return False                                     # a row written out flat has the size in 16 bits
     if p.mid:
         start = <uint32_t>p.colons[p.colon] + p.mid
     if p.head > p.size or start > p.size:

@@ -18,7 +18,8 @@ from fastiam.errors import SourceError
 from fastiam.request import read_context
 from fastiam.saved.file import BROKEN, SavedFile, build, write
 from fastiam.saved.options import read_options, write_options
-from fastiam.saved.records import Policies, Records, write_records
+from fastiam.saved.records import Policies, Records
+from fastiam.saved.writing import write_records
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine

@@ -1,8 +1,7 @@
 """The directory of a saved engine, read record by record when somebody asks.
 
 What most requests need lies in the tables. A name that no table holds (a session), an explanation or a reason need records:
-each is read on first use and stays, so that a policy is one object for as long as the engine lives. A record is the row that a
-store has of it (`storage.rows`), but that policies are numbers of rows of their own.
+each is read on first use and stays, so that a policy is one object for as long as the engine lives.
 """
 
 from __future__ import annotations
@@ -12,136 +11,25 @@ import threading
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from fastiam.account.documents import FULL_ACCESS, StoredPolicy
 from fastiam.account.records import Tables
 from fastiam.account.snapshot import Snapshot
 from fastiam.errors import SourceError
-from fastiam.model import Policy, PolicyKind
+from fastiam.model import Policy
 from fastiam.positions import Origin, Source
 from fastiam.saved.file import BROKEN
-from fastiam.saved.packing import Packer, Unpacker
-from fastiam.storage.rows import Form, Forms, form_of, from_text, tables_of, to_text
+from fastiam.saved.packing import Unpacker
+from fastiam.saved.rows import FULL, NOBODY, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
+from fastiam.storage.rows import Form, Forms, from_text, tables_of
 
-FULL, NOBODY = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a row: `FullAWSAccess`, which is ours; a policy that nobody has
-SECTIONS = ("records", "policies", "texts", "tables")
 _BROKEN = (*BROKEN, zlib.error)
 K = TypeVar("K")
 
 
-@dataclass(frozen=True, slots=True)
-class _Policy:
-    """A stored policy, and where in a file it stands; the text of the file, where it is known, is a row of its own."""
-
-    kind: PolicyKind
-    name: str
-    text: str
-    arn: str | None = None
-    file: str | None = None
-    file_text: int | None = None
-    path: tuple[str | int, ...] = ()
-
-
-_POLICY, _TEXT = form_of(_Policy), form_of(str)
-
-
-def write_records(tables: Tables, policies: Sequence[Policy]) -> dict[str, bytes]:
-    """Sections for the records of a directory and the policies of an engine, which are by number those that it has compiled."""
-    writer = _Writer()
-    index: dict[str, Any] = {"roles": [[*key, arn] for key, arn in tables.roles.items()]}
-    for name, form in tables_of(Tables, writer.forms).items():
-        held = getattr(tables, name)
-        records = held if isinstance(held, Mapping) else {} if held is None else {"": held}
-        index[name] = {key: writer.records.add(to_text(form, record)) for key, record in records.items()}
-    if isinstance(policies, Policies):  # of an engine from a file: nothing is read to be written
-        numbers = array("I", map(writer.row_of, policies.saved()))
-        policies = policies.later
-    else:
-        numbers = array("I")
-    numbers.extend(map(writer.row_of_policy, policies))
-    writer.tables.add(json.dumps(index, separators=(",", ":")))
-    sections = {"policy_rows": numbers.tobytes()}
-    for name in SECTIONS:
-        sections[f"rows_of_{name}"], sections[f"index_of_{name}"] = getattr(writer, name).done()
-    return sections
-
-
-class _Writer:
-    def __init__(self) -> None:
-        self.records, self.policies, self.texts, self.tables = Packer(), Packer(), Packer(), Packer()
-        self.forms = Forms(Form(self._stored, _same, int))
-        self._rows: dict[int, int] = {}  # of stored policies by identity, as everything here: the tables keep them
-        self._compiled: dict[int, int] = {}
-        self._texts: dict[int, int] = {}
-        self._alike: dict[tuple[object, ...], list[StoredPolicy]] = {}
-        self._equal: dict[StoredPolicy, tuple[int, Origin | None]] = {}
-
-    def _stored(self, stored: StoredPolicy) -> int:
-        if stored is FULL_ACCESS:
-            return FULL
-        found = self._rows.get(id(stored))
-        if found is None:
-            found = self._rows[id(stored)] = self._write(stored, stored.origin)
-            if stored.is_read:
-                self._compiled[id(stored.policy)] = found
-                self._alike.setdefault(_likeness(stored.policy), []).append(stored)
-            self._equal[stored] = found, stored.origin
-        return found
-
-    def _write(self, stored: StoredPolicy, origin: Origin | None) -> int:
-        row = _Policy(stored.kind, stored.name, stored.text, stored.arn)
-        if origin is not None and not _is_own(origin, stored):
-            text = None if origin.source.text is None else self._text(origin.source.text)
-            row = _Policy(row.kind, row.name, row.text, row.arn, origin.source.name, text, origin.path)
-        return self.policies.add(to_text(_POLICY, row))
-
-    def _text(self, text: str) -> int:
-        found = self._texts.get(id(text))
-        if found is None:
-            found = self._texts[id(text)] = self.texts.add(to_text(_TEXT, text))
-        return found
-
-    def row_of(self, stored: StoredPolicy | None) -> int:
-        """The row of a compiled policy, which the directory may hold no more, or hold as another object."""
-        if stored is None:
-            return NOBODY
-        if stored is not FULL_ACCESS and id(stored) not in self._rows:
-            row, origin = self._equal.get(stored, (NOBODY, None))
-            if row != NOBODY and origin == stored.origin:
-                return row
-        return self._stored(stored)
-
-    def row_of_policy(self, policy: Policy) -> int:
-        """The same, by the policy as it was read."""
-        if policy is FULL_ACCESS.policy:
-            return FULL
-        found = self._compiled.get(id(policy))
-        if found is not None:
-            return found
-        for stored in self._alike.get(_likeness(policy), ()):
-            if stored.policy == policy:
-                return self._write(stored, policy.origin)
-        return NOBODY
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _likeness(policy: Policy) -> tuple[object, ...]:
-    """What equal policies have in common; cheap."""
-    return policy.kind, policy.name, policy.arn, len(policy.statements)
-
-
-def _is_own(origin: Origin, stored: StoredPolicy) -> bool:
-    """Whether a policy comes from its own text: what a stored policy says of itself."""
-    return not origin.path and origin.source.name == (stored.name or "policy") and origin.source.text == stored.text
-
-
 class Records:
-    """What `write_records` wrote, in sections that are read when needed. Thread-safe.
+    """What `writing` wrote, in sections that are read when needed. Thread-safe.
 
     Parameters
     ----------
@@ -187,7 +75,7 @@ class Records:
         with self._lock:
             found = self._stored.get(row)
             if found is None:
-                found = self._stored[row] = _SavedPolicy.of(self, row, self._read("policies", row, _POLICY))
+                found = self._stored[row] = _SavedPolicy.of(self, row, self._read("policies", row, POLICY))
             return found
 
     def text(self, row: int) -> str:
@@ -195,7 +83,7 @@ class Records:
         with self._lock:
             found = self._texts.get(row)
             if found is None:
-                found = self._texts[row] = self._read("texts", row, _TEXT)
+                found = self._texts[row] = self._read("texts", row, TEXT)
             return found
 
     def record(self, row: int, form: Form) -> Any:
@@ -213,7 +101,7 @@ class Records:
             tables: dict[str, Any] = {
                 "roles": {(partition, account, role): arn for partition, account, role, arn in index["roles"]}
             }
-            for name, form in tables_of(Tables, Forms(Form(_same, self.stored, int))).items():
+            for name, form in tables_of(Tables, Forms(Form(unchanged, self.stored, int))).items():
                 tables[name] = Lazy(index[name], self, form)
             tables["organization"] = tables["organization"].get("")
             return Snapshot(Tables(**tables))
@@ -248,7 +136,7 @@ class _SavedPolicy(StoredPolicy):
     _row: int
 
     @classmethod
-    def of(cls, records: Records, row: int, said: _Policy) -> _SavedPolicy:
+    def of(cls, records: Records, row: int, said: PolicyRow) -> _SavedPolicy:
         origin = None
         if said.file is not None:
             source = Source(said.file) if said.file_text is None else _SavedSource.of(records, said.file_text, said.file)
