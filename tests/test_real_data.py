@@ -254,7 +254,7 @@ def test_a_saved_engine_decides_alike_and_names_the_same_places(directory, holde
     assert one == two
     positions = [row.statement and row.statement.position for row in one]
     assert [row.statement and row.statement.position for row in two] == positions
-    for request in requests[::50]:
+    for request in requests[::300]:
         answers = []
         for e in (engine, loaded):
             try:
