@@ -11,13 +11,14 @@ from libc.string cimport memset
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
 from fastiam._call cimport Call, ContextColumn, Scratch
+from fastiam._codes cimport Codes, code_of, free_codes
 from fastiam._columns cimport Column, Text, item_text, row_items, value_text
 from fastiam._core cimport TAG_AT, Core, _Declared
 from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer
 from fastiam._frame cimport fit, fit_truths, free_frame, new_frame, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
-from fastiam._block cimport Answers, Block, Rows, Side, name_number
+from fastiam._block cimport Answers, Block, Rows, Seen, Side, name_number
 from fastiam._pass cimport LIST_BITS, decide_row, finish, run_rows
 from fastiam._plain cimport CALLER_KNOWN, FACTS_LONG, Caller, read_facts
 from fastiam._types cimport *
@@ -116,7 +117,8 @@ cdef class _Batch:
     cdef int32_t[::1] c_statement
     cdef object statement
     cdef list statements
-    cdef dict statement_codes
+    cdef Codes statement_codes                           # of the entries of this generation of the tables
+    cdef int32_t first_statement                         # in `statements`, that of code 0
     cdef dict principal_codes, action_codes              # chunk -> array of numbers
     cdef dict facts                                      # chunk of resources -> facts and records of its dictionary
     cdef object occurrences, key_names
@@ -154,7 +156,6 @@ cdef class _Batch:
         self.statement = np.full(n if reasons else 0, -1, np.int32)
         self.c_statement = self.statement
         self.statements = []
-        self.statement_codes = {}
         self.principal_codes = {}
         self.action_codes = {}
         self.declared = _Declared(unknown) if unknown else None
@@ -172,6 +173,7 @@ cdef class _Batch:
 
     def __dealloc__(self):
         cdef int i
+        free_codes(&self.statement_codes)
         for i in range(self.n_sides):
             free_frame(self.sides[i].frame)
             free(self.sides[i].slow)
@@ -179,6 +181,7 @@ cdef class _Batch:
             free(self.sides[i].matters)
             free(self.sides[i].block)
             free(self.sides[i].callers)
+            free(self.sides[i].seen)
         if self.entered:
             self.tables.leave()
 
@@ -218,7 +221,11 @@ cdef class _Batch:
         free(side.callers)
         side.callers = NULL
         side.generation = self.generation
-        memset(side.owners, 0, sizeof(side.owners))
+        if side.seen == NULL:
+            side.seen = <Seen*>malloc(sizeof(Seen))
+            if side.seen == NULL:
+                raise MemoryError()
+        memset(side.seen, 0, sizeof(Seen))
         side.n_callers = self.t.n_principals + (self.t.n_principals >> 3) + 64
         side.callers = <Caller*>calloc(side.n_callers, sizeof(Caller))
         if side.callers == NULL:
@@ -612,28 +619,31 @@ cdef class _Batch:
                 self._keep_matters()
         self._keep_unread()
         if self.core.tables.generation != self.generation:
-            self.statement_codes = {}
+            free_codes(&self.statement_codes)            # the same numbers mean other statements
+            self.first_statement = <int32_t>len(self.statements)
             self.matter_codes = {}
         return 0
 
     cdef int _keep_statements(self) except -1:
+        cdef Codes* codes = &self.statement_codes
+        cdef int32_t before = codes.n, code = 0
         cdef int64_t row
-        cdef uint64_t key, before = 0xFFFFFFFFFFFFFFFF
-        cdef int32_t code = -1
-        for row in range(self.first, self.last):
-            if self.c_entry[row] == NONE:
-                continue
-            key = (<uint64_t>self.c_entry[row] << 16) | (<uint64_t>self.c_layer[row] << 8) | self.c_level[row]
-            if key != before:
-                before = key
-                found = self.statement_codes.get(key)
-                if found is None:
-                    found = len(self.statements)
-                    self.statements.append(self.core._ref(self.occurrences, self.c_entry[row], self.c_layer[row], self.c_level[row]))
-                    self.statement_codes[key] = found
-                code = found
-            self.c_statement[row] = code
-            self.c_entry[row] = NONE
+        cdef uint64_t key
+        with nogil:
+            for row in range(self.first, self.last):
+                if self.c_entry[row] == NONE:
+                    continue
+                key = (<uint64_t>self.c_entry[row] << 16) | (<uint64_t>self.c_layer[row] << 8) | self.c_level[row]
+                code = code_of(codes, key)
+                if code < 0:
+                    break
+                self.c_statement[row] = self.first_statement + code
+                self.c_entry[row] = NONE
+        if code < 0:
+            raise MemoryError()
+        for code in range(before, codes.n):
+            key = codes.keys[code]
+            self.statements.append(self.core._ref(self.occurrences, <uint32_t>(key >> 16), (key >> 8) & 255, key & 255))
         return 0
 
     cdef int _keep_unread(self) except -1:

@@ -5,9 +5,9 @@ Each stage runs over the whole block, so that the memory that it needs was asked
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._bytes cimport hash_bytes, prefetch, same, table_find
+from fastiam._bytes cimport equal, hash_bytes, prefetch, table_find
 from fastiam._call cimport Call, ContextColumn
-from fastiam._columns cimport TEXT_CONST, Column, Text, item_code, item_text
+from fastiam._columns cimport TEXT_32, TEXT_CONST, Column, Text, item_code, item_text
 from fastiam._decide cimport hashed_row
 from fastiam._frame cimport Frame
 from fastiam._plain cimport CALLER_KNOWN, FACTS_LONG, Caller, read_caller, read_facts
@@ -64,11 +64,22 @@ cdef struct Block:
 
 cdef enum:
     N_OWNERS = 256
+    N_MATCHES = 1024
 
 
 cdef struct Owner:             # an account by its place, as it was found
     uint64_t place             # 0: nothing
     uint32_t account
+
+
+cdef struct Match:             # in which classes an element of principals matches somebody, as it was found
+    uint64_t key               # 0: nothing
+    uint32_t classes
+
+
+cdef struct Seen:              # what was found lately, each at the place that its hash gives it
+    Owner owners[N_OWNERS]
+    Match matches[N_MATCHES]
 
 
 cdef struct Side:              # what one thread of a batch has of its own
@@ -78,7 +89,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     Caller* callers            # by number of the principal, filled as they are met; the last one is nobody
     uint32_t n_callers
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
-    Owner owners[N_OWNERS]
+    Seen* seen
     uint64_t generation        # of the tables, when they were met
     uint32_t n_counted         # keys that the counts of the frame have room for
     int64_t* slow              # rows that need the GIL
@@ -126,7 +137,11 @@ cdef inline void number_texts(
 ) noexcept nogil:
     """Numbers of a column of texts, looked up side by side."""
     cdef const StringTable* table = &t.action_names if of_actions else &t.principal_names
-    cdef uint32_t at, v
+    cdef const StringSlot* slots = table.slots
+    cdef const PoolText* texts = table.texts
+    cdef const char* pool = <const char*>t.pool
+    cdef uint32_t mask = table.mask, n_texts = table.n, at, v
+    cdef uint32_t* hashes = &b.hash[0]
     cdef int64_t i
     cdef Text one
     if column.kind == TEXT_CONST:
@@ -142,35 +157,45 @@ cdef inline void number_texts(
             if item_text(column, first + i, &one):
                 out[i] = name_number(s, t, &one, of_actions)
         return
+    take_texts(column, first, n, b.text)
     for i in range(n):
-        if not item_text(column, first + i, &b.text[i]):
-            b.text[i].data = NULL
-            continue
-        b.hash[i] = <uint32_t>hash_bytes(b.text[i].data, b.text[i].size, t.seed) | 1
-        prefetch(&table.slots[(b.hash[i] >> 1) & table.mask])
+        hashes[i] = <uint32_t>hash_bytes(b.text[i].data, b.text[i].size, t.seed) | 1
+        prefetch(&slots[(hashes[i] >> 1) & mask])
     for i in range(n):                                   # the slot that it should be in
-        out[i] = (b.hash[i] >> 1) & table.mask
-        v = table.slots[out[i]].value
-        if v < table.n:
-            prefetch(&table.texts[v])
-            prefetch(&table.values[v])
-    for i in range(n):
-        v = table.slots[out[i]].value
-        if v < table.n:
-            prefetch(t.pool + table.texts[v].text)
+        at = (hashes[i] >> 1) & mask
+        v = slots[at].value
+        while slots[at].hash != hashes[i] and slots[at].hash != 0:
+            at = (at + 1) & mask
+            v = slots[at].value
+        out[i] = at
+        if v < n_texts:
+            prefetch(pool + texts[v].text)
     for i in range(n):
         at = out[i]
         out[i] = NONE
-        if b.text[i].data == NULL:
-            continue
-        while table.slots[at].hash != 0:
-            if table.slots[at].hash == b.hash[i]:
-                v = table.slots[at].value
+        while slots[at].hash != 0:
+            if slots[at].hash == hashes[i]:
+                v = slots[at].value
                 # INVARIANT: a slot written after this snapshot names a text beyond it
-                if v < table.n and same(b.text[i].data, b.text[i].size, <const char*>t.pool + table.texts[v].text, table.texts[v].size):
-                    out[i] = table.values[v]
+                if v < n_texts and texts[v].size == b.text[i].size and equal(b.text[i].data, pool + texts[v].text, texts[v].size):
+                    out[i] = table.values[v] if b.text[i].data != NULL else <uint32_t>NONE
                     break
-            at = (at + 1) & table.mask
+            at = (at + 1) & mask
+
+
+cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
+    """The texts of some rows, NULL and empty for nulls."""
+    cdef const int32_t* offsets = <const int32_t*>column.offsets + first
+    cdef const char* data = column.data
+    cdef int64_t i
+    if column.kind == TEXT_32 and column.code_width == 0 and column.item_valid == NULL and column.value_valid == NULL:
+        for i in range(n):
+            out[i] = Text(data + offsets[i], offsets[i + 1] - offsets[i])
+            prefetch(data + offsets[i])
+        return
+    for i in range(n):
+        if not item_text(column, first + i, &out[i]):
+            out[i] = Text(NULL, 0)
 
 
 cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
@@ -245,12 +270,7 @@ cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int6
     cdef uint32_t what
     cdef int64_t i, code
     if facts == NULL:
-        for i in range(n):
-            if item_text(rows.resources, rows.resource_first + at + i, &b.text[i]):
-                prefetch(b.text[i].data)
-                prefetch(b.text[i].data + 63)
-            else:
-                b.text[i] = Text(NULL, 0)
+        take_texts(rows.resources, rows.resource_first + at, n, b.text)
         return
     if rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
         codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at

@@ -40,6 +40,36 @@ cdef extern from *:
         return bits;
     }
     #endif
+    #if defined(__GNUC__) || defined(__clang__)
+    #define FASTIAM_INLINE static inline __attribute__((always_inline))
+    #else
+    #define FASTIAM_INLINE static inline
+    #endif
+    /* In line, since most of what is compared here is shorter than a call is long. The last words overlap those before them. */
+    FASTIAM_INLINE int fastiam_equal(const void* a, const void* b, int64_t n) {
+        const char* p = (const char*)a;
+        const char* q = (const char*)b;
+        int64_t i = 0;
+    #if defined(__SSE2__)
+        if (n >= 16) {
+            #define FASTIAM_SAME16(at) (_mm_movemask_epi8(_mm_cmpeq_epi8( \\
+                _mm_loadu_si128((const __m128i*)(p + (at))), _mm_loadu_si128((const __m128i*)(q + (at))))) == 0xFFFF)
+            for (; i + 16 <= n; i += 16) if (!FASTIAM_SAME16(i)) return 0;
+            return FASTIAM_SAME16(n - 16);
+        }
+    #endif
+        if (n >= 8) {
+            for (; i + 8 <= n; i += 8) if (fastiam_word(p + i) != fastiam_word(q + i)) return 0;
+            return fastiam_word(p + n - 8) == fastiam_word(q + n - 8);
+        }
+        if (n >= 4) {
+            uint32_t x, y, v, w;
+            memcpy(&x, p, 4); memcpy(&y, q, 4); memcpy(&v, p + n - 4, 4); memcpy(&w, q + n - 4, 4);
+            return x == y && v == w;
+        }
+        for (; i < n; i++) if (p[i] != q[i]) return 0;
+        return 1;
+    }
     static inline uint64_t fastiam_places(const char* p, int64_t size, char byte) {
         uint64_t bits = 0;
         int64_t i = 0;
@@ -54,6 +84,7 @@ cdef extern from *:
     uint64_t fastiam_word(const char* p) nogil
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
     void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
+    bint equal "fastiam_equal" (const void* a, const void* b, int64_t n) noexcept nogil
     # a bit for each of the first 64 bytes that is this one; nothing beyond `size` is read
     uint64_t places "fastiam_places" (const char* p, int64_t size, char byte) noexcept nogil
 
@@ -95,26 +126,6 @@ cdef inline uint64_t hash_bytes(const char* p, int64_t size, uint64_t seed) noex
         last = (<uint64_t><uint8_t>p[0] << 16) | (<uint64_t><uint8_t>p[size >> 1] << 8) | <uint8_t>p[size - 1]
     b = (b ^ last) * <uint64_t>0xC4CEB9FE1A85EC53ULL
     return mix(a ^ (b >> 27) ^ (b << 17))
-
-
-cdef inline bint equal(const void* a, const void* b, int64_t n) noexcept nogil:
-    """Whether `n` bytes are the same; in line, since most of what is compared here is shorter than a call is long."""
-    cdef const char* p = <const char*>a
-    cdef const char* q = <const char*>b
-    cdef int64_t i = 0
-    if n >= 8:
-        while i + 8 <= n:
-            if load8(p + i) != load8(q + i):
-                return False
-            i += 8
-        return load8(p + n - 8) == load8(q + n - 8)
-    if n >= 4:
-        return load4(p) == load4(q) and load4(p + n - 4) == load4(q + n - 4)
-    while i < n:
-        if p[i] != q[i]:
-            return False
-        i += 1
-    return True
 
 
 cdef inline bint contains(const void* text, int64_t size, const void* piece, int64_t n) noexcept nogil:

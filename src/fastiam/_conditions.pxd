@@ -444,6 +444,13 @@ cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept
     return &kept.truths[code]
 
 
+cdef inline void keep_truth(Call* c, const Atom* atom, uint32_t id, int truth) noexcept nogil:
+    """Keep the truth of an atom for the value of the row, if it can be kept."""
+    cdef uint8_t* place = kept_truth(c, atom, id) if c.s.kept != NULL else NULL
+    if place != NULL:
+        place[0] = <uint8_t>(truth + 1)
+
+
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]

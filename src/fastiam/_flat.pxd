@@ -6,12 +6,14 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport Block, Rows, Side
-from fastiam._call cimport Call, ContextColumn, Kept
-from fastiam._conditions cimport atom_truth, kept_code
+from fastiam._block cimport N_MATCHES, Block, Match, Side
+from fastiam._bytes cimport contains, equal, mix
+from fastiam._call cimport Call, ContextColumn, Fetched, Kept
+from fastiam._columns cimport Text, item_text
+from fastiam._conditions cimport NOT_OPEN, atom_truth, keep_truth, kept_code, presence_truth
 from fastiam._decide cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE, LAYER_SESSION,
-    REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, Grant, entry_counts, first_counting, hard_rule, resource_grant, verdict,
+    REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, Grant, entry_classes, entry_counts, first_counting, hard_rule, resource_grant, verdict,
 )
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport may_contradict
@@ -19,7 +21,6 @@ from fastiam._plain cimport (
     ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_FIELD, FACTS_STAR, Caller, is_here, put_resource,
     region_end,
 )
-from fastiam._bytes cimport contains, equal
 from fastiam._glob cimport glob
 from fastiam._resources cimport entry_matches
 from fastiam._types cimport *
@@ -89,19 +90,42 @@ cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     return glob(rest, text + f.size - f.suffix, at, l.end - f.suffix)
 
 
+cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
+    """The truth of an atom that its column alone decides, NOT_OPEN where it does not: the row has no value, or more must be known."""
+    cdef Call* c = l.c
+    cdef const Atom* atom = &c.t.atoms[id]
+    cdef int32_t at = c.s.sources[atom.key]
+    cdef Text value
+    cdef Fetched found
+    cdef int truth
+    if at < 0 or not atom.flags & ATOM_FIXED or atom.flags & ATOM_U or c.columns[at].column.is_list:
+        return NOT_OPEN
+    if not item_text(c.columns[at].column, c.columns[at].first + l.row, &value):
+        return NOT_OPEN
+    found = Fetched(&value, 1, c.columns[at].is_multi, False)
+    c.row = l.row
+    c.action = &c.t.classes[s.block.cls[l.i]]
+    truth = presence_truth(c, atom, &found)
+    keep_truth(c, atom, id, truth)
+    return truth
+
+
 cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:
     cdef const Kept* kept = l.c.s.kept
     cdef const ContextColumn* column
     cdef int64_t code
-    cdef uint8_t truth
+    cdef int truth
     if kept != NULL and kept[id].truths != NULL:
         column = &l.c.columns[kept[id].column]
         code = kept_code(column, l.row)
         truth = kept[id].truths[code]
         if truth and not (l.has_tags and code == column.column.n_values):
             return (accept >> (truth - 1)) & 1
-    take(s, l)
-    return (accept >> atom_truth(l.c, id)) & 1
+    truth = given_truth(s, l, id)
+    if truth == NOT_OPEN:
+        take(s, l)
+        truth = atom_truth(l.c, id)
+    return (accept >> truth) & 1
 
 
 cdef inline bint conditions_stand(Side* s, Look* l, uint32_t conditions, uint8_t accept) noexcept nogil:
@@ -116,22 +140,39 @@ cdef inline bint conditions_stand(Side* s, Look* l, uint32_t conditions, uint8_t
     return True
 
 
-cdef inline bint flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
-    """Whether a statement applies, on one of its patterns."""
+cdef inline uint32_t classes_of(Side* s, Look* l, const Flat* f, uint8_t accept) noexcept nogil:
+    """The classes in which a statement is about who asks; found once for each principal (the resource is no `*`, whose partition is none)."""
+    cdef const Entry* e = &l.c.t.entries[f.entry]
+    cdef uint64_t key = ((<uint64_t>e.principals * 2 + (f.flags & FLAT_DENIES)) << 32) + s.block.who[l.i] + 1
+    cdef Match* found = &s.seen.matches[mix(key) & (N_MATCHES - 1)]
+    if found.key != key:
+        take(s, l)
+        found.key = key
+        found.classes = entry_classes(l.c, e, accept)
+    return found.classes
+
+
+cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
+    """The classes in which a statement applies, on one of its patterns; 0 if it does not."""
     cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
+    cdef uint32_t classes = CLASS_STAR
+    if f.kind == FLAT_ODD or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
+        take(s, l)
+        return entry_counts(l.c, &l.c.t.entries[f.entry], accept)
+    if f.flags & FLAT_PRINCIPALS:
+        classes = classes_of(s, l, f, accept)
+        if classes == 0:
+            return 0
     if f.kind == FLAT_PIECES:
         if l.facts & FACTS_STAR:
-            return False
+            return 0
         if not flat_matches(l, f):
             if not f.flags & FLAT_CROSSES or not l.facts & FACTS_COLON:
-                return False
+                return 0
             take(s, l)
             if not entry_matches(l.c, &l.c.t.patterns[f.pattern], BROAD):
-                return False
-    elif f.kind == FLAT_ODD:
-        take(s, l)
-        return entry_counts(l.c, &l.c.t.entries[f.entry], accept) != 0
-    return f.conditions == NONE or conditions_stand(s, l, f.conditions, accept)
+                return 0
+    return classes if f.conditions == NONE or conditions_stand(s, l, f.conditions, accept) else 0
 
 
 cdef inline const Flat* first_flat(Side* s, Look* l, const Row* row, uint32_t first, uint32_t last) noexcept nogil:
@@ -139,7 +180,7 @@ cdef inline const Flat* first_flat(Side* s, Look* l, const Row* row, uint32_t fi
     cdef const Flat* f = &l.c.t.flats[row.flat]
     cdef uint32_t i
     for i in range(first, last):
-        if flat_stands(s, l, f + i):
+        if flat_stands(s, l, f + i) != 0:
             return f + i
     return NULL
 
@@ -220,15 +261,34 @@ cdef inline int by_identity(Side* s, Look* l, const Row* own, Answer* a) noexcep
     return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
 
 
+cdef inline void held_grants(Side* s, Look* l, const Row* held, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
+    """`resource_grant` over the flats of a row."""
+    cdef const Flat* f = &l.c.t.flats[held.flat]
+    cdef uint32_t i, classes
+    if not held.flags & ROW_GRANTS:
+        return
+    if not held.flags & ROW_FLAT:
+        take(s, l)
+        resource_grant(l.c, held[0], sufficient, bypass, g)
+        return
+    for i in range(held.denies, held.n_flats):
+        classes = flat_stands(s, l, f + i)
+        if classes == 0:
+            continue
+        g.classes |= classes
+        if g.entry == NULL and classes & sufficient:
+            g.entry = &l.c.t.entries[f[i].entry]
+        if g.classes & bypass:
+            return
+
+
 cdef inline int by_resource(Side* s, Look* l, const Row* own, const Row* held, Answer* a) noexcept nogil:
     """6.4 `same_account` and `cross_account`, where something is stored about the resource or another account owns it."""
     cdef bint here = is_here(l.caller, l.facts)
-    cdef uint32_t bypass = CLASS_D | CLASS_STAR
+    cdef uint32_t bypass = CLASS_D | CLASS_STAR if here else <uint32_t>CLASS_ALL
     cdef uint32_t sufficient = bypass | CLASS_R | CLASS_P
     cdef Grant g = Grant(0, NULL)
-    if held.flags & ROW_GRANTS:
-        take(s, l)
-        resource_grant(l.c, held[0], sufficient if here else <uint32_t>CLASS_ALL, bypass if here else <uint32_t>CLASS_ALL, &g)
+    held_grants(s, l, held, sufficient, bypass, &g)
     if not here:
         if g.classes == 0:
             return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)

@@ -177,13 +177,13 @@ cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexc
     cdef char text[12]
     cdef uint64_t number = place & ((<uint64_t>1 << NUMBER_BITS) - 1)
     cdef int i
-    if s.owners[slot].place != place:
+    if s.seen.owners[slot].place != place:
         for i in range(12):
             text[11 - i] = <char>(48 + number % 10)
             number //= 10
-        s.owners[slot].place = place
-        s.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
-    return s.owners[slot].account
+        s.seen.owners[slot].place = place
+        s.seen.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
+    return s.seen.owners[slot].account
 
 
 cdef inline bint find_limits(

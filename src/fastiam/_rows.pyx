@@ -370,7 +370,9 @@ cdef class Rows(Indexes):
         f.entry = entry
         f.conditions = e.conditions
         f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
-        if e.flags & ~<uint8_t>ENTRY_DENY or e.principals != NONE:
+        if e.principals != NONE:
+            f.flags |= FLAT_PRINCIPALS
+        if e.flags & ~<uint8_t>ENTRY_DENY:
             f.kind = FLAT_ODD
         if e.resources == NONE or f.kind == FLAT_ODD:
             if n < MOST_FLATS:

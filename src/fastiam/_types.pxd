@@ -410,6 +410,7 @@ cdef enum FlatKind:
 cdef enum FlatFlag:
     FLAT_DENIES = 1
     FLAT_CROSSES = 2           # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
+    FLAT_PRINCIPALS = 4        # it says whom it is about
 
 
 cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
