@@ -8,6 +8,7 @@ from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
 
 from fastiam._build cimport Tables
+from fastiam._bytes cimport prefetch
 from fastiam._decide cimport LAYER_RCP, LAYER_SESSION
 from fastiam._names cimport Names
 from fastiam._types cimport *
@@ -17,6 +18,7 @@ from fastiam._vectors cimport NameTable, Vector
 cdef enum:
     TAG_SIZE = 15              # len("aws:requesttag/")
     ACCOUNT_SIZE = 12
+    AHEAD = 2048               # bytes that are asked for before their turn
 
 cdef int64_t LATEST = 1 << 40  # seconds: no sum with an instant of a call overflows
 
@@ -40,6 +42,7 @@ cdef bint are_ranges(const Vector* ranges, uint32_t total) noexcept nogil:
     cdef const Range* r = <const Range*>ranges.data
     cdef uint32_t i
     for i in range(ranges.n):
+        prefetch(<const char*>(r + i) + AHEAD)
         if not within(r[i].first, r[i].n, total):
             return False
     return True
@@ -57,6 +60,7 @@ cdef bint are_texts(Tables s, const Vector* texts) noexcept nogil:
     cdef const PoolText* at = <const PoolText*>texts.data
     cdef uint32_t i
     for i in range(texts.n):
+        prefetch(<const char*>(at + i) + AHEAD)
         if not within(at[i].text, at[i].size, s.pool.n):
             return False
     return True
@@ -71,6 +75,7 @@ cdef bint are_slots(const Vector* slots, uint32_t n) noexcept nogil:
     if slots.capacity & (slots.capacity - 1):
         return False
     for i in range(slots.capacity):
+        prefetch(<const char*>(at + i) + AHEAD)
         used += at[i].hash != 0
         wrong |= (at[i].hash != 0) & (at[i].value >= n)
     return wrong == 0 and used < slots.capacity
@@ -163,6 +168,7 @@ cdef bint are_values(Tables s, Budget* left) noexcept nogil:
     cdef uint32_t i
     for i in range(s.values.n):
         v = <const Value*>s.values.data + i
+        prefetch(<const char*>v + AHEAD)
         if not within(v.text, v.size, s.pool.n) or (v.has_slots and not has_good_slots(s, v.text, v.size, left)):
             return False
     return True
@@ -176,6 +182,7 @@ cdef bint are_atoms(Tables s) noexcept nogil:
     cdef uint64_t next = 0
     for i in range(s.atoms.n):
         a = <const Atom*>s.atoms.data + i
+        prefetch(<const char*>a + AHEAD)
         if a.key >= s.keys.n or a.op > OP_NULL or a.relation > REL_GE or a.qualifier > FOR_ANY:
             return False
         if a.first != next or not within(a.first, a.n, s.values.n):
@@ -213,6 +220,7 @@ cdef bint are_constants(Tables s) noexcept nogil:
     cdef uint32_t i
     for i in range(s.constants.n):
         c = <const Constant*>s.constants.data + i
+        prefetch(<const char*>c + AHEAD)
         if c.key >= s.keys.n or c.n < 0 or not within(c.first, <uint32_t>c.n, s.const_texts.n):
             return False
     return True
@@ -283,6 +291,7 @@ cdef bint is_principal(Tables s, Names names, const Principal* p) noexcept nogil
 cdef bint are_principals(Tables s, Names names) noexcept nogil:
     cdef uint32_t i
     for i in range(s.principals.n):
+        prefetch(<const char*>(<const Principal*>s.principals.data + i) + AHEAD)
         if not is_principal(s, names, <const Principal*>s.principals.data + i):
             return False
     return True
@@ -296,6 +305,7 @@ cdef bint are_bodies(Tables s) noexcept nogil:
     cdef uint32_t i
     for i in range(s.bodies.n):
         b = <const Body*>s.bodies.data + i
+        prefetch(<const char*>b + AHEAD)
         if not within(b.actions, b.n_actions, s.action_lists.n) or not is_member(b.resources, s.patterns.n, s.resource_elements.n):
             return False
         if not is_member(b.conditions, s.atoms.n, s.condition_lists.n) or not is_index(b.principals, s.principal_elements.n):
@@ -320,6 +330,7 @@ cdef bint are_segments(Tables s) noexcept nogil:
     cdef uint32_t i
     for i in range(s.segments.n):
         g = <const Segment*>s.segments.data + i
+        prefetch(<const char*>g + AHEAD)
         if not within(g.first, g.n, s.stack_policies.n) or g.layer > LAYER_SESSION:
             return False
     return True
@@ -338,6 +349,7 @@ cdef bint are_records(Tables s) noexcept nogil:
     cdef uint32_t i
     for i in range(s.records.n):
         k = <const Record*>s.records.data + i
+        prefetch(<const char*>k + AHEAD)
         if not is_account(s, k.account) or not grants(s, k.stack) or not within(k.constants, k.n_constants, s.constants.n):
             return False
         if k.arn != NONE:                                # only what requests brought has another ARN
@@ -396,6 +408,7 @@ cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
     if not are_keys(s) or not are_variables(s) or not are_constants(s):
         return "keys"
     for i in range(s.patterns.n):
+        prefetch(<const char*>(<const Pattern*>s.patterns.data + i) + AHEAD)
         if not is_pattern(s, <const Pattern*>s.patterns.data + i, &left):
             return "patterns"
     if not are_below(&s.pattern_lists, s.patterns.n) or not are_ranges(&s.resource_elements, s.pattern_lists.n):
