@@ -107,31 +107,76 @@ def layered(n_roles: int, *, rows: int = ROWS, unique: bool = False) -> Workload
     return Workload(f"layered {n_roles:,}", _layered_directory(n_roles), requests, sessions=sessions)
 
 
-PREFIXES = "arn:aws:s3:::data/tenant-{i:05d}/*", "arn:aws:s3:::data/tenant-{i:05d}/object-{n}"
-MIDDLES = "arn:aws:s3:::*-team-{i:05d}-*/reports/*", "arn:aws:s3:::data-team-{i:05d}-eu/reports/{n}"
+@dataclass(frozen=True)
+class Growing:
+    """What the statements of `one_principal` are about, and the requests: of tenant `i`, for resource `n`; `w` is a name of the
+    tenant, some longer than others. Statement `i` takes the patterns in turn.
+    """
+
+    patterns: tuple[str, ...]
+    resources: tuple[str, ...]
+    key: str | None = None  # that must be the tenant's number
+    denies: int = 0  # every so manieth statement
+
+    def statement(self, i: int) -> dict[str, Any]:
+        """The statement of a tenant."""
+        effect = "Deny" if self.denies and i % self.denies == 0 else "Allow"
+        pattern = self.patterns[i % len(self.patterns)].format(i=i, w=_name(i))
+        out = {"Effect": effect, "Action": "s3:GetObject", "Resource": pattern}
+        return out | ({"Condition": {"StringEquals": {self.key: str(i)}}} if self.key else {})
+
+    def resource(self, tenant: int, n: int) -> str:
+        """One that the statement of a tenant matches."""
+        return self.resources[tenant % len(self.resources)].format(i=tenant, n=n, w=_name(tenant))
 
 
-def one_principal(n_statements: int, form: tuple[str, str] = PREFIXES, *, rows: int = ROWS) -> Workload:
+def _name(i: int) -> str:
+    return f"{'the-quick-brown-fox-jumps'[: i * 7 % 25]}{i}"
+
+
+_S3, _TABLE = "arn:aws:s3:::", "arn:aws:dynamodb:{region}:111111111111:table/"
+_TABLES = _TABLE.format(region="eu-west-1") + "orders-{i:05d}"
+GROWING = {
+    "prefixes": Growing((_S3 + "data/tenant-{i:05d}/*",), (_S3 + "data/tenant-{i:05d}/object-{n}",)),
+    "*-team-*": Growing((_S3 + "*-team-{i:05d}-*/reports/*",), (_S3 + "data-team-{i:05d}-eu/reports/{n}",)),
+    "exact": Growing((_S3 + "data/tenant-{i:05d}",), (_S3 + "data/tenant-{i:05d}",)),
+    "suffixes": Growing((_S3 + "*/tenant-{i:05d}.csv",), (_S3 + "data/{n}/tenant-{i:05d}.csv",)),
+    "names": Growing((_S3 + "{w}/*",), (_S3 + "{w}/{n}",)),
+    "names inside": Growing((_S3 + "*/{w}/*/x",), (_S3 + "data/{w}/{n}/x",)),
+    "regions *": Growing((_TABLE.format(region="*") + "orders-{i:05d}",), (_TABLES,)),
+    "regions eu-*": Growing((_TABLE.format(region="eu-*") + "orders-{i:05d}",), (_TABLES,)),
+    "variables": Growing((_S3 + "${{aws:PrincipalAccount}}/t-{i:05d}/*",), (_S3 + "111111111111/t-{i:05d}/{n}",)),
+    "conditions": Growing((_S3 + "data/*",), (_S3 + "data/{n}",), key="aws:RequestTag/tenant"),
+}
+_MIXED = [GROWING[name] for name in ("prefixes", "*-team-*", "exact", "suffixes", "names", "variables")]
+GROWING["mixed"] = Growing(tuple(one.patterns[0] for one in _MIXED), tuple(one.resources[0] for one in _MIXED))
+GROWING["mixed, denies"] = replace(GROWING["mixed"], denies=7)
+
+
+def one_principal(n_statements: int, form: Growing = GROWING["prefixes"], *, rows: int = ROWS) -> Workload:
     """One role whose policies hold `n_statements` statements, all about the action that is asked for.
 
-    The worst case for an engine that walks statements: each allows what one pattern names, and requests, each for a resource
-    of its own, are spread evenly over twice as many, so that half are denied. `PREFIXES` differ in a prefix of an object,
-    `MIDDLES` only between two wildcards.
+    The worst case for an engine that walks statements: each is about one of as many tenants, and requests are spread evenly over
+    twice as many, so that half are denied.
     """
-    pattern, resource = form
     arn, per_policy = "arn:aws:iam::111111111111:role/big", 50
-    statements = [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": pattern.format(i=i)} for i in range(n_statements)]
+    statements = [form.statement(i) for i in range(n_statements)]
     documents = [acme.policy(statements[i : i + per_policy]) for i in range(0, n_statements, per_policy)]
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(arn, identity_policies=documents)
     tenants = np.random.default_rng(7).integers(0, n_statements * 2, rows)
-    values: list[str | None] = [resource.format(i=t, n=n) for n, t in enumerate(tenants.tolist())]
+    values: list[str | None] = [form.resource(t, n) for n, t in enumerate(tenants.tolist())]
     zeros = np.zeros(rows, np.int32)
+    context = {form.key: acme.Column(tenants.astype(np.int32), [str(t) for t in range(n_statements * 2)])} if form.key else {}
     requests = acme.Requests(
-        acme.Column(zeros, [arn]), acme.Column(zeros, ["s3:GetObject"]), acme.Column(np.arange(rows, dtype=np.int32), values), {}
+        acme.Column(zeros, [arn]),
+        acme.Column(zeros, ["s3:GetObject"]),
+        acme.Column(np.arange(rows, dtype=np.int32), values),
+        context,
     )
     name = f"one principal, {n_statements:,} statements"
-    return Workload(name, directory, requests, {arn: documents}, allowed=tenants < n_statements)
+    allowed = (tenants < n_statements) & ((tenants % form.denies != 0) if form.denies else True)
+    return Workload(name, directory, requests, {arn: documents}, allowed=allowed)
 
 
 @lru_cache(maxsize=4)

@@ -536,7 +536,8 @@ _RESOURCE_FORMS: tuple[Callable[[Maker, str], str], ...] = (
 # -- wrappers --------------------------------------------------------------------------------------------------------------
 
 
-INDEX_FROM = (12, 1, 2)  # from how many statements on a row has an index: small ones let short rows use it
+# from how many statements on a row has an index: small ones let short rows use it, the last one none
+INDEX_FROM = (12, 6, 2, 1, 10**9)
 
 
 def loose(seed: int) -> dict[str, Json]:

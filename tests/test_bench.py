@@ -53,9 +53,9 @@ def test_answers_are_checked_before_they_are_timed(name, form):
         engines.check(work, columns, (outcomes + 1) % 3, sample=10)
 
 
-@pytest.mark.parametrize("patterns", [workloads.PREFIXES, workloads.MIDDLES])
-def test_a_wrong_row_that_no_sample_meets_is_found_where_the_answer_is_known(patterns):
-    work = workloads.one_principal(20, patterns, rows=2_000)
+@pytest.mark.parametrize("kind", workloads.GROWING)
+def test_a_wrong_row_that_no_sample_meets_is_found_where_the_answer_is_known(kind):
+    work = workloads.one_principal(20, workloads.GROWING[kind], rows=2_000)
     columns = work.columns("strings")
     outcomes = engines.Fastiam(work).batch(columns).copy()
     engines.check(work, columns, outcomes, sample=20)

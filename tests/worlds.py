@@ -123,6 +123,8 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
     if owner is not None:
         request["resource_account"] = owner
     policies = {argument: value for name in layers for argument, value in written(make, name, layers[name], target)}
+    if "identity_policies" in policies and make.chance(0.02):
+        policies["identity_policies"].append(make.document(many_statements(make, [target])))
     if make.chance(0.35):
         declare_unknown(make, [request], keys_in(policies))
     return {"mode": "lenient" if make.lenient else "strict", "policies": policies, "request": request}
@@ -409,6 +411,13 @@ def many_statements(make: Maker, targets: Sequence[Target]) -> list[Json]:
         if make.chance(0.8):
             statement.pop("NotResource", None)
             statement["Resource"] = make.stray_resource()
+        if make.chance(0.2):  # many that differ in what they ask for
+            key, operator = make.pick(
+                ("app:str", "StringEquals"), ("app:list", "ForAnyValue:StringEquals"), ("app:str", "StringLike")
+            )
+            statement.pop("NotResource", None)
+            statement["Resource"] = make.pick("*", target.resource)
+            statement["Condition"] = {operator: {key: make.pick(*v.VALUES["string"])}}
         out.append(statement)
     return out
 

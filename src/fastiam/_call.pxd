@@ -403,11 +403,9 @@ cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched*
             one_text(c, depth, c.s.age_text, size, out)
 
 
-cdef inline void touch(Call* c, uint32_t key) noexcept nogil:
-    """Count the row under a key that nobody supplied."""
-    if c.s.touched != NULL and c.s.touched_row[key] != c.batch_row:
-        c.s.touched_row[key] = c.batch_row
-        c.s.touched[key] += 1
+cdef inline bint is_withheld(const Call* c, const Key* k) noexcept nogil:
+    """Tags of what iam:PassRole passes are absent, whoever gives them."""
+    return k.is_resource_tag and c.action.flags & ACT_PASS_ROLE
 
 
 cdef inline bint is_supplied(const Key* k) noexcept nogil:
@@ -418,14 +416,22 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
     )
 
 
-cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
-    """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
+cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
+    """Whether the row is to be counted under a key once something reads it, and was not yet: nobody supplies it."""
+    cdef const Key* k = &c.t.keys[key]
+    if c.s.touched == NULL or c.s.touched_row[key] == c.batch_row:
+        return False
+    return c.s.sources[key] < 0 and not is_supplied(k) and not is_withheld(c, k)
+
+
+cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """`fetch`, which nobody counts as reading the key."""
     cdef const Key* k = &c.t.keys[key]
     promise(key < c.t.n_keys)
     out.n = 0
     out.is_multi = False
     out.is_conflict = False
-    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+    if is_withheld(c, k):
         return
     given(c, key, depth, out)
     if out.n > 0:
@@ -437,5 +443,11 @@ cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept 
                 derive(c, &c.t.keys[k.other], k.other, depth, out)
     else:
         derive(c, k, key, depth, out)
-    if not is_supplied(k) and c.s.sources[key] < 0 and (out.n == 0 or k.source == KEY_DEFAULT):
-        touch(c, key)
+
+
+cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
+    peek(c, key, depth, out)
+    if is_to_count(c, key) and (out.n == 0 or c.t.keys[key].source == KEY_DEFAULT):
+        c.s.touched_row[key] = c.batch_row
+        c.s.touched[key] += 1

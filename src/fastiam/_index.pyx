@@ -1,153 +1,341 @@
-"""Indexes of long runs: candidates by what their patterns have literally. Too many, never too few: each is verified."""
+"""Indexes of long runs: candidates by what their patterns have literally. Too many, never too few: each is verified.
+
+A pattern can be found in several ways: by the whole of its field 6, by how that begins or ends, each with or without the fields before
+it, and by some bytes anywhere in it. Of these the index takes the one that costs a request least and that few other patterns share.
+Prefixes of many lengths that end with a slash are asked for at the slashes of a request. Where many patterns share the best way, and
+their statements ask for different texts of a condition key, these tell them apart.
+"""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._bytes cimport hash_bytes
-from fastiam._columns cimport Text
-from fastiam._decide cimport fields_hash, gram_hash, shape_hash
+from fastiam._decide cimport fields_hash, gram_hash, prefix_hash, shape_hash, split_hash
+from fastiam._patterns cimport has_tokens
 from fastiam._types cimport *
 from fastiam._vectors cimport Vectors
+
+
+cdef enum:
+    SPLIT_ALWAYS = 0           # stands for the hash of the entries that no hash finds
+    MOST_HASHED = 1024         # bytes of a pattern
+    MOST_TEXTS = 64            # of an entry that lies under each of them
+    MOST_SIZES = 4             # of prefixes; where there are more, a request asks at its slashes
+
+
+# How many bytes are hashed where those suffice: the fewer sizes an index has, the fewer hashes a request takes.
+_SIZES = (128, 64, 48, 32, 24, 16, 12, 8, 4)
+
+
+cdef class _Draft:
+    """An index as it is made."""
+
+    def __cinit__(self, uint32_t few):
+        self.always, self.crossing, self.found = [], [], []
+        self.counts, self.shapes, self.paths, self.places, self.splits = {}, {}, {}, {}, {}
+        self.few = few
+
+    cdef int count(self, list hashes) except -1:
+        for h in hashes:
+            self.counts[h] = self.counts.get(h, 0) + 1
+        return 0
+
+    cdef object rarest(self, list hashes):
+        """Of some hashes the first that few patterns have, else the one that fewest have; None of none."""
+        cdef uint32_t n, least = 0xFFFFFFFF
+        best = None
+        for h in hashes:
+            n = self.counts[h]
+            if n <= self.few:
+                return h
+            if n < least:
+                best, least = h, n
+        return best
+
+    cdef bint is_shared(self, h):
+        """Whether many patterns have a hash, so that it is worth to look for another."""
+        return h is None or self.counts[h] > 2 * self.few
+
+    cdef int put(self, h, uint32_t position) except -1:
+        cdef list places = self.places.setdefault(h, [])
+        if not places or places[len(places) - 1] != position:
+            places.append(position)
+        return 0
+
+
+cdef list _parts_of(const uint8_t* tail, int64_t n):
+    """The literal parts of a field 6, each with where it starts."""
+    cdef int64_t at = 0, start
+    cdef list parts = []
+    while at < n:
+        start = at
+        while at < n and tail[at] < TOKEN_SLOT:
+            at += 1
+        if at > start:
+            parts.append((start, tail[start:at]))
+        if at < n:
+            at += 5 if tail[at] == TOKEN_SLOT else 1
+    return parts
+
+
+cdef list _cut_to(int64_t n):
+    """How much of a piece of `n` bytes may be hashed: a usual size, and all of it."""
+    n = min(n, <int64_t>MOST_HASHED)
+    for size in _SIZES:
+        if size <= n:
+            return [size] if size == n else [size, n]
+    return [n] if n else []
+
+
+cdef list _grams_of(_Draft draft, list parts, uint16_t size, uint8_t kind):
+    """The hashes of every four or eight bytes in a row of some parts."""
+    cdef Shape shape = Shape(size, kind, 0)
+    cdef const char* text
+    cdef int64_t i
+    cdef dict found = {}                                 # in order: the least hash of many would crowd the low slots
+    for _, part in parts:
+        text = part
+        for i in range(<int64_t>len(part) - size + 1):
+            h = gram_hash(text + i, &shape)
+            found[h] = None
+            draft.shapes[h] = kind, size, 0
+    return list(found)
 
 
 cdef class Indexes(Vectors):
     """Vectors that can index the entries of a run."""
 
-    cdef object _shape_of(self, const Pattern* p):
-        """(fixed, kind, size, piece) under which a pattern is found; of SHAPE_GRAM, all pieces that could serve.
+    cdef object _hash_of(self, _Draft draft, const Pattern* p, bytes piece, uint8_t kind, uint8_t fields):
+        cdef Shape shape = Shape(<uint16_t>len(piece) if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
+        cdef uint64_t of_fields = fields_hash(self.pool.data + p.text, p.colons, fields, self.t.seed)
+        cdef uint64_t of_piece, before = self.t.seed
+        cdef int64_t at = 0
+        cdef bytes padded = bytes(8) + piece
+        if kind == SHAPE_PREFIX or kind == SHAPE_PATH:
+            of_piece = prefix_hash(<const char*>padded + 8, len(piece), &at, &before)
+        else:
+            of_piece = hash_bytes(piece, len(piece), self.t.seed)
+        h = shape_hash(of_fields, of_piece, &shape)
+        draft.shapes[h] = kind, shape.size, fields
+        return h
 
-        None where no hash finds it.
-        """
-        cdef const uint8_t* text = <uint8_t*>self.pool.data + p.text
-        cdef int64_t tail = p.colons[4] + 1, n = p.size - tail, i, prefix = 0
-        cdef int fixed = 3
-        if p.kind == PATTERN_ANY or p.colons[4] == 0 or p.kind == PATTERN_UNRESOLVED:
-            return None
-        if p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
-            if p.literal_fields & 3 != 3:
-                return self._grams_of(text + tail, n)
-            fixed = 0
-            for i in range(2):
-                if p.literal_fields & (4 << i):
-                    fixed |= 1 << i
-                elif p.colons[3 + i] - p.colons[2 + i] != 2 or text[p.colons[2 + i] + 1] != TOKEN_STAR:
-                    return self._grams_of(text + tail, n)
-        while prefix < n and text[tail + prefix] < TOKEN_SLOT:
-            prefix += 1
-        if prefix == n:
-            return fixed, SHAPE_EXACT, 0, text[tail:tail + n]
-        if prefix:
-            return fixed, SHAPE_PREFIX, prefix, text[tail:tail + prefix]
-        if p.kind == PATTERN_SLOTS:
-            return self._grams_of(text + tail, n)
-        i = n
-        while i > 0 and text[tail + i - 1] < TOKEN_SLOT:
-            i -= 1
-        return self._grams_of(text + tail, n) if i == n else (fixed, SHAPE_SUFFIX, n - i, text[tail + i:tail + n])
+    cdef list _hashes_of(self, _Draft draft, const Pattern* p, list parts):
+        """The hashes by which a pattern of six fields is found, the cheapest first."""
+        cdef int64_t n = p.size - p.colons[4] - 1
+        cdef uint8_t fields = SHAPE_SERVICE if p.literal_fields & 3 == 3 else 0
+        cdef list hashes = []
+        cdef bytes prefix = b"", suffix = b""
+        if p.literal_fields & 4:
+            fields |= SHAPE_REGION
+        if p.literal_fields & 8:
+            fields |= SHAPE_ACCOUNT
+        if parts and parts[0][0] == 0:
+            prefix = parts[0][1]
+        if parts and parts[len(parts) - 1][0] + len(parts[len(parts) - 1][1]) == n:
+            suffix = parts[len(parts) - 1][1]
+        for hashed in ([0, fields] if fields else [0]):
+            if n == len(prefix):
+                hashes.append(self._hash_of(draft, p, prefix, SHAPE_EXACT, hashed))
+                continue
+            for size in _cut_to(len(prefix)):
+                hashes.append(self._hash_of(draft, p, prefix[:size], SHAPE_PREFIX, hashed))
+            if len(prefix) <= 64 and prefix.endswith(b"/"):
+                draft.paths[hashes[len(hashes) - 1]] = self._hash_of(draft, p, prefix, SHAPE_PATH, hashed)
+            for size in _cut_to(len(suffix)):
+                hashes.append(self._hash_of(draft, p, suffix[len(suffix) - size:], SHAPE_SUFFIX, hashed))
+            if hashed:
+                hashes.append(self._hash_of(draft, p, b"", SHAPE_PREFIX, hashed))
+        return hashes
 
-    cdef object _grams_of(self, const uint8_t* tail, int64_t n):
-        """Every eight bytes in a row, else every four, of the literal parts of a field 6; None where there are none."""
-        cdef int64_t at = 0, start, size
-        cdef list parts = []
-        while at < n:
-            start = at
-            while at < n and tail[at] < TOKEN_SLOT:
-                at += 1
-            if at > start:
-                parts.append(tail[start:at])
-            if at < n:
-                at += 5 if tail[at] == TOKEN_SLOT else 1
-        for size in (8, 4):
-            grams = [part[i:i + size] for part in parts for i in range(len(part) - size + 1)]
-            if grams:
-                return 0, SHAPE_GRAM, size, grams
-        return None
-
-    cdef object _hash_of(self, const Pattern* p, found):
-        cdef const char* text = self.pool.data + p.text
-        cdef Shape shape
-        cdef bytes piece = found[3]
-        cdef uint64_t base
-        shape = Shape(found[2], found[1], found[0])
-        base = fields_hash(
-            text + 4, p.colons[2] - 4, Text(text + p.colons[2] + 1, p.colons[3] - p.colons[2] - 1),
-            Text(text + p.colons[3] + 1, p.colons[4] - p.colons[3] - 1), shape.fixed, self.t.seed,
-        )
-        return <uint32_t>shape_hash(base, hash_bytes(piece, len(piece), self.t.seed), &shape) | 1
-
-    cdef object _sort_entry(self, uint32_t position, const Entry* e, list found, list always, list crossing):
-        """Add (position, shape, hash) of every pattern of an entry to `found`, or the entry to the list that is always looked at."""
+    cdef int _add_entry(self, _Draft draft, uint32_t position, const Entry* e) except -1:
         cdef Range element
         cdef const Pattern* p
+        cdef const Pattern* crossing
         cdef const uint32_t* members
         cdef uint32_t i, only
         if e.resources == NONE or e.flags & ENTRY_NOT_RESOURCE:
-            always.append(position)
-            return
+            draft.always.append(position)
+            return 0
         only = e.resources ^ ONE
         element = Range(0, 1) if e.resources & ONE else (<Range*>self.resource_elements.data)[e.resources]
         members = &only if e.resources & ONE else <uint32_t*>self.pattern_lists.data + element.first
-        own = []
         for i in range(element.n):
             p = <Pattern*>self.patterns.data + members[i]
-            if p.crossing != NONE:
-                if (<Pattern*>self.patterns.data)[p.crossing].colons[4] == 0:
-                    always.append(position)              # a short pattern may cross in any resource
-                    return
-                if not crossing or crossing[len(crossing) - 1] != position:
-                    crossing.append(position)
-            if p.kind == PATTERN_NEVER:
+            crossing = NULL if p.crossing == NONE else <Pattern*>self.patterns.data + p.crossing
+            if p.kind == PATTERN_ANY or (crossing != NULL and crossing.colons[4] == 0):
+                draft.always.append(position)            # a short pattern may cross in any resource
+                return 0
+            if p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED:
+                self._add_pattern(draft, position, p, SHAPE_GRAM)
+            if crossing != NULL:
+                self._add_pattern(draft, position, crossing, SHAPE_CROSSING)
+        return 0
+
+    cdef int _add_pattern(self, _Draft draft, uint32_t position, const Pattern* p, uint8_t kind) except -1:
+        cdef int64_t tail = p.colons[4] + 1
+        cdef list parts = _parts_of(<uint8_t*>self.pool.data + p.text + tail, p.size - tail)
+        # what a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams can be told
+        cdef list hashes = self._hashes_of(draft, p, parts) if kind == SHAPE_GRAM else []
+        draft.count(hashes)
+        draft.found.append((position, kind, hashes, parts))
+        return 0
+
+    cdef int _choose(self, _Draft draft) except -1:
+        """Put every pattern under one hash, or its entry on a list."""
+        cdef list shared = []
+        for position, kind, hashes, parts in draft.found:
+            best = draft.rarest(hashes)
+            if not draft.is_shared(best):
+                draft.put(best, position)
                 continue
-            shape = self._shape_of(p)
-            if shape is None:
-                always.append(position)
-                return
-            own.append((position, shape, None if shape[1] == SHAPE_GRAM else self._hash_of(p, shape)))
-        found += own
+            eights, fours = (_grams_of(draft, parts, size, kind) for size in (8, 4))
+            draft.count(eights)
+            draft.count(fours)
+            shared.append((position, kind, best, eights, fours))
+        for position, kind, best, eights, fours in shared:
+            gram = draft.rarest(eights)
+            if draft.is_shared(gram):
+                gram = draft.rarest(([] if gram is None else [gram]) + fours)
+            if gram is not None and (best is None or 2 * draft.counts[gram] <= draft.counts[best]):
+                best = gram
+            if best is not None:
+                draft.put(best, position)
+            else:
+                (draft.crossing if kind == SHAPE_CROSSING else draft.always).append(position)
+        return 0
+
+    cdef int _follow_paths(self, _Draft draft) except -1:
+        """Put prefixes that end with a slash under the hash of a path, if they have many lengths."""
+        if len({draft.shapes[h] for h in draft.places if draft.shapes[h][0] == SHAPE_PREFIX}) <= MOST_SIZES:
+            return 0
+        for h in [h for h in draft.places if h in draft.paths]:
+            for position in draft.places.pop(h):
+                draft.put(draft.paths[h], position)
+        return 0
+
+    # -- conditions ------------------------------------------------------------------------------------------------------------
+
+    cdef dict _texts_of(self, const Entry* e):
+        """By condition key, the texts one of which it must have for an entry to count, if `U` is not in question."""
+        cdef const uint32_t* members
+        cdef const Atom* a
+        cdef const Value* v
+        cdef Range block
+        cdef uint32_t i, j, only = e.conditions ^ ONE
+        cdef dict found = {}
+        if e.conditions == NONE:
+            return found
+        block = Range(0, 1) if e.conditions & ONE else (<Range*>self.condition_lists.data)[e.conditions]
+        members = &only if e.conditions & ONE else <uint32_t*>self.atom_lists.data + block.first
+        for i in range(block.n):
+            a = <Atom*>self.atoms.data + members[i]
+            if (a.op != OP_STRING and a.op != OP_STRING_LIKE) or a.qualifier == FOR_ALL or not 0 < a.n <= MOST_TEXTS:
+                continue
+            if a.flags & (ATOM_NEGATED | ATOM_IF_EXISTS | ATOM_U):
+                continue
+            texts = []
+            for j in range(a.n):
+                v = <Value*>self.values.data + a.first + j
+                if v.has_slots or has_tokens(<uint8_t*>self.pool.data, v.text, <int64_t>v.text + v.size):
+                    break
+                if not v.unresolved:
+                    texts.append(self.pool.data[v.text:v.text + v.size])
+            else:
+                found[a.key] = texts
+        return found
+
+    cdef int _split(self, _Draft draft, h, list places, const Entry* entries) except -1:
+        """Tell entries under one hash apart by the texts that they ask for, if these are different ones."""
+        cdef dict keys = {}
+        cdef dict of_text
+        cdef uint32_t position
+        for position in places:
+            for key, texts in self._texts_of(entries + position).items():
+                of_text = keys.setdefault(key, {})
+                for text in texts:
+                    of_text.setdefault(text, []).append(position)
+        best, least = None, len(places) // 2
+        for key, of_text in keys.items():
+            n = len(places) - len(set().union(*of_text.values())) + max(map(len, of_text.values()), default=0)
+            if n <= least:
+                best, least = key, n
+        if best is None:
+            return 0
+        told = set()
+        for text, listed in keys[best].items():
+            told.update(listed)
+            for position in listed:
+                draft.put(split_hash(h, best, text, len(text), self.t.seed), position)
+        draft.splits[h] = best, [position for position in places if position not in told]
+        return 0
+
+    # -- the arrays --------------------------------------------------------------------------------------------------------------
+
+    cdef int _slot(self, _Draft draft, IndexSlot* slot, uint32_t h, list places) except -1:
+        """Fill a slot, which is a copy: what is appended meanwhile may move the slots."""
+        cdef Split* split
+        places = sorted(set(places))
+        slot.hash = h
+        slot.n = <uint32_t>len(places)
+        slot.first = places[0] if len(places) == 1 else self._numbers(&self.index_lists, places)
+        slot.split = NONE
+        if h in draft.splits:
+            key, rest = draft.splits[h]
+            slot.split = self.index_splits.n
+            split = <Split*>self._push(&self.index_splits)
+            split[0] = Split(key, self._numbers(&self.index_lists, rest), <uint32_t>len(rest))
+        return 0
+
+    cdef int _write_slots(self, _Draft draft, Index* index) except -1:
+        """Slots for the hashes, of which a third and more stay empty; and a filter with a bit in sixteen set, or less."""
+        cdef uint32_t bits = 1, filter_bits = 6, at, h
+        cdef uint64_t* filter
+        cdef IndexSlot* slots
+        cdef IndexSlot slot
+        while (<uint64_t>2 << bits) < 3 * <uint64_t>len(draft.places):
+            bits += 1
+        while (<uint64_t>1 << filter_bits) < 16 * <uint64_t>len(draft.places):
+            filter_bits += 1
+        index.mask = (<uint32_t>1 << bits) - 1
+        index.slot_shift = <uint8_t>(32 - bits)
+        index.filter_shift = <uint8_t>(32 - filter_bits)
+        index.first_slot = self.index_slots.n
+        index.first_filter = self.index_filters.n
+        self._push(&self.index_slots, index.mask + 1)
+        self._push(&self.index_filters, <uint32_t>1 << (filter_bits - 6))
+        slots = <IndexSlot*>self.index_slots.data + index.first_slot
+        filter = <uint64_t*>self.index_filters.data + index.first_filter
+        for number, places in draft.places.items():
+            h = number
+            self._slot(draft, &slot, h, places)
+            at = h >> index.slot_shift
+            while slots[at].hash != 0:
+                at = (at + 1) & index.mask
+            slots[at] = slot
+            at = h >> index.filter_shift
+            filter[at >> 6] |= <uint64_t>1 << (at & 63)
+        return 0
 
     cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """The index of a run of entries."""
-        cdef dict hashed = {}
-        cdef set shapes = set()
-        cdef list always = [], crossing = [], found = []
-        cdef bytes gram
-        cdef uint32_t i, start, mask = 1, at
-        cdef IndexSlot* slots
-        cdef Shape* shape
-        cdef Index* index
+        cdef const Entry* entries = <Entry*>self.entries.data + first
+        cdef _Draft draft = _Draft((self.index_from + 5) // 6)
+        cdef Index index
+        cdef uint32_t i
         for i in range(n):
-            self._sort_entry(i, <Entry*>self.entries.data + first + i, found, always, crossing)
-        counts = {}
-        for _, by, h in found:
-            if h is None:
-                for piece in set(by[3]):
-                    counts[piece] = counts.get(piece, 0) + 1
-        for position, by, h in found:
-            if h is None:                                # of a pattern's grams, the one that fewest others have
-                gram = min(by[3], key=counts.__getitem__)
-                h = gram_hash(gram, <uint16_t>len(gram))
-            shapes.add((by[1], by[2], by[0]))
-            places = hashed.setdefault(h, [])
-            if not places or places[len(places) - 1] != position:
-                places.append(position)
-        while mask < 2 * len(hashed):
-            mask *= 2
-        start = self.index_slots.n
-        self._push(&self.index_slots, mask)
-        for h, places in hashed.items():
-            at = (<uint32_t>h >> 1) & (mask - 1)
-            slots = <IndexSlot*>self.index_slots.data + start
-            while slots[at].hash != 0:
-                at = (at + 1) & (mask - 1)
-            slots[at] = IndexSlot(h, self._numbers(&self.index_lists, places), <uint32_t>len(places))
-        for kind, size, fixed in sorted(shapes):
-            shape = <Shape*>self._push(&self.shapes)
-            shape[0] = Shape(size, kind, fixed)
-        index = <Index*>self._push(&self.indexes)
-        index.first_shape = self.shapes.n - <uint32_t>len(shapes)
+            self._add_entry(draft, i, entries + i)
+        self._choose(draft)
+        self._follow_paths(draft)
+        draft.always, draft.crossing = sorted(set(draft.always)), sorted(set(draft.crossing))
+        shapes = sorted({draft.shapes[h] for h in draft.places})
+        for h, places in (*draft.places.items(), (SPLIT_ALWAYS, draft.always)):
+            if len(places) > 2 * draft.few:
+                self._split(draft, h, places, entries)
+        self._write_slots(draft, &index)
+        self._slot(draft, &index.always, SPLIT_ALWAYS, draft.always)
+        index.crossing = self._numbers(&self.index_lists, draft.crossing)
+        index.n_crossing = <uint32_t>len(draft.crossing)
+        index.first_shape = self.shapes.n
         index.n_shapes = <uint32_t>len(shapes)
-        index.first_slot = start
-        index.mask = mask - 1
-        index.always = self._numbers(&self.index_lists, always)
-        index.n_always = <uint32_t>len(always)
-        index.crossing = self._numbers(&self.index_lists, crossing)
-        index.n_crossing = <uint32_t>len(crossing)
+        for kind, size, fields in shapes:
+            (<Shape*>self._push(&self.shapes))[0] = Shape(size, kind, fields)
+        (<Index*>self._push(&self.indexes))[0] = index
         return self.indexes.n - 1

@@ -354,23 +354,38 @@ cdef struct Run:               # entries of one segment and effect that can appl
     uint8_t flags
 
 
-cdef enum ShapeKind:           # of field 6
-    SHAPE_EXACT = 0
+cdef enum ShapeKind:           # what of field 6 is hashed
+    SHAPE_EXACT = 0            # all of it
     SHAPE_PREFIX = 1
-    SHAPE_SUFFIX = 2
-    SHAPE_GRAM = 3             # four or eight bytes anywhere in it
+    SHAPE_PATH = 2             # a prefix that ends with one of the slashes among its first 64 bytes
+    SHAPE_SUFFIX = 3
+    SHAPE_GRAM = 4             # four or eight bytes anywhere in it
+    SHAPE_CROSSING = 5         # the same, of the crossing reading (R5)
+
+
+cdef enum ShapeField:          # fields that are hashed beside it
+    SHAPE_REGION = 1
+    SHAPE_ACCOUNT = 2
+    SHAPE_SERVICE = 4          # with the partition
 
 
 cdef struct Shape:             # patterns that are found by the same hash
-    uint16_t size              # literal bytes of field 6 that are hashed (prefix, suffix)
+    uint16_t size              # bytes of field 6 that are hashed; 0 where their number varies
     uint8_t kind
-    uint8_t fixed              # bit 0: region, bit 1: account is literal; else it is `*`
+    uint8_t fields
 
 
-cdef struct IndexSlot:
+cdef struct IndexSlot:         # entries of a run that are found under one hash
     uint32_t hash              # 0: empty
-    uint32_t first             # `index_lists`: entries of the run
+    uint32_t first             # the only entry, or where they are listed in `index_lists`
     uint32_t n
+    uint32_t split             # `index_splits`; NONE: none
+
+
+cdef struct Split:             # of the entries under one hash: those that ask for a text of a key lie under the hash of that text, too
+    uint32_t key
+    uint32_t rest              # `index_lists`: the others
+    uint32_t n_rest
 
 
 cdef struct Index:             # candidates of a long run: too many, never too few
@@ -378,8 +393,10 @@ cdef struct Index:             # candidates of a long run: too many, never too f
     uint32_t n_shapes
     uint32_t first_slot
     uint32_t mask
-    uint32_t always            # `index_lists`: entries that no hash finds
-    uint32_t n_always
+    uint32_t first_filter      # `index_filters`: a bit for the highest bits of every hash that there is
+    uint8_t slot_shift
+    uint8_t filter_shift
+    IndexSlot always           # entries that no hash finds
     uint32_t crossing          # entries that may match a resource with more than five colons where `U` counts (R5)
     uint32_t n_crossing
 
@@ -577,6 +594,8 @@ cdef struct TablesC:
     const Shape* shapes
     const IndexSlot* index_slots
     const uint32_t* index_lists
+    const Split* index_splits
+    const uint64_t* index_filters
     uint32_t n_atoms
     uint32_t n_keys
     uint32_t n_principals

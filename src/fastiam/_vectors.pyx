@@ -59,6 +59,8 @@ cdef list VECTORS = [
     ("shapes", sizeof(Shape), CACHE),
     ("index_slots", sizeof(IndexSlot), CACHE),
     ("index_lists", 4, CACHE),
+    ("index_splits", sizeof(Split), CACHE),
+    ("index_filters", 8, CACHE),
     ("rows", sizeof(Row), CACHE),
     ("grid", 4, CACHE),
     ("flats", sizeof(Flat), CACHE),
@@ -229,6 +231,8 @@ cdef class Vectors:
         t.shapes = <const Shape*>self.shapes.data
         t.index_slots = <const IndexSlot*>self.index_slots.data
         t.index_lists = <const uint32_t*>self.index_lists.data
+        t.index_splits = <const Split*>self.index_splits.data
+        t.index_filters = <const uint64_t*>self.index_filters.data
         t.fold_from = <const uint32_t*>self.folds_from.data
         t.fold_to = <const uint32_t*>self.folds_to.data
         t.n_folds = self.folds_from.n
