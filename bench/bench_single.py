@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from engines import Fastiam, Reference, Row, WrongAnswerError
 from measure import Record, measure, measure_together
-from targets import HOT, NEW
+from targets import HOT, NEW, TUPLES
 from workloads import NOW, Workload, identity, layered
 
 CALLS = 100_000
 HOT_REQUESTS = 100
 KEYS = "aws:SourceIp", "aws:SecureTransport", "aws:RequestedRegion"
 DECIDED, DECIDED_NEW, EXPLAINED = "decide, hot", "decide, all new", "explain"
+DECISIONS = f"{TUPLES}, decisions"
 
 
 def over(call: Callable[..., Any], rows: Sequence[Row]) -> Callable[[], None]:
@@ -53,6 +54,10 @@ def check(work: Workload, engine: Fastiam, rows: Sequence[Row]) -> None:
         raise WrongAnswerError("`decide` is wrong: no time for it")
     if [engine.engine.is_allowed(*row, now=engine.now) for row in rows] != allowed:
         raise WrongAnswerError("`is_allowed` is wrong: no time for it")
+    if engine.engine.are_allowed(rows, now=engine.now) != allowed:
+        raise WrongAnswerError("`are_allowed` is wrong: no time for it")
+    if engine.engine.decide_each(rows, now=engine.now) != [engine.engine.decide(*row, now=engine.now) for row in rows]:
+        raise WrongAnswerError("`decide_each` is wrong: no time for it")
 
 
 def calls(record: Record, work: Workload) -> None:
@@ -64,8 +69,10 @@ def calls(record: Record, work: Workload) -> None:
     jobs = {
         HOT: over(engine.is_allowed, hot),
         NEW: over(engine.is_allowed, rows),
+        TUPLES: lambda: engine.are_allowed(rows),
         DECIDED: over(engine.decide, hot),
         DECIDED_NEW: over(engine.decide, rows),
+        DECISIONS: lambda: engine.decide_each(rows),
     }
     for form, timing in measure_together(jobs, CALLS).items():
         record.add(work.name, "fastiam", form, timing)

@@ -5,7 +5,7 @@ The hash is ours, so that it is the same in every process that maps a saved engi
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from fastiam._types cimport NONE, StringTable
+from fastiam._types cimport NONE, StringSlot, StringTable
 
 
 cdef extern from *:
@@ -150,14 +150,18 @@ cdef inline bint same(const char* a, int64_t n, const char* b, int64_t m) noexce
     return n == m and equal(a, b, n)
 
 
-cdef inline uint32_t table_find(
-    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint64_t seed
+cdef inline uint32_t table_hash(const char* p, int64_t size, uint64_t seed) noexcept nogil:
+    """The hash that a table knows a text by."""
+    return <uint32_t>hash_bytes(p, size, seed) | 1    # 0 marks an empty slot
+
+
+cdef inline uint32_t hashed_find(
+    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint32_t h
 ) noexcept nogil:
-    """The number that a table holds for a text, or NONE."""
-    cdef uint32_t h, at, v
+    """`table_find`, by the text and its hash."""
+    cdef uint32_t at, v
     if table.n == 0:
         return NONE
-    h = <uint32_t>hash_bytes(p, size, seed) | 1      # 0 marks an empty slot
     at = (h >> 1) & table.mask
     while table.slots[at].hash != 0:
         if table.slots[at].hash == h:
@@ -167,6 +171,48 @@ cdef inline uint32_t table_find(
                 return table.values[v]
         at = (at + 1) & table.mask
     return NONE
+
+
+# What a lookup reads, asked for before: the slot, what it points to, the text. They look at the first slot alone, and guess that it
+# holds the text that is looked for.
+
+cdef inline void ask_slot(const StringTable* table, uint32_t h) noexcept nogil:
+    if table.n:
+        prefetch(&table.slots[(h >> 1) & table.mask])
+
+
+cdef inline uint32_t guessed_name(const StringTable* table, uint32_t h) noexcept nogil:
+    """Where the table holds what has this hash, or NONE."""
+    cdef const StringSlot* slot
+    if table.n == 0:
+        return NONE
+    slot = &table.slots[(h >> 1) & table.mask]
+    return slot.value if slot.hash == h and slot.value < table.n else <uint32_t>NONE
+
+
+cdef inline uint32_t ask_name(const StringTable* table, uint32_t h) noexcept nogil:
+    cdef uint32_t v = guessed_name(table, h)
+    if v != NONE:
+        prefetch(&table.texts[v])
+        prefetch(&table.values[v])
+    return v
+
+
+cdef inline uint32_t ask_text(const StringTable* table, const uint8_t* pool, uint32_t v) noexcept nogil:
+    """The number under a name that was guessed."""
+    cdef const uint8_t* text = pool + table.texts[v].text
+    prefetch(text)
+    prefetch(text + 48)
+    return table.values[v]
+
+
+cdef inline uint32_t table_find(
+    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint64_t seed
+) noexcept nogil:
+    """The number that a table holds for a text, or NONE."""
+    if table.n == 0:
+        return NONE
+    return hashed_find(table, pool, p, size, table_hash(p, size, seed))
 
 
 cdef inline const uint8_t* next_char(const uint8_t* p, const uint8_t* end) noexcept nogil:

@@ -43,12 +43,7 @@ cdef class Core:
 
     cdef int _refresh(self) except -1
     cdef void _point_loose(self, Call* c) noexcept
-    cdef Workspace* _take(self) except NULL
-    cdef void _give(self, Workspace* w)
-    cdef int _plain(
-        self, Workspace* w, Answer* a, object principal, object action, object resource, object context, object owner, int64_t now,
-        bint reasons,
-    ) noexcept
+    cdef object _decision_kept(self, Workspace* w, Call* c, const Answer* a)
     cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a)
     cdef int64_t _key(self, str name) except -2
     cdef int _room(self, Frame* f, int32_t texts) except -1
@@ -64,4 +59,10 @@ cdef class Core:
         self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, _Declared declared, list keep,
     ) except -1
+    cdef int _decide_long(
+        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        int64_t now, bint reasons, object unknown, list keep,
+    ) except -1
     cdef _Declared _declare(self, object unknown, object context)
+    cdef list _decide_each(self, object requests, object unknown, object now, bint reasons)
+    cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown)

@@ -1,4 +1,4 @@
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from typing_extensions import disjoint_base
@@ -7,6 +7,9 @@ from fastiam._names import Names
 from fastiam.model import Decision
 from fastiam.request import Context, ContextValue
 from fastiam.session import Session
+
+# a request of a list: principal, action, resource, and the context if there is one
+_Asked = tuple[str | Session, str, str] | tuple[str | Session, str, str, Context | None]
 
 @disjoint_base
 class Core:
@@ -35,6 +38,12 @@ class Core:
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> Decision: ...
+    def are_allowed(
+        self, requests: Iterable[_Asked], *, unknown: Collection[str] = (), now: datetime | None = None
+    ) -> list[bool]: ...
+    def decide_each(
+        self, requests: Iterable[_Asked], *, unknown: Collection[str] = (), now: datetime | None = None
+    ) -> list[Decision]: ...
     def _use(self, names: Names) -> None: ...
     def _set_defaults(self, defaults: dict[str, ContextValue]) -> None: ...
     def _loosen(

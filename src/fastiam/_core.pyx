@@ -4,10 +4,14 @@ A call is attempted on the tables as they are. Where something is not there yet 
 attempt ends with a status, Python code settles it, and the call is attempted again: no attempt runs Python code, so none can be
 interrupted half-way by another thread.
 """
+cimport cython
+from cpython.ref cimport PyObject
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memset
+from libc.time cimport time
 
+from fastiam._ahead cimport BREATH, CALM, Ahead, breathe, decide_item, length_of, stop
 from fastiam._attempt cimport answer, attempt
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
@@ -20,12 +24,14 @@ from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam._locate cimport use_record, word_text
 from fastiam._names cimport Names, view
 from fastiam._single cimport (
-    UNSETTLED, Told, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, told_place, new_workspace,
+    Told, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, told_place, new_workspace,
     remember_session,
 )
 from fastiam._types cimport *
 
-from fastiam.errors import RequestValueError
+from collections.abc import Iterable
+
+from fastiam.errors import FastiamError, RequestValueError
 from fastiam.request import (
     ContextValue, absent_keys, check_action, check_context, check_resource, check_root, epoch_seconds, is_declared as is_declared_name,
     read_context, read_unknown, read_value,
@@ -76,6 +82,30 @@ cdef class _Declared:
 cdef inline int64_t seconds_of(object now) except? -1:
     """The time of a call; the kernels of `simulate` are told it in epoch seconds."""
     return now if type(now) is int else epoch_seconds(now)
+
+
+cdef inline Workspace* take(Core self) except NULL:
+    """A workspace that no other call works with; its frame is clear."""
+    cdef Workspace* w = self.free
+    if w == NULL:
+        return new_workspace()
+    self.free = w.next
+    return w
+
+
+cdef inline void give(Core self, Workspace* w) noexcept:
+    clear(&w.frame)
+    w.next = self.free
+    self.free = w
+
+
+cdef inline bint is_ready(Core self, const Workspace* w) noexcept:
+    """Whether requests can be decided on the tables as they are, and with what `w` remembers of them."""
+    if self.is_unusual or self.grew or w.epoch != self.epoch or self.keys_known != self.names.t.n_keys:
+        return False
+    if self.generation != self.tables.generation or self.names.generation != self.tables.generation:
+        return False
+    return self.names.seen == self.tables.version
 
 
 cdef class Core:
@@ -157,18 +187,6 @@ cdef class Core:
             c.owner = word_text(c.t, self.loose_owner)
         if self.loose_endpoint >= 0:
             c.endpoint = &c.t.endpoints[self.loose_endpoint]
-
-    cdef Workspace* _take(self) except NULL:
-        cdef Workspace* w = self.free
-        if w == NULL:
-            return new_workspace()
-        self.free = w.next
-        return w
-
-    cdef void _give(self, Workspace* w):
-        clear(&w.frame)
-        w.next = self.free
-        self.free = w
 
     # -- the context of a single call ---------------------------------------------------------------------------------------------
 
@@ -454,53 +472,65 @@ cdef class Core:
             found = self.declared[read] = _Declared(read)
         return found
 
-    cdef int _plain(
-        self, Workspace* w, Answer* a, object principal, object action, object resource, object context, object owner, int64_t now,
-        bint reasons,
-    ) noexcept:
-        """Decide a usual request on the tables as they are; anything but DONE takes the long way."""
-        cdef const TablesC* t = &self.names.t
-        if self.is_unusual or self.grew or w.epoch != self.epoch or self.keys_known != t.n_keys:
-            return UNSETTLED
-        if self.generation != self.tables.generation or self.names.generation != self.tables.generation:
-            return UNSETTLED
-        if self.names.seen != self.tables.version:
-            return UNSETTLED
-        return decide_plain(w, a, t, self.key_numbers, principal, action, resource, context, owner, now, reasons)
-
-    cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a):
-        """The `Decision` that says an answer, always the same object; None where the tables were dropped meanwhile."""
-        cdef bint indeterminate = is_indeterminate(c, a)
-        cdef uint64_t key = answer_key(c, a, indeterminate)
-        cdef uint64_t generation = self.tables.generation
-        cdef Told* place = told_place(w, key)
-        cdef uint32_t occurrence, level, i
-        if a.outcome != DEPENDS and place.decision != NULL and place.key == key and w.epoch == self.epoch:
-            return <object>place.decision
-        # what the answer points to is read before anything is made: that may run code, and move the tables
-        occurrence = NONE if a.entry == NULL else a.entry.occurrence
-        level = 0 if a.entry == NULL else a.entry.level
-        name = key
-        matter = ()
+    cdef object _decision_kept(self, Workspace* w, Call* c, const Answer* a):
+        """The `Decision` that says an answer, if it was told before and no key is unknown; runs no Python code."""
+        cdef uint64_t key
+        cdef Told* place
         if a.outcome == DEPENDS:
-            matter = tuple([w.frame.s.matters[i] for i in range(w.frame.s.n_matters)])
-            name = (key, matter)
-        found = self.decisions.get(name)
-        if found is None:
-            with self._lock:                             # nothing is dropped while it is held
-                if generation != self.tables.generation:
-                    return None
-                found = self._decision(
-                    a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
-                    bool(c.assumed_owner), bool(c.owner_override), matter,
-                )
-                if len(self.decisions) > 200_000:
-                    self.decisions = {}
-                self.decisions[name] = found
-        if a.outcome != DEPENDS and generation == self.tables.generation and w.epoch == self.epoch:
+            return None
+        key = answer_key(c, a, is_indeterminate(c, a))
+        place = told_place(w, key)
+        if place.decision != NULL and place.key == key and w.epoch == self.epoch:
+            return <object>place.decision
+        found = self.decisions.get(key)
+        if found is not None and w.epoch == self.epoch:
             keep_decision(place, key, found)
         return found
 
+    cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a):
+        """The `Decision` that says an answer, always the same object; None where the tables were dropped meanwhile."""
+        cdef bint indeterminate
+        cdef uint64_t generation = self.tables.generation
+        cdef uint32_t occurrence, level, i
+        found = self._decision_kept(w, c, a)
+        if found is not None:
+            return found
+        # what the answer points to is read before anything is made: that may run code, and move the tables
+        indeterminate = is_indeterminate(c, a)
+        name = answer_key(c, a, indeterminate)
+        occurrence = NONE if a.entry == NULL else a.entry.occurrence
+        level = 0 if a.entry == NULL else a.entry.level
+        matter = ()
+        if a.outcome == DEPENDS:
+            matter = tuple([w.frame.s.matters[i] for i in range(w.frame.s.n_matters)])
+            name = (name, matter)
+            found = self.decisions.get(name)
+            if found is not None:
+                return found
+        with self._lock:                                 # nothing is dropped while it is held
+            if generation != self.tables.generation:
+                return None
+            found = self._decision(
+                a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
+                bool(c.assumed_owner), bool(c.owner_override), matter,
+            )
+            if len(self.decisions) > 200_000:
+                self.decisions = {}
+            self.decisions[name] = found
+        return found
+
+    cdef int _decide_long(
+        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        int64_t now, bint reasons, object unknown, list keep,
+    ) except -1:
+        """`_decide` for whatever a caller declares unknown."""
+        cdef _Declared declared = None if unknown is () else self._declare(unknown, context)
+        return self._decide(w, c, a, principal, action, resource, context, owner, now, reasons, declared, keep)
+
+    # PERF: a plain built-in method is called at less cost than one that is bound; its text tells the signature
+    @cython.binding(False)
+    @cython.embedsignature(True)
+    @cython.embedsignature.format("clinic")
     def is_allowed(self, principal, action, resource, context=None, *, unknown=(), resource_account=None, now=None):
         """Whether one request is authorised.
 
@@ -519,39 +549,155 @@ cdef class Core:
         ------
         RequestValueError: a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
         """
-        cdef Workspace* w
         cdef Call c
         cdef Answer a
-        cdef _Declared declared = None if unknown is () else self._declare(unknown, context)
         cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
-        w = self._take()
+        cdef Workspace* w = take(self)
+        if unknown is () and is_ready(self, w):
+            if decide_plain(
+                w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
+                <PyObject*>context, <PyObject*>resource_account, seconds, False,
+            ) == DONE:
+                give(self, w)
+                return a.outcome == ALLOW
         try:
-            if declared is not None or self._plain(w, &a, principal, action, resource, context, resource_account, seconds, False) != DONE:
-                self._decide(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, declared, [])
+            self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, unknown, [])
             return a.outcome == ALLOW
         finally:
-            self._give(w)
+            give(self, w)
 
+    @cython.binding(False)
+    @cython.embedsignature(True)
+    @cython.embedsignature.format("clinic")
     def decide(self, principal, action, resource, context=None, *, unknown=(), resource_account=None, now=None):
         """The `Decision` on one request: outcome, layer, statement, and where it is DEPENDS the unknown keys that matter.
 
         Arguments and errors as `is_allowed`.
         """
-        cdef Workspace* w
         cdef Call c
         cdef Answer a
         cdef list keep
-        cdef _Declared declared = None if unknown is () else self._declare(unknown, context)
         cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
+        cdef Workspace* w = take(self)
         found = None
-        w = self._take()
         try:
-            if declared is None and self._plain(w, &a, principal, action, resource, context, resource_account, seconds, True) == DONE:
-                found = self._decision_of(w, &w.call, &a)
+            if unknown is () and is_ready(self, w):
+                if decide_plain(
+                    w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
+                    <PyObject*>context, <PyObject*>resource_account, seconds, True,
+                ) == DONE:
+                    found = self._decision_of(w, &w.call, &a)
             while found is None:
                 keep = []
-                self._decide(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, declared, keep)
+                self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, unknown, keep)
                 found = self._decision_of(w, &c, &a)
             return found
         finally:
-            self._give(w)
+            give(self, w)
+
+    # -- many requests ------------------------------------------------------------------------------------------------------------------
+
+    def are_allowed(self, requests, *, unknown=(), now=None):
+        """Whether each of many requests is authorised: a list of bools, one a request, in order.
+
+        As `is_allowed` for each of them, in less time than that many calls take. For columns of requests there is `decide_many`.
+
+        Parameters
+        ----------
+        requests : tuples `(principal, action, resource)` or `(principal, action, resource, context)`, as `is_allowed` takes them.
+        unknown : as in `is_allowed`; the same for all requests.
+        now : aware datetime; the clock, read once, where it is None (K5).
+
+        Raises
+        ------
+        RequestValueError: as `is_allowed`, for the first request that cannot be decided; `row` is its place.
+        """
+        return self._decide_each(requests, unknown, now, False)
+
+    def decide_each(self, requests, *, unknown=(), now=None):
+        """The `Decision` on each of many requests: a list, in order.
+
+        Arguments and errors as `are_allowed`.
+        """
+        return self._decide_each(requests, unknown, now, True)
+
+    cdef list _decide_each(self, object requests, object unknown, object now, bint reasons):
+        cdef int64_t seconds = time(NULL) if now is None else seconds_of(now)
+        cdef list found = []
+        cdef Ahead ahead
+        cdef Workspace* w
+        cdef Answer a
+        cdef Py_ssize_t i = 0
+        cdef bint is_plain = unknown is ()
+        rows = listed(requests)
+        ahead.is_looking = False
+        ahead.calm = CALM
+        w = take(self)
+        try:
+            while True:
+                if i % BREATH == BREATH - 1:
+                    breathe()
+                    stop(&ahead)
+                if i >= length_of(<PyObject*>rows):      # code of others may have run, and changed the list
+                    return found
+                told = None
+                if is_plain and (ahead.is_looking or is_ready(self, w)):
+                    if decide_item(
+                        &ahead, w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>rows, i, seconds, reasons
+                    ) == DONE:
+                        told = self._decision_kept(w, &w.call, &a) if reasons else a.outcome == ALLOW
+                    clear(&w.frame)
+                if told is None:
+                    stop(&ahead)
+                    ahead.calm = 0
+                    told = self._decide_row(w, rows[i], i, seconds, reasons, unknown)
+                found.append(told)
+                i += 1
+        finally:
+            give(self, w)
+
+    cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown):
+        """The answer to a request of a list, the long way."""
+        cdef Call c
+        cdef Answer a
+        cdef list keep
+        found = None
+        try:
+            principal, action, resource, context = parts_of(row)
+            while found is None:
+                keep = []
+                self._decide_long(w, &c, &a, principal, action, resource, context, None, now, reasons, unknown, keep)
+                found = self._decision_of(w, &c, &a) if reasons else a.outcome == ALLOW
+        except RequestValueError as error:
+            raise RequestValueError(error.message, column=error.column, row=i, hint=error.hint) from None
+        except FastiamError as error:
+            error.add_note(f"row {i}")
+            raise
+        finally:
+            clear(&w.frame)
+        return found
+
+
+cdef object listed(object requests):
+    """Requests as a list or tuple."""
+    if type(requests) is list or type(requests) is tuple:
+        return requests
+    if isinstance(requests, (str, bytes)) or not isinstance(requests, Iterable):
+        raise RequestValueError(
+            f"a `{type(requests).__name__}` is no list of requests",
+            column="requests",
+            hint="pass a list of tuples `(principal, action, resource, context)`",
+        )
+    return list(requests)
+
+
+cdef tuple parts_of(object row):
+    """A request of a list: principal, action, resource, context."""
+    if not isinstance(row, tuple) or not 3 <= len(row) <= 4:
+        size = f" of {len(row)}" if isinstance(row, tuple) else ""
+        raise RequestValueError(
+            f"a `{type(row).__name__}`{size} is no request",
+            column="requests",
+            hint="pass tuples `(principal, action, resource)` or `(principal, action, resource, context)`",
+        )
+    return row if len(row) == 4 else (*row, None)

@@ -536,7 +536,7 @@ cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reaso
 
 cdef inline bint denied(Call* c, Row row, Answer* a) noexcept nogil:
     cdef const Entry* e
-    if row.n == 0:
+    if not row.flags & ROW_DENIES:
         return False
     e = first_counting(c, &c.t.runs[row.first], c.accept[1])
     if e == NULL:
@@ -572,6 +572,8 @@ cdef inline const Entry* segment_allow(Call* c, Row row, uint32_t segment) noexc
 cdef inline bint every_level_allows(Call* c, Row row) noexcept nogil:
     """D10; no level at all allows nothing."""
     cdef uint32_t i
+    if row.flags & ROW_PASSES:
+        return True
     for i in range(1, row.n):
         if segment_allow(c, row, i - 1) == NULL:
             return False

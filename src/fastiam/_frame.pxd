@@ -1,5 +1,6 @@
 """What a thread needs while it decides: scratch space that is reused from call to call. Header only."""
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
+from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
@@ -18,8 +19,8 @@ cdef extern from *:
         return (const char*)PyUnicode_1BYTE_DATA(text);
     }
     """
-    const char* fastiam_ascii(object text, Py_ssize_t* size) noexcept
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) noexcept
+    const char* fastiam_ascii(PyObject* text, Py_ssize_t* size) noexcept
+    const char* PyUnicode_AsUTF8AndSize(PyObject* text, Py_ssize_t* size) noexcept
 
 
 cdef struct Frame:
@@ -124,7 +125,7 @@ cdef inline void next_stamp(Scratch* s) noexcept nogil:
         s.stamp = 1
 
 
-cdef inline bint text_of(object text, Text* out) noexcept:
+cdef inline bint text_of(PyObject* text, Text* out) noexcept:
     """The UTF-8 of a string, borrowed from it; False where it has none (a lone surrogate), or there is no memory for it."""
     cdef Py_ssize_t size
     out.data = fastiam_ascii(text, &size)
@@ -140,9 +141,9 @@ cdef inline bint text_of(object text, Text* out) noexcept:
 cdef inline int utf8_of(str text, Text* out) except -1:
     """As `text_of`, but raises where there is no memory."""
     cdef Py_ssize_t size
-    out.data = fastiam_ascii(text, &size)
+    out.data = fastiam_ascii(<PyObject*>text, &size)
     if out.data == NULL:
-        out.data = PyUnicode_AsUTF8AndSize(text, &size)
+        out.data = PyUnicode_AsUTF8AndSize(<PyObject*>text, &size)
         if out.data == NULL:
             if not PyErr_ExceptionMatches(UnicodeEncodeError):
                 return -1

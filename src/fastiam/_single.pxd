@@ -11,36 +11,69 @@ What is not remembered is found by what it says.
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
-from fastiam._attempt cimport attempt
-from fastiam._bytes cimport mix, table_find
+from fastiam._bytes cimport ask_name, ask_slot, ask_text, hashed_find, mix, prefetch, table_find, table_hash
 from fastiam._call cimport Call, Slot
 from fastiam._columns cimport Text
-from fastiam._decide cimport Answer
+from fastiam._decide cimport Answer, cut_resource, grid_place
 from fastiam._frame cimport Frame, clear, empty_frame, text_of
 from fastiam._types cimport *
+from fastiam._usual cimport Services, decide_usual
 
 
 cdef enum:
     UNSETTLED = -1             # the long way decides, or raises
+    NOT_READ = -1              # a key that nothing reads
+    NOT_MET = -2               # its name was not met yet
+    KEY_NUMBER = 0xFFFFFFFF    # of what is remembered of a key
+    KEY_IS_MULTI = 0x100000000
+    KEY_IS_CHECKED = 0x200000000  # it may contradict the directory (K1)
+    KEY_IS_TAG = 0x400000000   # it is an `aws:RequestTag/`
     TAG_AT = 15                # len("aws:RequestTag/")
     N_KEYS = 256               # places for what is remembered, powers of two
     N_NAMES = 128
+    N_SESSIONS = 1024          # told by where they lie alone: one that is not remembered goes the long way
     N_DECISIONS = 256
+    N_PAIRS = 8                # keys of a context that are looked at together
     SELDOM = 16                # of so many objects that were not remembered one is put in the place of another
 
 
 cdef extern from *:
-    bint PyUnicode_CheckExact(object o) noexcept
-    bint PyDict_CheckExact(object o) noexcept
-    bint PyDict_Next(object dict, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
-    PyObject* PyDict_GetItemWithError(object dict, object key) noexcept
-    long long PyLong_AsLongLong(object o) noexcept
+    """
+    #define fastiam_dict_keys(dict) ((const char*)((PyDictObject*)(dict))->ma_keys)   /* only asked for, never read */
+    """
+    # PERF: pointers, since Cython counts a reference to whatever is cast to an object, which writes to memory that is only read
+    const char* fastiam_dict_keys(PyObject* dict) noexcept
+    bint PyUnicode_CheckExact(PyObject* o) noexcept
+    bint PyDict_CheckExact(PyObject* o) noexcept
+    bint PyDict_Next(PyObject* dict, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
+    PyObject* PyDict_GetItemWithError(PyObject* dict, PyObject* key) noexcept
+    long long PyLong_AsLongLong(PyObject* o) noexcept
+    PyObject* Py_None
+    PyObject* Py_True
+    PyObject* Py_False
+    void count "Py_INCREF" (PyObject* o) noexcept
 
 
 cdef struct Known:             # an object that callers pass again
     PyObject* object           # owned; NULL: none
-    int64_t number             # of the key (-1: nothing reads it), the action name, or the principal
+    int64_t number             # of the key, with flags (NOT_READ: nothing reads it), the action name, or the principal
+
+
+cdef struct Asked:             # who asks, while it is looked for
+    Text text
+    uint32_t hash
+    uint32_t name              # where its name seems to stand; NONE: nobody knows yet
+    uint32_t guess             # the number that it seems to have
+    uint32_t found             # NONE: not yet
+
+
+cdef struct Pairs:             # some keys of a context with their values
+    PyObject* names[N_PAIRS]   # borrowed
+    PyObject* values[N_PAIRS]
+    int n                      # fewer than there is room for: the last ones
+    Py_ssize_t next            # where `PyDict_Next` goes on
 
 
 cdef struct Told:
@@ -56,8 +89,9 @@ cdef struct Workspace:         # what a single call works with, and what is reme
     Known keys[N_KEYS]
     Known actions[N_NAMES]
     Known principals[N_NAMES]
-    Known sessions[N_NAMES]
+    Known sessions[N_SESSIONS]
     Told decisions[N_DECISIONS]
+    Services services
     Workspace* next
 
 
@@ -84,10 +118,11 @@ cdef inline void forget(Workspace* w):
     forget_objects(w.keys, N_KEYS)
     forget_objects(w.actions, N_NAMES)
     forget_objects(w.principals, N_NAMES)
-    forget_objects(w.sessions, N_NAMES)
+    forget_objects(w.sessions, N_SESSIONS)
     for i in range(<int>N_DECISIONS):
         Py_XDECREF(w.decisions[i].decision)
         w.decisions[i].decision = NULL
+    memset(&w.services, 0, sizeof(Services))
 
 
 cdef inline void free_workspace(Workspace* w):
@@ -96,25 +131,25 @@ cdef inline void free_workspace(Workspace* w):
     free(w)
 
 
-cdef inline Known* place_of(Known* known, uint32_t n, object what) noexcept:
+cdef inline Known* place_of(Known* known, uint32_t n, PyObject* what) noexcept:
     """Where an object is remembered, if it is."""
-    return &known[(<uint64_t><size_t><PyObject*>what * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (n - 1)]
+    return &known[(<uint64_t><size_t>what * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (n - 1)]
 
 
-cdef inline void remember(Workspace* w, Known* place, str text, int64_t number) noexcept:
+cdef inline void remember(Workspace* w, Known* place, PyObject* text, int64_t number) noexcept:
     """Remember a text, seldom in the place of another: a million different ones are not worth the work."""
     w.n_new += 1
     if place.object != NULL and w.n_new % SELDOM:
         return
-    Py_INCREF(text)
+    count(text)
     Py_XDECREF(place.object)                             # a text: nothing runs
-    place.object = <PyObject*>text
+    place.object = text
     place.number = number
 
 
 cdef inline void remember_session(Workspace* w, object session, int64_t number):
     """Remember a session. May run code of one that is forgotten for it."""
-    cdef Known* place = place_of(w.sessions, N_NAMES, session)
+    cdef Known* place = place_of(w.sessions, N_SESSIONS, <PyObject*>session)
     cdef PyObject* other = place.object
     if other != <PyObject*>session:
         Py_INCREF(session)
@@ -125,135 +160,272 @@ cdef inline void remember_session(Workspace* w, object session, int64_t number):
 
 # -- what the objects of a request stand for -------------------------------------------------------------------------------
 
-cdef inline int64_t key_number(Workspace* w, dict key_numbers, object name) noexcept:
-    """The number of a key by its name, -1 where nothing reads it; UNSETTLED - 1 where the name was not met yet."""
-    cdef Known* place = place_of(w.keys, N_KEYS, name)
+cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_numbers, PyObject* name) noexcept:
+    """The number of a key by its name, beside what is asked of it (`KEY_IS_*`); NOT_READ, or NOT_MET where the name was not met yet."""
     cdef PyObject* found
-    if place.object == <PyObject*>name:
-        return place.number
+    cdef int64_t number
     if not PyUnicode_CheckExact(name):
-        return UNSETTLED - 1
+        return NOT_MET
     found = PyDict_GetItemWithError(key_numbers, name)
     if found == NULL:
-        return UNSETTLED - 1
-    remember(w, place, <str>name, PyLong_AsLongLong(<object>found))
-    return PyLong_AsLongLong(<object>found)
+        return NOT_MET
+    number = PyLong_AsLongLong(found)
+    if number < 0:
+        number = NOT_READ
+    else:
+        if t.keys[number].is_multi:
+            number |= KEY_IS_MULTI
+        if t.keys[number & KEY_NUMBER].is_checked:
+            number |= KEY_IS_CHECKED
+        if t.keys[number & KEY_NUMBER].tag:
+            number |= KEY_IS_TAG
+    remember(w, place_of(w.keys, N_KEYS, name), name, number)
+    return number
 
 
-cdef inline bint value_text(object value, Text* out) noexcept:
+cdef inline bint value_text(PyObject* value, Text* out) noexcept:
     """The text of a value that is text or a bool."""
     if PyUnicode_CheckExact(value):
         return text_of(value, out)
-    if value is True:
+    if value == Py_True:
         out[0] = Text(b"true", 4)
         return True
-    if value is False:
+    if value == Py_False:
         out[0] = Text(b"false", 5)
         return True
     return False
 
 
-cdef inline bint read_context(Workspace* w, const TablesC* t, dict key_numbers, object context, bint* checked) noexcept:
-    """Put a context into slots; `checked` is cleared where a key is among them that may contradict the directory (K1)."""
+cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
+    """The next keys and values of a context; none is waited for before the memory of all is asked for."""
+    cdef int n = 0
+    while n < N_PAIRS and PyDict_Next(context, &pairs.next, &pairs.names[n], &pairs.values[n]):
+        prefetch(pairs.values[n])
+        prefetch(<const char*>pairs.values[n] + 56)
+        n += 1
+    pairs.n = n
+
+
+cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_numbers, const Pairs* pairs, bint* checked) noexcept:
+    """Put some keys of a context into slots; False where one is not plain."""
     cdef Frame* f = &w.frame
-    cdef Py_ssize_t at = 0
+    cdef int32_t n = f.n_slots                           # INVARIANT: as many texts, a plain key has one value
+    cdef Known* place
     cdef PyObject* name
-    cdef PyObject* value
-    cdef const Key* k
-    cdef int64_t key
-    cdef Text text
+    cdef int64_t key, number
+    cdef Slot* slot
     cdef Text tag
-    while PyDict_Next(context, &at, &name, &value):
-        key = key_number(w, key_numbers, <object>name)
-        if key < -1 or not value_text(<object>value, &text):
+    cdef int i
+    if n + pairs.n > f.slot_room or n + pairs.n > f.text_room or f.s.n_sources < t.n_keys:
+        return False
+    for i in range(pairs.n):
+        name = pairs.names[i]
+        place = place_of(w.keys, N_KEYS, name)
+        key = place.number if place.object == name else key_number(w, t, key_numbers, name)
+        if not value_text(pairs.values[i], &f.texts[n]):
             return False
         if key < 0:
-            continue
-        if f.n_slots == f.slot_room or f.n_texts == f.text_room or f.s.sources[key] >= 0:
+            if key == NOT_READ:
+                continue
             return False
-        k = &t.keys[key]
-        tag = Text(NULL, 0)
-        if k.tag:
-            if not text_of(<object>name, &tag):
-                return False
-            tag = Text(tag.data + TAG_AT, tag.size - TAG_AT)
-        if k.is_checked:
-            checked[0] = False
-        f.texts[f.n_texts] = text
-        f.slots[f.n_slots] = Slot(<uint32_t>key, f.n_texts, 1, k.is_multi, False, tag)
-        f.s.sources[key] = f.n_slots
-        f.n_slots += 1
-        f.n_texts += 1
+        number = key & KEY_NUMBER
+        if f.s.sources[number] >= 0:
+            return False
+        slot = &f.slots[n]
+        slot.key = <uint32_t>number
+        slot.first = n
+        slot.n = 1
+        slot.is_multi = key & KEY_IS_MULTI != 0
+        slot.is_conflict = False
+        slot.tag.data = NULL
+        if key & (KEY_IS_TAG | KEY_IS_CHECKED):
+            if key & KEY_IS_CHECKED:
+                checked[0] = False
+            if key & KEY_IS_TAG:
+                if not text_of(name, &tag):
+                    return False
+                slot.tag = Text(tag.data + TAG_AT, tag.size - TAG_AT)
+        f.s.sources[number] = n
+        n += 1
+        f.n_slots = n                                    # whatever is in a source is cleared by it
+        f.n_texts = n
     return True
 
 
-cdef inline bint read_action(Workspace* w, const TablesC* t, object action, Call* c) noexcept:
+cdef inline bint read_context(
+    Workspace* w, const TablesC* t, PyObject* key_numbers, PyObject* context, Pairs* pairs, bint* checked
+) noexcept:
+    """Put a context, of which the first pairs are gathered, into slots; `checked` is cleared where a key is among them that may
+    contradict the directory (K1)."""
+    while True:
+        if not read_pairs(w, t, key_numbers, pairs, checked):
+            return False
+        if pairs.n < N_PAIRS:
+            return True
+        gather(context, pairs)
+
+
+cdef inline bint find_action(Workspace* w, const TablesC* t, PyObject* action, uint32_t* number) noexcept:
+    """The number of an action's name; False where it was not met yet."""
     cdef Known* place = place_of(w.actions, N_NAMES, action)
     cdef Text text
-    if place.object == <PyObject*>action:
-        c.action_name = <uint32_t>place.number
-    else:
-        if not PyUnicode_CheckExact(action) or not text_of(action, &text):
-            return False
-        c.action_name = table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
-        if c.action_name == NONE:
-            return False
-        remember(w, place, <str>action, c.action_name)
-    c.action_class = t.name_classes[c.action_name]
+    if place.object == action:
+        number[0] = <uint32_t>place.number
+        return True
+    if not PyUnicode_CheckExact(action) or not text_of(action, &text):
+        return False
+    number[0] = table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
+    if number[0] == NONE:
+        return False
+    remember(w, place, action, number[0])
+    return True
+
+
+cdef inline bint put_action(const TablesC* t, uint32_t number, Call* c) noexcept:
+    """Put an action into the call; False where the long way must look who asks."""
+    c.action_name = number
+    c.action_class = t.name_classes[number]
     c.action = &t.classes[c.action_class]
     return not c.action.flags & ACT_FEDERATION           # N3: the same text may stand for another caller there
 
 
-cdef inline bint read_principal(Workspace* w, const TablesC* t, object principal, Call* c) noexcept:
-    cdef bint is_text = PyUnicode_CheckExact(principal)
-    cdef Known* place = place_of(&w.principals[0] if is_text else &w.sessions[0], N_NAMES, principal)
-    cdef uint32_t found
-    cdef Text text
-    if place.object == <PyObject*>principal:
-        c.principal = &t.principals[place.number]
+cdef inline void ask_objects(PyObject* principal, PyObject* action, PyObject* resource, PyObject* context) noexcept:
+    """Ask for the memory of what a request holds, all at once: where every request is new, none of it is near."""
+    prefetch(<const char*>principal)
+    prefetch(<const char*>principal + 64)
+    prefetch(<const char*>principal + 96)
+    prefetch(<const char*>action)
+    prefetch(<const char*>action + 56)
+    prefetch(<const char*>resource)
+    prefetch(<const char*>resource + 64)
+    prefetch(<const char*>resource + 128)
+    prefetch(<const char*>context)
+    prefetch(<const char*>context + 40)
+
+
+cdef inline bint ask_context(PyObject* context, Pairs* pairs) noexcept:
+    """The same for the keys of a context; False where it is no plain one."""
+    cdef const char* keys
+    pairs.n = 0
+    pairs.next = 0
+    if context == Py_None:
         return True
-    if not is_text or not text_of(principal, &text):
+    if not PyDict_CheckExact(context):
         return False
-    found = table_find(&t.principal_names, t.pool, text.data, text.size, t.seed)
-    if found == NONE:
-        return False
-    remember(w, place, <str>principal, found)
-    c.principal = &t.principals[found]
+    keys = fastiam_dict_keys(context)
+    prefetch(keys)
+    prefetch(keys + 64)
+    prefetch(keys + 128)
     return True
 
 
-cdef inline int decide_plain(
-    Workspace* w, Answer* a, const TablesC* t, dict key_numbers, object principal, object action, object resource, object context,
-    object owner, int64_t now, bint reasons,
+cdef inline bint ask_principal(Workspace* w, const TablesC* t, PyObject* principal, Asked* who) noexcept:
+    """Begin to look for who asks. The steps from here to `find_principal` ask for memory that the next one reads, so that other things
+    can be done meanwhile; False where the long way must look."""
+    cdef bint is_text = PyUnicode_CheckExact(principal)
+    cdef Known* place = place_of(w.principals, N_NAMES, principal) if is_text else place_of(w.sessions, N_SESSIONS, principal)
+    who.name = who.guess = who.found = NONE
+    if place.object == principal:
+        who.found = who.guess = <uint32_t>place.number
+        return True
+    if not is_text or not text_of(principal, &who.text):
+        return False
+    who.hash = table_hash(who.text.data, who.text.size, t.seed)
+    ask_slot(&t.principal_names, who.hash)
+    return True
+
+
+cdef inline void ask_principal_name(const TablesC* t, Asked* who) noexcept:
+    if who.found == NONE:
+        who.name = ask_name(&t.principal_names, who.hash)
+
+
+cdef inline void ask_principal_text(const TablesC* t, Asked* who) noexcept:
+    """And for the record of who it seems to be."""
+    if who.name != NONE:
+        who.guess = ask_text(&t.principal_names, t.pool, who.name)
+    if who.guess != NONE:
+        prefetch(&t.principals[who.guess])
+        prefetch(<const char*>&t.principals[who.guess] + 64)
+
+
+cdef inline void ask_own_place(const TablesC* t, const Asked* who, uint32_t action_class) noexcept:
+    """And for where the grid has its own row."""
+    if who.guess < t.n_principals:
+        prefetch(grid_place(t, t.principals[who.guess].own_stack, action_class))
+
+
+cdef inline bint find_principal(Workspace* w, const TablesC* t, PyObject* principal, Asked* who) noexcept:
+    """The number of who asks; False where nobody is found."""
+    if who.found == NONE:
+        who.found = hashed_find(&t.principal_names, t.pool, who.text.data, who.text.size, who.hash)
+        if who.found == NONE:
+            return False
+        remember(w, place_of(w.principals, N_NAMES, principal), principal, who.found)
+    return True
+
+
+cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
+    """Put a resource into the call, and find its fields; False where it is not plain."""
+    return PyUnicode_CheckExact(resource) and text_of(resource, &c.resource) and cut_resource(c)
+
+
+cdef inline int decide_found(
+    Workspace* w, Answer* a, const TablesC* t, const Asked* who, PyObject* owner, bint checked, const Row* own, int64_t now, bint reasons,
 ) noexcept:
-    """A status of `_decide`, or UNSETTLED. The slots of `w` must be cleared afterwards."""
+    """Decide a request whose action and resource stand in `w.call`, and its context in slots; `own` as in `decide_usual`.
+
+    A status of `_decide`, or UNSETTLED.
+    """
     cdef Call* c = &w.call
     cdef Frame* f = &w.frame
     cdef Text owner_text = Text(NULL, 0)
-    cdef bint checked = True
     cdef int status
-    if f.s.n_memo < t.n_atoms or f.s.n_sources < t.n_keys:
+    if f.s.n_memo < t.n_atoms:
         return UNSETTLED
-    if not PyUnicode_CheckExact(resource) or not text_of(resource, &c.resource):
+    if owner != Py_None and (not PyUnicode_CheckExact(owner) or not text_of(owner, &owner_text)):
         return UNSETTLED
-    if owner is not None and (not PyUnicode_CheckExact(owner) or not text_of(owner, &owner_text)):
-        return UNSETTLED
-    if not read_action(w, t, action, c) or not read_principal(w, t, principal, c):
-        return UNSETTLED
-    if context is not None:
-        if not PyDict_CheckExact(context) or not read_context(w, t, key_numbers, context, &checked):
-            return UNSETTLED
     c.t = t
+    c.principal = &t.principals[who.found]
     c.now = now
     c.reasons = reasons
     c.slots = f.slots
     c.slot_texts = f.texts
     c.n_slots = f.n_slots
-    status = attempt(c, a, &owner_text, checked)
+    status = decide_usual(c, a, &owner_text, checked, own, &w.services)
     if f.s.failed:                                       # out of memory: the long way says so
         f.s.failed = 0
         return UNSETTLED
     return status
+
+
+cdef inline int decide_plain(
+    Workspace* w, Answer* a, const TablesC* t, PyObject* key_numbers, PyObject* principal, PyObject* action, PyObject* resource,
+    PyObject* context, PyObject* owner, int64_t now, bint reasons,
+) noexcept:
+    """A status of `_decide`, or UNSETTLED. The slots of `w` must be cleared afterwards.
+
+    PERF: of a new request nothing is near; the order is such that what is waited for was asked for some steps before.
+    """
+    cdef Asked who
+    cdef Pairs pairs
+    cdef uint32_t number
+    cdef bint checked = True
+    ask_objects(principal, action, resource, context)
+    if not ask_principal(w, t, principal, &who) or not ask_context(context, &pairs):
+        return UNSETTLED
+    if not find_action(w, t, action, &number) or not put_action(t, number, &w.call):
+        return UNSETTLED
+    ask_principal_name(t, &who)
+    if not put_resource(&w.call, resource):
+        return UNSETTLED
+    ask_principal_text(t, &who)
+    if context != Py_None:
+        gather(context, &pairs)
+    ask_own_place(t, &who, w.call.action_class)
+    if not read_context(w, t, key_numbers, context, &pairs, &checked) or not find_principal(w, t, principal, &who):
+        return UNSETTLED
+    return decide_found(w, a, t, &who, owner, checked, NULL, now, reasons)
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------------

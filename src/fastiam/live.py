@@ -126,6 +126,8 @@ class LiveEngine:
 
     is_allowed = _of_engine(Engine.is_allowed)
     decide = _of_engine(Engine.decide)
+    are_allowed = _of_engine(Engine.are_allowed)
+    decide_each = _of_engine(Engine.decide_each)
     decide_many = _of_engine(Engine.decide_many)
     explain = _of_engine(Engine.explain)
     who_can = _of_engine(Engine.who_can)

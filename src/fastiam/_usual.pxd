@@ -1,0 +1,167 @@
+"""The usual single request: a user or role asks for something of its own account that no record tells of. Header only.
+
+Law: it is decided as `attempt` would; whatever is not surely usual is left to that. The own row of who asks is read from its flats,
+which say all in half a cache line each.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from fastiam._attempt cimport attempt
+from fastiam._bytes cimport equal, load8, mix, prefetch, table_find
+from fastiam._call cimport ENDPOINT_NONE, Call
+from fastiam._columns cimport Text
+from fastiam._conditions cimport conditions_hold
+from fastiam._decide cimport (
+    ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer,
+    action_key, decide, entry_counts, find_row, hard_rule, rcp_applies, verdict,
+)
+from fastiam._flat cimport Look, flat_matches
+from fastiam._frame cimport next_stamp
+from fastiam._locate cimport find_record, locate_endpoint, locate_resource, word_text
+from fastiam._plain cimport ACT_HARD, ACT_OWN_RULES
+from fastiam._resources cimport entry_matches, tail_has_colon
+from fastiam._types cimport *
+
+
+cdef enum:
+    N_SERVICES = 16
+
+
+cdef struct Services:          # that are known to have no records
+    uint64_t without[N_SERVICES]   # their names, of eight bytes at most; 0: none
+
+
+cdef inline bint is_usual(const Call* c) noexcept nogil:
+    """A user or role with no layers that it cannot have, and an action without rules of its own."""
+    cdef const Principal* p = c.principal
+    if p.flags & (P_KNOWN | P_EXTRA_BOUNDARY | P_EXTRA_SESSION) != P_KNOWN or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
+        return False
+    if p.account == NONE or p.partition == NONE or c.t.n_endpoints or c.t.denies_unknown_owner:
+        return False
+    return not c.action.flags & (ACT_OWN_RULES | <uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
+
+
+cdef inline bint is_at_home(Call* c) noexcept nogil:
+    """The resource, which is cut, is one of the partition and the account of who asks, as far as its ARN tells; puts it into the call."""
+    cdef const Principal* p = c.principal
+    cdef const char* text = c.resource.data
+    cdef Text partition
+    c.owner = Text(&p.account_id[0], 12)
+    c.partition = NONE
+    c.assumed_owner = True
+    if c.is_star:
+        return True
+    c.partition = p.partition
+    partition = word_text(c.t, p.partition)
+    if c.colons[1] - 4 != partition.size or not equal(text + 4, partition.data, partition.size):
+        return False
+    c.assumed_owner = c.colons[4] - c.colons[3] == 1
+    return c.assumed_owner or (c.colons[4] - c.colons[3] == 13 and equal(text + c.colons[3] + 1, c.owner.data, 12))
+
+
+cdef inline void put_home(Call* c) noexcept nogil:
+    """What `locate_resource` and `locate_endpoint` put into the call, where nothing is stored about the resource."""
+    c.owner_known = True
+    c.owner_override = False
+    c.unknown_owner = False
+    c.blocks_public = False
+    c.resource_stack = NONE
+    c.resource_governs = 0
+    c.n_constants = 0
+    c.endpoint = NULL
+    c.endpoint_state = ENDPOINT_NONE
+    c.endpoint_open = False
+    c.rcp_stack = NONE
+    c.account = c.principal.account_index
+    if c.account == NONE and c.t.n_accounts:
+        c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, 12, c.t.seed)
+    if c.account != NONE:
+        c.rcp_stack = c.t.accounts[c.account].rcp_stack
+
+
+cdef inline bint has_records(Call* c, Services* seen) noexcept nogil:
+    """Whether records can be stored about resources of this service; `seen` remembers those that cannot."""
+    cdef const char* name = c.resource.data + c.colons[1] + 1
+    cdef int64_t size = c.colons[2] - c.colons[1] - 1
+    cdef uint64_t word
+    cdef uint64_t* place
+    if c.is_star or c.t.services.n == 0:
+        return False
+    if size > 8 or size == 0 or c.resource.data + c.resource.size - name < 8:
+        return table_find(&c.t.services, c.t.pool, name, size, c.t.seed) != NONE
+    word = load8(name) & (~<uint64_t>0 >> (64 - 8 * size))
+    place = &seen.without[mix(word) & (N_SERVICES - 1)]
+    if place[0] == word:
+        return False
+    if table_find(&c.t.services, c.t.pool, name, size, c.t.seed) != NONE:
+        return True
+    place[0] = word
+    return False
+
+
+# -- the own row --------------------------------------------------------------------------------------------------------------
+
+cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nogil:
+    """Whether a statement of the own row applies on one of its patterns; `entry_counts`, from the flat."""
+    cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
+    if f.kind == FLAT_ODD or f.flags & FLAT_PRINCIPALS:
+        return entry_counts(c, &c.t.entries[f.entry], accept) != 0
+    if f.kind == FLAT_PIECES:
+        if c.is_star:
+            return False
+        if not flat_matches(l, f):
+            if not f.flags & FLAT_CROSSES or not tail_has_colon(c) or not entry_matches(c, &c.t.patterns[f.pattern], BROAD):
+                return False
+    return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
+
+
+cdef inline int decide_own(Call* c, const Row* own, Answer* a) noexcept nogil:
+    """The first flat that applies says all: denies stand before allows."""
+    cdef const Flat* f = &c.t.flats[own.flat]
+    cdef const Entry* e
+    cdef uint32_t i
+    cdef Look l
+    l.c = c
+    l.text = <const uint8_t*>c.resource.data
+    l.end = l.text + c.resource.size
+    l.region_end = l.text + c.colons[3]
+    l.account_end = l.text + c.colons[4]
+    for i in range(own.n_flats):
+        if flat_counts(c, &l, f + i):
+            e = &c.t.entries[f[i].entry]
+            if f[i].flags & FLAT_DENIES:
+                return verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
+            return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+    return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
+
+
+cdef inline int decide_home(Call* c, Answer* a, const Row* own) noexcept nogil:
+    """Decide a call for which nothing is stored about its resource."""
+    if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or rcp_applies(c):
+        return decide(c, a)
+    if not own.flags & ROW_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)):
+        return decide(c, a)                              # MISSING, where the row is not there
+    return decide_own(c, own, a)
+
+
+cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, const Row* own, Services* seen) noexcept nogil:
+    """A status of `attempt`, for a call whose resource is cut. `own` is the row of who asks, where it was looked up ahead, else NULL."""
+    cdef uint32_t record = NONE
+    cdef int status
+    if owner.data != NULL or not checked or not is_usual(c):
+        return attempt(c, a, owner, checked)
+    if own == NULL:
+        own = find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack))
+        prefetch(own)
+    next_stamp(c.s)
+    if has_records(c, seen):
+        status = find_record(c, &record)
+        if status != DONE:
+            return status
+    if record == NONE and is_at_home(c):
+        put_home(c)
+        return decide_home(c, a, own)
+    status = locate_resource(c, owner)
+    if status != DONE:
+        return status
+    locate_endpoint(c)
+    return decide(c, a)
