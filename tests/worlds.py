@@ -405,19 +405,19 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
 def many_statements(make: Maker, targets: Sequence[Target]) -> list[Json]:
     """Far more statements for one principal than people write, most of them for resources nearby."""
     out = []
+    key, among = make.pick(("app:str", ""), ("app:str", ""), ("app:list", "ForAnyValue:"))
+    share = make.pick(0.05, 0.8)
     for _ in range(make.pick(20, 60)):
         target = aimed(make, targets)
         statement = make.statement(target, "Deny" if make.chance(0.2) else "Allow", 0.9, conditions=0.2)
         if make.chance(0.8):
             statement.pop("NotResource", None)
             statement["Resource"] = make.stray_resource()
-        if make.chance(0.2):  # many that differ in what they ask for
-            key, operator = make.pick(
-                ("app:str", "StringEquals"), ("app:list", "ForAnyValue:StringEquals"), ("app:str", "StringLike")
-            )
+        if make.chance(share):  # they differ in what they ask for
             statement.pop("NotResource", None)
             statement["Resource"] = make.pick("*", target.resource)
-            statement["Condition"] = {operator: {key: make.pick(*v.VALUES["string"])}}
+            operator = make.pick("StringEquals", "StringEquals", "StringEquals", "StringLike", "StringEqualsIfExists")
+            statement["Condition"] = {among + operator: {key: make.pick(*v.VALUES["string"])}}
         out.append(statement)
     return out
 
