@@ -17,7 +17,7 @@ import pytest
 
 import fastiam
 from fastiam import Outcome
-from fastiam.errors import PolicyError, RequestValueError, ShapeError
+from fastiam.errors import LimitError, PolicyError, RequestValueError, ShapeError
 
 ACCOUNT = "111111111111"
 ANA = f"arn:aws:iam::{ACCOUNT}:user/ana"
@@ -391,3 +391,13 @@ def test_a_principal_that_nobody_knows_is_denied_with_a_reason(stranger):
     assert answers(engine, stranger, "s3:GetObject", [f"{BUCKET}/k", "*"]) == [(NO, None), (NO, None)]
     rows = engine.decide_many([ANA, stranger], "s3:GetObject", "*", reasons=True)
     assert rows.outcome.tolist() == [OK, NO] and rows[1].reason == "unknown_principal"
+
+
+def test_more_policies_than_a_layer_can_count_are_refused():
+    directory = fastiam.Directory(quotas=None)
+    managed = [f"arn:aws:iam::{ACCOUNT}:policy/p{i}" for i in range(65_536)]
+    for arn in managed:
+        directory.add_managed_policy(arn, policy(allow()))
+    directory.add_principal(ANA, identity_policies=managed)
+    with pytest.raises(LimitError, match="65536 policies in one layer, the limit is 65535"):
+        directory.compile()

@@ -3,7 +3,7 @@
 What requests bring later (rows, action names, sessions) is a bounded cache beside it: `drop` takes everything back to the
 frozen state. `_vectors` holds the memory, `_rows` and `_index` make rows.
 """
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, mix
@@ -12,15 +12,20 @@ from fastiam._patterns cimport read_crossing, read_pattern
 from fastiam._rows cimport Rows
 from fastiam._types cimport *
 from fastiam._values cimport Instant, base64_size, read_address, read_instant
-from fastiam._vectors cimport CACHE, COMPILED, Vector, bytes_of
+from fastiam._vectors cimport CACHE, COMPILED, Vector, bytes_of, slots_for
+
+from fastiam.errors import LimitError
 
 
-cdef uint64_t room_for(uint64_t n):
-    """The power of two that is larger."""
-    cdef uint64_t room = 16
-    while room <= n:
-        room *= 2
-    return room
+cdef enum:
+    MOST_LISTED = 0xFFFF       # texts of a key, policies of a layer
+
+
+cdef uint16_t counted(tuple items, str what) except? 0:
+    """How many items a list has, if so many can be counted."""
+    if len(items) > MOST_LISTED:
+        raise LimitError(f"{len(items)} {what}, the limit is {MOST_LISTED}")
+    return <uint16_t>len(items)
 
 
 def glob_matches(bytes pattern, bytes text):
@@ -116,7 +121,9 @@ cdef class Tables(Rows):
         cdef Constant* at
         cdef PoolText* piece
         cdef bytes data
+        cdef uint16_t n
         for key, texts, is_multi, is_conflict, is_open in constants:
+            n = counted(texts, "values of one key")
             found = None if self.texts is None else self.texts.get(texts)
             if found is None:
                 found = self.const_texts.n
@@ -128,7 +135,7 @@ cdef class Tables(Rows):
                 if self.texts is not None:
                     self.texts[texts] = found
             at = <Constant*>self._push(&self.constants)
-            at[0] = Constant(key, found, <int32_t>len(<tuple>texts), is_multi, is_conflict, is_open)
+            at[0] = Constant(key, found, n, CONSTANT_MULTI * <bint>is_multi | CONSTANT_CONFLICT * <bint>is_conflict, is_open)
             if check:
                 (<Key*>self.keys.data)[<uint32_t>key].is_checked = True
         return first
@@ -278,12 +285,14 @@ cdef class Tables(Rows):
         """Layers that are decided together, each (layer, level, policies); equal ones are one."""
         cdef uint32_t first = self.segments.n, listed = self.stack_policies.n, policies, at, mask
         cdef uint32_t new = self.stacks.n, h
+        cdef uint16_t n
         cdef Segment* s
         cdef const StringSlot* slots
         for layer, level, members in segments:
+            n = counted(tuple(members), "policies in one layer")
             policies = self._numbers(&self.stack_policies, list(members))
             s = <Segment*>self._push(&self.segments)
-            s[0] = Segment(policies, <uint32_t>len(members), layer, level)
+            s[0] = Segment(policies, n, layer, level)
         (<Stack*>self._push(&self.stacks))[0] = Stack(first, <uint32_t>len(segments))
         h = self._stack_hash(new)
         slots = <const StringSlot*>self.stack_slots.data
@@ -294,8 +303,8 @@ cdef class Tables(Rows):
                 self.stacks.n, self.segments.n, self.stack_policies.n = new, first, listed
                 return slots[at].value
             at = (at + 1) & mask
-        if self.stacks.n * 4 > <uint64_t>self.stack_slots.capacity * 3:
-            self._slot_stacks(self.stack_slots.capacity * 2)
+        if slots_for(self.stacks.n) > self.stack_slots.capacity:
+            self._slot_stacks(slots_for(self.stacks.n))
         else:
             self._place(&self.stack_slots, h, new)
         return new
@@ -425,9 +434,9 @@ cdef class Tables(Rows):
                 self._cut(v)
         self._make_slots(&self.action_names, 16)
         if has_words:
-            self._make_slots(&self.words, room_for(self.words.texts.n * <uint64_t>2))
+            self._make_slots(&self.words, slots_for(self.words.texts.n))
         if has_stacks:
-            self._slot_stacks(room_for(self.stacks.n * <uint64_t>4 // 3))
+            self._slot_stacks(slots_for(self.stacks.n))
         del self.pattern_texts[self.n_patterns:]
         self.class_ids = {}
         self._cells(64)

@@ -13,7 +13,8 @@ from fastiam._assert cimport promise
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._bytes cimport table_find
 from fastiam._types cimport (
-    ACT_GLOBAL, ACT_PASS_ROLE, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
+    ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI,
+    KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
     KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS,
     KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, ActionClass, Constant, Endpoint, Key,
     Principal, Record, Row, TablesC,
@@ -195,8 +196,8 @@ cdef inline void from_constant(Call* c, const Constant* constant, int depth, Fet
         )
     out.texts = c.s.texts[depth]
     out.n = constant.n
-    out.is_multi = constant.is_multi
-    out.is_conflict = constant.is_conflict
+    out.is_multi = constant.form & CONSTANT_MULTI
+    out.is_conflict = constant.form & CONSTANT_CONFLICT
 
 
 cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t key, int depth, Fetched* out) noexcept nogil:

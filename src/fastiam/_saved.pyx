@@ -13,7 +13,7 @@ from fastiam._build cimport Tables
 from fastiam._bytes cimport hash_bytes, load8, prefetch
 from fastiam._names cimport Names
 from fastiam._types cimport *
-from fastiam._vectors cimport COMPILED, LIMIT, LOOKUP, Vector
+from fastiam._vectors cimport COMPILED, LIMIT, LOOKUP, Vector, slots_for
 
 
 cdef extern from *:
@@ -147,9 +147,7 @@ cdef bytes compiled_slots(Tables tables, uint32_t n, bint of_stacks):
     cdef uint32_t i
     memset(&fresh, 0, sizeof(Vector))
     fresh.item = sizeof(StringSlot)
-    fresh.capacity = 16
-    while fresh.capacity <= <uint64_t>n * 4 // 3:
-        fresh.capacity *= 2
+    fresh.capacity = <uint32_t>slots_for(n)
     fresh.data = <char*>calloc(fresh.capacity, sizeof(StringSlot))
     if fresh.data == NULL:
         raise MemoryError()

@@ -221,7 +221,7 @@ cdef bint are_constants(Tables s) noexcept nogil:
     for i in range(s.constants.n):
         c = <const Constant*>s.constants.data + i
         prefetch(<const char*>c + AHEAD)
-        if c.key >= s.keys.n or c.n < 0 or not within(c.first, <uint32_t>c.n, s.const_texts.n):
+        if c.key >= s.keys.n or not within(c.first, c.n, s.const_texts.n):
             return False
     return True
 

@@ -188,12 +188,16 @@ cdef enum Declared:            # how a caller declares a key unknown (6.11)
     DECLARED_BY_PREFIX = 2
 
 
+cdef enum ConstantForm:
+    CONSTANT_MULTI = 1
+    CONSTANT_CONFLICT = 2
+
+
 cdef struct Constant:          # the value of a key that a principal, resource, endpoint or default fixes
     uint32_t key
     uint32_t first             # texts, in `const_texts`
-    int32_t n
-    uint8_t is_multi
-    uint8_t is_conflict
+    uint16_t n
+    uint8_t form               # ConstantForm
     uint8_t is_open            # an assumption: what the caller says contradicts nothing (K1)
 
 
@@ -313,7 +317,7 @@ cdef struct Body:              # a statement without its name: shared by all sta
 
 cdef struct Segment:           # of a stack: the policies of one layer at one level
     uint32_t first             # `stack_policies`
-    uint32_t n
+    uint16_t n
     uint8_t layer
     uint8_t level
 

@@ -59,6 +59,14 @@ cdef inline uint64_t bytes_of(const Vector* v) noexcept nogil:
     return <uint64_t>(v.n if v.is_mapped and v.n else v.capacity) * v.item
 
 
+cdef inline uint64_t slots_for(uint64_t n) noexcept nogil:
+    """How many slots a table of `n` things has that nobody but a builder searches: of a power of two a fifth stays empty."""
+    cdef uint64_t slots = 16
+    while n * 5 > slots * 4:
+        slots *= 2
+    return slots
+
+
 cdef struct NameTable:         # what a `StringTable` lends
     Vector slots
     Vector texts

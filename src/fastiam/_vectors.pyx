@@ -293,11 +293,14 @@ cdef class Vectors:
         """Enter a text that is not there yet."""
         cdef PoolText* at
         cdef uint32_t start = self._shared(text)
+        cdef uint64_t needed
         at = <PoolText*>self._push(&names.texts)
         at[0] = PoolText(start, <uint32_t>len(text))
         self._number(&names.values, value)
-        if names.texts.n * 2 > names.slots.capacity:
-            self._make_slots(names, max(<uint64_t>16, <uint64_t>names.slots.capacity * 2))
+        # of what requests search, half the slots are empty
+        needed = slots_for(names.texts.n if names == &self.words else <uint64_t>names.texts.n * 8 // 5)
+        if needed > names.slots.capacity:
+            self._make_slots(names, needed)
         else:
             self._place(&names.slots, self._hash(at[0]), names.texts.n - 1)
         return 0
