@@ -18,9 +18,9 @@ from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO
 from fastiam._frame cimport fit, fit_truths, free_frame, new_frame, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
-from fastiam._block cimport Answers, Block, Rows, Seen, Side, name_number
+from fastiam._block cimport Answers, Block, Rows, Seen, Side, name_number, read_all_facts
 from fastiam._pass cimport LIST_BITS, decide_row, finish, run_rows
-from fastiam._plain cimport CALLER_KNOWN, FACTS_LONG, Caller, read_facts
+from fastiam._plain cimport CALLER_KNOWN, Caller
 from fastiam._types cimport *
 
 import numpy as np
@@ -56,6 +56,7 @@ def decide_columns(
         if threads == 1 or last - first < 2 * 4096:
             batch.run(0, first, last)
         else:
+            batch.read_facts(pool, threads)
             step = (last - first + threads - 1) // threads
             parts = [(i, first + i * step, min(last, first + (i + 1) * step)) for i in range(threads)]
             list(pool.map(batch.run_part, [part for part in parts if part[1] < part[2]]))
@@ -107,17 +108,18 @@ cdef class _Batch:
     cdef uint64_t generation
     cdef Side sides[64]
     cdef int n_sides
-    cdef object outcome, layer, reason, entry, level, assumed
+    cdef object outcome, layer, reason, entry, assumed
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_layer
     cdef uint8_t[::1] c_reason
-    cdef uint8_t[::1] c_level
     cdef uint8_t[::1] c_assumed
-    cdef uint32_t[::1] c_entry
+    cdef uint32_t[::1] c_entry                           # of the chunk at hand
     cdef int32_t[::1] c_statement
     cdef object statement
     cdef list statements
-    cdef Codes statement_codes                           # of the entries of this generation of the tables
+    cdef Codes statement_codes                           # of this generation of the tables
+    cdef int32_t* entry_codes                            # of its entries, -1: not met yet
+    cdef uint32_t n_coded
     cdef int32_t first_statement                         # in `statements`, that of code 0
     cdef dict principal_codes, action_codes              # chunk -> array of numbers
     cdef dict facts                                      # chunk of resources -> facts and records of its dictionary
@@ -141,19 +143,15 @@ cdef class _Batch:
         self.sessions = sessions
         self.broken_sessions = {}
         self.context = [(name, column) for name, column in context.items()]
-        self.outcome = np.full(n, ERROR_OUTCOME, np.uint8)
+        self.outcome = np.empty(n, np.uint8)             # every row of these is written: decided, or put on a slow list
         self.c_outcome = self.outcome
-        self.assumed = np.zeros(n, np.uint8)
+        self.assumed = np.empty(n, np.uint8)
         self.c_assumed = self.assumed
-        self.layer = np.full(n if reasons else 0, 255, np.uint8)
+        self.layer = np.empty(n if reasons else 0, np.uint8)
         self.c_layer = self.layer
-        self.reason = np.full(n if reasons else 0, 255, np.uint8)
+        self.reason = np.empty(n if reasons else 0, np.uint8)
         self.c_reason = self.reason
-        self.level = np.zeros(n if reasons else 0, np.uint8)
-        self.c_level = self.level
-        self.entry = np.full(n if reasons else 0, <uint32_t>NONE, np.uint32)
-        self.c_entry = self.entry
-        self.statement = np.full(n if reasons else 0, -1, np.int32)
+        self.statement = np.empty(n if reasons else 0, np.int32)
         self.c_statement = self.statement
         self.statements = []
         self.principal_codes = {}
@@ -173,7 +171,7 @@ cdef class _Batch:
 
     def __dealloc__(self):
         cdef int i
-        free_codes(&self.statement_codes)
+        self._forget_codes()
         for i in range(self.n_sides):
             free_frame(self.sides[i].frame)
             free(self.sides[i].slow)
@@ -196,14 +194,14 @@ cdef class _Batch:
             side.frame = new_frame()
             side.number = self.n_sides
             self.n_sides += 1
-            side.block = <Block*>malloc(sizeof(Block))
-            self._point_answers(&side.answers)
+            side.block = <Block*>calloc(1, sizeof(Block))
             if side.block == NULL:
                 raise MemoryError()
             side.columns = <ContextColumn*>calloc(len(self.context) + len(self.core.defaults) + 1, sizeof(ContextColumn))
             if side.columns == NULL:
                 raise MemoryError()
         side = &self.sides[number]
+        self._point_answers(&side.answers)
         fit(side.frame, &self.t)
         count_touched(side, self.t.n_keys)
         side.session_names = NULL
@@ -230,9 +228,18 @@ cdef class _Batch:
         side.callers = <Caller*>calloc(side.n_callers, sizeof(Caller))
         if side.callers == NULL:
             raise MemoryError()
+        side.has_limits = self._has_rcps()
         side.callers[side.n_callers - 1].flags = CALLER_KNOWN
+        side.callers[side.n_callers - 1].way = WAY_FAR
         side.callers[side.n_callers - 1].own_stack = NONE
         return 0
+
+    cdef bint _has_rcps(self):
+        cdef uint32_t i
+        for i in range(self.t.n_accounts):
+            if self.t.accounts[i].rcp_stack != NONE:
+                return True
+        return False
 
     cdef void _point_answers(self, Answers* answers):
         answers.outcome = &self.c_outcome[0] if self.n else NULL
@@ -240,14 +247,19 @@ cdef class _Batch:
         if self.reasons and self.n:
             answers.layer = &self.c_layer[0]
             answers.reason = &self.c_reason[0]
-            answers.level = &self.c_level[0]
-            answers.entry = &self.c_entry[0]
+            answers.entry = &self.c_entry[0] - self.first
         if len(self.matter):
             answers.matter = &self.c_matter[0]
 
     def begin(self, int64_t first, int64_t last):
         """Take up the next chunk."""
         self.first, self.last = first, last
+        if self.reasons:
+            if self.entry is None:
+                self.entry = np.empty(last - first, np.uint32)
+                self.c_entry = self.entry
+            self.entry.fill(<uint32_t>NONE)
+            self.statement[first:last] = -1
         self.prepare()
 
     def prepare(self):
@@ -316,6 +328,29 @@ cdef class _Batch:
                 return False                             # K1, where more than who asks must be known
         return True
 
+    def read_facts(self, pool, int threads):
+        """Read the facts of the dictionaries of the chunk at hand, where there is more than one thread to do it."""
+        cdef const Column* chunk
+        cdef int64_t row = self.first, local, left, step
+        while row < self.last:
+            chunk = self.resources.chunk_of(row, &local, &left)
+            if self._has_facts(chunk) and <size_t>chunk not in self.facts:
+                found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
+                step = (chunk.n_values + threads - 1) // threads
+                parts = [(row, at, min(at + step, chunk.n_values), found) for at in range(0, chunk.n_values, step)]
+                list(pool.map(self.read_facts_part, parts))
+                self.facts[<size_t>chunk] = found
+            row += left
+
+    def read_facts_part(self, part):
+        """Facts of some values of the dictionary that row `part[0]` is in."""
+        cdef int64_t local, left, row, first, last
+        row, first, last, found = part
+        self._read_facts(self.resources.chunk_of(row, &local, &left), first, last, found)
+
+    cdef bint _has_facts(self, const Column* chunk):
+        return self.is_plain and chunk.code_width != 0 and not chunk.is_list and 0 < chunk.n_values <= 2 * self.n
+
     cdef int _point_facts(self, Rows* rows) except -1:
         """Point at the facts of a dictionary of resources; NULL where each row finds them for itself."""
         cdef const Column* chunk = rows.resources
@@ -323,31 +358,27 @@ cdef class _Batch:
         cdef uint32_t[::1] records
         rows.facts = NULL
         rows.records = NULL
-        if not self.is_plain or chunk.code_width == 0 or chunk.is_list or not 0 < chunk.n_values <= 2 * self.n:
+        if not self._has_facts(chunk):
             return 0
         found = self.facts.get(<size_t>chunk)
         if found is None:
             found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
-            facts, records = found
-            self._read_facts(chunk, &facts[0], &records[0])
+            self._read_facts(chunk, 0, chunk.n_values, found)
             found = self.facts.setdefault(<size_t>chunk, found)   # another thread may have read it meanwhile, and points at its own
         facts, records = found
         rows.facts = &facts[0]
         rows.records = &records[0]
         return 0
 
-    cdef int _read_facts(self, const Column* chunk, uint64_t* facts, uint32_t* records) except -1:
+    cdef int _read_facts(self, const Column* chunk, int64_t first, int64_t last, tuple found) except -1:
         cdef Call c
-        cdef int64_t v
+        cdef uint64_t[::1] facts
+        cdef uint32_t[::1] records
+        facts, records = found
         memset(&c, 0, sizeof(Call))
         c.t = &self.t
         with nogil:
-            for v in range(chunk.n_values):
-                if value_text(chunk, v, &c.resource):
-                    facts[v] = read_facts(&c, &records[v])
-                else:
-                    facts[v] = FACTS_LONG
-                    records[v] = NONE
+            read_all_facts(&c, chunk, first, last, &facts[0], &records[0])
         return 0
 
     cdef object _codes(self, TextColumn column, const Column* chunk, dict known, bint of_actions):
@@ -619,32 +650,58 @@ cdef class _Batch:
                 self._keep_matters()
         self._keep_unread()
         if self.core.tables.generation != self.generation:
-            free_codes(&self.statement_codes)            # the same numbers mean other statements
+            self._forget_codes()                         # the same numbers mean other statements
             self.first_statement = <int32_t>len(self.statements)
             self.matter_codes = {}
         return 0
 
     cdef int _keep_statements(self) except -1:
+        """Codes of the reported statements; those of an entry are found once."""
         cdef Codes* codes = &self.statement_codes
-        cdef int32_t before = codes.n, code = 0
-        cdef int64_t row
+        cdef int32_t before = codes.n, code
+        cdef int32_t* known
+        cdef int64_t i
+        cdef uint32_t entry
         cdef uint64_t key
+        if self.n_coded < self.t.n_entries:
+            self._room_for_codes()
+        known = self.entry_codes
         with nogil:
-            for row in range(self.first, self.last):
-                if self.c_entry[row] == NONE:
+            for i in range(self.last - self.first):
+                entry = self.c_entry[i]
+                if entry == NONE:
                     continue
-                key = (<uint64_t>self.c_entry[row] << 16) | (<uint64_t>self.c_layer[row] << 8) | self.c_level[row]
-                code = code_of(codes, key)
+                code = known[entry]
                 if code < 0:
-                    break
-                self.c_statement[row] = self.first_statement + code
-                self.c_entry[row] = NONE
+                    key = (<uint64_t>self.t.entries[entry].occurrence << 8) | self.t.entries[entry].level
+                    code = code_of(codes, (key << 8) | self.t.entries[entry].layer)
+                    if code < 0:
+                        break
+                    known[entry] = code
+                self.c_statement[self.first + i] = self.first_statement + code
+                self.c_entry[i] = NONE
         if code < 0:
             raise MemoryError()
         for code in range(before, codes.n):
             key = codes.keys[code]
-            self.statements.append(self.core._ref(self.occurrences, <uint32_t>(key >> 16), (key >> 8) & 255, key & 255))
+            self.statements.append(self.core._ref(self.occurrences, <uint32_t>(key >> 16), key & 255, (key >> 8) & 255))
         return 0
+
+    cdef int _room_for_codes(self) except -1:
+        cdef uint32_t room = self.t.n_entries + (self.t.n_entries >> 2) + 1024
+        cdef int32_t* grown = <int32_t*>realloc(self.entry_codes, <size_t>room * 4)
+        if grown == NULL:
+            raise MemoryError()
+        memset(grown + self.n_coded, 0xFF, <size_t>(room - self.n_coded) * 4)
+        self.entry_codes = grown
+        self.n_coded = room
+        return 0
+
+    cdef void _forget_codes(self):
+        free_codes(&self.statement_codes)
+        free(self.entry_codes)
+        self.entry_codes = NULL
+        self.n_coded = 0
 
     cdef int _keep_unread(self) except -1:
         cdef int64_t* touched

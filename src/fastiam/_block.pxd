@@ -38,9 +38,13 @@ cdef struct Answers:           # where the answers go, a place a row; those of r
     uint8_t* assumed
     uint8_t* layer
     uint8_t* reason
-    uint8_t* level
-    uint32_t* entry
+    uint32_t* entry            # `entries` of the reported statements
     int64_t* matter
+
+
+cdef struct Listed:            # rows of a block that go the same way
+    uint16_t rows[BLOCK]
+    uint32_t n
 
 
 cdef struct Block:
@@ -58,8 +62,10 @@ cdef struct Block:
     const Row* scp[BLOCK]      # and of the others that apply
     const Row* rcp[BLOCK]
     const Row* held[BLOCK]     # of the resource's policies
-    uint16_t listed[4][BLOCK]  # rows by the way that they go (WAY_* of `_pass`)
-    uint32_t n_listed[4]
+    uint8_t limits[BLOCK]      # WAY_* that these leave
+    Listed own_way             # the others are decided by flags
+    Listed near_way
+    Listed far_way
 
 
 cdef enum:
@@ -89,6 +95,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     Caller* callers            # by number of the principal, filled as they are met; the last one is nobody
     uint32_t n_callers
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
+    uint8_t has_limits         # some account has RCPs, or some caller SCPs
     Seen* seen
     uint64_t generation        # of the tables, when they were met
     uint32_t n_counted         # keys that the counts of the frame have room for
@@ -198,6 +205,25 @@ cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text
             out[i] = Text(NULL, 0)
 
 
+cdef inline void read_all_facts(Call* c, const Column* chunk, int64_t first, int64_t last, uint64_t* facts, uint32_t* records) noexcept nogil:
+    """The facts of some values of a dictionary, block after block."""
+    cdef Text texts[BLOCK]
+    cdef Column plain = chunk[0]
+    cdef int64_t v, n
+    plain.code_width = 0                                 # its values as rows
+    plain.item_valid = NULL
+    while first < last:
+        n = min(last - first, <int64_t>BLOCK)
+        take_texts(&plain, first, n, texts)
+        for v in range(n):
+            facts[first + v] = FACTS_LONG
+            records[first + v] = NONE
+            if texts[v].data != NULL:
+                c.resource = texts[v]
+                facts[first + v] = read_facts(c, &records[first + v])
+        first += n
+
+
 cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """Who asks, and what for."""
     cdef Block* b = s.block
@@ -211,7 +237,7 @@ cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, 
         number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.who)
 
 
-cdef inline void seek_rows(const Side* s, Call* c, int64_t n) noexcept nogil:
+cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     """Where the numbers of the rows of the principals' own layers lie."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
@@ -235,6 +261,7 @@ cdef inline void seek_rows(const Side* s, Call* c, int64_t n) noexcept nogil:
         if not w.flags & CALLER_KNOWN:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
+            s.has_limits |= w.scp_stack != NONE
         cls = name_classes[b.name[i]] if w.own_stack != NONE else 0
         b.cls[i] = cls
         if w.own_stack < n_stacks and cls < n_classes:

@@ -72,13 +72,14 @@ cdef extern from *:
     }
     static inline uint64_t fastiam_places(const char* p, int64_t size, char byte) {
         uint64_t bits = 0;
-        int64_t i = 0;
-        if (size > 64) size = 64;
-        for (; i + 16 <= size; i += 16) bits |= fastiam_sixteen(p + i, byte) << i;
-        if (i == size) return bits;
-        if (size >= 16) return bits | fastiam_sixteen(p + size - 16, byte) << (size - 16);
-        for (; i < size; i++) bits |= (uint64_t)(p[i] == byte) << i;
-        return bits;
+        int64_t last = size < 64 ? size - 16 : 48, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
+        if (size < 16) {
+            for (int64_t i = 0; i < size; i++) bits |= (uint64_t)(p[i] == byte) << i;
+            return bits;
+        }
+        /* four loads that may overlap: no branch on the size */
+        return fastiam_sixteen(p, byte) | fastiam_sixteen(p + second, byte) << second
+            | fastiam_sixteen(p + third, byte) << third | fastiam_sixteen(p + last, byte) << last;
     }
     """
     uint64_t fastiam_word(const char* p) nogil

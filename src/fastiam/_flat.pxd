@@ -7,7 +7,7 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport N_MATCHES, Block, Match, Side
-from fastiam._bytes cimport contains, equal, mix
+from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, keep_truth, kept_code, presence_truth
@@ -18,22 +18,21 @@ from fastiam._decide cimport (
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_FIELD, FACTS_STAR, Caller, is_here, put_resource,
-    region_end,
+    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_STAR, Caller, colon_place, is_here, put_resource,
 )
 from fastiam._glob cimport glob
+from fastiam._pieces cimport ends_alike, pieces_stand, seek_piece, starts_alike
 from fastiam._resources cimport entry_matches
 from fastiam._types cimport *
 
 
 cdef struct Look:              # the row at hand
     Call* c                    # which holds it where `taken` says so
-    const Caller* caller
+    const uint8_t* pool
+    const Caller* caller       # of a row where others count than its own
     uint64_t facts
     const uint8_t* text        # of the resource
     const uint8_t* end
-    const uint8_t* region_end  # the colons after region and account
-    const uint8_t* account_end
     uint32_t i                 # of the block
     int64_t first              # the range's first row in the batch
     int64_t row                # of the range
@@ -58,36 +57,41 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     c.own = b.own[l.i][0]
     c.resource = b.text[l.i]
     next_stamp(c.s)
-    put_resource(c, l.caller, l.facts, l.record)
+    put_resource(c, &s.callers[b.who[l.i]], l.facts, l.record)
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     """`pieces_match`, from the flat."""
-    cdef const uint8_t* text = l.c.t.pool + f.text
+    cdef const uint8_t* text = l.pool + f.text
     cdef const uint8_t* at = l.text + f.head
     cdef const uint8_t* rest = text + f.head
-    if l.end < at or not equal(text, l.text, f.head):
+    cdef int64_t inner
+    if l.end - l.text < f.least or not starts_alike(text, l.text, min(f.head, <uint16_t>64)):
         return False
+    if f.head > 64 and not equal(text + 64, l.text + 64, f.head - 64):
+        return False
+    inner = f.least - f.head - f.mid - f.suffix
     if f.mid:
-        at = l.region_end if f.colon == 3 else l.account_end
+        at = l.text + colon_place(l.facts, f.colon)
         rest = text + f.mid_at
-        if l.end - at < f.mid or not equal(rest, at, f.mid):
+        if l.end - at < f.mid + inner + f.suffix or not equal(rest, at, f.mid):
             return False
         at += f.mid
         rest += f.mid
-    if f.rest == REST_ANYTHING:
-        return True
     if f.rest == REST_NOTHING:
         return at == l.end
-    if l.end - at < f.need or not equal(text + f.size - f.suffix, l.end - f.suffix, f.suffix):
+    text += f.size
+    if not (ends_alike(text, l.end, f.suffix) if f.suffix <= 16 else equal(text - f.suffix, l.end - f.suffix, f.suffix)):
         return False
-    if f.rest == REST_SUFFIX:
+    if inner == 0:
         return True
     if f.rest == REST_INNER:
-        return contains(at, l.end - f.suffix - at, rest + 1, f.need - f.suffix)
-    return glob(rest, text + f.size - f.suffix, at, l.end - f.suffix)
+        return seek_piece(l.text, l.end, at, l.end - f.suffix, rest + 1, inner) != NULL
+    if f.rest == REST_PIECES:
+        return pieces_stand(rest, text - f.suffix, l.text, l.end, at, l.end - f.suffix)
+    return glob(rest, text - f.suffix, at, l.end - f.suffix)
 
 
 cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
@@ -302,30 +306,14 @@ cdef inline int by_resource(Side* s, Look* l, const Row* own, const Row* held, A
     return by_identity(s, l, own, a)
 
 
-cdef inline void look_at(Side* s, Look* l, int64_t at, uint32_t i) noexcept nogil:
+cdef inline void look_at(const Block* b, Look* l, int64_t at, uint32_t i) noexcept nogil:
     """Turn to a row of the block."""
-    cdef Block* b = s.block
-    cdef uint64_t facts = b.facts[i]
     l.i = i
     l.row = at + i
-    l.caller = &s.callers[b.who[i]]
-    l.facts = facts
+    l.facts = b.facts[i]
     l.text = <const uint8_t*>b.text[i].data
     l.end = l.text + b.text[i].size
-    l.region_end = l.text + region_end(facts)
-    l.account_end = l.region_end + (13 if facts & FACTS_FIELD else 1)
     l.taken = False
-    l.has_tags = False
-
-
-cdef inline int decide_own(Side* s, Look* l, const Row* own, Answer* a) noexcept nogil:
-    """Decide the row at hand where nothing counts but the flats of its own row: the first one that applies says all."""
-    cdef const Flat* f = first_flat(s, l, own, 0, own.n_flats)
-    if f == NULL:
-        return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
-    if f.flags & FLAT_DENIES:
-        return verdict(a, EXPLICIT_DENY, l.c.t.entries[f.entry].layer, REASON_NONE, &l.c.t.entries[f.entry])
-    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, &l.c.t.entries[f.entry])
 
 
 cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:

@@ -9,30 +9,23 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, N_OWNERS, Answers, Block, Rows, Side, find_facts, find_rows, look_up_facts, name_number, number_rows, seek_rows,
+    BLOCK, N_OWNERS, Answers, Block, Listed, Rows, Side, find_facts, find_rows, look_up_facts, name_number, number_rows, seek_rows,
 )
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call, ContextColumn, Kept
 from fastiam._columns cimport TEXT_32, TEXT_VIEW, Text, item_text, row_items, value_text
 from fastiam._decide cimport (
-    BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer, find_row,
+    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer, find_row,
 )
-from fastiam._flat cimport Look, decide_near, decide_own, look_at
+from fastiam._flat cimport Look, decide_near, flat_stands, look_at
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_ODD, CALLER_PLAIN, FACTS_LONG, FACTS_RECORD, FACTS_STAR, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, Caller, is_here,
+    ACT_HARD, CALLER_PLAIN, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, WAYS_AT, Caller, is_here,
 )
 from fastiam._types cimport *
 
 
 cdef enum:
     LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
-
-
-cdef enum:                     # ways: what is left to do for a row of a block
-    WAY_NONE = 0               # flags of rows have decided it
-    WAY_OWN = 1                # nothing counts but its own row
-    WAY_NEAR = 2               # other layers, or what is stored about the resource, do too
-    WAY_FAR = 3                # it may have rules of its own
 
 
 # -- one row ------------------------------------------------------------------------------------------------------------
@@ -67,8 +60,7 @@ cdef inline void write(Side* s, const Call* c, const Answer* a, int64_t row) noe
         out.layer[row] = a.layer
         out.reason[row] = a.reason
         if a.entry != NULL:
-            out.entry[row] = a.entry.occurrence
-            out.level[row] = a.entry.level
+            out.entry[row] = <uint32_t>(a.entry - c.t.entries)
         if a.outcome == DEPENDS:
             out.matter[row] = list_matters(s)
 
@@ -186,21 +178,37 @@ cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexc
     return s.seen.owners[slot].account
 
 
-cdef inline bint find_limits(
+cdef inline uint8_t find_limits(
     Side* s, const TablesC* t, const Caller* w, uint64_t facts, uint32_t cls, uint32_t name, const Row** row
 ) noexcept nogil:
-    """The row of the RCPs of who owns the resource; False where it is not there yet."""
+    """The row of the RCPs of who owns the resource, and what it leaves to do."""
     cdef uint32_t account, stack = w.rcp_stack
     if not is_here(w, facts):
         account = account_at(s, t, facts & PLACE)
         stack = NONE if account == NONE else t.accounts[account].rcp_stack
     row[0] = layer_row(t, stack, cls, name)
-    return stack == NONE or row[0].n != 0
+    if row[0].n == 0:
+        return WAY_FAR if stack != NONE else 0
+    return WAY_NEAR if row[0].flags & ROW_DENIES else 0
 
 
-cdef inline void send(Block* b, uint32_t way, uint32_t i) noexcept nogil:
-    b.listed[way][b.n_listed[way]] = <uint16_t>i
-    b.n_listed[way] += 1
+cdef inline void limit_rows(Side* s, const Call* c, int64_t n) noexcept nogil:
+    """The rows of the SCPs and RCPs that apply, and what their flags leave to do."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef const Caller* w
+    cdef uint32_t i
+    cdef uint8_t way
+    for i in range(<uint32_t>n):
+        w = &s.callers[b.who[i]]
+        b.scp[i] = b.rcp[i] = t.cells.rows
+        way = 0
+        if w.scp_stack != NONE:
+            b.scp[i] = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
+            way = b.scp[i].scp_way
+        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
+            way |= find_limits(s, t, w, b.facts[i], b.cls[i], b.name[i], &b.rcp[i])
+        b.limits[i] = way
 
 
 cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
@@ -209,68 +217,56 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     Without a branch on what a row holds: which way it goes is not to be foreseen.
     """
     cdef Block* b = s.block
-    cdef const TablesC* t = c.t
-    cdef const Row* none = t.cells.rows
-    cdef const ActionClass* classes = t.classes
+    cdef const ActionClass* classes = c.t.classes
     cdef const Caller* callers = s.callers
-    cdef const Flat* flats = t.flats
+    cdef const Flat* flats = c.t.flats
     cdef uint8_t* outcome = s.answers.outcome + first
     cdef uint8_t* assumed = s.answers.assumed + first
-    cdef bint has_limits = t.n_accounts != 0, reasons = c.reasons
+    cdef uint64_t compared[4]  # by FACTS_TOLD and FACTS_STAR
     cdef const Row* own
-    cdef const Row* scp
-    cdef const Row* rcp
     cdef const Caller* w
-    cdef uint64_t f, other
-    cdef uint32_t i, way, near, far, action, grants, all_granted, of_own
+    cdef uint64_t f, differs
+    cdef uint32_t i, way, action, n_own = 0, n_near = 0, n_far = 0
+    cdef bint reasons = c.reasons
+    compared[0] = PARTITION                              # N16
+    compared[1] = PLACE
+    compared[2] = 0
+    compared[3] = 0
     for i in range(<uint32_t>n):
         own = b.own[i]
         f = b.facts[i]
         w = &callers[b.who[i]]
         action = classes[b.cls[i]].flags
-        scp = rcp = none
-        other = f ^ w.place
-        far = (
-            ((w.flags & CALLER_PLAIN) == 0) | ((f & FACTS_LONG) != 0) | ((action & w.barred) != 0) | (own.n == 0)
-            | (((other & PARTITION) != 0) & ((f & FACTS_STAR) == 0))     # N16
-        )
-        if has_limits and not far:
-            if w.scp_stack != NONE:
-                scp = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
-                far = scp.n == 0                         # it is not there yet
-            if action & ACT_RCP:
-                far |= not find_limits(s, t, w, f, b.cls[i], b.name[i], &rcp)
-            b.scp[i] = scp
-            b.rcp[i] = rcp
-        grants = (own.flags & ROW_GRANTS) != 0
-        all_granted = ((own.flags & ROW_GRANTS_ALL) != 0) & (not reasons)
-        near = (
-            ((f & FACTS_RECORD) != 0) | (((f & FACTS_TOLD) != 0) & ((other & PLACE) != 0)) | ((w.flags & CALLER_ODD) != 0)
-            | ((action & ACT_HARD) != 0) | (((scp.flags | rcp.flags) & ROW_DENIES) != 0)
-            | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0)) | ((own.flags & ROW_FLAT) == 0)
-        )
-        of_own = ((own.flags & ROW_DENIES) != 0) | (grants & (1 - all_granted))
-        way = WAY_FAR if far else WAY_NEAR if near else of_own
-        outcome[i] = <uint8_t>grants                     # IMPLICIT_DENY or ALLOW, where nothing else counts
+        differs = (f ^ w.place) & compared[(f >> COMPARED_AT) & 3]
+        way = (own.reason_way if reasons else own.own_way) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
+        way |= ((differs != 0) | ((action & ACT_HARD) != 0)) * WAY_NEAR
+        way |= (((differs & PARTITION) != 0) | ((action & w.barred) != 0)) * WAY_FAR
+        outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
         assumed[i] = (f & FACTS_TOLD) == 0
-        send(b, way, i)
+        b.own_way.rows[n_own] = <uint16_t>i
+        b.near_way.rows[n_near] = <uint16_t>i
+        b.far_way.rows[n_far] = <uint16_t>i
+        n_own += way == WAY_OWN
+        n_near += (way & (WAY_NEAR | WAY_FAR)) == WAY_NEAR
+        n_far += way >= WAY_FAR
         prefetch(flats + own.flat)
+    b.own_way.n, b.near_way.n, b.far_way.n = n_own, n_near, n_far
 
 
-cdef inline void fetch_texts(const Side* s, const Rows* rows, const uint16_t* listed, uint32_t n) noexcept nogil:
+cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* listed) noexcept nogil:
     """Take up the texts of the resources of a list; those without a dictionary are there already."""
     cdef Block* b = s.block
     cdef uint32_t j, i
     if rows.facts == NULL:
         return
     if rows.resources.kind == TEXT_32:
-        for j in range(n):
-            prefetch(<const int32_t*>rows.resources.offsets + b.what[listed[j]])
+        for j in range(listed.n):
+            prefetch(<const int32_t*>rows.resources.offsets + b.what[listed.rows[j]])
     elif rows.resources.kind == TEXT_VIEW:
-        for j in range(n):
-            prefetch(rows.resources.views + 16 * <int64_t>b.what[listed[j]])
-    for j in range(n):
-        i = listed[j]
+        for j in range(listed.n):
+            prefetch(rows.resources.views + 16 * <int64_t>b.what[listed.rows[j]])
+    for j in range(listed.n):
+        i = listed.rows[j]
         value_text(rows.resources, b.what[i], &b.text[i])    # INVARIANT: a null has FACTS_LONG, and is in no such list
         prefetch(b.text[i].data)
         prefetch(b.text[i].data + 63)
@@ -279,13 +275,15 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const uint16_t* li
 cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept nogil:
     """The rows of what is stored about resources; what has rules of its own goes the long way."""
     cdef Block* b = s.block
-    cdef uint16_t* listed = &b.listed[WAY_NEAR][0]
-    cdef uint32_t j, i, n = b.n_listed[WAY_NEAR], kept = 0
+    cdef uint16_t* listed = &b.near_way.rows[0]
+    cdef uint32_t j, i, n = b.near_way.n, kept = 0
     cdef const Record* r
     cdef bint far
     for j in range(n):
         i = listed[j]
         b.held[i] = t.cells.rows
+        if not s.has_limits:
+            b.scp[i] = b.rcp[i] = t.cells.rows
         if b.facts[i] & FACTS_RECORD:
             if rows.facts != NULL:
                 b.record[i] = rows.records[b.what[i]]
@@ -295,14 +293,15 @@ cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept
                 b.held[i] = layer_row(t, r.stack, b.cls[i], b.name[i])
                 far = far or b.held[i].n == 0
             if far:
-                send(b, WAY_FAR, i)
+                b.far_way.rows[b.far_way.n] = <uint16_t>i
+                b.far_way.n += 1
                 continue
         listed[kept] = i
         kept += 1
-    b.n_listed[WAY_NEAR] = kept
+    b.near_way.n = kept
 
 
-cdef inline void fetch_flats(const Side* s, const Call* c, int64_t at, const uint16_t* listed, uint32_t n) noexcept nogil:
+cdef inline void fetch_flats(const Side* s, const Call* c, int64_t at, const Listed* listed) noexcept nogil:
     """Ask for what the first flats of the rows of a list need: the text of the pattern, the code of the condition's column."""
     cdef const Flat* flats = c.t.flats
     cdef const uint8_t* pool = c.t.pool
@@ -311,16 +310,32 @@ cdef inline void fetch_flats(const Side* s, const Call* c, int64_t at, const uin
     cdef const Flat* f
     cdef const ContextColumn* column
     cdef uint32_t j, k
-    for j in range(n):
-        if b.own[listed[j]].n_flats == 0:
+    for j in range(listed.n):
+        if b.own[listed.rows[j]].n_flats == 0:
             continue
-        f = flats + b.own[listed[j]].flat
+        f = flats + b.own[listed.rows[j]].flat
         prefetch(pool + f.text)
         if kept != NULL and f.conditions != NONE and f.conditions & ONE:
             k = f.conditions ^ ONE
             if kept[k].truths != NULL:
                 column = &c.columns[kept[k].column]
-                prefetch(<const char*>column.column.codes + (column.first + at + listed[j]) * column.column.code_width)
+                prefetch(<const char*>column.column.codes + (column.first + at + listed.rows[j]) * column.column.code_width)
+
+
+cdef inline void decide_own(Side* s, Look* l, const Row* own, int64_t row) noexcept nogil:
+    """Decide the row at hand where nothing counts but the flats of its own row: the first one that applies says all."""
+    cdef const Flat* f = l.c.t.flats + own.flat
+    cdef const Flat* end = f + own.n_flats
+    cdef Answers* out = &s.answers
+    while f < end and flat_stands(s, l, f) == 0:
+        f += 1
+    if f == end:
+        out.outcome[row] = IMPLICIT_DENY
+        return
+    out.outcome[row] = EXPLICIT_DENY if f.flags & FLAT_DENIES else ALLOW
+    if l.c.reasons:
+        out.layer[row] = f.flags >> FLAT_LAYER_SHIFT
+        out.entry[row] = f.entry
 
 
 cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
@@ -330,15 +345,18 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     cdef Look l
     cdef uint32_t j, i
     l.c = c
+    l.pool = c.t.pool
     l.first = first
-    for j in range(b.n_listed[WAY_OWN]):
-        i = b.listed[WAY_OWN][j]
-        look_at(s, &l, at, i)
-        decide_own(s, &l, b.own[i], &a)
-        write(s, c, &a, first + at + i)
-    for j in range(b.n_listed[WAY_NEAR]):
-        i = b.listed[WAY_NEAR][j]
-        look_at(s, &l, at, i)
+    l.record = NONE
+    l.has_tags = False
+    for j in range(b.own_way.n):
+        i = b.own_way.rows[j]
+        look_at(b, &l, at, i)
+        decide_own(s, &l, b.own[i], first + at + i)
+    for j in range(b.near_way.n):
+        i = b.near_way.rows[j]
+        look_at(b, &l, at, i)
+        l.caller = &s.callers[b.who[i]]
         l.record = b.record[i]
         l.has_tags = l.facts & FACTS_RECORD and c.t.records[l.record].n_constants
         if decide_near(s, &l, &a) == DONE:
@@ -362,19 +380,20 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
             decide_far(s, c, rows, first, at, i)
         return
     look_up_facts(s, c, rows, n)
-    b.n_listed[WAY_NONE] = b.n_listed[WAY_OWN] = b.n_listed[WAY_NEAR] = b.n_listed[WAY_FAR] = 0
+    if s.has_limits:
+        limit_rows(s, c, n)
     sort_rows(s, c, first + at, n)
     if c.reasons:
         memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
         memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
     hold_rows(s, t, rows)
-    fetch_texts(s, rows, b.listed[WAY_OWN], b.n_listed[WAY_OWN])
-    fetch_texts(s, rows, b.listed[WAY_NEAR], b.n_listed[WAY_NEAR])
-    fetch_flats(s, c, at, b.listed[WAY_OWN], b.n_listed[WAY_OWN])
-    fetch_flats(s, c, at, b.listed[WAY_NEAR], b.n_listed[WAY_NEAR])
+    fetch_texts(s, rows, &b.own_way)
+    fetch_texts(s, rows, &b.near_way)
+    fetch_flats(s, c, at, &b.own_way)
+    fetch_flats(s, c, at, &b.near_way)
     decide_listed(s, c, rows, first, at)
-    for j in range(b.n_listed[WAY_FAR]):
-        decide_far(s, c, rows, first, at, b.listed[WAY_FAR][j])
+    for j in range(b.far_way.n):
+        decide_far(s, c, rows, first, at, b.far_way.rows[j])
 
 
 cdef inline void run_rows(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:

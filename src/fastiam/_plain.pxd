@@ -3,14 +3,14 @@
 What does not depend on the row is worked out once: a `Caller` for each principal of a batch, the facts of each resource of a
 dictionary. Law: a row is decided here exactly as `_decide` would; whatever is not surely usual goes the long way.
 """
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp
 
-from fastiam._bytes cimport load4, load8, table_find
+from fastiam._bytes cimport first_bit, load4, load8, places, table_find
 from fastiam._call cimport Call, field
 from fastiam._columns cimport Text
 from fastiam._decide cimport DONE, cut_resource
 from fastiam._locate cimport find_record, use_record, word_text
-from fastiam._resources cimport tail_has_colon
 from fastiam._types cimport *
 from fastiam._unknown cimport known_absent
 
@@ -31,9 +31,11 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
     PLACE = 0x3FFFFFFFFFF      # partition << NUMBER_BITS | account, where it is told
     PARTITION = 0x30000000000
     FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
-    FACTS_RECORD = 0x080000000000  # there is a record
-    FACTS_LONG = 0x100000000000  # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
-    FACTS_STAR = 0x200000000000
+    FACTS_STAR = 0x080000000000
+    FACTS_RECORD = 0x100000000000  # there is a record
+    FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
+    COMPARED_AT = 42           # two bits, told and star: which part of the place counts
+    WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where there is a record, and WAY_FAR
     FACTS_COLON = 0x400000000000  # more than five colons
     FACTS_FIELD = 0x800000000000  # the account field is not empty
     SERVICE_AT = 48            # how long the fields of service and region are
@@ -59,6 +61,7 @@ cdef struct Caller:            # of a principal, as far as this batch is concern
     uint32_t rcp_stack         # of its own account, NONE: none
     uint32_t barred            # actions with these flags may have rules of their own for it
     uint8_t flags
+    uint8_t way                # WAY_* that all its requests go, at least
 
 
 cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:
@@ -100,30 +103,49 @@ cdef inline uint64_t eight_digits(uint64_t digits) noexcept nogil:
     ) >> 32
 
 
+cdef inline bint is_kms_key(const char* p, const uint16_t* colons, int64_t size) noexcept nogil:
+    return (
+        colons[2] - colons[1] == 4 and memcmp(p + colons[1] + 1, b"kms", 3) == 0
+        and size - colons[4] > 4 and memcmp(p + colons[4] + 1, b"key/", 4) == 0
+    )
+
+
 cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
-    """What there is to know about `c.resource`; the call is used to look it up."""
+    """What there is to know about `c.resource`; the call is used to look it up.
+
+    The long way takes whatever is rare: less than 16 bytes (see `_pieces`), or five colons that do not lie in the first 64.
+    """
+    cdef const char* p = c.resource.data
+    cdef int64_t size = c.resource.size, service, region, account
+    cdef uint64_t number = 0, facts, bits
     cdef Text text
-    cdef uint64_t number = 0, facts, service, region
+    cdef int i
     record[0] = NONE
-    if not cut_resource(c):
-        return FACTS_LONG
-    if c.is_star:
+    if size == 1 and p[0] == 42:
         return FACTS_STAR
-    if c.is_kms_key or find_record(c, record) != DONE:
+    if size < 16 or memcmp(p, b"arn:", 4) != 0:
         return FACTS_LONG
-    text = field(c, 0)
-    facts = partition_number(text.data, text.size) << NUMBER_BITS
+    bits = places(p, size, 58)
+    for i in range(5):
+        if bits == 0:
+            return FACTS_LONG
+        c.colons[i] = <uint16_t>first_bit(bits)
+        bits &= bits - 1
+    c.is_star = False
+    if is_kms_key(p, c.colons, size) or find_record(c, record) != DONE:
+        return FACTS_LONG
     service = c.colons[2] - c.colons[1] - 1
     region = c.colons[3] - c.colons[2] - 1
-    text = field(c, 3)
+    account = c.colons[4] - c.colons[3] - 1
+    facts = partition_number(p + 4, c.colons[1] - 4) << NUMBER_BITS
     if facts == 0 or service > MOST_SERVICE or region > MOST_REGION:
         return FACTS_LONG
-    facts |= (service << SERVICE_AT) | (region << REGION_AT)
-    if text.size:
-        if not account_number(text.data, text.size, &number):
+    facts |= (<uint64_t>service << SERVICE_AT) | (<uint64_t>region << REGION_AT)
+    if account:
+        if not account_number(p + c.colons[3] + 1, account, &number):
             return FACTS_LONG
         facts |= FACTS_TOLD | FACTS_FIELD
-    if tail_has_colon(c):
+    if bits or (size > 64 and memchr(p + 64, 58, <size_t>(size - 64)) != NULL):
         facts |= FACTS_COLON
     if record[0] != NONE:
         facts |= FACTS_RECORD
@@ -134,9 +156,11 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     return facts | number
 
 
-cdef inline int64_t region_end(uint64_t facts) noexcept nogil:
-    """Where the colon after the region of a resource lies; the account's twelve digits or nothing follow, and the fifth colon."""
-    return 6 + partition_size(facts) + <int64_t>((facts >> SERVICE_AT) & MOST_SERVICE) + <int64_t>((facts >> REGION_AT) & MOST_REGION)
+cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
+    """Where the colon after the region of a resource (3), or after its account (4: twelve digits or nothing) lies."""
+    cdef int64_t at = 6 + partition_size(facts)
+    at += <int64_t>((facts >> SERVICE_AT) & MOST_SERVICE) + <int64_t>((facts >> REGION_AT) & MOST_REGION)
+    return at if colon == 3 else at + (13 if facts & FACTS_FIELD else 1)
 
 
 cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
@@ -159,6 +183,7 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     cdef uint64_t number = 0, partition = 0
     cdef int32_t i
     caller.flags = CALLER_KNOWN
+    caller.way = WAY_FAR
     caller.own_stack = p.own_stack
     caller.scp_stack = p.scp_stack if p.flags & P_HAS_SCP else <uint32_t>NONE
     caller.account = NONE
@@ -186,6 +211,7 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     for i in range(c.n_columns):
         if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
             caller.flags |= CALLER_CHECKS
+    caller.way = WAY_NEAR if caller.flags & CALLER_ODD else 0
 
 
 cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:

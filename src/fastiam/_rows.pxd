@@ -31,5 +31,6 @@ cdef class Rows(Indexes):
     cdef int _add_row(self, bint whole) except -1
     cdef Row _flags_of(self, uint32_t first, uint32_t n)
     cdef int _flatten(self, Row* row) except -1
-    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n)
-    cdef void _flat_pattern(self, Flat* f, uint32_t pattern)
+    cdef void _find_ways(self, Row* row)
+    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
+    cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1

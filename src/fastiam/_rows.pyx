@@ -4,7 +4,7 @@ Law: a row is whole before its number can be found, and never changes. All of it
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, mix
 from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, cell_key
@@ -20,6 +20,7 @@ cdef enum:
     MOST_RUNS = 0xFFFF         # of a row
     MOST_FLATS = 32            # of a row
     MOST_GRID = 1 << 24        # cells of the grid
+    LOAD = 16                  # bytes that are read at once
 
 
 cdef class Rows(Indexes):
@@ -60,7 +61,7 @@ cdef class Rows(Indexes):
         """An empty table of cells, and no rows."""
         cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
         if self.rows.n == 0:
-            memset(self._push(&self.rows), 0, sizeof(Row))   # of all that are not there yet
+            (<Row*>self._push(&self.rows))[0] = self._flags_of(0, 0)     # of all that are not there yet
         self._resize(&cells, capacity)
         self._release(self.cells.data)
         self.cells = cells
@@ -319,13 +320,22 @@ cdef class Rows(Indexes):
         row[0] = self._flags_of(first, self.runs.n - first)
         if not whole:
             self._flatten(row)
+        self._find_ways(row)
         return 0
 
     cdef Row _flags_of(self, uint32_t first, uint32_t n):
         """A row, with what can be told of it at once."""
         cdef const Run* runs = <const Run*>self.runs.data + first
         cdef uint32_t i
-        cdef Row row = Row(first, 0, <uint16_t>n, ROW_PASSES if n > 1 else 0, 0, 0)
+        cdef Row row
+        memset(&row, 0, sizeof(Row))
+        row.first = first
+        row.n = <uint16_t>n
+        row.own_way = row.reason_way = row.scp_way = WAY_FAR
+        if n == 0:
+            return row
+        if n > 1:
+            row.flags = ROW_PASSES
         if runs[0].n:
             row.flags |= ROW_DENIES
         for i in range(1, n):
@@ -336,6 +346,19 @@ cdef class Rows(Indexes):
             if runs[1].flags & RUN_ALL:
                 row.flags |= ROW_GRANTS_ALL
         return row
+
+    cdef void _find_ways(self, Row* row):
+        """What the flags leave to do."""
+        row.own_way = 0
+        row.scp_way = 0
+        if row.flags & ROW_DENIES or (row.flags & ROW_GRANTS and not row.flags & ROW_GRANTS_ALL):
+            row.own_way = WAY_OWN
+        row.reason_way = WAY_OWN if row.flags & ROW_GRANTS else row.own_way
+        if not row.flags & ROW_FLAT:
+            row.own_way |= WAY_NEAR
+            row.reason_way |= WAY_NEAR
+        if row.flags & ROW_DENIES or not row.flags & ROW_PASSES:
+            row.scp_way = WAY_NEAR
 
     cdef int _flatten(self, Row* row) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few."""
@@ -356,10 +379,10 @@ cdef class Rows(Indexes):
             memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
         row.flags |= ROW_FLAT
         row.denies = <uint8_t>denies
-        row.n_flats = n
+        row.n_flats = <uint8_t>n
         return 0
 
-    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n):
+    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
         """Append the flats of a statement to the `n` that are there; how many these are, or would be."""
         cdef const Entry* e = <const Entry*>self.entries.data + entry
         cdef const uint32_t* members
@@ -372,6 +395,7 @@ cdef class Rows(Indexes):
         f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
         if e.principals != NONE:
             f.flags |= FLAT_PRINCIPALS
+        f.flags |= e.layer << FLAT_LAYER_SHIFT
         if e.flags & ~<uint8_t>ENTRY_DENY:
             f.kind = FLAT_ODD
         if e.resources == NONE or f.kind == FLAT_ODD:
@@ -388,15 +412,23 @@ cdef class Rows(Indexes):
                 self._flat_pattern(&flats[n + i], members[i])
         return n + element.n
 
-    cdef void _flat_pattern(self, Flat* f, uint32_t pattern):
+    cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
         f.pattern = pattern
-        if p.flags or (p.kind != PATTERN_ANY and p.kind != PATTERN_PIECES):
+        if p.kind == PATTERN_ANY and not p.flags:
+            return 0
+        if p.flags or p.kind != PATTERN_PIECES or p.text + p.size < LOAD:
             f.kind = FLAT_ODD
-        elif p.kind == PATTERN_PIECES:
-            f.kind = FLAT_PIECES
-            f.text, f.size, f.head, f.mid, f.suffix, f.need = p.text, <uint16_t>p.size, p.head, p.mid, p.suffix, p.need
-            f.colon, f.rest = p.colon, p.rest
-            f.mid_at = p.colons[p.colon] if p.mid else 0
-            if p.crossing != NONE and f.flags & FLAT_DENIES:
-                f.flags |= FLAT_CROSSES
+            return 0
+        f.kind = FLAT_PIECES
+        f.text, f.size, f.head, f.mid, f.suffix = p.text, <uint16_t>p.size, p.head, p.mid, p.suffix
+        f.least = p.head + p.mid + p.need
+        f.colon, f.rest = p.colon, p.rest
+        f.mid_at = p.colons[p.colon] if p.mid else 0
+        if p.rest == REST_GLOB and memchr(self.pool.data + p.text, TOKEN_ONE, p.size) == NULL:
+            f.rest = REST_PIECES
+        if p.crossing != NONE and f.flags & FLAT_DENIES:
+            f.flags |= FLAT_CROSSES
+        if self.pool.n < p.text + LOAD:
+            self._push(&self.pool, LOAD)                 # what is read of a shorter pattern lies in the pool, too
+        return 0

@@ -38,6 +38,7 @@ cdef enum Rest:                # what follows the pieces of PATTERN_PIECES
     REST_SUFFIX = 2            # anything, then the suffix
     REST_INNER = 3             # anything, `need - suffix` literal bytes, anything, then the suffix
     REST_GLOB = 4              # other wildcards, then the suffix
+    REST_PIECES = 5            # of a flat: a glob of stars alone
 
 
 cdef enum PatternFlag:
@@ -413,13 +414,22 @@ cdef enum RowFlag:             # what most requests need to know of a row
     ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
 
 
+cdef enum Way:                 # what is left to do for a request, as bits: the highest one tells
+    WAY_OWN = 1                # nothing counts but its own row
+    WAY_NEAR = 2               # other layers, or what is stored about the resource, do too
+    WAY_FAR = 4                # it may have rules of its own, or something is not there yet
+
+
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
     uint32_t flat              # `flats`: the denies, then the allows of the first segment
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
     uint8_t flags
     uint8_t denies             # how many flats are denies
-    uint32_t n_flats
+    uint8_t n_flats
+    uint8_t own_way            # WAY_* as the row of a principal's own layers
+    uint8_t reason_way         # the same, where the reported statement is asked for
+    uint8_t scp_way            # WAY_* as the row of an SCP path
 
 
 cdef enum FlatKind:
@@ -432,6 +442,7 @@ cdef enum FlatFlag:
     FLAT_DENIES = 1
     FLAT_CROSSES = 2           # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
     FLAT_PRINCIPALS = 4        # it says whom it is about
+    FLAT_LAYER_SHIFT = 4       # the layer, in the upper half
 
 
 cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
@@ -444,7 +455,7 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint16_t mid
     uint16_t mid_at
     uint16_t suffix
-    uint16_t need
+    uint16_t least             # so many bytes a resource has that matches
     uint8_t colon
     uint8_t rest
     uint8_t kind
