@@ -39,36 +39,35 @@ byte_strings = st.binary(max_size=70)
 MASK = 2**64 - 1
 
 
-def mix(h: int) -> int:
-    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93 & MASK
-    return h ^ h >> 29
+def folded_product(x: int, y: int) -> int:
+    product = x * y
+    return (product ^ product >> 64) & MASK
 
 
 def hash_by_definition(data: bytes, seed: int) -> int:
-    """Two lanes of eight little-endian bytes; a saved engine must find its names again in any process."""
-    a = seed ^ (len(data) * 0x9E3779B97F4A7C15 & MASK)
-    b = a ^ 0xC2B2AE3D27D4EB4F
-    word = lambda at, n: int.from_bytes(data[at : at + n], "little")  # noqa: E731
-    at, left, last = 0, len(data), 0
-    while left > 16:
-        a = (a ^ word(at, 8)) * 0xFF51AFD7ED558CCD & MASK
-        b = (b ^ word(at + 8, 8)) * 0xC4CEB9FE1A85EC53 & MASK
-        a, b, at, left = a ^ a >> 31, b ^ b >> 29, at + 16, left - 16
-    if left >= 8:
-        a = (a ^ word(at, 8)) * 0xFF51AFD7ED558CCD & MASK
-        last = word(len(data) - 8, 8)
-    elif left >= 4:
-        last = word(at, 4) | word(len(data) - 4, 4) << 32
-    elif left:
-        last = data[at] << 16 | data[at + left // 2] << 8 | data[-1]
-    b = (b ^ last) * 0xC4CEB9FE1A85EC53 & MASK
-    return mix(a ^ b >> 27 ^ (b << 17 & MASK))
+    """Folded products of little-endian words; a saved engine must find its names again in any process."""
+    k1, k2, k3, k4 = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
+    word = lambda at: int.from_bytes(data[at : at + 8], "little")  # noqa: E731
+    h, at, size = seed ^ (len(data) * k1 & MASK), 0, len(data)
+    while size > 64:
+        h = folded_product(word(at) ^ h, word(at + 8) ^ k2) ^ folded_product(word(at + 16) ^ k3, word(at + 24) ^ h ^ MASK)
+        at, size = at + 32, size - 32
+    if size < 8:
+        return folded_product(word(at) ^ h, k2)
+    if size < 16:
+        return folded_product(word(at) ^ h, word(at + size - 8) ^ k2)
+    places = [at + min(step, size - 16) for step in (0, 16, 32, 48)]
+    keys = (h, k1), (k2, h), (h ^ MASK, k3), (k4, h ^ MASK)
+    parts = [folded_product(word(place) ^ one, word(place + 8) ^ two) for place, (one, two) in zip(places, keys, strict=True)]
+    return parts[0] ^ parts[1] ^ parts[2] ^ parts[3]
 
 
 @given(byte_strings, st.integers(0, MASK))
 @example(b"", 0)
 @example(b"x" * 16, 1)
 @example(b"x" * 17, 1)
+@example(bytes(range(65)), 1)
+@example(bytes(range(200)), 1)
 def test_the_hash_is_the_same_in_every_process(data: bytes, seed: int) -> None:
     assert _doors.hash_bytes(data, seed) == hash_by_definition(data, seed)
 

@@ -231,7 +231,7 @@ cdef class _Batch:
         side.has_limits = self._has_rcps()
         side.callers[side.n_callers - 1].flags = CALLER_KNOWN
         side.callers[side.n_callers - 1].way = WAY_FAR
-        side.callers[side.n_callers - 1].own_stack = NONE
+        side.callers[side.n_callers - 1].own_stack = 0   # whatever it says is not asked
         return 0
 
     cdef bint _has_rcps(self):

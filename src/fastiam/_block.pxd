@@ -53,7 +53,7 @@ cdef struct Block:
     uint32_t hash[BLOCK]
     uint32_t cls[BLOCK]        # action classes
     const uint32_t* place[BLOCK]   # where the grid holds the number of a row
-    uint32_t zero              # the number of nobody's row
+    uint32_t zero              # a class where there is none
     uint32_t what[BLOCK]       # dictionary values of the resources
     uint64_t facts[BLOCK]
     uint32_t record[BLOCK]
@@ -63,6 +63,7 @@ cdef struct Block:
     const Row* rcp[BLOCK]
     const Row* held[BLOCK]     # of the resource's policies
     uint8_t limits[BLOCK]      # WAY_* that these leave
+    uint8_t way[BLOCK]         # and all that is known
     Listed own_way             # the others are decided by flags
     Listed near_way
     Listed far_way
@@ -111,6 +112,42 @@ cdef struct Side:              # what one thread of a batch has of its own
     Answers answers
     const StringTable* session_names   # that the batch itself names; NULL: none
     const uint8_t* session_pool
+
+
+cdef extern from *:
+    """
+    /* the rows of a block by the highest of the bits 1, 2 and 4 of their ways: 16 rows at a time */
+    static inline void fastiam_list(
+        uint8_t* ways, int64_t n, uint16_t* one, uint32_t* n_one, uint16_t* two, uint32_t* n_two, uint16_t* four, uint32_t* n_four
+    ) {
+        uint32_t a = 0, b = 0, c = 0;
+    #if defined(__SSE2__)
+        memset(ways + n, 0, (size_t)(-n & 15));
+        for (int64_t i = 0; i < n; i += 16) {
+            __m128i w = _mm_loadu_si128((const __m128i*)(ways + i));
+            uint32_t fours = (uint32_t)_mm_movemask_epi8(_mm_slli_epi16(w, 5));
+            uint32_t twos = (uint32_t)_mm_movemask_epi8(_mm_slli_epi16(w, 6)) & ~fours;
+            uint32_t ones = (uint32_t)_mm_movemask_epi8(_mm_slli_epi16(w, 7)) & ~fours & ~twos;
+            for (; ones; ones &= ones - 1) one[a++] = (uint16_t)(i + fastiam_first_bit(ones));
+            for (; twos; twos &= twos - 1) two[b++] = (uint16_t)(i + fastiam_first_bit(twos));
+            for (; fours; fours &= fours - 1) four[c++] = (uint16_t)(i + fastiam_first_bit(fours));
+        }
+    #else
+        for (int64_t i = 0; i < n; i++) {
+            one[a] = two[b] = four[c] = (uint16_t)i;
+            a += ways[i] == 1; b += (ways[i] & 6) == 2; c += ways[i] >= 4;
+        }
+    #endif
+        *n_one = a; *n_two = b; *n_four = c;
+    }
+    """
+    void fastiam_list(
+        uint8_t* ways, int64_t n, uint16_t* one, uint32_t* n_one, uint16_t* two, uint32_t* n_two, uint16_t* four, uint32_t* n_four
+    ) noexcept nogil
+
+
+cdef inline void list_ways(Block* b, int64_t n) noexcept nogil:
+    fastiam_list(&b.way[0], n, b.own_way.rows, &b.own_way.n, b.near_way.rows, &b.near_way.n, b.far_way.rows, &b.far_way.n)
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------------
@@ -249,7 +286,10 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     cdef uint32_t nobody = s.n_callers - 1, who, cls, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes
     cdef uint32_t n_principals = t.n_principals
     cdef int64_t i
-    b.zero = 0
+    if t.n_classes == 0:                                 # no action has been met yet
+        for i in range(n):
+            b.who[i] = nobody
+        name_classes = &b.zero
     for i in range(n):
         who = b.who[i]
         if who >= n_principals or b.name[i] == NONE:
@@ -262,12 +302,11 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
             s.has_limits |= w.scp_stack != NONE
-        cls = name_classes[b.name[i]] if w.own_stack != NONE else 0
+        cls = name_classes[b.name[i]]
         b.cls[i] = cls
+        place = NULL
         if w.own_stack < n_stacks and cls < n_classes:
             place = grid + (<size_t>cls * n_stacks + w.own_stack)
-        else:
-            place = &b.zero if w.own_stack == NONE else NULL
         b.place[i] = place
         prefetch(place)
 

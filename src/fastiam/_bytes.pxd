@@ -52,10 +52,13 @@ cdef extern from *:
         int64_t i = 0;
     #if defined(__SSE2__)
         if (n >= 16) {
-            #define FASTIAM_SAME16(at) (_mm_movemask_epi8(_mm_cmpeq_epi8( \\
-                _mm_loadu_si128((const __m128i*)(p + (at))), _mm_loadu_si128((const __m128i*)(q + (at))))) == 0xFFFF)
-            for (; i + 16 <= n; i += 16) if (!FASTIAM_SAME16(i)) return 0;
-            return FASTIAM_SAME16(n - 16);
+            #define FASTIAM_SAME16(at) _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)(p + (at))), _mm_loadu_si128((const __m128i*)(q + (at))))
+            int64_t last = n - 16, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
+            for (; n - i > 64; i += 16) if (_mm_movemask_epi8(FASTIAM_SAME16(i)) != 0xFFFF) return 0;
+            /* four loads that may overlap: no branch on the size */
+            return _mm_movemask_epi8(_mm_and_si128(
+                _mm_and_si128(FASTIAM_SAME16(i), FASTIAM_SAME16(i ? last - 32 : second)),
+                _mm_and_si128(FASTIAM_SAME16(i ? last - 16 : third), FASTIAM_SAME16(last)))) == 0xFFFF;
         }
     #endif
         if (n >= 8) {
@@ -69,6 +72,34 @@ cdef extern from *:
         }
         for (; i < n; i++) if (p[i] != q[i]) return 0;
         return 1;
+    }
+    /* both halves of a product of 64 bits by 64 */
+    static inline uint64_t fastiam_fold(uint64_t x, uint64_t y) {
+    #if defined(__SIZEOF_INT128__)
+        __uint128_t product = (__uint128_t)x * y;
+        return (uint64_t)product ^ (uint64_t)(product >> 64);
+    #else
+        uint64_t a = x >> 32, b = (uint32_t)x, c = y >> 32, d = (uint32_t)y;
+        uint64_t bd = b * d, middle = a * d + (bd >> 32), other = b * c + (uint32_t)middle;
+        return ((other << 32) | (uint32_t)bd) ^ (a * c + (middle >> 32) + (other >> 32));
+    #endif
+    }
+    static inline uint64_t fastiam_hash(const char* p, int64_t size, uint64_t seed) {
+        const uint64_t k1 = 0x9E3779B97F4A7C15ull, k2 = 0xC2B2AE3D27D4EB4Full, k3 = 0xFF51AFD7ED558CCDull, k4 = 0xC4CEB9FE1A85EC53ull;
+        uint64_t h = seed ^ ((uint64_t)size * k1);
+        for (; size > 64; p += 32, size -= 32)
+            h = fastiam_fold(fastiam_word(p) ^ h, fastiam_word(p + 8) ^ k2) ^ fastiam_fold(fastiam_word(p + 16) ^ k3, fastiam_word(p + 24) ^ ~h);
+        if (size >= 16) {
+            int64_t last = size - 16, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
+            return fastiam_fold(fastiam_word(p) ^ h, fastiam_word(p + 8) ^ k1)
+                ^ fastiam_fold(fastiam_word(p + second) ^ k2, fastiam_word(p + second + 8) ^ h)
+                ^ fastiam_fold(fastiam_word(p + third) ^ ~h, fastiam_word(p + third + 8) ^ k3)
+                ^ fastiam_fold(fastiam_word(p + last) ^ k4, fastiam_word(p + last + 8) ^ ~h);
+        }
+        if (size >= 8) return fastiam_fold(fastiam_word(p) ^ h, fastiam_word(p + size - 8) ^ k2);
+        uint64_t word = 0;
+        for (int64_t i = 0; i < size; i++) word |= (uint64_t)(uint8_t)p[i] << (8 * i);
+        return fastiam_fold(word ^ h, k2);
     }
     static inline uint64_t fastiam_places(const char* p, int64_t size, char byte) {
         uint64_t bits = 0;
@@ -86,6 +117,8 @@ cdef extern from *:
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
     void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
     bint equal "fastiam_equal" (const void* a, const void* b, int64_t n) noexcept nogil
+    # 64 bits of `size` bytes, the same on every machine that has the same order of bytes
+    uint64_t hash_bytes "fastiam_hash" (const char* p, int64_t size, uint64_t seed) noexcept nogil
     # a bit for each of the first 64 bytes that is this one; nothing beyond `size` is read
     uint64_t places "fastiam_places" (const char* p, int64_t size, char byte) noexcept nogil
 
@@ -104,29 +137,6 @@ cdef inline uint64_t load4(const char* p) noexcept nogil:
 cdef inline uint64_t mix(uint64_t h) noexcept nogil:
     h = (h ^ (h >> 32)) * <uint64_t>0xD6E8FEB86659FD93ULL
     return h ^ (h >> 29)
-
-
-cdef inline uint64_t hash_bytes(const char* p, int64_t size, uint64_t seed) noexcept nogil:
-    """64 bits of `size` bytes. Two lanes of eight bytes, so that their multiplications overlap."""
-    cdef uint64_t a = seed ^ (<uint64_t>size * <uint64_t>0x9E3779B97F4A7C15ULL)
-    cdef uint64_t b = a ^ <uint64_t>0xC2B2AE3D27D4EB4FULL
-    cdef uint64_t last = 0
-    while size > 16:
-        a = (a ^ load8(p)) * <uint64_t>0xFF51AFD7ED558CCDULL
-        b = (b ^ load8(p + 8)) * <uint64_t>0xC4CEB9FE1A85EC53ULL
-        a ^= a >> 31
-        b ^= b >> 29
-        p += 16
-        size -= 16
-    if size >= 8:
-        a = (a ^ load8(p)) * <uint64_t>0xFF51AFD7ED558CCDULL
-        last = load8(p + size - 8)
-    elif size >= 4:
-        last = load4(p) | (load4(p + size - 4) << 32)
-    elif size > 0:
-        last = (<uint64_t><uint8_t>p[0] << 16) | (<uint64_t><uint8_t>p[size >> 1] << 8) | <uint8_t>p[size - 1]
-    b = (b ^ last) * <uint64_t>0xC4CEB9FE1A85EC53ULL
-    return mix(a ^ (b >> 27) ^ (b << 17))
 
 
 cdef inline bint contains(const void* text, int64_t size, const void* piece, int64_t n) noexcept nogil:

@@ -253,7 +253,7 @@ cdef class Names:
             at = (self.tables._hash((<const PoolText*>source.texts.data)[i]) >> 1) & mask
             while slots[at].hash == 0 or slots[at].value != i:
                 at = (at + 1) & mask
-            slots[at].hash = 0
+            slots[at] = StringSlot(0, 0)
         return 0
 
     def fork(self):

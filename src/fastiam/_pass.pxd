@@ -9,13 +9,14 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, N_OWNERS, Answers, Block, Listed, Rows, Side, find_facts, find_rows, look_up_facts, name_number, number_rows, seek_rows,
+    BLOCK, N_OWNERS, Answers, Block, Listed, Rows, Side, find_facts, find_rows, list_ways, look_up_facts, name_number, number_rows, seek_rows,
 )
 from fastiam._bytes cimport mix, prefetch, table_find
-from fastiam._call cimport Call, ContextColumn, Kept
+from fastiam._call cimport Call
 from fastiam._columns cimport TEXT_32, TEXT_VIEW, Text, item_text, row_items, value_text
 from fastiam._decide cimport (
-    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer, find_row,
+    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
+    Answer, find_row,
 )
 from fastiam._flat cimport Look, decide_near, flat_stands, look_at
 from fastiam._plain cimport (
@@ -226,7 +227,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     cdef const Row* own
     cdef const Caller* w
     cdef uint64_t f, differs
-    cdef uint32_t i, way, action, n_own = 0, n_near = 0, n_far = 0
+    cdef uint32_t i, way, action
     cdef bint reasons = c.reasons
     compared[0] = PARTITION                              # N16
     compared[1] = PLACE
@@ -239,18 +240,14 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         action = classes[b.cls[i]].flags
         differs = (f ^ w.place) & compared[(f >> COMPARED_AT) & 3]
         way = (own.reason_way if reasons else own.own_way) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((differs != 0) | ((action & ACT_HARD) != 0)) * WAY_NEAR
-        way |= (((differs & PARTITION) != 0) | ((action & w.barred) != 0)) * WAY_FAR
+        way |= ((differs | (action & ACT_HARD)) != 0) * WAY_NEAR
+        way |= (((differs & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
+        b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
         assumed[i] = (f & FACTS_TOLD) == 0
-        b.own_way.rows[n_own] = <uint16_t>i
-        b.near_way.rows[n_near] = <uint16_t>i
-        b.far_way.rows[n_far] = <uint16_t>i
-        n_own += way == WAY_OWN
-        n_near += (way & (WAY_NEAR | WAY_FAR)) == WAY_NEAR
-        n_far += way >= WAY_FAR
         prefetch(flats + own.flat)
-    b.own_way.n, b.near_way.n, b.far_way.n = n_own, n_near, n_far
+        prefetch(flats + own.flat + 1)
+    list_ways(b, n)
 
 
 cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* listed) noexcept nogil:
@@ -301,25 +298,18 @@ cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept
     b.near_way.n = kept
 
 
-cdef inline void fetch_flats(const Side* s, const Call* c, int64_t at, const Listed* listed) noexcept nogil:
-    """Ask for what the first flats of the rows of a list need: the text of the pattern, the code of the condition's column."""
-    cdef const Flat* flats = c.t.flats
-    cdef const uint8_t* pool = c.t.pool
-    cdef const Kept* kept = c.s.kept
-    cdef Block* b = s.block
+cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* listed) noexcept nogil:
+    """Ask for the texts of the first two patterns of the rows of a list."""
+    cdef const Row* own
     cdef const Flat* f
-    cdef const ContextColumn* column
-    cdef uint32_t j, k
+    cdef uint32_t j
+    if t.flats == NULL:
+        return
     for j in range(listed.n):
-        if b.own[listed.rows[j]].n_flats == 0:
-            continue
-        f = flats + b.own[listed.rows[j]].flat
-        prefetch(pool + f.text)
-        if kept != NULL and f.conditions != NONE and f.conditions & ONE:
-            k = f.conditions ^ ONE
-            if kept[k].truths != NULL:
-                column = &c.columns[kept[k].column]
-                prefetch(<const char*>column.column.codes + (column.first + at + listed.rows[j]) * column.column.code_width)
+        own = s.block.own[listed.rows[j]]
+        f = t.flats + own.flat
+        prefetch(t.pool + f.text)
+        prefetch(t.pool + f[own.n_flats > 1].text)
 
 
 cdef inline void decide_own(Side* s, Look* l, const Row* own, int64_t row) noexcept nogil:
@@ -389,8 +379,8 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     hold_rows(s, t, rows)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
-    fetch_flats(s, c, at, &b.own_way)
-    fetch_flats(s, c, at, &b.near_way)
+    fetch_patterns(s, t, &b.own_way)
+    fetch_patterns(s, t, &b.near_way)
     decide_listed(s, c, rows, first, at)
     for j in range(b.far_way.n):
         decide_far(s, c, rows, first, at, b.far_way.rows[j])

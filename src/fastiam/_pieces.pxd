@@ -33,8 +33,8 @@ cdef extern from *:
     ) {
         if (end - at <= 48 && n <= 48) {
             /* the last 48 bytes of the text, or as many as there are: three loads that may overlap */
-            const char* base = end - text < 48 ? text : end - 48;
-            int64_t last = end - 16 - base, second = last < 16 ? last : 16;
+            int64_t size = end - text, last = (size < 48 ? size : 48) - 16, second = last < 16 ? last : 16;
+            const char* base = end - 16 - last;
             __m128i head = _mm_set1_epi8(piece[0]), tail = _mm_set1_epi8(piece[n - 1]);
             uint64_t heads = FASTIAM_BITS(base, head) | FASTIAM_BITS(base + second, head) << second | FASTIAM_BITS(base + last, head) << last;
             uint64_t tails = FASTIAM_BITS(base, tail) | FASTIAM_BITS(base + second, tail) << second | FASTIAM_BITS(base + last, tail) << last;

@@ -55,7 +55,7 @@ cdef enum CallerFlag:
 
 cdef struct Caller:            # of a principal, as far as this batch is concerned
     uint64_t place
-    uint32_t own_stack         # NONE: this is nobody
+    uint32_t own_stack
     uint32_t scp_stack         # NONE: SCPs do not apply
     uint32_t account           # its own, in `accounts`; NONE: not modelled
     uint32_t rcp_stack         # of its own account, NONE: none
