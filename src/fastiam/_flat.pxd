@@ -29,6 +29,7 @@ from fastiam._types cimport *
 cdef struct Look:              # the row at hand
     Call* c                    # which holds it where `taken` says so
     const uint8_t* pool
+    const uint16_t* colons     # of the resource; NULL: the facts tell
     const Caller* caller       # of a row where others count than its own
     uint64_t facts
     const uint8_t* text        # of the resource
@@ -74,7 +75,7 @@ cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
         return False
     inner = f.least - f.head - f.mid - f.suffix
     if f.mid:
-        at = l.text + colon_place(l.facts, f.colon)
+        at = l.text + (colon_place(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon])
         rest = text + f.mid_at
         if l.end - at < f.mid + inner + f.suffix or not equal(rest, at, f.mid):
             return False

@@ -336,6 +336,7 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     cdef uint32_t j, i
     l.c = c
     l.pool = c.t.pool
+    l.colons = NULL
     l.first = first
     l.record = NONE
     l.has_tags = False

@@ -123,8 +123,8 @@ cdef inline int decide_own(Call* c, const Row* own, Answer* a) noexcept nogil:
     l.c = c
     l.text = <const uint8_t*>c.resource.data
     l.end = l.text + c.resource.size
-    l.region_end = l.text + c.colons[3]
-    l.account_end = l.text + c.colons[4]
+    l.pool = c.t.pool
+    l.colons = &c.colons[0]
     for i in range(own.n_flats):
         if flat_counts(c, &l, f + i):
             e = &c.t.entries[f[i].entry]
@@ -138,8 +138,8 @@ cdef inline int decide_home(Call* c, Answer* a, const Row* own) noexcept nogil:
     """Decide a call for which nothing is stored about its resource."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or rcp_applies(c):
         return decide(c, a)
-    if not own.flags & ROW_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)):
-        return decide(c, a)                              # MISSING, where the row is not there
+    if not own.flags & ROW_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
+        return decide(c, a)                              # MISSING, where the row is not there; 16: see `_pieces`
     return decide_own(c, own, a)
 
 
