@@ -425,6 +425,12 @@ cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
     return c.s.sources[key] < 0 and not is_supplied(k) and not is_withheld(c, k)
 
 
+cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept nogil:
+    if is_to_count(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
+        c.s.touched_row[key] = c.batch_row
+        c.s.touched[key] += 1
+
+
 cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
     """`fetch`, which nobody counts as reading the key."""
     cdef const Key* k = &c.t.keys[key]
@@ -449,6 +455,5 @@ cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept n
 cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
     """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
     peek(c, key, depth, out)
-    if is_to_count(c, key) and (out.n == 0 or c.t.keys[key].source == KEY_DEFAULT):
-        c.s.touched_row[key] = c.batch_row
-        c.s.touched[key] += 1
+    if c.s.touched != NULL:
+        count_reading(c, key, out.n == 0)
