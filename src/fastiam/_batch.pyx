@@ -14,7 +14,7 @@ from fastiam._call cimport Call, ContextColumn, Scratch
 from fastiam._codes cimport Codes, code_of, free_codes
 from fastiam._columns cimport Column, Text, item_text, row_items, value_text
 from fastiam._core cimport TAG_AT, Core, _Declared
-from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer
+from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, find_row
 from fastiam._frame cimport fit, fit_truths, free_frame, new_frame, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
@@ -38,6 +38,17 @@ cdef enum:
     ERROR_OUTCOME = 255
     CHUNK = 65536              # rows between two settlements
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
+    TOGETHER = 1024            # rows that are settled together
+    MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
+
+
+cdef struct Miss:              # what a row came to
+    int64_t row
+    int status
+    uint32_t stack             # of the row of policies that is not there
+    uint32_t flag
+    uint32_t cls
+    uint32_t name
 
 
 def decide_columns(
@@ -524,7 +535,7 @@ cdef class _Batch:
             s = &self.sides[side]
             rows += [s.slow[i] for i in range(s.n_slow)]
             s.n_slow = 0
-        for row in sorted(rows):
+        for row in self._settle_together(sorted(rows)):
             try:
                 self._settle_row(row)
             except (RequestValueError, PolicyError) as error:
@@ -535,6 +546,102 @@ cdef class _Batch:
                 if errors is None:
                     raise error from None
                 errors[row] = error
+
+    cdef list _settle_together(self, list rows):
+        """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
+        cdef list alone = []
+        cdef int i
+        for i in range(MOST_ROUNDS):
+            if len(rows) < 2:
+                break
+            entered, again = set(), []
+            for at in range(0, len(rows), TOGETHER):
+                self._decide_again(rows[at:at + TOGETHER], entered, again, alone)
+            rows = again
+            if entered:
+                self._forget_small_codes()
+        return sorted(alone + rows)
+
+    cdef int _decide_again(self, list part, set entered, list again, list alone) except -1:
+        """Decide some rows, in their order; those that miss something go on a list, `again` where it was settled."""
+        cdef Miss missed[TOGETHER]
+        cdef Side* s
+        cdef Call c
+        cdef Rows rows
+        cdef Answer a
+        cdef int64_t first, left
+        cdef int i, k = 0, n = <int>len(part)
+        for i in range(n):
+            missed[i].row = part[i]
+        self.prepare()
+        self._side(0)
+        s = &self.sides[0]
+        self._start(&c, s)
+        while k < n:
+            first = missed[k].row
+            left = self._point(0, first, self.last, &c, &rows)
+            rows.principal_codes = NULL
+            rows.action_codes = NULL
+            with nogil:
+                while k < n and missed[k].row < first + left:
+                    c.batch_row = missed[k].row
+                    missed[k].status = decide_row(s, &c, &rows, c.batch_row - first, &a, NONE, False)
+                    if missed[k].status == DONE:
+                        finish(s, &c, &a, DONE)
+                    elif missed[k].status == MISSING:
+                        missed[k].stack, missed[k].flag = a.missing, a.missing_flag
+                        missed[k].cls, missed[k].name = c.action_class, c.action_name
+                    k += 1
+            self._unpoint(0, &c)
+        for i in range(n):
+            if missed[i].status == DONE:
+                continue
+            if self._is_settled(&missed[i], entered):
+                again.append(missed[i].row)
+            else:
+                alone.append(missed[i].row)
+        return 0
+
+    cdef bint _is_settled(self, const Miss* m, set entered) except -1:
+        """Settle what a row misses; False where it has to be looked at by itself. `entered` holds the names that were."""
+        cdef Core core = self.core
+        cdef Tables tables = core.tables
+        cdef uint32_t name
+        if tables.generation != self.generation:
+            return m.status == MISSING
+        if m.status == MISSING:
+            name = m.cls if m.stack < tables.t.n_indexed_stacks else m.name | BY_NAME
+            if find_row(&tables.t, m.stack, name | m.flag).n == 0:
+                with core._lock:                         # one builder at a time
+                    if tables.generation == self.generation:
+                        tables.make_row(m.stack, m.cls, m.name, m.flag)
+            return True
+        if m.status != NO_ACTION and m.status != NO_PRINCIPAL:
+            return False
+        try:
+            action = self._text(self.actions, m.row, "action")
+            if m.status == NO_ACTION:
+                if action not in entered:
+                    check_action(action)
+                    with core._lock:
+                        tables.find_action(action.encode(), &name)
+                    entered.add(action)
+                return True
+            principal = self._text(self.principals, m.row, "principal")
+            if not principal.startswith("arn:") or principal in self.broken_sessions:
+                return False                             # a name may stand for a provider (N3)
+            if principal not in entered:
+                core._settle_principal(principal, action)
+                entered.add(principal)
+            return True
+        except (RequestValueError, PolicyError):
+            return False                                 # raised again where the row is settled by itself
+
+    cdef void _forget_small_codes(self):
+        """Number dictionaries again: what they hold has been entered. Not large ones, for each chunk of rows may enter something."""
+        for known in (self.principal_codes, self.action_codes):
+            for key in [key for key, codes in known.items() if len(codes) <= CHUNK]:
+                del known[key]
 
     cdef int _settle_row(self, int64_t row) except -1:
         """One row of a batch: as `Core._decide`, but its context lies in columns."""
