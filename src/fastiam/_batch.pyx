@@ -550,8 +550,7 @@ cdef class _Batch:
     cdef list _settle_together(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
         cdef list alone = []
-        cdef int i
-        for i in range(MOST_ROUNDS):
+        for _ in range(MOST_ROUNDS):
             if len(rows) < 2:
                 break
             entered, again = set(), []
