@@ -1,5 +1,5 @@
 """Indexes of long runs."""
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastiam._types cimport Entry, Index, IndexSlot, Pattern
 from fastiam._vectors cimport Vectors
@@ -8,7 +8,7 @@ from fastiam._vectors cimport Vectors
 cdef class _Draft:
     cdef list always                                     # entries that no hash finds
     cdef list crossing
-    cdef list found                                      # of each pattern: entry, kind of its grams, hashes, literal parts
+    cdef list found                                      # of each pattern: entry, kind of its grams, hashes, where its field 6 lies, literal parts
     cdef dict counts                                     # how many patterns have a hash
     cdef dict shapes                                     # of a hash
     cdef dict paths                                      # of the hash of a prefix that ends with a slash: that of the path
@@ -23,7 +23,7 @@ cdef class _Draft:
 
 
 cdef class Indexes(Vectors):
-    cdef object _hash_of(self, _Draft draft, const Pattern* p, bytes piece, uint8_t kind, uint8_t fields)
+    cdef object _hash_of(self, _Draft draft, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields)
     cdef list _hashes_of(self, _Draft draft, const Pattern* p, list parts)
     cdef int _add_entry(self, _Draft draft, uint32_t position, const Entry* e) except -1
     cdef int _add_pattern(self, _Draft draft, uint32_t position, const Pattern* p, uint8_t kind) except -1

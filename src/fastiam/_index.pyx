@@ -25,6 +25,11 @@ cdef enum:
 _SIZES = (128, 64, 48, 32, 24, 16, 12, 8, 4)
 
 
+cdef uint32_t as_number(const Shape* shape):
+    """A shape as a number; in their order the sizes of prefixes ascend."""
+    return <uint32_t>shape.kind << 24 | <uint32_t>shape.size << 8 | shape.fields
+
+
 cdef class _Draft:
     """An index as it is made."""
 
@@ -62,7 +67,7 @@ cdef class _Draft:
 
 
 cdef list _parts_of(const uint8_t* tail, int64_t n):
-    """The literal parts of a field 6, each with where it starts."""
+    """The literal parts of a field 6: where each starts and ends."""
     cdef int64_t at = 0, start
     cdef list parts = []
     while at < n:
@@ -70,79 +75,78 @@ cdef list _parts_of(const uint8_t* tail, int64_t n):
         while at < n and tail[at] < TOKEN_SLOT:
             at += 1
         if at > start:
-            parts.append((start, tail[start:at]))
+            parts.append((start, at))
         if at < n:
             at += 5 if tail[at] == TOKEN_SLOT else 1
     return parts
 
 
-cdef list _cut_to(int64_t n):
-    """How much of a piece of `n` bytes may be hashed: a usual size, and all of it."""
-    n = min(n, <int64_t>MOST_HASHED)
+cdef int64_t _usual(int64_t n):
+    """The usual size up to `n`; `n` itself where there is none."""
     for size in _SIZES:
         if size <= n:
-            return [size] if size == n else [size, n]
-    return [n] if n else []
+            return size
+    return n
 
 
-cdef list _grams_of(_Draft draft, list parts, uint16_t size, uint8_t kind):
+cdef list _grams_of(_Draft draft, const char* tail, list parts, uint16_t size, uint8_t kind):
     """The hashes of every four or eight bytes in a row of some parts."""
     cdef Shape shape = Shape(size, kind, 0)
-    cdef const char* text
-    cdef int64_t i
+    cdef int64_t i, start, end
     cdef dict found = {}                                 # in order: the least hash of many would crowd the low slots
-    for _, part in parts:
-        text = part
-        for i in range(<int64_t>len(part) - size + 1):
-            h = gram_hash(text + i, &shape)
+    for start, end in parts:
+        for i in range(start, end - size + 1):
+            h = gram_hash(tail + i, &shape)
             found[h] = None
-            draft.shapes[h] = kind, size, 0
+            draft.shapes[h] = as_number(&shape)
     return list(found)
 
 
 cdef class Indexes(Vectors):
     """Vectors that can index the entries of a run."""
 
-    cdef object _hash_of(self, _Draft draft, const Pattern* p, bytes piece, uint8_t kind, uint8_t fields):
-        cdef Shape shape = Shape(<uint16_t>len(piece) if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
-        cdef uint64_t of_fields = fields_hash(self.pool.data + p.text, p.colons, fields, self.t.seed)
-        cdef uint64_t of_piece, before = self.t.seed
+    cdef object _hash_of(self, _Draft draft, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields):
+        """The hash of a pattern by some bytes of its field 6, before which eight lie in any case: those of `arn:::::`."""
+        cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
+        cdef Shape shape = Shape(<uint16_t>size if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
+        cdef uint64_t piece, before = self.t.seed
         cdef int64_t at = 0
-        cdef bytes padded = bytes(8) + piece
+        cdef uint32_t h
         if kind == SHAPE_PREFIX or kind == SHAPE_PATH:
-            of_piece = prefix_hash(<const char*>padded + 8, len(piece), &at, &before)
+            piece = prefix_hash(tail, size, &at, &before)
         else:
-            of_piece = hash_bytes(piece, len(piece), self.t.seed)
-        h = shape_hash(of_fields, of_piece, &shape)
-        draft.shapes[h] = kind, shape.size, fields
+            piece = hash_bytes(tail + start, size, self.t.seed)
+        h = shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields, self.t.seed), piece, &shape)
+        draft.shapes[h] = as_number(&shape)
         return h
 
     cdef list _hashes_of(self, _Draft draft, const Pattern* p, list parts):
         """The hashes by which a pattern of six fields is found, the cheapest first."""
-        cdef int64_t n = p.size - p.colons[4] - 1
+        cdef int64_t n = p.size - p.colons[4] - 1, prefix = 0, suffix = 0, size
+        cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
         cdef uint8_t fields = SHAPE_SERVICE if p.literal_fields & 3 == 3 else 0
+        cdef uint8_t hashed
         cdef list hashes = []
-        cdef bytes prefix = b"", suffix = b""
         if p.literal_fields & 4:
             fields |= SHAPE_REGION
         if p.literal_fields & 8:
             fields |= SHAPE_ACCOUNT
         if parts and parts[0][0] == 0:
-            prefix = parts[0][1]
-        if parts and parts[len(parts) - 1][0] + len(parts[len(parts) - 1][1]) == n:
-            suffix = parts[len(parts) - 1][1]
+            prefix = min(<int64_t>parts[0][1], <int64_t>MOST_HASHED)
+        if parts and parts[len(parts) - 1][1] == n:
+            suffix = min(n - <int64_t>parts[len(parts) - 1][0], <int64_t>MOST_HASHED)
         for hashed in ([0, fields] if fields else [0]):
-            if n == len(prefix):
-                hashes.append(self._hash_of(draft, p, prefix, SHAPE_EXACT, hashed))
+            if parts and parts[0] == (0, n) or n == 0:
+                hashes.append(self._hash_of(draft, p, 0, n, SHAPE_EXACT, hashed))
                 continue
-            for size in _cut_to(len(prefix)):
-                hashes.append(self._hash_of(draft, p, prefix[:size], SHAPE_PREFIX, hashed))
-            if len(prefix) <= 64 and prefix.endswith(b"/"):
-                draft.paths[hashes[len(hashes) - 1]] = self._hash_of(draft, p, prefix, SHAPE_PATH, hashed)
-            for size in _cut_to(len(suffix)):
-                hashes.append(self._hash_of(draft, p, suffix[len(suffix) - size:], SHAPE_SUFFIX, hashed))
+            for size in sorted({_usual(prefix), prefix} - {0}):
+                hashes.append(self._hash_of(draft, p, 0, size, SHAPE_PREFIX, hashed))
+            if 0 < prefix <= 64 and tail[prefix - 1] == 47:
+                draft.paths[hashes[len(hashes) - 1]] = self._hash_of(draft, p, 0, prefix, SHAPE_PATH, hashed)
+            for size in sorted({_usual(suffix), suffix} - {0}):
+                hashes.append(self._hash_of(draft, p, n - size, size, SHAPE_SUFFIX, hashed))
             if hashed:
-                hashes.append(self._hash_of(draft, p, b"", SHAPE_PREFIX, hashed))
+                hashes.append(self._hash_of(draft, p, 0, 0, SHAPE_PREFIX, hashed))
         return hashes
 
     cdef int _add_entry(self, _Draft draft, uint32_t position, const Entry* e) except -1:
@@ -160,10 +164,13 @@ cdef class Indexes(Vectors):
         for i in range(element.n):
             p = <Pattern*>self.patterns.data + members[i]
             crossing = NULL if p.crossing == NONE else <Pattern*>self.patterns.data + p.crossing
-            if p.kind == PATTERN_ANY or (crossing != NULL and crossing.colons[4] == 0):
+            if crossing != NULL and crossing.colons[4] == 0:
                 draft.always.append(position)            # a short pattern may cross in any resource
                 return 0
             if p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED:
+                if p.colons[4] == 0:                     # PATTERN_ANY
+                    draft.always.append(position)
+                    return 0
                 self._add_pattern(draft, position, p, SHAPE_GRAM)
             if crossing != NULL:
                 self._add_pattern(draft, position, crossing, SHAPE_CROSSING)
@@ -175,18 +182,19 @@ cdef class Indexes(Vectors):
         # what a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams can be told
         cdef list hashes = self._hashes_of(draft, p, parts) if kind == SHAPE_GRAM else []
         draft.count(hashes)
-        draft.found.append((position, kind, hashes, parts))
+        draft.found.append((position, kind, hashes, p.text + tail, parts))
         return 0
 
     cdef int _choose(self, _Draft draft) except -1:
         """Put every pattern under one hash, or its entry on a list."""
         cdef list shared = []
-        for position, kind, hashes, parts in draft.found:
+        for position, kind, hashes, tail, parts in draft.found:
             best = draft.rarest(hashes)
             if not draft.is_shared(best):
                 draft.put(best, position)
                 continue
-            eights, fours = (_grams_of(draft, parts, size, kind) for size in (8, 4))
+            eights = _grams_of(draft, self.pool.data + <uint32_t>tail, parts, 8, kind)
+            fours = _grams_of(draft, self.pool.data + <uint32_t>tail, parts, 4, kind)
             draft.count(eights)
             draft.count(fours)
             shared.append((position, kind, best, eights, fours))
@@ -204,7 +212,7 @@ cdef class Indexes(Vectors):
 
     cdef int _follow_paths(self, _Draft draft) except -1:
         """Put prefixes that end with a slash under the hash of a path, if they have many lengths."""
-        if len({draft.shapes[h] for h in draft.places if draft.shapes[h][0] == SHAPE_PREFIX}) <= MOST_SIZES:
+        if len({draft.shapes[h] for h in draft.places if <uint32_t>draft.shapes[h] >> 24 == SHAPE_PREFIX}) <= MOST_SIZES:
             return 0
         for h in [h for h in draft.places if h in draft.paths]:
             for position in draft.places.pop(h):
@@ -335,7 +343,7 @@ cdef class Indexes(Vectors):
         index.n_crossing = <uint32_t>len(draft.crossing)
         index.first_shape = self.shapes.n
         index.n_shapes = <uint32_t>len(shapes)
-        for kind, size, fields in shapes:
-            (<Shape*>self._push(&self.shapes))[0] = Shape(size, kind, fields)
+        for i in shapes:
+            (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)
         (<Index*>self._push(&self.indexes))[0] = index
         return self.indexes.n - 1
