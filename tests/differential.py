@@ -73,7 +73,7 @@ class World:
         self.directory = build_directory(casefile.resolve(case["directory"]), case["mode"])
         self.snapshot = self.directory.snapshot()
         self.now = casefile.instant(NOW)
-        self.unknown: list[str] = self.rows[0].get("unknown", [])
+        self.unknown = tuple(self.rows[0].get("unknown", ()))  # an empty tuple declares nothing, and is seen at once to do so
         self.keys = sorted({key for row in self.rows for key in row["context"]})
 
     def context(self, row: Mapping[str, Json]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from fastiam import Engine, LiveEngine, Outcome, Session
 from fastiam.errors import FastiamError, RequestValueError
 
 A, B = "111111111111", "222222222222"
+ADMIN = f"arn:aws:iam::{A}:user/admin"
 ANA, APP, GUEST = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{A}:user/guest"
 RUN = f"arn:aws:sts::{A}:assumed-role/app/run"
 OBJECT, QUEUE, THEIRS = "arn:aws:s3:::bucket/key", f"arn:aws:sqs:eu-west-1:{A}:q", f"arn:aws:sqs:eu-west-1:{B}:q"
@@ -61,6 +62,7 @@ def directory():
     directory.add_principal(ANA, identity_policies=[("Work", WORK)], tags={"team": "red"})
     directory.add_principal(APP, identity_policies=[("Work", WORK)])
     directory.add_principal(GUEST)
+    directory.add_principal(ADMIN, identity_policies=[("All", document(statement("Allow", "*")))])
     directory.add_resource("arn:aws:s3:::theirs", account=B)
     return directory
 
@@ -127,6 +129,13 @@ ASKED = {
     "a policy that AWS owns": (ANA, "iam:DeletePolicy", "arn:aws:iam::aws:policy/ReadOnlyAccess", {}),
     "a role that is passed": (ANA, "iam:PassRole", APP, {}),
     "a service-linked role": (ANA, "iam:DeleteRole", f"arn:aws:iam::{A}:role/aws-service-role/x.amazonaws.com/R", {}),
+    "a key of KMS, which needs a policy": (ADMIN, "kms:DescribeKey", f"arn:aws:kms:eu-west-1:{A}:key/k", {}),
+    "an alias of KMS": (ADMIN, "kms:DescribeKey", f"arn:aws:kms:eu-west-1:{A}:alias/k", {}),
+    "an alias that AWS owns": (ADMIN, "kms:DeleteAlias", f"arn:aws:kms:eu-west-1:{A}:alias/aws/s3", {}),
+    "a policy of AWS and an administrator": (ADMIN, "iam:DeletePolicy", "arn:aws:iam::aws:policy/ReadOnlyAccess", {}),
+    "a session token": (ADMIN, "sts:GetSessionToken", "*", {}),
+    "a source identity": (ADMIN, "sts:SetSourceIdentity", APP, {}),
+    "an administrator and another's queue": (ADMIN, "sqs:SendMessage", THEIRS, {}),
     "who am I": (ANA, "sts:GetCallerIdentity", "*", {}),
     "a role that is assumed": (ANA, "sts:AssumeRole", APP, {}),
     "federation, where a name may be a provider": ("accounts.google.com", "sts:AssumeRoleWithWebIdentity", APP, {}),

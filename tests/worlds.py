@@ -308,7 +308,8 @@ KEPT_OUT = v.LOOSE_ONLY | {"aws:ResourceTag/env"}
 def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     """A directory with requests over it, each policy aimed at one of the requests that meet it."""
     make = Maker(rng, lenient=rng.random() < 0.5)
-    requests = [directory_request(make) for _ in range(rows)]
+    is_bare = make.chance(0.3)
+    requests = [(bare_request if is_bare else directory_request)(make) for _ in range(rows)]
     targets = [Target(kind, r["principal"], r["action"], r["resource"], r["context"]) for kind, r in requests]
     told: dict[str, Json] = {
         "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
@@ -328,12 +329,24 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
         if "endpoints" in told:
             read += ["aws:SourceVpce"] * 4  # which endpoint it is, decides whose policy (D71)
         declare_unknown(make, [request for _, request in requests], read)
+    if is_bare:
+        lay_bare(told, [request for _, request in requests])
     return {
         "mode": "lenient" if make.lenient else "strict",
-        "unknown_owner": make.pick("principal", "principal", "deny"),
+        "unknown_owner": "principal" if is_bare else make.pick("principal", "principal", "deny"),
         "directory": told,
         "requests": [request for _, request in requests],
     }
+
+
+def lay_bare(told: dict[str, Json], requests: Sequence[dict[str, Json]]) -> None:
+    """Leave users and roles with policies of their own and nothing else: what single calls decide at once."""
+    for name in told.keys() - {"accounts", "principals", "groups"}:
+        del told[name]
+    for one in told["principals"]:
+        one.pop("permissions_boundary", None)
+    for request in requests:
+        request.pop("unknown", None)
 
 
 def aimed(make: Maker, targets: Sequence[Target]) -> Target:
@@ -467,6 +480,16 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
     if make.chance(0.1):
         request["resource_account"] = make.pick(v.A, v.B)
     return kind, request
+
+
+def bare_request(make: Maker) -> tuple[str, dict[str, Json]]:
+    """One row of a user or role that says nothing but texts and bools."""
+    principal = make.pick(v.ANA, v.ANA, v.BO, v.DEP, v.PLAIN_ROLE)
+    kind = "ROLE" if ":role/" in principal else "USER"
+    action, resource = make.scene(kind)
+    said = make.context(loose=False).items()
+    context = {k: value for k, value in said if k not in KEPT_OUT and isinstance(value, (str, bool))}
+    return kind, {"principal": principal, "action": action, "resource": resource, "context": context}
 
 
 def add_session_policies(make: Maker, target: Target) -> None:

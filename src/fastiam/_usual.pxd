@@ -35,7 +35,7 @@ cdef inline bint is_usual(const Call* c) noexcept nogil:
     cdef const Principal* p = c.principal
     if p.flags & (P_KNOWN | P_EXTRA_BOUNDARY | P_EXTRA_SESSION) != P_KNOWN or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return False
-    if p.account == NONE or p.partition == NONE or c.t.n_endpoints or c.t.denies_unknown_owner:
+    if p.account == NONE or p.partition == NONE or c.t.denies_unknown_owner:
         return False
     return not c.action.flags & (ACT_OWN_RULES | <uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
 
@@ -50,6 +50,8 @@ cdef inline bint is_at_home(Call* c) noexcept nogil:
     c.assumed_owner = True
     if c.is_star:
         return True
+    if c.is_kms_key:
+        return False                                     # it needs its policy (6.5)
     c.partition = p.partition
     partition = word_text(c.t, p.partition)
     if c.colons[1] - 4 != partition.size or not equal(text + 4, partition.data, partition.size):
@@ -59,7 +61,7 @@ cdef inline bint is_at_home(Call* c) noexcept nogil:
 
 
 cdef inline void put_home(Call* c) noexcept nogil:
-    """What `locate_resource` and `locate_endpoint` put into the call, where nothing is stored about the resource."""
+    """What `locate_resource` puts into the call, where nothing is stored about the resource."""
     c.owner_known = True
     c.owner_override = False
     c.unknown_owner = False
@@ -67,9 +69,6 @@ cdef inline void put_home(Call* c) noexcept nogil:
     c.resource_stack = NONE
     c.resource_governs = 0
     c.n_constants = 0
-    c.endpoint = NULL
-    c.endpoint_state = ENDPOINT_NONE
-    c.endpoint_open = False
     c.rcp_stack = NONE
     c.account = c.principal.account_index
     if c.account == NONE and c.t.n_accounts:
@@ -136,7 +135,7 @@ cdef inline int decide_own(Call* c, const Row* own, Answer* a) noexcept nogil:
 
 cdef inline int decide_home(Call* c, Answer* a, const Row* own) noexcept nogil:
     """Decide a call for which nothing is stored about its resource."""
-    if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or rcp_applies(c):
+    if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return decide(c, a)
     if not own.flags & ROW_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
         return decide(c, a)                              # MISSING, where the row is not there; 16: see `_pieces`
@@ -159,6 +158,7 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
             return status
     if record == NONE and is_at_home(c):
         put_home(c)
+        locate_endpoint(c)
         return decide_home(c, a, own)
     status = locate_resource(c, owner)
     if status != DONE:
