@@ -26,7 +26,7 @@ from fastiam import Engine, LiveEngine, Outcome, Session
 from fastiam.errors import FastiamError, RequestValueError
 
 A, B = "111111111111", "222222222222"
-ADMIN = f"arn:aws:iam::{A}:user/admin"
+ADMIN, BOUND = f"arn:aws:iam::{A}:user/admin", f"arn:aws:iam::{A}:user/bound"
 ANA, APP, GUEST = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{A}:user/guest"
 RUN = f"arn:aws:sts::{A}:assumed-role/app/run"
 OBJECT, QUEUE, THEIRS = "arn:aws:s3:::bucket/key", f"arn:aws:sqs:eu-west-1:{A}:q", f"arn:aws:sqs:eu-west-1:{B}:q"
@@ -63,6 +63,8 @@ def directory():
     directory.add_principal(APP, identity_policies=[("Work", WORK)])
     directory.add_principal(GUEST)
     directory.add_principal(ADMIN, identity_policies=[("All", document(statement("Allow", "*")))])
+    everything = document(statement("Allow", "*"))
+    directory.add_principal(BOUND, identity_policies=[("All", everything)], permissions_boundary=("Some", WORK))
     directory.add_resource("arn:aws:s3:::theirs", account=B)
     return directory
 
@@ -133,6 +135,8 @@ ASKED = {
     "an alias of KMS": (ADMIN, "kms:DescribeKey", f"arn:aws:kms:eu-west-1:{A}:alias/k", {}),
     "an alias that AWS owns": (ADMIN, "kms:DeleteAlias", f"arn:aws:kms:eu-west-1:{A}:alias/aws/s3", {}),
     "a policy of AWS and an administrator": (ADMIN, "iam:DeletePolicy", "arn:aws:iam::aws:policy/ReadOnlyAccess", {}),
+    "within a boundary": (BOUND, "s3:GetObject", OBJECT, {}),
+    "beyond a boundary": (BOUND, "s3:PutObject", OBJECT, {}),
     "a session token": (ADMIN, "sts:GetSessionToken", "*", {}),
     "a source identity": (ADMIN, "sts:SetSourceIdentity", APP, {}),
     "an administrator and another's queue": (ADMIN, "sqs:SendMessage", THEIRS, {}),

@@ -340,11 +340,9 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
 
 
 def lay_bare(told: dict[str, Json], requests: Sequence[dict[str, Json]]) -> None:
-    """Leave users and roles with policies of their own and nothing else: what single calls decide at once."""
+    """Leave users and roles with policies and boundaries of their own and nothing else: what single calls decide at once."""
     for name in told.keys() - {"accounts", "principals", "groups"}:
         del told[name]
-    for one in told["principals"]:
-        one.pop("permissions_boundary", None)
     for request in requests:
         request.pop("unknown", None)
 
