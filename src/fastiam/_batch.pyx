@@ -764,7 +764,7 @@ cdef class _Batch:
     cdef int _keep_statements(self) except -1:
         """Codes of the reported statements; those of an entry are found once."""
         cdef Codes* codes = &self.statement_codes
-        cdef int32_t before = codes.n, code
+        cdef int32_t before = codes.n, code = 0
         cdef int32_t* known
         cdef int64_t i
         cdef uint32_t entry
