@@ -59,10 +59,10 @@ def diff(
 def changed(told: dict[str, Any], pick: int) -> dict[str, Any]:
     """A directory with something taken out of it."""
     out = copy.deepcopy(told)
-    places = [entry for entry in out["principals"] if entry["identity_policies"]]
+    places = [entry for entry in out["principals"] if entry.get("identity_policies")]
     if pick % 3 == 0 and out.get("scps"):
         out["scps"].pop(next(iter(out["scps"])))
-    elif pick % 3 == 1 and any("policy" in entry for entry in out["resources"]):
+    elif pick % 3 == 1 and any("policy" in entry for entry in out.get("resources", ())):
         next(entry for entry in out["resources"] if "policy" in entry).pop("policy")
     elif places:
         places[pick % len(places)]["identity_policies"].pop()
