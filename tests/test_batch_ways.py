@@ -16,6 +16,7 @@ from fastiam import Outcome
 A, B, M = "111111111111", "222222222222", "999999999999"
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 USER, ROLE, BOUND = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{A}:role/bound"
+TAGGER = f"arn:aws:iam::{A}:user/tagger"
 SESSION, CHINA = f"arn:aws:sts::{A}:assumed-role/app/run", f"arn:aws-cn:iam::{A}:user/mei"
 OK, NO, DENY = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY
 
@@ -33,9 +34,12 @@ EU = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
 WORK = document(
     statement("Allow", "*"),
     statement("Deny", "s3:DeleteObject"),
+    statement("Deny", "logs:*", "arn:aws:logs:*:*:secret"),
     statement("Allow", "sns:Publish", "arn:aws:sns:*:*:own-*"),
 )
-TAGGED = document(statement("Allow", "iam:PassRole", Condition={"StringEquals": {"aws:ResourceTag/stage": "prod"}}))
+TAGGED = document(
+    statement("Allow", ["iam:PassRole", "s3:ListBucket"], Condition={"StringEquals": {"aws:ResourceTag/stage": "prod"}})
+)
 
 # who, action, resource, outcome, rule
 ROWS = (
@@ -57,7 +61,11 @@ ROWS = (
     (USER, "sts:AssumeRole", ROLE, NO, "6.3: a role without a trust policy"),
     (BOUND, "s3:GetObject", "arn:aws:s3:::own/x", NO, "D3: a boundary that allows nothing of it"),
     (BOUND, "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", OK, "D3: a boundary that does"),
-    (f"arn:aws:iam::{A}:user/tagger", "iam:PassRole", ROLE, NO, "6.3: no tags of the role for iam:PassRole"),
+    (TAGGER, "iam:PassRole", ROLE, NO, "6.3: no tags of the role for iam:PassRole"),
+    (TAGGER, "s3:ListBucket", "arn:aws:s3:::nowhere", NO, "5.4: no tag in the column, and no record"),
+    (TAGGER, "s3:ListBucket", "arn:aws:s3:::own", OK, "5.4: where the column has none, the tag of the record"),
+    (USER, "logs:GetLogEvents", f"arn:aws:logs:eu-west-1:{A}:log-group:g:secret", DENY, "R5: a Deny whose stars cross colons"),
+    (USER, "logs:GetLogEvents", f"arn:aws:logs:eu-west-1:{A}:log-group:g:open", OK, "R5: and what it does not reach so"),
     (f"arn:aws:iam::{A}:root", "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", OK, "root"),
     ("s3.amazonaws.com", "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", NO, "a service without a resource policy"),
     ("*", "s3:GetObject", "arn:aws:s3:::own/x", NO, "nobody"),
@@ -74,7 +82,7 @@ def engine():
     directory.add_principal(
         BOUND, identity_policies=[("All", EVERYTHING)], permissions_boundary=document(statement("Allow", "sqs:*"))
     )
-    directory.add_principal(f"arn:aws:iam::{A}:user/tagger", identity_policies=[("Pass", TAGGED)])
+    directory.add_principal(TAGGER, identity_policies=[("Pass", TAGGED)])
     directory.add_resource("arn:aws:s3:::own", account=A, tags={"stage": "prod"})
     directory.add_resource("arn:aws:s3:::theirs", account=B)
     directory.set_organization("o-1", management_account=M, accounts={A: "r-1", B: "r-1"})
