@@ -35,7 +35,6 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 
 
 cdef enum:
-    ERROR_OUTCOME = 255
     CHUNK = 65536              # rows between two settlements
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TOGETHER = 1024            # rows that are settled together

@@ -230,19 +230,27 @@ cdef inline bint may_have(const uint64_t* filter, uint8_t shift, uint32_t h) noe
     return (filter[h >> shift >> 6] >> (h >> shift & 63)) & 1
 
 
-cdef inline const Entry* first_slot(
-    Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """`first_listed` over the entries under one hash."""
+cdef inline const IndexSlot* slot_of(const Call* c, const Index* index, uint32_t h) noexcept nogil:
+    """What lies under a hash, or NULL."""
     cdef const IndexSlot* slots = &c.t.index_slots[index.first_slot]
     cdef uint32_t at = h >> index.slot_shift
     while slots[at].hash != 0:
         if slots[at].hash == h:
-            if slots[at].split != NONE:
-                return first_split(c, run, index, &slots[at], accept, best)
-            return first_listed(c, run, listed_in(c, &slots[at]), slots[at].n, accept, best)
+            return &slots[at]
         at = (at + 1) & index.mask
-    return best
+    return NULL
+
+
+cdef inline const Entry* first_slot(
+    Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
+) noexcept nogil:
+    """`first_listed` over the entries under one hash."""
+    cdef const IndexSlot* slot = slot_of(c, index, h)
+    if slot == NULL:
+        return best
+    if slot.split != NONE:
+        return first_split(c, run, index, slot, accept, best)
+    return first_listed(c, run, listed_in(c, slot), slot.n, accept, best)
 
 
 cdef inline const Entry* first_hashed(
@@ -258,13 +266,8 @@ cdef inline const Entry* first_text(
     Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
 ) noexcept nogil:
     """The same, of a text of a split."""
-    cdef const IndexSlot* slots = &c.t.index_slots[index.first_slot]
-    cdef uint32_t at = h >> index.slot_shift
-    while slots[at].hash != 0:
-        if slots[at].hash == h:
-            return first_listed(c, run, listed_in(c, &slots[at]), slots[at].n, accept, best)
-        at = (at + 1) & index.mask
-    return best
+    cdef const IndexSlot* slot = slot_of(c, index, h)
+    return best if slot == NULL else first_listed(c, run, listed_in(c, slot), slot.n, accept, best)
 
 
 cdef inline const Entry* first_reading(

@@ -5,7 +5,7 @@ Texts here have 16 bytes or more, so that as many are read at once; nothing is r
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr
 
-from fastiam._bytes cimport equal
+from fastiam._bytes cimport equal                      # whose C the code below calls
 from fastiam._types cimport TOKEN_STAR
 
 

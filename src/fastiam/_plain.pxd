@@ -221,10 +221,6 @@ cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
     return facts & FACTS_STAR or caller.place >> NUMBER_BITS == (facts & PLACE) >> NUMBER_BITS
 
 
-cdef inline bint is_same_partition(const Caller* caller, uint64_t facts) noexcept nogil:
-    return facts & FACTS_STAR or caller.place >> NUMBER_BITS == (facts & PLACE) >> NUMBER_BITS
-
-
 cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:
     """Put the resource into the call, as `locate_resource` would: it is an ARN of the caller's partition, or `*`."""
     cut_resource(c)
