@@ -15,6 +15,7 @@ from fastiam._single cimport (
     decide_found, decide_plain, find_action, find_principal, gather, put_action, put_resource, read_context,
 )
 from fastiam._types cimport *
+from fastiam._usual cimport flats_of
 
 
 cdef enum:
@@ -207,11 +208,14 @@ cdef inline int decide_looked(
     """Decide a request that has passed the stages. A status of `_decide`, or UNSETTLED."""
     cdef Looked* one = place_at(ahead, i)
     cdef bint checked = True
+    cdef Range own
     if not one.is_plain or not put_action(t, one.action_name, &w.call) or not put_resource(&w.call, one.parts[2]):
         return UNSETTLED
     if not read_context(w, t, key_numbers, one.parts[3], &one.pairs, &checked):
         return UNSETTLED
-    return decide_found(w, a, t, &one.who, Py_None, checked, one.own, now, reasons)
+    if one.own != NULL:
+        own = flats_of(one.own)
+    return decide_found(w, a, t, &one.who, Py_None, checked, NULL if one.own == NULL else &own, now, reasons)
 
 
 cdef inline int decide_item(

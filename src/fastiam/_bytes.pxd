@@ -166,10 +166,10 @@ cdef inline uint32_t table_hash(const char* p, int64_t size, uint64_t seed) noex
     return <uint32_t>hash_bytes(p, size, seed) | 1    # 0 marks an empty slot
 
 
-cdef inline uint32_t hashed_find(
+cdef inline uint32_t hashed_name(
     const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint32_t h
 ) noexcept nogil:
-    """`table_find`, by the text and its hash."""
+    """Where a table holds a text, by the text and its hash; or NONE."""
     cdef uint32_t at, v
     if table.n == 0:
         return NONE
@@ -179,9 +179,17 @@ cdef inline uint32_t hashed_find(
             v = table.slots[at].value
             # INVARIANT: a slot written after this snapshot names a text beyond it
             if v < table.n and same(p, size, <const char*>pool + table.texts[v].text, table.texts[v].size):
-                return table.values[v]
+                return v
         at = (at + 1) & table.mask
     return NONE
+
+
+cdef inline uint32_t hashed_find(
+    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint32_t h
+) noexcept nogil:
+    """`table_find`, by the text and its hash."""
+    cdef uint32_t v = hashed_name(table, pool, p, size, h)
+    return NONE if v == NONE else table.values[v]
 
 
 # What a lookup reads, asked for before: the slot, what it points to, the text. They look at the first slot alone, and guess that it

@@ -22,6 +22,7 @@ from fastiam._decide cimport (
 )
 from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam._locate cimport use_record, word_text
+from fastiam._met cimport meetings_bytes
 from fastiam._names cimport Names, view
 from fastiam._single cimport (
     Told, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, told_place, new_workspace,
@@ -187,6 +188,15 @@ cdef class Core:
             c.owner = word_text(c.t, self.loose_owner)
         if self.loose_endpoint >= 0:
             c.endpoint = &c.t.endpoints[self.loose_endpoint]
+
+    def _met_bytes(self):
+        """The memory of what is kept of who asked for what."""
+        cdef const Workspace* w = self.free
+        cdef uint64_t total = 0
+        while w != NULL:
+            total += meetings_bytes(&w.meetings)
+            w = w.next
+        return total
 
     # -- the context of a single call ---------------------------------------------------------------------------------------------
 

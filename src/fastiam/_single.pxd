@@ -13,11 +13,12 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastiam._bytes cimport ask_name, ask_slot, ask_text, hashed_find, mix, prefetch, table_find, table_hash
+from fastiam._bytes cimport ask_name, ask_slot, ask_text, hashed_name, mix, prefetch, table_find, table_hash
 from fastiam._call cimport Call, Slot
 from fastiam._columns cimport Text
-from fastiam._decide cimport Answer, cut_resource, grid_place
+from fastiam._decide cimport Answer, action_key, cut_resource, find_row, grid_place
 from fastiam._frame cimport Frame, clear, empty_frame, text_of
+from fastiam._met cimport MANY_PRINCIPALS, Meeting, Meetings, ask_meeting, ask_met, find_meeting, forget_meetings, is_of, keep_meeting
 from fastiam._types cimport *
 from fastiam._usual cimport Services, decide_usual
 
@@ -92,6 +93,7 @@ cdef struct Workspace:         # what a single call works with, and what is reme
     Known sessions[N_SESSIONS]
     Told decisions[N_DECISIONS]
     Services services
+    Meetings meetings
     Workspace* next
 
 
@@ -123,6 +125,7 @@ cdef inline void forget(Workspace* w):
         Py_XDECREF(w.decisions[i].decision)
         w.decisions[i].decision = NULL
     memset(&w.services, 0, sizeof(Services))
+    forget_meetings(&w.meetings)
 
 
 cdef inline void free_workspace(Workspace* w):
@@ -283,6 +286,7 @@ cdef inline bint find_action(Workspace* w, const TablesC* t, PyObject* action, u
 
 cdef inline bint put_action(const TablesC* t, uint32_t number, Call* c) noexcept:
     """Put an action into the call; False where the long way must look who asks."""
+    c.t = t
     c.action_name = number
     c.action_class = t.name_classes[number]
     c.action = &t.classes[c.action_class]
@@ -358,7 +362,9 @@ cdef inline void ask_own_place(const TablesC* t, const Asked* who, uint32_t acti
 cdef inline bint find_principal(Workspace* w, const TablesC* t, PyObject* principal, Asked* who) noexcept:
     """The number of who asks; False where nobody is found."""
     if who.found == NONE:
-        who.found = hashed_find(&t.principal_names, t.pool, who.text.data, who.text.size, who.hash)
+        who.name = hashed_name(&t.principal_names, t.pool, who.text.data, who.text.size, who.hash)
+        if who.name != NONE:
+            who.found = t.principal_names.values[who.name]
         if who.found == NONE:
             return False
         remember(w, place_of(w.principals, N_NAMES, principal), principal, who.found)
@@ -371,7 +377,7 @@ cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
 
 
 cdef inline int decide_found(
-    Workspace* w, Answer* a, const TablesC* t, const Asked* who, PyObject* owner, bint checked, const Row* own, int64_t now, bint reasons,
+    Workspace* w, Answer* a, const TablesC* t, const Asked* who, PyObject* owner, bint checked, const Range* own, int64_t now, bint reasons,
 ) noexcept:
     """Decide a request whose action and resource stand in `w.call`, and its context in slots; `own` as in `decide_usual`.
 
@@ -385,7 +391,6 @@ cdef inline int decide_found(
         return UNSETTLED
     if owner != Py_None and (not PyUnicode_CheckExact(owner) or not text_of(owner, &owner_text)):
         return UNSETTLED
-    c.t = t
     c.principal = &t.principals[who.found]
     c.now = now
     c.reasons = reasons
@@ -399,6 +404,48 @@ cdef inline int decide_found(
     return status
 
 
+# -- one request -----------------------------------------------------------------------------------------------------------
+
+cdef inline bint prepare(Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs) noexcept:
+    """Take resource and context, and meanwhile find what hangs on the name, link by link. False where something is not plain."""
+    ask_principal_name(t, who)
+    if not put_resource(&w.call, resource):
+        return False
+    ask_principal_text(t, who)
+    if context != Py_None:
+        gather(context, pairs)
+    ask_own_place(t, who, w.call.action_class)
+    return True
+
+
+cdef inline bint prepare_met(
+    Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs, const Meeting** met
+) noexcept:
+    """`prepare`, where who asks may have met the action."""
+    ask_meeting(&w.meetings, who.hash, w.call.action_name)
+    if not put_resource(&w.call, resource):
+        return False
+    if context != Py_None:
+        gather(context, pairs)
+    met[0] = find_meeting(&w.meetings, who.hash, w.call.action_name)
+    if met[0] != NULL:
+        ask_met(met[0], t)
+    else:                                                # one after the other: nothing is left to do meanwhile
+        ask_principal_name(t, who)
+        ask_principal_text(t, who)
+        ask_own_place(t, who, w.call.action_class)
+    return True
+
+
+cdef inline void keep_met(Workspace* w, const TablesC* t, const Asked* who) noexcept:
+    """Keep that who asks has met the action of the call."""
+    cdef uint32_t stack = t.principals[who.found].own_stack
+    keep_meeting(
+        &w.meetings, t, who.hash, w.call.action_name, who.found, t.principal_names.texts[who.name],
+        find_row(t, stack, action_key(&w.call, stack)),
+    )
+
+
 cdef inline int decide_plain(
     Workspace* w, Answer* a, const TablesC* t, PyObject* key_numbers, PyObject* principal, PyObject* action, PyObject* resource,
     PyObject* context, PyObject* owner, int64_t now, bint reasons,
@@ -409,6 +456,9 @@ cdef inline int decide_plain(
     """
     cdef Asked who
     cdef Pairs pairs
+    cdef Range flats
+    cdef const Range* own = NULL
+    cdef const Meeting* met = NULL
     cdef uint32_t number
     cdef bint checked = True
     ask_objects(principal, action, resource, context)
@@ -416,16 +466,23 @@ cdef inline int decide_plain(
         return UNSETTLED
     if not find_action(w, t, action, &number) or not put_action(t, number, &w.call):
         return UNSETTLED
-    ask_principal_name(t, &who)
-    if not put_resource(&w.call, resource):
+    if who.found != NONE or w.meetings.places == NULL:
+        if not prepare(w, t, resource, context, &who, &pairs):
+            return UNSETTLED
+    elif not prepare_met(w, t, resource, context, &who, &pairs, &met):
         return UNSETTLED
-    ask_principal_text(t, &who)
-    if context != Py_None:
-        gather(context, &pairs)
-    ask_own_place(t, &who, w.call.action_class)
-    if not read_context(w, t, key_numbers, context, &pairs, &checked) or not find_principal(w, t, principal, &who):
+    if not read_context(w, t, key_numbers, context, &pairs, &checked):
         return UNSETTLED
-    return decide_found(w, a, t, &who, owner, checked, NULL, now, reasons)
+    if met != NULL and is_of(met, t, &who.text):
+        who.found = met.principal
+        flats = Range(met.flat, met.n_flats)
+        own = &flats
+        remember(w, place_of(w.principals, N_NAMES, principal), principal, who.found)
+    elif not find_principal(w, t, principal, &who):
+        return UNSETTLED
+    elif who.name != NONE and t.n_principals >= MANY_PRINCIPALS:
+        keep_met(w, t, &who)
+    return decide_found(w, a, t, &who, owner, checked, own, now, reasons)
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from fastiam._types cimport *
 
 cdef enum:
     N_SERVICES = 16
+    NOT_FLAT = 0xFFFFFFFF      # instead of how many flats: they do not say all, or the row is not there
 
 
 cdef struct Services:          # that are known to have no records
@@ -113,9 +114,14 @@ cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nog
     return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
 
 
-cdef inline int decide_own(Call* c, const Row* own, Answer* a) noexcept nogil:
+cdef inline Range flats_of(const Row* own) noexcept nogil:
+    """The flats of an own row, or NOT_FLAT of them."""
+    return Range(own.flat, own.n_flats if own.flags & ROW_FLAT else <uint32_t>NOT_FLAT)
+
+
+cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
     """The first flat that applies says all: denies stand before allows."""
-    cdef const Flat* f = &c.t.flats[own.flat]
+    cdef const Flat* f = &c.t.flats[own.first]
     cdef const Entry* e
     cdef uint32_t i
     cdef Look l
@@ -124,7 +130,7 @@ cdef inline int decide_own(Call* c, const Row* own, Answer* a) noexcept nogil:
     l.end = l.text + c.resource.size
     l.pool = c.t.pool
     l.colons = &c.colons[0]
-    for i in range(own.n_flats):
+    for i in range(own.n):
         if flat_counts(c, &l, f + i):
             e = &c.t.entries[f[i].entry]
             if f[i].flags & FLAT_DENIES:
@@ -133,24 +139,25 @@ cdef inline int decide_own(Call* c, const Row* own, Answer* a) noexcept nogil:
     return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
 
 
-cdef inline int decide_home(Call* c, Answer* a, const Row* own) noexcept nogil:
+cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil:
     """Decide a call for which nothing is stored about its resource."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return decide(c, a)
-    if not own.flags & ROW_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
+    if own.n == NOT_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
         return decide(c, a)                              # MISSING, where the row is not there; 16: see `_pieces`
     return decide_own(c, own, a)
 
 
-cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, const Row* own, Services* seen) noexcept nogil:
-    """A status of `attempt`, for a call whose resource is cut. `own` is the row of who asks, where it was looked up ahead, else NULL."""
+cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, const Range* own, Services* seen) noexcept nogil:
+    """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, where they were looked up ahead, else NULL."""
+    cdef Range found
     cdef uint32_t record = NONE
     cdef int status
     if owner.data != NULL or not checked or not is_usual(c):
         return attempt(c, a, owner, checked)
     if own == NULL:
-        own = find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack))
-        prefetch(own)
+        found = flats_of(find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack)))
+        own = &found
     next_stamp(c.s)
     if has_records(c, seen):
         status = find_record(c, &record)

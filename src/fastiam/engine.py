@@ -411,6 +411,7 @@ class Engine(SettlingCore):
         sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
         sizes["bytes"] += self.names.size_bytes() + self._compiler.statements.size_bytes() + self._compiler.late_objects
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
+        sizes["bytes"] += self._met_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 
 

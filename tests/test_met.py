@@ -1,0 +1,139 @@
+"""Of many principals a single call remembers who asked for what before (`_met.pxd`); the answers are those of looking it up.
+
+Law: a meeting counts for its very name and action, and no longer than what it was made of. Texts are made anew for every call, since
+a text that is passed again is known by where it lies, and asks for no meeting.
+"""
+
+from __future__ import annotations
+
+import pytest
+from differential import World, told_apart
+from runners import compile_snapshot
+from strategies import directory as made
+
+import fastiam
+from fastiam import Engine, _doors
+
+ACCOUNT = "999999999999"
+CROWD = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(8_200)]  # enough for meetings to be kept
+BUCKET = "arn:aws:s3:::bucket/"
+
+
+def document(effect, action, resource):
+    return {"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": action, "Resource": resource}]}
+
+
+def renewed(text):
+    """Another text that says the same."""
+    return text.encode().decode() if isinstance(text, str) else text
+
+
+def ask(engine, principal, action, resource):
+    return engine.is_allowed(renewed(principal), renewed(action), renewed(resource))
+
+
+def met_bytes(engine):
+    """What meetings take."""
+    stats = engine.stats()
+    return stats["bytes"] - stats["compiled_bytes"] - engine._late_bytes()
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    directory = fastiam.Directory()
+    for i, arn in enumerate(CROWD):
+        one = document("Allow", "s3:Get*", f"{BUCKET}{i}/*"), document("Deny", "s3:GetSecret*", f"{BUCKET}{i}/*")
+        directory.add_principal(arn, identity_policies=list(zip(("Own", "No"), one, strict=True)) if i % 2 else [])
+    return directory
+
+
+@pytest.fixture
+def engine(crowd):
+    return crowd.compile()
+
+
+def answers(engine):
+    """Of some principals with actions that cross: own things, others' and secrets."""
+    return [
+        ask(engine, CROWD[i], action, f"{BUCKET}{i + beside}/x")
+        for action in ("s3:GetObject", "s3:GetSecretThing", "s3:PutObject")
+        for beside in (0, 1)
+        for i in range(500)
+    ]
+
+
+def test_who_has_met_an_action_is_answered_as_before(engine):
+    expected = [
+        i % 2 == 1 and beside == 0 and action == "s3:GetObject"
+        for action in ("s3:GetObject", "s3:GetSecretThing", "s3:PutObject")
+        for beside in (0, 1)
+        for i in range(500)
+    ]
+    for _ in range(4):  # the long way, the short one, and twice by meetings
+        assert answers(engine) == expected
+    assert met_bytes(engine) > 1 << 20
+
+
+def test_few_principals_keep_no_meetings():
+    directory = fastiam.Directory()
+    directory.add_principal(CROWD[0], identity_policies=[document("Allow", "s3:Get*", "*")])
+    engine = directory.compile()
+    for _ in range(4):
+        assert ask(engine, CROWD[0], "s3:GetObject", f"{BUCKET}x")
+    assert met_bytes(engine) == 0
+
+
+def same_hash():
+    """Two names that tables know by the same hash: of 2^31 there are, of some 100,000 two agree."""
+    seen = {}
+    for i in range(1_000_000):
+        name = f"arn:aws:iam::{ACCOUNT}:user/twin{i}"
+        other = seen.setdefault(_doors.hash_bytes(name.encode(), 0) & 0xFFFFFFFF | 1, name)
+        if other != name:
+            return other, name
+    raise AssertionError("no hash comes twice")
+
+
+def test_names_with_one_hash_keep_their_own_answers(crowd):
+    one, other = same_hash()
+    crowd.add_principal(one, identity_policies=[document("Allow", "s3:*", "*")])
+    crowd.add_principal(other)
+    engine = crowd.compile()
+    for _ in range(5):
+        assert ask(engine, one, "s3:GetObject", f"{BUCKET}x")
+        assert not ask(engine, other, "s3:GetObject", f"{BUCKET}x")
+
+
+def test_meetings_go_with_what_they_were_made_of(crowd):
+    """The cache holds less than what is asked for, so that it is dropped now and then, and with it the numbers of actions."""
+    engine = Engine.from_snapshot(crowd.snapshot(), cache_bytes=50_000)
+    for i in range(3_000):
+        action = ("Get", "Put")[i % 3 % 2] + f"Thing{i}"
+        for who in (0, 1, 3) * 3:
+            assert ask(engine, CROWD[who], f"s3:{action}", f"{BUCKET}{who}/x") is (who % 2 == 1 and action.startswith("Get"))
+    assert engine.stats()["generation"] > 1
+
+
+def test_meetings_of_an_engine_are_not_those_of_the_next(crowd, engine):
+    for _ in range(3):
+        assert ask(engine, CROWD[1], "s3:GetObject", f"{BUCKET}1/x")
+    crowd.put_inline_policy(CROWD[1], "Own", document("Deny", "s3:*", "*"))
+    after = engine.updated(crowd)
+    crowd.put_inline_policy(CROWD[1], "Own", document("Allow", "s3:Get*", f"{BUCKET}1/*"))
+    for _ in range(3):
+        assert not ask(after, CROWD[1], "s3:GetObject", f"{BUCKET}1/x")
+        assert ask(engine, CROWD[1], "s3:GetObject", f"{BUCKET}1/x")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_generated_world_in_a_crowd_decides_alike(seed):
+    case = made(seed, 60)
+    world = World(case)
+    expected = [world.reference(row) for row in world.rows]
+    for arn in CROWD:
+        world.directory.add_principal(arn)
+    engine = compile_snapshot(world.directory.snapshot(), world.check)
+    for _ in range(4):
+        for row, one in zip(world.rows, expected, strict=True):
+            again = {name: renewed(part) for name, part in row.items()}
+            assert told_apart(one, world.again(engine, again)) is None
