@@ -1,7 +1,7 @@
 """Of many principals a single call remembers who asked for what before (`_met.pxd`); the answers are those of looking it up.
 
-Law: a meeting counts for its very name and action, and no longer than what it was made of. Texts are made anew for every call, since
-a text that is passed again is known by where it lies, and asks for no meeting.
+Law: a meeting counts for its very name and action, and no longer than what it was made of. Texts are made anew for every call,
+since a text that is passed again is known by where it lies, and asks for no meeting.
 """
 
 from __future__ import annotations
