@@ -104,6 +104,17 @@ def test_names_with_one_hash_keep_their_own_answers(crowd):
         assert not ask(engine, other, "s3:GetObject", f"{BUCKET}x")
 
 
+def test_actions_that_lie_side_by_side_keep_their_own_answers(engine):
+    """A name with actions whose numbers are 24,226 apart: their places are next to each other."""
+    names = [f"s3:{'Get' if i < 20_000 else 'Put'}Thing{i}" for i in range(25_000)]
+    for name in names:
+        ask(engine, CROWD[1], name, f"{BUCKET}1/x")
+    for one, other in zip(names, names[24_226:], strict=False):
+        for _ in range(3):
+            assert ask(engine, CROWD[1], one, f"{BUCKET}1/x")
+            assert not ask(engine, CROWD[1], other, f"{BUCKET}1/x")
+
+
 def test_meetings_go_with_what_they_were_made_of(crowd):
     """The cache holds less than what is asked for, so that it is dropped now and then, and with it the numbers of actions."""
     engine = Engine.from_snapshot(crowd.snapshot(), cache_bytes=50_000)
