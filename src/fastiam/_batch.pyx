@@ -100,6 +100,9 @@ cdef int count_touched(Side* side, uint32_t n_keys) except -1:
     return 0
 
 
+cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
+
+
 @no_gc_clear  # `__dealloc__` leaves the tables
 cdef class _Batch:
     """One call of `decide_many`. Passes without the GIL; what a row misses is settled between them."""
@@ -440,6 +443,8 @@ cdef class _Batch:
             others = others or at.column != chunk or at.key != <uint32_t>key
             at.column = chunk
             at.keeps_truths = chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= 65536
+            at.valid = chunk.item_valid if chunk.item_valid != NULL else &ALL_VALID
+            at.valid_mask = -<int64_t>(chunk.item_valid != NULL)
             left = min(left, here)
             at.key = <uint32_t>key
             at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))

@@ -47,6 +47,11 @@ cdef struct Listed:            # rows of a block that go the same way
     uint32_t n
 
 
+cdef struct Wave:              # flats of rows of a block whose turn is the same
+    uint64_t flats[BLOCK]      # flat << 32 | row
+    uint32_t n
+
+
 cdef struct Block:
     uint32_t who[BLOCK]        # principals, NONE where nobody is found
     uint32_t name[BLOCK]       # action names
@@ -67,6 +72,7 @@ cdef struct Block:
     Listed own_way             # the others are decided by flags
     Listed near_way
     Listed far_way
+    Wave waves[N_TURNS]
 
 
 cdef enum:

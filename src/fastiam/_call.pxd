@@ -37,6 +37,8 @@ cdef struct ContextColumn:     # a context key of a batch, in the chunk where th
     uint32_t key
     uint8_t is_multi
     uint8_t keeps_truths       # of a dictionary: truths of conditions are kept by its codes
+    const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place tells
+    int64_t valid_mask
     Text tag
 
 

@@ -10,7 +10,7 @@ from fastiam._assert cimport promise
 from fastiam._call cimport Buffer, Call, ContextColumn, Fetched, Kept, fetch, reserve
 from fastiam._columns cimport Column, Text, bit_at, item_code
 from fastiam._glob cimport cut, glob, glob_fields
-from fastiam._bytes cimport same
+from fastiam._bytes cimport prefetch, same
 from fastiam._text cimport write_utf8
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
@@ -399,21 +399,32 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
 cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:
     """Which of the kept truths is that of a row: by its code, the last one for a null."""
     cdef const Column* k = column.column
-    cdef int64_t at = column.first + row
-    cdef uint32_t code
-    if k.item_valid != NULL and not bit_at(k.item_valid, at + k.item_valid_offset):
-        return k.n_values
+    cdef int64_t at = column.first + row, code
+    cdef int64_t bit = at + k.item_valid_offset
+    cdef int64_t there = (column.valid[(bit >> 3) & column.valid_mask] >> (bit & 7)) & 1
     if k.code_width == 4:
         code = (<const uint32_t*>k.codes)[at]
-        return code
-    return item_code(k, at)
+    elif k.code_width == 2:
+        code = (<const uint16_t*>k.codes)[at]
+    elif k.code_width == 1:
+        code = (<const uint8_t*>k.codes)[at]
+    else:
+        code = (<const int64_t*>k.codes)[at]
+    return code ^ ((code ^ k.n_values) & (there - 1))    # no branch: whether there is a value is not to be foreseen
+
+
+cdef inline void ask_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Ask for what `kept_code` reads."""
+    cdef const Column* k = column.column
+    prefetch(<const char*>k.codes + (column.first + row) * k.code_width)
+    prefetch(&column.valid[((column.first + row + k.item_valid_offset) >> 3) & column.valid_mask])
 
 
 cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
     """Whether a key that a column leaves out is the same for everybody: nothing that who asks or what for could tell."""
-    return not k.is_checked and (
-        k.source == KEY_CALLER or k.source == KEY_DEFAULT or (k.source == KEY_RESOURCE and c.n_constants == 0)
-    )
+    if k.source == KEY_RESOURCE:
+        return c.n_constants == 0
+    return not k.is_checked and (k.source == KEY_CALLER or k.source == KEY_DEFAULT)
 
 
 cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept nogil:

@@ -21,8 +21,7 @@ from fastiam._plain cimport (
     ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_STAR, Caller, colon_place, is_here, put_resource,
 )
 from fastiam._glob cimport glob
-from fastiam._pieces cimport ends_alike, pieces_stand, seek_piece, starts_alike
-from fastiam._resources cimport entry_matches
+from fastiam._pieces cimport pieces_stand, seek_piece, starts_alike
 from fastiam._types cimport *
 
 
@@ -67,24 +66,20 @@ cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     """`pieces_match`, from the flat."""
     cdef const uint8_t* text = l.pool + f.text
     cdef const uint8_t* at = l.text + f.head
-    cdef const uint8_t* rest = text + f.head
-    cdef int64_t inner
-    if l.end - l.text < f.least or not starts_alike(text, l.text, min(f.head, <uint16_t>64)):
+    cdef const uint8_t* rest = text + f.mid_at + f.mid
+    cdef int64_t inner = f.least - f.head - f.mid - f.suffix
+    if l.end - l.text < f.least or not starts_alike(text, l.text, f.head):
         return False
-    if f.head > 64 and not equal(text + 64, l.text + 64, f.head - 64):
-        return False
-    inner = f.least - f.head - f.mid - f.suffix
     if f.mid:
-        at = l.text + (colon_place(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon])
-        rest = text + f.mid_at
-        if l.end - at < f.mid + inner + f.suffix or not equal(rest, at, f.mid):
+        if f.colon != NO_COLON:
+            at = l.text + (colon_place(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon])
+        if l.end - at < f.mid + inner + f.suffix or not equal(text + f.mid_at, at, f.mid):
             return False
         at += f.mid
-        rest += f.mid
-    if f.rest == REST_NOTHING:
+    if f.exact:
         return at == l.end
     text += f.size
-    if not (ends_alike(text, l.end, f.suffix) if f.suffix <= 16 else equal(text - f.suffix, l.end - f.suffix, f.suffix)):
+    if not equal(text - f.suffix, l.end - f.suffix, f.suffix):
         return False
     if inner == 0:
         return True
@@ -157,26 +152,26 @@ cdef inline uint32_t classes_of(Side* s, Look* l, const Flat* f, uint8_t accept)
     return found.classes
 
 
+cdef inline bint is_odd(const Flat* f, uint64_t facts) noexcept nogil:
+    """The statement has to be looked at as a whole."""
+    if f.first == TURN_ODD:
+        return True
+    return (f.flags & FLAT_PRINCIPALS and facts & FACTS_STAR) or (f.flags & FLAT_CROSSES and facts & FACTS_COLON)
+
+
 cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
     """The classes in which a statement applies, on one of its patterns; 0 if it does not."""
     cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
     cdef uint32_t classes = CLASS_STAR
-    if f.kind == FLAT_ODD or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
+    if is_odd(f, l.facts):
         take(s, l)
         return entry_counts(l.c, &l.c.t.entries[f.entry], accept)
     if f.flags & FLAT_PRINCIPALS:
         classes = classes_of(s, l, f, accept)
         if classes == 0:
             return 0
-    if f.kind == FLAT_PIECES:
-        if l.facts & FACTS_STAR:
-            return 0
-        if not flat_matches(l, f):
-            if not f.flags & FLAT_CROSSES or not l.facts & FACTS_COLON:
-                return 0
-            take(s, l)
-            if not entry_matches(l.c, &l.c.t.patterns[f.pattern], BROAD):
-                return 0
+    if f.first == TURN_NEXT and (l.facts & FACTS_STAR or not flat_matches(l, f)):
+        return 0
     return classes if f.conditions == NONE or conditions_stand(s, l, f.conditions, accept) else 0
 
 

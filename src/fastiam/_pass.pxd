@@ -18,11 +18,12 @@ from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer, find_row,
 )
-from fastiam._flat cimport Look, decide_near, flat_stands, look_at
+from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._plain cimport (
     ACT_HARD, CALLER_PLAIN, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, WAYS_AT, Caller, is_here,
 )
 from fastiam._types cimport *
+from fastiam._waves cimport decide_own_way
 
 
 cdef enum:
@@ -299,33 +300,15 @@ cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept
 
 
 cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* listed) noexcept nogil:
-    """Ask for the texts of the first two patterns of the rows of a list."""
-    cdef const Row* own
+    """Ask for the text of the first pattern of the rows of a list."""
     cdef const Flat* f
     cdef uint32_t j
     if t.flats == NULL:
         return
     for j in range(listed.n):
-        own = s.block.own[listed.rows[j]]
-        f = t.flats + own.flat
+        f = t.flats + s.block.own[listed.rows[j]].flat
         prefetch(t.pool + f.text)
-        prefetch(t.pool + f[own.n_flats > 1].text)
-
-
-cdef inline void decide_own(Side* s, Look* l, const Row* own, int64_t row) noexcept nogil:
-    """Decide the row at hand where nothing counts but the flats of its own row: the first one that applies says all."""
-    cdef const Flat* f = l.c.t.flats + own.flat
-    cdef const Flat* end = f + own.n_flats
-    cdef Answers* out = &s.answers
-    while f < end and flat_stands(s, l, f) == 0:
-        f += 1
-    if f == end:
-        out.outcome[row] = IMPLICIT_DENY
-        return
-    out.outcome[row] = EXPLICIT_DENY if f.flags & FLAT_DENIES else ALLOW
-    if l.c.reasons:
-        out.layer[row] = f.flags >> FLAT_LAYER_SHIFT
-        out.entry[row] = f.entry
+        prefetch(t.pool + f.text + f.size)
 
 
 cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
@@ -340,10 +323,7 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     l.first = first
     l.record = NONE
     l.has_tags = False
-    for j in range(b.own_way.n):
-        i = b.own_way.rows[j]
-        look_at(b, &l, at, i)
-        decide_own(s, &l, b.own[i], first + at + i)
+    decide_own_way(s, &l, at)
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
@@ -380,7 +360,6 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     hold_rows(s, t, rows)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
-    fetch_patterns(s, t, &b.own_way)
     fetch_patterns(s, t, &b.near_way)
     decide_listed(s, c, rows, first, at)
     for j in range(b.far_way.n):

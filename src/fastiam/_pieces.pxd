@@ -2,17 +2,25 @@
 
 Texts here have 16 bytes or more, so that as many are read at once; nothing is read before or beyond them.
 """
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
 
 from fastiam._bytes cimport equal                      # whose C the code below calls
 from fastiam._types cimport TOKEN_STAR
 
 
+cdef enum:                     # the longest that `windows_stand` compares
+    MOST_HEAD = 64
+    MOST_MID = 64
+    MOST_SUFFIX = 32
+    ANYWHERE = 128
+
+
 cdef extern from *:
     """
     #include <stdint.h>
     #include <string.h>
+    static const char fastiam_nowhere[128] = {0};
     #if defined(__SSE2__)
     #include <emmintrin.h>
     #define FASTIAM_EQ16(a, b) _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)(a)), _mm_loadu_si128((const __m128i*)(b)))
@@ -24,9 +32,6 @@ cdef extern from *:
             _mm_and_si128(FASTIAM_EQ16(a, b), FASTIAM_EQ16(a + second, b + second)),
             _mm_and_si128(FASTIAM_EQ16(a + third, b + third), FASTIAM_EQ16(a + last, b + last)));
         return ((uint32_t)_mm_movemask_epi8(same) & wanted) == wanted;
-    }
-    static inline int fastiam_ends(const char* a, const char* b, int64_t n) {
-        return ((uint32_t)_mm_movemask_epi8(FASTIAM_EQ16(a - 16, b - 16)) | (0xFFFFu >> n)) == 0xFFFF;
     }
     static inline const char* fastiam_seek(
         const char* text, const char* end, const char* at, const char* stop, const char* piece, int64_t n
@@ -47,7 +52,6 @@ cdef extern from *:
         }
     #else
     static inline int fastiam_starts(const char* a, const char* b, int64_t n) { return fastiam_equal(a, b, n); }
-    static inline int fastiam_ends(const char* a, const char* b, int64_t n) { return fastiam_equal(a - n, b - n, n); }
     static inline const char* fastiam_seek(
         const char* text, const char* end, const char* at, const char* stop, const char* piece, int64_t n
     ) {
@@ -59,11 +63,82 @@ cdef extern from *:
         }
         return NULL;
     }
+    #if defined(__SSE2__)
+    /* A compiler could make branches of choices: these are minima, masks and shifts. */
+    FASTIAM_INLINE uint32_t fastiam_windows(
+        const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
+    ) {
+        int64_t last, second, third, end, skip;
+        uint64_t same, missing;
+        /* the head: four windows that may overlap, or one of which not all counts */
+        last = head > 16 ? head - 16 : 0; second = last < 16 ? last : 16; third = last < 32 ? last : 32;
+        same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(
+            _mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + second, t + second)),
+            _mm_and_si128(FASTIAM_EQ16(p + third, t + third), FASTIAM_EQ16(p + last, t + last))));
+        missing = ~same << (64 - (head < 16 ? head : 16));
+        /* the middle: a window that ends with it, and those 16, 32 and 48 bytes after its start, if it is longer */
+        end = at + mid;
+        last = end > 16 ? end - 16 : 0;
+        second = mid > 16 ? mid - 16 : 0; third = mid > 32 ? mid - 32 : 0;
+        skip = mid > 48 ? mid - 48 : 0;
+        const char* q = p + (mid_at - at + last);
+        t += last;
+        same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(
+            _mm_and_si128(FASTIAM_EQ16(q, t), FASTIAM_EQ16(q - second, t - second)),
+            _mm_and_si128(FASTIAM_EQ16(q - third, t - third), FASTIAM_EQ16(q - skip, t - skip))));
+        t -= last;
+        skip = at > last ? at - last : 0;
+        missing |= (~same >> skip) << (63 - (end - last - skip)) << 1;
+        /* the suffix: one or two windows before the end */
+        second = suffix > 16 ? suffix : 16;
+        t += size;
+        same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p_end - 16, t - 16), FASTIAM_EQ16(p_end - second, t - second)));
+        return ((missing == 0) & (((uint16_t)~same >> (16 - (suffix < 16 ? suffix : 16))) == 0));
+    }
+    /* bit 0: it does; bit 1: it may, look otherwise */
+    FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {
+        /* the last 48 bytes of the text, or as many as there are: three loads that may overlap */
+        int64_t last = (size < 48 ? size : 48) - 16, second = last < 16 ? last : 16, base = size - 16 - last;
+        int64_t before = at > base ? at - base : 0, found, window;
+        const char* p = t + base;
+        __m128i head = _mm_set1_epi8(piece[0]), tail = _mm_set1_epi8(piece[n - 1]);
+        uint64_t heads = FASTIAM_BITS(p, head) | FASTIAM_BITS(p + second, head) << second | FASTIAM_BITS(p + last, head) << last;
+        uint64_t tails = FASTIAM_BITS(p, tail) | FASTIAM_BITS(p + second, tail) << second | FASTIAM_BITS(p + last, tail) << last;
+        uint64_t hits = (heads & ((tails & ((1ull << (stop - base)) - 1)) >> (n - 1))) >> before;
+        uint64_t same, wanted = (1ull << n) - 1;
+        uint32_t stands;
+        found = base + before + fastiam_first_bit(hits | 1ull << 47);
+        window = found < size - 16 ? found : size - 16;
+        wanted <<= found - window;
+        same = (uint64_t)_mm_movemask_epi8(FASTIAM_EQ16(t + window, piece + window - found));
+        stands = ((same & wanted) == wanted) & (hits != 0);
+        return stands | ((uint32_t)((at < base) | ((hits & (hits - 1)) != 0)) & ~stands) << 1;
+    }
+    #else
+    FASTIAM_INLINE uint32_t fastiam_windows(
+        const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
+    ) {
+        return fastiam_equal(p, t, head) && fastiam_equal(p + mid_at, t + at, mid)
+            && fastiam_equal(p_end - suffix, t + size - suffix, suffix);
+    }
+    FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {
+        return fastiam_seek(t, t + size, t + at, t + stop, piece, n) != NULL;
+    }
+    #endif
     """
     # whether `n` bytes, at most 64, are the same in two texts that have as many
     bint starts_alike "fastiam_starts" (const void* a, const void* b, int64_t n) noexcept nogil
-    # whether the `n` bytes before two places are, at most 16; 16 bytes lie before each
-    bint ends_alike "fastiam_ends" (const void* a, const void* b, int64_t n) noexcept nogil
+    const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which no ARN stands
+    # whether the literal pieces of a pattern that lie at known places do so in a text that has room for them: its first `head` bytes,
+    # the `mid` ones that start at `mid_at` in the pattern and at `at` in the text, and its last `suffix` ones
+    uint32_t windows_stand "fastiam_windows" (
+        const void* pattern, const void* pattern_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix,
+        const void* text, int64_t size, int64_t at
+    ) noexcept nogil
+    # whether a piece of 16 bytes at most stands between two places of a text: SURE bit 0; bit 1: look otherwise
+    uint32_t piece_within "fastiam_within" (
+        const void* text, int64_t size, int64_t at, int64_t stop, const void* piece, int64_t n
+    ) noexcept nogil
     # where `n` bytes, at least one, first stand between two places of a text, or NULL
     const uint8_t* seek_piece "(const uint8_t*)fastiam_seek" (
         const void* text, const void* end, const void* at, const void* stop, const void* piece, int64_t n

@@ -37,11 +37,10 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
     COMPARED_AT = 42           # two bits, told and star: which part of the place counts
     WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where there is a record, and WAY_FAR
     FACTS_COLON = 0x400000000000  # more than five colons
-    FACTS_FIELD = 0x800000000000  # the account field is not empty
-    SERVICE_AT = 48            # how long the fields of service and region are
-    REGION_AT = 54
-    MOST_SERVICE = 63
-    MOST_REGION = 31
+    COLON_BITS = 6             # of the place of a colon
+    COLON_3_AT = 48            # where the colons after region and account lie
+    COLON_4_AT = COLON_3_AT + COLON_BITS
+    FACTS_NO_ROOM = 0xFFF000000000000  # these are nowhere
 
 
 cdef enum CallerFlag:
@@ -73,12 +72,6 @@ cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogi
     if size == 10 and p[0] == 97 and p[1] == 119 and p[2] == 115 and p[3] == 45 and p[4] == 117 and p[5] == 115 and p[6] == 45:
         return 3 if p[7] == 103 and p[8] == 111 and p[9] == 118 else 0
     return 0
-
-
-cdef inline int partition_size(uint64_t facts) noexcept nogil:
-    """How long the name is that `partition_number` has given this number."""
-    cdef uint64_t number = (facts >> NUMBER_BITS) & 3
-    return 3 if number == 1 else 6 if number == 2 else 10
 
 
 cdef inline bint account_number(const char* p, int64_t size, uint64_t* number) noexcept nogil:
@@ -116,13 +109,13 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     The long way takes whatever is rare: less than 16 bytes (see `_pieces`), or five colons that do not lie in the first 64.
     """
     cdef const char* p = c.resource.data
-    cdef int64_t size = c.resource.size, service, region, account
+    cdef int64_t size = c.resource.size, account
     cdef uint64_t number = 0, facts, bits
     cdef Text text
     cdef int i
     record[0] = NONE
     if size == 1 and p[0] == 42:
-        return FACTS_STAR
+        return FACTS_STAR | FACTS_NO_ROOM
     if size < 16 or memcmp(p, b"arn:", 4) != 0:
         return FACTS_LONG
     bits = places(p, size, 58)
@@ -134,17 +127,15 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     c.is_star = False
     if is_kms_key(p, c.colons, size) or find_record(c, record) != DONE:
         return FACTS_LONG
-    service = c.colons[2] - c.colons[1] - 1
-    region = c.colons[3] - c.colons[2] - 1
     account = c.colons[4] - c.colons[3] - 1
     facts = partition_number(p + 4, c.colons[1] - 4) << NUMBER_BITS
-    if facts == 0 or service > MOST_SERVICE or region > MOST_REGION:
+    if facts == 0:
         return FACTS_LONG
-    facts |= (<uint64_t>service << SERVICE_AT) | (<uint64_t>region << REGION_AT)
+    facts |= (<uint64_t>c.colons[3] << COLON_3_AT) | (<uint64_t>c.colons[4] << COLON_4_AT)
     if account:
         if not account_number(p + c.colons[3] + 1, account, &number):
             return FACTS_LONG
-        facts |= FACTS_TOLD | FACTS_FIELD
+        facts |= FACTS_TOLD
     if bits or (size > 64 and memchr(p + 64, 58, <size_t>(size - 64)) != NULL):
         facts |= FACTS_COLON
     if record[0] != NONE:
@@ -157,10 +148,8 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
 
 
 cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
-    """Where the colon after the region of a resource (3), or after its account (4: twelve digits or nothing) lies."""
-    cdef int64_t at = 6 + partition_size(facts)
-    at += <int64_t>((facts >> SERVICE_AT) & MOST_SERVICE) + <int64_t>((facts >> REGION_AT) & MOST_REGION)
-    return at if colon == 3 else at + (13 if facts & FACTS_FIELD else 1)
+    """Where the colon after the region of a resource (3), or after its account (4), lies; 0 for 5, which is none."""
+    return (facts >> (COLON_3_AT - 3 * COLON_BITS + COLON_BITS * colon)) & ((1 << COLON_BITS) - 1)
 
 
 cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:

@@ -10,6 +10,7 @@ from fastiam._bytes cimport hash_bytes, mix
 from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, cell_key
 from fastiam._glob cimport glob
 from fastiam._index cimport Indexes
+from fastiam._pieces cimport MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._types cimport *
 from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish
 
@@ -374,8 +375,11 @@ cdef class Rows(Indexes):
                     return 0
             if i == 0:
                 denies = n
+        if n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS):
+            return 0
         row.flat = self.flats.n
         if n:
+            flats[n - 1].flags |= FLAT_LAST
             memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
         row.flags |= ROW_FLAT
         row.denies = <uint8_t>denies
@@ -396,9 +400,15 @@ cdef class Rows(Indexes):
         if e.principals != NONE:
             f.flags |= FLAT_PRINCIPALS
         f.flags |= e.layer << FLAT_LAYER_SHIFT
+        f.first = TURN_DONE
+        if e.conditions != NONE:
+            f.first = TURN_ASKS
+            f.atom = e.conditions ^ ONE
+            if not e.conditions & ONE:
+                f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
         if e.flags & ~<uint8_t>ENTRY_DENY:
-            f.kind = FLAT_ODD
-        if e.resources == NONE or f.kind == FLAT_ODD:
+            f.first = TURN_ODD
+        if e.resources == NONE or f.first == TURN_ODD:
             if n < MOST_FLATS:
                 flats[n] = f
             return n + 1
@@ -414,21 +424,43 @@ cdef class Rows(Indexes):
 
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
-        f.pattern = pattern
+        cdef const uint8_t* rest = <const uint8_t*>self.pool.data + p.text
+        cdef uint32_t head = p.head, mid = p.mid, at = p.colons[p.colon]
+        if mid == 0:                                     # what is too long of the head goes for the middle
+            at = head = min(head, <uint32_t>MOST_HEAD)
+            mid = p.head - head
         if p.kind == PATTERN_ANY and not p.flags:
             return 0
-        if p.flags or p.kind != PATTERN_PIECES or p.text + p.size < LOAD:
-            f.kind = FLAT_ODD
+        # what is read before a piece, where it is shorter than what is read at once, lies in the pool
+        if (
+            p.flags or p.kind != PATTERN_PIECES or head > MOST_HEAD or mid > MOST_MID or p.suffix > MOST_SUFFIX
+            or p.text + min(at, <uint32_t>p.size) < LOAD
+        ):
+            f.first = TURN_ODD
             return 0
-        f.kind = FLAT_PIECES
-        f.text, f.size, f.head, f.mid, f.suffix = p.text, <uint16_t>p.size, p.head, p.mid, p.suffix
+        f.turn = f.first
+        f.first = TURN_NEXT
+        f.text, f.size, f.mid_at = p.text, <uint16_t>p.size, <uint16_t>at
+        f.head, f.mid, f.suffix = <uint8_t>head, <uint8_t>mid, <uint8_t>p.suffix
         f.least = p.head + p.mid + p.need
-        f.colon, f.rest = p.colon, p.rest
-        f.mid_at = p.colons[p.colon] if p.mid else 0
-        if p.rest == REST_GLOB and memchr(self.pool.data + p.text, TOKEN_ONE, p.size) == NULL:
-            f.rest = REST_PIECES
+        f.colon = p.colon if p.mid else NO_COLON
+        f.rest = p.rest
+        f.exact = -(p.rest == REST_NOTHING)
         if p.crossing != NONE and f.flags & FLAT_DENIES:
             f.flags |= FLAT_CROSSES
-        if self.pool.n < p.text + LOAD:
-            self._push(&self.pool, LOAD)                 # what is read of a shorter pattern lies in the pool, too
+        if p.rest >= REST_INNER:
+            if memchr(rest, TOKEN_ONE, p.size) == NULL and p.rest == REST_GLOB:
+                f.rest = REST_PIECES
+            f.turn = TURN_ODD
+            rest += at + mid
+            at = 1
+            while rest[at] < TOKEN_STAR and at <= LOAD and at < p.need - p.suffix + 1:
+                at += 1
+            if rest[0] == TOKEN_STAR and at > 1:
+                f.turn = TURN_INNER
+                f.inner = <uint8_t>(at - 1)
+                if f.inner < p.need - p.suffix:
+                    f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
+        if self.pool.n < p.text + p.size + 2 * LOAD:
+            self._push(&self.pool, 2 * LOAD)             # and what is read beyond
         return 0

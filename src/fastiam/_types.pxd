@@ -432,33 +432,43 @@ cdef struct Row:               # (stack, action class): one run of denies, then 
     uint8_t scp_way            # WAY_* as the row of an SCP path
 
 
-cdef enum FlatKind:
-    FLAT_ANY = 0               # every resource
-    FLAT_PIECES = 1
-    FLAT_ODD = 2               # the statement says more
-
-
 cdef enum FlatFlag:
     FLAT_DENIES = 1
     FLAT_CROSSES = 2           # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
     FLAT_PRINCIPALS = 4        # it says whom it is about
+    FLAT_LAST = 8              # of its row
     FLAT_LAYER_SHIFT = 4       # the layer, in the upper half
+    NO_COLON = 5               # the middle follows the head
+
+
+cdef enum:                     # where a row stands with its flats (`_waves`)
+    TURN_NEXT = 0              # look at this one, which has literal pieces; the one before did not apply
+    TURN_OVER = 1              # none applies: TURN_NEXT with FLAT_LAST
+    TURN_DONE = 2              # this one applies
+    TURN_ASKS = 3              # if its conditions hold
+    TURN_INNER = 4             # if a piece stands in between, too
+    TURN_MORE = 5              # if the conditions after the first one hold
+    TURN_ODD = 7               # its statement has to be looked at as a whole
+    N_TURNS = 8
 
 
 cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
     uint32_t entry
-    uint32_t pattern
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition
-    uint32_t text              # from here: of the pattern
+    uint32_t atom              # the first of these
+    uint32_t text              # from here: of the pattern, if it is FLAT_PIECES
     uint16_t size
-    uint16_t head
-    uint16_t mid
-    uint16_t mid_at
-    uint16_t suffix
     uint16_t least             # so many bytes a resource has that matches
+    uint16_t mid_at            # where the middle starts; where the head ends, if there is none
+    uint8_t head
+    uint8_t mid
+    uint8_t suffix
+    uint8_t inner              # of the first piece with a star before it, as far as `_pieces` compares
     uint8_t colon
     uint8_t rest
-    uint8_t kind
+    int8_t exact               # -1: nothing may follow the last piece
+    uint8_t turn               # where its pieces at known places stand
+    uint8_t first              # the first turn: TURN_NEXT, or what it leads to at once for want of pieces
     uint8_t flags
 
 

@@ -18,7 +18,7 @@ from fastiam._flat cimport Look, flat_matches
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport find_record, locate_endpoint, locate_resource, word_text
 from fastiam._plain cimport ACT_HARD, ACT_OWN_RULES
-from fastiam._resources cimport entry_matches, tail_has_colon
+from fastiam._resources cimport tail_has_colon
 from fastiam._types cimport *
 
 
@@ -103,14 +103,10 @@ cdef inline bint has_records(Call* c, Services* seen) noexcept nogil:
 cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nogil:
     """Whether a statement of the own row applies on one of its patterns; `entry_counts`, from the flat."""
     cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
-    if f.kind == FLAT_ODD or f.flags & FLAT_PRINCIPALS:
+    if f.first == TURN_ODD or f.flags & FLAT_PRINCIPALS or (f.flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c)):
         return entry_counts(c, &c.t.entries[f.entry], accept) != 0
-    if f.kind == FLAT_PIECES:
-        if c.is_star:
-            return False
-        if not flat_matches(l, f):
-            if not f.flags & FLAT_CROSSES or not tail_has_colon(c) or not entry_matches(c, &c.t.patterns[f.pattern], BROAD):
-                return False
+    if f.first == TURN_NEXT and (c.is_star or not flat_matches(l, f)):
+        return False
     return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
 
 

@@ -1,0 +1,180 @@
+"""Rows of a block that nothing counts for but the flats of their own rows, decided side by side. Header only.
+
+The first flat that applies says all (denies stand before allows). A wave looks at one flat of each row that is not decided yet, without a
+branch on what it finds: that is not to be foreseen, and a processor that goes on at once has the memory of the next rows there in time.
+"""
+from libc.stdint cimport INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
+
+from fastiam._block cimport Block, Side, Wave
+from fastiam._bytes cimport prefetch
+from fastiam._call cimport Call, Kept
+from fastiam._conditions cimport ask_code, kept_code
+from fastiam._decide cimport ALLOW, IMPLICIT_DENY
+from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
+from fastiam._pieces cimport ANYWHERE, NOWHERE, piece_within, windows_stand
+from fastiam._plain cimport FACTS_COLON, colon_place
+from fastiam._types cimport *
+
+
+cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t turn) noexcept nogil:
+    """What comes after a look at a flat of a row. It may be entered in the wave that is looked at, behind what was read of it."""
+    cdef uint32_t after = at + (turn == TURN_NEXT)
+    cdef const Flat* f = t.flats + after
+    cdef Wave* w = &b.waves[turn | (-<uint32_t>(turn == TURN_NEXT) & f.first)]
+    w.flats[w.n] = <uint64_t>after << 32 | i
+    w.n += 1
+    prefetch(t.pool + f.text)
+    prefetch(t.pool + f.text + f.size)
+
+
+cdef inline uint32_t either(uint32_t stands, uint32_t turn, const Flat* f) noexcept nogil:
+    """This turn, if a flat stands as far as that is known, else what comes if it does not."""
+    cdef uint32_t missed = (f.flags & FLAT_LAST) != 0    # TURN_NEXT or TURN_OVER
+    return missed ^ ((missed ^ turn) & -stands)
+
+
+cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
+    """Where the middle of a pattern would start in the resource: at a colon, or where its head ends."""
+    return colon_place(b.facts[i], f.colon) + (-<int64_t>(f.colon == NO_COLON) & f.head)
+
+
+cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
+    """Look at the pieces at known places of the flats of a wave."""
+    cdef Wave* w = &b.waves[TURN_NEXT]
+    cdef const Flat* f
+    cdef uint32_t i, j, at, n = w.n, stands, crosses
+    cdef uint64_t outside, text
+    cdef int64_t mid, size, room
+    w.n = 0
+    for j in range(n):
+        i = <uint32_t>w.flats[j]
+        at = <uint32_t>(w.flats[j] >> 32)
+        f = t.flats + at
+        size = b.text[i].size
+        mid = middle_of(b, f, i)
+        room = size - (mid + f.least - f.head)
+        outside = room >> 63                             # all bits, where it has no room: nothing of that text is read
+        text = (<uint64_t><uintptr_t>b.text[i].data & ~outside) | (<uint64_t><uintptr_t>NOWHERE & outside)
+        size = (size & ~outside) | (ANYWHERE & outside)
+        stands = windows_stand(
+            t.pool + f.text, t.pool + f.text + f.size, f.head, f.mid & ~outside, f.mid_at, f.suffix, <const void*><uintptr_t>text, size,
+            mid,
+        )
+        stands &= (room & (f.exact | <int64_t>INT64_MIN)) == 0
+        crosses = (f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & 1
+        put(b, t, i, at, either(stands, f.turn, f) | (-crosses & TURN_ODD))
+
+
+cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
+    """Look for the pieces that have no known place."""
+    cdef Wave* w = &b.waves[TURN_INNER]
+    cdef const Flat* f
+    cdef uint32_t i, j, at, n = w.n, found, turn
+    cdef int64_t size
+    w.n = 0
+    for j in range(n):
+        i = <uint32_t>w.flats[j]
+        at = <uint32_t>(w.flats[j] >> 32)
+        f = t.flats + at
+        size = b.text[i].size
+        found = piece_within(
+            b.text[i].data, size, middle_of(b, f, i) + f.mid, size - f.suffix, t.pool + f.text + f.mid_at + f.mid + 1, f.inner
+        )
+        turn = (TURN_DONE + (f.conditions != NONE)) | (-<uint32_t>(f.rest != REST_INNER) & TURN_ODD)
+        turn = either(found & 1, turn, f)
+        put(b, t, i, at, turn | (-(found >> 1) & TURN_ODD))
+
+
+cdef inline void ask_ahead(const Call* c, uint32_t atom, int64_t row) noexcept nogil:
+    """Ask for what tells the truth of a condition for a row of the range, if a column does."""
+    cdef const Kept* kept = c.s.kept
+    if kept != NULL and kept[atom].truths != NULL:
+        ask_code(&c.columns[kept[atom].column], row)
+
+
+cdef inline void ask_first(Block* b, const Call* c, int64_t row) noexcept nogil:
+    """Look at the first condition of flats, where it is known for the value that a column has; `row` is the first one of the block in its
+    range."""
+    cdef Wave* w = &b.waves[TURN_ASKS]
+    cdef const Flat* f
+    cdef const Kept* kept = c.s.kept
+    cdef uint32_t i, j, at, n = w.n, truth, turn
+    cdef uint8_t accept
+    w.n = 0
+    for j in range(n):
+        ask_ahead(c, c.t.flats[w.flats[j] >> 32].atom, row + <uint32_t>w.flats[j])
+    for j in range(n):
+        i = <uint32_t>w.flats[j]
+        at = <uint32_t>(w.flats[j] >> 32)
+        f = c.t.flats + at
+        truth = 0
+        if kept != NULL and kept[f.atom].truths != NULL:
+            truth = kept[f.atom].truths[kept_code(&c.columns[kept[f.atom].column], row + i)]
+        accept = BROAD if f.flags & FLAT_DENIES else STRICT
+        turn = TURN_MORE - ((f.conditions & ONE) != 0) * (TURN_MORE - TURN_DONE)
+        turn = either((<uint32_t>accept << 1 >> truth) & 1, turn, f)
+        put(b, c.t, i, at, turn | (-<uint32_t>(truth == 0) & TURN_ODD))
+
+
+cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
+    """Look at all conditions of flats that have several, and at whole statements."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = l.c.t
+    cdef Wave* w = &b.waves[TURN_MORE]
+    cdef const Flat* f
+    cdef Range conditions
+    cdef uint32_t j, k, at, n = w.n
+    w.n = 0
+    for j in range(n):
+        conditions = t.condition_lists[t.flats[w.flats[j] >> 32].conditions]
+        for k in range(1, conditions.n):
+            ask_ahead(l.c, t.atom_lists[conditions.first + k], row + <uint32_t>w.flats[j])
+    for j in range(n):
+        at = <uint32_t>(w.flats[j] >> 32)
+        f = t.flats + at
+        look_at(b, l, row, <uint32_t>w.flats[j])
+        put(b, t, l.i, at, either(conditions_stand(s, l, f.conditions, BROAD if f.flags & FLAT_DENIES else STRICT), TURN_DONE, f))
+    w = &b.waves[TURN_ODD]
+    n = w.n
+    w.n = 0
+    for j in range(n):
+        at = <uint32_t>(w.flats[j] >> 32)
+        f = t.flats + at
+        look_at(b, l, row, <uint32_t>w.flats[j])
+        put(b, t, l.i, at, either(flat_stands(s, l, f) != 0, TURN_DONE, f))
+
+
+cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) noexcept nogil:
+    """Write down what was found."""
+    cdef Block* b = s.block
+    cdef const Wave* done = &b.waves[TURN_DONE]
+    cdef const Flat* f
+    cdef uint32_t j, i
+    for j in range(b.waves[TURN_OVER].n):
+        s.answers.outcome[first + <uint32_t>b.waves[TURN_OVER].flats[j]] = IMPLICIT_DENY
+    for j in range(done.n):
+        i = <uint32_t>done.flats[j]
+        f = t.flats + (done.flats[j] >> 32)
+        s.answers.outcome[first + i] = ALLOW + (f.flags & FLAT_DENIES)
+        if reasons:
+            s.answers.layer[first + i] = f.flags >> FLAT_LAYER_SHIFT
+            s.answers.entry[first + i] = f.entry
+
+
+cdef inline void decide_own_way(Side* s, Look* l, int64_t row) noexcept nogil:
+    """Decide the rows of a block's `own_way`."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = l.c.t
+    cdef uint32_t j, left
+    for j in range(N_TURNS):
+        b.waves[j].n = 0
+    for j in range(b.own_way.n):                         # as if the flat before the first one had not applied
+        put(b, t, b.own_way.rows[j], b.own[b.own_way.rows[j]].flat - 1, TURN_NEXT)
+    left = b.own_way.n
+    while left:
+        try_flats(b, t)
+        seek_inner(b, t)
+        ask_first(b, l.c, row)
+        look_closer(s, l, row)
+        left = b.own_way.n - b.waves[TURN_OVER].n - b.waves[TURN_DONE].n
+    tell(s, t, l.c.reasons, l.first + row)
