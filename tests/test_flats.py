@@ -1,0 +1,92 @@
+"""Patterns in batches are compared 16 bytes at a time; where their pieces end, or are longer than that is made for, changes no answer.
+
+Each pattern has an action of its own, so that it is a row of its own, and is asked about resources that match, and about the same ones
+with a byte changed, left out or put in.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+
+import fastiam
+from fastiam import Outcome
+from fastiam.reference import decide
+from fastiam.request import Request, read_context
+
+ACCOUNT = "111111111111"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
+SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 34, 47, 48, 49, 50, 63, 64, 65, 66, 80, 100, 130)
+HEADS = (
+    "arn:aws:s3:::",
+    f"arn:aws:logs:eu-west-1:{ACCOUNT}:",
+    "arn:aws:logs:*:*:",
+    f"arn:aws:sqs:*:{ACCOUNT}:",
+    "arn:aws:sqs:eu-west-1:*:",
+)
+SHAPES = ("{0}", "{0}*", "{0}*{1}", "{0}*{1}*", "{0}*{1}*{2}", "{0}*{1}*{2}*", "{0}?{1}*", "*{1}", "*{0}*{2}*", "{0}**{1}")
+LETTERS = "ab-/"  # few, so that pieces are met in more than one place
+
+
+def piece(rng: random.Random, size: int) -> str:
+    return "".join(rng.choices(LETTERS, k=size))
+
+
+def resource(rng: random.Random, pattern: str) -> str:
+    """One that a pattern matches."""
+    fields = pattern.split(":", 5)
+    fields[3] = fields[3].replace("*", rng.choice(("eu-west-1", "ap-southeast-2")))
+    fields[4] = fields[4].replace("*", ACCOUNT)
+    tail = fields[5].replace("?", rng.choice(LETTERS))
+    while "*" in tail:
+        tail = tail.replace("*", piece(rng, rng.choice((0, 1, 3, 16, 40))), 1)
+    return ":".join((*fields[:5], tail))
+
+
+def changed(rng: random.Random, text: str) -> str:
+    """The text with a byte of its last field changed, left out or put in."""
+    first = [at for at, letter in enumerate(text) if letter == ":"][4] + 1
+    if first == len(text):
+        return text + "x"
+    at = rng.randrange(first, len(text))
+    return text[:at] + rng.choice(("", "x", "x" + text[at])) + text[at + 1 :]
+
+
+def world(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str]]]:
+    """A role with a statement for each of many patterns, and requests."""
+    rng = random.Random(seed)
+    statements, asked = [], []
+    for i in range(400):
+        pieces = (piece(rng, size) for size in rng.choices(SIZES, k=3))
+        pattern = rng.choice(HEADS) + rng.choice(SHAPES).format(*pieces)
+        action = f"{pattern.split(':')[2]}:Act{i}"
+        effect = rng.choice(("Allow", "Allow", "Deny"))
+        statements.append({"Effect": effect, "Action": action, "Resource": pattern})
+        for _ in range(3):
+            text = resource(rng, pattern)
+            asked += [(action, text), (action, changed(rng, text))]
+        asked.append((action, "*"))
+    directory = fastiam.Directory(quotas=None)
+    policies = [{"Version": "2012-10-17", "Statement": statements[at : at + 20]} for at in range(0, len(statements), 20)]
+    directory.add_principal(ROLE, identity_policies=policies)
+    return directory, asked
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pieces_of_every_length_are_compared_to_their_last_byte(seed: int) -> None:
+    directory, asked = world(seed)
+    engine, snapshot = directory.compile(), directory.snapshot()
+    actions, texts = map(list, zip(*asked, strict=True))
+    forms = pa.array(texts), pa.array(texts, pa.string_view()), pa.array(texts).dictionary_encode()
+    outcomes = [engine.decide_many(ROLE, actions, form).outcome.tolist() for form in forms for _ in range(2)]
+    met = set()
+    for row, (action, text) in enumerate(asked):
+        subject, holder, endpoint = snapshot.profiles(ROLE, action, text, read_context({}))
+        request = Request(action, read_context({}), 0)
+        expected = decide(subject, holder, request, endpoint=endpoint, sources=snapshot.account_facts).decision.outcome
+        assert {int(expected)} == {found[row] for found in outcomes}, (action, text)
+        assert engine.is_allowed(ROLE, action, text) == (expected is Outcome.ALLOW), (action, text)
+        met.add(expected)
+    assert met == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
