@@ -1,7 +1,7 @@
-"""Patterns in batches are compared 16 bytes at a time; where their pieces end, or are longer than that is made for, changes no answer.
+"""Patterns in batches are compared 16 bytes at a time; where their pieces end, or are longer than that is made for, matters not.
 
-Each pattern has an action of its own, so that it is a row of its own, and is asked about resources that match, and about the same ones
-with a byte changed, left out or put in.
+Each pattern has an action of its own, so that it is a row of its own, and is asked about resources that match, and about the same
+ones with a byte changed, left out or put in.
 """
 
 from __future__ import annotations
