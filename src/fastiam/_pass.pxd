@@ -13,7 +13,7 @@ from fastiam._block cimport (
 )
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call
-from fastiam._columns cimport TEXT_32, TEXT_VIEW, Text, item_text, row_items, value_text
+from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer, find_row,
@@ -270,7 +270,32 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
         prefetch(b.text[i].data + 63)
 
 
-cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept nogil:
+cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexcept nogil:
+    """What is stored about the resources of the near way, and where the rows of its policies lie, each asked for by the step before."""
+    cdef Block* b = s.block
+    cdef const uint16_t* listed = &b.near_way.rows[0]
+    cdef uint32_t j, i, n = b.near_way.n, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, stack
+    for j in range(n):
+        i = listed[j]
+        if b.facts[i] & FACTS_RECORD:
+            if rows.facts != NULL:
+                b.record[i] = rows.records[b.what[i]]
+            prefetch(&t.records[b.record[i]])
+    for j in range(n):
+        i = listed[j]
+        b.place[i] = NULL
+        if b.facts[i] & FACTS_RECORD:
+            stack = t.records[b.record[i]].stack
+            if stack < n_stacks and b.cls[i] < n_classes:
+                b.place[i] = t.cells.grid + (<size_t>b.cls[i] * n_stacks + stack)
+                prefetch(b.place[i])
+    for j in range(n):
+        i = listed[j]
+        if b.place[i] != NULL:
+            prefetch(t.cells.rows + b.place[i][0])
+
+
+cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
     """The rows of what is stored about resources; what has rules of its own goes the long way."""
     cdef Block* b = s.block
     cdef uint16_t* listed = &b.near_way.rows[0]
@@ -283,8 +308,6 @@ cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept
         if not s.has_limits:
             b.scp[i] = b.rcp[i] = t.cells.rows
         if b.facts[i] & FACTS_RECORD:
-            if rows.facts != NULL:
-                b.record[i] = rows.records[b.what[i]]
             r = &t.records[b.record[i]]
             far = r.arn != NONE or (r.flags & RECORD_BLOCKS_PUBLIC and not is_here(&s.callers[b.who[i]], b.facts[i]))
             if r.stack != NONE and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
@@ -294,9 +317,26 @@ cdef inline void hold_rows(Side* s, const TablesC* t, const Rows* rows) noexcept
                 b.far_way.rows[b.far_way.n] = <uint16_t>i
                 b.far_way.n += 1
                 continue
+            prefetch(t.flats + b.held[i].flat)
         listed[kept] = i
         kept += 1
     b.near_way.n = kept
+
+
+cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
+    """Ask for the codes of the context of a block."""
+    cdef const Column* column
+    cdef int64_t at, last
+    cdef int32_t k
+    for k in range(c.n_columns):
+        column = c.columns[k].column
+        at = (c.columns[k].first + row) * column.code_width
+        last = at + n * column.code_width
+        if column.is_list or not column.code_width:
+            continue
+        while at < last:
+            prefetch(<const char*>column.codes + at)
+            at += 64
 
 
 cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* listed) noexcept nogil:
@@ -357,7 +397,10 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     if c.reasons:
         memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
         memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
-    hold_rows(s, t, rows)
+    if b.near_way.n:
+        fetch_codes(c, at, n)
+        find_records(s, t, rows)
+        hold_rows(s, t)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
     fetch_patterns(s, t, &b.near_way)
