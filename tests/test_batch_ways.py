@@ -122,3 +122,14 @@ def test_a_condition_is_decided_by_the_value_of_its_row(engine, form):
     for _ in range(2):
         got = engine.decide_many(*columns, {"aws:RequestedRegion": column(regions)}, now=NOW)
         assert got.outcome.tolist() == [OK if region == "eu-west-1" else NO for region in regions]
+
+
+def test_what_a_batch_knows_of_principals_serves_another_only_where_it_is_given_the_same_keys(engine):
+    """K1: whether a column can contradict what is fixed is told by the keys that are given."""
+    held = []
+    for account, expected in ((None, OK), (A, OK), (B, Outcome.ERROR), (None, OK)) * 3:
+        context = {} if account is None else {"aws:PrincipalAccount": [account]}
+        found = engine.decide_many([USER], ["s3:GetObject"], ["arn:aws:s3:::own/x"], context, now=NOW, on_error="deny")
+        assert found.outcome[0] == expected, account
+        held.append(engine.stats()["bytes"])
+    assert held[-1] == held[-5] > engine.stats()["compiled_bytes"]

@@ -4,7 +4,7 @@ A pass works on a snapshot of the tables. Rows that miss something (a name, a ro
 list, are settled with the GIL by the rules of `_core`, and the next chunk begins.
 """
 from cython cimport no_gc_clear
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
@@ -38,6 +38,7 @@ cdef enum:
     CHUNK = 65536              # rows between two settlements
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TOGETHER = 1024            # rows that are settled together
+    MOST_LEFT = 4              # `Callers` that batches leave
     MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
 
 
@@ -75,7 +76,40 @@ def decide_columns(
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
         core._settle_limits(batch.session_bytes if last < n else 0)
         first = last
+    batch.give_back()
     return batch.answers()
+
+
+cdef class Callers:
+    """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
+
+    cdef void* memory
+    cdef Caller* at                                      # from a new cache line on: two of them take one
+    cdef uint32_t n
+    cdef uint64_t generation
+    cdef list keys
+    cdef bint has_limits
+
+    def __cinit__(self, uint32_t n, uint64_t generation, list keys, bint has_limits):
+        self.memory = calloc(<size_t>n + 2, sizeof(Caller))
+        if self.memory == NULL:
+            raise MemoryError()
+        self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
+        self.n, self.generation, self.keys, self.has_limits = n, generation, keys, has_limits
+        self.at[n - 1].flags = CALLER_KNOWN              # nobody
+        self.at[n - 1].way = WAY_FAR
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    @property
+    def nbytes(self):
+        """The memory that this takes."""
+        return self.n * sizeof(Caller)
+
+    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys):
+        """Whether numbers mean the same as when this was filled in."""
+        return self.n > n_principals and self.generation == generation and self.keys == keys
 
 
 cdef int count_touched(Side* side, uint32_t n_keys) except -1:
@@ -121,6 +155,7 @@ cdef class _Batch:
     cdef uint64_t generation
     cdef Side sides[64]
     cdef int n_sides
+    cdef list callers                                    # of each side, `Callers`
     cdef object outcome, layer, reason, entry, assumed
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_layer
@@ -180,6 +215,7 @@ cdef class _Batch:
         self.unread = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
         self.n_sides = 0
+        self.callers = []
         self.first = self.last = 0
 
     def __dealloc__(self):
@@ -191,7 +227,6 @@ cdef class _Batch:
             free(self.sides[i].columns)
             free(self.sides[i].matters)
             free(self.sides[i].block)
-            free(self.sides[i].callers)
             free(self.sides[i].seen)
         if self.entered:
             self.tables.leave()
@@ -207,6 +242,7 @@ cdef class _Batch:
             side.frame = new_frame()
             side.number = self.n_sides
             self.n_sides += 1
+            self.callers.append(None)
             side.block = <Block*>calloc(1, sizeof(Block))
             if side.block == NULL:
                 raise MemoryError()
@@ -225,27 +261,47 @@ cdef class _Batch:
         return 0
 
     cdef int _room_for_callers(self, Side* side) except -1:
-        """Callers are forgotten where numbers may mean somebody else, or other keys are given (a late key has been numbered)."""
+        cdef Callers callers = self.callers[side.number]
+        cdef uint32_t n = self.t.n_principals
         side.is_plain = self.is_plain
-        if side.callers != NULL and side.n_callers > self.t.n_principals and side.generation == self.generation:
+        if callers is not None and callers.fits(n, self.generation, self.keys):
             return 0
-        free(side.callers)
-        side.callers = NULL
-        side.generation = self.generation
         if side.seen == NULL:
             side.seen = <Seen*>malloc(sizeof(Seen))
             if side.seen == NULL:
                 raise MemoryError()
         memset(side.seen, 0, sizeof(Seen))
-        side.n_callers = self.t.n_principals + (self.t.n_principals >> 3) + 64
-        side.callers = <Caller*>calloc(side.n_callers, sizeof(Caller))
-        if side.callers == NULL:
-            raise MemoryError()
-        side.has_limits = self._has_rcps()
-        side.callers[side.n_callers - 1].flags = CALLER_KNOWN
-        side.callers[side.n_callers - 1].way = WAY_FAR
-        side.callers[side.n_callers - 1].own_stack = 0   # whatever it says is not asked
+        callers = self._lent()
+        if callers is None:
+            callers = Callers(n + (n >> 3) + 64, self.generation, self.keys, self._has_rcps())
+        self.callers[side.number] = callers
+        side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
         return 0
+
+    cdef Callers _lent(self):
+        """What an earlier batch left, or None."""
+        cdef Callers callers
+        cdef list left = self.core.callers
+        if self.declared is not None:                    # what is unknown tells what can contradict
+            return None
+        for callers in left:
+            if callers.fits(self.t.n_principals, self.generation, self.keys):
+                left.remove(callers)
+                return callers
+        return None
+
+    def give_back(self):
+        """Leave what is known about principals to the next batch, in place of what is older."""
+        cdef Callers callers
+        cdef list left = self.core.callers
+        cdef int i
+        for i in range(self.n_sides):
+            callers = self.callers[i]
+            if callers is not None and self.declared is None:
+                callers.has_limits = self.sides[i].has_limits
+                left.insert(0, callers)
+        self.callers = [None] * len(self.callers)
+        del left[MOST_LEFT:]
 
     cdef bint _has_rcps(self):
         cdef uint32_t i

@@ -104,7 +104,6 @@ cdef struct Side:              # what one thread of a batch has of its own
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
     uint8_t has_limits         # some account has RCPs, or some caller SCPs
     Seen* seen
-    uint64_t generation        # of the tables, when they were met
     uint32_t n_counted         # keys that the counts of the frame have room for
     int64_t* slow              # rows that need the GIL
     int64_t n_slow

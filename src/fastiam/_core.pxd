@@ -31,6 +31,7 @@ cdef class Core:
     cdef dict session_numbers
     cdef dict decisions
     cdef dict defaults
+    cdef list callers                                    # that batches left (`_batch`)
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew

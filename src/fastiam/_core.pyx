@@ -125,6 +125,7 @@ cdef class Core:
         self.decisions = {}
         self.defaults = {}
         self.declared = {}
+        self.callers = []
 
     def __dealloc__(self):
         cdef Workspace* w = self.free
@@ -155,6 +156,7 @@ cdef class Core:
             self.key_numbers = {}
             self.session_numbers = {}
             self.decisions = {}
+            self.callers = []
         if self.keys_known != self.tables.t.n_keys:
             self.keys_known = self.tables.t.n_keys
             self.epoch += 1
@@ -190,13 +192,13 @@ cdef class Core:
             c.endpoint = &c.t.endpoints[self.loose_endpoint]
 
     def _met_bytes(self):
-        """The memory of what is kept of who asked for what."""
+        """The memory of what is kept of who asked, and for what."""
         cdef const Workspace* w = self.free
         cdef uint64_t total = 0
         while w != NULL:
             total += meetings_bytes(&w.meetings)
             w = w.next
-        return total
+        return total + sum(callers.nbytes for callers in self.callers)
 
     # -- the context of a single call ---------------------------------------------------------------------------------------------
 
