@@ -246,6 +246,7 @@ cdef class _Batch:
             side.block = <Block*>calloc(1, sizeof(Block))
             if side.block == NULL:
                 raise MemoryError()
+            side.block.nothing.account = side.block.nothing.stack = side.block.nothing.arn = NONE
             side.columns = <ContextColumn*>calloc(len(self.context) + len(self.core.defaults) + 1, sizeof(ContextColumn))
             if side.columns == NULL:
                 raise MemoryError()

@@ -47,6 +47,14 @@ cdef struct Listed:            # rows of a block that go the same way
     uint32_t n
 
 
+cdef enum Join:                # the layers of `joined_way`, in the order of D50
+    JOIN_RCP = 0
+    JOIN_SCP = 1
+    JOIN_HELD = 2
+    JOIN_OWN = 3
+    JOIN_NONE = 4
+
+
 cdef struct Wave:              # flats of rows of a block whose turn is the same
     uint64_t flats[BLOCK]      # flat << 32 | row
     uint32_t n
@@ -62,6 +70,8 @@ cdef struct Block:
     uint32_t what[BLOCK]       # dictionary values of the resources
     uint64_t facts[BLOCK]
     uint32_t record[BLOCK]
+    const Record* stored[BLOCK]
+    Record nothing             # where nothing is stored
     Text text[BLOCK]           # of the resources
     const Row* own[BLOCK]      # rows of the principals' own layers
     const Row* scp[BLOCK]      # and of the others that apply
@@ -72,7 +82,10 @@ cdef struct Block:
     Listed own_way             # the others are decided by flags
     Listed near_way
     Listed far_way
+    Listed joined_way          # of `near_way`: flats of several rows, one after the other, say all
     Wave waves[N_TURNS]
+    uint32_t stop[BLOCK]       # behind the flats at hand of a row
+    uint8_t joined[BLOCK]      # which of its layers come after them, JOIN_*
 
 
 cdef enum:

@@ -307,6 +307,7 @@ cdef inline void look_at(const Block* b, Look* l, int64_t at, uint32_t i) noexce
     l.i = i
     l.row = at + i
     l.facts = b.facts[i]
+    l.record = b.record[i]                               # whatever it is where there is none
     l.text = <const uint8_t*>b.text[i].data
     l.end = l.text + b.text[i].size
     l.taken = False

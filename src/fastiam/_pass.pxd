@@ -3,7 +3,7 @@ then everything that these say at once, then the requests that are left. Header 
 
 Rows that miss something go on the slow list.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
@@ -20,10 +20,11 @@ from fastiam._decide cimport (
 )
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_PLAIN, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, WAYS_AT, Caller, is_here,
+    ACT_HARD, CALLER_CHECKS, CALLER_PLAIN, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, WAYS_AT,
+    Caller, is_here, limits_left,
 )
 from fastiam._types cimport *
-from fastiam._waves cimport decide_own_way
+from fastiam._waves cimport decide_waves
 
 
 cdef enum:
@@ -156,6 +157,14 @@ cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, i
     finish(s, c, &a, status)
 
 
+cdef extern from *:
+    """
+    /* of facts, by FACTS_TOLD and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
+    static const uint64_t fastiam_compared[4] = {0x30000000000, 0x3FFFFFFFFFF, 0, 0};
+    """
+    const uint64_t* COMPARED "fastiam_compared"
+
+
 # -- a block --------------------------------------------------------------------------------------------------------------
 
 cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
@@ -224,24 +233,19 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     cdef const Flat* flats = c.t.flats
     cdef uint8_t* outcome = s.answers.outcome + first
     cdef uint8_t* assumed = s.answers.assumed + first
-    cdef uint64_t compared[4]  # by FACTS_TOLD and FACTS_STAR
     cdef const Row* own
     cdef const Caller* w
     cdef uint64_t f, differs
     cdef uint32_t i, way, action
     cdef bint reasons = c.reasons
-    compared[0] = PARTITION                              # N16
-    compared[1] = PLACE
-    compared[2] = 0
-    compared[3] = 0
     for i in range(<uint32_t>n):
         own = b.own[i]
         f = b.facts[i]
         w = &callers[b.who[i]]
         action = classes[b.cls[i]].flags
-        differs = (f ^ w.place) & compared[(f >> COMPARED_AT) & 3]
+        differs = (f ^ w.place) & COMPARED[(f >> COMPARED_AT) & 3]
         way = (own.reason_way if reasons else own.own_way) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((differs | (action & ACT_HARD)) != 0) * WAY_NEAR
+        way |= ((differs | (action & ACT_HARD) | limits_left(w, own)) != 0) * WAY_NEAR
         way |= (((differs & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
         b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
@@ -271,56 +275,77 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
 
 
 cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexcept nogil:
-    """What is stored about the resources of the near way, and where the rows of its policies lie, each asked for by the step before."""
+    """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
     cdef const uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, stack
+    cdef uint32_t j, i, n = b.near_way.n, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes
+    cdef const Record* r
+    cdef const uint32_t* place
+    cdef uintptr_t mask
+    if rows.facts != NULL:
+        for j in range(n):
+            i = listed[j]
+            b.record[i] = rows.records[b.what[i]]
     for j in range(n):
         i = listed[j]
-        if b.facts[i] & FACTS_RECORD:
-            if rows.facts != NULL:
-                b.record[i] = rows.records[b.what[i]]
-            prefetch(&t.records[b.record[i]])
+        mask = -<uintptr_t>(b.record[i] != NONE)
+        b.stored[i] = <const Record*>((<uintptr_t>(t.records + b.record[i]) & mask) | (<uintptr_t>&b.nothing & ~mask))
+        prefetch(b.stored[i])
     for j in range(n):
         i = listed[j]
-        b.place[i] = NULL
-        if b.facts[i] & FACTS_RECORD:
-            stack = t.records[b.record[i]].stack
-            if stack < n_stacks and b.cls[i] < n_classes:
-                b.place[i] = t.cells.grid + (<size_t>b.cls[i] * n_stacks + stack)
-                prefetch(b.place[i])
+        r = b.stored[i]
+        mask = -<uintptr_t>((r.stack < n_stacks) & (b.cls[i] < n_classes) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0))
+        place = t.cells.grid + (<size_t>b.cls[i] * n_stacks + r.stack)
+        b.place[i] = <const uint32_t*>((<uintptr_t>place & mask) | (<uintptr_t>&b.zero & ~mask))
+        prefetch(b.place[i])
     for j in range(n):
         i = listed[j]
-        if b.place[i] != NULL:
-            prefetch(t.cells.rows + b.place[i][0])
+        b.held[i] = t.cells.rows + b.place[i][0]
+        prefetch(b.held[i])
+
+
+cdef inline uint32_t has_odd_denies(const Row* row) noexcept nogil:
+    return (row.flags & (ROW_DENIES | ROW_FLAT)) == ROW_DENIES
+
+
+cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i, uint32_t here) noexcept nogil:
+    """Whether denies, as flats, and then the own row decide: nothing else must allow, and nothing else may. Without a branch."""
+    cdef const Block* b = s.block
+    cdef const Row* scp = b.scp[i]
+    cdef const Caller* w = &s.callers[b.who[i]]
+    cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.held[i].flags & ROW_GRANTS
+    odd |= limits_left(w, b.own[i])
+    odd |= b.stored[i].n_constants | (b.own[i].flags & ROW_FLAT ^ ROW_FLAT)
+    odd |= has_odd_denies(b.rcp[i]) | has_odd_denies(scp) | has_odd_denies(b.held[i])
+    odd |= (scp.n != 0) & ((scp.flags & ROW_PASSES) == 0)
+    return (odd == 0) & here
 
 
 cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
-    """The rows of what is stored about resources; what has rules of its own goes the long way."""
+    """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, kept = 0
+    cdef uint32_t j, i, n = b.near_way.n, here, far, joined
     cdef const Record* r
-    cdef bint far
+    b.near_way.n = 0
     for j in range(n):
         i = listed[j]
-        b.held[i] = t.cells.rows
+        r = b.stored[i]
         if not s.has_limits:
             b.scp[i] = b.rcp[i] = t.cells.rows
-        if b.facts[i] & FACTS_RECORD:
-            r = &t.records[b.record[i]]
-            far = r.arn != NONE or (r.flags & RECORD_BLOCKS_PUBLIC and not is_here(&s.callers[b.who[i]], b.facts[i]))
-            if r.stack != NONE and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
-                b.held[i] = layer_row(t, r.stack, b.cls[i], b.name[i])
-                far = far or b.held[i].n == 0
-            if far:
-                b.far_way.rows[b.far_way.n] = <uint16_t>i
-                b.far_way.n += 1
-                continue
-            prefetch(t.flats + b.held[i].flat)
-        listed[kept] = i
-        kept += 1
-    b.near_way.n = kept
+        if r.stack != NONE and b.place[i] == &b.zero and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
+            b.held[i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
+        here = ((b.facts[i] ^ s.callers[b.who[i]].place) & COMPARED[(b.facts[i] >> COMPARED_AT) & 3]) == 0
+        far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
+        far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.held[i].n == 0)
+        joined = is_joined(s, t, i, here) & (far ^ 1)
+        b.far_way.rows[b.far_way.n] = <uint16_t>i
+        b.far_way.n += far
+        b.joined_way.rows[b.joined_way.n] = <uint16_t>i
+        b.joined_way.n += joined
+        listed[b.near_way.n] = <uint16_t>i
+        b.near_way.n += (far | joined) ^ 1
+        prefetch(t.flats + b.held[i].flat)
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
@@ -363,7 +388,7 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     l.first = first
     l.record = NONE
     l.has_tags = False
-    decide_own_way(s, &l, at)
+    decide_waves(s, &l, at)
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
@@ -397,12 +422,14 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     if c.reasons:
         memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
         memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
+    b.joined_way.n = 0
     if b.near_way.n:
         fetch_codes(c, at, n)
         find_records(s, t, rows)
         hold_rows(s, t)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
+    fetch_texts(s, rows, &b.joined_way)
     fetch_patterns(s, t, &b.near_way)
     decide_listed(s, c, rows, first, at)
     for j in range(b.far_way.n):

@@ -49,7 +49,11 @@ cdef enum CallerFlag:
     CALLER_BOUND = 4           # has a boundary
     CALLER_SESSION = 8         # has session policies
     CALLER_CHECKS = 16         # a column gives a key that this principal fixes (K1)
-    CALLER_ODD = 28            # any of these three
+    CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
+
+
+cdef enum:
+    LIMITS_AT = 3              # CALLER_BOUND is ROW_BOUND_ALL >> 3, and so on
 
 
 cdef struct Caller:            # of a principal, as far as this batch is concerned
@@ -200,7 +204,12 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     for i in range(c.n_columns):
         if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
             caller.flags |= CALLER_CHECKS
-    caller.way = WAY_NEAR if caller.flags & CALLER_ODD else 0
+    caller.way = WAY_NEAR if caller.flags & CALLER_CHECKS else 0
+
+
+cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept nogil:
+    """Which of boundary and session policies do not allow everything of an action, without a branch."""
+    return caller.flags & CALLER_LIMITED & ~(own.flags >> LIMITS_AT)
 
 
 cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:

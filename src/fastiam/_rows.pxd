@@ -33,4 +33,5 @@ cdef class Rows(Indexes):
     cdef int _flatten(self, Row* row) except -1
     cdef void _find_ways(self, Row* row)
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
+    cdef bint _is_about_all(self, const Entry* e)
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1

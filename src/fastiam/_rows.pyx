@@ -342,6 +342,10 @@ cdef class Rows(Indexes):
         for i in range(1, n):
             if not runs[i].flags & RUN_ALL:
                 row.flags &= ~ROW_PASSES
+        if n > 2 and runs[2].flags & RUN_ALL:
+            row.flags |= ROW_BOUND_ALL
+        if n > 3 and runs[3].flags & RUN_ALL:
+            row.flags |= ROW_SESSION_ALL
         if n > 1 and runs[1].n:
             row.flags |= ROW_GRANTS
             if runs[1].flags & RUN_ALL:
@@ -379,7 +383,6 @@ cdef class Rows(Indexes):
             return 0
         row.flat = self.flats.n
         if n:
-            flats[n - 1].flags |= FLAT_LAST
             memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
         row.flags |= ROW_FLAT
         row.denies = <uint8_t>denies
@@ -397,8 +400,6 @@ cdef class Rows(Indexes):
         f.entry = entry
         f.conditions = e.conditions
         f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
-        if e.principals != NONE:
-            f.flags |= FLAT_PRINCIPALS
         f.flags |= e.layer << FLAT_LAYER_SHIFT
         f.first = TURN_DONE
         if e.conditions != NONE:
@@ -406,6 +407,9 @@ cdef class Rows(Indexes):
             f.atom = e.conditions ^ ONE
             if not e.conditions & ONE:
                 f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
+        if e.principals != NONE and not (e.flags & ENTRY_DENY and self._is_about_all(e)):
+            f.flags |= FLAT_PRINCIPALS
+            f.first = TURN_WHOM
         if e.flags & ~<uint8_t>ENTRY_DENY:
             f.first = TURN_ODD
         if e.resources == NONE or f.first == TURN_ODD:
@@ -421,6 +425,15 @@ cdef class Rows(Indexes):
                 flats[n + i] = f
                 self._flat_pattern(&flats[n + i], members[i])
         return n + element.n
+
+    cdef bint _is_about_all(self, const Entry* e):
+        """Its principal element holds `*`."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef uint32_t i
+        for i in range(list.n):
+            if (<const PrincipalToken*>self.tokens.data)[list.first + i].form == FORM_STAR:
+                return not e.flags & ENTRY_NOT_PRINCIPAL
+        return False
 
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern

@@ -411,6 +411,8 @@ cdef enum RowFlag:             # what most requests need to know of a row
     ROW_GRANTS = 2             # has allows in the first segment
     ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts
     ROW_PASSES = 8             # every segment does
+    ROW_BOUND_ALL = 32         # the second one does: a principal's boundary
+    ROW_SESSION_ALL = 64       # the third one does: its session policies
     ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
 
 
@@ -436,7 +438,6 @@ cdef enum FlatFlag:
     FLAT_DENIES = 1
     FLAT_CROSSES = 2           # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
     FLAT_PRINCIPALS = 4        # it says whom it is about
-    FLAT_LAST = 8              # of its row
     FLAT_LAYER_SHIFT = 4       # the layer, in the upper half
     NO_COLON = 5               # the middle follows the head
 
@@ -448,6 +449,7 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_ASKS = 3              # if its conditions hold
     TURN_INNER = 4             # if a piece stands in between, too
     TURN_MORE = 5              # if the conditions after the first one hold
+    TURN_WHOM = 6              # if it is about who asks, and its conditions hold
     TURN_ODD = 7               # its statement has to be looked at as a whole
     N_TURNS = 8
 

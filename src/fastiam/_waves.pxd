@@ -1,11 +1,12 @@
-"""Rows of a block that nothing counts for but the flats of their own rows, decided side by side. Header only.
+"""Rows of a block that nothing counts for but flats: of their own rows, or denies of other layers before them. Decided side by side.
+Header only.
 
 The first flat that applies says all (denies stand before allows). A wave looks at one flat of each row that is not decided yet, without a
 branch on what it finds: that is not to be foreseen, and a processor that goes on at once has the memory of the next rows there in time.
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
 
-from fastiam._block cimport Block, Side, Wave
+from fastiam._block cimport JOIN_HELD, JOIN_NONE, JOIN_OWN, JOIN_RCP, JOIN_SCP, Block, Side, Wave
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call, Kept
 from fastiam._conditions cimport ask_code, kept_code
@@ -27,9 +28,9 @@ cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32
     prefetch(t.pool + f.text + f.size)
 
 
-cdef inline uint32_t either(uint32_t stands, uint32_t turn, const Flat* f) noexcept nogil:
+cdef inline uint32_t either(const Block* b, uint32_t i, uint32_t at, uint32_t stands, uint32_t turn) noexcept nogil:
     """This turn, if a flat stands as far as that is known, else what comes if it does not."""
-    cdef uint32_t missed = (f.flags & FLAT_LAST) != 0    # TURN_NEXT or TURN_OVER
+    cdef uint32_t missed = at + 1 == b.stop[i]           # TURN_NEXT or TURN_OVER
     return missed ^ ((missed ^ turn) & -stands)
 
 
@@ -62,7 +63,7 @@ cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
         )
         stands &= (room & (f.exact | <int64_t>INT64_MIN)) == 0
         crosses = (f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & 1
-        put(b, t, i, at, either(stands, f.turn, f) | (-crosses & TURN_ODD))
+        put(b, t, i, at, either(b, i, at, stands, f.turn) | (-crosses & TURN_ODD))
 
 
 cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
@@ -81,7 +82,7 @@ cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
             b.text[i].data, size, middle_of(b, f, i) + f.mid, size - f.suffix, t.pool + f.text + f.mid_at + f.mid + 1, f.inner
         )
         turn = (TURN_DONE + (f.conditions != NONE)) | (-<uint32_t>(f.rest != REST_INNER) & TURN_ODD)
-        turn = either(found & 1, turn, f)
+        turn = either(b, i, at, found & 1, turn)
         put(b, t, i, at, turn | (-(found >> 1) & TURN_ODD))
 
 
@@ -112,7 +113,7 @@ cdef inline void ask_first(Block* b, const Call* c, int64_t row) noexcept nogil:
             truth = kept[f.atom].truths[kept_code(&c.columns[kept[f.atom].column], row + i)]
         accept = BROAD if f.flags & FLAT_DENIES else STRICT
         turn = TURN_MORE - ((f.conditions & ONE) != 0) * (TURN_MORE - TURN_DONE)
-        turn = either((<uint32_t>accept << 1 >> truth) & 1, turn, f)
+        turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
         put(b, c.t, i, at, turn | (-<uint32_t>(truth == 0) & TURN_ODD))
 
 
@@ -123,7 +124,7 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
     cdef Wave* w = &b.waves[TURN_MORE]
     cdef const Flat* f
     cdef Range conditions
-    cdef uint32_t j, k, at, n = w.n
+    cdef uint32_t j, k, at, n = w.n, stands
     w.n = 0
     for j in range(n):
         conditions = t.condition_lists[t.flats[w.flats[j] >> 32].conditions]
@@ -133,15 +134,16 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
         at = <uint32_t>(w.flats[j] >> 32)
         f = t.flats + at
         look_at(b, l, row, <uint32_t>w.flats[j])
-        put(b, t, l.i, at, either(conditions_stand(s, l, f.conditions, BROAD if f.flags & FLAT_DENIES else STRICT), TURN_DONE, f))
-    w = &b.waves[TURN_ODD]
-    n = w.n
-    w.n = 0
-    for j in range(n):
-        at = <uint32_t>(w.flats[j] >> 32)
-        f = t.flats + at
-        look_at(b, l, row, <uint32_t>w.flats[j])
-        put(b, t, l.i, at, either(flat_stands(s, l, f) != 0, TURN_DONE, f))
+        stands = conditions_stand(s, l, f.conditions, BROAD if f.flags & FLAT_DENIES else STRICT)
+        put(b, t, l.i, at, either(b, l.i, at, stands, TURN_DONE))
+    for k in range(TURN_WHOM, TURN_ODD + 1):
+        w = &b.waves[k]
+        n = w.n
+        w.n = 0
+        for j in range(n):
+            at = <uint32_t>(w.flats[j] >> 32)
+            look_at(b, l, row, <uint32_t>w.flats[j])
+            put(b, t, l.i, at, either(b, l.i, at, flat_stands(s, l, t.flats + at) != 0, TURN_DONE))
 
 
 cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) noexcept nogil:
@@ -161,20 +163,64 @@ cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) no
             s.answers.entry[first + i] = f.entry
 
 
-cdef inline void decide_own_way(Side* s, Look* l, int64_t row) noexcept nogil:
-    """Decide the rows of a block's `own_way`."""
+cdef inline bint start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, uint32_t n) noexcept nogil:
+    """Begin with some flats of a row, as if the one before them had not applied; False if there are none."""
+    b.stop[i] = flat + n
+    if n:
+        put(b, t, i, flat - 1, TURN_NEXT)
+    return n != 0
+
+
+cdef inline bint join(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
+    """Go on with the next layer of a row; False if there is none. Of the layers that limit, the denies alone are asked."""
+    cdef const Row* row
+    while b.joined[i] < JOIN_OWN:
+        row = b.rcp[i] if b.joined[i] == JOIN_RCP else b.scp[i] if b.joined[i] == JOIN_SCP else b.held[i]
+        b.joined[i] += 1
+        if row.flags & ROW_DENIES and start(b, t, i, row.flat, row.denies):
+            return True
+    if b.joined[i] == JOIN_NONE:
+        return False
+    b.joined[i] = JOIN_NONE
+    return start(b, t, i, b.own[i].flat, b.own[i].n_flats)
+
+
+cdef inline void join_layers(Block* b, const TablesC* t, uint32_t* n_over) noexcept nogil:
+    """Go on with rows of which one layer is over; the first `n_over` have none left."""
+    cdef Wave* w = &b.waves[TURN_OVER]
+    cdef uint32_t j
+    for j in range(n_over[0], w.n):
+        if not join(b, t, <uint32_t>w.flats[j]):
+            w.flats[n_over[0]] = w.flats[j]
+            n_over[0] += 1
+    w.n = n_over[0]
+
+
+cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
+    """Decide the rows of a block's `own_way` and `joined_way`."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
-    cdef uint32_t j, left
+    cdef Wave* over = &b.waves[TURN_OVER]
+    cdef uint32_t i, j, n_over = 0, left = b.own_way.n + b.joined_way.n
     for j in range(N_TURNS):
         b.waves[j].n = 0
-    for j in range(b.own_way.n):                         # as if the flat before the first one had not applied
-        put(b, t, b.own_way.rows[j], b.own[b.own_way.rows[j]].flat - 1, TURN_NEXT)
-    left = b.own_way.n
+    for j in range(b.own_way.n):
+        i = b.own_way.rows[j]
+        b.joined[i] = JOIN_NONE
+        start(b, t, i, b.own[i].flat, b.own[i].n_flats)
+    for j in range(b.joined_way.n):
+        b.joined[b.joined_way.rows[j]] = JOIN_RCP
+        over.flats[j] = b.joined_way.rows[j]
+    over.n = b.joined_way.n
     while left:
+        if b.joined_way.n:
+            join_layers(b, t, &n_over)
         try_flats(b, t)
         seek_inner(b, t)
         ask_first(b, l.c, row)
         look_closer(s, l, row)
-        left = b.own_way.n - b.waves[TURN_OVER].n - b.waves[TURN_DONE].n
+        left = b.waves[TURN_NEXT].n + b.waves[TURN_INNER].n + b.waves[TURN_ASKS].n + b.waves[TURN_MORE].n
+        left += b.waves[TURN_WHOM].n + b.waves[TURN_ODD].n + over.n - n_over
+        if not b.joined_way.n:
+            left -= over.n
     tell(s, t, l.c.reasons, l.first + row)
