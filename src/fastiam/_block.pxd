@@ -5,7 +5,9 @@ Each stage runs over the whole block, so that the memory that it needs was asked
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._bytes cimport equal, hash_bytes, prefetch, table_find
+from fastiam._bytes cimport (
+    ask_name, ask_slot, ask_text, first_bit, hashed_name, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
+)
 from fastiam._call cimport Call, ContextColumn
 from fastiam._columns cimport TEXT_32, TEXT_CONST, Column, Text, item_code, item_text
 from fastiam._decide cimport hashed_row
@@ -63,7 +65,8 @@ cdef struct Wave:              # flats of rows of a block whose turn is the same
 cdef struct Block:
     uint32_t who[BLOCK]        # principals, NONE where nobody is found
     uint32_t name[BLOCK]       # action names
-    uint32_t hash[BLOCK]
+    uint32_t hash[BLOCK]       # of the texts at hand
+    uint8_t met[BLOCK]         # and which of the names at its place that is
     uint32_t cls[BLOCK]        # action classes
     const uint32_t* place[BLOCK]   # where the grid holds the number of a row
     uint32_t zero              # a class where there is none
@@ -108,6 +111,24 @@ cdef struct Seen:              # what was found lately, each at the place that i
     Match matches[N_MATCHES]
 
 
+cdef enum:
+    OF_SESSION = 0x80000000    # in the size of a name: the batch itself names it
+    MOST_MET = 32768
+
+
+cdef struct MetNames:          # names whose hashes share a place: one cache line
+    uint32_t tag[4]            # hashes, 0: none
+    uint32_t size[4]
+    uint32_t text[4]           # in the pool
+    uint32_t number[4]
+
+
+cdef struct Met:               # names that a batch has met, so that most are found in two steps
+    MetNames* names
+    uint32_t mask
+    void* memory
+
+
 cdef struct Side:              # what one thread of a batch has of its own
     int64_t number
     Frame* frame
@@ -117,6 +138,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
     uint8_t has_limits         # some account has RCPs, or some caller SCPs
     Seen* seen
+    Met met[2]                 # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
     int64_t* slow              # rows that need the GIL
     int64_t n_slow
@@ -197,52 +219,97 @@ cdef inline void number_codes(const Column* column, int64_t first, int64_t n, co
 cdef inline void number_texts(
     const Side* s, const TablesC* t, const Column* column, int64_t first, int64_t n, bint of_actions, Block* b, uint32_t* out
 ) noexcept nogil:
-    """Numbers of a column of texts, looked up side by side."""
-    cdef const StringTable* table = &t.action_names if of_actions else &t.principal_names
-    cdef const StringSlot* slots = table.slots
-    cdef const PoolText* texts = table.texts
-    cdef const char* pool = <const char*>t.pool
-    cdef uint32_t mask = table.mask, n_texts = table.n, at, v
-    cdef uint32_t* hashes = &b.hash[0]
+    """Numbers of a column of texts, NONE for nulls and for names that are not known."""
+    cdef uint32_t number = NONE
     cdef int64_t i
     cdef Text one
     if column.kind == TEXT_CONST:
-        at = NONE
         if item_text(column, first, &one):
-            at = name_number(s, t, &one, of_actions)
+            number = name_number(s, t, &one, of_actions)
         for i in range(n):
-            out[i] = at
-        return
-    if table.n == 0 or (s.session_names != NULL and not of_actions):
-        for i in range(n):
-            out[i] = NONE
-            if item_text(column, first + i, &one):
-                out[i] = name_number(s, t, &one, of_actions)
+            out[i] = number
         return
     take_texts(column, first, n, b.text)
-    for i in range(n):
-        hashes[i] = <uint32_t>hash_bytes(b.text[i].data, b.text[i].size, t.seed) | 1
-        prefetch(&slots[(hashes[i] >> 1) & mask])
-    for i in range(n):                                   # the slot that it should be in
-        at = (hashes[i] >> 1) & mask
-        v = slots[at].value
-        while slots[at].hash != hashes[i] and slots[at].hash != 0:
-            at = (at + 1) & mask
-            v = slots[at].value
-        out[i] = at
-        if v < n_texts:
-            prefetch(pool + texts[v].text)
-    for i in range(n):
-        at = out[i]
+    recall(s, t, &s.met[of_actions], n, out)
+    if not of_actions and s.session_names != NULL:
+        look_up(s, t, s.session_names, s.session_pool, &s.met[of_actions], OF_SESSION, out)
+    look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, &s.met[of_actions], 0, out)
+
+
+cdef inline void recall(const Side* s, const TablesC* t, const Met* met, int64_t n, uint32_t* out) noexcept nogil:
+    """Numbers of the texts of a block that were met before; the other rows are listed."""
+    cdef Block* b = s.block
+    cdef const MetNames* m
+    cdef const char* pools[2]
+    cdef uint32_t i, j, size, n_new = 0
+    pools[0] = <const char*>t.pool
+    pools[1] = <const char*>s.session_pool
+    for i in range(<uint32_t>n):
+        b.hash[i] = <uint32_t>short_hash(b.text[i].data, b.text[i].size, t.seed) | 1
+        prefetch(&met.names[(b.hash[i] >> 1) & met.mask])
+    for i in range(<uint32_t>n):
+        m = &met.names[(b.hash[i] >> 1) & met.mask]
+        j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
+        b.met[i] = <uint8_t>j
+        prefetch(pools[m.size[j] >> 31] + m.text[j])
+        prefetch(pools[m.size[j] >> 31] + m.text[j] + 44)
+    for i in range(<uint32_t>n):
+        m = &met.names[(b.hash[i] >> 1) & met.mask]
+        j = b.met[i]
+        size = m.size[j]
+        out[i] = m.number[j]
+        b.own_way.rows[n_new] = <uint16_t>i
+        n_new += not (
+            m.tag[j] == b.hash[i] and b.text[i].size == size & ~<uint32_t>OF_SESSION
+            and short_equal(b.text[i].data, pools[size >> 31] + m.text[j], b.text[i].size)
+        )
+    b.own_way.n = n_new
+
+
+cdef inline void look_up(
+    const Side* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const Met* met, uint32_t kind, uint32_t* out
+) noexcept nogil:
+    """Look up the listed rows in a table, side by side; those that it does not hold stay listed."""
+    cdef Block* b = s.block
+    cdef uint16_t* listed = &b.own_way.rows[0]
+    cdef uint32_t i, j, v, kept = 0
+    for j in range(b.own_way.n):
+        i = listed[j]
+        b.cls[i] = table_hash(b.text[i].data, b.text[i].size, t.seed)
+        ask_slot(table, b.cls[i])
+    for j in range(b.own_way.n):
+        i = listed[j]
+        out[i] = ask_name(table, b.cls[i])
+    for j in range(b.own_way.n):
+        i = listed[j]
+        if out[i] != NONE:
+            ask_text(table, pool, out[i])
+    for j in range(b.own_way.n):
+        i = listed[j]
         out[i] = NONE
-        while slots[at].hash != 0:
-            if slots[at].hash == hashes[i]:
-                v = slots[at].value
-                # INVARIANT: a slot written after this snapshot names a text beyond it
-                if v < n_texts and texts[v].size == b.text[i].size and equal(b.text[i].data, pool + texts[v].text, texts[v].size):
-                    out[i] = table.values[v] if b.text[i].data != NULL else <uint32_t>NONE
-                    break
-            at = (at + 1) & mask
+        v = NONE
+        if b.text[i].size:                               # a null has none; no name is empty
+            v = hashed_name(table, pool, b.text[i].data, b.text[i].size, b.cls[i])
+        if v == NONE:
+            listed[kept] = <uint16_t>i
+            kept += 1
+            continue
+        out[i] = table.values[v]
+        remember(met, b.hash[i], table.texts[v], kind, out[i])
+    b.own_way.n = kept
+
+
+cdef inline void remember(const Met* met, uint32_t tag, PoolText text, uint32_t kind, uint32_t number) noexcept nogil:
+    """Note a name that was found, in place of another one where four share its place."""
+    cdef MetNames* m = &met.names[(tag >> 1) & met.mask]
+    cdef uint32_t free = same_tags(m.tag, 0)
+    cdef int j = first_bit(free) if free else number & 3
+    if same_tags(m.tag, tag) or text.size & OF_SESSION:
+        return
+    m.tag[j] = tag
+    m.size[j] = text.size | kind
+    m.text[j] = text.text
+    m.number[j] = number
 
 
 cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:

@@ -101,6 +101,31 @@ cdef extern from *:
         for (int64_t i = 0; i < size; i++) word |= (uint64_t)(uint8_t)p[i] << (8 * i);
         return fastiam_fold(word ^ h, k2);
     }
+    /* Hash and compare for texts of which many have 8 to 32 bytes: these without a branch on the size. */
+    #define FASTIAM_WORDS(n) int64_t last = (n) - 8, second = last < 8 ? last : 8, third = last < 16 ? last : 16
+    static inline uint64_t fastiam_short_hash(const char* p, int64_t size, uint64_t seed) {
+        if ((uint64_t)(size - 8) > 24) return fastiam_hash(p, size, seed);
+        FASTIAM_WORDS(size);
+        return fastiam_fold(fastiam_word(p) ^ seed ^ 0x9E3779B97F4A7C15ull, fastiam_word(p + second) ^ 0xC2B2AE3D27D4EB4Full)
+            ^ fastiam_fold(fastiam_word(p + third) ^ 0xFF51AFD7ED558CCDull ^ (uint64_t)size, fastiam_word(p + last) ^ ~seed);
+    }
+    static inline int fastiam_short_equal(const char* p, const char* q, int64_t size) {
+        if ((uint64_t)(size - 8) > 24) return fastiam_equal(p, q, size);
+        FASTIAM_WORDS(size);
+        return ((fastiam_word(p) ^ fastiam_word(q)) | (fastiam_word(p + second) ^ fastiam_word(q + second))
+            | (fastiam_word(p + third) ^ fastiam_word(q + third)) | (fastiam_word(p + last) ^ fastiam_word(q + last))) == 0;
+    }
+    /* a bit for each of four tags that is this one */
+    #if defined(__SSE2__)
+    static inline uint32_t fastiam_same_tags(const uint32_t* tags, uint32_t tag) {
+        __m128i found = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i*)tags), _mm_set1_epi32((int)tag));
+        return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(found));
+    }
+    #else
+    static inline uint32_t fastiam_same_tags(const uint32_t* tags, uint32_t tag) {
+        return (tags[0] == tag) | (tags[1] == tag) << 1 | (tags[2] == tag) << 2 | (tags[3] == tag) << 3;
+    }
+    #endif
     static inline uint64_t fastiam_places(const char* p, int64_t size, char byte) {
         uint64_t bits = 0;
         int64_t last = size < 64 ? size - 16 : 48, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
@@ -119,6 +144,11 @@ cdef extern from *:
     bint equal "fastiam_equal" (const void* a, const void* b, int64_t n) noexcept nogil
     # 64 bits of `size` bytes, the same on every machine that has the same order of bytes
     uint64_t hash_bytes "fastiam_hash" (const char* p, int64_t size, uint64_t seed) noexcept nogil
+    uint64_t short_hash "fastiam_short_hash" (const char* p, int64_t size, uint64_t seed) noexcept nogil
+    bint short_equal "fastiam_short_equal" (const char* p, const char* q, int64_t size) noexcept nogil
+    uint32_t same_tags "fastiam_same_tags" (const uint32_t* tags, uint32_t tag) noexcept nogil
+    # a bit for each of 16 bytes that is this one
+    uint64_t sixteen "fastiam_sixteen" (const char* p, char byte) noexcept nogil
     # a bit for each of the first 64 bytes that is this one; nothing beyond `size` is read
     uint64_t places "fastiam_places" (const char* p, int64_t size, char byte) noexcept nogil
 

@@ -4,15 +4,47 @@ What does not depend on the row is worked out once: a `Caller` for each principa
 dictionary. Law: a row is decided here exactly as `_decide` would; whatever is not surely usual goes the long way.
 """
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr, memcmp, memcpy
 
-from fastiam._bytes cimport first_bit, load4, load8, places, table_find
+from fastiam._bytes cimport first_bit, places, sixteen, table_find
 from fastiam._call cimport Call, field
 from fastiam._columns cimport Text
 from fastiam._decide cimport DONE, cut_resource
 from fastiam._locate cimport find_record, use_record, word_text
 from fastiam._types cimport *
 from fastiam._unknown cimport known_absent
+
+
+cdef extern from *:
+    """
+    /* Whether twelve bytes are digits, and the number that they write then: without a branch on what they are. Reads four bytes before. */
+    #if defined(__SSE2__)
+    static inline int fastiam_twelve_digits(const char* p, uint64_t* number) {
+        const __m128i odd = _mm_set_epi32(-0xFF0100, -0xFF0100, -0xFF0100, 0), even = _mm_set_epi32(0xFF00FF, 0xFF00FF, 0xFF00FF, 0);
+        __m128i digits = _mm_sub_epi8(_mm_loadu_si128((const __m128i*)(p - 4)), _mm_set1_epi8('0'));
+        int are_digits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits)) >= 0xFFF0;
+        __m128i two = _mm_add_epi16(
+            _mm_mullo_epi16(_mm_and_si128(digits, even), _mm_set1_epi16(10)), _mm_srli_epi16(_mm_and_si128(digits, odd), 8));
+        __m128i four = _mm_madd_epi16(two, _mm_set1_epi32((1 << 16) + 100));
+        __m128i eight = _mm_madd_epi16(_mm_packs_epi32(four, four), _mm_set1_epi32((1 << 16) + 10000));
+        uint32_t halves[4];
+        _mm_storeu_si128((__m128i*)halves, eight);
+        *number = (uint64_t)halves[0] * 100000000 + halves[1];
+        return are_digits;
+    }
+    #else
+    static inline int fastiam_twelve_digits(const char* p, uint64_t* number) {
+        int are_digits = 1;
+        *number = 0;
+        for (int i = 0; i < 12; i++) {
+            are_digits &= (uint8_t)(p[i] - '0') < 10;
+            *number = *number * 10 + (uint8_t)(p[i] - '0');
+        }
+        return are_digits;
+    }
+    #endif
+    """
+    bint twelve_digits "fastiam_twelve_digits" (const char* p, uint64_t* number) noexcept nogil
 
 
 cdef enum:
@@ -30,6 +62,7 @@ cdef enum:                     # actions that have rules of their own
 cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
     PLACE = 0x3FFFFFFFFFF      # partition << NUMBER_BITS | account, where it is told
     PARTITION = 0x30000000000
+    ACCOUNT = 0xFFFFFFFFFF
     FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
     FACTS_STAR = 0x080000000000
     FACTS_RECORD = 0x100000000000  # there is a record
@@ -41,6 +74,7 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
     COLON_3_AT = 48            # where the colons after region and account lie
     COLON_4_AT = COLON_3_AT + COLON_BITS
     FACTS_NO_ROOM = 0xFFF000000000000  # these are nowhere
+    LAST_BIT = 0x8000000000000000
 
 
 cdef enum CallerFlag:
@@ -80,75 +114,91 @@ cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogi
 
 cdef inline bint account_number(const char* p, int64_t size, uint64_t* number) noexcept nogil:
     """The number of an account id of twelve digits; False if it is none."""
-    cdef uint64_t a, b
+    cdef char digits[16]
     if size != 12:
         return False
-    a = load8(p) ^ <uint64_t>0x3030303030303030
-    b = (load4(p + 8) ^ 0x30303030) << 32                # eight digits, of which the first four are zeros
-    if ((a | b) | ((a + <uint64_t>0x7676767676767676) | (b + <uint64_t>0x7676767676767676))) & <uint64_t>0x8080808080808080:
-        return False
-    number[0] = eight_digits(a) * 10000 + eight_digits(b)
-    return True
+    memcpy(digits + 4, p, 12)
+    return twelve_digits(digits + 4, number)
 
 
-cdef inline uint64_t eight_digits(uint64_t digits) noexcept nogil:
-    """The number that eight bytes from 0 to 9 write, the first one lowest in the word."""
-    digits = digits * 10 + (digits >> 8)
-    return (
-        ((digits & <uint64_t>0x000000FF000000FF) * <uint64_t>0x000F424000000064)
-        + (((digits >> 16) & <uint64_t>0x000000FF000000FF) * <uint64_t>0x0000271000000001)
-    ) >> 32
+cdef inline bint is_kms_key(const char* p, int64_t size, int service_end, int tail) noexcept nogil:
+    """Of an ARN by the colon after its service and by where field 6 starts."""
+    return memcmp(p + service_end - 4, b":kms:", 5) == 0 and size - tail >= 4 and memcmp(p + tail, b"key/", 4) == 0
 
 
-cdef inline bint is_kms_key(const char* p, const uint16_t* colons, int64_t size) noexcept nogil:
-    return (
-        colons[2] - colons[1] == 4 and memcmp(p + colons[1] + 1, b"kms", 3) == 0
-        and size - colons[4] > 4 and memcmp(p + colons[4] + 1, b"key/", 4) == 0
-    )
+cdef inline uint64_t partition_of(const char* p, int* size) noexcept nogil:
+    """The number of the partition of an ARN of 16 bytes or more, and how long the ARN is up to there; 0 if it is another one."""
+    size[0] = 8
+    if memcmp(p, b"arn:aws:", 8) == 0:
+        return 1
+    size[0] = 11
+    if memcmp(p, b"arn:aws-cn:", 11) == 0:
+        return 2
+    size[0] = 15
+    return 3 if memcmp(p, b"arn:aws-us-gov:", 15) == 0 else 0
+
+
+cdef inline uint64_t later_colons(const char* p, int64_t size) noexcept nogil:
+    """Not 0 if there is a colon behind the first 64 bytes: without a branch where few bytes are."""
+    if size > 80:
+        return memchr(p + 64, 58, <size_t>(size - 64)) != NULL
+    return sixteen(p + size - 16, 58) >> min(16, 80 - <int>size)
 
 
 cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     """What there is to know about `c.resource`; the call is used to look it up.
 
-    The long way takes whatever is rare: less than 16 bytes (see `_pieces`), or five colons that do not lie in the first 64.
+    The long way takes whatever is rare: less than 16 bytes (see `_pieces`), or five colons that do not lie in the first 64. No
+    branch asks what is not to be foreseen, such as whether there is an account.
     """
     cdef const char* p = c.resource.data
-    cdef int64_t size = c.resource.size, account
-    cdef uint64_t number = 0, facts, bits
-    cdef Text text
-    cdef int i
+    cdef int64_t size = c.resource.size
+    cdef uint64_t number, facts, bits, told
+    cdef int start, service_end, region_end, account_end, account
+    cdef bint is_number
     record[0] = NONE
     if size == 1 and p[0] == 42:
         return FACTS_STAR | FACTS_NO_ROOM
-    if size < 16 or memcmp(p, b"arn:", 4) != 0:
+    if size < 16:
         return FACTS_LONG
-    bits = places(p, size, 58)
-    for i in range(5):
-        if bits == 0:
-            return FACTS_LONG
-        c.colons[i] = <uint16_t>first_bit(bits)
-        bits &= bits - 1
+    facts = partition_of(p, &start) << NUMBER_BITS
+    bits = places(p, size, 58) & (~<uint64_t>0 << start)
+    service_end = first_bit(bits | LAST_BIT)
+    bits &= bits - 1
+    region_end = first_bit(bits | LAST_BIT)
+    bits &= bits - 1
+    account_end = first_bit(bits | LAST_BIT)
+    if facts == 0 or bits == 0 or is_kms_key(p, size, service_end, account_end + 1):
+        return FACTS_LONG
+    account = account_end - region_end - 1
+    told = 0 - <uint64_t>(account != 0)
+    is_number = twelve_digits(p + min(region_end + 1, <int>size - 12), &number)
+    if told & ((account != 12) | (not is_number)):
+        return FACTS_LONG
+    bits = (bits & (bits - 1)) | later_colons(p, size)
+    facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
+    facts |= (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
+    if c.t.services.n == 0:
+        return facts
+    c.colons = [3, <uint16_t>(start - 1), <uint16_t>service_end, <uint16_t>region_end, <uint16_t>account_end]
+    return recorded(c, facts, record)
+
+
+cdef inline uint64_t recorded(Call* c, uint64_t facts, uint32_t* record) noexcept nogil:
+    """The facts of a resource that is cut, with what is stored about it."""
+    cdef uint64_t number
+    cdef Text text
     c.is_star = False
-    if is_kms_key(p, c.colons, size) or find_record(c, record) != DONE:
+    if find_record(c, record) != DONE:
         return FACTS_LONG
-    account = c.colons[4] - c.colons[3] - 1
-    facts = partition_number(p + 4, c.colons[1] - 4) << NUMBER_BITS
-    if facts == 0:
-        return FACTS_LONG
-    facts |= (<uint64_t>c.colons[3] << COLON_3_AT) | (<uint64_t>c.colons[4] << COLON_4_AT)
-    if account:
-        if not account_number(p + c.colons[3] + 1, account, &number):
-            return FACTS_LONG
+    if record[0] == NONE:
+        return facts
+    if c.t.records[record[0]].account != NONE:
+        text = word_text(c.t, c.t.records[record[0]].account)
+        if account_number(text.data, text.size, &number):
+            facts = (facts & ~<uint64_t>ACCOUNT) | number
         facts |= FACTS_TOLD
-    if bits or (size > 64 and memchr(p + 64, 58, <size_t>(size - 64)) != NULL):
-        facts |= FACTS_COLON
-    if record[0] != NONE:
-        facts |= FACTS_RECORD
-        if c.t.records[record[0]].account != NONE:
-            text = word_text(c.t, c.t.records[record[0]].account)
-            account_number(text.data, text.size, &number)
-            facts |= FACTS_TOLD
-    return facts | number
+    return facts | FACTS_RECORD
 
 
 cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
