@@ -1,7 +1,7 @@
 """Columns that a producer hands over through Arrow's C interface. nanoarrow's C does the reading.
 
 Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
-checks nothing again; what is moved out of a capsule is released exactly once, on errors too.
+checks nothing again but plain text, which says that it is unchecked (a pass then reads it once, not twice); what is moved out of a capsule is released exactly once, on errors too.
 The C interface does not say how long a plain buffer is: the last offset is all there is to go by. Lengths that do come
 along (of children, dictionaries and the buffers of views) are held against what points into them.
 """
@@ -225,7 +225,7 @@ cdef class Reader:
         return RequestValueError(f"the Arrow format `{_format(&self.schema)}` {what}", column=self.name, hint=hint)
 
     cdef _broken(self, what, row=None):
-        return RequestValueError(f"the Arrow data is broken: {what}", column=self.name, row=row)
+        return _fault(self.name, what, row)
 
     # -- one array --------------------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ cdef class Reader:
             return 0
         if type_ in TEXTS:
             self._bytes(&chunk.column, s)
-            return _check_utf8(chunk, s)
+            return 0 if chunk.column.unchecked else _check_utf8(chunk, s)
         if type_ in BINARIES:
             self._bytes(&chunk.column, s)
             return self._encode(chunk, s)
@@ -309,17 +309,15 @@ cdef class Reader:
         width = 8 if c.kind == TEXT_64 else 4
         c.offsets = s.v.buffer_views[1].data.as_uint8 + s.offset * width
         c.data = <const char*>s.v.buffer_views[2].data.as_uint8
+        if type_ in TEXTS and self.code_width == 0 and not self.is_list:
+            c.unchecked = True
+            return 0
         return self._ascending(c.offsets, width, s)
 
     # -- checks that name a row -------------------------------------------------------------------------------
 
     cdef int _ascending(self, const void* offsets, int width, Span s) except -1:
-        cdef int64_t bad
-        with nogil:
-            bad = descent32(<const int32_t*>offsets, s) if width == 4 else descent64(<const int64_t*>offsets, s)
-        if bad >= 0:
-            raise self._broken("an offset is smaller than the one before it", _row(bad, s))
-        return 0
+        return _check_ascending(self.name, offsets, width, s)
 
     cdef int _check_codes(self, const Column* c, int64_t n_values, Span s) except -1:
         cdef int64_t bad
@@ -392,7 +390,33 @@ cdef class Reader:
         return values.astype(wide), UNITS[self.leaf.time_unit] if self.leaf.type == NANOARROW_TYPE_TIMESTAMP else ""
 
 
+# -- plain text, which may be looked at later -------------------------------------------------------------------
+
+cdef int check_texts(Chunk chunk, str name, int64_t first_row) except -1:
+    """Check what `Reader` has left unchecked: whole columns of plain text."""
+    cdef Column* c = &chunk.column
+    cdef Span s = Span(NULL, c.item_valid_offset, 0, chunk.rows, first_row, c.item_valid)
+    if c.unchecked:
+        _check_ascending(name, c.offsets, 8 if c.kind == TEXT_64 else 4, s)
+        _check_utf8(chunk, s)
+        c.unchecked = False
+    return 0
+
+
 # -- helpers ----------------------------------------------------------------------------------------------------
+
+cdef object _fault(str name, what, row):
+    return RequestValueError(f"the Arrow data is broken: {what}", column=name, row=row)
+
+
+cdef int _check_ascending(str name, const void* offsets, int width, Span s) except -1:
+    cdef int64_t bad
+    with nogil:
+        bad = descent32(<const int32_t*>offsets, s) if width == 4 else descent64(<const int64_t*>offsets, s)
+    if bad >= 0:
+        raise _fault(name, "an offset is smaller than the one before it", _row(bad, s))
+    return 0
+
 
 cdef object _row(int64_t item, Span s):
     return None if s.row < 0 else s.row + item

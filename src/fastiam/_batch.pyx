@@ -64,13 +64,18 @@ def decide_columns(
     while first < n:
         last = min(n, first + CHUNK * threads)
         batch.begin(first, last)
-        if threads == 1 or last - first < 2 * 4096:
-            batch.run(0, first, last)
-        else:
+        parts = [(0, first, last)]
+        run = map
+        if threads > 1 and last - first >= 2 * 4096:
             batch.read_facts(pool, threads)
             step = (last - first + threads - 1) // threads
             parts = [(i, first + i * step, min(last, first + (i + 1) * step)) for i in range(threads)]
-            list(pool.map(batch.run_part, [part for part in parts if part[1] < part[2]]))
+            run = pool.map
+        while parts:
+            reached = list(run(batch.run_part, parts))
+            parts = [(side, row, end) for row, (side, _, end) in zip(reached, parts) if row < end]
+            if parts:                                    # text that is not ASCII
+                batch.check()
         batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
@@ -371,6 +376,9 @@ cdef class _Batch:
             self.session_names.sync()
             self.session_bytes = core._late_bytes() - before
         self.keys = [core._key(name) for name, _ in self.context]
+        for (_, column), number in zip(self.context, self.keys):
+            if number < 0:
+                (<TextColumn>column).check()             # no pass looks at it
         if self.entered:
             core.tables.leave()
         core.names.enter(&self.t)
@@ -537,15 +545,24 @@ cdef class _Batch:
 
     # -- a pass ------------------------------------------------------------------------------------------------------------------------------
 
+    def check(self):
+        """Check the columns that are not, in the order in which they are given."""
+        cdef TextColumn column
+        for column in (self.principals, self.actions, self.resources, *[column for _, column in self.context]):
+            column.check()
+
     def run_part(self, part):
         """`run` with its arguments in a tuple, for a pool of threads."""
-        self.run(*part)
+        return self.run(*part)
 
     def run(self, int side, int64_t first, int64_t last):
-        """Decide rows [first, last) on the snapshot; rows that miss something are put on the slow list."""
+        """Decide rows [first, last) on the snapshot; rows that miss something are put on the slow list.
+
+        Returns the row before which columns have to be checked, `last` if there is none.
+        """
         cdef Call c
         cdef Rows rows
-        cdef int64_t row = first, n
+        cdef int64_t row = first, n, decided
         cdef uint32_t[::1] codes
         cdef Side* s
         self._side(side)
@@ -566,12 +583,15 @@ cdef class _Batch:
             self._point_facts(&rows)
             self._reserve_slow(s, n)
             with nogil:
-                run_rows(s, &c, &rows, row, n)
+                decided = run_rows(s, &c, &rows, row, n)
             self._unpoint(side, &c)
-            row += n
+            row += decided
+            if decided < n:
+                break
         if s.frame.s.failed:
             s.frame.s.failed = 0
             raise MemoryError()
+        return row
 
     cdef void _start(self, Call* c, Side* s):
         """What all rows of a pass have in common."""
@@ -622,6 +642,7 @@ cdef class _Batch:
                         error.message, column=_ARGUMENTS.get(error.column, error.column), row=row, hint=error.hint
                     )
                 if errors is None:
+                    self.check()                         # what cannot be read comes first
                     raise error from None
                 errors[row] = error
 

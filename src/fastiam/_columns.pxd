@@ -1,14 +1,16 @@
 """What the batch kernel reads: columns of text, wherever they lie. Header only.
 
 A `Column` is a view on rows that lie in one chunk; the kernel never sees chunk borders. Everything is borrowed: the
-`TextColumn` of `_ingest` owns the memory, and has checked every offset, code and length against the buffers
-(SAFETY: nothing here is checked again). Text is UTF-8.
+`TextColumn` of `_ingest` owns the memory, and has checked every offset, code and length against the buffers, or says that
+it has not (SAFETY: nothing here is checked again). Text is UTF-8.
 
     row --(list offsets, if `is_list`)--> items --(codes, if `code_width`)--> values
 
 A column that is neither a list nor coded has row == item == value.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastiam._text cimport ascii_ahead
 
 
 cdef enum TextKind:
@@ -29,6 +31,7 @@ cdef struct Column:
     uint8_t is_list
     uint8_t list_width           # 4 or 8 bytes an offset
     uint8_t code_width           # 0 = no dictionary, else 1, 2, 4 or 8 bytes a code
+    uint8_t unchecked            # plain text whose offsets and bytes nobody has looked at yet: see `is_readable`
     const void* list_offsets     # row r holds items [offsets[r], offsets[r + 1])
     const uint8_t* list_valid    # bitmap of rows (list columns), or NULL
     int64_t list_valid_offset
@@ -119,3 +122,44 @@ cdef inline void row_items(const Column* c, int64_t row, int64_t* first, int64_t
     else:
         first[0] = (<const int64_t*>c.list_offsets)[row]
         last[0] = (<const int64_t*>c.list_offsets)[row + 1]
+
+
+# -- plain text that nobody has checked ---------------------------------------------------------------------------------
+
+cdef inline bint ascends32(const int32_t* offsets, int64_t n) noexcept nogil:
+    """Whether none of `n + 1` offsets is smaller than the one before it: all at once, no difference has the top bit, nor any offset."""
+    cdef const uint32_t* o = <const uint32_t*>offsets
+    cdef uint32_t top = 0
+    cdef int64_t i
+    for i in range(n):
+        top |= o[i + 1] | (o[i + 1] - o[i])
+    return top >> 31 == 0
+
+
+cdef inline bint ascends64(const int64_t* offsets, int64_t n) noexcept nogil:
+    cdef const uint64_t* o = <const uint64_t*>offsets
+    cdef uint64_t top = 0
+    cdef int64_t i
+    for i in range(n):
+        top |= o[i + 1] | (o[i + 1] - o[i])
+    return top >> 63 == 0
+
+
+cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
+    """Whether some rows are checked, or prove to lie one after another where the column does, and to be ASCII.
+
+    What as many rows behind them hold is asked for meanwhile.
+    """
+    cdef const int32_t* o32 = <const int32_t*>c.offsets
+    cdef const int64_t* o64 = <const int64_t*>c.offsets
+    if not c.unchecked:
+        return True
+    if c.kind == TEXT_32:
+        return (
+            ascends32(o32 + first, n) and o32[0] <= o32[first] and o32[first + n] <= o32[c.n_values]
+            and ascii_ahead(c.data + o32[first], o32[first + n] - o32[first])
+        )
+    return (
+        ascends64(o64 + first, n) and o64[0] <= o64[first] and o64[first + n] <= o64[c.n_values]
+        and ascii_ahead(c.data + o64[first], o64[first + n] - o64[first])
+    )

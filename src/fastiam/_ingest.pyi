@@ -13,6 +13,6 @@ class TextColumn:
     def take(self, rows: Iterable[int]) -> list[Any]: ...  # text, list of texts, or None
 
 def read_column(
-    obj: object, name: str, *, kind: Literal["text", "context"], errors: dict[int, Exception] | None = None
+    obj: object, name: str, *, kind: Literal["text", "context"], errors: dict[int, Exception] | None = None, later: bool = False
 ) -> TextColumn: ...
 def check_lengths(columns: dict[str, TextColumn]) -> int: ...

@@ -6,6 +6,7 @@ becomes its canonical text (C24); a value that cannot be read is an error of its
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t
 
+from fastiam._arrow cimport check_texts
 from fastiam._chunk cimport Chunk
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._text cimport write_utf8
@@ -29,7 +30,7 @@ cdef str ABSENT_HINT = "where the key is absent, use None, an Arrow null or a ma
 
 
 cdef class TextColumn:
-    """A column of text, whole and checked. Never changes; threads may share it.
+    """A column of text, whole. Never changes once it is checked; threads may share it.
 
     Attributes
     ----------
@@ -69,6 +70,18 @@ cdef class TextColumn:
         self.n_chunks += 1
         if self.length >= 0:
             self.length += one.rows
+        return 0
+
+    cdef int check(self) except -1:
+        """Check what was left for later; bad values become null, as their rows are told."""
+        cdef Chunk chunk
+        cdef int64_t i
+        reject, self.reject = self.reject, None
+        if reject is not None:
+            for i in range(self.n_chunks):
+                chunk = self.chunks[i]
+                check_texts(chunk, self.name, self.starts[i])
+                chunk.settle(self.starts[i], reject)
         return 0
 
     cdef const Column* chunk_of(self, int64_t row, int64_t* local_row, int64_t* rows_left) noexcept nogil:
@@ -129,7 +142,7 @@ cdef void* _resized(void* old, size_t size) except NULL:
     return new
 
 
-def read_column(obj, str name, *, str kind, dict errors=None):
+def read_column(obj, str name, *, str kind, dict errors=None, bint later=False):
     """A column of a batch, ready for the kernel.
 
     Parameters
@@ -139,6 +152,7 @@ def read_column(obj, str name, *, str kind, dict errors=None):
     kind : "text" takes text alone; "context" takes every type of context value and lists of them.
     errors : where rows whose value cannot be read are collected (row: error) while their value becomes null.
         None raises the first of them.
+    later : plain Arrow text is left unchecked, for a pass that looks at it before it reads it.
 
     Raises
     ------
@@ -148,7 +162,10 @@ def read_column(obj, str name, *, str kind, dict errors=None):
     -----
     A null means absent, here and in the kernel. O(rows) checks, a few nanoseconds each; text is not copied.
     """
-    return _read(obj, name, kind == "context", _Rejecter(name, errors))
+    cdef TextColumn column = _read(obj, name, kind == "context", _Rejecter(name, errors))
+    if not later:
+        column.check()
+    return column
 
 
 def check_lengths(dict columns):
@@ -227,7 +244,10 @@ cdef TextColumn _from_arrow(obj, str name, bint is_context, reject):
     cdef TextColumn column = TextColumn(name, 0, reader.is_list)
     cdef Chunk chunk
     for chunk in reader.chunks():
-        chunk.settle(column.length, reject)
+        if chunk.column.unchecked:
+            column.reject = reject
+        else:
+            chunk.settle(column.length, reject)
         column._append(chunk)
     return column
 

@@ -13,7 +13,7 @@ from fastiam._block cimport (
 )
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call
-from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_text, row_items, value_text
+from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, is_readable, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer, find_row,
@@ -436,9 +436,25 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         decide_far(s, c, rows, first, at, b.far_way.rows[j])
 
 
-cdef inline void run_rows(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
-    """Decide a range of rows."""
-    cdef int64_t at = 0
+cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """Whether a block can be read as it is; what it reads is near then."""
+    cdef int32_t k
+    for k in range(c.n_columns):
+        if not is_readable(c.columns[k].column, c.columns[k].first + at, n):
+            return False
+    return (
+        is_readable(rows.principals, rows.principal_first + at, n) and is_readable(rows.actions, rows.action_first + at, n)
+        and is_readable(rows.resources, rows.resource_first + at, n)
+    )
+
+
+cdef inline int64_t run_rows(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
+    """Decide a range of rows, up to a block that has to be checked first; how many rows were decided."""
+    cdef int64_t at = 0, size
     while at < n:
-        run_block(s, c, rows, first, at, min(n - at, <int64_t>BLOCK))
-        at += BLOCK
+        size = min(n - at, <int64_t>BLOCK)
+        if not may_read(c, rows, at, size):
+            return at
+        run_block(s, c, rows, first, at, size)
+        at += size
+    return n

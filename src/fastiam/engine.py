@@ -235,19 +235,19 @@ class Engine(SettlingCore):
         columns = {"principals": principals, "actions": actions, "resources": resources}
         if resource_accounts is not None:
             columns["resource_accounts"] = resource_accounts
-        read = {name: _read(value, name, "text", errors) for name, value in columns.items()}
+        unreadable = None if errors is None else {}
+        read = {name: _read(value, name, "text", unreadable, later=name != "resource_accounts") for name, value in columns.items()}
         told = check_context(context, hint="pass a mapping of context keys to columns, or to one value for all rows")
         declared = read_unknown(unknown, told)
         given = self._contexts(told, declared)
-        keys = {name: _read(value, name, "context", errors) for name, value in given.items()}
+        keys = {name: _read(value, name, "context", unreadable, later=True) for name, value in given.items()}
         n = check_lengths({**read, **keys})
-        unreadable = dict(errors or {})
         with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
             found = decide_columns(
                 self, read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
                 _named(sessions), declared, n, epoch_seconds(now), reasons, errors, pool, threads,
             )  # fmt: skip
-        for row, error in unreadable.items():  # a value that was read as null must not be decided as absent
+        for row, error in (unreadable or {}).items():  # a value that was read as null must not be decided as absent
             found["outcome"][row] = Outcome.ERROR
             errors[row] = error  # type: ignore[index]
         if errors:
@@ -415,9 +415,11 @@ class Engine(SettlingCore):
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 
 
-def _read(value: object, name: str, kind: Literal["text", "context"], errors: dict[int, Exception] | None) -> TextColumn:
+def _read(
+    value: object, name: str, kind: Literal["text", "context"], errors: dict[int, Exception] | None, *, later: bool
+) -> TextColumn:
     """A column as the kernel takes it; one that was read before is taken as it is."""
-    return value if isinstance(value, TextColumn) else read_column(value, name, kind=kind, errors=errors)
+    return value if isinstance(value, TextColumn) else read_column(value, name, kind=kind, errors=errors, later=later)
 
 
 def _blank(found: _Answers, rows: list[int]) -> None:
