@@ -395,3 +395,68 @@ def test_an_unread_column_changes_nothing(engine):
     )
     assert np.array_equal(plain.outcome, more.outcome)
     assert len(more) == len(ROWS)
+
+
+# -- plain Arrow text, which is checked on the way -----------------------------------------------------------------------------
+
+MANY, LATE = 9_000, 8_500  # rows, of which two threads take parts; a row of the second part
+
+
+def plain(value, late=None, type=pa.string()):
+    """A column of one text, and another text in a late row; `bytes` may be no text at all."""
+    values = [value.encode()] * MANY
+    if late is not None:
+        values[LATE] = late if isinstance(late, bytes) else late.encode()
+    binary = pa.array(values, pa.large_binary() if type == pa.large_string() else pa.binary())
+    return pa.Array.from_buffers(type, MANY, binary.buffers())
+
+
+def plain_columns(type=pa.string(), **late):
+    said = {"principals": ANA, "actions": "sqs:SendMessage", "resources": f"arn:aws:sqs:eu-west-1:{A}:q", "stage": "live", "other": "x"}
+    columns = {name: plain(value, late.get(name), type) for name, value in said.items()}
+    context = {"app:stage": columns.pop("stage"), "app:unheard": columns.pop("other")}
+    return columns, context
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("type", [pa.string(), pa.large_string()], ids=str)
+@pytest.mark.parametrize("late", [{}, {"stage": "lîve"}, {"resources": f"arn:aws:sqs:eu-west-1:{A}:é"}, {"other": "é"}], ids=repr)
+def test_text_that_is_not_ascii_may_come_late(engine, late, type, threads):
+    columns, context = plain_columns(type, **late)
+    expected = np.full(MANY, OK)
+    expected[LATE] = NO if "stage" in late else OK
+    found = engine.decide_many(**columns, context=context, threads=threads)
+    assert np.array_equal(found.outcome, expected)
+    assert engine.decide_many(**columns, context={key: column.to_pylist() for key, column in context.items()}).unread == found.unread
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("column", ["principals", "actions", "resources", "stage", "other"])
+def test_text_that_cannot_be_read_may_come_late(engine, column, threads):
+    columns, context = plain_columns(**{column: b"\xff"})
+    with pytest.raises(RequestValueError, match="not valid UTF-8") as caught:
+        engine.decide_many(**columns, context=context, threads=threads)
+    assert caught.value.row == LATE
+    found = engine.decide_many(**columns, context=context, threads=threads, on_error="deny")
+    assert list(found.errors) == np.flatnonzero(found.outcome != OK).tolist() == [LATE]
+    assert "not valid UTF-8" in str(found.errors[LATE])
+
+
+def test_text_that_cannot_be_read_comes_before_other_errors(engine):
+    columns, context = plain_columns(stage=b"\xff")
+    columns["resources"] = ["no ARN"] * MANY
+    with pytest.raises(RequestValueError, match="not valid UTF-8"):
+        engine.decide_many(**columns, context=context)
+
+
+@pytest.mark.parametrize("width", [np.int32, np.int64])
+@pytest.mark.parametrize(("row", "offset"), [(LATE, 5), (LATE, 1 << 30), (1, 1 << 30), (MANY - 1, 1 << 30)])
+@pytest.mark.parametrize("on_error", ["raise", "deny"])
+def test_offsets_that_are_broken_late_are_not_followed(engine, row, offset, width, on_error):
+    columns, context = plain_columns()
+    ends = np.arange(MANY + 1, dtype=width) * 4
+    ends[row] = offset
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"live" * MANY)]
+    context["app:stage"] = pa.Array.from_buffers(pa.string() if width is np.int32 else pa.large_string(), MANY, buffers)
+    with pytest.raises(RequestValueError, match="an offset is smaller"):
+        engine.decide_many(**columns, context=context, on_error=on_error)

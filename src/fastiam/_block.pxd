@@ -65,8 +65,7 @@ cdef struct Wave:              # flats of rows of a block whose turn is the same
 cdef struct Block:
     uint32_t who[BLOCK]        # principals, NONE where nobody is found
     uint32_t name[BLOCK]       # action names
-    uint32_t hash[BLOCK]       # of the texts at hand
-    uint8_t met[BLOCK]         # and which of the names at its place that is
+    uint32_t hash[BLOCK]       # of the names at hand
     uint32_t cls[BLOCK]        # action classes
     const uint32_t* place[BLOCK]   # where the grid holds the number of a row
     uint32_t zero              # a class where there is none
@@ -114,6 +113,7 @@ cdef struct Seen:              # what was found lately, each at the place that i
 cdef enum:
     OF_SESSION = 0x80000000    # in the size of a name: the batch itself names it
     MOST_MET = 32768
+    FAR_NAMES = 4096           # of so many, the texts may lie beyond the second-level cache
 
 
 cdef struct MetNames:          # names whose hashes share a place: one cache line
@@ -242,20 +242,20 @@ cdef inline void recall(const Side* s, const TablesC* t, const Met* met, int64_t
     cdef const MetNames* m
     cdef const char* pools[2]
     cdef uint32_t i, j, size, n_new = 0
+    cdef bint far = met.mask >= FAR_NAMES
     pools[0] = <const char*>t.pool
     pools[1] = <const char*>s.session_pool
     for i in range(<uint32_t>n):
         b.hash[i] = <uint32_t>short_hash(b.text[i].data, b.text[i].size, t.seed) | 1
         prefetch(&met.names[(b.hash[i] >> 1) & met.mask])
-    for i in range(<uint32_t>n):
+    for i in range(<uint32_t>n * far):
         m = &met.names[(b.hash[i] >> 1) & met.mask]
         j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
-        b.met[i] = <uint8_t>j
         prefetch(pools[m.size[j] >> 31] + m.text[j])
         prefetch(pools[m.size[j] >> 31] + m.text[j] + 44)
     for i in range(<uint32_t>n):
         m = &met.names[(b.hash[i] >> 1) & met.mask]
-        j = b.met[i]
+        j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
         size = m.size[j]
         out[i] = m.number[j]
         b.own_way.rows[n_new] = <uint16_t>i

@@ -10,8 +10,6 @@ A column that is neither a list nor coded has row == item == value.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._text cimport ascii_ahead
-
 
 cdef enum TextKind:
     TEXT_CONST = 0   # one value for all rows: `ptrs[0]`, or null if `n_values` is 0
@@ -31,7 +29,7 @@ cdef struct Column:
     uint8_t is_list
     uint8_t list_width           # 4 or 8 bytes an offset
     uint8_t code_width           # 0 = no dictionary, else 1, 2, 4 or 8 bytes a code
-    uint8_t unchecked            # plain text whose offsets and bytes nobody has looked at yet: see `is_readable`
+    uint8_t unchecked            # plain text whose offsets and bytes nobody has looked at yet: see `_unchecked`
     const void* list_offsets     # row r holds items [offsets[r], offsets[r + 1])
     const uint8_t* list_valid    # bitmap of rows (list columns), or NULL
     int64_t list_valid_offset
@@ -124,8 +122,6 @@ cdef inline void row_items(const Column* c, int64_t row, int64_t* first, int64_t
         last[0] = (<const int64_t*>c.list_offsets)[row + 1]
 
 
-# -- plain text that nobody has checked ---------------------------------------------------------------------------------
-
 cdef inline bint ascends32(const int32_t* offsets, int64_t n) noexcept nogil:
     """Whether none of `n + 1` offsets is smaller than the one before it: all at once, no difference has the top bit, nor any offset."""
     cdef const uint32_t* o = <const uint32_t*>offsets
@@ -143,23 +139,3 @@ cdef inline bint ascends64(const int64_t* offsets, int64_t n) noexcept nogil:
     for i in range(n):
         top |= o[i + 1] | (o[i + 1] - o[i])
     return top >> 63 == 0
-
-
-cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
-    """Whether some rows are checked, or prove to lie one after another where the column does, and to be ASCII.
-
-    What as many rows behind them hold is asked for meanwhile.
-    """
-    cdef const int32_t* o32 = <const int32_t*>c.offsets
-    cdef const int64_t* o64 = <const int64_t*>c.offsets
-    if not c.unchecked:
-        return True
-    if c.kind == TEXT_32:
-        return (
-            ascends32(o32 + first, n) and o32[0] <= o32[first] and o32[first + n] <= o32[c.n_values]
-            and ascii_ahead(c.data + o32[first], o32[first + n] - o32[first])
-        )
-    return (
-        ascends64(o64 + first, n) and o64[0] <= o64[first] and o64[first + n] <= o64[c.n_values]
-        and ascii_ahead(c.data + o64[first], o64[first + n] - o64[first])
-    )

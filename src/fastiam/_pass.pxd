@@ -13,7 +13,7 @@ from fastiam._block cimport (
 )
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call
-from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, is_readable, item_text, row_items, value_text
+from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer, find_row,
@@ -24,6 +24,7 @@ from fastiam._plain cimport (
     Caller, is_here, limits_left,
 )
 from fastiam._types cimport *
+from fastiam._unchecked cimport is_readable
 from fastiam._waves cimport decide_waves
 
 

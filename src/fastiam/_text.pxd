@@ -3,35 +3,6 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <string.h>
-    #if defined(__SSE2__)
-    #include <emmintrin.h>
-    #endif
-    /* whether no byte has its high bit set; as many bytes behind these are asked for meanwhile */
-    static inline int fastiam_ascii_ahead(const char* data, int64_t size) {
-        uint64_t seen = 0, word;
-        int64_t i = 0;
-    #if defined(__SSE2__)
-        __m128i a = _mm_setzero_si128(), b = a;
-        for (; i + 64 <= size; i += 64) {
-            const __m128i* p = (const __m128i*)(data + i);
-            _mm_prefetch(data + i + size, _MM_HINT_T1);
-            a = _mm_or_si128(a, _mm_or_si128(_mm_loadu_si128(p), _mm_loadu_si128(p + 1)));
-            b = _mm_or_si128(b, _mm_or_si128(_mm_loadu_si128(p + 2), _mm_loadu_si128(p + 3)));
-        }
-        if (_mm_movemask_epi8(_mm_or_si128(a, b))) return 0;
-    #endif
-        for (; i + 8 <= size; i += 8) { memcpy(&word, data + i, 8); seen |= word; }
-        for (; i < size; i++) seen |= (uint64_t)(uint8_t)data[i];
-        return (seen & 0x8080808080808080ull) == 0;
-    }
-    """
-    bint ascii_ahead "fastiam_ascii_ahead" (const char* data, int64_t size) noexcept nogil
-
-
 cdef inline bint is_ascii(const char* data, int64_t size) noexcept nogil:
     """Whether no byte has its high bit set. Reads 32 bytes at a time, and never past `size`."""
     cdef uint64_t words[4]
