@@ -1,7 +1,8 @@
 """Columns that a producer hands over through Arrow's C interface. nanoarrow's C does the reading.
 
 Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
-checks nothing again but plain text, which says that it is unchecked (a pass then reads it once, not twice); what is moved out of a capsule is released exactly once, on errors too.
+checks nothing again; plain text alone is left for it, and says so (a pass reads it once then, not twice); what is moved out of
+a capsule is released exactly once, on errors too.
 The C interface does not say how long a plain buffer is: the last offset is all there is to go by. Lengths that do come
 along (of children, dictionaries and the buffers of views) are held against what points into them.
 """

@@ -548,8 +548,9 @@ cdef class _Batch:
     def check(self):
         """Check the columns that are not, in the order in which they are given."""
         cdef TextColumn column
-        for column in (self.principals, self.actions, self.resources, *[column for _, column in self.context]):
-            column.check()
+        for column in (self.principals, self.actions, self.resources, self.owners, *[column for _, column in self.context]):
+            if column is not None:
+                column.check()
 
     def run_part(self, part):
         """`run` with its arguments in a tuple, for a pool of threads."""

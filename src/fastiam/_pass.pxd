@@ -443,6 +443,8 @@ cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n
     for k in range(c.n_columns):
         if not is_readable(c.columns[k].column, c.columns[k].first + at, n):
             return False
+    if rows.owners != NULL and not is_readable(rows.owners, rows.owner_first + at, n):
+        return False
     return (
         is_readable(rows.principals, rows.principal_first + at, n) and is_readable(rows.actions, rows.action_first + at, n)
         and is_readable(rows.resources, rows.resource_first + at, n)

@@ -235,12 +235,12 @@ class Engine(SettlingCore):
         columns = {"principals": principals, "actions": actions, "resources": resources}
         if resource_accounts is not None:
             columns["resource_accounts"] = resource_accounts
-        unreadable = None if errors is None else {}
-        read = {name: _read(value, name, "text", unreadable, later=name != "resource_accounts") for name, value in columns.items()}
+        unreadable: dict[int, Exception] | None = None if errors is None else {}
+        read = {name: _read(value, name, "text", unreadable) for name, value in columns.items()}
         told = check_context(context, hint="pass a mapping of context keys to columns, or to one value for all rows")
         declared = read_unknown(unknown, told)
         given = self._contexts(told, declared)
-        keys = {name: _read(value, name, "context", unreadable, later=True) for name, value in given.items()}
+        keys = {name: _read(value, name, "context", unreadable) for name, value in given.items()}
         n = check_lengths({**read, **keys})
         with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
             found = decide_columns(
@@ -415,11 +415,9 @@ class Engine(SettlingCore):
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 
 
-def _read(
-    value: object, name: str, kind: Literal["text", "context"], errors: dict[int, Exception] | None, *, later: bool
-) -> TextColumn:
-    """A column as the kernel takes it; one that was read before is taken as it is."""
-    return value if isinstance(value, TextColumn) else read_column(value, name, kind=kind, errors=errors, later=later)
+def _read(value: object, name: str, kind: Literal["text", "context"], errors: dict[int, Exception] | None) -> TextColumn:
+    """A column as the kernel takes it, which looks at plain text by itself; one that was read before is taken as it is."""
+    return value if isinstance(value, TextColumn) else read_column(value, name, kind=kind, errors=errors, later=True)
 
 
 def _blank(found: _Answers, rows: list[int]) -> None:
