@@ -18,7 +18,7 @@ from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO
 from fastiam._frame cimport fit, fit_truths, free_frame, new_frame, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
-from fastiam._block cimport MOST_MET, Answers, Block, Met, MetNames, Rows, Seen, Side, name_number, read_all_facts
+from fastiam._block cimport MOST_LINES, Answers, Block, NameLine, NameMemo, Rows, Seen, Side, name_number, read_all_facts
 from fastiam._pass cimport LIST_BITS, decide_row, finish, run_rows
 from fastiam._plain cimport CALLER_KNOWN, Caller
 from fastiam._types cimport *
@@ -233,8 +233,8 @@ cdef class _Batch:
             free(self.sides[i].matters)
             free(self.sides[i].block)
             free(self.sides[i].seen)
-            free(self.sides[i].met[0].memory)
-            free(self.sides[i].met[1].memory)
+            free(self.sides[i].memos[0].memory)
+            free(self.sides[i].memos[1].memory)
         if self.entered:
             self.tables.leave()
 
@@ -279,8 +279,8 @@ cdef class _Batch:
             if side.seen == NULL:
                 raise MemoryError()
         memset(side.seen, 0, sizeof(Seen))
-        self._room_for_names(&side.met[0], self.t.principal_names.n + self.session_names.t.principal_names.n)
-        self._room_for_names(&side.met[1], self.t.action_names.n)
+        self._room_for_names(&side.memos[0], self.t.principal_names.n + self.session_names.t.principal_names.n)
+        self._room_for_names(&side.memos[1], self.t.action_names.n)
         callers = self._lent()
         if callers is None:
             callers = Callers(n + (n >> 3) + 64, self.generation, self.keys, self._has_rcps())
@@ -288,17 +288,17 @@ cdef class _Batch:
         side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
         return 0
 
-    cdef int _room_for_names(self, Met* met, int64_t n) except -1:
+    cdef int _room_for_names(self, NameMemo* memo, int64_t n) except -1:
         """Room for the names that a batch may meet, forgotten; each cache line holds those of one."""
         cdef uint32_t room = 64
-        while room < MOST_MET and room < min(n, self.n):
+        while room < MOST_LINES and room < min(n, self.n):
             room *= 2
-        free(met.memory)
-        met.memory = calloc(room + 1, sizeof(MetNames))
-        if met.memory == NULL:
+        free(memo.memory)
+        memo.memory = calloc(room + 1, sizeof(NameLine))
+        if memo.memory == NULL:
             raise MemoryError()
-        met.names = <MetNames*>((<uintptr_t>met.memory + 63) & ~<uintptr_t>63)
-        met.mask = room - 1
+        memo.lines = <NameLine*>((<uintptr_t>memo.memory + 63) & ~<uintptr_t>63)
+        memo.mask = room - 1
         return 0
 
     cdef Callers _lent(self):

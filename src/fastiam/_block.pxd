@@ -112,19 +112,19 @@ cdef struct Seen:              # what was found lately, each at the place that i
 
 cdef enum:
     OF_SESSION = 0x80000000    # in the size of a name: the batch itself names it
-    MOST_MET = 32768
+    MOST_LINES = 32768
     FAR_NAMES = 4096           # of so many, the texts may lie beyond the second-level cache
 
 
-cdef struct MetNames:          # names whose hashes share a place: one cache line
+cdef struct NameLine:          # names whose hashes share a place: one cache line
     uint32_t tag[4]            # hashes, 0: none
     uint32_t size[4]
     uint32_t text[4]           # in the pool
     uint32_t number[4]
 
 
-cdef struct Met:               # names that a batch has met, so that most are found in two steps
-    MetNames* names
+cdef struct NameMemo:          # names that a batch has met, so that most are found in two steps
+    NameLine* lines
     uint32_t mask
     void* memory
 
@@ -138,7 +138,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
     uint8_t has_limits         # some account has RCPs, or some caller SCPs
     Seen* seen
-    Met met[2]                 # principals, actions
+    NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
     int64_t* slow              # rows that need the GIL
     int64_t n_slow
@@ -230,31 +230,31 @@ cdef inline void number_texts(
             out[i] = number
         return
     take_texts(column, first, n, b.text)
-    recall(s, t, &s.met[of_actions], n, out)
+    recall(s, t, &s.memos[of_actions], n, out)
     if not of_actions and s.session_names != NULL:
-        look_up(s, t, s.session_names, s.session_pool, &s.met[of_actions], OF_SESSION, out)
-    look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, &s.met[of_actions], 0, out)
+        look_up(s, t, s.session_names, s.session_pool, &s.memos[of_actions], OF_SESSION, out)
+    look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, &s.memos[of_actions], 0, out)
 
 
-cdef inline void recall(const Side* s, const TablesC* t, const Met* met, int64_t n, uint32_t* out) noexcept nogil:
+cdef inline void recall(const Side* s, const TablesC* t, const NameMemo* memo, int64_t n, uint32_t* out) noexcept nogil:
     """Numbers of the texts of a block that were met before; the other rows are listed."""
     cdef Block* b = s.block
-    cdef const MetNames* m
+    cdef const NameLine* m
     cdef const char* pools[2]
     cdef uint32_t i, j, size, n_new = 0
-    cdef bint far = met.mask >= FAR_NAMES
+    cdef bint far = memo.mask >= FAR_NAMES
     pools[0] = <const char*>t.pool
     pools[1] = <const char*>s.session_pool
     for i in range(<uint32_t>n):
         b.hash[i] = <uint32_t>short_hash(b.text[i].data, b.text[i].size, t.seed) | 1
-        prefetch(&met.names[(b.hash[i] >> 1) & met.mask])
+        prefetch(&memo.lines[(b.hash[i] >> 1) & memo.mask])
     for i in range(<uint32_t>n * far):
-        m = &met.names[(b.hash[i] >> 1) & met.mask]
+        m = &memo.lines[(b.hash[i] >> 1) & memo.mask]
         j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
         prefetch(pools[m.size[j] >> 31] + m.text[j])
         prefetch(pools[m.size[j] >> 31] + m.text[j] + 44)
     for i in range(<uint32_t>n):
-        m = &met.names[(b.hash[i] >> 1) & met.mask]
+        m = &memo.lines[(b.hash[i] >> 1) & memo.mask]
         j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
         size = m.size[j]
         out[i] = m.number[j]
@@ -267,7 +267,7 @@ cdef inline void recall(const Side* s, const TablesC* t, const Met* met, int64_t
 
 
 cdef inline void look_up(
-    const Side* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const Met* met, uint32_t kind, uint32_t* out
+    const Side* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const NameMemo* memo, uint32_t kind, uint32_t* out
 ) noexcept nogil:
     """Look up the listed rows in a table, side by side; those that it does not hold stay listed."""
     cdef Block* b = s.block
@@ -295,13 +295,13 @@ cdef inline void look_up(
             kept += 1
             continue
         out[i] = table.values[v]
-        remember(met, b.hash[i], table.texts[v], kind, out[i])
+        remember(memo, b.hash[i], table.texts[v], kind, out[i])
     b.own_way.n = kept
 
 
-cdef inline void remember(const Met* met, uint32_t tag, PoolText text, uint32_t kind, uint32_t number) noexcept nogil:
+cdef inline void remember(const NameMemo* memo, uint32_t tag, PoolText text, uint32_t kind, uint32_t number) noexcept nogil:
     """Note a name that was found, in place of another one where four share its place."""
-    cdef MetNames* m = &met.names[(tag >> 1) & met.mask]
+    cdef NameLine* m = &memo.lines[(tag >> 1) & memo.mask]
     cdef uint32_t free = same_tags(m.tag, 0)
     cdef int j = first_bit(free) if free else number & 3
     if same_tags(m.tag, tag) or text.size & OF_SESSION:
