@@ -4,6 +4,8 @@ from typing_extensions import disjoint_base
 
 from fastiam._chunk import Chunk
 
+__pyx_capi__: dict[str, object]  # what other modules call
+
 @disjoint_base
 class Reader:
     is_list: bool

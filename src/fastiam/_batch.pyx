@@ -38,7 +38,7 @@ cdef enum:
     CHUNK = 65536              # rows between two settlements
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TOGETHER = 1024            # rows that are settled together
-    MOST_LEFT = 4              # `Callers` that batches leave
+    MOST_LEFT = 4              # `_Callers` that batches leave
     MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
 
 
@@ -85,7 +85,7 @@ def decide_columns(
     return batch.answers()
 
 
-cdef class Callers:
+cdef class _Callers:
     """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
 
     cdef void* memory
@@ -160,7 +160,7 @@ cdef class _Batch:
     cdef uint64_t generation
     cdef Side sides[64]
     cdef int n_sides
-    cdef list callers                                    # of each side, `Callers`
+    cdef list callers                                    # of each side, `_Callers`
     cdef object outcome, layer, reason, entry, assumed
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_layer
@@ -269,7 +269,7 @@ cdef class _Batch:
         return 0
 
     cdef int _room_for_callers(self, Side* side) except -1:
-        cdef Callers callers = self.callers[side.number]
+        cdef _Callers callers = self.callers[side.number]
         cdef uint32_t n = self.t.n_principals
         side.is_plain = self.is_plain
         if callers is not None and callers.fits(n, self.generation, self.keys):
@@ -283,7 +283,7 @@ cdef class _Batch:
         self._room_for_names(&side.memos[1], self.t.action_names.n)
         callers = self._lent()
         if callers is None:
-            callers = Callers(n + (n >> 3) + 64, self.generation, self.keys, self._has_rcps())
+            callers = _Callers(n + (n >> 3) + 64, self.generation, self.keys, self._has_rcps())
         self.callers[side.number] = callers
         side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
         return 0
@@ -301,9 +301,9 @@ cdef class _Batch:
         memo.mask = room - 1
         return 0
 
-    cdef Callers _lent(self):
+    cdef _Callers _lent(self):
         """What an earlier batch left, or None."""
-        cdef Callers callers
+        cdef _Callers callers
         cdef list left = self.core.callers
         if self.declared is not None:                    # what is unknown tells what can contradict
             return None
@@ -315,7 +315,7 @@ cdef class _Batch:
 
     def give_back(self):
         """Leave what is known about principals to the next batch, in place of what is older."""
-        cdef Callers callers
+        cdef _Callers callers
         cdef list left = self.core.callers
         cdef int i
         for i in range(self.n_sides):

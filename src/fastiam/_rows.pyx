@@ -369,7 +369,7 @@ cdef class Rows(Indexes):
         """Write the denies and the first allows of a row out as flats, if they are few."""
         cdef const Run* runs = <const Run*>self.runs.data + row.first
         cdef Flat flats[MOST_FLATS]
-        cdef uint32_t n = 0, denies, i, j
+        cdef uint32_t n = 0, denies = 0, i, j
         for i in range(min(<uint32_t>row.n, <uint32_t>2)):
             if runs[i].index != NONE:
                 return 0
