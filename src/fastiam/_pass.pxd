@@ -279,7 +279,7 @@ cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexc
     """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
     cdef const uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes
+    cdef uint32_t j, i, n = b.near_way.n, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
     cdef const Record* r
     cdef const uint32_t* place
     cdef uintptr_t mask
@@ -301,7 +301,9 @@ cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexc
         prefetch(b.place[i])
     for j in range(n):
         i = listed[j]
-        b.held[i] = t.cells.rows + b.place[i][0]
+        row = b.place[i][0]
+        row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
+        b.held[i] = t.cells.rows + row
         prefetch(b.held[i])
 
 
