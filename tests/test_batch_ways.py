@@ -71,6 +71,9 @@ ROWS = (
     ("*", "s3:GetObject", "arn:aws:s3:::own/x", NO, "nobody"),
     (f"arn:aws:iam::{A}:user/gone", "s3:GetObject", "arn:aws:s3:::own/x", NO, "a user that nobody knows"),
     (USER, "s3:ListAllMyBuckets", "*", OK, "no resource"),
+    (ROLE, "s3:GetObject", "arn:aws:s3:::guarded/a/secret/b", DENY, "D2: a Deny of the bucket that names the caller"),
+    (USER, "s3:GetObject", "arn:aws:s3:::guarded/a/secret/b", OK, "D2: and one that names somebody else"),
+    (ROLE, "s3:GetObject", "arn:aws:s3:::guarded/a/open/b", OK, "D2: or another part of it"),
 )
 
 
@@ -85,6 +88,8 @@ def engine():
     directory.add_principal(TAGGER, identity_policies=[("Pass", TAGGED)])
     directory.add_resource("arn:aws:s3:::own", account=A, tags={"stage": "prod"})
     directory.add_resource("arn:aws:s3:::theirs", account=B)
+    guard = statement("Deny", "s3:GetObject", "arn:aws:s3:::guarded/*/secret/*", Principal={"AWS": ROLE})
+    directory.add_resource("arn:aws:s3:::guarded", account=A, policy=document(guard))
     directory.set_organization("o-1", management_account=M, accounts={A: "r-1", B: "r-1"})
     region = document(statement("Allow", "sqs:*", Condition=EU), {"Effect": "Allow", "NotAction": "sqs:*", "Resource": "*"})
     directory.set_scps(A, [[("Full", EVERYTHING)], [("Region", region)]])

@@ -469,7 +469,7 @@ cdef class Rows(Indexes):
             at = 1
             while rest[at] < TOKEN_STAR and at <= LOAD and at < p.need - p.suffix + 1:
                 at += 1
-            if rest[0] == TOKEN_STAR and at > 1:
+            if rest[0] == TOKEN_STAR and at > 1 and not f.flags & FLAT_PRINCIPALS:
                 f.turn = TURN_INNER
                 f.inner = <uint8_t>(at - 1)
                 if f.inner < p.need - p.suffix:
