@@ -389,14 +389,12 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     l.pool = c.t.pool
     l.colons = NULL
     l.first = first
-    l.record = NONE
     l.has_tags = False
     decide_waves(s, &l, at)
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
         l.caller = &s.callers[b.who[i]]
-        l.record = b.record[i]
         l.has_tags = l.facts & FACTS_RECORD and c.t.records[l.record].n_constants
         if decide_near(s, &l, &a) == DONE:
             write(s, c, &a, first + at + i)

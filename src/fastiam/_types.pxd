@@ -411,9 +411,9 @@ cdef enum RowFlag:             # what most requests need to know of a row
     ROW_GRANTS = 2             # has allows in the first segment
     ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts
     ROW_PASSES = 8             # every segment does
-    ROW_BOUND_ALL = 32         # the second one does: a principal's boundary
-    ROW_SESSION_ALL = 64       # the third one does: its session policies
     ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
+    ROW_BOUND_ALL = 32         # the second segment holds an allow that always counts: a principal's boundary
+    ROW_SESSION_ALL = 64       # the third one does: its session policies
 
 
 cdef enum Way:                 # what is left to do for a request, as bits: the highest one tells
@@ -444,7 +444,7 @@ cdef enum FlatFlag:
 
 cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_NEXT = 0              # look at this one, which has literal pieces; the one before did not apply
-    TURN_OVER = 1              # none applies: TURN_NEXT with FLAT_LAST
+    TURN_OVER = 1              # none applies
     TURN_DONE = 2              # this one applies
     TURN_ASKS = 3              # if its conditions hold
     TURN_INNER = 4             # if a piece stands in between, too
@@ -458,7 +458,7 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint32_t entry
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition
     uint32_t atom              # the first of these
-    uint32_t text              # from here: of the pattern, if it is FLAT_PIECES
+    uint32_t text              # from here: of the pattern, where `first` is TURN_NEXT
     uint16_t size
     uint16_t least             # so many bytes a resource has that matches
     uint16_t mid_at            # where the middle starts; where the head ends, if there is none

@@ -204,7 +204,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     cdef uint32_t i, j, n_over = 0, left = b.own_way.n + b.joined_way.n
     for j in range(N_TURNS):
         b.waves[j].n = 0
-    for j in range(b.own_way.n):
+    for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
         b.joined[i] = JOIN_NONE
         start(b, t, i, b.own[i].flat, b.own[i].n_flats)
@@ -212,15 +212,13 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         b.joined[b.joined_way.rows[j]] = JOIN_RCP
         over.flats[j] = b.joined_way.rows[j]
     over.n = b.joined_way.n
+    join_layers(b, t, &n_over)
     while left:
-        if b.joined_way.n:
-            join_layers(b, t, &n_over)
         try_flats(b, t)
         seek_inner(b, t)
         ask_first(b, l.c, row)
         look_closer(s, l, row)
-        left = b.waves[TURN_NEXT].n + b.waves[TURN_INNER].n + b.waves[TURN_ASKS].n + b.waves[TURN_MORE].n
-        left += b.waves[TURN_WHOM].n + b.waves[TURN_ODD].n + over.n - n_over
-        if not b.joined_way.n:
-            left -= over.n
+        if b.joined_way.n:
+            join_layers(b, t, &n_over)
+        left = b.own_way.n + b.joined_way.n - over.n - b.waves[TURN_DONE].n
     tell(s, t, l.c.reasons, l.first + row)
