@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Required, TypedDict
 
@@ -17,7 +18,7 @@ class _Answers(TypedDict, total=False):
     unread: Required[dict[str, int]]
     layer: npt.NDArray[np.uint8]
     statement: npt.NDArray[np.int32]
-    statements: list[StatementRef]
+    statements: Sequence[StatementRef]
     reason: npt.NDArray[np.uint8]
     depends_on: npt.NDArray[np.int32]
     depends_on_sets: list[tuple[str, ...]]

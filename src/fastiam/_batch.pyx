@@ -6,7 +6,7 @@ list, are settled with the GIL by the rules of `_core`, and the next chunk begin
 from cython cimport no_gc_clear
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
@@ -169,11 +169,11 @@ cdef class _Batch:
     cdef uint32_t[::1] c_entry                           # of the chunk at hand
     cdef int32_t[::1] c_statement
     cdef object statement
-    cdef list statements
+    cdef list reported                                   # of each generation of the tables that reported any, as `StatementRefs` takes it
     cdef Codes statement_codes                           # of this generation of the tables
     cdef int32_t* entry_codes                            # of its entries, -1: not met yet
     cdef uint32_t n_coded
-    cdef int32_t first_statement                         # in `statements`, that of code 0
+    cdef int32_t first_statement                         # what code 0 is among all that are reported
     cdef dict principal_codes, action_codes              # chunk -> array of numbers
     cdef dict facts                                      # chunk of resources -> facts and records of its dictionary
     cdef object occurrences, key_names
@@ -206,7 +206,7 @@ cdef class _Batch:
         self.c_reason = self.reason
         self.statement = np.empty(n if reasons else 0, np.int32)
         self.c_statement = self.statement
-        self.statements = []
+        self.reported = []
         self.principal_codes = {}
         self.action_codes = {}
         self.declared = _Declared(unknown) if unknown else None
@@ -856,15 +856,14 @@ cdef class _Batch:
                 self._keep_matters()
         self._keep_unread()
         if self.core.tables.generation != self.generation:
-            self._forget_codes()                         # the same numbers mean other statements
-            self.first_statement = <int32_t>len(self.statements)
+            self._keep_codes()                           # the same numbers mean other statements
             self.matter_codes = {}
         return 0
 
     cdef int _keep_statements(self) except -1:
         """Codes of the reported statements; those of an entry are found once."""
         cdef Codes* codes = &self.statement_codes
-        cdef int32_t before = codes.n, code = 0
+        cdef int32_t code = 0
         cdef int32_t* known
         cdef int64_t i
         cdef uint32_t entry
@@ -888,9 +887,19 @@ cdef class _Batch:
                 self.c_entry[i] = NONE
         if code < 0:
             raise MemoryError()
-        for code in range(before, codes.n):
-            key = codes.keys[code]
-            self.statements.append(self.core._ref(self.occurrences, <uint32_t>(key >> 16), key & 255, (key >> 8) & 255))
+        return 0
+
+    cdef int _keep_codes(self) except -1:
+        """Keep what the codes of this generation of the tables stand for, and begin again."""
+        cdef Codes* codes = &self.statement_codes
+        cdef uint64_t[::1] keys
+        if codes.n:
+            found = np.empty(codes.n, np.uint64)
+            keys = found
+            memcpy(&keys[0], codes.keys, <size_t>codes.n * 8)
+            self.reported.append((self.occurrences, found))
+            self.first_statement += codes.n
+        self._forget_codes()
         return 0
 
     cdef int _room_for_codes(self) except -1:
@@ -964,10 +973,12 @@ cdef class _Batch:
 
     def answers(self):
         """What the batch found."""
+        self._keep_codes()
         unread = {spelled(name): n for name, n in self.unread.items()}
         found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "unread": unread}
         if self.reasons:
-            found |= {"layer": self.layer, "statement": self.statement, "statements": self.statements, "reason": self.reason}
+            found |= {"layer": self.layer, "reason": self.reason, "statement": self.statement}
+            found["statements"] = self.core._statement_refs(self.reported)
         if self.reasons and self.declared is not None:
             found |= {"depends_on": self.matter_code, "depends_on_sets": self.matters}
         return found

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from fastiam._core import Core
 from fastiam._names import Names
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from fastiam.saved.records import Records
 
 _ENDPOINT = "aws:sourcevpce"
+# what the numbers of statements mean, and of each code the number, the level and the layer, as `_batch` joins them
+ReportedPart = tuple[tuple[list[int], list[Any]], npt.NDArray[np.uint64]]
 
 
 class SettlingCore(Core):
@@ -162,8 +168,8 @@ class SettlingCore(Core):
         info = key_info(fold(name))
         return info is not None and not info.multi
 
-    def _ref(self, occurrences: tuple[list[int], list[Any]], occurrence: int, layer: int, level: int) -> StatementRef:
-        return statement_ref(occurrences, occurrence, LAYERS[layer], level)
+    def _statement_refs(self, parts: list[ReportedPart]) -> StatementRefs:
+        return StatementRefs(parts)
 
     def _request(self, action: str, context: Context | None, unknown: Collection[str], now: datetime | int | None) -> Request:
         """A request as the reference takes it, with the defaults of the engine (D71)."""
@@ -205,6 +211,30 @@ class SettlingCore(Core):
 
     def _late_bytes(self) -> int:
         return self._compiler.late_bytes + int(self.names.late_bytes())
+
+
+class StatementRefs(Sequence[StatementRef]):
+    """The statements that a batch reports, by their codes. One is named when asked for: that takes longer than to decide."""
+
+    def __init__(self, parts: list[ReportedPart]) -> None:
+        self._parts = parts
+        self._ends = list(accumulate(len(keys) for _, keys in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, code: int) -> StatementRef: ...
+    @overload
+    def __getitem__(self, code: slice) -> Sequence[StatementRef]: ...
+    def __getitem__(self, code: int | slice) -> StatementRef | Sequence[StatementRef]:
+        if isinstance(code, slice):
+            return [self[i] for i in range(*code.indices(len(self)))]
+        at = range(len(self))[code]
+        part = bisect_right(self._ends, at)
+        occurrences, keys = self._parts[part]
+        key = int(keys[at - self._ends[part]])  # a negative place counts from the end of its part
+        return statement_ref(occurrences, key >> 16, LAYERS[key & 255], key >> 8 & 255)
 
 
 def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, layer: Layer, level: int) -> StatementRef:
