@@ -451,6 +451,44 @@ def test_text_that_cannot_be_read_comes_before_other_errors(engine):
         engine.decide_many(**columns, context=context)
 
 
+# -- codes of a dictionary, which are checked on the way ----------------------------------------------------------------------
+
+
+def coded_columns(late, code, nulls):
+    """Columns of codes, of which one has another code in a late row."""
+    said = {"principals": ANA, "actions": "sqs:SendMessage", "resources": QUEUE, "stage": "live", "other": "x"}
+    columns = {}
+    for name, value in said.items():
+        codes = np.zeros(MANY, np.int32)
+        if name == late:
+            codes[LATE] = code
+        valid = pa.py_buffer(np.packbits(np.arange(MANY) != LATE - nulls, bitorder="little")) if nulls else None
+        indices = pa.Array.from_buffers(pa.int32(), MANY, [valid, pa.py_buffer(codes)])
+        columns[name] = pa.DictionaryArray.from_arrays(indices, pa.array([value]), safe=False)
+    context = {"app:stage": columns.pop("stage"), "app:unheard": columns.pop("other")}
+    return columns, context
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("nulls", [0, 1])
+@pytest.mark.parametrize("code", [1, -1, 2**31 - 1, -(2**31)])
+@pytest.mark.parametrize("column", ["principals", "actions", "resources", "stage", "other"])
+def test_a_code_beyond_the_values_may_come_late(engine, column, code, nulls, threads):
+    columns, context = coded_columns(column, code, nulls)
+    with pytest.raises(RequestValueError, match="a dictionary code lies beyond the 1 values") as caught:
+        engine.decide_many(**columns, context=context, threads=threads, on_error="deny")
+    assert caught.value.row == LATE
+
+
+def test_a_code_under_a_null_is_not_looked_at(engine):
+    columns, context = coded_columns("stage", 2**30, nulls=0)
+    codes = context["app:stage"].indices
+    valid = pa.py_buffer(np.packbits(np.arange(MANY) != LATE, bitorder="little"))
+    under = pa.Array.from_buffers(pa.int32(), MANY, [valid, codes.buffers()[1]])
+    context["app:stage"] = pa.DictionaryArray.from_arrays(under, pa.array(["live"]), safe=False)
+    assert np.flatnonzero(engine.decide_many(**columns, context=context).outcome != OK).tolist() == [LATE]
+
+
 @pytest.mark.parametrize("width", [np.int32, np.int64])
 @pytest.mark.parametrize(("row", "offset"), [(LATE, 5), (LATE, 1 << 30), (1, 1 << 30), (MANY - 1, 1 << 30)])
 @pytest.mark.parametrize("on_error", ["raise", "deny"])

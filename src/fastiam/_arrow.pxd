@@ -4,4 +4,4 @@ from libc.stdint cimport int64_t
 from fastiam._chunk cimport Chunk
 
 
-cdef int check_texts(Chunk chunk, str name, int64_t first_row) except -1
+cdef int check_rows(Chunk chunk, str name, int64_t first_row) except -1

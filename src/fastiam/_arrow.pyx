@@ -1,7 +1,7 @@
 """Columns that a producer hands over through Arrow's C interface. nanoarrow's C does the reading.
 
 Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
-checks nothing again; plain text alone is left for it, and says so (a pass reads it once then, not twice); what is moved out of
+checks nothing again; codes and plain text alone are left for it, and say so (a pass reads them once then, not twice); what is moved out of
 a capsule is released exactly once, on errors too.
 The C interface does not say how long a plain buffer is: the last offset is all there is to go by. Lengths that do come
 along (of children, dictionaries and the buffers of views) are held against what points into them.
@@ -277,10 +277,14 @@ cdef class Reader:
         values = span_of(s.v.dictionary, s.v.dictionary.offset, 0, s.v.dictionary.length, -1)
         c.code_width = self.code_width
         c.codes = s.v.buffer_views[1].data.as_uint8 + s.offset * self.code_width
-        self._check_codes(c, values.last, s)
         c.value_valid = values.valid
         c.value_valid_offset = values.offset
-        return self._values(chunk, values)
+        self._values(chunk, values)
+        # read as unsigned, a negative code is none of so few
+        c.unchecked = c.code_width == 4 and 0 < c.n_values < 0x7FFFFFFF and not self.is_list and not chunk.bad
+        if not c.unchecked:
+            _check_codes(self.name, c, values.last, self.codes_signed, s)
+        return 0
 
     cdef int _values(self, Chunk chunk, Span s) except -1:
         type_ = <int>self.leaf.type
@@ -319,14 +323,6 @@ cdef class Reader:
 
     cdef int _ascending(self, const void* offsets, int width, Span s) except -1:
         return _check_ascending(self.name, offsets, width, s)
-
-    cdef int _check_codes(self, const Column* c, int64_t n_values, Span s) except -1:
-        cdef int64_t bad
-        with nogil:
-            bad = bad_code(c, n_values, self.codes_signed, s)
-        if bad >= 0:
-            raise self._broken(f"a dictionary code lies beyond the {n_values} values", _row(bad, s))
-        return 0
 
     cdef int _check_views(self, const uint8_t* views, Span s) except -1:
         cdef int64_t bad
@@ -391,16 +387,18 @@ cdef class Reader:
         return values.astype(wide), UNITS[self.leaf.time_unit] if self.leaf.type == NANOARROW_TYPE_TIMESTAMP else ""
 
 
-# -- plain text, which may be looked at later -------------------------------------------------------------------
+# -- what may be looked at later --------------------------------------------------------------------------------
 
-cdef int check_texts(Chunk chunk, str name, int64_t first_row) except -1:
-    """Check what `Reader` has left unchecked: whole columns of plain text."""
+cdef int check_rows(Chunk chunk, str name, int64_t first_row) except -1:
+    """Check what `Reader` has left unchecked: codes, and whole columns of plain text."""
     cdef Column* c = &chunk.column
     cdef Span s = Span(NULL, c.item_valid_offset, 0, chunk.rows, first_row, c.item_valid)
-    if c.unchecked:
+    if c.unchecked and c.code_width:
+        _check_codes(name, c, c.n_values, False, s)
+    elif c.unchecked:
         _check_ascending(name, c.offsets, 8 if c.kind == TEXT_64 else 4, s)
         _check_utf8(chunk, s)
-        c.unchecked = False
+    c.unchecked = False
     return 0
 
 
@@ -416,6 +414,15 @@ cdef int _check_ascending(str name, const void* offsets, int width, Span s) exce
         bad = descent32(<const int32_t*>offsets, s) if width == 4 else descent64(<const int64_t*>offsets, s)
     if bad >= 0:
         raise _fault(name, "an offset is smaller than the one before it", _row(bad, s))
+    return 0
+
+
+cdef int _check_codes(str name, const Column* c, int64_t n_values, bint is_signed, Span s) except -1:
+    cdef int64_t bad
+    with nogil:
+        bad = bad_code(c, n_values, is_signed, s)
+    if bad >= 0:
+        raise _fault(name, f"a dictionary code lies beyond the {n_values} values", _row(bad, s))
     return 0
 
 

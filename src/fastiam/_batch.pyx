@@ -3,6 +3,8 @@
 A pass works on a snapshot of the tables. Rows that miss something (a name, a row of policies, a contradiction to check) go on a
 list, are settled with the GIL by the rules of `_core`, and the next chunk begins.
 """
+from functools import partial
+
 from cython cimport no_gc_clear
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -35,7 +37,9 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 
 
 cdef enum:
-    CHUNK = 65536              # rows between two settlements
+    CHUNK = 65536              # rows between two settlements, for each thread
+    PIECE = 16384              # rows that a thread takes at a time
+    SHARED = 8192              # fewer are not worth a second thread
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TOGETHER = 1024            # rows that are settled together
     MOST_LEFT = 4              # `_Callers` that batches leave
@@ -64,18 +68,12 @@ def decide_columns(
     while first < n:
         last = min(n, first + CHUNK * threads)
         batch.begin(first, last)
-        parts = [(0, first, last)]
-        run = map
-        if threads > 1 and last - first >= 2 * 4096:
+        if threads > 1 and last - first >= SHARED:
             batch.read_facts(pool, threads)
-            step = (last - first + threads - 1) // threads
-            parts = [(i, first + i * step, min(last, first + (i + 1) * step)) for i in range(threads)]
-            run = pool.map
-        while parts:
-            reached = list(run(batch.run_part, parts))
-            parts = [(side, row, end) for row, (side, _, end) in zip(reached, parts) if row < end]
-            if parts:                                    # text that is not ASCII
-                batch.check()
+            step = min(<int64_t>PIECE, (last - first + threads - 1) // threads)
+            batch.run_pieces([(row, min(last, row + step)) for row in range(first, last, step)], pool.map, threads)
+        else:
+            batch.run_pieces([(first, last)], map, 1)
         batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
@@ -552,9 +550,23 @@ cdef class _Batch:
             if column is not None:
                 column.check()
 
-    def run_part(self, part):
-        """`run` with its arguments in a tuple, for a pool of threads."""
-        return self.run(*part)
+    def run_pieces(self, list pieces, run, int threads):
+        """Decide ranges of rows; a thread takes the next one when it is done with one, so that none waits for another."""
+        while pieces:
+            left = iter(pieces)                          # which threads share
+            unread = list(run(partial(self.run_side, left), range(threads)))
+            pieces = [piece for pieces in unread for piece in pieces]
+            if pieces:                                   # text that is not ASCII
+                self.check()
+
+    def run_side(self, pieces, int side):
+        """Decide ranges as they come; what is left of those that have to be checked first."""
+        unread = []
+        for first, last in pieces:
+            reached = self.run(side, first, last)
+            if reached < last:
+                unread.append((reached, last))
+        return unread
 
     def run(self, int side, int64_t first, int64_t last):
         """Decide rows [first, last) on the snapshot; rows that miss something are put on the slow list.

@@ -29,7 +29,7 @@ cdef struct Column:
     uint8_t is_list
     uint8_t list_width           # 4 or 8 bytes an offset
     uint8_t code_width           # 0 = no dictionary, else 1, 2, 4 or 8 bytes a code
-    uint8_t unchecked            # plain text whose offsets and bytes nobody has looked at yet: see `_unchecked`
+    uint8_t unchecked            # nobody has looked yet: at codes of 4 bytes, or at offsets and bytes of plain text; see `_unchecked`
     const void* list_offsets     # row r holds items [offsets[r], offsets[r + 1])
     const uint8_t* list_valid    # bitmap of rows (list columns), or NULL
     int64_t list_valid_offset

@@ -6,7 +6,7 @@ becomes its canonical text (C24); a value that cannot be read is an error of its
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t
 
-from fastiam._arrow cimport check_texts
+from fastiam._arrow cimport check_rows
 from fastiam._chunk cimport Chunk
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._text cimport write_utf8
@@ -80,7 +80,7 @@ cdef class TextColumn:
         if reject is not None:
             for i in range(self.n_chunks):
                 chunk = self.chunks[i]
-                check_texts(chunk, self.name, self.starts[i])
+                check_rows(chunk, self.name, self.starts[i])
                 chunk.settle(self.starts[i], reject)
         return 0
 
@@ -152,7 +152,7 @@ def read_column(obj, str name, *, str kind, dict errors=None, bint later=False):
     kind : "text" takes text alone; "context" takes every type of context value and lists of them.
     errors : where rows whose value cannot be read are collected (row: error) while their value becomes null.
         None raises the first of them.
-    later : plain Arrow text is left unchecked, for a pass that looks at it before it reads it.
+    later : codes and plain text of Arrow are left unchecked, for a pass that looks at it before it reads it.
 
     Raises
     ------

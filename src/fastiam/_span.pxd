@@ -6,6 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._columns cimport Column, Text, ascends32, bit_at, item_code, value_text
 from fastiam._nanoarrow cimport ArrowArrayView, ArrowBitCountSet, NANOARROW_TYPE_NA
+from fastiam._unchecked cimport codes_fit, valid_codes_fit
 
 
 cdef struct Span:
@@ -57,58 +58,6 @@ cdef inline int64_t descent64(const int64_t* offsets, Span s) noexcept nogil:
         if offsets[i + 1] < offsets[i]:
             return i
     return -1
-
-
-cdef inline bint codes_fit(const uint32_t* codes, int64_t n, uint32_t n_values) noexcept nogil:
-    """Whether all codes lie in [0, n_values), those of nulls too: without a branch, so that several are looked at at once."""
-    cdef uint32_t top = 0
-    cdef int64_t i
-    for i in range(n):
-        top |= codes[i] | (n_values - 1 - codes[i])
-    return top >> 31 == 0
-
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #if defined(__SSE2__)
-    #include <emmintrin.h>
-    #endif
-    /* What is wrong with eight codes, of which those with a bit in `valid` count: the top bit of some part of it, or nothing. */
-    #if defined(__SSE2__)
-    static inline int fastiam_wrong_codes(const uint32_t* codes, unsigned valid, uint32_t last) {
-        const __m128i low = _mm_set_epi32(8, 4, 2, 1), high = _mm_set_epi32(128, 64, 32, 16);
-        __m128i bits = _mm_set1_epi32((int)valid), most = _mm_set1_epi32((int)last);
-        __m128i a = _mm_loadu_si128((const __m128i*)codes), b = _mm_loadu_si128((const __m128i*)(codes + 4));
-        a = _mm_and_si128(_mm_or_si128(a, _mm_sub_epi32(most, a)), _mm_cmpeq_epi32(_mm_and_si128(bits, low), low));
-        b = _mm_and_si128(_mm_or_si128(b, _mm_sub_epi32(most, b)), _mm_cmpeq_epi32(_mm_and_si128(bits, high), high));
-        return _mm_movemask_ps(_mm_castsi128_ps(_mm_or_si128(a, b)));
-    }
-    #else
-    static inline int fastiam_wrong_codes(const uint32_t* codes, unsigned valid, uint32_t last) {
-        uint32_t top = 0;
-        for (int k = 0; k < 8; k++) top |= (codes[k] | (last - codes[k])) & (0 - ((valid >> k) & 1));
-        return (int)(top >> 31);
-    }
-    #endif
-    """
-    int wrong_codes "fastiam_wrong_codes" (const uint32_t* codes, uint32_t valid, uint32_t last) noexcept nogil
-
-
-cdef inline bint valid_codes_fit(const uint32_t* codes, const uint8_t* valid, int64_t offset, int64_t n, uint32_t n_values) noexcept nogil:
-    """The same of the items that are valid; `valid` says it of item 0 at bit `offset`."""
-    cdef int64_t i = 0
-    cdef int wrong = 0
-    while i < n and (offset + i) & 7:
-        wrong |= bit_at(valid, offset + i) and codes[i] >= n_values
-        i += 1
-    while i + 8 <= n:
-        wrong |= wrong_codes(codes + i, valid[(offset + i) >> 3], n_values - 1)
-        i += 8
-    while i < n:
-        wrong |= bit_at(valid, offset + i) and codes[i] >= n_values
-        i += 1
-    return wrong == 0
 
 
 cdef inline int64_t bad_code(const Column* c, int64_t n_values, bint is_signed, Span s) noexcept nogil:

@@ -1,8 +1,8 @@
-"""Plain text that nobody has checked: a pass looks at the rows of a block before it reads them. Header only."""
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+"""Plain text and codes that nobody has checked: a pass looks at the rows of a block before it reads them. Header only."""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._bytes cimport prefetch                   # whose C the code below calls
-from fastiam._columns cimport TEXT_32, Column, ascends32, ascends64
+from fastiam._columns cimport TEXT_32, Column, ascends32, ascends64, bit_at
 
 
 cdef extern from *:
@@ -36,8 +36,68 @@ cdef extern from *:
     bint ascii_ahead "fastiam_ascii_ahead" (const char* data, int64_t size) noexcept nogil
 
 
+cdef inline bint codes_fit(const uint32_t* codes, int64_t n, uint32_t n_values) noexcept nogil:
+    """Whether all codes lie in [0, n_values), those of nulls too: without a branch, so that several are looked at at once."""
+    cdef uint32_t top = 0
+    cdef int64_t i
+    for i in range(n):
+        top |= codes[i] | (n_values - 1 - codes[i])
+    return top >> 31 == 0
+
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    #endif
+    /* What is wrong with eight codes, of which those with a bit in `valid` count: the top bit of some part of it, or nothing. */
+    #if defined(__SSE2__)
+    static inline int fastiam_wrong_codes(const uint32_t* codes, unsigned valid, uint32_t last) {
+        const __m128i low = _mm_set_epi32(8, 4, 2, 1), high = _mm_set_epi32(128, 64, 32, 16);
+        __m128i bits = _mm_set1_epi32((int)valid), most = _mm_set1_epi32((int)last);
+        __m128i a = _mm_loadu_si128((const __m128i*)codes), b = _mm_loadu_si128((const __m128i*)(codes + 4));
+        a = _mm_and_si128(_mm_or_si128(a, _mm_sub_epi32(most, a)), _mm_cmpeq_epi32(_mm_and_si128(bits, low), low));
+        b = _mm_and_si128(_mm_or_si128(b, _mm_sub_epi32(most, b)), _mm_cmpeq_epi32(_mm_and_si128(bits, high), high));
+        return _mm_movemask_ps(_mm_castsi128_ps(_mm_or_si128(a, b)));
+    }
+    #else
+    static inline int fastiam_wrong_codes(const uint32_t* codes, unsigned valid, uint32_t last) {
+        uint32_t top = 0;
+        for (int k = 0; k < 8; k++) top |= (codes[k] | (last - codes[k])) & (0 - ((valid >> k) & 1));
+        return (int)(top >> 31);
+    }
+    #endif
+    """
+    int wrong_codes "fastiam_wrong_codes" (const uint32_t* codes, uint32_t valid, uint32_t last) noexcept nogil
+
+
+cdef inline bint valid_codes_fit(const uint32_t* codes, const uint8_t* valid, int64_t offset, int64_t n, uint32_t n_values) noexcept nogil:
+    """The same of the items that are valid; `valid` says it of item 0 at bit `offset`."""
+    cdef int64_t i = 0
+    cdef int wrong = 0
+    while i < n and (offset + i) & 7:
+        wrong |= bit_at(valid, offset + i) and codes[i] >= n_values
+        i += 1
+    while i + 8 <= n:
+        wrong |= wrong_codes(codes + i, valid[(offset + i) >> 3], n_values - 1)
+        i += 8
+    while i < n:
+        wrong |= bit_at(valid, offset + i) and codes[i] >= n_values
+        i += 1
+    return wrong == 0
+
+
+cdef inline bint codes_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
+    cdef const uint32_t* codes = <const uint32_t*>c.codes + first
+    ask_for(<const char*>(codes + n), n * 4)
+    if c.item_valid == NULL:
+        return codes_fit(codes, n, <uint32_t>c.n_values)
+    return valid_codes_fit(codes, c.item_valid, c.item_valid_offset + first, n, <uint32_t>c.n_values)
+
+
 cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
-    """Whether some rows are checked, or prove to lie one after another where the column does, and to be ASCII.
+    """Whether some rows are checked, or prove to lie one after another where the column does, and to be ASCII; codes, to be codes.
 
     What as many rows behind them hold is asked for meanwhile.
     """
@@ -45,6 +105,8 @@ cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept
     cdef const int64_t* o64 = <const int64_t*>c.offsets
     if not c.unchecked:
         return True
+    if c.code_width:
+        return codes_readable(c, first, n)
     ask_for(<const char*>c.offsets + (first + n) * (4 if c.kind == TEXT_32 else 8), n * (4 if c.kind == TEXT_32 else 8))
     if c.kind == TEXT_32:
         return (
