@@ -6,6 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_MANY = 100_000  # objects
+
 
 @contextmanager
 def collection_paused(*, when: bool = True) -> Iterator[None]:
@@ -21,4 +23,16 @@ def collection_paused(*, when: bool = True) -> Iterator[None]:
         yield
     finally:
         if pause:
+            _make_old()
             gc.enable()
+
+
+def _make_old() -> None:
+    """What was made meanwhile is old, where it is much: the next full collection looks at it, the small ones before it do not.
+
+    PERF: a third of a second for each of two, after 50,000 principals. To freeze all and to thaw it moves lists and no objects;
+    what others have frozen stays so.
+    """
+    if gc.get_count()[0] > _MANY and not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()
