@@ -15,7 +15,7 @@ from functools import lru_cache
 from fastiam.account.documents import StoredPolicy, text_of
 from fastiam.account.subjects import Subject, read_subject, role_arn
 from fastiam.errors import RequestValueError
-from fastiam.language import JsonObject, JsonValue
+from fastiam.language import JsonValue
 from fastiam.language.jsontext import read_json
 from fastiam.model import Policy, Statement
 from fastiam.profile import PrincipalKind
@@ -87,12 +87,12 @@ def _with_principals(statement: Statement, change: Callable[[str], str]) -> Stat
 
 def _changed(document: JsonValue, change: Callable[[str], str]) -> Mapping[str, JsonValue]:
     """The document with other names in the principals of its statements."""
-    assert isinstance(document, JsonObject)
+    assert isinstance(document, dict)
     statements = document.get("Statement")
     for statement in statements if isinstance(statements, list) else [statements]:
         for element in _ELEMENTS:
-            principals = statement.get(element) if isinstance(statement, JsonObject) else None
-            if isinstance(principals, JsonObject) and "AWS" in principals:
+            principals = statement.get(element) if isinstance(statement, dict) else None
+            if isinstance(principals, dict) and "AWS" in principals:
                 principals["AWS"] = _each(principals["AWS"], change)
     return document
 

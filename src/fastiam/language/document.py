@@ -53,6 +53,7 @@ def read_policy(
     arn: str | None = None,
     origin: Origin | None = None,
     findings: list[Finding] | None = None,
+    text: str | None = None,
 ) -> Policy:
     """A policy document as a `Policy`.
 
@@ -65,6 +66,7 @@ def read_policy(
     name, arn : what answers call the policy.
     origin : where the document lies, if it is a value inside a bigger file.
     findings : a list to which every finding is appended, also when the document is rejected.
+    text : the JSON text of a mapping, where it is at hand: it clears most documents of V39 at once.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def read_policy(
     if mode not in ("strict", "lenient"):
         raise ValueError(f"unknown mode `{mode}`: read a policy `strict` or `lenient`")
     with collection_paused(when=isinstance(document, (str, bytes)) and len(document) > LARGE):
-        policy, reading, broken = _read(document, kind, name, arn, origin)
+        policy, reading, broken = _read(document, kind, name, arn, origin, text)
     rejected = policy is None or reading.is_fatal or (mode == "strict" and reading.has_error)
     if rejected or findings is not None:
         found = broken or reading.findings()
@@ -127,10 +129,9 @@ def _parse(text: str) -> object:
 
 
 def _read(
-    document: object, kind: PolicyKind, name: str, arn: str | None, origin: Origin | None
+    document: object, kind: PolicyKind, name: str, arn: str | None, origin: Origin | None, text: str | None = None
 ) -> tuple[Policy | None, Reading, list[Finding]]:
     """The policy as a lenient reading wants it (None if there is none), the reading, and the finding of broken JSON."""
-    text: str | None = None
     try:
         if isinstance(document, (str, bytes)):
             text = decode(document).removeprefix("\ufeff")

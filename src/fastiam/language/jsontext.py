@@ -1,8 +1,8 @@
 """JSON text to values, with what the standard library loses: duplicate names and number tokens.
 
 Text is read by the standard library's `json`, so that what is JSON, and where it stops being JSON, is what
-`json.loads` says. Objects become `JsonObject`, which knows the names it met twice (V2); numbers become `Number`,
-the source token as text (G12: `1.0` stays `1.0`).
+`json.loads` says. An object in which a name stands twice becomes a `JsonObject`, which knows these names (V2); numbers become
+`Number`, the source token as text (G12: `1.0` stays `1.0`).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Number(str):
 
 
 class JsonObject(dict[str, "JsonValue"]):
-    """A JSON object; `duplicates` names the members that occur more than once (the last one is kept)."""
+    """A JSON object whose `duplicates` are the names that occur more than once (the last one is kept)."""
 
     duplicates: tuple[str, ...] = ()
 
 
-JsonValue: TypeAlias = "JsonObject | list[JsonValue] | str | Number | bool | None"
+JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | Number | bool | None"
 
 
 class BrokenJson(ValueError):
@@ -171,10 +171,14 @@ def _refuse(name: str) -> JsonValue:
     raise _Constant(name)
 
 
-def _object(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _with_duplicates(pairs)
+
+
+def _with_duplicates(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     found = JsonObject(pairs)
-    if len(found) != len(pairs):
-        found.duplicates = tuple(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+    found.duplicates = tuple(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
     return found
 
 

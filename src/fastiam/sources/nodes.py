@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastiam.account import AccountModel
-from fastiam.account.documents import StoredPolicy, is_managed_arn, text_of
+from fastiam.account.documents import StoredPolicy, is_managed_arn, text_of, text_of_parsed
 from fastiam.account.writes.base import HERE
 from fastiam.errors import DirectoryError, Finding, Severity, SourceError
 from fastiam.language import JsonObject, JsonValue, Number, read_policy
@@ -83,23 +83,25 @@ class Node:
         """A value below this one."""
         return Node(value, self.file, (*self.steps, step))
 
-    def object(self, known: Sequence[str] | None = None) -> JsonObject:
+    def object(self, known: Sequence[str] | None = None) -> dict[str, JsonValue]:
         """The value as an object without double names; with `known`, of these names alone."""
-        if not isinstance(self.value, JsonObject):
-            raise self.error(f"expected an object, not {_type_name(self.value)}")
-        if self.value.duplicates:
-            raise self.error(f"`{self.value.duplicates[0]}` occurs twice in one object")
-        for name in self.value if known is not None else ():
+        value = self.value
+        if not isinstance(value, dict):
+            raise self.error(f"expected an object, not {_type_name(value)}")
+        if isinstance(value, JsonObject) and value.duplicates:
+            raise self.error(f"`{value.duplicates[0]}` occurs twice in one object")
+        for name in value if known is not None else ():
             if name not in (known or ()):
                 close = difflib.get_close_matches(name, known or (), 1)
                 hint = f"did you mean `{close[0]}`?" if close else "known are " + ", ".join(f"`{k}`" for k in known or ())
-                raise self.child(name, self.value[name]).error(f"unknown name `{name}`", hint=hint)
-        return self.value
+                raise self.child(name, value[name]).error(f"unknown name `{name}`", hint=hint)
+        return value
 
     def get(self, name: str) -> Node | None:
         """The member of that name, or None; `null` counts as absent."""
-        value = self.object().get(name)
-        return None if value is None else self.child(name, value)
+        held = self.value
+        value = (held if type(held) is dict else self.object()).get(name)  # PERF: nearly all are plain
+        return None if value is None else Node(value, self.file, (*self.steps, name))
 
     def need(self, name: str) -> Node:
         """The member of that name."""
@@ -168,10 +170,10 @@ class Node:
         ------
         PolicyError: the document is rejected; its findings name file, line and path.
         """
-        if not isinstance(self.value, (str, JsonObject)) or isinstance(self.value, Number):
+        if not isinstance(self.value, (str, dict)) or isinstance(self.value, Number):
             raise self.error(f"expected a policy document, not {_type_name(self.value)}")
         try:
-            text = self.value if isinstance(self.value, str) else text_of(self.value)
+            text = self.value if isinstance(self.value, str) else text_of_parsed(self.value)
         except DirectoryError as error:
             raise self.error(error.message) from None
         known = self.file.policies.get((kind, text))
@@ -183,7 +185,7 @@ class Node:
         """A document that was not met yet. One with findings is read again where it occurs again: they have a place."""
         found: list[Finding] = []
         value: Any = self.value
-        policy = read_policy(value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found)
+        policy = read_policy(value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found, text=text)
         model.notes += found if self.file.marks is None else map(self._marked, found)
         stored = StoredPolicy(policy, text if text is not value else text_of(text))
         if not found:
@@ -215,13 +217,13 @@ class Node:
 
 def _has_doubles(value: JsonValue) -> bool:
     """Whether a name occurs twice in one object: the text of a value does not tell."""
-    if isinstance(value, JsonObject):
-        return bool(value.duplicates) or any(map(_has_doubles, value.values()))
+    if isinstance(value, dict):
+        return bool(getattr(value, "duplicates", ())) or any(map(_has_doubles, value.values()))
     return isinstance(value, list) and any(map(_has_doubles, value))
 
 
 def _type_name(value: JsonValue) -> str:
     if isinstance(value, Number):
         return "a number"
-    names = {str: "text", bool: "true or false", list: "a list", JsonObject: "an object"}
+    names = {str: "text", bool: "true or false", list: "a list", dict: "an object", JsonObject: "an object"}
     return "null" if value is None else names[type(value)]
