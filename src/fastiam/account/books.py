@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Book[Any]")
@@ -20,8 +19,7 @@ R = TypeVar("R")
 SINGLE = ""  # the key of the record in a table that holds one at most
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One record in place of another; None where there was or will be none."""
 
     book: Book[Any]
@@ -161,10 +159,13 @@ class Ledger:
         self._changes.append(change)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All changes inside are one. An error undoes them; inside of another transaction, back to where this one began."""
+    def transaction(self, notes: list[Any]) -> Iterator[None]:
+        """All changes inside are one. An error undoes them; inside of another transaction, back to where this one began.
+
+        `notes` lose what was appended to them meanwhile.
+        """
         with self.lock:
-            is_outer, start = not self._is_open, len(self._changes)
+            is_outer, start, n_notes = not self._is_open, len(self._changes), len(notes)
             if is_outer:
                 self._begin()
             try:
@@ -172,6 +173,7 @@ class Ledger:
                 if is_outer:
                     self._commit()
             except BaseException:
+                del notes[n_notes:]
                 self._undo(start)
                 if is_outer and self.disk is not None:
                     self.disk.rollback()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastiam.arn import Arn, is_account, split_arn
 from fastiam.errors import RequestValueError
@@ -21,8 +21,7 @@ _HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """A principal string taken apart.
 
     Attributes

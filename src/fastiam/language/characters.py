@@ -18,7 +18,7 @@ _HINT = "IAM stores tab, newline, return and U+0020 to U+00FF"
 
 def check_characters(reading: Reading, document: object, text: str | None) -> None:
     """Note every text and name of a document that holds a forbidden character."""
-    is_clean = text is not None and text.isascii() and not any(escape in text for escape in _ESCAPES)
+    is_clean = text is not None and text.isascii() and ("\\" not in text or not any(escape in text for escape in _ESCAPES))
     if is_clean or not _has_forbidden(document):
         return
     for path, value in walk(document):

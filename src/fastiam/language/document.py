@@ -167,7 +167,7 @@ def _broken(error: BrokenJson, name: str, text: str | None, origin: Origin | Non
 
 
 def _read_document(reading: Reading, value: object, text: str | None, name: str, arn: str | None) -> Policy | None:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         hint = "the document is text within text: pass the inner text" if is_text(value) else ""
         reading.add("V1", (), f"a policy must be an object, not {json_type(value)}", hint)
         return None
@@ -224,10 +224,11 @@ def _read_statements(reading: Reading, raw: Mapping[str, object]) -> list[tuple[
         reading.add("V5", (), "the document has no `Statement`")
         return []
     value = raw["Statement"]
-    if isinstance(value, Mapping):
-        items: list[tuple[Path, object]] = [(("Statement",), value)]
-    elif isinstance(value, (list, tuple)):
+    items: list[tuple[Path, object]]
+    if isinstance(value, (list, tuple)):
         items = [(("Statement", i), item) for i, item in enumerate(value)]
+    elif isinstance(value, Mapping):
+        items = [(("Statement",), value)]
     else:
         reading.add("V1", ("Statement",), f"`Statement` must be an object or a list of objects, not {json_type(value)}")
         return []

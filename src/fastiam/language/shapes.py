@@ -42,6 +42,8 @@ def wrong_type(reading: Reading, path: Path, value: object, wanted: str) -> None
 
 def read_text(reading: Reading, value: object, path: Path) -> str | None:
     """A text element, or None with a finding."""
+    if type(value) is str:
+        return value
     if is_text(value):
         return str.__str__(value)
     wrong_type(reading, path, value, "text")
@@ -57,7 +59,7 @@ def read_strings(reading: Reading, value: object, path: Path) -> tuple[str, ...]
             return (str.__str__(value),)
         wrong_type(reading, path, value, "text or a list of texts")
         return None
-    if all(type(item) is str for item in value):
+    if _TEXT.issuperset(map(type, value)):
         return tuple(value)
     texts = [read_item(reading, item, (*path, i)) for i, item in enumerate(value)]
     return None if None in texts else tuple(text for text in texts if text is not None)

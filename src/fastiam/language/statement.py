@@ -21,6 +21,7 @@ from fastiam.positions import Path
 ELEMENTS = ("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 
 _KNOWN = frozenset(ELEMENTS)
+_NEGATIVE = {"Action": "NotAction", "Resource": "NotResource", "Principal": "NotPrincipal"}
 _EFFECTS = {"Allow": Effect.ALLOW, "Deny": Effect.DENY}
 _SID = re.compile(r"[A-Za-z0-9]*")
 _T = TypeVar("_T")
@@ -115,13 +116,13 @@ def _read_pair(
     reading: Reading, raw: Mapping[str, object], path: Path, rules: list[str], name: str, read: _Reader[_T]
 ) -> tuple[tuple[_T, ...] | None, bool]:
     """An element or its `Not` form: the entries, and whether they are negated; (None, False) where there is none to test."""
-    element = name
+    element, negative = name, _NEGATIVE[name]
     if name not in raw:
-        element = f"Not{name}"
-        if element not in raw:
+        if negative not in raw:
             _check_absent(reading, path, rules, name)
             return None, False
-    elif f"Not{name}" in raw:
+        element = negative
+    elif negative in raw:
         _refuse_both(reading, raw, path, rules, name, read)
         return None, False
     negated = element is not name
@@ -140,7 +141,7 @@ def _read_pair(
 def _refuse_both(reading: Reading, raw: Mapping[str, object], path: Path, rules: list[str], name: str, read: _Reader[_T]) -> None:
     """An element beside its `Not` form (V7, V8); both are read for what else is wrong with them."""
     rule = "V7" if name == "Action" else "V8"
-    negative = f"Not{name}"
+    negative = _NEGATIVE[name]
     reading.add(rule, (*path, negative), f"the statement has both `{name}` and `{negative}`", "keep one", at_name=True)
     _note(rules, rule)
     for element in (name, negative):

@@ -91,9 +91,9 @@ class Node:
         if isinstance(value, JsonObject) and value.duplicates:
             raise self.error(f"`{value.duplicates[0]}` occurs twice in one object")
         for name in value if known is not None else ():
-            if name not in (known or ()):
-                close = difflib.get_close_matches(name, known or (), 1)
-                hint = f"did you mean `{close[0]}`?" if close else "known are " + ", ".join(f"`{k}`" for k in known or ())
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean `{close[0]}`?" if close else "known are " + ", ".join(f"`{k}`" for k in known)
                 raise self.child(name, value[name]).error(f"unknown name `{name}`", hint=hint)
         return value
 
@@ -114,7 +114,7 @@ class Node:
         """The values of a list."""
         if not isinstance(self.value, list):
             raise self.error(f"expected a list, not {_type_name(self.value)}")
-        return [self.child(i, value) for i, value in enumerate(self.value)]
+        return [Node(value, self.file, (*self.steps, i)) for i, value in enumerate(self.value)]
 
     def members(self) -> list[tuple[str, Node]]:
         """The members of an object."""

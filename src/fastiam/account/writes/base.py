@@ -9,14 +9,14 @@ that exists (F5). What would be no record at all, or would leave records that le
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastiam.account.books import Book, Ledger
 from fastiam.account.documents import Given, Mode, Reader, StoredPolicy, as_items, has_name, is_managed_arn
-from fastiam.account.naming import iam_name, name_errors, read_tags, tag_errors
+from fastiam.account.naming import name_errors, policy_account, read_tags, tag_errors
 from fastiam.account.quotas import NO_QUOTAS, Quotas, size_without_space
 from fastiam.account.records import Account, Entity, Group, Tables
 from fastiam.account.snapshot import Snapshot
@@ -70,16 +70,9 @@ class Writes:
         """The store, the books that others have joined to it, and the transactions over all of them."""
         return self._store.ledger
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
-        n_notes = len(self.notes)
-        try:
-            with self.ledger.transaction():
-                yield
-        except BaseException:
-            del self.notes[n_notes:]  # what was found by writes that are undone
-            raise
+        return self.ledger.transaction(self.notes)
 
     def join(self, book: B) -> B:
         """A book of records beside those of the directory, changed in the same transactions. The first one of a name stays."""
@@ -139,9 +132,9 @@ class Writes:
 
     def _check_names(self, reader: Reader, policies: Sequence[StoredPolicy], about: str) -> None:
         """Policies side by side, of which each has a name of its own."""
-        twice = [name for name, n in Counter(stored.name for stored in policies).items() if n > 1]
-        if twice:
-            self._refuse(reader, "DIR-NAME", about, f"two policies are called `{shorten(twice[0])}`")
+        if len({stored.name for stored in policies}) < len(policies):
+            twice = next(name for name, n in Counter(stored.name for stored in policies).items() if n > 1)
+            self._refuse(reader, "DIR-NAME", about, f"two policies are called `{shorten(twice)}`")
 
     def _check_name(
         self, reader: Reader, arn: str, type_: str, path: str, name: str, key: tuple[str, str] | None = None, *, own: str = ""
@@ -213,7 +206,7 @@ class Writes:
         return tuple(inline), tuple(attached)
 
     def _check_managed(self, reader: Reader, arn: str, owner: str, rule: str, effect: str) -> None:
-        account = iam_name(arn, "policy").account
+        account = policy_account(arn)
         if is_account(account) and account != owner.split(":")[4]:
             message = f"`{shorten(owner)}` has a managed policy of another account"
             self._refuse(reader, "DIR-FOREIGN", arn, message, "IAM attaches those of the own account, and of AWS")
@@ -228,8 +221,11 @@ class Writes:
         named = list(filter(has_name, holder.inline))
         if not named:
             return
-        total = sum(size_without_space(stored.text) for stored in named)
-        self._check_quota(reader, f"inline_size_per_{type_}", total, holder.arn, "the inline policies are too long together")
+        quota = f"inline_size_per_{type_}"
+        most: int | None = getattr(self.quotas, quota)
+        if most is not None and sum(len(stored.text) for stored in named) > most:  # PERF: else no space need be counted
+            total = sum(size_without_space(stored.text) for stored in named)
+            self._check_quota(reader, quota, total, holder.arn, "the inline policies are too long together")
         self._check_names(reader, named, holder.arn)
         for stored in named:
             self._check_document(reader, stored, "", holder.arn)
