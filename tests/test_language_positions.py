@@ -155,9 +155,9 @@ def test_thousands_of_findings_cost_one_more_reading(indent):
     for n in (2_000, 8_000):
         statement = {"Effect": "Allow", "Action": "bad", "Resource": "arn:aws:s3"}
         text = json.dumps({"Version": "2012-10-17", "Statement": [statement] * n}, indent=indent)
-        began = time.perf_counter()
+        began = time.process_time()
         found: list[Finding] = validate_policy(text, PolicyKind.IDENTITY)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
         assert len(found) == 2 * n
     assert times[1] < 10 * times[0]
 

@@ -154,7 +154,7 @@ def absent_of_bare_session(keys: Iterable[str], *, user_id_known: bool) -> froze
 
 
 def _absent(absent: frozenset[str], keys: Iterable[str], user_id_known: bool) -> frozenset[str]:
-    plain = frozenset(key for key in keys if not key.startswith(TAG))
+    plain = frozenset([key for key in keys if not key.startswith(TAG)])
     return _without(absent, plain if user_id_known else plain | {"aws:userid"})
 
 

@@ -162,7 +162,7 @@ class Compiler:
         role = None
         if p.kind in _ROLES and p.partition and p.account and p.role_name is not None:
             role = role_word(p.partition, p.account, p.role_name)
-        absent, n_absent = self._absent.get(p.absent_keys, lambda: self._absent_keys(p.absent_keys))
+        absent, n_absent = self._absent.get(p.absent_keys, self._absent_keys, p.absent_keys)
         user_arn = (p.user_arn or p.name) if p.kind is PrincipalKind.USER else None if p.issuer_root else p.user_arn
         number: int = self.tables.principal(
             kind=KINDS[p.kind],
@@ -207,7 +207,7 @@ class Compiler:
             (has_session and p.kind not in _WITH_SESSION, PrincipalFlag.EXTRA_SESSION),
             (p.temporary, PrincipalFlag.TEMPORARY),
         )
-        return sum(flag for is_so, flag in facts if is_so)
+        return sum([flag for is_so, flag in facts if is_so])
 
     def _constants(
         self, keys: Mapping[str, ContextValue], open_keys: frozenset[str] = frozenset()

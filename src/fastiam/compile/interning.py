@@ -5,14 +5,15 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, TypeVarTuple
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+A = TypeVarTuple("A")
 
 
 class Interned(Generic[K, V]):
-    """A map from a thing to its number; `make` numbers a thing that is new.
+    """A map from a thing to its number.
 
     One that is `brief` forgets at `freeze` what it knows: of things that hardly come again, only those that are compiled
     together are one. The tables hold them; the map would take more memory than they do.
@@ -23,14 +24,14 @@ class Interned(Generic[K, V]):
         self._late: dict[K, V] | None = None
         self._is_brief = brief
 
-    def get(self, thing: K, make: Callable[[], V]) -> V:
-        """The number of a thing."""
+    def get(self, thing: K, make: Callable[[*A], V], *args: *A) -> V:
+        """The number of a thing; `make` numbers one that is new."""
         found = self._compiled.get(thing)  # PERF: a million of these for 100,000 statements
-        if found is None:
+        if found is None and self._late is not None:
             found = self.find(thing)
-            if found is None:
-                found = make()
-                (self._compiled if self._late is None else self._late)[thing] = found
+        if found is None:
+            found = make(*args)
+            (self._compiled if self._late is None else self._late)[thing] = found
         return found
 
     def find(self, thing: K) -> V | None:

@@ -81,7 +81,7 @@ class Keys:
 
     def number(self, folded: str) -> int:
         """The number of a key by its folded name."""
-        return self._numbers.get(folded, lambda: self._make(folded))
+        return self._numbers.get(folded, self._make, folded)
 
     def find(self, name: str) -> int:
         """The number of a key by any spelling, or -1 where nothing reads it.

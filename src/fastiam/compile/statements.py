@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from fastiam._build import Tables
@@ -66,7 +65,7 @@ class Statements:
 
     def policy(self, policy: Policy) -> int:
         """The number of a policy, by identity."""
-        return self._policies.get(id(policy), lambda: self._make_policy(policy))
+        return self._policies.get(id(policy), self._make_policy, policy)
 
     def _make_policy(self, policy: Policy) -> int:
         number: int = self._tables.policy([self._body(statement, policy) for statement in policy.statements])
@@ -110,7 +109,7 @@ class Statements:
     # -- statements ---------------------------------------------------------------------------------------------------
 
     def _body(self, s: Statement, policy: Policy) -> int:
-        flags, first, n = self._action_lists.get((s.actions, s.not_action), lambda: self._action_element(s))
+        flags, first, n = self._action_lists.get((s.actions, s.not_action), self._action_element, s)
         if s.effect is Effect.DENY:
             flags |= BodyFlag.DENY
         if s.undetermined:
@@ -128,7 +127,7 @@ class Statements:
             self._condition_list(s.conditions, policy.variables),
             self._principal_element(principals, s.not_principal, policy.kind),
         )
-        return self._bodies.get(body, lambda: self._tables.body(*body))
+        return self._bodies.get(body, self._tables.body, *body)
 
     def _action_element(self, s: Statement) -> tuple[int, int, int]:
         """Flags of a body, and where its action patterns lie and how many there are."""
@@ -146,7 +145,7 @@ class Statements:
         parts = read_action(text)
         if parts is False:
             return -1
-        return self._actions.get(parts, lambda: self._make_action(parts))
+        return self._actions.get(parts, self._make_action, parts)
 
     def _make_action(self, parts: Any) -> int:
         self.actions.append(parts)
@@ -160,10 +159,11 @@ class Statements:
         texts = s.resources
         if texts is None:
             return NONE
-        return self._elements.get((texts, s.not_resource, variables), lambda: self._element(texts, s.not_resource, variables))
+        element = texts, s.not_resource, variables
+        return self._elements.get(element, self._element, *element)
 
     def _element(self, texts: tuple[str, ...], inverted: bool, variables: bool) -> int:
-        found = [self._patterns.get((text, variables), partial(self._pattern, text, variables)) for text in texts]
+        found = [self._patterns.get((text, variables), self._pattern, text, variables) for text in texts]
         # the variables of the other entries are kept: an answer may be said to depend on them (D74)
         if not inverted and any(is_all for _, is_all, _ in found) and not any(has_variables for _, _, has_variables in found):
             return NONE
@@ -177,7 +177,7 @@ class Statements:
         return number, read.matches_all, read.has_variables
 
     def _slot(self, variable: Variable) -> bytes:
-        number = self._variables.get(variable, lambda: self._make_variable(variable))
+        number = self._variables.get(variable, self._make_variable, variable)
         return bytes([TOKEN_SLOT, number & 127, number >> 7 & 127, number >> 14 & 127, number >> 21])
 
     def _make_variable(self, variable: Variable) -> int:
@@ -190,10 +190,10 @@ class Statements:
     def _condition_list(self, entries: tuple[ConditionEntry, ...], variables: bool) -> int:
         if not entries:
             return NONE
-        return self._conditions.get((entries, variables), lambda: self._block(entries, variables))
+        return self._conditions.get((entries, variables), self._block, entries, variables)
 
     def _block(self, entries: tuple[ConditionEntry, ...], variables: bool) -> int:
-        atoms = [self._atoms.get((entry, variables), partial(self._atom, entry, variables)) for entry in entries]
+        atoms = [self._atoms.get((entry, variables), self._atom, entry, variables) for entry in entries]
         number: int = self._tables.condition_list(atoms)
         return number
 
@@ -222,4 +222,4 @@ class Statements:
         tokens = tuple(read_principal(entry, kind, self._tables.word) for entry in entries)
         if not inverted and len(tokens) == 1 and tokens[0][0] == Form.STAR:
             return NONE
-        return self._principals.get(tokens, lambda: self._tables.principal_element(list(tokens)))
+        return self._principals.get(tokens, self._tables.principal_element, list(tokens))

@@ -90,8 +90,8 @@ class Node:
             raise self.error(f"expected an object, not {_type_name(value)}")
         if isinstance(value, JsonObject) and value.duplicates:
             raise self.error(f"`{value.duplicates[0]}` occurs twice in one object")
-        for name in value if known is not None else ():
-            if name not in known:
+        for name in value if known else ():
+            if known and name not in known:
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean `{close[0]}`?" if close else "known are " + ", ".join(f"`{k}`" for k in known)
                 raise self.child(name, value[name]).error(f"unknown name `{name}`", hint=hint)
