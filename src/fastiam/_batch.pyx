@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
-from fastiam._call cimport Call, ContextColumn, Scratch
+from fastiam._call cimport N_TEXT_CODES, Call, ContextColumn, Scratch, TextCodes
 from fastiam._codes cimport Codes, code_of, free_codes
 from fastiam._columns cimport Column, Text, item_text, row_items, value_text
 from fastiam._core cimport TAG_AT, Core, _Declared
@@ -37,6 +37,7 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 
 
 cdef enum:
+    MOST_CODES = 65000         # of a dictionary by which truths are kept
     CHUNK = 65536              # rows between two settlements, for each thread
     PIECE = 16384              # rows that a thread takes at a time
     SHARED = 8192              # fewer are not worth a second thread
@@ -222,11 +223,13 @@ cdef class _Batch:
         self.first = self.last = 0
 
     def __dealloc__(self):
-        cdef int i
+        cdef int i, k
         self._forget_codes()
         for i in range(self.n_sides):
             free_frame(self.sides[i].frame)
             free(self.sides[i].slow)
+            for k in range(len(self.context) + len(self.core.defaults) + 1):
+                free(self.sides[i].columns[k].texts)
             free(self.sides[i].columns)
             free(self.sides[i].matters)
             free(self.sides[i].block)
@@ -502,7 +505,8 @@ cdef class _Batch:
         cdef const Column* chunk
         cdef int64_t key
         cdef int n = 0
-        cdef bint others = s.frame.s.kept == NULL or s.frame.s.n_kept < self.t.n_atoms or s.truths_of != self.generation
+        cdef bint is_plain
+        cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
         cdef Text own_name
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
@@ -520,9 +524,16 @@ cdef class _Batch:
                 continue
             at = &s.columns[n]
             chunk = column.chunk_of(row, &at.first, &here)
-            others = others or at.column != chunk or at.key != <uint32_t>key
+            is_plain = not chunk.code_width and not chunk.is_list
+            others = others or at.key != <uint32_t>key or (at.column != chunk and not (is_plain and at.has_texts))
             at.column = chunk
-            at.keeps_truths = chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= 65536
+            at.keeps_truths = not chunk.is_list and chunk.value_valid == NULL and (is_plain or chunk.n_values <= MOST_CODES)
+            at.has_texts = is_plain
+            at.n_codes = N_TEXT_CODES if is_plain else chunk.n_values
+            if is_plain and at.texts == NULL:
+                at.texts = <TextCodes*>calloc(1, sizeof(TextCodes))
+                if at.texts == NULL:
+                    raise MemoryError()
             at.valid = chunk.item_valid if chunk.item_valid != NULL else &ALL_VALID
             at.valid_mask = -<int64_t>(chunk.item_valid != NULL)
             left = min(left, here)
@@ -536,9 +547,9 @@ cdef class _Batch:
             n += 1
         c.columns = s.columns
         c.n_columns = n
-        if others and n:
+        if others or s.truths_for != self.t.n_principals:
             fit_truths(s.frame, &self.t)
-            s.truths_of = self.generation
+            s.truths_of, s.truths_for = self.generation, self.t.n_principals
         return left
 
     # -- a pass ------------------------------------------------------------------------------------------------------------------------------

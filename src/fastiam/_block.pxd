@@ -145,6 +145,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     int64_t room
     ContextColumn* columns
     uint64_t truths_of         # generation of the tables whose atoms truths are kept of
+    uint32_t truths_for        # how many principals there were: one that is new may fix a key that none fixed before
     uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
     int64_t n_matters
     int64_t room_matters

@@ -104,6 +104,11 @@ cdef extern from *:
     /* Hash and compare for texts of which many have 8 to 32 bytes: these without a branch on the size. */
     #define FASTIAM_WORDS(n) int64_t last = (n) - 8, second = last < 8 ? last : 8, third = last < 16 ? last : 16
     static inline uint64_t fastiam_short_hash(const char* p, int64_t size, uint64_t seed) {
+        if (size >= 4 && size < 8) {
+            uint32_t a, b;
+            memcpy(&a, p, 4); memcpy(&b, p + size - 4, 4);
+            return fastiam_fold(((uint64_t)a << 32 | b) ^ seed ^ (uint64_t)size, 0x9E3779B97F4A7C15ull);
+        }
         if ((uint64_t)(size - 8) > 24) return fastiam_hash(p, size, seed);
         FASTIAM_WORDS(size);
         return fastiam_fold(fastiam_word(p) ^ seed ^ 0x9E3779B97F4A7C15ull, fastiam_word(p + second) ^ 0xC2B2AE3D27D4EB4Full)

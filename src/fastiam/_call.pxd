@@ -3,7 +3,7 @@
 A key is first what the caller gives (a slot of a single call, or a column of a batch), then what principal, resource and
 endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are texts (C24); nothing is copied.
 """
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp
@@ -31,20 +31,50 @@ cdef struct Slot:              # a context key of a single call
     Text tag                   # `aws:RequestTag/k`: the `k` as the caller writes it
 
 
+cdef enum:
+    MOST_TEXT = 56             # bytes of a text that gets a code
+    N_TEXT_CODES = 2048
+
+
+cdef struct TextCode:          # a text of a plain column, as it was met: one cache line
+    uint32_t tag               # of its hash, 0: none
+    uint16_t size
+    uint16_t code
+    char text[MOST_TEXT]
+
+
+cdef struct TextCodes:
+    TextCode lines[2 * N_TEXT_CODES]
+    uint32_t n
+
+
 cdef struct ContextColumn:     # a context key of a batch, in the chunk where the row lies
     const Column* column
     int64_t first              # the row of the chunk that is row 0 of the range
     uint32_t key
     uint8_t is_multi
-    uint8_t keeps_truths       # of a dictionary: truths of conditions are kept by its codes
+    uint8_t keeps_truths       # truths of conditions are kept by its codes
+    int64_t n_codes            # the code of a null; values have smaller ones
+    uint8_t has_texts          # of a plain column: its texts get codes as they are met
+    TextCodes* texts           # those; NULL: there was none at this place yet
     const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place tells
     int64_t valid_mask
     Text tag
 
 
+cdef enum Plan:                # what the truth of an atom depends on in a batch, beside the value that a column has
+    PLAN_MADE = 1              # it is known
+    PLAN_TOLD = 2              # on nothing but what is said here
+    PLAN_WHO = 4               # on who asks
+    PLAN_ABSENT_WHO = 8        # that, where no column has a value
+    PLAN_ABSENT_MORE = 16      # on more than that then
+    PLAN_ABSENT_BARE = 32      # on constants of the resource, then; if it has none, on nothing more
+
+
 cdef struct Kept:              # of an atom: what it is for each value of its column
-    uint8_t* truths            # by code, then of a null: truth plus 1, 0 where it is not known yet; NULL: none are kept
+    uint8_t* truths            # by code, then of a null, then 0: truth plus 1, 0 where it is not known yet; NULL: none are kept
     uint32_t column
+    uint8_t plan               # PLAN_*
 
 
 cdef struct Buffer:
@@ -57,6 +87,8 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
     uint32_t n_kept
     int64_t truth_bytes        # what they take
+    uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
+    uint32_t told_epoch        # of the keys that mean something
     int32_t* sources           # slot or column of a key, -1: not given
     int64_t* touched           # rows that read a key which nobody supplied, or NULL
     int64_t* touched_row       # the last such row of a key

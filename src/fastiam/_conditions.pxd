@@ -10,8 +10,9 @@ from fastiam._assert cimport promise
 from fastiam._call cimport Buffer, Call, ContextColumn, Fetched, Kept, fetch, reserve
 from fastiam._columns cimport Column, Text, bit_at, item_code
 from fastiam._glob cimport cut, glob, glob_fields
-from fastiam._bytes cimport prefetch, same
+from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
+from fastiam._truths cimport kept_truth, tell_truth, told_truth
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, KEY_CALLER, KEY_DEFAULT,
@@ -29,7 +30,6 @@ from fastiam._values cimport (
 
 cdef enum:
     NOT_OPEN = -1              # no unknown key is read
-    MOST_TRUTHS = 1 << 23      # bytes that a thread keeps truths in
 
 
 # -- variables ------------------------------------------------------------------------------------------------------
@@ -396,77 +396,12 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
     return OPEN if with_value.n else NOT_OPEN            # where the key is absent, no value matters
 
 
-cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:
-    """Which of the kept truths is that of a row: by its code, the last one for a null."""
-    cdef const Column* k = column.column
-    cdef int64_t at = column.first + row, code
-    cdef int64_t bit = at + k.item_valid_offset
-    cdef int64_t there = (column.valid[(bit >> 3) & column.valid_mask] >> (bit & 7)) & 1
-    if k.code_width == 4:
-        code = (<const uint32_t*>k.codes)[at]
-    elif k.code_width == 2:
-        code = (<const uint16_t*>k.codes)[at]
-    elif k.code_width == 1:
-        code = (<const uint8_t*>k.codes)[at]
-    else:
-        code = (<const int64_t*>k.codes)[at]
-    return code ^ ((code ^ k.n_values) & (there - 1))    # no branch: whether there is a value is not to be foreseen
-
-
-cdef inline void ask_code(const ContextColumn* column, int64_t row) noexcept nogil:
-    """Ask for what `kept_code` reads."""
-    cdef const Column* k = column.column
-    prefetch(<const char*>k.codes + (column.first + row) * k.code_width)
-    prefetch(&column.valid[((column.first + row + k.item_valid_offset) >> 3) & column.valid_mask])
-
-
-cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
-    """Whether a key that a column leaves out is the same for everybody: nothing that who asks or what for could tell."""
-    if k.source == KEY_RESOURCE:
-        return c.n_constants == 0
-    return not k.is_checked and (k.source == KEY_CALLER or k.source == KEY_DEFAULT)
-
-
-cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept nogil:
-    """Where the truth of an atom is kept for the value that its column has in this row; NULL where it is not."""
-    cdef int32_t at = c.s.sources[atom.key]
-    cdef const ContextColumn* column
-    cdef const Key* k = &c.t.keys[atom.key]
-    cdef Kept* kept
-    cdef int64_t code, n
-    if at < 0 or not c.columns[at].keeps_truths or not atom.flags & ATOM_FIXED or id >= c.s.n_kept:
-        return NULL
-    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
-        return NULL                                      # it is absent, whatever the column says
-    column = &c.columns[at]
-    n = column.column.n_values
-    code = kept_code(column, c.row)
-    if code == n and not null_is_absent(c, k):
-        return NULL
-    kept = &c.s.kept[id]
-    if kept.truths == NULL:
-        if c.s.truth_bytes + n > MOST_TRUTHS:
-            return NULL
-        kept.truths = <uint8_t*>calloc(<size_t>n + 1, 1)
-        if kept.truths == NULL:
-            return NULL
-        kept.column = <uint32_t>at
-        c.s.truth_bytes += n + 1
-    return &kept.truths[code]
-
-
-cdef inline void keep_truth(Call* c, const Atom* atom, uint32_t id, int truth) noexcept nogil:
-    """Keep the truth of an atom for the value of the row, if it can be kept."""
-    cdef uint8_t* place = kept_truth(c, atom, id) if c.s.kept != NULL else NULL
-    if place != NULL:
-        place[0] = <uint8_t>(truth + 1)
-
-
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
+    cdef uint32_t who
     cdef uint8_t* place = NULL
-    cdef Fetched found
+    cdef Fetched found = Fetched(NULL, 0, False, False)
     cdef int result = NOT_OPEN
     promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if kept >> 2 == c.s.stamp:
@@ -475,6 +410,10 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         place = kept_truth(c, atom, id)
         if place != NULL and place[0]:
             return place[0] - 1
+        who = <uint32_t>(c.principal - c.t.principals)
+        result = told_truth(c, id, who, c.row, c.n_constants != 0, c.batch_row) if place == NULL else NOT_OPEN
+        if result != NOT_OPEN:
+            return result
     if atom.flags & ATOM_U:
         result = U
     elif c.unknown != NULL:
@@ -492,6 +431,8 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     c.s.memo[id] = (c.s.stamp << 2) | <uint32_t>result
     if place != NULL:
         place[0] = <uint8_t>(result + 1)
+    elif c.s.kept != NULL:
+        tell_truth(c, id, who, c.row, c.n_constants != 0, result, found.n == 0)
     return result
 
 

@@ -10,7 +10,7 @@ from fastiam._block cimport N_MATCHES, Block, Match, Side
 from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
-from fastiam._conditions cimport NOT_OPEN, atom_truth, keep_truth, kept_code, presence_truth
+from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth
 from fastiam._decide cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE, LAYER_SESSION,
     REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, Grant, entry_classes, entry_counts, first_counting, hard_rule, resource_grant, verdict,
@@ -22,6 +22,7 @@ from fastiam._plain cimport (
 )
 from fastiam._glob cimport glob
 from fastiam._pieces cimport pieces_stand, seek_piece, starts_alike
+from fastiam._truths cimport kept_code, kept_truth, tell_truth, told_truth
 from fastiam._types cimport *
 
 
@@ -97,6 +98,7 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
     cdef int32_t at = c.s.sources[atom.key]
     cdef Text value
     cdef Fetched found
+    cdef uint8_t* place
     cdef int truth
     if at < 0 or not atom.flags & ATOM_FIXED or atom.flags & ATOM_U or c.columns[at].column.is_list:
         return NOT_OPEN
@@ -104,9 +106,12 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
         return NOT_OPEN
     found = Fetched(&value, 1, c.columns[at].is_multi, False)
     c.row = l.row
-    c.action = &c.t.classes[s.block.cls[l.i]]
     truth = presence_truth(c, atom, &found)
-    keep_truth(c, atom, id, truth)
+    place = kept_truth(c, atom, id)
+    if place != NULL:
+        place[0] = <uint8_t>(truth + 1)
+    else:
+        tell_truth(c, id, s.block.who[l.i], l.row, l.has_tags, truth, False)
     return truth
 
 
@@ -119,9 +124,12 @@ cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noex
         column = &l.c.columns[kept[id].column]
         code = kept_code(column, l.row)
         truth = kept[id].truths[code]
-        if truth and not (l.has_tags and code == column.column.n_values):
+        if truth and not (l.has_tags and code == column.n_codes):
             return (accept >> (truth - 1)) & 1
-    truth = given_truth(s, l, id)
+    l.c.action = &l.c.t.classes[s.block.cls[l.i]]
+    truth = told_truth(l.c, id, s.block.who[l.i], l.row, l.has_tags, l.first + l.row)
+    if truth == NOT_OPEN:
+        truth = given_truth(s, l, id)
     if truth == NOT_OPEN:
         take(s, l)
         truth = atom_truth(l.c, id)

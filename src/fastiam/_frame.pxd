@@ -1,12 +1,13 @@
 """What a thread needs while it decides: scratch space that is reused from call to call. Header only."""
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from fastiam._call cimport Kept, Scratch, Slot
 from fastiam._columns cimport Text
+from fastiam._truths cimport N_TOLD, forget_told
 from fastiam._types cimport TablesC
 
 
@@ -43,15 +44,20 @@ cdef inline Frame* new_frame() except NULL:
 cdef inline void forget_truths(Scratch* s) noexcept nogil:
     """The codes of columns mean other values from now on."""
     cdef uint32_t i
-    if s.truth_bytes:
-        for i in range(s.n_kept):
-            free(s.kept[i].truths)
-            s.kept[i].truths = NULL
+    forget_told(s)
+    for i in range(s.n_kept):
+        free(s.kept[i].truths)
+        s.kept[i].truths = NULL
+        s.kept[i].plan = 0
     s.truth_bytes = 0
 
 
 cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
     """Room for the truths of every atom, forgotten."""
+    if f.s.told == NULL:
+        f.s.told = <uint64_t*>calloc(N_TOLD, sizeof(uint64_t))
+        if f.s.told == NULL:
+            raise MemoryError()
     forget_truths(&f.s)
     if f.s.n_kept < t.n_atoms or f.s.kept == NULL:
         free(f.s.kept)
@@ -66,8 +72,10 @@ cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
 cdef inline void empty_frame(Frame* f):
     """Free what a frame holds."""
     cdef int i
-    forget_truths(&f.s)
+    if f.s.kept != NULL:
+        forget_truths(&f.s)
     free(f.s.kept)
+    free(f.s.told)
     free(f.s.memo)
     free(f.s.sources)
     free(f.s.touched)

@@ -9,11 +9,11 @@ from libc.stdint cimport INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
 from fastiam._block cimport JOIN_HELD, JOIN_NONE, JOIN_OWN, JOIN_RCP, JOIN_SCP, Block, Side, Wave
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call, Kept
-from fastiam._conditions cimport ask_code, kept_code
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY
 from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
 from fastiam._pieces cimport ANYWHERE, NOWHERE, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
+from fastiam._truths cimport ask_code, kept_code
 from fastiam._types cimport *
 
 
@@ -114,11 +114,11 @@ cdef inline void ask_first(Block* b, const Call* c, int64_t row) noexcept nogil:
         accept = BROAD if f.flags & FLAT_DENIES else STRICT
         turn = TURN_MORE - ((f.conditions & ONE) != 0) * (TURN_MORE - TURN_DONE)
         turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
-        put(b, c.t, i, at, turn | (-<uint32_t>(truth == 0) & TURN_ODD))
+        put(b, c.t, i, at, turn ^ ((turn ^ TURN_MORE) & -<uint32_t>(truth == 0)))
 
 
 cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
-    """Look at all conditions of flats that have several, and at whole statements."""
+    """Look at all conditions of flats whose first one says not enough, and at whole statements."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef Wave* w = &b.waves[TURN_MORE]
@@ -127,7 +127,10 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
     cdef uint32_t j, k, at, n = w.n, stands
     w.n = 0
     for j in range(n):
-        conditions = t.condition_lists[t.flats[w.flats[j] >> 32].conditions]
+        f = t.flats + (w.flats[j] >> 32)
+        if f.conditions & ONE:
+            continue
+        conditions = t.condition_lists[f.conditions]
         for k in range(1, conditions.n):
             ask_ahead(l.c, t.atom_lists[conditions.first + k], row + <uint32_t>w.flats[j])
     for j in range(n):

@@ -1,0 +1,252 @@
+"""What a thread of a batch keeps of conditions: their truths by what they depend on. Header only.
+
+Of a column with codes of its own, the truths of a condition lie in an array by code. What depends on who asks, on the text of a plain
+column, or on nothing that a row holds, is told by a table of fixed size, in which what comes later takes the place of what was there.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc
+from libc.string cimport memcpy, memset
+
+from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
+from fastiam._call cimport (
+    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept,
+    Scratch, TextCode, TextCodes, is_supplied,
+)
+from fastiam._columns cimport Column, Text, item_text
+from fastiam._unknown cimport slot_number
+from fastiam._types cimport (
+    ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
+    KEY_RESOURCE, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, TOKEN_SLOT, Atom, Key, Value,
+)
+
+
+cdef enum:
+    MOST_TRUTHS = 1 << 23      # bytes that a thread keeps arrays of truths in
+    N_TOLD = 1 << 15
+    TOLD_BITS = 3              # of a truth that is told
+    EPOCH_BITS = 5
+    MOST_PROBES = 4
+
+
+# -- codes --------------------------------------------------------------------------------------------------------------
+
+cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    """The code that a text got when it was first met; `n_codes` for a null, one more for a text without a code."""
+    cdef TextCodes* codes = column.texts
+    cdef TextCode* line
+    cdef Text text
+    cdef uint64_t hash
+    cdef uint32_t i
+    if not item_text(column.column, column.first + row, &text):
+        return column.n_codes
+    if text.size > MOST_TEXT:
+        return column.n_codes + 1
+    hash = short_hash(text.data, text.size, 0)
+    for i in range(MOST_PROBES):
+        line = &codes.lines[((hash >> 32) + i) & (2 * N_TEXT_CODES - 1)]
+        if line.tag == 0 and codes.n < N_TEXT_CODES:
+            line.tag = <uint32_t>hash | 1
+            line.size = <uint16_t>text.size
+            line.code = <uint16_t>codes.n
+            memcpy(line.text, text.data, <size_t>text.size)
+            codes.n += 1
+            return line.code
+        if line.tag == (<uint32_t>hash | 1) and line.size == text.size and short_equal(line.text, text.data, text.size):
+            return line.code
+    return column.n_codes + 1
+
+
+cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Which of the kept truths is that of a row: by its code, `n_codes` for a null, and one more where it has none."""
+    cdef const Column* k = column.column
+    cdef int64_t at = column.first + row, code
+    cdef int64_t bit = at + k.item_valid_offset
+    cdef int64_t there
+    if column.has_texts:
+        return text_code(column, row)
+    there = (column.valid[(bit >> 3) & column.valid_mask] >> (bit & 7)) & 1
+    if k.code_width == 4:
+        code = (<const uint32_t*>k.codes)[at]
+    elif k.code_width == 2:
+        code = (<const uint16_t*>k.codes)[at]
+    elif k.code_width == 1:
+        code = (<const uint8_t*>k.codes)[at]
+    else:
+        code = (<const int64_t*>k.codes)[at]
+    return code ^ ((code ^ k.n_values) & (there - 1))    # no branch: whether there is a value is not to be foreseen
+
+
+cdef inline void ask_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Ask for what `kept_code` reads."""
+    cdef const Column* k = column.column
+    if column.has_texts:                                 # they lie near since they were checked
+        return
+    prefetch(<const char*>k.codes + (column.first + row) * k.code_width)
+    prefetch(&column.valid[((column.first + row + k.item_valid_offset) >> 3) & column.valid_mask])
+
+
+# -- truths by code -----------------------------------------------------------------------------------------------------
+
+cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
+    """Whether a key that a column leaves out is the same for everybody: nothing that who asks or what for could tell."""
+    if k.source == KEY_RESOURCE:
+        return c.n_constants == 0
+    return not k.is_checked and (k.source == KEY_CALLER or k.source == KEY_DEFAULT)
+
+
+cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept nogil:
+    """Where the truth of an atom is kept for the value that its column has in this row; NULL where it is not."""
+    cdef int32_t at = c.s.sources[atom.key]
+    cdef const ContextColumn* column
+    cdef const Key* k = &c.t.keys[atom.key]
+    cdef Kept* kept
+    cdef int64_t code, n
+    if at < 0 or not c.columns[at].keeps_truths or not atom.flags & ATOM_FIXED or id >= c.s.n_kept:
+        return NULL
+    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+        return NULL                                      # it is absent, whatever the column says
+    column = &c.columns[at]
+    n = column.n_codes
+    code = kept_code(column, c.row)
+    if code > n or (code == n and not null_is_absent(c, k)):
+        return NULL
+    kept = &c.s.kept[id]
+    if kept.truths == NULL:
+        if c.s.truth_bytes + n > MOST_TRUTHS:
+            return NULL
+        kept.truths = <uint8_t*>calloc(<size_t>n + 2, 1)
+        if kept.truths == NULL:
+            return NULL
+        kept.column = <uint32_t>at
+        c.s.truth_bytes += n + 2
+    return &kept.truths[code]
+
+
+# -- truths by who asks, by text, or once a batch -----------------------------------------------------------------------
+
+cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
+    """What the value of a key depends on where no column gives it."""
+    cdef const Key* k = &c.t.keys[key]
+    cdef uint32_t who = PLAN_ABSENT_WHO if k.is_checked else 0, other = NONE
+    cdef int32_t i
+    if k.source == KEY_RESOURCE:
+        return PLAN_ABSENT_BARE | who
+    if k.source == KEY_CALLER or k.source == KEY_DEFAULT:
+        return who
+    if k.source == KEY_PRINCIPAL or k.source == KEY_MFA_AGE:
+        return PLAN_ABSENT_WHO
+    if k.source == KEY_TAG_KEYS:
+        for i in range(c.n_columns):
+            if c.columns[i].tag.data != NULL:
+                return PLAN_ABSENT_MORE
+        return who
+    if k.source == KEY_TIME or k.source == KEY_EPOCH:
+        other = c.t.key_epoch if k.source == KEY_TIME else c.t.key_time
+    elif k.source == KEY_VIA_SERVICE or k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST:
+        other = c.t.key_called_via
+    elif k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
+        other = c.t.key_source_account
+    return who if other != NONE and c.s.sources[other] < 0 else PLAN_ABSENT_MORE
+
+
+cdef inline uint32_t slots_plan(const Call* c, const Atom* atom) noexcept nogil:
+    """What the variables of an atom's values depend on: PLAN_WHO at most, PLAN_MADE alone if on more than that."""
+    cdef const Value* v
+    cdef const uint8_t* p
+    cdef uint32_t plan = PLAN_TOLD, of_key, key, i
+    if atom.flags & ATOM_FIXED:
+        return plan
+    for i in range(atom.n):
+        v = &c.t.values[atom.first + i]
+        p = c.t.pool + v.text
+        while v.has_slots and p < c.t.pool + v.text + v.size:
+            if p[0] != TOKEN_SLOT:
+                p += 1
+                continue
+            key = c.t.variables[slot_number(p)].key
+            p += 5
+            of_key = absence_plan(c, key)
+            # nor is a key that rows are counted under: they are where the condition is looked at
+            if c.s.sources[key] >= 0 or of_key & ~<uint32_t>PLAN_ABSENT_WHO or not is_supplied(&c.t.keys[key]):
+                return 0
+            if of_key:
+                plan |= PLAN_WHO
+    return plan
+
+
+cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
+    """What the truth of an atom depends on in this batch."""
+    cdef int32_t at = c.s.sources[atom.key]
+    cdef uint32_t plan = slots_plan(c, atom)
+    if at >= 0 and c.columns[at].column.is_list:
+        plan = 0
+    return PLAN_MADE | (plan | absence_plan(c, atom.key) if plan else 0)
+
+
+cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64_t row, bint has_constants, uint64_t* key) noexcept nogil:
+    """Where the truth of an atom would be told for somebody and a row of the range, whose resource may have constants, and the key
+    under which; NULL: nowhere."""
+    cdef Scratch* s = c.s
+    cdef const Atom* atom = &c.t.atoms[id]
+    cdef const ContextColumn* column
+    cdef int32_t at = s.sources[atom.key]
+    cdef uint32_t plan
+    cdef uint64_t code = 0
+    cdef bint is_absent = at < 0
+    if s.kept == NULL or id >= s.n_kept or c.unknown != NULL or (c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE):
+        return NULL
+    plan = s.kept[id].plan
+    if plan == 0:
+        plan = make_plan(c, atom)
+        s.kept[id].plan = <uint8_t>plan
+    if not plan & PLAN_TOLD:
+        return NULL
+    if at >= 0:
+        column = &c.columns[at]
+        if not column.keeps_truths:
+            return NULL
+        code = <uint64_t>kept_code(column, row)
+        is_absent = code == <uint64_t>column.n_codes
+        if code > <uint64_t>column.n_codes:
+            return NULL
+        code += 1
+    if is_absent and plan & PLAN_ABSENT_MORE or (is_absent and has_constants and plan & PLAN_ABSENT_BARE):
+        return NULL
+    who = who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
+    if id >> 20 or who >> 20 or code >> 16:              # 56 bits in all, with the epoch 61
+        return NULL
+    key[0] = (((<uint64_t>id << 20 | who) << 16) | code) << EPOCH_BITS | s.told_epoch
+    return &s.told[mix(key[0]) & (N_TOLD - 1)]
+
+
+cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, bint has_constants, int64_t batch_row) noexcept nogil:
+    """The truth of an atom as it was told before; -1 if it was not. The row is counted under the key that nobody supplies."""
+    cdef uint64_t key
+    cdef uint64_t* place = told_place(c, id, who, row, has_constants, &key)
+    cdef uint32_t of
+    if place == NULL or place[0] >> TOLD_BITS != key:
+        return -1
+    if place[0] & 4:
+        of = c.t.atoms[id].key
+        if c.s.touched_row[of] != batch_row:
+            c.s.touched_row[of] = batch_row
+            c.s.touched[of] += 1
+    return <int>(place[0] & 3)
+
+
+cdef inline void tell_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, bint has_constants, int truth, bint is_absent) noexcept nogil:
+    """Tell the truth of an atom to the rows that come."""
+    cdef uint64_t key
+    cdef uint64_t* place = told_place(c, id, who, row, has_constants, &key)
+    cdef const Key* k = &c.t.keys[c.t.atoms[id].key]
+    cdef bint counts = c.s.sources[c.t.atoms[id].key] < 0 and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
+    if place != NULL:
+        place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
+
+
+cdef inline void forget_told(Scratch* s) noexcept nogil:
+    """The keys of what was told mean other things from now on."""
+    s.told_epoch += 1
+    if s.told_epoch >> EPOCH_BITS:
+        memset(s.told, 0, N_TOLD * sizeof(uint64_t))
+        s.told_epoch = 1
