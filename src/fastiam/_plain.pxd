@@ -9,8 +9,8 @@ from libc.string cimport memchr, memcmp, memcpy
 from fastiam._bytes cimport first_bit, places, sixteen, table_find
 from fastiam._call cimport Call, field
 from fastiam._columns cimport Text
-from fastiam._decide cimport DONE, cut_resource
-from fastiam._locate cimport find_record, use_record, word_text
+from fastiam._decide cimport cut_resource
+from fastiam._locate cimport use_record, word_text
 from fastiam._types cimport *
 from fastiam._unknown cimport known_absent
 
@@ -145,8 +145,8 @@ cdef inline uint64_t later_colons(const char* p, int64_t size) noexcept nogil:
     return sixteen(p + size - 16, 58) >> min(16, 80 - <int>size)
 
 
-cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
-    """What there is to know about `c.resource`; the call is used to look it up.
+cdef inline uint64_t read_facts(Call* c) noexcept nogil:
+    """What the text of `c.resource` tells; the call holds its colons then.
 
     The long way takes whatever is rare: less than 16 bytes (see `_pieces`), or five colons that do not lie in the first 64. No
     branch asks what is not to be foreseen, such as whether there is an account.
@@ -156,7 +156,6 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     cdef uint64_t number, facts, bits, told
     cdef int start, service_end, region_end, account_end, account
     cdef bint is_number
-    record[0] = NONE
     if size == 1 and p[0] == 42:
         return FACTS_STAR | FACTS_NO_ROOM
     if size < 16:
@@ -178,23 +177,17 @@ cdef inline uint64_t read_facts(Call* c, uint32_t* record) noexcept nogil:
     bits = (bits & (bits - 1)) | later_colons(p, size)
     facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
     facts |= (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
-    if c.t.services.n == 0:
-        return facts
+    c.is_star = False
     c.colons = [3, <uint16_t>(start - 1), <uint16_t>service_end, <uint16_t>region_end, <uint16_t>account_end]
-    return recorded(c, facts, record)
+    return facts
 
 
-cdef inline uint64_t recorded(Call* c, uint64_t facts, uint32_t* record) noexcept nogil:
-    """The facts of a resource that is cut, with what is stored about it."""
+cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record) noexcept nogil:
+    """The facts of a resource with what is stored about it."""
     cdef uint64_t number
     cdef Text text
-    c.is_star = False
-    if find_record(c, record) != DONE:
-        return FACTS_LONG
-    if record[0] == NONE:
-        return facts
-    if c.t.records[record[0]].account != NONE:
-        text = word_text(c.t, c.t.records[record[0]].account)
+    if t.records[record].account != NONE:
+        text = word_text(t, t.records[record].account)
         if account_number(text.data, text.size, &number):
             facts = (facts & ~<uint64_t>ACCOUNT) | number
         facts |= FACTS_TOLD
