@@ -1,0 +1,172 @@
+"""Conditions in batches are looked at once for all rows in which nothing differs that they depend on; the answers do not show it.
+
+Each condition has an action of its own. Principals, resources and contexts that differ in one thing alone take turns.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import fastiam
+from fastiam import Outcome
+from fastiam.reference import decide
+from fastiam.request import Request, read_context
+
+ACCOUNT, OTHER = "111111111111", "222222222222"
+NOW = 1_780_000_000
+AT = datetime.fromtimestamp(NOW, UTC)
+TAGS = {"dept": ("red", "blue", None), "level": ("3", "5", "5")}
+PRINCIPALS = [f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:user/bob", f"arn:aws:iam::{OTHER}:role/ann"]
+TAGGED = "arn:aws:s3:::tagged"
+RESOURCES = ["arn:aws:s3:::bare/ann", TAGGED, "arn:aws:sqs:eu-west-1:111111111111:q", "*"]
+CONTEXT: dict[str, list[str | None]] = {  # a column each, and what it may hold
+    "app:dept": ["red", "blue", "ann", "", "red" * 30, "blu", None],
+    "app:level": ["3", "5", "04.0", "many", None],
+    "aws:SourceIp": ["10.0.0.1", "192.0.2.7", "2001:db8::1", None],
+    "aws:SecureTransport": ["true", "false", None],
+    "aws:UserAgent": ["ann", "x" * 56, "x" * 57, None],
+    "aws:ResourceTag/dept": ["red", "blue", None],
+    "aws:CalledVia": ["athena.amazonaws.com", None],
+    "aws:EpochTime": [str(NOW), str(NOW - 1), None],
+    "aws:MultiFactorAuthPresent": ["true", None],
+    "aws:RequestTag/dept": ["red", None],
+}
+CONDITIONS: list[dict[str, dict[str, Any]]] = [
+    {"StringEquals": {"app:dept": "red"}},
+    {"StringEquals": {"app:dept": "${aws:PrincipalTag/dept}"}},
+    {"StringLike": {"app:dept": ["${aws:username}*", "b*"]}},
+    {"StringNotEquals": {"app:dept": ["${aws:PrincipalTag/dept, 'none'}", "ann"]}},
+    {"StringEquals": {"app:dept": "${app:level}"}},
+    {"StringEqualsIgnoreCase": {"app:dept": "RED"}, "NumericLessThan": {"app:level": "5"}},
+    {"StringEqualsIfExists": {"app:level": "${aws:PrincipalTag/level}"}},
+    {"NumericEquals": {"aws:PrincipalTag/level": "5"}},
+    {"StringEquals": {"aws:PrincipalTag/dept": ["red", "ann"]}},
+    {"StringEquals": {"aws:PrincipalTag/dept": "${app:dept}"}},
+    {"StringEquals": {"aws:ResourceTag/dept": "${aws:PrincipalTag/dept}"}},
+    {"StringNotEqualsIfExists": {"aws:ResourceTag/dept": "red"}},
+    {"Null": {"aws:ResourceTag/dept": "true"}},
+    {"Null": {"aws:ResourceTag/other": "false"}},
+    {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:*/ann"}},
+    {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}},
+    {"StringEquals": {"aws:PrincipalOrgID": "o-corp"}},
+    {"StringEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}},
+    {"StringEquals": {"aws:PrincipalType": "User"}},
+    {"StringLike": {"aws:userid": "*"}},
+    {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+    {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}},
+    {"Bool": {"aws:SecureTransport": "false"}},
+    {"Bool": {"aws:ViaAWSService": "true"}},
+    {"StringEquals": {"aws:CalledViaFirst": "athena.amazonaws.com"}},
+    {"ForAnyValue:StringEquals": {"aws:TagKeys": ["dept", "x"]}},
+    {"ForAllValues:StringLike": {"aws:TagKeys": "d*"}},
+    {"DateLessThan": {"aws:CurrentTime": "2026-05-28T20:26:41Z"}},
+    {"NumericLessThan": {"aws:EpochTime": str(NOW)}},
+    {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}},
+    {"StringEquals": {"aws:UserAgent": ["${aws:username}", "", "x" * 56, "x" * 57]}},
+    {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "2001:db8::/32"]}},
+    {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}, "StringEquals": {"aws:PrincipalTag/dept": "blue"}},
+    {"StringEquals": {"nobody:says": "x"}},
+    {"StringNotEquals": {"nobody:says": "x"}},
+    {"StringNotEquals": {"nobody:says": "${aws:username}"}, "StringEquals": {"app:dept": "red"}},
+]
+Row = tuple[str, str, str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def directory() -> fastiam.Directory:
+    directory = fastiam.Directory(quotas=None)
+    directory.set_organization("o-corp", management_account="999999999999", accounts={ACCOUNT: None})
+    directory.add_resource(TAGGED, account=ACCOUNT, tags={"dept": "blue"})
+    statements = [
+        {"Effect": effect, "Action": f"app:{effect}{i}", "Resource": "*", "Condition": condition}
+        for i, condition in enumerate(CONDITIONS)
+        for effect in ("Allow", "Deny")
+    ]
+    policies = [{"Version": "2012-10-17", "Statement": statements[at : at + 9]} for at in range(0, len(statements), 9)]
+    allow = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "app:Deny*", "Resource": "*"}}
+    for at, principal in enumerate(PRINCIPALS):
+        tags = {key: value for key, values in TAGS.items() if (value := values[at]) is not None}
+        directory.add_principal(principal, identity_policies=[*policies, allow], tags=tags)
+    return directory
+
+
+def rows(seed: int, n: int, keys: list[str]) -> list[Row]:
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        context = {key: value for key in keys if (value := rng.choice(CONTEXT[key])) is not None}
+        action = f"app:{rng.choice(('Allow', 'Deny'))}{rng.randrange(len(CONDITIONS))}"
+        resource = rng.choice(RESOURCES)
+        if resource == TAGGED and "aws:ResourceTag/dept" in context:
+            context["aws:ResourceTag/dept"] = "blue"  # K1
+        made.append((rng.choice(PRINCIPALS), action, resource, context))
+    return made
+
+
+def asked(engine: fastiam.Engine, made: list[Row], keys: list[str], form: str) -> fastiam.Decisions:
+    principals, actions, resources = ([row[i] for row in made] for i in range(3))
+    columns = {key: pa.array([row[3].get(key) for row in made], pa.string()) for key in keys}
+    context: dict[str, Any] = columns
+    if form == "coded":
+        context = {key: column.dictionary_encode() for key, column in columns.items()}
+    elif form == "views":
+        context = {key: column.cast(pa.string_view()) for key, column in columns.items()}
+    elif form == "chunks":
+        context = {key: pa.chunked_array([column[: len(made) // 2], column[len(made) // 2 :]]) for key, column in columns.items()}
+    elif form == "lists":
+        context = {key: column.to_pylist() for key, column in columns.items()}
+    return engine.decide_many(principals, actions, resources, context, now=AT)
+
+
+@pytest.mark.parametrize(
+    "keys", [list(CONTEXT), ["app:dept", "aws:UserAgent"], ["aws:ResourceTag/dept", "aws:CalledVia"], []], ids=len
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_conditions_are_what_they_are_row_by_row(directory: fastiam.Directory, keys: list[str], seed: int) -> None:
+    engine, snapshot = directory.compile(), directory.snapshot()
+    made = rows(seed, 4000, keys)
+    forms = [asked(engine, made, keys, form) for form in ("coded", "plain", "views", "chunks", "lists", "coded")]
+    outcomes = [found.outcome.tolist() for found in forms]
+    for row, (principal, action, resource, context) in enumerate(made[:1500]):
+        told = read_context(context)
+        profiles = snapshot.profiles(principal, action, resource, told)
+        who, what, endpoint = profiles
+        expected = decide(
+            who, what, Request(action, told, NOW), endpoint=endpoint, sources=snapshot.account_facts
+        ).decision.outcome
+        assert {int(expected)} == {found[row] for found in outcomes}, (principal, action, resource, context)
+    assert all(found == outcomes[0] for found in outcomes)
+    assert {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY} == set(outcomes[0])
+    assert all(found.unread == forms[0].unread for found in forms)
+
+
+def test_rows_are_counted_under_keys_that_nobody_supplies_one_by_one(directory: fastiam.Directory) -> None:
+    engine = directory.compile()
+    keys = ["app:dept", "aws:ResourceTag/dept"]
+    made = rows(9, 700, keys)
+    counts: Counter[str] = Counter()
+    for row in made:
+        counts.update(asked(engine, [row], keys, "plain").unread)
+    assert asked(engine, made, keys, "plain").unread == asked(engine, made, keys, "coded").unread == dict(counts)
+    assert counts["nobody:says"] > 10
+
+
+def test_a_principal_that_comes_later_may_fix_a_key_that_none_fixed_before(directory: fastiam.Directory) -> None:
+    """Sessions that nobody has asked about bring keys of their own into the middle of a batch."""
+    engine, n = directory.compile(), 70_000  # more than a chunk
+    session = f"arn:aws:sts::{OTHER}:assumed-role/ann/late"
+    principals = [PRINCIPALS[2]] * n
+    principals[-5:] = [session] * 5
+    condition = CONDITIONS.index({"StringLike": {"aws:userid": "*"}})
+    for form in (pa.array(principals), pa.array(principals).dictionary_encode()):
+        found = engine.decide_many(form, f"app:Allow{condition}", "*", now=AT).outcome
+        assert [int(engine.decide(who, f"app:Allow{condition}", "*", now=AT).outcome) for who in (PRINCIPALS[2], session)] == [
+            found[0],
+            found[-1],
+        ]
