@@ -139,7 +139,7 @@ class Principals:
 
     def _identity(self, entity: Entity) -> Policies:
         """Own inline, own attached, then group by group the same (D1, D51)."""
-        own = tuple(stored.policy for stored in entity.inline)
+        own = tuple([stored.policy for stored in entity.inline])
         own = own + self._documents(entity.attached) if own else self._documents(entity.attached)
         groups = [self._group(arn) for arn in entity.groups]
         return own + tuple(policy for group in groups for policy in group) if groups else own

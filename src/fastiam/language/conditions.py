@@ -16,7 +16,7 @@ from fastiam.language import variables as variable_syntax
 from fastiam.language.elements import is_mixed_account, misplaced, no_variables
 from fastiam.language.findings import Problem, Problems, Reading, quote
 from fastiam.language.operators import BASES, BY_FOLDED_NAME, IF_EXISTS, OPERATORS, QUALIFIERS, Operator
-from fastiam.language.shapes import json_type, read_object, scalar_text, wrong_type
+from fastiam.language.shapes import TEXT, json_type, read_object, scalar_text, wrong_type
 from fastiam.language.values import READERS, is_arn_pattern
 from fastiam.language.variables import START, mask
 from fastiam.model import ConditionEntry, Effect, PolicyKind
@@ -127,6 +127,8 @@ def _read_values(reading: Reading, raw: object, path: Path) -> tuple[str, ...]:
     """The values as text (G12); V19 where their JSON types differ, V1 where one is no scalar."""
     if type(raw) is str:
         return (raw,)
+    if type(raw) is list and TEXT.issuperset(map(type, raw)):
+        return tuple(raw)
     if not isinstance(raw, (list, tuple)):
         text = scalar_text(raw)
         if text is None:

@@ -224,9 +224,8 @@ def _read_statements(reading: Reading, raw: Mapping[str, object]) -> list[tuple[
         reading.add("V5", (), "the document has no `Statement`")
         return []
     value = raw["Statement"]
-    items: list[tuple[Path, object]]
     if isinstance(value, (list, tuple)):
-        items = [(("Statement", i), item) for i, item in enumerate(value)]
+        items: list[tuple[Path, object]] = [(("Statement", i), item) for i, item in enumerate(value)]
     elif isinstance(value, Mapping):
         items = [(("Statement",), value)]
     else:
@@ -234,7 +233,7 @@ def _read_statements(reading: Reading, raw: Mapping[str, object]) -> list[tuple[
         return []
     if not items:
         reading.add("V5", ("Statement",), "the list of statements is empty")
-    read = ((path, read_statement(reading, item, i, path)) for i, (path, item) in enumerate(items))
+    read = [(path, read_statement(reading, item, i, path)) for i, (path, item) in enumerate(items)]
     return [(path, statement) for path, statement in read if statement is not None]
 
 

@@ -12,7 +12,7 @@ from fastiam.language.findings import Reading
 from fastiam.language.jsontext import Number, number_text
 from fastiam.positions import Path
 
-_TEXT = frozenset({str})
+TEXT = frozenset({str})  # the one type of texts that were parsed
 
 
 def json_type(value: object) -> str:
@@ -59,7 +59,7 @@ def read_strings(reading: Reading, value: object, path: Path) -> tuple[str, ...]
             return (str.__str__(value),)
         wrong_type(reading, path, value, "text or a list of texts")
         return None
-    if _TEXT.issuperset(map(type, value)):
+    if TEXT.issuperset(map(type, value)):
         return tuple(value)
     texts = [read_item(reading, item, (*path, i)) for i, item in enumerate(value)]
     return None if None in texts else tuple(text for text in texts if text is not None)
@@ -75,7 +75,7 @@ def read_item(reading: Reading, value: object, path: Path) -> str | None:
 
 def read_object(reading: Reading, value: object, path: Path, wanted: str = "an object") -> Mapping[str, object] | None:
     """An object whose names are texts and stand once each (V2), or None with a finding."""
-    if type(value) is dict and _TEXT.issuperset(map(type, value)):  # PERF: nearly all
+    if type(value) is dict and TEXT.issuperset(map(type, value)):  # PERF: nearly all
         return value
     if not isinstance(value, Mapping):
         wrong_type(reading, path, value, wanted)

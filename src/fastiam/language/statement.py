@@ -53,11 +53,13 @@ def read_statement(reading: Reading, value: object, index: int, path: Path) -> S
     rules: list[str] = list(reading.undetermined)
     if not raw.keys() <= _KNOWN:
         _check_unknown_elements(reading, raw, path, rules)
-    sid = _read_sid(reading, raw, path)
+    sid = _read_sid(reading, raw["Sid"], (*path, "Sid")) if "Sid" in raw else None
     effect = _read_effect(reading, raw, path)
     actions, not_action = _read_pair(reading, raw, path, rules, "Action", _read_actions)
     resources, not_resource = _read_pair(reading, raw, path, rules, "Resource", _read_resources)
-    principals, not_principal = _read_pair(reading, raw, path, rules, "Principal", _read_principals)
+    principals, not_principal = None, False
+    if reading.kind not in _PRINCIPAL_OPTIONAL or not _NO_PRINCIPAL.isdisjoint(raw):  # PERF: most have none and need none
+        principals, not_principal = _read_pair(reading, raw, path, rules, "Principal", _read_principals)
     conditions: tuple[ConditionEntry, ...] = ()
     if "Condition" in raw:
         conditions = read_conditions(reading, raw["Condition"], (*path, "Condition"), effect or Effect.DENY)
@@ -66,7 +68,8 @@ def read_statement(reading: Reading, value: object, index: int, path: Path) -> S
     statement = Statement(
         index, sid, effect, actions, not_action, resources, not_resource, principals, not_principal, conditions, tuple(rules)
     )
-    _check_kind(reading, statement, path)
+    if principals is not None:
+        _check_principals(reading, statement, principals, path)
     return statement
 
 
@@ -83,15 +86,12 @@ def _note(rules: list[str], rule: str) -> None:
         rules.append(rule)
 
 
-def _read_sid(reading: Reading, raw: Mapping[str, object], path: Path) -> str | None:
-    if "Sid" not in raw:
-        return None
-    here = (*path, "Sid")
-    sid = read_text(reading, raw["Sid"], here)
+def _read_sid(reading: Reading, value: object, path: Path) -> str | None:
+    sid = read_text(reading, value, path)
     if sid == "":
-        reading.add("G23", here, "the `Sid` is empty")
+        reading.add("G23", path, "the `Sid` is empty")
     elif sid and reading.kind not in FREE_SIDS and not _SID.fullmatch(sid):
-        reading.add("G21", here, f"{quote(sid)} is no `Sid`", "use letters A to Z, a to z and digits only")
+        reading.add("G21", path, f"{quote(sid)} is no `Sid`", "use letters A to Z, a to z and digits only")
     return sid
 
 
@@ -222,11 +222,9 @@ def _read_principals(reading: Reading, value: object, path: Path, negated: bool)
     return None
 
 
-def _check_kind(reading: Reading, statement: Statement, path: Path) -> None:
-    """What a kind of policy asks of a statement as a whole: V33, V34, N23, G2."""
-    principals, kind = statement.principals, reading.kind
-    if principals is None:
-        return
+def _check_principals(reading: Reading, statement: Statement, principals: tuple[PrincipalEntry, ...], path: Path) -> None:
+    """What a kind of policy asks of a statement with principals as a whole: V33, V34, N23, G2."""
+    kind = reading.kind
     everyone = any(entry in EVERYONE for entry in principals)
     if statement.not_principal:
         here = (*path, "NotPrincipal")
