@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, PolicyError, Severity
+from fastiam.garbage import collection_paused
 from fastiam.language import JsonObject, Number, guess_kind, parse_json, read_policy, validate_policy
 from fastiam.language.statement import ELEMENTS
 from fastiam.model import Effect, PolicyKind, PrincipalEntry
@@ -119,6 +120,21 @@ def test_garbage_collection_is_as_before(enabled, text):
         assert gc.isenabled() is enabled
     finally:
         (gc.enable if was else gc.disable)()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_much_that_is_made_while_collection_is_paused_is_old_at_once(frozen):
+    others = [[] for _ in range(10_000)]
+    (gc.freeze if frozen else gc.collect)()
+    try:
+        n_frozen = gc.get_freeze_count()
+        with collection_paused():
+            made = [[] for _ in range(200_000)]
+        old = {id(thing) for thing in gc.get_objects(generation=2)}
+        assert (id(made[0]) in old) is not frozen
+        assert not frozen or gc.get_freeze_count() == n_frozen >= len(others)
+    finally:
+        gc.unfreeze()
 
 
 class TestForms:
