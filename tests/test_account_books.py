@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -140,6 +142,20 @@ def test_outside_of_a_transaction_nothing_changes(directory: fastiam.Directory) 
     with pytest.raises(RuntimeError, match=r"badges\.badges"):
         badges_of(directory).put("badges", "7", Badge("7", ANA))
     assert not badges_of(directory).tables.badges
+
+
+def test_a_directory_that_nobody_has_is_gone_at_once() -> None:
+    """Without a collection: what was loaded is large, and a service that loads again and again holds one of them."""
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=ALLOW)
+    engine = directory.compile()
+    things = [weakref.ref(thing) for thing in (directory, badges_of(directory), directory.ledger, engine, engine.snapshot)]
+    gc.disable()
+    try:
+        del directory, engine
+        assert not any(thing() for thing in things)
+    finally:
+        gc.enable()
 
 
 def test_a_book_joins_once(directory: fastiam.Directory) -> None:

@@ -7,7 +7,8 @@ transaction changes is there as a whole or not at all: in memory, and on the dis
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import Any, ClassVar, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
@@ -51,6 +52,10 @@ class Disk(Protocol):
         """Let go of the file."""
 
 
+def _no_ledger() -> None:
+    """What a book knows of its ledger before it has joined one."""
+
+
 class Book(Generic[T]):
     """A set of tables. A subclass gives it a name, and keeps whatever indexes it wants in `changed`.
 
@@ -64,8 +69,18 @@ class Book(Generic[T]):
 
     def __init__(self, tables: T) -> None:
         self.tables = tables
-        self.ledger = Ledger()
-        self.ledger.join(self)
+        self._ledger: Callable[[], Ledger | None] = _no_ledger
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        return self.__dict__ | {"_ledger": _no_ledger}  # the ledger tells it again
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger that has the book. It is not kept by it: without a circle, memory is given back with the last reference."""
+        ledger = self._ledger()
+        if ledger is None:
+            raise RuntimeError(f"`{self.name}` is a book of no ledger")
+        return ledger
 
     def get(self, table: str, key: str) -> Any:
         """The record under a key, or None."""
@@ -120,6 +135,8 @@ class Ledger:
     def __setstate__(self, state: dict[str, Any]) -> None:
         Ledger.__init__(self)
         self.books = state["books"]
+        for book in self.books.values():
+            book._ledger = weakref.ref(self)
 
     def join(self, book: B) -> B:
         """Take a book in, with what the disk holds of it. Of two of one name the first one stays, and is given back."""
@@ -131,7 +148,7 @@ class Ledger:
                 raise TypeError(f"`{book.name}` is the name of another book")
             if self.disk is not None:
                 self.disk.load(book)
-            self.books[book.name], book.ledger = book, self
+            self.books[book.name], book._ledger = book, weakref.ref(self)
             return book
 
     def keep_on(self, disk: Disk) -> None:

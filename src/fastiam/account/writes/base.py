@@ -52,7 +52,8 @@ class Writes:
         self.mode: Mode = mode
         self.quotas = quotas or NO_QUOTAS
         self.notes: list[Finding] = []  # readers add theirs
-        self._store = Store()
+        self.ledger = Ledger()  # the store, the books that others have joined to it, and the transactions over all of them
+        self._store = self.ledger.join(Store())
         self._levels: dict[tuple[PolicyKind, str, str], StoredPolicy] = {}
 
     @property
@@ -64,11 +65,6 @@ class Writes:
     def findings(self) -> tuple[Finding, ...]:
         """Everything worth saying about what was written so far, in the order of writing."""
         return tuple(self.notes)
-
-    @property
-    def ledger(self) -> Ledger:
-        """The store, the books that others have joined to it, and the transactions over all of them."""
-        return self._store.ledger
 
     def transaction(self) -> AbstractContextManager[None]:
         """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
