@@ -7,6 +7,7 @@ columns, broadcasting, nulls, rows in error, named sessions, threads, reasons as
 from __future__ import annotations
 
 import sqlite3
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -408,7 +409,7 @@ def plain(value, late, type):
     values = [value.encode()] * MANY
     if late is not None:
         values[LATE] = late if isinstance(late, bytes) else late.encode()
-    binary = pa.array(values, pa.large_binary() if type == pa.large_string() else pa.binary())
+    binary = pa.array(values, {pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}.get(type, pa.binary()))
     return pa.Array.from_buffers(type, MANY, binary.buffers())
 
 
@@ -420,7 +421,7 @@ def plain_columns(type="utf8", **late):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("type", ["utf8", "large_utf8"])
+@pytest.mark.parametrize("type", ["utf8", "large_utf8", "string_view"])
 @pytest.mark.parametrize("late", [{}, {"stage": "lîve"}, {"resources": QUEUE + "é"}, {"other": "é"}], ids=repr)
 def test_text_that_is_not_ascii_may_come_late(engine, late, type, threads):
     columns, context = plain_columns(type, **late)
@@ -433,9 +434,11 @@ def test_text_that_is_not_ascii_may_come_late(engine, late, type, threads):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("type", ["utf8", "string_view"])
+@pytest.mark.parametrize("bad", [b"\xff", b"\xff" * 30])
 @pytest.mark.parametrize("column", ["principals", "actions", "resources", "stage", "other"])
-def test_text_that_cannot_be_read_may_come_late(engine, column, threads):
-    columns, context = plain_columns(**{column: b"\xff"})
+def test_text_that_cannot_be_read_may_come_late(engine, column, bad, type, threads):
+    columns, context = plain_columns(type, **{column: bad})
     with pytest.raises(RequestValueError, match="not valid UTF-8") as caught:
         engine.decide_many(**columns, context=context, threads=threads)
     assert caught.value.row == LATE
@@ -449,6 +452,21 @@ def test_text_that_cannot_be_read_comes_before_other_errors(engine):
     columns["resources"] = ["no ARN"] * MANY
     with pytest.raises(RequestValueError, match="not valid UTF-8"):
         engine.decide_many(**columns, context=context)
+
+
+@pytest.mark.parametrize(
+    "view", [(-1, 0, 0, 0), (13, 0, 1, 0), (13, 0, -1, 0), (13, 0, 0, 4), (13, 0, 0, -1), (2**31 - 1, 0, 0, 2**31 - 1)], ids=repr
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_views_that_are_broken_late_are_not_followed(engine, view, threads):
+    columns, context = plain_columns("string_view")
+    views = np.full((MANY, 4), (4, int.from_bytes(b"live", sys.byteorder), 0, 0), np.int32)
+    views[LATE] = view
+    buffers = [None, pa.py_buffer(views), pa.py_buffer(b"live and longer!")]
+    context["app:stage"] = pa.Array.from_buffers(pa.string_view(), MANY, buffers)
+    with pytest.raises(RequestValueError, match="a string view lies outside its buffer") as caught:
+        engine.decide_many(**columns, context=context, threads=threads, on_error="deny")
+    assert caught.value.row == LATE
 
 
 # -- codes of a dictionary, which are checked on the way ----------------------------------------------------------------------

@@ -309,28 +309,28 @@ cdef class Reader:
             c.kind = TEXT_VIEW
             c.views = s.v.buffer_views[1].data.as_uint8 + s.offset * 16
             c.buffers = <const uint8_t* const*>s.v.variadic_buffers
-            return self._check_views(c.views, s)
+            c.buffer_sizes, c.n_buffers = s.v.variadic_buffer_sizes, s.v.n_variadic_buffers
+            if self._is_left(type_):
+                c.unchecked = True
+                return 0
+            return _check_views(self.name, c, s)
         c.kind = TEXT_64 if type_ in LARGE else TEXT_32
         width = 8 if c.kind == TEXT_64 else 4
         c.offsets = s.v.buffer_views[1].data.as_uint8 + s.offset * width
         c.data = <const char*>s.v.buffer_views[2].data.as_uint8
-        if type_ in TEXTS and self.code_width == 0 and not self.is_list:
+        if self._is_left(type_):
             c.unchecked = True
             return 0
         return self._ascending(c.offsets, width, s)
+
+    cdef bint _is_left(self, int type_):
+        """Whether these values are left for a pass to look at: plain text."""
+        return type_ in TEXTS and self.code_width == 0 and not self.is_list
 
     # -- checks that name a row -------------------------------------------------------------------------------
 
     cdef int _ascending(self, const void* offsets, int width, Span s) except -1:
         return _check_ascending(self.name, offsets, width, s)
-
-    cdef int _check_views(self, const uint8_t* views, Span s) except -1:
-        cdef int64_t bad
-        with nogil:
-            bad = bad_view(views, s)
-        if bad >= 0:
-            raise self._broken("a string view lies outside its buffer", _row(bad, s))
-        return 0
 
     # -- values that are not text -----------------------------------------------------------------------------
 
@@ -395,6 +395,9 @@ cdef int check_rows(Chunk chunk, str name, int64_t first_row) except -1:
     cdef Span s = Span(NULL, c.item_valid_offset, 0, chunk.rows, first_row, c.item_valid)
     if c.unchecked and c.code_width:
         _check_codes(name, c, c.n_values, False, s)
+    elif c.unchecked and c.kind == TEXT_VIEW:
+        _check_views(name, c, s)
+        _check_utf8(chunk, s)
     elif c.unchecked:
         _check_ascending(name, c.offsets, 8 if c.kind == TEXT_64 else 4, s)
         _check_utf8(chunk, s)
@@ -423,6 +426,15 @@ cdef int _check_codes(str name, const Column* c, int64_t n_values, bint is_signe
         bad = bad_code(c, n_values, is_signed, s)
     if bad >= 0:
         raise _fault(name, f"a dictionary code lies beyond the {n_values} values", _row(bad, s))
+    return 0
+
+
+cdef int _check_views(str name, const Column* c, Span s) except -1:
+    cdef int64_t bad
+    with nogil:
+        bad = bad_view(c, s)
+    if bad >= 0:
+        raise _fault(name, "a string view lies outside its buffer", _row(bad, s))
     return 0
 
 

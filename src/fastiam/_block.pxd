@@ -11,7 +11,7 @@ from fastiam._bytes cimport (
     table_find, table_hash,
 )
 from fastiam._call cimport Call, ContextColumn
-from fastiam._columns cimport TEXT_32, TEXT_CONST, Column, Text, item_code, item_text
+from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, view_text
 from fastiam._decide cimport DONE, hashed_row
 from fastiam._frame cimport Frame
 from fastiam._locate cimport find_record
@@ -325,6 +325,10 @@ cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text
         for i in range(n):
             out[i] = Text(data + offsets[i], offsets[i + 1] - offsets[i])
             prefetch(data + offsets[i])
+        return
+    if column.kind == TEXT_VIEW and column.code_width == 0 and column.item_valid == NULL and column.value_valid == NULL:
+        for i in range(n):
+            out[i] = view_text(column, first + i)
         return
     for i in range(n):
         if not item_text(column, first + i, &out[i]):

@@ -29,7 +29,7 @@ cdef struct Column:
     uint8_t is_list
     uint8_t list_width           # 4 or 8 bytes an offset
     uint8_t code_width           # 0 = no dictionary, else 1, 2, 4 or 8 bytes a code
-    uint8_t unchecked            # nobody has looked yet: at codes of 4 bytes, or at offsets and bytes of plain text; see `_unchecked`
+    uint8_t unchecked            # nobody has looked yet: at codes of 4 bytes, or at places and bytes of plain text; see `_unchecked`
     const void* list_offsets     # row r holds items [offsets[r], offsets[r + 1])
     const uint8_t* list_valid    # bitmap of rows (list columns), or NULL
     int64_t list_valid_offset
@@ -43,6 +43,8 @@ cdef struct Column:
     const char* data             # TEXT_32, TEXT_64
     const uint8_t* views         # TEXT_VIEW: 16 bytes a value
     const uint8_t* const* buffers  # TEXT_VIEW: the variadic buffers
+    const int64_t* buffer_sizes
+    int64_t n_buffers
     const Text* ptrs             # TEXT_PTRS, TEXT_CONST
 
 
@@ -50,12 +52,18 @@ cdef inline bint bit_at(const uint8_t* bitmap, int64_t i) noexcept nogil:
     return (bitmap[i >> 3] >> (i & 7)) & 1
 
 
+cdef inline Text view_text(const Column* c, int64_t v) noexcept nogil:
+    """The text of a view: in it, if it is short, else in one of the buffers."""
+    cdef const int32_t* view = <const int32_t*>(c.views + 16 * v)
+    if view[0] <= 12:
+        return Text(<const char*>(view + 1), view[0])
+    return Text(<const char*>c.buffers[view[2]] + view[3], view[0])
+
+
 cdef inline bint value_text(const Column* c, int64_t v, Text* out) noexcept nogil:
     """The text of value `v`; False if it is null."""
     cdef const int32_t* o32
     cdef const int64_t* o64
-    cdef const uint8_t* view
-    cdef int32_t size
     if c.value_valid != NULL and not bit_at(c.value_valid, v + c.value_valid_offset):
         return False
     if c.kind == TEXT_32:
@@ -67,13 +75,7 @@ cdef inline bint value_text(const Column* c, int64_t v, Text* out) noexcept nogi
         out.data = c.data + o64[v]
         out.size = o64[v + 1] - o64[v]
     elif c.kind == TEXT_VIEW:
-        view = c.views + 16 * v
-        size = (<const int32_t*>view)[0]
-        out.size = size
-        if size <= 12:
-            out.data = <const char*>view + 4
-        else:
-            out.data = <const char*>c.buffers[(<const int32_t*>view)[2]] + (<const int32_t*>view)[3]
+        out[0] = view_text(c, v)
     elif c.kind == TEXT_PTRS:
         out[0] = c.ptrs[v]
         return out.data != NULL

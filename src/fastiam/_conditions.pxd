@@ -399,7 +399,7 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
-    cdef uint32_t who
+    cdef uint32_t who = 0
     cdef uint8_t* place = NULL
     cdef Fetched found = Fetched(NULL, 0, False, False)
     cdef int result = NOT_OPEN

@@ -267,12 +267,12 @@ cdef TextColumn _whole(Chunk chunk, int64_t rows, str name, reject):
 cdef TextColumn _from_list(list values, str name, bint is_context, reject):
     cdef Chunk chunk = Chunk()
     cdef int64_t i, n = len(values)
-    if is_context and any(map(_is_list, values)):
-        return _from_lists(values, name, reject)
     if is_context:
-        for i in range(n):
-            if type(values[i]) is not str and values[i] is not None:
-                values[i] = _text(values[i], i, name, reject)
+        others = [i for i in range(n) if type(values[i]) is not str and values[i] is not None]
+        if any([_is_list(values[i]) for i in others]):
+            return _from_lists(values, name, reject)
+        for i in others:
+            values[i] = _text(values[i], i, name, reject)
     chunk.point_at(values)
     return _whole(chunk, n, name, reject)
 

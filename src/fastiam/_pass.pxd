@@ -13,7 +13,7 @@ from fastiam._block cimport (
 )
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call
-from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_text, row_items, value_text
+from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer, find_row,
@@ -402,11 +402,30 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
             postpone(s, c, first + at + i)
 
 
+cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+    """Decide the rows that go the long way; the texts of their resources are asked for before."""
+    cdef const Listed* listed = &s.block.far_way
+    cdef const Column* column = rows.resources
+    cdef Text text
+    cdef int64_t code
+    cdef uint32_t j
+    if column.code_width and column.kind == TEXT_32:
+        for j in range(listed.n):
+            prefetch(<const int32_t*>column.offsets + max(item_code(column, rows.resource_first + at + listed.rows[j]), 0))
+    for j in range(listed.n * (column.code_width != 0)):
+        code = item_code(column, rows.resource_first + at + listed.rows[j])
+        if code >= 0 and value_text(column, code, &text):
+            prefetch(text.data)
+            prefetch(text.data + 63)
+    for j in range(listed.n):
+        decide_far(s, c, rows, first, at, listed.rows[j])
+
+
 cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
     """Decide `n` rows of a range that starts at row `first` of the batch, from row `at` of the range."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef uint32_t j, i
+    cdef uint32_t i
     number_rows(s, t, rows, at, n)
     seek_rows(s, c, n)
     if s.is_plain:
@@ -414,7 +433,9 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     find_rows(s, t, n)
     if not s.is_plain or t.n_classes == 0:
         for i in range(<uint32_t>n):
-            decide_far(s, c, rows, first, at, i)
+            b.far_way.rows[i] = <uint16_t>i
+        b.far_way.n = <uint32_t>n
+        decide_all_far(s, c, rows, first, at)
         return
     look_up_facts(s, c, rows, n)
     if s.has_limits:
@@ -433,8 +454,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     fetch_texts(s, rows, &b.joined_way)
     fetch_patterns(s, t, &b.near_way)
     decide_listed(s, c, rows, first, at)
-    for j in range(b.far_way.n):
-        decide_far(s, c, rows, first, at, b.far_way.rows[j])
+    decide_all_far(s, c, rows, first, at)
 
 
 cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._columns cimport Column, Text, ascends32, bit_at, item_code, value_text
 from fastiam._nanoarrow cimport ArrowArrayView, ArrowBitCountSet, NANOARROW_TYPE_NA
-from fastiam._unchecked cimport codes_fit, valid_codes_fit
+from fastiam._unchecked cimport codes_fit, valid_codes_fit, view_fits
 
 
 cdef struct Span:
@@ -80,17 +80,11 @@ cdef inline int64_t bad_code(const Column* c, int64_t n_values, bint is_signed, 
     return -1
 
 
-cdef inline int64_t bad_view(const uint8_t* views, Span s) noexcept nogil:
+cdef inline int64_t bad_view(const Column* c, Span s) noexcept nogil:
     """The first valid item whose view points outside the buffers, or -1."""
-    cdef const int32_t* view
     cdef int64_t i
     for i in range(s.first, s.last):
-        view = <const int32_t*>(views + 16 * i)
-        if 0 <= view[0] <= 12 or not item_is_valid(s, i):
-            continue
-        if view[0] < 0 or view[2] < 0 or view[2] >= s.v.n_variadic_buffers or view[3] < 0:
-            return i
-        if <int64_t>view[3] + view[0] > s.v.variadic_buffer_sizes[view[2]] or s.v.variadic_buffers[view[2]] == NULL:
+        if item_is_valid(s, i) and not view_fits(c, <const int32_t*>(c.views + 16 * i)):
             return i
     return -1
 

@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._bytes cimport prefetch                   # whose C the code below calls
-from fastiam._columns cimport TEXT_32, Column, ascends32, ascends64, bit_at
+from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, ascends32, ascends64, bit_at
 
 
 cdef extern from *:
@@ -31,7 +31,26 @@ cdef extern from *:
         for (; i < size; i++) seen |= (uint64_t)(uint8_t)data[i];
         return (seen & 0x8080808080808080ull) == 0;
     }
+    /* the same of a text of 8 bytes or more, most of which have no more than 64: without a branch on the size */
+    static inline int fastiam_ascii_text(const char* data, int64_t size) {
+        int64_t i = 0;
+    #if defined(__SSE2__)
+        if (size >= 16) {
+            #define FASTIAM_LOAD(at) _mm_loadu_si128((const __m128i*)(data + (at)))
+            __m128i seen = _mm_setzero_si128();
+            for (; size - i > 64; i += 16) seen = _mm_or_si128(seen, FASTIAM_LOAD(i));
+            int64_t last = size - 16, second = i + 16 < last ? i + 16 : last, third = i + 32 < last ? i + 32 : last;
+            seen = _mm_or_si128(seen, _mm_or_si128(
+                _mm_or_si128(FASTIAM_LOAD(i), FASTIAM_LOAD(second)), _mm_or_si128(FASTIAM_LOAD(third), FASTIAM_LOAD(last))));
+            return _mm_movemask_epi8(seen) == 0;
+        }
+    #endif
+        uint64_t seen = 0;
+        for (; i + 8 <= size; i += 8) seen |= fastiam_word(data + i);
+        return ((seen | fastiam_word(data + size - 8)) & 0x8080808080808080ull) == 0;
+    }
     """
+    bint ascii_text "fastiam_ascii_text" (const char* data, int64_t size) noexcept nogil
     void ask_for "fastiam_ask_for" (const char* data, int64_t size) noexcept nogil
     bint ascii_ahead "fastiam_ascii_ahead" (const char* data, int64_t size) noexcept nogil
 
@@ -96,6 +115,37 @@ cdef inline bint codes_readable(const Column* c, int64_t first, int64_t n) noexc
     return valid_codes_fit(codes, c.item_valid, c.item_valid_offset + first, n, <uint32_t>c.n_values)
 
 
+cdef inline bint view_fits(const Column* c, const int32_t* view) noexcept nogil:
+    """Whether the text of a view lies in it, or in one of the buffers."""
+    if view[0] <= 12:
+        return view[0] >= 0
+    if view[2] < 0 or view[2] >= c.n_buffers or view[3] < 0:
+        return False
+    return <int64_t>view[3] + view[0] <= c.buffer_sizes[view[2]] and c.buffers[view[2]] != NULL
+
+
+cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
+    """Of views, those of nulls too. What is short lies in them, with what fills them up."""
+    cdef const int32_t* views = <const int32_t*>(c.views + 16 * first)
+    cdef const int32_t* view
+    cdef uint32_t seen = 0
+    cdef int64_t i
+    ask_for(<const char*>(views + 4 * n), n * 16)
+    for i in range(n):
+        view = views + 4 * i
+        if not view_fits(c, view):
+            return False
+        if view[0] > 12:
+            ask_for(<const char*>c.buffers[view[2]] + view[3], view[0])
+        else:
+            seen |= <uint32_t>(view[1] | view[2] | view[3])
+    for i in range(n):
+        view = views + 4 * i
+        if view[0] > 12 and not ascii_text(<const char*>c.buffers[view[2]] + view[3], view[0]):
+            return False
+    return (seen & <uint32_t>0x80808080) == 0
+
+
 cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
     """Whether some rows are checked, or prove to lie one after another where the column does, and to be ASCII; codes, to be codes.
 
@@ -107,6 +157,8 @@ cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept
         return True
     if c.code_width:
         return codes_readable(c, first, n)
+    if c.kind == TEXT_VIEW:
+        return views_readable(c, first, n)
     ask_for(<const char*>c.offsets + (first + n) * (4 if c.kind == TEXT_32 else 8), n * (4 if c.kind == TEXT_32 else 8))
     if c.kind == TEXT_32:
         return (
