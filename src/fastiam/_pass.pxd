@@ -278,29 +278,36 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
 cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexcept nogil:
     """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
-    cdef const uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
+    cdef uint16_t stored[BLOCK]
+    cdef uint32_t j, i, n = 0, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
     cdef const Record* r
     cdef const uint32_t* place
     cdef uintptr_t mask
+    for j in range(b.near_way.n):
+        i = b.near_way.rows[j]
+        b.stored[i] = &b.nothing
+        b.place[i] = &b.zero
+        b.held[i] = t.cells.rows
+        stored[n] = <uint16_t>i
+        n += (b.facts[i] & FACTS_RECORD) != 0
     if rows.facts != NULL:
         for j in range(n):
-            i = listed[j]
-            b.record[i] = rows.records[b.what[i]]
+            prefetch(rows.records + b.what[stored[j]])
+        for j in range(n):
+            b.record[stored[j]] = rows.records[b.what[stored[j]]]
     for j in range(n):
-        i = listed[j]
-        mask = -<uintptr_t>(b.record[i] != NONE)
-        b.stored[i] = <const Record*>((<uintptr_t>(t.records + b.record[i]) & mask) | (<uintptr_t>&b.nothing & ~mask))
+        i = stored[j]
+        b.stored[i] = t.records + b.record[i]
         prefetch(b.stored[i])
     for j in range(n):
-        i = listed[j]
+        i = stored[j]
         r = b.stored[i]
         mask = -<uintptr_t>((r.stack < n_stacks) & (b.cls[i] < n_classes) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0))
         place = t.cells.grid + (<size_t>b.cls[i] * n_stacks + r.stack)
         b.place[i] = <const uint32_t*>((<uintptr_t>place & mask) | (<uintptr_t>&b.zero & ~mask))
         prefetch(b.place[i])
     for j in range(n):
-        i = listed[j]
+        i = stored[j]
         row = b.place[i][0]
         row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
         b.held[i] = t.cells.rows + row
