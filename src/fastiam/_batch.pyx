@@ -6,23 +6,23 @@ list, are settled with the GIL by the rules of `_core`, and the next chunk begin
 from functools import partial
 
 from cython cimport no_gc_clear
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc
+from libc.string cimport memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
-from fastiam._call cimport N_TEXT_CODES, Call, ContextColumn, Scratch, TextCodes
-from fastiam._codes cimport Codes, code_of, free_codes
+from fastiam._call cimport N_TEXT_CODES, Call, ContextColumn, TextCodes
 from fastiam._columns cimport Column, Text, item_text, row_items, value_text
 from fastiam._core cimport TAG_AT, Core, _Declared
 from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, find_row
-from fastiam._frame cimport fit, fit_truths, free_frame, new_frame, utf8_of
+from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
-from fastiam._block cimport MOST_LINES, Answers, Block, NameLine, NameMemo, Rows, Seen, Side, name_number, read_all_facts
-from fastiam._pass cimport LIST_BITS, decide_row, finish, run_rows
-from fastiam._plain cimport CALLER_KNOWN, Caller
+from fastiam._block cimport Answers, Rows, Side, name_number, read_all_facts
+from fastiam._pass cimport decide_row, finish, run_rows
+from fastiam._reasons cimport _Reasons
+from fastiam._sides cimport _Sides, reserve_slow
 from fastiam._types cimport *
 
 import numpy as np
@@ -43,7 +43,6 @@ cdef enum:
     SHARED = 8192              # fewer are not worth a second thread
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TOGETHER = 1024            # rows that are settled together
-    MOST_LEFT = 4              # `_Callers` that batches leave
     MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
 
 
@@ -84,60 +83,6 @@ def decide_columns(
     return batch.answers()
 
 
-cdef class _Callers:
-    """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
-
-    cdef void* memory
-    cdef Caller* at                                      # from a new cache line on: two of them take one
-    cdef uint32_t n
-    cdef uint64_t generation
-    cdef list keys
-    cdef bint has_limits
-
-    def __cinit__(self, uint32_t n, uint64_t generation, list keys, bint has_limits):
-        self.memory = calloc(<size_t>n + 2, sizeof(Caller))
-        if self.memory == NULL:
-            raise MemoryError()
-        self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
-        self.n, self.generation, self.keys, self.has_limits = n, generation, keys, has_limits
-        self.at[n - 1].flags = CALLER_KNOWN              # nobody
-        self.at[n - 1].way = WAY_FAR
-
-    def __dealloc__(self):
-        free(self.memory)
-
-    @property
-    def nbytes(self):
-        """The memory that this takes."""
-        return self.n * sizeof(Caller)
-
-    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys):
-        """Whether numbers mean the same as when this was filled in."""
-        return self.n > n_principals and self.generation == generation and self.keys == keys
-
-
-cdef int count_touched(Side* side, uint32_t n_keys) except -1:
-    """Room to count the rows that read keys which nobody supplies; other calls may have brought keys since the last pass."""
-    cdef Scratch* s = &side.frame.s
-    cdef uint32_t room = n_keys + (n_keys >> 1) + 64
-    cdef int64_t* counts
-    cdef int64_t* rows
-    if n_keys <= side.n_counted:
-        return 0
-    counts = <int64_t*>realloc(s.touched, <size_t>room * 8)
-    if counts == NULL:
-        raise MemoryError()
-    s.touched = counts
-    rows = <int64_t*>realloc(s.touched_row, <size_t>room * 8)
-    if rows == NULL:
-        raise MemoryError()
-    s.touched_row = rows
-    memset(counts + side.n_counted, 0, <size_t>(room - side.n_counted) * 8)
-    memset(rows + side.n_counted, 0xFF, <size_t>(room - side.n_counted) * 8)
-    side.n_counted = room
-    return 0
-
-
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
 
 
@@ -150,6 +95,7 @@ cdef class _Batch:
     cdef TextColumn principals, actions, resources, owners
     cdef list context                                    # (name, column)
     cdef list keys                                       # number of each, in the snapshot
+    cdef list key_names                                  # by number
     cdef Names session_names
     cdef dict sessions, broken_sessions
     cdef readonly int64_t session_bytes                  # of the cache, that the sessions take
@@ -157,37 +103,20 @@ cdef class _Batch:
     cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
     cdef bint reasons, entered, is_plain
     cdef uint64_t generation
-    cdef Side sides[64]
-    cdef int n_sides
-    cdef list callers                                    # of each side, `_Callers`
-    cdef object outcome, layer, reason, entry, assumed
+    cdef _Sides sides
+    cdef _Reasons told                                   # None: nobody asks why
+    cdef object outcome, assumed
     cdef uint8_t[::1] c_outcome
-    cdef uint8_t[::1] c_layer
-    cdef uint8_t[::1] c_reason
     cdef uint8_t[::1] c_assumed
-    cdef uint32_t[::1] c_entry                           # of the chunk at hand
-    cdef int32_t[::1] c_statement
-    cdef object statement
-    cdef list reported                                   # of each generation of the tables that reported any, as `StatementRefs` takes it
-    cdef Codes statement_codes                           # of this generation of the tables
-    cdef int32_t* entry_codes                            # of its entries, -1: not met yet
-    cdef uint32_t n_coded
-    cdef int32_t first_statement                         # what code 0 is among all that are reported
     cdef dict principal_codes, action_codes              # chunk -> array of numbers
     cdef dict facts                                      # chunk of resources -> facts and records of its dictionary
-    cdef object occurrences, key_names
+    cdef object occurrences
     cdef _Declared declared                              # None: no key is unknown
-    cdef object matter, matter_code
-    cdef int64_t[::1] c_matter                           # of a row that depends: its list of keys, as LIST_* says
-    cdef int32_t[::1] c_matter_code
-    cdef list matters                                    # distinct sets of keys
     cdef dict unread                                     # key -> rows that read it where nobody supplied it
-    cdef dict matter_codes, matter_sets                  # list of numbers, and set of names, -> place in `matters`
 
     def __cinit__(
         self, Core core, principals, actions, resources, context, owners, sessions, unknown, int64_t n, int64_t now, bint reasons
     ):
-        cdef int64_t n_depends = n if reasons and unknown else 0
         self.core = core
         self.tables = core.tables
         self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
@@ -199,160 +128,48 @@ cdef class _Batch:
         self.c_outcome = self.outcome
         self.assumed = np.empty(n, np.uint8)
         self.c_assumed = self.assumed
-        self.layer = np.empty(n if reasons else 0, np.uint8)
-        self.c_layer = self.layer
-        self.reason = np.empty(n if reasons else 0, np.uint8)
-        self.c_reason = self.reason
-        self.statement = np.empty(n if reasons else 0, np.int32)
-        self.c_statement = self.statement
-        self.reported = []
         self.principal_codes = {}
         self.action_codes = {}
         self.declared = _Declared(unknown) if unknown else None
-        self.matter = np.full(n_depends, -1, np.int64)
-        self.c_matter = self.matter
-        self.matter_code = np.full(n_depends, -1, np.int32)
-        self.c_matter_code = self.matter_code
-        self.matters = []
-        self.matter_codes = {}
-        self.matter_sets = {}
         self.unread = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
-        self.n_sides = 0
-        self.callers = []
+        self.sides = _Sides(len(self.context) + len(core.defaults))
+        self.told = _Reasons(n, bool(unknown)) if reasons else None
         self.first = self.last = 0
 
     def __dealloc__(self):
-        cdef int i, k
-        self._forget_codes()
-        for i in range(self.n_sides):
-            free_frame(self.sides[i].frame)
-            free(self.sides[i].slow)
-            for k in range(len(self.context) + len(self.core.defaults) + 1):
-                free(self.sides[i].columns[k].texts)
-            free(self.sides[i].columns)
-            free(self.sides[i].matters)
-            free(self.sides[i].block)
-            free(self.sides[i].seen)
-            free(self.sides[i].memos[0].memory)
-            free(self.sides[i].memos[1].memory)
         if self.entered:
             self.tables.leave()
 
     # -- before a pass -----------------------------------------------------------------------------------------------------------------
 
-    cdef int _side(self, int number) except -1:
-        """Scratch of one thread, large enough for the tables as they are."""
-        cdef Side* side
-        while self.n_sides <= number:
-            side = &self.sides[self.n_sides]
-            memset(side, 0, sizeof(Side))
-            side.frame = new_frame()
-            side.number = self.n_sides
-            self.n_sides += 1
-            self.callers.append(None)
-            side.block = <Block*>calloc(1, sizeof(Block))
-            if side.block == NULL:
-                raise MemoryError()
-            side.block.nothing.account = side.block.nothing.stack = side.block.nothing.arn = NONE
-            side.columns = <ContextColumn*>calloc(len(self.context) + len(self.core.defaults) + 1, sizeof(ContextColumn))
-            if side.columns == NULL:
-                raise MemoryError()
-        side = &self.sides[number]
+    cdef Side* _side(self, int number) except NULL:
+        """What a thread has of its own, ready for the tables as they are."""
+        cdef Side* side = self.sides.side(number)
+        cdef int64_t n_session_names = self.session_names.t.principal_names.n
         self._point_answers(&side.answers)
-        fit(side.frame, &self.t)
-        count_touched(side, self.t.n_keys)
+        self.sides.fit(side, &self.t)
         side.session_names = NULL
-        if self.session_names.t.principal_names.n:
+        if n_session_names:
             side.session_names = &self.session_names.t.principal_names
             side.session_pool = self.session_names.t.pool
-        self._room_for_callers(side)
-        return 0
-
-    cdef int _room_for_callers(self, Side* side) except -1:
-        cdef _Callers callers = self.callers[side.number]
-        cdef uint32_t n = self.t.n_principals
         side.is_plain = self.is_plain
-        if callers is not None and callers.fits(n, self.generation, self.keys):
-            return 0
-        if side.seen == NULL:
-            side.seen = <Seen*>malloc(sizeof(Seen))
-            if side.seen == NULL:
-                raise MemoryError()
-        memset(side.seen, 0, sizeof(Seen))
-        self._room_for_names(&side.memos[0], self.t.principal_names.n + self.session_names.t.principal_names.n)
-        self._room_for_names(&side.memos[1], self.t.action_names.n)
-        callers = self._lent()
-        if callers is None:
-            callers = _Callers(n + (n >> 3) + 64, self.generation, self.keys, self._has_rcps())
-        self.callers[side.number] = callers
-        side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
-        return 0
-
-    cdef int _room_for_names(self, NameMemo* memo, int64_t n) except -1:
-        """Room for the names that a batch may meet, forgotten; each cache line holds those of one."""
-        cdef uint32_t room = 64
-        while room < MOST_LINES and room < min(n, self.n):
-            room *= 2
-        free(memo.memory)
-        memo.memory = calloc(room + 1, sizeof(NameLine))
-        if memo.memory == NULL:
-            raise MemoryError()
-        memo.lines = <NameLine*>((<uintptr_t>memo.memory + 63) & ~<uintptr_t>63)
-        memo.mask = room - 1
-        return 0
-
-    cdef _Callers _lent(self):
-        """What an earlier batch left, or None."""
-        cdef _Callers callers
-        cdef list left = self.core.callers
-        if self.declared is not None:                    # what is unknown tells what can contradict
-            return None
-        for callers in left:
-            if callers.fits(self.t.n_principals, self.generation, self.keys):
-                left.remove(callers)
-                return callers
-        return None
-
-    def give_back(self):
-        """Leave what is known about principals to the next batch, in place of what is older."""
-        cdef _Callers callers
-        cdef list left = self.core.callers
-        cdef int i
-        for i in range(self.n_sides):
-            callers = self.callers[i]
-            if callers is not None and self.declared is None:
-                callers.has_limits = self.sides[i].has_limits
-                left.insert(0, callers)
-        self.callers = [None] * len(self.callers)
-        del left[MOST_LEFT:]
-
-    cdef bint _has_rcps(self):
-        cdef uint32_t i
-        for i in range(self.t.n_accounts):
-            if self.t.accounts[i].rcp_stack != NONE:
-                return True
-        return False
+        # what is unknown tells what can contradict
+        left = self.core.callers if self.declared is None else []
+        self.sides.know_callers(side, &self.t, self.generation, self.keys, self.n, n_session_names, left)
+        return side
 
     cdef void _point_answers(self, Answers* answers):
         answers.outcome = &self.c_outcome[0] if self.n else NULL
         answers.assumed = &self.c_assumed[0] if self.n else NULL
-        if self.reasons and self.n:
-            answers.layer = &self.c_layer[0]
-            answers.reason = &self.c_reason[0]
-            answers.entry = &self.c_entry[0] - self.first
-        if len(self.matter):
-            answers.matter = &self.c_matter[0]
+        if self.told is not None and self.n:
+            self.told.point(answers)
 
     def begin(self, int64_t first, int64_t last):
         """Take up the next chunk."""
         self.first, self.last = first, last
-        if self.reasons:
-            if self.entry is None:
-                self.entry = np.empty(last - first, np.uint32)
-                self.c_entry = self.entry
-            self.entry.fill(<uint32_t>NONE)
-            self.statement[first:last] = -1
+        if self.told is not None:
+            self.told.begin(first, last)
         self.prepare()
 
     def prepare(self):
@@ -369,7 +186,7 @@ cdef class _Batch:
             self.action_codes = {}
             self.facts = {}
             self.generation = core.tables.generation
-            self._forget_rows()
+            self.sides.forget_rows()
             before = core._late_bytes()
             self.session_names = Names(Tables(seed=core.tables.t.seed))
             for name, session in self.sessions.items():
@@ -492,13 +309,13 @@ cdef class _Batch:
         numbers = array
         for v in range(chunk.n_values):
             if value_text(chunk, v, &text):
-                numbers[v] = name_number(&self.sides[0], &self.t, &text, of_actions)
+                numbers[v] = name_number(&self.sides.of[0], &self.t, &text, of_actions)
         known[key] = array
         return array
 
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
         """Point at the chunks that hold `row`; how many rows follow in all of them."""
-        cdef Side* s = &self.sides[side]
+        cdef Side* s = &self.sides.of[side]
         cdef int64_t left = last - row, here
         cdef TextColumn column
         cdef ContextColumn* at
@@ -589,8 +406,7 @@ cdef class _Batch:
         cdef int64_t row = first, n, decided
         cdef uint32_t[::1] codes
         cdef Side* s
-        self._side(side)
-        s = &self.sides[side]
+        s = self._side(side)
         self._start(&c, s)
         while row < last:
             n = self._point(side, row, last, &c, &rows)
@@ -605,7 +421,7 @@ cdef class _Batch:
                 codes = action_codes
                 rows.action_codes = &codes[0]
             self._point_facts(&rows)
-            self._reserve_slow(s, n)
+            reserve_slow(s, n)
             with nogil:
                 decided = run_rows(s, &c, &rows, row, n)
             self._unpoint(side, &c)
@@ -633,31 +449,13 @@ cdef class _Batch:
     cdef void _unpoint(self, int side, Call* c):
         cdef int32_t i
         for i in range(c.n_columns):
-            self.sides[side].frame.s.sources[c.columns[i].key] = -1
-
-    cdef int _reserve_slow(self, Side* s, int64_t n) except -1:
-        cdef int64_t* grown
-        if s.n_slow + n > s.room:
-            grown = <int64_t*>realloc(s.slow, <size_t>(2 * (s.n_slow + n)) * 8)
-            if grown == NULL:
-                raise MemoryError()
-            s.slow = grown
-            s.room = 2 * (s.n_slow + n)
-        return 0
+            self.sides.of[side].frame.s.sources[c.columns[i].key] = -1
 
     # -- after a pass --------------------------------------------------------------------------------------------------------------------------
 
     def settle(self, errors):
         """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
-        cdef int side
-        cdef int64_t i
-        cdef Side* s
-        rows = []
-        for side in range(self.n_sides):
-            s = &self.sides[side]
-            rows += [s.slow[i] for i in range(s.n_slow)]
-            s.n_slow = 0
-        for row in self._settle_together(sorted(rows)):
+        for row in self._settle_together(self.sides.take_slow()):
             try:
                 self._settle_row(row)
             except (RequestValueError, PolicyError) as error:
@@ -696,8 +494,7 @@ cdef class _Batch:
         for i in range(n):
             missed[i].row = part[i]
         self.prepare()
-        self._side(0)
-        s = &self.sides[0]
+        s = self._side(0)
         self._start(&c, s)
         while k < n:
             first = missed[k].row
@@ -767,7 +564,7 @@ cdef class _Batch:
 
     cdef int _settle_row(self, int64_t row) except -1:
         """One row of a batch: as `Core._decide`, but its context lies in columns."""
-        cdef Side* s = &self.sides[0]
+        cdef Side* s = &self.sides.of[0]
         cdef Call c
         cdef Rows rows
         cdef Answer a
@@ -872,136 +669,28 @@ cdef class _Batch:
         return found
 
     cdef int keep(self) except -1:
-        """Turn the entries and keys of the chunk into what they stand for, while their numbers still mean what they meant."""
-        if self.reasons:
-            self._keep_statements()
-            if self.declared is not None:
-                self._keep_matters()
-        self._keep_unread()
-        if self.core.tables.generation != self.generation:
-            self._keep_codes()                           # the same numbers mean other statements
-            self.matter_codes = {}
+        """Turn the numbers of the chunk into what they stand for, while they still mean what they meant."""
+        if self.told is not None:
+            self.told.keep(&self.t, self.sides, self.key_names)
+            if self.core.tables.generation != self.generation:
+                self.told.turn(self.occurrences)
+        if self.key_names is not None:
+            self.sides.take_unread(self.t.n_keys, self.key_names, self.unread)
         return 0
 
-    cdef int _keep_statements(self) except -1:
-        """Codes of the reported statements; those of an entry are found once."""
-        cdef Codes* codes = &self.statement_codes
-        cdef int32_t code = 0
-        cdef int32_t* known
-        cdef int64_t i
-        cdef uint32_t entry
-        cdef uint64_t key
-        if self.n_coded < self.t.n_entries:
-            self._room_for_codes()
-        known = self.entry_codes
-        with nogil:
-            for i in range(self.last - self.first):
-                entry = self.c_entry[i]
-                if entry == NONE:
-                    continue
-                code = known[entry]
-                if code < 0:
-                    key = (<uint64_t>self.t.entries[entry].occurrence << 8) | self.t.entries[entry].level
-                    code = code_of(codes, (key << 8) | self.t.entries[entry].layer)
-                    if code < 0:
-                        break
-                    known[entry] = code
-                self.c_statement[self.first + i] = self.first_statement + code
-                self.c_entry[i] = NONE
-        if code < 0:
-            raise MemoryError()
-        return 0
-
-    cdef int _keep_codes(self) except -1:
-        """Keep what the codes of this generation of the tables stand for, and begin again."""
-        cdef Codes* codes = &self.statement_codes
-        cdef uint64_t[::1] keys
-        if codes.n:
-            found = np.empty(codes.n, np.uint64)
-            keys = found
-            memcpy(&keys[0], codes.keys, <size_t>codes.n * 8)
-            self.reported.append((self.occurrences, found))
-            self.first_statement += codes.n
-        self._forget_codes()
-        return 0
-
-    cdef int _room_for_codes(self) except -1:
-        cdef uint32_t room = self.t.n_entries + (self.t.n_entries >> 2) + 1024
-        cdef int32_t* grown = <int32_t*>realloc(self.entry_codes, <size_t>room * 4)
-        if grown == NULL:
-            raise MemoryError()
-        memset(grown + self.n_coded, 0xFF, <size_t>(room - self.n_coded) * 4)
-        self.entry_codes = grown
-        self.n_coded = room
-        return 0
-
-    cdef void _forget_codes(self):
-        free_codes(&self.statement_codes)
-        free(self.entry_codes)
-        self.entry_codes = NULL
-        self.n_coded = 0
-
-    cdef int _keep_unread(self) except -1:
-        cdef int64_t* touched
-        cdef uint32_t key
-        cdef int side
-        for side in range(self.n_sides):
-            touched = self.sides[side].frame.s.touched
-            for key in range(min(self.sides[side].n_counted, self.t.n_keys)):
-                if touched[key]:
-                    name = self.key_names[key]
-                    self.unread[name] = self.unread.get(name, 0) + touched[key]
-                    touched[key] = 0
-        return 0
-
-    cdef void _forget_rows(self):
-        """The numbers of keys mean others: none has been read in the row at hand."""
-        cdef int side
-        for side in range(self.n_sides):
-            if self.sides[side].n_counted:
-                memset(self.sides[side].frame.s.touched_row, 0xFF, <size_t>self.sides[side].n_counted * 8)
-
-    cdef int _keep_matters(self) except -1:
-        cdef int64_t row, at, before = -1
-        cdef int32_t code = -1
-        cdef int side
-        cdef const uint32_t* listed
-        for row in range(self.first, self.last):
-            at = self.c_matter[row]
-            if at < 0:
-                continue
-            if at != before:
-                before = at
-                listed = self.sides[at >> LIST_BITS].matters + (at & (((<int64_t>1) << LIST_BITS) - 1))
-                key = (<const char*>(listed + 1))[:listed[0] * 4]
-                found = self.matter_codes.get(key)
-                if found is None:
-                    found = self.matter_codes[key] = self._matter_code(np.frombuffer(key, np.uint32).tolist())
-                code = found
-            self.c_matter_code[row] = code
-            self.c_matter[row] = -1
-        for side in range(self.n_sides):
-            self.sides[side].n_matters = 0
-            self.sides[side].last_matters = 0
-        return 0
-
-    def _matter_code(self, list numbers):
-        """The place of a set of keys in `matters`."""
-        names = tuple(sorted([self.key_names[number] for number in numbers]))
-        found = self.matter_sets.get(names)
-        if found is None:
-            found = self.matter_sets[names] = len(self.matters)
-            self.matters.append(names)
-        return found
+    def give_back(self):
+        """Leave what is known about principals to the next batch."""
+        if self.declared is None:
+            self.sides.give_back(self.core.callers)
 
     def answers(self):
         """What the batch found."""
-        self._keep_codes()
         unread = {spelled(name): n for name, n in self.unread.items()}
         found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "unread": unread}
-        if self.reasons:
-            found |= {"layer": self.layer, "reason": self.reason, "statement": self.statement}
-            found["statements"] = self.core._statement_refs(self.reported)
-        if self.reasons and self.declared is not None:
-            found |= {"depends_on": self.matter_code, "depends_on_sets": self.matters}
+        if self.told is not None:
+            self.told.turn(self.occurrences)
+            found |= {"layer": self.told.layer, "reason": self.told.reason, "statement": self.told.statement}
+            found["statements"] = self.core._statement_refs(self.told.reported)
+            if self.told.matter_code is not None:
+                found |= {"depends_on": self.told.matter_code, "depends_on_sets": self.told.matters}
         return found

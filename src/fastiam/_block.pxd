@@ -21,6 +21,7 @@ from fastiam._types cimport *
 
 cdef enum:
     BLOCK = 512
+    LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
 
 
 cdef struct Rows:              # the chunks that hold a range of rows

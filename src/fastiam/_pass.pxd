@@ -9,7 +9,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, N_OWNERS, Answers, Block, Listed, Rows, Side, find_facts, find_rows, list_ways, look_up_facts, name_number, number_rows, seek_rows,
+    BLOCK, LIST_BITS, N_OWNERS, Answers, Block, Listed, Rows, Side, find_facts, find_rows, list_ways, look_up_facts, name_number,
+    number_rows, seek_rows,
 )
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call
@@ -26,10 +27,6 @@ from fastiam._plain cimport (
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
 from fastiam._waves cimport decide_waves
-
-
-cdef enum:
-    LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
 
 
 # -- one row ------------------------------------------------------------------------------------------------------------

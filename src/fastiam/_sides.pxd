@@ -1,0 +1,37 @@
+"""What the threads of a batch have of their own, and what of it goes to the next batch."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from fastiam._block cimport NameMemo, Side
+from fastiam._plain cimport Caller
+from fastiam._types cimport TablesC
+
+
+cdef class _Callers:
+    cdef void* memory
+    cdef Caller* at                                      # from a new cache line on: two of them take one
+    cdef uint32_t n
+    cdef uint64_t generation
+    cdef list keys
+    cdef bint has_limits
+
+    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys)
+
+
+cdef class _Sides:
+    cdef Side of[64]
+    cdef int n
+    cdef int n_columns                                   # of context, that there is room for
+    cdef list callers                                    # of each side, `_Callers`
+
+    cdef Side* side(self, int number) except NULL
+    cdef int fit(self, Side* side, const TablesC* t) except -1
+    cdef int know_callers(
+        self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left
+    ) except -1
+    cdef void give_back(self, list left)
+    cdef int take_unread(self, uint32_t n_keys, list names, dict unread) except -1
+    cdef void forget_rows(self)
+    cdef list take_slow(self)
+
+
+cdef int reserve_slow(Side* side, int64_t n) except -1

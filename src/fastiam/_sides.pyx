@@ -1,0 +1,209 @@
+"""What the threads of a batch have of their own, and what of it goes to the next batch."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
+
+from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
+from fastiam._call cimport ContextColumn, Scratch
+from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
+from fastiam._plain cimport CALLER_KNOWN, Caller
+from fastiam._types cimport NONE, WAY_FAR, TablesC
+
+
+cdef enum:
+    MOST_LEFT = 4              # `_Callers` that batches leave
+
+
+cdef class _Callers:
+    """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
+
+    def __cinit__(self, uint32_t n, uint64_t generation, list keys, bint has_limits):
+        self.memory = calloc(<size_t>n + 2, sizeof(Caller))
+        if self.memory == NULL:
+            raise MemoryError()
+        self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
+        self.n, self.generation, self.keys, self.has_limits = n, generation, keys, has_limits
+        self.at[n - 1].flags = CALLER_KNOWN              # nobody
+        self.at[n - 1].way = WAY_FAR
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    @property
+    def nbytes(self):
+        """The memory that this takes."""
+        return self.n * sizeof(Caller)
+
+    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys):
+        """Whether numbers mean the same as when this was filled in."""
+        return self.n > n_principals and self.generation == generation and self.keys == keys
+
+
+cdef int count_touched(Side* side, uint32_t n_keys) except -1:
+    """Room to count the rows that read keys which nobody supplies; other calls may have brought keys since the last pass."""
+    cdef Scratch* s = &side.frame.s
+    cdef uint32_t room = n_keys + (n_keys >> 1) + 64
+    cdef int64_t* counts
+    cdef int64_t* rows
+    if n_keys <= side.n_counted:
+        return 0
+    counts = <int64_t*>realloc(s.touched, <size_t>room * 8)
+    if counts == NULL:
+        raise MemoryError()
+    s.touched = counts
+    rows = <int64_t*>realloc(s.touched_row, <size_t>room * 8)
+    if rows == NULL:
+        raise MemoryError()
+    s.touched_row = rows
+    memset(counts + side.n_counted, 0, <size_t>(room - side.n_counted) * 8)
+    memset(rows + side.n_counted, 0xFF, <size_t>(room - side.n_counted) * 8)
+    side.n_counted = room
+    return 0
+
+
+cdef int room_for_names(NameMemo* memo, int64_t n) except -1:
+    """Room for so many names, forgotten; each cache line holds those of one."""
+    cdef uint32_t room = 64
+    while room < MOST_LINES and room < n:
+        room *= 2
+    free(memo.memory)
+    memo.memory = calloc(room + 1, sizeof(NameLine))
+    if memo.memory == NULL:
+        raise MemoryError()
+    memo.lines = <NameLine*>((<uintptr_t>memo.memory + 63) & ~<uintptr_t>63)
+    memo.mask = room - 1
+    return 0
+
+
+cdef int reserve_slow(Side* side, int64_t n) except -1:
+    """Room for so many rows more that need the GIL."""
+    cdef int64_t* grown
+    if side.n_slow + n > side.room:
+        grown = <int64_t*>realloc(side.slow, <size_t>(2 * (side.n_slow + n)) * 8)
+        if grown == NULL:
+            raise MemoryError()
+        side.slow = grown
+        side.room = 2 * (side.n_slow + n)
+    return 0
+
+
+cdef bint has_rcps(const TablesC* t):
+    cdef uint32_t i
+    for i in range(t.n_accounts):
+        if t.accounts[i].rcp_stack != NONE:
+            return True
+    return False
+
+
+cdef class _Sides:
+    """A side for each thread of a batch."""
+
+    def __cinit__(self, int n_columns):
+        self.n = 0
+        self.n_columns = n_columns
+        self.callers = []
+
+    def __dealloc__(self):
+        cdef Side* side
+        cdef int i, k
+        for i in range(self.n):
+            side = &self.of[i]
+            free_frame(side.frame)
+            free(side.slow)
+            if side.columns != NULL:
+                for k in range(self.n_columns):
+                    free(side.columns[k].texts)
+            free(side.columns)
+            free(side.matters)
+            free(side.block)
+            free(side.seen)
+            free(side.memos[0].memory)
+            free(side.memos[1].memory)
+
+    cdef Side* side(self, int number) except NULL:
+        """What the thread with this number has."""
+        cdef Side* side
+        while self.n <= number:
+            side = &self.of[self.n]
+            memset(side, 0, sizeof(Side))
+            side.frame = new_frame()
+            side.number = self.n
+            self.n += 1
+            self.callers.append(None)
+            side.block = <Block*>calloc(1, sizeof(Block))
+            side.columns = <ContextColumn*>calloc(self.n_columns + 1, sizeof(ContextColumn))
+            side.seen = <Seen*>malloc(sizeof(Seen))
+            if side.block == NULL or side.columns == NULL or side.seen == NULL:
+                raise MemoryError()
+            side.block.nothing.account = side.block.nothing.stack = side.block.nothing.arn = NONE
+        return &self.of[number]
+
+    cdef int fit(self, Side* side, const TablesC* t) except -1:
+        """Make room for the tables as they are."""
+        fit_frame(side.frame, t)
+        return count_touched(side, t.n_keys)
+
+    cdef int know_callers(
+        self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left
+    ) except -1:
+        """Begin to know principals and names, or go on with what fits; what an earlier batch `left` about principals is taken over."""
+        cdef _Callers callers = self.callers[side.number]
+        cdef uint32_t n = t.n_principals
+        if callers is not None and callers.fits(n, generation, keys):
+            return 0
+        memset(side.seen, 0, sizeof(Seen))
+        room_for_names(&side.memos[0], min(n_rows, t.principal_names.n + n_session_names))
+        room_for_names(&side.memos[1], min(n_rows, <int64_t>t.action_names.n))
+        callers = None
+        for one in left:
+            if (<_Callers>one).fits(n, generation, keys):
+                callers = one
+                left.remove(one)
+                break
+        if callers is None:
+            callers = _Callers(n + (n >> 3) + 64, generation, keys, has_rcps(t))
+        self.callers[side.number] = callers
+        side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
+        return 0
+
+    cdef void give_back(self, list left):
+        """Leave what is known about principals to the next batch, in place of what is older."""
+        cdef _Callers callers
+        cdef int i
+        for i in range(self.n):
+            callers = self.callers[i]
+            if callers is not None:
+                callers.has_limits = self.of[i].has_limits
+                left.insert(0, callers)
+        self.callers = [None] * len(self.callers)
+        del left[MOST_LEFT:]
+
+    cdef int take_unread(self, uint32_t n_keys, list names, dict unread) except -1:
+        """Add the rows that read keys which nobody supplied, by the name of the key; they count from 0 again."""
+        cdef int64_t* touched
+        cdef uint32_t key
+        cdef int i
+        for i in range(self.n):
+            touched = self.of[i].frame.s.touched
+            for key in range(min(self.of[i].n_counted, n_keys)):
+                if touched[key]:
+                    unread[names[key]] = unread.get(names[key], 0) + touched[key]
+                    touched[key] = 0
+        return 0
+
+    cdef void forget_rows(self):
+        """The numbers of keys mean others: none has been read in the row at hand."""
+        cdef int i
+        for i in range(self.n):
+            if self.of[i].n_counted:
+                memset(self.of[i].frame.s.touched_row, 0xFF, <size_t>self.of[i].n_counted * 8)
+
+    cdef list take_slow(self):
+        """The rows that need the GIL, in their order."""
+        cdef int64_t k
+        cdef int i
+        rows = []
+        for i in range(self.n):
+            rows += [self.of[i].slow[k] for k in range(self.of[i].n_slow)]
+            self.of[i].n_slow = 0
+        return sorted(rows)
