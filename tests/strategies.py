@@ -45,6 +45,7 @@ class Maker:
     def __init__(self, rng: random.Random, *, lenient: bool = False) -> None:
         self.rng, self.lenient, self.kind = rng, lenient, "identity"
         self.given: Mapping[str, Json] = {}  # the context of the target
+        self.usual = 0.0  # the share of what people write: patterns of literal pieces, conditions on what requests say
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -108,7 +109,7 @@ class Maker:
             return str(self.pick(*v.OTHER_RESOURCES))
         if resource == "*":
             return str(self.pick("*", "*", "**", "arn:aws:s3:::*"))
-        return self.rng.choice(_RESOURCE_FORMS)(self, resource)
+        return self.rng.choice(_USUAL_FORMS if self.chance(self.usual) else _RESOURCE_FORMS)(self, resource)
 
     def stray_resource(self) -> str:
         """A pattern for a resource near those that are asked for: most fail late, some do match."""
@@ -201,7 +202,7 @@ class Maker:
 
     def condition(self, target: Target, fit: float) -> dict[str, Json]:
         block: dict[str, dict[str, Json]] = {}
-        for _ in range(self.pick(1, 1, 1, 2)):
+        for _ in range(self.pick(1, 1, 2)):
             operator, key, values = self.condition_entry(target, fit)
             entries = block.setdefault(operator, {})
             if self.lenient or key.lower() not in map(str.lower, entries):  # V3
@@ -236,11 +237,11 @@ class Maker:
         present = [key for key in target.context if key in v.KEYS and key not in shunned]
         hints = [*target.context, target.action.partition(":")[0], target.kind]
         related = [hint for hint in hints if not shunned.issuperset(v.RELATED.get(hint, ()))]
-        if related and self.chance(0.3):
+        if related and self.chance(0.3) and not self.chance(self.usual):
             key = self.pick(*(key for key in v.RELATED[self.pick(*related)] if key not in shunned))
             family, multi = v.KEYS[key] if key in v.KEYS else v.DERIVED_KEYS[key][::2]
             return key, family, multi
-        if present and self.chance(0.6):
+        if present and self.chance(max(0.6, self.usual)):
             key = self.pick(*present)
             return key, *v.KEYS[key]
         if self.chance(0.5):
@@ -385,6 +386,17 @@ class Maker:
         form = self.pick(_crossing, _bridge, _short_crossing)
         return statement | {"Action": self.action(target.action, 1.0), "Resource": form(self, resource)}
 
+    def guard(self, target: Target, kind: str) -> Json:
+        """A Deny of whatever is done to a resource that mostly says whom it is about: often not who asks."""
+        statement = self.statement(target, "Deny", self.pick(0.4, 0.9), kind=kind, conditions=0.3)
+        if self.chance(0.7):
+            statement.pop("NotAction", None)
+            statement["Action"] = self.pick("*", f"{target.action.partition(':')[0]}:*")
+        if target.resource != "*" and self.chance(0.7):
+            statement.pop("NotResource", None)
+            statement["Resource"] = _between(self, target.resource)
+        return statement
+
     # -- requests --------------------------------------------------------------------------------------------------------
 
     def context(self, *, loose: bool) -> dict[str, Json]:
@@ -485,6 +497,13 @@ def _inside(make: Maker, resource: str) -> str:
     )
 
 
+def _between(make: Maker, resource: str) -> str:
+    """A piece of field 6 between two stars, and mostly another one behind."""
+    head, tail = resource.rsplit(":", 1)
+    first, start, end, last = sorted(make.rng.randint(0, len(tail)) for _ in range(4))
+    return f"{head}:{tail[:first]}*{tail[start:end]}*{tail[last:] if make.chance(0.6) else ''}"
+
+
 def _variable(make: Maker, resource: str) -> str:
     """Pieces of field 6 that a key may hold become variables (VR1 to VR11)."""
     head, tail = resource.rsplit(":", 1)
@@ -525,11 +544,17 @@ _PIECES = {
     "x": ("${app:str}", "${aws:PrincipalTag/team, 'x'}"),
 }
 
+_USUAL_FORMS: tuple[Callable[[Maker, str], str], ...] = (
+    lambda make, resource: resource,
+    lambda make, resource: resource[: max(14, len(resource) - make.rng.randint(0, 8))] + "*",
+    _star_field, _inside, _between,
+)  # fmt: skip
+
 _RESOURCE_FORMS: tuple[Callable[[Maker, str], str], ...] = (
     lambda make, resource: resource,
     lambda make, resource: "*",
     lambda make, resource: resource[: max(14, len(resource) - make.rng.randint(0, 3))] + "*",
-    _cut_field, _star_field, _crossing, _bridge, _short_crossing, _inside, _inside, _variable, _variable, _variable,
+    _cut_field, _star_field, _crossing, _bridge, _short_crossing, _inside, _between, _variable, _variable, _variable,
 )  # fmt: skip
 
 
@@ -537,7 +562,7 @@ _RESOURCE_FORMS: tuple[Callable[[Maker, str], str], ...] = (
 
 
 # from how many statements on a row has an index: small ones let short rows use it, the last one none
-INDEX_FROM = (12, 6, 2, 1, 10**9)
+INDEX_FROM = (*[12] * 6, 6, 2, 1, 10**9)
 
 
 def loose(seed: int) -> dict[str, Json]:

@@ -108,6 +108,18 @@ def test_rows_of_directories_have_every_outcome():
     assert 0 < counts["ERR"] / total <= 0.1
 
 
+def test_denies_of_resources_name_somebody_and_have_a_piece_between_stars():
+    """What batches decide in waves, and might take for done before they ask who asks."""
+    held = [
+        (json.dumps(statement.get("Principal", "*")), str(statement.get("Resource")).rpartition(":")[2])
+        for seed in range(200)
+        for stored in strategies.directory(seed)["directory"].get("resources", [])
+        for statement in statements_of({"directory": stored})
+        if statement["Effect"] == "Deny"
+    ]
+    assert sum("*" not in whom and re.search(r"[*][^*?$]+[*]", pattern) is not None for whom, pattern in held) >= 100
+
+
 # -- what occurs ----------------------------------------------------------------------------------------------------------
 
 

@@ -176,6 +176,8 @@ KEYS: dict[str, tuple[str, bool]] = {
     "aws:RequestedRegion": ("string", False), "iam:PassedToService": ("string", False), "aws:ViaAWSService": ("bool", False),
     "aws:CurrentTime": ("date", False), "aws:EpochTime": ("number", False),
 }  # fmt: skip
+# keys that many requests of a directory say, so that many statements are about them, and one value comes again and again
+USUAL = ("app:str", "app:num", "app:bool", "aws:SourceIp", "aws:RequestTag/team")
 # keys whose values mean something to the engine beyond being compared
 KEY_VALUES: dict[str, tuple[str, ...]] = {
     "aws:SourceAccount": (A, B, X), "aws:RequestedRegion": ("us-east-1", "eu-west-1"),

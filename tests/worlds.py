@@ -301,6 +301,7 @@ STORED = (
     (v.BUCKET, v.A), ("arn:aws:s3:::bkt2", v.B), (v.QUEUE, v.A), (v.KEY, v.A), (v.KEY_B, v.B), (v.TOPIC, v.A), (v.FUNCTION, v.A),
     (f"{v.FUNCTION}:live", v.A), (v.TABLE, v.A), (f"{v.TABLE}/stream/s", v.A), (v.GROUP, v.A), (v.SECRET, v.A),
 )  # fmt: skip
+AGREEMENTS = ({"aws:username": "ana"}, {"aws:PrincipalAccount": v.A})
 CONTRADICTIONS = ({"aws:username": "zed"}, {"aws:PrincipalAccount": "000000000000"}, {"aws:ResourceAccount": "000000000000"})
 KEPT_OUT = v.LOOSE_ONLY | {"aws:ResourceTag/env"}
 
@@ -308,8 +309,9 @@ KEPT_OUT = v.LOOSE_ONLY | {"aws:ResourceTag/env"}
 def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     """A directory with requests over it, each policy aimed at one of the requests that meet it."""
     make = Maker(rng, lenient=rng.random() < 0.5)
-    is_bare = make.chance(0.3)
-    requests = [(bare_request if is_bare else directory_request)(make) for _ in range(rows)]
+    style = make.rng.choices(list(STYLES), [weight for weight, _ in STYLES.values()])[0]
+    make.usual = 0.0 if style == "any" else 0.7
+    requests = [STYLES[style][1](make) for _ in range(rows)]
     targets = [Target(kind, r["principal"], r["action"], r["resource"], r["context"]) for kind, r in requests]
     told: dict[str, Json] = {
         "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
@@ -322,29 +324,27 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     for name, kind in (("scps", "scp"), ("rcps", "rcp")):
         if make.chance(0.6):
             told[name] = {account: some_levels(make, kind, targets) for account in (v.A, v.B) if make.chance(0.6)}
-    if make.chance(0.6):
+    if style == "any" and make.chance(0.6):
         told["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
-    if make.chance(0.35):
+    if style == "any" and make.chance(0.35):
         read = keys_in([told, [r for _, r in requests]])
         if "endpoints" in told:
             read += ["aws:SourceVpce"] * 4  # which endpoint it is, decides whose policy (D71)
         declare_unknown(make, [request for _, request in requests], read)
-    if is_bare:
-        lay_bare(told, [request for _, request in requests])
+    if style == "bare":
+        lay_bare(told)
     return {
         "mode": "lenient" if make.lenient else "strict",
-        "unknown_owner": "principal" if is_bare else make.pick("principal", "principal", "deny"),
+        "unknown_owner": make.pick("principal", "principal", "deny") if style == "any" else "principal",
         "directory": told,
         "requests": [request for _, request in requests],
     }
 
 
-def lay_bare(told: dict[str, Json], requests: Sequence[dict[str, Json]]) -> None:
+def lay_bare(told: dict[str, Json]) -> None:
     """Leave users and roles with policies and boundaries of their own and nothing else: what single calls decide at once."""
     for name in told.keys() - {"accounts", "principals", "groups"}:
         del told[name]
-    for request in requests:
-        request.pop("unknown", None)
 
 
 def aimed(make: Maker, targets: Sequence[Target]) -> Target:
@@ -359,6 +359,8 @@ def fitting(make: Maker, targets: Sequence[Target], *, kind: str, count: int = 1
             statements.append(make.statement(target, "Allow", 0.95, kind=kind, conditions=0.4))
         if make.chance(0.3):
             statements.append(make.statement(target, "Deny", 0.9, kind=kind))
+        if target.resource.count(":") > 5 and kind != "trust" and make.chance(0.25):
+            statements.append(make.crossing_deny(target, kind))
     if kind != "rcp" and (not statements or make.chance(0.65)):
         statements.append(broad(make, aimed(make, targets), kind))
     make.rng.shuffle(statements)
@@ -445,9 +447,12 @@ def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Js
     """A resource whose policy is aimed at a request on it or below it."""
     below = [t for t in targets if t.resource.startswith(arn)]
     out: dict[str, Json] = {"arn": arn, "account": account}
-    if make.chance(0.8):
+    if make.chance(0.5):  # denies alone
+        guards = [make.guard(aimed(make, below or targets), "resource") for _ in range(make.pick(1, 2, 3, 4))]
+        out["policy"] = make.document(guards, kind="resource")
+    elif make.chance(0.7):
         out["policy"] = fitting(make, below or targets, kind="resource", count=4)
-    if make.chance(0.7):
+    if make.chance(0.4):
         out["tags"] = make.pick({"env": "a"}, {"env": "red", "team": "b"}, {"env": "ana"})
     if arn == v.BUCKET and make.chance(0.3):
         out["restrict_public_buckets"] = True  # D33
@@ -481,13 +486,30 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
 
 
 def bare_request(make: Maker) -> tuple[str, dict[str, Json]]:
-    """One row of a user or role that says nothing but texts and bools."""
+    """One row of a user or role that says nothing but texts and bools: what batches decide in blocks."""
     principal = make.pick(v.ANA, v.ANA, v.BO, v.DEP, v.PLAIN_ROLE)
     kind = "ROLE" if ":role/" in principal else "USER"
     action, resource = make.scene(kind)
-    said = make.context(loose=False).items()
-    context = {k: value for k, value in said if k not in KEPT_OUT and isinstance(value, (str, bool))}
+    said = make.context(loose=False) if make.chance(0.4) else {key: make.value_of(key) for key in v.USUAL if make.chance(0.8)}
+    context = {k: value for k, value in said.items() if k not in KEPT_OUT and isinstance(value, (str, bool))}
     return kind, {"principal": principal, "action": action, "resource": resource, "context": context}
+
+
+def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
+    """The same, sometimes in a session, or of another account; and it may say what is known of who asks (K1)."""
+    kind, request = bare_request(make)
+    if make.chance(0.01):
+        request["context"] |= make.pick(*AGREEMENTS, *CONTRADICTIONS[:2])
+    if make.chance(0.2):
+        kind = make.pick("USER", "ROLE", "ROLE")
+        request["principal"] = principal_of_kind(make, kind)
+    if not isinstance(request["principal"], str):
+        add_session_policies(make, Target(kind, **request))
+    return kind, request
+
+
+# style -> weight and what writes its requests: `bare` has the layers of who asks alone, `layered` what batches decide in blocks
+STYLES = {"bare": (15, bare_request), "layered": (45, layered_request), "any": (40, directory_request)}
 
 
 def add_session_policies(make: Maker, target: Target) -> None:
