@@ -17,7 +17,7 @@ from worlds import KINDS
 
 from fastiam.errors import DirectoryError, PolicyError
 
-N = 2500
+N = 5_000  # the rarest operators stand in one case of 500
 
 
 @pytest.fixture(scope="module")
