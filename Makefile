@@ -81,7 +81,7 @@ debug: | $(RUN)
 
 # The tests that reach every kernel, under AddressSanitizer and UBSan: a report ends the run. GCC; in a copy of the tree as above.
 KERNEL_TESTS = abi kernels ingest bulk arrow_hostile cases differential engine_updated engine_threads saved saved_hostile \
-	flats batch_ways engine_batch met single_calls long_rows
+	flats batch_ways engine_batch met single_calls long_rows truths
 SANITIZERS = $(foreach lib,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(lib).so))
 sanitize: build
 	rm -rf build/sanitize-tree && mkdir -p build/sanitize-tree
