@@ -165,9 +165,9 @@ class World:
     def _call(self, engine: Any, form: str, rows: list[Mapping[str, Json]], owned: bool) -> list[Answer]:
         """Some rows in one call; a row that is an error keeps its place.
 
-        Of dictionaries so often that there are several blocks: what is found in one is kept for the next.
+        Arrow columns hold them so often that there are several blocks: what is found in one is kept for the next.
         """
-        times = -(-MANY // len(rows)) if form == "dictionary" and not self.unknown else 1
+        times = 1 if form == "numpy" or self.unknown else -(-MANY // len(rows))
         column = partial(_repeated, COLUMNS[form], times)
         sessions = {json.dumps(r["principal"]): self.subject(r) for r in rows if not isinstance(r["principal"], str)}
         names = [r["principal"] if isinstance(r["principal"], str) else json.dumps(r["principal"]) for r in rows]

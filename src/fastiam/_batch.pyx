@@ -37,6 +37,7 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 
 
 cdef enum:
+    MANY = 512                 # rows: for fewer, keeping truths costs more than it spares
     MOST_CODES = 65000         # of a dictionary by which truths are kept
     CHUNK = 65536              # rows between two settlements, for each thread
     PIECE = 16384              # rows that a thread takes at a time
@@ -341,10 +342,12 @@ cdef class _Batch:
                 continue
             at = &s.columns[n]
             chunk = column.chunk_of(row, &at.first, &here)
-            is_plain = not chunk.code_width and not chunk.is_list
+            is_plain = not chunk.code_width and not chunk.is_list and self.n >= MANY
             others = others or at.key != <uint32_t>key or (at.column != chunk and not (is_plain and at.has_texts))
             at.column = chunk
-            at.keeps_truths = not chunk.is_list and chunk.value_valid == NULL and (is_plain or chunk.n_values <= MOST_CODES)
+            at.keeps_truths = is_plain or (
+                chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= MOST_CODES
+            )
             at.has_texts = is_plain
             at.n_codes = N_TEXT_CODES if is_plain else chunk.n_values
             if is_plain and at.texts == NULL:
@@ -364,7 +367,7 @@ cdef class _Batch:
             n += 1
         c.columns = s.columns
         c.n_columns = n
-        if others or s.truths_for != self.t.n_principals:
+        if self.n >= MANY and (others or s.truths_for != self.t.n_principals):
             fit_truths(s.frame, &self.t)
             s.truths_of, s.truths_for = self.generation, self.t.n_principals
         return left
