@@ -368,7 +368,7 @@ cdef class _Batch:
         c.columns = s.columns
         c.n_columns = n
         if self.n >= MANY and (others or s.truths_for != self.t.n_principals):
-            fit_truths(s.frame, &self.t)
+            fit_truths(s.frame, &self.t, self.n)
             s.truths_of, s.truths_for = self.generation, self.t.n_principals
         return left
 

@@ -88,6 +88,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint32_t n_kept
     int64_t truth_bytes        # what they take
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
+    uint32_t told_mask
     uint32_t told_epoch        # of the keys that mean something
     int32_t* sources           # slot or column of a key, -1: not given
     int64_t* touched           # rows that read a key which nobody supplied, or NULL

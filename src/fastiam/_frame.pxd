@@ -1,13 +1,13 @@
 """What a thread needs while it decides: scratch space that is reused from call to call. Header only."""
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from fastiam._call cimport Kept, Scratch, Slot
 from fastiam._columns cimport Text
-from fastiam._truths cimport N_TOLD, forget_told
+from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, forget_told
 from fastiam._types cimport TablesC
 
 
@@ -52,12 +52,16 @@ cdef inline void forget_truths(Scratch* s) noexcept nogil:
     s.truth_bytes = 0
 
 
-cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
-    """Room for the truths of every atom, forgotten."""
+cdef inline int fit_truths(Frame* f, const TablesC* t, int64_t n_rows) except -1:
+    """Room for the truths of every atom, forgotten; there are so many rows to tell them of."""
+    cdef uint32_t room = LEAST_TOLD
     if f.s.told == NULL:
-        f.s.told = <uint64_t*>calloc(N_TOLD, sizeof(uint64_t))
+        while room < MOST_TOLD and room < 2 * n_rows and room < 8 * <int64_t>t.n_principals:
+            room *= 2
+        f.s.told = <uint64_t*>calloc(room, sizeof(uint64_t))
         if f.s.told == NULL:
             raise MemoryError()
+        f.s.told_mask = room - 1
     forget_truths(&f.s)
     if f.s.n_kept < t.n_atoms or f.s.kept == NULL:
         free(f.s.kept)

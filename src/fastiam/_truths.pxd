@@ -1,7 +1,7 @@
 """What a thread of a batch keeps of conditions: their truths by what they depend on. Header only.
 
 Of a column with codes of its own, the truths of a condition lie in an array by code. What depends on who asks, on the text of a plain
-column, or on nothing that a row holds, is told by a table of fixed size, in which what comes later takes the place of what was there.
+column, or on nothing that a row holds, is told by a table of bounded size, in which what comes later takes the place of what was there.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
@@ -22,7 +22,8 @@ from fastiam._types cimport (
 
 cdef enum:
     MOST_TRUTHS = 1 << 23      # bytes that a thread keeps arrays of truths in
-    N_TOLD = 1 << 15
+    LEAST_TOLD = 1 << 12
+    MOST_TOLD = 1 << 19
     TOLD_BITS = 3              # of a truth that is told
     EPOCH_BITS = 5
     MOST_PROBES = 4
@@ -216,7 +217,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64
     if id >> 20 or who >> 20 or code >> 16:              # 56 bits in all, with the epoch 61
         return NULL
     key[0] = (((<uint64_t>id << 20 | who) << 16) | code) << EPOCH_BITS | s.told_epoch
-    return &s.told[mix(key[0]) & (N_TOLD - 1)]
+    return &s.told[mix(key[0]) & s.told_mask]
 
 
 cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, bint has_constants, int64_t batch_row) noexcept nogil:
@@ -248,5 +249,5 @@ cdef inline void forget_told(Scratch* s) noexcept nogil:
     """The keys of what was told mean other things from now on."""
     s.told_epoch += 1
     if s.told_epoch >> EPOCH_BITS:
-        memset(s.told, 0, N_TOLD * sizeof(uint64_t))
+        memset(s.told, 0, (<size_t>s.told_mask + 1) * sizeof(uint64_t))
         s.told_epoch = 1
