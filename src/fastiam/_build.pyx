@@ -446,16 +446,15 @@ cdef class Tables(Rows):
     def sizes(self):
         """Counts and bytes, by table."""
         cdef int i
-        cdef uint64_t total = 0, rows = 0, size
+        cdef uint64_t rows = 0, size
         by_name = {}
         for i, name in enumerate(self._vectors()):
             size = bytes_of(self._vector(i))
             by_name[name] = size
-            total += size
             if self._vector(i).role >= CACHE:
                 rows += size
         return {
-            "bytes": total,
+            "bytes": self.total_bytes(),
             "row_bytes": rows,
             "statements": self.policy_bodies.n,
             "bodies": self.bodies.n,

@@ -14,6 +14,7 @@ from fastiam._decide cimport (
     REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
 )
 from fastiam._ingest cimport TextColumn
+from fastiam._names cimport Names, view
 from fastiam._types cimport *
 
 
@@ -73,6 +74,40 @@ def numbers():
         "REASON_HARD_RULE": REASON_HARD_RULE, "REASON_ANONYMOUS": REASON_ANONYMOUS, "REASON_PASS_ROLE": REASON_PASS_ROLE,
         "REASON_PARTITION": REASON_PARTITION, "REASON_CREDENTIAL": REASON_CREDENTIAL,
         "REASON_PUBLIC_ACCESS": REASON_PUBLIC_ACCESS, "REASON_NONE": REASON_NONE,
+    }
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+cdef object _word(const TablesC* t, uint32_t word):
+    """The text of a word, None for NONE."""
+    return None if word == NONE else t.pool[t.words[word].text:t.words[word].text + t.words[word].size]
+
+
+cdef list _constants(const TablesC* t, uint32_t first, uint32_t n):
+    """Key, form, is_open and texts of each."""
+    cdef const Constant* k
+    cdef const PoolText* p
+    found = []
+    for i in range(first, first + n):
+        k = &t.constants[i]
+        p = &t.const_texts[k.first]
+        found.append((k.key, k.form, k.is_open, [t.pool[p[j].text:p[j].text + p[j].size] for j in range(k.n)]))
+    return found
+
+
+def principal_of(Names names, uint32_t number):
+    """Everything that the tables say of a principal; words as their texts."""
+    cdef const TablesC* t = view(names)
+    cdef const Principal* p = &t.principals[number]
+    return {
+        "kind": p.kind, "flags": p.flags, "credential": p.credential, "account_index": p.account_index, "account_id": p.account_id[:12],
+        "account": _word(t, p.account), "partition": _word(t, p.partition), "user_arn": _word(t, p.user_arn), "role": _word(t, p.role),
+        "session_arn": _word(t, p.session_arn), "federated_arn": _word(t, p.federated_arn), "unique_id": _word(t, p.unique_id),
+        "canonical_id": _word(t, p.canonical_id), "own_stack": p.own_stack, "scp_stack": p.scp_stack, "mfa_at": p.mfa_at,
+        "names": [_word(t, t.word_lists[p.names + i]) for i in range(p.n_names)],
+        "absent": [t.word_lists[p.absent + i] for i in range(p.n_absent)],
+        "constants": _constants(t, p.constants, p.n_constants),
     }
 
 

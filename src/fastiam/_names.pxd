@@ -1,14 +1,28 @@
 """What one engine knows by name, beside the tables that it may share with others."""
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam._build cimport Tables
-from fastiam._types cimport TablesC
+from fastiam._types cimport PoolText, Principal, TablesC
 from fastiam._vectors cimport NameTable, Vector
 
 
 cdef enum:
     N_TABLES = 6
     N_LISTS = 2 + 2 * N_TABLES  # vectors that are cut back when the tables are dropped
+    MOST_VARIED = 2
+
+
+cdef struct Varied:            # a constant that tells one caller from others that are like it
+    uint32_t key
+    PoolText before            # goes before what follows the last slash of the name; its size is NONE where the whole name counts
+    uint8_t is_open
+
+
+# PERF: nothing that the collector follows, for there may be one for each role
+cdef class Alike:
+    cdef uint32_t base, n_varied
+    cdef bytes role
+    cdef Varied varied[MOST_VARIED]
 
 
 cdef class Names:
@@ -21,6 +35,7 @@ cdef class Names:
     cdef bint has_endpoints, denies_unknown_owner
     cdef Vector accounts, endpoints
     cdef NameTable principals, records, facts, account_ids, endpoint_ids, services
+    cdef dict alike            # how names begin -> what `liken` was told of those who have them
 
     cdef NameTable* _table(self, int i)
     cdef Vector* _list(self, int i)
@@ -28,6 +43,10 @@ cdef class Names:
     cdef int sync(self) except -1
     cdef int enter(self, TablesC* snapshot) except -1
     cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1
+    cdef int _enter_alike(self, Alike alike, bytes name, bytes last, bytes role) except -1
+    cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE
+    cdef int _vary(self, Principal* p, Alike alike, PoolText name, bytes last) except -1
+    cdef PoolText _joined(self, PoolText before, bytes last) except *
     cdef int _copy(self, Vector* to, const Vector* source, uint32_t n) except -1
     cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1
 

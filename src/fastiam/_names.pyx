@@ -4,18 +4,34 @@ Tables hold what policies say; they are shared by all engines that come from one
 what there is at one moment: numbers into the tables. A fork copies names and shares everything else, and so costs what the
 names cost. What requests bring is cut off when the tables are dropped, before anybody looks again.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport hash_bytes
-from fastiam._types cimport NONE, Account, Endpoint, PoolText, StringSlot, TablesC
+from fastiam._types cimport (
+    KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, Key, PoolText, Principal, StringSlot, TablesC,
+)
 from fastiam._vectors cimport NameTable, Vector, bytes_of
 
 
 cdef enum:
     NEVER = 0xFFFFFFFFFFFFFFFF
+    LIKENESS = 250             # bytes that an entry of `alike` takes, about
+
+
+cdef bint is_printable(bytes text):
+    """Whether a text is there, of printable ASCII alone."""
+    cdef uint8_t c
+    for c in text:
+        if not 32 <= c <= 126:
+            return False
+    return len(text) > 0
+
+
+cdef class Alike:
+    """What `liken` was told."""
 
 
 cdef class Names:
@@ -29,6 +45,7 @@ cdef class Names:
         self.tables = tables
         self.generation = tables.generation
         self.seen = NEVER
+        self.alike = {}
         for i in range(N_LISTS):
             self._list(i).item = 4
         for i in range(N_TABLES):
@@ -101,6 +118,7 @@ cdef class Names:
         cdef int i
         memset(late, 0, sizeof(late))
         self.generation = self.tables.generation
+        self.alike = {}
         if not self.is_frozen:
             return 0
         for i in range(N_TABLES):
@@ -143,7 +161,7 @@ cdef class Names:
 
     def late_bytes(self):
         """The memory that names of requests take."""
-        return self.size_bytes() - self.frozen_bytes
+        return self.size_bytes() - self.frozen_bytes + LIKENESS * len(self.alike)
 
     def counts(self):
         """How many there are of each."""
@@ -175,6 +193,97 @@ cdef class Names:
     def principal(self, bytes text, uint32_t principal):
         """Let a principal be found by its ARN or name."""
         self._give(&self.principals, text, principal)
+
+    def liken(self, bytes start, uint32_t base, bytes role, list varied):
+        """Let `enter_alike` enter names that begin so, up to the last slash, as principals like `base`.
+
+        `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `varied` are
+        constants that differ, each (key, before, is_open): a text before what follows the slash, or None for the whole name.
+        """
+        cdef Alike alike = Alike()
+        cdef Varied* v
+        alike.base, alike.role = base, role
+        for key, before, is_open in varied:
+            v = &alike.varied[alike.n_varied]            # INVARIANT: they are MOST_VARIED at most (`Likeness`)
+            v[0] = Varied(key, PoolText(0, NONE), is_open)
+            if before is not None:
+                v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
+            (<Key*>self.tables.keys.data)[v.key].is_checked = True
+            alike.n_varied += 1
+        self.alike[start] = alike
+
+    def enter_alike(self, bytes name):
+        """See that a name is there; False where nothing tells what principals it is like.
+
+        INVARIANT: the role of each principal of a directory has its word, so that of a word that is not there no record tells.
+        """
+        cdef Py_ssize_t end = name.rfind(b"/") + 1
+        cdef bytes last = name[end:], role = None
+        cdef Alike alike
+        view(self)
+        if self.tables._find(&self.principals, name) != NONE:
+            return True
+        alike = self.alike.get(name[:end])
+        if alike is None or not is_printable(last):
+            return False
+        if alike.role is not None:
+            role = alike.role + last
+            if self.tables._find(&self.tables.words, role) != NONE:
+                return False
+        self._enter_alike(alike, name, last, role)
+        return True
+
+    cdef int _enter_alike(self, Alike alike, bytes name, bytes last, bytes role) except -1:
+        cdef Tables t = self.tables
+        cdef PoolText text = PoolText(t._text(name), <uint32_t>len(name))
+        cdef Principal p = (<const Principal*>t.principals.data)[alike.base]
+        if role is not None:
+            p.role = t._word(role)
+        elif p.kind == KIND_USER:
+            p.user_arn = self._word_at(text, name)
+        elif p.kind == KIND_FED:
+            p.federated_arn = self._word_at(text, name)
+        else:
+            p.session_arn = self._word_at(text, name)
+        self._vary(&p, alike, text, last)
+        (<Principal*>t._push(&t.principals))[0] = p
+        self.seen = NEVER
+        return t._name_at(&self.principals, text, t.principals.n - 1)
+
+    cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE:
+        """The word of a name that lies in the pool already."""
+        cdef uint32_t found = self.tables._find(&self.tables.words, name)
+        if found == NONE:
+            found = self.tables.words.texts.n
+            self.tables._name_at(&self.tables.words, text, found)
+        return found
+
+    cdef int _vary(self, Principal* p, Alike alike, PoolText name, bytes last) except -1:
+        """Constants of its own for a principal that is like another one."""
+        cdef Tables t = self.tables
+        cdef uint32_t first = t.constants.n, n = p.n_constants, i, k
+        cdef Constant* at = <Constant*>t._push(&t.constants, n + alike.n_varied)
+        cdef const Varied* v
+        memcpy(at, <const Constant*>t.constants.data + p.constants, n * sizeof(Constant))
+        for k in range(alike.n_varied):
+            v = &alike.varied[k]
+            (<PoolText*>t._push(&t.const_texts))[0] = name if v.before.size == NONE else self._joined(v.before, last)
+            i = 0
+            while i < n and at[i].key != v.key:
+                i += 1
+            at[i] = Constant(v.key, t.const_texts.n - 1, 1, 0, v.is_open)
+            n = max(n, i + 1)
+        t.constants.n = first + n
+        p.constants, p.n_constants = first, <uint16_t>n
+        return 0
+
+    cdef PoolText _joined(self, PoolText before, bytes last) except *:
+        """A text of the pool and another one behind it, in the pool."""
+        cdef uint32_t start = self.tables.pool.n, size = before.size + <uint32_t>len(last)
+        cdef char* at = self.tables._push(&self.tables.pool, size)
+        memcpy(at, self.tables.pool.data + before.text, before.size)
+        memcpy(at + before.size, <const char*>last, len(last))
+        return PoolText(start, size)
 
     def record(self, bytes text, uint32_t record):
         """Let a record be found by its ARN; NONE takes it away."""

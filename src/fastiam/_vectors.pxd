@@ -113,4 +113,5 @@ cdef class Vectors:
     cdef int _make_slots(self, NameTable* names, uint64_t capacity) except -1
     cdef uint32_t _hash(self, PoolText text)
     cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1
+    cdef int _name_at(self, NameTable* names, PoolText text, uint32_t value) except -1
     cdef uint32_t _find(self, NameTable* names, bytes text) except? 0xFFFFFFFE

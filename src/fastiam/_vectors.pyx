@@ -117,6 +117,14 @@ cdef class Vectors:
         """The name of every vector, in the order of `_vector`."""
         return [name for name, _, _ in VECTORS]
 
+    def total_bytes(self):
+        """The memory of all of them."""
+        cdef uint64_t total = 0
+        cdef int i
+        for i in range(N_VECTORS):
+            total += bytes_of(self._vector(i))
+        return total
+
     cdef int _release(self, void* data) except -1:
         """Free memory, or keep it until no batch runs. What is mapped stays as long as the tables."""
         if data == NULL or self.region <= <char*>data < self.region + self.region_size:
@@ -291,18 +299,19 @@ cdef class Vectors:
 
     cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1:
         """Enter a text that is not there yet."""
-        cdef PoolText* at
-        cdef uint32_t start = self._shared(text)
+        return self._name_at(names, PoolText(self._shared(text), <uint32_t>len(text)), value)
+
+    cdef int _name_at(self, NameTable* names, PoolText text, uint32_t value) except -1:
+        """The same for a text that lies in the pool."""
         cdef uint64_t needed
-        at = <PoolText*>self._push(&names.texts)
-        at[0] = PoolText(start, <uint32_t>len(text))
+        (<PoolText*>self._push(&names.texts))[0] = text
         self._number(&names.values, value)
         # of what requests search, half the slots are empty
         needed = slots_for(names.texts.n if names == &self.words else <uint64_t>names.texts.n * 8 // 5)
         if needed > names.slots.capacity:
             self._make_slots(names, needed)
         else:
-            self._place(&names.slots, self._hash(at[0]), names.texts.n - 1)
+            self._place(&names.slots, self._hash(text), names.texts.n - 1)
         return 0
 
     cdef uint32_t _find(self, NameTable* names, bytes text) except? 0xFFFFFFFE:

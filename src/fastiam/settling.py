@@ -80,6 +80,31 @@ class SettlingCore(Core):
     # -- what an attempt missed ---------------------------------------------------------------------------------------
 
     def _settle_principal(self, name: str, action: str) -> None:
+        if not (name.startswith("arn:") and self._settle_alike(name)):
+            self._settle_named(name, action)
+
+    def _settle_alike(self, name: str) -> bool:
+        """Enter a name by whom it is like, where that is known or can be."""
+        key = utf8(name)
+        with self._lock:
+            if self.names.enter_alike(key):
+                return True
+        likeness = self._snapshot_or_fail().likeness(name)
+        if likeness is None:
+            return False
+        if self._find(likeness.base) is None:
+            self._settle_named(likeness.base, "")
+        with self._lock:
+            base = self._find(likeness.base)
+            if base is not None:  # else it was dropped meanwhile
+                self._compiler.liken(self.names, likeness, base)
+            return self.names.enter_alike(key)
+
+    def _find(self, name: str) -> int | None:
+        with self._lock:
+            return self.names.find_principal(utf8(name))
+
+    def _settle_named(self, name: str, action: str) -> None:
         profile = self._snapshot_or_fail().principal(name, action)
         with self._lock:
             key = utf8(name)

@@ -37,10 +37,11 @@ from fastiam.account.sessions import (
 )
 from fastiam.account.subjects import Subject, read_subject, role_arn
 from fastiam.errors import RequestValueError
-from fastiam.profile import Policies, PrincipalKind, PrincipalProfile
+from fastiam.profile import Likeness, Policies, PrincipalKind, PrincipalProfile
 from fastiam.session import Session
 
 _WITHOUT_ACCOUNT = (PrincipalKind.SVC, PrincipalKind.ANON, PrincipalKind.OIDC, PrincipalKind.SAML)
+_UNRECORDED = (PrincipalKind.USER, *ROLES, PrincipalKind.FED)
 _KEPT = 1024  # profiles of entities, and of sessions
 _NOTHING: frozenset[str] = frozenset()
 
@@ -222,6 +223,26 @@ class Principals:
             scps=scps,
             scp_note=note,
         )
+
+    def likeness(self, name: str) -> Likeness | None:
+        """Whom the caller of a name is like, as `of_name` tells it; None for who has a record, and for kinds that are few."""
+        if name in self._tables.entities or not name.startswith("arn:"):
+            return None
+        subject = read_subject(name)
+        role = self._role(subject) if subject.kind in ROLES else None
+        start = name[: name.rfind("/") + 1]
+        if subject.session:  # `_bare_session`, `_unknown`
+            if role is None or role.unique_id is None:
+                return Likeness(start, role_arn(subject) if role is None else role.arn)
+            before: dict[str, str | None] = {"aws:userid": f"{role.unique_id}:"}
+            return Likeness(start, role.arn, keys=before, open_keys=_open_keys(_NOTHING, role))
+        if role is not None or subject.kind not in _UNRECORDED:
+            return None
+        keys: dict[str, str | None] = {"aws:principalarn": None}
+        if subject.kind is PrincipalKind.USER:
+            keys["aws:username"] = ""
+        home = (subject.partition or "", subject.account or "") if subject.kind in ROLES else None
+        return Likeness(start, name, home, keys)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from fastiam.model import Policy
 from fastiam.profile import (
     AccountFacts,
     EndpointProfile,
+    Likeness,
     PrincipalKind,
     PrincipalProfile,
     ResourceFacts,
@@ -129,6 +130,15 @@ class Snapshot:
         if isinstance(subject, Session):
             return self._principals.of_session(subject)
         return self._principals.of_name(subject, action)
+
+    def likeness(self, name: str) -> Likeness | None:
+        """What tells callers apart whose names begin like this one, where that is little.
+
+        Raises
+        ------
+        RequestValueError: no principal string.
+        """
+        return self._principals.likeness(name)
 
     def facts(self, arn: str) -> ResourceFacts:
         """What is recorded of a literal resource ARN, whoever asks."""

@@ -25,6 +25,7 @@ from fastiam.profile import (
     AccountFacts,
     EndpointProfile,
     Levels,
+    Likeness,
     Policies,
     PrincipalKind,
     PrincipalProfile,
@@ -93,7 +94,7 @@ class Compiler:
     @property
     def late_bytes(self) -> int:
         """The memory of what requests brought, in the tables and beside them."""
-        return int(self.tables.sizes()["bytes"]) - self.compiled_bytes + self.late_objects
+        return int(self.tables.total_bytes()) - self.compiled_bytes + self.late_objects
 
     @property
     def late_objects(self) -> int:
@@ -186,6 +187,15 @@ class Compiler:
             mfa_at=p.mfa_at,
         )
         return number
+
+    def liken(self, names: Names, likeness: Likeness, base: int) -> None:
+        """Let names be entered whose callers are like the principal `base`."""
+        varied = [
+            (self.keys.number(key), None if before is None else utf8(before), key in likeness.open_keys)
+            for key, before in likeness.keys.items()
+        ]
+        role = None if likeness.role_home is None else role_word(*likeness.role_home, "")
+        names.liken(utf8(likeness.start), base, role, varied)
 
     def _absent_keys(self, names: frozenset[str]) -> tuple[int, int]:
         keys = [self.keys.number(name) for name in sorted(names) if not name.endswith("/")]

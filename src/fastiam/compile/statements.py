@@ -84,7 +84,7 @@ class Statements:
     @property
     def late_bytes(self) -> int:
         """The memory of what requests brought, beside the tables."""
-        return self._late_policies + sum(interned.n_late for interned in self._interned) * THING
+        return self._late_policies + sum([interned.n_late for interned in self._interned]) * THING
 
     def freeze(self) -> None:
         """What there is now stays."""
