@@ -1,8 +1,12 @@
 from fastiam._build import Tables
 from fastiam._ingest import TextColumn
+from fastiam._names import Names
 
 def numbers() -> dict[str, int]: ...
 def column_texts(column: TextColumn) -> list[str | None | list[str | None]]: ...
+
+# names
+def principal_of(names: Names, number: int) -> dict[str, object]: ...  # words and constants as their texts
 
 # texts
 def hash_bytes(data: bytes, seed: int) -> int: ...

@@ -16,7 +16,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 Path = tuple[str | int, ...]
 
@@ -166,10 +165,17 @@ class SourceMap:
         return found
 
 
-@lru_cache(maxsize=4)
+_last_maps: tuple[SourceMap, ...] = (SourceMap(""),)
+
+
 def source_map(text: str) -> SourceMap:
-    """The map of a text; those of the last four texts are kept."""
-    return SourceMap(text)
+    """The map of a text; those of the last four texts are kept. PERF: by identity, for to compare a large text takes long."""
+    global _last_maps
+    last = _last_maps[0]
+    if last.text is not text:
+        last = next((kept for kept in _last_maps if kept.text is text), None) or SourceMap(text)
+        _last_maps = (last, *[kept for kept in _last_maps if kept is not last][:3])
+    return last
 
 
 def position_of(name: str, text: str, start: int, end: int) -> Position:

@@ -62,7 +62,7 @@ def check_action(action: object) -> str:
     if not isinstance(action, str):
         raise RequestValueError(f"an action must be text, not `{type(action).__name__}`", column="action")
     prefix, colon, name = action.partition(":")
-    if not (prefix and colon and name) or ":" in name or "*" in action or "?" in action or any(map(str.isspace, action)):
+    if not (prefix and colon and name) or ":" in name or "*" in action or "?" in action or action.split() != [action]:
         raise RequestValueError(
             f"`{shorten(action)}` is not an action", column="action", hint="write one literal action, such as `s3:GetObject`"
         )

@@ -123,6 +123,9 @@ _EXACT: tuple[tuple[set[bytes], ActionFlag], ...] = (
     (_names("iam", _LINKED), ActionFlag.HARD_LINKED),
     (_names("kms", "createalias updatealias deletealias"), ActionFlag.HARD_ALIAS),
 )
+_FLAGS: dict[bytes, int] = {}
+for _actions, _flag in _EXACT:
+    _FLAGS.update((action, _FLAGS.get(action, 0) | _flag) for action in _actions)
 _PERMISSIONS = _names("iam", "passrole") | _names("sts", "tagsession setsourceidentity")  # S10
 
 
@@ -136,11 +139,9 @@ class ActionFlags:
     def of(self, prefix: bytes, name: bytes) -> int:
         """Flags of `prefix:name`, in lower case."""
         action = prefix + b":" + name
-        flags = self._of_prefix(prefix)
-        for actions, flag in _EXACT:
-            if action in actions:
-                flags |= flag
-        if action.decode("utf-8", "surrogatepass") in self._settings.scp_exempt_actions:
+        flags = self._of_prefix(prefix) | _FLAGS.get(action, 0)
+        exempt = self._settings.scp_exempt_actions
+        if exempt and action.decode("utf-8", "surrogatepass") in exempt:
             flags |= ActionFlag.SCP_EXEMPT
         if prefix == b"sts" and name.startswith(b"assume"):
             flags |= ActionFlag.TRUST
