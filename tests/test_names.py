@@ -233,6 +233,8 @@ def test_who_is_added_or_gone_is_known_to_the_next_engine():
 def test_names_count_and_are_dropped(snapshot):
     engine = Engine.from_snapshot(snapshot, cache_bytes=1 << 20)
     empty = engine.stats()["bytes"]
+    for i in range(2_000):
+        assert not engine.is_allowed(f"arn:aws:iam::{A}:user/{'p' * 2000}{i}/x", "s3:GetObject", f"{BUCKET}/x")
     for i in range(30_000):
         name = f"arn:aws:sts::{A}:assumed-role/{('Deploy', 'NoId', f'Unknown{i}')[i % 3]}/i-0{i}"
         assert engine.is_allowed(name, "s3:GetObject", f"{BUCKET}/x") == (i % 3 < 2)

@@ -19,7 +19,7 @@ cdef struct Varied:            # a constant that tells one caller from others th
 
 
 # PERF: nothing that the collector follows, for there may be one for each role
-cdef class Alike:
+cdef class _Alike:
     cdef uint32_t base, n_varied
     cdef bytes role
     cdef Varied varied[MOST_VARIED]
@@ -36,6 +36,7 @@ cdef class Names:
     cdef Vector accounts, endpoints
     cdef NameTable principals, records, facts, account_ids, endpoint_ids, services
     cdef dict alike            # how names begin -> what `liken` was told of those who have them
+    cdef uint64_t alike_bytes
 
     cdef NameTable* _table(self, int i)
     cdef Vector* _list(self, int i)
@@ -43,9 +44,9 @@ cdef class Names:
     cdef int sync(self) except -1
     cdef int enter(self, TablesC* snapshot) except -1
     cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1
-    cdef int _enter_alike(self, Alike alike, bytes name, bytes last, bytes role) except -1
+    cdef int _enter_alike(self, _Alike alike, bytes name, bytes last, bytes role) except -1
     cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE
-    cdef int _vary(self, Principal* p, Alike alike, PoolText name, bytes last) except -1
+    cdef int _vary(self, Principal* p, _Alike alike, PoolText name, bytes last) except -1
     cdef PoolText _joined(self, PoolText before, bytes last) except *
     cdef int _copy(self, Vector* to, const Vector* source, uint32_t n) except -1
     cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1

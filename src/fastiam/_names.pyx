@@ -30,7 +30,7 @@ cdef bint is_printable(bytes text):
     return len(text) > 0
 
 
-cdef class Alike:
+cdef class _Alike:
     """What `liken` was told."""
 
 
@@ -119,6 +119,7 @@ cdef class Names:
         memset(late, 0, sizeof(late))
         self.generation = self.tables.generation
         self.alike = {}
+        self.alike_bytes = 0
         if not self.is_frozen:
             return 0
         for i in range(N_TABLES):
@@ -151,7 +152,7 @@ cdef class Names:
 
     def size_bytes(self):
         """The memory of the names."""
-        cdef uint64_t total = 0
+        cdef uint64_t total = self.alike_bytes
         cdef int i
         for i in range(N_LISTS):
             total += bytes_of(self._list(i))
@@ -161,7 +162,7 @@ cdef class Names:
 
     def late_bytes(self):
         """The memory that names of requests take."""
-        return self.size_bytes() - self.frozen_bytes + LIKENESS * len(self.alike)
+        return self.size_bytes() - self.frozen_bytes
 
     def counts(self):
         """How many there are of each."""
@@ -200,7 +201,7 @@ cdef class Names:
         `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `varied` are
         constants that differ, each (key, before, is_open): a text before what follows the slash, or None for the whole name.
         """
-        cdef Alike alike = Alike()
+        cdef _Alike alike = _Alike()
         cdef Varied* v
         alike.base, alike.role = base, role
         for key, before, is_open in varied:
@@ -211,6 +212,7 @@ cdef class Names:
             (<Key*>self.tables.keys.data)[v.key].is_checked = True
             alike.n_varied += 1
         self.alike[start] = alike
+        self.alike_bytes += LIKENESS + <uint64_t>len(start)
 
     def enter_alike(self, bytes name):
         """See that a name is there; False where nothing tells what principals it is like.
@@ -219,7 +221,7 @@ cdef class Names:
         """
         cdef Py_ssize_t end = name.rfind(b"/") + 1
         cdef bytes last = name[end:], role = None
-        cdef Alike alike
+        cdef _Alike alike
         view(self)
         if self.tables._find(&self.principals, name) != NONE:
             return True
@@ -233,7 +235,7 @@ cdef class Names:
         self._enter_alike(alike, name, last, role)
         return True
 
-    cdef int _enter_alike(self, Alike alike, bytes name, bytes last, bytes role) except -1:
+    cdef int _enter_alike(self, _Alike alike, bytes name, bytes last, bytes role) except -1:
         cdef Tables t = self.tables
         cdef PoolText text = PoolText(t._text(name), <uint32_t>len(name))
         cdef Principal p = (<const Principal*>t.principals.data)[alike.base]
@@ -258,7 +260,7 @@ cdef class Names:
             self.tables._name_at(&self.tables.words, text, found)
         return found
 
-    cdef int _vary(self, Principal* p, Alike alike, PoolText name, bytes last) except -1:
+    cdef int _vary(self, Principal* p, _Alike alike, PoolText name, bytes last) except -1:
         """Constants of its own for a principal that is like another one."""
         cdef Tables t = self.tables
         cdef uint32_t first = t.constants.n, n = p.n_constants, i, k
