@@ -31,8 +31,8 @@ class collection_paused:
 def _make_old() -> None:
     """What was made meanwhile is old, where it is much: the next full collection looks at it, the small ones before it do not.
 
-    PERF: a third of a second for each of two, after 50,000 principals. To freeze all and to thaw it moves lists and no objects;
-    what others have frozen stays so.
+    PERF: a third of a second for each of two, after 50,000 principals. To freeze all and to thaw it moves lists and no objects.
+    Where others have frozen much, it stays so and nothing is done.
     """
     if gc.get_count()[0] > _MANY and gc.get_freeze_count() < _FEW:
         gc.freeze()
