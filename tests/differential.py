@@ -108,11 +108,12 @@ class World:
 
     def again(self, engine: Any, row: Mapping[str, Json]) -> Answer:
         """A row whose names and policies the engine has met: what is plain is then decided without Python code."""
-        told, allowed = self._single(engine.decide, row), self._single(engine.is_allowed, renewed(row))
-        if (told.error is None) != (allowed.error is None):
-            return Answer(error=AssertionError(f"is_allowed: {allowed}, decide: {told}"))
-        if told.error is None and told.decision.allowed is not allowed.decision:
-            return Answer(error=AssertionError(f"is_allowed: {allowed.decision}, decide: {told.decision}"))
+        told = self._single(engine.decide, row)
+        for allowed in (self._single(engine.is_allowed, one) for one in (row, renewed(row))):
+            if (told.error is None) != (allowed.error is None):
+                return Answer(error=AssertionError(f"is_allowed: {allowed}, decide: {told}"))
+            if told.error is None and told.decision.allowed is not allowed.decision:
+                return Answer(error=AssertionError(f"is_allowed: {allowed.decision}, decide: {told.decision}"))
         return told
 
     def _single(self, call: Callable[..., Any], row: Mapping[str, Json]) -> Answer:

@@ -452,7 +452,7 @@ def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Js
         out["policy"] = make.document(guards, kind="resource")
     elif make.chance(0.7):
         out["policy"] = fitting(make, below or targets, kind="resource", count=4)
-    if make.chance(0.4):
+    if make.chance(0.6):
         out["tags"] = make.pick({"env": "a"}, {"env": "red", "team": "b"}, {"env": "ana"})
     if arn == v.BUCKET and make.chance(0.3):
         out["restrict_public_buckets"] = True  # D33
@@ -509,7 +509,7 @@ def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
 
 
 # style -> weight and what writes its requests: `bare` has the layers of who asks alone, `layered` what batches decide in blocks
-STYLES = {"bare": (15, bare_request), "layered": (45, layered_request), "any": (40, directory_request)}
+STYLES = {"bare": (25, bare_request), "layered": (40, layered_request), "any": (35, directory_request)}
 
 
 def add_session_policies(make: Maker, target: Target) -> None:
