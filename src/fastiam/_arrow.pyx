@@ -1,8 +1,8 @@
 """Columns that a producer hands over through Arrow's C interface. nanoarrow's C does the reading.
 
 Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
-checks nothing again; codes and plain text alone are left for it, and say so (a pass reads them once then, not twice); what is moved out of
-a capsule is released exactly once, on errors too.
+checks nothing again; codes and plain text alone are left for it, and say so (a pass reads them once then, not twice); what is
+moved out of a capsule is released exactly once, on errors too.
 The C interface does not say how long a plain buffer is: the last offset is all there is to go by. Lengths that do come
 along (of children, dictionaries and the buffers of views) are held against what points into them.
 """
@@ -265,7 +265,7 @@ cdef class Reader:
         c.list_offsets = s.v.buffer_views[1].data.as_uint8 + s.offset * self.list_width
         c.list_valid = s.valid
         c.list_valid_offset = s.offset
-        return self._ascending(c.list_offsets, self.list_width, s)
+        return _check_ascending(self.name, c.list_offsets, self.list_width, s)
 
     cdef int _items(self, Chunk chunk, Span s) except -1:
         cdef Column* c = &chunk.column
@@ -321,16 +321,11 @@ cdef class Reader:
         if self._is_left(type_):
             c.unchecked = True
             return 0
-        return self._ascending(c.offsets, width, s)
+        return _check_ascending(self.name, c.offsets, width, s)
 
     cdef bint _is_left(self, int type_):
         """Whether these values are left for a pass to look at: plain text."""
         return type_ in TEXTS and self.code_width == 0 and not self.is_list
-
-    # -- checks that name a row -------------------------------------------------------------------------------
-
-    cdef int _ascending(self, const void* offsets, int width, Span s) except -1:
-        return _check_ascending(self.name, offsets, width, s)
 
     # -- values that are not text -----------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
-from fastiam._block cimport Answers, Rows, Side, name_number, read_all_facts
+from fastiam._block cimport Answers, Rows, Side, name_number
+from fastiam._facts cimport read_all_facts
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
 from fastiam._sides cimport _Sides, reserve_slow
@@ -386,8 +387,8 @@ cdef class _Batch:
         while pieces:
             left = iter(pieces)                          # which threads share
             unread = list(run(partial(self.run_side, left), range(threads)))
-            pieces = [piece for pieces in unread for piece in pieces]
-            if pieces:                                   # text that is not ASCII
+            pieces = [piece for of_side in unread for piece in of_side]
+            if pieces:                                   # text that is not ASCII, or what is broken
                 self.check()
 
     def run_side(self, pieces, int side):
@@ -408,8 +409,7 @@ cdef class _Batch:
         cdef Rows rows
         cdef int64_t row = first, n, decided
         cdef uint32_t[::1] codes
-        cdef Side* s
-        s = self._side(side)
+        cdef Side* s = self._side(side)
         self._start(&c, s)
         while row < last:
             n = self._point(side, row, last, &c, &rows)

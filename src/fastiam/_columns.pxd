@@ -124,20 +124,15 @@ cdef inline void row_items(const Column* c, int64_t row, int64_t* first, int64_t
         last[0] = (<const int64_t*>c.list_offsets)[row + 1]
 
 
-cdef inline bint ascends32(const int32_t* offsets, int64_t n) noexcept nogil:
+ctypedef fused Offset:         # of a layout, read as unsigned
+    uint32_t
+    uint64_t
+
+
+cdef inline bint ascends(const Offset* o, int64_t n) noexcept nogil:
     """Whether none of `n + 1` offsets is smaller than the one before it: all at once, no difference has the top bit, nor any offset."""
-    cdef const uint32_t* o = <const uint32_t*>offsets
-    cdef uint32_t top = 0
+    cdef Offset top = 0
     cdef int64_t i
     for i in range(n):
         top |= o[i + 1] | (o[i + 1] - o[i])
-    return top >> 31 == 0
-
-
-cdef inline bint ascends64(const int64_t* offsets, int64_t n) noexcept nogil:
-    cdef const uint64_t* o = <const uint64_t*>offsets
-    cdef uint64_t top = 0
-    cdef int64_t i
-    for i in range(n):
-        top |= o[i + 1] | (o[i + 1] - o[i])
-    return top >> 63 == 0
+    return top >> (8 * sizeof(Offset) - 1) == 0

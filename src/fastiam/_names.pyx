@@ -211,8 +211,9 @@ cdef class Names:
                 v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
             (<Key*>self.tables.keys.data)[v.key].is_checked = True
             alike.n_varied += 1
+        if start not in self.alike:
+            self.alike_bytes += LIKENESS + <uint64_t>len(start)
         self.alike[start] = alike
-        self.alike_bytes += LIKENESS + <uint64_t>len(start)
 
     def enter_alike(self, bytes name):
         """See that a name is there; False where nothing tells what principals it is like.

@@ -9,8 +9,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, LIST_BITS, N_OWNERS, Answers, Block, Listed, Rows, Side, find_facts, find_rows, list_ways, look_up_facts, name_number,
-    number_rows, seek_rows,
+    BLOCK, LIST_BITS, N_OWNERS, Answers, Block, Listed, Rows, Side, find_rows, list_ways, name_number, number_rows, seek_rows,
 )
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call
@@ -19,6 +18,7 @@ from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer, find_row,
 )
+from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._plain cimport (
     ACT_HARD, CALLER_CHECKS, CALLER_PLAIN, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, WAYS_AT,

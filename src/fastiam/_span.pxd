@@ -4,7 +4,7 @@ nanoarrow checks what needs no walk (lengths, first and last offset); these say 
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._columns cimport Column, Text, ascends32, bit_at, item_code, value_text
+from fastiam._columns cimport Column, Text, ascends, bit_at, item_code, value_text
 from fastiam._nanoarrow cimport ArrowArrayView, ArrowBitCountSet, NANOARROW_TYPE_NA
 from fastiam._unchecked cimport codes_fit, valid_codes_fit, view_fits
 
@@ -44,7 +44,7 @@ cdef inline bint item_is_valid(Span s, int64_t item) noexcept nogil:
 cdef inline int64_t descent32(const int32_t* offsets, Span s) noexcept nogil:
     """The first item that ends before it starts, or -1."""
     cdef int64_t i
-    if ascends32(offsets + s.first, s.last - s.first):
+    if ascends(<const uint32_t*>offsets + s.first, s.last - s.first):
         return -1
     for i in range(s.first, s.last):
         if offsets[i + 1] < offsets[i]:

@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._bytes cimport prefetch                   # whose C the code below calls
-from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, ascends32, ascends64, bit_at
+from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Offset, ascends, bit_at
 
 
 cdef extern from *:
@@ -146,26 +146,23 @@ cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexc
     return (seen & <uint32_t>0x80808080) == 0
 
 
-cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
-    """Whether some rows are checked, or prove to lie one after another where the column does, and to be ASCII; codes, to be codes.
+cdef inline bint texts_readable(const Column* c, const Offset* o, int64_t first, int64_t n) noexcept nogil:
+    """Of plain text: whether some rows lie one after another where the column does, and are ASCII."""
+    ask_for(<const char*>(o + first + n), n * <int64_t>sizeof(Offset))
+    return (
+        ascends(o + first, n) and o[0] <= o[first] and o[first + n] <= o[c.n_values]
+        and ascii_ahead(c.data + o[first], <int64_t>(o[first + n] - o[first]))
+    )
 
-    What as many rows behind them hold is asked for meanwhile.
-    """
-    cdef const int32_t* o32 = <const int32_t*>c.offsets
-    cdef const int64_t* o64 = <const int64_t*>c.offsets
+
+cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
+    """Whether some rows are checked, or prove now to be what they should. What as many rows behind them hold is asked for meanwhile."""
     if not c.unchecked:
         return True
     if c.code_width:
         return codes_readable(c, first, n)
     if c.kind == TEXT_VIEW:
         return views_readable(c, first, n)
-    ask_for(<const char*>c.offsets + (first + n) * (4 if c.kind == TEXT_32 else 8), n * (4 if c.kind == TEXT_32 else 8))
     if c.kind == TEXT_32:
-        return (
-            ascends32(o32 + first, n) and o32[0] <= o32[first] and o32[first + n] <= o32[c.n_values]
-            and ascii_ahead(c.data + o32[first], o32[first + n] - o32[first])
-        )
-    return (
-        ascends64(o64 + first, n) and o64[0] <= o64[first] and o64[first + n] <= o64[c.n_values]
-        and ascii_ahead(c.data + o64[first], o64[first + n] - o64[first])
-    )
+        return texts_readable(c, <const uint32_t*>c.offsets, first, n)
+    return texts_readable(c, <const uint64_t*>c.offsets, first, n)

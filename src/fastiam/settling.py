@@ -239,7 +239,10 @@ class SettlingCore(Core):
 
 
 class StatementRefs(Sequence[StatementRef]):
-    """The statements that a batch reports, by their codes. One is named when asked for: that takes longer than to decide."""
+    """The statements that a batch reports, by their codes. One is named when asked for: that takes longer than to decide.
+
+    Until then the policies of the engine that decided are kept; `pickle` keeps the names alone.
+    """
 
     def __init__(self, parts: list[ReportedPart]) -> None:
         self._parts = parts

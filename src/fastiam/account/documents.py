@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import orjson
 
 from fastiam.errors import DirectoryError, Finding
-from fastiam.language import JsonValue, Number, read_policy
+from fastiam.language import JsonObject, JsonValue, Number, read_policy
 from fastiam.language.jsontext import decode, is_url_encoded, number_text, url_decode
 from fastiam.model import Effect, Policy, PolicyKind, Statement
 from fastiam.positions import Origin, Source
@@ -174,17 +174,17 @@ def text_of(document: PolicyLike) -> str:
     return text if text.isascii() else _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def text_of_parsed(document: JsonValue) -> str:
+def text_of_parsed(document: dict[str, JsonValue]) -> str:
     """The same of an object that `parse_json` gave. PERF: by orjson, where it can."""
     try:
         return orjson.dumps(document, _plain, orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
     except orjson.JSONEncodeError:  # lone surrogates, or deep nesting
-        return text_of(document)  # type: ignore[arg-type]
+        return text_of(document)
 
 
 def _plain(value: object) -> Any:
     """What orjson does not write by itself, because it is a number token or has double names."""
-    return orjson.Fragment(str(value)) if isinstance(value, Number) else dict(value)  # type: ignore[call-overload]
+    return dict(value) if isinstance(value, JsonObject) else orjson.Fragment(str(value))
 
 
 def _json(value: object) -> str:

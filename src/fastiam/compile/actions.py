@@ -123,9 +123,9 @@ _EXACT: tuple[tuple[set[bytes], ActionFlag], ...] = (
     (_names("iam", _LINKED), ActionFlag.HARD_LINKED),
     (_names("kms", "createalias updatealias deletealias"), ActionFlag.HARD_ALIAS),
 )
-_FLAGS: dict[bytes, int] = {}
-for _actions, _flag in _EXACT:
-    _FLAGS.update((action, _FLAGS.get(action, 0) | _flag) for action in _actions)
+_FLAGS: dict[bytes, int] = {
+    action: sum(flag for names, flag in _EXACT if action in names) for actions, _ in _EXACT for action in actions
+}
 _PERMISSIONS = _names("iam", "passrole") | _names("sts", "tagsession setsourceidentity")  # S10
 
 

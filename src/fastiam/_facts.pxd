@@ -1,0 +1,159 @@
+"""What there is to know about the resources of a block: one word of facts each, and the record of what is stored. Header only."""
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memset
+
+from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
+from fastiam._bytes cimport ask_name, ask_slot, ask_text, hashed_find, load8, mix, prefetch, table_find, table_hash
+from fastiam._call cimport Call
+from fastiam._columns cimport Column, Text, item_code
+from fastiam._decide cimport DONE
+from fastiam._locate cimport find_record
+from fastiam._plain cimport FACTS_LONG, FACTS_STAR, read_facts, with_record
+from fastiam._types cimport *
+
+
+cdef enum:
+    N_SERVICES = 32
+
+
+cdef struct Sought:            # names under which something may be stored about a resource; of two of one row, the first that is found counts
+    Text name[2 * BLOCK]
+    uint32_t hash[2 * BLOCK]
+    uint32_t guess[2 * BLOCK]  # where the table may hold it
+    uint16_t row[2 * BLOCK]
+    uint32_t n
+    uint64_t service[N_SERVICES]   # short names of services, as they were met, and what is stored about their resources
+    uint32_t mode[N_SERVICES]
+
+
+cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, const char* data, int64_t size) noexcept nogil:
+    cdef uint32_t n = sought.n
+    sought.name[n] = Text(data, size)
+    sought.hash[n] = table_hash(data, size, t.seed)
+    sought.row[n] = <uint16_t>row
+    sought.n += 1
+    ask_slot(&t.record_names, sought.hash[n])
+
+
+cdef inline uint32_t service_mode(const Call* c, Sought* sought) noexcept nogil:
+    """Where to look for what is stored about resources of this service, NONE if nothing is."""
+    cdef const char* name = c.resource.data + c.colons[1] + 1
+    cdef int64_t size = c.colons[2] - c.colons[1] - 1
+    cdef uint64_t word
+    cdef uint32_t at
+    if size == 0 or size > 7 or name + 8 > c.resource.data + c.resource.size:
+        return table_find(&c.t.services, c.t.pool, name, size, c.t.seed)
+    word = load8(name) << (64 - 8 * size) | <uint64_t>size
+    at = <uint32_t>(mix(word) >> 16) & (N_SERVICES - 1)
+    if sought.service[at] != word:
+        sought.service[at] = word
+        sought.mode[at] = table_find(&c.t.services, c.t.pool, name, size, c.t.seed)
+    return sought.mode[at]
+
+
+cdef inline void seek_record(Call* c, Sought* sought, uint32_t row, uint64_t* facts, uint32_t* record) noexcept nogil:
+    """Look up what is stored about the resource of the call, as `find_record` does, or put it on the list."""
+    cdef const char* data = c.resource.data
+    cdef const char* slash = NULL
+    cdef int64_t tail = c.colons[4] + 1, size = c.resource.size
+    cdef uint32_t mode = service_mode(c, sought)
+    if mode == NONE:
+        return
+    if (mode == MODE_BUCKET or mode == MODE_OBJECT) and c.colons[4] - c.colons[2] == 2:
+        slash = <const char*>memchr(data + tail, 47, <size_t>(size - tail))
+    elif mode != MODE_EXACT:
+        if find_record(c, record) != DONE:
+            facts[0] = FACTS_LONG
+        elif record[0] != NONE:
+            facts[0] = with_record(c.t, facts[0], record[0])
+        return
+    if slash == NULL or mode == MODE_OBJECT:
+        seek_name(c.t, sought, row, data, size)
+    if slash != NULL:
+        seek_name(c.t, sought, row, data, slash - data)
+
+
+cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, uint32_t* records) noexcept nogil:
+    """Look up what is on the list, side by side."""
+    cdef const StringTable* names = &t.record_names
+    cdef uint32_t j, number
+    cdef bint far = t.n_records >= FAR_NAMES
+    for j in range(sought.n * far):
+        sought.guess[j] = ask_name(names, sought.hash[j])
+    for j in range(sought.n * far):
+        if sought.guess[j] != NONE:
+            prefetch(t.records + ask_text(names, t.pool, sought.guess[j]))
+    for j in range(sought.n):
+        if records[sought.row[j]] != NONE:
+            continue
+        number = hashed_find(names, t.pool, sought.name[j].data, sought.name[j].size, sought.hash[j])
+        if number != NONE:
+            records[sought.row[j]] = number
+            facts[sought.row[j]] = with_record(t, facts[sought.row[j]], number)
+
+
+cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:
+    """What there is to know about the resources of a block."""
+    cdef Sought sought
+    cdef uint32_t i
+    sought.n = 0
+    memset(sought.service, 0, sizeof(sought.service))
+    for i in range(<uint32_t>n):
+        facts[i] = FACTS_LONG
+        records[i] = NONE
+        if texts[i].data == NULL:
+            continue
+        c.resource = texts[i]
+        facts[i] = read_facts(c)
+        if c.t.services.n and not facts[i] & (FACTS_LONG | FACTS_STAR):
+            seek_record(c, &sought, i, &facts[i], &records[i])
+    find_sought(c.t, &sought, facts, records)
+
+
+cdef inline void read_all_facts(Call* c, const Column* chunk, int64_t first, int64_t last, uint64_t* facts, uint32_t* records) noexcept nogil:
+    """The facts of some values of a dictionary, block after block."""
+    cdef Text texts[BLOCK]
+    cdef Column plain = chunk[0]
+    cdef int64_t n
+    plain.code_width = 0                                 # its values as rows
+    plain.item_valid = NULL
+    while first < last:
+        n = min(last - first, <int64_t>BLOCK)
+        take_texts(&plain, first, n, texts)
+        read_block_facts(c, texts, n, facts + first, records + first)
+        first += n
+
+
+cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """What there is to know about the resources; those of a dictionary are read already."""
+    cdef Block* b = s.block
+    cdef const uint32_t* codes = NULL
+    cdef const uint64_t* facts = rows.facts
+    cdef uint32_t what
+    cdef int64_t i, code
+    if facts == NULL:
+        take_texts(rows.resources, rows.resource_first + at, n, b.text)
+        return
+    if rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
+        codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at
+    for i in range(n):
+        if codes != NULL:
+            what = codes[i]
+        else:
+            code = item_code(rows.resources, rows.resource_first + at + i)
+            what = NONE if code < 0 else <uint32_t>code
+        b.what[i] = what
+        if what != NONE:
+            prefetch(facts + what)
+
+
+cdef inline void look_up_facts(Side* s, Call* c, const Rows* rows, int64_t n) noexcept nogil:
+    """Read them."""
+    cdef Block* b = s.block
+    cdef const uint64_t* facts = rows.facts
+    cdef int64_t i
+    if facts != NULL:
+        for i in range(n):
+            b.facts[i] = FACTS_LONG if b.what[i] == NONE else facts[b.what[i]]
+        return
+    read_block_facts(c, b.text, n, b.facts, b.record)
