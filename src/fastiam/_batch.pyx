@@ -41,6 +41,8 @@ cdef enum:
     MANY = 512                 # rows: for fewer, keeping truths costs more than it spares
     MOST_CODES = 65000         # of a dictionary by which truths are kept
     CHUNK = 65536              # rows between two settlements, for each thread
+    LONG_CHUNK = 4 * CHUNK     # where little had to be settled after the last ones
+    FEW_SLOW = 1024            # rows that need the GIL
     PIECE = 16384              # rows that a thread takes at a time
     SHARED = 8192              # fewer are not worth a second thread
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
@@ -66,9 +68,9 @@ def decide_columns(
     `errors` takes the rows that cannot be read; None raises the first of them.
     """
     cdef _Batch batch = _Batch(core, principals, actions, resources, context, owners, sessions, unknown, n, now, reasons)
-    cdef int64_t first = 0, last
+    cdef int64_t first = 0, last, size = CHUNK, n_slow
     while first < n:
-        last = min(n, first + CHUNK * threads)
+        last = min(n, first + size * threads)
         batch.begin(first, last)
         if threads > 1 and last - first >= SHARED:
             batch.read_facts(pool, threads)
@@ -76,11 +78,12 @@ def decide_columns(
             batch.run_pieces([(row, min(last, row + step)) for row in range(first, last, step)], pool.map, threads)
         else:
             batch.run_pieces([(first, last)], map, 1)
-        batch.settle(errors)
+        n_slow = batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
         core._settle_limits(batch.session_bytes if last < n else 0)
         first = last
+        size = LONG_CHUNK if n_slow <= FEW_SLOW else CHUNK
     batch.give_back()
     return batch.answers()
 
@@ -457,8 +460,9 @@ cdef class _Batch:
     # -- after a pass --------------------------------------------------------------------------------------------------------------------------
 
     def settle(self, errors):
-        """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
-        for row in self._settle_together(self.sides.take_slow()):
+        """Decide the rows of the slow lists, with the GIL, on the tables as they become; how many there were."""
+        slow = self.sides.take_slow()
+        for row in self._settle_together(slow):
             try:
                 self._settle_row(row)
             except (RequestValueError, PolicyError) as error:
@@ -470,6 +474,7 @@ cdef class _Batch:
                     self.check()                         # what cannot be read comes first
                     raise error from None
                 errors[row] = error
+        return len(slow)
 
     cdef list _settle_together(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""

@@ -37,9 +37,9 @@ cdef class _Reasons:
         self._forget_codes()
 
     cdef int begin(self, int64_t first, int64_t last) except -1:
-        """Take up the next chunk, none of which is longer than the first one."""
+        """Take up the next chunk."""
         self.first, self.last = first, last
-        if self.entry is None:
+        if self.entry is None or len(self.entry) < last - first:
             self.entry = np.empty(last - first, np.uint32)
             self.c_entry = self.entry
         self.entry.fill(<uint32_t>NONE)
