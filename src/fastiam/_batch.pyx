@@ -74,10 +74,9 @@ def decide_columns(
         batch.begin(first, last)
         if threads > 1 and last - first >= SHARED:
             batch.read_facts(pool, threads)
-            step = min(<int64_t>PIECE, (last - first + threads - 1) // threads)
-            batch.run_pieces([(row, min(last, row + step)) for row in range(first, last, step)], pool.map, threads)
+            batch.run_pieces(_cut(first, last, threads), pool, threads)
         else:
-            batch.run_pieces([(first, last)], map, 1)
+            batch.run_pieces([(first, last)], pool, 1)
         n_slow = batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
@@ -86,6 +85,18 @@ def decide_columns(
         size = LONG_CHUNK if n_slow <= FEW_SLOW else CHUNK
     batch.give_back()
     return batch.answers()
+
+
+def _cut(int64_t first, int64_t last, int threads):
+    """Ranges of a range that threads can share."""
+    step = min(<int64_t>PIECE, (last - first + threads - 1) // threads)
+    return [(at, min(last, at + step)) for at in range(first, last, step)]
+
+
+def _together(work, pool, int threads):
+    """What work gives that threads do together, each with its number: this one at once, those of the pool as soon as they are awake."""
+    others = [pool.submit(work, number) for number in range(1, threads)]
+    return [work(0), *[other.result() for other in others]]
 
 
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
@@ -249,22 +260,22 @@ cdef class _Batch:
     def read_facts(self, pool, int threads):
         """Read the facts of the dictionaries of the chunk at hand, where there is more than one thread to do it."""
         cdef const Column* chunk
-        cdef int64_t row = self.first, local, left, step
+        cdef int64_t row = self.first, local, left
         while row < self.last:
             chunk = self.resources.chunk_of(row, &local, &left)
             if self._has_facts(chunk) and <size_t>chunk not in self.facts:
                 found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
-                step = (chunk.n_values + threads - 1) // threads
-                parts = [(row, at, min(at + step, chunk.n_values), found) for at in range(0, chunk.n_values, step)]
-                list(pool.map(self.read_facts_part, parts))
+                parts = iter(_cut(0, chunk.n_values, threads))
+                _together(partial(self.read_facts_parts, row, found, parts), pool, threads)
                 self.facts[<size_t>chunk] = found
             row += left
 
-    def read_facts_part(self, part):
-        """Facts of some values of the dictionary that row `part[0]` is in."""
-        cdef int64_t local, left, row, first, last
-        row, first, last, found = part
-        self._read_facts(self.resources.chunk_of(row, &local, &left), first, last, found)
+    def read_facts_parts(self, int64_t row, tuple found, parts, int side):
+        """Facts of the dictionary that a row is in, for ranges of its values as they come."""
+        cdef int64_t local, left
+        cdef const Column* chunk = self.resources.chunk_of(row, &local, &left)
+        for first, last in parts:
+            self._read_facts(chunk, first, last, found)
 
     cdef bint _has_facts(self, const Column* chunk):
         return self.is_plain and chunk.code_width != 0 and not chunk.is_list and 0 < chunk.n_values <= 2 * self.n
@@ -385,11 +396,11 @@ cdef class _Batch:
             if column is not None:
                 column.check()
 
-    def run_pieces(self, list pieces, run, int threads):
+    def run_pieces(self, list pieces, pool, int threads):
         """Decide ranges of rows; a thread takes the next one when it is done with one, so that none waits for another."""
         while pieces:
             left = iter(pieces)                          # which threads share
-            unread = list(run(partial(self.run_side, left), range(threads)))
+            unread = _together(partial(self.run_side, left), pool, threads)
             pieces = [piece for of_side in unread for piece in of_side]
             if pieces:                                   # text that is not ASCII, or what is broken
                 self.check()

@@ -242,7 +242,7 @@ class Engine(SettlingCore):
         given = self._contexts(told, declared)
         keys = {name: _read(value, name, "context", unreadable) for name, value in given.items()}
         n = check_lengths({**read, **keys})
-        with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
+        with ThreadPoolExecutor(threads - 1) if threads > 1 else nullcontext() as pool:
             found = decide_columns(
                 self, read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
                 _named(sessions), declared, n, epoch_seconds(now), reasons, errors, pool, threads,
