@@ -6,8 +6,14 @@ ones with a byte changed, left out or put in.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -90,3 +96,48 @@ def test_pieces_of_every_length_are_compared_to_their_last_byte(seed: int) -> No
         assert engine.is_allowed(ROLE, action, text) == (expected is Outcome.ALLOW), (action, text)
         met.add(expected)
     assert met == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+
+
+NO_ACCESS = 0  # PROT_NONE
+SHORT = (
+    "arn:aws:s3:::bucket",
+    "arn:aws:s3:::bucket/a",
+    "arn:aws:sqs::111111111111:q",
+    "arn:aws:events:::*",
+    "arn:aws-cn:s3:::abc",
+)
+
+
+@contextmanager
+def alone_in_memory(text: bytes, at_the_end: bool) -> Iterator[pa.Buffer]:
+    """A buffer that holds a text, and nothing but it may be read on one side: pages that cannot be lie before and behind."""
+    pages = mmap.mmap(-1, 3 * mmap.PAGESIZE)
+    held = ctypes.c_char.from_buffer(pages)
+    address = ctypes.addressof(held)
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    at = (2 * mmap.PAGESIZE - len(text)) if at_the_end else mmap.PAGESIZE
+    pages[at : at + len(text)] = text
+    for page in (0, 2):
+        assert protect(ctypes.c_void_p(address + page * mmap.PAGESIZE), mmap.PAGESIZE, NO_ACCESS) == 0
+    yield pa.foreign_buffer(address + at, len(text), pages)
+    for page in (0, 2):
+        protect(ctypes.c_void_p(address + page * mmap.PAGESIZE), mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE)
+    del held
+    pages.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for pages that cannot be read")
+@pytest.mark.parametrize("at_the_end", [True, False], ids=["nothing behind", "nothing before"])
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_read_beyond_the_text_of_a_resource(seed: int, at_the_end: bool) -> None:
+    directory, asked = world(seed)
+    engine = directory.compile()
+    actions = sorted({action for action, _ in asked})
+    for text in (*SHORT, *[text for _, text in asked[::40] if len(text) < 1000]):
+        plain = engine.decide_many(ROLE, actions, text).outcome.tolist()
+        with alone_in_memory(text.encode(), at_the_end) as buffer:
+            offsets = pa.py_buffer(np.array([0, buffer.size], np.int32))
+            value = pa.Array.from_buffers(pa.string(), 1, [None, offsets, buffer])
+            column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(actions), np.int32)), value)
+            assert engine.decide_many(ROLE, actions, column).outcome.tolist() == plain, text
+            del value, column, buffer

@@ -54,7 +54,7 @@ cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
         size = b.text[i].size
         mid = middle_of(b, f, i)
         room = size - (mid + f.least - f.head)
-        outside = room >> 63                             # all bits, where it has no room: nothing of that text is read
+        outside = (room | (size - f.least)) >> 63        # all bits, where it has no room: nothing of that text is read
         text = (<uint64_t><uintptr_t>b.text[i].data & ~outside) | (<uint64_t><uintptr_t>NOWHERE & outside)
         size = (size & ~outside) | (ANYWHERE & outside)
         stands = windows_stand(
