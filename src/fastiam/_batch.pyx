@@ -382,9 +382,12 @@ cdef class _Batch:
             n += 1
         c.columns = s.columns
         c.n_columns = n
-        if self.n >= MANY and (others or s.truths_for != self.t.n_principals):
-            fit_truths(s.frame, &self.t, self.n)
-            s.truths_of, s.truths_for = self.generation, self.t.n_principals
+        if self.n >= MANY:
+            others = others or s.truths_for != self.t.n_principals
+            if others:
+                fit_truths(s.frame, &self.t, self.n)
+                s.truths_of, s.truths_for = self.generation, self.t.n_principals
+            self.sides.fit_sieves(s, &self.t, others)
         return left
 
     # -- a pass ------------------------------------------------------------------------------------------------------------------------------

@@ -80,7 +80,8 @@ cdef struct Block:
     const Row* scp[BLOCK]      # and of the others that apply
     const Row* rcp[BLOCK]
     const Row* held[BLOCK]     # of the resource's policies
-    uint8_t limits[BLOCK]      # WAY_* that these leave
+    uint64_t never[BLOCK]      # bits of `sieve_atoms` that are known not to hold
+    uint8_t limits[BLOCK]      # WAY_* that SCPs and RCPs leave
     uint8_t way[BLOCK]         # and all that is known
     Listed own_way             # the others are decided by flags
     Listed near_way
@@ -147,6 +148,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     ContextColumn* columns
     uint64_t truths_of         # generation of the tables whose atoms truths are kept of
     uint32_t truths_for        # how many principals there were: one that is new may fix a key that none fixed before
+    uint32_t n_sieved          # `sieve_atoms` that are known
     uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
     int64_t n_matters
     int64_t room_matters

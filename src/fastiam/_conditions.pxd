@@ -12,7 +12,7 @@ from fastiam._columns cimport Column, Text, bit_at, item_code
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
-from fastiam._truths cimport kept_truth, tell_truth, told_truth
+from fastiam._truths cimport keep_truth, kept_truth, tell_truth, told_truth
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, KEY_CALLER, KEY_DEFAULT,
@@ -430,7 +430,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
             result = present_truth(c, atom, &found)
     c.s.memo[id] = (c.s.stamp << 2) | <uint32_t>result
     if place != NULL:
-        place[0] = <uint8_t>(result + 1)
+        keep_truth(c, id, place, result)
     elif c.s.kept != NULL:
         tell_truth(c, id, who, c.row, c.n_constants != 0, result, found.n == 0)
     return result

@@ -22,7 +22,7 @@ from fastiam._plain cimport (
 )
 from fastiam._glob cimport glob
 from fastiam._pieces cimport pieces_stand, seek_piece, starts_alike
-from fastiam._truths cimport kept_code, kept_truth, tell_truth, told_truth
+from fastiam._truths cimport keep_truth, kept_code, kept_truth, tell_truth, told_truth
 from fastiam._types cimport *
 
 
@@ -109,7 +109,7 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
     truth = presence_truth(c, atom, &found)
     place = kept_truth(c, atom, id)
     if place != NULL:
-        place[0] = <uint8_t>(truth + 1)
+        keep_truth(c, id, place, truth)
     else:
         tell_truth(c, id, s.block.who[l.i], l.row, l.has_tags, truth, False)
     return truth

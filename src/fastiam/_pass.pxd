@@ -9,20 +9,20 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, LIST_BITS, N_OWNERS, Answers, Block, Listed, Rows, Side, find_rows, list_ways, name_number, number_rows, seek_rows,
+    BLOCK, LIST_BITS, Answers, Block, Listed, Rows, Side, find_rows, list_ways, name_number, number_rows, seek_rows,
 )
-from fastiam._bytes cimport mix, prefetch, table_find
+from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
 from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
-    Answer, find_row,
+    Answer,
 )
 from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
+from fastiam._limits cimport layer_row, limit_rows
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_CHECKS, CALLER_PLAIN, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, NUMBER_BITS, PARTITION, PLACE, WAYS_AT,
-    Caller, is_here, limits_left,
+    ACT_HARD, CALLER_CHECKS, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, PARTITION, WAYS_AT, Caller, limits_left,
 )
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
@@ -164,61 +164,6 @@ cdef extern from *:
 
 
 # -- a block --------------------------------------------------------------------------------------------------------------
-
-cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
-    """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
-    if stack == NONE:
-        return t.cells.rows
-    return find_row(t, stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)
-
-
-cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
-    """The account with this number, NONE: it is not modelled."""
-    cdef uint32_t slot = <uint32_t>mix(place) & (N_OWNERS - 1)
-    cdef char text[12]
-    cdef uint64_t number = place & ((<uint64_t>1 << NUMBER_BITS) - 1)
-    cdef int i
-    if s.seen.owners[slot].place != place:
-        for i in range(12):
-            text[11 - i] = <char>(48 + number % 10)
-            number //= 10
-        s.seen.owners[slot].place = place
-        s.seen.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
-    return s.seen.owners[slot].account
-
-
-cdef inline uint8_t find_limits(
-    Side* s, const TablesC* t, const Caller* w, uint64_t facts, uint32_t cls, uint32_t name, const Row** row
-) noexcept nogil:
-    """The row of the RCPs of who owns the resource, and what it leaves to do."""
-    cdef uint32_t account, stack = w.rcp_stack
-    if not is_here(w, facts):
-        account = account_at(s, t, facts & PLACE)
-        stack = NONE if account == NONE else t.accounts[account].rcp_stack
-    row[0] = layer_row(t, stack, cls, name)
-    if row[0].n == 0:
-        return WAY_FAR if stack != NONE else 0
-    return WAY_NEAR if row[0].flags & ROW_DENIES else 0
-
-
-cdef inline void limit_rows(Side* s, const Call* c, int64_t n) noexcept nogil:
-    """The rows of the SCPs and RCPs that apply, and what their flags leave to do."""
-    cdef Block* b = s.block
-    cdef const TablesC* t = c.t
-    cdef const Caller* w
-    cdef uint32_t i
-    cdef uint8_t way
-    for i in range(<uint32_t>n):
-        w = &s.callers[b.who[i]]
-        b.scp[i] = b.rcp[i] = t.cells.rows
-        way = 0
-        if w.scp_stack != NONE:
-            b.scp[i] = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
-            way = b.scp[i].scp_way
-        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
-            way |= find_limits(s, t, w, b.facts[i], b.cls[i], b.name[i], &b.rcp[i])
-        b.limits[i] = way
-
 
 cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
     """Answer what the flags of rows say at once, and send the others the way that they go.
@@ -443,7 +388,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         return
     look_up_facts(s, c, rows, n)
     if s.has_limits:
-        limit_rows(s, c, n)
+        limit_rows(s, c, at, n)
     sort_rows(s, c, first + at, n)
     if c.reasons:
         memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)

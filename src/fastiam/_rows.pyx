@@ -7,7 +7,8 @@ from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, mix
-from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, cell_key
+from fastiam._call cimport is_supplied
+from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, LAYER_SCP, cell_key
 from fastiam._glob cimport glob
 from fastiam._index cimport Indexes
 from fastiam._pieces cimport MOST_HEAD, MOST_MID, MOST_SUFFIX
@@ -63,6 +64,7 @@ cdef class Rows(Indexes):
         cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
         if self.rows.n == 0:
             (<Row*>self._push(&self.rows))[0] = self._flags_of(0, 0)     # of all that are not there yet
+            (<uint64_t*>self._push(&self.sieves))[0] = 0
         self._resize(&cells, capacity)
         self._release(self.cells.data)
         self.cells = cells
@@ -322,6 +324,7 @@ cdef class Rows(Indexes):
         if not whole:
             self._flatten(row)
         self._find_ways(row)
+        (<uint64_t*>self._push(&self.sieves))[0] = self._sieve_of(row)
         return 0
 
     cdef Row _flags_of(self, uint32_t first, uint32_t n):
@@ -364,6 +367,70 @@ cdef class Rows(Indexes):
             row.reason_way |= WAY_NEAR
         if row.flags & ROW_DENIES or not row.flags & ROW_PASSES:
             row.scp_way = WAY_NEAR
+
+    cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
+        """The conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
+        cdef const Flat* f
+        cdef uint64_t sieve = 0
+        cdef uint32_t i, bit
+        if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
+            return SIEVE_ANY
+        for i in range(row.denies):
+            f = <const Flat*>self.flats.data + row.flat + i
+            bit = SIEVE_NONE
+            if f.flags >> FLAT_LAYER_SHIFT <= LAYER_SCP and f.first != TURN_ODD:
+                bit = self._sieve_bit(self._sieve_atom(f.conditions))
+            if bit == SIEVE_NONE:
+                return SIEVE_ANY
+            sieve |= <uint64_t>1 << bit
+        return sieve
+
+    cdef uint32_t _sieve_atom(self, uint32_t conditions):
+        """Of the conditions of a statement the one that best tells ahead that it does not apply, NONE: none does.
+
+        What a caller tells of a request is rather false than what is known of who asks. Nothing is told ahead that comes after the
+        reading of a key under which rows are counted.
+        """
+        cdef Range block = Range(0, 1)
+        cdef const uint32_t* ids
+        cdef const Atom* atom
+        cdef const Key* key
+        cdef uint32_t i, found = NONE, only = conditions ^ ONE
+        if conditions == NONE:
+            return NONE
+        ids = &only
+        if not conditions & ONE:
+            block = (<const Range*>self.condition_lists.data)[conditions]
+            ids = <const uint32_t*>self.atom_lists.data + block.first
+        for i in range(block.n):
+            atom = <const Atom*>self.atoms.data + ids[i]
+            key = <const Key*>self.keys.data + atom.key
+            if not atom.flags & ATOM_FIXED or atom.flags & ATOM_U or key.is_resource_tag:
+                break
+            if key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION:
+                return ids[i]
+            if key.source == KEY_PRINCIPAL and found == NONE:
+                found = ids[i]
+            if not is_supplied(key):
+                break
+        return found
+
+    cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE:
+        """The bit of an atom, SIEVE_NONE: it has none, and none is left."""
+        cdef const uint32_t* told = <const uint32_t*>self.sieve_atoms.data
+        cdef uint32_t i, bit = 0, last = SIEVE_WHO
+        if atom >> SIEVE_ATOM_BITS:                      # NONE is such a number
+            return SIEVE_NONE
+        if (<const Key*>self.keys.data)[(<const Atom*>self.atoms.data)[atom].key].source == KEY_PRINCIPAL:
+            bit, last = SIEVE_WHO, SIEVE_BITS
+        for i in range(self.sieve_atoms.n):
+            if told[i] & ((1 << SIEVE_ATOM_BITS) - 1) == atom:
+                return told[i] >> SIEVE_ATOM_BITS
+            bit += (told[i] >> SIEVE_ATOM_BITS) == bit   # bits are given in their order
+        if bit == last:
+            return SIEVE_NONE
+        (<uint32_t*>self._push(&self.sieve_atoms))[0] = bit << SIEVE_ATOM_BITS | atom
+        return bit
 
     cdef int _flatten(self, Row* row) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few."""

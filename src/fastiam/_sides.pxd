@@ -1,5 +1,5 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport NameMemo, Side
 from fastiam._plain cimport Caller
@@ -9,6 +9,7 @@ from fastiam._types cimport TablesC
 cdef class _Callers:
     cdef void* memory
     cdef Caller* at                                      # from a new cache line on: two of them take one
+    cdef uint16_t* never                                 # of each, as `Scratch` has it
     cdef uint32_t n
     cdef uint64_t generation
     cdef list keys
@@ -25,6 +26,7 @@ cdef class _Sides:
 
     cdef Side* side(self, int number) except NULL
     cdef int fit(self, Side* side, const TablesC* t) except -1
+    cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1
     cdef int know_callers(
         self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left
     ) except -1

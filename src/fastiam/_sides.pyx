@@ -1,13 +1,13 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport ContextColumn, Scratch
+from fastiam._call cimport ContextColumn, Kept, Scratch
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport CALLER_KNOWN, Caller
-from fastiam._types cimport NONE, WAY_FAR, TablesC
+from fastiam._types cimport F, NONE, SIEVE_ATOM_BITS, SIEVE_WHO, WAY_FAR, TablesC
 
 
 cdef enum:
@@ -22,17 +22,21 @@ cdef class _Callers:
         if self.memory == NULL:
             raise MemoryError()
         self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
+        self.never = <uint16_t*>calloc(n, sizeof(uint16_t))
+        if self.never == NULL:
+            raise MemoryError()
         self.n, self.generation, self.keys, self.has_limits = n, generation, keys, has_limits
         self.at[n - 1].flags = CALLER_KNOWN              # nobody
         self.at[n - 1].way = WAY_FAR
 
     def __dealloc__(self):
         free(self.memory)
+        free(self.never)
 
     @property
     def nbytes(self):
         """The memory that this takes."""
-        return self.n * sizeof(Caller)
+        return self.n * (sizeof(Caller) + sizeof(uint16_t))
 
     cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys):
         """Whether numbers mean the same as when this was filled in."""
@@ -113,6 +117,7 @@ cdef class _Sides:
             if side.columns != NULL:
                 for k in range(self.n_columns):
                     free(side.columns[k].texts)
+                    free(side.columns[k].never)
             free(side.columns)
             free(side.matters)
             free(side.block)
@@ -143,6 +148,40 @@ cdef class _Sides:
         fit_frame(side.frame, t)
         return count_touched(side, t.n_keys)
 
+    cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1:
+        """Room to know by the codes of columns which conditions of SCPs and RCPs do not hold; what is kept of their truths counts."""
+        cdef ContextColumn* column
+        cdef Kept* kept
+        cdef uint64_t bit
+        cdef int64_t code
+        cdef uint32_t told
+        cdef int32_t at
+        for at in range(self.n_columns * are_forgotten):
+            free(side.columns[at].never)
+            side.columns[at].never = NULL
+            side.columns[at].never_bits = 0
+        if are_forgotten:
+            side.n_sieved = 0
+        while side.n_sieved < t.n_sieve_atoms:
+            told = t.sieve_atoms[side.n_sieved]
+            kept = &side.frame.s.kept[told & ((1 << SIEVE_ATOM_BITS) - 1)]
+            at = side.frame.s.sources[t.atoms[told & ((1 << SIEVE_ATOM_BITS) - 1)].key]
+            told >>= SIEVE_ATOM_BITS
+            if told < SIEVE_WHO and at >= 0 and side.columns[at].keeps_truths:
+                column = &side.columns[at]
+                if column.never == NULL:
+                    column.never = <uint64_t*>calloc(<size_t>column.n_codes + 2, sizeof(uint64_t))
+                    if column.never == NULL:
+                        raise MemoryError()
+                bit = <uint64_t>1 << told
+                column.never_bits |= bit
+                for code in range((column.n_codes + 1) * (kept.truths != NULL)):
+                    if kept.truths[code] == F + 1:
+                        column.never[code] |= bit
+            kept.sieve = <uint8_t>(told + 1)
+            side.n_sieved += 1
+        return 0
+
     cdef int know_callers(
         self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left
     ) except -1:
@@ -164,6 +203,7 @@ cdef class _Sides:
             callers = _Callers(n + (n >> 3) + 64, generation, keys, has_rcps(t))
         self.callers[side.number] = callers
         side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
+        side.frame.s.never = callers.never
         return 0
 
     cdef void give_back(self, list left):

@@ -16,7 +16,7 @@ from fastiam._columns cimport Column, Text, item_text
 from fastiam._unknown cimport slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
-    KEY_RESOURCE, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, TOKEN_SLOT, Atom, Key, Value,
+    KEY_RESOURCE, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, SIEVE_WHO, TOKEN_SLOT, Atom, F, Key, Value,
 )
 
 
@@ -121,6 +121,14 @@ cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept
         kept.column = <uint32_t>at
         c.s.truth_bytes += n + 2
     return &kept.truths[code]
+
+
+cdef inline void keep_truth(Call* c, uint32_t id, uint8_t* place, int truth) noexcept nogil:
+    """Keep the truth of an atom at the place that it has."""
+    cdef const Kept* kept = &c.s.kept[id]
+    place[0] = <uint8_t>(truth + 1)
+    if truth == F and kept.sieve and c.columns[kept.column].never != NULL:
+        c.columns[kept.column].never[place - kept.truths] |= <uint64_t>1 << (kept.sieve - 1)
 
 
 # -- truths by who asks, by text, or once a batch -----------------------------------------------------------------------
@@ -240,9 +248,12 @@ cdef inline void tell_truth(const Call* c, uint32_t id, uint32_t who, int64_t ro
     cdef uint64_t key
     cdef uint64_t* place = told_place(c, id, who, row, has_constants, &key)
     cdef const Key* k = &c.t.keys[c.t.atoms[id].key]
-    cdef bint counts = c.s.sources[c.t.atoms[id].key] < 0 and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
+    cdef bint is_given = c.s.sources[c.t.atoms[id].key] >= 0
+    cdef bint counts = not is_given and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
     if place != NULL:
         place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
+        if truth == F and c.s.kept[id].sieve > SIEVE_WHO and not is_given:
+            c.s.never[who] |= <uint16_t>(1 << (c.s.kept[id].sieve - 1 - SIEVE_WHO))
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:

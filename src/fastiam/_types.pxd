@@ -434,6 +434,14 @@ cdef struct Row:               # (stack, action class): one run of denies, then 
     uint8_t scp_way            # WAY_* as the row of an SCP path
 
 
+cdef enum Sieve:               # conditions of SCPs and RCPs as bits: a row of theirs denies nothing where none of its bits may hold
+    SIEVE_WHO = 48             # from this bit on, what who asks tells; below, what a column does
+    SIEVE_BITS = 63
+    SIEVE_NONE = 0xFF          # no bit
+    SIEVE_ATOM_BITS = 24
+    SIEVE_ANY = 0x8000000000000000  # of a row of which nothing can be told ahead: this bit may always hold
+
+
 cdef enum FlatFlag:
     FLAT_DENIES = 1
     FLAT_CROSSES = 2           # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
@@ -616,6 +624,8 @@ cdef struct TablesC:
     const uint32_t* name_classes   # class of an action name
     const Entry* entries
     const Flat* flats
+    const uint64_t* sieves     # of each row: 0 where it has no denies
+    const uint32_t* sieve_atoms    # bit << SIEVE_ATOM_BITS | atom, as they got their bits
     const Run* runs
     const Index* indexes
     const Shape* shapes
@@ -623,6 +633,7 @@ cdef struct TablesC:
     const uint32_t* index_lists
     const Split* index_splits
     const uint64_t* index_filters
+    uint32_t n_sieve_atoms
     uint32_t n_atoms
     uint32_t n_keys
     uint32_t n_principals

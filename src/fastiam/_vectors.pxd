@@ -85,7 +85,8 @@ cdef class Vectors:
     cdef Vector stack_slots    # stacks by what they hold
     cdef Vector classes, class_patterns, name_classes
     cdef NameTable action_names
-    cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, index_splits, index_filters, rows, grid, flats, cells, row_slots
+    cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, index_splits, index_filters, rows, grid, flats, sieves, sieve_atoms
+    cdef Vector cells, row_slots
     cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
     cdef uint64_t end_of_vectors
     cdef dict texts            # where a text lies in the pool, by its bytes; None once an engine is compiled

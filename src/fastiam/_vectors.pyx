@@ -64,6 +64,8 @@ cdef list VECTORS = [
     ("rows", sizeof(Row), CACHE),
     ("grid", 4, CACHE),
     ("flats", sizeof(Flat), CACHE),
+    ("sieves", 8, CACHE),
+    ("sieve_atoms", 4, CACHE),
     ("cells", sizeof(Cell), WORK),
     ("row_slots", sizeof(StringSlot), WORK),
     ("stamps", 4, WORK),
@@ -234,6 +236,9 @@ cdef class Vectors:
         t.name_classes = <const uint32_t*>self.name_classes.data
         t.entries = <const Entry*>self.entries.data
         t.flats = <const Flat*>self.flats.data
+        t.sieves = <const uint64_t*>self.sieves.data
+        t.sieve_atoms = <const uint32_t*>self.sieve_atoms.data
+        t.n_sieve_atoms = self.sieve_atoms.n
         t.runs = <const Run*>self.runs.data
         t.indexes = <const Index*>self.indexes.data
         t.shapes = <const Shape*>self.shapes.data

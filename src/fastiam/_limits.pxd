@@ -1,0 +1,129 @@
+"""The rows of SCPs and RCPs of a block. Header only.
+
+Most of their statements deny what conditions tell, and most conditions of theirs do not hold. What is known of that by the codes of
+columns, and by who asks, is kept as bits: a row of which no bit may hold denies nothing, and is not looked at.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+
+from fastiam._block cimport N_OWNERS, Block, Side
+from fastiam._bytes cimport mix, prefetch, table_find
+from fastiam._call cimport Call, ContextColumn
+from fastiam._decide cimport find_row
+from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here
+from fastiam._truths cimport kept_code
+from fastiam._types cimport *
+
+
+cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
+    """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
+    if stack == NONE:
+        return t.cells.rows
+    return find_row(t, stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)
+
+
+cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
+    """The account with this number, NONE: it is not modelled."""
+    cdef uint32_t slot = <uint32_t>mix(place) & (N_OWNERS - 1)
+    cdef char text[12]
+    cdef uint64_t number = place & ((<uint64_t>1 << NUMBER_BITS) - 1)
+    cdef int i
+    if s.seen.owners[slot].place != place:
+        for i in range(12):
+            text[11 - i] = <char>(48 + number % 10)
+            number //= 10
+        s.seen.owners[slot].place = place
+        s.seen.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
+    return s.seen.owners[slot].account
+
+
+cdef inline uint8_t find_limits(
+    Side* s, const TablesC* t, const Caller* w, uint64_t facts, uint32_t cls, uint32_t name, const Row** row
+) noexcept nogil:
+    """The row of the RCPs of who owns the resource; WAY_FAR where it is not there yet."""
+    cdef uint32_t account, stack = w.rcp_stack
+    if not is_here(w, facts):
+        account = account_at(s, t, facts & PLACE)
+        stack = NONE if account == NONE else t.accounts[account].rcp_stack
+    row[0] = layer_row(t, stack, cls, name)
+    return WAY_FAR * (row[0].n == 0 and stack != NONE)
+
+
+cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts."""
+    cdef Block* b = s.block
+    cdef const ContextColumn* column
+    cdef int32_t k, code_width
+    cdef int64_t i
+    for i in range(n):
+        b.never[i] = <uint64_t>s.frame.s.never[b.who[i]] << SIEVE_WHO
+    for k in range(c.n_columns):
+        column = &c.columns[k]
+        if column.never == NULL or column.has_texts:
+            continue
+        code_width = column.column.code_width
+        if column.valid_mask or code_width == 8:
+            for i in range(n):
+                b.never[i] |= column.never[kept_code(column, at + i)]
+        elif code_width == 4:
+            for i in range(n):
+                b.never[i] |= column.never[(<const uint32_t*>column.column.codes)[column.first + at + i]]
+        elif code_width == 2:
+            for i in range(n):
+                b.never[i] |= column.never[(<const uint16_t*>column.column.codes)[column.first + at + i]]
+        else:
+            for i in range(n):
+                b.never[i] |= column.never[(<const uint8_t*>column.column.codes)[column.first + at + i]]
+
+
+cdef inline uint64_t may_hold(const Block* b, const Call* c, uint64_t sieve, int64_t at, uint32_t i) noexcept nogil:
+    """The bits of a sieve that are not known not to hold for a row of the block, plain text asked."""
+    cdef const ContextColumn* column
+    cdef int32_t k
+    for k in range(c.n_columns):
+        column = &c.columns[k]
+        if column.has_texts and column.never_bits & sieve:
+            sieve &= ~column.never[kept_code(column, at + i)]
+    return sieve
+
+
+cdef inline const Row* left_of(
+    const Block* b, const Call* c, uint64_t texts, const Row* row, uint32_t allows, int64_t at, uint32_t i
+) noexcept nogil:
+    """A row of SCPs or RCPs, the empty one instead if it is known that it denies nothing and `allows` everything, without a branch."""
+    cdef uint64_t sieve = c.t.sieves[row - c.t.cells.rows] & ~b.never[i]
+    cdef uintptr_t kept
+    if sieve & texts:
+        sieve = may_hold(b, c, sieve, at, i)
+    kept = -<uintptr_t>((sieve != 0) | (allows == 0))
+    return <const Row*>((<uintptr_t>row & kept) | (<uintptr_t>c.t.cells.rows & ~kept))
+
+
+cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one for those that leave nothing."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef const Caller* w
+    cdef uint64_t texts = 0
+    cdef uint32_t i
+    cdef int32_t k
+    cdef uint8_t far
+    sift(s, c, at, n)
+    for k in range(c.n_columns):
+        if c.columns[k].has_texts:
+            texts |= c.columns[k].never_bits
+    for i in range(<uint32_t>n):
+        w = &s.callers[b.who[i]]
+        b.scp[i] = b.rcp[i] = t.cells.rows
+        far = 0
+        if w.scp_stack != NONE:
+            b.scp[i] = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
+            far = b.scp[i].scp_way & WAY_FAR
+        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
+            far |= find_limits(s, t, w, b.facts[i], b.cls[i], b.name[i], &b.rcp[i])
+        b.limits[i] = far
+        prefetch(&t.sieves[b.scp[i] - t.cells.rows])
+        prefetch(&t.sieves[b.rcp[i] - t.cells.rows])
+    for i in range(<uint32_t>n):
+        b.scp[i] = left_of(b, c, texts, b.scp[i], (b.scp[i].flags & ROW_PASSES) | (b.scp[i].n == 0), at, i)
+        b.rcp[i] = left_of(b, c, texts, b.rcp[i], True, at, i)
+        b.limits[i] |= ((b.scp[i] != t.cells.rows) | (b.rcp[i] != t.cells.rows)) * WAY_NEAR
