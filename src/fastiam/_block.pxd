@@ -50,12 +50,12 @@ cdef struct Listed:            # rows of a block that go the same way
     uint32_t n
 
 
-cdef enum Join:                # the layers of `joined_way`, in the order of D50
-    JOIN_RCP = 0
-    JOIN_SCP = 1
-    JOIN_HELD = 2
-    JOIN_OWN = 3
-    JOIN_NONE = 4
+cdef enum:                     # the rows that may count for a request, in the order in which their denies are asked (D50)
+    RCP_ROWS = 0
+    SCP_ROWS = 1
+    HELD_ROWS = 2              # of the resource's policies
+    OWN_ROWS = 3               # of the principal's own layers
+    N_LAYERED = 4
 
 
 cdef struct Wave:              # flats of rows of a block whose turn is the same
@@ -76,11 +76,9 @@ cdef struct Block:
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
     Text text[BLOCK]           # of the resources
-    const Row* own[BLOCK]      # rows of the principals' own layers
-    const Row* scp[BLOCK]      # and of the others that apply
-    const Row* rcp[BLOCK]
-    const Row* held[BLOCK]     # of the resource's policies
+    const Row* rows[N_LAYERED][BLOCK]
     uint64_t never[BLOCK]      # bits of `sieve_atoms` that are known not to hold
+    uint64_t never_texts       # and those that plain text tells
     uint8_t limits[BLOCK]      # WAY_* that SCPs and RCPs leave
     uint8_t way[BLOCK]         # and all that is known
     Listed own_way             # the others are decided by flags
@@ -89,7 +87,7 @@ cdef struct Block:
     Listed joined_way          # of `near_way`: flats of several rows, one after the other, say all
     Wave waves[N_TURNS]
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
-    uint8_t joined[BLOCK]      # which of its layers come after them, JOIN_*
+    uint8_t asked[BLOCK]       # layers whose flats come after them, as bits
 
 
 cdef enum:
@@ -398,5 +396,5 @@ cdef inline void find_rows(const Side* s, const TablesC* t, int64_t n) noexcept 
             stack = s.callers[b.who[i]].own_stack
             number = <uint32_t>hashed_row(t, stack, b.cls[i] if stack < t.n_indexed_stacks else b.name[i] | BY_NAME)
         number = number if number < n_rows else 0
-        b.own[i] = rows + number
+        b.rows[OWN_ROWS][i] = rows + number
         prefetch(rows + number)

@@ -6,7 +6,7 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport N_MATCHES, Block, Match, Side
+from fastiam._block cimport HELD_ROWS, N_MATCHES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side
 from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
@@ -55,7 +55,7 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     c.action_name = b.name[l.i]
     c.action_class = b.cls[l.i]
     c.action = &c.t.classes[c.action_class]
-    c.own = b.own[l.i][0]
+    c.own = b.rows[OWN_ROWS][l.i][0]
     c.resource = b.text[l.i]
     next_stamp(c.s)
     put_resource(c, &s.callers[b.who[l.i]], l.facts, l.record)
@@ -324,16 +324,16 @@ cdef inline void look_at(const Block* b, Look* l, int64_t at, uint32_t i) noexce
 cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:
     """Decide the row at hand: denies in the order of D50, then what must allow (6.4)."""
     cdef Block* b = s.block
-    cdef const Row* own = b.own[l.i]
-    cdef const Row* scp = b.scp[l.i]
-    cdef const Row* held = b.held[l.i]
+    cdef const Row* own = b.rows[OWN_ROWS][l.i]
+    cdef const Row* scp = b.rows[SCP_ROWS][l.i]
+    cdef const Row* held = b.rows[HELD_ROWS][l.i]
     cdef int32_t k
     if l.caller.flags & CALLER_CHECKS or l.has_tags:
         take(s, l)
         for k in range(l.c.n_columns):
             if l.c.t.keys[l.c.columns[k].key].is_checked and may_contradict(l.c, l.c.columns[k].key):
                 return UNCHECKED
-    if row_denies(s, l, b.rcp[l.i], a) or row_denies(s, l, scp, a) or row_denies(s, l, held, a) or row_denies(s, l, own, a):
+    if row_denies(s, l, b.rows[RCP_ROWS][l.i], a) or row_denies(s, l, scp, a) or row_denies(s, l, held, a) or row_denies(s, l, own, a):
         return DONE
     if scp.n and not scp.flags & ROW_PASSES and not every_level_stands(s, l, scp):
         return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)

@@ -1,11 +1,11 @@
 """The rows of SCPs and RCPs of a block. Header only.
 
-Most of their statements deny what conditions tell, and most conditions of theirs do not hold. What is known of that by the codes of
-columns, and by who asks, is kept as bits: a row of which no bit may hold denies nothing, and is not looked at.
+Most of their denies have conditions, and most of these do not hold. What is known of that by the codes of columns, and by who asks, is
+kept as bits: a row of which no bit may hold denies nothing, and is not looked at.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
-from fastiam._block cimport N_OWNERS, Block, Side
+from fastiam._block cimport N_OWNERS, RCP_ROWS, SCP_ROWS, Block, Side
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call, ContextColumn
 from fastiam._decide cimport find_row
@@ -36,7 +36,7 @@ cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexc
     return s.seen.owners[slot].account
 
 
-cdef inline uint8_t find_limits(
+cdef inline uint8_t find_rcp(
     Side* s, const TablesC* t, const Caller* w, uint64_t facts, uint32_t cls, uint32_t name, const Row** row
 ) noexcept nogil:
     """The row of the RCPs of who owns the resource; WAY_FAR where it is not there yet."""
@@ -56,8 +56,11 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
     cdef int64_t i
     for i in range(n):
         b.never[i] = <uint64_t>s.frame.s.never[b.who[i]] << SIEVE_WHO
+    b.never_texts = 0
     for k in range(c.n_columns):
         column = &c.columns[k]
+        if column.has_texts:
+            b.never_texts |= column.never_bits
         if column.never == NULL or column.has_texts:
             continue
         code_width = column.column.code_width
@@ -75,8 +78,8 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
                 b.never[i] |= column.never[(<const uint8_t*>column.column.codes)[column.first + at + i]]
 
 
-cdef inline uint64_t may_hold(const Block* b, const Call* c, uint64_t sieve, int64_t at, uint32_t i) noexcept nogil:
-    """The bits of a sieve that are not known not to hold for a row of the block, plain text asked."""
+cdef inline uint64_t ask_texts(const Block* b, const Call* c, uint64_t sieve, int64_t at, uint32_t i) noexcept nogil:
+    """What is left of the bits of a sieve for a row of the block when its plain text is asked."""
     cdef const ContextColumn* column
     cdef int32_t k
     for k in range(c.n_columns):
@@ -86,44 +89,47 @@ cdef inline uint64_t may_hold(const Block* b, const Call* c, uint64_t sieve, int
     return sieve
 
 
-cdef inline const Row* left_of(
-    const Block* b, const Call* c, uint64_t texts, const Row* row, uint32_t allows, int64_t at, uint32_t i
-) noexcept nogil:
-    """A row of SCPs or RCPs, the empty one instead if it is known that it denies nothing and `allows` everything, without a branch."""
+cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, int64_t at, uint32_t i) noexcept nogil:
+    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none. The only branch is on plain text."""
     cdef uint64_t sieve = c.t.sieves[row - c.t.cells.rows] & ~b.never[i]
-    cdef uintptr_t kept
-    if sieve & texts:
-        sieve = may_hold(b, c, sieve, at, i)
-    kept = -<uintptr_t>((sieve != 0) | (allows == 0))
-    return <const Row*>((<uintptr_t>row & kept) | (<uintptr_t>c.t.cells.rows & ~kept))
+    if sieve & b.never_texts:
+        sieve = ask_texts(b, c, sieve, at, i)
+    return sieve != 0
+
+
+cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
+    cdef uintptr_t mask = -<uintptr_t>counts
+    return <const Row*>((<uintptr_t>row & mask) | (<uintptr_t>empty & ~mask))
 
 
 cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
-    """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one for those that leave nothing."""
+    """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one instead of those that leave nothing."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
+    cdef const Row* empty = t.cells.rows
+    cdef const Row* scp
+    cdef const Row* rcp
     cdef const Caller* w
-    cdef uint64_t texts = 0
-    cdef uint32_t i
-    cdef int32_t k
+    cdef uint32_t i, scp_counts, rcp_counts
     cdef uint8_t far
-    sift(s, c, at, n)
-    for k in range(c.n_columns):
-        if c.columns[k].has_texts:
-            texts |= c.columns[k].never_bits
     for i in range(<uint32_t>n):
         w = &s.callers[b.who[i]]
-        b.scp[i] = b.rcp[i] = t.cells.rows
+        scp = rcp = empty
         far = 0
         if w.scp_stack != NONE:
-            b.scp[i] = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
-            far = b.scp[i].scp_way & WAY_FAR
+            scp = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
+            far = WAY_FAR * (scp.n == 0)
         if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
-            far |= find_limits(s, t, w, b.facts[i], b.cls[i], b.name[i], &b.rcp[i])
+            far |= find_rcp(s, t, w, b.facts[i], b.cls[i], b.name[i], &rcp)
         b.limits[i] = far
-        prefetch(&t.sieves[b.scp[i] - t.cells.rows])
-        prefetch(&t.sieves[b.rcp[i] - t.cells.rows])
+        b.rows[SCP_ROWS][i] = scp
+        b.rows[RCP_ROWS][i] = rcp
+        prefetch(&t.sieves[scp - empty])
+        prefetch(&t.sieves[rcp - empty])
     for i in range(<uint32_t>n):
-        b.scp[i] = left_of(b, c, texts, b.scp[i], (b.scp[i].flags & ROW_PASSES) | (b.scp[i].n == 0), at, i)
-        b.rcp[i] = left_of(b, c, texts, b.rcp[i], True, at, i)
-        b.limits[i] |= ((b.scp[i] != t.cells.rows) | (b.rcp[i] != t.cells.rows)) * WAY_NEAR
+        scp = b.rows[SCP_ROWS][i]
+        scp_counts = may_deny(b, c, scp, at, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))
+        rcp_counts = may_deny(b, c, b.rows[RCP_ROWS][i], at, i)
+        b.rows[SCP_ROWS][i] = row_if(scp_counts, scp, empty)
+        b.rows[RCP_ROWS][i] = row_if(rcp_counts, b.rows[RCP_ROWS][i], empty)
+        b.limits[i] |= (scp_counts | rcp_counts) * WAY_NEAR

@@ -9,7 +9,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, LIST_BITS, Answers, Block, Listed, Rows, Side, find_rows, list_ways, name_number, number_rows, seek_rows,
+    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, find_rows, list_ways, name_number,
+    number_rows, seek_rows,
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
@@ -20,7 +21,7 @@ from fastiam._decide cimport (
 )
 from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
-from fastiam._limits cimport layer_row, limit_rows
+from fastiam._limits cimport layer_row, limit_rows, sift
 from fastiam._plain cimport (
     ACT_HARD, CALLER_CHECKS, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, PARTITION, WAYS_AT, Caller, limits_left,
 )
@@ -148,7 +149,7 @@ cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, i
         c.action_name = b.name[i]
         c.action_class = b.cls[i]
         c.action = &c.t.classes[c.action_class]
-        c.own = b.own[i][0]
+        c.own = b.rows[OWN_ROWS][i][0]
         status = BAD_RESOURCE
         if item_text(rows.resources, rows.resource_first + at + i, &c.resource):
             status = decide_located(c, rows, at + i, &a, False)
@@ -182,7 +183,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     cdef uint32_t i, way, action
     cdef bint reasons = c.reasons
     for i in range(<uint32_t>n):
-        own = b.own[i]
+        own = b.rows[OWN_ROWS][i]
         f = b.facts[i]
         w = &callers[b.who[i]]
         action = classes[b.cls[i]].flags
@@ -229,7 +230,7 @@ cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexc
         i = b.near_way.rows[j]
         b.stored[i] = &b.nothing
         b.place[i] = &b.zero
-        b.held[i] = t.cells.rows
+        b.rows[HELD_ROWS][i] = t.cells.rows
         stored[n] = <uint16_t>i
         n += (b.facts[i] & FACTS_RECORD) != 0
     if rows.facts != NULL:
@@ -252,8 +253,8 @@ cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexc
         i = stored[j]
         row = b.place[i][0]
         row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
-        b.held[i] = t.cells.rows + row
-        prefetch(b.held[i])
+        b.rows[HELD_ROWS][i] = t.cells.rows + row
+        prefetch(b.rows[HELD_ROWS][i])
 
 
 cdef inline uint32_t has_odd_denies(const Row* row) noexcept nogil:
@@ -263,14 +264,23 @@ cdef inline uint32_t has_odd_denies(const Row* row) noexcept nogil:
 cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i, uint32_t here) noexcept nogil:
     """Whether denies, as flats, and then the own row decide: nothing else must allow, and nothing else may. Without a branch."""
     cdef const Block* b = s.block
-    cdef const Row* scp = b.scp[i]
+    cdef const Row* scp = b.rows[SCP_ROWS][i]
     cdef const Caller* w = &s.callers[b.who[i]]
-    cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.held[i].flags & ROW_GRANTS
-    odd |= limits_left(w, b.own[i])
-    odd |= b.stored[i].n_constants | (b.own[i].flags & ROW_FLAT ^ ROW_FLAT)
-    odd |= has_odd_denies(b.rcp[i]) | has_odd_denies(scp) | has_odd_denies(b.held[i])
+    cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.rows[HELD_ROWS][i].flags & ROW_GRANTS
+    odd |= limits_left(w, b.rows[OWN_ROWS][i])
+    odd |= b.stored[i].n_constants | (b.rows[OWN_ROWS][i].flags & ROW_FLAT ^ ROW_FLAT)
+    odd |= has_odd_denies(b.rows[RCP_ROWS][i]) | has_odd_denies(scp)
+    odd |= has_odd_denies(b.rows[HELD_ROWS][i])
     odd |= (scp.n != 0) & ((scp.flags & ROW_PASSES) == 0)
     return (odd == 0) & here
+
+
+cdef inline uint8_t asked_layers(const Block* b, uint32_t i) noexcept nogil:
+    """The layers of a row whose flats have to be looked at: their denies, of the own row allows too."""
+    return <uint8_t>(
+        (b.rows[RCP_ROWS][i].flags & ROW_DENIES) << RCP_ROWS | (b.rows[SCP_ROWS][i].flags & ROW_DENIES) << SCP_ROWS
+        | (b.rows[HELD_ROWS][i].flags & ROW_DENIES) << HELD_ROWS | (b.rows[OWN_ROWS][i].n_flats != 0) << OWN_ROWS
+    )
 
 
 cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
@@ -284,12 +294,13 @@ cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
         i = listed[j]
         r = b.stored[i]
         if not s.has_limits:
-            b.scp[i] = b.rcp[i] = t.cells.rows
+            b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
         if r.stack != NONE and b.place[i] == &b.zero and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
-            b.held[i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
+            b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
         here = ((b.facts[i] ^ s.callers[b.who[i]].place) & COMPARED[(b.facts[i] >> COMPARED_AT) & 3]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
-        far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.held[i].n == 0)
+        far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.rows[HELD_ROWS][i].n == 0)
+        b.asked[i] = asked_layers(b, i)
         joined = is_joined(s, t, i, here) & (far ^ 1)
         b.far_way.rows[b.far_way.n] = <uint16_t>i
         b.far_way.n += far
@@ -297,7 +308,7 @@ cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
         b.joined_way.n += joined
         listed[b.near_way.n] = <uint16_t>i
         b.near_way.n += (far | joined) ^ 1
-        prefetch(t.flats + b.held[i].flat)
+        prefetch(t.flats + b.rows[HELD_ROWS][i].flat)
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
@@ -323,7 +334,7 @@ cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* l
     if t.flats == NULL:
         return
     for j in range(listed.n):
-        f = t.flats + s.block.own[listed.rows[j]].flat
+        f = t.flats + s.block.rows[OWN_ROWS][listed.rows[j]].flat
         prefetch(t.pool + f.text)
         prefetch(t.pool + f.text + f.size)
 
@@ -388,6 +399,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         return
     look_up_facts(s, c, rows, n)
     if s.has_limits:
+        sift(s, c, at, n)
         limit_rows(s, c, at, n)
     sort_rows(s, c, first + at, n)
     if c.reasons:

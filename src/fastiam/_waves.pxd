@@ -6,8 +6,8 @@ branch on what it finds: that is not to be foreseen, and a processor that goes o
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
 
-from fastiam._block cimport JOIN_HELD, JOIN_NONE, JOIN_OWN, JOIN_RCP, JOIN_SCP, Block, Side, Wave
-from fastiam._bytes cimport prefetch
+from fastiam._block cimport N_LAYERED, OWN_ROWS, Block, Side, Wave
+from fastiam._bytes cimport first_bit, prefetch
 from fastiam._call cimport Call, Kept
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY
 from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
@@ -166,26 +166,22 @@ cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) no
             s.answers.entry[first + i] = f.entry
 
 
-cdef inline bint start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, uint32_t n) noexcept nogil:
-    """Begin with some flats of a row, as if the one before them had not applied; False if there are none."""
+cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, uint32_t n) noexcept nogil:
+    """Begin with some flats of a row, of which there are any, as if the one before them had not applied."""
     b.stop[i] = flat + n
-    if n:
-        put(b, t, i, flat - 1, TURN_NEXT)
-    return n != 0
+    put(b, t, i, flat - 1, TURN_NEXT)
 
 
 cdef inline bint join(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
     """Go on with the next layer of a row; False if there is none. Of the layers that limit, the denies alone are asked."""
+    cdef uint32_t asked = b.asked[i], layer = <uint32_t>first_bit(asked | 1 << N_LAYERED)
     cdef const Row* row
-    while b.joined[i] < JOIN_OWN:
-        row = b.rcp[i] if b.joined[i] == JOIN_RCP else b.scp[i] if b.joined[i] == JOIN_SCP else b.held[i]
-        b.joined[i] += 1
-        if row.flags & ROW_DENIES and start(b, t, i, row.flat, row.denies):
-            return True
-    if b.joined[i] == JOIN_NONE:
+    if asked == 0:
         return False
-    b.joined[i] = JOIN_NONE
-    return start(b, t, i, b.own[i].flat, b.own[i].n_flats)
+    row = b.rows[layer][i]
+    b.asked[i] = <uint8_t>(asked & (asked - 1))
+    start(b, t, i, row.flat, row.denies + (layer == OWN_ROWS) * (<uint32_t>row.n_flats - row.denies))
+    return True
 
 
 cdef inline void join_layers(Block* b, const TablesC* t, uint32_t* n_over) noexcept nogil:
@@ -209,10 +205,9 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         b.waves[j].n = 0
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
-        b.joined[i] = JOIN_NONE
-        start(b, t, i, b.own[i].flat, b.own[i].n_flats)
+        b.asked[i] = 0
+        start(b, t, i, b.rows[OWN_ROWS][i].flat, b.rows[OWN_ROWS][i].n_flats)
     for j in range(b.joined_way.n):
-        b.joined[b.joined_way.rows[j]] = JOIN_RCP
         over.flats[j] = b.joined_way.rows[j]
     over.n = b.joined_way.n
     join_layers(b, t, &n_over)
