@@ -13,13 +13,13 @@ from libc.string cimport memset
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
 from fastiam._call cimport N_TEXT_CODES, Call, ContextColumn, TextCodes
-from fastiam._columns cimport Column, Text, item_text, row_items, value_text
+from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._core cimport TAG_AT, Core, _Declared
 from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, find_row
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
-from fastiam._block cimport Answers, Rows, Side, name_number
+from fastiam._block cimport Answers, Rows, Side, number_values
 from fastiam._facts cimport read_all_facts
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
@@ -310,22 +310,19 @@ cdef class _Batch:
             read_all_facts(&c, chunk, first, last, &facts[0], &records[0])
         return 0
 
-    cdef object _codes(self, TextColumn column, const Column* chunk, dict known, bint of_actions):
+    cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions):
         """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
         cdef uint32_t[::1] numbers
-        cdef Text text
-        cdef int64_t v
         key = <size_t>chunk
         found = known.get(key)
         if found is not None:
             return found
         if chunk.code_width == 0 or chunk.is_list or not 0 < chunk.n_values <= 4 * self.n + 1024:
             return None
-        array = np.full(chunk.n_values, <uint32_t>NONE, np.uint32)
+        array = np.empty(chunk.n_values, np.uint32)
         numbers = array
-        for v in range(chunk.n_values):
-            if value_text(chunk, v, &text):
-                numbers[v] = name_number(&self.sides.of[0], &self.t, &text, of_actions)
+        with nogil:
+            number_values(side, &self.t, chunk, of_actions, &numbers[0])
         known[key] = array
         return array
 
@@ -430,8 +427,8 @@ cdef class _Batch:
         self._start(&c, s)
         while row < last:
             n = self._point(side, row, last, &c, &rows)
-            principal_codes = self._codes(self.principals, rows.principals, self.principal_codes, False)
-            action_codes = self._codes(self.actions, rows.actions, self.action_codes, True)
+            principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
+            action_codes = self._codes(s, rows.actions, self.action_codes, True)
             rows.principal_codes = NULL
             rows.action_codes = NULL
             if principal_codes is not None and len(principal_codes):

@@ -238,6 +238,18 @@ cdef inline void number_texts(
     look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, &s.memos[of_actions], 0, out)
 
 
+cdef inline void number_values(const Side* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
+    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known."""
+    cdef Column plain = chunk[0]
+    cdef int64_t first = 0, n
+    plain.code_width = 0                                 # its values as rows
+    plain.item_valid = NULL
+    while first < chunk.n_values:
+        n = min(<int64_t>BLOCK, chunk.n_values - first)
+        number_texts(s, t, &plain, first, n, of_actions, s.block, out + first)
+        first += n
+
+
 cdef inline void recall(const Side* s, const TablesC* t, const NameMemo* memo, int64_t n, uint32_t* out) noexcept nogil:
     """Numbers of the texts of a block that were met before; the other rows are listed."""
     cdef Block* b = s.block
