@@ -154,7 +154,8 @@ cdef inline uint32_t classes_of(Side* s, Look* l, const Flat* f, uint8_t accept)
     cdef uint64_t key = ((<uint64_t>e.principals * 2 + (f.flags & FLAT_DENIES)) << 32) + s.block.who[l.i] + 1
     cdef Match* found = &s.seen.matches[mix(key) & (N_MATCHES - 1)]
     if found.key != key:
-        take(s, l)
+        l.c.principal = &l.c.t.principals[s.block.who[l.i]]   # all that this asks for, beside the partition that they share
+        l.c.partition = l.c.principal.partition
         found.key = key
         found.classes = entry_classes(l.c, e, accept)
     return found.classes

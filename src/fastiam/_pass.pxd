@@ -23,7 +23,7 @@ from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._limits cimport layer_row, limit_rows, sift
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_CHECKS, COMPARED_AT, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, PARTITION, WAYS_AT, Caller, limits_left,
+    ACT_HARD, CALLER_CHECKS, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, PARTITION, WAYS_AT, Caller, differs, limits_left,
 )
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
@@ -156,14 +156,6 @@ cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, i
     finish(s, c, &a, status)
 
 
-cdef extern from *:
-    """
-    /* of facts, by FACTS_TOLD and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
-    static const uint64_t fastiam_compared[4] = {0x30000000000, 0x3FFFFFFFFFF, 0, 0};
-    """
-    const uint64_t* COMPARED "fastiam_compared"
-
-
 # -- a block --------------------------------------------------------------------------------------------------------------
 
 cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
@@ -179,7 +171,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     cdef uint8_t* assumed = s.answers.assumed + first
     cdef const Row* own
     cdef const Caller* w
-    cdef uint64_t f, differs
+    cdef uint64_t f, other
     cdef uint32_t i, way, action
     cdef bint reasons = c.reasons
     for i in range(<uint32_t>n):
@@ -187,10 +179,10 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         f = b.facts[i]
         w = &callers[b.who[i]]
         action = classes[b.cls[i]].flags
-        differs = (f ^ w.place) & COMPARED[(f >> COMPARED_AT) & 3]
+        other = differs(w, f)
         way = (own.reason_way if reasons else own.own_way) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((differs | (action & ACT_HARD) | limits_left(w, own)) != 0) * WAY_NEAR
-        way |= (((differs & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
+        way |= ((other | (action & ACT_HARD) | limits_left(w, own)) != 0) * WAY_NEAR
+        way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
         b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
         assumed[i] = (f & FACTS_TOLD) == 0
@@ -297,7 +289,7 @@ cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
         if r.stack != NONE and b.place[i] == &b.zero and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
-        here = ((b.facts[i] ^ s.callers[b.who[i]].place) & COMPARED[(b.facts[i] >> COMPARED_AT) & 3]) == 0
+        here = differs(&s.callers[b.who[i]], b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
         far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.rows[HELD_ROWS][i].n == 0)
         b.asked[i] = asked_layers(b, i)
@@ -327,16 +319,41 @@ cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nog
             at += 64
 
 
-cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* listed) noexcept nogil:
+cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* listed, uint32_t layer) noexcept nogil:
     """Ask for the text of the first pattern of the rows of a list."""
     cdef const Flat* f
     cdef uint32_t j
-    if t.flats == NULL:
-        return
     for j in range(listed.n):
-        f = t.flats + s.block.rows[OWN_ROWS][listed.rows[j]].flat
+        f = t.flats + s.block.rows[layer][listed.rows[j]].flat
         prefetch(t.pool + f.text)
         prefetch(t.pool + f.text + f.size)
+
+
+cdef inline void fetch_grants(const Side* s, const TablesC* t, const Listed* listed) noexcept nogil:
+    """Ask for whom the first allow of the resources' policies is about, for the rows of a list: each step for what the next one reads."""
+    cdef uint16_t granted[BLOCK]
+    cdef const Row* held
+    cdef const Entry* e
+    cdef uint32_t j, n = 0
+    for j in range(listed.n):
+        held = s.block.rows[HELD_ROWS][listed.rows[j]]
+        granted[n] = listed.rows[j]
+        n += held.n_flats > held.denies
+    for j in range(n):
+        held = s.block.rows[HELD_ROWS][granted[j]]
+        prefetch(t.entries + t.flats[held.flat + held.denies].entry)
+        prefetch(t.principals + s.block.who[granted[j]])
+        prefetch(<const char*>(t.principals + s.block.who[granted[j]] + 1) - 1)
+    for j in range(n):
+        held = s.block.rows[HELD_ROWS][granted[j]]
+        e = t.entries + t.flats[held.flat + held.denies].entry
+        if e.principals != NONE:
+            prefetch(t.principal_elements + e.principals)
+    for j in range(n):
+        held = s.block.rows[HELD_ROWS][granted[j]]
+        e = t.entries + t.flats[held.flat + held.denies].entry
+        if e.principals != NONE:
+            prefetch(t.tokens + t.principal_elements[e.principals].first)
 
 
 cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
@@ -413,7 +430,10 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
     fetch_texts(s, rows, &b.joined_way)
-    fetch_patterns(s, t, &b.near_way)
+    if b.near_way.n and t.flats != NULL:
+        fetch_patterns(s, t, &b.near_way, OWN_ROWS)
+        fetch_patterns(s, t, &b.near_way, HELD_ROWS)
+        fetch_grants(s, t, &b.near_way)
     decide_listed(s, c, rows, first, at)
     decide_all_far(s, c, rows, first, at)
 

@@ -255,6 +255,19 @@ cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept 
     return caller.flags & CALLER_LIMITED & ~(own.flags >> LIMITS_AT)
 
 
+cdef extern from *:
+    """
+    /* of facts, by FACTS_TOLD and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
+    static const uint64_t fastiam_compared[4] = {0x30000000000, 0x3FFFFFFFFFF, 0, 0};
+    """
+    const uint64_t* COMPARED "fastiam_compared"
+
+
+cdef inline uint64_t differs(const Caller* caller, uint64_t facts) noexcept nogil:
+    """What the place of a resource has other than the caller's; 0 where `is_here`. Without a branch."""
+    return (facts ^ caller.place) & COMPARED[(facts >> COMPARED_AT) & 3]
+
+
 cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
     """The resource belongs to the caller's own account, or nothing tells whose it is."""
     if facts & FACTS_TOLD:
