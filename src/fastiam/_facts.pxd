@@ -3,12 +3,12 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memset
 
 from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
-from fastiam._bytes cimport ask_name, ask_slot, ask_text, hashed_find, load8, mix, prefetch, table_find, table_hash
+from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
 from fastiam._columns cimport Column, Text, item_code
 from fastiam._decide cimport DONE
 from fastiam._locate cimport find_record
-from fastiam._plain cimport FACTS_LONG, FACTS_STAR, read_facts, with_record
+from fastiam._plain cimport FACTS_LONG, FACTS_STAR, colon_place, read_facts, with_record
 from fastiam._types cimport *
 
 
@@ -51,26 +51,35 @@ cdef inline uint32_t service_mode(const Call* c, Sought* sought) noexcept nogil:
     return sought.mode[at]
 
 
-cdef inline void seek_record(Call* c, Sought* sought, uint32_t row, uint64_t* facts, uint32_t* record) noexcept nogil:
-    """Look up what is stored about the resource of the call, as `find_record` does, or put it on the list."""
-    cdef const char* data = c.resource.data
+cdef inline const char* first_slash(const char* p, int64_t size, int64_t after) noexcept nogil:
+    """The first slash of an ARN of 16 bytes or more behind a place among its first 64, NULL: there is none."""
+    cdef uint64_t bits = places(p, size, 47) & (~<uint64_t>0 << after)
+    if bits:
+        return p + first_bit(bits)
+    return <const char*>memchr(p + 64, 47, <size_t>(size - 64)) if size > 64 else NULL
+
+
+cdef inline void seek_record(
+    Call* c, Sought* sought, uint32_t row, uint32_t mode, const Text* text, uint64_t* facts, uint32_t* record
+) noexcept nogil:
+    """Look up what is stored about a resource, as `find_record` does, or put it on the list."""
     cdef const char* slash = NULL
-    cdef int64_t tail = c.colons[4] + 1, size = c.resource.size
-    cdef uint32_t mode = service_mode(c, sought)
-    if mode == NONE:
-        return
-    if (mode == MODE_BUCKET or mode == MODE_OBJECT) and c.colons[4] - c.colons[2] == 2:
-        slash = <const char*>memchr(data + tail, 47, <size_t>(size - tail))
+    cdef int64_t region_end = colon_place(facts[0], 3), account_end = colon_place(facts[0], 4)
+    if mode == MODE_BUCKET or mode == MODE_OBJECT:
+        if account_end - region_end == 1 and text.data[region_end - 1] == 58:   # neither region nor account
+            slash = first_slash(text.data, text.size, account_end)
     elif mode != MODE_EXACT:
+        c.resource = text[0]
+        read_facts(c)                                    # the call holds its colons then
         if find_record(c, record) != DONE:
             facts[0] = FACTS_LONG
         elif record[0] != NONE:
             facts[0] = with_record(c.t, facts[0], record[0])
         return
     if slash == NULL or mode == MODE_OBJECT:
-        seek_name(c.t, sought, row, data, size)
+        seek_name(c.t, sought, row, text.data, text.size)
     if slash != NULL:
-        seek_name(c.t, sought, row, data, slash - data)
+        seek_name(c.t, sought, row, text.data, slash - text.data)
 
 
 cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, uint32_t* records) noexcept nogil:
@@ -95,7 +104,9 @@ cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, 
 cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:
     """What there is to know about the resources of a block."""
     cdef Sought sought
-    cdef uint32_t i
+    cdef uint16_t stored[BLOCK]                          # rows of which something may be stored, by their services
+    cdef uint32_t modes[BLOCK]
+    cdef uint32_t i, j, n_stored = 0
     sought.n = 0
     memset(sought.service, 0, sizeof(sought.service))
     for i in range(<uint32_t>n):
@@ -106,7 +117,12 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
         c.resource = texts[i]
         facts[i] = read_facts(c)
         if c.t.services.n and not facts[i] & (FACTS_LONG | FACTS_STAR):
-            seek_record(c, &sought, i, &facts[i], &records[i])
+            stored[n_stored] = <uint16_t>i
+            modes[n_stored] = service_mode(c, &sought)
+            n_stored += modes[n_stored] != NONE          # no branch: which service comes next is not to be foreseen
+    for j in range(n_stored):
+        i = stored[j]
+        seek_record(c, &sought, i, modes[j], &texts[i], &facts[i], &records[i])
     find_sought(c.t, &sought, facts, records)
 
 
