@@ -16,14 +16,20 @@ cdef enum:
     N_SERVICES = 32
 
 
+cdef struct Service:           # the short name of one, and what is stored about its resources
+    uint64_t first             # the first and the last eight bytes, or all of them twice
+    uint64_t last
+    int64_t size
+    uint32_t mode
+
+
 cdef struct Sought:            # names under which something may be stored about a resource; of two of one row, the first that is found counts
     Text name[2 * BLOCK]
     uint32_t hash[2 * BLOCK]
     uint32_t guess[2 * BLOCK]  # where the table may hold it
     uint16_t row[2 * BLOCK]
     uint32_t n
-    uint64_t service[N_SERVICES]   # short names of services, as they were met, and what is stored about their resources
-    uint32_t mode[N_SERVICES]
+    Service services[N_SERVICES]   # as they were met, each at the place that its hash gives it
 
 
 cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, const char* data, int64_t size) noexcept nogil:
@@ -38,17 +44,18 @@ cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, const
 cdef inline uint32_t service_mode(const Call* c, Sought* sought) noexcept nogil:
     """Where to look for what is stored about resources of this service, NONE if nothing is."""
     cdef const char* name = c.resource.data + c.colons[1] + 1
-    cdef int64_t size = c.colons[2] - c.colons[1] - 1
-    cdef uint64_t word
-    cdef uint32_t at
-    if size == 0 or size > 7 or name + 8 > c.resource.data + c.resource.size:
+    cdef int64_t size = c.colons[2] - c.colons[1] - 1, none
+    cdef uint64_t first, last
+    cdef Service* met
+    if size == 0 or size > 16 or name + 8 > c.resource.data + c.resource.size:
         return table_find(&c.t.services, c.t.pool, name, size, c.t.seed)
-    word = load8(name) << (64 - 8 * size) | <uint64_t>size
-    at = <uint32_t>(mix(word) >> 16) & (N_SERVICES - 1)
-    if sought.service[at] != word:
-        sought.service[at] = word
-        sought.mode[at] = table_find(&c.t.services, c.t.pool, name, size, c.t.seed)
-    return sought.mode[at]
+    none = 64 - 8 * min(size, <int64_t>8)                # bits that are not of the name
+    first = load8(name) << none
+    last = load8(name + size - 8) >> none                # INVARIANT: eight bytes of the ARN stand before it
+    met = &sought.services[(mix(first ^ last * <uint64_t>0x9E3779B97F4A7C15ULL) >> 16) & (N_SERVICES - 1)]
+    if met.first != first or met.last != last or met.size != size:
+        met[0] = Service(first, last, size, table_find(&c.t.services, c.t.pool, name, size, c.t.seed))
+    return met.mode
 
 
 cdef inline const char* first_slash(const char* p, int64_t size, int64_t after) noexcept nogil:
@@ -108,7 +115,7 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
     cdef uint32_t modes[BLOCK]
     cdef uint32_t i, j, n_stored = 0
     sought.n = 0
-    memset(sought.service, 0, sizeof(sought.service))
+    memset(sought.services, 0, sizeof(sought.services))
     for i in range(<uint32_t>n):
         facts[i] = FACTS_LONG
         records[i] = NONE
