@@ -64,7 +64,8 @@ cdef extern from *:
         return NULL;
     }
     #if defined(__SSE2__)
-    /* A compiler could make branches of choices: these are minima, masks and shifts. */
+    /* A compiler could make branches of choices, and does of some: these are minima, masks and shifts. */
+    #define FASTIAM_AT_LEAST_0(x) ((x) & ~((x) >> 63))
     FASTIAM_INLINE uint32_t fastiam_windows(
         const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
     ) {
@@ -87,7 +88,7 @@ cdef extern from *:
             _mm_and_si128(FASTIAM_EQ16(q, t), FASTIAM_EQ16(q - second, t - second)),
             _mm_and_si128(FASTIAM_EQ16(q - third, t - third), FASTIAM_EQ16(q - skip, t - skip))));
         t -= last;
-        skip = at > last ? at - last : 0;
+        skip = FASTIAM_AT_LEAST_0(at - last);
         missing |= (~same >> skip) << (63 - (end - last - skip)) << 1;
         /* the suffix: one or two windows before the end */
         second = suffix > 16 ? suffix : 16;
@@ -99,7 +100,7 @@ cdef extern from *:
     FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {
         /* the last 48 bytes of the text, or as many as there are: three loads that may overlap */
         int64_t last = (size < 48 ? size : 48) - 16, second = last < 16 ? last : 16, base = size - 16 - last;
-        int64_t before = at > base ? at - base : 0, found, window;
+        int64_t before = FASTIAM_AT_LEAST_0(at - base), found, window;
         const char* p = t + base;
         __m128i head = _mm_set1_epi8(piece[0]), tail = _mm_set1_epi8(piece[n - 1]);
         uint64_t heads = FASTIAM_BITS(p, head) | FASTIAM_BITS(p + second, head) << second | FASTIAM_BITS(p + last, head) << last;
