@@ -63,6 +63,10 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
 
 # -- statements -----------------------------------------------------------------------------------------------------------
 
+cdef inline bint has_pieces(const Flat* f) noexcept nogil:
+    return f.first == TURN_NEXT or f.first >= TURN_HEAD
+
+
 cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     """`pieces_match`, from the flat."""
     cdef const uint8_t* text = l.pool + f.text
@@ -179,7 +183,7 @@ cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil
         classes = classes_of(s, l, f, accept)
         if classes == 0:
             return 0
-    if f.first == TURN_NEXT and (l.facts & FACTS_STAR or not flat_matches(l, f)):
+    if has_pieces(f) and (l.facts & FACTS_STAR or not flat_matches(l, f)):
         return 0
     return classes if f.conditions == NONE or conditions_stand(s, l, f.conditions, accept) else 0
 

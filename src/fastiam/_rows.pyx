@@ -541,6 +541,8 @@ cdef class Rows(Indexes):
                 f.inner = <uint8_t>(at - 1)
                 if f.inner < p.need - p.suffix:
                     f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
+        if mid == 0:
+            f.first = TURN_HEAD_INNER if f.turn == TURN_INNER else TURN_HEAD
         if self.pool.n < p.text + p.size + 2 * LOAD:
             self._push(&self.pool, 2 * LOAD)             # and what is read beyond
         return 0

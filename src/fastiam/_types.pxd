@@ -459,14 +459,16 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_MORE = 5              # if the conditions after the first one hold
     TURN_WHOM = 6              # if it is about who asks, and its conditions hold
     TURN_ODD = 7               # its statement has to be looked at as a whole
-    N_TURNS = 8
+    TURN_HEAD = 8              # TURN_NEXT, of a pattern without a middle
+    TURN_HEAD_INNER = 9        # that, with the piece in between
+    N_TURNS = 10
 
 
 cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
     uint32_t entry
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition
     uint32_t atom              # the first of these
-    uint32_t text              # from here: of the pattern, where `first` is TURN_NEXT
+    uint32_t text              # from here: of the pattern, where there are pieces (`has_pieces`)
     uint16_t size
     uint16_t least             # so many bytes a resource has that matches
     uint16_t mid_at            # where the middle starts; where the head ends, if there is none
@@ -478,7 +480,7 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t rest
     int8_t exact               # -1: nothing may follow the last piece
     uint8_t turn               # where its pieces at known places stand
-    uint8_t first              # the first turn: TURN_NEXT, or what it leads to at once for want of pieces
+    uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags
 
 

@@ -9,9 +9,10 @@ from libc.stdint cimport INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
 from fastiam._block cimport N_LAYERED, OWN_ROWS, Block, Side, Wave
 from fastiam._bytes cimport first_bit, prefetch
 from fastiam._call cimport Call, Kept
+from fastiam._columns cimport Text
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY
 from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
-from fastiam._pieces cimport ANYWHERE, NOWHERE, piece_within, windows_stand
+from fastiam._pieces cimport ANYWHERE, NOWHERE, ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
 from fastiam._truths cimport ask_code, kept_code
 from fastiam._types cimport *
@@ -39,13 +40,71 @@ cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcep
     return colon_place(b.facts[i], f.colon) + (-<int64_t>(f.colon == NO_COLON) & f.head)
 
 
+cdef inline uint32_t crosses(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
+    """All bits of TURN_ODD, where the crossing reading may match."""
+    return -((f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & 1) & TURN_ODD
+
+
+cdef inline Text text_if(const Text* text, int64_t outside) noexcept nogil:
+    """A text; where it has no room for a pattern, as all bits say, another one: then nothing of it is read."""
+    return Text(
+        <const char*>((<uintptr_t>text.data & <uintptr_t>~outside) | (<uintptr_t>NOWHERE & <uintptr_t>outside)),
+        (text.size & ~outside) | (ANYWHERE & outside),
+    )
+
+
+cdef inline uint32_t stand_ends(const Block* b, const TablesC* t, const Flat* f, uint32_t i, Text* text) noexcept nogil:
+    """Whether head and suffix of a pattern without a middle stand; `text` is what its other pieces may be looked for in."""
+    cdef int64_t room = b.text[i].size - f.least
+    text[0] = text_if(&b.text[i], room >> 63)
+    return ends_stand(t.pool + f.text, t.pool + f.text + f.size, f.head, f.suffix, text.data, text.size) & (
+        (room & (f.exact | <int64_t>INT64_MIN)) == 0
+    )
+
+
+cdef inline uint32_t inner_turn(const Block* b, const Flat* f, uint32_t i, uint32_t at, uint32_t found) noexcept nogil:
+    """What comes after a look for the piece in between, which says what `piece_within` does."""
+    cdef uint32_t turn = (TURN_DONE + (f.conditions != NONE)) | (-<uint32_t>(f.rest != REST_INNER) & TURN_ODD)
+    return either(b, i, at, found & 1, turn) | (-(found >> 1) & TURN_ODD)
+
+
+cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
+    """Look at the pieces at known places of flats that have no middle."""
+    cdef Wave* w = &b.waves[TURN_HEAD]
+    cdef const Flat* f
+    cdef Text text
+    cdef uint32_t i, j, at, n = w.n
+    w.n = 0
+    for j in range(n):
+        i = <uint32_t>w.flats[j]
+        at = <uint32_t>(w.flats[j] >> 32)
+        f = t.flats + at
+        put(b, t, i, at, either(b, i, at, stand_ends(b, t, f, i, &text), f.turn) | crosses(b, f, i))
+
+
+cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
+    """Look at these and at the piece in between."""
+    cdef Wave* w = &b.waves[TURN_HEAD_INNER]
+    cdef const Flat* f
+    cdef Text text
+    cdef uint32_t i, j, at, n = w.n, stands, found
+    w.n = 0
+    for j in range(n):
+        i = <uint32_t>w.flats[j]
+        at = <uint32_t>(w.flats[j] >> 32)
+        f = t.flats + at
+        stands = stand_ends(b, t, f, i, &text)
+        found = piece_within(text.data, text.size, f.head, text.size - f.suffix, t.pool + f.text + f.head + 1, f.inner)
+        put(b, t, i, at, inner_turn(b, f, i, at, found & (-stands & 3)) | crosses(b, f, i))
+
+
 cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
     """Look at the pieces at known places of the flats of a wave."""
     cdef Wave* w = &b.waves[TURN_NEXT]
     cdef const Flat* f
-    cdef uint32_t i, j, at, n = w.n, stands, crosses
-    cdef uint64_t outside, text
-    cdef int64_t mid, size, room
+    cdef Text text
+    cdef uint32_t i, j, at, n = w.n, stands
+    cdef int64_t mid, size, room, outside
     w.n = 0
     for j in range(n):
         i = <uint32_t>w.flats[j]
@@ -54,23 +113,20 @@ cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
         size = b.text[i].size
         mid = middle_of(b, f, i)
         room = size - (mid + f.least - f.head)
-        outside = (room | (size - f.least)) >> 63        # all bits, where it has no room: nothing of that text is read
-        text = (<uint64_t><uintptr_t>b.text[i].data & ~outside) | (<uint64_t><uintptr_t>NOWHERE & outside)
-        size = (size & ~outside) | (ANYWHERE & outside)
+        outside = (room | (size - f.least)) >> 63
+        text = text_if(&b.text[i], outside)
         stands = windows_stand(
-            t.pool + f.text, t.pool + f.text + f.size, f.head, f.mid & ~outside, f.mid_at, f.suffix, <const void*><uintptr_t>text, size,
-            mid,
+            t.pool + f.text, t.pool + f.text + f.size, f.head, f.mid & ~outside, f.mid_at, f.suffix, text.data, text.size, mid
         )
         stands &= (room & (f.exact | <int64_t>INT64_MIN)) == 0
-        crosses = (f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & 1
-        put(b, t, i, at, either(b, i, at, stands, f.turn) | (-crosses & TURN_ODD))
+        put(b, t, i, at, either(b, i, at, stands, f.turn) | crosses(b, f, i))
 
 
 cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
     """Look for the pieces that have no known place."""
     cdef Wave* w = &b.waves[TURN_INNER]
     cdef const Flat* f
-    cdef uint32_t i, j, at, n = w.n, found, turn
+    cdef uint32_t i, j, at, n = w.n, found
     cdef int64_t size
     w.n = 0
     for j in range(n):
@@ -81,9 +137,7 @@ cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
         found = piece_within(
             b.text[i].data, size, middle_of(b, f, i) + f.mid, size - f.suffix, t.pool + f.text + f.mid_at + f.mid + 1, f.inner
         )
-        turn = (TURN_DONE + (f.conditions != NONE)) | (-<uint32_t>(f.rest != REST_INNER) & TURN_ODD)
-        turn = either(b, i, at, found & 1, turn)
-        put(b, t, i, at, turn | (-(found >> 1) & TURN_ODD))
+        put(b, t, i, at, inner_turn(b, f, i, at, found))
 
 
 cdef inline void ask_ahead(const Call* c, uint32_t atom, int64_t row) noexcept nogil:
@@ -212,6 +266,8 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     over.n = b.joined_way.n
     join_layers(b, t, &n_over)
     while left:
+        try_heads(b, t)
+        try_inners(b, t)
         try_flats(b, t)
         seek_inner(b, t)
         ask_first(b, l.c, row)
