@@ -13,6 +13,8 @@ cdef enum:                     # the longest that `windows_stand` compares
     MOST_HEAD = 64
     MOST_MID = 64
     MOST_SUFFIX = 32
+    MOST_END_HEAD = 32         # and that `ends_stand` does
+    MOST_END_SUFFIX = 16
     ANYWHERE = 128
 
 
@@ -66,31 +68,26 @@ cdef extern from *:
     #if defined(__SSE2__)
     /* A compiler could make branches of choices, and does of some: these are minima, masks and shifts. */
     #define FASTIAM_AT_LEAST_0(x) ((x) & ~((x) >> 63))
-    /* 0 if the head stands: four windows that may overlap, or one of which not all counts */
-    FASTIAM_INLINE uint64_t fastiam_no_head(const char* p, const char* t, int64_t head) {
-        int64_t last = head > 16 ? head - 16 : 0, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
-        uint64_t same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(
-            _mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + second, t + second)),
-            _mm_and_si128(FASTIAM_EQ16(p + third, t + third), FASTIAM_EQ16(p + last, t + last))));
-        return ~same << (64 - (head < 16 ? head : 16));
-    }
-    /* 0 if the suffix does: one or two windows before the end */
-    FASTIAM_INLINE uint32_t fastiam_no_suffix(const char* p_end, const char* t_end, int64_t suffix) {
-        int64_t first = suffix > 16 ? suffix : 16;
-        uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p_end - 16, t_end - 16), FASTIAM_EQ16(p_end - first, t_end - first)));
-        return (uint16_t)~same >> (16 - (suffix < 16 ? suffix : 16));
-    }
     FASTIAM_INLINE uint32_t fastiam_ends(
         const char* p, const char* p_end, int64_t head, int64_t suffix, const char* t, int64_t size
     ) {
-        return (fastiam_no_head(p, t, head) == 0) & (fastiam_no_suffix(p_end, t + size, suffix) == 0);
+        /* the head: two windows that may overlap, or one of which not all counts; one of the suffix */
+        int64_t last = head > 16 ? head - 16 : 0;
+        uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + last, t + last)));
+        uint32_t end = (uint32_t)_mm_movemask_epi8(FASTIAM_EQ16(p_end - 16, t + size - 16));
+        return (((~same << 16) << (16 - (head < 16 ? head : 16))) | ((uint16_t)~end >> (16 - suffix))) == 0;
     }
     FASTIAM_INLINE uint32_t fastiam_windows(
         const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
     ) {
         int64_t last, second, third, end, skip;
         uint64_t same, missing;
-        uint32_t ends = fastiam_ends(p, p_end, head, suffix, t, size);
+        /* the head: four windows */
+        last = head > 16 ? head - 16 : 0; second = last < 16 ? last : 16; third = last < 32 ? last : 32;
+        same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(
+            _mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + second, t + second)),
+            _mm_and_si128(FASTIAM_EQ16(p + third, t + third), FASTIAM_EQ16(p + last, t + last))));
+        missing = ~same << (64 - (head < 16 ? head : 16));
         /* the middle: a window that ends with it, and those 16, 32 and 48 bytes after its start, if it is longer */
         end = at + mid;
         last = end > 16 ? end - 16 : 0;
@@ -101,9 +98,14 @@ cdef extern from *:
         same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(
             _mm_and_si128(FASTIAM_EQ16(q, t), FASTIAM_EQ16(q - second, t - second)),
             _mm_and_si128(FASTIAM_EQ16(q - third, t - third), FASTIAM_EQ16(q - skip, t - skip))));
+        t -= last;
         skip = FASTIAM_AT_LEAST_0(at - last);
-        missing = (~same >> skip) << (63 - (end - last - skip)) << 1;
-        return ends & (missing == 0);
+        missing |= (~same >> skip) << (63 - (end - last - skip)) << 1;
+        /* the suffix: one or two windows before the end */
+        second = suffix > 16 ? suffix : 16;
+        t += size;
+        same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p_end - 16, t - 16), FASTIAM_EQ16(p_end - second, t - second)));
+        return ((missing == 0) & (((uint16_t)~same >> (16 - (suffix < 16 ? suffix : 16))) == 0));
     }
     /* bit 0: it does; bit 1: it may, look otherwise */
     FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {
@@ -149,7 +151,7 @@ cdef extern from *:
         const void* pattern, const void* pattern_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix,
         const void* text, int64_t size, int64_t at
     ) noexcept nogil
-    # the same, of a pattern that has no middle
+    # the same, of a pattern that has no middle, and ends that are shorter: MOST_END_HEAD, MOST_END_SUFFIX
     uint32_t ends_stand "fastiam_ends" (
         const void* pattern, const void* pattern_end, int64_t head, int64_t suffix, const void* text, int64_t size
     ) noexcept nogil

@@ -11,7 +11,7 @@ from fastiam._call cimport is_supplied
 from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, LAYER_SCP, cell_key
 from fastiam._glob cimport glob
 from fastiam._index cimport Indexes
-from fastiam._pieces cimport MOST_HEAD, MOST_MID, MOST_SUFFIX
+from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._types cimport *
 from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish
 
@@ -541,7 +541,7 @@ cdef class Rows(Indexes):
                 f.inner = <uint8_t>(at - 1)
                 if f.inner < p.need - p.suffix:
                     f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
-        if mid == 0:
+        if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX:
             f.first = TURN_HEAD_INNER if f.turn == TURN_INNER else TURN_HEAD
         if self.pool.n < p.text + p.size + 2 * LOAD:
             self._push(&self.pool, 2 * LOAD)             # and what is read beyond

@@ -459,7 +459,7 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_MORE = 5              # if the conditions after the first one hold
     TURN_WHOM = 6              # if it is about who asks, and its conditions hold
     TURN_ODD = 7               # its statement has to be looked at as a whole
-    TURN_HEAD = 8              # TURN_NEXT, of a pattern without a middle
+    TURN_HEAD = 8              # TURN_NEXT, of a pattern without a middle, and with short ends
     TURN_HEAD_INNER = 9        # that, with the piece in between
     N_TURNS = 10
 
