@@ -72,7 +72,7 @@ cdef struct Block:
     uint32_t zero              # a class where there is none
     uint32_t what[BLOCK]       # dictionary values of the resources
     uint64_t facts[BLOCK]
-    uint32_t record[BLOCK]
+    uint32_t record[BLOCK]     # of texts without a dictionary
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
     Text text[BLOCK]           # of the resources
@@ -88,6 +88,7 @@ cdef struct Block:
     Wave waves[N_TURNS]
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
     uint8_t asked[BLOCK]       # layers whose flats come after them, as bits
+    const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none
 
 
 cdef enum:
@@ -190,6 +191,11 @@ cdef extern from *:
 
 cdef inline void list_ways(Block* b, int64_t n) noexcept nogil:
     fastiam_list(&b.way[0], n, b.own_way.rows, &b.own_way.n, b.near_way.rows, &b.near_way.n, b.far_way.rows, &b.far_way.n)
+
+
+cdef inline uint32_t record_of(const Block* b, uint32_t i) noexcept nogil:
+    """The record of the resource of a row that has one."""
+    return b.record[i] if b.records == NULL else b.records[b.what[i]]
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------------

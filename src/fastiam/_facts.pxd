@@ -154,6 +154,7 @@ cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int6
     cdef const uint64_t* facts = rows.facts
     cdef uint32_t what
     cdef int64_t i, code
+    b.records = NULL if facts == NULL else rows.records
     if facts == NULL:
         take_texts(rows.resources, rows.resource_first + at, n, b.text)
         return

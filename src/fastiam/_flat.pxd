@@ -6,7 +6,7 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport HELD_ROWS, N_MATCHES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side
+from fastiam._block cimport HELD_ROWS, N_MATCHES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, record_of
 from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
@@ -18,7 +18,7 @@ from fastiam._decide cimport (
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_STAR, Caller, colon_place, is_here, put_resource,
+    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_RECORD, FACTS_STAR, Caller, colon_place, is_here, put_resource,
 )
 from fastiam._glob cimport glob
 from fastiam._pieces cimport pieces_stand, seek_piece, starts_alike
@@ -37,7 +37,6 @@ cdef struct Look:              # the row at hand
     uint32_t i                 # of the block
     int64_t first              # the range's first row in the batch
     int64_t row                # of the range
-    uint32_t record
     uint8_t taken
     uint8_t has_tags           # the record has constants of its own: nulls of columns mean less
 
@@ -58,7 +57,7 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     c.own = b.rows[OWN_ROWS][l.i][0]
     c.resource = b.text[l.i]
     next_stamp(c.s)
-    put_resource(c, &s.callers[b.who[l.i]], l.facts, l.record)
+    put_resource(c, &s.callers[b.who[l.i]], l.facts, record_of(b, l.i) if l.facts & FACTS_RECORD else NONE)
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
@@ -320,7 +319,6 @@ cdef inline void look_at(const Block* b, Look* l, int64_t at, uint32_t i) noexce
     l.i = i
     l.row = at + i
     l.facts = b.facts[i]
-    l.record = b.record[i]                               # whatever it is where there is none
     l.text = <const uint8_t*>b.text[i].data
     l.end = l.text + b.text[i].size
     l.taken = False

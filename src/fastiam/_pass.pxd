@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memcpy, memset
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
     BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, find_rows, list_ways, name_number,
-    number_rows, seek_rows,
+    number_rows, record_of, seek_rows,
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
@@ -23,7 +23,7 @@ from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._limits cimport layer_row, limit_rows, sift
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_CHECKS, FACTS_LONG, FACTS_RECORD, FACTS_TOLD, PARTITION, WAYS_AT, Caller, differs, limits_left,
+    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_TOLD, PARTITION, WAYS_AT, Caller, differs, limits_left,
 )
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
@@ -210,7 +210,7 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
         prefetch(b.text[i].data + 63)
 
 
-cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexcept nogil:
+cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
     """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
     cdef uint16_t stored[BLOCK]
@@ -224,15 +224,12 @@ cdef inline void find_records(Side* s, const TablesC* t, const Rows* rows) noexc
         b.place[i] = &b.zero
         b.rows[HELD_ROWS][i] = t.cells.rows
         stored[n] = <uint16_t>i
-        n += (b.facts[i] & FACTS_RECORD) != 0
-    if rows.facts != NULL:
-        for j in range(n):
-            prefetch(rows.records + b.what[stored[j]])
-        for j in range(n):
-            b.record[stored[j]] = rows.records[b.what[stored[j]]]
+        n += (b.facts[i] & FACTS_HOLDS) != 0
+    for j in range(n * (b.records != NULL)):
+        prefetch(b.records + b.what[stored[j]])
     for j in range(n):
         i = stored[j]
-        b.stored[i] = t.records + b.record[i]
+        b.stored[i] = t.records + record_of(b, i)
         prefetch(b.stored[i])
     for j in range(n):
         i = stored[j]
@@ -372,7 +369,7 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
         l.caller = &s.callers[b.who[i]]
-        l.has_tags = l.facts & FACTS_RECORD and c.t.records[l.record].n_constants
+        l.has_tags = b.stored[i].n_constants != 0
         if decide_near(s, &l, &a) == DONE:
             write(s, c, &a, first + at + i)
         else:
@@ -425,7 +422,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     b.joined_way.n = 0
     if b.near_way.n:
         fetch_codes(c, at, n)
-        find_records(s, t, rows)
+        find_records(s, t)
         hold_rows(s, t)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)

@@ -65,11 +65,12 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
     ACCOUNT = 0xFFFFFFFFFF
     FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
     FACTS_STAR = 0x080000000000
-    FACTS_RECORD = 0x100000000000  # there is a record
+    FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it
     FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
     COMPARED_AT = 42           # two bits, told and star: which part of the place counts
-    WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where there is a record, and WAY_FAR
+    WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where a record holds something, and WAY_FAR
     FACTS_COLON = 0x400000000000  # more than five colons
+    FACTS_RECORD = 0x800000000000  # there is a record
     COLON_BITS = 6             # of the place of a colon
     COLON_3_AT = 48            # where the colons after region and account lie
     COLON_4_AT = COLON_3_AT + COLON_BITS
@@ -184,13 +185,16 @@ cdef inline uint64_t read_facts(Call* c) noexcept nogil:
 
 cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record) noexcept nogil:
     """The facts of a resource with what is stored about it."""
+    cdef const Record* r = &t.records[record]
     cdef uint64_t number
     cdef Text text
-    if t.records[record].account != NONE:
-        text = word_text(t, t.records[record].account)
+    if r.account != NONE:
+        text = word_text(t, r.account)
         if account_number(text.data, text.size, &number):
             facts = (facts & ~<uint64_t>ACCOUNT) | number
         facts |= FACTS_TOLD
+    if r.stack != NONE or r.n_constants or r.arn != NONE or r.flags & RECORD_BLOCKS_PUBLIC:
+        facts |= FACTS_HOLDS
     return facts | FACTS_RECORD
 
 
