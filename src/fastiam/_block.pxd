@@ -92,7 +92,7 @@ cdef struct Block:
 
 
 cdef enum:
-    N_OWNERS = 256
+    N_OWNERS = 2048
     N_MATCHES = 1024
 
 
