@@ -78,18 +78,39 @@ CONDITIONS: list[dict[str, dict[str, Any]]] = [
 Row = tuple[str, str, str, dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def directory() -> fastiam.Directory:
+FULL = "Full", {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+
+
+def statements(effect: str) -> list[dict[str, Any]]:
+    made = [{"Effect": effect, "Action": f"sqs:{effect}{i}", "Resource": "*"} for i in range(len(CONDITIONS))]
+    return [statement | {"Condition": condition} for statement, condition in zip(made, CONDITIONS, strict=True)]
+
+
+def document(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+@pytest.fixture(scope="module", params=["identity", "scp", "rcp"])
+def directory(request: pytest.FixtureRequest) -> fastiam.Directory:
+    """The denies stand in policies of one kind; some actions meet several of them."""
     directory = fastiam.Directory(quotas=None)
-    directory.set_organization("o-corp", management_account="999999999999", accounts={ACCOUNT: None})
+    denies = statements("Deny")
+    denies += [deny | {"Action": "sqs:Both*"} for deny in denies[:12]]
+    listed = [("Denies", document([{"Principal": "*"} | deny for deny in denies] if request.param == "rcp" else denies))]
+    levels = {"r-1": [FULL], "ou-a": [FULL], ACCOUNT: [FULL], OTHER: [FULL]}
+    directory.set_organization(
+        "o-corp",
+        management_account="999999999999",
+        organizational_units={"ou-a": "r-1"},
+        accounts=dict.fromkeys((ACCOUNT, OTHER), "ou-a"),
+        scps=levels | ({"ou-a": [FULL, *listed]} if request.param == "scp" else {}),
+        rcps={"ou-a": listed} if request.param == "rcp" else {},
+    )
     directory.add_resource(TAGGED, account=ACCOUNT, tags={"dept": "blue"})
-    statements = [
-        {"Effect": effect, "Action": f"app:{effect}{i}", "Resource": "*", "Condition": condition}
-        for i, condition in enumerate(CONDITIONS)
-        for effect in ("Allow", "Deny")
-    ]
-    policies = [{"Version": "2012-10-17", "Statement": statements[at : at + 9]} for at in range(0, len(statements), 9)]
-    allow = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "app:Deny*", "Resource": "*"}}
+    policies = [document(statements("Allow")[at : at + 9]) for at in range(0, len(CONDITIONS), 9)]
+    if request.param == "identity":
+        policies += [document(denies[at : at + 9]) for at in range(0, len(denies), 9)]
+    allow = document([{"Effect": "Allow", "Action": ["sqs:Deny*", "sqs:Both*"], "Resource": "*"}])
     for at, principal in enumerate(PRINCIPALS):
         tags = {key: value for key, values in TAGS.items() if (value := values[at]) is not None}
         directory.add_principal(principal, identity_policies=[*policies, allow], tags=tags)
@@ -101,7 +122,7 @@ def rows(seed: int, n: int, keys: list[str]) -> list[Row]:
     made = []
     for _ in range(n):
         context = {key: value for key in keys if (value := rng.choice(CONTEXT[key])) is not None}
-        action = f"app:{rng.choice(('Allow', 'Deny'))}{rng.randrange(len(CONDITIONS))}"
+        action = f"sqs:{rng.choice(('Allow', 'Deny', 'Deny', 'Both'))}{rng.randrange(len(CONDITIONS))}"
         resource = rng.choice(RESOURCES)
         if resource == TAGGED and "aws:ResourceTag/dept" in context:
             context["aws:ResourceTag/dept"] = "blue"  # K1
@@ -165,8 +186,8 @@ def test_a_principal_that_comes_later_may_fix_a_key_that_none_fixed_before(direc
     principals[-5:] = [session] * 5
     condition = CONDITIONS.index({"StringLike": {"aws:userid": "*"}})
     for form in (pa.array(principals), pa.array(principals).dictionary_encode()):
-        found = engine.decide_many(form, f"app:Allow{condition}", "*", now=AT).outcome
-        assert [int(engine.decide(who, f"app:Allow{condition}", "*", now=AT).outcome) for who in (PRINCIPALS[2], session)] == [
+        found = engine.decide_many(form, f"sqs:Allow{condition}", "*", now=AT).outcome
+        assert [int(engine.decide(who, f"sqs:Allow{condition}", "*", now=AT).outcome) for who in (PRINCIPALS[2], session)] == [
             found[0],
             found[-1],
         ]
