@@ -61,8 +61,8 @@ def measure_together(
 ) -> dict[str, Timing]:
     """The times of jobs that decide `n` requests each, one turn of all after the other.
 
-    With `twice` a job runs twice in its turn, and the second time counts: a processor that slept while one thread worked wakes up in
-    the first.
+    With `twice` a job runs twice in its turn, and the second time counts: a processor that slept while one thread worked wakes up
+    in the first.
     """
     for job in jobs.values():
         job()

@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -131,8 +132,8 @@ def rows(seed: int, n: int, keys: list[str]) -> list[Row]:
 
 
 def asked(engine: fastiam.Engine, made: list[Row], keys: list[str], form: str) -> fastiam.Decisions:
-    principals, actions, resources = ([row[i] for row in made] for i in range(3))
-    columns = {key: pa.array([row[3].get(key) for row in made], pa.string()) for key in keys}
+    principals, actions, resources, *told = asked_of(made, keys)
+    columns = {key: pa.array(column, pa.string()) for key, column in zip(keys, told, strict=True)}
     context: dict[str, Any] = columns
     if form == "coded":
         context = {key: column.dictionary_encode() for key, column in columns.items()}
@@ -143,6 +144,11 @@ def asked(engine: fastiam.Engine, made: list[Row], keys: list[str], form: str) -
     elif form == "lists":
         context = {key: column.to_pylist() for key, column in columns.items()}
     return engine.decide_many(principals, actions, resources, context, now=AT)
+
+
+def asked_of(made: list[Row], keys: list[str]) -> list[list[str | None]]:
+    """Principals, actions, resources and the context, column by column."""
+    return [*([row[i] for row in made] for i in range(3)), *([row[3].get(key) for row in made] for key in keys)]
 
 
 @pytest.mark.parametrize(
@@ -191,3 +197,19 @@ def test_a_principal_that_comes_later_may_fix_a_key_that_none_fixed_before(direc
             found[0],
             found[-1],
         ]
+
+
+def test_what_is_kept_of_a_condition_counts_once_a_limit_asks_for_it(directory: fastiam.Directory) -> None:
+    """An allow reads conditions first; rows of the policies that deny by them are made in the middle of the batch."""
+    engine, keys = directory.compile(), ["app:dept", "aws:SecureTransport", "aws:SourceIp"]
+    made = rows(11, 256, keys)
+    first = [(who, action.replace("Deny", "Allow").replace("Both", "Allow"), *rest) for who, action, *rest in made]
+    expected = [asked(engine, part, keys, "coded").outcome for part in (first, made)]
+    engine = directory.compile()
+    turns = [np.arange(256)] * 256 + [np.arange(256, 512)] * 2048  # two chunks, and the next one
+    told = asked_of(first + made, keys)
+    columns = [pa.array(column, pa.string()).dictionary_encode().take(pa.array(np.concatenate(turns))) for column in told]
+    context = dict(zip(keys, columns[3:], strict=True))
+    found = engine.decide_many(*columns[:3], context, now=AT).outcome.reshape(-1, 256)
+    assert (found[:256] == expected[0]).all()
+    assert (found[256:] == expected[1]).all()
