@@ -3,14 +3,14 @@ lie. Header only.
 
 Each stage runs over the whole block, so that the memory that it needs was asked for by the stage before.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from fastiam._bytes cimport (
-    ask_name, ask_slot, ask_text, first_bit, hashed_name, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
+    ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
 )
 from fastiam._call cimport Call, ContextColumn
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, view_text
-from fastiam._decide cimport hashed_row
+from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._frame cimport Frame
 from fastiam._plain cimport CALLER_KNOWN, Caller, read_caller
 from fastiam._types cimport *
@@ -372,9 +372,10 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     cdef Caller* w
     cdef const uint32_t* grid = t.cells.grid
     cdef const uint32_t* name_classes = t.name_classes
-    cdef const uint32_t* place
     cdef uint32_t nobody = s.n_callers - 1, who, cls, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes
-    cdef uint32_t n_principals = t.n_principals
+    cdef uint32_t n_principals = t.n_principals, inside, j, n_outside = 0
+    cdef uint16_t* outside = &b.own_way.rows[0]
+    cdef uintptr_t place, mask
     cdef int64_t i
     if t.n_classes == 0:                                 # no action has been met yet
         for i in range(n):
@@ -394,25 +395,36 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
             s.has_limits |= w.scp_stack != NONE
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
-        place = NULL
-        if w.own_stack < n_stacks and cls < n_classes:
-            place = grid + (<size_t>cls * n_stacks + w.own_stack)
-        b.place[i] = place
-        prefetch(place)
+        inside = (w.own_stack < n_stacks) & (cls < n_classes)
+        mask = -<uintptr_t>inside
+        place = <uintptr_t>(grid + (<size_t>cls * n_stacks + w.own_stack))
+        b.place[i] = <const uint32_t*>((place & mask) | (<uintptr_t>&b.zero & ~mask))
+        prefetch(b.place[i])
+        outside[n_outside] = <uint16_t>i
+        n_outside += inside ^ 1
+    b.own_way.n = n_outside
+    for j in range(n_outside):
+        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, outside[j])) & t.cells.mask])
+
+
+cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
+    """What the cell of a row goes by that the grid has no place for."""
+    cdef uint32_t stack = s.callers[s.block.who[i]].own_stack
+    return cell_key(stack, s.block.cls[i] if stack < t.n_indexed_stacks else s.block.name[i] | BY_NAME)
 
 
 cdef inline void find_rows(const Side* s, const TablesC* t, int64_t n) noexcept nogil:
     """Those rows; the empty one where they are not there yet."""
     cdef Block* b = s.block
     cdef const Row* rows = t.cells.rows
-    cdef uint32_t n_rows = t.cells.n_rows, stack, number
+    cdef uint32_t n_rows = t.cells.n_rows, number, j
     cdef int64_t i
     for i in range(n):
-        if b.place[i] != NULL:
-            number = b.place[i][0]
-        else:
-            stack = s.callers[b.who[i]].own_stack
-            number = <uint32_t>hashed_row(t, stack, b.cls[i] if stack < t.n_indexed_stacks else b.name[i] | BY_NAME)
+        number = b.place[i][0]
         number = number if number < n_rows else 0
         b.rows[OWN_ROWS][i] = rows + number
         prefetch(rows + number)
+    for j in range(b.own_way.n):
+        i = b.own_way.rows[j]
+        b.rows[OWN_ROWS][i] = row_at(t, keyed_row(t, own_key(s, t, <uint32_t>i)))
+        prefetch(b.rows[OWN_ROWS][i])

@@ -90,9 +90,8 @@ cdef inline const Row* row_at(const TablesC* t, uint64_t number) noexcept nogil:
     return &t.cells.rows[number if number < t.cells.n_rows else 0]
 
 
-cdef inline uint64_t hashed_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
-    """The number of a row that the grid has no place for; 0 where it is not there."""
-    cdef uint64_t key = cell_key(stack, action)
+cdef inline uint64_t keyed_row(const TablesC* t, uint64_t key) noexcept nogil:
+    """The number of a row that the grid has no place for, by the key of its cell; 0 where it is not there."""
     cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
     while t.cells.cells[at].key != 0:
         if t.cells.cells[at].key == key:
@@ -104,7 +103,7 @@ cdef inline uint64_t hashed_row(const TablesC* t, uint32_t stack, uint32_t actio
 cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
     """The row of a cell."""
     cdef const uint32_t* place = grid_place(t, stack, action)
-    return row_at(t, hashed_row(t, stack, action) if place == NULL else place[0])
+    return row_at(t, keyed_row(t, cell_key(stack, action)) if place == NULL else place[0])
 
 
 cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
