@@ -73,6 +73,8 @@ ROWS = (
     (USER, "s3:ListAllMyBuckets", "*", OK, "no resource"),
     (ROLE, "s3:GetObject", "arn:aws:s3:::guarded/a/secret/b", DENY, "D2: a Deny of the bucket that names the caller"),
     (USER, "s3:GetObject", "arn:aws:s3:::guarded/a/secret/b", OK, "D2: and one that names somebody else"),
+    (USER, "s3:GetObject", f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap/object/x", DENY, "6.10: an object behind an access point"),
+    (USER, "s3:GetObject", f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap2/object/x", OK, "6.10: behind another one"),
     (ROLE, "s3:GetObject", "arn:aws:s3:::guarded/a/open/b", OK, "D2: or another part of it"),
 )
 
@@ -90,6 +92,8 @@ def engine():
     directory.add_resource("arn:aws:s3:::theirs", account=B)
     guard = statement("Deny", "s3:GetObject", "arn:aws:s3:::guarded/*/secret/*", Principal={"AWS": ROLE})
     directory.add_resource("arn:aws:s3:::guarded", account=A, policy=document(guard))
+    door = statement("Deny", "s3:*", Principal="*")
+    directory.add_resource(f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap", account=A, policy=document(door))
     directory.set_organization("o-1", management_account=M, accounts={A: "r-1", B: "r-1"})
     region = document(statement("Allow", "sqs:*", Condition=EU), {"Effect": "Allow", "NotAction": "sqs:*", "Resource": "*"})
     directory.set_scps(A, [[("Full", EVERYTHING)], [("Region", region)]])

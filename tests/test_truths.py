@@ -213,3 +213,45 @@ def test_what_is_kept_of_a_condition_counts_once_a_limit_asks_for_it(directory: 
     found = engine.decide_many(*columns[:3], context, now=AT).outcome.reshape(-1, 256)
     assert (found[:256] == expected[0]).all()
     assert (found[256:] == expected[1]).all()
+
+
+def test_what_is_known_of_limits_is_forgotten_with_their_numbers() -> None:
+    """Tables are dropped between two chunks, and conditions get other places; the next batch goes on with what is known of who asks."""
+
+    class Dropping(fastiam.Engine):
+        left = 1
+
+        def _settle_limits(self, needed: int = 0) -> None:
+            if self.left:
+                self.left -= 1
+                with self._lock:
+                    self._compiler.drop()
+
+    red = {"StringEquals": {"aws:PrincipalTag/dept": "red"}}
+    prod, dev = ({"StringEquals": {"app:env": env}} for env in ("prod", "dev"))
+    directory = fastiam.Directory(quotas=None)
+    denies = [("s3", prod), ("sqs", dev), ("sns", red), ("kms", {"StringEquals": {"aws:PrincipalTag/dept": "blue"}})]
+    limits = [{"Effect": "Deny", "Action": f"{name}:*", "Resource": "*", "Condition": condition} for name, condition in denies]
+    directory.set_organization(
+        "o-corp", management_account="999999999999", accounts={ACCOUNT: "r-1"}, scps={"r-1": [FULL, ("L", document(limits))]}
+    )
+    allows = [
+        {"Effect": "Allow", "Action": [f"{name}:*" for name, _ in denies], "Resource": "*"},
+        {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*", "Condition": prod},
+        {"Effect": "Allow", "Action": "ec2:*", "Resource": "*", "Condition": red},
+    ]
+    directory.add_principal(PRINCIPALS[1], identity_policies=[document(allows)], tags={"dept": "blue"})
+    engine = Dropping.from_snapshot(directory.snapshot())
+    before, after = (
+        ["s3:GetObject", "sqs:Send", "sns:Publish", "kms:Decrypt"],
+        ["dynamodb:Get", "ec2:Run", "sqs:Send", "kms:Decrypt"],
+    )
+    parts = [(action, env) for actions in (before, after) for action in actions for env in ("prod", "dev")]
+    places = np.concatenate([np.tile(np.arange(8), 8192), np.tile(np.arange(8, 16), 16384)])  # a chunk, and two others
+    actions, envs = (pa.array(column).dictionary_encode().take(pa.array(places)) for column in zip(*parts, strict=True))
+    expected = [int(directory.compile().decide(PRINCIPALS[1], action, "*", {"app:env": env}).outcome) for action, env in parts]
+    assert expected[:8].count(Outcome.EXPLICIT_DENY) == expected[8:].count(Outcome.EXPLICIT_DENY) + 1 == 4
+    for _ in range(2):
+        found = engine.decide_many(PRINCIPALS[1], actions, "*", {"app:env": envs}).outcome
+        assert (found == np.array(expected)[places]).all()
+    assert engine.stats()["generation"] > 0

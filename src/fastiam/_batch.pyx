@@ -270,8 +270,8 @@ cdef class _Batch:
                 self.facts[<size_t>chunk] = found
             row += left
 
-    def read_facts_parts(self, int64_t row, tuple found, parts, int side):
-        """Facts of the dictionary that a row is in, for ranges of its values as they come."""
+    def read_facts_parts(self, int64_t row, tuple found, parts, int number):
+        """Facts of the dictionary that a row is in, for ranges of its values as they come. Threads differ in nothing but their number."""
         cdef int64_t local, left
         cdef const Column* chunk = self.resources.chunk_of(row, &local, &left)
         for first, last in parts:

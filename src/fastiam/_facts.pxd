@@ -17,7 +17,7 @@ cdef enum:
 
 
 cdef struct Service:           # the short name of one, and what is stored about its resources
-    uint64_t first             # the first and the last eight bytes, or all of them twice
+    uint64_t first             # the first and the last eight bytes; of shorter names all, at the upper and at the lower end
     uint64_t last
     int64_t size
     uint32_t mode
@@ -44,14 +44,14 @@ cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, const
 cdef inline uint32_t service_mode(const Call* c, Sought* sought) noexcept nogil:
     """Where to look for what is stored about resources of this service, NONE if nothing is."""
     cdef const char* name = c.resource.data + c.colons[1] + 1
-    cdef int64_t size = c.colons[2] - c.colons[1] - 1, none
+    cdef int64_t size = c.colons[2] - c.colons[1] - 1, spare
     cdef uint64_t first, last
     cdef Service* met
     if size == 0 or size > 16 or name + 8 > c.resource.data + c.resource.size:
         return table_find(&c.t.services, c.t.pool, name, size, c.t.seed)
-    none = 64 - 8 * min(size, <int64_t>8)                # bits that are not of the name
-    first = load8(name) << none
-    last = load8(name + size - 8) >> none                # INVARIANT: eight bytes of the ARN stand before it
+    spare = 64 - 8 * min(size, <int64_t>8)               # bits that are not of the name
+    first = load8(name) << spare
+    last = load8(name + size - 8) >> spare                # INVARIANT: eight bytes of the ARN stand before it
     met = &sought.services[(mix(first ^ last * <uint64_t>0x9E3779B97F4A7C15ULL) >> 16) & (N_SERVICES - 1)]
     if met.first != first or met.last != last or met.size != size:
         met[0] = Service(first, last, size, table_find(&c.t.services, c.t.pool, name, size, c.t.seed))
@@ -72,9 +72,8 @@ cdef inline void seek_record(
     """Look up what is stored about a resource, as `find_record` does, or put it on the list."""
     cdef const char* slash = NULL
     cdef int64_t region_end = colon_place(facts[0], 3), account_end = colon_place(facts[0], 4)
-    if mode == MODE_BUCKET or mode == MODE_OBJECT:
-        if account_end - region_end == 1 and text.data[region_end - 1] == 58:   # neither region nor account
-            slash = first_slash(text.data, text.size, account_end)
+    if (mode == MODE_BUCKET or mode == MODE_OBJECT) and account_end - region_end == 1 and text.data[region_end - 1] == 58:
+        slash = first_slash(text.data, text.size, account_end)       # neither region nor account
     elif mode != MODE_EXACT:
         c.resource = text[0]
         read_facts(c)                                    # the call holds its colons then

@@ -49,6 +49,7 @@ cdef inline void forget_truths(Scratch* s) noexcept nogil:
         free(s.kept[i].truths)
         s.kept[i].truths = NULL
         s.kept[i].plan = 0
+        s.kept[i].sieve = 0                              # bits are given anew when the tables are dropped
     s.truth_bytes = 0
 
 

@@ -16,14 +16,14 @@ from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
 from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
-    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
+    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer,
 )
 from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._limits cimport layer_row, limit_rows, sift
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_TOLD, PARTITION, WAYS_AT, Caller, differs, limits_left,
+    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_TOLD, PARTITION, WAYS_AT, Caller, limits_left, place_differs,
 )
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
@@ -179,7 +179,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         f = b.facts[i]
         w = &callers[b.who[i]]
         action = classes[b.cls[i]].flags
-        other = differs(w, f)
+        other = place_differs(w, f)
         way = (own.reason_way if reasons else own.own_way) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
         way |= ((other | (action & ACT_HARD) | limits_left(w, own)) != 0) * WAY_NEAR
         way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
@@ -286,7 +286,7 @@ cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
         if r.stack != NONE and b.place[i] == &b.zero and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
-        here = differs(&s.callers[b.who[i]], b.facts[i]) == 0
+        here = place_differs(&s.callers[b.who[i]], b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
         far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.rows[HELD_ROWS][i].n == 0)
         b.asked[i] = asked_layers(b, i)

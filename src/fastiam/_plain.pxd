@@ -267,16 +267,14 @@ cdef extern from *:
     const uint64_t* COMPARED "fastiam_compared"
 
 
-cdef inline uint64_t differs(const Caller* caller, uint64_t facts) noexcept nogil:
+cdef inline uint64_t place_differs(const Caller* caller, uint64_t facts) noexcept nogil:
     """What the place of a resource has other than the caller's; 0 where `is_here`. Without a branch."""
     return (facts ^ caller.place) & COMPARED[(facts >> COMPARED_AT) & 3]
 
 
 cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
     """The resource belongs to the caller's own account, or nothing tells whose it is."""
-    if facts & FACTS_TOLD:
-        return caller.place == facts & PLACE
-    return facts & FACTS_STAR or caller.place >> NUMBER_BITS == (facts & PLACE) >> NUMBER_BITS
+    return place_differs(caller, facts) == 0
 
 
 cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:

@@ -33,6 +33,7 @@ cdef class Rows(Indexes):
     cdef int _flatten(self, Row* row) except -1
     cdef void _find_ways(self, Row* row)
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE
+    cdef int _keep_sieve(self, uint64_t sieve) except -1
     cdef uint32_t _sieve_atom(self, uint32_t conditions)
     cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE

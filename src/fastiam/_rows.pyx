@@ -64,7 +64,7 @@ cdef class Rows(Indexes):
         cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
         if self.rows.n == 0:
             (<Row*>self._push(&self.rows))[0] = self._flags_of(0, 0)     # of all that are not there yet
-            (<uint64_t*>self._push(&self.sieves))[0] = 0
+            self._keep_sieve(0)
         self._resize(&cells, capacity)
         self._release(self.cells.data)
         self.cells = cells
@@ -324,7 +324,7 @@ cdef class Rows(Indexes):
         if not whole:
             self._flatten(row)
         self._find_ways(row)
-        (<uint64_t*>self._push(&self.sieves))[0] = self._sieve_of(row)
+        self._keep_sieve(self._sieve_of(row))
         return 0
 
     cdef Row _flags_of(self, uint32_t first, uint32_t n):
@@ -335,7 +335,7 @@ cdef class Rows(Indexes):
         memset(&row, 0, sizeof(Row))
         row.first = first
         row.n = <uint16_t>n
-        row.own_way = row.reason_way = row.scp_way = WAY_FAR
+        row.own_way = row.reason_way = WAY_FAR
         if n == 0:
             return row
         if n > 1:
@@ -358,15 +358,12 @@ cdef class Rows(Indexes):
     cdef void _find_ways(self, Row* row):
         """What the flags leave to do."""
         row.own_way = 0
-        row.scp_way = 0
         if row.flags & ROW_DENIES or (row.flags & ROW_GRANTS and not row.flags & ROW_GRANTS_ALL):
             row.own_way = WAY_OWN
         row.reason_way = WAY_OWN if row.flags & ROW_GRANTS else row.own_way
         if not row.flags & ROW_FLAT:
             row.own_way |= WAY_NEAR
             row.reason_way |= WAY_NEAR
-        if row.flags & ROW_DENIES or not row.flags & ROW_PASSES:
-            row.scp_way = WAY_NEAR
 
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
         """The conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
@@ -385,11 +382,18 @@ cdef class Rows(Indexes):
             sieve |= <uint64_t>1 << bit
         return sieve
 
+    cdef int _keep_sieve(self, uint64_t sieve) except -1:
+        """Of the last row. One that was not finished, for want of memory, has a sieve that lets everything through."""
+        while self.sieves.n < self.rows.n:
+            (<uint64_t*>self._push(&self.sieves))[0] = SIEVE_ANY
+        (<uint64_t*>self.sieves.data)[self.rows.n - 1] = sieve
+        return 0
+
     cdef uint32_t _sieve_atom(self, uint32_t conditions):
         """Of the conditions of a statement the one that best tells ahead that it does not apply, NONE: none does.
 
-        What a caller tells of a request is rather false than what is known of who asks. Nothing is told ahead that comes after the
-        reading of a key under which rows are counted.
+        What a caller tells of a request is false more often than what is known of who asks; where no column gives it, nothing is told
+        ahead. Nor is anything that comes after the reading of a key under which rows are counted.
         """
         cdef Range block = Range(0, 1)
         cdef const uint32_t* ids

@@ -124,7 +124,7 @@ cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept
 
 
 cdef inline void keep_truth(Call* c, uint32_t id, uint8_t* place, int truth) noexcept nogil:
-    """Keep the truth of an atom at the place that it has."""
+    """Keep the truth of an atom at the place that it has. INVARIANT: what a column tells has a bit below SIEVE_WHO."""
     cdef const Kept* kept = &c.s.kept[id]
     place[0] = <uint8_t>(truth + 1)
     if truth == F and kept.sieve and c.columns[kept.column].never != NULL:

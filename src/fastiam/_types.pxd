@@ -431,7 +431,6 @@ cdef struct Row:               # (stack, action class): one run of denies, then 
     uint8_t n_flats
     uint8_t own_way            # WAY_* as the row of a principal's own layers
     uint8_t reason_way         # the same, where the reported statement is asked for
-    uint8_t scp_way            # WAY_* as the row of an SCP path
 
 
 cdef enum Sieve:               # conditions of SCPs and RCPs as bits: a row of theirs denies nothing where none of its bits may hold
