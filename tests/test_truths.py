@@ -216,7 +216,7 @@ def test_what_is_kept_of_a_condition_counts_once_a_limit_asks_for_it(directory: 
 
 
 def test_what_is_known_of_limits_is_forgotten_with_their_numbers() -> None:
-    """Tables are dropped between two chunks, conditions get other places; the next batch goes on with what is known of who asks."""
+    """Tables are dropped between two chunks, conditions get other bits; the next batch goes on with what is known of who asks."""
 
     class Dropping(fastiam.Engine):
         left = 1

@@ -49,6 +49,7 @@ FUNCTION = f"arn:aws:lambda:us-east-1:{A}:function:f"
 TOPIC = f"arn:aws:sns:us-east-1:{A}:t"
 SECRET = f"arn:aws:secretsmanager:us-east-1:{A}:secret:db-AbCdEf"
 GROUP = f"arn:aws:logs:eu-west-1:{A}:log-group:/app/a"
+ACCESS_POINT = f"arn:aws:s3:us-east-1:{A}:accesspoint/ap"  # 6.10: an ARN of S3 that has an account
 
 OBJECTS = [
     f"{BUCKET}/{tail}" for tail in ("ana/f", "red/x", "x", "a/b/x", "*/x", "", "ä", "bo/f", "us/x", "Dep/f", "deep/" * 20 + "x")
@@ -57,6 +58,11 @@ OBJECTS = [
 SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     # weight, actions, resources
     (12, ("s3:GetObject", "s3:PutObject", "S3:getobject"), tuple(OBJECTS)),
+    (
+        2,
+        ("s3:GetObject", "s3:PutObject"),
+        (f"{ACCESS_POINT}/object/x", f"{ACCESS_POINT}/object/ana/f", f"{ACCESS_POINT}2/object/x"),
+    ),
     (3, ("s3:ListBucket",), (BUCKET, "arn:aws:s3:::bkt2", "arn:aws:s3:::ana")),
     (2, ("s3:ListAllMyBuckets", "sqs:ListQueues", "kms:ListKeys"), ("*",)),
     (4, ("sqs:SendMessage",), (QUEUE, f"arn:aws:sqs:eu-west-1:{A}:q1", f"arn:aws:sqs:us-east-1:{B}:q")),

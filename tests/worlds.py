@@ -301,6 +301,8 @@ STORED = (
     (v.BUCKET, v.A), ("arn:aws:s3:::bkt2", v.B), (v.QUEUE, v.A), (v.KEY, v.A), (v.KEY_B, v.B), (v.TOPIC, v.A), (v.FUNCTION, v.A),
     (f"{v.FUNCTION}:live", v.A), (v.TABLE, v.A), (f"{v.TABLE}/stream/s", v.A), (v.GROUP, v.A), (v.SECRET, v.A),
 )  # fmt: skip
+RARE = ((v.ACCESS_POINT, v.A),)  # where it is, objects of buckets are sought in another way
+SHARES = {arn: 0.75 for arn, _ in STORED} | {arn: 0.3 for arn, _ in RARE}
 AGREEMENTS = ({"aws:username": "ana"}, {"aws:PrincipalAccount": v.A})
 CONTRADICTIONS = ({"aws:username": "zed"}, {"aws:PrincipalAccount": "000000000000"}, {"aws:ResourceAccount": "000000000000"})
 KEPT_OUT = v.LOOSE_ONLY | {"aws:ResourceTag/env"}
@@ -317,7 +319,7 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
         "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
         "principals": [entity(make, arn, unique_id, targets) for arn, unique_id in ENTITIES],
         "groups": [{"name": "eng", "account": v.A, "policies": [fitting(make, targets, kind="identity", count=2)]}],
-        "resources": [stored(make, arn, account, targets) for arn, account in STORED if make.chance(0.75)],
+        "resources": [stored(make, arn, account, targets) for arn, account in (*STORED, *RARE) if make.chance(SHARES[arn])],
     }
     if make.chance(0.75):
         told["organization"] = {"id": "o-1", "management_account": v.M, "accounts": {v.A: "ou-a", v.B: "ou-b"}}
