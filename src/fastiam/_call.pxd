@@ -5,7 +5,7 @@ endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are t
 """
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport realloc
 from libc.string cimport memcmp
 from libc.time cimport time
 
@@ -13,11 +13,10 @@ from fastiam._assert cimport promise
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._bytes cimport table_find
 from fastiam._types cimport (
-    ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI,
-    KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
-    KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS,
-    KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, ActionClass, Constant, Endpoint, Key,
-    Principal, Record, Row, TablesC,
+    ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT,
+    KEY_EPOCH, KEY_IAM_TAG, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG,
+    KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, ActionClass, Constant,
+    Endpoint, Key, Principal, Row, TablesC,
 )
 from fastiam._values cimport Instant, read_instant
 

@@ -2,25 +2,21 @@
 
 An atom is evaluated at most once per call; its truth is kept under the stamp of the call.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
-from libc.stdlib cimport calloc
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._assert cimport promise
-from fastiam._call cimport Buffer, Call, ContextColumn, Fetched, Kept, fetch, reserve
-from fastiam._columns cimport Column, Text, bit_at, item_code
+from fastiam._call cimport Buffer, Call, Fetched, fetch, reserve
+from fastiam._columns cimport Column, Text
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
 from fastiam._truths cimport keep_truth, kept_truth, tell_truth, told_truth
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
-    ACT_PASS_ROLE, ATOM_FIXED, ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, BROAD, F, FOR_ALL, FOR_ANY, KEY_CALLER, KEY_DEFAULT,
-    KEY_RESOURCE, NONE, ONE, OP_ARN,
-    OP_BINARY, OP_BOOL, OP_DATE, OP_IP, OP_NULL,
-    OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GE, REL_GT, REL_LE, REL_LT, STRICT, T, TOKEN_SLOT,
-    TOKEN_STAR, U,
-    Atom, Key, Range, TablesC, Value, Variable,
+    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NULL, OP_NUMERIC, OP_STRING,
+    OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GT, REL_LE, REL_LT, T, TOKEN_SLOT, TOKEN_STAR, U, Atom, Range, TablesC, Value,
+    Variable,
 )
 from fastiam._values cimport (
     Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, read_address, read_bool, read_decimal,

@@ -4,7 +4,7 @@
 exist yet ends it with `MISSING`; the builder makes the row, and the call is decided again.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memcmp
 
 from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, Fetched, field, is_to_count, peek

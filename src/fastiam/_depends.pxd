@@ -3,7 +3,7 @@
 Nothing here runs where no key is declared unknown. Open tests are told by the masks of truths: those of Allow and Deny that
 count in a run hold `ACCEPT_OPEN` where an open test makes the statement apply (D73).
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from fastiam._assert cimport promise

@@ -3,7 +3,7 @@
 A match is a set of classes; those that hold only as `U` lie eight bits higher, those that only a Deny or a NotPrincipal may
 use (the further names of a service, N12) sixteen bits higher, those that rest on an unknown key (D72) twenty-four.
 """
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 
 from fastiam._call cimport Call, Fetched, given
 from fastiam._bytes cimport same

@@ -1,7 +1,7 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport NameMemo, Side
+from fastiam._block cimport Side
 from fastiam._plain cimport Caller
 from fastiam._types cimport TablesC
 

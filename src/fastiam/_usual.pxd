@@ -6,7 +6,7 @@ which say all in half a cache line each.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._attempt cimport attempt
-from fastiam._bytes cimport equal, load8, mix, prefetch, table_find
+from fastiam._bytes cimport equal, load8, mix, table_find
 from fastiam._call cimport ENDPOINT_NONE, Call
 from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
