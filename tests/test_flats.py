@@ -119,11 +119,11 @@ def alone_in_memory(text: bytes, at_the_end: bool) -> Iterator[pa.Buffer]:
     pages[at : at + len(text)] = text
     for page in (0, 2):
         assert protect(ctypes.c_void_p(address + page * mmap.PAGESIZE), mmap.PAGESIZE, NO_ACCESS) == 0
-    yield pa.foreign_buffer(address + at, len(text), pages)
-    for page in (0, 2):
-        protect(ctypes.c_void_p(address + page * mmap.PAGESIZE), mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE)
-    del held
-    pages.close()
+    try:
+        yield pa.foreign_buffer(address + at, len(text), pages)
+    finally:  # they go with the last buffer that holds them
+        for page in (0, 2):
+            protect(ctypes.c_void_p(address + page * mmap.PAGESIZE), mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for pages that cannot be read")
