@@ -391,7 +391,16 @@ cdef class Tables(Rows):
         cdef uint32_t start = NONE if arn is None else self._text(arn)
         cdef uint32_t owner = self._word(account)
         cdef Record* r = <Record*>self._push(&self.records)
-        r[0] = Record(owner, stack, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), flags)
+        cdef uint64_t number = 0
+        if account is not None and len(account) == ACCOUNT_SIZE and account.isascii() and account.isdigit():
+            number = int(account)
+            flags |= RECORD_NUMBERED
+        if stack != <uint32_t>NONE or constants or arn is not None or flags & RECORD_BLOCKS_PUBLIC:
+            flags |= RECORD_HOLDS
+        r[0] = Record(
+            owner, stack, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), <uint32_t>number, number >> 32,
+            flags,
+        )
         return self.records.n - 1
 
     # -- freeze and drop ----------------------------------------------------------------------------------------------------------

@@ -186,15 +186,10 @@ cdef inline uint64_t read_facts(Call* c) noexcept nogil:
 cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record) noexcept nogil:
     """The facts of a resource with what is stored about it."""
     cdef const Record* r = &t.records[record]
-    cdef uint64_t number
-    cdef Text text
-    if r.account != NONE:
-        text = word_text(t, r.account)
-        if account_number(text.data, text.size, &number):
-            facts = (facts & ~<uint64_t>ACCOUNT) | number
-        facts |= FACTS_TOLD
-    if r.stack != NONE or r.n_constants or r.arn != NONE or r.flags & RECORD_BLOCKS_PUBLIC:
-        facts |= FACTS_HOLDS
+    cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
+    facts &= ~(numbered & ACCOUNT)
+    facts |= <uint64_t>r.number_high << 32 | r.number
+    facts |= <uint64_t>(r.account != NONE) * FACTS_TOLD | <uint64_t>((r.flags & RECORD_HOLDS) != 0) * FACTS_HOLDS
     return facts | FACTS_RECORD
 
 

@@ -17,7 +17,6 @@ from fastiam._vectors cimport NameTable, Vector
 
 cdef enum:
     TAG_SIZE = 15              # len("aws:requesttag/")
-    ACCOUNT_SIZE = 12
     AHEAD = 2048               # bytes that are asked for before their turn
 
 cdef int64_t LATEST = 1 << 40  # seconds: no sum with an instant of a call overflows

@@ -483,11 +483,17 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t flags
 
 
+cdef enum:
+    ACCOUNT_SIZE = 12          # of an account id
+
+
 cdef enum RecordFlag:
     RECORD_BLOCKS_PUBLIC = 1
     RECORD_TRUST = 2           # its policies count for STS calls alone
     RECORD_SERVICE = 4         # its policies count for service principals alone
     RECORD_HOLDER = 8          # found for what it holds too: its tags are not theirs
+    RECORD_NUMBERED = 16       # its account is a number
+    RECORD_HOLDS = 32          # it says more than who owns it
 
 
 cdef struct Record:            # what is stored about a resource ARN
@@ -497,6 +503,8 @@ cdef struct Record:            # what is stored about a resource ARN
     uint32_t n_constants
     uint32_t arn               # pool; NONE: as requested
     uint32_t arn_size
+    uint32_t number            # of the account: twelve digits have 40 bits, these are the lower ones
+    uint8_t number_high
     uint8_t flags
 
 
