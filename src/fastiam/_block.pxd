@@ -78,7 +78,7 @@ cdef struct Block:
     Text text[BLOCK]           # of the resources
     const Row* rows[N_LAYERED][BLOCK]
     uint64_t never[BLOCK]      # bits of `sieve_atoms` that are known not to hold
-    uint64_t never_texts       # and those that plain text tells
+    uint8_t has_texts          # some column is plain text
     uint8_t limits[BLOCK]      # WAY_* that SCPs and RCPs leave
     uint8_t way[BLOCK]         # and all that is known
     Listed own_way             # the others are decided by flags

@@ -5,12 +5,13 @@ kept as bits: a row of which no bit may hold denies nothing, and is not looked a
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
-from fastiam._block cimport N_OWNERS, RCP_ROWS, SCP_ROWS, Block, Side
-from fastiam._bytes cimport mix, prefetch, table_find
+from fastiam._block cimport BLOCK, N_OWNERS, RCP_ROWS, SCP_ROWS, Block, Side
+from fastiam._bytes cimport mix, prefetch, short_hash, table_find
 from fastiam._call cimport Call, ContextColumn
+from fastiam._columns cimport Text, item_text
 from fastiam._decide cimport find_row
 from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here
-from fastiam._truths cimport kept_code
+from fastiam._truths cimport code_line, hashed_code, kept_code
 from fastiam._types cimport *
 
 
@@ -49,18 +50,17 @@ cdef inline uint8_t find_rcp(
 
 
 cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
-    """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts."""
+    """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`sift_texts`)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
     cdef int32_t k, code_width
     cdef int64_t i
     for i in range(n):
         b.never[i] = <uint64_t>s.frame.s.never[b.who[i]] << SIEVE_WHO
-    b.never_texts = 0
+    b.has_texts = False
     for k in range(c.n_columns):
         column = &c.columns[k]
-        if column.has_texts:
-            b.never_texts |= column.never_bits
+        b.has_texts |= column.has_texts
         if column.never == NULL or column.has_texts:
             continue
         code_width = column.column.code_width
@@ -78,23 +78,40 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
                 b.never[i] |= column.never[(<const uint8_t*>column.column.codes)[column.first + at + i]]
 
 
-cdef inline uint64_t ask_texts(const Block* b, const Call* c, uint64_t sieve, int64_t at, uint32_t i) noexcept nogil:
-    """What is left of the bits of a sieve for a row of the block when its plain text is asked."""
+cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """What is known not to hold by the plain text of a block, where a sieve asks for it; side by side, column after column."""
     cdef const ContextColumn* column
+    cdef const Row* empty = c.t.cells.rows
+    cdef Text text[BLOCK]
+    cdef uint64_t hash[BLOCK]
+    cdef uint64_t sieve
+    cdef uint16_t listed[BLOCK]
+    cdef uint32_t i, j, m
     cdef int32_t k
     for k in range(c.n_columns):
         column = &c.columns[k]
-        if column.has_texts and column.never_bits & sieve:
-            sieve &= ~column.never[kept_code(column, at + i)]
-    return sieve
+        if not column.has_texts or column.never == NULL:
+            continue
+        m = 0
+        for i in range(<uint32_t>n):
+            sieve = c.t.sieves[b.rows[SCP_ROWS][i] - empty] | c.t.sieves[b.rows[RCP_ROWS][i] - empty]
+            listed[m] = <uint16_t>i
+            m += (sieve & ~b.never[i] & column.never_bits) != 0
+        for j in range(m):
+            hash[j] = 0
+            if not item_text(column.column, column.first + at + listed[j], &text[j]):
+                text[j] = Text(NULL, 0)
+                continue
+            hash[j] = short_hash(text[j].data, text[j].size, 0)
+            prefetch(code_line(column, hash[j]))
+            prefetch(<const char*>(code_line(column, hash[j]) + 1) - 1)
+        for j in range(m):
+            b.never[listed[j]] |= column.never[hashed_code(column, text[j], hash[j])]
 
 
-cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, int64_t at, uint32_t i) noexcept nogil:
-    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none. The only branch is on plain text."""
-    cdef uint64_t sieve = c.t.sieves[row - c.t.cells.rows] & ~b.never[i]
-    if sieve & b.never_texts:
-        sieve = ask_texts(b, c, sieve, at, i)
-    return sieve != 0
+cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
+    return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
 
 
 cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
@@ -126,10 +143,12 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
         b.rows[RCP_ROWS][i] = rcp
         prefetch(&t.sieves[scp - empty])
         prefetch(&t.sieves[rcp - empty])
+    if b.has_texts:
+        sift_texts(b, c, at, n)
     for i in range(<uint32_t>n):
         scp = b.rows[SCP_ROWS][i]
-        scp_counts = may_deny(b, c, scp, at, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))
-        rcp_counts = may_deny(b, c, b.rows[RCP_ROWS][i], at, i)
+        scp_counts = may_deny(b, c, scp, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))
+        rcp_counts = may_deny(b, c, b.rows[RCP_ROWS][i], i)
         b.rows[SCP_ROWS][i] = row_if(scp_counts, scp, empty)
         b.rows[RCP_ROWS][i] = row_if(rcp_counts, b.rows[RCP_ROWS][i], empty)
         b.limits[i] |= (scp_counts | rcp_counts) * WAY_NEAR

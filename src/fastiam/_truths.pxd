@@ -31,20 +31,22 @@ cdef enum:
 
 # -- codes --------------------------------------------------------------------------------------------------------------
 
-cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
+cdef inline TextCode* code_line(const ContextColumn* column, uint64_t hash) noexcept nogil:
+    """Where a text with this hash may lie, or not far behind."""
+    return &column.texts.lines[(hash >> 32) & (2 * N_TEXT_CODES - 1)]
+
+
+cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t hash) noexcept nogil:
     """The code that a text got when it was first met; `n_codes` for a null, one more for a text without a code."""
     cdef TextCodes* codes = column.texts
     cdef TextCode* line
-    cdef Text text
-    cdef uint64_t hash
     cdef uint32_t i
-    if not item_text(column.column, column.first + row, &text):
+    if text.data == NULL:
         return column.n_codes
     if text.size > MOST_TEXT:
         return column.n_codes + 1
-    hash = short_hash(text.data, text.size, 0)
     for i in range(MOST_PROBES):
-        line = &codes.lines[((hash >> 32) + i) & (2 * N_TEXT_CODES - 1)]
+        line = code_line(column, hash + (<uint64_t>i << 32))
         if line.tag == 0 and codes.n < N_TEXT_CODES:
             line.tag = <uint32_t>hash | 1
             line.size = <uint16_t>text.size
@@ -55,6 +57,13 @@ cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept
         if line.tag == (<uint32_t>hash | 1) and line.size == text.size and short_equal(line.text, text.data, text.size):
             return line.code
     return column.n_codes + 1
+
+
+cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    cdef Text text
+    if not item_text(column.column, column.first + row, &text):
+        return column.n_codes
+    return hashed_code(column, text, short_hash(text.data, text.size, 0))
 
 
 cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:
