@@ -6,12 +6,12 @@ kept as bits: a row of which no bit may hold denies nothing, and is not looked a
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from fastiam._block cimport BLOCK, N_OWNERS, RCP_ROWS, SCP_ROWS, Block, Side
-from fastiam._bytes cimport mix, prefetch, short_hash, table_find
+from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call, ContextColumn
-from fastiam._columns cimport Text, item_text
+from fastiam._columns cimport Text
 from fastiam._decide cimport find_row
 from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here
-from fastiam._truths cimport code_line, hashed_code, kept_code
+from fastiam._truths cimport ask_text_code, hashed_code, kept_code
 from fastiam._types cimport *
 
 
@@ -98,13 +98,7 @@ cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noex
             listed[m] = <uint16_t>i
             m += (sieve & ~b.never[i] & column.never_bits) != 0
         for j in range(m):
-            hash[j] = 0
-            if not item_text(column.column, column.first + at + listed[j], &text[j]):
-                text[j] = Text(NULL, 0)
-                continue
-            hash[j] = short_hash(text[j].data, text[j].size, 0)
-            prefetch(code_line(column, hash[j]))
-            prefetch(<const char*>(code_line(column, hash[j]) + 1) - 1)
+            hash[j] = ask_text_code(column, at + listed[j], &text[j])
         for j in range(m):
             b.never[listed[j]] |= column.never[hashed_code(column, text[j], hash[j])]
 

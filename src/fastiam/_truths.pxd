@@ -59,11 +59,26 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
     return column.n_codes + 1
 
 
+cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
+    """The text of a row of a plain column, without data if it is null, and its hash."""
+    if not item_text(column.column, column.first + row, text):
+        text[0] = Text(NULL, 0)
+        return 0
+    return short_hash(text.data, text.size, 0)
+
+
+cdef inline uint64_t ask_text_code(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
+    """The same; what tells its code is asked for."""
+    cdef uint64_t hash = hash_row(column, row, text)
+    prefetch(code_line(column, hash))
+    prefetch(<const char*>(code_line(column, hash) + 1) - 1)
+    return hash
+
+
 cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
     cdef Text text
-    if not item_text(column.column, column.first + row, &text):
-        return column.n_codes
-    return hashed_code(column, text, short_hash(text.data, text.size, 0))
+    cdef uint64_t hash = hash_row(column, row, &text)
+    return hashed_code(column, text, hash)
 
 
 cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:

@@ -6,15 +6,15 @@ branch on what it finds: that is not to be foreseen, and a processor that goes o
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
 
-from fastiam._block cimport N_LAYERED, OWN_ROWS, Block, Side, Wave
+from fastiam._block cimport BLOCK, N_LAYERED, OWN_ROWS, Block, Side, Wave
 from fastiam._bytes cimport first_bit, prefetch
-from fastiam._call cimport Call, Kept
+from fastiam._call cimport Call, ContextColumn, Kept
 from fastiam._columns cimport Text
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY
 from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
 from fastiam._pieces cimport ANYWHERE, NOWHERE, ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
-from fastiam._truths cimport ask_code, kept_code
+from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
 from fastiam._types cimport *
 
 
@@ -153,18 +153,29 @@ cdef inline void ask_first(Block* b, const Call* c, int64_t row) noexcept nogil:
     cdef Wave* w = &b.waves[TURN_ASKS]
     cdef const Flat* f
     cdef const Kept* kept = c.s.kept
+    cdef const ContextColumn* column
+    cdef Text text[BLOCK]
+    cdef uint64_t hash[BLOCK]
     cdef uint32_t i, j, at, n = w.n, truth, turn
     cdef uint8_t accept
     w.n = 0
     for j in range(n):
-        ask_ahead(c, c.t.flats[w.flats[j] >> 32].atom, row + <uint32_t>w.flats[j])
+        f = c.t.flats + (w.flats[j] >> 32)
+        if kept == NULL or kept[f.atom].truths == NULL:
+            continue
+        column = &c.columns[kept[f.atom].column]
+        if column.has_texts:
+            hash[j] = ask_text_code(column, row + <uint32_t>w.flats[j], &text[j])
+        else:
+            ask_code(column, row + <uint32_t>w.flats[j])
     for j in range(n):
         i = <uint32_t>w.flats[j]
         at = <uint32_t>(w.flats[j] >> 32)
         f = c.t.flats + at
         truth = 0
         if kept != NULL and kept[f.atom].truths != NULL:
-            truth = kept[f.atom].truths[kept_code(&c.columns[kept[f.atom].column], row + i)]
+            column = &c.columns[kept[f.atom].column]
+            truth = kept[f.atom].truths[hashed_code(column, text[j], hash[j]) if column.has_texts else kept_code(column, row + i)]
         accept = BROAD if f.flags & FLAT_DENIES else STRICT
         turn = TURN_MORE - ((f.conditions & ONE) != 0) * (TURN_MORE - TURN_DONE)
         turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
