@@ -44,6 +44,7 @@ cdef enum:
     LONG_CHUNK = 4 * CHUNK     # where little had to be settled after the last ones
     FEW_SLOW = 1024            # rows that need the GIL
     PIECE = 16384              # rows that a thread takes at a time
+    LEAST_PIECE = 2048         # and the last ones
     SHARED = 8192              # fewer are not worth a second thread
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
     TOGETHER = 1024            # rows that are settled together
@@ -88,9 +89,13 @@ def decide_columns(
 
 
 def _cut(int64_t first, int64_t last, int threads):
-    """Ranges of a range that threads can share."""
-    step = min(<int64_t>PIECE, (last - first + threads - 1) // threads)
-    return [(at, min(last, at + step)) for at in range(first, last, step)]
+    """Ranges of a range that threads can share; the last ones are short, so that no thread has much left when the others are done."""
+    cuts = []
+    while first < last:
+        step = min(<int64_t>PIECE, max(<int64_t>LEAST_PIECE, (last - first) // (2 * threads)), last - first)
+        cuts.append((first, first + step))
+        first += step
+    return cuts
 
 
 def _together(work, pool, int threads):

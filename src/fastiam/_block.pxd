@@ -239,20 +239,31 @@ cdef inline void number_texts(
         return
     take_texts(column, first, n, b.text)
     recall(s, t, &s.memos[of_actions], n, out)
+    look_up_names(s, t, &s.memos[of_actions], of_actions, out)
+
+
+cdef inline void look_up_names(const Side* s, const TablesC* t, const NameMemo* memo, bint of_actions, uint32_t* out) noexcept nogil:
+    """Numbers of the listed texts of a block, NONE for names that are not known."""
     if not of_actions and s.session_names != NULL:
-        look_up(s, t, s.session_names, s.session_pool, &s.memos[of_actions], OF_SESSION, out)
-    look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, &s.memos[of_actions], 0, out)
+        look_up(s, t, s.session_names, s.session_pool, memo, OF_SESSION, out)
+    look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, memo, 0, out)
 
 
 cdef inline void number_values(const Side* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
-    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known."""
+    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. Each stands there once: none is remembered."""
     cdef Column plain = chunk[0]
+    cdef Block* b = s.block
     cdef int64_t first = 0, n
+    cdef uint32_t i
     plain.code_width = 0                                 # its values as rows
     plain.item_valid = NULL
     while first < chunk.n_values:
         n = min(<int64_t>BLOCK, chunk.n_values - first)
-        number_texts(s, t, &plain, first, n, of_actions, s.block, out + first)
+        take_texts(&plain, first, n, b.text)
+        for i in range(<uint32_t>n):
+            b.own_way.rows[i] = <uint16_t>i
+        b.own_way.n = <uint32_t>n
+        look_up_names(s, t, NULL, of_actions, out + first)
         first += n
 
 
@@ -289,7 +300,7 @@ cdef inline void recall(const Side* s, const TablesC* t, const NameMemo* memo, i
 cdef inline void look_up(
     const Side* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const NameMemo* memo, uint32_t kind, uint32_t* out
 ) noexcept nogil:
-    """Look up the listed rows in a table, side by side; those that it does not hold stay listed."""
+    """Look up the listed rows in a table, side by side; those that it does not hold stay listed. What is found is remembered, if anywhere."""
     cdef Block* b = s.block
     cdef uint16_t* listed = &b.own_way.rows[0]
     cdef uint32_t i, j, v, kept = 0
@@ -315,7 +326,8 @@ cdef inline void look_up(
             kept += 1
             continue
         out[i] = table.values[v]
-        remember(memo, b.hash[i], table.texts[v], kind, out[i])
+        if memo != NULL:
+            remember(memo, b.hash[i], table.texts[v], kind, out[i])
     b.own_way.n = kept
 
 
