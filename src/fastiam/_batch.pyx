@@ -283,7 +283,7 @@ cdef class _Batch:
             self._read_facts(chunk, first, last, found)
 
     cdef bint _has_facts(self, const Column* chunk):
-        return self.is_plain and chunk.code_width != 0 and not chunk.is_list and 0 < chunk.n_values <= 2 * self.n
+        return self.is_plain and chunk.code_width != 0 and not chunk.is_list and 0 < chunk.n_values <= self.n
 
     cdef int _point_facts(self, Rows* rows) except -1:
         """Point at the facts of a dictionary of resources; NULL where each row finds them for itself."""

@@ -9,7 +9,7 @@ from fastiam._bytes cimport (
     ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
 )
 from fastiam._call cimport Call, ContextColumn
-from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, view_text
+from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._frame cimport Frame
 from fastiam._plain cimport CALLER_KNOWN, Caller, read_caller
@@ -344,11 +344,36 @@ cdef inline void remember(const NameMemo* memo, uint32_t tag, PoolText text, uin
     m.number[j] = number
 
 
+cdef inline void ask_value(const Column* column, int64_t value) noexcept nogil:
+    """Ask for what tells where a value of a dictionary lies."""
+    if column.kind == TEXT_32:
+        prefetch(<const int32_t*>column.offsets + value)
+    elif column.kind == TEXT_VIEW:
+        prefetch(column.views + 16 * value)
+
+
+cdef inline void take_values(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
+    """The same of a dictionary column: what its values lie in is asked for, and then they are."""
+    cdef int64_t codes[BLOCK]
+    cdef int64_t i
+    for i in range(n):
+        codes[i] = item_code(column, first + i)
+        ask_value(column, max(codes[i], <int64_t>0))
+    for i in range(n):
+        if codes[i] < 0 or not value_text(column, codes[i], &out[i]):
+            out[i] = Text(NULL, 0)
+        prefetch(out[i].data)
+        prefetch(out[i].data + 63)
+
+
 cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
-    """The texts of some rows, NULL and empty for nulls."""
+    """The texts of some rows of a block, NULL and empty for nulls."""
     cdef const int32_t* offsets = <const int32_t*>column.offsets + first
     cdef const char* data = column.data
     cdef int64_t i
+    if column.code_width:
+        take_values(column, first, n, out)
+        return
     if column.kind == TEXT_32 and column.code_width == 0 and column.item_valid == NULL and column.value_valid == NULL:
         for i in range(n):
             out[i] = Text(data + offsets[i], offsets[i + 1] - offsets[i])

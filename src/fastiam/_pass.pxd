@@ -9,12 +9,12 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, find_rows, list_ways, name_number,
+    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number,
     number_rows, record_of, seek_rows,
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
-from fastiam._columns cimport TEXT_32, TEXT_VIEW, Column, Text, item_code, item_text, row_items, value_text
+from fastiam._columns cimport Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer,
@@ -197,12 +197,8 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
     cdef uint32_t j, i
     if rows.facts == NULL:
         return
-    if rows.resources.kind == TEXT_32:
-        for j in range(listed.n):
-            prefetch(<const int32_t*>rows.resources.offsets + b.what[listed.rows[j]])
-    elif rows.resources.kind == TEXT_VIEW:
-        for j in range(listed.n):
-            prefetch(rows.resources.views + 16 * <int64_t>b.what[listed.rows[j]])
+    for j in range(listed.n):
+        ask_value(rows.resources, b.what[listed.rows[j]])
     for j in range(listed.n):
         i = listed.rows[j]
         value_text(rows.resources, b.what[i], &b.text[i])    # INVARIANT: a null has FACTS_LONG, and is in no such list
@@ -383,9 +379,8 @@ cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t firs
     cdef Text text
     cdef int64_t code
     cdef uint32_t j
-    if column.code_width and column.kind == TEXT_32:
-        for j in range(listed.n):
-            prefetch(<const int32_t*>column.offsets + max(item_code(column, rows.resource_first + at + listed.rows[j]), 0))
+    for j in range(listed.n * (column.code_width != 0)):
+        ask_value(column, max(item_code(column, rows.resource_first + at + listed.rows[j]), <int64_t>0))
     for j in range(listed.n * (column.code_width != 0)):
         code = item_code(column, rows.resource_first + at + listed.rows[j])
         if code >= 0 and value_text(column, code, &text):
