@@ -40,10 +40,13 @@ def piece(rng: random.Random, size: int) -> str:
     return "".join(rng.choices(LETTERS, k=size))
 
 
-def resource(rng: random.Random, pattern: str) -> str:
+REGIONS, CROSSING = ("eu-west-1", "ap-southeast-2"), ("eu-west-1:b", "a:", f"eu-west-1:{ACCOUNT}:a/b-a")
+
+
+def resource(rng: random.Random, pattern: str, regions: tuple[str, ...] = REGIONS) -> str:
     """One that a pattern matches."""
     fields = pattern.split(":", 5)
-    fields[3] = fields[3].replace("*", rng.choice(("eu-west-1", "ap-southeast-2")))
+    fields[3] = fields[3].replace("*", rng.choice(regions))
     fields[4] = fields[4].replace("*", ACCOUNT)
     tail = fields[5].replace("?", rng.choice(LETTERS))
     while "*" in tail:
@@ -73,6 +76,7 @@ def world(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str]]]:
         for _ in range(3):
             text = resource(rng, pattern)
             asked += [(action, text), (action, changed(rng, text))]
+        asked += [(action, text) for text in [resource(rng, pattern, CROSSING)] for text in (text, changed(rng, text))]  # R5
         asked.append((action, "*"))
     directory = fastiam.Directory(quotas=None)
     policies = [{"Version": "2012-10-17", "Statement": statements[at : at + 20]} for at in range(0, len(statements), 20)]

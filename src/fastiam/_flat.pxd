@@ -164,18 +164,20 @@ cdef inline uint32_t classes_of(Side* s, Look* l, const Flat* f, uint8_t accept)
     return found.classes
 
 
-cdef inline bint is_odd(const Flat* f, uint64_t facts) noexcept nogil:
+cdef inline bint is_odd(const Look* l, const Flat* f) noexcept nogil:
     """The statement has to be looked at as a whole."""
-    if f.first == TURN_ODD:
+    if f.first == TURN_ODD or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
         return True
-    return (f.flags & FLAT_PRINCIPALS and facts & FACTS_STAR) or (f.flags & FLAT_CROSSES and facts & FACTS_COLON)
+    if not f.flags & FLAT_CROSSES or not l.facts & FACTS_COLON:
+        return False
+    return not has_pieces(f) or (l.end - l.text >= f.least and starts_alike(l.pool + f.text, l.text, f.head))
 
 
 cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
     """The classes in which a statement applies, on one of its patterns; 0 if it does not."""
     cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
     cdef uint32_t classes = CLASS_STAR
-    if is_odd(f, l.facts):
+    if is_odd(l, f):
         take(s, l)
         return entry_counts(l.c, &l.c.t.entries[f.entry], accept)
     if f.flags & FLAT_PRINCIPALS:

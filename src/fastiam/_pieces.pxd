@@ -75,19 +75,21 @@ cdef extern from *:
         int64_t last = head > 16 ? head - 16 : 0;
         uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + last, t + last)));
         uint32_t end = (uint32_t)_mm_movemask_epi8(FASTIAM_EQ16(p_end - 16, t + size - 16));
-        return (((~same << 16) << (16 - (head < 16 ? head : 16))) | ((uint16_t)~end >> (16 - suffix))) == 0;
+        uint32_t starts = ((~same << 16) << (16 - (head < 16 ? head : 16))) == 0;
+        return (starts & (((uint16_t)~end >> (16 - suffix)) == 0)) | starts << 1;
     }
     FASTIAM_INLINE uint32_t fastiam_windows(
         const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
     ) {
         int64_t last, second, third, end, skip;
         uint64_t same, missing;
+        uint32_t starts;
         /* the head: four windows */
         last = head > 16 ? head - 16 : 0; second = last < 16 ? last : 16; third = last < 32 ? last : 32;
         same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(
             _mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + second, t + second)),
             _mm_and_si128(FASTIAM_EQ16(p + third, t + third), FASTIAM_EQ16(p + last, t + last))));
-        missing = ~same << (64 - (head < 16 ? head : 16));
+        starts = ~same << (64 - (head < 16 ? head : 16)) == 0;
         /* the middle: a window that ends with it, and those 16, 32 and 48 bytes after its start, if it is longer */
         end = at + mid;
         last = end > 16 ? end - 16 : 0;
@@ -100,12 +102,12 @@ cdef extern from *:
             _mm_and_si128(FASTIAM_EQ16(q - third, t - third), FASTIAM_EQ16(q - skip, t - skip))));
         t -= last;
         skip = FASTIAM_AT_LEAST_0(at - last);
-        missing |= (~same >> skip) << (63 - (end - last - skip)) << 1;
+        missing = (~same >> skip) << (63 - (end - last - skip)) << 1;
         /* the suffix: one or two windows before the end */
         second = suffix > 16 ? suffix : 16;
         t += size;
         same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p_end - 16, t - 16), FASTIAM_EQ16(p_end - second, t - second)));
-        return ((missing == 0) & (((uint16_t)~same >> (16 - (suffix < 16 ? suffix : 16))) == 0));
+        return (starts & (missing == 0) & (((uint16_t)~same >> (16 - (suffix < 16 ? suffix : 16))) == 0)) | starts << 1;
     }
     /* bit 0: it does; bit 1: it may, look otherwise */
     FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {
@@ -130,12 +132,14 @@ cdef extern from *:
     FASTIAM_INLINE uint32_t fastiam_ends(
         const char* p, const char* p_end, int64_t head, int64_t suffix, const char* t, int64_t size
     ) {
-        return fastiam_equal(p, t, head) && fastiam_equal(p_end - suffix, t + size - suffix, suffix);
+        uint32_t starts = fastiam_equal(p, t, head);
+        return (starts && fastiam_equal(p_end - suffix, t + size - suffix, suffix)) | starts << 1;
     }
     FASTIAM_INLINE uint32_t fastiam_windows(
         const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
     ) {
-        return fastiam_ends(p, p_end, head, suffix, t, size) && fastiam_equal(p + mid_at, t + at, mid);
+        uint32_t ends = fastiam_ends(p, p_end, head, suffix, t, size);
+        return (ends & 1 && fastiam_equal(p + mid_at, t + at, mid)) | (ends & 2);
     }
     FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {
         return fastiam_seek(t, t + size, t + at, t + stop, piece, n) != NULL;
@@ -146,7 +150,7 @@ cdef extern from *:
     bint starts_alike "fastiam_starts" (const void* a, const void* b, int64_t n) noexcept nogil
     const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which no ARN stands
     # whether the literal pieces of a pattern that lie at known places do so in a text that has room for them: its first `head` bytes,
-    # the `mid` ones that start at `mid_at` in the pattern and at `at` in the text, and its last `suffix` ones
+    # the `mid` ones that start at `mid_at` in the pattern and at `at` in the text, and its last `suffix` ones: bit 0. Bit 1: the first ones do
     uint32_t windows_stand "fastiam_windows" (
         const void* pattern, const void* pattern_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix,
         const void* text, int64_t size, int64_t at

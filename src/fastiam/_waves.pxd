@@ -40,9 +40,9 @@ cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcep
     return colon_place(b.facts[i], f.colon) + (-<int64_t>(f.colon == NO_COLON) & f.head)
 
 
-cdef inline uint32_t crosses(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
-    """All bits of TURN_ODD, where the crossing reading may match."""
-    return -((f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & 1) & TURN_ODD
+cdef inline uint32_t crosses(const Block* b, const Flat* f, uint32_t i, uint32_t starts) noexcept nogil:
+    """All bits of TURN_ODD, where the crossing reading may match: it needs the head, too, and no less room, for no colon comes earlier."""
+    return -((f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & starts & 1) & TURN_ODD
 
 
 cdef inline Text text_if(const Text* text, int64_t outside) noexcept nogil:
@@ -54,11 +54,12 @@ cdef inline Text text_if(const Text* text, int64_t outside) noexcept nogil:
 
 
 cdef inline uint32_t stand_ends(const Block* b, const TablesC* t, const Flat* f, uint32_t i, Text* text) noexcept nogil:
-    """Whether head and suffix of a pattern without a middle stand; `text` is what its other pieces may be looked for in."""
+    """Whether head and suffix of a pattern without a middle stand, bit 0, and whether the head does, bit 1; `text` is what its other
+    pieces may be looked for in."""
     cdef int64_t room = b.text[i].size - f.least
     text[0] = text_if(&b.text[i], room >> 63)
     return ends_stand(t.pool + f.text, t.pool + f.text + f.size, f.head, f.suffix, text.data, text.size) & (
-        (room & (f.exact | <int64_t>INT64_MIN)) == 0
+        2 | ((room & (f.exact | <int64_t>INT64_MIN)) == 0)
     )
 
 
@@ -73,13 +74,14 @@ cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
     cdef Wave* w = &b.waves[TURN_HEAD]
     cdef const Flat* f
     cdef Text text
-    cdef uint32_t i, j, at, n = w.n
+    cdef uint32_t i, j, at, n = w.n, stands
     w.n = 0
     for j in range(n):
         i = <uint32_t>w.flats[j]
         at = <uint32_t>(w.flats[j] >> 32)
         f = t.flats + at
-        put(b, t, i, at, either(b, i, at, stand_ends(b, t, f, i, &text), f.turn) | crosses(b, f, i))
+        stands = stand_ends(b, t, f, i, &text)
+        put(b, t, i, at, either(b, i, at, stands & 1, f.turn) | crosses(b, f, i, stands >> 1))
 
 
 cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
@@ -95,7 +97,7 @@ cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
         f = t.flats + at
         stands = stand_ends(b, t, f, i, &text)
         found = piece_within(text.data, text.size, f.head, text.size - f.suffix, t.pool + f.text + f.head + 1, f.inner)
-        put(b, t, i, at, inner_turn(b, f, i, at, found & (-stands & 3)) | crosses(b, f, i))
+        put(b, t, i, at, inner_turn(b, f, i, at, found & (-(stands & 1) & 3)) | crosses(b, f, i, stands >> 1))
 
 
 cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
@@ -118,8 +120,8 @@ cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
         stands = windows_stand(
             t.pool + f.text, t.pool + f.text + f.size, f.head, f.mid & ~outside, f.mid_at, f.suffix, text.data, text.size, mid
         )
-        stands &= (room & (f.exact | <int64_t>INT64_MIN)) == 0
-        put(b, t, i, at, either(b, i, at, stands, f.turn) | crosses(b, f, i))
+        stands &= 2 | ((room & (f.exact | <int64_t>INT64_MIN)) == 0)
+        put(b, t, i, at, either(b, i, at, stands & 1, f.turn) | crosses(b, f, i, stands >> 1))
 
 
 cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
