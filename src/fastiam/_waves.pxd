@@ -53,7 +53,7 @@ cdef inline Text text_if(const Text* text, int64_t outside) noexcept nogil:
     )
 
 
-cdef inline uint32_t stand_ends(const Block* b, const TablesC* t, const Flat* f, uint32_t i, Text* text) noexcept nogil:
+cdef inline uint32_t look_at_ends(const Block* b, const TablesC* t, const Flat* f, uint32_t i, Text* text) noexcept nogil:
     """Whether head and suffix of a pattern without a middle stand, bit 0, and whether the head does, bit 1; `text` is what its other
     pieces may be looked for in."""
     cdef int64_t room = b.text[i].size - f.least
@@ -80,7 +80,7 @@ cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
         i = <uint32_t>w.flats[j]
         at = <uint32_t>(w.flats[j] >> 32)
         f = t.flats + at
-        stands = stand_ends(b, t, f, i, &text)
+        stands = look_at_ends(b, t, f, i, &text)
         put(b, t, i, at, either(b, i, at, stands & 1, f.turn) | crosses(b, f, i, stands >> 1))
 
 
@@ -95,7 +95,7 @@ cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
         i = <uint32_t>w.flats[j]
         at = <uint32_t>(w.flats[j] >> 32)
         f = t.flats + at
-        stands = stand_ends(b, t, f, i, &text)
+        stands = look_at_ends(b, t, f, i, &text)
         found = piece_within(text.data, text.size, f.head, text.size - f.suffix, t.pool + f.text + f.head + 1, f.inner)
         put(b, t, i, at, inner_turn(b, f, i, at, found & (-(stands & 1) & 3)) | crosses(b, f, i, stands >> 1))
 
