@@ -235,13 +235,14 @@ def _arrow_column(values: list[Any]) -> Any:
 
 
 def _dictionary_column(values: list[Any]) -> Any:
-    """Two chunks with a dictionary each, where the values are texts."""
+    """Three chunks, of which two share a dictionary, where the values are texts."""
     import pyarrow as pa
 
     whole, half = pa.array(values), len(values) // 2
     if not pa.types.is_string(whole.type):
         return whole
-    return pa.chunked_array([whole[:half].dictionary_encode(), whole[half:].dictionary_encode()])
+    shared = whole[:half].dictionary_encode()
+    return pa.chunked_array([shared[: half // 2], shared[half // 2 :], whole[half:].dictionary_encode()])
 
 
 COLUMNS: dict[str, Callable[[list[Any]], Any]] = {

@@ -90,6 +90,9 @@ FORMS = {
     "Arrow, large": lambda values: pa.array(values, pa.large_string()),
     "Arrow, views": lambda values: pa.array(values, pa.string_view()),
     "Arrow, coded": lambda values: pa.array(values).dictionary_encode(),
+    "Arrow, coded, in batches": lambda values: pa.chunked_array(
+        [coded[at : at + 3] for coded in [pa.array(values).dictionary_encode()] for at in range(0, len(values), 3)]
+    ),
     "Arrow, sliced": lambda values: pa.array(["x", *values, None])[1:-1],
     "Arrow, in chunks": lambda values: pa.chunked_array([values[:3], values[3:4], [], values[4:]], pa.string()),
     "Polars": pl.Series,

@@ -90,6 +90,14 @@ TEXT_PRODUCERS |= {
 }
 
 
+TEXT_PRODUCERS |= {
+    f"Arrow dictionary of {values} in batches": pa.chunked_array(
+        [coded.slice(at, n) for coded in [TEXT_PRODUCERS[f"Arrow dictionary of {values}"]] for at, n in ((0, 2), (2, 1), (3, 4))]
+    )
+    for values in (pa.string(), pa.large_string(), pa.string_view())
+}
+
+
 @pytest.mark.parametrize("kind", ["text", "context"])
 @pytest.mark.parametrize("name", TEXT_PRODUCERS)
 def test_text_reads_alike_from_every_producer(name: str, kind: str) -> None:
@@ -99,6 +107,26 @@ def test_text_reads_alike_from_every_producer(name: str, kind: str) -> None:
 @pytest.mark.parametrize("array", [np.array(PLAIN), np.array(PLAIN, ">U9"), np.array(["b", "", "a", "", "b"])[::2]])
 def test_numpy_text_of_fixed_width_reads_alike(array: Any) -> None:
     assert read(array, "text") == PLAIN
+
+
+def coded_batches(*dictionaries: pa.Array, codes: Sequence[int] = (0, 1)) -> pa.ChunkedArray:
+    """A batch with the same codes for each dictionary."""
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), one) for one in dictionaries])
+
+
+def test_dictionaries_that_share_memory_are_not_taken_for_one_another() -> None:
+    values = pa.array(["a", "b", "c", None])
+    batches = coded_batches(values, values[1:], values[2:], values[:2], values)
+    assert read(batches) == ["a", "b", "b", "c", "c", None, "a", "b", "a", "b"]
+    numbers = pa.array([1, 2, 3])
+    assert read(coded_batches(numbers, numbers[1:], numbers, numbers)) == ["1", "2", "2", "3", "1", "2", "1", "2"]
+
+
+def test_a_bad_value_of_a_dictionary_is_told_for_each_batch_that_uses_it() -> None:
+    broken = pa.array([b"a", b"\xff", b"c"]).view(pa.string())
+    errors: dict[int, Exception] = {}
+    assert read(coded_batches(broken, broken, codes=[0, 1, 2]), errors=errors) == ["a", None, "c"] * 2
+    assert set(errors) == {1, 4}
 
 
 def test_a_duckdb_enum_reads_as_text() -> None:

@@ -9,7 +9,7 @@ along (of children, dictionaries and the buffers of views) are held against what
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from fastiam._chunk cimport Chunk
@@ -83,6 +83,8 @@ cdef class Reader:
     cdef uint8_t list_width
     cdef uint8_t code_width
     cdef bint codes_signed
+    cdef Chunk shared             # the last one whose dictionary was read
+    cdef tuple shared_lies        # and where that lies
 
     def __cinit__(self):
         memset(&self.schema, 0, sizeof(ArrowSchema))
@@ -274,16 +276,21 @@ cdef class Reader:
         c.item_valid_offset = s.offset
         if self.code_width == 0:
             return self._values(chunk, s)
-        values = span_of(s.v.dictionary, s.v.dictionary.offset, 0, s.v.dictionary.length, -1)
         c.code_width = self.code_width
         c.codes = s.v.buffer_views[1].data.as_uint8 + s.offset * self.code_width
-        c.value_valid = values.valid
-        c.value_valid_offset = values.offset
-        self._values(chunk, values)
+        lies = _lies(s.v.dictionary)
+        if self.shared is not None and self.shared_lies == lies:
+            chunk.share_values(self.shared)              # PERF: tables cut into batches have one dictionary in all of them
+        else:
+            values = span_of(s.v.dictionary, s.v.dictionary.offset, 0, s.v.dictionary.length, -1)
+            c.value_valid = values.valid
+            c.value_valid_offset = values.offset
+            self._values(chunk, values)
+            self.shared, self.shared_lies = (None, None) if chunk.bad else (chunk, lies)
         # read as unsigned, a negative code is none of so few
         c.unchecked = c.code_width == 4 and 0 < c.n_values < 0x7FFFFFFF and not self.is_list and not chunk.bad
         if not c.unchecked:
-            _check_codes(self.name, c, values.last, self.codes_signed, s)
+            _check_codes(self.name, c, s.v.dictionary.length, self.codes_signed, s)
         return 0
 
     cdef int _values(self, Chunk chunk, Span s) except -1:
@@ -380,6 +387,15 @@ cdef class Reader:
         values = _array_at(data, (s.offset + s.first) * type_.itemsize, n * type_.itemsize).view(type_)
         wide = {"i": np.int64, "u": np.uint64, "f": np.float64}[type_.kind]
         return values.astype(wide), UNITS[self.leaf.time_unit] if self.leaf.type == NANOARROW_TYPE_TIMESTAMP else ""
+
+
+cdef tuple _lies(const ArrowArrayView* v):
+    """Where the values of an array lie, which tells them from others while these are alive."""
+    cdef int i
+    buffers = [<uintptr_t>v.buffer_views[i].data.as_uint8 for i in range(3)]
+    for i in range(v.n_variadic_buffers):
+        buffers += [<uintptr_t>v.variadic_buffers[i], v.variadic_buffer_sizes[i]]
+    return (v.offset, v.length, *buffers)
 
 
 # -- what may be looked at later --------------------------------------------------------------------------------

@@ -129,8 +129,8 @@ cdef class _Batch:
     cdef object outcome, assumed
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_assumed
-    cdef dict principal_codes, action_codes              # chunk -> array of numbers
-    cdef dict facts                                      # chunk of resources -> facts and records of its dictionary
+    cdef dict principal_codes, action_codes              # dictionary -> array of numbers
+    cdef dict facts                                      # dictionary of resources -> their facts and records
     cdef object occurrences
     cdef _Declared declared                              # None: no key is unknown
     cdef dict unread                                     # key -> rows that read it where nobody supplied it
@@ -268,11 +268,11 @@ cdef class _Batch:
         cdef int64_t row = self.first, local, left
         while row < self.last:
             chunk = self.resources.chunk_of(row, &local, &left)
-            if self._has_facts(chunk) and <size_t>chunk not in self.facts:
+            if self._has_facts(chunk) and <size_t>chunk.dictionary not in self.facts:
                 found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
                 parts = iter(_cut(0, chunk.n_values, threads))
                 _together(partial(self.read_facts_parts, row, found, parts), pool, threads)
-                self.facts[<size_t>chunk] = found
+                self.facts[<size_t>chunk.dictionary] = found
             row += left
 
     def read_facts_parts(self, int64_t row, tuple found, parts, int number):
@@ -294,11 +294,11 @@ cdef class _Batch:
         rows.records = NULL
         if not self._has_facts(chunk):
             return 0
-        found = self.facts.get(<size_t>chunk)
+        found = self.facts.get(<size_t>chunk.dictionary)
         if found is None:
             found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
             self._read_facts(chunk, 0, chunk.n_values, found)
-            found = self.facts.setdefault(<size_t>chunk, found)   # another thread may have read it meanwhile, and points at its own
+            found = self.facts.setdefault(<size_t>chunk.dictionary, found)   # another thread may have read it meanwhile, and points at its own
         facts, records = found
         rows.facts = &facts[0]
         rows.records = &records[0]
@@ -318,7 +318,7 @@ cdef class _Batch:
     cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions):
         """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
         cdef uint32_t[::1] numbers
-        key = <size_t>chunk
+        key = <size_t>chunk.dictionary
         found = known.get(key)
         if found is not None:
             return found
@@ -360,7 +360,9 @@ cdef class _Batch:
             at = &s.columns[n]
             chunk = column.chunk_of(row, &at.first, &here)
             is_plain = not chunk.code_width and not chunk.is_list and self.n >= MANY
-            others = others or at.key != <uint32_t>key or (at.column != chunk and not (is_plain and at.has_texts))
+            others = others or at.key != <uint32_t>key or not (is_plain and at.has_texts) and (
+                at.column == NULL or at.column.dictionary != chunk.dictionary
+            )
             at.column = chunk
             at.keeps_truths = is_plain or (
                 chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= MOST_CODES

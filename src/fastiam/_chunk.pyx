@@ -13,6 +13,7 @@ cdef class Chunk:
 
     def __cinit__(self):
         memset(&self.column, 0, sizeof(Column))
+        self.column.dictionary = &self.column
         self.rows = 0
         self.owners = []
         self.bad = {}
@@ -49,6 +50,17 @@ cdef class Chunk:
         self.column.offsets = self.keep(offsets)
         self.column.data = <const char*>self.keep(data)
         self.column.n_values = len(offsets) - 1
+        return 0
+
+    cdef int share_values(self, Chunk other) except -1:
+        """The values are those of another chunk, none of which is bad."""
+        cdef Column* c = &self.column
+        cdef const Column* o = &other.column
+        c.kind, c.n_values, c.dictionary = o.kind, o.n_values, o
+        c.value_valid, c.value_valid_offset = o.value_valid, o.value_valid_offset
+        c.offsets, c.data, c.ptrs = o.offsets, o.data, o.ptrs
+        c.views, c.buffers, c.buffer_sizes, c.n_buffers = o.views, o.buffers, o.buffer_sizes, o.n_buffers
+        self.owners.append(other)
         return 0
 
     cdef int settle(self, int64_t first_row, object reject) except -1:

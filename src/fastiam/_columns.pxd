@@ -39,6 +39,7 @@ cdef struct Column:
     const uint8_t* value_valid   # bitmap of dictionary values, or NULL
     int64_t value_valid_offset
     int64_t n_values             # of the dictionary; of a plain column: its rows
+    const Column* dictionary     # the first of the columns that have these values, which may be this one
     const void* offsets          # TEXT_32, TEXT_64
     const char* data             # TEXT_32, TEXT_64
     const uint8_t* views         # TEXT_VIEW: 16 bytes a value
