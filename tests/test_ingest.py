@@ -129,6 +129,17 @@ def test_a_bad_value_of_a_dictionary_is_told_for_each_batch_that_uses_it() -> No
     assert set(errors) == {1, 4}
 
 
+@pytest.mark.parametrize("n_batches", [1, 2, 3])
+def test_values_of_a_large_dictionary_count_where_rows_use_them(n_batches: int) -> None:
+    values = [b"%d" % i for i in range(1000)]
+    values[7] = values[500] = b"\xff"
+    broken = pa.array(values).view(pa.string())
+    errors: dict[int, Exception] = {}
+    assert read(coded_batches(*[broken] * n_batches, codes=[3, 7, 999]), errors=errors) == ["3", None, "999"] * n_batches
+    assert set(errors) == {1 + 3 * i for i in range(n_batches)}
+    assert read(coded_batches(*[broken] * n_batches, codes=[3, 999])) == ["3", "999"] * n_batches
+
+
 def test_a_duckdb_enum_reads_as_text() -> None:
     assert read(relation(PLAIN, "enum('a', 'b')"), "text") == PLAIN
 

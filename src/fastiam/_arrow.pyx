@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from fastiam._chunk cimport Chunk
-from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_CONST, TEXT_VIEW, Column, Text, value_text
+from fastiam._columns cimport TEXT_32, TEXT_64, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, value_text
 from fastiam._nanoarrow cimport *
 from fastiam._span cimport (
     Span, all_bytes, bad_code, bad_view, descent32, descent64, item_is_valid, list_items, span_of,
@@ -30,6 +30,7 @@ from fastiam.request import canonical_text
 
 cdef int64_t MOST_ITEMS = 1LL << 40      # more than any machine holds: a length beyond is a slip of the producer
 cdef int64_t MOST_BUFFERS = 1LL << 30
+cdef int64_t FEW = 8                     # so many values a row, and most of a dictionary is not used
 
 cdef tuple UNITS = ("s", "ms", "us", "ns")          # by nanoarrow's number
 cdef str TEXT_HINT = "pass text: Arrow `u`, `U` or `vu`, or a dictionary over one of them"
@@ -84,7 +85,8 @@ cdef class Reader:
     cdef uint8_t code_width
     cdef bint codes_signed
     cdef Chunk shared             # the last one whose dictionary was read
-    cdef tuple shared_lies        # and where that lies
+    cdef tuple lies               # where its values do
+    cdef bint is_whole            # and whether all of them are checked
 
     def __cinit__(self):
         memset(&self.schema, 0, sizeof(ArrowSchema))
@@ -279,14 +281,16 @@ cdef class Reader:
         c.code_width = self.code_width
         c.codes = s.v.buffer_views[1].data.as_uint8 + s.offset * self.code_width
         lies = _lies(s.v.dictionary)
-        if self.shared is not None and self.shared_lies == lies:
+        if self.lies == lies and self.is_whole and not self.shared.bad:
             chunk.share_values(self.shared)              # PERF: tables cut into batches have one dictionary in all of them
         else:
+            # PERF: of the first batch with a dictionary, which may be the only one, no values are looked at that hardly a row has
+            self.is_whole = self.lies == lies or self.is_list or FEW * chunk.rows >= s.v.dictionary.length
+            self.shared, self.lies = chunk, lies
             values = span_of(s.v.dictionary, s.v.dictionary.offset, 0, s.v.dictionary.length, -1)
             c.value_valid = values.valid
             c.value_valid_offset = values.offset
             self._values(chunk, values)
-            self.shared, self.shared_lies = (None, None) if chunk.bad else (chunk, lies)
         # read as unsigned, a negative code is none of so few
         c.unchecked = c.code_width == 4 and 0 < c.n_values < 0x7FFFFFFF and not self.is_list and not chunk.bad
         if not c.unchecked:
@@ -300,6 +304,8 @@ cdef class Reader:
             return 0
         if type_ in TEXTS:
             self._bytes(&chunk.column, s)
+            if chunk.column.code_width and not self.is_whole:
+                return _check_used(chunk)
             return 0 if chunk.column.unchecked else _check_utf8(chunk, s)
         if type_ in BINARIES:
             self._bytes(&chunk.column, s)
@@ -480,6 +486,18 @@ cdef int _check_utf8(Chunk chunk, Span s) except -1:
                 with gil:
                     chunk.bad[i] = "the text is not valid UTF-8"
             i += 1
+    return 0
+
+
+cdef int _check_used(Chunk chunk) except -1:
+    """The same of the values that rows use; codes that are none are told elsewhere."""
+    cdef const Column* c = &chunk.column
+    cdef int64_t i, code
+    cdef Text text
+    for i in range(chunk.rows):
+        code = item_code(c, i)
+        if 0 <= code < c.n_values and value_text(c, code, &text) and not is_utf8(text.data, text.size):
+            chunk.bad[code] = "the text is not valid UTF-8"
     return 0
 
 
