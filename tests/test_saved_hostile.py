@@ -275,6 +275,21 @@ def test_a_vector_of_ones_is_refused(load, whole, name):
     assert not survives(load, sealed(data))
 
 
+PATTERN = struct.Struct("<2I4B4H5H2xI")  # as `_types` has it
+NEED, SIZE = 9, -1
+
+
+@pytest.mark.parametrize("beyond", [1, 0xFFFF], ids=["a byte too many", "more than 16 bits hold"])
+def test_pieces_that_want_more_room_than_their_pattern_has_are_refused(load, whole, beyond):
+    start, size = places(whole)["patterns"]
+    data = bytearray(whole)
+    for at in range(start, start + size, PATTERN.size):
+        fields = list(PATTERN.unpack_from(data, at))
+        fields[NEED] = min(fields[SIZE] + beyond, 0xFFFF)
+        PATTERN.pack_into(data, at, *fields)
+    assert not survives(load, sealed(data))
+
+
 def test_a_section_of_another_size_is_refused(load, whole):
     head = head_of(whole)
     for name in head["sections"]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from arrow_by_hand import HandMade
 
 import fastiam
 from fastiam import Outcome
@@ -149,6 +150,22 @@ def asked(engine: fastiam.Engine, made: list[Row], keys: list[str], form: str) -
 def asked_of(made: list[Row], keys: list[str]) -> list[list[str | None]]:
     """Principals, actions, resources and the context, column by column."""
     return [*([row[i] for row in made] for i in range(3)), *([row[3].get(key) for row in made] for key in keys)]
+
+
+@pytest.mark.parametrize("data", [None, b""], ids=["no data", "no bytes of data"])
+@pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "StringEqualsIfExists"])
+def test_a_text_without_letters_is_no_null(operator: str, data: bytes | None) -> None:
+    """Arrow lets a column of such texts come without the buffer that letters would lie in."""
+    n = 1024  # so many that truths are kept
+    directory = fastiam.Directory(quotas=None)
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {operator: {"app:dept": ""}}}
+    directory.add_principal(PRINCIPALS[0], identity_policies=[{"Version": "2012-10-17", "Statement": [statement]}])
+    engine = directory.compile()
+    empty = np.arange(n) % 2 == 0
+    column = HandMade("u", [np.packbits(empty, bitorder="little").tobytes(), bytes(4 * n + 4), data], n, null_count=n // 2)
+    found = engine.decide_many(PRINCIPALS[0], "s3:GetObject", "arn:aws:s3:::b/x", {"app:dept": column}).outcome
+    for told, context in ((found[empty], {"app:dept": ""}), (found[~empty], {})):
+        assert set(told.tolist()) == {int(engine.decide(PRINCIPALS[0], "s3:GetObject", "arn:aws:s3:::b/x", context).outcome)}
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,8 @@ cdef class Reader:
         width = 8 if c.kind == TEXT_64 else 4
         c.offsets = s.v.buffer_views[1].data.as_uint8 + s.offset * width
         c.data = <const char*>s.v.buffer_views[2].data.as_uint8
+        if c.data == NULL:                               # no bytes at all; but a text without data is a null, here
+            c.data = b""
         if self._is_left(type_):
             c.unchecked = True
             return 0

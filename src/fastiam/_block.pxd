@@ -250,7 +250,7 @@ cdef inline void look_up_names(const Side* s, const TablesC* t, const NameMemo* 
 
 
 cdef inline void number_values(const Side* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
-    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. Each stands there once: none is remembered."""
+    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is remembered: each stands there once, as a rule."""
     cdef Column plain = chunk[0]
     cdef Block* b = s.block
     cdef int64_t first = 0, n
@@ -353,7 +353,7 @@ cdef inline void ask_value(const Column* column, int64_t value) noexcept nogil:
 
 
 cdef inline void take_values(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
-    """The same of a dictionary column: what its values lie in is asked for, and then they are."""
+    """`take_texts` of a dictionary column: where its values lie is asked for, and then what they are."""
     cdef int64_t codes[BLOCK]
     cdef int64_t i
     for i in range(n):
@@ -374,12 +374,12 @@ cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text
     if column.code_width:
         take_values(column, first, n, out)
         return
-    if column.kind == TEXT_32 and column.code_width == 0 and column.item_valid == NULL and column.value_valid == NULL:
+    if column.kind == TEXT_32 and column.item_valid == NULL and column.value_valid == NULL:
         for i in range(n):
             out[i] = Text(data + offsets[i], offsets[i + 1] - offsets[i])
             prefetch(data + offsets[i])
         return
-    if column.kind == TEXT_VIEW and column.code_width == 0 and column.item_valid == NULL and column.value_valid == NULL:
+    if column.kind == TEXT_VIEW and column.item_valid == NULL and column.value_valid == NULL:
         for i in range(n):
             out[i] = view_text(column, first + i)
         return

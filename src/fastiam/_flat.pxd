@@ -170,7 +170,8 @@ cdef inline bint is_odd(const Look* l, const Flat* f) noexcept nogil:
         return True
     if not f.flags & FLAT_CROSSES or not l.facts & FACTS_COLON:
         return False
-    return not has_pieces(f) or (l.end - l.text >= f.least and starts_alike(l.pool + f.text, l.text, f.head))
+    # INVARIANT: it has pieces. A crossing match needs the first one, too
+    return l.end - l.text >= f.least and starts_alike(l.pool + f.text, l.text, f.head)
 
 
 cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:

@@ -75,8 +75,7 @@ cdef extern from *:
         int64_t last = head > 16 ? head - 16 : 0;
         uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + last, t + last)));
         uint32_t end = (uint32_t)_mm_movemask_epi8(FASTIAM_EQ16(p_end - 16, t + size - 16));
-        uint32_t starts = ((~same << 16) << (16 - (head < 16 ? head : 16))) == 0;
-        return (starts & (((uint16_t)~end >> (16 - suffix)) == 0)) | starts << 1;
+        return (((~same << 16) << (16 - (head < 16 ? head : 16))) | ((uint16_t)~end >> (16 - suffix))) == 0;
     }
     FASTIAM_INLINE uint32_t fastiam_windows(
         const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
@@ -132,14 +131,13 @@ cdef extern from *:
     FASTIAM_INLINE uint32_t fastiam_ends(
         const char* p, const char* p_end, int64_t head, int64_t suffix, const char* t, int64_t size
     ) {
-        uint32_t starts = fastiam_equal(p, t, head);
-        return (starts && fastiam_equal(p_end - suffix, t + size - suffix, suffix)) | starts << 1;
+        return fastiam_equal(p, t, head) && fastiam_equal(p_end - suffix, t + size - suffix, suffix);
     }
     FASTIAM_INLINE uint32_t fastiam_windows(
         const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
     ) {
-        uint32_t ends = fastiam_ends(p, p_end, head, suffix, t, size);
-        return (ends & 1 && fastiam_equal(p + mid_at, t + at, mid)) | (ends & 2);
+        uint32_t starts = fastiam_equal(p, t, head);
+        return (starts && fastiam_equal(p + mid_at, t + at, mid) && fastiam_equal(p_end - suffix, t + size - suffix, suffix)) | starts << 1;
     }
     FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {
         return fastiam_seek(t, t + size, t + at, t + stop, piece, n) != NULL;

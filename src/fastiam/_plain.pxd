@@ -188,7 +188,7 @@ cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t reco
     cdef const Record* r = &t.records[record]
     cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
     facts &= ~(numbered & ACCOUNT)
-    facts |= <uint64_t>r.number_high << 32 | r.number
+    facts |= numbered & (<uint64_t>r.number_high << 32 | r.number)
     facts |= <uint64_t>(r.account != NONE) * FACTS_TOLD | <uint64_t>((r.flags & RECORD_HOLDS) != 0) * FACTS_HOLDS
     return facts | FACTS_RECORD
 

@@ -545,7 +545,7 @@ cdef class Rows(Indexes):
                 f.inner = <uint8_t>(at - 1)
                 if f.inner < p.need - p.suffix:
                     f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
-        if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX:
+        if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX and not f.flags & FLAT_CROSSES:
             f.first = TURN_HEAD_INNER if f.turn == TURN_INNER else TURN_HEAD
         if self.pool.n < p.text + p.size + 2 * LOAD:
             self._push(&self.pool, 2 * LOAD)             # and what is read beyond

@@ -114,7 +114,9 @@ cdef bint are_pieces(const Pattern* p) noexcept nogil:
         return False                                     # a row written out flat has the size in 16 bits
     if p.mid:
         start = <uint32_t>p.colons[p.colon] + p.mid
-    if p.head > p.size or start > p.size:
+        if p.head > p.colons[p.colon]:
+            return False
+    if p.head > p.size or start + p.need > p.size:       # so `need` and what stands before it have 16 bits, too
         return False
     if p.rest == REST_INNER:
         return p.need > p.suffix and start + 1 + p.need <= p.size

@@ -60,11 +60,11 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
 
 
 cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
-    """The text of a row of a plain column, without data if it is null, and its hash."""
+    """The text of a row of a plain column, without data if it is null, and its hash, if it may have a code."""
     if not item_text(column.column, column.first + row, text):
         text[0] = Text(NULL, 0)
         return 0
-    return short_hash(text.data, text.size, 0)
+    return short_hash(text.data, text.size, 0) if text.size <= MOST_TEXT else 0
 
 
 cdef inline uint64_t ask_text_code(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
@@ -76,6 +76,7 @@ cdef inline uint64_t ask_text_code(const ContextColumn* column, int64_t row, Tex
 
 
 cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    """`hashed_code` of a row."""
     cdef Text text
     cdef uint64_t hash = hash_row(column, row, &text)
     return hashed_code(column, text, hash)

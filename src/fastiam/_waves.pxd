@@ -54,12 +54,11 @@ cdef inline Text text_if(const Text* text, int64_t outside) noexcept nogil:
 
 
 cdef inline uint32_t look_at_ends(const Block* b, const TablesC* t, const Flat* f, uint32_t i, Text* text) noexcept nogil:
-    """Whether head and suffix of a pattern without a middle stand, bit 0, and whether the head does, bit 1; `text` is what its other
-    pieces may be looked for in."""
+    """Whether head and suffix of a pattern without a middle stand; `text` is what its other pieces may be looked for in."""
     cdef int64_t room = b.text[i].size - f.least
     text[0] = text_if(&b.text[i], room >> 63)
     return ends_stand(t.pool + f.text, t.pool + f.text + f.size, f.head, f.suffix, text.data, text.size) & (
-        2 | ((room & (f.exact | <int64_t>INT64_MIN)) == 0)
+        (room & (f.exact | <int64_t>INT64_MIN)) == 0
     )
 
 
@@ -74,14 +73,13 @@ cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
     cdef Wave* w = &b.waves[TURN_HEAD]
     cdef const Flat* f
     cdef Text text
-    cdef uint32_t i, j, at, n = w.n, stands
+    cdef uint32_t i, j, at, n = w.n
     w.n = 0
     for j in range(n):
         i = <uint32_t>w.flats[j]
         at = <uint32_t>(w.flats[j] >> 32)
         f = t.flats + at
-        stands = look_at_ends(b, t, f, i, &text)
-        put(b, t, i, at, either(b, i, at, stands & 1, f.turn) | crosses(b, f, i, stands >> 1))
+        put(b, t, i, at, either(b, i, at, look_at_ends(b, t, f, i, &text), f.turn))
 
 
 cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
@@ -97,7 +95,7 @@ cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
         f = t.flats + at
         stands = look_at_ends(b, t, f, i, &text)
         found = piece_within(text.data, text.size, f.head, text.size - f.suffix, t.pool + f.text + f.head + 1, f.inner)
-        put(b, t, i, at, inner_turn(b, f, i, at, found & (-(stands & 1) & 3)) | crosses(b, f, i, stands >> 1))
+        put(b, t, i, at, inner_turn(b, f, i, at, found & (-stands & 3)))
 
 
 cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
