@@ -164,14 +164,17 @@ cdef inline uint32_t classes_of(Side* s, Look* l, const Flat* f, uint8_t accept)
     return found.classes
 
 
+cdef inline bint may_cross(const Look* l, const Flat* f) noexcept nogil:
+    """Whether a crossing match of a flat that has them may stand in a resource with more than five colons: it needs the head, too, and
+    no less room. INVARIANT: there are pieces, and 16 bytes of the resource."""
+    return l.end - l.text >= f.least and starts_alike(l.pool + f.text, l.text, f.head)
+
+
 cdef inline bint is_odd(const Look* l, const Flat* f) noexcept nogil:
     """The statement has to be looked at as a whole."""
     if f.first == TURN_ODD or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
         return True
-    if not f.flags & FLAT_CROSSES or not l.facts & FACTS_COLON:
-        return False
-    # INVARIANT: it has pieces. A crossing match needs the first one, too
-    return l.end - l.text >= f.least and starts_alike(l.pool + f.text, l.text, f.head)
+    return f.flags & FLAT_CROSSES and l.facts & FACTS_COLON and may_cross(l, f)
 
 
 cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:

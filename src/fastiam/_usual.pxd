@@ -14,7 +14,7 @@ from fastiam._decide cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer,
     action_key, decide, entry_counts, find_row, hard_rule, rcp_applies, verdict,
 )
-from fastiam._flat cimport Look, flat_matches, has_pieces
+from fastiam._flat cimport Look, flat_matches, has_pieces, may_cross
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport find_record, locate_endpoint, locate_resource, word_text
 from fastiam._plain cimport ACT_HARD, ACT_OWN_RULES
@@ -103,7 +103,9 @@ cdef inline bint has_records(Call* c, Services* seen) noexcept nogil:
 cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nogil:
     """Whether a statement of the own row applies on one of its patterns; `entry_counts`, from the flat."""
     cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
-    if f.first == TURN_ODD or f.flags & FLAT_PRINCIPALS or (f.flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c)):
+    if f.first == TURN_ODD or f.flags & FLAT_PRINCIPALS or (
+        f.flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c) and may_cross(l, f)
+    ):
         return entry_counts(c, &c.t.entries[f.entry], accept) != 0
     if has_pieces(f) and (c.is_star or not flat_matches(l, f)):
         return False
