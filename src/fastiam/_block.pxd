@@ -250,7 +250,7 @@ cdef inline void look_up_names(const Side* s, const TablesC* t, const NameMemo* 
 
 
 cdef inline void number_values(const Side* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
-    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is remembered: each stands there once, as a rule."""
+    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is remembered: each stands there once."""
     cdef Column plain = chunk[0]
     cdef Block* b = s.block
     cdef int64_t first = 0, n
