@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from engines import Fastiam, check
 from measure import Record, Timing, measure_together
 from workloads import ROWS, Columns, Workload, identity, layered
@@ -18,6 +19,7 @@ from workloads import ROWS, Columns, Workload, identity, layered
 FLAT = "coded columns, 100 to 50,000 principals"
 SIZES, FULL_SIZES = [100, 500, 2_000, 10_000, 50_000], (2_000, 50_000)
 UNIQUE = "strings, every ARN once"
+BATCH = 10_000
 
 
 class Turns:
@@ -47,6 +49,16 @@ class Turns:
         return found
 
 
+def in_batches(columns: Columns) -> Columns:
+    """The same, as a table of record batches has them: they share their dictionaries."""
+
+    def cut(column: Any) -> pa.ChunkedArray:
+        return pa.chunked_array([column[at : at + BATCH] for at in range(0, len(column), BATCH)])
+
+    asked = map(cut, (columns.principals, columns.actions, columns.resources))
+    return Columns(*asked, {key: cut(column) for key, column in columns.context.items()}, columns.sessions)
+
+
 def point(turns: Turns, n: int) -> None:
     """Identity alone, in the two forms of columns."""
     work = identity(n, rows=turns.rows)
@@ -62,6 +74,7 @@ def full(turns: Turns, n: int) -> None:
         engine = Fastiam(work)
         coded, strings = work.columns("coded"), work.columns("strings")
         turns.add(engine, work, coded, "coded")
+        turns.add(engine, work, in_batches(coded), f"coded, batches of {BATCH:,}")
         turns.add(engine, work, strings, "strings")
         turns.add(engine, unique, unique.columns("strings"), UNIQUE)
         turns.add(engine, work, coded, "coded, reasons", reasons=True)
