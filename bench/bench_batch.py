@@ -55,8 +55,8 @@ def in_batches(columns: Columns) -> Columns:
     def cut(column: Any) -> pa.ChunkedArray:
         return pa.chunked_array([column[at : at + BATCH] for at in range(0, len(column), BATCH)])
 
-    asked = map(cut, (columns.principals, columns.actions, columns.resources))
-    return Columns(*asked, {key: cut(column) for key, column in columns.context.items()}, columns.sessions)
+    context = {key: cut(column) for key, column in columns.context.items()}
+    return Columns(cut(columns.principals), cut(columns.actions), cut(columns.resources), context, columns.sessions)
 
 
 def point(turns: Turns, n: int) -> None:
