@@ -492,6 +492,9 @@ cdef enum RecordFlag:
     RECORD_TRUST = 2           # its policies count for STS calls alone
     RECORD_SERVICE = 4         # its policies count for service principals alone
     RECORD_HOLDER = 8          # found for what it holds too: its tags are not theirs
+
+
+cdef enum RecordMark:          # beside them: what follows from the rest of the record
     RECORD_NUMBERED = 16       # its account is a number
     RECORD_HOLDS = 32          # it says more than who owns it
 
