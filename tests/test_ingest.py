@@ -140,6 +140,15 @@ def test_values_of_a_large_dictionary_count_where_rows_use_them(n_batches: int) 
     assert read(coded_batches(*[broken] * n_batches, codes=[3, 999])) == ["3", "999"] * n_batches
 
 
+@pytest.mark.parametrize("type_", [pa.int8(), pa.uint16(), pa.int32(), pa.int64()], ids=str)
+@pytest.mark.parametrize("code", [-1, 127])
+def test_a_code_beyond_a_large_dictionary_is_told(type_: pa.DataType, code: int) -> None:
+    codes = pa.array([1, code], pa.int64()).cast(type_, safe=False)
+    column = pa.DictionaryArray.from_arrays(codes, pa.array([str(i) for i in range(100)]), safe=False)
+    with pytest.raises(RequestValueError, match="row 1"):
+        read(column)
+
+
 def test_a_duckdb_enum_reads_as_text() -> None:
     assert read(relation(PLAIN, "enum('a', 'b')"), "text") == PLAIN
 

@@ -1,8 +1,9 @@
 """Columns that a producer hands over through Arrow's C interface. nanoarrow's C does the reading.
 
 Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
-checks nothing again; codes and plain text alone are left for it, and say so (a pass reads them once then, not twice); what is
-moved out of a capsule is released exactly once, on errors too.
+checks nothing again; codes and plain text alone are left for it, and say so (a pass reads them once then, not twice), and a value
+of a dictionary that no row has may be no UTF-8, since nobody makes text of it; what is moved out of a capsule is released exactly
+once, on errors too.
 The C interface does not say how long a plain buffer is: the last offset is all there is to go by. Lengths that do come
 along (of children, dictionaries and the buffers of views) are held against what points into them.
 """
@@ -30,6 +31,7 @@ from fastiam.request import canonical_text
 
 cdef int64_t MOST_ITEMS = 1LL << 40      # more than any machine holds: a length beyond is a slip of the producer
 cdef int64_t MOST_BUFFERS = 1LL << 30
+cdef str NO_UTF8 = "the text is not valid UTF-8"
 cdef int64_t FEW = 8                     # so many values a row, and most of a dictionary is not used
 
 cdef tuple UNITS = ("s", "ms", "us", "ns")          # by nanoarrow's number
@@ -486,20 +488,20 @@ cdef int _check_utf8(Chunk chunk, Span s) except -1:
         while i < s.last:
             if item_is_valid(s, i) and value_text(c, i, &text) and not is_utf8(text.data, text.size):
                 with gil:
-                    chunk.bad[i] = "the text is not valid UTF-8"
+                    chunk.bad[i] = NO_UTF8
             i += 1
     return 0
 
 
 cdef int _check_used(Chunk chunk) except -1:
-    """The same of the values that rows use; codes that are none are told elsewhere."""
+    """`_check_utf8` of the values that rows use; codes that are none are told elsewhere."""
     cdef const Column* c = &chunk.column
     cdef int64_t i, code
     cdef Text text
     for i in range(chunk.rows):
         code = item_code(c, i)
         if 0 <= code < c.n_values and value_text(c, code, &text) and not is_utf8(text.data, text.size):
-            chunk.bad[code] = "the text is not valid UTF-8"
+            chunk.bad[code] = NO_UTF8
     return 0
 
 
