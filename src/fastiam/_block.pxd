@@ -60,7 +60,7 @@ cdef enum:                     # the rows that may count for a request, in the o
 
 cdef struct Wave:              # flats of rows of a block whose turn is the same
     uint64_t flats[BLOCK]      # flat << 32 | row
-    uint32_t n
+    uint64_t apart[8]          # waves whose ends lie a whole page from one another would meet in the cache
 
 
 cdef struct Block:
@@ -86,6 +86,7 @@ cdef struct Block:
     Listed far_way
     Listed joined_way          # of `near_way`: flats of several rows, one after the other, say all
     Wave waves[N_TURNS]
+    uint64_t* ends[N_TURNS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
     uint8_t asked[BLOCK]       # layers whose flats come after them, as bits
     const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none

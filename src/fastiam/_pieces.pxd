@@ -72,7 +72,8 @@ cdef extern from *:
         const char* p, const char* p_end, int64_t head, int64_t suffix, const char* t, int64_t size
     ) {
         /* the head: two windows that may overlap, or one of which not all counts; one of the suffix */
-        int64_t last = head > 16 ? head - 16 : 0;
+        int64_t last = (head < size ? head : size) - 16;
+        last = FASTIAM_AT_LEAST_0(last);
         uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + last, t + last)));
         uint32_t end = (uint32_t)_mm_movemask_epi8(FASTIAM_EQ16(p_end - 16, t + size - 16));
         return (((~same << 16) << (16 - (head < 16 ? head : 16))) | ((uint16_t)~end >> (16 - suffix))) == 0;
@@ -84,11 +85,14 @@ cdef extern from *:
         uint64_t same, missing;
         uint32_t starts;
         /* the head: four windows */
-        last = head > 16 ? head - 16 : 0; second = last < 16 ? last : 16; third = last < 32 ? last : 32;
+        last = (head < size ? head : size) - 16;
+        last = FASTIAM_AT_LEAST_0(last); second = last < 16 ? last : 16; third = last < 32 ? last : 32;
         same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(
             _mm_and_si128(FASTIAM_EQ16(p, t), FASTIAM_EQ16(p + second, t + second)),
             _mm_and_si128(FASTIAM_EQ16(p + third, t + third), FASTIAM_EQ16(p + last, t + last))));
         starts = ~same << (64 - (head < 16 ? head : 16)) == 0;
+        at = at < size ? at : size;
+        mid = mid < size - at ? mid : size - at;
         /* the middle: a window that ends with it, and those 16, 32 and 48 bytes after its start, if it is longer */
         end = at + mid;
         last = end > 16 ? end - 16 : 0;
@@ -104,6 +108,7 @@ cdef extern from *:
         missing = (~same >> skip) << (63 - (end - last - skip)) << 1;
         /* the suffix: one or two windows before the end */
         second = suffix > 16 ? suffix : 16;
+        second = second < size ? second : size;
         t += size;
         same = (uint64_t)_mm_movemask_epi8(_mm_and_si128(FASTIAM_EQ16(p_end - 16, t - 16), FASTIAM_EQ16(p_end - second, t - second)));
         return (starts & (missing == 0) & (((uint16_t)~same >> (16 - (suffix < 16 ? suffix : 16))) == 0)) | starts << 1;

@@ -510,6 +510,7 @@ cdef class Rows(Indexes):
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
         cdef const uint8_t* rest = <const uint8_t*>self.pool.data + p.text
         cdef uint32_t head = p.head, mid = p.mid, at = p.colons[p.colon]
+        cdef uint8_t after
         if mid == 0:                                     # what is too long of the head goes for the middle
             at = head = min(head, <uint32_t>MOST_HEAD)
             mid = p.head - head
@@ -522,7 +523,7 @@ cdef class Rows(Indexes):
         ):
             f.first = TURN_ODD
             return 0
-        f.turn = f.first
+        after = f.turn = f.first
         f.first = TURN_NEXT
         f.text, f.size, f.mid_at = p.text, <uint16_t>p.size, <uint16_t>at
         f.head, f.mid, f.suffix = <uint8_t>head, <uint8_t>mid, <uint8_t>p.suffix
@@ -545,8 +546,9 @@ cdef class Rows(Indexes):
                 f.inner = <uint8_t>(at - 1)
                 if f.inner < p.need - p.suffix:
                     f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
+                f.turn |= (after if f.rest == REST_INNER else TURN_ODD) << TURN_BITS
         if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX and not f.flags & FLAT_CROSSES:
-            f.first = TURN_HEAD_INNER if f.turn == TURN_INNER else TURN_HEAD
+            f.first = TURN_HEAD_INNER if f.turn & TURN_MASK == TURN_INNER else TURN_HEAD
         if self.pool.n < p.text + p.size + 2 * LOAD:
             self._push(&self.pool, 2 * LOAD)             # and what is read beyond
         return 0

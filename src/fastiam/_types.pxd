@@ -461,6 +461,8 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_HEAD = 8              # TURN_NEXT, of a pattern without a middle, and with short ends
     TURN_HEAD_INNER = 9        # that, with the piece in between
     N_TURNS = 10
+    TURN_BITS = 4
+    TURN_MASK = 15
 
 
 cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
@@ -478,7 +480,7 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t colon
     uint8_t rest
     int8_t exact               # -1: nothing may follow the last piece
-    uint8_t turn               # where its pieces at known places stand
+    uint8_t turn               # what comes where its pieces at known places stand; upper half: where the one in between does, too
     uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags
 
