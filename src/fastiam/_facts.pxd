@@ -1,6 +1,6 @@
 """What there is to know about the resources of a block: one word of facts each, and the record of what is stored. Header only."""
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memset
+from libc.string cimport memchr, memcpy, memset
 
 from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
@@ -159,12 +159,13 @@ cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int6
         return
     if rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
         codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at
+        memcpy(b.what, codes, <size_t>n * 4)
+        for i in range(n):
+            prefetch(facts + codes[i])
+        return
     for i in range(n):
-        if codes != NULL:
-            what = codes[i]
-        else:
-            code = item_code(rows.resources, rows.resource_first + at + i)
-            what = NONE if code < 0 else <uint32_t>code
+        code = item_code(rows.resources, rows.resource_first + at + i)
+        what = NONE if code < 0 else <uint32_t>code
         b.what[i] = what
         if what != NONE:
             prefetch(facts + what)
@@ -175,6 +176,10 @@ cdef inline void look_up_facts(Side* s, Call* c, const Rows* rows, int64_t n) no
     cdef Block* b = s.block
     cdef const uint64_t* facts = rows.facts
     cdef int64_t i
+    if facts != NULL and rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
+        for i in range(n):
+            b.facts[i] = facts[b.what[i]]
+        return
     if facts != NULL:
         for i in range(n):
             b.facts[i] = FACTS_LONG if b.what[i] == NONE else facts[b.what[i]]

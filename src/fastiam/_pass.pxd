@@ -14,7 +14,7 @@ from fastiam._block cimport (
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
-from fastiam._columns cimport Column, Text, item_code, item_text, row_items, value_text
+from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
     Answer,
@@ -194,14 +194,28 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
 cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* listed) noexcept nogil:
     """Take up the texts of the resources of a list; those without a dictionary are there already."""
     cdef Block* b = s.block
+    cdef const int32_t* offsets = <const int32_t*>rows.resources.offsets
+    cdef const char* text
+    cdef int64_t at
     cdef uint32_t j, i
     if rows.facts == NULL:
+        return
+    if rows.resources.kind == TEXT_32:
+        for j in range(listed.n):
+            prefetch(offsets + b.what[listed.rows[j]])
+        for j in range(listed.n):
+            i = listed.rows[j]
+            at = offsets[b.what[i]]
+            text = rows.resources.data + at
+            b.text[i] = Text(text, offsets[b.what[i] + 1] - at)  # INVARIANT: a null has FACTS_LONG, and is in no such list
+            prefetch(text)
+            prefetch(text + 63)
         return
     for j in range(listed.n):
         ask_value(rows.resources, b.what[listed.rows[j]])
     for j in range(listed.n):
         i = listed.rows[j]
-        value_text(rows.resources, b.what[i], &b.text[i])    # INVARIANT: a null has FACTS_LONG, and is in no such list
+        value_text(rows.resources, b.what[i], &b.text[i])
         prefetch(b.text[i].data)
         prefetch(b.text[i].data + 63)
 
