@@ -4,6 +4,7 @@ lie. Header only.
 Each stage runs over the whole block, so that the memory that it needs was asked for by the stage before.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
 
 from fastiam._bytes cimport (
     ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
@@ -402,6 +403,37 @@ cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, 
         number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.who)
 
 
+cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
+    """Whoever or whatever is not known makes a row one of nobody; and ask for the callers."""
+    cdef Block* b = s.block
+    cdef uint32_t nobody = s.n_callers - 1, n_principals = t.n_principals, known
+    cdef int64_t i
+    for i in range(n):                                   # several at once
+        known = -<uint32_t>((b.who[i] < n_principals) & (b.name[i] != NONE))
+        b.who[i] = (b.who[i] & known) | (nobody & ~known)
+        b.name[i] &= known
+    for i in range(n):
+        prefetch(&s.callers[b.who[i]])
+
+
+cdef inline void seek_outside(Side* s, const TablesC* t, int64_t n) noexcept nogil:
+    """Of a block with rows that the grid has no place for: list them."""
+    cdef Block* b = s.block
+    cdef uint16_t* outside = &b.own_way.rows[0]
+    cdef uint32_t inside, j, n_outside = 0
+    cdef uintptr_t mask
+    cdef int64_t i
+    for i in range(n):
+        inside = (s.callers[b.who[i]].own_stack < t.cells.n_stacks) & (b.cls[i] < t.cells.n_classes)
+        mask = -<uintptr_t>inside
+        b.place[i] = <const uint32_t*>((<uintptr_t>b.place[i] & mask) | (<uintptr_t>&b.zero & ~mask))
+        outside[n_outside] = <uint16_t>i
+        n_outside += inside ^ 1
+    b.own_way.n = n_outside
+    for j in range(n_outside):
+        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, outside[j])) & t.cells.mask])
+
+
 cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     """Where the numbers of the rows of the principals' own layers lie."""
     cdef Block* b = s.block
@@ -410,21 +442,12 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     cdef Caller* w
     cdef const uint32_t* grid = t.cells.grid
     cdef const uint32_t* name_classes = t.name_classes
-    cdef uint32_t nobody = s.n_callers - 1, who, cls, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes
-    cdef uint32_t n_principals = t.n_principals, inside, j, n_outside = 0
-    cdef uint16_t* outside = &b.own_way.rows[0]
-    cdef uintptr_t place, mask
+    cdef uint32_t cls, n_stacks = t.cells.n_stacks, last_stack = n_stacks - 1, last_class = t.cells.n_classes - 1, beyond = 0
     cdef int64_t i
     if t.n_classes == 0:                                 # no action has been met yet
-        for i in range(n):
-            b.who[i] = nobody
+        memset(b.name, 0xFF, <size_t>n * 4)
         name_classes = &b.zero
-    for i in range(n):
-        who = b.who[i]
-        if who >= n_principals or b.name[i] == NONE:
-            b.who[i] = who = nobody
-            b.name[i] = 0
-        prefetch(&callers[who])
+    know_rows(s, t, n)
     for i in range(n):
         w = &callers[b.who[i]]
         if not w.flags & CALLER_KNOWN:
@@ -433,16 +456,12 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
             s.has_limits |= w.scp_stack != NONE
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
-        inside = (w.own_stack < n_stacks) & (cls < n_classes)
-        mask = -<uintptr_t>inside
-        place = <uintptr_t>(grid + (<size_t>cls * n_stacks + w.own_stack))
-        b.place[i] = <const uint32_t*>((place & mask) | (<uintptr_t>&b.zero & ~mask))
+        b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)
         prefetch(b.place[i])
-        outside[n_outside] = <uint16_t>i
-        n_outside += inside ^ 1
-    b.own_way.n = n_outside
-    for j in range(n_outside):
-        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, outside[j])) & t.cells.mask])
+        beyond |= w.own_stack | (last_stack - w.own_stack) | (last_class - cls)   # INVARIANT: there are fewer than 2^31 of each
+    b.own_way.n = 0
+    if beyond >> 31:
+        seek_outside(s, t, n)
 
 
 cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
