@@ -57,6 +57,7 @@ cdef enum:                     # the rows that may count for a request, in the o
     HELD_ROWS = 2              # of the resource's policies
     OWN_ROWS = 3               # of the principal's own layers
     N_LAYERED = 4
+    OWN_ALLOWS = 1 << N_LAYERED    # in `asked`: the allows of the own row count, too
 
 
 cdef struct Wave:              # flats of rows of a block whose turn is the same
@@ -89,7 +90,7 @@ cdef struct Block:
     Wave waves[N_TURNS]
     uint64_t* ends[N_TURNS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
-    uint8_t asked[BLOCK]       # layers whose flats come after them, as bits
+    uint8_t asked[BLOCK]       # layers whose denies come after them, as bits, and OWN_ALLOWS
     const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none
 
 

@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number,
+    BLOCK, HELD_ROWS, LIST_BITS, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number,
     number_rows, record_of, seek_rows,
 )
 from fastiam._bytes cimport prefetch
@@ -261,24 +261,29 @@ cdef inline uint32_t has_odd_denies(const Row* row) noexcept nogil:
 
 
 cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i, uint32_t here) noexcept nogil:
-    """Whether denies, as flats, and then the own row decide: nothing else must allow, and nothing else may. Without a branch."""
+    """Whether denies, as flats, and then the own row decide: nothing else must allow, and nothing else may. Without a branch.
+
+    A resource of another account, which does not allow it, is denied after all denies, whatever the own row allows (6.4).
+    """
     cdef const Block* b = s.block
     cdef const Row* scp = b.rows[SCP_ROWS][i]
     cdef const Caller* w = &s.callers[b.who[i]]
     cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.rows[HELD_ROWS][i].flags & ROW_GRANTS
-    odd |= limits_left(w, b.rows[OWN_ROWS][i])
+    odd |= limits_left(w, b.rows[OWN_ROWS][i]) & -here
     odd |= b.stored[i].n_constants | (b.rows[OWN_ROWS][i].flags & ROW_FLAT ^ ROW_FLAT)
     odd |= has_odd_denies(b.rows[RCP_ROWS][i]) | has_odd_denies(scp)
     odd |= has_odd_denies(b.rows[HELD_ROWS][i])
     odd |= (scp.n != 0) & ((scp.flags & ROW_PASSES) == 0)
-    return (odd == 0) & here
+    return odd == 0
 
 
-cdef inline uint8_t asked_layers(const Block* b, uint32_t i) noexcept nogil:
-    """The layers of a row whose flats have to be looked at: their denies, of the own row allows too."""
+cdef inline uint8_t asked_layers(const Block* b, uint32_t i, uint32_t here) noexcept nogil:
+    """The layers of a row whose flats have to be looked at: their denies, and allows of the own row where these are enough."""
+    cdef const Row* own = b.rows[OWN_ROWS][i]
     return <uint8_t>(
         (b.rows[RCP_ROWS][i].flags & ROW_DENIES) << RCP_ROWS | (b.rows[SCP_ROWS][i].flags & ROW_DENIES) << SCP_ROWS
-        | (b.rows[HELD_ROWS][i].flags & ROW_DENIES) << HELD_ROWS | (b.rows[OWN_ROWS][i].n_flats != 0) << OWN_ROWS
+        | (b.rows[HELD_ROWS][i].flags & ROW_DENIES) << HELD_ROWS
+        | (own.flags & ROW_DENIES | (own.n_flats != 0) & here) << OWN_ROWS | here * OWN_ALLOWS
     )
 
 
@@ -299,7 +304,7 @@ cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
         here = place_differs(&s.callers[b.who[i]], b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
         far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.rows[HELD_ROWS][i].n == 0)
-        b.asked[i] = asked_layers(b, i)
+        b.asked[i] = asked_layers(b, i, here)
         joined = is_joined(s, t, i, here) & (far ^ 1)
         b.far_way.rows[b.far_way.n] = <uint16_t>i
         b.far_way.n += far

@@ -6,11 +6,11 @@ branch on what it finds: that is not to be foreseen, and a processor that goes o
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._block cimport BLOCK, N_LAYERED, OWN_ROWS, Block, Side
+from fastiam._block cimport BLOCK, N_LAYERED, OWN_ALLOWS, OWN_ROWS, Block, Side
 from fastiam._bytes cimport first_bit, prefetch
 from fastiam._call cimport Call, ContextColumn, Kept
 from fastiam._columns cimport Text
-from fastiam._decide cimport ALLOW, IMPLICIT_DENY
+from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_RESOURCE
 from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
@@ -220,7 +220,10 @@ cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) no
     cdef const Flat* f
     cdef uint32_t j, i
     for j in range(take_wave(b, TURN_OVER)):
-        s.answers.outcome[first + <uint32_t>over[j]] = IMPLICIT_DENY
+        i = <uint32_t>over[j]
+        s.answers.outcome[first + i] = IMPLICIT_DENY
+        if reasons and not b.asked[i] & OWN_ALLOWS:
+            s.answers.layer[first + i] = LAYER_RESOURCE
     for j in range(take_wave(b, TURN_DONE)):
         i = <uint32_t>done[j]
         f = t.flats + (done[j] >> 32)
@@ -237,14 +240,14 @@ cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, ui
 
 
 cdef inline bint join(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
-    """Go on with the next layer of a row; False if there is none. Of the layers that limit, the denies alone are asked."""
-    cdef uint32_t asked = b.asked[i], layer = <uint32_t>first_bit(asked | 1 << N_LAYERED)
+    """Go on with the next layer of a row; False if there is none. Allows are asked of its own row alone, and not always."""
+    cdef uint32_t asked = b.asked[i], layer = <uint32_t>first_bit(asked | OWN_ALLOWS)
     cdef const Row* row
-    if asked == 0:
+    if layer == N_LAYERED:
         return False
     row = b.rows[layer][i]
     b.asked[i] = <uint8_t>(asked & (asked - 1))
-    start(b, t, i, row.flat, row.denies + (layer == OWN_ROWS) * (<uint32_t>row.n_flats - row.denies))
+    start(b, t, i, row.flat, row.n_flats if layer == OWN_ROWS and asked & OWN_ALLOWS else row.denies)
     return True
 
 
@@ -268,7 +271,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         b.ends[j] = b.waves[j].flats
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
-        b.asked[i] = 0
+        b.asked[i] = OWN_ALLOWS
         start(b, t, i, b.rows[OWN_ROWS][i].flat, b.rows[OWN_ROWS][i].n_flats)
     for j in range(b.joined_way.n):
         b.ends[TURN_OVER][0] = b.joined_way.rows[j]
