@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -199,6 +199,18 @@ def test_rows_are_counted_under_keys_that_nobody_supplies_one_by_one(directory: 
         counts.update(asked(engine, [row], keys, "plain").unread)
     assert asked(engine, made, keys, "plain").unread == asked(engine, made, keys, "coded").unread == dict(counts)
     assert counts["nobody:says"] > 10
+
+
+def test_the_next_batch_knows_who_asks_but_not_what_time_it_was(directory: fastiam.Directory) -> None:
+    """Truths that depend on who asks alone are left to it, those that one batch alone tells are not."""
+    made = rows(13, 2000, [])
+    later = AT + timedelta(hours=1)
+    told = asked_of(made, [])
+    engine = directory.compile()
+    found = [engine.decide_many(*told, now=at).outcome for at in (AT, AT, later, AT)]
+    expected = [directory.compile().decide_many(*told, now=at).outcome for at in (AT, AT, later, AT)]
+    assert all((one == other).all() for one, other in zip(found, expected, strict=True))
+    assert (found[0] != found[2]).any()
 
 
 def test_a_principal_that_comes_later_may_fix_a_key_that_none_fixed_before(directory: fastiam.Directory) -> None:

@@ -23,7 +23,7 @@ from fastiam._block cimport Answers, Rows, Side, number_values
 from fastiam._facts cimport read_all_facts
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
-from fastiam._sides cimport _Sides, reserve_slow
+from fastiam._sides cimport MANY, _Sides, reserve_slow
 from fastiam._types cimport *
 
 import numpy as np
@@ -38,7 +38,6 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 
 
 cdef enum:
-    MANY = 512                 # rows: for fewer, keeping truths costs more than it spares
     MOST_CODES = 65000         # of a dictionary by which truths are kept
     CHUNK = 65536              # rows between two settlements, for each thread
     LONG_CHUNK = 4 * CHUNK     # where little had to be settled after the last ones
@@ -389,7 +388,7 @@ cdef class _Batch:
         if self.n >= MANY:
             others = others or s.truths_for != self.t.n_principals
             if others:
-                fit_truths(s.frame, &self.t, self.n)
+                fit_truths(s.frame, &self.t)
                 s.truths_of, s.truths_for = self.generation, self.t.n_principals
             self.sides.fit_sieves(s, &self.t, others)
         return left

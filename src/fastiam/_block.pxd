@@ -77,12 +77,13 @@ cdef struct Block:
     uint32_t record[BLOCK]     # of texts without a dictionary
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
-    Text text[BLOCK]           # of the resources
+    Text text[BLOCK]           # of the resources; once rows are sorted, NOWHERE instead of `*`
     const Row* rows[N_LAYERED][BLOCK]
     uint64_t never[BLOCK]      # bits of `sieve_atoms` that are known not to hold
     uint8_t has_texts          # some column is plain text
     uint8_t limits[BLOCK]      # WAY_* that SCPs and RCPs leave
     uint8_t way[BLOCK]         # and all that is known
+    uint8_t has_stars          # some row asks for `*`
     Listed own_way             # the others are decided by flags
     Listed near_way
     Listed far_way

@@ -70,6 +70,7 @@ cdef enum Plan:                # what the truth of an atom depends on in a batch
     PLAN_ABSENT_WHO = 8        # that, where no column has a value
     PLAN_ABSENT_MORE = 16      # on more than that then
     PLAN_ABSENT_BARE = 32      # on constants of the resource, then; if it has none, on nothing more
+    PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
 
 
 cdef struct Kept:              # of an atom: what it is for each value of its column

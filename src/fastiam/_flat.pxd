@@ -21,7 +21,7 @@ from fastiam._plain cimport (
     ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_RECORD, FACTS_STAR, Caller, colon_place, is_here, put_resource,
 )
 from fastiam._glob cimport glob
-from fastiam._pieces cimport pieces_stand, seek_piece, starts_alike
+from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
 from fastiam._truths cimport keep_truth, kept_code, kept_truth, tell_truth, told_truth
 from fastiam._types cimport *
 
@@ -55,7 +55,7 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     c.action_class = b.cls[l.i]
     c.action = &c.t.classes[c.action_class]
     c.own = b.rows[OWN_ROWS][l.i][0]
-    c.resource = b.text[l.i]
+    c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
     put_resource(c, &s.callers[b.who[l.i]], l.facts, record_of(b, l.i) if l.facts & FACTS_RECORD else NONE)
 

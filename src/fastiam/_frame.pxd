@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from fastiam._call cimport Kept, Scratch, Slot
 from fastiam._columns cimport Text
-from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, forget_told
+from fastiam._truths cimport forget_told
 from fastiam._types cimport TablesC
 
 
@@ -41,10 +41,9 @@ cdef inline Frame* new_frame() except NULL:
     return f
 
 
-cdef inline void forget_truths(Scratch* s) noexcept nogil:
+cdef inline void forget_kept(Scratch* s) noexcept nogil:
     """The codes of columns mean other values from now on."""
     cdef uint32_t i
-    forget_told(s)
     for i in range(s.n_kept):
         free(s.kept[i].truths)
         s.kept[i].truths = NULL
@@ -53,17 +52,10 @@ cdef inline void forget_truths(Scratch* s) noexcept nogil:
     s.truth_bytes = 0
 
 
-cdef inline int fit_truths(Frame* f, const TablesC* t, int64_t n_rows) except -1:
-    """Room for the truths of every atom, forgotten; there are so many rows to tell them of."""
-    cdef uint32_t room = LEAST_TOLD
-    if f.s.told == NULL:
-        while room < MOST_TOLD and room < 2 * n_rows and room < 8 * <int64_t>t.n_principals:
-            room *= 2
-        f.s.told = <uint64_t*>calloc(room, sizeof(uint64_t))
-        if f.s.told == NULL:
-            raise MemoryError()
-        f.s.told_mask = room - 1
-    forget_truths(&f.s)
+cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
+    """Room for the truths of every atom, forgotten."""
+    forget_told(&f.s)
+    forget_kept(&f.s)
     if f.s.n_kept < t.n_atoms or f.s.kept == NULL:
         free(f.s.kept)
         f.s.n_kept = t.n_atoms + (t.n_atoms >> 1) + 16
@@ -78,9 +70,8 @@ cdef inline void empty_frame(Frame* f):
     """Free what a frame holds."""
     cdef int i
     if f.s.kept != NULL:
-        forget_truths(&f.s)
+        forget_kept(&f.s)
     free(f.s.kept)
-    free(f.s.told)
     free(f.s.memo)
     free(f.s.sources)
     free(f.s.touched)

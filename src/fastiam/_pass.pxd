@@ -22,8 +22,9 @@ from fastiam._decide cimport (
 from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._limits cimport layer_row, limit_rows, sift
+from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_TOLD, PARTITION, WAYS_AT, Caller, limits_left, place_differs,
+    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_STAR, FACTS_TOLD, PARTITION, WAYS_AT, Caller, limits_left, place_differs,
 )
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
@@ -171,7 +172,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     cdef uint8_t* assumed = s.answers.assumed + first
     cdef const Row* own
     cdef const Caller* w
-    cdef uint64_t f, other
+    cdef uint64_t f, other, seen = 0
     cdef uint32_t i, way, action
     cdef bint reasons = c.reasons
     for i in range(<uint32_t>n):
@@ -186,9 +187,19 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
         assumed[i] = (f & FACTS_TOLD) == 0
+        seen |= f
         prefetch(flats + own.flat)
         prefetch(flats + own.flat + 1)
+    b.has_stars = (seen & FACTS_STAR) != 0
     list_ways(b, n)
+
+
+cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
+    """`*` is too short to be compared with pieces of patterns, none of which stands in it: put a text in its place that is not."""
+    cdef uint32_t j
+    for j in range(listed.n * b.has_stars):
+        if b.facts[listed.rows[j]] & FACTS_STAR:
+            b.text[listed.rows[j]] = Text(NOWHERE, ANYWHERE)
 
 
 cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* listed) noexcept nogil:
@@ -441,6 +452,9 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
     fetch_texts(s, rows, &b.joined_way)
+    hide_stars(b, &b.own_way)
+    hide_stars(b, &b.near_way)
+    hide_stars(b, &b.joined_way)
     if b.near_way.n and t.flats != NULL:
         fetch_patterns(s, t, &b.near_way, OWN_ROWS)
         fetch_patterns(s, t, &b.near_way, HELD_ROWS)

@@ -22,7 +22,7 @@ cdef extern from *:
     """
     #include <stdint.h>
     #include <string.h>
-    static const char fastiam_nowhere[128] = {0};
+    static const char fastiam_nowhere[128] = {0}, fastiam_star[1] = {'*'};
     #if defined(__SSE2__)
     #include <emmintrin.h>
     #define FASTIAM_EQ16(a, b) _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)(a)), _mm_loadu_si128((const __m128i*)(b)))
@@ -151,8 +151,9 @@ cdef extern from *:
     """
     # whether `n` bytes, at most 64, are the same in two texts that have as many
     bint starts_alike "fastiam_starts" (const void* a, const void* b, int64_t n) noexcept nogil
-    const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which no ARN stands
-    # whether the literal pieces of a pattern that lie at known places do so in a text that has room for them: its first `head` bytes,
+    const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which nothing stands
+    const char* STAR "fastiam_star"            # `*`
+    # whether the literal pieces of a pattern that lie at known places do so in a text, if that has room for them: its first `head` bytes,
     # the `mid` ones that start at `mid_at` in the pattern and at `at` in the text, and its last `suffix` ones: bit 0. Bit 1: the first ones do
     uint32_t windows_stand "fastiam_windows" (
         const void* pattern, const void* pattern_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix,

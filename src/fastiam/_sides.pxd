@@ -6,6 +6,10 @@ from fastiam._plain cimport Caller
 from fastiam._types cimport TablesC
 
 
+cdef enum:
+    MANY = 512                 # rows: for fewer, keeping truths costs more than it spares
+
+
 cdef class _Callers:
     cdef void* memory
     cdef Caller* at                                      # from a new cache line on: two of them take one
@@ -14,7 +18,11 @@ cdef class _Callers:
     cdef uint64_t generation
     cdef list keys
     cdef bint has_limits
+    cdef uint64_t* told                                  # truths, as `Scratch` has them
+    cdef uint32_t n_told
+    cdef uint32_t told_epoch
 
+    cdef int make_room(self, uint64_t n_rows) except -1
     cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys)
 
 

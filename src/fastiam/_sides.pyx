@@ -7,6 +7,7 @@ from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
 from fastiam._call cimport ContextColumn, Kept, Scratch
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport CALLER_KNOWN, Caller
+from fastiam._truths cimport LEAST_TOLD, MOST_TOLD
 from fastiam._types cimport F, NONE, SIEVE_ATOM_BITS, SIEVE_WHO, WAY_FAR, TablesC
 
 
@@ -32,11 +33,27 @@ cdef class _Callers:
     def __dealloc__(self):
         free(self.memory)
         free(self.never)
+        free(self.told)
 
     @property
     def nbytes(self):
         """The memory that this takes."""
-        return self.n * (sizeof(Caller) + sizeof(uint16_t))
+        return self.n * (sizeof(Caller) + sizeof(uint16_t)) + self.n_told * sizeof(uint64_t)
+
+    cdef int make_room(self, uint64_t n_rows) except -1:
+        """Room to tell so many rows truths; where there is less, what was told is forgotten."""
+        cdef uint32_t room = LEAST_TOLD
+        while room < MOST_TOLD and room < 2 * n_rows and room < 8 * <uint64_t>self.n:
+            room *= 2
+        if room <= self.n_told:
+            return 0
+        free(self.told)
+        self.n_told = 0
+        self.told = <uint64_t*>calloc(room, sizeof(uint64_t))
+        if self.told == NULL:
+            raise MemoryError()
+        self.n_told = room
+        return 0
 
     cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys):
         """Whether numbers mean the same as when this was filled in."""
@@ -201,9 +218,12 @@ cdef class _Sides:
                 break
         if callers is None:
             callers = _Callers(n + (n >> 3) + 64, generation, keys, has_rcps(t))
+        if n_rows >= MANY:
+            callers.make_room(<uint64_t>n_rows)
         self.callers[side.number] = callers
         side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
         side.frame.s.never = callers.never
+        side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0
 
     cdef void give_back(self, list left):
@@ -214,6 +234,8 @@ cdef class _Sides:
             callers = self.callers[i]
             if callers is not None:
                 callers.has_limits = self.of[i].has_limits
+                callers.told_epoch = self.of[i].frame.s.told_epoch
+                self.of[i].frame.s.told = NULL
                 left.insert(0, callers)
         self.callers = [None] * len(self.callers)
         del left[MOST_LEFT:]

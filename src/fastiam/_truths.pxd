@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept,
+    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept,
     Scratch, TextCode, TextCodes, is_supplied,
 )
 from fastiam._columns cimport Column, Text, item_text
@@ -214,6 +214,8 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     cdef uint32_t plan = slots_plan(c, atom)
     if at >= 0 and c.columns[at].column.is_list:
         plan = 0
+    if at < 0 and atom.flags & ATOM_FIXED and c.t.keys[atom.key].source == KEY_PRINCIPAL:
+        plan |= PLAN_LASTS
     return PLAN_MADE | (plan | absence_plan(c, atom.key) if plan else 0)
 
 
@@ -225,7 +227,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64
     cdef const ContextColumn* column
     cdef int32_t at = s.sources[atom.key]
     cdef uint32_t plan
-    cdef uint64_t code = 0
+    cdef uint64_t code = 0, epoch
     cdef bint is_absent = at < 0
     if s.kept == NULL or id >= s.n_kept or c.unknown != NULL or (c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE):
         return NULL
@@ -249,7 +251,8 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64
     who = who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if id >> 20 or who >> 20 or code >> 16:              # 56 bits in all, with the epoch 61
         return NULL
-    key[0] = (((<uint64_t>id << 20 | who) << 16) | code) << EPOCH_BITS | s.told_epoch
+    epoch = 0 if plan & PLAN_LASTS else s.told_epoch
+    key[0] = (((<uint64_t>id << 20 | who) << 16) | code) << EPOCH_BITS | epoch
     return &s.told[mix(key[0]) & s.told_mask]
 
 
@@ -282,7 +285,7 @@ cdef inline void tell_truth(const Call* c, uint32_t id, uint32_t who, int64_t ro
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:
-    """The keys of what was told mean other things from now on."""
+    """The keys of what was told mean other things from now on, but for what lasts: its epoch is 0."""
     s.told_epoch += 1
     if s.told_epoch >> EPOCH_BITS:
         memset(s.told, 0, (<size_t>s.told_mask + 1) * sizeof(uint64_t))
