@@ -5,7 +5,6 @@ what there is at one moment: numbers into the tables. A fork copies names and sh
 names cost. What requests bring is cut off when the tables are dropped, before anybody looks again.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from fastiam._build cimport Tables
@@ -13,7 +12,7 @@ from fastiam._bytes cimport hash_bytes
 from fastiam._types cimport (
     KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, Key, PoolText, Principal, StringSlot, TablesC,
 )
-from fastiam._vectors cimport NameTable, Vector, bytes_of
+from fastiam._vectors cimport NameTable, Vector, bytes_of, free_items
 
 
 cdef enum:
@@ -58,10 +57,10 @@ cdef class Names:
         cdef int i
         for i in range(N_LISTS):
             if not self._list(i).is_mapped:
-                free(self._list(i).data)
+                free_items(self._list(i).data)
         for i in range(N_TABLES):
             if not self._table(i).slots.is_mapped:
-                free(self._table(i).slots.data)
+                free_items(self._table(i).slots.data)
 
     cdef NameTable* _table(self, int i):
         cdef NameTable* all[N_TABLES]

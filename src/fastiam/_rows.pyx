@@ -3,7 +3,6 @@
 Law: a row is whole before its number can be found, and never changes. All of it is a cache: `Tables.drop` takes it back.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, mix
@@ -13,7 +12,7 @@ from fastiam._glob cimport glob
 from fastiam._index cimport Indexes
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._types cimport *
-from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish
+from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
 from fastiam.errors import LimitError
 
@@ -281,7 +280,7 @@ cdef class Rows(Indexes):
                 while slots[at].hash != 0:
                     at = (at + 1) & (self.row_slots.capacity - 1)
                 slots[at] = old[i]
-        free(before.data)
+        free_items(before.data)
         return 0
 
     cdef const Entry* _scratch_of(self, uint32_t i):

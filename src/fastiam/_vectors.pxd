@@ -28,6 +28,30 @@ cdef extern from *:
     void fastiam_unmap(char* p, uint64_t n) noexcept nogil
 
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <stdlib.h>
+    #include <string.h>
+    /* Items, all zero, from a new cache line on: those of half a line, or of a quarter, lie in one line each. */
+    static inline char* fastiam_new_items(size_t n, size_t item) {
+        char* memory = n > (SIZE_MAX - 64) / item ? NULL : (char*)calloc(n * item + 64, 1);
+        char* items = (char*)(((uintptr_t)memory + 64) & ~(uintptr_t)63);
+        if (memory == NULL) return NULL;
+        memcpy(items - sizeof(char*), &memory, sizeof(char*));   /* `calloc` leaves that much before the line */
+        return items;
+    }
+    static inline void fastiam_free_items(const void* items) {
+        char* memory;
+        if (items == NULL) return;
+        memcpy(&memory, (const char*)items - sizeof(char*), sizeof(char*));
+        free(memory);
+    }
+    """
+    char* new_items "fastiam_new_items" (size_t n, size_t item) noexcept nogil
+    void free_items "fastiam_free_items" (const void* items) noexcept nogil
+
+
 cdef enum:
     LIMIT = 0xFFFFFFF0         # items of a vector
 

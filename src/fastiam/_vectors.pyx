@@ -6,7 +6,6 @@ counts. Cells and name slots are published last, in one store.
 """
 from cython cimport no_gc_clear
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, table_find
@@ -103,9 +102,9 @@ cdef class Vectors:
         cdef int i
         for i in range(N_VECTORS):
             if not self._vector(i).is_mapped:
-                free(self._vector(i).data)
+                free_items(self._vector(i).data)
         for address in self.retired:
-            free(<void*><uintptr_t>address)
+            free_items(<void*><uintptr_t>address)
         if self.region != NULL:
             fastiam_unmap(self.region, self.region_size)
 
@@ -134,14 +133,14 @@ cdef class Vectors:
         if self.readers:
             self.retired.append(<uintptr_t>data)
         else:
-            free(data)
+            free_items(data)
         return 0
 
     cdef int _resize(self, Vector* v, uint64_t capacity) except -1:
         cdef char* data
         if capacity > LIMIT:
             raise LimitError(f"a table of the engine is full, the limit is {LIMIT} items")
-        data = <char*>calloc(<size_t>capacity + 1, v.item)
+        data = new_items(<size_t>capacity + 1, v.item)
         if data == NULL:
             raise MemoryError()
         if v.n:
@@ -272,7 +271,7 @@ cdef class Vectors:
         self.readers -= 1
         if self.readers == 0 and self.retired:
             for address in self.retired:
-                free(<void*><uintptr_t>address)
+                free_items(<void*><uintptr_t>address)
             self.retired = []
 
     # -- names -----------------------------------------------------------------------------------------------------------
