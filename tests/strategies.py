@@ -127,7 +127,7 @@ class Maker:
         entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
         self.crowd(entries, self.stray_resource)
         self.rng.shuffle(entries)
-        statement["Resource"] = [] if self.chance(0.01) else self.one_or_list(entries)
+        statement["Resource"] = [] if self.chance(0.03) else self.one_or_list(entries)
 
     # -- principals (N1 to N24) -------------------------------------------------------------------------------------------
 

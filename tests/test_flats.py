@@ -112,6 +112,24 @@ SHORT = (
 )
 
 
+@pytest.mark.parametrize("account", [ACCOUNT, "222222222222"], ids=["own", "another's"])
+@pytest.mark.parametrize("reasons", [False, True])
+def test_a_deny_of_no_resource_denies_none_and_lets_nothing_through(account: str, reasons: bool) -> None:
+    """V11: it stands before the allows of its row, and has no pattern. What another account owns, its policies must allow (6.4)."""
+    asked = f"arn:aws:sqs:eu-west-1:{account}:q"
+    for allowed in ("*", asked, f"{asked}2"):
+        directory = fastiam.Directory(quotas=None)
+        made = [{"Effect": effect, "Action": "sqs:*", "Resource": on} for effect, on in (("Deny", []), ("Allow", allowed))]
+        directory.add_principal(ROLE, identity_policies=[{"Version": "2012-10-17", "Statement": made}])
+        engine = directory.compile()
+        expected = engine.explain(ROLE, "sqs:SendMessage", asked).decision
+        assert (expected.outcome == Outcome.ALLOW) is (account == ACCOUNT and allowed != f"{asked}2")
+        for _ in range(3):
+            found = engine.decide_many([ROLE] * 9, ["sqs:SendMessage"] * 9, [asked] * 9, reasons=reasons)
+            assert set(found.outcome.tolist()) == {int(expected.outcome)}
+            assert not reasons or {one.layer for one in found} == {expected.layer}
+
+
 @contextmanager
 def alone_in_memory(text: bytes, at_the_end: bool) -> Iterator[pa.Buffer]:
     """A buffer that holds a text, and nothing but it may be read on one side: pages that cannot be lie before and behind."""

@@ -201,6 +201,21 @@ def test_rows_are_counted_under_keys_that_nobody_supplies_one_by_one(directory: 
     assert counts["nobody:says"] > 10
 
 
+@pytest.mark.parametrize("account", [ACCOUNT, OTHER], ids=["own", "another's"])
+@pytest.mark.parametrize("n", [1, 10, 1300])
+def test_a_row_is_counted_once_under_a_key_that_several_statements_read(account: str, n: int) -> None:
+    told = (("Deny", "1"), ("Deny", "3"), ("Allow", "2"))
+    made = [
+        {"Effect": effect, "Action": "sqs:*", "Resource": "*", "Condition": {"StringEquals": {"nobody:says": value}}}
+        for effect, value in told
+    ]
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(PRINCIPALS[0], identity_policies=[document(made)])
+    engine, resource = directory.compile(), f"arn:aws:sqs:eu-west-1:{account}:q"
+    for _ in range(3):
+        assert engine.decide_many([PRINCIPALS[0]] * n, ["sqs:SendMessage"] * n, [resource] * n).unread == {"nobody:says": n}
+
+
 def test_the_next_batch_knows_who_asks_but_not_what_time_it_was(directory: fastiam.Directory) -> None:
     """Truths that depend on who asks alone are left to it, those that one batch alone tells are not."""
     made = rows(13, 2000, [])

@@ -77,7 +77,7 @@ cdef struct Block:
     uint32_t record[BLOCK]     # of texts without a dictionary
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
-    Text text[BLOCK]           # of the resources; once rows are sorted, NOWHERE instead of `*`
+    Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
     const Row* rows[N_LAYERED][BLOCK]
     uint64_t never[BLOCK]      # bits of `sieve_atoms` that are known not to hold
     uint8_t has_texts          # some column is plain text
@@ -91,7 +91,7 @@ cdef struct Block:
     Wave waves[N_TURNS]
     uint64_t* ends[N_TURNS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
-    uint8_t asked[BLOCK]       # layers whose denies come after them, as bits, and OWN_ALLOWS
+    uint8_t asked[BLOCK]       # layers whose flats come after them, as bits, and OWN_ALLOWS
     const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none
 
 
@@ -460,7 +460,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         b.cls[i] = cls
         b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)
         prefetch(b.place[i])
-        beyond |= w.own_stack | (last_stack - w.own_stack) | (last_class - cls)   # INVARIANT: there are fewer than 2^31 of each
+        beyond |= w.own_stack | (last_stack - w.own_stack) | (last_class - cls)   # no grid has 2^31 of either
     b.own_way.n = 0
     if beyond >> 31:
         seek_outside(s, t, n)

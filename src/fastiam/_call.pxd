@@ -6,7 +6,7 @@ endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are t
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport realloc
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 from libc.time cimport time
 
 from fastiam._assert cimport promise
@@ -85,6 +85,15 @@ cdef struct Buffer:
     int64_t capacity
 
 
+cdef enum:
+    WINDOW_BITS = 9            # of the rows that a block has, or more
+
+
+cdef struct TouchedRows:       # which rows of two windows, one behind the other or not, are counted: rows of a block are met in any order
+    int64_t window[2]          # an even and an odd one
+    uint64_t counted[2][8]     # INVARIANT: a bit for each row of a window
+
+
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
     uint32_t* memo             # truth of an atom: stamp << 2 | truth
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
@@ -96,7 +105,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint32_t told_epoch        # of the keys that mean something
     int32_t* sources           # slot or column of a key, -1: not given
     int64_t* touched           # rows that read a key which nobody supplied, or NULL
-    int64_t* touched_row       # the last such row of a key
+    TouchedRows* touched_rows  # those of a key that were counted last
     uint32_t n_memo
     uint32_t n_sources
     uint32_t stamp
@@ -456,18 +465,35 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
     )
 
 
+cdef inline bint is_counted(const TouchedRows* rows, int64_t row) noexcept nogil:
+    cdef int64_t window = row >> WINDOW_BITS
+    return rows.window[window & 1] == window and (rows.counted[window & 1][(row >> 6) & 7] >> (row & 63)) & 1
+
+
+cdef inline void count_row(Scratch* s, uint32_t key, int64_t row) noexcept nogil:
+    """Count a row under a key that nobody supplies, once."""
+    cdef TouchedRows* rows = &s.touched_rows[key]
+    cdef int64_t window = row >> WINDOW_BITS
+    if is_counted(rows, row):
+        return
+    if rows.window[window & 1] != window:
+        rows.window[window & 1] = window
+        memset(rows.counted[window & 1], 0, sizeof(rows.counted[0]))
+    rows.counted[window & 1][(row >> 6) & 7] |= <uint64_t>1 << (row & 63)
+    s.touched[key] += 1
+
+
 cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
     """Whether the row is to be counted under a key once something reads it, and was not yet: nobody supplies it."""
     cdef const Key* k = &c.t.keys[key]
-    if c.s.touched == NULL or c.s.touched_row[key] == c.batch_row:
+    if c.s.touched == NULL or is_counted(&c.s.touched_rows[key], c.batch_row):
         return False
     return c.s.sources[key] < 0 and not is_supplied(k) and not is_withheld(c, k)
 
 
 cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept nogil:
     if is_to_count(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
-        c.s.touched_row[key] = c.batch_row
-        c.s.touched[key] += 1
+        count_row(c.s, key, c.batch_row)
 
 
 cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:

@@ -75,7 +75,7 @@ cdef inline void empty_frame(Frame* f):
     free(f.s.memo)
     free(f.s.sources)
     free(f.s.touched)
-    free(f.s.touched_row)
+    free(f.s.touched_rows)
     free(f.s.matters)
     for i in range(2):
         free(f.s.texts[i])

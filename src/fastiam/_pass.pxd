@@ -9,8 +9,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, HELD_ROWS, LIST_BITS, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number,
-    number_rows, record_of, seek_rows,
+    BLOCK, HELD_ROWS, LIST_BITS, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows,
+    list_ways, name_number, number_rows, record_of, seek_rows,
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
@@ -291,10 +291,10 @@ cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i, uint
 cdef inline uint8_t asked_layers(const Block* b, uint32_t i, uint32_t here) noexcept nogil:
     """The layers of a row whose flats have to be looked at: their denies, and allows of the own row where these are enough."""
     cdef const Row* own = b.rows[OWN_ROWS][i]
-    return <uint8_t>(
-        (b.rows[RCP_ROWS][i].flags & ROW_DENIES) << RCP_ROWS | (b.rows[SCP_ROWS][i].flags & ROW_DENIES) << SCP_ROWS
-        | (b.rows[HELD_ROWS][i].flags & ROW_DENIES) << HELD_ROWS
-        | (own.flags & ROW_DENIES | (own.n_flats != 0) & here) << OWN_ROWS | here * OWN_ALLOWS
+    return <uint8_t>(                                    # a deny of no resource has no flat
+        (b.rows[RCP_ROWS][i].denies != 0) << RCP_ROWS | (b.rows[SCP_ROWS][i].denies != 0) << SCP_ROWS
+        | (b.rows[HELD_ROWS][i].denies != 0) << HELD_ROWS
+        | ((own.denies != 0) | (own.n_flats != 0) & here) << OWN_ROWS | here * OWN_ALLOWS
     )
 
 

@@ -125,7 +125,7 @@ cdef extern from *:
         uint64_t hits = (heads & ((tails & ((1ull << (stop - base)) - 1)) >> (n - 1))) >> before;
         uint64_t same, wanted = (1ull << n) - 1;
         uint32_t stands;
-        found = base + before + fastiam_first_bit(hits | 1ull << 47);
+        found = base + before + fastiam_first_bit(hits | (hits == 0));
         window = found < size - 16 ? found : size - 16;
         wanted <<= found - window;
         same = (uint64_t)_mm_movemask_epi8(FASTIAM_EQ16(t + window, piece + window - found));
@@ -136,12 +136,13 @@ cdef extern from *:
     FASTIAM_INLINE uint32_t fastiam_ends(
         const char* p, const char* p_end, int64_t head, int64_t suffix, const char* t, int64_t size
     ) {
-        return fastiam_equal(p, t, head) && fastiam_equal(p_end - suffix, t + size - suffix, suffix);
+        return head <= size && suffix <= size && fastiam_equal(p, t, head) && fastiam_equal(p_end - suffix, t + size - suffix, suffix);
     }
     FASTIAM_INLINE uint32_t fastiam_windows(
         const char* p, const char* p_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix, const char* t, int64_t size, int64_t at
     ) {
-        uint32_t starts = fastiam_equal(p, t, head);
+        uint32_t starts = head <= size && fastiam_equal(p, t, head);
+        if (at + mid > size || suffix > size) return starts << 1;
         return (starts && fastiam_equal(p + mid_at, t + at, mid) && fastiam_equal(p_end - suffix, t + size - suffix, suffix)) | starts << 1;
     }
     FASTIAM_INLINE uint32_t fastiam_within(const char* t, int64_t size, int64_t at, int64_t stop, const char* piece, int64_t n) {

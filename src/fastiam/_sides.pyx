@@ -4,7 +4,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport ContextColumn, Kept, Scratch
+from fastiam._call cimport ContextColumn, Kept, Scratch, TouchedRows
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport CALLER_KNOWN, Caller
 from fastiam._truths cimport LEAST_TOLD, MOST_TOLD
@@ -65,19 +65,19 @@ cdef int count_touched(Side* side, uint32_t n_keys) except -1:
     cdef Scratch* s = &side.frame.s
     cdef uint32_t room = n_keys + (n_keys >> 1) + 64
     cdef int64_t* counts
-    cdef int64_t* rows
+    cdef TouchedRows* rows
     if n_keys <= side.n_counted:
         return 0
     counts = <int64_t*>realloc(s.touched, <size_t>room * 8)
     if counts == NULL:
         raise MemoryError()
     s.touched = counts
-    rows = <int64_t*>realloc(s.touched_row, <size_t>room * 8)
+    rows = <TouchedRows*>realloc(s.touched_rows, <size_t>room * sizeof(TouchedRows))
     if rows == NULL:
         raise MemoryError()
-    s.touched_row = rows
+    s.touched_rows = rows
     memset(counts + side.n_counted, 0, <size_t>(room - side.n_counted) * 8)
-    memset(rows + side.n_counted, 0xFF, <size_t>(room - side.n_counted) * 8)
+    memset(rows + side.n_counted, 0xFF, <size_t>(room - side.n_counted) * sizeof(TouchedRows))
     side.n_counted = room
     return 0
 
@@ -254,11 +254,11 @@ cdef class _Sides:
         return 0
 
     cdef void forget_rows(self):
-        """The numbers of keys mean others: none has been read in the row at hand."""
+        """The numbers of keys mean others: none has been read in the rows at hand."""
         cdef int i
         for i in range(self.n):
             if self.of[i].n_counted:
-                memset(self.of[i].frame.s.touched_row, 0xFF, <size_t>self.of[i].n_counted * 8)
+                memset(self.of[i].frame.s.touched_rows, 0xFF, <size_t>self.of[i].n_counted * sizeof(TouchedRows))
 
     cdef list take_slow(self):
         """The rows that need the GIL, in their order."""

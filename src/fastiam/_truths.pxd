@@ -9,8 +9,8 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept,
-    Scratch, TextCode, TextCodes, is_supplied,
+    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call,
+    ContextColumn, Kept, Scratch, TextCode, TextCodes, count_row, is_supplied,
 )
 from fastiam._columns cimport Column, Text, item_text
 from fastiam._unknown cimport slot_number
@@ -260,14 +260,10 @@ cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row
     """The truth of an atom as it was told before; -1 if it was not. The row is counted under the key that nobody supplies."""
     cdef uint64_t key
     cdef uint64_t* place = told_place(c, id, who, row, has_constants, &key)
-    cdef uint32_t of
     if place == NULL or place[0] >> TOLD_BITS != key:
         return -1
     if place[0] & 4:
-        of = c.t.atoms[id].key
-        if c.s.touched_row[of] != batch_row:
-            c.s.touched_row[of] = batch_row
-            c.s.touched[of] += 1
+        count_row(c.s, c.t.atoms[id].key, batch_row)
     return <int>(place[0] & 3)
 
 
