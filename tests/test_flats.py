@@ -115,7 +115,7 @@ SHORT = (
 @pytest.mark.parametrize("account", [ACCOUNT, "222222222222"], ids=["own", "another's"])
 @pytest.mark.parametrize("reasons", [False, True])
 def test_a_deny_of_no_resource_denies_none_and_lets_nothing_through(account: str, reasons: bool) -> None:
-    """V11: it stands before the allows of its row, and has no pattern. What another account owns, its policies must allow (6.4)."""
+    """V11: it stands before the allows of its row, and has no pattern. Of another account, policies must allow it (6.4)."""
     asked = f"arn:aws:sqs:eu-west-1:{account}:q"
     for allowed in ("*", asked, f"{asked}2"):
         directory = fastiam.Directory(quotas=None)
