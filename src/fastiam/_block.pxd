@@ -9,8 +9,8 @@ from libc.string cimport memset
 from fastiam._bytes cimport (
     ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
 )
-from fastiam._call cimport Call, ContextColumn
-from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text
+from fastiam._call cimport WINDOW_BITS, Call, ContextColumn
+from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._frame cimport Frame
 from fastiam._plain cimport CALLER_KNOWN, Caller, read_caller
@@ -18,7 +18,7 @@ from fastiam._types cimport *
 
 
 cdef enum:
-    BLOCK = 512
+    BLOCK = 1 << WINDOW_BITS
     LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
 
 
@@ -218,8 +218,8 @@ cdef inline uint32_t name_number(const Side* s, const TablesC* t, const Text* te
 cdef inline void number_codes(const Column* column, int64_t first, int64_t n, const uint32_t* codes, uint32_t* out) noexcept nogil:
     """Numbers of a dictionary column; NONE for nulls."""
     cdef int64_t i, code
-    cdef const uint32_t* wide = <const uint32_t*>column.codes + first
-    if column.code_width == 4 and column.item_valid == NULL:
+    cdef const uint32_t* wide = whole_codes(column, first)
+    if wide != NULL:
         for i in range(n):
             out[i] = codes[wide[i]]
         return

@@ -86,11 +86,11 @@ cdef struct Buffer:
 
 
 cdef enum:
-    WINDOW_BITS = 9            # of the rows that a block has, or more
+    WINDOW_BITS = 9            # of the number of rows that are met in any order: a block
 
 
-cdef struct TouchedRows:       # which rows of two windows, one behind the other or not, are counted: rows of a block are met in any order
-    int64_t window[2]          # an even and an odd one
+cdef struct TouchedRows:       # which rows of two windows are counted, those of a block among them
+    int64_t window[2]          # an odd and an even one, from 1 on; 0: none
     uint64_t counted[2][8]     # INVARIANT: a bit for each row of a window
 
 
@@ -466,14 +466,14 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
 
 
 cdef inline bint is_counted(const TouchedRows* rows, int64_t row) noexcept nogil:
-    cdef int64_t window = row >> WINDOW_BITS
+    cdef int64_t window = (row >> WINDOW_BITS) + 1
     return rows.window[window & 1] == window and (rows.counted[window & 1][(row >> 6) & 7] >> (row & 63)) & 1
 
 
 cdef inline void count_row(Scratch* s, uint32_t key, int64_t row) noexcept nogil:
     """Count a row under a key that nobody supplies, once."""
     cdef TouchedRows* rows = &s.touched_rows[key]
-    cdef int64_t window = row >> WINDOW_BITS
+    cdef int64_t window = (row >> WINDOW_BITS) + 1
     if is_counted(rows, row):
         return
     if rows.window[window & 1] != window:

@@ -102,6 +102,11 @@ cdef inline int64_t item_code(const Column* c, int64_t i) noexcept nogil:
     return (<const int64_t*>c.codes)[i]
 
 
+cdef inline const uint32_t* whole_codes(const Column* c, int64_t first) noexcept nogil:
+    """The codes from an item on, where each has 4 bytes and none is null, which is usual; else NULL."""
+    return <const uint32_t*>c.codes + first if c.code_width == 4 and c.item_valid == NULL else NULL
+
+
 cdef inline bint item_text(const Column* c, int64_t i, Text* out) noexcept nogil:
     """The text of item `i`; False if it is null."""
     cdef int64_t code = item_code(c, i)

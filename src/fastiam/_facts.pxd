@@ -5,7 +5,7 @@ from libc.string cimport memchr, memcpy, memset
 from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
-from fastiam._columns cimport Column, Text, item_code
+from fastiam._columns cimport Column, Text, item_code, whole_codes
 from fastiam._decide cimport DONE
 from fastiam._locate cimport find_record
 from fastiam._plain cimport FACTS_LONG, FACTS_STAR, colon_place, read_facts, with_record
@@ -149,7 +149,7 @@ cdef inline void read_all_facts(Call* c, const Column* chunk, int64_t first, int
 cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """What there is to know about the resources; those of a dictionary are read already."""
     cdef Block* b = s.block
-    cdef const uint32_t* codes = NULL
+    cdef const uint32_t* codes
     cdef const uint64_t* facts = rows.facts
     cdef uint32_t what
     cdef int64_t i, code
@@ -157,8 +157,8 @@ cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int6
     if facts == NULL:
         take_texts(rows.resources, rows.resource_first + at, n, b.text)
         return
-    if rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
-        codes = <const uint32_t*>rows.resources.codes + rows.resource_first + at
+    codes = whole_codes(rows.resources, rows.resource_first + at)
+    if codes != NULL:
         memcpy(b.what, codes, <size_t>n * 4)
         for i in range(n):
             prefetch(facts + codes[i])
@@ -176,7 +176,7 @@ cdef inline void look_up_facts(Side* s, Call* c, const Rows* rows, int64_t n) no
     cdef Block* b = s.block
     cdef const uint64_t* facts = rows.facts
     cdef int64_t i
-    if facts != NULL and rows.resources.code_width == 4 and rows.resources.item_valid == NULL:
+    if facts != NULL and whole_codes(rows.resources, 0) != NULL:
         for i in range(n):
             b.facts[i] = facts[b.what[i]]
         return

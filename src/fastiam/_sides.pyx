@@ -1,7 +1,7 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
 from fastiam._call cimport ContextColumn, Kept, Scratch, TouchedRows
@@ -72,12 +72,14 @@ cdef int count_touched(Side* side, uint32_t n_keys) except -1:
     if counts == NULL:
         raise MemoryError()
     s.touched = counts
-    rows = <TouchedRows*>realloc(s.touched_rows, <size_t>room * sizeof(TouchedRows))
+    rows = <TouchedRows*>calloc(room, sizeof(TouchedRows))
     if rows == NULL:
         raise MemoryError()
+    if side.n_counted:
+        memcpy(rows, s.touched_rows, <size_t>side.n_counted * sizeof(TouchedRows))
+    free(s.touched_rows)
     s.touched_rows = rows
     memset(counts + side.n_counted, 0, <size_t>(room - side.n_counted) * 8)
-    memset(rows + side.n_counted, 0xFF, <size_t>(room - side.n_counted) * sizeof(TouchedRows))
     side.n_counted = room
     return 0
 
@@ -258,7 +260,7 @@ cdef class _Sides:
         cdef int i
         for i in range(self.n):
             if self.of[i].n_counted:
-                memset(self.of[i].frame.s.touched_rows, 0xFF, <size_t>self.of[i].n_counted * sizeof(TouchedRows))
+                memset(self.of[i].frame.s.touched_rows, 0, <size_t>self.of[i].n_counted * sizeof(TouchedRows))
 
     cdef list take_slow(self):
         """The rows that need the GIL, in their order."""
