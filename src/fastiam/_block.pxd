@@ -57,7 +57,12 @@ cdef enum:                     # the rows that may count for a request, in the o
     HELD_ROWS = 2              # of the resource's policies
     OWN_ROWS = 3               # of the principal's own layers
     N_LAYERED = 4
-    OWN_ALLOWS = 1 << N_LAYERED    # in `asked`: the allows of the own row count, too
+    HELD_ALLOWS = 4            # what is asked of a row after these denies, one after the other
+    OWN_ALLOWS = 5
+    BOUND_ALLOWS = 6
+    SESSION_ALLOWS = 7
+    FROM_ELSEWHERE = 1 << 8    # in `asked`: another account owns the resource, and has to allow, too
+    STAGES = FROM_ELSEWHERE - 1
 
 
 cdef struct Wave:              # flats of rows of a block whose turn is the same
@@ -91,7 +96,9 @@ cdef struct Block:
     Wave waves[N_TURNS]
     uint64_t* ends[N_TURNS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
-    uint8_t asked[BLOCK]       # layers whose flats come after them, as bits, and OWN_ALLOWS
+    uint16_t asked[BLOCK]      # what comes after them, as bits
+    uint8_t stage[BLOCK]       # what these are of
+    uint8_t has_more           # an allow may not be all that some row needs
     const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none
 
 

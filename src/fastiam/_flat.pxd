@@ -18,7 +18,8 @@ from fastiam._decide cimport (
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_RECORD, FACTS_STAR, Caller, colon_place, is_here, put_resource,
+    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_RECORD, FACTS_STAR, Caller, colon_place, is_about_others, is_here,
+    put_resource,
 )
 from fastiam._glob cimport glob
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
@@ -185,7 +186,7 @@ cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil
         take(s, l)
         return entry_counts(l.c, &l.c.t.entries[f.entry], accept)
     if f.flags & FLAT_PRINCIPALS:
-        classes = classes_of(s, l, f, accept)
+        classes = 0 if is_about_others(&s.callers[s.block.who[l.i]], f) else classes_of(s, l, f, accept)
         if classes == 0:
             return 0
     if has_pieces(f) and (l.facts & FACTS_STAR or not flat_matches(l, f)):

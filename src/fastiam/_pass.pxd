@@ -9,8 +9,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, HELD_ROWS, LIST_BITS, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows,
-    list_ways, name_number, number_rows, record_of, seek_rows,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, LIST_BITS, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block,
+    Listed, Rows, Side, ask_value, find_rows, list_ways, name_number, number_rows, record_of, seek_rows,
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
@@ -24,7 +24,7 @@ from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._limits cimport layer_row, limit_rows, sift
 from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_STAR, FACTS_TOLD, PARTITION, WAYS_AT, Caller, limits_left, place_differs,
+    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller, is_about_others, limits_left, place_differs,
 )
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
@@ -174,14 +174,14 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     cdef const Caller* w
     cdef uint64_t f, other, seen = 0
     cdef uint32_t i, way, action
-    cdef bint reasons = c.reasons
+    cdef uint32_t ways_at = REASONS_AT * c.reasons
     for i in range(<uint32_t>n):
         own = b.rows[OWN_ROWS][i]
         f = b.facts[i]
         w = &callers[b.who[i]]
         action = classes[b.cls[i]].flags
         other = place_differs(w, f)
-        way = (own.reason_way if reasons else own.own_way) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
+        way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
         way |= ((other | (action & ACT_HARD) | limits_left(w, own)) != 0) * WAY_NEAR
         way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
         b.way[i] = <uint8_t>way
@@ -267,44 +267,60 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         prefetch(b.rows[HELD_ROWS][i])
 
 
-cdef inline uint32_t has_odd_denies(const Row* row) noexcept nogil:
-    return (row.flags & (ROW_DENIES | ROW_FLAT)) == ROW_DENIES
+cdef inline uint32_t is_odd_row(const Row* row) noexcept nogil:
+    """Whether flats do not say what a row denies, and allows in its first segment."""
+    return (row.flags & (ROW_DENIES | ROW_GRANTS)) != 0 and not row.flags & ROW_FLAT
 
 
-cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i, uint32_t here) noexcept nogil:
-    """Whether denies, as flats, and then the own row decide: nothing else must allow, and nothing else may. Without a branch.
+cdef inline uint32_t may_grant(const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
+    """Whether the policies of a resource may allow something to somebody."""
+    cdef const Flat* f = t.flats + held.flat
+    cdef uint32_t k, found = 0
+    for k in range(held.denies, held.n_flats):
+        found |= is_about_others(w, f + k) ^ 1
+    return found
 
-    A resource of another account, which does not allow it, is denied after all denies, whatever the own row allows (6.4).
-    """
+
+cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
+    """Whether flats of several rows, one after the other, decide. Without a branch."""
     cdef const Block* b = s.block
+    cdef const Row* own = b.rows[OWN_ROWS][i]
     cdef const Row* scp = b.rows[SCP_ROWS][i]
     cdef const Caller* w = &s.callers[b.who[i]]
-    cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.rows[HELD_ROWS][i].flags & ROW_GRANTS
-    odd |= limits_left(w, b.rows[OWN_ROWS][i]) & -here
-    odd |= b.stored[i].n_constants | (b.rows[OWN_ROWS][i].flags & ROW_FLAT ^ ROW_FLAT)
-    odd |= has_odd_denies(b.rows[RCP_ROWS][i]) | has_odd_denies(scp)
-    odd |= has_odd_denies(b.rows[HELD_ROWS][i])
+    cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.stored[i].n_constants
+    odd |= own.flags & ROW_FLAT ^ ROW_FLAT
+    odd |= limits_left(w, own) & -<uint32_t>((own.flags & ROW_LIMITS_FLAT) == 0)
+    odd |= is_odd_row(b.rows[RCP_ROWS][i]) | is_odd_row(scp) | is_odd_row(b.rows[HELD_ROWS][i])
     odd |= (scp.n != 0) & ((scp.flags & ROW_PASSES) == 0)
     return odd == 0
 
 
-cdef inline uint8_t asked_layers(const Block* b, uint32_t i, uint32_t here) noexcept nogil:
-    """The layers of a row whose flats have to be looked at: their denies, and allows of the own row where these are enough."""
+cdef inline uint32_t asked_stages(const Side* s, const TablesC* t, uint32_t i, uint32_t here) noexcept nogil:
+    """The stages of a row whose flats have to be looked at, and whether its resource is another account's."""
+    cdef const Block* b = s.block
     cdef const Row* own = b.rows[OWN_ROWS][i]
-    return <uint8_t>(                                    # a deny of no resource has no flat
+    cdef const Row* held = b.rows[HELD_ROWS][i]
+    cdef const Caller* w = &s.callers[b.who[i]]
+    return (                                             # a deny of no resource has no flat
         (b.rows[RCP_ROWS][i].denies != 0) << RCP_ROWS | (b.rows[SCP_ROWS][i].denies != 0) << SCP_ROWS
-        | (b.rows[HELD_ROWS][i].denies != 0) << HELD_ROWS
-        | ((own.denies != 0) | (own.n_flats != 0) & here) << OWN_ROWS | here * OWN_ALLOWS
+        | (held.denies != 0) << HELD_ROWS | (own.denies != 0) << OWN_ROWS
+        | (may_grant(w, t, held) | here ^ 1) << HELD_ALLOWS | 1 << OWN_ALLOWS
+        | limits_left(w, own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE
     )
 
 
-cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
+cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept nogil:
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, here, far, joined
+    cdef uint32_t j, i, n = b.near_way.n, here, far, joined, alone, seen = 0
     cdef const Record* r
+    cdef const Row* held
     b.near_way.n = 0
+    for j in range(n):
+        held = b.rows[HELD_ROWS][listed[j]]
+        prefetch(t.flats + held.flat)
+        prefetch(t.flats + held.flat + held.n_flats)
     for j in range(n):
         i = listed[j]
         r = b.stored[i]
@@ -315,15 +331,20 @@ cdef inline void hold_rows(Side* s, const TablesC* t) noexcept nogil:
         here = place_differs(&s.callers[b.who[i]], b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
         far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.rows[HELD_ROWS][i].n == 0)
-        b.asked[i] = asked_layers(b, i, here)
-        joined = is_joined(s, t, i, here) & (far ^ 1)
+        b.asked[i] = <uint16_t>asked_stages(s, t, i, here)
+        b.stage[i] = RCP_ROWS
+        joined = is_joined(s, t, i) & (far ^ 1)
+        alone = joined & ((b.asked[i] & ~(1 << OWN_ROWS)) == 1 << OWN_ALLOWS)
+        seen |= b.asked[i] & -joined
         b.far_way.rows[b.far_way.n] = <uint16_t>i
         b.far_way.n += far
+        b.own_way.rows[b.own_way.n] = <uint16_t>i        # where its flags do not say all
+        b.own_way.n += alone & (b.rows[OWN_ROWS][i].ways >> ways_at)
         b.joined_way.rows[b.joined_way.n] = <uint16_t>i
-        b.joined_way.n += joined
+        b.joined_way.n += joined ^ alone
         listed[b.near_way.n] = <uint16_t>i
         b.near_way.n += (far | joined) ^ 1
-        prefetch(t.flats + b.rows[HELD_ROWS][i].flat)
+    b.has_more = seen >> BOUND_ALLOWS != 0
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
@@ -445,10 +466,11 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
         memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
     b.joined_way.n = 0
+    b.has_more = False
     if b.near_way.n:
         fetch_codes(c, at, n)
         find_records(s, t)
-        hold_rows(s, t)
+        hold_rows(s, t, REASONS_AT * c.reasons)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
     fetch_texts(s, rows, &b.joined_way)

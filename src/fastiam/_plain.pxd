@@ -89,6 +89,7 @@ cdef enum CallerFlag:
 
 cdef enum:
     LIMITS_AT = 3              # CALLER_BOUND is ROW_BOUND_ALL >> 3, and so on
+    LIMITS_ASKED_AT = 4        # and 1 << BOUND_ALLOWS >> 4
 
 
 cdef struct Caller:            # of a principal, as far as this batch is concerned
@@ -270,6 +271,11 @@ cdef inline uint64_t place_differs(const Caller* caller, uint64_t facts) noexcep
 cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
     """The resource belongs to the caller's own account, or nothing tells whose it is."""
     return place_differs(caller, facts) == 0
+
+
+cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexcept nogil:
+    """Whether a flat is surely about others: all that its principal element names is of another account."""
+    return (f.flags & FLAT_PRINCIPALS) != 0 and f.atom != 0 and f.atom != <uint32_t>caller.place
 
 
 cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam._index cimport Indexes
-from fastiam._types cimport Body, Entry, Flat, Row, Segment
+from fastiam._types cimport Body, Entry, Flat, Row, Run, Segment
 from fastiam._vectors cimport Vector
 
 
@@ -37,5 +37,8 @@ cdef class Rows(Indexes):
     cdef uint32_t _sieve_atom(self, uint32_t conditions)
     cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
+    cdef uint32_t _account_of(self, const Entry* e)
+    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
+    cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
     cdef bint _is_about_all(self, const Entry* e)
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1

@@ -7,10 +7,11 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, mix
 from fastiam._call cimport is_supplied
-from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, LAYER_SCP, cell_key
+from fastiam._decide cimport LAYER_BOUNDARY, LAYER_RCP, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION, cell_key
 from fastiam._glob cimport glob
 from fastiam._index cimport Indexes
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
+from fastiam._plain cimport account_number
 from fastiam._types cimport *
 from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
@@ -19,7 +20,8 @@ from fastiam.errors import LimitError
 
 cdef enum:
     MOST_RUNS = 0xFFFF         # of a row
-    MOST_FLATS = 32            # of a row
+    MOST_FLATS = 32            # of a row, without those of limits
+    MOST_LIMITS = 32           # of these
     MOST_GRID = 1 << 24        # cells of the grid
     LOAD = 16                  # bytes that are read at once
 
@@ -334,7 +336,7 @@ cdef class Rows(Indexes):
         memset(&row, 0, sizeof(Row))
         row.first = first
         row.n = <uint16_t>n
-        row.own_way = row.reason_way = WAY_FAR
+        row.ways = WAY_FAR << REASONS_AT | WAY_FAR
         if n == 0:
             return row
         if n > 1:
@@ -356,13 +358,12 @@ cdef class Rows(Indexes):
 
     cdef void _find_ways(self, Row* row):
         """What the flags leave to do."""
-        row.own_way = 0
+        cdef uint8_t own = 0 if row.flags & ROW_FLAT else WAY_NEAR, reasons = own
         if row.flags & ROW_DENIES or (row.flags & ROW_GRANTS and not row.flags & ROW_GRANTS_ALL):
-            row.own_way = WAY_OWN
-        row.reason_way = WAY_OWN if row.flags & ROW_GRANTS else row.own_way
-        if not row.flags & ROW_FLAT:
-            row.own_way |= WAY_NEAR
-            row.reason_way |= WAY_NEAR
+            own |= WAY_OWN
+        if row.flags & (ROW_DENIES | ROW_GRANTS):
+            reasons |= WAY_OWN
+        row.ways = reasons << REASONS_AT | own
 
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
         """The conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
@@ -436,31 +437,51 @@ cdef class Rows(Indexes):
         return bit
 
     cdef int _flatten(self, Row* row) except -1:
-        """Write the denies and the first allows of a row out as flats, if they are few."""
+        """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
         cdef const Run* runs = <const Run*>self.runs.data + row.first
-        cdef Flat flats[MOST_FLATS]
-        cdef uint32_t n = 0, denies = 0, i, j
-        for i in range(min(<uint32_t>row.n, <uint32_t>2)):
-            if runs[i].index != NONE:
-                return 0
-            for j in range(runs[i].n):
-                n = self._flats_of(runs[i].first + j, flats, n)
-                if n > MOST_FLATS:
-                    return 0
-            if i == 0:
-                denies = n
-        if n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS):
+        cdef Flat flats[MOST_FLATS + MOST_LIMITS]
+        cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
+        if row.n > 1:
+            n = self._run_flats(runs + 1, flats, denies, MOST_FLATS)
+        if n > MOST_FLATS or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS)):
             return 0
-        row.flat = self.flats.n
-        if n:
-            memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
         row.flags |= ROW_FLAT
         row.denies = <uint8_t>denies
         row.n_flats = <uint8_t>n
+        n = self._limit_flats(row, flats)
+        row.flat = self.flats.n
+        if n:
+            memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
         return 0
 
+    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE:
+        """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then."""
+        cdef const Run* runs = <const Run*>self.runs.data + row.first
+        cdef uint32_t bound = row.n_flats, session
+        if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL:
+            bound = self._run_flats(runs + 2, flats, bound, MOST_FLATS + MOST_LIMITS)
+        session = bound
+        if row.n > 3 and runs[3].layer == LAYER_SESSION and not runs[3].flags & RUN_ALL:
+            session = self._run_flats(runs + 3, flats, bound, MOST_FLATS + MOST_LIMITS)
+        if session > MOST_FLATS + MOST_LIMITS:
+            return row.n_flats
+        row.flags |= ROW_LIMITS_FLAT
+        row.n_bound = <uint8_t>(bound - row.n_flats)
+        row.n_session = <uint8_t>(session - bound)
+        return session
+
+    cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
+        """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
+        cdef uint32_t j
+        if run.index != NONE:
+            return most + 1
+        for j in range(run.n):
+            if n <= most:
+                n = self._flats_of(run.first + j, flats, n)
+        return n
+
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
-        """Append the flats of a statement to the `n` that are there; how many these are, or would be."""
+        """Append the flats of a statement to the `n` that are there, while there is room; how many these are, or would be."""
         cdef const Entry* e = <const Entry*>self.entries.data + entry
         cdef const uint32_t* members
         cdef Range element = Range(0, 1)
@@ -477,13 +498,14 @@ cdef class Rows(Indexes):
             f.atom = e.conditions ^ ONE
             if not e.conditions & ONE:
                 f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
-        if e.principals != NONE and not (e.flags & ENTRY_DENY and self._is_about_all(e)):
+        if e.principals != NONE and not self._is_about_all(e):
             f.flags |= FLAT_PRINCIPALS
+            f.atom = self._account_of(e)
             f.first = TURN_WHOM
         if e.flags & ~<uint8_t>ENTRY_DENY:
             f.first = TURN_ODD
         if e.resources == NONE or f.first == TURN_ODD:
-            if n < MOST_FLATS:
+            if n < MOST_FLATS + MOST_LIMITS:
                 flats[n] = f
             return n + 1
         members = &only
@@ -491,19 +513,49 @@ cdef class Rows(Indexes):
             element = (<const Range*>self.resource_elements.data)[e.resources]
             members = <const uint32_t*>self.pattern_lists.data + element.first
         for i in range(element.n):
-            if n + i < MOST_FLATS:
+            if n + i < MOST_FLATS + MOST_LIMITS:
                 flats[n + i] = f
                 self._flat_pattern(&flats[n + i], members[i])
         return n + element.n
 
     cdef bint _is_about_all(self, const Entry* e):
-        """Its principal element holds `*`."""
+        """Its principal element holds `*`: every user or role, and flats are of no others."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
-        cdef uint32_t i
+        cdef uint32_t i, form
         for i in range(list.n):
-            if (<const PrincipalToken*>self.tokens.data)[list.first + i].form == FORM_STAR:
+            form = (<const PrincipalToken*>self.tokens.data)[list.first + i].form
+            if form == FORM_STAR or form == FORM_AWS_STAR:
                 return not e.flags & ENTRY_NOT_PRINCIPAL
         return False
+
+    cdef uint32_t _account_of(self, const Entry* e):
+        """The lower half of the number of the account whose users and roles a principal element names alone; 0: that cannot be told."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef const PrincipalToken* k
+        cdef PoolText text
+        cdef const char* p
+        cdef uint64_t number
+        cdef uint32_t i, word, found = NONE
+        if e.flags & ENTRY_NOT_PRINCIPAL:
+            return 0
+        for i in range(list.n):
+            k = <const PrincipalToken*>self.tokens.data + list.first + i
+            if k.form == FORM_SERVICE or k.form == FORM_FEDERATED_USER or k.form == FORM_NEVER:
+                continue                                 # neither user nor role
+            word = k.value if k.form == FORM_ACCOUNT or k.form == FORM_ROLE else k.other
+            if not FORM_ACCOUNT <= k.form <= FORM_SESSION or word >= self.words.texts.n:
+                return 0
+            text = (<const PoolText*>self.words.texts.data)[word]
+            p = <const char*>self.pool.data + text.text
+            if k.form == FORM_ROLE or k.form == FORM_SESSION:    # partition, account and name
+                p = <const char*>memchr(p, 0, text.size)
+                p = p + 1 if p != NULL and <const char*>self.pool.data + text.text + text.size - p > ACCOUNT_SIZE else NULL
+            elif text.size != ACCOUNT_SIZE:
+                p = NULL
+            if p == NULL or not account_number(p, ACCOUNT_SIZE, &number) or (found != NONE and found != <uint32_t>number):
+                return 0
+            found = <uint32_t>number
+        return found
 
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern

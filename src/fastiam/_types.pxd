@@ -414,23 +414,27 @@ cdef enum RowFlag:             # what most requests need to know of a row
     ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
     ROW_BOUND_ALL = 32         # the second segment holds an allow that always counts: a principal's boundary
     ROW_SESSION_ALL = 64       # the third one does: its session policies
+    ROW_LIMITS_FLAT = 128      # where these two do not, `flats` say all of them
 
 
 cdef enum Way:                 # what is left to do for a request, as bits: the highest one tells
     WAY_OWN = 1                # nothing counts but its own row
     WAY_NEAR = 2               # other layers, or what is stored about the resource, do too
     WAY_FAR = 4                # it may have rules of its own, or something is not there yet
+    WAYS = 7
+    REASONS_AT = 4
 
 
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
-    uint32_t flat              # `flats`: the denies, then the allows of the first segment
+    uint32_t flat              # `flats`: the denies, then the allows of the first segment, of a boundary, of session policies
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
     uint8_t flags
     uint8_t denies             # how many flats are denies
-    uint8_t n_flats
-    uint8_t own_way            # WAY_* as the row of a principal's own layers
-    uint8_t reason_way         # the same, where the reported statement is asked for
+    uint8_t n_flats            # these, and the allows of the first segment
+    uint8_t n_bound
+    uint8_t n_session
+    uint8_t ways               # WAY_* as the row of a principal's own layers; from REASONS_AT on where the reported statement is asked for
 
 
 cdef enum Sieve:               # conditions of SCPs and RCPs as bits: a row of theirs denies nothing where none of its bits may hold
@@ -468,7 +472,7 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
 cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
     uint32_t entry
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition
-    uint32_t atom              # the first of these
+    uint32_t atom              # the first of these; with FLAT_PRINCIPALS, the account that it is about: `is_about_others`
     uint32_t text              # from here: of the pattern, where there are pieces (`has_pieces`)
     uint16_t size
     uint16_t least             # so many bytes a resource has that matches

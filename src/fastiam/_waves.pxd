@@ -4,13 +4,15 @@ Header only.
 The first flat that applies says all (denies stand before allows). A wave looks at one flat of each row that is not decided yet, without a
 branch on what it finds: that is not to be foreseen, and a processor that goes on at once has the memory of the next rows there in time.
 """
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport BLOCK, N_LAYERED, OWN_ALLOWS, OWN_ROWS, Block, Side
+from fastiam._block cimport (
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, N_LAYERED, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
+)
 from fastiam._bytes cimport first_bit, prefetch
 from fastiam._call cimport Call, ContextColumn, Kept
 from fastiam._columns cimport Text
-from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_RESOURCE
+from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
@@ -189,7 +191,7 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
     cdef const uint64_t* flats = b.waves[TURN_MORE].flats
     cdef const Flat* f
     cdef Range conditions
-    cdef uint32_t j, k, at, n = take_wave(b, TURN_MORE), stands
+    cdef uint32_t j, k, at, n = take_wave(b, TURN_MORE), stands, classes
     for j in range(n):
         f = t.flats + (flats[j] >> 32)
         if f.conditions & ONE:
@@ -209,7 +211,14 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
         for j in range(n):
             at = <uint32_t>(flats[j] >> 32)
             look_at(b, l, row, <uint32_t>flats[j])
-            put(b, t, l.i, at, either(b, l.i, at, flat_stands(s, l, t.flats + at) != 0, TURN_DONE))
+            classes = flat_stands(s, l, t.flats + at)
+            if b.stage[l.i] == HELD_ALLOWS and not b.asked[l.i] & FROM_ELSEWHERE and not classes & (CLASS_D | CLASS_STAR):
+                if classes & (CLASS_R | CLASS_P):        # it has limits, but needs no other allow (6.4)
+                    b.near_way.rows[b.near_way.n] = <uint16_t>l.i
+                    b.near_way.n += 1
+                    continue
+                classes = 0
+            put(b, t, l.i, at, either(b, l.i, at, classes != 0, TURN_DONE))
 
 
 cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) noexcept nogil:
@@ -222,16 +231,28 @@ cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) no
     for j in range(take_wave(b, TURN_OVER)):
         i = <uint32_t>over[j]
         s.answers.outcome[first + i] = IMPLICIT_DENY
-        if reasons and not b.asked[i] & OWN_ALLOWS:
-            s.answers.layer[first + i] = LAYER_RESOURCE
+        if reasons:
+            s.answers.layer[first + i] = missing_layer(b.stage[i])
+            s.answers.entry[first + i] = NONE
     for j in range(take_wave(b, TURN_DONE)):
         i = <uint32_t>done[j]
         f = t.flats + (done[j] >> 32)
         s.answers.outcome[first + i] = ALLOW + (f.flags & FLAT_DENIES)
-        if reasons:
+        if reasons and b.stage[i] < BOUND_ALLOWS:        # else it is noted
             s.answers.layer[first + i] = f.flags >> FLAT_LAYER_SHIFT
             s.answers.entry[first + i] = f.entry
 
+
+cdef inline uint8_t missing_layer(uint32_t stage) noexcept nogil:
+    """The layer that does not allow, where a stage was the last one."""
+    if stage == HELD_ALLOWS:
+        return LAYER_RESOURCE
+    if stage == BOUND_ALLOWS:
+        return LAYER_BOUNDARY
+    return LAYER_SESSION if stage == SESSION_ALLOWS else LAYER_IDENTITY
+
+
+# -- stage after stage ------------------------------------------------------------------------------------------------------
 
 cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, uint32_t n) noexcept nogil:
     """Begin with some flats of a row, of which there are any, as if the one before them had not applied."""
@@ -239,52 +260,114 @@ cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, ui
     put(b, t, i, flat - 1, TURN_NEXT)
 
 
-cdef inline bint join(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
-    """Go on with the next layer of a row; False if there is none. Allows are asked of its own row alone, and not always."""
-    cdef uint32_t asked = b.asked[i], layer = <uint32_t>first_bit(asked | OWN_ALLOWS)
-    cdef const Row* row
-    if layer == N_LAYERED:
-        return False
-    row = b.rows[layer][i]
-    b.asked[i] = <uint8_t>(asked & (asked - 1))
-    start(b, t, i, row.flat, row.n_flats if layer == OWN_ROWS and asked & OWN_ALLOWS else row.denies)
-    return True
+cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
+    cdef const Row* row = b.rows[min(stage, <uint32_t>OWN_ROWS) - (stage == HELD_ALLOWS)][i]
+    if stage < N_LAYERED:
+        return Range(row.flat, row.denies)
+    if stage <= OWN_ALLOWS:
+        return Range(row.flat + row.denies, row.n_flats - row.denies)
+    if stage == BOUND_ALLOWS:
+        return Range(row.flat + row.n_flats, row.n_bound)
+    return Range(row.flat + row.n_flats + row.n_bound, row.n_session)
 
 
-cdef inline void join_layers(Block* b, const TablesC* t, uint32_t* n_over) noexcept nogil:
-    """Go on with rows of which one layer is over; the first `n_over` have none left."""
+cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
+    """Whether the request is denied if no flat of the stage at hand stands."""
+    return b.stage[i] >= OWN_ALLOWS or (b.stage[i] == HELD_ALLOWS and b.asked[i] & FROM_ELSEWHERE != 0)
+
+
+cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
+    """Go on with the next stage of a row; False where its last one has no flats. INVARIANT: `OWN_ALLOWS` is to come, or limits are."""
+    cdef uint32_t stage, left
+    cdef Range flats
+    while True:
+        left = b.asked[i]
+        stage = <uint32_t>first_bit(left)
+        flats = stage_flats(b, i, stage)
+        left &= left - 1
+        if stage == OWN_ROWS and not left & (1 << HELD_ALLOWS):    # its allows follow at once
+            flats.n = b.rows[OWN_ROWS][i].n_flats
+            stage = OWN_ALLOWS
+            left &= ~<uint32_t>(1 << OWN_ALLOWS)
+        b.asked[i] = <uint16_t>left
+        b.stage[i] = <uint8_t>stage
+        if flats.n:
+            start(b, t, i, flats.first, flats.n)
+            return True
+        if must_allow(b, i):
+            return False
+
+
+cdef inline void pass_over(Block* b, const TablesC* t, uint32_t* n_over) noexcept nogil:
+    """Go on with rows of which no flat of a stage stands, and need not; the first `n_over` are looked at, and are denied."""
     cdef uint64_t* over = b.waves[TURN_OVER].flats
-    cdef uint32_t j
+    cdef uint32_t j, i
     for j in range(n_over[0], n_held(b, TURN_OVER)):
-        if not join(b, t, <uint32_t>over[j]):
+        i = <uint32_t>over[j]
+        if must_allow(b, i) or not go_on(b, t, i):
             over[n_over[0]] = over[j]
             n_over[0] += 1
     b.ends[TURN_OVER] = over + n_over[0]
 
 
+cdef inline bint is_enough(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
+    """Whether a flat that stands decides its row."""
+    return f.flags & FLAT_DENIES or not b.asked[i] & STAGES or (b.stage[i] == HELD_ALLOWS and not must_allow(b, i))
+
+
+cdef inline void pass_on(Side* s, const TablesC* t, bint reasons, int64_t first, uint32_t* n_done) noexcept nogil:
+    """Go on with rows of which a flat stands that is not enough; the first `n_done` are looked at, and are decided."""
+    cdef Block* b = s.block
+    cdef uint64_t* done = b.waves[TURN_DONE].flats
+    cdef uint64_t open[BLOCK]
+    cdef const Flat* f
+    cdef uint32_t j, i, n
+    while n_held(b, TURN_DONE) > n_done[0]:
+        n = 0
+        for j in range(n_done[0], n_held(b, TURN_DONE)):
+            if is_enough(b, t.flats + (done[j] >> 32), <uint32_t>done[j]):
+                done[n_done[0]] = done[j]
+                n_done[0] += 1
+            else:
+                open[n] = done[j]
+                n += 1
+        b.ends[TURN_DONE] = done + n_done[0]
+        for j in range(n):
+            i = <uint32_t>open[j]
+            f = t.flats + (open[j] >> 32)
+            if reasons and b.stage[i] == OWN_ALLOWS:
+                s.answers.entry[first + i] = f.entry
+            if not go_on(b, t, i):
+                b.ends[TURN_OVER][0] = i
+                b.ends[TURN_OVER] += 1
+
+
 cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
-    """Decide the rows of a block's `own_way` and `joined_way`."""
+    """Decide the rows of a block's `own_way` and `joined_way`; some of these may be left to the near way."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
-    cdef uint32_t i, j, n_over = 0, left = b.own_way.n + b.joined_way.n
+    cdef uint32_t i, j, n_over = 0, n_done = 0, n_near = b.near_way.n, n = b.own_way.n + b.joined_way.n
     for j in range(N_TURNS):
         b.ends[j] = b.waves[j].flats
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
-        b.asked[i] = OWN_ALLOWS
+        b.asked[i] = 0
+        b.stage[i] = OWN_ALLOWS
         start(b, t, i, b.rows[OWN_ROWS][i].flat, b.rows[OWN_ROWS][i].n_flats)
     for j in range(b.joined_way.n):
         b.ends[TURN_OVER][0] = b.joined_way.rows[j]
         b.ends[TURN_OVER] += 1
-    join_layers(b, t, &n_over)
-    while left:
+    while True:
+        if b.joined_way.n:
+            pass_over(b, t, &n_over)
+        if b.has_more:
+            pass_on(s, t, l.c.reasons, l.first + row, &n_done)
+        if n_held(b, TURN_OVER) + n_held(b, TURN_DONE) + b.near_way.n - n_near == n:
+            break
         try_heads(b, t)
         try_inners(b, t)
         try_flats(b, t)
         seek_inner(b, t)
         ask_first(b, l.c, row)
         look_closer(s, l, row)
-        if b.joined_way.n:
-            join_layers(b, t, &n_over)
-        left = b.own_way.n + b.joined_way.n - n_held(b, TURN_OVER) - n_held(b, TURN_DONE)
     tell(s, t, l.c.reasons, l.first + row)
