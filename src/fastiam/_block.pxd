@@ -13,7 +13,7 @@ from fastiam._call cimport WINDOW_BITS, Call, ContextColumn
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._frame cimport Frame
-from fastiam._plain cimport CALLER_KNOWN, Caller, read_caller
+from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN, CALLER_LIMITED, Caller, read_caller
 from fastiam._types cimport *
 
 
@@ -61,6 +61,7 @@ cdef enum:                     # the rows that may count for a request, in the o
     OWN_ALLOWS = 5
     BOUND_ALLOWS = 6
     SESSION_ALLOWS = 7
+    LIMITS_ASKED = 1 << BOUND_ALLOWS | 1 << SESSION_ALLOWS
     FROM_ELSEWHERE = 1 << 8    # in `asked`: another account owns the resource, and has to allow, too
     STAGES = FROM_ELSEWHERE - 1
 
@@ -82,6 +83,7 @@ cdef struct Block:
     uint32_t record[BLOCK]     # of texts without a dictionary
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
+    Flat no_flat               # where there are no allows
     Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
     const Row* rows[N_LAYERED][BLOCK]
     uint64_t never[BLOCK]      # bits of `sieve_atoms` that are known not to hold
@@ -148,7 +150,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     Caller* callers            # by number of the principal, filled as they are met; the last one is nobody
     uint32_t n_callers
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
-    uint8_t has_limits         # some account has RCPs, or some caller SCPs
+    uint8_t limited            # by what somebody is: BY_ORGANIZATION, and flags of callers
     Seen* seen
     NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
@@ -462,7 +464,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         if not w.flags & CALLER_KNOWN:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
-            s.has_limits |= w.scp_stack != NONE
+            s.limited |= w.flags & CALLER_LIMITED | (w.scp_stack != NONE) * BY_ORGANIZATION
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
         b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)

@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, LIST_BITS, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, LIST_BITS, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Answers, Block,
     Listed, Rows, Side, ask_value, find_rows, list_ways, name_number, number_rows, record_of, seek_rows,
 )
 from fastiam._bytes cimport prefetch
@@ -24,7 +24,8 @@ from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._limits cimport layer_row, limit_rows, sift
 from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_CHECKS, FACTS_HOLDS, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller, is_about_others, limits_left, place_differs,
+    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, CALLER_LIMITED, FACTS_HOLDS, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT,
+    PARTITION, WAYS_AT, Caller, is_about_others, limits_left, odd_limits, place_differs,
 )
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
@@ -160,7 +161,7 @@ cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, i
 # -- a block --------------------------------------------------------------------------------------------------------------
 
 cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
-    """Answer what the flags of rows say at once, and send the others the way that they go.
+    """Answer what the flags of rows say at once, and find the way that the others go.
 
     Without a branch on what a row holds: which way it goes is not to be foreseen.
     """
@@ -182,7 +183,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         action = classes[b.cls[i]].flags
         other = place_differs(w, f)
         way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((other | (action & ACT_HARD) | limits_left(w, own)) != 0) * WAY_NEAR
+        way |= ((other | (action & ACT_HARD)) != 0) * WAY_NEAR
         way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
         b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
@@ -191,7 +192,20 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         prefetch(flats + own.flat)
         prefetch(flats + own.flat + 1)
     b.has_stars = (seen & FACTS_STAR) != 0
-    list_ways(b, n)
+
+
+cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
+    """What boundaries and session policies ask of rows, and the way that these go then."""
+    cdef Block* b = s.block
+    cdef const Row* own
+    cdef uint32_t i, limits, seen = 0
+    for i in range(<uint32_t>n):
+        own = b.rows[OWN_ROWS][i]
+        limits = limits_left(&s.callers[b.who[i]], own)
+        seen |= limits
+        b.asked[i] = <uint16_t>(limits << LIMITS_ASKED_AT)
+        b.way[i] |= <uint8_t>((own.ways >> REASONS_AT & -<uint32_t>(limits != 0)) & WAY_OWN | (odd_limits(own, limits) != 0) * WAY_NEAR)
+    b.has_more = seen != 0
 
 
 cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
@@ -237,6 +251,7 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
     cdef uint16_t stored[BLOCK]
     cdef uint32_t j, i, n = 0, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
     cdef const Record* r
+    cdef const Row* held
     cdef const uint32_t* place
     cdef uintptr_t mask
     for j in range(b.near_way.n):
@@ -265,18 +280,19 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
         b.rows[HELD_ROWS][i] = t.cells.rows + row
         prefetch(b.rows[HELD_ROWS][i])
+    for j in range(n):
+        held = b.rows[HELD_ROWS][stored[j]]
+        prefetch(t.flats + held.flat)
+        prefetch(t.flats + held.flat + held.denies)
 
 
-cdef inline uint32_t is_odd_row(const Row* row) noexcept nogil:
-    """Whether flats do not say what a row denies, and allows in its first segment."""
-    return (row.flags & (ROW_DENIES | ROW_GRANTS)) != 0 and not row.flags & ROW_FLAT
-
-
-cdef inline uint32_t may_grant(const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
+cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
     """Whether the policies of a resource may allow something to somebody."""
-    cdef const Flat* f = t.flats + held.flat
-    cdef uint32_t k, found = 0
-    for k in range(held.denies, held.n_flats):
+    cdef const Flat* f = t.flats + held.flat + held.denies
+    cdef uint32_t k, n = held.n_flats - held.denies, found
+    f = f if n else &b.no_flat                           # there is one more often than not, and no branch is foreseen
+    found = (n != 0) & ~is_about_others(w, f)
+    for k in range(1, n):
         found |= is_about_others(w, f + k) ^ 1
     return found
 
@@ -288,9 +304,8 @@ cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i) noex
     cdef const Row* scp = b.rows[SCP_ROWS][i]
     cdef const Caller* w = &s.callers[b.who[i]]
     cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.stored[i].n_constants
-    odd |= own.flags & ROW_FLAT ^ ROW_FLAT
-    odd |= limits_left(w, own) & -<uint32_t>((own.flags & ROW_LIMITS_FLAT) == 0)
-    odd |= is_odd_row(b.rows[RCP_ROWS][i]) | is_odd_row(scp) | is_odd_row(b.rows[HELD_ROWS][i])
+    odd |= (own.ways | scp.ways | b.rows[RCP_ROWS][i].ways | b.rows[HELD_ROWS][i].ways) & WAY_NEAR  # flats do not say all
+    odd |= odd_limits(own, limits_left(w, own))
     odd |= (scp.n != 0) & ((scp.flags & ROW_PASSES) == 0)
     return odd == 0
 
@@ -301,10 +316,11 @@ cdef inline uint32_t asked_stages(const Side* s, const TablesC* t, uint32_t i, u
     cdef const Row* own = b.rows[OWN_ROWS][i]
     cdef const Row* held = b.rows[HELD_ROWS][i]
     cdef const Caller* w = &s.callers[b.who[i]]
+    cdef uint32_t others = may_grant(b, w, t, held) | here ^ 1
     return (                                             # a deny of no resource has no flat
         (b.rows[RCP_ROWS][i].denies != 0) << RCP_ROWS | (b.rows[SCP_ROWS][i].denies != 0) << SCP_ROWS
-        | (held.denies != 0) << HELD_ROWS | (own.denies != 0) << OWN_ROWS
-        | (may_grant(w, t, held) | here ^ 1) << HELD_ALLOWS | 1 << OWN_ALLOWS
+        | (held.denies != 0) << HELD_ROWS | (others & (own.denies != 0)) << OWN_ROWS
+        | others << HELD_ALLOWS | 1 << OWN_ALLOWS
         | limits_left(w, own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE
     )
 
@@ -313,38 +329,34 @@ cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, here, far, joined, alone, seen = 0
+    cdef uint32_t j, i, n = b.near_way.n, here, far, joined, alone, asked, seen = 0
     cdef const Record* r
-    cdef const Row* held
     b.near_way.n = 0
-    for j in range(n):
-        held = b.rows[HELD_ROWS][listed[j]]
-        prefetch(t.flats + held.flat)
-        prefetch(t.flats + held.flat + held.n_flats)
     for j in range(n):
         i = listed[j]
         r = b.stored[i]
-        if not s.has_limits:
+        if not s.limited & BY_ORGANIZATION:
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
         if r.stack != NONE and b.place[i] == &b.zero and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
         here = place_differs(&s.callers[b.who[i]], b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
         far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.rows[HELD_ROWS][i].n == 0)
-        b.asked[i] = <uint16_t>asked_stages(s, t, i, here)
-        b.stage[i] = RCP_ROWS
+        asked = asked_stages(s, t, i, here)
         joined = is_joined(s, t, i) & (far ^ 1)
-        alone = joined & ((b.asked[i] & ~(1 << OWN_ROWS)) == 1 << OWN_ALLOWS)
-        seen |= b.asked[i] & -joined
+        seen |= asked & -joined
+        alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS)
+        asked ^= alone << OWN_ALLOWS                     # it starts with these
+        b.asked[i] = <uint16_t>asked
         b.far_way.rows[b.far_way.n] = <uint16_t>i
         b.far_way.n += far
         b.own_way.rows[b.own_way.n] = <uint16_t>i        # where its flags do not say all
-        b.own_way.n += alone & (b.rows[OWN_ROWS][i].ways >> ways_at)
+        b.own_way.n += alone & (b.rows[OWN_ROWS][i].ways >> (ways_at | (asked != 0) * REASONS_AT))
         b.joined_way.rows[b.joined_way.n] = <uint16_t>i
         b.joined_way.n += joined ^ alone
         listed[b.near_way.n] = <uint16_t>i
         b.near_way.n += (far | joined) ^ 1
-    b.has_more = seen >> BOUND_ALLOWS != 0
+    b.has_more |= seen >> BOUND_ALLOWS != 0
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
@@ -458,15 +470,20 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         decide_all_far(s, c, rows, first, at)
         return
     look_up_facts(s, c, rows, n)
-    if s.has_limits:
+    if s.limited & BY_ORGANIZATION:
         sift(s, c, at, n)
         limit_rows(s, c, at, n)
     sort_rows(s, c, first + at, n)
+    b.has_more = False
+    if s.limited & CALLER_LIMITED:
+        limit_own(s, n)
+    else:
+        memset(b.asked, 0, sizeof(b.asked))
+    list_ways(b, n)
     if c.reasons:
         memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
         memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
     b.joined_way.n = 0
-    b.has_more = False
     if b.near_way.n:
         fetch_codes(c, at, n)
         find_records(s, t)

@@ -85,6 +85,7 @@ cdef enum CallerFlag:
     CALLER_SESSION = 8         # has session policies
     CALLER_CHECKS = 16         # a column gives a key that this principal fixes (K1)
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
+    BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs
 
 
 cdef enum:
@@ -255,6 +256,11 @@ cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept 
     return caller.flags & CALLER_LIMITED & ~(own.flags >> LIMITS_AT)
 
 
+cdef inline uint32_t odd_limits(const Row* own, uint32_t limits) noexcept nogil:
+    """Those of some limits of which flats do not say all."""
+    return limits & -<uint32_t>((own.flags & ROW_LIMITS_FLAT) == 0)
+
+
 cdef extern from *:
     """
     /* of facts, by FACTS_TOLD and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
@@ -275,7 +281,7 @@ cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
 
 cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexcept nogil:
     """Whether a flat is surely about others: all that its principal element names is of another account."""
-    return (f.flags & FLAT_PRINCIPALS) != 0 and f.atom != 0 and f.atom != <uint32_t>caller.place
+    return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (f.atom != <uint32_t>caller.place)
 
 
 cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:

@@ -1,5 +1,5 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport Side
 from fastiam._plain cimport Caller
@@ -17,7 +17,7 @@ cdef class _Callers:
     cdef uint32_t n
     cdef uint64_t generation
     cdef list keys
-    cdef bint has_limits
+    cdef uint8_t limited
     cdef uint64_t* told                                  # truths, as `Scratch` has them
     cdef uint32_t n_told
     cdef uint32_t told_epoch

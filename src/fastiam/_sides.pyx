@@ -6,7 +6,7 @@ from libc.string cimport memcpy, memset
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
 from fastiam._call cimport ContextColumn, Kept, Scratch, TouchedRows
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
-from fastiam._plain cimport CALLER_KNOWN, Caller
+from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN, Caller
 from fastiam._truths cimport LEAST_TOLD, MOST_TOLD
 from fastiam._types cimport F, NONE, SIEVE_ATOM_BITS, SIEVE_WHO, WAY_FAR, TablesC
 
@@ -18,7 +18,7 @@ cdef enum:
 cdef class _Callers:
     """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
 
-    def __cinit__(self, uint32_t n, uint64_t generation, list keys, bint has_limits):
+    def __cinit__(self, uint32_t n, uint64_t generation, list keys, uint8_t limited):
         self.memory = calloc(<size_t>n + 2, sizeof(Caller))
         if self.memory == NULL:
             raise MemoryError()
@@ -26,7 +26,7 @@ cdef class _Callers:
         self.never = <uint16_t*>calloc(n, sizeof(uint16_t))
         if self.never == NULL:
             raise MemoryError()
-        self.n, self.generation, self.keys, self.has_limits = n, generation, keys, has_limits
+        self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
         self.at[n - 1].flags = CALLER_KNOWN              # nobody
         self.at[n - 1].way = WAY_FAR
 
@@ -219,11 +219,11 @@ cdef class _Sides:
                 left.remove(one)
                 break
         if callers is None:
-            callers = _Callers(n + (n >> 3) + 64, generation, keys, has_rcps(t))
+            callers = _Callers(n + (n >> 3) + 64, generation, keys, has_rcps(t) * BY_ORGANIZATION)
         if n_rows >= MANY:
             callers.make_room(<uint64_t>n_rows)
         self.callers[side.number] = callers
-        side.callers, side.n_callers, side.has_limits = callers.at, callers.n, callers.has_limits
+        side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
         side.frame.s.never = callers.never
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0
@@ -235,7 +235,7 @@ cdef class _Sides:
         for i in range(self.n):
             callers = self.callers[i]
             if callers is not None:
-                callers.has_limits = self.of[i].has_limits
+                callers.limited = self.of[i].limited
                 callers.told_epoch = self.of[i].frame.s.told_epoch
                 self.of[i].frame.s.told = NULL
                 left.insert(0, callers)

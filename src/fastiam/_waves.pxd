@@ -261,14 +261,15 @@ cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, ui
 
 
 cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
+    """The flats of a stage. Those of the own allows are its denies, too: where no other allow comes first, they are asked there alone."""
     cdef const Row* row = b.rows[min(stage, <uint32_t>OWN_ROWS) - (stage == HELD_ALLOWS)][i]
-    if stage < N_LAYERED:
-        return Range(row.flat, row.denies)
-    if stage <= OWN_ALLOWS:
+    if stage == HELD_ALLOWS:
         return Range(row.flat + row.denies, row.n_flats - row.denies)
     if stage == BOUND_ALLOWS:
         return Range(row.flat + row.n_flats, row.n_bound)
-    return Range(row.flat + row.n_flats + row.n_bound, row.n_session)
+    if stage == SESSION_ALLOWS:
+        return Range(row.flat + row.n_flats + row.n_bound, row.n_session)
+    return Range(row.flat, row.n_flats if stage == OWN_ALLOWS else row.denies)
 
 
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
@@ -277,19 +278,13 @@ cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
 
 
 cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
-    """Go on with the next stage of a row; False where its last one has no flats. INVARIANT: `OWN_ALLOWS` is to come, or limits are."""
-    cdef uint32_t stage, left
+    """Go on with the next stage of a row; False where it has no flats, but must allow. INVARIANT: one that must allow is to come."""
+    cdef uint32_t stage
     cdef Range flats
     while True:
-        left = b.asked[i]
-        stage = <uint32_t>first_bit(left)
+        stage = <uint32_t>first_bit(b.asked[i])
         flats = stage_flats(b, i, stage)
-        left &= left - 1
-        if stage == OWN_ROWS and not left & (1 << HELD_ALLOWS):    # its allows follow at once
-            flats.n = b.rows[OWN_ROWS][i].n_flats
-            stage = OWN_ALLOWS
-            left &= ~<uint32_t>(1 << OWN_ALLOWS)
-        b.asked[i] = <uint16_t>left
+        b.asked[i] &= b.asked[i] - 1
         b.stage[i] = <uint8_t>stage
         if flats.n:
             start(b, t, i, flats.first, flats.n)
@@ -351,12 +346,12 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         b.ends[j] = b.waves[j].flats
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
-        b.asked[i] = 0
         b.stage[i] = OWN_ALLOWS
         start(b, t, i, b.rows[OWN_ROWS][i].flat, b.rows[OWN_ROWS][i].n_flats)
     for j in range(b.joined_way.n):
-        b.ends[TURN_OVER][0] = b.joined_way.rows[j]
-        b.ends[TURN_OVER] += 1
+        if not go_on(b, t, b.joined_way.rows[j]):
+            b.ends[TURN_OVER][0] = b.joined_way.rows[j]
+            b.ends[TURN_OVER] += 1
     while True:
         if b.joined_way.n:
             pass_over(b, t, &n_over)
