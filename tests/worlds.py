@@ -399,11 +399,11 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
         if arn in str(t.principal) or (":role/" in arn and f"role/{arn.rsplit('/', 1)[1]}/" in str(t.principal))
     ]
     out: dict[str, Json] = {"arn": arn, "identity_policies": []}
-    for _ in range(make.pick(1, 2, 3) if own else 0):
+    for _ in range(make.pick(0, 1, 1, 2, 3) if own else 0):
         out["identity_policies"].append(fitting(make, own, kind="identity", count=3))
     if make.chance(0.1):
         out["identity_policies"].append(make.document(many_statements(make, own or targets)))
-    if make.chance(0.2) and "aws-service-role" not in arn:
+    if make.chance(0.35) and "aws-service-role" not in arn:
         out["permissions_boundary"] = fitting(make, own or targets, kind="boundary", count=4)
     if make.chance(0.6):
         out["tags"] = make.pick({"team": "red"}, {"Team": "us", "role": "Dep"}, {"team": ""}, {"src": v.TOPIC})
@@ -502,7 +502,7 @@ def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
     kind, request = bare_request(make)
     if make.chance(0.01):
         request["context"] |= make.pick(*AGREEMENTS, *CONTRADICTIONS[:2])
-    if make.chance(0.2):
+    if make.chance(0.3):
         kind = make.pick("USER", "ROLE", "ROLE")
         request["principal"] = principal_of_kind(make, kind)
     if not isinstance(request["principal"], str):
@@ -516,7 +516,7 @@ STYLES = {"bare": (25, bare_request), "layered": (40, layered_request), "any": (
 
 def add_session_policies(make: Maker, target: Target) -> None:
     kind = target.principal["session"]["kind"]
-    if make.chance(0.3 if kind in ("ROLE", "SLR") else 0.9):
+    if make.chance(0.5 if kind in ("ROLE", "SLR") else 0.9):
         # session policies are read strictly, wherever the session is used
         strict = Maker(make.rng)
         target.principal["session"]["policies"] = [fitting(strict, [target], kind="session")]

@@ -18,12 +18,12 @@ from fastiam._decide cimport (
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_RECORD, FACTS_STAR, Caller, colon_place, is_about_others, is_here,
-    put_resource,
+    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_RECORD, FACTS_STAR, Caller, colon_place,
+    is_about_others, is_here, put_resource,
 )
 from fastiam._glob cimport glob
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
-from fastiam._truths cimport keep_truth, kept_code, kept_truth, tell_truth, told_truth
+from fastiam._truths cimport keep_truth, kept_code, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam._types cimport *
 
 
@@ -115,13 +115,14 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
     if place != NULL:
         keep_truth(c, id, place, truth)
     else:
-        tell_truth(c, id, s.block.who[l.i], l.row, l.has_tags, truth, False)
+        tell_truth(c, id, s.block.who[l.i], l.row, 0, truth, False)  # the column has a value: the resource tells nothing
     return truth
 
 
 cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:
     cdef const Kept* kept = l.c.s.kept
     cdef const ContextColumn* column
+    cdef uint32_t resource
     cdef int64_t code
     cdef int truth
     if kept != NULL and kept[id].truths != NULL:
@@ -131,7 +132,8 @@ cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noex
         if truth and not (l.has_tags and code == column.n_codes):
             return (accept >> (truth - 1)) & 1
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
-    truth = told_truth(l.c, id, s.block.who[l.i], l.row, l.has_tags, l.first + l.row)
+    resource = resource_plan(l.has_tags, is_here(&s.callers[s.block.who[l.i]], l.facts))
+    truth = told_truth(l.c, id, s.block.who[l.i], l.row, resource, l.first + l.row)
     if truth == NOT_OPEN:
         truth = given_truth(s, l, id)
     if truth == NOT_OPEN:

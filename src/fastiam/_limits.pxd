@@ -10,7 +10,7 @@ from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call, ContextColumn
 from fastiam._columns cimport Text
 from fastiam._decide cimport find_row
-from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here
+from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here, place_differs
 from fastiam._truths cimport ask_text_code, hashed_code, kept_code
 from fastiam._types cimport *
 
@@ -53,10 +53,12 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
     """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`sift_texts`)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
+    cdef uint64_t away
     cdef int32_t k, code_width
     cdef int64_t i
     for i in range(n):
-        b.never[i] = <uint64_t>s.frame.s.never[b.who[i]] << SIEVE_WHO
+        away = <uint64_t>(place_differs(&s.callers[b.who[i]], b.facts[i]) != 0)
+        b.never[i] = <uint64_t>s.frame.s.never[b.who[i]] << SIEVE_WHO & ~(-away << SIEVE_HOME)
     b.has_texts = False
     for k in range(c.n_columns):
         column = &c.columns[k]

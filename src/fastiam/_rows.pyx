@@ -13,6 +13,7 @@ from fastiam._index cimport Indexes
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._plain cimport account_number
 from fastiam._types cimport *
+from fastiam._unknown cimport asks_who_alone, is_of_owner
 from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
 from fastiam.errors import LimitError
@@ -372,6 +373,7 @@ cdef class Rows(Indexes):
         cdef uint32_t i, bit
         if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
             return SIEVE_ANY
+        self.sync()                                      # flats may have moved the pool
         for i in range(row.denies):
             f = <const Flat*>self.flats.data + row.flat + i
             bit = SIEVE_NONE
@@ -409,11 +411,11 @@ cdef class Rows(Indexes):
         for i in range(block.n):
             atom = <const Atom*>self.atoms.data + ids[i]
             key = <const Key*>self.keys.data + atom.key
-            if not atom.flags & ATOM_FIXED or atom.flags & ATOM_U or key.is_resource_tag:
+            if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(&self.t, atom):
                 break
-            if key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION:
+            if atom.flags & ATOM_FIXED and (key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION):
                 return ids[i]
-            if key.source == KEY_PRINCIPAL and found == NONE:
+            if (key.source == KEY_PRINCIPAL or is_of_owner(key)) and found == NONE:
                 found = ids[i]
             if not is_supplied(key):
                 break
@@ -422,11 +424,15 @@ cdef class Rows(Indexes):
     cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE:
         """The bit of an atom, SIEVE_NONE: it has none, and none is left."""
         cdef const uint32_t* told = <const uint32_t*>self.sieve_atoms.data
+        cdef const Key* key
         cdef uint32_t i, bit = 0, last = SIEVE_WHO
         if atom >> SIEVE_ATOM_BITS:                      # NONE is such a number
             return SIEVE_NONE
-        if (<const Key*>self.keys.data)[(<const Atom*>self.atoms.data)[atom].key].source == KEY_PRINCIPAL:
-            bit, last = SIEVE_WHO, SIEVE_BITS
+        key = <const Key*>self.keys.data + (<const Atom*>self.atoms.data)[atom].key
+        if key.source == KEY_PRINCIPAL:
+            bit, last = SIEVE_WHO, SIEVE_HOME
+        elif is_of_owner(key):
+            bit, last = SIEVE_HOME, SIEVE_BITS
         for i in range(self.sieve_atoms.n):
             if told[i] & ((1 << SIEVE_ATOM_BITS) - 1) == atom:
                 return told[i] >> SIEVE_ATOM_BITS

@@ -9,11 +9,11 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call,
+    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call,
     ContextColumn, Kept, Scratch, TextCode, TextCodes, count_row, is_supplied,
 )
 from fastiam._columns cimport Column, Text, item_text
-from fastiam._unknown cimport slot_number
+from fastiam._unknown cimport asks_who_alone, is_of_owner, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
     KEY_RESOURCE, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, SIEVE_WHO, TOKEN_SLOT, Atom, F, Key, Value,
@@ -167,6 +167,8 @@ cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
         return PLAN_ABSENT_BARE | who
     if k.source == KEY_CALLER or k.source == KEY_DEFAULT:
         return who
+    if is_of_owner(k):
+        return PLAN_ABSENT_HOME | PLAN_ABSENT_WHO
     if k.source == KEY_PRINCIPAL or k.source == KEY_MFA_AGE:
         return PLAN_ABSENT_WHO
     if k.source == KEY_TAG_KEYS:
@@ -212,16 +214,22 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     """What the truth of an atom depends on in this batch."""
     cdef int32_t at = c.s.sources[atom.key]
     cdef uint32_t plan = slots_plan(c, atom)
+    cdef const Key* k = &c.t.keys[atom.key]
     if at >= 0 and c.columns[at].column.is_list:
         plan = 0
-    if at < 0 and atom.flags & ATOM_FIXED and c.t.keys[atom.key].source == KEY_PRINCIPAL:
+    if at < 0 and (k.source == KEY_PRINCIPAL or is_of_owner(k)) and asks_who_alone(c.t, atom):
         plan |= PLAN_LASTS
     return PLAN_MADE | (plan | absence_plan(c, atom.key) if plan else 0)
 
 
-cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64_t row, bint has_constants, uint64_t* key) noexcept nogil:
-    """Where the truth of an atom would be told for somebody and a row of the range, whose resource may have constants, and the key
-    under which; NULL: nowhere."""
+cdef inline uint32_t resource_plan(bint has_constants, bint is_home) noexcept nogil:
+    """What a resource has that a truth may depend on, as PLAN_*: constants, or an owner who is another one than the account of who asks."""
+    return has_constants * PLAN_ABSENT_BARE | (not is_home) * PLAN_ABSENT_HOME
+
+
+cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64_t row, uint32_t resource, uint64_t* key) noexcept nogil:
+    """Where the truth of an atom would be told for somebody, a row of the range and its `resource_plan`, and the key under which; NULL:
+    nowhere."""
     cdef Scratch* s = c.s
     cdef const Atom* atom = &c.t.atoms[id]
     cdef const ContextColumn* column
@@ -246,7 +254,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64
         if code > <uint64_t>column.n_codes:
             return NULL
         code += 1
-    if is_absent and plan & PLAN_ABSENT_MORE or (is_absent and has_constants and plan & PLAN_ABSENT_BARE):
+    if is_absent and plan & (PLAN_ABSENT_MORE | resource):
         return NULL
     who = who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if id >> 20 or who >> 20 or code >> 16:              # 56 bits in all, with the epoch 61
@@ -256,10 +264,10 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64
     return &s.told[mix(key[0]) & s.told_mask]
 
 
-cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, bint has_constants, int64_t batch_row) noexcept nogil:
+cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, uint32_t resource, int64_t batch_row) noexcept nogil:
     """The truth of an atom as it was told before; -1 if it was not. The row is counted under the key that nobody supplies."""
     cdef uint64_t key
-    cdef uint64_t* place = told_place(c, id, who, row, has_constants, &key)
+    cdef uint64_t* place = told_place(c, id, who, row, resource, &key)
     if place == NULL or place[0] >> TOLD_BITS != key:
         return -1
     if place[0] & 4:
@@ -267,10 +275,10 @@ cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row
     return <int>(place[0] & 3)
 
 
-cdef inline void tell_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, bint has_constants, int truth, bint is_absent) noexcept nogil:
+cdef inline void tell_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, uint32_t resource, int truth, bint is_absent) noexcept nogil:
     """Tell the truth of an atom to the rows that come."""
     cdef uint64_t key
-    cdef uint64_t* place = told_place(c, id, who, row, has_constants, &key)
+    cdef uint64_t* place = told_place(c, id, who, row, resource, &key)
     cdef const Key* k = &c.t.keys[c.t.atoms[id].key]
     cdef bint is_given = c.s.sources[c.t.atoms[id].key] >= 0
     cdef bint counts = not is_given and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)

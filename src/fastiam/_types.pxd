@@ -439,6 +439,7 @@ cdef struct Row:               # (stack, action class): one run of denies, then 
 
 cdef enum Sieve:               # conditions of SCPs and RCPs as bits: a row of theirs denies nothing where none of its bits may hold
     SIEVE_WHO = 48             # from this bit on, what who asks tells; below, what a column does
+    SIEVE_HOME = 56            # from this one on, that alone where the resource is of the own account
     SIEVE_BITS = 63
     SIEVE_NONE = 0xFF          # no bit
     SIEVE_ATOM_BITS = 24

@@ -11,9 +11,10 @@ from fastiam._assert cimport promise
 from fastiam._call cimport Call, Scratch
 from fastiam._columns cimport Text, item_text, row_items
 from fastiam._types cimport (
-    ACT_PASS_ROLE, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
-    KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, TOKEN_SLOT, Constant, Key,
+    ACT_PASS_ROLE, ATOM_FIXED, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
+    KEY_PRINCIPAL, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
+    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, TOKEN_SLOT, Atom, Constant,
+    Key, TablesC, Value,
 )
 
 
@@ -21,6 +22,29 @@ cdef inline uint32_t slot_number(const uint8_t* slot) noexcept nogil:
     """The variable that a slot stands for."""
     promise((slot[1] | slot[2] | slot[3] | slot[4]) < 128)
     return slot[1] | (<uint32_t>slot[2] << 7) | (<uint32_t>slot[3] << 14) | (<uint32_t>slot[4] << 21)
+
+
+cdef inline bint is_of_owner(const Key* k) noexcept nogil:
+    """Whether the owner of the resource tells the value of a key; no record does (5.3)."""
+    return k.source == KEY_RESOURCE_ACCOUNT or k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS
+
+
+cdef inline bint asks_who_alone(const TablesC* t, const Atom* atom) noexcept nogil:
+    """Whether all variables of an atom's values stand for what is known of who asks."""
+    cdef const Value* v
+    cdef const uint8_t* p
+    cdef uint32_t i
+    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
+        v = &t.values[atom.first + i]
+        p = t.pool + v.text
+        while v.has_slots and p < t.pool + v.text + v.size:
+            if p[0] != TOKEN_SLOT:
+                p += 1
+                continue
+            if t.keys[t.variables[slot_number(p)].key].source != KEY_PRINCIPAL:
+                return False
+            p += 5
+    return True
 
 
 cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t key) noexcept nogil:

@@ -1,0 +1,153 @@
+"""What limits an allow, and what other layers allow, is decided side by side in batches: as the reference decides it alone.
+
+Small worlds of usual requests: users, roles and sessions of three accounts ask for buckets and queues of their own account and of others,
+with boundaries, session policies, SCPs, RCPs and resource policies that fit some of them. Most rows of them go through `_waves`.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import fastiam
+from fastiam import Outcome
+from fastiam.reference import decide
+from fastiam.request import Request, read_context
+
+ACCOUNTS = ("111111111111", "222222222222", "333333333333")
+ORGANIZATION = "o-acme123456"
+ACTIONS = ("s3:GetObject", "s3:PutObject", "sqs:SendMessage", "sqs:ReceiveMessage")
+STARS = {"s3:GetObject": "s3:Get*", "sqs:ReceiveMessage": "sqs:*Message"}
+CONDITIONS = (
+    {"StringEquals": {"aws:RequestTag/team": ["red", "blue"]}},
+    {"Bool": {"aws:SecureTransport": "false"}},
+    {"StringEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}},
+    {"StringNotEqualsIfExists": {"aws:ResourceOrgID": "${aws:PrincipalOrgID}"}},
+    {"StringEquals": {"aws:ResourceOrgID": ORGANIZATION}},
+    {"StringNotEquals": {"aws:ResourceAccount": ACCOUNTS[:2]}},
+    {"StringEquals": {"aws:PrincipalOrgID": ORGANIZATION}, "Bool": {"aws:SecureTransport": "true"}},
+)
+COLUMNS = {"aws:RequestTag/team": ("red", "blue", "green", None), "aws:SecureTransport": ("true", "false", None)}
+
+
+class Made:
+    """A directory, seeded, and who and what there is in it."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.resources = [f"arn:aws:s3:::{account}-{name}/{key}" for account in ACCOUNTS for name in "ab" for key in ("x/1", "y")]
+        self.resources += [f"arn:aws:sqs:eu-west-1:{account}:{name}" for account in ACCOUNTS for name in ("orders", "bills")]
+        self.directory = fastiam.Directory(quotas=None)
+        self.callers = [arn for i in range(12) for arn in self.principal(i)]
+        if self.rng.random() < 0.7:
+            self.organize()
+        for account, name in product(ACCOUNTS, "ab"):
+            bucket = f"arn:aws:s3:::{account}-{name}"
+            self.directory.add_resource(bucket, account=account, policy=self.resource_policy((f"{bucket}/*", f"{bucket}/x/*")))
+        for account in ACCOUNTS:
+            queue = f"arn:aws:sqs:eu-west-1:{account}:orders"
+            self.directory.add_resource(queue, account=account, policy=self.resource_policy((queue, f"{queue}*")))
+
+    def principal(self, i: int) -> tuple[str, ...]:
+        """A user or a role, and with a role its session."""
+        account = ACCOUNTS[i % 3]
+        arn = f"arn:aws:iam::{account}:{('user', 'role', 'role')[i // 3 % 3]}/p{i}"
+        boundary = self.policy("Allow", ("Deny",)) if self.rng.random() < 0.5 else None
+        policies = [self.policy("Allow", ("Allow", "Deny")) for _ in range(2)]
+        self.directory.add_principal(arn, identity_policies=policies, permissions_boundary=boundary)
+        return (arn,)
+
+    def organize(self) -> None:
+        some = [self.everything(), self.policy("Deny", ("Deny",))]
+        self.directory.set_organization(
+            ORGANIZATION,
+            management_account="999999999999",
+            organizational_units={"ou-work": "r-1"},
+            accounts=dict.fromkeys(ACCOUNTS[: self.rng.choice((2, 3))], "ou-work"),
+            scps={"r-1": [self.everything()], "ou-work": some},
+            rcps={"ou-work": [("R", self.policy("Deny", (), Principal="*"))]} if self.rng.random() < 0.6 else {},
+        )
+
+    def everything(self) -> dict[str, Any]:
+        return {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+
+    def policy(self, first: str, others: tuple[str, ...], **more: Any) -> dict[str, Any]:
+        effects = [first, *self.rng.choices(others, k=self.rng.randrange(3) if others else 0)]
+        return {"Version": "2012-10-17", "Statement": [self.statement(effect) | more for effect in effects]}
+
+    def statement(self, effect: str, on: tuple[str, ...] = ()) -> dict[str, Any]:
+        rng = self.rng
+        actions = rng.sample(ACTIONS, rng.randint(1, 4))
+        resources = rng.sample(on or (*map(self.pattern, rng.sample(self.resources, 5)), "*", "arn:aws:s3:::*"), rng.randint(1, 2))
+        made: dict[str, Any] = {"Effect": effect, "Action": [STARS.get(one, one) for one in actions], "Resource": resources}
+        if rng.random() < (0.7 if effect == "Deny" else 0.3):
+            made["Condition"] = rng.choice(CONDITIONS)
+        return made
+
+    def pattern(self, resource: str) -> str:
+        head, _, last = resource.rpartition("/" if "/" in resource else ":")
+        inner = f"arn:aws:s3:::*{last}" if "/" in resource else f"arn:aws:sqs:*:*:{last[:3]}*"
+        return self.rng.choice((resource, f"{head}*", inner, resource[:-1] + "?"))
+
+    def resource_policy(self, on: tuple[str, ...]) -> dict[str, Any] | None:
+        if self.rng.random() < 0.2:
+            return None
+        effects = self.rng.choices(("Allow", "Deny"), (3, 1), k=self.rng.randint(1, 3))
+        return {"Version": "2012-10-17", "Statement": [self.statement(one, on) | {"Principal": self.whom()} for one in effects]}
+
+    def whom(self) -> Any:
+        """A principal element: everybody, some accounts, some principals, services."""
+        rng = self.rng
+        accounts = [rng.choice((one, f"arn:aws:iam::{one}:root")) for one in rng.sample(ACCOUNTS, rng.randint(1, 2))]
+        names = rng.sample([arn for arn in self.callers if ":sts:" not in arn], rng.randint(1, 3))
+        service = {"Service": "s3.amazonaws.com"}
+        return rng.choice(("*", {"AWS": "*"}, {"AWS": accounts}, {"AWS": names}, {"AWS": names[:1]}, service, service | {"AWS": names[0]}))
+
+    def sessions(self) -> dict[str, fastiam.Session]:
+        """Of some roles, by ARN; half of them with policies of their own."""
+        found = {}
+        for role in self.callers:
+            if ":role/" in role:
+                account, name = role.split(":")[4], role.rpartition("/")[2]
+                arn = f"arn:aws:sts::{account}:assumed-role/{name}/run"
+                narrow = [self.policy("Allow", ("Allow", "Deny"))] if self.rng.random() < 0.6 else None
+                found[arn] = fastiam.Session(arn, kind="ROLE", issuer=role, policies=narrow)
+        return found
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_decided_side_by_side_is_what_is_decided_alone(seed: int) -> None:
+    made = Made(seed)
+    sessions = made.sessions()
+    engine, snapshot = made.directory.compile(), made.directory.snapshot()
+    rows = [
+        row
+        for row in product([*made.callers, *sessions], ACTIONS, [*made.resources, "*"])
+        if (row[1][:2] == "s3") is ("s3" in row[2]) or row[2] == "*"
+    ]
+    columns = {key: [made.rng.choice(values) for _ in rows] for key, values in COLUMNS.items()}
+    names, actions, resources = zip(*rows, strict=True)
+    met = set()
+    expected = []
+    for i, (name, action, resource) in enumerate(rows):
+        context = read_context({key: values[i] for key, values in columns.items() if values[i] is not None})
+        subject, holder, endpoint = snapshot.profiles(sessions.get(name, name), action, resource, context)
+        told = decide(subject, holder, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts).decision
+        expected.append((int(told.outcome), told.layer, told.statement))
+        met.add((told.outcome, told.layer))
+    for encoded, reasons in product((False, True), (False, True, True)):
+        make = (lambda values: pa.array(values).dictionary_encode()) if encoded else pa.array
+        found = engine.decide_many(
+            make(names), make(actions), make(resources), {key: make(values) for key, values in columns.items()},
+            reasons=reasons, sessions=sessions,
+        )  # fmt: skip
+        if reasons:
+            wrong = [(rows[i], one, e) for i, (one, e) in enumerate(zip(found, expected, strict=True)) if (int(one.outcome), one.layer, one.statement) != e]
+        else:
+            wrong = [(rows[i], one, e) for i, (one, e) in enumerate(zip(found.outcome.tolist(), expected, strict=True)) if one != e[0]]
+        assert not wrong, wrong[:3]
+    assert {outcome for outcome, _ in met} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
