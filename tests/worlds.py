@@ -449,16 +449,30 @@ def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Js
     """A resource whose policy is aimed at a request on it or below it."""
     below = [t for t in targets if t.resource.startswith(arn)]
     out: dict[str, Json] = {"arn": arn, "account": account}
-    if make.chance(0.5):  # denies alone
+    style = make.pick("guards", "guards", "grants", "grants", "fitting", "fitting", None)
+    if style == "guards":  # denies alone
         guards = [make.guard(aimed(make, below or targets), "resource") for _ in range(make.pick(1, 2, 3, 4))]
         out["policy"] = make.document(guards, kind="resource")
-    elif make.chance(0.7):
+    elif style == "grants":
+        out["policy"] = make.document([grant(make, aimed(make, below or targets)) for _ in range(make.pick(1, 1, 2))], kind="resource")
+    elif style == "fitting":
         out["policy"] = fitting(make, below or targets, kind="resource", count=4)
-    if make.chance(0.6):
+    if make.chance(0.4):
         out["tags"] = make.pick({"env": "a"}, {"env": "red", "team": "b"}, {"env": "ana"})
     if arn == v.BUCKET and make.chance(0.3):
         out["restrict_public_buckets"] = True  # D33
     return out
+
+
+def grant(make: Maker, target: Target) -> Json:
+    """An allow for whom a request comes from, or for the whole account: what else must allow differs (6.4)."""
+    statement = make.statement(target, "Allow", 1.0, kind="resource", conditions=0.2)
+    account = account_of(target.principal)
+    if account is not None:
+        issuer = target.principal["session"].get("issuer") if not isinstance(target.principal, str) else None
+        statement.pop("NotPrincipal", None)
+        statement["Principal"] = {"AWS": make.pick(issuer or target.arn, target.arn, account, v.root_of(account))}
+    return statement
 
 
 def endpoint(make: Maker, name: str, targets: Sequence[Target]) -> Json:
