@@ -1,12 +1,12 @@
 """Rows, and the names and classes of actions."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastiam._index cimport Indexes
-from fastiam._types cimport Body, Entry, Flat, Row, Run, Segment
+from fastiam._flats cimport Flats
+from fastiam._types cimport Body, Entry, Row, Segment
 from fastiam._vectors cimport Vector
 
 
-cdef class Rows(Indexes):
+cdef class Rows(Flats):
     cdef uint32_t n_cells, n_hashed
     cdef uint32_t stamp
     cdef dict class_ids
@@ -30,15 +30,4 @@ cdef class Rows(Indexes):
     cdef bint _is_row(self, uint32_t number)
     cdef int _add_row(self, bint whole) except -1
     cdef Row _flags_of(self, uint32_t first, uint32_t n)
-    cdef int _flatten(self, Row* row) except -1
     cdef void _find_ways(self, Row* row)
-    cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE
-    cdef int _keep_sieve(self, uint64_t sieve) except -1
-    cdef uint32_t _sieve_atom(self, uint32_t conditions)
-    cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE
-    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
-    cdef uint32_t _account_of(self, const Entry* e)
-    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
-    cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
-    cdef bint _is_about_all(self, const Entry* e)
-    cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1

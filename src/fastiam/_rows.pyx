@@ -3,17 +3,13 @@
 Law: a row is whole before its number can be found, and never changes. All of it is a cache: `Tables.drop` takes it back.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, mix
-from fastiam._call cimport is_supplied
-from fastiam._decide cimport LAYER_BOUNDARY, LAYER_RCP, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION, cell_key
+from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, cell_key
+from fastiam._flats cimport Flats
 from fastiam._glob cimport glob
-from fastiam._index cimport Indexes
-from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
-from fastiam._plain cimport account_number
 from fastiam._types cimport *
-from fastiam._unknown cimport asks_who_alone, is_of_owner
 from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
 from fastiam.errors import LimitError
@@ -21,13 +17,10 @@ from fastiam.errors import LimitError
 
 cdef enum:
     MOST_RUNS = 0xFFFF         # of a row
-    MOST_FLATS = 32            # of a row, without those of limits
-    MOST_LIMITS = 32           # of these
     MOST_GRID = 1 << 24        # cells of the grid
-    LOAD = 16                  # bytes that are read at once
 
 
-cdef class Rows(Indexes):
+cdef class Rows(Flats):
     """Vectors with action names, action classes and rows."""
 
     def __cinit__(self):
@@ -365,247 +358,3 @@ cdef class Rows(Indexes):
         if row.flags & (ROW_DENIES | ROW_GRANTS):
             reasons |= WAY_OWN
         row.ways = reasons << REASONS_AT | own
-
-    cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
-        """The conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
-        cdef const Flat* f
-        cdef uint64_t sieve = 0
-        cdef uint32_t i, bit
-        if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
-            return SIEVE_ANY
-        self.sync()                                      # flats may have moved the pool
-        for i in range(row.denies):
-            f = <const Flat*>self.flats.data + row.flat + i
-            bit = SIEVE_NONE
-            if f.flags >> FLAT_LAYER_SHIFT <= LAYER_SCP and f.first != TURN_ODD:
-                bit = self._sieve_bit(self._sieve_atom(f.conditions))
-            if bit == SIEVE_NONE:
-                return SIEVE_ANY
-            sieve |= <uint64_t>1 << bit
-        return sieve
-
-    cdef int _keep_sieve(self, uint64_t sieve) except -1:
-        """Of the last row. One that was not finished, for want of memory, has a sieve that lets everything through."""
-        while self.sieves.n < self.rows.n:
-            (<uint64_t*>self._push(&self.sieves))[0] = SIEVE_ANY
-        (<uint64_t*>self.sieves.data)[self.rows.n - 1] = sieve
-        return 0
-
-    cdef uint32_t _sieve_atom(self, uint32_t conditions):
-        """Of the conditions of a statement the one that best tells ahead that it does not apply, NONE: none does.
-
-        What a caller tells of a request is false more often than what is known of who asks; where no column gives it, nothing is told
-        ahead. Nor is anything that comes after the reading of a key under which rows are counted.
-        """
-        cdef Range block = Range(0, 1)
-        cdef const uint32_t* ids
-        cdef const Atom* atom
-        cdef const Key* key
-        cdef uint32_t i, found = NONE, only = conditions ^ ONE
-        if conditions == NONE:
-            return NONE
-        ids = &only
-        if not conditions & ONE:
-            block = (<const Range*>self.condition_lists.data)[conditions]
-            ids = <const uint32_t*>self.atom_lists.data + block.first
-        for i in range(block.n):
-            atom = <const Atom*>self.atoms.data + ids[i]
-            key = <const Key*>self.keys.data + atom.key
-            if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(&self.t, atom):
-                break
-            if atom.flags & ATOM_FIXED and (key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION):
-                return ids[i]
-            if (key.source == KEY_PRINCIPAL or is_of_owner(key)) and found == NONE:
-                found = ids[i]
-            if not is_supplied(key):
-                break
-        return found
-
-    cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE:
-        """The bit of an atom, SIEVE_NONE: it has none, and none is left."""
-        cdef const uint32_t* told = <const uint32_t*>self.sieve_atoms.data
-        cdef const Key* key
-        cdef uint32_t i, bit = 0, last = SIEVE_WHO
-        if atom >> SIEVE_ATOM_BITS:                      # NONE is such a number
-            return SIEVE_NONE
-        key = <const Key*>self.keys.data + (<const Atom*>self.atoms.data)[atom].key
-        if key.source == KEY_PRINCIPAL:
-            bit, last = SIEVE_WHO, SIEVE_HOME
-        elif is_of_owner(key):
-            bit, last = SIEVE_HOME, SIEVE_BITS
-        for i in range(self.sieve_atoms.n):
-            if told[i] & ((1 << SIEVE_ATOM_BITS) - 1) == atom:
-                return told[i] >> SIEVE_ATOM_BITS
-            bit += (told[i] >> SIEVE_ATOM_BITS) == bit   # bits are given in their order
-        if bit == last:
-            return SIEVE_NONE
-        (<uint32_t*>self._push(&self.sieve_atoms))[0] = bit << SIEVE_ATOM_BITS | atom
-        return bit
-
-    cdef int _flatten(self, Row* row) except -1:
-        """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
-        cdef const Run* runs = <const Run*>self.runs.data + row.first
-        cdef Flat flats[MOST_FLATS + MOST_LIMITS]
-        cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
-        if row.n > 1:
-            n = self._run_flats(runs + 1, flats, denies, MOST_FLATS)
-        if n > MOST_FLATS or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS)):
-            return 0
-        row.flags |= ROW_FLAT
-        row.denies = <uint8_t>denies
-        row.n_flats = <uint8_t>n
-        n = self._limit_flats(row, flats)
-        row.flat = self.flats.n
-        if n:
-            memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
-        return 0
-
-    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE:
-        """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then."""
-        cdef const Run* runs = <const Run*>self.runs.data + row.first
-        cdef uint32_t bound = row.n_flats, session
-        if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL:
-            bound = self._run_flats(runs + 2, flats, bound, MOST_FLATS + MOST_LIMITS)
-        session = bound
-        if row.n > 3 and runs[3].layer == LAYER_SESSION and not runs[3].flags & RUN_ALL:
-            session = self._run_flats(runs + 3, flats, bound, MOST_FLATS + MOST_LIMITS)
-        if session > MOST_FLATS + MOST_LIMITS:
-            return row.n_flats
-        row.flags |= ROW_LIMITS_FLAT
-        row.n_bound = <uint8_t>(bound - row.n_flats)
-        row.n_session = <uint8_t>(session - bound)
-        return session
-
-    cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
-        """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
-        cdef uint32_t j
-        if run.index != NONE:
-            return most + 1
-        for j in range(run.n):
-            if n <= most:
-                n = self._flats_of(run.first + j, flats, n)
-        return n
-
-    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
-        """Append the flats of a statement to the `n` that are there, while there is room; how many these are, or would be."""
-        cdef const Entry* e = <const Entry*>self.entries.data + entry
-        cdef const uint32_t* members
-        cdef Range element = Range(0, 1)
-        cdef Flat f
-        cdef uint32_t i, only = e.resources ^ ONE
-        memset(&f, 0, sizeof(Flat))
-        f.entry = entry
-        f.conditions = e.conditions
-        f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
-        f.flags |= e.layer << FLAT_LAYER_SHIFT
-        f.first = TURN_DONE
-        if e.conditions != NONE:
-            f.first = TURN_ASKS
-            f.atom = e.conditions ^ ONE
-            if not e.conditions & ONE:
-                f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
-        if e.principals != NONE and not self._is_about_all(e):
-            f.flags |= FLAT_PRINCIPALS
-            f.atom = self._account_of(e)
-            f.first = TURN_WHOM
-        if e.flags & ~<uint8_t>ENTRY_DENY:
-            f.first = TURN_ODD
-        if e.resources == NONE or f.first == TURN_ODD:
-            if n < MOST_FLATS + MOST_LIMITS:
-                flats[n] = f
-            return n + 1
-        members = &only
-        if not e.resources & ONE:
-            element = (<const Range*>self.resource_elements.data)[e.resources]
-            members = <const uint32_t*>self.pattern_lists.data + element.first
-        for i in range(element.n):
-            if n + i < MOST_FLATS + MOST_LIMITS:
-                flats[n + i] = f
-                self._flat_pattern(&flats[n + i], members[i])
-        return n + element.n
-
-    cdef bint _is_about_all(self, const Entry* e):
-        """Its principal element holds `*`: every user or role, and flats are of no others."""
-        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
-        cdef uint32_t i, form
-        for i in range(list.n):
-            form = (<const PrincipalToken*>self.tokens.data)[list.first + i].form
-            if form == FORM_STAR or form == FORM_AWS_STAR:
-                return not e.flags & ENTRY_NOT_PRINCIPAL
-        return False
-
-    cdef uint32_t _account_of(self, const Entry* e):
-        """The lower half of the number of the account whose users and roles a principal element names alone; 0: that cannot be told."""
-        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
-        cdef const PrincipalToken* k
-        cdef PoolText text
-        cdef const char* p
-        cdef uint64_t number
-        cdef uint32_t i, word, found = NONE
-        if e.flags & ENTRY_NOT_PRINCIPAL:
-            return 0
-        for i in range(list.n):
-            k = <const PrincipalToken*>self.tokens.data + list.first + i
-            if k.form == FORM_SERVICE or k.form == FORM_FEDERATED_USER or k.form == FORM_NEVER:
-                continue                                 # neither user nor role
-            word = k.value if k.form == FORM_ACCOUNT or k.form == FORM_ROLE else k.other
-            if not FORM_ACCOUNT <= k.form <= FORM_SESSION or word >= self.words.texts.n:
-                return 0
-            text = (<const PoolText*>self.words.texts.data)[word]
-            p = <const char*>self.pool.data + text.text
-            if k.form == FORM_ROLE or k.form == FORM_SESSION:    # partition, account and name
-                p = <const char*>memchr(p, 0, text.size)
-                p = p + 1 if p != NULL and <const char*>self.pool.data + text.text + text.size - p > ACCOUNT_SIZE else NULL
-            elif text.size != ACCOUNT_SIZE:
-                p = NULL
-            if p == NULL or not account_number(p, ACCOUNT_SIZE, &number) or (found != NONE and found != <uint32_t>number):
-                return 0
-            found = <uint32_t>number
-        return found
-
-    cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
-        cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
-        cdef const uint8_t* rest = <const uint8_t*>self.pool.data + p.text
-        cdef uint32_t head = p.head, mid = p.mid, at = p.colons[p.colon]
-        cdef uint8_t after
-        if mid == 0:                                     # what is too long of the head goes for the middle
-            at = head = min(head, <uint32_t>MOST_HEAD)
-            mid = p.head - head
-        if p.kind == PATTERN_ANY and not p.flags:
-            return 0
-        # what is read before a piece, where it is shorter than what is read at once, lies in the pool
-        if (
-            p.flags or p.kind != PATTERN_PIECES or head > MOST_HEAD or mid > MOST_MID or p.suffix > MOST_SUFFIX
-            or p.text + min(at, <uint32_t>p.size) < LOAD
-        ):
-            f.first = TURN_ODD
-            return 0
-        after = f.turn = f.first
-        f.first = TURN_NEXT
-        f.text, f.size, f.mid_at = p.text, <uint16_t>p.size, <uint16_t>at
-        f.head, f.mid, f.suffix = <uint8_t>head, <uint8_t>mid, <uint8_t>p.suffix
-        f.least = p.head + p.mid + p.need
-        f.colon = p.colon if p.mid else NO_COLON
-        f.rest = p.rest
-        f.exact = -(p.rest == REST_NOTHING)
-        if p.crossing != NONE and f.flags & FLAT_DENIES:
-            f.flags |= FLAT_CROSSES
-        if p.rest >= REST_INNER:
-            if memchr(rest, TOKEN_ONE, p.size) == NULL and p.rest == REST_GLOB:
-                f.rest = REST_PIECES
-            f.turn = TURN_ODD
-            rest += at + mid
-            at = 1
-            while rest[at] < TOKEN_STAR and at <= LOAD and at < p.need - p.suffix + 1:
-                at += 1
-            if rest[0] == TOKEN_STAR and at > 1 and not f.flags & FLAT_PRINCIPALS:
-                f.turn = TURN_INNER
-                f.inner = <uint8_t>(at - 1)
-                if f.inner < p.need - p.suffix:
-                    f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
-                f.turn |= (after if f.rest == REST_INNER else TURN_ODD) << TURN_BITS
-        if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX and not f.flags & FLAT_CROSSES:
-            f.first = TURN_HEAD_INNER if f.turn & TURN_MASK == TURN_INNER else TURN_HEAD
-        if self.pool.n < p.text + p.size + 2 * LOAD:
-            self._push(&self.pool, 2 * LOAD)             # and what is read beyond
-        return 0

@@ -1,0 +1,19 @@
+"""Rows written out flat, and their sieves."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from fastiam._index cimport Indexes
+from fastiam._types cimport Entry, Flat, Row, Run
+
+
+cdef class Flats(Indexes):
+    cdef int _flatten(self, Row* row) except -1
+    cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE
+    cdef int _keep_sieve(self, uint64_t sieve) except -1
+    cdef uint32_t _sieve_atom(self, uint32_t conditions)
+    cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE
+    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
+    cdef uint32_t _account_of(self, const Entry* e)
+    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
+    cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
+    cdef bint _is_about_all(self, const Entry* e)
+    cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1

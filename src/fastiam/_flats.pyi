@@ -1,0 +1,3 @@
+from fastiam._index import Indexes
+
+class Flats(Indexes): ...
