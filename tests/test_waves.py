@@ -1,7 +1,7 @@
 """What limits an allow, and what other layers allow, is decided side by side in batches: as the reference decides it alone.
 
-Small worlds of usual requests: users, roles and sessions of three accounts ask for buckets and queues of their own account and of others,
-with boundaries, session policies, SCPs, RCPs and resource policies that fit some of them. Most rows of them go through `_waves`.
+Small worlds of usual requests: users, roles and sessions of three accounts ask for buckets and queues of their own account and of
+others, with boundaries, session policies, SCPs, RCPs and resource policies that fit some of them. Most go through `_waves`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Made:
         self.resources = [f"arn:aws:s3:::{account}-{name}/{key}" for account in ACCOUNTS for name in "ab" for key in ("x/1", "y")]
         self.resources += [f"arn:aws:sqs:eu-west-1:{account}:{name}" for account in ACCOUNTS for name in ("orders", "bills")]
         self.directory = fastiam.Directory(quotas=None)
-        self.callers = [arn for i in range(12) for arn in self.principal(i)]
+        self.callers = [self.principal(i) for i in range(12)]
         if self.rng.random() < 0.7:
             self.organize()
         for account, name in product(ACCOUNTS, "ab"):
@@ -52,14 +52,14 @@ class Made:
             queue = f"arn:aws:sqs:eu-west-1:{account}:orders"
             self.directory.add_resource(queue, account=account, policy=self.resource_policy((queue, f"{queue}*")))
 
-    def principal(self, i: int) -> tuple[str, ...]:
-        """A user or a role, and with a role its session."""
+    def principal(self, i: int) -> str:
+        """A user or a role."""
         account = ACCOUNTS[i % 3]
         arn = f"arn:aws:iam::{account}:{('user', 'role', 'role')[i // 3 % 3]}/p{i}"
         boundary = self.policy("Allow", ("Deny",)) if self.rng.random() < 0.5 else None
         policies = [self.policy("Allow", ("Allow", "Deny")) for _ in range(2)]
         self.directory.add_principal(arn, identity_policies=policies, permissions_boundary=boundary)
-        return (arn,)
+        return arn
 
     def organize(self) -> None:
         some = [self.everything(), self.policy("Deny", ("Deny",))]
@@ -82,7 +82,8 @@ class Made:
     def statement(self, effect: str, on: tuple[str, ...] = ()) -> dict[str, Any]:
         rng = self.rng
         actions = rng.sample(ACTIONS, rng.randint(1, 4))
-        resources = rng.sample(on or (*map(self.pattern, rng.sample(self.resources, 5)), "*", "arn:aws:s3:::*"), rng.randint(1, 2))
+        everywhere = (*map(self.pattern, rng.sample(self.resources, 5)), "*", "arn:aws:s3:::*")
+        resources = rng.sample(on or everywhere, rng.randint(1, 2))
         made: dict[str, Any] = {"Effect": effect, "Action": [STARS.get(one, one) for one in actions], "Resource": resources}
         if rng.random() < (0.7 if effect == "Deny" else 0.3):
             made["Condition"] = rng.choice(CONDITIONS)
@@ -103,9 +104,10 @@ class Made:
         """A principal element: everybody, some accounts, some principals, services."""
         rng = self.rng
         accounts = [rng.choice((one, f"arn:aws:iam::{one}:root")) for one in rng.sample(ACCOUNTS, rng.randint(1, 2))]
-        names = rng.sample([arn for arn in self.callers if ":sts:" not in arn], rng.randint(1, 3))
+        names = rng.sample(self.callers, rng.randint(1, 3))
         service = {"Service": "s3.amazonaws.com"}
-        return rng.choice(("*", {"AWS": "*"}, {"AWS": accounts}, {"AWS": names}, {"AWS": names[:1]}, service, service | {"AWS": names[0]}))
+        aws = ({"AWS": one} for one in ("*", accounts, names, names[:1]))
+        return rng.choice(("*", *aws, service, service | {"AWS": names[0]}))
 
     def sessions(self) -> dict[str, fastiam.Session]:
         """Of some roles, by ARN; half of them with policies of their own."""
@@ -146,8 +148,31 @@ def test_what_is_decided_side_by_side_is_what_is_decided_alone(seed: int) -> Non
             reasons=reasons, sessions=sessions,
         )  # fmt: skip
         if reasons:
-            wrong = [(rows[i], one, e) for i, (one, e) in enumerate(zip(found, expected, strict=True)) if (int(one.outcome), one.layer, one.statement) != e]
+            got = [(int(one.outcome), one.layer, one.statement) for one in found]
         else:
-            wrong = [(rows[i], one, e) for i, (one, e) in enumerate(zip(found.outcome.tolist(), expected, strict=True)) if one != e[0]]
-        assert not wrong, wrong[:3]
+            got = [(outcome, *told[1:]) for outcome, told in zip(found.outcome.tolist(), expected, strict=True)]
+        assert [(row, *pair) for row, *pair in zip(rows, got, expected, strict=True) if pair[0] != pair[1]] == []
     assert {outcome for outcome, _ in met} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+
+
+ALL_ONES = "004294967295"  # the lower half of its number has no bit that is not set
+
+
+@pytest.mark.parametrize("accounts", [(ALL_ONES, ACCOUNTS[0]), (ACCOUNTS[0], ALL_ONES), (ALL_ONES,)])
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+def test_any_account_may_be_one_of_several_that_a_resource_policy_names(accounts: tuple[str, ...], effect: str) -> None:
+    """3.3: the element is compared with who asks by half of a number first."""
+    directory, bucket = fastiam.Directory(quotas=None), "arn:aws:s3:::shared"
+    named = {"Effect": effect, "Principal": {"AWS": list(accounts)}, "Action": "s3:*", "Resource": f"{bucket}/*"}
+    directory.add_resource(bucket, account=ALL_ONES if effect == "Deny" else "222222222222", policy={"Statement": named})
+    callers = [f"arn:aws:iam::{account}:role/r" for account in (ALL_ONES, ACCOUNTS[0], ACCOUNTS[2])]
+    for arn in callers:
+        everything = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+        directory.add_principal(arn, identity_policies=[everything])
+    engine = directory.compile()
+    alone = [int(engine.decide(arn, "s3:GetObject", f"{bucket}/x").outcome) for arn in callers]
+    asked = callers * 30, ["s3:GetObject"] * 90, [f"{bucket}/x"] * 90
+    for _ in range(3):
+        assert engine.decide_many(*asked).outcome.tolist() == alone * 30
+    expected = Outcome.ALLOW if effect == "Allow" else Outcome.EXPLICIT_DENY
+    assert [outcome == expected for outcome in alone] == [arn.split(":")[4] in accounts for arn in callers]

@@ -454,7 +454,8 @@ def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Js
         guards = [make.guard(aimed(make, below or targets), "resource") for _ in range(make.pick(1, 2, 3, 4))]
         out["policy"] = make.document(guards, kind="resource")
     elif style == "grants":
-        out["policy"] = make.document([grant(make, aimed(make, below or targets)) for _ in range(make.pick(1, 1, 2))], kind="resource")
+        grants = [grant(make, aimed(make, below or targets)) for _ in range(make.pick(1, 1, 2))]
+        out["policy"] = make.document(grants, kind="resource")
     elif style == "fitting":
         out["policy"] = fitting(make, below or targets, kind="resource", count=4)
     if make.chance(0.4):

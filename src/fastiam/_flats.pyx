@@ -38,8 +38,8 @@ cdef class Flats(Indexes):
         row.denies = <uint8_t>denies
         row.n_flats = <uint8_t>n
         n = self._limit_flats(row, flats)
-        row.flat = self.flats.n
         if n:
+            row.flat = self.flats.n                      # else the first one of all, which can be read
             memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
         return 0
 
@@ -118,7 +118,8 @@ cdef class Flats(Indexes):
         return False
 
     cdef uint32_t _account_of(self, const Entry* e):
-        """The lower half of the number of the account whose users and roles a principal element names alone; 0: that cannot be told."""
+        """The lower half of the number of the only account whose users and roles a principal element names; NONE: it names none of any, 0:
+        that cannot be told."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
         cdef PoolText text
@@ -141,7 +142,9 @@ cdef class Flats(Indexes):
                 p = p + 1 if p != NULL and <const char*>self.pool.data + text.text + text.size - p > ACCOUNT_SIZE else NULL
             elif text.size != ACCOUNT_SIZE:
                 p = NULL
-            if p == NULL or not account_number(p, ACCOUNT_SIZE, &number) or (found != NONE and found != <uint32_t>number):
+            if p == NULL or not account_number(p, ACCOUNT_SIZE, &number) or <uint32_t>number == NONE:
+                return 0
+            if found != NONE and found != <uint32_t>number:
                 return 0
             found = <uint32_t>number
         return found

@@ -341,13 +341,18 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     """Decide the rows of a block's `own_way` and `joined_way`; some of these may be left to the near way."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
+    cdef const Row* own
     cdef uint32_t i, j, n_over = 0, n_done = 0, n_near = b.near_way.n, n = b.own_way.n + b.joined_way.n
     for j in range(N_TURNS):
         b.ends[j] = b.waves[j].flats
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
+        own = b.rows[OWN_ROWS][i]
         b.stage[i] = OWN_ALLOWS
-        start(b, t, i, b.rows[OWN_ROWS][i].flat, b.rows[OWN_ROWS][i].n_flats)
+        if b.asked[i] and own.flags & ROW_GRANTS_ALL and own.denies == 0 and not l.c.reasons:
+            start(b, t, i, own.flat + own.n_flats - 1, 1)    # that always counts
+        else:
+            start(b, t, i, own.flat, own.n_flats)
     for j in range(b.joined_way.n):
         if not go_on(b, t, b.joined_way.rows[j]):
             b.ends[TURN_OVER][0] = b.joined_way.rows[j]
