@@ -24,6 +24,7 @@ from fastiam._facts cimport read_all_facts
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
 from fastiam._sides cimport MANY, _Sides, reserve_slow
+from fastiam._truths cimport is_of_owner
 from fastiam._types cimport *
 
 import numpy as np
@@ -255,9 +256,7 @@ cdef class _Batch:
                 return False                             # C5
             if self.t.n_endpoints and <uint32_t>number == self.t.key_source_vpce:
                 return False                             # D40
-            if k.is_checked and k.source in (
-                KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS
-            ):
+            if k.is_checked and (is_of_owner(k) or k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS)):
                 return False                             # K1, where more than who asks must be known
         return True
 

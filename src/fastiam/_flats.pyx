@@ -10,8 +10,8 @@ from fastiam._decide cimport LAYER_BOUNDARY, LAYER_SCP, LAYER_SESSION
 from fastiam._index cimport Indexes
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._plain cimport account_number
+from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *
-from fastiam._unknown cimport asks_who_alone, is_of_owner
 
 
 cdef enum:

@@ -9,14 +9,15 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call,
-    ContextColumn, Kept, Scratch, TextCode, TextCodes, count_row, is_supplied,
+    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD,
+    PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, count_row, is_supplied,
 )
 from fastiam._columns cimport Column, Text, item_text
-from fastiam._unknown cimport asks_who_alone, is_of_owner, slot_number
+from fastiam._unknown cimport next_slot, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
-    KEY_RESOURCE, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, SIEVE_WHO, TOKEN_SLOT, Atom, F, Key, Value,
+    KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
+    KEY_VIA_SERVICE, NONE, SIEVE_WHO, Atom, F, Key, TablesC, Value,
 )
 
 
@@ -158,6 +159,28 @@ cdef inline void keep_truth(Call* c, uint32_t id, uint8_t* place, int truth) noe
 
 # -- truths by who asks, by text, or once a batch -----------------------------------------------------------------------
 
+cdef inline bint is_of_owner(const Key* k) noexcept nogil:
+    """Whether the owner of the resource tells the value of a key; no record of a directory does (5.3)."""
+    return k.source == KEY_RESOURCE_ACCOUNT or k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS
+
+
+cdef inline bint asks_who_alone(const TablesC* t, const Atom* atom) noexcept nogil:
+    """Whether all variables of an atom's values stand for what is known of who asks."""
+    cdef const Value* v
+    cdef const uint8_t* p
+    cdef const uint8_t* end
+    cdef uint32_t i
+    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
+        v = &t.values[atom.first + i]
+        end = t.pool + v.text + v.size
+        p = next_slot(t.pool + v.text, end) if v.has_slots else NULL
+        while p != NULL:
+            if t.keys[t.variables[slot_number(p)].key].source != KEY_PRINCIPAL:
+                return False
+            p = next_slot(p + 5, end)
+    return True
+
+
 cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
     """What the value of a key depends on where no column gives it."""
     cdef const Key* k = &c.t.keys[key]
@@ -189,18 +212,17 @@ cdef inline uint32_t slots_plan(const Call* c, const Atom* atom) noexcept nogil:
     """What the variables of an atom's values depend on: PLAN_WHO at most, PLAN_MADE alone if on more than that."""
     cdef const Value* v
     cdef const uint8_t* p
+    cdef const uint8_t* end
     cdef uint32_t plan = PLAN_TOLD, of_key, key, i
     if atom.flags & ATOM_FIXED:
         return plan
     for i in range(atom.n):
         v = &c.t.values[atom.first + i]
-        p = c.t.pool + v.text
-        while v.has_slots and p < c.t.pool + v.text + v.size:
-            if p[0] != TOKEN_SLOT:
-                p += 1
-                continue
+        end = c.t.pool + v.text + v.size
+        p = next_slot(c.t.pool + v.text, end) if v.has_slots else NULL
+        while p != NULL:
             key = c.t.variables[slot_number(p)].key
-            p += 5
+            p = next_slot(p + 5, end)
             of_key = absence_plan(c, key)
             # nor is a key that rows are counted under: they are where the condition is looked at
             if c.s.sources[key] >= 0 or of_key & ~<uint32_t>PLAN_ABSENT_WHO or not is_supplied(&c.t.keys[key]):

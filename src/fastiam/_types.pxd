@@ -421,8 +421,8 @@ cdef enum Way:                 # what is left to do for a request, as bits: the 
     WAY_OWN = 1                # nothing counts but its own row
     WAY_NEAR = 2               # other layers, or what is stored about the resource, do too
     WAY_FAR = 4                # it may have rules of its own, or something is not there yet
-    WAYS = 7
-    REASONS_AT = 4
+    WAYS = 7                   # all of these
+    REASONS_AT = 4             # in `Row.ways`
 
 
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment

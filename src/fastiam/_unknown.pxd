@@ -11,10 +11,9 @@ from fastiam._assert cimport promise
 from fastiam._call cimport Call, Scratch
 from fastiam._columns cimport Text, item_text, row_items
 from fastiam._types cimport (
-    ACT_PASS_ROLE, ATOM_FIXED, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
-    KEY_PRINCIPAL, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, TOKEN_SLOT, Atom, Constant,
-    Key, TablesC, Value,
+    ACT_PASS_ROLE, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
+    KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
+    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, TOKEN_SLOT, Constant, Key,
 )
 
 
@@ -24,27 +23,9 @@ cdef inline uint32_t slot_number(const uint8_t* slot) noexcept nogil:
     return slot[1] | (<uint32_t>slot[2] << 7) | (<uint32_t>slot[3] << 14) | (<uint32_t>slot[4] << 21)
 
 
-cdef inline bint is_of_owner(const Key* k) noexcept nogil:
-    """Whether the owner of the resource tells the value of a key; no record does (5.3)."""
-    return k.source == KEY_RESOURCE_ACCOUNT or k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS
-
-
-cdef inline bint asks_who_alone(const TablesC* t, const Atom* atom) noexcept nogil:
-    """Whether all variables of an atom's values stand for what is known of who asks."""
-    cdef const Value* v
-    cdef const uint8_t* p
-    cdef uint32_t i
-    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
-        v = &t.values[atom.first + i]
-        p = t.pool + v.text
-        while v.has_slots and p < t.pool + v.text + v.size:
-            if p[0] != TOKEN_SLOT:
-                p += 1
-                continue
-            if t.keys[t.variables[slot_number(p)].key].source != KEY_PRINCIPAL:
-                return False
-            p += 5
-    return True
+cdef inline const uint8_t* next_slot(const uint8_t* p, const uint8_t* end) noexcept nogil:
+    """The first slot of a text from a place on that is none, or is behind one; NULL: there is none."""
+    return <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
 
 
 cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t key) noexcept nogil:
@@ -181,7 +162,7 @@ cdef inline bint reads_unknown(Call* c, const uint8_t* p, int64_t size, bint col
     cdef uint32_t key
     cdef bint found = False
     while True:
-        p = <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
+        p = next_slot(p, end)
         if p == NULL:
             return found
         key = c.t.variables[slot_number(p)].key

@@ -1,4 +1,4 @@
-"""Rows of a block that nothing counts for but flats: of their own rows, or denies of other layers before them. Decided side by side.
+"""Rows of a block that nothing counts for but flats: of their own rows, or of other layers, one after the other. Decided side by side.
 Header only.
 
 The first flat that applies says all (denies stand before allows). A wave looks at one flat of each row that is not decided yet, without a
@@ -7,7 +7,7 @@ branch on what it finds: that is not to be foreseen, and a processor that goes o
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, N_LAYERED, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
 )
 from fastiam._bytes cimport first_bit, prefetch
 from fastiam._call cimport Call, ContextColumn, Kept
