@@ -8,6 +8,7 @@ from libc.string cimport memset
 
 from fastiam._bytes cimport (
     ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
+    touch,
 )
 from fastiam._call cimport WINDOW_BITS, Call, ContextColumn
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
@@ -424,7 +425,7 @@ cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
         b.who[i] = (b.who[i] & known) | (nobody & ~known)
         b.name[i] &= known
     for i in range(n):
-        prefetch(&s.callers[b.who[i]])
+        touch(&s.callers[b.who[i]])
 
 
 cdef inline void seek_outside(Side* s, const TablesC* t, int64_t n) noexcept nogil:

@@ -12,7 +12,7 @@ from fastiam._block cimport (
     BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number, number_rows,
     seek_rows,
 )
-from fastiam._bytes cimport prefetch
+from fastiam._bytes cimport prefetch, touch
 from fastiam._call cimport Call
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
@@ -209,6 +209,13 @@ cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
     b.has_more = seen != 0
 
 
+cdef inline void fetch_flats(const Block* b, const TablesC* t, const Listed* listed) noexcept nogil:
+    """Fetch the first flats of the own rows of a list."""
+    cdef uint32_t j
+    for j in range(listed.n):
+        touch(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat)
+
+
 cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
     """`*` is too short to be compared with pieces of patterns, none of which stands in it: put a text in its place that is not."""
     cdef uint32_t j
@@ -221,7 +228,6 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
     """Take up the texts of the resources of a list; those without a dictionary are there already."""
     cdef Block* b = s.block
     cdef const int32_t* offsets = <const int32_t*>rows.resources.offsets
-    cdef const char* text
     cdef int64_t at
     cdef uint32_t j, i
     if rows.facts == NULL:
@@ -232,18 +238,21 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
         for j in range(listed.n):
             i = listed.rows[j]
             at = offsets[b.what[i]]
-            text = rows.resources.data + at
-            b.text[i] = Text(text, offsets[b.what[i] + 1] - at)  # INVARIANT: a null has FACTS_LONG, and is in no such list
-            prefetch(text)
-            prefetch(text + 63)
-        return
-    for j in range(listed.n):
-        ask_value(rows.resources, b.what[listed.rows[j]])
-    for j in range(listed.n):
+            b.text[i] = Text(rows.resources.data + at, offsets[b.what[i] + 1] - at)  # INVARIANT: a null has FACTS_LONG, and is in no such list
+            prefetch(b.text[i].data)
+            prefetch(b.text[i].data + 63)
+    else:
+        for j in range(listed.n):
+            ask_value(rows.resources, b.what[listed.rows[j]])
+        for j in range(listed.n):
+            i = listed.rows[j]
+            value_text(rows.resources, b.what[i], &b.text[i])
+            prefetch(b.text[i].data)
+            prefetch(b.text[i].data + 63)
+    for j in range(listed.n):                            # a dictionary has more pages than a processor knows the places of
         i = listed.rows[j]
-        value_text(rows.resources, b.what[i], &b.text[i])
-        prefetch(b.text[i].data)
-        prefetch(b.text[i].data + 63)
+        touch(b.text[i].data)
+        touch(b.text[i].data + b.text[i].size - 1)
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
@@ -375,6 +384,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         fetch_codes(c, at, n)
         find_records(s, t)
         hold_rows(s, t, REASONS_AT * c.reasons)
+    fetch_flats(b, t, &b.own_way)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)
     fetch_texts(s, rows, &b.joined_way)
