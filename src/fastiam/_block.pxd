@@ -428,22 +428,13 @@ cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
         touch(&s.callers[b.who[i]])
 
 
-cdef inline void seek_outside(Side* s, const TablesC* t, int64_t n) noexcept nogil:
-    """Of a block with rows that the grid has no place for: list them."""
+cdef inline void seek_outside(Side* s, const TablesC* t) noexcept nogil:
+    """Of the listed rows, which the grid has no place for."""
     cdef Block* b = s.block
-    cdef uint16_t* outside = &b.own_way.rows[0]
-    cdef uint32_t inside, j, n_outside = 0
-    cdef uintptr_t mask
-    cdef int64_t i
-    for i in range(n):
-        inside = (s.callers[b.who[i]].own_stack < t.cells.n_stacks) & (b.cls[i] < t.cells.n_classes)
-        mask = -<uintptr_t>inside
-        b.place[i] = <const uint32_t*>((<uintptr_t>b.place[i] & mask) | (<uintptr_t>&b.zero & ~mask))
-        outside[n_outside] = <uint16_t>i
-        n_outside += inside ^ 1
-    b.own_way.n = n_outside
-    for j in range(n_outside):
-        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, outside[j])) & t.cells.mask])
+    cdef uint32_t j
+    for j in range(b.own_way.n):
+        b.place[b.own_way.rows[j]] = &b.zero
+        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, b.own_way.rows[j])) & t.cells.mask])
 
 
 cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
@@ -454,7 +445,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     cdef Caller* w
     cdef const uint32_t* grid = t.cells.grid
     cdef const uint32_t* name_classes = t.name_classes
-    cdef uint32_t cls, n_stacks = t.cells.n_stacks, last_stack = n_stacks - 1, last_class = t.cells.n_classes - 1, beyond = 0
+    cdef uint32_t cls, n_stacks = t.cells.n_stacks, last_stack = n_stacks - 1, last_class = t.cells.n_classes - 1, n_outside = 0
     cdef int64_t i
     if t.n_classes == 0:                                 # no action has been met yet
         memset(b.name, 0xFF, <size_t>n * 4)
@@ -470,10 +461,10 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         b.cls[i] = cls
         b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)
         prefetch(b.place[i])
-        beyond |= w.own_stack | (last_stack - w.own_stack) | (last_class - cls)   # no grid has 2^31 of either
-    b.own_way.n = 0
-    if beyond >> 31:
-        seek_outside(s, t, n)
+        b.own_way.rows[n_outside] = <uint16_t>i
+        n_outside += (w.own_stack | (last_stack - w.own_stack) | (last_class - cls)) >> 31   # no grid has 2^31 of either
+    b.own_way.n = n_outside
+    seek_outside(s, t)
 
 
 cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
