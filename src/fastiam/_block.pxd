@@ -74,6 +74,7 @@ cdef struct Wave:              # flats of rows of a block whose turn is the same
 
 cdef struct Block:
     uint32_t who[BLOCK]        # principals, NONE where nobody is found
+    Caller* caller[BLOCK]      # what is known of them
     uint32_t name[BLOCK]       # action names
     uint32_t hash[BLOCK]       # of the names at hand
     uint32_t cls[BLOCK]        # action classes
@@ -425,7 +426,8 @@ cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
         b.who[i] = (b.who[i] & known) | (nobody & ~known)
         b.name[i] &= known
     for i in range(n):
-        touch(&s.callers[b.who[i]])
+        b.caller[i] = s.callers + b.who[i]
+        touch(b.caller[i])
 
 
 cdef inline void seek_outside(Side* s, const TablesC* t) noexcept nogil:
@@ -441,7 +443,6 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     """Where the numbers of the rows of the principals' own layers lie."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef Caller* callers = s.callers
     cdef Caller* w
     cdef const uint32_t* grid = t.cells.grid
     cdef const uint32_t* name_classes = t.name_classes
@@ -452,7 +453,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         name_classes = &b.zero
     know_rows(s, t, n)
     for i in range(n):
-        w = &callers[b.who[i]]
+        w = b.caller[i]
         if not w.flags & CALLER_KNOWN:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
@@ -469,7 +470,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
 
 cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
     """What the cell of a row goes by that the grid has no place for."""
-    cdef uint32_t stack = s.callers[s.block.who[i]].own_stack
+    cdef uint32_t stack = s.block.caller[i].own_stack
     return cell_key(stack, s.block.cls[i] if stack < t.n_indexed_stacks else s.block.name[i] | BY_NAME)
 
 

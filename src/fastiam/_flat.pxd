@@ -58,7 +58,7 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     c.own = b.rows[OWN_ROWS][l.i][0]
     c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
-    put_resource(c, &s.callers[b.who[l.i]], l.facts, record_of(b, l.i) if l.facts & FACTS_RECORD else NONE)
+    put_resource(c, b.caller[l.i], l.facts, record_of(b, l.i) if l.facts & FACTS_RECORD else NONE)
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noex
         if truth and not (l.has_tags and code == column.n_codes):
             return (accept >> (truth - 1)) & 1
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
-    resource = resource_plan(l.has_tags, is_here(&s.callers[s.block.who[l.i]], l.facts))
+    resource = resource_plan(l.has_tags, is_here(s.block.caller[l.i], l.facts))
     truth = told_truth(l.c, id, s.block.who[l.i], l.row, resource, l.first + l.row)
     if truth == NOT_OPEN:
         truth = given_truth(s, l, id)
@@ -188,7 +188,7 @@ cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil
         take(s, l)
         return entry_counts(l.c, &l.c.t.entries[f.entry], accept)
     if f.flags & FLAT_PRINCIPALS:
-        classes = 0 if is_about_others(&s.callers[s.block.who[l.i]], f) else classes_of(s, l, f, accept)
+        classes = 0 if is_about_others(s.block.caller[l.i], f) else classes_of(s, l, f, accept)
         if classes == 0:
             return 0
     if has_pieces(f) and (l.facts & FACTS_STAR or not flat_matches(l, f)):

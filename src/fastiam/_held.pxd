@@ -74,7 +74,7 @@ cdef inline uint32_t is_joined(const Side* s, const TablesC* t, uint32_t i) noex
     cdef const Block* b = s.block
     cdef const Row* own = b.rows[OWN_ROWS][i]
     cdef const Row* scp = b.rows[SCP_ROWS][i]
-    cdef const Caller* w = &s.callers[b.who[i]]
+    cdef const Caller* w = b.caller[i]
     cdef uint32_t odd = w.flags & CALLER_CHECKS | t.classes[b.cls[i]].flags & ACT_HARD | b.stored[i].n_constants
     odd |= (own.ways | scp.ways | b.rows[RCP_ROWS][i].ways | b.rows[HELD_ROWS][i].ways) & WAY_NEAR  # flats do not say all
     odd |= odd_limits(own, limits_left(w, own))
@@ -87,7 +87,7 @@ cdef inline uint32_t asked_stages(const Side* s, const TablesC* t, uint32_t i, u
     cdef const Block* b = s.block
     cdef const Row* own = b.rows[OWN_ROWS][i]
     cdef const Row* held = b.rows[HELD_ROWS][i]
-    cdef const Caller* w = &s.callers[b.who[i]]
+    cdef const Caller* w = b.caller[i]
     cdef uint32_t others = may_grant(b, w, t, held) | here ^ 1
     return (                                             # a deny of no resource has no flat
         (b.rows[RCP_ROWS][i].denies != 0) << RCP_ROWS | (b.rows[SCP_ROWS][i].denies != 0) << SCP_ROWS
@@ -111,7 +111,7 @@ cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
         if r.stack != NONE and b.place[i] == &b.zero and not r.flags & (RECORD_TRUST | RECORD_SERVICE):
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
-        here = place_differs(&s.callers[b.who[i]], b.facts[i]) == 0
+        here = place_differs(b.caller[i], b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1)
         far |= (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0) & (b.rows[HELD_ROWS][i].n == 0)
         asked = asked_stages(s, t, i, here)

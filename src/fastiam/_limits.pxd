@@ -57,7 +57,7 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
     cdef int32_t k, code_width
     cdef int64_t i
     for i in range(n):
-        away = <uint64_t>(place_differs(&s.callers[b.who[i]], b.facts[i]) != 0)
+        away = <uint64_t>(place_differs(b.caller[i], b.facts[i]) != 0)
         b.never[i] = <uint64_t>s.frame.s.never[b.who[i]] << SIEVE_WHO & ~(-away << SIEVE_HOME)
     b.has_texts = False
     for k in range(c.n_columns):
@@ -126,7 +126,7 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
     cdef uint32_t i, scp_counts, rcp_counts
     cdef uint8_t far
     for i in range(<uint32_t>n):
-        w = &s.callers[b.who[i]]
+        w = b.caller[i]
         scp = rcp = empty
         far = 0
         if w.scp_stack != NONE:

@@ -168,7 +168,6 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     """
     cdef Block* b = s.block
     cdef const ActionClass* classes = c.t.classes
-    cdef const Caller* callers = s.callers
     cdef const Flat* flats = c.t.flats
     cdef uint8_t* outcome = s.answers.outcome + first
     cdef uint8_t* assumed = s.answers.assumed + first
@@ -180,7 +179,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     for i in range(<uint32_t>n):
         own = b.rows[OWN_ROWS][i]
         f = b.facts[i]
-        w = &callers[b.who[i]]
+        w = b.caller[i]
         action = classes[b.cls[i]].flags
         other = place_differs(w, f)
         way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
@@ -202,7 +201,7 @@ cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
     cdef uint32_t i, limits, seen = 0
     for i in range(<uint32_t>n):
         own = b.rows[OWN_ROWS][i]
-        limits = limits_left(&s.callers[b.who[i]], own)
+        limits = limits_left(b.caller[i], own)
         seen |= limits
         b.asked[i] = <uint16_t>(limits << LIMITS_ASKED_AT)
         b.way[i] |= <uint8_t>((own.ways >> REASONS_AT & -<uint32_t>(limits != 0)) & WAY_OWN | (odd_limits(own, limits) != 0) * WAY_NEAR)
@@ -323,7 +322,7 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
-        l.caller = &s.callers[b.who[i]]
+        l.caller = b.caller[i]
         l.has_tags = b.stored[i].n_constants != 0
         if decide_near(s, &l, &a) == DONE:
             write(s, c, &a, first + at + i)
