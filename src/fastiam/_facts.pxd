@@ -6,7 +6,7 @@ from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
 from fastiam._columns cimport Column, Text, item_code, whole_codes
-from fastiam._decide cimport DONE
+from fastiam._decide cimport DONE, cut_resource
 from fastiam._locate cimport find_record
 from fastiam._plain cimport FACTS_LONG, FACTS_STAR, colon_place, read_facts, with_record
 from fastiam._types cimport *
@@ -41,20 +41,20 @@ cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, const
     ask_slot(&t.record_names, sought.hash[n])
 
 
-cdef inline uint32_t service_mode(const Call* c, Sought* sought) noexcept nogil:
+cdef inline uint32_t service_mode(const TablesC* t, Sought* sought, const Text* text, int start, int end) noexcept nogil:
     """Where to look for what is stored about resources of this service, NONE if nothing is."""
-    cdef const char* name = c.resource.data + c.colons[1] + 1
-    cdef int64_t size = c.colons[2] - c.colons[1] - 1, spare
+    cdef const char* name = text.data + start
+    cdef int64_t size = end - start, spare
     cdef uint64_t first, last
     cdef Service* met
-    if size == 0 or size > 16 or name + 8 > c.resource.data + c.resource.size:
-        return table_find(&c.t.services, c.t.pool, name, size, c.t.seed)
+    if size == 0 or size > 16 or start + 8 > text.size:
+        return table_find(&t.services, t.pool, name, size, t.seed)
     spare = 64 - 8 * min(size, <int64_t>8)               # bits that are not of the name
     first = load8(name) << spare
     last = load8(name + size - 8) >> spare                # INVARIANT: eight bytes of the ARN stand before it
     met = &sought.services[(mix(first ^ last * <uint64_t>0x9E3779B97F4A7C15ULL) >> 16) & (N_SERVICES - 1)]
     if met.first != first or met.last != last or met.size != size:
-        met[0] = Service(first, last, size, table_find(&c.t.services, c.t.pool, name, size, c.t.seed))
+        met[0] = Service(first, last, size, table_find(&t.services, t.pool, name, size, t.seed))
     return met.mode
 
 
@@ -76,7 +76,7 @@ cdef inline void seek_record(
         slash = first_slash(text.data, text.size, account_end)       # neither region nor account
     elif mode != MODE_EXACT:
         c.resource = text[0]
-        read_facts(c)                                    # the call holds its colons then
+        cut_resource(c)
         if find_record(c, record) != DONE:
             facts[0] = FACTS_LONG
         elif record[0] != NONE:
@@ -113,18 +113,16 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
     cdef uint16_t stored[BLOCK]                          # rows of which something may be stored, by their services
     cdef uint32_t modes[BLOCK]
     cdef uint32_t i, j, n_stored = 0
+    cdef int start, end
+    cdef bint may_store = c.t.services.n != 0
     sought.n = 0
     memset(sought.services, 0, sizeof(sought.services))
+    memset(records, 0xFF, <size_t>n * 4)                 # NONE
     for i in range(<uint32_t>n):
-        facts[i] = FACTS_LONG
-        records[i] = NONE
-        if texts[i].data == NULL:
-            continue
-        c.resource = texts[i]
-        facts[i] = read_facts(c)
-        if c.t.services.n and not facts[i] & (FACTS_LONG | FACTS_STAR):
+        facts[i] = read_facts(texts[i].data, texts[i].size, &start, &end)   # a null has no bytes
+        if may_store and not facts[i] & (FACTS_LONG | FACTS_STAR):
             stored[n_stored] = <uint16_t>i
-            modes[n_stored] = service_mode(c, &sought)
+            modes[n_stored] = service_mode(c.t, &sought, &texts[i], start, end)
             n_stored += modes[n_stored] != NONE          # no branch: which service comes next is not to be foreseen
     for j in range(n_stored):
         i = stored[j]

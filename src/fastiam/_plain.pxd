@@ -148,29 +148,25 @@ cdef inline uint64_t later_colons(const char* p, int64_t size) noexcept nogil:
     return sixteen(p + size - 16, 58) >> min(16, 80 - <int>size)
 
 
-cdef inline uint64_t read_facts(Call* c) noexcept nogil:
-    """What the text of `c.resource` tells; the call holds its colons then.
+cdef inline uint64_t read_facts(const char* p, int64_t size, int* service, int* service_end) noexcept nogil:
+    """What the text of a resource tells, and where its service starts and ends.
 
     The long way takes whatever is rare: less than 16 bytes (see `_pieces`), or five colons that do not lie in the first 64. No
     branch asks what is not to be foreseen, such as whether there is an account.
     """
-    cdef const char* p = c.resource.data
-    cdef int64_t size = c.resource.size
     cdef uint64_t number, facts, bits, told
-    cdef int start, service_end, region_end, account_end, account
+    cdef int region_end, account_end, account
     cdef bint is_number
-    if size == 1 and p[0] == 42:
-        return FACTS_STAR | FACTS_NO_ROOM
     if size < 16:
-        return FACTS_LONG
-    facts = partition_of(p, &start) << NUMBER_BITS
-    bits = places(p, size, 58) & (~<uint64_t>0 << start)
-    service_end = first_bit(bits | LAST_BIT)
+        return FACTS_STAR | FACTS_NO_ROOM if size == 1 and p[0] == 42 else <uint64_t>FACTS_LONG
+    facts = partition_of(p, service) << NUMBER_BITS
+    bits = places(p, size, 58) & (~<uint64_t>0 << service[0])
+    service_end[0] = first_bit(bits | LAST_BIT)
     bits &= bits - 1
     region_end = first_bit(bits | LAST_BIT)
     bits &= bits - 1
     account_end = first_bit(bits | LAST_BIT)
-    if facts == 0 or bits == 0 or is_kms_key(p, size, service_end, account_end + 1):
+    if facts == 0 or bits == 0 or is_kms_key(p, size, service_end[0], account_end + 1):
         return FACTS_LONG
     account = account_end - region_end - 1
     told = 0 - <uint64_t>(account != 0)
@@ -179,10 +175,7 @@ cdef inline uint64_t read_facts(Call* c) noexcept nogil:
         return FACTS_LONG
     bits = (bits & (bits - 1)) | later_colons(p, size)
     facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
-    facts |= (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
-    c.is_star = False
-    c.colons = [3, <uint16_t>(start - 1), <uint16_t>service_end, <uint16_t>region_end, <uint16_t>account_end]
-    return facts
+    return facts | (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
 
 
 cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record) noexcept nogil:
