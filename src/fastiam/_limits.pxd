@@ -9,7 +9,7 @@ from fastiam._block cimport BLOCK, N_OWNERS, RCP_ROWS, SCP_ROWS, Block, Side
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call, ContextColumn
 from fastiam._columns cimport Text
-from fastiam._decide cimport find_row
+from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here, place_differs
 from fastiam._truths cimport ask_text_code, hashed_code, kept_code
 from fastiam._types cimport *
@@ -17,9 +17,11 @@ from fastiam._types cimport *
 
 cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
     """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
+    if stack < t.cells.n_stacks and cls < t.cells.n_classes:
+        return row_at(t, t.cells.grid[<size_t>cls * t.cells.n_stacks + stack])
     if stack == NONE:
         return t.cells.rows
-    return find_row(t, stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)
+    return row_at(t, keyed_row(t, cell_key(stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)))
 
 
 cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
