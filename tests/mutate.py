@@ -1,4 +1,4 @@
-"""Plant the faults of `mutations.json` one by one in a copy of the package; a short fuzz run must find each.
+"""Plant the faults of `mutations.json` one by one in a copy of the package; a short fuzz run must find each, or the test that it names.
 
 `python tests/mutate.py [--count 20000] [--only WORD] [--part 2/4]`. The copy without a fault must pass first, or nothing
 is proved. A run that ends in a crash, or does not end, counts as found; a fault that does not build is an error of the list.
@@ -54,13 +54,19 @@ def build(folder: Path) -> None:
 
 def fuzz(folder: Path, count: int) -> tuple[int, str]:
     """The exit code of a fuzz run over the copy, and its last line."""
-    command = [sys.executable, "tests/fuzz.py", "--count", str(count), "--stop-at", "1", "--bare"]
+    return run(folder, "tests/fuzz.py", "--count", str(count), "--stop-at", "1", "--bare")
+
+
+def run(folder: Path, *command: str) -> tuple[int, str]:
+    """The exit code of Python over the copy, and its last line."""
     environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TOO_LONG)
+        told = subprocess.run(
+            [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=TOO_LONG
+        )
     except subprocess.TimeoutExpired:
         return 1, "does not come to an end"
-    return run.returncode, (run.stdout + run.stderr).strip().rpartition("\n")[2]
+    return told.returncode, (told.stdout + told.stderr).strip().rpartition("\n")[2]
 
 
 def planted(mutation: Mapping[str, str], text: str) -> str:
@@ -78,7 +84,8 @@ def is_found(folder: Path, mutation: Mapping[str, str], count: int) -> bool:
         if path.suffix in CYTHON:
             build(folder)
         began = time.monotonic()
-        code, last = fuzz(folder, count)
+        test = mutation.get("test")
+        code, last = run(folder, "-m", "pytest", "-qx", "-p", "no:cacheprovider", test) if test else fuzz(folder, count)
     finally:
         path.write_text(sound)
     print(f"{'found ' if code else 'MISSED'} {mutation['why']} ({time.monotonic() - began:.0f} s) {last}", flush=True)

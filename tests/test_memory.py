@@ -122,6 +122,7 @@ def test_made_up_context_keys(engine):
     stays_flat(ask, 60_000, growth=24 << 20)
 
 
+@pytest.mark.measures_memory
 def test_made_up_sessions(engine):
     """Sessions with policies: the text of a policy is kept while the session is, and dropped with it."""
 
