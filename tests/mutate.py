@@ -1,4 +1,4 @@
-"""Plant the faults of `mutations.json` one by one in a copy of the package; a short fuzz run, or the test that is named, finds each.
+"""Plant the faults of `mutations.json` one by one in a copy of the package; a short fuzz run, or the test it names, finds each.
 
 `python tests/mutate.py [--count 20000] [--only WORD] [--part 2/4]`. The copy without a fault must pass first, or nothing
 is proved. A run that ends in a crash, or does not end, counts as found; a fault that does not build is an error of the list.
