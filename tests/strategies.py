@@ -575,7 +575,7 @@ def loose(seed: int) -> dict[str, Json]:
 
 def directory(seed: int, rows: int = 60) -> dict[str, Json]:
     """A directory and a batch: `{"directory", "requests", "now", "mode", ...}`. Equal seeds give equal ones."""
-    from worlds import make_directory
+    from directory_worlds import make_directory
 
     rng = random.Random(seed)
     return make_directory(rng, rows) | {"index_from": rng.choice(INDEX_FROM)}

@@ -6,10 +6,10 @@ import json
 import random
 from importlib.resources import files
 
+import directory_worlds
 import jsonschema
 import pytest
 import runners
-import worlds
 import yaml
 
 import fastiam
@@ -118,7 +118,7 @@ def test_what_is_written_follows_the_schema(schema):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_directory_survives_writing_and_loading(tmp_path, schema, seed):
-    made = worlds.make_directory(random.Random(seed), rows=6)
+    made = directory_worlds.make_directory(random.Random(seed), rows=6)
     directory = runners.build_directory(made["directory"], made["mode"])
     path = tmp_path / "directory.json"
     directory.dump(path)

@@ -7,8 +7,8 @@ from fastiam._rows import Rows
 
 # Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
 _Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
-# text, number, nanos, is_u, has_slots, has_tokens, unresolved, address (16 bytes)
-_Value: TypeAlias = tuple[bytes, int, int, bool, bool, bool, bool, bytes]
+# text, number, nanos, is_u, has_slots, unresolved, address (16 bytes)
+_Value: TypeAlias = tuple[bytes, int, int, bool, bool, bool, bytes]
 
 def glob_matches(pattern: bytes, text: bytes) -> bool: ...
 def parse_instant(text: bytes) -> tuple[int, int] | None: ...  # seconds, nanoseconds

@@ -212,11 +212,11 @@ cdef class Tables(Rows):
         return self._range(&self.condition_lists, &self.atom_lists, atoms)
 
     def atom(self, int op, int relation, int qualifier, int flags, uint32_t key, list values):
-        """An atom with its values, each (text, number, nanos, is_u, has_slots, has_tokens, unresolved, address)."""
+        """An atom with its values, each (text, number, nanos, is_u, has_slots, unresolved, address)."""
         cdef uint32_t first = self.values.n, start
         cdef Value* v
         cdef Atom* a
-        for text, number, nanos, is_u, has_slots, has_tokens, unresolved, address in values:
+        for text, number, nanos, is_u, has_slots, unresolved, address in values:
             start = self._text(text)
             v = <Value*>self._push(&self.values)
             v.text = start
@@ -225,7 +225,6 @@ cdef class Tables(Rows):
             v.nanos = nanos
             v.is_u = is_u
             v.has_slots = has_slots
-            v.has_tokens = has_tokens
             v.unresolved = unresolved
             memcpy(v.address, <const char*>(<bytes>address), 16)
         if not any([value[4] for value in values]):      # has_slots

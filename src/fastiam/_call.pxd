@@ -6,12 +6,13 @@ endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are t
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport realloc
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp
 from libc.time cimport time
 
 from fastiam._assert cimport promise
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._bytes cimport table_find
+from fastiam._touched cimport TouchedRows, count_row, is_counted
 from fastiam._types cimport (
     ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT,
     KEY_EPOCH, KEY_IAM_TAG, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG,
@@ -84,15 +85,6 @@ cdef struct Kept:              # of an atom: what it is for each value of its co
 cdef struct Buffer:
     uint8_t* data
     int64_t capacity
-
-
-cdef enum:
-    WINDOW_BITS = 9            # of the number of rows that are met in any order: a block
-
-
-cdef struct TouchedRows:       # which rows of two windows are counted, those of a block among them
-    int64_t window[2]          # an odd and an even one, from 1 on; 0: none
-    uint64_t counted[2][8]     # INVARIANT: a bit for each row of a window
 
 
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
@@ -466,24 +458,6 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
     )
 
 
-cdef inline bint is_counted(const TouchedRows* rows, int64_t row) noexcept nogil:
-    cdef int64_t window = (row >> WINDOW_BITS) + 1
-    return rows.window[window & 1] == window and (rows.counted[window & 1][(row >> 6) & 7] >> (row & 63)) & 1
-
-
-cdef inline void count_row(Scratch* s, uint32_t key, int64_t row) noexcept nogil:
-    """Count a row under a key that nobody supplies, once."""
-    cdef TouchedRows* rows = &s.touched_rows[key]
-    cdef int64_t window = (row >> WINDOW_BITS) + 1
-    if is_counted(rows, row):
-        return
-    if rows.window[window & 1] != window:
-        rows.window[window & 1] = window
-        memset(rows.counted[window & 1], 0, sizeof(rows.counted[0]))
-    rows.counted[window & 1][(row >> 6) & 7] |= <uint64_t>1 << (row & 63)
-    s.touched[key] += 1
-
-
 cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
     """Whether the row is to be counted under a key once something reads it, and was not yet: nobody supplies it."""
     cdef const Key* k = &c.t.keys[key]
@@ -494,7 +468,7 @@ cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
 
 cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept nogil:
     if is_to_count(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
-        count_row(c.s, key, c.batch_row)
+        count_row(&c.s.touched_rows[key], &c.s.touched[key], c.batch_row)
 
 
 cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:

@@ -4,9 +4,10 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport ContextColumn, Kept, Scratch, TouchedRows
+from fastiam._call cimport ContextColumn, Kept, Scratch
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN, Caller
+from fastiam._touched cimport TouchedRows
 from fastiam._truths cimport LEAST_TOLD, MOST_TOLD
 from fastiam._types cimport F, NONE, SIEVE_ATOM_BITS, SIEVE_WHO, WAY_FAR, TablesC
 

@@ -10,9 +10,10 @@ from libc.string cimport memcpy, memset
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
     MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD,
-    PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, count_row, is_supplied,
+    PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, is_supplied,
 )
 from fastiam._columns cimport Column, Text, item_text
+from fastiam._touched cimport count_row
 from fastiam._unknown cimport next_slot, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
@@ -290,10 +291,12 @@ cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row
     """The truth of an atom as it was told before; -1 if it was not. The row is counted under the key that nobody supplies."""
     cdef uint64_t key
     cdef uint64_t* place = told_place(c, id, who, row, resource, &key)
+    cdef uint32_t unsupplied
     if place == NULL or place[0] >> TOLD_BITS != key:
         return -1
     if place[0] & 4:
-        count_row(c.s, c.t.atoms[id].key, batch_row)
+        unsupplied = c.t.atoms[id].key
+        count_row(&c.s.touched_rows[unsupplied], &c.s.touched[unsupplied], batch_row)
     return <int>(place[0] & 3)
 
 

@@ -126,7 +126,6 @@ cdef struct Value:             # one policy value of an atom, parsed for its ope
     int32_t nanos
     uint8_t is_u               # cannot be parsed: compares `U`
     uint8_t has_slots
-    uint8_t has_tokens
     uint8_t unresolved         # malformed variable: equals nothing
     uint8_t address[16]        # IP, IPv4 as ::ffff:a.b.c.d
 

@@ -209,7 +209,7 @@ class Statements:
             value = read_value(text, operator.op, variables=variables)
             has_slots = any(isinstance(piece, Variable) for piece in value.text) and not value.unresolved
             data = b"" if value.unresolved else joined(value.text, self._slot)
-            values.append((data, value.number, value.nanos, value.is_u, has_slots, False, value.unresolved, value.address))
+            values.append((data, value.number, value.nanos, value.is_u, has_slots, value.unresolved, value.address))
         number = self._tables.atom(operator.op, operator.relation, qualifier, flags_of(entry, operator), key, values)
         return number
 
