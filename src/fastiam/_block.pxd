@@ -7,8 +7,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam._bytes cimport (
-    ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
-    touch,
+    ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, read_ahead, same_tags, short_equal, short_hash, table_find,
+    table_hash,
 )
 from fastiam._call cimport Call, ContextColumn
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
@@ -428,7 +428,7 @@ cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
         b.name[i] &= known
     for i in range(n):
         b.caller[i] = s.callers + b.who[i]
-        touch(b.caller[i])
+        read_ahead(b.caller[i])
 
 
 cdef inline void seek_outside(Side* s, const TablesC* t) noexcept nogil:

@@ -27,7 +27,7 @@ cdef extern from *:
     #else
     #define fastiam_prefetch(p) ((void)(p))
     #endif
-    static inline void fastiam_touch(const void* p) { (void)*(const volatile char*)p; }
+    static inline void fastiam_read_ahead(const void* p) { (void)*(const volatile char*)p; }
     #if defined(__SSE2__)
     #include <emmintrin.h>
     static inline uint64_t fastiam_sixteen(const char* p, char byte) {
@@ -148,7 +148,7 @@ cdef extern from *:
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
     void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
     # the same of memory that may be read, by reading it: a prefetch is dropped where the processor does not know where its page lies
-    void touch "fastiam_touch" (const void* p) noexcept nogil
+    void read_ahead "fastiam_read_ahead" (const void* p) noexcept nogil
     bint equal "fastiam_equal" (const void* a, const void* b, int64_t n) noexcept nogil
     # 64 bits of `size` bytes, the same on every machine that has the same order of bytes
     uint64_t hash_bytes "fastiam_hash" (const char* p, int64_t size, uint64_t seed) noexcept nogil

@@ -17,7 +17,7 @@ from fastiam._plain cimport (
 from fastiam._types cimport *
 
 
-cdef struct Layers:             # the rows of policies that count for a request
+cdef struct Layers:            # the rows of policies that count for a request
     const Row* own
     const Row* scp
     const Row* rcp
@@ -76,7 +76,7 @@ cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t
     return found
 
 
-cdef inline uint32_t is_joined(const TablesC* t, const Layers* q, const Caller* w) noexcept nogil:
+cdef inline uint32_t is_joined(const Layers* q, const Caller* w) noexcept nogil:
     """Whether flats of several rows, one after the other, decide. Without a branch."""
     cdef uint32_t odd = (q.own.ways | q.scp.ways | q.rcp.ways | q.held.ways) & WAY_NEAR  # flats do not say all
     odd |= w.flags & CALLER_CHECKS | odd_limits(q.own, limits_left(w, q.own))
@@ -117,7 +117,7 @@ cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept
         here = place_differs(w, b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (q.held.n == 0)
         asked = asked_stages(b, t, &q, w, here)
-        joined = is_joined(t, &q, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | r.n_constants) == 0) & (far ^ 1)
+        joined = is_joined(&q, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | r.n_constants) == 0) & (far ^ 1)
         seen |= asked & -joined
         alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS)
         asked ^= alone << OWN_ALLOWS                     # it starts with these

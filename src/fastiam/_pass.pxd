@@ -12,7 +12,7 @@ from fastiam._block cimport (
     BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number, number_rows,
     seek_rows,
 )
-from fastiam._bytes cimport prefetch, touch
+from fastiam._bytes cimport prefetch, read_ahead
 from fastiam._call cimport Call
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._decide cimport (
@@ -212,7 +212,7 @@ cdef inline void fetch_flats(const Block* b, const TablesC* t, const Listed* lis
     """Fetch the first flats of the own rows of a list."""
     cdef uint32_t j
     for j in range(listed.n):
-        touch(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat)
+        read_ahead(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat)
 
 
 cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
@@ -250,8 +250,8 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
             prefetch(b.text[i].data + 63)
     for j in range(listed.n):                            # a dictionary has more pages than a processor knows the places of
         i = listed.rows[j]
-        touch(b.text[i].data)
-        touch(b.text[i].data + b.text[i].size - 1)
+        read_ahead(b.text[i].data)
+        read_ahead(b.text[i].data + b.text[i].size - 1)
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
