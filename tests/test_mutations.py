@@ -14,6 +14,7 @@ def test_fault_can_be_planted(mutation):
     assert "\n" not in mutation["old"] and mutation["new"] != mutation["old"]
     text = (ROOT / mutation["file"]).read_text()
     assert planted(mutation, text) != text
+    assert "test" not in mutation or (ROOT / mutation["test"]).is_file()
 
 
 def test_a_text_that_is_not_unique_is_refused():

@@ -94,7 +94,7 @@ cdef struct Block:
     uint8_t limits[BLOCK]      # WAY_* that SCPs and RCPs leave
     uint8_t way[BLOCK]         # and all that is known
     uint8_t has_stars          # some row asks for `*`
-    Listed own_way             # the others are decided by flags
+    Listed own_way             # the others are decided by flags; before that, rows of which something is sought that most have near
     Listed near_way
     Listed far_way
     Listed joined_way          # of `near_way`: flats of several rows, one after the other, say all
@@ -432,16 +432,17 @@ cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
 
 
 cdef inline void seek_outside(Side* s, const TablesC* t) noexcept nogil:
-    """Of the listed rows, which the grid has no place for."""
+    """Ask for the cells of the listed rows, which the grid has no place for."""
     cdef Block* b = s.block
+    cdef uint16_t* outside = &b.own_way.rows[0]
     cdef uint32_t j
     for j in range(b.own_way.n):
-        b.place[b.own_way.rows[j]] = &b.zero
-        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, b.own_way.rows[j])) & t.cells.mask])
+        b.place[outside[j]] = &b.zero
+        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, outside[j])) & t.cells.mask])
 
 
 cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
-    """Where the numbers of the rows of the principals' own layers lie."""
+    """Where the numbers of the rows of the principals' own layers lie; rows that the grid has no place for are listed."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef Caller* w

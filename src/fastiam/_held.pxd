@@ -76,22 +76,22 @@ cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t
     return found
 
 
-cdef inline uint32_t is_joined(const Layers* q, const Caller* w) noexcept nogil:
+cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil:
     """Whether flats of several rows, one after the other, decide. Without a branch."""
-    cdef uint32_t odd = (q.own.ways | q.scp.ways | q.rcp.ways | q.held.ways) & WAY_NEAR  # flats do not say all
-    odd |= w.flags & CALLER_CHECKS | odd_limits(q.own, limits_left(w, q.own))
-    odd |= (q.scp.n != 0) & ((q.scp.flags & ROW_PASSES) == 0)
+    cdef uint32_t odd = (of.own.ways | of.scp.ways | of.rcp.ways | of.held.ways) & WAY_NEAR  # flats do not say all
+    odd |= w.flags & CALLER_CHECKS | odd_limits(of.own, limits_left(w, of.own))
+    odd |= (of.scp.n != 0) & ((of.scp.flags & ROW_PASSES) == 0)
     return odd == 0
 
 
-cdef inline uint32_t asked_stages(const Block* b, const TablesC* t, const Layers* q, const Caller* w, uint32_t here) noexcept nogil:
+cdef inline uint32_t asked_stages(const Block* b, const TablesC* t, const Layers* of, const Caller* w, uint32_t here) noexcept nogil:
     """The stages of a row whose flats have to be looked at, and whether its resource is another account's."""
-    cdef uint32_t others = may_grant(b, w, t, q.held) | here ^ 1
+    cdef uint32_t others = may_grant(b, w, t, of.held) | here ^ 1
     return (                                             # a deny of no resource has no flat
-        (q.rcp.denies != 0) << RCP_ROWS | (q.scp.denies != 0) << SCP_ROWS
-        | (q.held.denies != 0) << HELD_ROWS | (others & (q.own.denies != 0)) << OWN_ROWS
+        (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
+        | (of.held.denies != 0) << HELD_ROWS | (others & (of.own.denies != 0)) << OWN_ROWS
         | others << HELD_ALLOWS | 1 << OWN_ALLOWS
-        | limits_left(w, q.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE
+        | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE
     )
 
 
@@ -99,25 +99,26 @@ cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = 0, n_near = 0
+    cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
     cdef uint32_t here, far, governs, joined, alone, asked, seen = 0
     cdef const Record* r
     cdef const Caller* w
-    cdef Layers q
+    cdef Layers of
     for j in range(n):
         i = listed[j]
         r = b.stored[i]
         w = b.caller[i]
         if not s.limited & BY_ORGANIZATION:
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
+        # the record's policies count for the request
         governs = (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0)
         if governs and b.place[i] == &b.zero:
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
-        q = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
+        of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
         here = place_differs(w, b.facts[i]) == 0
-        far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (q.held.n == 0)
-        asked = asked_stages(b, t, &q, w, here)
-        joined = is_joined(&q, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | r.n_constants) == 0) & (far ^ 1)
+        far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (of.held.n == 0)
+        asked = asked_stages(b, t, &of, w, here)
+        joined = is_joined(&of, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | r.n_constants) == 0) & (far ^ 1)
         seen |= asked & -joined
         alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS)
         asked ^= alone << OWN_ALLOWS                     # it starts with these
@@ -125,7 +126,7 @@ cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept
         b.far_way.rows[n_far] = <uint16_t>i
         n_far += far
         b.own_way.rows[n_own] = <uint16_t>i              # where its flags do not say all
-        n_own += alone & (q.own.ways >> (ways_at | (asked != 0) * REASONS_AT))
+        n_own += alone & (of.own.ways >> (ways_at | (asked != 0) * REASONS_AT))
         b.joined_way.rows[n_joined] = <uint16_t>i
         n_joined += joined ^ alone
         listed[n_near] = <uint16_t>i

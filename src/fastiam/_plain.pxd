@@ -148,7 +148,7 @@ cdef inline uint64_t later_colons(const char* p, int64_t size) noexcept nogil:
     return sixteen(p + size - 16, 58) >> min(16, 80 - <int>size)
 
 
-cdef inline uint64_t read_facts(const char* p, int64_t size, int* service, int* service_end) noexcept nogil:
+cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start, int* service_end) noexcept nogil:
     """What the text of a resource tells, and where its service starts and ends.
 
     The long way takes whatever is rare: less than 16 bytes (see `_pieces`), or five colons that do not lie in the first 64. No
@@ -159,8 +159,8 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service, int* 
     cdef bint is_number
     if size < 16:
         return FACTS_STAR | FACTS_NO_ROOM if size == 1 and p[0] == 42 else <uint64_t>FACTS_LONG
-    facts = partition_of(p, service) << NUMBER_BITS
-    bits = places(p, size, 58) & (~<uint64_t>0 << service[0])
+    facts = partition_of(p, service_start) << NUMBER_BITS
+    bits = places(p, size, 58) & (~<uint64_t>0 << service_start[0])
     service_end[0] = first_bit(bits | LAST_BIT)
     bits &= bits - 1
     region_end = first_bit(bits | LAST_BIT)
