@@ -128,8 +128,8 @@ class Decisions:
     ----------
     outcome : `Outcome` numbers, uint8, shape (n,).
     errors : row to error, for rows with outcome ERROR.
-    unread : condition keys that statements read and no column supplied, with the number of rows in which they were read. A statement
-        that is not looked at reads nothing: which ones are, where several decide alike, may differ from one batch to the next.
+    unread : condition keys that statements read and no column supplied, with the number of rows in which they were read. What is
+        not looked at reads nothing; which statements are, where several decide alike, may differ from one batch to the next.
 
     Notes
     -----
