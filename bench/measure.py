@@ -157,7 +157,10 @@ def _commit() -> str:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    """The name of the processor; what a cloud calls by one name are several, so family and model are told, too."""
+    path = Path("/proc/cpuinfo")
+    told = [line.partition(":") for line in path.read_text().splitlines()] if path.exists() else []
+    found = {name.strip(): value.strip() for name, _, value in reversed(told)}
+    if "model name" not in found:
+        return platform.processor() or platform.machine()
+    return f"{found['model name']}, family {found.get('cpu family', '?')}, model {found.get('model', '?')}"
