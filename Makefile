@@ -88,7 +88,7 @@ sanitize: build
 	cd build/sanitize-tree && FASTIAM_SANITIZE=asan $(abspath $(RUN)) setup.py --quiet build_ext --inplace
 	cd build/sanitize-tree && LD_PRELOAD="$(SANITIZERS)" PYTHONMALLOC=malloc PYTHONPATH=src \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(abspath $(RUN)) -m pytest -s -p no:xdist -m "not measures_memory" $(PYTEST)
+		$(abspath $(RUN)) -m pytest -s -p no:xdist $(PYTEST)
 
 fuzz: build
 	$(RUN) tests/fuzz.py --minutes $(MINUTES)

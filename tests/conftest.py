@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no shared data at {SHARED}")
     return SHARED
+
+
+def skip_where_sanitized() -> None:
+    """For what measures memory: the allocator of a sanitizer keeps what was freed."""
+    if "asan" in os.environ.get("LD_PRELOAD", ""):
+        pytest.skip("memory is not measured under a sanitizer")

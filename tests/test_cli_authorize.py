@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+from conftest import skip_where_sanitized
 
 import fastiam
 from fastiam.cli.main import run
@@ -395,6 +396,7 @@ sys.exit(code)
 
 def peak_memory(folder: Path, name: str) -> int:
     """Peak memory of one job in MB. (What `wait4` says counts the parent in, which the child starts as a copy of.)"""
+    skip_where_sanitized()
     if not Path("/proc/self/status").exists():
         pytest.skip("peak memory is read from /proc")
     command = [sys.executable, "-c", PEAK, "authorize", "--policies", "policies.json", "--quiet"]
@@ -402,7 +404,6 @@ def peak_memory(folder: Path, name: str) -> int:
     return int(done.stdout) >> 10
 
 
-@pytest.mark.measures_memory
 @pytest.mark.parametrize(("form", "options"), [("csv", "HEADER true"), ("parquet", "FORMAT parquet"), ("jsonl", "FORMAT json")])
 def test_memory_stays_flat_as_the_file_grows(form: str, options: str, folder: Path) -> None:
     """A file of a gigabyte needs less than 400 MB: the peak does not follow the file."""
