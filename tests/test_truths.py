@@ -46,6 +46,7 @@ CONDITIONS: list[dict[str, dict[str, Any]]] = [
     {"StringNotEquals": {"app:dept": ["${aws:PrincipalTag/dept, 'none'}", "ann"]}},
     {"StringEquals": {"app:dept": "${app:level}"}},
     {"StringEqualsIgnoreCase": {"app:dept": "RED"}, "NumericLessThan": {"app:level": "5"}},
+    {"NumericGreaterThan": {"app:level": "4"}},  # `many` is no number: U
     {"StringEqualsIfExists": {"app:level": "${aws:PrincipalTag/level}"}},
     {"NumericEquals": {"aws:PrincipalTag/level": "5"}},
     {"StringEquals": {"aws:PrincipalTag/dept": ["red", "ann"]}},

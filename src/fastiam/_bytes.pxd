@@ -147,7 +147,7 @@ cdef extern from *:
     uint64_t fastiam_word(const char* p) nogil
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
     void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
-    # the same of memory that may be read, by reading it: a prefetch is dropped where the processor does not know where its page lies
+    # the same of memory that may be read, by reading it: a prefetch may be dropped where the processor does not know where its page lies
     void read_ahead "fastiam_read_ahead" (const void* p) noexcept nogil
     bint equal "fastiam_equal" (const void* a, const void* b, int64_t n) noexcept nogil
     # 64 bits of `size` bytes, the same on every machine that has the same order of bytes
