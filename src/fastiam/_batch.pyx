@@ -7,12 +7,11 @@ from functools import partial
 
 from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc
 from libc.string cimport memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
-from fastiam._call cimport N_TEXT_CODES, Call, ContextColumn, TextCodes
+from fastiam._call cimport MOST_TEXT_CODES, Call, ContextColumn
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._core cimport TAG_AT, Core, _Declared
 from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, find_row
@@ -24,7 +23,7 @@ from fastiam._facts cimport read_all_facts
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
 from fastiam._sides cimport MANY, _Sides, reserve_slow
-from fastiam._truths cimport is_of_owner
+from fastiam._truths cimport is_of_owner, new_text_codes
 from fastiam._types cimport *
 
 import numpy as np
@@ -341,6 +340,7 @@ cdef class _Batch:
         cdef bint is_plain
         cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
         cdef Text own_name
+        c.has_wide = False
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
         rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
@@ -366,9 +366,9 @@ cdef class _Batch:
                 chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= MOST_CODES
             )
             at.has_texts = is_plain
-            at.n_codes = N_TEXT_CODES if is_plain else chunk.n_values
+            at.n_codes = MOST_TEXT_CODES if is_plain else chunk.n_values
             if is_plain and at.texts == NULL:
-                at.texts = <TextCodes*>calloc(1, sizeof(TextCodes))
+                at.texts = new_text_codes()
                 if at.texts == NULL:
                     raise MemoryError()
             at.valid = chunk.item_valid if chunk.item_valid != NULL else &ALL_VALID
@@ -382,6 +382,7 @@ cdef class _Batch:
                 at.tag = Text(own_name.data + TAG_AT, own_name.size - TAG_AT)
             s.frame.s.sources[key] = n
             n += 1
+            c.has_wide |= chunk.code_width != 0 and not chunk.is_list and not at.keeps_truths
         c.columns = s.columns
         c.n_columns = n
         if self.n >= MANY:

@@ -33,7 +33,8 @@ cdef struct Slot:              # a context key of a single call
 
 cdef enum:
     MOST_TEXT = 56             # bytes of a text that gets a code
-    N_TEXT_CODES = 2048
+    LEAST_TEXT_CODES = 1 << 11
+    MOST_TEXT_CODES = 1 << 13
 
 
 cdef struct TextCode:          # a text of a plain column, as it was met: one cache line
@@ -43,8 +44,9 @@ cdef struct TextCode:          # a text of a plain column, as it was met: one ca
     char text[MOST_TEXT]
 
 
-cdef struct TextCodes:
-    TextCode lines[2 * N_TEXT_CODES]
+cdef struct TextCodes:         # a table that grows
+    TextCode* lines
+    uint32_t mask              # of their number, a power of two: twice the codes that there is room for
     uint32_t n
 
 
@@ -155,6 +157,7 @@ cdef struct Call:
     int32_t n_slots
     const ContextColumn* columns   # batch; NULL in a single call
     int32_t n_columns
+    uint8_t has_wide           # truths of some column are not kept by its codes
     int64_t row                # of the range
     int64_t batch_row
     int64_t now                # INT64_MIN: nobody has asked yet

@@ -95,8 +95,9 @@ cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     return glob(rest, text - f.suffix, at, l.end - f.suffix)
 
 
-cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
-    """The truth of an atom that its column alone decides, NOT_OPEN where it does not: the row has no value, or more must be known."""
+cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept nogil:
+    """The truth of an atom that its column alone decides, NOT_OPEN where it does not: the row has no value, or more must be known. It is
+    not kept for a text that has no code, for it `is_met` no second time."""
     cdef Call* c = l.c
     cdef const Atom* atom = &c.t.atoms[id]
     cdef int32_t at = c.s.sources[atom.key]
@@ -111,6 +112,8 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id) noexcept nogil:
     found = Fetched(&value, 1, c.columns[at].is_multi, False)
     c.row = l.row
     truth = presence_truth(c, atom, &found)
+    if not is_met:
+        return truth
     place = kept_truth(c, atom, id)
     if place != NULL:
         keep_truth(c, id, place, truth)
@@ -124,18 +127,22 @@ cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noex
     cdef const ContextColumn* column
     cdef uint32_t resource
     cdef int64_t code
-    cdef int truth
+    cdef int truth = NOT_OPEN
+    cdef bint is_met = True
     if kept != NULL and kept[id].truths != NULL:
         column = &l.c.columns[kept[id].column]
         code = kept_code(column, l.row)
         truth = kept[id].truths[code]
         if truth and not (l.has_tags and code == column.n_codes):
             return (accept >> (truth - 1)) & 1
+        is_met = code <= column.n_codes
+        truth = NOT_OPEN
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
     resource = resource_plan(l.has_tags, is_here(s.block.caller[l.i], l.facts))
-    truth = told_truth(l.c, id, s.block.who[l.i], l.row, resource, l.first + l.row)
+    if is_met:
+        truth = told_truth(l.c, id, s.block.who[l.i], l.row, resource, l.first + l.row)
     if truth == NOT_OPEN:
-        truth = given_truth(s, l, id)
+        truth = given_truth(s, l, id, is_met)
     if truth == NOT_OPEN:
         take(s, l)
         truth = atom_truth(l.c, id)

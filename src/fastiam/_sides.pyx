@@ -8,7 +8,7 @@ from fastiam._call cimport ContextColumn, Kept, Scratch
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN, Caller
 from fastiam._touched cimport TouchedRows
-from fastiam._truths cimport LEAST_TOLD, MOST_TOLD
+from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, free_text_codes
 from fastiam._types cimport F, NONE, SIEVE_ATOM_BITS, SIEVE_WHO, WAY_FAR, TablesC
 
 
@@ -136,7 +136,7 @@ cdef class _Sides:
             free(side.slow)
             if side.columns != NULL:
                 for k in range(self.n_columns):
-                    free(side.columns[k].texts)
+                    free_text_codes(side.columns[k].texts)
                     free(side.columns[k].never)
             free(side.columns)
             free(side.matters)

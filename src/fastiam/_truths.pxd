@@ -4,12 +4,12 @@ Of a column with codes of its own, the truths of a condition lie in an array by 
 column, or on nothing that a row holds, is told by a table of bounded size, in which what comes later takes the place of what was there.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    MOST_TEXT, N_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD,
+    LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD,
     PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, is_supplied,
 )
 from fastiam._columns cimport Column, Text, item_text
@@ -23,19 +23,58 @@ from fastiam._types cimport (
 
 
 cdef enum:
-    MOST_TRUTHS = 1 << 23      # bytes that a thread keeps arrays of truths in
+    MOST_TRUTHS = 1 << 24      # bytes that a thread keeps arrays of truths in
     LEAST_TOLD = 1 << 12
     MOST_TOLD = 1 << 19
     TOLD_BITS = 3              # of a truth that is told
     EPOCH_BITS = 5
-    MOST_PROBES = 4
+    MOST_PROBES = 8
 
 
 # -- codes --------------------------------------------------------------------------------------------------------------
 
-cdef inline TextCode* code_line(const ContextColumn* column, uint64_t hash) noexcept nogil:
+cdef inline TextCode* code_line(const TextCodes* codes, uint64_t hash) noexcept nogil:
     """Where a text with this hash may lie, or not far behind."""
-    return &column.texts.lines[(hash >> 32) & (2 * N_TEXT_CODES - 1)]
+    return &codes.lines[(hash >> 32) & codes.mask]
+
+
+cdef inline bint room_for_codes(TextCodes* codes, uint32_t n) noexcept nogil:
+    """Room for so many codes; those that there are stay. False if there is no memory."""
+    cdef TextCodes old = codes[0]
+    cdef const TextCode* line
+    cdef TextCode* place
+    cdef uint32_t i, probe
+    codes.lines = <TextCode*>calloc(2 * n, sizeof(TextCode))
+    if codes.lines == NULL:
+        codes[0] = old
+        return False
+    codes.mask = 2 * n - 1
+    for i in range((old.mask + 1) * (old.lines != NULL)):
+        line = old.lines + i
+        if line.tag == 0:
+            continue
+        for probe in range(MOST_PROBES):                 # one that finds no place gets another code, when it is met again
+            place = code_line(codes, short_hash(line.text, line.size, 0) + (<uint64_t>probe << 32))
+            if place.tag == 0:
+                place[0] = line[0]
+                break
+    free(old.lines)
+    return True
+
+
+cdef inline TextCodes* new_text_codes() noexcept nogil:
+    """NULL: there is no memory."""
+    cdef TextCodes* codes = <TextCodes*>calloc(1, sizeof(TextCodes))
+    if codes != NULL and not room_for_codes(codes, LEAST_TEXT_CODES):
+        free(codes)
+        return NULL
+    return codes
+
+
+cdef inline void free_text_codes(TextCodes* codes) noexcept nogil:
+    if codes != NULL:
+        free(codes.lines)
+    free(codes)
 
 
 cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t hash) noexcept nogil:
@@ -48,16 +87,20 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
     if text.size > MOST_TEXT:
         return column.n_codes + 1
     for i in range(MOST_PROBES):
-        line = code_line(column, hash + (<uint64_t>i << 32))
-        if line.tag == 0 and codes.n < N_TEXT_CODES:
-            line.tag = <uint32_t>hash | 1
-            line.size = <uint16_t>text.size
-            line.code = <uint16_t>codes.n
-            memcpy(line.text, text.data, <size_t>text.size)
-            codes.n += 1
-            return line.code
+        line = code_line(codes, hash + (<uint64_t>i << 32))
+        if line.tag == 0:
+            if codes.n <= codes.mask >> 1:
+                line.tag = <uint32_t>hash | 1
+                line.size = <uint16_t>text.size
+                line.code = <uint16_t>codes.n
+                memcpy(line.text, text.data, <size_t>text.size)
+                codes.n += 1
+                return line.code
+            break
         if line.tag == (<uint32_t>hash | 1) and line.size == text.size and short_equal(line.text, text.data, text.size):
             return line.code
+    if codes.mask < 2 * MOST_TEXT_CODES - 1 and room_for_codes(codes, codes.mask + 1):
+        return hashed_code(column, text, hash)
     return column.n_codes + 1
 
 
@@ -72,8 +115,8 @@ cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* te
 cdef inline uint64_t ask_text_code(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
     """The same; what tells its code is asked for."""
     cdef uint64_t hash = hash_row(column, row, text)
-    prefetch(code_line(column, hash))
-    prefetch(<const char*>(code_line(column, hash) + 1) - 1)
+    prefetch(code_line(column.texts, hash))
+    prefetch(<const char*>(code_line(column.texts, hash) + 1) - 1)
     return hash
 
 

@@ -3,7 +3,7 @@
 Each reader accepts exactly its grammar; anything else is unparsable, and the caller makes it `U`.
 """
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._bytes cimport lower
 
@@ -17,9 +17,10 @@ cdef extern from *:
     #include <arpa/inet.h>
     #include <sys/socket.h>
     #endif
+    #define FASTIAM_V4 "\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\xff\\xff"
     """
-    int AF_INET
     int AF_INET6
+    const char* V4 "FASTIAM_V4"  # how an IPv4 address starts
     int inet_pton(int family, const char* text, void* out) nogil
 
 
@@ -230,26 +231,40 @@ cdef inline int compare_instants(const Instant* a, const Instant* b) noexcept no
 
 # -- addresses (C50 to C53): all as 16 bytes, IPv4 as ::ffff:a.b.c.d ---------------------------------------------------
 
+cdef inline bint read_v4(const uint8_t* p, int64_t size, uint8_t* out) noexcept nogil:
+    """Four numbers up to 255, without leading zeros (C51)."""
+    cdef int64_t i = 0, start
+    cdef int part, number
+    for part in range(4):
+        if part:
+            if i >= size or p[i] != 46:
+                return False
+            i += 1
+        start = i
+        number = 0
+        while i < size and is_digit(p[i]) and i - start < 3:
+            number = number * 10 + p[i] - 48
+            i += 1
+        if i == start or number > 255 or (p[start] == 48 and i - start > 1):
+            return False
+        out[part] = <uint8_t>number
+    return i == size
+
+
 cdef inline bint read_address(const uint8_t* p, int64_t size, uint8_t* out) noexcept nogil:
     cdef char text[48]
+    memcpy(out, V4, 12)
+    if read_v4(p, size, out + 12):
+        return True
     if size < 2 or size > 45 or memchr(p, 0, <size_t>size) != NULL:
         return False
     memcpy(text, p, <size_t>size)
     text[size] = 0
-    if memchr(p, 58, <size_t>size) != NULL:
-        return inet_pton(AF_INET6, text, out) == 1
-    memset(out, 0, 10)
-    out[10] = 0xFF
-    out[11] = 0xFF
-    return inet_pton(AF_INET, text, out + 12) == 1
+    return inet_pton(AF_INET6, text, out) == 1
 
 
 cdef inline bint is_v4(const uint8_t* address) noexcept nogil:
-    cdef int i
-    for i in range(10):
-        if address[i] != 0:
-            return False
-    return address[10] == 0xFF and address[11] == 0xFF
+    return memcmp(address, V4, 12) == 0
 
 
 cdef inline bint in_range(const uint8_t* address, const uint8_t* base, int64_t prefix) noexcept nogil:

@@ -7,11 +7,12 @@ branch on what it finds: that is not to be foreseen, and a processor that goes o
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side, ask_value,
 )
-from fastiam._bytes cimport first_bit, prefetch
-from fastiam._call cimport Call, ContextColumn, Kept
-from fastiam._columns cimport Text
+from fastiam._bytes cimport first_bit, prefetch, read_ahead
+from fastiam._call cimport Call, ContextColumn, Fetched, Kept
+from fastiam._columns cimport Text, item_code, value_text
+from fastiam._conditions cimport presence_truth
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
@@ -150,17 +151,61 @@ cdef inline void ask_ahead(const Call* c, uint32_t atom, int64_t row) noexcept n
         ask_code(&c.columns[kept[atom].column], row)
 
 
-cdef inline void ask_first(Block* b, const Call* c, int64_t row) noexcept nogil:
+cdef inline const ContextColumn* wide_column(const Call* c, uint32_t id) noexcept nogil:
+    """The dictionary that tells the truth of a condition, where it has too many values for truths to be kept; else NULL."""
+    cdef const Atom* atom = &c.t.atoms[id]
+    cdef int32_t at = c.s.sources[atom.key]
+    if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].keeps_truths or c.columns[at].column.is_list or not c.columns[at].column.code_width:
+        return NULL
+    return &c.columns[at]
+
+
+cdef inline void take_wide(const Call* c, const uint64_t* flats, uint32_t n, int64_t row, const ContextColumn** columns, Text* text) noexcept nogil:
+    """The texts that such dictionaries give to the first conditions of flats; they may lie anywhere, so that each step asks for what the
+    next one reads."""
+    cdef uint32_t j
+    cdef int64_t code
+    for j in range(n):
+        columns[j] = wide_column(c, c.t.flats[flats[j] >> 32].atom)
+        if columns[j] != NULL:
+            ask_value(columns[j].column, max(item_code(columns[j].column, columns[j].first + row + <uint32_t>flats[j]), <int64_t>0))
+    for j in range(n):
+        if columns[j] == NULL:
+            continue
+        code = item_code(columns[j].column, columns[j].first + row + <uint32_t>flats[j])
+        if code < 0 or not value_text(columns[j].column, code, &text[j]):
+            columns[j] = NULL                            # a null: more than the column has to be known
+        elif text[j].size:
+            read_ahead(text[j].data)
+
+
+cdef inline uint32_t value_truth(Call* c, const Flat* f, const ContextColumn* column, const Text* text) noexcept nogil:
+    """The truth of the first condition of a flat, plus 1, for a text that nothing is kept of."""
+    cdef const Atom* atom = &c.t.atoms[f.atom]
+    cdef Fetched found = Fetched(text, 1, column.is_multi, False)
+    return 1 + (U if atom.flags & ATOM_U else presence_truth(c, atom, &found))
+
+
+cdef inline uint32_t text_truth(Call* c, const Flat* f, const ContextColumn* column, const Text* text, uint64_t hash) noexcept nogil:
+    """The same of plain text; 0 where it gets a code, but the truth is not known yet."""
+    cdef int64_t code = hashed_code(column, text[0], hash)
+    return c.s.kept[f.atom].truths[code] if code <= column.n_codes else value_truth(c, f, column, text)
+
+
+cdef inline void ask_first(Block* b, Call* c, int64_t row) noexcept nogil:
     """Look at the first condition of flats, where it is known for the value that a column has; `row` is the first one of the block in its
     range."""
     cdef const uint64_t* flats = b.waves[TURN_ASKS].flats
     cdef const Flat* f
     cdef const Kept* kept = c.s.kept
     cdef const ContextColumn* column
+    cdef const ContextColumn* wide[BLOCK]
     cdef Text text[BLOCK]
     cdef uint64_t hash[BLOCK]
     cdef uint32_t i, j, at, n = take_wave(b, TURN_ASKS), truth, turn
     cdef uint8_t accept
+    if c.has_wide:
+        take_wide(c, flats, n, row, wide, text)
     for j in range(n):
         f = c.t.flats + (flats[j] >> 32)
         if kept == NULL or kept[f.atom].truths == NULL:
@@ -177,7 +222,12 @@ cdef inline void ask_first(Block* b, const Call* c, int64_t row) noexcept nogil:
         truth = 0
         if kept != NULL and kept[f.atom].truths != NULL:
             column = &c.columns[kept[f.atom].column]
-            truth = kept[f.atom].truths[hashed_code(column, text[j], hash[j]) if column.has_texts else kept_code(column, row + i)]
+            if column.has_texts:
+                truth = text_truth(c, f, column, &text[j], hash[j])
+            else:
+                truth = kept[f.atom].truths[kept_code(column, row + i)]
+        elif c.has_wide and wide[j] != NULL:
+            truth = value_truth(c, f, wide[j], &text[j])
         accept = BROAD if f.flags & FLAT_DENIES else STRICT
         turn = TURN_MORE - ((f.conditions & ONE) != 0) * (TURN_MORE - TURN_DONE)
         turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
