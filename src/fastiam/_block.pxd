@@ -110,6 +110,7 @@ cdef struct Block:
 cdef enum:
     N_OWNERS = 2048
     N_MATCHES = 1024
+    N_VARIABLES = 2048
 
 
 cdef struct Owner:             # an account by its place, as it was found
@@ -122,9 +123,17 @@ cdef struct Match:             # in which classes an element of principals match
     uint32_t classes
 
 
+cdef struct VariableText:      # the text of a variable for somebody, as it was found
+    uint64_t key               # 0: nothing
+    uint32_t text              # in the pool
+    uint32_t size
+    uint8_t truth              # F: there is none
+
+
 cdef struct Seen:              # what was found lately, each at the place that its hash gives it
     Owner owners[N_OWNERS]
     Match matches[N_MATCHES]
+    VariableText variables[N_VARIABLES]
 
 
 cdef enum:

@@ -15,7 +15,8 @@ from fastiam._truths cimport keep_truth, kept_truth, resource_plan, tell_truth, 
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
     ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NULL, OP_NUMERIC, OP_STRING,
-    OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GT, REL_LE, REL_LT, T, TOKEN_SLOT, TOKEN_STAR, U, Atom, Range, TablesC, Value,
+    OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GT, REL_LE, REL_LT, T, TOKEN_SLOT, TOKEN_STAR, U, Atom, Range, SLOT_SIZE,
+    TablesC, Value,
     Variable,
 )
 from fastiam._values cimport (
@@ -66,9 +67,9 @@ cdef inline int64_t expand(Call* c, const uint8_t* p, int64_t size, Buffer* buff
         n += part
         if slot == NULL:
             break
-        promise(slot + 5 <= end)
+        promise(slot + SLOT_SIZE <= end)
         variable = slot_number(slot)
-        p = slot + 5
+        p = slot + SLOT_SIZE
         if c.unknown != NULL and is_unknown(c, c.t.variables[variable].key):
             c.s.expanded_open = True
             buffer.data[n] = TOKEN_STAR                  # there is room: one byte more was reserved

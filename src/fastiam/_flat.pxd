@@ -6,11 +6,11 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport HELD_ROWS, N_MATCHES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, record_of
+from fastiam._block cimport HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
 from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
-from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth
+from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
 from fastiam._decide cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE, LAYER_SESSION,
     REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, Grant, entry_classes, entry_counts, first_counting, hard_rule, resource_grant, verdict,
@@ -25,6 +25,7 @@ from fastiam._glob cimport glob
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
 from fastiam._truths cimport keep_truth, kept_code, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam._types cimport *
+from fastiam._unknown cimport slot_number
 
 
 cdef struct Look:              # the row at hand
@@ -174,6 +175,38 @@ cdef inline uint32_t classes_of(Side* s, Look* l, const Flat* f, uint8_t accept)
     return found.classes
 
 
+cdef inline int variable_text(Side* s, Call* c, uint32_t who, uint32_t variable, Text* text) noexcept nogil:
+    """The text of a variable for somebody, found once: T; F: there is none (VR8); U: more tells it than who asks."""
+    cdef uint32_t key = c.t.variables[variable].key
+    cdef uint64_t place = (<uint64_t>variable << 32) + who + 1
+    cdef VariableText* known = &s.seen.variables[mix(place) & (N_VARIABLES - 1)]
+    if c.t.keys[key].source != KEY_PRINCIPAL or c.s.sources[key] >= 0:
+        return U
+    if known.key != place:
+        c.principal = &c.t.principals[who]               # all that this asks for
+        known.key = place
+        known.truth = resolve(c, variable, text)
+        if known.truth:                                  # INVARIANT: constants of principals, and defaults, lie in the pool
+            known.text = <uint32_t>(text.data - <const char*>c.t.pool)
+            known.size = <uint32_t>text.size
+    text[0] = Text(<const char*>c.t.pool + known.text, known.size)
+    return T if known.truth else F
+
+
+cdef inline int slot_stands(Side* s, Call* c, uint32_t who, const Flat* f, const char* text, int64_t size) noexcept nogil:
+    """Whether a resource matches a pattern of TURN_WHOSE, whose head stands as far as that is compared; U: more tells it than who asks."""
+    cdef const uint8_t* pattern = c.t.pool + f.text
+    cdef const uint8_t* rest = <const uint8_t*>text + f.mid_at
+    cdef const uint8_t* end = <const uint8_t*>text + size
+    cdef Text value
+    cdef int truth = variable_text(s, c, who, slot_number(pattern + f.mid_at), &value)
+    if truth != T:
+        return truth
+    if size < f.mid_at + value.size or not equal(pattern + f.head, text + f.head, f.mid_at - f.head) or not equal(value.data, rest, value.size):
+        return F
+    return glob(pattern + f.mid_at + SLOT_SIZE, pattern + f.size, rest + value.size, end)
+
+
 cdef inline bint may_cross(const Look* l, const Flat* f) noexcept nogil:
     """Whether a crossing match of a flat that has them may stand in a resource with more than five colons: it needs the head, too, and
     no less room. INVARIANT: there are pieces, and 16 bytes of the resource."""
@@ -182,9 +215,14 @@ cdef inline bint may_cross(const Look* l, const Flat* f) noexcept nogil:
 
 cdef inline bint is_odd(const Look* l, const Flat* f) noexcept nogil:
     """The statement has to be looked at as a whole."""
-    if f.first == TURN_ODD or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
+    if f.first == TURN_ODD or f.flags & FLAT_ENDS or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
         return True
     return f.flags & FLAT_CROSSES and l.facts & FACTS_COLON and may_cross(l, f)
+
+
+cdef inline bint may_stand(const Look* l, const Flat* f) noexcept nogil:
+    """Whether a statement of which the ends alone are flat may apply."""
+    return not f.flags & FLAT_ENDS or (not l.facts & FACTS_STAR and flat_matches(l, f))
 
 
 cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
@@ -208,7 +246,7 @@ cdef inline const Flat* first_flat(Side* s, Look* l, const Row* row, uint32_t fi
     cdef const Flat* f = &l.c.t.flats[row.flat]
     cdef uint32_t i
     for i in range(first, last):
-        if flat_stands(s, l, f + i) != 0:
+        if may_stand(l, f + i) and flat_stands(s, l, f + i) != 0:
             return f + i
     return NULL
 
@@ -300,7 +338,7 @@ cdef inline void held_grants(Side* s, Look* l, const Row* held, uint32_t suffici
         resource_grant(l.c, held[0], sufficient, bypass, g)
         return
     for i in range(held.denies, held.n_flats):
-        classes = flat_stands(s, l, f + i)
+        classes = flat_stands(s, l, f + i) if may_stand(l, f + i) else 0
         if classes == 0:
             continue
         g.classes |= classes

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastiam._index cimport Indexes
-from fastiam._types cimport Entry, Flat, Row, Run
+from fastiam._types cimport Entry, Flat, Pattern, Row, Run
 
 
 cdef class Flats(Indexes):
@@ -17,3 +17,5 @@ cdef class Flats(Indexes):
     cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
     cdef bint _is_about_all(self, const Entry* e)
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1
+    cdef int _flat_ends(self, Flat* f, const Pattern* p) except -1
+    cdef int _room_beyond(self, const Pattern* p) except -1

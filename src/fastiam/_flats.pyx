@@ -9,6 +9,7 @@ from fastiam._call cimport is_supplied
 from fastiam._decide cimport LAYER_BOUNDARY, LAYER_SCP, LAYER_SESSION
 from fastiam._index cimport Indexes
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
+from fastiam._patterns cimport MAX_COLON
 from fastiam._plain cimport account_number
 from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *
@@ -159,6 +160,9 @@ cdef class Flats(Indexes):
             mid = p.head - head
         if p.kind == PATTERN_ANY and not p.flags:
             return 0
+        if p.kind == PATTERN_SLOTS or p.kind == PATTERN_FIELDS:
+            self._flat_ends(f, p)
+            return 0
         # what is read before a piece, where it is shorter than what is read at once, lies in the pool
         if (
             p.flags or p.kind != PATTERN_PIECES or head > MOST_HEAD or mid > MOST_MID or p.suffix > MOST_SUFFIX
@@ -192,8 +196,42 @@ cdef class Flats(Indexes):
                 f.turn |= (after if f.rest == REST_INNER else TURN_ODD) << TURN_BITS
         if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX and not f.flags & FLAT_CROSSES:
             f.first = TURN_HEAD_INNER if f.turn & TURN_MASK == TURN_INNER else TURN_HEAD
+        self._room_beyond(p)
+        return 0
+
+    cdef int _flat_ends(self, Flat* f, const Pattern* p) except -1:
+        """Of a pattern that is no pieces, its literal ends: whatever else it may match across colons (R5) has them, too, but for one that is
+        too short (R6)."""
+        cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
+        cdef uint32_t head = 0, at, last, slots = 0, after = f.first
+        while head < p.size and text[head] < TOKEN_SLOT:
+            head += 1
+        at = last = head
+        while at < p.size:
+            if text[at] >= TOKEN_SLOT:
+                slots += text[at] == TOKEN_SLOT
+                at += (SLOT_SIZE - 1) * (text[at] == TOKEN_SLOT)
+                last = at + 1
+            at += 1
+        f.first = TURN_ODD
+        if p.flags == MATCH_IS_U or head <= p.colons[1] or head == p.size or p.size > MAX_COLON or p.text + p.size < LOAD:
+            return 0
+        f.first, f.turn = TURN_HEAD, TURN_ODD
+        f.flags |= FLAT_ENDS
+        f.text, f.size, f.rest, f.colon = p.text, <uint16_t>p.size, REST_SUFFIX, NO_COLON
+        f.head, f.suffix = <uint8_t>min(head, <uint32_t>MOST_END_HEAD), <uint8_t>min(p.size - last, <uint32_t>MOST_END_SUFFIX)
+        f.mid_at = <uint16_t>head
+        f.least = f.head + f.suffix
+        # a variable right behind the first five colons, which are literal, is the only one, and a match is worth T
+        if p.literal_fields == 15 and not p.flags and text[head] == TOKEN_SLOT and slots == 1 and not f.flags & FLAT_PRINCIPALS:
+            f.turn = <uint8_t>(after << TURN_BITS | TURN_WHOSE)
+        self._room_beyond(p)
+        return 0
+
+    cdef int _room_beyond(self, const Pattern* p) except -1:
+        """What is read beyond a pattern lies in the pool, too."""
         if self.pool.n < p.text + p.size + 2 * LOAD:
-            self._push(&self.pool, 2 * LOAD)             # and what is read beyond
+            self._push(&self.pool, 2 * LOAD)
         return 0
 
     # -- sieves ----------------------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ cdef list _parts_of(const uint8_t* tail, int64_t n):
         if at > start:
             parts.append((start, at))
         if at < n:
-            at += 5 if tail[at] == TOKEN_SLOT else 1
+            at += SLOT_SIZE if tail[at] == TOKEN_SLOT else 1
     return parts
 
 

@@ -35,7 +35,7 @@ cdef inline bint is_mixed(const uint8_t* text, int64_t at, int64_t end) noexcept
             tokens = True
         else:
             others = True
-        at += 5 if text[at] == TOKEN_SLOT else 1
+        at += SLOT_SIZE if text[at] == TOKEN_SLOT else 1
     return tokens and others
 
 

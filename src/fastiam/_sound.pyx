@@ -104,7 +104,7 @@ cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) 
         number = at[1] | <uint32_t>at[2] << 7 | <uint32_t>at[3] << 14 | <uint32_t>at[4] << 21
         if number >= s.variables.n:
             return False
-        at += 5
+        at += SLOT_SIZE
 
 
 cdef bint are_pieces(const Pattern* p) noexcept nogil:

@@ -18,7 +18,7 @@ from fastiam._unknown cimport next_slot, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
     KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, NONE, SIEVE_WHO, Atom, F, Key, TablesC, Value,
+    KEY_VIA_SERVICE, NONE, SIEVE_WHO, SLOT_SIZE, Atom, F, Key, TablesC, Value,
 )
 
 
@@ -221,7 +221,7 @@ cdef inline bint asks_who_alone(const TablesC* t, const Atom* atom) noexcept nog
         while p != NULL:
             if t.keys[t.variables[slot_number(p)].key].source != KEY_PRINCIPAL:
                 return False
-            p = next_slot(p + 5, end)
+            p = next_slot(p + SLOT_SIZE, end)
     return True
 
 
@@ -266,7 +266,7 @@ cdef inline uint32_t slots_plan(const Call* c, const Atom* atom) noexcept nogil:
         p = next_slot(c.t.pool + v.text, end) if v.has_slots else NULL
         while p != NULL:
             key = c.t.variables[slot_number(p)].key
-            p = next_slot(p + 5, end)
+            p = next_slot(p + SLOT_SIZE, end)
             of_key = absence_plan(c, key)
             # nor is a key that rows are counted under: they are where the condition is looked at
             if c.s.sources[key] >= 0 or of_key & ~<uint32_t>PLAN_ABSENT_WHO or not is_supplied(&c.t.keys[key]):

@@ -19,6 +19,7 @@ cdef enum:
     TOKEN_ONE = 0xFF           # `?`
     TOKEN_STAR = 0xFE          # `*`
     TOKEN_SLOT = 0xFD          # a variable: four more bytes, seven bits each, least first, give its index
+    SLOT_SIZE = 5              # of that, in all
 
 
 cdef enum PatternKind:
@@ -449,6 +450,7 @@ cdef enum FlatFlag:
     FLAT_DENIES = 1
     FLAT_CROSSES = 2           # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
     FLAT_PRINCIPALS = 4        # it says whom it is about
+    FLAT_ENDS = 8              # its pieces are but the ends of the pattern: where they stand, the statement has to be looked at as a whole
     FLAT_LAYER_SHIFT = 4       # the layer, in the upper half
     NO_COLON = 5               # the middle follows the head
 
@@ -464,7 +466,8 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_ODD = 7               # its statement has to be looked at as a whole
     TURN_HEAD = 8              # TURN_NEXT, of a pattern without a middle, and with short ends
     TURN_HEAD_INNER = 9        # that, with the piece in between
-    N_TURNS = 10
+    TURN_WHOSE = 10            # if a variable behind its head stands for what the resource has there, and the rest matches
+    N_TURNS = 11
     TURN_BITS = 4
     TURN_MASK = 15
 

@@ -13,7 +13,7 @@ from fastiam._columns cimport Text, item_text, row_items
 from fastiam._types cimport (
     ACT_PASS_ROLE, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
     KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, TOKEN_SLOT, Constant, Key,
+    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Constant, Key,
 )
 
 
@@ -171,4 +171,4 @@ cdef inline bint reads_unknown(Call* c, const uint8_t* p, int64_t size, bint col
                 return True
             found = True
             matters(c, key)
-        p += 5
+        p += SLOT_SIZE

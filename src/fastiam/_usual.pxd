@@ -109,6 +109,8 @@ cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nog
         return entry_counts(c, &c.t.entries[f.entry], accept) != 0
     if has_pieces(f) and (c.is_star or not flat_matches(l, f)):
         return False
+    if f.flags & FLAT_ENDS:
+        return entry_counts(c, &c.t.entries[f.entry], accept) != 0
     return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
 
 

@@ -14,7 +14,7 @@ from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
-from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at
+from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at, slot_stands
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
 from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
@@ -149,6 +149,21 @@ cdef inline void ask_ahead(const Call* c, uint32_t atom, int64_t row) noexcept n
     cdef const Kept* kept = c.s.kept
     if kept != NULL and kept[atom].truths != NULL:
         ask_code(&c.columns[kept[atom].column], row)
+
+
+cdef inline void ask_whose(Side* s, Call* c) noexcept nogil:
+    """Look at patterns with a variable."""
+    cdef Block* b = s.block
+    cdef const uint64_t* flats = b.waves[TURN_WHOSE].flats
+    cdef const Flat* f
+    cdef uint32_t i, j, at, n = take_wave(b, TURN_WHOSE)
+    cdef int stands
+    for j in range(n):
+        i = <uint32_t>flats[j]
+        at = <uint32_t>(flats[j] >> 32)
+        f = c.t.flats + at
+        stands = slot_stands(s, c, b.who[i], f, b.text[i].data, b.text[i].size)
+        put(b, c.t, i, at, TURN_ODD if stands == U else either(b, i, at, stands, f.turn >> TURN_BITS))
 
 
 cdef inline const ContextColumn* wide_column(const Call* c, uint32_t id) noexcept nogil:
@@ -418,6 +433,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         try_inners(b, t)
         try_flats(b, t)
         seek_inner(b, t)
+        ask_whose(s, l.c)
         ask_first(b, l.c, row)
         look_closer(s, l, row)
     tell(s, t, l.c.reasons, l.first + row)
