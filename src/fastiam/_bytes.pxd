@@ -2,7 +2,7 @@
 
 The hash is ours, so that it is the same in every process that maps a saved engine.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastiam._types cimport NONE, StringSlot, StringTable
@@ -34,7 +34,18 @@ cdef extern from *:
         __m128i found = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)p), _mm_set1_epi8(byte));
         return (uint32_t)_mm_movemask_epi8(found);
     }
+    static inline uint64_t fastiam_sixteen_words(const void* p, uint16_t word) {
+        __m128i wanted = _mm_set1_epi16((short)word);
+        __m128i a = _mm_cmpeq_epi16(_mm_loadu_si128((const __m128i*)p), wanted);
+        __m128i b = _mm_cmpeq_epi16(_mm_loadu_si128((const __m128i*)p + 1), wanted);
+        return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b));
+    }
     #else
+    static inline uint64_t fastiam_sixteen_words(const void* p, uint16_t word) {
+        uint64_t bits = 0;
+        for (int i = 0; i < 16; i++) { uint16_t one; memcpy(&one, (const char*)p + 2 * i, 2); bits |= (uint64_t)(one == word) << i; }
+        return bits;
+    }
     static inline uint64_t fastiam_sixteen(const char* p, char byte) {
         uint64_t bits = 0;
         for (int i = 0; i < 16; i++) bits |= (uint64_t)(p[i] == byte) << i;
@@ -157,6 +168,7 @@ cdef extern from *:
     uint32_t same_tags "fastiam_same_tags" (const uint32_t* tags, uint32_t tag) noexcept nogil
     # a bit for each of 16 bytes that is this one
     uint64_t sixteen "fastiam_sixteen" (const char* p, char byte) noexcept nogil
+    uint64_t sixteen_words "fastiam_sixteen_words" (const void* p, uint16_t word) noexcept nogil   # of two bytes each
     # a bit for each of the first 64 bytes that is this one; nothing beyond `size` is read
     uint64_t places "fastiam_places" (const char* p, int64_t size, char byte) noexcept nogil
 

@@ -7,7 +7,7 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
-from fastiam._bytes cimport equal, mix
+from fastiam._bytes cimport equal, first_bit, load8, mix, sixteen_words
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
@@ -66,6 +66,23 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
 
 cdef inline bint has_pieces(const Flat* f) noexcept nogil:
     return f.first == TURN_NEXT or f.first >= TURN_HEAD
+
+
+cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
+    """A number for the last eight bytes of a text, so many bits of which do not count."""
+    return <uint16_t>mix(load8(end - GROUPED_BYTES) >> spare)
+
+
+cdef inline uint32_t passed_over(const Flat* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon) noexcept nogil:
+    """How many flats of a group cannot match before the first one that may, given where the fifth colon of a resource lies.
+
+    What their patterns have of the sixth field is compared, which says nothing of matches across colons.
+    """
+    cdef int64_t end = colon + 1 + group.least
+    cdef uint64_t may = 0
+    if GROUPED_BYTES <= end <= size:
+        may = sixteen_words(pool + group.text, field_mark(text + end, group.suffix))
+    return <uint32_t>first_bit(may | <uint64_t>1 << group.head)
 
 
 cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
@@ -221,8 +238,17 @@ cdef inline bint is_odd(const Look* l, const Flat* f) noexcept nogil:
 
 
 cdef inline bint may_stand(const Look* l, const Flat* f) noexcept nogil:
-    """Whether a statement of which the ends alone are flat may apply."""
+    """Whether there is a statement that may apply, where its ends alone are flat."""
+    if f.first == TURN_GROUP:
+        return False
     return not f.flags & FLAT_ENDS or (not l.facts & FACTS_STAR and flat_matches(l, f))
+
+
+cdef inline uint32_t step(const Look* l, const Flat* f) noexcept nogil:
+    """How far it is from a flat that does not apply to the next one that may."""
+    if f.first != TURN_GROUP or (f.flags & FLAT_CROSSES and l.facts & FACTS_COLON):
+        return 1
+    return 1 + passed_over(f, l.pool, <const char*>l.text, l.end - l.text, colon_place(l.facts, 4))
 
 
 cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
@@ -244,10 +270,11 @@ cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil
 cdef inline const Flat* first_flat(Side* s, Look* l, const Row* row, uint32_t first, uint32_t last) noexcept nogil:
     """The first of some flats of a row that applies (D51), or NULL."""
     cdef const Flat* f = &l.c.t.flats[row.flat]
-    cdef uint32_t i
-    for i in range(first, last):
+    cdef uint32_t i = first
+    while i < last:
         if may_stand(l, f + i) and flat_stands(s, l, f + i) != 0:
             return f + i
+        i += step(l, f + i)
     return NULL
 
 
@@ -337,15 +364,15 @@ cdef inline void held_grants(Side* s, Look* l, const Row* held, uint32_t suffici
         take(s, l)
         resource_grant(l.c, held[0], sufficient, bypass, g)
         return
-    for i in range(held.denies, held.n_flats):
+    i = held.denies
+    while i < held.n_flats:
         classes = flat_stands(s, l, f + i) if may_stand(l, f + i) else 0
-        if classes == 0:
-            continue
         g.classes |= classes
         if g.entry == NULL and classes & sufficient:
             g.entry = &l.c.t.entries[f[i].entry]
         if g.classes & bypass:
             return
+        i += step(l, f + i)
 
 
 cdef inline int by_resource(Side* s, Look* l, const Row* own, const Row* held, Answer* a) noexcept nogil:

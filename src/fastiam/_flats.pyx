@@ -3,10 +3,11 @@
 A row says all that it has in flats, where these are few, or it has none.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastiam._call cimport is_supplied
 from fastiam._decide cimport LAYER_BOUNDARY, LAYER_SCP, LAYER_SESSION
+from fastiam._flat cimport field_mark, has_pieces
 from fastiam._index cimport Indexes
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._patterns cimport MAX_COLON
@@ -16,9 +17,11 @@ from fastiam._types cimport *
 
 
 cdef enum:
-    MOST_FLATS = 32            # of a row, without those of limits
+    MOST_FLATS = 64            # of a row, without those of limits
     MOST_LIMITS = 32           # of these
     LOAD = 16                  # bytes that are read at once
+    LEAST_GROUPED = 3          # flats of a group
+    LEAST_FIELD = 3            # bytes of the sixth field that are worth a look
 
 
 cdef class Flats(Indexes):
@@ -29,7 +32,7 @@ cdef class Flats(Indexes):
     cdef int _flatten(self, Row* row) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
         cdef const Run* runs = <const Run*>self.runs.data + row.first
-        cdef Flat flats[MOST_FLATS + MOST_LIMITS]
+        cdef Flat flats[2 * (MOST_FLATS + MOST_LIMITS)]
         cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
         if row.n > 1:
             n = self._run_flats(runs + 1, flats, denies, MOST_FLATS)
@@ -62,13 +65,70 @@ cdef class Flats(Indexes):
 
     cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
         """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
-        cdef uint32_t j
+        cdef uint32_t j, first = n
         if run.index != NONE:
             return most + 1
         for j in range(run.n):
             if n <= most:
                 n = self._flats_of(run.first + j, flats, n)
+        return self._group(flats, first, n) if n <= most else n
+
+    cdef uint32_t _group(self, Flat* flats, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
+        """Put a flat that tells which may match before some that follow one another, from `first` on; how many all are then.
+
+        INVARIANT: there is room for them, one for each three.
+        """
+        cdef uint32_t least, end, field
+        while first < n:
+            least, end = MAX_COLON, first
+            while end < n and end - first < MOST_GROUPED:
+                field = self._field_bytes(&flats[end])
+                if field < LEAST_FIELD:
+                    break
+                least = min(least, field)
+                end += 1
+            if end - first < LEAST_GROUPED:
+                first = max(end, first + 1)
+                continue
+            memmove(&flats[first + 1], &flats[first], (n - first) * sizeof(Flat))
+            self._mark_group(&flats[first], end - first, least)
+            first = end + 1
+            n += 1
         return n
+
+    cdef const uint8_t* _field_of(self, const Flat* f):
+        """Where the sixth field of its pattern starts."""
+        cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
+        cdef int i
+        for i in range(5):                               # INVARIANT: no variable stands before the fifth colon
+            p = <const uint8_t*>memchr(p, 58, f.size) + 1
+        return p
+
+    cdef uint32_t _field_bytes(self, const Flat* f):
+        """How many literal bytes the sixth field of a pattern starts with; 0 where it must not be grouped."""
+        cdef const uint8_t* end = <const uint8_t*>self.pool.data + f.text + f.size
+        cdef const uint8_t* field
+        cdef const uint8_t* p
+        if not has_pieces(f) or f.flags & FLAT_PRINCIPALS:
+            return 0
+        p = field = self._field_of(f)
+        while p < end and p[0] < TOKEN_SLOT:
+            p += 1
+        return <uint32_t>(p - field)
+
+    cdef int _mark_group(self, Flat* group, uint32_t n, uint32_t least) except -1:
+        """Make the first flat, which stands twice, that of a group."""
+        cdef uint32_t i, at = self.pool.n
+        cdef uint16_t marks[MOST_GROUPED]
+        memset(marks, 0, sizeof(marks))
+        group.suffix = <uint8_t>(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
+        for i in range(1, n + 1):
+            marks[i - 1] = field_mark(<const char*>self._field_of(group + i) + least, group.suffix)
+            group.flags |= group[i].flags & FLAT_CROSSES
+        memcpy(self._push(&self.pool, sizeof(marks)), marks, sizeof(marks))
+        group.flags &= ~<uint8_t>FLAT_ENDS
+        group.first, group.head, group.least, group.text, group.size = TURN_GROUP, <uint8_t>n, <uint16_t>least, at, 0
+        return 0
 
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
         """Append the flats of a statement to the `n` that are there, while there is room; how many these are, or would be."""
@@ -217,7 +277,7 @@ cdef class Flats(Indexes):
         if p.flags == MATCH_IS_U or head <= p.colons[1] or head == p.size or p.size > MAX_COLON or p.text + p.size < LOAD:
             return 0
         f.first, f.turn = TURN_HEAD, TURN_ODD
-        f.flags |= FLAT_ENDS
+        f.flags |= FLAT_ENDS | (FLAT_CROSSES if p.crossing != NONE and f.flags & FLAT_DENIES else 0)
         f.text, f.size, f.rest, f.colon = p.text, <uint16_t>p.size, REST_SUFFIX, NO_COLON
         f.head, f.suffix = <uint8_t>min(head, <uint32_t>MOST_END_HEAD), <uint8_t>min(p.size - last, <uint32_t>MOST_END_SUFFIX)
         f.mid_at = <uint16_t>head
@@ -246,6 +306,8 @@ cdef class Flats(Indexes):
         self.sync()                                      # flats may have moved the pool
         for i in range(row.denies):
             f = <const Flat*>self.flats.data + row.flat + i
+            if f.first == TURN_GROUP:
+                continue
             bit = SIEVE_NONE
             if f.flags >> FLAT_LAYER_SHIFT <= LAYER_SCP and f.first != TURN_ODD:
                 bit = self._sieve_bit(self._sieve_atom(f.conditions))

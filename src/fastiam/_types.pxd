@@ -467,7 +467,8 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_HEAD = 8              # TURN_NEXT, of a pattern without a middle, and with short ends
     TURN_HEAD_INNER = 9        # that, with the piece in between
     TURN_WHOSE = 10            # if a variable behind its head stands for what the resource has there, and the rest matches
-    N_TURNS = 11
+    TURN_GROUP = 11            # no statement: which of the flats that follow may match, by some bytes of the resource's sixth field
+    N_TURNS = 12
     TURN_BITS = 4
     TURN_MASK = 15
 
@@ -490,6 +491,11 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t turn               # what comes where its pieces at known places stand; upper half: where the one in between does, too
     uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags
+
+
+cdef enum:
+    MOST_GROUPED = 16          # flats of a group; in its own one, `text` are their marks in the pool, `head` says how many they are, `least` how
+    GROUPED_BYTES = 8          # many bytes of the sixth field all have, and `suffix` how many bits of the last eight bytes of these do not count
 
 
 cdef enum:

@@ -14,7 +14,7 @@ from fastiam._decide cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer,
     action_key, decide, entry_counts, find_row, hard_rule, rcp_applies, verdict,
 )
-from fastiam._flat cimport Look, flat_matches, has_pieces, may_cross
+from fastiam._flat cimport Look, flat_matches, has_pieces, may_cross, passed_over
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport find_record, locate_endpoint, locate_resource, word_text
 from fastiam._plain cimport ACT_HARD, ACT_OWN_RULES
@@ -123,19 +123,23 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
     """The first flat that applies says all: denies stand before allows."""
     cdef const Flat* f = &c.t.flats[own.first]
     cdef const Entry* e
-    cdef uint32_t i
+    cdef uint32_t i = 0
     cdef Look l
     l.c = c
     l.text = <const uint8_t*>c.resource.data
     l.end = l.text + c.resource.size
     l.pool = c.t.pool
     l.colons = &c.colons[0]
-    for i in range(own.n):
-        if flat_counts(c, &l, f + i):
+    while i < own.n:
+        if f[i].first == TURN_GROUP:
+            if not f[i].flags & FLAT_CROSSES or c.is_star or not tail_has_colon(c):
+                i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4])
+        elif flat_counts(c, &l, f + i):
             e = &c.t.entries[f[i].entry]
             if f[i].flags & FLAT_DENIES:
                 return verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
             return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+        i += 1
     return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
 
 

@@ -14,7 +14,7 @@ from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
-from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at, slot_stands
+from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at, passed_over, slot_stands
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
 from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
@@ -68,6 +68,20 @@ cdef inline uint32_t fits(const Flat* f, int64_t room) noexcept nogil:
 cdef inline uint32_t inner_turn(const Block* b, const Flat* f, uint32_t i, uint32_t at, uint32_t found) noexcept nogil:
     """What comes after a look for the piece in between, which says what `piece_within` does."""
     return either(b, i, at, found & 1, f.turn >> TURN_BITS) | (-(found >> 1) & TURN_ODD)
+
+
+cdef inline void try_groups(Block* b, const TablesC* t) noexcept nogil:
+    """Go on with the first flat of groups that may match, or behind them."""
+    cdef const uint64_t* flats = b.waves[TURN_GROUP].flats
+    cdef const Flat* f
+    cdef uint32_t i, j, at, n = take_wave(b, TURN_GROUP), over
+    for j in range(n):
+        i = <uint32_t>flats[j]
+        at = <uint32_t>(flats[j] >> 32)
+        f = t.flats + at
+        over = passed_over(f, t.pool, b.text[i].data, b.text[i].size, colon_place(b.facts[i], 4))
+        at += over & -<uint32_t>(not f.flags & FLAT_CROSSES or not b.facts[i] & FACTS_COLON)
+        put(b, t, i, at, TURN_OVER if at + 1 == b.stop[i] else TURN_NEXT)
 
 
 cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
@@ -429,6 +443,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
             pass_on(s, t, l.c.reasons, l.first + row, &n_done)
         if n_held(b, TURN_OVER) + n_held(b, TURN_DONE) + b.near_way.n - n_near == n:
             break
+        try_groups(b, t)
         try_heads(b, t)
         try_inners(b, t)
         try_flats(b, t)
