@@ -99,8 +99,8 @@ cdef class Flats(Indexes):
     cdef const uint8_t* _field_of(self, const Flat* f):
         """Where the sixth field of its pattern starts."""
         cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
-        cdef int i
-        for i in range(5):                               # INVARIANT: no variable stands before the fifth colon
+        cdef int _
+        for _ in range(5):                               # INVARIANT: no variable stands before the fifth colon
             p = <const uint8_t*>memchr(p, 58, f.size) + 1
         return p
 

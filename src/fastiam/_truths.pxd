@@ -9,8 +9,8 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD,
-    PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, is_supplied,
+    LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE,
+    PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, is_supplied,
 )
 from fastiam._columns cimport Column, Text, item_text
 from fastiam._touched cimport count_row
