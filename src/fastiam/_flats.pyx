@@ -65,13 +65,17 @@ cdef class Flats(Indexes):
 
     cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
         """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
-        cdef uint32_t j, first = n
-        if run.index != NONE:
-            return most + 1
+        cdef uint32_t j, first = n, looks = 0
         for j in range(run.n):
             if n <= most:
                 n = self._flats_of(run.first + j, flats, n)
-        return self._group(flats, first, n) if n <= most else n
+        if n > most:
+            return n
+        n = self._group(flats, first, n)
+        while first < n:                                 # what stands in a group costs nothing
+            first += 1 + (flats[first].head if flats[first].first == TURN_GROUP else 0)
+            looks += 1
+        return most + 1 if run.index != NONE and looks >= self.index_from else n
 
     cdef uint32_t _group(self, Flat* flats, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """Put a flat that tells which may match before some that follow one another, from `first` on; how many all are then.
