@@ -286,8 +286,8 @@ cdef class Flats(Indexes):
         f.head, f.suffix = <uint8_t>min(head, <uint32_t>MOST_END_HEAD), <uint8_t>min(p.size - last, <uint32_t>MOST_END_SUFFIX)
         f.mid_at = <uint16_t>head
         f.least = f.head + f.suffix
-        # a variable right behind the first five colons, which are literal, is the only one, and a match is worth T
-        if p.literal_fields == 15 and not p.flags and text[head] == TOKEN_SLOT and slots == 1 and not f.flags & FLAT_PRINCIPALS:
+        # nothing is open before the only variable, so that nothing crosses colons, and a match is worth T
+        if text[head] == TOKEN_SLOT and slots == 1 and not p.flags and not f.flags & FLAT_PRINCIPALS:
             f.turn = <uint8_t>(after << TURN_BITS | TURN_WHOSE)
         self._room_beyond(p)
         return 0

@@ -48,6 +48,7 @@ cdef extern from *:
     const char* fastiam_dict_keys(PyObject* dict) noexcept
     bint PyUnicode_CheckExact(PyObject* o) noexcept
     bint PyDict_CheckExact(PyObject* o) noexcept
+    Py_ssize_t PyDict_GET_SIZE(PyObject* dict) noexcept
     bint PyDict_Next(PyObject* dict, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
     PyObject* PyDict_GetItemWithError(PyObject* dict, PyObject* key) noexcept
     long long PyLong_AsLongLong(PyObject* o) noexcept
@@ -73,7 +74,8 @@ cdef struct Asked:             # who asks, while it is looked for
 cdef struct Pairs:             # some keys of a context with their values
     PyObject* names[N_PAIRS]   # borrowed
     PyObject* values[N_PAIRS]
-    int n                      # fewer than there is room for: the last ones
+    int n
+    Py_ssize_t left            # how many come after them
     Py_ssize_t next            # where `PyDict_Next` goes on
 
 
@@ -201,12 +203,13 @@ cdef inline bint value_text(PyObject* value, Text* out) noexcept:
 
 cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
     """The next keys and values of a context; none is waited for before the memory of all is asked for."""
-    cdef int n = 0
-    while n < N_PAIRS and PyDict_Next(context, &pairs.next, &pairs.names[n], &pairs.values[n]):
+    cdef int n = 0, most = <int>min(pairs.left, <Py_ssize_t>N_PAIRS)   # so that no call has to say that there are no more
+    while n < most and PyDict_Next(context, &pairs.next, &pairs.names[n], &pairs.values[n]):
         prefetch(pairs.values[n])
         prefetch(<const char*>pairs.values[n] + 56)
         n += 1
     pairs.n = n
+    pairs.left -= n
 
 
 cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_numbers, const Pairs* pairs, bint* checked) noexcept:
@@ -263,7 +266,7 @@ cdef inline bint read_context(
     while True:
         if not read_pairs(w, t, key_numbers, pairs, checked):
             return False
-        if pairs.n < N_PAIRS:
+        if pairs.left <= 0 or pairs.n == 0:
             return True
         gather(context, pairs)
 
@@ -311,11 +314,13 @@ cdef inline bint ask_context(PyObject* context, Pairs* pairs) noexcept:
     """The same for the keys of a context; False where it is no plain one."""
     cdef const char* keys
     pairs.n = 0
+    pairs.left = 0
     pairs.next = 0
     if context == Py_None:
         return True
     if not PyDict_CheckExact(context):
         return False
+    pairs.left = PyDict_GET_SIZE(context)
     keys = fastiam_dict_keys(context)
     prefetch(keys)
     prefetch(keys + 64)
