@@ -42,7 +42,8 @@ def alike(rng: random.Random, n: int) -> list[str]:
     start, patterns = piece(rng, rng.choice((0, 2, 3, 7, 8, 9, 30))), []
     for _ in range(n):
         pieces = [start + piece(rng, rng.choice((0, 1, 2, 5))), *(piece(rng, rng.choice((1, 2, 20))) for _ in range(2))]
-        pieces[rng.randrange(3)] += rng.choice(VARIABLES) * (rng.random() < 0.2)
+        for at in rng.choices(range(3), k=rng.choice((0, 0, 0, 0, 1, 2))):
+            pieces[at] += rng.choice(VARIABLES)
         patterns.append(rng.choice(("arn:aws:s3:::",) * 3 + OPEN_HEADS) + rng.choice(SHAPES[:8]).format(*pieces))
     return patterns
 
