@@ -379,6 +379,9 @@ def sixteen(network: values.Network | None) -> bytes | None:
 
 @given(address_texts)
 @example("1.2.3.04")
+@example("1.2.3.00")
+@example("256.0.0.1")
+@example("0.255.0.256")
 @example("1.2.3")
 @example("::")
 @example("::1%eth0")
