@@ -76,6 +76,27 @@ def likes(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
     return directory, asked
 
 
+HIDDEN = f"arn:aws:s3:${{a:{ACCOUNT}:b}}:{ACCOUNT}:c/"  # colons in `${...}` stand between no fields
+
+
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+@pytest.mark.parametrize("ends", [["ann"], ["${aws:username}"], ["*"], ["ann", "anna", "ann*"]], ids=" ".join)
+def test_a_colon_inside_of_a_field_stands_in_no_resource(effect: str, ends: list[str]) -> None:
+    """V28, R3, R5: read as one string the pattern may match, which is U."""
+    directory = fastiam.Directory("lenient", quotas=None)
+    made = [{"Effect": effect, "Action": "s3:*", "Resource": [HIDDEN + end for end in ends]}]
+    made += [{"Effect": "Allow", "Action": "*", "Resource": "*"}] * (effect == "Deny")
+    directory.add_principal(ANN, identity_policies=[{"Version": "2012-10-17", "Statement": made}])
+    engine = directory.compile()
+    asked = [HIDDEN + "ann", HIDDEN + "bob", "arn:aws:s3:::c/ann", f"arn:aws:s3:eu-west-1:{ACCOUNT}:c/ann"]
+    matched = [effect == "Deny" and (text == asked[0] or (text == asked[1] and ends == ["*"])) for text in asked]
+    expected = [2 if match else int(effect == "Deny") for match in matched]
+    assert [int(engine.explain(ANN, "s3:GetObject", text).decision.outcome) for text in asked] == expected
+    for _ in range(2):
+        assert [int(engine.decide(ANN, "s3:GetObject", text).outcome) for text in asked] == expected
+        assert engine.decide_many(ANN, "s3:GetObject", asked).outcome.tolist() == expected
+
+
 @pytest.mark.parametrize("index_from", [12, 1000])
 @pytest.mark.parametrize("seed", range(4))
 def test_patterns_that_begin_alike_are_passed_over_where_none_matches(seed: int, index_from: int) -> None:

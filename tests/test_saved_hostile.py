@@ -36,6 +36,8 @@ def make_all_kinds() -> fastiam.Directory:
         "arn:*:s3:::b/?x*y",
         "arn:aws:s3:*:*:b*c*",
         "arn:aws:s3:::b/${aws:username}/${aws:PrincipalTag/team, 'x'}*",
+        "arn:aws:s3:::b/${aws:username}",
+        *(f"arn:aws:s3:::b/{name}*" for name in ("obj", "abc", "abd")),
         "arn:aws:s3",
         "*:b/*",
     ]
@@ -276,7 +278,7 @@ def test_a_vector_of_ones_is_refused(load, whole, name):
 
 
 PATTERN = struct.Struct("<2I4B4H5H2xI")  # as `_types` has it
-NEED, SIZE = 9, -1
+TEXT, NEED, COLONS, SIZE = 0, 9, slice(10, 15), -1
 
 
 @pytest.mark.parametrize("beyond", [1, 0xFFFF], ids=["a byte too many", "more than 16 bits hold"])
@@ -287,6 +289,18 @@ def test_pieces_that_want_more_room_than_their_pattern_has_are_refused(load, who
         fields = list(PATTERN.unpack_from(data, at))
         fields[NEED] = min(fields[SIZE] + beyond, 0xFFFF)
         PATTERN.pack_into(data, at, *fields)
+    assert not survives(load, sealed(data))
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_patterns_whose_colons_are_none_are_refused(load, whole, which):
+    start, size = places(whole)["patterns"]
+    pool, _ = places(whole)["pool"]
+    data = bytearray(whole)
+    for at in range(start, start + size, PATTERN.size):
+        fields = PATTERN.unpack_from(data, at)
+        if fields[COLONS][4]:
+            data[pool + fields[TEXT] + fields[COLONS][which]] = ord(";")
     assert not survives(load, sealed(data))
 
 

@@ -65,7 +65,7 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
 # -- statements -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint has_pieces(const Flat* f) noexcept nogil:
-    return f.first == TURN_NEXT or f.first >= TURN_HEAD
+    return f.first == TURN_NEXT or f.first == TURN_HEAD or f.first == TURN_HEAD_INNER
 
 
 cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
@@ -73,15 +73,18 @@ cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
     return <uint16_t>mix(load8(end - GROUPED_BYTES) >> spare)
 
 
-cdef inline uint32_t passed_over(const Flat* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon) noexcept nogil:
-    """How many flats of a group cannot match before the first one that may, given where the fifth colon of a resource lies.
+cdef inline uint32_t passed_over(
+    const Flat* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon, bint has_colon
+) noexcept nogil:
+    """How many flats of a group cannot match before the first one that may, given where the fifth colon of a resource lies, and whether
+    there are more.
 
     What their patterns have of the sixth field is compared, which says nothing of matches across colons.
     """
     cdef int64_t end = colon + 1 + group.least
-    cdef uint64_t may = 0
+    cdef uint64_t may = 1 if has_colon and group.flags & FLAT_CROSSES else 0
     if GROUPED_BYTES <= end <= size:
-        may = sixteen_words(pool + group.text, field_mark(text + end, group.suffix))
+        may |= sixteen_words(pool + group.text, field_mark(text + end, group.suffix))
     return <uint32_t>first_bit(may | <uint64_t>1 << group.head)
 
 
@@ -246,9 +249,9 @@ cdef inline bint may_stand(const Look* l, const Flat* f) noexcept nogil:
 
 cdef inline uint32_t step(const Look* l, const Flat* f) noexcept nogil:
     """How far it is from a flat that does not apply to the next one that may."""
-    if f.first != TURN_GROUP or (f.flags & FLAT_CROSSES and l.facts & FACTS_COLON):
+    if f.first != TURN_GROUP:
         return 1
-    return 1 + passed_over(f, l.pool, <const char*>l.text, l.end - l.text, colon_place(l.facts, 4))
+    return 1 + passed_over(f, l.pool, <const char*>l.text, l.end - l.text, colon_place(l.facts, 4), l.facts & FACTS_COLON != 0)
 
 
 cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:

@@ -32,7 +32,7 @@ cdef class Flats(Indexes):
     cdef int _flatten(self, Row* row) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
         cdef const Run* runs = <const Run*>self.runs.data + row.first
-        cdef Flat flats[2 * (MOST_FLATS + MOST_LIMITS)]
+        cdef Flat flats[2 * (MOST_FLATS + MOST_LIMITS)]  # those of groups come after the others are there
         cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
         if row.n > 1:
             n = self._run_flats(runs + 1, flats, denies, MOST_FLATS)
@@ -101,10 +101,10 @@ cdef class Flats(Indexes):
         return n
 
     cdef const uint8_t* _field_of(self, const Flat* f):
-        """Where the sixth field of its pattern starts."""
+        """Where the sixth field of its pattern starts, as if every colon stood between fields: so it is in a resource."""
         cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
         cdef int _
-        for _ in range(5):                               # INVARIANT: no variable stands before the fifth colon
+        for _ in range(5):                               # INVARIANT: five colons, and no slot before the fifth (`_sound`)
             p = <const uint8_t*>memchr(p, 58, f.size) + 1
         return p
 
@@ -286,8 +286,11 @@ cdef class Flats(Indexes):
         f.head, f.suffix = <uint8_t>min(head, <uint32_t>MOST_END_HEAD), <uint8_t>min(p.size - last, <uint32_t>MOST_END_SUFFIX)
         f.mid_at = <uint16_t>head
         f.least = f.head + f.suffix
-        # nothing is open before the only variable, so that nothing crosses colons, and a match is worth T
-        if text[head] == TOKEN_SLOT and slots == 1 and not p.flags and not f.flags & FLAT_PRINCIPALS:
+        # nothing is open before the only variable, and all colons are between fields: nothing crosses them, and a match is worth T
+        if (
+            p.kind == PATTERN_SLOTS and text[head] == TOKEN_SLOT and slots == 1 and self._field_of(f) == text + p.colons[4] + 1
+            and not p.flags and not f.flags & FLAT_PRINCIPALS
+        ):
             f.turn = <uint8_t>(after << TURN_BITS | TURN_WHOSE)
         self._room_beyond(p)
         return 0

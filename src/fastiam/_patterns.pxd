@@ -52,11 +52,20 @@ cdef inline bint is_free(const uint8_t* text, const int64_t* colons, int i) noex
     return colons[i + 1] - colons[i] == 2 and text[colons[i] + 1] == TOKEN_STAR
 
 
+cdef inline bint holds_colons(const uint8_t* text, const int64_t* colons) noexcept nogil:
+    """Whether one of the first five fields has a colon inside, which `${...}` alone can hide (V28): no field of a resource has."""
+    cdef int64_t i
+    cdef int n = 0
+    for i in range(colons[4]):
+        n += text[i] == 58
+    return n > 4
+
+
 cdef inline bint read_pieces(const uint8_t* text, int64_t size, const int64_t* colons, Pattern* p) noexcept nogil:
     """The pattern as literal pieces at known places; False if it is none."""
     cdef int64_t at = 0, i, before = -1, last = -1
     cdef uint32_t n = 0, stars = 0
-    if size > MAX_COLON or p.literal_fields & 3 != 3:
+    if size > MAX_COLON or p.literal_fields & 3 != 3 or holds_colons(text, colons):
         return False
     for i in range(2, 4):
         if not p.literal_fields & (1 << i):
@@ -113,17 +122,18 @@ cdef inline void read_pattern(const uint8_t* text, int64_t size, const int64_t* 
 
 
 cdef inline int64_t read_crossing(const uint8_t* text, int64_t size, const int64_t* colons, int n_fields, Pattern* p) noexcept nogil:
-    """The entry as one string, if a star ends one of its fields 2 to 5; how much of the text it is, or -1.
+    """The entry as one string, if a star ends one of its fields 2 to 5, or a colon stands in one; how much of the text it is, or -1.
 
     A short one ends with its last field: it has no field 6, and `colons` are 0.
     """
     cdef int i
-    cdef bint ends_in_star = False
+    cdef bint may_cross
     if colons[4] > MAX_COLON:
         return -1
+    may_cross = holds_colons(text, colons)
     for i in range(1, min(n_fields, 5)):
-        ends_in_star |= text[colons[i] - 1] == TOKEN_STAR
-    if not ends_in_star:
+        may_cross |= text[colons[i] - 1] == TOKEN_STAR
+    if not may_cross:
         return -1
     p.flags = MATCH_IS_U
     p.kind = PATTERN_CROSS

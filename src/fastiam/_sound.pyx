@@ -99,7 +99,7 @@ cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) 
         at = <const uint8_t*>memchr(at, TOKEN_SLOT, <size_t>(end - at))
         if at == NULL:
             return True
-        if end - at < 5 or (at[1] | at[2] | at[3] | at[4]) & 128:
+        if end - at < SLOT_SIZE or (at[1] | at[2] | at[3] | at[4]) & 128:
             return False
         number = at[1] | <uint32_t>at[2] << 7 | <uint32_t>at[3] << 14 | <uint32_t>at[4] << 21
         if number >= s.variables.n:
@@ -139,6 +139,9 @@ cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
             return False
         for i in range(4):
             if p.colons[i] >= p.colons[i + 1]:
+                return False
+        for i in range(5):
+            if (<const uint8_t*>s.pool.data)[p.text + p.colons[i]] != 58:
                 return False
     elif p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
         return False

@@ -124,6 +124,7 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
     cdef const Flat* f = &c.t.flats[own.first]
     cdef const Entry* e
     cdef uint32_t i = 0
+    cdef bint has_colon
     cdef Look l
     l.c = c
     l.text = <const uint8_t*>c.resource.data
@@ -132,8 +133,8 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
     l.colons = &c.colons[0]
     while i < own.n:
         if f[i].first == TURN_GROUP:
-            if not f[i].flags & FLAT_CROSSES or c.is_star or not tail_has_colon(c):
-                i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4])
+            has_colon = f[i].flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c)
+            i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4], has_colon)
         elif flat_counts(c, &l, f + i):
             e = &c.t.entries[f[i].entry]
             if f[i].flags & FLAT_DENIES:

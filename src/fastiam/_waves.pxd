@@ -74,13 +74,12 @@ cdef inline void try_groups(Block* b, const TablesC* t) noexcept nogil:
     """Go on with the first flat of groups that may match, or behind them."""
     cdef const uint64_t* flats = b.waves[TURN_GROUP].flats
     cdef const Flat* f
-    cdef uint32_t i, j, at, n = take_wave(b, TURN_GROUP), over
+    cdef uint32_t i, j, at, n = take_wave(b, TURN_GROUP)
     for j in range(n):
         i = <uint32_t>flats[j]
         at = <uint32_t>(flats[j] >> 32)
         f = t.flats + at
-        over = passed_over(f, t.pool, b.text[i].data, b.text[i].size, colon_place(b.facts[i], 4))
-        at += over & -<uint32_t>(not f.flags & FLAT_CROSSES or not b.facts[i] & FACTS_COLON)
+        at += passed_over(f, t.pool, b.text[i].data, b.text[i].size, colon_place(b.facts[i], 4), b.facts[i] & FACTS_COLON != 0)
         put(b, t, i, at, TURN_OVER if at + 1 == b.stop[i] else TURN_NEXT)
 
 
