@@ -15,9 +15,8 @@ from fastiam._truths cimport keep_truth, kept_truth, resource_plan, tell_truth, 
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
     ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NULL, OP_NUMERIC, OP_STRING,
-    OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GT, REL_LE, REL_LT, T, TOKEN_SLOT, TOKEN_STAR, U, Atom, Range, SLOT_SIZE,
-    TablesC, Value,
-    Variable,
+    OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GT, REL_LE, REL_LT, SLOT_SIZE, T, TOKEN_SLOT, TOKEN_STAR, U, Atom, Range,
+    TablesC, Value, Variable,
 )
 from fastiam._values cimport (
     Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, read_address, read_bool, read_decimal,
