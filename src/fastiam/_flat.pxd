@@ -7,7 +7,7 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
-from fastiam._bytes cimport equal, first_bit, load8, mix, sixteen_words
+from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
@@ -22,6 +22,7 @@ from fastiam._plain cimport (
     is_about_others, is_here, put_resource,
 )
 from fastiam._glob cimport glob
+from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
 from fastiam._truths cimport keep_truth, kept_code, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam._types cimport *
@@ -63,30 +64,6 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
-
-cdef inline bint has_pieces(const Flat* f) noexcept nogil:
-    return f.first == TURN_NEXT or f.first == TURN_HEAD or f.first == TURN_HEAD_INNER
-
-
-cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
-    """A number for the last eight bytes of a text, so many bits of which do not count."""
-    return <uint16_t>mix(load8(end - GROUPED_BYTES) >> spare)
-
-
-cdef inline uint32_t passed_over(
-    const Flat* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon, bint has_colon
-) noexcept nogil:
-    """How many flats of a group cannot match before the first one that may, given where the fifth colon of a resource lies, and whether
-    there are more.
-
-    What their patterns have of the sixth field is compared, which says nothing of matches across colons.
-    """
-    cdef int64_t end = colon + 1 + group.least
-    cdef uint64_t may = 1 if has_colon and group.flags & FLAT_CROSSES else 0
-    if GROUPED_BYTES <= end <= size:
-        may |= sixteen_words(pool + group.text, field_mark(text + end, group.suffix))
-    return <uint32_t>first_bit(may | <uint64_t>1 << group.head)
-
 
 cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     """`pieces_match`, from the flat."""
@@ -148,16 +125,15 @@ cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noex
     cdef const ContextColumn* column
     cdef uint32_t resource
     cdef int64_t code
-    cdef int truth = NOT_OPEN
+    cdef int truth = NOT_OPEN, told
     cdef bint is_met = True
     if kept != NULL and kept[id].truths != NULL:
         column = &l.c.columns[kept[id].column]
         code = kept_code(column, l.row)
-        truth = kept[id].truths[code]
-        if truth and not (l.has_tags and code == column.n_codes):
-            return (accept >> (truth - 1)) & 1
+        told = kept[id].truths[code]
+        if told and not (l.has_tags and code == column.n_codes):
+            return (accept >> (told - 1)) & 1
         is_met = code <= column.n_codes
-        truth = NOT_OPEN
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
     resource = resource_plan(l.has_tags, is_here(s.block.caller[l.i], l.facts))
     if is_met:

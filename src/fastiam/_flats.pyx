@@ -7,10 +7,10 @@ from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastiam._call cimport is_supplied
 from fastiam._decide cimport LAYER_BOUNDARY, LAYER_SCP, LAYER_SESSION
-from fastiam._flat cimport field_mark, has_pieces
+from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
-from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._patterns cimport MAX_COLON
+from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._plain cimport account_number
 from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *

@@ -473,7 +473,7 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_MASK = 15
 
 
-cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all
+cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all; or a `_group`
     uint32_t entry
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition
     uint32_t atom              # the first of these; with FLAT_PRINCIPALS, the account that it is about: `is_about_others`
@@ -491,11 +491,6 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t turn               # what comes where its pieces at known places stand; upper half: where the one in between does, too
     uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags
-
-
-cdef enum:
-    MOST_GROUPED = 16          # flats of a group; in its own one, `text` are their marks in the pool, `head` says how many they are, `least` how
-    GROUPED_BYTES = 8          # many bytes of the sixth field all have, and `suffix` how many bits of the last eight bytes of these do not count
 
 
 cdef enum:

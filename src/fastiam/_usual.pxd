@@ -14,8 +14,9 @@ from fastiam._decide cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer,
     action_key, decide, entry_counts, find_row, hard_rule, rcp_applies, verdict,
 )
-from fastiam._flat cimport Look, flat_matches, has_pieces, may_cross, passed_over
+from fastiam._flat cimport Look, flat_matches, may_cross
 from fastiam._frame cimport next_stamp
+from fastiam._group cimport has_pieces, passed_over
 from fastiam._locate cimport find_record, locate_endpoint, locate_resource, word_text
 from fastiam._plain cimport ACT_HARD, ACT_OWN_RULES
 from fastiam._resources cimport tail_has_colon

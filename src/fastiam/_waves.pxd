@@ -14,7 +14,8 @@ from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
-from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at, passed_over, slot_stands
+from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at, slot_stands
+from fastiam._group cimport passed_over
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
 from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
