@@ -68,6 +68,10 @@ cdef enum:                     # the rows that may count for a request, in the o
     STAGES = FROM_ELSEWHERE - 1
 
 
+cdef enum:
+    MOST_LEFT = 10
+
+
 cdef struct Wave:              # flats of rows of a block whose turn is the same
     uint64_t flats[BLOCK]      # flat << 32 | row
     uint64_t apart[8]          # waves whose ends lie a whole page from one another would meet in the cache
@@ -102,6 +106,9 @@ cdef struct Block:
     uint64_t* ends[N_TURNS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
     uint16_t asked[BLOCK]      # what comes after them, as bits
+    Range left[BLOCK][MOST_LEFT]   # flats that come after those at hand, the next ones last, where an index has found several
+    uint8_t n_left[BLOCK]
+    uint8_t has_left           # some row has such
     uint8_t stage[BLOCK]       # what these are of
     uint8_t has_more           # an allow may not be all that some row needs
     const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none

@@ -52,6 +52,34 @@ cdef extern from *:
         return bits;
     }
     #endif
+    #if defined(__SSE2__)
+    /* ASCII alone is compared: signed, what is beyond it is less than all of it */
+    static inline uint32_t fastiam_sixteen_breaks(const char* p) {
+        #define FASTIAM_BETWEEN(x, low, high) _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8(low - 1)), _mm_cmplt_epi8(x, _mm_set1_epi8(high + 1)))
+        __m128i x = _mm_loadu_si128((const __m128i*)p), y = _mm_or_si128(x, _mm_set1_epi8(32));
+        __m128i letter = FASTIAM_BETWEEN(y, 'a', 'z'), digit = FASTIAM_BETWEEN(x, '0', '9'), beyond = _mm_cmplt_epi8(x, _mm_setzero_si128());
+        return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(letter, digit), beyond)) ^ 0xFFFF;
+    }
+    #else
+    static inline uint32_t fastiam_sixteen_breaks(const char* p) {
+        uint32_t bits = 0;
+        for (int i = 0; i < 16; i++) {
+            unsigned char x = (unsigned char)p[i], y = x | 32;
+            bits |= (uint32_t)!((y >= 'a' && y <= 'z') || (x >= '0' && x <= '9') || x >= 128) << i;
+        }
+        return bits;
+    }
+    #endif
+    static inline uint64_t fastiam_breaks(const char* p, int64_t size) {
+        char few[16] = {0};
+        int64_t last = size < 64 ? size - 16 : 48, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
+        if (size < 16) {
+            memcpy(few, p, (size_t)size);
+            return fastiam_sixteen_breaks(few) & (((uint64_t)1 << size) - 1);
+        }
+        return fastiam_sixteen_breaks(p) | (uint64_t)fastiam_sixteen_breaks(p + second) << second
+            | (uint64_t)fastiam_sixteen_breaks(p + third) << third | (uint64_t)fastiam_sixteen_breaks(p + last) << last;
+    }
     #if defined(__GNUC__) || defined(__clang__)
     #define FASTIAM_INLINE static inline __attribute__((always_inline))
     #else
@@ -171,6 +199,8 @@ cdef extern from *:
     uint64_t sixteen_words "fastiam_sixteen_words" (const void* p, uint16_t word) noexcept nogil   # of two bytes each
     # a bit for each of the first 64 bytes that is this one; nothing beyond `size` is read
     uint64_t places "fastiam_places" (const char* p, int64_t size, char byte) noexcept nogil
+    # the same of bytes that are neither a letter, a digit nor beyond ASCII
+    uint64_t breaks "fastiam_breaks" (const char* p, int64_t size) noexcept nogil
 
 
 cdef inline uint64_t load8(const char* p) noexcept nogil:

@@ -12,8 +12,9 @@ from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
 from fastiam._principals cimport AS_U, counted_classes, exempt, is_alone, is_role, is_root, none_listed, principal_classes
 from fastiam._glob cimport five_colons
+from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, split_hash, word_hashes
 from fastiam._resources cimport not_resources_match, resources_match, tail_has_colon
-from fastiam._bytes cimport first_bit, hash_bytes, load4, load8, mix, places
+from fastiam._bytes cimport first_bit, mix, places
 from fastiam._types cimport *
 
 
@@ -143,14 +144,19 @@ cdef inline uint32_t entry_classes(Call* c, const Entry* e, uint8_t accept) noex
 
 cdef inline uint32_t entry_counts(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
     """The classes in which a statement applies, 0 if it does not; `accept` says which truths count (F3)."""
+    return entry_counts_on(c, e, e.resources, accept)
+
+
+cdef inline uint32_t entry_counts_on(Call* c, const Entry* e, uint32_t resources, uint8_t accept) noexcept nogil:
+    """The same, on some of its patterns: it matches on one of them, or not at all."""
     cdef uint32_t classes = CLASS_STAR
     if e.flags & ENTRY_U and not accept & ACCEPT_U:
         return 0
-    if e.resources != NONE:
+    if resources != NONE:
         if e.flags & ENTRY_NOT_RESOURCE:
-            if not not_resources_match(c, e.resources, accept):
+            if not not_resources_match(c, resources, accept):
                 return 0
-        elif not resources_match(c, e.resources, accept):
+        elif not resources_match(c, resources, accept):
             return 0
     if e.principals != NONE:
         classes = entry_classes(c, e, accept)
@@ -163,117 +169,51 @@ cdef inline uint32_t entry_counts(Call* c, const Entry* e, uint8_t accept) noexc
 
 # -- long runs: candidates by hash ----------------------------------------------------------------------------------------
 
-cdef inline uint32_t shape_hash(uint64_t fields, uint64_t piece, const Shape* shape) noexcept nogil:
-    """Of a pattern. The lowest two bits are those of no text of a split, and of no empty slot."""
-    cdef uint64_t h = fields ^ piece ^ (<uint64_t>shape.kind << 16) ^ shape.size
-    return (<uint32_t>((h * <uint64_t>0x9E3779B97F4A7C15ULL) >> 32) & <uint32_t>0xFFFFFFFC) | 1
-
-
-cdef inline uint32_t split_hash(uint32_t h, uint32_t key, const char* text, int64_t size, uint64_t seed) noexcept nogil:
-    """Of a text that a condition asks for, among entries with the hash `h`."""
-    return <uint32_t>hash_bytes(text, size, seed ^ (<uint64_t>key << 32) ^ h) | 3
-
-
-cdef inline uint64_t prefix_hash(const char* tail, int64_t size, int64_t* at, uint64_t* before) noexcept nogil:
-    """Of the first `size` bytes of a field 6, before which eight bytes can be read. `before` is of all eights before `at`, which are
-    hashed once for prefixes that come in the order of their sizes."""
-    cdef uint64_t last = load8(tail + size - 8)
-    if size <= 8:
-        return last >> (64 - 8 * size) if size else 0
-    while at[0] + 8 < size:
-        before[0] = mix(before[0] ^ load8(tail + at[0]))
-        at[0] += 8
-    return before[0] ^ last
-
-
-cdef inline uint32_t gram_hash(const char* p, const Shape* shape) noexcept nogil:
-    """Of four or eight bytes; cheap, for it is asked at every place of a resource."""
-    cdef uint64_t h = (load8(p) if shape.size == 8 else load4(p)) ^ (<uint64_t>(shape.kind + shape.size) << 32)
-    return (<uint32_t>((h * <uint64_t>0x9E3779B97F4A7C15ULL) >> 32) & <uint32_t>0xFFFFFFFC) | 1
-
-
-cdef inline uint64_t fields_hash(const char* arn, const uint16_t* colons, uint8_t fields, uint64_t seed) noexcept nogil:
-    """Of some of the fields 2 to 5 of an ARN or a pattern."""
-    cdef uint64_t h = fields
-    if fields & SHAPE_SERVICE:
-        h ^= hash_bytes(arn + colons[0], colons[2] - colons[0], seed)
-    if fields & SHAPE_REGION:
-        h ^= hash_bytes(arn + colons[2], colons[3] - colons[2], seed + 1)
-    if fields & SHAPE_ACCOUNT:
-        h ^= hash_bytes(arn + colons[3], colons[4] - colons[3], seed + 2)
-    return h
-
-
 cdef inline const Entry* first_listed(
     Call* c, const Run* run, const uint32_t* listed, uint32_t n, uint8_t accept, const Entry* best
 ) noexcept nogil:
-    """The first entry of a list that counts and stands before `best`."""
+    """The first entry that counts on an item of a list and stands before `best`."""
+    cdef const Index* index = &c.t.indexes[run.index]
+    cdef const Item* item
     cdef const Entry* e
     cdef uint32_t i
     for i in range(n):
-        promise(listed[i] < run.n)
-        e = &c.t.entries[run.first + listed[i]]
+        promise(listed[i] < index.n_items)
+        item = &c.t.index_items[index.first_item + listed[i]]
+        promise(item.entry < run.n)
+        e = &c.t.entries[run.first + item.entry]
         if best != NULL and e >= best:
             break                                        # lists are in the order of the run
-        if entry_counts(c, e, accept):
+        if entry_counts_on(c, e, item.resources, accept):
             return e
     return best
-
-
-cdef inline const uint32_t* listed_in(const Call* c, const IndexSlot* slot) noexcept nogil:
-    return &slot.first if slot.n == 1 else &c.t.index_lists[slot.first]
-
-
-cdef inline bint may_have(const uint64_t* filter, uint8_t shift, uint32_t h) noexcept nogil:
-    """Whether some entries may lie under a hash; most hashes of requests end here."""
-    return (filter[h >> shift >> 6] >> (h >> shift & 63)) & 1
-
-
-cdef inline const IndexSlot* slot_of(const Call* c, const Index* index, uint32_t h) noexcept nogil:
-    """What lies under a hash, or NULL."""
-    cdef const IndexSlot* slots = &c.t.index_slots[index.first_slot]
-    cdef uint32_t at = h >> index.slot_shift
-    while slots[at].hash != 0:
-        if slots[at].hash == h:
-            return &slots[at]
-        at = (at + 1) & index.mask
-    return NULL
 
 
 cdef inline const Entry* first_slot(
     Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
 ) noexcept nogil:
     """`first_listed` over the entries under one hash."""
-    cdef const IndexSlot* slot = slot_of(c, index, h)
+    cdef const IndexSlot* slot = slot_of(c.t, index, h)
     if slot == NULL:
         return best
     if slot.split != NONE:
         return first_split(c, run, index, slot, accept, best)
-    return first_listed(c, run, listed_in(c, slot), slot.n, accept, best)
-
-
-cdef inline const Entry* first_hashed(
-    Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """The same, of a hash of a request."""
-    if not may_have(&c.t.index_filters[index.first_filter], index.filter_shift, h):
-        return best
-    return first_slot(c, run, index, h, accept, best)
+    return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
 
 
 cdef inline const Entry* first_text(
     Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
 ) noexcept nogil:
     """The same, of a text of a split."""
-    cdef const IndexSlot* slot = slot_of(c, index, h)
-    return best if slot == NULL else first_listed(c, run, listed_in(c, slot), slot.n, accept, best)
+    cdef const IndexSlot* slot = slot_of(c.t, index, h)
+    return best if slot == NULL else first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
 
 
 cdef inline const Entry* first_reading(
     Call* c, const Run* run, const IndexSlot* slot, uint32_t key, uint8_t accept, const Entry* best
 ) noexcept nogil:
     """`first_listed` over entries none of which counts without a key, up to one that reads it."""
-    cdef const uint32_t* listed = listed_in(c, slot)
+    cdef const uint32_t* listed = listed_in(c.t, slot)
     cdef uint32_t i
     for i in range(slot.n):
         if not is_to_count(c, key):
@@ -289,10 +229,10 @@ cdef inline const Entry* first_split(
     cdef const Split* split = &c.t.index_splits[slot.split]
     cdef Fetched found
     if c.unknown != NULL:
-        return first_listed(c, run, listed_in(c, slot), slot.n, accept, best)
+        return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
     peek(c, split.key, 0, &found)
     if found.n > 1 or found.is_multi or found.is_conflict:   # U, or several texts
-        return first_listed(c, run, listed_in(c, slot), slot.n, accept, best)
+        return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
     if found.n == 1:
         best = first_text(
             c, run, index, split_hash(slot.hash, split.key, found.texts[0].data, found.texts[0].size, c.t.seed), accept, best
@@ -304,72 +244,57 @@ cdef inline const Entry* first_split(
     return first_listed(c, run, &c.t.index_lists[split.rest], split.n_rest, accept, best)
 
 
+cdef inline const Entry* first_known(
+    Call* c, const Run* run, const Index* index, const uint32_t* hashes, uint32_t n, uint8_t accept, const Entry* best
+) noexcept nogil:
+    """The same, over hashes of a request."""
+    cdef uint32_t k
+    for k in range(n):
+        best = first_slot(c, run, index, hashes[k], accept, best)
+        if best != NULL and not c.reasons:
+            break
+    return best
+
+
 cdef inline const Entry* first_gram(
     Call* c, const Run* run, const Index* index, const Shape* shape, uint8_t accept, const Entry* best
 ) noexcept nogil:
     """Entries that some bytes of field 6 point to."""
     cdef const char* p = c.resource.data + c.colons[4] + 1
-    cdef const char* end = c.resource.data + c.resource.size - shape.size
-    cdef const uint64_t* filter = &c.t.index_filters[index.first_filter]
-    cdef uint8_t shift = index.filter_shift
-    cdef Shape own = shape[0]
-    cdef uint32_t h
-    while p <= end:
-        h = gram_hash(p, &own)
-        if may_have(filter, shift, h):
-            best = first_slot(c, run, index, h, accept, best)
-            if best != NULL and not c.reasons:
-                return best
-        p += 1
+    cdef int64_t n = c.resource.data + c.resource.size - shape.size - p + 1, size
+    cdef uint32_t hashes[AT_ONCE]
+    while n > 0 and (best == NULL or c.reasons):
+        size = min(n, <int64_t>AT_ONCE)
+        best = first_known(c, run, index, hashes, gram_hashes(c.t, index, shape[0], p, size, hashes), accept, best)
+        p += size
+        n -= size
     return best
 
 
-cdef inline const Entry* first_path(
-    Call* c, const Run* run, const Index* index, const Shape* shape, uint64_t fields, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """Entries that what stands before one of the slashes of field 6 points to."""
+cdef inline const Entry* first_word(Call* c, const Run* run, const Index* index, uint8_t accept, const Entry* best) noexcept nogil:
+    """Entries that the words of field 6 point to."""
     cdef const char* tail = c.resource.data + c.colons[4] + 1
-    cdef uint64_t slashes = places(tail, c.resource.size - c.colons[4] - 1, 47)
-    cdef uint64_t piece, before = c.t.seed
-    cdef int64_t at = 0
-    while slashes:
-        piece = prefix_hash(tail, first_bit(slashes) + 1, &at, &before)
-        best = first_hashed(c, run, index, shape_hash(fields, piece, shape), accept, best)
-        if best != NULL and not c.reasons:
-            return best
-        slashes &= slashes - 1
+    cdef int64_t size = c.resource.data + c.resource.size - tail, at = 0
+    cdef uint32_t hashes[AT_ONCE]
+    while at < size and (best == NULL or c.reasons):
+        best = first_known(c, run, index, hashes, word_hashes(c.t, index, tail, size, &at, hashes), accept, best)
     return best
 
 
 cdef inline const Entry* first_shaped(Call* c, const Run* run, const Index* index, uint8_t accept, const Entry* best) noexcept nogil:
     """Entries that the hashes of the resource point to."""
     cdef const Shape* shapes = &c.t.shapes[index.first_shape]
-    cdef const char* tail = c.resource.data + c.colons[4] + 1
-    cdef int64_t size = c.resource.size - c.colons[4] - 1, at = 0
-    cdef uint64_t fields[8]
-    cdef uint64_t piece, before = c.t.seed
-    cdef uint32_t i, have = 0
-    cdef Shape shape
+    cdef Hashing h
+    cdef uint32_t hashes[AT_ONCE]
+    cdef uint32_t i
+    begin_hashing(&h, c.t, c.resource.data, c.resource.size, &c.colons[0])
     for i in range(index.n_shapes):
-        shape = shapes[i]
-        if shape.size > size:
-            continue
-        if not have & (1 << shape.fields):
-            have |= 1 << shape.fields
-            fields[shape.fields] = fields_hash(c.resource.data, c.colons, shape.fields, c.t.seed)
-        if shape.kind >= SHAPE_GRAM:
-            if shape.kind == SHAPE_GRAM or (accept & ACCEPT_U and tail_has_colon(c)):
-                best = first_gram(c, run, index, &shape, accept, best)
-        elif shape.kind == SHAPE_PATH:
-            best = first_path(c, run, index, &shape, fields[shape.fields], accept, best)
-        else:
-            if shape.kind == SHAPE_PREFIX:
-                piece = prefix_hash(tail, shape.size, &at, &before)
-            elif shape.kind == SHAPE_EXACT:
-                piece = hash_bytes(tail, size, c.t.seed)
-            else:
-                piece = hash_bytes(tail + size - shape.size, shape.size, c.t.seed)
-            best = first_hashed(c, run, index, shape_hash(fields[shape.fields], piece, &shape), accept, best)
+        if shapes[i].kind == SHAPE_WORD:
+            best = first_word(c, run, index, accept, best)
+        elif shapes[i].kind < SHAPE_WORD:
+            best = first_known(c, run, index, hashes, piece_hashes(c.t, index, shapes[i], &h, hashes), accept, best)
+        elif shapes[i].kind == SHAPE_GRAM or (accept & ACCEPT_U and tail_has_colon(c)):
+            best = first_gram(c, run, index, &shapes[i], accept, best)
         if best != NULL and not c.reasons:
             return best
     return best
@@ -382,7 +307,7 @@ cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) 
     if index.always.split != NONE:
         best = first_split(c, run, index, &index.always, accept, best)
     elif index.always.n:
-        best = first_listed(c, run, listed_in(c, &index.always), index.always.n, accept, best)
+        best = first_listed(c, run, listed_in(c.t, &index.always), index.always.n, accept, best)
     if c.is_star or (best != NULL and not c.reasons):
         return best
     if accept & ACCEPT_U and index.n_crossing and tail_has_colon(c):

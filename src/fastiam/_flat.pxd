@@ -246,12 +246,38 @@ cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil
     return classes if f.conditions == NONE or conditions_stand(s, l, f.conditions, accept) else 0
 
 
+cdef inline const Flat* flat_of(const TablesC* t, const Flat* f, const Run* run, uint32_t entry) noexcept nogil:
+    """The first flat of a statement of a long run, which has one: they are in order."""
+    cdef const Flat* flats = &t.flats[f.atom]
+    cdef uint32_t first = 0, last = t.indexes[run.index].n_items, middle
+    while first < last:
+        middle = (first + last) // 2
+        if flats[middle].entry < entry:
+            first = middle + 1
+        else:
+            last = middle
+    return flats + first
+
+
+cdef inline const Flat* first_of_run(Call* c, const Flat* f) noexcept nogil:
+    """The flat of the first statement of a long run that applies, or NULL."""
+    cdef const Run* run = &c.t.runs[f.entry]
+    cdef const Entry* e = first_counting(c, run, BROAD if f.flags & FLAT_DENIES else STRICT)
+    return NULL if e == NULL else flat_of(c.t, f, run, <uint32_t>(e - c.t.entries))
+
+
 cdef inline const Flat* first_flat(Side* s, Look* l, const Row* row, uint32_t first, uint32_t last) noexcept nogil:
     """The first of some flats of a row that applies (D51), or NULL."""
     cdef const Flat* f = &l.c.t.flats[row.flat]
+    cdef const Flat* found
     cdef uint32_t i = first
     while i < last:
-        if may_stand(l, f + i) and flat_stands(s, l, f + i) != 0:
+        if f[i].first == TURN_INDEX:
+            take(s, l)
+            found = first_of_run(l.c, f + i)
+            if found != NULL:
+                return found
+        elif may_stand(l, f + i) and flat_stands(s, l, f + i) != 0:
             return f + i
         i += step(l, f + i)
     return NULL

@@ -12,9 +12,14 @@ cdef class Flats(Indexes):
     cdef uint32_t _sieve_atom(self, uint32_t conditions)
     cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
+    cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n)
+    cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE
+    cdef uint32_t _unsought(self, const Run* run)
+    cdef bint _is_grant(self, const Run* run)
+    cdef Flat _statement_flat(self, uint32_t entry)
     cdef uint32_t _account_of(self, const Entry* e)
     cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
-    cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
+    cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
     cdef uint32_t _group(self, Flat* flats, uint32_t first, uint32_t n) except? 0xFFFFFFFE
     cdef const uint8_t* _field_of(self, const Flat* f)
     cdef uint32_t _field_bytes(self, const Flat* f)

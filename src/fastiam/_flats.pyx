@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastiam._call cimport is_supplied
-from fastiam._decide cimport LAYER_BOUNDARY, LAYER_SCP, LAYER_SESSION
+from fastiam._decide cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
 from fastiam._patterns cimport MAX_COLON
@@ -31,7 +31,7 @@ cdef class Flats(Indexes):
 
     cdef int _flatten(self, Row* row) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
-        cdef const Run* runs = <const Run*>self.runs.data + row.first
+        cdef Run* runs = <Run*>self.runs.data + row.first
         cdef Flat flats[2 * (MOST_FLATS + MOST_LIMITS)]  # those of groups come after the others are there
         cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
         if row.n > 1:
@@ -49,7 +49,7 @@ cdef class Flats(Indexes):
 
     cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE:
         """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then."""
-        cdef const Run* runs = <const Run*>self.runs.data + row.first
+        cdef Run* runs = <Run*>self.runs.data + row.first
         cdef uint32_t bound = row.n_flats, session
         if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL:
             bound = self._run_flats(runs + 2, flats, bound, MOST_FLATS + MOST_LIMITS)
@@ -63,19 +63,81 @@ cdef class Flats(Indexes):
         row.n_session = <uint8_t>(session - bound)
         return session
 
-    cdef uint32_t _run_flats(self, const Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
+    cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
         """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
-        cdef uint32_t j, first = n, looks = 0
+        cdef uint32_t j, first = n, looks
+        if n > most:
+            return n
         for j in range(run.n):
             if n <= most:
                 n = self._flats_of(run.first + j, flats, n)
         if n > most:
+            looks = n - first
+        else:
+            n = self._group(flats, first, n)
+            looks = self._looks(flats, first, n)
+        if looks < self.index_from or self._is_grant(run):
             return n
-        n = self._group(flats, first, n)
-        while first < n:                                 # what stands in a group costs nothing
-            first += 1 + (flats[first].head if flats[first].first == TURN_GROUP else 0)
-            looks += 1
-        return most + 1 if run.index != NONE and looks >= self.index_from else n
+        if run.index == NONE:
+            run.index = self._index(run.first, run.n)
+        if n <= most and looks < self.index_from + self._unsought(run):
+            return n
+        return self._run_flat(run, flats, first)
+
+    cdef uint32_t _unsought(self, const Run* run):
+        """How many items of a run are looked at whatever is asked for."""
+        cdef const Index* index = <const Index*>self.indexes.data + run.index
+        return index.always.n if index.always.split == NONE else 0
+
+    cdef bint _is_grant(self, const Run* run):
+        """Its statements are allows of a resource's policy: these are looked at one by one."""
+        cdef const Entry* e = <const Entry*>self.entries.data + run.first
+        return e.layer == LAYER_RESOURCE and not e.flags & ENTRY_DENY
+
+    cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n):
+        """How many looks flats may take: of a group, one for it and those whose marks are the same."""
+        cdef uint16_t marks[MOST_GROUPED]
+        cdef uint32_t i, j, alike, most, looks = 0
+        while first < n:
+            most = 0
+            if flats[first].first == TURN_GROUP:
+                memcpy(marks, self.pool.data + flats[first].text, sizeof(marks))
+                for i in range(flats[first].head):
+                    alike = 0
+                    for j in range(flats[first].head):
+                        alike += marks[i] == marks[j]
+                    most = max(most, alike)
+                first += flats[first].head
+            looks += 1 + most
+            first += 1
+        return looks
+
+    cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
+        """Append one flat for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
+        cdef const Index* index = <const Index*>self.indexes.data + run.index
+        cdef const Item* item
+        cdef Flat f = self._statement_flat(run.first)
+        cdef uint32_t j, first = self.flats.n
+        self._push(&self.flats, index.n_items)
+        for j in range(index.n_items):
+            item = <const Item*>self.index_items.data + index.first_item + j
+            f = self._statement_flat(run.first + item.entry)
+            if item.resources != NONE and f.first != TURN_ODD:
+                if item.resources & ONE and not (<const Entry*>self.entries.data)[run.first + item.entry].flags & ENTRY_NOT_RESOURCE:
+                    self._flat_pattern(&f, item.resources ^ ONE)
+                else:
+                    f.first = TURN_ODD
+            (<Flat*>self.flats.data)[first + j] = f
+        memset(&flats[n], 0, sizeof(Flat))
+        flats[n].flags = f.flags & FLAT_DENIES
+        flats[n].entry = <uint32_t>(run - <const Run*>self.runs.data)
+        flats[n].conditions = run.index
+        flats[n].atom = first
+        flats[n].first = TURN_INDEX
+        if run.flags & RUN_ALL:                          # the last one always counts
+            flats[n + 1] = f
+            return n + 2
+        return n + 1
 
     cdef uint32_t _group(self, Flat* flats, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """Put a flat that tells which may match before some that follow one another, from `first` on; how many all are then.
@@ -139,8 +201,26 @@ cdef class Flats(Indexes):
         cdef const Entry* e = <const Entry*>self.entries.data + entry
         cdef const uint32_t* members
         cdef Range element = Range(0, 1)
-        cdef Flat f
+        cdef Flat f = self._statement_flat(entry)
         cdef uint32_t i, only = e.resources ^ ONE
+        if e.resources == NONE or f.first == TURN_ODD:
+            if n < MOST_FLATS + MOST_LIMITS:
+                flats[n] = f
+            return n + 1
+        members = &only
+        if not e.resources & ONE:
+            element = (<const Range*>self.resource_elements.data)[e.resources]
+            members = <const uint32_t*>self.pattern_lists.data + element.first
+        for i in range(element.n):
+            if n + i < MOST_FLATS + MOST_LIMITS:
+                flats[n + i] = f
+                self._flat_pattern(&flats[n + i], members[i])
+        return n + element.n
+
+    cdef Flat _statement_flat(self, uint32_t entry):
+        """The flat of a statement, but for what its patterns say."""
+        cdef const Entry* e = <const Entry*>self.entries.data + entry
+        cdef Flat f
         memset(&f, 0, sizeof(Flat))
         f.entry = entry
         f.conditions = e.conditions
@@ -158,19 +238,7 @@ cdef class Flats(Indexes):
             f.first = TURN_WHOM
         if e.flags & ~<uint8_t>ENTRY_DENY:
             f.first = TURN_ODD
-        if e.resources == NONE or f.first == TURN_ODD:
-            if n < MOST_FLATS + MOST_LIMITS:
-                flats[n] = f
-            return n + 1
-        members = &only
-        if not e.resources & ONE:
-            element = (<const Range*>self.resource_elements.data)[e.resources]
-            members = <const uint32_t*>self.pattern_lists.data + element.first
-        for i in range(element.n):
-            if n + i < MOST_FLATS + MOST_LIMITS:
-                flats[n + i] = f
-                self._flat_pattern(&flats[n + i], members[i])
-        return n + element.n
+        return f
 
     cdef bint _is_about_all(self, const Entry* e):
         """Its principal element holds `*`: every user or role, and flats are of no others."""
@@ -307,20 +375,25 @@ cdef class Flats(Indexes):
         """The conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
         cdef const Flat* f
         cdef uint64_t sieve = 0
-        cdef uint32_t i, bit
+        cdef uint32_t i, j, n, bit
         if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
             return SIEVE_ANY
         self.sync()                                      # flats may have moved the pool
         for i in range(row.denies):
             f = <const Flat*>self.flats.data + row.flat + i
-            if f.first == TURN_GROUP:
+            n = 1
+            if f.first == TURN_INDEX:
+                n = (<const Index*>self.indexes.data)[f.conditions].n_items
+                f = <const Flat*>self.flats.data + f.atom
+            elif f.first == TURN_GROUP:
                 continue
-            bit = SIEVE_NONE
-            if f.flags >> FLAT_LAYER_SHIFT <= LAYER_SCP and f.first != TURN_ODD:
-                bit = self._sieve_bit(self._sieve_atom(f.conditions))
-            if bit == SIEVE_NONE:
-                return SIEVE_ANY
-            sieve |= <uint64_t>1 << bit
+            for j in range(n):
+                bit = SIEVE_NONE
+                if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP and f[j].first != TURN_ODD:
+                    bit = self._sieve_bit(self._sieve_atom(f[j].conditions))
+                if bit == SIEVE_NONE:
+                    return SIEVE_ANY
+                sieve |= <uint64_t>1 << bit
         return sieve
 
     cdef int _keep_sieve(self, uint64_t sieve) except -1:

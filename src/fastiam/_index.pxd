@@ -1,36 +1,38 @@
 """Indexes of long runs."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from fastiam._types cimport Entry, Index, IndexSlot, Pattern
+from fastiam._types cimport Entry, Index, IndexSlot, Item, Pattern
 from fastiam._vectors cimport Vectors
 
 
 cdef class _Draft:
-    cdef list always                                     # entries that no hash finds
+    cdef list always                                     # items that no hash finds
     cdef list crossing
-    cdef list found                                      # of each pattern: entry, kind of its grams, hashes, where its field 6 lies, literal parts
+    cdef list found                                      # of each pattern: item, kind of its grams, hashes, where its field 6 lies, literal parts
     cdef dict counts                                     # how many patterns have a hash
     cdef dict shapes                                     # of a hash
-    cdef dict paths                                      # of the hash of a prefix that ends with a slash: that of the path
-    cdef dict places                                     # entries under a hash
-    cdef dict splits                                     # of a hash: key, entries that do not ask for a text of it
+    cdef dict places                                     # items under a hash
+    cdef dict splits                                     # of a hash: key, items that do not ask for a text of it
+    cdef uint32_t n_items
     cdef uint32_t few
 
     cdef int count(self, list hashes) except -1
     cdef object rarest(self, list hashes)
     cdef bint is_shared(self, object h)
+    cdef int cover(self, list patterns) except -1
     cdef int put(self, object h, uint32_t position) except -1
 
 
 cdef class Indexes(Vectors):
     cdef object _hash_of(self, _Draft draft, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields)
     cdef list _hashes_of(self, _Draft draft, const Pattern* p, list parts)
-    cdef int _add_entry(self, _Draft draft, uint32_t position, const Entry* e) except -1
+    cdef int _add_entry(self, _Draft draft, uint32_t entry, const Entry* e) except -1
+    cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE
+    cdef bint _is_anywhere(self, const Pattern* p)
     cdef int _add_pattern(self, _Draft draft, uint32_t position, const Pattern* p, uint8_t kind) except -1
     cdef int _choose(self, _Draft draft) except -1
-    cdef int _follow_paths(self, _Draft draft) except -1
     cdef dict _texts_of(self, const Entry* e)
-    cdef int _split(self, _Draft draft, object h, list places, const Entry* entries) except -1
+    cdef int _split(self, _Draft draft, object h, list places, const Entry* entries, const Item* items) except -1
     cdef int _slot(self, _Draft draft, IndexSlot* slot, uint32_t h, list places) except -1
     cdef int _write_slots(self, _Draft draft, Index* index) except -1
     cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE

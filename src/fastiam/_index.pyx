@@ -1,14 +1,14 @@
 """Indexes of long runs: candidates by what their patterns have literally. Too many, never too few: each is verified.
 
 A pattern can be found in several ways: by the whole of its field 6, by how that begins or ends, each with or without the fields before
-it, and by some bytes anywhere in it. Of these the index takes the one that costs a request least and that few other patterns share.
-Prefixes of many lengths that end with a slash are asked for at the slashes of a request. Where many patterns share the best way, and
-their statements ask for different texts of a condition key, these tell them apart.
+it, by its slashes, by a word or some bytes anywhere in it. Of those that few other patterns share the index takes such that a request
+has to be asked for little. Where many patterns share the best way, and their statements ask for different texts of a condition key,
+these tell them apart.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._bytes cimport hash_bytes
-from fastiam._decide cimport fields_hash, gram_hash, prefix_hash, shape_hash, split_hash
+from fastiam._bytes cimport breaks, hash_bytes
+from fastiam._hashes cimport fields_hash, gram_hash, prefix_hash, shape_hash, split_hash, word_hash
 from fastiam._patterns cimport has_tokens
 from fastiam._types cimport *
 from fastiam._vectors cimport Vectors
@@ -17,12 +17,15 @@ from fastiam._vectors cimport Vectors
 cdef enum:
     SPLIT_ALWAYS = 0           # stands for the hash of the entries that no hash finds
     MOST_HASHED = 1024         # bytes of a pattern
-    MOST_TEXTS = 64            # of an entry that lies under each of them
-    MOST_SIZES = 4             # of prefixes; where there are more, a request asks at its slashes
+    MOST_TEXTS = 64            # of an item that lies under each of them
 
 
 # How many bytes are hashed where those suffice: the fewer sizes an index has, the fewer hashes a request takes.
 _SIZES = (128, 64, 48, 32, 24, 16, 12, 8, 4)
+
+
+# What a shape costs a request, about: the more hashes, the more.
+_COSTS = {SHAPE_EXACT: 2, SHAPE_PREFIX: 1, SHAPE_PATH: 5, SHAPE_SUFFIX: 2, SHAPE_WORD: 6}
 
 
 cdef uint32_t as_number(const Shape* shape):
@@ -35,7 +38,8 @@ cdef class _Draft:
 
     def __cinit__(self, uint32_t few):
         self.always, self.crossing, self.found = [], [], []
-        self.counts, self.shapes, self.paths, self.places, self.splits = {}, {}, {}, {}, {}
+        self.counts, self.shapes, self.places, self.splits = {}, {}, {}, {}
+        self.n_items = 0
         self.few = few
 
     cdef int count(self, list hashes) except -1:
@@ -58,6 +62,25 @@ cdef class _Draft:
     cdef bint is_shared(self, h):
         """Whether many patterns have a hash, so that it is worth to look for another."""
         return h is None or self.counts[h] > 2 * self.few
+
+    cdef int cover(self, list patterns) except -1:
+        """Put patterns under one of the hashes that are listed for each, so that a request has to be hashed for few shapes, and cheap ones."""
+        cdef list left
+        while patterns:
+            gains = {}
+            for _, hashes in patterns:
+                for shape in {self.shapes[h] for h in hashes}:
+                    gains[shape] = gains.get(shape, 0) + 1 / _COSTS[shape >> 24]
+            best = max(gains, key=gains.get)
+            left = []
+            for position, hashes in patterns:
+                found = [h for h in hashes if self.shapes[h] == best]
+                if found:
+                    self.put(found[0], position)
+                else:
+                    left.append((position, hashes))
+            patterns = left
+        return 0
 
     cdef int put(self, h, uint32_t position) except -1:
         cdef list places = self.places.setdefault(h, [])
@@ -102,6 +125,24 @@ cdef list _grams_of(_Draft draft, const char* tail, list parts, uint16_t size, u
     return list(found)
 
 
+cdef list _words_of(_Draft draft, const char* tail, list parts, int64_t n):
+    """The hashes of every word that stands whole in the parts of a field 6 of `n` bytes."""
+    cdef Shape shape = Shape(0, SHAPE_WORD, 0)
+    cdef int64_t i, at, start, end
+    cdef dict found = {}
+    for start, end in parts:
+        at = start if start == 0 else -1                 # where a word starts; a star may stand for the first letters of one
+        for i in range(start, end + 1):
+            if (i < end and not breaks(tail + i, 1)) or (i == end and end != n):
+                continue
+            if 0 <= at < i:
+                h = word_hash(tail + at, i - at)
+                found[h] = None
+                draft.shapes[h] = as_number(&shape)
+            at = i + 1
+    return list(found)
+
+
 cdef class Indexes(Vectors):
     """Vectors that can index the entries of a run."""
 
@@ -116,7 +157,7 @@ cdef class Indexes(Vectors):
             piece = prefix_hash(tail, size, &at, &before)
         else:
             piece = hash_bytes(tail + start, size, self.t.seed)
-        h = shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields, self.t.seed), piece, &shape)
+        h = shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields), piece, &shape)
         draft.shapes[h] = as_number(&shape)
         return h
 
@@ -142,56 +183,66 @@ cdef class Indexes(Vectors):
             for size in sorted({_usual(prefix), prefix} - {0}):
                 hashes.append(self._hash_of(draft, p, 0, size, SHAPE_PREFIX, hashed))
             if 0 < prefix <= 64 and tail[prefix - 1] == 47:
-                draft.paths[hashes[len(hashes) - 1]] = self._hash_of(draft, p, 0, prefix, SHAPE_PATH, hashed)
+                hashes.append(self._hash_of(draft, p, 0, prefix, SHAPE_PATH, hashed))
             for size in sorted({_usual(suffix), suffix} - {0}):
                 hashes.append(self._hash_of(draft, p, n - size, size, SHAPE_SUFFIX, hashed))
             if hashed:
                 hashes.append(self._hash_of(draft, p, 0, 0, SHAPE_PREFIX, hashed))
         return hashes
 
-    cdef int _add_entry(self, _Draft draft, uint32_t position, const Entry* e) except -1:
+    cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
+        """The position of a new item."""
+        (<Item*>self._push(&self.index_items))[0] = Item(entry, resources)
+        draft.n_items += 1
+        return draft.n_items - 1
+
+    cdef bint _is_anywhere(self, const Pattern* p):
+        """Whether a pattern may match any resource, as far as it is known: a short one may cross."""
+        if p.crossing != NONE and (<Pattern*>self.patterns.data)[p.crossing].colons[4] == 0:
+            return True
+        return p.colons[4] == 0 and p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED     # PATTERN_ANY
+
+    cdef int _add_entry(self, _Draft draft, uint32_t entry, const Entry* e) except -1:
         cdef Range element
         cdef const Pattern* p
-        cdef const Pattern* crossing
         cdef const uint32_t* members
-        cdef uint32_t i, only
+        cdef uint32_t i, only, position
         if e.resources == NONE or e.flags & ENTRY_NOT_RESOURCE:
-            draft.always.append(position)
+            draft.always.append(self._item(draft, entry, e.resources))
             return 0
         only = e.resources ^ ONE
         element = Range(0, 1) if e.resources & ONE else (<Range*>self.resource_elements.data)[e.resources]
         members = &only if e.resources & ONE else <uint32_t*>self.pattern_lists.data + element.first
         for i in range(element.n):
             p = <Pattern*>self.patterns.data + members[i]
-            crossing = NULL if p.crossing == NONE else <Pattern*>self.patterns.data + p.crossing
-            if crossing != NULL and crossing.colons[4] == 0:
-                draft.always.append(position)            # a short pattern may cross in any resource
-                return 0
+            position = self._item(draft, entry, ONE | members[i])
+            if self._is_anywhere(p):
+                draft.always.append(position)
+                continue
             if p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED:
-                if p.colons[4] == 0:                     # PATTERN_ANY
-                    draft.always.append(position)
-                    return 0
                 self._add_pattern(draft, position, p, SHAPE_GRAM)
-            if crossing != NULL:
-                self._add_pattern(draft, position, crossing, SHAPE_CROSSING)
+            if p.crossing != NONE:
+                self._add_pattern(draft, position, <Pattern*>self.patterns.data + p.crossing, SHAPE_CROSSING)
         return 0
 
     cdef int _add_pattern(self, _Draft draft, uint32_t position, const Pattern* p, uint8_t kind) except -1:
         cdef int64_t tail = p.colons[4] + 1
         cdef list parts = _parts_of(<uint8_t*>self.pool.data + p.text + tail, p.size - tail)
         # what a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams can be told
-        cdef list hashes = self._hashes_of(draft, p, parts) if kind == SHAPE_GRAM else []
+        cdef list hashes = []
+        if kind == SHAPE_GRAM:
+            hashes = self._hashes_of(draft, p, parts) + _words_of(draft, self.pool.data + p.text + tail, parts, p.size - tail)
         draft.count(hashes)
         draft.found.append((position, kind, hashes, p.text + tail, parts))
         return 0
 
     cdef int _choose(self, _Draft draft) except -1:
         """Put every pattern under one hash, or its entry on a list."""
-        cdef list shared = []
+        cdef list open = [], shared = []
         for position, kind, hashes, tail, parts in draft.found:
             best = draft.rarest(hashes)
             if not draft.is_shared(best):
-                draft.put(best, position)
+                open.append((position, [h for h in hashes if draft.counts[h] <= draft.few] or [best]))
                 continue
             eights = _grams_of(draft, self.pool.data + <uint32_t>tail, parts, 8, kind)
             fours = _grams_of(draft, self.pool.data + <uint32_t>tail, parts, 4, kind)
@@ -208,15 +259,7 @@ cdef class Indexes(Vectors):
                 draft.put(best, position)
             else:
                 (draft.crossing if kind == SHAPE_CROSSING else draft.always).append(position)
-        return 0
-
-    cdef int _follow_paths(self, _Draft draft) except -1:
-        """Put prefixes that end with a slash under the hash of a path, if they have many lengths."""
-        if len({draft.shapes[h] for h in draft.places if <uint32_t>draft.shapes[h] >> 24 == SHAPE_PREFIX}) <= MOST_SIZES:
-            return 0
-        for h in [h for h in draft.places if h in draft.paths]:
-            for position in draft.places.pop(h):
-                draft.put(draft.paths[h], position)
+        draft.cover(open)
         return 0
 
     # -- conditions ------------------------------------------------------------------------------------------------------------
@@ -250,13 +293,13 @@ cdef class Indexes(Vectors):
                 found[a.key] = texts
         return found
 
-    cdef int _split(self, _Draft draft, h, list places, const Entry* entries) except -1:
-        """Tell entries under one hash apart by the texts that they ask for, if these are different ones."""
+    cdef int _split(self, _Draft draft, h, list places, const Entry* entries, const Item* items) except -1:
+        """Tell items under one hash apart by the texts that they ask for, if these are different ones."""
         cdef dict keys = {}
         cdef dict of_text
         cdef uint32_t position
         for position in places:
-            for key, texts in self._texts_of(entries + position).items():
+            for key, texts in self._texts_of(entries + items[position].entry).items():
                 of_text = keys.setdefault(key, {})
                 for text in texts:
                     of_text.setdefault(text, []).append(position)
@@ -328,21 +371,23 @@ cdef class Indexes(Vectors):
         cdef _Draft draft = _Draft((self.index_from + 5) // 6)
         cdef Index index
         cdef uint32_t i
+        index.first_item = self.index_items.n
         for i in range(n):
             self._add_entry(draft, i, entries + i)
+        index.n_items = draft.n_items
         self._choose(draft)
-        self._follow_paths(draft)
         draft.always, draft.crossing = sorted(set(draft.always)), sorted(set(draft.crossing))
         shapes = sorted({draft.shapes[h] for h in draft.places})
         for h, places in (*draft.places.items(), (SPLIT_ALWAYS, draft.always)):
             if len(places) > 2 * draft.few:
-                self._split(draft, h, places, entries)
+                self._split(draft, h, places, entries, <Item*>self.index_items.data + index.first_item)
         self._write_slots(draft, &index)
         self._slot(draft, &index.always, SPLIT_ALWAYS, draft.always)
         index.crossing = self._numbers(&self.index_lists, draft.crossing)
         index.n_crossing = <uint32_t>len(draft.crossing)
         index.first_shape = self.shapes.n
         index.n_shapes = <uint32_t>len(shapes)
+        index.has_fields = any(i & 0xFF for i in shapes)
         for i in shapes:
             (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)
         (<Index*>self._push(&self.indexes))[0] = index

@@ -364,8 +364,9 @@ cdef enum ShapeKind:           # what of field 6 is hashed
     SHAPE_PREFIX = 1
     SHAPE_PATH = 2             # a prefix that ends with one of the slashes among its first 64 bytes
     SHAPE_SUFFIX = 3
-    SHAPE_GRAM = 4             # four or eight bytes anywhere in it
-    SHAPE_CROSSING = 5         # the same, of the crossing reading (R5)
+    SHAPE_WORD = 4             # letters and digits (`breaks`) between two bytes that are none, or an end
+    SHAPE_GRAM = 5             # four or eight bytes anywhere in it
+    SHAPE_CROSSING = 6         # the same, of the crossing reading (R5)
 
 
 cdef enum ShapeField:          # fields that are hashed beside it
@@ -380,20 +381,27 @@ cdef struct Shape:             # patterns that are found by the same hash
     uint8_t fields
 
 
-cdef struct IndexSlot:         # entries of a run that are found under one hash
+cdef struct Item:              # what an index finds: a statement of a run, on one of its patterns or as a whole
+    uint32_t entry             # of the run
+    uint32_t resources         # as in an `Entry`
+
+
+cdef struct IndexSlot:         # items that are found under one hash
     uint32_t hash              # 0: empty
-    uint32_t first             # the only entry, or where they are listed in `index_lists`
+    uint32_t first             # the only one, or where they are listed in `index_lists`
     uint32_t n
     uint32_t split             # `index_splits`; NONE: none
 
 
-cdef struct Split:             # of the entries under one hash: those that ask for a text of a key lie under the hash of that text, too
+cdef struct Split:             # of the items under one hash: those that ask for a text of a key lie under the hash of that text, too
     uint32_t key
     uint32_t rest              # `index_lists`: the others
     uint32_t n_rest
 
 
 cdef struct Index:             # candidates of a long run: too many, never too few
+    uint32_t first_item        # in the order of their statements
+    uint32_t n_items
     uint32_t first_shape
     uint32_t n_shapes
     uint32_t first_slot
@@ -401,8 +409,9 @@ cdef struct Index:             # candidates of a long run: too many, never too f
     uint32_t first_filter      # `index_filters`: a bit for the highest bits of every hash that there is
     uint8_t slot_shift
     uint8_t filter_shift
-    IndexSlot always           # entries that no hash finds
-    uint32_t crossing          # entries that may match a resource with more than five colons where `U` counts (R5)
+    uint8_t has_fields         # some shape has
+    IndexSlot always           # items that no hash finds
+    uint32_t crossing          # those that may match a resource with more than five colons where `U` counts (R5)
     uint32_t n_crossing
 
 
@@ -468,15 +477,18 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
     TURN_HEAD_INNER = 9        # that, with the piece in between
     TURN_WHOSE = 10            # if a variable behind its head stands for what the resource has there, and the rest matches
     TURN_GROUP = 11            # no statement: which of the flats that follow may match, by some bytes of the resource's sixth field
-    N_TURNS = 12
+    TURN_INDEX = 12            # no statement, but all of a long run: which of them may match is told by its index
+    TURN_RUN = 13              # that, where too much is to be looked at, and one by one is as good
+    N_TURNS = 14
     TURN_BITS = 4
     TURN_MASK = 15
 
 
-cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all; or a `_group`
-    uint32_t entry
-    uint32_t conditions        # ONE | atom, or a list; NONE: no condition
-    uint32_t atom              # the first of these; with FLAT_PRINCIPALS, the account that it is about: `is_about_others`
+cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all; or a `_group`, or a run
+    uint32_t entry             # of TURN_INDEX: the run
+    uint32_t conditions        # ONE | atom, or a list; NONE: no condition. Of TURN_INDEX: its index
+    uint32_t atom              # the first of these; with FLAT_PRINCIPALS, the account that it is about: `is_about_others`. Of TURN_INDEX:
+    # the flat of the first item of the index, each of which has one
     uint32_t text              # from here: of the pattern, where there are pieces (`has_pieces`)
     uint16_t size
     uint16_t least             # so many bytes a resource has that matches
@@ -652,6 +664,7 @@ cdef struct TablesC:
     const Index* indexes
     const Shape* shapes
     const IndexSlot* index_slots
+    const Item* index_items
     const uint32_t* index_lists
     const Split* index_splits
     const uint64_t* index_filters

@@ -14,7 +14,7 @@ from fastiam._decide cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer,
     action_key, decide, entry_counts, find_row, hard_rule, rcp_applies, verdict,
 )
-from fastiam._flat cimport Look, flat_matches, may_cross
+from fastiam._flat cimport Look, first_of_run, flat_matches, may_cross
 from fastiam._frame cimport next_stamp
 from fastiam._group cimport has_pieces, passed_over
 from fastiam._locate cimport find_record, locate_endpoint, locate_resource, word_text
@@ -115,6 +115,11 @@ cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nog
     return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
 
 
+cdef inline const Flat* standing(Call* c, const Look* l, const Flat* f) noexcept nogil:
+    """A flat that applies, or NULL."""
+    return f if flat_counts(c, l, f) else NULL
+
+
 cdef inline Range flats_of(const Row* own) noexcept nogil:
     """The flats of an own row, or NOT_FLAT of them."""
     return Range(own.flat, own.n_flats if own.flags & ROW_FLAT else <uint32_t>NOT_FLAT)
@@ -123,6 +128,7 @@ cdef inline Range flats_of(const Row* own) noexcept nogil:
 cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
     """The first flat that applies says all: denies stand before allows."""
     cdef const Flat* f = &c.t.flats[own.first]
+    cdef const Flat* found
     cdef const Entry* e
     cdef uint32_t i = 0
     cdef bint has_colon
@@ -136,11 +142,13 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
         if f[i].first == TURN_GROUP:
             has_colon = f[i].flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c)
             i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4], has_colon)
-        elif flat_counts(c, &l, f + i):
-            e = &c.t.entries[f[i].entry]
-            if f[i].flags & FLAT_DENIES:
-                return verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
-            return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+        else:
+            found = first_of_run(c, f + i) if f[i].first == TURN_INDEX else standing(c, &l, f + i)
+            if found != NULL:
+                e = &c.t.entries[found.entry]
+                if found.flags & FLAT_DENIES:
+                    return verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
+                return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
         i += 1
     return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
 

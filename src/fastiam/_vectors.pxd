@@ -109,7 +109,8 @@ cdef class Vectors:
     cdef Vector stack_slots    # stacks by what they hold
     cdef Vector classes, class_patterns, name_classes
     cdef NameTable action_names
-    cdef Vector entries, runs, indexes, shapes, index_slots, index_lists, index_splits, index_filters, rows, grid, flats, sieves, sieve_atoms
+    cdef Vector entries, runs, indexes, shapes, index_items, index_slots, index_lists, index_splits, index_filters
+    cdef Vector rows, grid, flats, sieves, sieve_atoms
     cdef Vector cells, row_slots
     cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
     cdef uint64_t end_of_vectors

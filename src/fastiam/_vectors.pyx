@@ -56,6 +56,7 @@ cdef list VECTORS = [
     ("runs", sizeof(Run), CACHE),
     ("indexes", sizeof(Index), CACHE),
     ("shapes", sizeof(Shape), CACHE),
+    ("index_items", sizeof(Item), CACHE),
     ("index_slots", sizeof(IndexSlot), CACHE),
     ("index_lists", 4, CACHE),
     ("index_splits", sizeof(Split), CACHE),
@@ -82,7 +83,7 @@ cdef class Vectors:
     Thread-safety: methods are called with the GIL held; kernels read a snapshot (`Names.enter`, `leave`).
     """
 
-    def __cinit__(self, *, uint64_t seed=0, uint32_t index_from=12):
+    def __cinit__(self, *, uint64_t seed=0, uint32_t index_from=8):
         cdef Vector* v
         # INVARIANT: vectors lie side by side, and each has its line in `VECTORS`
         if <char*>&self.end_of_vectors - <char*>&self.pool != <Py_ssize_t>(len(VECTORS) * sizeof(Vector)):
@@ -242,6 +243,7 @@ cdef class Vectors:
         t.indexes = <const Index*>self.indexes.data
         t.shapes = <const Shape*>self.shapes.data
         t.index_slots = <const IndexSlot*>self.index_slots.data
+        t.index_items = <const Item*>self.index_items.data
         t.index_lists = <const uint32_t*>self.index_lists.data
         t.index_splits = <const Split*>self.index_splits.data
         t.index_filters = <const uint64_t*>self.index_filters.data

@@ -5,6 +5,7 @@ The first flat that applies says all (denies stand before allows). A wave looks 
 branch on what it finds: that is not to be foreseen, and a processor that goes on at once has the memory of the next rows there in time.
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from fastiam._block cimport (
     BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side, ask_value,
@@ -14,41 +15,14 @@ from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
-from fastiam._flat cimport Look, conditions_stand, flat_stands, look_at, slot_stands
+from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, slot_stands, take
 from fastiam._group cimport passed_over
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
 from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
+from fastiam._sought cimport try_indexes, try_left
 from fastiam._types cimport *
-
-
-cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t turn) noexcept nogil:
-    """What comes after a look at a flat of a row. It may be entered in the wave that is looked at, behind what was read of it."""
-    cdef uint32_t after = at + (turn == TURN_NEXT)
-    cdef const Flat* f = t.flats + after
-    cdef uint64_t** end = &b.ends[turn | (-<uint32_t>(turn == TURN_NEXT) & f.first)]
-    end[0][0] = <uint64_t>after << 32 | i
-    end[0] += 1
-    prefetch(t.pool + f.text)
-    prefetch(t.pool + f.text + f.size)
-
-
-cdef inline uint32_t n_held(const Block* b, uint32_t turn) noexcept nogil:
-    """How many rows a wave holds."""
-    return <uint32_t>(b.ends[turn] - b.waves[turn].flats)
-
-
-cdef inline uint32_t take_wave(Block* b, uint32_t turn) noexcept nogil:
-    """The same; it is empty then."""
-    cdef uint32_t n = n_held(b, turn)
-    b.ends[turn] = b.waves[turn].flats
-    return n
-
-
-cdef inline uint32_t either(const Block* b, uint32_t i, uint32_t at, uint32_t stands, uint32_t turn) noexcept nogil:
-    """This turn, if a flat stands as far as that is known, else what comes if it does not."""
-    cdef uint32_t missed = at + 1 == b.stop[i]           # TURN_NEXT or TURN_OVER
-    return missed ^ ((missed ^ turn) & -stands)
+from fastiam._wave cimport either, n_held, put, start, take_wave
 
 
 cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
@@ -82,6 +56,24 @@ cdef inline void try_groups(Block* b, const TablesC* t) noexcept nogil:
         f = t.flats + at
         at += passed_over(f, t.pool, b.text[i].data, b.text[i].size, colon_place(b.facts[i], 4), b.facts[i] & FACTS_COLON != 0)
         put(b, t, i, at, TURN_OVER if at + 1 == b.stop[i] else TURN_NEXT)
+
+
+cdef inline void look_at_runs(Side* s, Look* l, int64_t row) noexcept nogil:
+    """Look at long runs, one row after the other."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = l.c.t
+    cdef const uint64_t* flats = b.waves[TURN_RUN].flats
+    cdef const Flat* f
+    cdef uint32_t j, at, n = take_wave(b, TURN_RUN)
+    for j in range(n):
+        at = <uint32_t>(flats[j] >> 32)
+        look_at(b, l, row, <uint32_t>flats[j])
+        take(s, l)
+        f = first_of_run(l.c, t.flats + at)
+        if f != NULL:
+            put(b, t, l.i, <uint32_t>(f - t.flats), TURN_DONE)
+        else:
+            put(b, t, l.i, at, TURN_OVER if at + 1 == b.stop[l.i] else TURN_NEXT)
 
 
 cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
@@ -333,12 +325,6 @@ cdef inline uint8_t missing_layer(uint32_t stage) noexcept nogil:
 
 # -- stage after stage ------------------------------------------------------------------------------------------------------
 
-cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, uint32_t n) noexcept nogil:
-    """Begin with some flats of a row, of which there are any, as if the one before them had not applied."""
-    b.stop[i] = flat + n
-    put(b, t, i, flat - 1, TURN_NEXT)
-
-
 cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
     """The flats of a stage. Those of the own allows are its denies, too: where no other allow comes first, they are asked there alone."""
     cdef const Row* row = b.rows[min(stage, <uint32_t>OWN_ROWS) - (stage == HELD_ALLOWS)][i]
@@ -365,6 +351,7 @@ cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
         flats = stage_flats(b, i, stage)
         b.asked[i] &= b.asked[i] - 1
         b.stage[i] = <uint8_t>stage
+        b.n_left[i] = 0
         if flats.n:
             start(b, t, i, flats.first, flats.n)
             return True
@@ -378,7 +365,9 @@ cdef inline void pass_over(Block* b, const TablesC* t, uint32_t* n_over) noexcep
     cdef uint32_t j, i
     for j in range(n_over[0], n_held(b, TURN_OVER)):
         i = <uint32_t>over[j]
-        if must_allow(b, i) or not go_on(b, t, i):
+        if b.n_left[i]:
+            try_left(b, t, i)
+        elif must_allow(b, i) or not go_on(b, t, i):
             over[n_over[0]] = over[j]
             n_over[0] += 1
     b.ends[TURN_OVER] = over + n_over[0]
@@ -424,6 +413,8 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     cdef uint32_t i, j, n_over = 0, n_done = 0, n_near = b.near_way.n, n = b.own_way.n + b.joined_way.n
     for j in range(N_TURNS):
         b.ends[j] = b.waves[j].flats
+    b.has_left = False
+    memset(b.n_left, 0, sizeof(b.n_left))
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
         own = b.rows[OWN_ROWS][i]
@@ -437,13 +428,14 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
             b.ends[TURN_OVER][0] = b.joined_way.rows[j]
             b.ends[TURN_OVER] += 1
     while True:
-        if b.joined_way.n:
+        if b.joined_way.n or b.has_left:
             pass_over(b, t, &n_over)
         if b.has_more:
             pass_on(s, t, l.c.reasons, l.first + row, &n_done)
         if n_held(b, TURN_OVER) + n_held(b, TURN_DONE) + b.near_way.n - n_near == n:
             break
         try_groups(b, t)
+        try_indexes(b, t)
         try_heads(b, t)
         try_inners(b, t)
         try_flats(b, t)
@@ -451,4 +443,5 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         ask_whose(s, l.c)
         ask_first(b, l.c, row)
         look_closer(s, l, row)
+        look_at_runs(s, l, row)
     tell(s, t, l.c.reasons, l.first + row)

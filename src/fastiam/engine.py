@@ -71,7 +71,7 @@ class Engine(SettlingCore):
         context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
         settings: Settings = Settings(),  # noqa: B008  (frozen)
         cache_bytes: int = 1 << 28,
-        index_from: int = 12,
+        index_from: int = 8,
     ) -> Engine:
         """Compile a snapshot of a directory.
 
@@ -82,7 +82,7 @@ class Engine(SettlingCore):
         context_defaults : values for keys that a request does not give.
         settings : what the specification leaves configurable.
         cache_bytes : how much memory rows and names that requests bring may take before they are dropped.
-        index_from : how many statements a row has before it gets an index.
+        index_from : from how many statements or resources on that a request may have to be compared with, an index finds them.
         """
         if unknown_owner not in ("principal", "deny"):
             raise RequestValueError(f"unknown value `{unknown_owner}`", column="unknown_owner", hint="use `principal` or `deny`")

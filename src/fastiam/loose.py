@@ -23,7 +23,7 @@ def decide_profiles(
     endpoint: EndpointProfile | None,
     settings: Settings,
     *,
-    index_from: int = 12,
+    index_from: int = 8,
 ) -> Decision:
     """Compile the profiles of one request, and decide it."""
     compiler = Compiler(settings, index_from=index_from)

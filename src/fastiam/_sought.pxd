@@ -1,0 +1,176 @@
+"""Statements of long runs that an index finds, for all rows of a wave side by side. Header only.
+
+Most resources are known to a few hashes of an index, or to none. What was found is a flat of its own; several are looked at in the
+order of the run, so that the first one that applies says all.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastiam._block cimport BLOCK, MOST_LEFT, Block
+from fastiam._bytes cimport first_bit, places, prefetch
+from fastiam._columns cimport Text
+from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, word_hashes
+from fastiam._plain cimport FACTS_COLON, FACTS_STAR, colon_place
+from fastiam._types cimport *
+from fastiam._wave cimport put, start, take_wave
+
+
+cdef enum:
+    MOST_KNOWN = 8             # hashes of a row
+    MOST_FOUND = MOST_LEFT - 1  # items
+    TOO_MANY = 0xFF
+
+
+cdef struct Sought:            # what the rows of a wave are known by, and what that finds
+    uint32_t hash[MOST_KNOWN * (BLOCK + 1) + AT_ONCE]
+    uint16_t of[MOST_KNOWN * (BLOCK + 1) + AT_ONCE]  # which of the wave
+    uint32_t n
+    uint32_t found[BLOCK][MOST_FOUND]            # items, as they are found
+    uint8_t n_found[BLOCK]
+
+
+cdef inline void add_hashes(Sought* q, const Index* index, const TablesC* t, uint32_t j, uint32_t n) noexcept nogil:
+    """Take up `n` hashes that were written behind those that are there."""
+    cdef uint32_t k
+    for k in range(q.n, q.n + n):
+        q.of[k] = <uint16_t>j
+        prefetch(t.index_slots + index.first_slot + (q.hash[k] >> index.slot_shift))
+    q.n += n
+
+
+cdef inline void first_colons(const Text* text, uint16_t* colons) noexcept nogil:
+    """Where the first four colons lie, all of them among the first 64 bytes."""
+    cdef uint64_t bits = places(text.data, text.size, 58)
+    cdef uint32_t i
+    for i in range(4):
+        colons[i] = <uint16_t>first_bit(bits)
+        bits &= bits - 1
+
+
+cdef inline void know(Sought* q, const TablesC* t, const Index* index, const Text* text, int64_t colon, bint crosses, uint32_t j) noexcept nogil:
+    """Find the hashes of a resource; `crosses`: those of matches across colons (R5), too."""
+    cdef const Shape* shapes = &t.shapes[index.first_shape]
+    cdef uint16_t colons[5]
+    cdef Hashing h
+    cdef const char* tail = text.data + colon + 1
+    cdef int64_t size = text.data + text.size - tail, at = 0
+    cdef uint32_t i, before = q.n
+    colons[4] = <uint16_t>colon
+    if index.has_fields:
+        first_colons(text, colons)
+    begin_hashing(&h, t, text.data, text.size, colons)
+    for i in range(index.n_shapes):
+        if (size >= AT_ONCE and shapes[i].kind >= SHAPE_WORD) or colon >= AT_ONCE:
+            q.n_found[j] = TOO_MANY
+            break
+        if shapes[i].kind < SHAPE_WORD:
+            add_hashes(q, index, t, j, piece_hashes(t, index, shapes[i], &h, q.hash + q.n))
+        elif shapes[i].kind == SHAPE_WORD:
+            add_hashes(q, index, t, j, word_hashes(t, index, tail, size, &at, q.hash + q.n))
+        elif shapes[i].kind == SHAPE_GRAM or crosses:
+            add_hashes(q, index, t, j, gram_hashes(t, index, shapes[i], tail, size - shapes[i].size + 1, q.hash + q.n))
+        if q.n - before > MOST_KNOWN:
+            q.n_found[j] = TOO_MANY
+            break
+    if q.n_found[j] == TOO_MANY:
+        q.n = before
+
+
+cdef inline void add_found(Sought* q, uint32_t j, const uint32_t* listed, uint32_t n) noexcept nogil:
+    """Take up `n` items for a row of the wave."""
+    cdef uint32_t k
+    if q.n_found[j] + n > MOST_FOUND:
+        q.n_found[j] = TOO_MANY
+        return
+    for k in range(n):
+        q.found[j][q.n_found[j] + k] = listed[k]
+    q.n_found[j] += <uint8_t>n
+
+
+cdef inline void ask_index(Sought* q, const TablesC* t, const Block* b, const uint64_t* flats, uint32_t n) noexcept nogil:
+    """Find the items that the rows of a wave may match."""
+    cdef const Flat* f
+    cdef const Index* index
+    cdef const IndexSlot* slot
+    cdef uint32_t i, j, k
+    cdef bint crosses
+    q.n = 0
+    for j in range(n):
+        i = <uint32_t>flats[j]
+        f = t.flats + (flats[j] >> 32)
+        index = &t.indexes[f.conditions]
+        q.n_found[j] = 0
+        q.found[j][0] = 0
+        crosses = f.flags & FLAT_DENIES and b.facts[i] & FACTS_COLON != 0
+        if index.always.split != NONE:
+            q.n_found[j] = TOO_MANY
+        elif index.always.n:
+            add_found(q, j, listed_in(t, &index.always), index.always.n)
+        if crosses and q.n_found[j] != TOO_MANY:
+            add_found(q, j, &t.index_lists[index.crossing], index.n_crossing)
+        if not b.facts[i] & FACTS_STAR and q.n_found[j] != TOO_MANY:
+            know(q, t, index, &b.text[i], colon_place(b.facts[i], 4), crosses, j)
+    for k in range(q.n):
+        j = q.of[k]
+        f = t.flats + (flats[j] >> 32)
+        slot = slot_of(t, &t.indexes[f.conditions], q.hash[k])
+        if slot == NULL or q.n_found[j] == TOO_MANY:
+            continue
+        if slot.split != NONE:
+            q.n_found[j] = TOO_MANY
+            continue
+        add_found(q, j, listed_in(t, slot), slot.n)
+        prefetch(t.flats + f.atom + q.found[j][0])
+
+
+cdef inline void keep_left(Block* b, const Flat* f, uint32_t* found, uint32_t n_found, uint32_t i, uint32_t at) noexcept nogil:
+    """Put flats of a row aside, the last ones first: those behind the run, then those of the items that were found."""
+    cdef uint32_t k, m, one, n = 0
+    for k in range(1, n_found):
+        one, m = found[k], k
+        while m > 0 and found[m - 1] > one:
+            found[m] = found[m - 1]
+            m -= 1
+        found[m] = one
+    if at + 1 != b.stop[i]:
+        b.left[i][0] = Range(at + 1, b.stop[i] - at - 1)
+        n = 1
+    for k in range(n_found):
+        one = found[n_found - 1 - k]
+        if k == 0 or one != found[n_found - k]:          # an item may be found by both readings of its pattern
+            b.left[i][n] = Range(f.atom + one, 1)
+            n += 1
+    b.n_left[i] = <uint8_t>n
+    b.has_left = True
+
+
+cdef inline void try_left(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
+    """Go on with the flats of a row that were put aside, of which there are any."""
+    cdef uint32_t n = b.n_left[i] - 1
+    b.n_left[i] = <uint8_t>n
+    start(b, t, i, b.left[i][n].first, b.left[i][n].n)
+
+
+cdef inline void try_indexes(Block* b, const TablesC* t) noexcept nogil:
+    """Go on with the statements that indexes find, or behind their runs."""
+    cdef const uint64_t* flats = b.waves[TURN_INDEX].flats
+    cdef const Flat* f
+    cdef Sought q
+    cdef uint32_t i, j, at, found, hit, over, n = take_wave(b, TURN_INDEX)
+    if n == 0:
+        return
+    ask_index(&q, t, b, flats, n)
+    for j in range(n):
+        i = <uint32_t>flats[j]
+        at = <uint32_t>(flats[j] >> 32)
+        f = t.flats + at
+        over = at + 1 == b.stop[i]
+        if q.n_found[j] == TOO_MANY:
+            put(b, t, i, at, TURN_RUN)
+        elif q.n_found[j] > over:                        # several, or something comes after it
+            keep_left(b, f, q.found[j], q.n_found[j], i, at)
+            try_left(b, t, i)
+        else:                                            # one or none, which is not to be foreseen
+            hit = -<uint32_t>q.n_found[j]
+            found = f.atom + q.found[j][0]
+            b.stop[i] ^= (b.stop[i] ^ (found + 1)) & hit
+            put(b, t, i, at ^ ((at ^ (found - 1)) & hit), over & ~hit)   # TURN_OVER or TURN_NEXT
