@@ -562,7 +562,7 @@ _RESOURCE_FORMS: tuple[Callable[[Maker, str], str], ...] = (
 
 
 # from how many statements on a row has an index: small ones let short rows use it, the last one none
-INDEX_FROM = (*[12] * 6, 6, 2, 1, 10**9)
+INDEX_FROM = (*[8] * 6, 6, 2, 1, 10**9)
 
 
 def loose(seed: int) -> dict[str, Json]:

@@ -97,7 +97,7 @@ def test_a_colon_inside_of_a_field_stands_in_no_resource(effect: str, ends: list
         assert engine.decide_many(ANN, "s3:GetObject", asked).outcome.tolist() == expected
 
 
-@pytest.mark.parametrize("index_from", [12, 1000])
+@pytest.mark.parametrize("index_from", [8, 1000])
 @pytest.mark.parametrize("seed", range(4))
 def test_patterns_that_begin_alike_are_passed_over_where_none_matches(seed: int, index_from: int) -> None:
     """R5, VR5 to VR8, D51: outcome and statement are those of the reference."""

@@ -1,0 +1,201 @@
+"""What an index finds for many requests at once is what the reference finds for each, in whichever layer the long list stands.
+
+Patterns consist of few words, so that many share some; requests are for what one of them matches, and for what differs from
+that by a byte. Their last fields are of any size, many of about 64 bytes: so much is looked at in one piece.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pattern_texts import ACCOUNT, CROSSING, changed, resource
+
+import fastiam
+from fastiam import Outcome
+from fastiam.reference import decide
+from fastiam.request import Request, read_context
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
+SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run"
+HEADS = (
+    "arn:aws:s3:::bucket/",
+    "arn:aws:s3:::bucket/",
+    "arn:aws:s3:::",
+    "arn:aws:s3:*:*:",
+    f"arn:aws:s3:eu-west-1:{ACCOUNT}:",
+    "arn:*:s3:::",
+    "arn:aws:s*:::",
+)
+WORDS = (
+    "a",
+    "b7",
+    "data",
+    "team-00012",
+    "team-00013",
+    "Data",
+    "x" * 8,
+    "x" * 9,
+    "é",
+    "${aws:username}",
+    "${aws:PrincipalTag/team}",
+)
+JOINTS = ("/", "-", ".", "", "*", "?", "/*/", "-*", "*-", "//", ":")
+CONDITIONS = (
+    {"StringEquals": {"aws:RequestTag/team": "red"}},
+    {"StringNotEquals": {"aws:RequestTag/team": ["red", "blue"]}},
+    {"Bool": {"aws:SecureTransport": "true"}},
+)
+TEAMS, TRANSPORTS = ("red", "blue", "green", None), ("true", "false", None)
+
+
+def pattern(rng: random.Random) -> str:
+    tail = rng.choice(WORDS)
+    for _ in range(rng.randrange(5)):
+        tail += rng.choice(JOINTS) + rng.choice(WORDS)
+    if rng.random() < 0.3:
+        tail = "w" * max(0, rng.randint(61, 67) - len(tail)) + tail
+    return rng.choice(HEADS) + tail + rng.choice(("", "", "*", "/*"))
+
+
+def asked_for(rng: random.Random, text: str) -> list[str]:
+    """What a pattern matches where nothing hinders it, and what is nearly that."""
+    text = (
+        text.replace("${aws:username}", "app")
+        .replace("${aws:PrincipalTag/team}", "a")
+        .replace("arn:*", "arn:aws")
+        .replace("s*:", "s3:")
+    )
+    found = [resource(rng, text), resource(rng, text, CROSSING)]
+    return found + [changed(rng, one) for one in found]
+
+
+def policy(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+EVERYTHING = policy([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
+
+
+class Lists:
+    """A long list of statements, and what is asked."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)
+        self.patterns = [pattern(rng) for _ in range(rng.choice((12, 40, 90)))]
+        sizes = [rng.choice((1, 1, 2, 9, 40)) for _ in self.patterns]
+        self.listed = [self.patterns[at : at + n] for at, n in enumerate(sizes)]
+        self.asked = [text for one in rng.choices(self.patterns, k=70) for text in asked_for(rng, one)] + [
+            "*",
+            "arn:aws:s3:::a",
+            "arn:aws:s3:::",
+        ]
+
+    def made(self, effect: str, **more: Any) -> list[dict[str, Any]]:
+        """Statements of one effect, some of which say more than resources; denies of a third."""
+        rng, statements = self.rng, []
+        for few in self.listed if effect == "Allow" else rng.sample(self.listed, len(self.listed) // 3 + 8):
+            element = "NotResource" if rng.random() < 0.01 else "Resource"
+            one = {"Effect": effect, "Action": "s3:*", element: few} | more
+            if rng.random() < 0.3 or element == "NotResource":
+                one["Condition"] = rng.choice(CONDITIONS)
+            statements.append(one)
+            if rng.random() < 0.04:
+                statements.append({**more, "Effect": effect, "Action": "*", "Resource": "*", "Condition": rng.choice(CONDITIONS)})
+        return statements
+
+    def both(self) -> list[dict[str, Any]]:
+        statements = self.made("Allow") + self.made("Deny")
+        self.rng.shuffle(statements)
+        return statements
+
+
+def in_identity(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(lists.both())], tags={"team": "a"})
+    return directory, None
+
+
+def in_boundary(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[EVERYTHING], permissions_boundary=policy(lists.both()), tags={"team": "a"})
+    return directory, None
+
+
+def in_session(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(lists.made("Allow"))], tags={"team": "a"})
+    return directory, fastiam.Session(SESSION, kind="ROLE", issuer=ROLE, policies=[policy(lists.both())])
+
+
+def in_organization(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(lists.made("Allow"))], tags={"team": "a"})
+    directory.set_organization(
+        "o-acme123456",
+        management_account="999999999999",
+        organizational_units={},
+        accounts={ACCOUNT: "r-1"},
+        scps={"r-1": [EVERYTHING, policy(lists.made("Deny"))]},
+        rcps={"r-1": [("R", policy(lists.made("Deny", Principal="*")))]},
+    )
+    return directory, None
+
+
+def in_bucket(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(lists.made("Allow")[:9])], tags={"team": "a"})
+    whom = [{"AWS": ROLE}, {"AWS": ACCOUNT}, "*", {"AWS": f"arn:aws:iam::{ACCOUNT}:user/other"}]
+    statements = [one | {"Principal": lists.rng.choice(whom)} for one in lists.both()]
+    directory.add_resource("arn:aws:s3:::bucket", account=ACCOUNT, policy=policy(statements))
+    return directory, None
+
+
+Place = Callable[[Lists], tuple[fastiam.Directory, fastiam.Session | None]]
+
+
+@pytest.mark.parametrize("place", [in_identity, in_boundary, in_session, in_organization, in_bucket])
+@pytest.mark.parametrize("seed", range(6))
+def test_an_index_finds_what_may_match_in_any_layer(seed: int, place: Place) -> None:
+    """R5, VR5 to VR8, 6.4, D51: outcome and statement are those of the reference."""
+    lists = Lists(seed)
+    directory, session = place(lists)
+    snapshot, rng = directory.snapshot(), lists.rng
+    who, sessions = (SESSION, {SESSION: session}) if session else (ROLE, {})
+    columns = {
+        "aws:RequestTag/team": rng.choices(TEAMS, k=len(lists.asked)),
+        "aws:SecureTransport": rng.choices(TRANSPORTS, k=len(lists.asked)),
+    }
+    expected = []
+    for i, text in enumerate(lists.asked):
+        context = read_context({key: values[i] for key, values in columns.items() if values[i] is not None})
+        subject, holder, endpoint = snapshot.profiles(session or who, "s3:GetObject", text, context)
+        told = decide(subject, holder, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts)
+        expected.append((told.decision.outcome, told.decision.statement))
+    for index_from in (1, 8):
+        engine = fastiam.Engine.from_snapshot(snapshot, index_from=index_from)
+        for texts in (pa.array(lists.asked), pa.array(lists.asked).dictionary_encode()):
+            plain = engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions)
+            found = engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions, reasons=True)
+            for text, outcome, one, (wanted, statement) in zip(lists.asked, plain.outcome.tolist(), found, expected, strict=True):
+                assert (outcome, one.outcome, one.statement) == (int(wanted), wanted, statement), (index_from, text)
+    assert len({outcome for outcome, _ in expected}) > 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 62, 63, 64, 65, 127, 128, 129])
+def test_a_word_is_found_wherever_it_ends(size: int) -> None:
+    """The last word of a field is bounded by its end, whatever the size of the field, and a field may have no word at all."""
+    directory = fastiam.Directory(quotas=None)
+    patterns = [f"arn:aws:s3:::*-{i}" for i in range(30)] + [f"arn:aws:s3:::*{'w' * (size - 1)}{i}" for i in range(10)]
+    statements = [{"Effect": "Allow", "Action": "s3:*", "Resource": f"{one}{end}"} for one in patterns for end in ("", "/*")]
+    directory.add_principal(ROLE, identity_policies=[policy(statements)])
+    texts = [f"arn:aws:s3:::{'w' * max(0, size - 1 - len(str(i)))}{joint}{i}" for i in range(32) for joint in "-w"]
+    texts += [one + "/x" for one in texts] + ["arn:aws:s3:::" + "-" * size]
+    off, on = (fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (10**9, 8))
+    expected = off.decide_many(ROLE, "s3:GetObject", texts).outcome.tolist()
+    assert on.decide_many(ROLE, "s3:GetObject", texts).outcome.tolist() == expected
+    assert [int(on.decide(ROLE, "s3:GetObject", text).outcome) for text in texts] == expected
+    assert set(expected) == {Outcome.ALLOW, Outcome.IMPLICIT_DENY}
