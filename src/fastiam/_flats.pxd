@@ -1,5 +1,5 @@
 """Rows written out flat, and their sieves."""
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._index cimport Indexes
 from fastiam._types cimport Entry, Flat, Pattern, Row, Run
@@ -20,6 +20,9 @@ cdef class Flats(Indexes):
     cdef uint32_t _account_of(self, const Entry* e)
     cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
     cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
+    cdef uint32_t _alike(self, const Flat* flats, uint32_t n, uint32_t least)
+    cdef bint _blurs(self, const Flat* flats, uint32_t n, uint32_t least, uint32_t field)
+    cdef uint16_t _mark_of(self, const Flat* f, uint32_t least)
     cdef uint32_t _group(self, Flat* flats, uint32_t first, uint32_t n) except? 0xFFFFFFFE
     cdef const uint8_t* _field_of(self, const Flat* f)
     cdef uint32_t _field_bytes(self, const Flat* f)

@@ -24,6 +24,11 @@ cdef enum:
     LEAST_FIELD = 3            # bytes of the sixth field that are worth a look
 
 
+cdef inline uint8_t spare_of(uint32_t least):
+    """How many bits of eight bytes do not count in a mark that is made of so many bytes."""
+    return <uint8_t>(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
+
+
 cdef class Flats(Indexes):
     """Vectors with flats and sieves."""
 
@@ -96,21 +101,35 @@ cdef class Flats(Indexes):
 
     cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n):
         """How many looks flats may take: of a group, one for it and those whose marks are the same."""
-        cdef uint16_t marks[MOST_GROUPED]
-        cdef uint32_t i, j, alike, most, looks = 0
+        cdef uint32_t looks = 0
         while first < n:
-            most = 0
+            looks += 1
             if flats[first].first == TURN_GROUP:
-                memcpy(marks, self.pool.data + flats[first].text, sizeof(marks))
-                for i in range(flats[first].head):
-                    alike = 0
-                    for j in range(flats[first].head):
-                        alike += marks[i] == marks[j]
-                    most = max(most, alike)
+                looks += self._alike(flats + first + 1, flats[first].head, flats[first].least)
                 first += flats[first].head
-            looks += 1 + most
             first += 1
         return looks
+
+    cdef uint32_t _alike(self, const Flat* flats, uint32_t n, uint32_t least):
+        """How many of some flats have the same mark, made of so many bytes of the sixth field, at most."""
+        cdef uint16_t marks[MOST_GROUPED]
+        cdef uint32_t i, j, alike, most = 0
+        for i in range(n):
+            marks[i] = self._mark_of(flats + i, least)
+        for i in range(n):
+            alike = 0
+            for j in range(n):
+                alike += marks[i] == marks[j]
+            most = max(most, alike)
+        return most
+
+    cdef bint _blurs(self, const Flat* flats, uint32_t n, uint32_t least, uint32_t field):
+        """Whether marks of so few bytes as one more flat has tell those of a group apart less well."""
+        return field < least and self._alike(flats, n, field) > self._alike(flats, n, least)
+
+    cdef uint16_t _mark_of(self, const Flat* f, uint32_t least):
+        """The mark of a flat."""
+        return field_mark(<const char*>self._field_of(f) + least, spare_of(least))
 
     cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
         """Append one flat for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
@@ -149,7 +168,7 @@ cdef class Flats(Indexes):
             least, end = MAX_COLON, first
             while end < n and end - first < MOST_GROUPED:
                 field = self._field_bytes(&flats[end])
-                if field < LEAST_FIELD:
+                if field < LEAST_FIELD or (end - first >= LEAST_GROUPED and self._blurs(flats + first, end - first, least, field)):
                     break
                 least = min(least, field)
                 end += 1
@@ -187,9 +206,9 @@ cdef class Flats(Indexes):
         cdef uint32_t i, at = self.pool.n
         cdef uint16_t marks[MOST_GROUPED]
         memset(marks, 0, sizeof(marks))
-        group.suffix = <uint8_t>(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
+        group.suffix = spare_of(least)
         for i in range(1, n + 1):
-            marks[i - 1] = field_mark(<const char*>self._field_of(group + i) + least, group.suffix)
+            marks[i - 1] = self._mark_of(group + i, least)
             group.flags |= group[i].flags & FLAT_CROSSES
         memcpy(self._push(&self.pool, sizeof(marks)), marks, sizeof(marks))
         group.flags &= ~<uint8_t>FLAT_ENDS
