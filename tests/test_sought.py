@@ -112,6 +112,11 @@ class Lists:
         self.rng.shuffle(statements)
         return statements
 
+    def half(self) -> list[dict[str, Any]]:
+        """Of both effects, some: what only the others are about is not allowed."""
+        statements = self.both()
+        return statements[: len(statements) // 2]
+
 
 def in_identity(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
     directory = fastiam.Directory(quotas=None)
@@ -121,14 +126,16 @@ def in_identity(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None
 
 def in_boundary(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
     directory = fastiam.Directory(quotas=None)
-    directory.add_principal(ROLE, identity_policies=[EVERYTHING], permissions_boundary=policy(lists.both()), tags={"team": "a"})
+    directory.add_principal(
+        ROLE, identity_policies=[policy(lists.made("Allow"))], permissions_boundary=policy(lists.half()), tags={"team": "a"}
+    )
     return directory, None
 
 
 def in_session(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ROLE, identity_policies=[policy(lists.made("Allow"))], tags={"team": "a"})
-    return directory, fastiam.Session(SESSION, kind="ROLE", issuer=ROLE, policies=[policy(lists.both())])
+    return directory, fastiam.Session(SESSION, kind="ROLE", issuer=ROLE, policies=[policy(lists.half())])
 
 
 def in_organization(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
@@ -203,3 +210,36 @@ def test_a_word_is_found_wherever_it_ends(size: int) -> None:
     assert on.decide_many(ROLE, "s3:GetObject", texts).outcome.tolist() == expected
     assert [int(on.decide(ROLE, "s3:GetObject", text).outcome) for text in texts] == expected
     assert set(expected) == {Outcome.ALLOW, Outcome.IMPLICIT_DENY}
+
+
+def denied(patterns: list[str], texts: list[str]) -> None:
+    """Each of some resources is denied by one of many patterns."""
+    directory = fastiam.Directory(quotas=None)
+    statements = [{"Effect": "Deny", "Action": "s3:*", "Resource": f"arn:aws:s3:::{one}"} for one in patterns]
+    directory.add_principal(ROLE, identity_policies=[EVERYTHING, policy(statements)])
+    engine, asked = directory.compile(), [f"arn:aws:s3:::{text}" for text in texts]
+    assert [int(engine.decide(ROLE, "s3:GetObject", text).outcome) for text in asked] == [2] * len(asked)
+    assert engine.decide_many(ROLE, "s3:GetObject", asked).outcome.tolist() == [2] * len(asked)
+
+
+def test_paths_are_found_beside_longer_prefixes() -> None:
+    """Of which a request is hashed before."""
+    paths = [f"common-bucket-name/folder-{'x' * i}{i:02}/" for i in range(14)]
+    prefixes = [f"{i:02}{'p' * 48}-q" for i in range(16)]
+    denied([f"{one}*" for one in paths + prefixes], [f"{one}key-of-some-length" for one in paths + prefixes])
+
+
+@pytest.mark.parametrize(("word", "gram"), [("dxooay", "aglj"), ("pazije", "rzzo"), ("spxwpv", "thrx")])
+def test_what_has_the_same_hash_is_found_each_in_its_way(word: str, gram: str) -> None:
+    """These have, as they are hashed today: a whole word, and four bytes anywhere."""
+    patterns = [f"*-{word}-*", *(f"*{gram}{letter}*" for letter in "abcdefgh"), *(f"{i:02}q-*" for i in range(12))]
+    denied(patterns, [f"x-{word}-y", *(f"x{gram}{letter}y" for letter in "abcdefgh"), "03q-x"])
+
+
+def test_any_number_may_be_said_from_which_on_there_is_an_index() -> None:
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(
+        ROLE, identity_policies=[policy([{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::a/*"}])]
+    )
+    engine = fastiam.Engine.from_snapshot(directory.snapshot(), index_from=0)
+    assert engine.decide_many(ROLE, "s3:GetObject", ["arn:aws:s3:::a/x", "arn:aws:s3:::b/x"]).outcome.tolist() == [1, 0]

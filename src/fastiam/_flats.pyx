@@ -71,7 +71,7 @@ cdef class Flats(Indexes):
     cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
         """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
         cdef uint32_t j, first = n, looks
-        if n > most:
+        if n > most or run.n == 0:
             return n
         for j in range(run.n):
             if n <= most:

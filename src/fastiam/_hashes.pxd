@@ -92,14 +92,15 @@ cdef inline bint may_have(const uint64_t* filter, uint8_t shift, uint32_t h) noe
 
 
 cdef inline uint32_t path_hashes(
-    const uint64_t* filter, uint8_t shift, const Shape* shape, Hashing* h, uint64_t fields, uint32_t* out
+    const uint64_t* filter, uint8_t shift, const Shape* shape, Hashing* h, uint64_t fields, uint64_t seed, uint32_t* out
 ) noexcept nogil:
     """Of what stands before each slash among the first 64 bytes of field 6; how many there are."""
     cdef const char* tail = h.arn + h.colons[4] + 1
-    cdef uint64_t slashes = places(tail, h.arn + h.size - tail, 47)
+    cdef uint64_t slashes = places(tail, h.arn + h.size - tail, 47), before = seed
+    cdef int64_t at = 0                                  # what was hashed for longer prefixes says nothing of these
     cdef uint32_t n = 0
     while slashes:
-        out[n] = shape_hash(fields, prefix_hash(tail, first_bit(slashes) + 1, &h.at, &h.before), shape)
+        out[n] = shape_hash(fields, prefix_hash(tail, first_bit(slashes) + 1, &at, &before), shape)
         n += may_have(filter, shift, out[n])
         slashes &= slashes - 1
     return n
@@ -117,7 +118,7 @@ cdef inline uint32_t piece_hashes(const TablesC* t, const Index* index, Shape sh
         h.have |= 1 << shape.fields
         h.fields[shape.fields] = fields_hash(h.arn, h.colons, shape.fields)
     if shape.kind == SHAPE_PATH:
-        return path_hashes(filter, index.filter_shift, &shape, h, h.fields[shape.fields], out)
+        return path_hashes(filter, index.filter_shift, &shape, h, h.fields[shape.fields], t.seed, out)
     if shape.kind == SHAPE_PREFIX:
         piece = prefix_hash(tail, shape.size, &h.at, &h.before)
     elif shape.kind == SHAPE_EXACT:

@@ -8,24 +8,24 @@ from fastiam._vectors cimport Vectors
 cdef class _Draft:
     cdef list always                                     # items that no hash finds
     cdef list crossing
-    cdef list found                                      # of each pattern: item, kind of its grams, hashes, where its field 6 lies, literal parts
-    cdef dict counts                                     # how many patterns have a hash
-    cdef dict shapes                                     # of a hash
-    cdef dict places                                     # items under a hash
+    cdef list found                                      # of each pattern: item, kind of its grams, ways, where its field 6 lies, literal parts
+    cdef dict counts                                     # how many patterns a way finds
+    cdef dict places                                     # the items that it finds
     cdef dict splits                                     # of a hash: key, items that do not ask for a text of it
     cdef uint32_t n_items
     cdef uint32_t few
 
-    cdef int count(self, list hashes) except -1
-    cdef object rarest(self, list hashes)
-    cdef bint is_shared(self, object h)
+    cdef int count(self, list ways) except -1
+    cdef object rarest(self, list ways)
+    cdef bint is_shared(self, object way)
     cdef int cover(self, list patterns) except -1
-    cdef int put(self, object h, uint32_t position) except -1
+    cdef int put(self, object way, uint32_t position) except -1
+    cdef list shapes(self)
 
 
 cdef class Indexes(Vectors):
-    cdef object _hash_of(self, _Draft draft, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields)
-    cdef list _hashes_of(self, _Draft draft, const Pattern* p, list parts)
+    cdef object _way(self, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields)
+    cdef list _ways_of(self, const Pattern* p, list parts)
     cdef int _add_entry(self, _Draft draft, uint32_t entry, const Entry* e) except -1
     cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE
     cdef bint _is_anywhere(self, const Pattern* p)

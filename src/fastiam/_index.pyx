@@ -28,9 +28,10 @@ _SIZES = (128, 64, 48, 32, 24, 16, 12, 8, 4)
 _COSTS = {SHAPE_EXACT: 2, SHAPE_PREFIX: 1, SHAPE_PATH: 5, SHAPE_SUFFIX: 2, SHAPE_WORD: 6}
 
 
-cdef uint32_t as_number(const Shape* shape):
-    """A shape as a number; in their order the sizes of prefixes ascend."""
-    return <uint32_t>shape.kind << 24 | <uint32_t>shape.size << 8 | shape.fields
+cdef object as_way(const Shape* shape, uint32_t h):
+    """A way to find a pattern: a shape, and a hash of it, which a pattern of another shape may have, too. In the order of these numbers the
+    sizes of prefixes ascend."""
+    return (<uint64_t>shape.kind << 24 | <uint64_t>shape.size << 8 | shape.fields) << 32 | h
 
 
 cdef class _Draft:
@@ -38,55 +39,65 @@ cdef class _Draft:
 
     def __cinit__(self, uint32_t few):
         self.always, self.crossing, self.found = [], [], []
-        self.counts, self.shapes, self.places, self.splits = {}, {}, {}, {}
+        self.counts, self.places, self.splits = {}, {}, {}
         self.n_items = 0
         self.few = few
 
-    cdef int count(self, list hashes) except -1:
-        for h in hashes:
-            self.counts[h] = self.counts.get(h, 0) + 1
+    cdef int count(self, list ways) except -1:
+        for way in ways:
+            self.counts[way] = self.counts.get(way, 0) + 1
         return 0
 
-    cdef object rarest(self, list hashes):
-        """Of some hashes the first that few patterns have, else the one that fewest have; None of none."""
+    cdef object rarest(self, list ways):
+        """Of some ways the first that few patterns share, else the one that fewest share; None of none."""
         cdef uint32_t n, least = 0xFFFFFFFF
         best = None
-        for h in hashes:
-            n = self.counts[h]
+        for way in ways:
+            n = self.counts[way]
             if n <= self.few:
-                return h
+                return way
             if n < least:
-                best, least = h, n
+                best, least = way, n
         return best
 
-    cdef bint is_shared(self, h):
-        """Whether many patterns have a hash, so that it is worth to look for another."""
-        return h is None or self.counts[h] > 2 * self.few
+    cdef bint is_shared(self, way):
+        """Whether many patterns share a way, so that it is worth to look for another."""
+        return way is None or self.counts[way] > 2 * self.few
 
     cdef int cover(self, list patterns) except -1:
-        """Put patterns under one of the hashes that are listed for each, so that a request has to be hashed for few shapes, and cheap ones."""
+        """Go one of the ways that are listed for each pattern, so that a request has to be hashed for few shapes, and cheap ones."""
         cdef list left
         while patterns:
             gains = {}
-            for _, hashes in patterns:
-                for shape in {self.shapes[h] for h in hashes}:
+            for _, ways in patterns:
+                for shape in {way >> 32 for way in ways}:
                     gains[shape] = gains.get(shape, 0) + 1 / _COSTS[shape >> 24]
             best = max(gains, key=gains.get)
             left = []
-            for position, hashes in patterns:
-                found = [h for h in hashes if self.shapes[h] == best]
+            for position, ways in patterns:
+                found = [way for way in ways if way >> 32 == best]
                 if found:
                     self.put(found[0], position)
                 else:
-                    left.append((position, hashes))
+                    left.append((position, ways))
             patterns = left
         return 0
 
-    cdef int put(self, h, uint32_t position) except -1:
-        cdef list places = self.places.setdefault(h, [])
+    cdef int put(self, way, uint32_t position) except -1:
+        cdef list places = self.places.setdefault(way, [])
         if not places or places[len(places) - 1] != position:
             places.append(position)
         return 0
+
+    cdef list shapes(self):
+        """The shapes of the ways that are gone, in their order. From now on `places` are under hashes, whatever their shape: a request that
+        has one finds them all."""
+        cdef dict under = {}
+        found = sorted({way >> 32 for way in self.places})
+        for way, places in self.places.items():
+            under.setdefault(way & 0xFFFFFFFF, []).extend(places)
+        self.places = under
+        return found
 
 
 cdef list _parts_of(const uint8_t* tail, int64_t n):
@@ -112,21 +123,19 @@ cdef int64_t _usual(int64_t n):
     return n
 
 
-cdef list _grams_of(_Draft draft, const char* tail, list parts, uint16_t size, uint8_t kind):
-    """The hashes of every four or eight bytes in a row of some parts."""
+cdef list _grams_of(const char* tail, list parts, uint16_t size, uint8_t kind):
+    """By every four or eight bytes in a row of some parts."""
     cdef Shape shape = Shape(size, kind, 0)
     cdef int64_t i, start, end
     cdef dict found = {}                                 # in order: the least hash of many would crowd the low slots
     for start, end in parts:
         for i in range(start, end - size + 1):
-            h = gram_hash(tail + i, &shape)
-            found[h] = None
-            draft.shapes[h] = as_number(&shape)
+            found[as_way(&shape, gram_hash(tail + i, &shape))] = None
     return list(found)
 
 
-cdef list _words_of(_Draft draft, const char* tail, list parts, int64_t n):
-    """The hashes of every word that stands whole in the parts of a field 6 of `n` bytes."""
+cdef list _words_of(const char* tail, list parts, int64_t n):
+    """By every word that stands whole in the parts of a field 6 of `n` bytes."""
     cdef Shape shape = Shape(0, SHAPE_WORD, 0)
     cdef int64_t i, at, start, end
     cdef dict found = {}
@@ -136,9 +145,7 @@ cdef list _words_of(_Draft draft, const char* tail, list parts, int64_t n):
             if (i < end and not breaks(tail + i, 1)) or (i == end and end != n):
                 continue
             if 0 <= at < i:
-                h = word_hash(tail + at, i - at)
-                found[h] = None
-                draft.shapes[h] = as_number(&shape)
+                found[as_way(&shape, word_hash(tail + at, i - at))] = None
             at = i + 1
     return list(found)
 
@@ -146,28 +153,25 @@ cdef list _words_of(_Draft draft, const char* tail, list parts, int64_t n):
 cdef class Indexes(Vectors):
     """Vectors that can index the entries of a run."""
 
-    cdef object _hash_of(self, _Draft draft, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields):
-        """The hash of a pattern by some bytes of its field 6, before which eight lie in any case: those of `arn:::::`."""
+    cdef object _way(self, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields):
+        """By some bytes of field 6 of a pattern, before which eight lie in any case: those of `arn:::::`."""
         cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
         cdef Shape shape = Shape(<uint16_t>size if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
         cdef uint64_t piece, before = self.t.seed
         cdef int64_t at = 0
-        cdef uint32_t h
         if kind == SHAPE_PREFIX or kind == SHAPE_PATH:
             piece = prefix_hash(tail, size, &at, &before)
         else:
             piece = hash_bytes(tail + start, size, self.t.seed)
-        h = shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields), piece, &shape)
-        draft.shapes[h] = as_number(&shape)
-        return h
+        return as_way(&shape, shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields), piece, &shape))
 
-    cdef list _hashes_of(self, _Draft draft, const Pattern* p, list parts):
-        """The hashes by which a pattern of six fields is found, the cheapest first."""
+    cdef list _ways_of(self, const Pattern* p, list parts):
+        """The ways to find a pattern of six fields, the cheapest first."""
         cdef int64_t n = p.size - p.colons[4] - 1, prefix = 0, suffix = 0, size
         cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
         cdef uint8_t fields = SHAPE_SERVICE if p.literal_fields & 3 == 3 else 0
         cdef uint8_t hashed
-        cdef list hashes = []
+        cdef list ways = []
         if p.literal_fields & 4:
             fields |= SHAPE_REGION
         if p.literal_fields & 8:
@@ -178,17 +182,17 @@ cdef class Indexes(Vectors):
             suffix = min(n - <int64_t>parts[len(parts) - 1][0], <int64_t>MOST_HASHED)
         for hashed in ([0, fields] if fields else [0]):
             if parts and parts[0] == (0, n) or n == 0:
-                hashes.append(self._hash_of(draft, p, 0, n, SHAPE_EXACT, hashed))
+                ways.append(self._way(p, 0, n, SHAPE_EXACT, hashed))
                 continue
             for size in sorted({_usual(prefix), prefix} - {0}):
-                hashes.append(self._hash_of(draft, p, 0, size, SHAPE_PREFIX, hashed))
+                ways.append(self._way(p, 0, size, SHAPE_PREFIX, hashed))
             if 0 < prefix <= 64 and tail[prefix - 1] == 47:
-                hashes.append(self._hash_of(draft, p, 0, prefix, SHAPE_PATH, hashed))
+                ways.append(self._way(p, 0, prefix, SHAPE_PATH, hashed))
             for size in sorted({_usual(suffix), suffix} - {0}):
-                hashes.append(self._hash_of(draft, p, n - size, size, SHAPE_SUFFIX, hashed))
+                ways.append(self._way(p, n - size, size, SHAPE_SUFFIX, hashed))
             if hashed:
-                hashes.append(self._hash_of(draft, p, 0, 0, SHAPE_PREFIX, hashed))
-        return hashes
+                ways.append(self._way(p, 0, 0, SHAPE_PREFIX, hashed))
+        return ways
 
     cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
         """The position of a new item."""
@@ -229,23 +233,23 @@ cdef class Indexes(Vectors):
         cdef int64_t tail = p.colons[4] + 1
         cdef list parts = _parts_of(<uint8_t*>self.pool.data + p.text + tail, p.size - tail)
         # what a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams can be told
-        cdef list hashes = []
+        cdef list ways = []
         if kind == SHAPE_GRAM:
-            hashes = self._hashes_of(draft, p, parts) + _words_of(draft, self.pool.data + p.text + tail, parts, p.size - tail)
-        draft.count(hashes)
-        draft.found.append((position, kind, hashes, p.text + tail, parts))
+            ways = self._ways_of(p, parts) + _words_of(self.pool.data + p.text + tail, parts, p.size - tail)
+        draft.count(ways)
+        draft.found.append((position, kind, ways, p.text + tail, parts))
         return 0
 
     cdef int _choose(self, _Draft draft) except -1:
-        """Put every pattern under one hash, or its entry on a list."""
+        """Go one way for every pattern, or put its item on a list."""
         cdef list open = [], shared = []
-        for position, kind, hashes, tail, parts in draft.found:
-            best = draft.rarest(hashes)
+        for position, kind, ways, tail, parts in draft.found:
+            best = draft.rarest(ways)
             if not draft.is_shared(best):
-                open.append((position, [h for h in hashes if draft.counts[h] <= draft.few] or [best]))
+                open.append((position, [way for way in ways if draft.counts[way] <= draft.few] or [best]))
                 continue
-            eights = _grams_of(draft, self.pool.data + <uint32_t>tail, parts, 8, kind)
-            fours = _grams_of(draft, self.pool.data + <uint32_t>tail, parts, 4, kind)
+            eights = _grams_of(self.pool.data + <uint32_t>tail, parts, 8, kind)
+            fours = _grams_of(self.pool.data + <uint32_t>tail, parts, 4, kind)
             draft.count(eights)
             draft.count(fours)
             shared.append((position, kind, best, eights, fours))
@@ -377,7 +381,7 @@ cdef class Indexes(Vectors):
         index.n_items = draft.n_items
         self._choose(draft)
         draft.always, draft.crossing = sorted(set(draft.always)), sorted(set(draft.crossing))
-        shapes = sorted({draft.shapes[h] for h in draft.places})
+        shapes = draft.shapes()
         for h, places in (*draft.places.items(), (SPLIT_ALWAYS, draft.always)):
             if len(places) > 2 * draft.few:
                 self._split(draft, h, places, entries, <Item*>self.index_items.data + index.first_item)

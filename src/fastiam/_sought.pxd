@@ -101,9 +101,7 @@ cdef inline void ask_index(Sought* q, const TablesC* t, const Block* b, const ui
         q.n_found[j] = 0
         q.found[j][0] = 0
         crosses = f.flags & FLAT_DENIES and b.facts[i] & FACTS_COLON != 0
-        if index.always.split != NONE:
-            q.n_found[j] = TOO_MANY
-        elif index.always.n:
+        if index.always.n:
             add_found(q, j, listed_in(t, &index.always), index.always.n)
         if crosses and q.n_found[j] != TOO_MANY:
             add_found(q, j, &t.index_lists[index.crossing], index.n_crossing)
@@ -113,13 +111,9 @@ cdef inline void ask_index(Sought* q, const TablesC* t, const Block* b, const ui
         j = q.of[k]
         f = t.flats + (flats[j] >> 32)
         slot = slot_of(t, &t.indexes[f.conditions], q.hash[k])
-        if slot == NULL or q.n_found[j] == TOO_MANY:
-            continue
-        if slot.split != NONE:
-            q.n_found[j] = TOO_MANY
-            continue
-        add_found(q, j, listed_in(t, slot), slot.n)
-        prefetch(t.flats + f.atom + q.found[j][0])
+        if slot != NULL and q.n_found[j] != TOO_MANY:
+            add_found(q, j, listed_in(t, slot), slot.n)
+            prefetch(t.flats + f.atom + q.found[j][0])
 
 
 cdef inline void keep_left(Block* b, const Flat* f, uint32_t* found, uint32_t n_found, uint32_t i, uint32_t at) noexcept nogil:

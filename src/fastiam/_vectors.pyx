@@ -92,7 +92,7 @@ cdef class Vectors:
             v = self._vector(i)
             v.item = item
             v.role = role
-        self.index_from = index_from
+        self.index_from = max(index_from, 1)
         self.retired = []
         self.texts = {}
         self.t.seed = seed

@@ -54,7 +54,7 @@ class Compiler:
     """
 
     def __init__(
-        self, settings: Settings, *, index_from: int = 12, tables: Tables | None = None, keys: list[str] | None = None
+        self, settings: Settings, *, index_from: int = 8, tables: Tables | None = None, keys: list[str] | None = None
     ) -> None:
         """`tables` are filled already, and have `keys` (`Statements.adopt` tells the rest)."""
         self.settings = settings
