@@ -1,200 +1,51 @@
 """Indexes of long runs: candidates by what their patterns have literally. Too many, never too few: each is verified.
 
-A pattern can be found in several ways: by the whole of its field 6, by how that begins or ends, each with or without the fields before
-it, by its slashes, by a word or some bytes anywhere in it. Of those that few other patterns share the index takes such that a request
-has to be asked for little. Where many patterns share the best way, and their statements ask for different texts of a condition key,
-these tell them apart.
+A pattern can be found in several ways (`_ways`): by the whole of its field 6, by how that begins or ends, each with or without the fields
+before it, by its slashes, by a word or some bytes anywhere in it. Of those that few other patterns share the index takes such that a
+request has to be asked for little. Where many patterns share the best way, and their statements ask for different texts of a condition
+key, these tell them apart.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport qsort
+from libc.string cimport memset
 
-from fastiam._bytes cimport breaks, hash_bytes
-from fastiam._hashes cimport fields_hash, gram_hash, prefix_hash, shape_hash, split_hash, word_hash
+from fastiam._bytes cimport mix
+from fastiam._hashes cimport split_hash
 from fastiam._patterns cimport has_tokens
 from fastiam._types cimport *
-from fastiam._vectors cimport Vectors
+from fastiam._ways cimport CROSSING_GRAMS, GRAMS, PIECES, Part, Ways
 
 
 cdef enum:
-    SPLIT_ALWAYS = 0           # stands for the hash of the entries that no hash finds
-    MOST_HASHED = 1024         # bytes of a pattern
+    SPLIT_ALWAYS = 0           # stands for the hash of the items that no hash finds
     MOST_TEXTS = 64            # of an item that lies under each of them
+    MOST_SHAPES = 64           # that are weighed at once
+    PLACED = 0xFFFFFFFF        # as the item of a draft: it is done
 
 
-# How many bytes are hashed where those suffice: the fewer sizes an index has, the fewer hashes a request takes.
-_SIZES = (128, 64, 48, 32, 24, 16, 12, 8, 4)
+# What a pattern gains by a shape, the more the less that costs a request: of those below SHAPE_GRAM.
+cdef uint32_t[5] GAINS = [15, 30, 6, 15, 5]
 
 
-# What a shape costs a request, about: the more hashes, the more.
-_COSTS = {SHAPE_EXACT: 2, SHAPE_PREFIX: 1, SHAPE_PATH: 5, SHAPE_SUFFIX: 2, SHAPE_WORD: 6}
+cdef int by_number(const void* a, const void* b) noexcept nogil:
+    cdef uint64_t x = (<const uint64_t*>a)[0], y = (<const uint64_t*>b)[0]
+    return (x > y) - (x < y)
 
 
-cdef object as_way(const Shape* shape, uint32_t h):
-    """A way to find a pattern: a shape, and a hash of it, which a pattern of another shape may have, too. In the order of these numbers the
-    sizes of prefixes ascend."""
-    return (<uint64_t>shape.kind << 24 | <uint64_t>shape.size << 8 | shape.fields) << 32 | h
-
-
-cdef class _Draft:
-    """An index as it is made."""
+cdef class Draft:
+    """What of an index is found before it is written."""
 
     def __cinit__(self, uint32_t few):
-        self.always, self.crossing, self.found = [], [], []
-        self.counts, self.places, self.splits = {}, {}, {}
+        self.always, self.crossing, self.splits, self.shapes = [], [], {}, set()
+        self.last_shape = NONE
         self.n_items = 0
         self.few = few
 
-    cdef int count(self, list ways) except -1:
-        for way in ways:
-            self.counts[way] = self.counts.get(way, 0) + 1
-        return 0
 
-    cdef object rarest(self, list ways):
-        """Of some ways the first that few patterns share, else the one that fewest share; None of none."""
-        cdef uint32_t n, least = 0xFFFFFFFF
-        best = None
-        for way in ways:
-            n = self.counts[way]
-            if n <= self.few:
-                return way
-            if n < least:
-                best, least = way, n
-        return best
-
-    cdef bint is_shared(self, way):
-        """Whether many patterns share a way, so that it is worth to look for another."""
-        return way is None or self.counts[way] > 2 * self.few
-
-    cdef int cover(self, list patterns) except -1:
-        """Go one of the ways that are listed for each pattern, so that a request has to be hashed for few shapes, and cheap ones."""
-        cdef list left
-        while patterns:
-            gains = {}
-            for _, ways in patterns:
-                for shape in {way >> 32 for way in ways}:
-                    gains[shape] = gains.get(shape, 0) + 1 / _COSTS[shape >> 24]
-            best = max(gains, key=gains.get)
-            left = []
-            for position, ways in patterns:
-                found = [way for way in ways if way >> 32 == best]
-                if found:
-                    self.put(found[0], position)
-                else:
-                    left.append((position, ways))
-            patterns = left
-        return 0
-
-    cdef int put(self, way, uint32_t position) except -1:
-        cdef list places = self.places.setdefault(way, [])
-        if not places or places[len(places) - 1] != position:
-            places.append(position)
-        return 0
-
-    cdef list shapes(self):
-        """The shapes of the ways that are gone, in their order. From now on `places` are under hashes, whatever their shape: a request that
-        has one finds them all."""
-        cdef dict under = {}
-        found = sorted({way >> 32 for way in self.places})
-        for way, places in self.places.items():
-            under.setdefault(way & 0xFFFFFFFF, []).extend(places)
-        self.places = under
-        return found
-
-
-cdef list _parts_of(const uint8_t* tail, int64_t n):
-    """The literal parts of a field 6: where each starts and ends."""
-    cdef int64_t at = 0, start
-    cdef list parts = []
-    while at < n:
-        start = at
-        while at < n and tail[at] < TOKEN_SLOT:
-            at += 1
-        if at > start:
-            parts.append((start, at))
-        if at < n:
-            at += SLOT_SIZE if tail[at] == TOKEN_SLOT else 1
-    return parts
-
-
-cdef int64_t _usual(int64_t n):
-    """The usual size up to `n`; `n` itself where there is none."""
-    for size in _SIZES:
-        if size <= n:
-            return size
-    return n
-
-
-cdef list _grams_of(const char* tail, list parts, uint16_t size, uint8_t kind):
-    """By every four or eight bytes in a row of some parts."""
-    cdef Shape shape = Shape(size, kind, 0)
-    cdef int64_t i, start, end
-    cdef dict found = {}                                 # in order: the least hash of many would crowd the low slots
-    for start, end in parts:
-        for i in range(start, end - size + 1):
-            found[as_way(&shape, gram_hash(tail + i, &shape))] = None
-    return list(found)
-
-
-cdef list _words_of(const char* tail, list parts, int64_t n):
-    """By every word that stands whole in the parts of a field 6 of `n` bytes."""
-    cdef Shape shape = Shape(0, SHAPE_WORD, 0)
-    cdef int64_t i, at, start, end
-    cdef dict found = {}
-    for start, end in parts:
-        at = start if start == 0 else -1                 # where a word starts; a star may stand for the first letters of one
-        for i in range(start, end + 1):
-            if (i < end and not breaks(tail + i, 1)) or (i == end and end != n):
-                continue
-            if 0 <= at < i:
-                found[as_way(&shape, word_hash(tail + at, i - at))] = None
-            at = i + 1
-    return list(found)
-
-
-cdef class Indexes(Vectors):
+cdef class Indexes(Ways):
     """Vectors that can index the entries of a run."""
 
-    cdef object _way(self, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields):
-        """By some bytes of field 6 of a pattern, before which eight lie in any case: those of `arn:::::`."""
-        cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
-        cdef Shape shape = Shape(<uint16_t>size if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
-        cdef uint64_t piece, before = self.t.seed
-        cdef int64_t at = 0
-        if kind == SHAPE_PREFIX or kind == SHAPE_PATH:
-            piece = prefix_hash(tail, size, &at, &before)
-        else:
-            piece = hash_bytes(tail + start, size, self.t.seed)
-        return as_way(&shape, shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields), piece, &shape))
-
-    cdef list _ways_of(self, const Pattern* p, list parts):
-        """The ways to find a pattern of six fields, the cheapest first."""
-        cdef int64_t n = p.size - p.colons[4] - 1, prefix = 0, suffix = 0, size
-        cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
-        cdef uint8_t fields = SHAPE_SERVICE if p.literal_fields & 3 == 3 else 0
-        cdef uint8_t hashed
-        cdef list ways = []
-        if p.literal_fields & 4:
-            fields |= SHAPE_REGION
-        if p.literal_fields & 8:
-            fields |= SHAPE_ACCOUNT
-        if parts and parts[0][0] == 0:
-            prefix = min(<int64_t>parts[0][1], <int64_t>MOST_HASHED)
-        if parts and parts[len(parts) - 1][1] == n:
-            suffix = min(n - <int64_t>parts[len(parts) - 1][0], <int64_t>MOST_HASHED)
-        for hashed in ([0, fields] if fields else [0]):
-            if parts and parts[0] == (0, n) or n == 0:
-                ways.append(self._way(p, 0, n, SHAPE_EXACT, hashed))
-                continue
-            for size in sorted({_usual(prefix), prefix} - {0}):
-                ways.append(self._way(p, 0, size, SHAPE_PREFIX, hashed))
-            if 0 < prefix <= 64 and tail[prefix - 1] == 47:
-                ways.append(self._way(p, 0, prefix, SHAPE_PATH, hashed))
-            for size in sorted({_usual(suffix), suffix} - {0}):
-                ways.append(self._way(p, n - size, size, SHAPE_SUFFIX, hashed))
-            if hashed:
-                ways.append(self._way(p, 0, 0, SHAPE_PREFIX, hashed))
-        return ways
-
-    cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
+    cdef uint32_t _item(self, Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
         """The position of a new item."""
         (<Item*>self._push(&self.index_items))[0] = Item(entry, resources)
         draft.n_items += 1
@@ -206,7 +57,7 @@ cdef class Indexes(Vectors):
             return True
         return p.colons[4] == 0 and p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED     # PATTERN_ANY
 
-    cdef int _add_entry(self, _Draft draft, uint32_t entry, const Entry* e) except -1:
+    cdef int _add_entry(self, Draft draft, uint32_t entry, const Entry* e) except -1:
         cdef Range element
         cdef const Pattern* p
         cdef const uint32_t* members
@@ -224,47 +75,165 @@ cdef class Indexes(Vectors):
                 draft.always.append(position)
                 continue
             if p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED:
-                self._add_pattern(draft, position, p, SHAPE_GRAM)
+                self._add_pattern(position, members[i], GRAMS)
             if p.crossing != NONE:
-                self._add_pattern(draft, position, <Pattern*>self.patterns.data + p.crossing, SHAPE_CROSSING)
+                self._add_pattern(position, p.crossing, CROSSING_GRAMS)
         return 0
 
-    cdef int _add_pattern(self, _Draft draft, uint32_t position, const Pattern* p, uint8_t kind) except -1:
-        cdef int64_t tail = p.colons[4] + 1
-        cdef list parts = _parts_of(<uint8_t*>self.pool.data + p.text + tail, p.size - tail)
-        # what a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams can be told
-        cdef list ways = []
-        if kind == SHAPE_GRAM:
-            ways = self._ways_of(p, parts) + _words_of(self.pool.data + p.text + tail, parts, p.size - tail)
-        draft.count(ways)
-        draft.found.append((position, kind, ways, p.text + tail, parts))
+    cdef int _add_pattern(self, uint32_t item, uint32_t pattern, Part grams) except -1:
+        """Note a pattern of an item. What a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams
+        can be told."""
+        cdef Noted one = Noted(item, pattern, grams, False, Range(0, 0), 0, 0)
+        if grams == GRAMS:
+            one.ways = self._ways_of(pattern, PIECES)
+        (<Noted*>self._push(&self.noted))[0] = one
         return 0
 
-    cdef int _choose(self, _Draft draft) except -1:
-        """Go one way for every pattern, or put its item on a list."""
-        cdef list open = [], shared = []
-        for position, kind, ways, tail, parts in draft.found:
-            best = draft.rarest(ways)
-            if not draft.is_shared(best):
-                open.append((position, [way for way in ways if draft.counts[way] <= draft.few] or [best]))
+    # -- a way for each pattern ------------------------------------------------------------------------------------------------------
+
+    cdef WayCount* _count_of(self, uint64_t way):
+        """Where it is counted how many patterns a way finds."""
+        cdef WayCount* counts = <WayCount*>self.way_counts.data
+        cdef uint32_t at = <uint32_t>mix(way) & self.count_mask
+        while counts[at].n and counts[at].way != way:
+            at = (at + 1) & self.count_mask
+        return counts + at
+
+    cdef int _count(self) except -1:
+        """Count the ways of what has no place yet."""
+        cdef const Noted* noted = <Noted*>self.noted.data
+        cdef const uint64_t* ways = <uint64_t*>self.ways.data
+        cdef WayCount* count
+        cdef uint64_t n = 0, room = 64
+        cdef uint32_t i, k
+        for i in range(self.noted.n):
+            n += noted[i].ways.n
+        while room < 2 * n:
+            room *= 2
+        if self.way_counts.capacity < room:
+            self._resize(&self.way_counts, room)
+        memset(self.way_counts.data, 0, <size_t>room * sizeof(WayCount))
+        self.count_mask = <uint32_t>(room - 1)
+        for i in range(self.noted.n):
+            if noted[i].item != PLACED:
+                for k in range(noted[i].ways.n):
+                    count = self._count_of(ways[noted[i].ways.first + k])
+                    count.way = ways[noted[i].ways.first + k]
+                    count.n += 1
+        return 0
+
+    cdef WayCount _rarest(self, Range ways, uint32_t few):
+        """Of some ways the first that few patterns share, else the one that fewest share; `n` is 0 where there is none."""
+        cdef WayCount best = WayCount(0, 0), one
+        cdef uint32_t k
+        for k in range(ways.n):
+            one = self._count_of((<uint64_t*>self.ways.data)[ways.first + k])[0]
+            if best.n == 0 or one.n < best.n:
+                best = one
+                if one.n <= few:
+                    break
+        return best
+
+    cdef int _go(self, Draft draft, Noted* noted, uint64_t way) except -1:
+        """Go a way to an item."""
+        (<uint64_t*>self._push(&self.placed))[0] = way << 32 | noted.item
+        if way >> 32 != draft.last_shape:
+            draft.last_shape = <uint32_t>(way >> 32)
+            draft.shapes.add(draft.last_shape)
+        noted.item = PLACED
+        return 0
+
+    cdef bint _is_good(self, const Noted* noted, uint64_t way, uint32_t few):
+        """Whether few patterns share a way, or fewer than any other."""
+        return way == noted.best or self._count_of(way).n <= few
+
+    cdef uint32_t _best_shape(self, uint32_t few):
+        """The shape by which most patterns without a place gain most; NONE if none can have one."""
+        cdef const Noted* noted = <Noted*>self.noted.data
+        cdef uint32_t[MOST_SHAPES] shapes, gains, last
+        cdef uint32_t i, k, s, n = 0, best = 0
+        cdef uint64_t way
+        for i in range(self.noted.n):
+            for k in range(noted[i].ways.n if noted[i].item != PLACED and noted[i].is_open else 0):
+                way = (<uint64_t*>self.ways.data)[noted[i].ways.first + k]
+                if not self._is_good(noted + i, way, few):
+                    continue
+                s = 0
+                while s < n and shapes[s] != way >> 32:
+                    s += 1
+                if s == MOST_SHAPES:
+                    continue
+                if s == n:
+                    shapes[s], gains[s], last[s] = <uint32_t>(way >> 32), 0, NONE
+                    n += 1
+                if last[s] != i:                         # once, however many words it has
+                    gains[s] += GAINS[way >> 56]
+                    last[s] = i
+        for s in range(n):
+            if gains[s] > gains[best]:
+                best = s
+        return shapes[best] if n else NONE
+
+    cdef int _cover(self, Draft draft) except -1:
+        """Go one good way to each pattern that has any, so that a request has to be hashed for few shapes, and cheap ones."""
+        cdef Noted* noted = <Noted*>self.noted.data
+        cdef uint32_t i, k, shape = self._best_shape(draft.few)
+        cdef uint64_t way
+        while shape != NONE:
+            for i in range(self.noted.n):
+                for k in range(noted[i].ways.n if noted[i].is_open else 0):
+                    way = (<uint64_t*>self.ways.data)[noted[i].ways.first + k]
+                    if noted[i].item != PLACED and way >> 32 == shape and self._is_good(noted + i, way, draft.few):
+                        self._go(draft, noted + i, way)
+            shape = self._best_shape(draft.few)
+        return 0
+
+    cdef int _choose(self, Draft draft) except -1:
+        """Give every pattern a place, or its item one on a list."""
+        cdef Noted* noted = <Noted*>self.noted.data
+        cdef WayCount best
+        cdef uint32_t i
+        self._count()
+        for i in range(self.noted.n):
+            best = self._rarest(noted[i].ways, draft.few)
+            noted[i].best, noted[i].n_best = best.way, best.n
+            noted[i].is_open = 0 < best.n <= 2 * draft.few
+        self._cover(draft)
+        for i in range(self.noted.n):                    # what is left shares all of its ways with many
+            noted[i].ways = Range(0, 0) if noted[i].item == PLACED else self._ways_of(noted[i].pattern, <Part>noted[i].grams)
+        self._count()
+        for i in range(self.noted.n):
+            best = self._rarest(noted[i].ways, draft.few)
+            if best.n == 0 or (noted[i].n_best and 2 * best.n > noted[i].n_best):
+                best = WayCount(noted[i].best, noted[i].n_best)
+            if noted[i].item == PLACED:
                 continue
-            eights = _grams_of(self.pool.data + <uint32_t>tail, parts, 8, kind)
-            fours = _grams_of(self.pool.data + <uint32_t>tail, parts, 4, kind)
-            draft.count(eights)
-            draft.count(fours)
-            shared.append((position, kind, best, eights, fours))
-        for position, kind, best, eights, fours in shared:
-            gram = draft.rarest(eights)
-            if draft.is_shared(gram):
-                gram = draft.rarest(([] if gram is None else [gram]) + fours)
-            if gram is not None and (best is None or 2 * draft.counts[gram] <= draft.counts[best]):
-                best = gram
-            if best is not None:
-                draft.put(best, position)
+            if best.n:
+                self._go(draft, noted + i, best.way)
             else:
-                (draft.crossing if kind == SHAPE_CROSSING else draft.always).append(position)
-        draft.cover(open)
+                (draft.crossing if noted[i].grams == CROSSING_GRAMS else draft.always).append(noted[i].item)
         return 0
+
+    cdef int _sort_placed(self) except -1:
+        """Bring what is placed into the order of hashes, then items; each once."""
+        cdef uint64_t* placed = <uint64_t*>self.placed.data
+        cdef uint32_t i, n = 0
+        if self.placed.n:
+            qsort(placed, self.placed.n, sizeof(uint64_t), by_number)
+        for i in range(self.placed.n):
+            if n == 0 or placed[i] != placed[n - 1]:
+                placed[n] = placed[i]
+                n += 1
+        self.placed.n = n
+        return 0
+
+    cdef uint32_t _end_of(self, uint32_t first):
+        """Where the items under the hash of a place end."""
+        cdef const uint64_t* placed = <uint64_t*>self.placed.data
+        cdef uint32_t end = first
+        while end < self.placed.n and placed[end] >> 32 == placed[first] >> 32:
+            end += 1
+        return end
 
     # -- conditions ------------------------------------------------------------------------------------------------------------
 
@@ -297,7 +266,7 @@ cdef class Indexes(Vectors):
                 found[a.key] = texts
         return found
 
-    cdef int _split(self, _Draft draft, h, list places, const Entry* entries, const Item* items) except -1:
+    cdef int _split(self, Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1:
         """Tell items under one hash apart by the texts that they ask for, if these are different ones."""
         cdef dict keys = {}
         cdef dict of_text
@@ -318,36 +287,47 @@ cdef class Indexes(Vectors):
         for text, listed in keys[best].items():
             told.update(listed)
             for position in listed:
-                draft.put(split_hash(h, best, text, len(text), self.t.seed), position)
+                (<uint64_t*>self._push(&self.placed))[0] = <uint64_t>split_hash(h, best, text, len(text), self.t.seed) << 32 | <uint32_t>position
         draft.splits[h] = best, [position for position in places if position not in told]
+        return 0
+
+    cdef int _split_all(self, Draft draft, const Entry* entries, const Item* items) except -1:
+        """Split what many items share."""
+        cdef uint32_t first = 0, end, n = self.placed.n
+        while first < n:
+            end = self._end_of(first)
+            if end - first > 2 * draft.few:
+                some = [<uint32_t>(<uint64_t*>self.placed.data)[i] for i in range(first, end)]
+                self._split(draft, <uint32_t>((<uint64_t*>self.placed.data)[first] >> 32), some, entries, items)
+            first = end
+        if len(draft.always) > 2 * <size_t>draft.few:
+            self._split(draft, SPLIT_ALWAYS, draft.always, entries, items)
+        if self.placed.n > n:
+            self._sort_placed()
         return 0
 
     # -- the arrays --------------------------------------------------------------------------------------------------------------
 
-    cdef int _slot(self, _Draft draft, IndexSlot* slot, uint32_t h, list places) except -1:
-        """Fill a slot, which is a copy: what is appended meanwhile may move the slots."""
-        cdef Split* split
-        places = sorted(set(places))
-        slot.hash = h
-        slot.n = <uint32_t>len(places)
-        slot.first = places[0] if len(places) == 1 else self._numbers(&self.index_lists, places)
-        slot.split = NONE
+    cdef IndexSlot _slot(self, Draft draft, uint32_t h, uint32_t first, uint32_t n) except *:
+        cdef IndexSlot slot = IndexSlot(h, first, n, NONE)
         if h in draft.splits:
             key, rest = draft.splits[h]
             slot.split = self.index_splits.n
-            split = <Split*>self._push(&self.index_splits)
-            split[0] = Split(key, self._numbers(&self.index_lists, rest), <uint32_t>len(rest))
-        return 0
+            first = self._numbers(&self.index_lists, rest)
+            (<Split*>self._push(&self.index_splits))[0] = Split(key, first, <uint32_t>len(rest))
+        return slot
 
-    cdef int _write_slots(self, _Draft draft, Index* index) except -1:
+    cdef int _write_slots(self, Draft draft, Index* index) except -1:
         """Slots for the hashes, of which a third and more stay empty; and a filter with a bit in sixteen set, or less."""
-        cdef uint32_t bits = 1, filter_bits = 6, at, h
-        cdef uint64_t* filter
-        cdef IndexSlot* slots
+        cdef uint32_t bits = 1, filter_bits = 6, at, h, i, first = 0, end, listed
+        cdef uint64_t n = 0
         cdef IndexSlot slot
-        while (<uint64_t>2 << bits) < 3 * <uint64_t>len(draft.places):
+        while first < self.placed.n:
+            first = self._end_of(first)
+            n += 1
+        while (<uint64_t>2 << bits) < 3 * n:
             bits += 1
-        while (<uint64_t>1 << filter_bits) < 16 * <uint64_t>len(draft.places):
+        while (<uint64_t>1 << filter_bits) < 16 * n:
             filter_bits += 1
         index.mask = (<uint32_t>1 << bits) - 1
         index.slot_shift = <uint8_t>(32 - bits)
@@ -356,43 +336,49 @@ cdef class Indexes(Vectors):
         index.first_filter = self.index_filters.n
         self._push(&self.index_slots, index.mask + 1)
         self._push(&self.index_filters, <uint32_t>1 << (filter_bits - 6))
-        slots = <IndexSlot*>self.index_slots.data + index.first_slot
-        filter = <uint64_t*>self.index_filters.data + index.first_filter
-        for number, places in draft.places.items():
-            h = number
-            self._slot(draft, &slot, h, places)
+        first = 0
+        while first < self.placed.n:
+            end = self._end_of(first)
+            h = <uint32_t>((<uint64_t*>self.placed.data)[first] >> 32)
+            listed = <uint32_t>(<uint64_t*>self.placed.data)[first]      # the only one, or where they are listed
+            if end - first > 1:
+                listed = self.index_lists.n
+                for i in range(first, end):
+                    self._number(&self.index_lists, <uint32_t>(<uint64_t*>self.placed.data)[i])
+            slot = self._slot(draft, h, listed, end - first)
             at = h >> index.slot_shift
-            while slots[at].hash != 0:
+            while (<IndexSlot*>self.index_slots.data)[index.first_slot + at].hash != 0:
                 at = (at + 1) & index.mask
-            slots[at] = slot
+            (<IndexSlot*>self.index_slots.data)[index.first_slot + at] = slot
             at = h >> index.filter_shift
-            filter[at >> 6] |= <uint64_t>1 << (at & 63)
+            (<uint64_t*>self.index_filters.data)[index.first_filter + (at >> 6)] |= <uint64_t>1 << (at & 63)
+            first = end
         return 0
 
     cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """The index of a run of entries."""
         cdef const Entry* entries = <Entry*>self.entries.data + first
-        cdef _Draft draft = _Draft((self.index_from + 5) // 6)
+        cdef Draft draft = Draft((self.index_from + 5) // 6)
         cdef Index index
         cdef uint32_t i
+        self.noted.n = self.placed.n = 0
         index.first_item = self.index_items.n
         for i in range(n):
             self._add_entry(draft, i, entries + i)
         index.n_items = draft.n_items
         self._choose(draft)
+        self._sort_placed()
         draft.always, draft.crossing = sorted(set(draft.always)), sorted(set(draft.crossing))
-        shapes = draft.shapes()
-        for h, places in (*draft.places.items(), (SPLIT_ALWAYS, draft.always)):
-            if len(places) > 2 * draft.few:
-                self._split(draft, h, places, entries, <Item*>self.index_items.data + index.first_item)
+        self._split_all(draft, entries, <Item*>self.index_items.data + index.first_item)
         self._write_slots(draft, &index)
-        self._slot(draft, &index.always, SPLIT_ALWAYS, draft.always)
+        i = draft.always[0] if len(draft.always) == 1 else self._numbers(&self.index_lists, draft.always)
+        index.always = self._slot(draft, SPLIT_ALWAYS, i, <uint32_t>len(draft.always))
         index.crossing = self._numbers(&self.index_lists, draft.crossing)
         index.n_crossing = <uint32_t>len(draft.crossing)
         index.first_shape = self.shapes.n
-        index.n_shapes = <uint32_t>len(shapes)
-        index.has_fields = any(i & 0xFF for i in shapes)
-        for i in shapes:
+        index.n_shapes = <uint32_t>len(draft.shapes)
+        index.has_fields = any(i & 0xFF for i in draft.shapes)
+        for i in sorted(draft.shapes):                   # so the sizes of prefixes ascend
             (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)
         (<Index*>self._push(&self.indexes))[0] = index
         return self.indexes.n - 1

@@ -386,6 +386,21 @@ cdef struct Item:              # what an index finds: a statement of a run, on o
     uint32_t resources         # as in an `Entry`
 
 
+cdef struct Noted:             # a pattern of an item, while an index is made
+    uint32_t item
+    uint32_t pattern
+    uint8_t grams              # which part of `_ways` are its grams
+    uint8_t is_open            # its best way is good
+    Range ways
+    uint64_t best              # 0: none
+    uint32_t n_best            # how many patterns share it
+
+
+cdef struct WayCount:
+    uint64_t way
+    uint32_t n                 # how many patterns it finds; 0: empty
+
+
 cdef struct IndexSlot:         # items that are found under one hash
     uint32_t hash              # 0: empty
     uint32_t first             # the only one, or where they are listed in `index_lists`

@@ -110,9 +110,11 @@ cdef class Vectors:
     cdef Vector classes, class_patterns, name_classes
     cdef NameTable action_names
     cdef Vector entries, runs, indexes, shapes, index_items, index_slots, index_lists, index_splits, index_filters
+    cdef Vector ways, pattern_ways
     cdef Vector rows, grid, flats, sieves, sieve_atoms
     cdef Vector cells, row_slots
     cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
+    cdef Vector noted, way_counts, placed
     cdef uint64_t end_of_vectors
     cdef dict texts            # where a text lies in the pool, by its bytes; None once an engine is compiled
     cdef list retired

@@ -61,6 +61,8 @@ cdef list VECTORS = [
     ("index_lists", 4, CACHE),
     ("index_splits", sizeof(Split), CACHE),
     ("index_filters", 8, CACHE),
+    ("ways", 8, CACHE),
+    ("pattern_ways", sizeof(Range), CACHE),
     ("rows", sizeof(Row), CACHE),
     ("grid", 4, CACHE),
     ("flats", sizeof(Flat), CACHE),
@@ -72,6 +74,9 @@ cdef list VECTORS = [
     ("scratch_denies", sizeof(Entry), WORK),
     ("scratch_allows", sizeof(Entry), WORK),
     ("scratch_runs", sizeof(Run), WORK),
+    ("noted", sizeof(Noted), WORK),
+    ("way_counts", sizeof(WayCount), WORK),
+    ("placed", 8, WORK),
 ]
 cdef int N_VECTORS = len(VECTORS)
 

@@ -1,0 +1,3 @@
+from fastiam._vectors import Vectors
+
+class Ways(Vectors): ...
