@@ -24,7 +24,7 @@ cdef enum:
 
 
 # What a pattern gains by a shape, the more the less that costs a request: of those below SHAPE_GRAM.
-cdef uint32_t[5] GAINS = [15, 30, 6, 15, 5]
+cdef uint32_t[5] GAINS = [6, 6, 3, 6, 2]
 
 
 cdef int by_number(const void* a, const void* b) noexcept nogil:
