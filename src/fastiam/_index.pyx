@@ -300,7 +300,7 @@ cdef class Indexes(Ways):
                 some = [<uint32_t>(<uint64_t*>self.placed.data)[i] for i in range(first, end)]
                 self._split(draft, <uint32_t>((<uint64_t*>self.placed.data)[first] >> 32), some, entries, items)
             first = end
-        if len(draft.always) > 2 * <size_t>draft.few:
+        if len(draft.always) > 2 * <Py_ssize_t>draft.few:
             self._split(draft, SPLIT_ALWAYS, draft.always, entries, items)
         if self.placed.n > n:
             self._sort_placed()
