@@ -32,7 +32,7 @@ cdef int by_number(const void* a, const void* b) noexcept nogil:
     return (x > y) - (x < y)
 
 
-cdef class Draft:
+cdef class _Draft:
     """What of an index is found before it is written."""
 
     def __cinit__(self, uint32_t few):
@@ -45,7 +45,7 @@ cdef class Draft:
 cdef class Indexes(Ways):
     """Vectors that can index the entries of a run."""
 
-    cdef uint32_t _item(self, Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
+    cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
         """The position of a new item."""
         (<Item*>self._push(&self.index_items))[0] = Item(entry, resources)
         draft.n_items += 1
@@ -57,7 +57,7 @@ cdef class Indexes(Ways):
             return True
         return p.colons[4] == 0 and p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED     # PATTERN_ANY
 
-    cdef int _add_entry(self, Draft draft, uint32_t entry, const Entry* e) except -1:
+    cdef int _add_entry(self, _Draft draft, uint32_t entry, const Entry* e) except -1:
         cdef Range element
         cdef const Pattern* p
         cdef const uint32_t* members
@@ -134,7 +134,7 @@ cdef class Indexes(Ways):
                     break
         return best
 
-    cdef int _go(self, Draft draft, Noted* noted, uint64_t way) except -1:
+    cdef int _go(self, _Draft draft, Noted* noted, uint64_t way) except -1:
         """Go a way to an item."""
         (<uint64_t*>self._push(&self.placed))[0] = way << 32 | noted.item
         if way >> 32 != draft.last_shape:
@@ -174,7 +174,7 @@ cdef class Indexes(Ways):
                 best = s
         return shapes[best] if n else NONE
 
-    cdef int _cover(self, Draft draft) except -1:
+    cdef int _cover(self, _Draft draft) except -1:
         """Go one good way to each pattern that has any, so that a request has to be hashed for few shapes, and cheap ones."""
         cdef Noted* noted = <Noted*>self.noted.data
         cdef uint32_t i, k, shape = self._best_shape(draft.few)
@@ -188,7 +188,7 @@ cdef class Indexes(Ways):
             shape = self._best_shape(draft.few)
         return 0
 
-    cdef int _choose(self, Draft draft) except -1:
+    cdef int _choose(self, _Draft draft) except -1:
         """Give every pattern a place, or its item one on a list."""
         cdef Noted* noted = <Noted*>self.noted.data
         cdef WayCount best
@@ -266,7 +266,7 @@ cdef class Indexes(Ways):
                 found[a.key] = texts
         return found
 
-    cdef int _split(self, Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1:
+    cdef int _split(self, _Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1:
         """Tell items under one hash apart by the texts that they ask for, if these are different ones."""
         cdef dict keys = {}
         cdef dict of_text
@@ -291,7 +291,7 @@ cdef class Indexes(Ways):
         draft.splits[h] = best, [position for position in places if position not in told]
         return 0
 
-    cdef int _split_all(self, Draft draft, const Entry* entries, const Item* items) except -1:
+    cdef int _split_all(self, _Draft draft, const Entry* entries, const Item* items) except -1:
         """Split what many items share."""
         cdef uint32_t first = 0, end, n = self.placed.n
         while first < n:
@@ -308,7 +308,7 @@ cdef class Indexes(Ways):
 
     # -- the arrays --------------------------------------------------------------------------------------------------------------
 
-    cdef IndexSlot _slot(self, Draft draft, uint32_t h, uint32_t first, uint32_t n) except *:
+    cdef IndexSlot _slot(self, _Draft draft, uint32_t h, uint32_t first, uint32_t n) except *:
         cdef IndexSlot slot = IndexSlot(h, first, n, NONE)
         if h in draft.splits:
             key, rest = draft.splits[h]
@@ -317,7 +317,7 @@ cdef class Indexes(Ways):
             (<Split*>self._push(&self.index_splits))[0] = Split(key, first, <uint32_t>len(rest))
         return slot
 
-    cdef int _write_slots(self, Draft draft, Index* index) except -1:
+    cdef int _write_slots(self, _Draft draft, Index* index) except -1:
         """Slots for the hashes, of which a third and more stay empty; and a filter with a bit in sixteen set, or less."""
         cdef uint32_t bits = 1, filter_bits = 6, at, h, i, first = 0, end, listed
         cdef uint64_t n = 0
@@ -358,7 +358,7 @@ cdef class Indexes(Ways):
     cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """The index of a run of entries."""
         cdef const Entry* entries = <Entry*>self.entries.data + first
-        cdef Draft draft = Draft((self.index_from + 5) // 6)
+        cdef _Draft draft = _Draft((self.index_from + 5) // 6)
         cdef Index index
         cdef uint32_t i
         self.noted.n = self.placed.n = 0
