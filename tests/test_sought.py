@@ -185,6 +185,7 @@ def test_an_index_finds_what_may_match_in_any_layer(seed: int, place: Place) -> 
     for index_from in (1, 8):
         engine = fastiam.Engine.from_snapshot(snapshot, index_from=index_from)
         for texts in (pa.array(lists.asked), pa.array(lists.asked).dictionary_encode()):
+            engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions)  # rows are made, and decided one by one
             plain = engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions)
             found = engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions, reasons=True)
             for text, outcome, one, (wanted, statement) in zip(lists.asked, plain.outcome.tolist(), found, expected, strict=True):
@@ -205,7 +206,8 @@ def test_a_word_is_found_wherever_it_ends(size: int) -> None:
     texts += [one + "/x" for one in texts] + ["arn:aws:s3:::" + "-" * size]
     off, on = (fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (10**9, 8))
     expected = off.decide_many(ROLE, "s3:GetObject", texts).outcome.tolist()
-    assert on.decide_many(ROLE, "s3:GetObject", texts).outcome.tolist() == expected
+    for _ in range(2):  # the first time, rows are made and decided one by one
+        assert on.decide_many(ROLE, "s3:GetObject", texts).outcome.tolist() == expected
     assert [int(on.decide(ROLE, "s3:GetObject", text).outcome) for text in texts] == expected
     assert set(expected) == {Outcome.ALLOW, Outcome.IMPLICIT_DENY}
 
