@@ -24,6 +24,7 @@ cdef class Rows(Flats):
     cdef int _collect(self, Segment s) except -1
     cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
     cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1
+    cdef int _make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1
     cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
     cdef int _grow_row_slots(self) except -1
     cdef const Entry* _scratch_of(self, uint32_t i)

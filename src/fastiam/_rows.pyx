@@ -20,6 +20,11 @@ cdef enum:
     MOST_GRID = 1 << 24        # cells of the grid
 
 
+cdef extern from "Python.h":
+    int PyGC_Enable()
+    int PyGC_Disable()         # whether it was enabled
+
+
 cdef class Rows(Flats):
     """Vectors with action names, action classes and rows."""
 
@@ -39,16 +44,27 @@ cdef class Rows(Flats):
             name[0] = found
             return (<uint32_t*>self.name_classes.data)[found]
         key = self.match_actions(action)
+        patterns = list(key[0])
+        found = self._find(&self.action_names, action)   # a finalizer that ran meanwhile may have asked for it, too
+        if found != NONE:
+            name[0] = found
+            return (<uint32_t*>self.name_classes.data)[found]
         number = self.class_ids.get(key)
+        if self.name_classes.data == NULL:
+            self._resize(&self.name_classes, 8)          # where there is a class, kernels look at this
         if number is None:
-            first = self._numbers(&self.class_patterns, list(key[0]))
+            first = self._numbers(&self.class_patterns, patterns)
             k = <ActionClass*>self._push(&self.classes)
-            k[0] = ActionClass(key[1], first, <uint32_t>len(key[0]))
+            k[0] = ActionClass(key[1], first, <uint32_t>len(patterns))
             number = self.classes.n - 1
             self.class_ids[key] = number
         name[0] = self.name_classes.n
         self._number(&self.name_classes, number)
-        self._name(&self.action_names, action, name[0])
+        try:
+            self._name(&self.action_names, action, name[0])
+        except BaseException:
+            self.name_classes.n -= 1                     # as many as there are names
+            raise
         self.sync()
         return number
 
@@ -89,11 +105,13 @@ cdef class Rows(Flats):
         cdef Cell* old
         cdef Cell* cells
         cdef uint32_t i, n, at
-        cdef Vector before
+        cdef Vector before, larger
         if self.n_hashed * 2 >= self.cells.capacity:
+            larger = emptied(&self.cells)
+            self._resize(&larger, <uint64_t>self.cells.capacity * 2)
             before = self.cells
-            self.cells = emptied(&before)
-            self._resize(&self.cells, <uint64_t>before.capacity * 2)
+            self.cells = larger
+            self.sync()
             old = <Cell*>before.data
             n = before.capacity
             self.n_hashed = 0
@@ -219,7 +237,18 @@ cdef class Rows(Flats):
         return 0
 
     cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1:
-        """Build the row of a cell: the denies of all segments, then the allows of each; `flag` is WHOLE or 0."""
+        """Build the row of a cell: the denies of all segments, then the allows of each; `flag` is WHOLE or 0.
+
+        Nothing is collected meanwhile: a finalizer may decide with the same engine, and would build a row in the midst of this one.
+        """
+        cdef bint collects = PyGC_Disable()
+        try:
+            return self._make_row(stack, action_class, action_name, flag)
+        finally:
+            if collects:
+                PyGC_Enable()
+
+    cdef int _make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1:
         cdef Stack s = (<Stack*>self.stacks.data)[stack]
         cdef Segment* segments = <Segment*>self.segments.data + s.first
         cdef uint32_t i, first
@@ -263,12 +292,12 @@ cdef class Rows(Flats):
         return self.rows.n - 1
 
     cdef int _grow_row_slots(self) except -1:
-        cdef Vector before = self.row_slots
+        cdef Vector before = self.row_slots, larger = emptied(&before)
         cdef StringSlot* old = <StringSlot*>before.data
         cdef StringSlot* slots
         cdef uint32_t i, at
-        self.row_slots = emptied(&before)
-        self._resize(&self.row_slots, <uint64_t>before.capacity * 2)
+        self._resize(&larger, <uint64_t>before.capacity * 2)
+        self.row_slots = larger
         slots = <StringSlot*>self.row_slots.data
         for i in range(before.capacity):
             if old[i].hash != 0:

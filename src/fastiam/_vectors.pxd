@@ -54,6 +54,7 @@ cdef extern from *:
 
 cdef enum:
     LIMIT = 0xFFFFFFF0         # items of a vector
+    MOST_KEPT = 8192           # of one that nobody needs for now
 
 
 cdef enum:                     # what becomes of a vector
@@ -127,6 +128,7 @@ cdef class Vectors:
     cdef Vector* _vector(self, int i)
     cdef list _vectors(self)
     cdef int _release(self, void* data) except -1
+    cdef int _give_back(self, Vector* v) except -1
     cdef int _cut(self, Vector* v) except -1
     cdef int _resize(self, Vector* v, uint64_t capacity) except -1
     cdef char* _push(self, Vector* v, uint32_t n=*) except NULL

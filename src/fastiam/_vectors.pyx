@@ -158,6 +158,13 @@ cdef class Vectors:
         self.sync()                                      # another thread may decide before the builder is done
         return 0
 
+    cdef int _give_back(self, Vector* v) except -1:
+        """Release what one large thing has needed while it was made."""
+        if v.capacity > MOST_KEPT:
+            self._release(v.data)
+            v[0] = emptied(v)
+        return 0
+
     cdef int _cut(self, Vector* v) except -1:
         """Take a vector back to what is compiled. What lies behind it is zero again, and elsewhere if a batch may read it."""
         if v.n > v.mark:
@@ -314,15 +321,17 @@ cdef class Vectors:
 
     cdef int _name_at(self, NameTable* names, PoolText text, uint32_t value) except -1:
         """The same for a text that lies in the pool."""
-        cdef uint64_t needed
-        (<PoolText*>self._push(&names.texts))[0] = text
-        self._number(&names.values, value)
-        # of what requests search, half the slots are empty
-        needed = slots_for(names.texts.n if names == &self.words else <uint64_t>names.texts.n * 8 // 5)
-        if needed > names.slots.capacity:
+        cdef uint64_t n = <uint64_t>names.texts.n + 1
+        cdef uint64_t needed = slots_for(n if names == &self.words else n * 8 // 5)   # of what requests search, half the slots are empty
+        if needed > names.slots.capacity:                # before there is a text: none is without a slot where memory ends
             self._make_slots(names, needed)
-        else:
-            self._place(&names.slots, self._hash(text), names.texts.n - 1)
+        self._number(&names.values, value)
+        try:
+            (<PoolText*>self._push(&names.texts))[0] = text
+        except BaseException:
+            names.values.n -= 1
+            raise
+        self._place(&names.slots, self._hash(text), names.texts.n - 1)
         return 0
 
     cdef uint32_t _find(self, NameTable* names, bytes text) except? 0xFFFFFFFE:
