@@ -331,7 +331,7 @@ def test_a_finalizer_that_decides_while_a_row_is_made_gets_no_row_of_another():
 
     thresholds = gc.get_threshold()
     try:
-        for late in range(12):
+        for late in range(40):
             gc.disable()
             engine = fastiam.Engine.from_snapshot(snapshot)
             engine.decide(names[0], "s3:PutObject", "arn:aws:s3:::b0-3xk")
