@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import resource
 import tracemalloc
@@ -310,39 +309,3 @@ def test_what_an_index_takes_to_be_made_is_given_back():
     assert engine.decide(APP, "s3:GetObject", "arn:aws:s3:::x").outcome == NO
     engine._compiler.drop()
     assert engine._compiler.late_bytes < 1 << 20
-
-
-def test_a_finalizer_that_decides_while_a_row_is_made_gets_no_row_of_another():
-    """The collector may run whenever Python allocates, also in the midst of a row."""
-    names = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(3)]
-    directory = fastiam.Directory(quotas=None)
-    for i, name in enumerate(names):
-        denied = {"Effect": "Deny", "Action": "s3:*", "Resource": [f"arn:aws:s3:::*b{i}-{j}x*" for j in range(20)]}
-        directory.add_principal(name, identity_policies=[document(denied, {"Effect": "Allow", "Action": "*", "Resource": "*"})])
-    snapshot, asked = directory.snapshot(), []
-
-    class Garbage:
-        def __init__(self):
-            self.itself = self
-
-        def __del__(self):
-            while asked:
-                asked.pop()()
-
-    thresholds = gc.get_threshold()
-    try:
-        for late in range(40):
-            gc.disable()
-            engine = fastiam.Engine.from_snapshot(snapshot)
-            engine.decide(names[0], "s3:PutObject", "arn:aws:s3:::b0-3xk")
-            gc.collect()
-            Garbage()
-            asked.append(lambda engine=engine: engine.decide(names[2], "s3:GetObject", "arn:aws:s3:::b2-3xk"))
-            gc.set_threshold(gc.get_count()[0] + late, 10**6, 10**6)
-            gc.enable()
-            found = [engine.decide(names[1], "s3:GetObject", f"arn:aws:s3:::b1-{j}xk").outcome for j in range(20)]
-            assert found == [DENY] * 20, late
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.enable()
-        asked.clear()

@@ -6,6 +6,7 @@ that by a byte. Their last fields are of any size, many of about 64 bytes: so mu
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable
 from typing import Any
@@ -243,3 +244,40 @@ def test_any_number_may_be_said_from_which_on_there_is_an_index() -> None:
     )
     engine = fastiam.Engine.from_snapshot(directory.snapshot(), index_from=0)
     assert engine.decide_many(ROLE, "s3:GetObject", ["arn:aws:s3:::a/x", "arn:aws:s3:::b/x"]).outcome.tolist() == [1, 0]
+
+
+def test_a_finalizer_that_decides_while_a_row_is_made_gets_no_row_of_another() -> None:
+    """The collector may run whenever Python allocates, also in the midst of a row."""
+    names = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(3)]
+    directory = fastiam.Directory(quotas=None)
+    for i, name in enumerate(names):
+        denied = {"Effect": "Deny", "Action": "s3:*", "Resource": [f"arn:aws:s3:::*b{i}-{j}x*" for j in range(20)]}
+        directory.add_principal(name, identity_policies=[policy([denied, {"Effect": "Allow", "Action": "*", "Resource": "*"}])])
+    snapshot = directory.snapshot()
+    asked: list[Callable[[], object]] = []
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            while asked:
+                asked.pop()()
+
+    thresholds = gc.get_threshold()
+    try:
+        for late in range(40):
+            gc.disable()
+            engine = fastiam.Engine.from_snapshot(snapshot)
+            engine.decide(names[0], "s3:PutObject", "arn:aws:s3:::b0-3xk")
+            gc.collect()
+            Garbage()
+            asked.append(lambda engine=engine: engine.decide(names[2], "s3:GetObject", "arn:aws:s3:::b2-3xk"))
+            gc.set_threshold(gc.get_count()[0] + late, 10**6, 10**6)
+            gc.enable()
+            found = [engine.decide(names[1], "s3:GetObject", f"arn:aws:s3:::b1-{j}xk").outcome for j in range(20)]
+            assert found == [Outcome.EXPLICIT_DENY] * 20, late
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+        asked.clear()
