@@ -300,7 +300,7 @@ def test_the_engine_goes_with_its_last_reference(snapshot):
 
 
 def test_what_an_index_takes_to_be_made_is_given_back():
-    """Else it counted as cache, and were dropped again and again, for nothing."""
+    """Else it would count as cache, and all would be dropped again and again, for nothing."""
     letters = "abcdefghijklmnop"
     patterns = [f"arn:aws:s3:::*{'-'.join(letters[i >> k & 15] for k in range(12))}*" for i in range(3000)]
     directory = fastiam.Directory(quotas=None)

@@ -9,7 +9,8 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam._bytes cimport prefetch
-from fastiam._decide cimport Answer, find_row
+from fastiam._answer cimport Answer
+from fastiam._decide cimport find_row
 from fastiam._single cimport (
     UNSETTLED, Asked, Pairs, Workspace, ask_context, ask_objects, ask_own_place, ask_principal, ask_principal_name, ask_principal_text,
     decide_found, decide_plain, find_action, find_principal, gather, put_action, put_resource, read_context,

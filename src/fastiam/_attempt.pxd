@@ -3,7 +3,8 @@ from libc.stdint cimport uint32_t
 
 from fastiam._call cimport Call
 from fastiam._columns cimport Text
-from fastiam._decide cimport BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED, Answer, cut_resource, decide
+from fastiam._answer cimport BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED, Answer
+from fastiam._decide cimport cut_resource, decide
 from fastiam._depends cimport decide_open, find_matters
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport locate_endpoint, locate_resource, may_contradict

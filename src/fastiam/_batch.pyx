@@ -14,7 +14,8 @@ from fastiam._bytes cimport table_find
 from fastiam._call cimport MOST_TEXT_CODES, Call, ContextColumn
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._core cimport TAG_AT, Core, _Declared
-from fastiam._decide cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer, find_row
+from fastiam._answer cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer
+from fastiam._decide cimport find_row
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names

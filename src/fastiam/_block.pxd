@@ -69,7 +69,7 @@ cdef enum:                     # the rows that may count for a request, in the o
 
 
 cdef enum:
-    MOST_LEFT = 10
+    MOST_LEFT = 10             # flats, or ranges of them, that a row puts aside
 
 
 cdef struct Wave:              # flats of rows of a block whose turn is the same

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._build cimport Tables
 from fastiam._call cimport Call
-from fastiam._decide cimport Answer
+from fastiam._answer cimport Answer
 from fastiam._frame cimport Frame
 from fastiam._names cimport Names
 from fastiam._single cimport TAG_AT, Workspace

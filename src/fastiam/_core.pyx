@@ -17,9 +17,8 @@ from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
 from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, Slot
 from fastiam._columns cimport Text
-from fastiam._decide cimport (
-    ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer, cut_resource, is_indeterminate,
-)
+from fastiam._answer cimport ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer
+from fastiam._decide cimport cut_resource, is_indeterminate
 from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam._locate cimport use_record, word_text
 from fastiam._met cimport meetings_bytes

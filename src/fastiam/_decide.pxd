@@ -3,74 +3,24 @@
 `decide` never allocates and never looks at a policy that is not in the rows of (stack, action class). A row that does not
 exist yet ends it with `MISSING`; the builder makes the row, and the call is decided again.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp
 
+from fastiam._answer cimport (
+    ALLOW, Answer, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE,
+    LAYER_SCP, LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, MISSING, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL,
+    REASON_HARD_RULE, REASON_NONE, REASON_PARTITION, REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT,
+    REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
+)
+from fastiam._statements cimport entry_counts, first_counting
 from fastiam._assert cimport promise
-from fastiam._call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, Fetched, field, is_to_count, peek
+from fastiam._call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
 from fastiam._columns cimport Text
-from fastiam._conditions cimport conditions_hold
-from fastiam._principals cimport AS_U, counted_classes, exempt, is_alone, is_role, is_root, none_listed, principal_classes
+from fastiam._principals cimport is_alone, is_role, is_root
 from fastiam._glob cimport five_colons
-from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, split_hash, word_hashes
-from fastiam._resources cimport not_resources_match, resources_match, tail_has_colon
+from fastiam._resources cimport tail_has_colon
 from fastiam._bytes cimport first_bit, mix, places
 from fastiam._types cimport *
-
-
-cdef enum OutcomeCode:
-    IMPLICIT_DENY = 0
-    ALLOW = 1
-    EXPLICIT_DENY = 2
-    DEPENDS = 3                # only where keys are unknown (6.11)
-
-
-cdef enum LayerCode:           # in the order of D50, as in `model.Layer`
-    LAYER_RCP = 0
-    LAYER_SCP = 1
-    LAYER_VPCE = 2
-    LAYER_RESOURCE = 3
-    LAYER_IDENTITY = 4
-    LAYER_BOUNDARY = 5
-    LAYER_SESSION = 6
-    LAYER_CREDENTIAL = 7
-    LAYER_SERVICE = 8
-
-
-cdef enum ReasonCode:          # as in `bulk.REASONS`
-    REASON_UNKNOWN_OWNER = 0
-    REASON_UNKNOWN_ENDPOINT = 1
-    REASON_UNKNOWN_PRINCIPAL = 2
-    REASON_ALWAYS_ALLOWED = 3
-    REASON_HARD_RULE = 4
-    REASON_ANONYMOUS = 5
-    REASON_PASS_ROLE = 6
-    REASON_PARTITION = 7
-    REASON_CREDENTIAL = 8
-    REASON_PUBLIC_ACCESS = 9
-    REASON_NONE = 255
-
-
-cdef enum Status:              # how an attempt to decide ends; all but DONE are settled with the GIL
-    DONE = 0
-    MISSING = 1                # the row of stack `missing` for this action
-    NO_PRINCIPAL = 2           # not in the table of names
-    NO_ACTION = 3
-    NO_FACTS = 4               # the directory was not asked for this resource yet
-    BAD_RESOURCE = 5           # no `*` and no ARN
-    BAD_OWNER = 6              # `resource_account` is no account, or contradicts the record
-    UNCHECKED = 7              # the caller gives a derived key: may contradict (K1)
-    BAD_CONTEXT = 8            # several values of a single-valued key (C5)
-    BAD_UNKNOWN = 9            # `aws:AssumedRoot` of a root principal cannot be unknown (D71)
-
-
-cdef struct Answer:
-    const Entry* entry         # the reported statement, or NULL
-    uint32_t missing           # the stack whose row is not there
-    uint32_t missing_flag      # WHOLE, or 0
-    uint8_t outcome
-    uint8_t layer
-    uint8_t reason
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -110,228 +60,6 @@ cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t actio
 cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
     """What a cell of this stack goes by: the class of the action, or its name where the classes do not know the stack's patterns."""
     return c.action_class if stack < c.t.n_indexed_stacks else c.action_name | BY_NAME
-
-
-# -- entries ------------------------------------------------------------------------------------------------------------
-
-cdef inline bint is_gateway(const Call* c, const Entry* e) noexcept nogil:
-    """The entry stands in the policy of a gateway endpoint (N17)."""
-    return e.layer == LAYER_VPCE and c.endpoint != NULL and c.endpoint.is_gateway
-
-
-cdef inline uint32_t entry_classes(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
-    """The match classes of the principal element that count; CLASS_STAR where there is none."""
-    cdef bint gateway = is_gateway(c, e)
-    cdef bint broad = accept & ACCEPT_U != 0
-    cdef bint with_open = accept & ACCEPT_OPEN != 0
-    cdef uint32_t classes
-    cdef int found
-    if e.principals == NONE:
-        return CLASS_STAR
-    if e.flags & ENTRY_NOT_PRINCIPAL:
-        # what hinders the statement to apply is settled the other way round (D73)
-        if e.flags & ENTRY_DENY:
-            found = exempt(c, e.principals, gateway, not with_open)
-            found = 1 - found if found != U else U
-        else:
-            found = none_listed(c, e.principals, gateway, not with_open)
-        return CLASS_STAR if found == T or (found == U and broad) else 0
-    classes = principal_classes(c, e.principals, gateway)
-    if broad:
-        return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_open) | ((classes >> AS_U) & CLASS_ALL)
-    return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_open)
-
-
-cdef inline uint32_t entry_counts(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
-    """The classes in which a statement applies, 0 if it does not; `accept` says which truths count (F3)."""
-    return entry_counts_on(c, e, e.resources, accept)
-
-
-cdef inline uint32_t entry_counts_on(Call* c, const Entry* e, uint32_t resources, uint8_t accept) noexcept nogil:
-    """The same, on some of its patterns: it matches on one of them, or not at all."""
-    cdef uint32_t classes = CLASS_STAR
-    if e.flags & ENTRY_U and not accept & ACCEPT_U:
-        return 0
-    if resources != NONE:
-        if e.flags & ENTRY_NOT_RESOURCE:
-            if not not_resources_match(c, resources, accept):
-                return 0
-        elif not resources_match(c, resources, accept):
-            return 0
-    if e.principals != NONE:
-        classes = entry_classes(c, e, accept)
-        if classes == 0:
-            return 0
-    if e.conditions != NONE and not conditions_hold(c, e.conditions, accept):
-        return 0
-    return classes
-
-
-# -- long runs: candidates by hash ----------------------------------------------------------------------------------------
-
-cdef inline const Entry* first_listed(
-    Call* c, const Run* run, const uint32_t* listed, uint32_t n, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """The first entry that counts on an item of a list and stands before `best`."""
-    cdef const Index* index = &c.t.indexes[run.index]
-    cdef const Item* item
-    cdef const Entry* e
-    cdef uint32_t i
-    for i in range(n):
-        promise(listed[i] < index.n_items)
-        item = &c.t.index_items[index.first_item + listed[i]]
-        promise(item.entry < run.n)
-        e = &c.t.entries[run.first + item.entry]
-        if best != NULL and e >= best:
-            break                                        # lists are in the order of the run
-        if entry_counts_on(c, e, item.resources, accept):
-            return e
-    return best
-
-
-cdef inline const Entry* first_slot(
-    Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """`first_listed` over the entries under one hash."""
-    cdef const IndexSlot* slot = slot_of(c.t, index, h)
-    if slot == NULL:
-        return best
-    if slot.split != NONE:
-        return first_split(c, run, index, slot, accept, best)
-    return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
-
-
-cdef inline const Entry* first_text(
-    Call* c, const Run* run, const Index* index, uint32_t h, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """The same, of a text of a split."""
-    cdef const IndexSlot* slot = slot_of(c.t, index, h)
-    return best if slot == NULL else first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
-
-
-cdef inline const Entry* first_reading(
-    Call* c, const Run* run, const IndexSlot* slot, uint32_t key, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """`first_listed` over entries none of which counts without a key, up to one that reads it."""
-    cdef const uint32_t* listed = listed_in(c.t, slot)
-    cdef uint32_t i
-    for i in range(slot.n):
-        if not is_to_count(c, key):
-            break
-        best = first_listed(c, run, listed + i, 1, accept, best)
-    return best
-
-
-cdef inline const Entry* first_split(
-    Call* c, const Run* run, const Index* index, const IndexSlot* slot, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """`first_listed` over entries that ask for different texts of a key: where it has one text, those that ask for another do not count."""
-    cdef const Split* split = &c.t.index_splits[slot.split]
-    cdef Fetched found
-    if c.unknown != NULL:
-        return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
-    peek(c, split.key, 0, &found)
-    if found.n > 1 or found.is_multi or found.is_conflict:   # U, or several texts
-        return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
-    if found.n == 1:
-        best = first_text(
-            c, run, index, split_hash(slot.hash, split.key, found.texts[0].data, found.texts[0].size, c.t.seed), accept, best
-        )
-    else:
-        best = first_reading(c, run, slot, split.key, accept, best)
-    if best != NULL and not c.reasons:
-        return best
-    return first_listed(c, run, &c.t.index_lists[split.rest], split.n_rest, accept, best)
-
-
-cdef inline const Entry* first_known(
-    Call* c, const Run* run, const Index* index, const uint32_t* hashes, uint32_t n, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """The same, over hashes of a request."""
-    cdef uint32_t k
-    for k in range(n):
-        best = first_slot(c, run, index, hashes[k], accept, best)
-        if best != NULL and not c.reasons:
-            break
-    return best
-
-
-cdef inline const Entry* first_gram(
-    Call* c, const Run* run, const Index* index, const Shape* shape, uint8_t accept, const Entry* best
-) noexcept nogil:
-    """Entries that some bytes of field 6 point to."""
-    cdef const char* p = c.resource.data + c.colons[4] + 1
-    cdef int64_t n = c.resource.data + c.resource.size - shape.size - p + 1, size
-    cdef uint32_t hashes[AT_ONCE]
-    while n > 0 and (best == NULL or c.reasons):
-        size = min(n, <int64_t>AT_ONCE)
-        best = first_known(c, run, index, hashes, gram_hashes(c.t, index, shape[0], p, size, hashes), accept, best)
-        p += size
-        n -= size
-    return best
-
-
-cdef inline const Entry* first_word(Call* c, const Run* run, const Index* index, uint8_t accept, const Entry* best) noexcept nogil:
-    """Entries that the words of field 6 point to."""
-    cdef const char* tail = c.resource.data + c.colons[4] + 1
-    cdef int64_t size = c.resource.data + c.resource.size - tail, at = 0
-    cdef uint32_t hashes[AT_ONCE]
-    while at < size and (best == NULL or c.reasons):
-        best = first_known(c, run, index, hashes, word_hashes(c.t, index, tail, size, &at, hashes), accept, best)
-    return best
-
-
-cdef inline const Entry* first_shaped(Call* c, const Run* run, const Index* index, uint8_t accept, const Entry* best) noexcept nogil:
-    """Entries that the hashes of the resource point to."""
-    cdef const Shape* shapes = &c.t.shapes[index.first_shape]
-    cdef Hashing h
-    cdef uint32_t hashes[AT_ONCE]
-    cdef uint32_t i
-    begin_hashing(&h, c.t, c.resource.data, c.resource.size, &c.colons[0])
-    for i in range(index.n_shapes):
-        if shapes[i].kind == SHAPE_WORD:
-            best = first_word(c, run, index, accept, best)
-        elif shapes[i].kind < SHAPE_WORD:
-            best = first_known(c, run, index, hashes, piece_hashes(c.t, index, shapes[i], &h, hashes), accept, best)
-        elif shapes[i].kind == SHAPE_GRAM or (accept & ACCEPT_U and tail_has_colon(c)):
-            best = first_gram(c, run, index, &shapes[i], accept, best)
-        if best != NULL and not c.reasons:
-            return best
-    return best
-
-
-cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) noexcept nogil:
-    """As `first_counting`, for a run with an index."""
-    cdef const Index* index = &c.t.indexes[run.index]
-    cdef const Entry* best = NULL
-    if index.always.split != NONE:
-        best = first_split(c, run, index, &index.always, accept, best)
-    elif index.always.n:
-        best = first_listed(c, run, listed_in(c.t, &index.always), index.always.n, accept, best)
-    if c.is_star or (best != NULL and not c.reasons):
-        return best
-    if accept & ACCEPT_U and index.n_crossing and tail_has_colon(c):
-        best = first_listed(c, run, &c.t.index_lists[index.crossing], index.n_crossing, accept, best)
-        if best != NULL and not c.reasons:
-            return best
-    return first_shaped(c, run, index, accept, best)
-
-
-cdef inline const Entry* first_counting(Call* c, const Run* run, uint8_t accept) noexcept nogil:
-    """The first entry of a run that counts (D51), or NULL; any one that counts where nobody asks for the reason."""
-    cdef const Entry* e = &c.t.entries[run.first]
-    cdef uint32_t i
-    promise(run.first + run.n <= c.t.n_entries)
-    if run.n == 0:
-        return NULL
-    if run.flags & RUN_ALL and not c.reasons:
-        return e + run.n - 1                             # INVARIANT: the entry that always counts is the last
-    if run.index != NONE:
-        return first_indexed(c, run, accept)
-    for i in range(run.n):
-        if entry_counts(c, e + i, accept):
-            return e + i
-    return NULL
 
 
 # -- what needs no policy ---------------------------------------------------------------------------------------------------

@@ -9,10 +9,9 @@ from libc.string cimport memset
 from fastiam._assert cimport promise
 from fastiam._call cimport Call
 from fastiam._conditions cimport atom_truth, reads_unknown_values
-from fastiam._decide cimport (
-    ALLOW, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE, Answer, Rows, action_key, decide, entry_counts,
-    find_row, find_rows, is_gateway,
-)
+from fastiam._answer cimport ALLOW, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE, Answer
+from fastiam._decide cimport Rows, action_key, decide, find_row, find_rows
+from fastiam._statements cimport entry_counts, is_gateway
 from fastiam._principals cimport AS_OPEN, OPEN_NAME, token_classes
 from fastiam._resources cimport IF_OPEN, pattern_matches
 from fastiam._types cimport (

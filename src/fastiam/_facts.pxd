@@ -6,7 +6,8 @@ from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
 from fastiam._columns cimport Column, Text, item_code, whole_codes
-from fastiam._decide cimport DONE, cut_resource
+from fastiam._answer cimport DONE
+from fastiam._decide cimport cut_resource
 from fastiam._locate cimport find_record
 from fastiam._plain cimport FACTS_LONG, FACTS_STAR, colon_place, read_facts, with_record
 from fastiam._types cimport *

@@ -11,10 +11,12 @@ from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
-from fastiam._decide cimport (
+from fastiam._answer cimport (
     ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE, LAYER_SESSION,
-    REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer, Grant, entry_classes, entry_counts, first_counting, hard_rule, resource_grant, verdict,
+    REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer,
 )
+from fastiam._decide cimport Grant, hard_rule, resource_grant, verdict
+from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport may_contradict
 from fastiam._plain cimport (

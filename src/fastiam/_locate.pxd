@@ -5,7 +5,7 @@ from libc.string cimport memchr, memcmp
 from fastiam._assert cimport promise
 from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, Fetched, field, given
 from fastiam._columns cimport Text
-from fastiam._decide cimport BAD_OWNER, DONE, NO_FACTS
+from fastiam._answer cimport BAD_OWNER, DONE, NO_FACTS
 from fastiam._bytes cimport same, table_find
 from fastiam._unknown cimport is_declared, known_absent
 from fastiam._types cimport *

@@ -15,9 +15,8 @@ from fastiam._block cimport (
 from fastiam._bytes cimport prefetch, read_ahead
 from fastiam._call cimport Call
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
-from fastiam._decide cimport (
-    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
-    Answer,
+from fastiam._answer cimport (
+    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
 )
 from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at

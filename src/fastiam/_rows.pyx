@@ -6,7 +6,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._bytes cimport hash_bytes, mix
-from fastiam._decide cimport LAYER_RCP, LAYER_RESOURCE, cell_key
+from fastiam._answer cimport LAYER_RCP, LAYER_RESOURCE
+from fastiam._decide cimport cell_key
 from fastiam._flats cimport Flats
 from fastiam._glob cimport glob
 from fastiam._types cimport *

@@ -16,7 +16,8 @@ from libc.string cimport memset
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, hashed_name, mix, prefetch, table_find, table_hash
 from fastiam._call cimport Call, Slot
 from fastiam._columns cimport Text
-from fastiam._decide cimport Answer, action_key, cut_resource, find_row, grid_place
+from fastiam._answer cimport Answer
+from fastiam._decide cimport action_key, cut_resource, find_row, grid_place
 from fastiam._frame cimport Frame, empty_frame, text_of
 from fastiam._met cimport MANY_PRINCIPALS, Meeting, Meetings, ask_meeting, ask_met, find_meeting, forget_meetings, is_of, keep_meeting
 from fastiam._types cimport *

@@ -9,7 +9,7 @@ from libc.string cimport memchr, memcmp
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport prefetch
-from fastiam._decide cimport LAYER_RCP, LAYER_SESSION
+from fastiam._answer cimport LAYER_RCP, LAYER_SESSION
 from fastiam._names cimport Names
 from fastiam._types cimport *
 from fastiam._vectors cimport NameTable, Vector

@@ -10,10 +10,9 @@ from fastiam._bytes cimport equal, load8, mix, table_find
 from fastiam._call cimport ENDPOINT_NONE, Call
 from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
-from fastiam._decide cimport (
-    ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer,
-    action_key, decide, entry_counts, find_row, hard_rule, rcp_applies, verdict,
-)
+from fastiam._answer cimport ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer
+from fastiam._decide cimport action_key, decide, find_row, hard_rule, rcp_applies, verdict
+from fastiam._statements cimport entry_counts
 from fastiam._flat cimport Look, first_of_run, flat_matches, may_cross
 from fastiam._frame cimport next_stamp
 from fastiam._group cimport has_pieces, passed_over
@@ -116,7 +115,9 @@ cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nog
 
 
 cdef inline const Flat* standing(Call* c, const Look* l, const Flat* f) noexcept nogil:
-    """A flat that applies, or NULL."""
+    """The flat that applies: this one, or the first such one of a long run; NULL if there is none."""
+    if f.first == TURN_INDEX:
+        return first_of_run(c, f)
     return f if flat_counts(c, l, f) else NULL
 
 
@@ -143,7 +144,7 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
             has_colon = f[i].flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c)
             i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4], has_colon)
         else:
-            found = first_of_run(c, f + i) if f[i].first == TURN_INDEX else standing(c, &l, f + i)
+            found = standing(c, &l, f + i)
             if found != NULL:
                 e = &c.t.entries[found.entry]
                 if found.flags & FLAT_DENIES:

@@ -14,7 +14,7 @@ from fastiam._bytes cimport first_bit, prefetch, read_ahead
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
-from fastiam._decide cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
+from fastiam._answer cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, slot_stands, take
 from fastiam._group cimport passed_over
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
