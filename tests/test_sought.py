@@ -194,6 +194,71 @@ def test_an_index_finds_what_may_match_in_any_layer(seed: int, place: Place) -> 
     assert len({outcome for outcome, _ in expected}) > 1
 
 
+TENANTS = [f"t{i}" for i in range(30)]
+
+
+def by_tenant(rng: random.Random, i: int, operator: str) -> dict[str, Any]:
+    """A statement that asks for a tenant, few for several, or beside the tenant for something else."""
+    wanted: Any = TENANTS[i] if rng.random() < 0.8 else [TENANTS[i], rng.choice(TENANTS)]
+    condition: dict[str, Any] = {operator: {"app:tenant": wanted}}
+    if rng.random() < 0.3:
+        condition |= rng.choice(CONDITIONS)
+    resource = rng.choice(
+        (["arn:aws:s3:::data/*"], ["arn:aws:s3:::data/*"], ["*"], [f"arn:aws:s3:::data/{i}/*", "arn:aws:s3:::data/*"])
+    )
+    effect = "Deny" if rng.random() < 0.2 else "Allow"
+    return {"Effect": effect, "Action": "s3:*", "Resource": resource, "Condition": condition}
+
+
+@pytest.mark.parametrize("operator", ["StringEquals", "ForAnyValue:StringEquals"])
+@pytest.mark.parametrize("form", ["coded", "plain", "lists", "absent"])
+@pytest.mark.parametrize("seed", range(3))
+def test_statements_that_differ_in_a_condition_alone_are_told_apart(seed: int, form: str, operator: str) -> None:
+    """C1, C5, D51: where a row has one text of the key, several, or none; some statements ask for nothing of it."""
+    rng = random.Random(seed)
+    statements = [by_tenant(rng, i, operator) for i in range(len(TENANTS))]
+    statements += [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::data/*", "Condition": rng.choice(CONDITIONS)}
+    ] * (seed % 2)
+    rng.shuffle(statements)
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(statements)])
+    asked = [f"arn:aws:s3:::{rng.choice(('data', 'date'))}/{rng.randrange(30)}/x" for _ in range(400)]
+    several = operator.startswith("For") and form == "lists"
+    tenants: list[Any] = [rng.choice((*TENANTS, "t99", None)) for _ in asked]
+    if form == "lists":
+        tenants = [
+            None if one is None else [one, rng.choice(TENANTS)] if several and rng.random() < 0.5 else [one] for one in tenants
+        ]
+    columns = {
+        "aws:RequestTag/team": rng.choices(TEAMS, k=len(asked)),
+        "aws:SecureTransport": rng.choices(TRANSPORTS, k=len(asked)),
+    }
+    told = columns | ({} if form == "absent" else {"app:tenant": tenants})
+    snapshot, expected = directory.snapshot(), []
+    for i, text in enumerate(asked):
+        context = read_context({key: values[i] for key, values in told.items() if values[i] is not None})
+        subject, holder, endpoint = snapshot.profiles(ROLE, "s3:GetObject", text, context)
+        one = decide(
+            subject, holder, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts
+        ).decision
+        expected.append((one.outcome, one.statement))
+    made: dict[str, Any] = dict(columns)
+    if form != "absent":
+        made["app:tenant"] = pa.array(tenants)
+    if form == "coded":
+        made["app:tenant"] = made["app:tenant"].dictionary_encode()
+    engine = fastiam.Engine.from_snapshot(snapshot)
+    engine.decide_many(ROLE, "s3:GetObject", asked, made)  # rows are made, and decided one by one
+    plain = engine.decide_many(ROLE, "s3:GetObject", asked, made)
+    found = engine.decide_many(ROLE, "s3:GetObject", asked, made, reasons=True)
+    for i, (wanted, statement) in enumerate(expected):
+        assert (plain.outcome[i], found[i].outcome, found[i].statement) == (int(wanted), wanted, statement), (
+            asked[i],
+            tenants[i],
+        )
+
+
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 62, 63, 64, 65, 127, 128, 129])
 def test_a_word_is_found_wherever_it_ends(size: int) -> None:
     """The last word of a field is bounded by its end, whatever the size of the field, and a field may have no word at all."""

@@ -3,12 +3,13 @@
 Most resources are known to a few hashes of an index, or to none. What was found is a flat of its own; several are looked at in the
 order of the run, so that the first one that applies says all.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport BLOCK, MOST_LEFT, Block
 from fastiam._bytes cimport first_bit, places, prefetch
-from fastiam._columns cimport Text
-from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, word_hashes
+from fastiam._call cimport Call
+from fastiam._columns cimport Text, item_text
+from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, split_hash, word_hashes
 from fastiam._plain cimport FACTS_COLON, FACTS_STAR, colon_place
 from fastiam._types cimport *
 from fastiam._wave cimport put, start, take_wave
@@ -16,13 +17,14 @@ from fastiam._wave cimport put, start, take_wave
 
 cdef enum:
     MOST_KNOWN = 8             # hashes of a row
+    MOST_HASHES = (MOST_KNOWN + 1) * (BLOCK + 1)   # of a wave
     MOST_FOUND = MOST_LEFT - 1  # items
     TOO_MANY = 0xFF
 
 
 cdef struct Sought:            # what the rows of a wave are known by, and what that finds
-    uint32_t hash[MOST_KNOWN * (BLOCK + 1) + AT_ONCE]
-    uint16_t of[MOST_KNOWN * (BLOCK + 1) + AT_ONCE]  # which of the wave
+    uint32_t hash[MOST_HASHES + AT_ONCE]
+    uint16_t of[MOST_HASHES + AT_ONCE]  # which of the wave
     uint32_t n
     uint32_t found[BLOCK][MOST_FOUND]            # items, as they are found
     uint8_t n_found[BLOCK]
@@ -86,8 +88,34 @@ cdef inline void add_found(Sought* q, uint32_t j, const uint32_t* listed, uint32
     q.n_found[j] += <uint8_t>n
 
 
-cdef inline void ask_index(Sought* q, const TablesC* t, const Block* b, const uint64_t* flats, uint32_t n) noexcept nogil:
+cdef inline bint column_text(const Call* c, uint32_t key, int64_t row, Text* text) noexcept nogil:
+    """The only text that a row has of a key, where a column says so."""
+    cdef int32_t at = c.s.sources[key]
+    if at < 0 or c.unknown != NULL or c.columns[at].is_multi or c.columns[at].column.is_list:
+        return False
+    return item_text(c.columns[at].column, c.columns[at].first + row, text)
+
+
+cdef inline void add_slot(Sought* q, const Call* c, const Index* index, const IndexSlot* slot, int64_t row, uint32_t j) noexcept nogil:
+    """Take up the items under a hash. Those that ask for different texts of a key lie under the hash of the one that the row has."""
+    cdef const TablesC* t = c.t
+    cdef const Split* split
+    cdef Text text
+    if slot.split == NONE:
+        add_found(q, j, listed_in(t, slot), slot.n)
+        return
+    split = &t.index_splits[slot.split]
+    if q.n == MOST_HASHES or not column_text(c, split.key, row, &text):
+        q.n_found[j] = TOO_MANY
+        return
+    q.hash[q.n] = split_hash(slot.hash, split.key, text.data, text.size, t.seed)
+    add_hashes(q, index, t, j, 1)
+    add_found(q, j, &t.index_lists[split.rest], split.n_rest)
+
+
+cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
     """Find the items that the rows of a wave may match."""
+    cdef const TablesC* t = c.t
     cdef const Flat* f
     cdef const Index* index
     cdef const IndexSlot* slot
@@ -102,18 +130,21 @@ cdef inline void ask_index(Sought* q, const TablesC* t, const Block* b, const ui
         q.found[j][0] = 0
         crosses = f.flags & FLAT_DENIES and b.facts[i] & FACTS_COLON != 0
         if index.always.n:
-            add_found(q, j, listed_in(t, &index.always), index.always.n)
+            add_slot(q, c, index, &index.always, row + i, j)
         if crosses and q.n_found[j] != TOO_MANY:
             add_found(q, j, &t.index_lists[index.crossing], index.n_crossing)
         if not b.facts[i] & FACTS_STAR and q.n_found[j] != TOO_MANY:
             know(q, t, index, &b.text[i], colon_place(b.facts[i], 4), crosses, j)
-    for k in range(q.n):
+    k = 0
+    while k < q.n:                                       # a hash may add another one, behind which there is none
         j = q.of[k]
         f = t.flats + (flats[j] >> 32)
-        slot = slot_of(t, &t.indexes[f.conditions], q.hash[k])
+        index = &t.indexes[f.conditions]
+        slot = slot_of(t, index, q.hash[k])
         if slot != NULL and q.n_found[j] != TOO_MANY:
-            add_found(q, j, listed_in(t, slot), slot.n)
+            add_slot(q, c, index, slot, row + <uint32_t>flats[j], j)
             prefetch(t.flats + f.atom + q.found[j][0])
+        k += 1
 
 
 cdef inline void keep_left(Block* b, const Flat* f, uint32_t* found, uint32_t n_found, uint32_t i, uint32_t at) noexcept nogil:
@@ -144,15 +175,16 @@ cdef inline void try_left(Block* b, const TablesC* t, uint32_t i) noexcept nogil
     start(b, t, i, b.left[i][n].first, b.left[i][n].n)
 
 
-cdef inline void try_indexes(Block* b, const TablesC* t) noexcept nogil:
-    """Go on with the statements that indexes find, or behind their runs."""
+cdef inline void try_indexes(Block* b, const Call* c, int64_t row) noexcept nogil:
+    """Go on with the statements that indexes find, or behind their runs; `row` is the first one of the block in its range."""
+    cdef const TablesC* t = c.t
     cdef const uint64_t* flats = b.waves[TURN_INDEX].flats
     cdef const Flat* f
     cdef Sought q
     cdef uint32_t i, j, at, found, hit, over, n = take_wave(b, TURN_INDEX)
     if n == 0:
         return
-    ask_index(&q, t, b, flats, n)
+    ask_index(&q, c, b, flats, n, row)
     for j in range(n):
         i = <uint32_t>flats[j]
         at = <uint32_t>(flats[j] >> 32)

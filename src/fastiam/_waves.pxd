@@ -7,19 +7,15 @@ branch on what it finds: that is not to be foreseen, and a processor that goes o
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side, ask_value,
-)
-from fastiam._bytes cimport first_bit, prefetch, read_ahead
-from fastiam._call cimport Call, ContextColumn, Fetched, Kept
-from fastiam._columns cimport Text, item_code, value_text
-from fastiam._conditions cimport presence_truth
+from fastiam._asks cimport ask_conditions
+from fastiam._block cimport BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side
+from fastiam._bytes cimport first_bit
+from fastiam._call cimport Call
 from fastiam._answer cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, slot_stands, take
 from fastiam._group cimport passed_over
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
-from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
 from fastiam._sought cimport try_indexes, try_left
 from fastiam._types cimport *
 from fastiam._wave cimport either, n_held, put, start, take_wave
@@ -150,13 +146,6 @@ cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
         put(b, t, i, at, inner_turn(b, f, i, at, found))
 
 
-cdef inline void ask_ahead(const Call* c, uint32_t atom, int64_t row) noexcept nogil:
-    """Ask for what tells the truth of a condition for a row of the range, if a column does."""
-    cdef const Kept* kept = c.s.kept
-    if kept != NULL and kept[atom].truths != NULL:
-        ask_code(&c.columns[kept[atom].column], row)
-
-
 cdef inline void ask_whose(Side* s, Call* c) noexcept nogil:
     """Look at patterns with a variable."""
     cdef Block* b = s.block
@@ -172,104 +161,13 @@ cdef inline void ask_whose(Side* s, Call* c) noexcept nogil:
         put(b, c.t, i, at, TURN_ODD if stands == U else either(b, i, at, stands, f.turn >> TURN_BITS))
 
 
-cdef inline const ContextColumn* wide_column(const Call* c, uint32_t id) noexcept nogil:
-    """The dictionary that tells the truth of a condition, where it has too many values for truths to be kept; else NULL."""
-    cdef const Atom* atom = &c.t.atoms[id]
-    cdef int32_t at = c.s.sources[atom.key]
-    if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].keeps_truths or c.columns[at].column.is_list or not c.columns[at].column.code_width:
-        return NULL
-    return &c.columns[at]
-
-
-cdef inline void take_wide(const Call* c, const uint64_t* flats, uint32_t n, int64_t row, const ContextColumn** columns, Text* text) noexcept nogil:
-    """The texts that such dictionaries give to the first conditions of flats; they may lie anywhere, so that each step asks for what the
-    next one reads."""
-    cdef uint32_t j
-    cdef int64_t code
-    for j in range(n):
-        columns[j] = wide_column(c, c.t.flats[flats[j] >> 32].atom)
-        if columns[j] != NULL:
-            ask_value(columns[j].column, max(item_code(columns[j].column, columns[j].first + row + <uint32_t>flats[j]), <int64_t>0))
-    for j in range(n):
-        if columns[j] == NULL:
-            continue
-        code = item_code(columns[j].column, columns[j].first + row + <uint32_t>flats[j])
-        if code < 0 or not value_text(columns[j].column, code, &text[j]):
-            columns[j] = NULL                            # a null: more than the column has to be known
-        elif text[j].size:
-            read_ahead(text[j].data)
-
-
-cdef inline uint32_t value_truth(Call* c, const Flat* f, const ContextColumn* column, const Text* text) noexcept nogil:
-    """The truth of the first condition of a flat, plus 1, for a text that nothing is kept of."""
-    cdef const Atom* atom = &c.t.atoms[f.atom]
-    cdef Fetched found = Fetched(text, 1, column.is_multi, False)
-    return 1 + (U if atom.flags & ATOM_U else presence_truth(c, atom, &found))
-
-
-cdef inline uint32_t text_truth(Call* c, const Flat* f, const ContextColumn* column, const Text* text, uint64_t hash) noexcept nogil:
-    """The same of plain text; 0 where it gets a code, but the truth is not known yet."""
-    cdef int64_t code = hashed_code(column, text[0], hash)
-    return c.s.kept[f.atom].truths[code] if code <= column.n_codes else value_truth(c, f, column, text)
-
-
-cdef inline void ask_first(Block* b, Call* c, int64_t row) noexcept nogil:
-    """Look at the first condition of flats, where it is known for the value that a column has; `row` is the first one of the block in its
-    range."""
-    cdef const uint64_t* flats = b.waves[TURN_ASKS].flats
-    cdef const Flat* f
-    cdef const Kept* kept = c.s.kept
-    cdef const ContextColumn* column
-    cdef const ContextColumn* wide[BLOCK]
-    cdef Text text[BLOCK]
-    cdef uint64_t hash[BLOCK]
-    cdef uint32_t i, j, at, n = take_wave(b, TURN_ASKS), truth, turn
-    cdef uint8_t accept
-    if c.has_wide:
-        take_wide(c, flats, n, row, wide, text)
-    for j in range(n):
-        f = c.t.flats + (flats[j] >> 32)
-        if kept == NULL or kept[f.atom].truths == NULL:
-            continue
-        column = &c.columns[kept[f.atom].column]
-        if column.has_texts:
-            hash[j] = ask_text_code(column, row + <uint32_t>flats[j], &text[j])
-        else:
-            ask_code(column, row + <uint32_t>flats[j])
-    for j in range(n):
-        i = <uint32_t>flats[j]
-        at = <uint32_t>(flats[j] >> 32)
-        f = c.t.flats + at
-        truth = 0
-        if kept != NULL and kept[f.atom].truths != NULL:
-            column = &c.columns[kept[f.atom].column]
-            if column.has_texts:
-                truth = text_truth(c, f, column, &text[j], hash[j])
-            else:
-                truth = kept[f.atom].truths[kept_code(column, row + i)]
-        elif c.has_wide and wide[j] != NULL:
-            truth = value_truth(c, f, wide[j], &text[j])
-        accept = BROAD if f.flags & FLAT_DENIES else STRICT
-        turn = TURN_MORE - ((f.conditions & ONE) != 0) * (TURN_MORE - TURN_DONE)
-        turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
-        put(b, c.t, i, at, turn ^ ((turn ^ TURN_MORE) & -<uint32_t>(truth == 0)))
-
-
 cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
-    """Look at all conditions of flats whose first one says not enough, and at whole statements."""
+    """Look at all conditions of flats where what columns tell is not enough, and at whole statements."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef const uint64_t* flats = b.waves[TURN_MORE].flats
     cdef const Flat* f
-    cdef Range conditions
     cdef uint32_t j, k, at, n = take_wave(b, TURN_MORE), stands, classes
-    for j in range(n):
-        f = t.flats + (flats[j] >> 32)
-        if f.conditions & ONE:
-            continue
-        conditions = t.condition_lists[f.conditions]
-        for k in range(1, conditions.n):
-            ask_ahead(l.c, t.atom_lists[conditions.first + k], row + <uint32_t>flats[j])
     for j in range(n):
         at = <uint32_t>(flats[j] >> 32)
         f = t.flats + at
@@ -435,13 +333,13 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         if n_held(b, TURN_OVER) + n_held(b, TURN_DONE) + b.near_way.n - n_near == n:
             break
         try_groups(b, t)
-        try_indexes(b, t)
+        try_indexes(b, l.c, row)
         try_heads(b, t)
         try_inners(b, t)
         try_flats(b, t)
         seek_inner(b, t)
         ask_whose(s, l.c)
-        ask_first(b, l.c, row)
+        ask_conditions(b, l.c, row)
         look_closer(s, l, row)
         look_at_runs(s, l, row)
     tell(s, t, l.c.reasons, l.first + row)

@@ -1,0 +1,125 @@
+"""Conditions of flats, as far as columns tell their truth, for all rows of a wave side by side. Header only.
+
+A row stays in the wave, with the next condition of its flat, until one does not hold or none is left.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from fastiam._block cimport BLOCK, Block, ask_value
+from fastiam._bytes cimport read_ahead
+from fastiam._call cimport Call, ContextColumn, Fetched, Kept
+from fastiam._columns cimport Text, item_code, value_text
+from fastiam._conditions cimport presence_truth
+from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
+from fastiam._types cimport *
+from fastiam._wave cimport either, put, take_wave
+
+
+cdef enum:
+    NTH_AT = 16                # in an entry of the wave, above the row: which condition of the flat
+    ROW_MASK = (1 << NTH_AT) - 1
+
+
+cdef struct Asks:              # what is asked for the rows of a wave
+    uint32_t atom[BLOCK]
+    uint32_t more[BLOCK]       # whether the flat has conditions after this one
+    const ContextColumn* wide[BLOCK]   # the dictionary that tells the truth, where it has too many values for truths to be kept; else NULL
+    Text text[BLOCK]
+    uint64_t hash[BLOCK]
+
+
+cdef inline void take_atoms(Asks* q, const TablesC* t, const uint64_t* flats, uint32_t n) noexcept nogil:
+    """Which conditions are asked."""
+    cdef const Flat* f
+    cdef Range conditions
+    cdef uint32_t j, nth
+    for j in range(n):
+        f = t.flats + (flats[j] >> 32)
+        q.atom[j] = f.atom
+        q.more[j] = 0
+        if not f.conditions & ONE:
+            nth = <uint32_t>flats[j] >> NTH_AT
+            conditions = t.condition_lists[f.conditions]
+            q.atom[j] = t.atom_lists[conditions.first + nth]
+            q.more[j] = nth + 1 < conditions.n
+
+
+cdef inline const ContextColumn* wide_column(const Call* c, uint32_t id) noexcept nogil:
+    cdef const Atom* atom = &c.t.atoms[id]
+    cdef int32_t at = c.s.sources[atom.key]
+    if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].keeps_truths or c.columns[at].column.is_list or not c.columns[at].column.code_width:
+        return NULL
+    return &c.columns[at]
+
+
+cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
+    """The texts that wide dictionaries give; they may lie anywhere, so that each step asks for what the next one reads."""
+    cdef const ContextColumn* column
+    cdef uint32_t j
+    cdef int64_t code
+    for j in range(n):
+        q.wide[j] = column = wide_column(c, q.atom[j])
+        if column != NULL:
+            ask_value(column.column, max(item_code(column.column, column.first + row + (<uint32_t>flats[j] & ROW_MASK)), <int64_t>0))
+    for j in range(n):
+        column = q.wide[j]
+        if column == NULL:
+            continue
+        code = item_code(column.column, column.first + row + (<uint32_t>flats[j] & ROW_MASK))
+        if code < 0 or not value_text(column.column, code, &q.text[j]):
+            q.wide[j] = NULL                             # a null: more than the column has to be known
+        elif q.text[j].size:
+            read_ahead(q.text[j].data)
+
+
+cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* text) noexcept nogil:
+    """The truth of a condition, plus 1, for a text that nothing is kept of."""
+    cdef const Atom* atom = &c.t.atoms[id]
+    cdef Fetched found = Fetched(text, 1, column.is_multi, False)
+    return 1 + (U if atom.flags & ATOM_U else presence_truth(c, atom, &found))
+
+
+cdef inline uint32_t text_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* text, uint64_t hash) noexcept nogil:
+    """The same of plain text; 0 where it gets a code, but the truth is not known yet."""
+    cdef int64_t code = hashed_code(column, text[0], hash)
+    return c.s.kept[id].truths[code] if code <= column.n_codes else value_truth(c, id, column, text)
+
+
+cdef inline void ask_conditions(Block* b, Call* c, int64_t row) noexcept nogil:
+    """Look at a condition of each flat; `row` is the first one of the block in its range."""
+    cdef const uint64_t* flats = b.waves[TURN_ASKS].flats
+    cdef const Flat* f
+    cdef const Kept* kept = c.s.kept
+    cdef const ContextColumn* column
+    cdef Asks q
+    cdef uint32_t i, j, at, nth, n = take_wave(b, TURN_ASKS), truth, turn
+    cdef uint8_t accept
+    take_atoms(&q, c.t, flats, n)
+    if c.has_wide:
+        take_wide(&q, c, flats, n, row)
+    for j in range(n):
+        if kept == NULL or kept[q.atom[j]].truths == NULL:
+            continue
+        column = &c.columns[kept[q.atom[j]].column]
+        if column.has_texts:
+            q.hash[j] = ask_text_code(column, row + (<uint32_t>flats[j] & ROW_MASK), &q.text[j])
+        else:
+            ask_code(column, row + (<uint32_t>flats[j] & ROW_MASK))
+    for j in range(n):
+        i = <uint32_t>flats[j] & ROW_MASK
+        nth = <uint32_t>flats[j] >> NTH_AT
+        at = <uint32_t>(flats[j] >> 32)
+        f = c.t.flats + at
+        truth = 0
+        if kept != NULL and kept[q.atom[j]].truths != NULL:
+            column = &c.columns[kept[q.atom[j]].column]
+            if column.has_texts:
+                truth = text_truth(c, q.atom[j], column, &q.text[j], q.hash[j])
+            else:
+                truth = kept[q.atom[j]].truths[kept_code(column, row + i)]
+        elif c.has_wide and q.wide[j] != NULL:
+            truth = value_truth(c, q.atom[j], q.wide[j], &q.text[j])
+        accept = BROAD if f.flags & FLAT_DENIES else STRICT
+        turn = TURN_DONE + q.more[j] * (TURN_ASKS - TURN_DONE)
+        turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
+        turn ^= (turn ^ TURN_MORE) & -<uint32_t>(truth == 0)
+        put(b, c.t, i | ((nth + 1) << NTH_AT) * (turn == TURN_ASKS), at, turn)
