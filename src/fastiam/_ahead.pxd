@@ -12,11 +12,11 @@ from fastiam._bytes cimport prefetch
 from fastiam._answer cimport Answer
 from fastiam._decide cimport find_row
 from fastiam._single cimport (
-    UNSETTLED, Asked, Pairs, Workspace, ask_context, ask_objects, ask_own_place, ask_principal, ask_principal_name, ask_principal_text,
+    UNSETTLED, Asked, Pairs, Workspace, ask_asked, ask_caller, ask_context, ask_own_place, ask_principal, ask_principal_name, ask_principal_text,
     decide_found, decide_plain, find_action, find_principal, gather, put_action, put_resource, read_context,
 )
 from fastiam._types cimport *
-from fastiam._usual cimport flats_of
+from fastiam._usual cimport NOT_LOOKED_UP, flats_of, is_usual
 
 
 cdef enum:
@@ -58,7 +58,7 @@ cdef struct Looked:            # a request that was looked at
     Pairs pairs                # of the context
     uint32_t action_name
     bint is_plain              # else the long way decides
-    const Row* own             # NULL: not looked for
+    const Row* own             # of who is usual; NULL: not looked up
 
 
 cdef struct Ahead:
@@ -116,7 +116,8 @@ cdef inline void look_at_parts(Looked* one) noexcept:
     one.own = NULL
     one.is_plain = take_parts(one)
     if one.is_plain:
-        ask_objects(one.parts[0], one.parts[1], one.parts[2], one.parts[3])
+        ask_caller(one.parts[0], one.parts[1])
+        ask_asked(one.parts[2], one.parts[3])
 
 
 cdef inline void look_at_texts(Looked* one, Workspace* w, const TablesC* t) noexcept:
@@ -145,11 +146,13 @@ cdef inline void look_at_place(Looked* one, Workspace* w, const TablesC* t) noex
 
 
 cdef inline void look_at_policies(Looked* one, const TablesC* t) noexcept:
-    cdef uint32_t stack
+    cdef const Principal* p
+    cdef uint32_t action
     if one.is_plain:
-        stack = t.principals[one.who.found].own_stack
-        if stack < t.n_indexed_stacks:
-            one.own = find_row(t, stack, t.name_classes[one.action_name])
+        p = &t.principals[one.who.found]
+        action = t.name_classes[one.action_name]
+        if p.own_stack < t.n_indexed_stacks and is_usual(p, &t.classes[action]):
+            one.own = find_row(t, p.own_stack, action)
             prefetch(one.own)
 
 
@@ -208,15 +211,15 @@ cdef inline int decide_looked(
 ) noexcept:
     """Decide a request that has passed the stages. A status of `_decide`, or UNSETTLED."""
     cdef Looked* one = place_at(ahead, i)
+    cdef Range own = Range(0, NOT_LOOKED_UP)
     cdef bint checked = True
-    cdef Range own
     if not one.is_plain or not put_action(t, one.action_name, &w.call) or not put_resource(&w.call, one.parts[2]):
         return UNSETTLED
     if not read_context(w, t, key_numbers, one.parts[3], &one.pairs, &checked):
         return UNSETTLED
     if one.own != NULL:
         own = flats_of(one.own)
-    return decide_found(w, a, t, &one.who, Py_None, checked, NULL if one.own == NULL else &own, now, reasons)
+    return decide_found(w, a, t, one.who.found, Py_None, checked, own, now, reasons)
 
 
 cdef inline int decide_item(

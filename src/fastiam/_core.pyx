@@ -23,6 +23,7 @@ from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam._locate cimport use_record, word_text
 from fastiam._met cimport meetings_bytes
 from fastiam._names cimport Names, view
+from fastiam._positional cimport Method, take_decide, take_is_allowed
 from fastiam._single cimport (
     Told, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, told_place, new_workspace,
     remember_session,
@@ -560,22 +561,7 @@ cdef class Core:
         ------
         RequestValueError: a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
         """
-        cdef Call c
-        cdef Answer a
-        cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
-        cdef Workspace* w = take(self)
-        if unknown is () and is_ready(self, w):
-            if decide_plain(
-                w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
-                <PyObject*>context, <PyObject*>resource_account, seconds, False,
-            ) == DONE:
-                give(self, w)
-                return a.outcome == ALLOW
-        try:
-            self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, unknown, [])
-            return a.outcome == ALLOW
-        finally:
-            give(self, w)
+        return is_allowed(self, principal, action, resource, context, unknown, resource_account, now)
 
     @cython.binding(False)
     @cython.embedsignature(True)
@@ -585,26 +571,7 @@ cdef class Core:
 
         Arguments and errors as `is_allowed`.
         """
-        cdef Call c
-        cdef Answer a
-        cdef list keep
-        cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
-        cdef Workspace* w = take(self)
-        found = None
-        try:
-            if unknown is () and is_ready(self, w):
-                if decide_plain(
-                    w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
-                    <PyObject*>context, <PyObject*>resource_account, seconds, True,
-                ) == DONE:
-                    found = self._decision_of(w, &w.call, &a)
-            while found is None:
-                keep = []
-                self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, unknown, keep)
-                found = self._decision_of(w, &c, &a)
-            return found
-        finally:
-            give(self, w)
+        return decide(self, principal, action, resource, context, unknown, resource_account, now)
 
     # -- many requests ------------------------------------------------------------------------------------------------------------------
 
@@ -687,6 +654,56 @@ cdef class Core:
         finally:
             clear(&w.frame)
         return found
+
+
+cdef object is_allowed(
+    Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
+):
+    cdef Call c
+    cdef Answer a
+    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
+    cdef Workspace* w = take(self)
+    if unknown is () and is_ready(self, w):
+        if decide_plain(
+            w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
+            <PyObject*>context, <PyObject*>resource_account, seconds, False,
+        ) == DONE:
+            give(self, w)
+            return a.outcome == ALLOW
+    try:
+        self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, unknown, [])
+        return a.outcome == ALLOW
+    finally:
+        give(self, w)
+
+
+cdef object decide(
+    Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
+):
+    cdef Call c
+    cdef Answer a
+    cdef list keep
+    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
+    cdef Workspace* w = take(self)
+    found = None
+    try:
+        if unknown is () and is_ready(self, w):
+            if decide_plain(
+                w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
+                <PyObject*>context, <PyObject*>resource_account, seconds, True,
+            ) == DONE:
+                found = self._decision_of(w, &w.call, &a)
+        while found is None:
+            keep = []
+            self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, unknown, keep)
+            found = self._decision_of(w, &c, &a)
+        return found
+    finally:
+        give(self, w)
+
+
+take_is_allowed(Core.is_allowed, <Method>is_allowed)
+take_decide(Core.decide, <Method>decide)
 
 
 cdef object listed(object requests):

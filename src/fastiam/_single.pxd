@@ -16,12 +16,13 @@ from libc.string cimport memset
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, hashed_name, mix, prefetch, table_find, table_hash
 from fastiam._call cimport Call, Slot
 from fastiam._columns cimport Text
-from fastiam._answer cimport Answer
+from fastiam._answer cimport DONE, Answer
 from fastiam._decide cimport action_key, cut_resource, find_row, grid_place
 from fastiam._frame cimport Frame, empty_frame, text_of
+from fastiam._habit cimport N_HABITS, Habit, count, forget_habit, habit_place, is_habit, keep_habit
 from fastiam._met cimport MANY_PRINCIPALS, Meeting, Meetings, ask_meeting, ask_met, find_meeting, forget_meetings, is_of, keep_meeting
 from fastiam._types cimport *
-from fastiam._usual cimport Services, decide_usual
+from fastiam._usual cimport NOT_LOOKED_UP, Services, decide_usual, is_usual
 
 
 cdef enum:
@@ -56,7 +57,6 @@ cdef extern from *:
     PyObject* Py_None
     PyObject* Py_True
     PyObject* Py_False
-    void count "Py_INCREF" (PyObject* o) noexcept
 
 
 cdef struct Known:             # an object that callers pass again
@@ -91,10 +91,12 @@ cdef struct Workspace:         # what a single call works with, and what is reme
     uint64_t epoch             # `Core.epoch` of what is remembered
     uint32_t n_new             # objects that were not remembered
     Known keys[N_KEYS]
+    Known* lately[N_PAIRS]     # of these, where the names of the last context lie: it mostly has the same ones
     Known actions[N_NAMES]
     Known principals[N_NAMES]
     Known sessions[N_SESSIONS]
     Told decisions[N_DECISIONS]
+    Habit habits[N_HABITS]
     Services services
     Meetings meetings
     Workspace* next
@@ -127,6 +129,8 @@ cdef inline void forget(Workspace* w):
     for i in range(<int>N_DECISIONS):
         Py_XDECREF(w.decisions[i].decision)
         w.decisions[i].decision = NULL
+    for i in range(<int>N_HABITS):
+        forget_habit(&w.habits[i])
     memset(&w.services, 0, sizeof(Services))
     forget_meetings(&w.meetings)
 
@@ -227,7 +231,9 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
         return False
     for i in range(pairs.n):
         name = pairs.names[i]
-        place = place_of(w.keys, N_KEYS, name)
+        place = w.lately[i]
+        if place == NULL or place.object != name:
+            place = w.lately[i] = place_of(w.keys, N_KEYS, name)
         key = place.number if place.object == name else key_number(w, t, key_numbers, name)
         if not value_text(pairs.values[i], &f.texts[n]):
             return False
@@ -297,13 +303,17 @@ cdef inline bint put_action(const TablesC* t, uint32_t number, Call* c) noexcept
     return not c.action.flags & ACT_FEDERATION           # N3: the same text may stand for another caller there
 
 
-cdef inline void ask_objects(PyObject* principal, PyObject* action, PyObject* resource, PyObject* context) noexcept:
+cdef inline void ask_caller(PyObject* principal, PyObject* action) noexcept:
     """Ask for the memory of what a request holds, all at once: where every request is new, none of it is near."""
     prefetch(<const char*>principal)
     prefetch(<const char*>principal + 64)
     prefetch(<const char*>principal + 96)
     prefetch(<const char*>action)
     prefetch(<const char*>action + 56)
+
+
+cdef inline void ask_asked(PyObject* resource, PyObject* context) noexcept:
+    """The same of what else it holds."""
     prefetch(<const char*>resource)
     prefetch(<const char*>resource + 64)
     prefetch(<const char*>resource + 128)
@@ -383,7 +393,7 @@ cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
 
 
 cdef inline int decide_found(
-    Workspace* w, Answer* a, const TablesC* t, const Asked* who, PyObject* owner, bint checked, const Range* own, int64_t now, bint reasons,
+    Workspace* w, Answer* a, const TablesC* t, uint32_t who, PyObject* owner, bint checked, Range own, int64_t now, bint reasons
 ) noexcept:
     """Decide a request whose action and resource stand in `w.call`, and its context in slots; `own` as in `decide_usual`.
 
@@ -397,7 +407,7 @@ cdef inline int decide_found(
         return UNSETTLED
     if owner != Py_None and (not PyUnicode_CheckExact(owner) or not text_of(owner, &owner_text)):
         return UNSETTLED
-    c.principal = &t.principals[who.found]
+    c.principal = &t.principals[who]
     c.now = now
     c.reasons = reasons
     c.slots = f.slots
@@ -444,12 +454,68 @@ cdef inline bint prepare_met(
 
 
 cdef inline void keep_met(Workspace* w, const TablesC* t, const Asked* who) noexcept:
-    """Keep that who asks has met the action of the call."""
+    """Keep that who asks has met the action of the call, if it is usual."""
     cdef uint32_t stack = t.principals[who.found].own_stack
+    if not is_usual(&t.principals[who.found], w.call.action):
+        return
     keep_meeting(
         &w.meetings, t, who.hash, w.call.action_name, who.found, t.principal_names.texts[who.name],
         find_row(t, stack, action_key(&w.call, stack)),
     )
+
+
+cdef inline void keep_known(Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, uint32_t number) noexcept:
+    """Keep the habit of a caller and an action whose objects are remembered, if it is usual and its own row flat; seldom instead of another."""
+    cdef const Principal* p = &t.principals[number]
+    cdef Habit* place = habit_place(w.habits, principal, action)
+    cdef const Row* own
+    if not PyUnicode_CheckExact(principal) or place_of(w.actions, N_NAMES, action).object != action or not is_usual(p, w.call.action):
+        return
+    w.n_new += 1
+    own = find_row(t, p.own_stack, action_key(&w.call, p.own_stack))
+    if own.flags & ROW_FLAT and (place.principal == NULL or w.n_new % SELDOM == 0):
+        keep_habit(place, principal, action, number, w.call.action_name, Range(own.flat, own.n_flats))
+
+
+cdef inline bint prepare_habit(
+    Workspace* w, const TablesC* t, const Habit* habit, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs
+) noexcept:
+    """`prepare`, for who has asked for the action before."""
+    who.found = habit.number
+    if not ask_context(context, pairs) or not put_action(t, habit.name, &w.call) or not put_resource(&w.call, resource):
+        return False
+    if context != Py_None:
+        gather(context, pairs)
+    return True
+
+
+cdef inline bint prepare_known(
+    Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs,
+    const Meeting** met,
+) noexcept:
+    """Find the action, and begin to look for who asks; `prepare` what else there is. False where the long way must look."""
+    cdef uint32_t number
+    if not ask_principal(w, t, principal, who) or not ask_context(context, pairs):
+        return False
+    if not find_action(w, t, action, &number) or not put_action(t, number, &w.call):
+        return False
+    if who.found != NONE or w.meetings.places == NULL:
+        return prepare(w, t, resource, context, who, pairs)
+    return prepare_met(w, t, resource, context, who, pairs, met)
+
+
+cdef inline bint settle_principal(Workspace* w, const TablesC* t, PyObject* principal, const Meeting* met, Asked* who, Range* own) noexcept:
+    """Find who asks; `own` gets the flats of the own row where the two have met. False where nobody is found."""
+    if met != NULL and is_of(met, t, &who.text):
+        who.found = met.principal
+        own[0] = Range(met.flat, met.n_flats)
+        remember(w, place_of(w.principals, N_NAMES, principal), principal, who.found)
+        return True
+    if not find_principal(w, t, principal, who):
+        return False
+    if who.name != NONE and t.n_principals >= MANY_PRINCIPALS:
+        keep_met(w, t, who)
+    return True
 
 
 cdef inline int decide_plain(
@@ -460,35 +526,31 @@ cdef inline int decide_plain(
 
     PERF: of a new request nothing is near; the order is such that what is waited for was asked for some steps before.
     """
+    cdef const Habit* habit = habit_place(w.habits, principal, action)
     cdef Asked who
     cdef Pairs pairs
-    cdef Range flats
-    cdef const Range* own = NULL
+    cdef Range own = Range(0, NOT_LOOKED_UP)
     cdef const Meeting* met = NULL
-    cdef uint32_t number
-    cdef bint checked = True
-    ask_objects(principal, action, resource, context)
-    if not ask_principal(w, t, principal, &who) or not ask_context(context, &pairs):
-        return UNSETTLED
-    if not find_action(w, t, action, &number) or not put_action(t, number, &w.call):
-        return UNSETTLED
-    if who.found != NONE or w.meetings.places == NULL:
-        if not prepare(w, t, resource, context, &who, &pairs):
+    cdef bint checked = True, is_known = False
+    cdef int status
+    ask_caller(principal, action)
+    ask_asked(resource, context)
+    if is_habit(habit, principal, action):
+        own = habit.own
+        if not prepare_habit(w, t, habit, resource, context, &who, &pairs):
             return UNSETTLED
-    elif not prepare_met(w, t, resource, context, &who, &pairs, &met):
+    elif prepare_known(w, t, principal, action, resource, context, &who, &pairs, &met):
+        is_known = who.found != NONE
+    else:
         return UNSETTLED
     if not read_context(w, t, key_numbers, context, &pairs, &checked):
         return UNSETTLED
-    if met != NULL and is_of(met, t, &who.text):
-        who.found = met.principal
-        flats = Range(met.flat, met.n_flats)
-        own = &flats
-        remember(w, place_of(w.principals, N_NAMES, principal), principal, who.found)
-    elif not find_principal(w, t, principal, &who):
+    if own.n == NOT_LOOKED_UP and not settle_principal(w, t, principal, met, &who, &own):
         return UNSETTLED
-    elif who.name != NONE and t.n_principals >= MANY_PRINCIPALS:
-        keep_met(w, t, &who)
-    return decide_found(w, a, t, &who, owner, checked, own, now, reasons)
+    status = decide_found(w, a, t, who.found, owner, checked, own, now, reasons)
+    if is_known and status == DONE:
+        keep_known(w, t, principal, action, who.found)
+    return status
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------------

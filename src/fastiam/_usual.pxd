@@ -25,20 +25,20 @@ from fastiam._types cimport *
 cdef enum:
     N_SERVICES = 16
     NOT_FLAT = 0xFFFFFFFF      # instead of how many flats: they do not say all, or the row is not there
+    NOT_LOOKED_UP = 0xFFFFFFFE
 
 
 cdef struct Services:          # that are known to have no records
     uint64_t without[N_SERVICES]   # their names, of eight bytes at most; 0: none
 
 
-cdef inline bint is_usual(const Call* c) noexcept nogil:
+cdef inline bint is_usual(const Principal* p, const ActionClass* action) noexcept nogil:
     """A user or role with no layers that it cannot have, and an action without rules of its own."""
-    cdef const Principal* p = c.principal
     if p.flags & (P_KNOWN | P_EXTRA_BOUNDARY | P_EXTRA_SESSION) != P_KNOWN or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return False
-    if p.account == NONE or p.partition == NONE or c.t.denies_unknown_owner:
+    if p.account == NONE or p.partition == NONE:
         return False
-    return not c.action.flags & (ACT_OWN_RULES | <uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
+    return not action.flags & (ACT_OWN_RULES | <uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
 
 
 cdef inline bint is_at_home(Call* c) noexcept nogil:
@@ -80,12 +80,14 @@ cdef inline void put_home(Call* c) noexcept nogil:
 
 cdef inline bint has_records(Call* c, Services* seen) noexcept nogil:
     """Whether records can be stored about resources of this service; `seen` remembers those that cannot."""
-    cdef const char* name = c.resource.data + c.colons[1] + 1
-    cdef int64_t size = c.colons[2] - c.colons[1] - 1
+    cdef const char* name
+    cdef int64_t size
     cdef uint64_t word
     cdef uint64_t* place
     if c.is_star or c.t.services.n == 0:
         return False
+    name = c.resource.data + c.colons[1] + 1
+    size = c.colons[2] - c.colons[1] - 1
     if size > 8 or size == 0 or c.resource.data + c.resource.size - name < 8:
         return table_find(&c.t.services, c.t.pool, name, size, c.t.seed) != NONE
     word = load8(name) & (~<uint64_t>0 >> (64 - 8 * size))
@@ -163,16 +165,17 @@ cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil
     return decide_own(c, own, a)
 
 
-cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, const Range* own, Services* seen) noexcept nogil:
-    """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, where they were looked up ahead, else NULL."""
-    cdef Range found
+cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, Range own, Services* seen) noexcept nogil:
+    """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
+    up ahead, else as many as NOT_LOOKED_UP."""
     cdef uint32_t record = NONE
     cdef int status
-    if owner.data != NULL or not checked or not is_usual(c):
+    if owner.data != NULL or not checked or c.t.denies_unknown_owner:
         return attempt(c, a, owner, checked)
-    if own == NULL:
-        found = flats_of(find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack)))
-        own = &found
+    if own.n == NOT_LOOKED_UP:
+        if not is_usual(c.principal, c.action):
+            return attempt(c, a, owner, checked)
+        own = flats_of(find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack)))
     next_stamp(c.s)
     if has_records(c, seen):
         status = find_record(c, &record)
@@ -181,7 +184,7 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
     if record == NONE and is_at_home(c):
         put_home(c)
         locate_endpoint(c)
-        return decide_home(c, a, own)
+        return decide_home(c, a, &own)
     status = locate_resource(c, owner)
     if status != DONE:
         return status

@@ -1,0 +1,171 @@
+"""Who asks for the same action again, on the same objects, is answered from what followed from the two before (`_habit.pxd`).
+
+Law: what a habit says is what looking up would say; it is told by both objects, and lasts no longer than what it was made of. An
+object is remembered when it is passed twice, a habit when both are.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import pytest
+
+import fastiam
+from fastiam import Outcome, Session
+
+ACCOUNT = "111111111111"
+USERS = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(40)]
+ACTIONS = [f"s3:{verb}{what}" for verb in ("Get", "Put", "List") for what in ("Object", "Secret", "Acl", "Tagging")]
+ROUNDS = 6  # the long way, remembered twice, and by habit
+
+
+def document(*statements):
+    return {
+        "Version": "2012-10-17",
+        "Statement": [dict(zip(("Effect", "Action", "Resource"), one, strict=True)) for one in statements],
+    }
+
+
+def bucket(i):
+    return f"arn:aws:s3:::bucket-{i}/"
+
+
+@pytest.fixture
+def directory():
+    """Each user may get, every third may put, what lies in the own bucket; nobody secrets."""
+    made = fastiam.Directory()
+    for i, arn in enumerate(USERS):
+        allowed = ["s3:Get*", "s3:Put*"] if i % 3 == 0 else ["s3:Get*"]
+        own = document(("Allow", allowed, bucket(i) + "*"), ("Deny", "s3:*Secret", "*"))
+        made.add_principal(arn, identity_policies=[("Own", own)])
+    return made
+
+
+def expected(i, action, owner):
+    if action.endswith("Secret"):
+        return Outcome.EXPLICIT_DENY
+    may = action.startswith("s3:Get") or (action.startswith("s3:Put") and i % 3 == 0)
+    return Outcome.ALLOW if may and i == owner else Outcome.IMPLICIT_DENY
+
+
+def test_who_asks_again_is_answered_as_before(directory):
+    """More pairs than there are places, so that some take the place of others."""
+    engine = directory.compile()
+    for _ in range(ROUNDS):
+        for i, user in enumerate(USERS):
+            for action in ACTIONS:
+                for owner in (i, i + 1):
+                    for _ in range(3):
+                        wanted = expected(i, action, owner)
+                        assert engine.is_allowed(user, action, f"{bucket(owner)}x") is (wanted is Outcome.ALLOW)
+                        assert engine.decide(user, action, f"{bucket(owner)}x").outcome is wanted
+
+
+def test_a_habit_is_one_of_both_objects(directory):
+    """Every user with every action, each pair many times in a row, while other pairs are remembered already."""
+    engine = directory.compile()
+    for action in ACTIONS:
+        for i, user in enumerate(USERS):
+            assert [engine.is_allowed(user, action, f"{bucket(i)}x") for _ in range(ROUNDS)] == [
+                expected(i, action, i) is Outcome.ALLOW
+            ] * ROUNDS
+
+
+def test_objects_that_die_leave_no_habit_to_others(directory):
+    """Each text dies after some calls, so that the next one may lie where it lay."""
+    engine = directory.compile()
+    for k in range(1_500):
+        i, action = k % len(USERS), "".join(("s3:", ("Get", "Put")[k % 2], "Object"))
+        user = "".join((USERS[i][:-2], USERS[i][-2:]))
+        for _ in range(ROUNDS):
+            assert engine.is_allowed(user, action, f"{bucket(i)}x") is (expected(i, action, i) is Outcome.ALLOW)
+
+
+def test_a_habit_ends_with_the_tables_that_it_was_made_of(directory):
+    """What an updated engine, and one whose cache was dropped, say of the same objects."""
+    engine = directory.compile()
+    user, action, resource = USERS[1], "s3:PutObject", f"{bucket(1)}x"
+    assert not any(engine.is_allowed(user, action, resource) for _ in range(ROUNDS))
+    directory.put_inline_policy(user, "More", document(("Allow", "s3:Put*", "*")))
+    newer = engine.updated(directory)
+    assert all(newer.is_allowed(user, action, resource) for _ in range(ROUNDS))
+    assert not engine.is_allowed(user, action, resource)
+    tight = fastiam.Engine.from_snapshot(directory.snapshot(), cache_bytes=20_000)
+    for i in range(300):  # what requests bring is dropped again and again
+        assert tight.is_allowed(user, action, resource)
+        assert not tight.is_allowed(user, f"s3:Put{i}Secret", f"{bucket(i)}{i}")
+
+
+def test_what_limits_a_session_or_a_role_counts_by_habit(directory):
+    """A boundary and an SCP for a habit's caller; a session, which has none."""
+    bounded, limited = f"arn:aws:iam::{ACCOUNT}:role/bounded", "arn:aws:iam::222222222222:role/limited"
+    everything, gets = document(("Allow", "*", "*")), document(("Allow", "s3:Get*", "*"))
+    directory.add_principal(bounded, identity_policies=[everything], permissions_boundary=gets)
+    directory.add_principal(limited, identity_policies=[everything])
+    directory.set_organization(
+        "o-acme123456",
+        management_account="999999999999",
+        organizational_units={},
+        accounts={"222222222222": "r-1"},
+        scps={"r-1": [("Gets", gets)]},
+        rcps={},
+    )
+    session = Session(f"arn:aws:sts::{ACCOUNT}:assumed-role/bounded/run", kind="ROLE", issuer=bounded)
+    engine = directory.compile()
+    for who in (bounded, limited, session):
+        for _ in range(ROUNDS):
+            assert engine.is_allowed(who, "s3:GetObject", "arn:aws:s3:::b/k")
+            assert not engine.is_allowed(who, "s3:PutObject", "arn:aws:s3:::b/k")
+
+
+def test_the_context_counts_by_habit(directory):
+    """Contexts with the same keys in another order, other keys, and one that contradicts the directory (K1)."""
+    user = f"arn:aws:iam::{ACCOUNT}:user/late"
+    when = {"StringEquals": {"app:stage": "live"}, "Bool": {"aws:SecureTransport": "true"}}
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": when}
+    directory.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": statement}], tags={"team": "red"})
+    engine = directory.compile()
+    contexts = [
+        ({"app:stage": "live", "aws:SecureTransport": True}, True),
+        ({"aws:SecureTransport": True, "app:stage": "live"}, True),
+        ({"app:other": "live", "app:stage": "live", "aws:SecureTransport": "true"}, True),
+        ({"app:stage": "live"}, False),
+        ({"app:stage": "test", "aws:SecureTransport": True}, False),
+        ({}, False),
+        (None, False),
+    ]
+    for _ in range(ROUNDS):
+        for context, allowed in contexts:
+            assert engine.is_allowed(user, "s3:GetObject", "arn:aws:s3:::b/k", context) is allowed
+        with pytest.raises(fastiam.RequestValueError):
+            engine.is_allowed(user, "s3:GetObject", "arn:aws:s3:::b/k", {"aws:PrincipalTag/team": "blue"})
+        with pytest.raises(fastiam.RequestValueError):
+            engine.is_allowed(user, "s3:GetObject", "arn:aws:s3:::b/k", {"app:stage": object()})
+
+
+def test_habits_let_go_of_their_objects(directory):
+    engine = directory.compile()
+    user, action = "".join((USERS[3][:-1], "3")), "".join(("s3:", "GetObject"))
+    before = sys.getrefcount(user), sys.getrefcount(action)
+    for _ in range(ROUNDS):
+        assert engine.is_allowed(user, action, f"{bucket(3)}x")
+    assert (sys.getrefcount(user), sys.getrefcount(action)) != before
+    del engine
+    gc.collect()
+    assert (sys.getrefcount(user), sys.getrefcount(action)) == before
+
+
+def test_arguments_may_be_named_or_not(directory):
+    """However a call names its arguments, and whatever it leaves out, it is the same call."""
+    engine = directory.compile()
+    user, action, resource = USERS[0], "s3:GetObject", f"{bucket(0)}x"
+    for ask, said in ((engine.is_allowed, True), (engine.decide, engine.decide(user, action, resource))):
+        assert ask(user, action, resource) == ask(user, action, resource, None) == ask(user, action, resource, {}) == said
+        assert ask(user, action, resource=resource) == ask(principal=user, action=action, resource=resource, context={}) == said
+        assert ask(user, action, resource, unknown=("app:x",), now=None) == said
+        for wrong in ((), (user, action), (user, action, resource, {}, ())):
+            with pytest.raises(TypeError, match="positional arguments"):
+                ask(*wrong)
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            ask(user, action, resource, where="here")
