@@ -205,17 +205,17 @@ cdef inline int slot_stands(Side* s, Call* c, uint32_t who, const Flat* f, const
     return glob(pattern + f.mid_at + SLOT_SIZE, pattern + f.size, rest + value.size, end)
 
 
-cdef inline bint may_cross(const Look* l, const Flat* f) noexcept nogil:
-    """Whether a crossing match of a flat that has them may stand in a resource with more than five colons: it needs the head, too, and
-    no less room. INVARIANT: there are pieces, and 16 bytes of the resource."""
-    return l.end - l.text >= f.least and starts_alike(l.pool + f.text, l.text, f.head)
+cdef inline bint may_cross(const Flat* f, const uint8_t* pool, const char* text, const char* end) noexcept nogil:
+    """Whether a flat that has crossing matches may match a resource with more than five colons across them: no more than if every star
+    stopped nowhere."""
+    return glob(pool + f.text, pool + f.text + f.size, <const uint8_t*>text, <const uint8_t*>end)
 
 
 cdef inline bint is_odd(const Look* l, const Flat* f) noexcept nogil:
     """The statement has to be looked at as a whole."""
     if f.first == TURN_ODD or f.flags & FLAT_ENDS or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
         return True
-    return f.flags & FLAT_CROSSES and l.facts & FACTS_COLON and may_cross(l, f)
+    return f.flags & FLAT_CROSSES and l.facts & FACTS_COLON and may_cross(f, l.pool, <const char*>l.text, <const char*>l.end)
 
 
 cdef inline bint may_stand(const Look* l, const Flat* f) noexcept nogil:

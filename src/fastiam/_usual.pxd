@@ -106,7 +106,7 @@ cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nog
     """Whether a statement of the own row applies on one of its patterns; `entry_counts`, from the flat."""
     cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
     if f.first == TURN_ODD or f.flags & FLAT_PRINCIPALS or (
-        f.flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c) and may_cross(l, f)
+        f.flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c) and may_cross(f, l.pool, c.resource.data, <const char*>l.end)
     ):
         return entry_counts(c, &c.t.entries[f.entry], accept) != 0
     if has_pieces(f) and (c.is_star or not flat_matches(l, f)):

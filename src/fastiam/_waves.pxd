@@ -12,7 +12,7 @@ from fastiam._block cimport BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OW
 from fastiam._bytes cimport first_bit
 from fastiam._call cimport Call
 from fastiam._answer cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
-from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, slot_stands, take
+from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, may_cross, slot_stands, take
 from fastiam._group cimport passed_over
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
 from fastiam._plain cimport FACTS_COLON, colon_place
@@ -26,9 +26,12 @@ cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcep
     return colon_place(b.facts[i], f.colon) + (-<int64_t>(f.colon == NO_COLON) & f.head)
 
 
-cdef inline uint32_t crosses(const Block* b, const Flat* f, uint32_t i, uint32_t starts) noexcept nogil:
-    """All bits of TURN_ODD, where the crossing reading may match: it needs the head, too, and no less room, for no colon comes earlier."""
-    return -((f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & starts & 1) & TURN_ODD
+cdef inline uint32_t crosses(const Block* b, const TablesC* t, const Flat* f, uint32_t i, uint32_t starts) noexcept nogil:
+    """TURN_ODD, where a flat whose pieces do not stand may match across colons (R5), else 0. That needs the head, too, and no less room, for
+    no colon comes earlier."""
+    if not (f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & starts & 1:
+        return 0
+    return TURN_ODD * may_cross(f, t.pool, b.text[i].data, b.text[i].data + b.text[i].size)
 
 
 cdef inline uint32_t fits(const Flat* f, int64_t room) noexcept nogil:
@@ -114,7 +117,7 @@ cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
     cdef const uint64_t* flats = b.waves[TURN_NEXT].flats
     cdef const Flat* f
     cdef const uint8_t* pattern
-    cdef uint32_t i, j, at, n = take_wave(b, TURN_NEXT), stands
+    cdef uint32_t i, j, at, n = take_wave(b, TURN_NEXT), stands, starts
     cdef int64_t mid, size, room
     for j in range(n):
         i = <uint32_t>flats[j]
@@ -125,8 +128,9 @@ cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
         mid = middle_of(b, f, i)
         room = size - (mid + f.least - f.head)           # where the head stands, the middle starts no earlier than it ends
         stands = windows_stand(pattern, pattern + f.size, f.head, f.mid, f.mid_at, f.suffix, b.text[i].data, size, mid)
-        stands &= 1 | <uint32_t>(room >= 0) << 1
-        put(b, t, i, at, either(b, i, at, stands & fits(f, room), f.turn & TURN_MASK) | crosses(b, f, i, stands >> 1))
+        starts = stands >> 1 & <uint32_t>(room >= 0)
+        stands &= fits(f, room)
+        put(b, t, i, at, either(b, i, at, stands, f.turn & TURN_MASK) | crosses(b, t, f, i, starts & ~stands))
 
 
 cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
