@@ -25,8 +25,14 @@ NOW = 1_780_000_000
 AT = datetime.fromtimestamp(NOW, UTC)
 TAGS = {"dept": ("red", "blue", None), "level": ("3", "5", "5")}
 PRINCIPALS = [f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:user/bob", f"arn:aws:iam::{OTHER}:role/ann"]
-TAGGED = "arn:aws:s3:::tagged"
-RESOURCES = ["arn:aws:s3:::bare/ann", TAGGED, "arn:aws:sqs:eu-west-1:111111111111:q", "*"]
+QUEUE = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:"
+TAGGED = {  # two with the same tags, and one with a tag more
+    "arn:aws:s3:::tagged": {"dept": "blue"},
+    f"{QUEUE}blue": {"dept": "blue"},
+    f"{QUEUE}red": {"dept": "red"},
+    f"{QUEUE}more": {"dept": "red", "other": "x"},
+}
+RESOURCES = ["arn:aws:s3:::bare/ann", *TAGGED, "arn:aws:s3:::tagged/ann", f"{QUEUE}q", "*"]  # an object has no tags of its bucket
 CONTEXT: dict[str, list[str | None]] = {  # a column each, and what it may hold
     "app:dept": ["red", "blue", "ann", "", "red" * 30, "blu", None],
     "app:level": ["3", "5", "04.0", "many", None],
@@ -109,7 +115,8 @@ def directory(request: pytest.FixtureRequest) -> fastiam.Directory:
         scps=levels | ({"ou-a": [FULL, *listed]} if request.param == "scp" else {}),
         rcps={"ou-a": listed} if request.param == "rcp" else {},
     )
-    directory.add_resource(TAGGED, account=ACCOUNT, tags={"dept": "blue"})
+    for arn, tags in TAGGED.items():
+        directory.add_resource(arn, account=ACCOUNT, tags=tags)
     policies = [document(statements("Allow")[at : at + 9]) for at in range(0, len(CONDITIONS), 9)]
     if request.param == "identity":
         policies += [document(denies[at : at + 9]) for at in range(0, len(denies), 9)]
@@ -127,8 +134,8 @@ def rows(seed: int, n: int, keys: list[str]) -> list[Row]:
         context = {key: value for key in keys if (value := rng.choice(CONTEXT[key])) is not None}
         action = f"sqs:{rng.choice(('Allow', 'Deny', 'Deny', 'Both'))}{rng.randrange(len(CONDITIONS))}"
         resource = rng.choice(RESOURCES)
-        if resource == TAGGED and "aws:ResourceTag/dept" in context:
-            context["aws:ResourceTag/dept"] = "blue"  # K1
+        if resource in TAGGED and "aws:ResourceTag/dept" in context:
+            context["aws:ResourceTag/dept"] = TAGGED[resource]["dept"]  # K1
         made.append((rng.choice(PRINCIPALS), action, resource, context))
     return made
 

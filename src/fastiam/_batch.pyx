@@ -341,7 +341,7 @@ cdef class _Batch:
         cdef bint is_plain
         cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
         cdef Text own_name
-        c.has_wide = False
+        c.has_wide = c.gives_tags = False
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
         rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
@@ -384,6 +384,7 @@ cdef class _Batch:
             s.frame.s.sources[key] = n
             n += 1
             c.has_wide |= chunk.code_width != 0 and not chunk.is_list and not at.keeps_truths
+            c.gives_tags |= self.t.keys[key].source == KEY_RESOURCE or self.t.keys[key].source == KEY_IAM_TAG
         c.columns = s.columns
         c.n_columns = n
         if self.n >= MANY:

@@ -66,6 +66,7 @@ cdef enum:                     # the rows that may count for a request, in the o
     LIMITS_ASKED = 1 << BOUND_ALLOWS | 1 << SESSION_ALLOWS
     FROM_ELSEWHERE = 1 << 8    # in `asked`: another account owns the resource, and has to allow, too
     STAGES = FROM_ELSEWHERE - 1
+    HAS_TAGS = 1 << 9          # what is stored about the resource has constants of its own
 
 
 cdef enum:

@@ -158,6 +158,7 @@ cdef struct Call:
     const ContextColumn* columns   # batch; NULL in a single call
     int32_t n_columns
     uint8_t has_wide           # truths of some column are not kept by its codes
+    uint8_t gives_tags         # some column gives tags of resources, which a record may contradict (K1)
     int64_t row                # of the range
     int64_t batch_row
     int64_t now                # INT64_MIN: nobody has asked yet

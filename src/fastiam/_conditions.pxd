@@ -11,7 +11,7 @@ from fastiam._columns cimport Column, Text
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
 from fastiam._text cimport write_utf8
-from fastiam._truths cimport keep_truth, kept_truth, resource_plan, tell_truth, told_truth
+from fastiam._truths cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
     ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_U, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NULL, OP_NUMERIC, OP_STRING,
@@ -400,7 +400,7 @@ cdef inline bint is_at_own(const Call* c) noexcept nogil:
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
-    cdef uint32_t who = 0, resource = 0
+    cdef Basis q = Basis(c.row, 0, NONE, 0)
     cdef uint8_t* place = NULL
     cdef Fetched found = Fetched(NULL, 0, False, False)
     cdef int result = NOT_OPEN
@@ -411,10 +411,12 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         place = kept_truth(c, atom, id)
         if place != NULL and place[0]:
             return place[0] - 1
-        who = <uint32_t>(c.principal - c.t.principals)
+        q.who = <uint32_t>(c.principal - c.t.principals)
         if place == NULL:
-            resource = resource_plan(c.n_constants != 0, is_at_own(c))
-            result = told_truth(c, id, who, c.row, resource, c.batch_row)
+            q.resource = resource_plan(c.n_constants != 0, is_at_own(c))
+            if c.n_constants:
+                q.constants = <uint32_t>(c.constants - c.t.constants)
+            result = told_truth(c, id, &q, c.batch_row)
         if result != NOT_OPEN:
             return result
     if atom.flags & ATOM_U:
@@ -435,7 +437,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     if place != NULL:
         keep_truth(c, id, place, result)
     elif c.s.kept != NULL:
-        tell_truth(c, id, who, c.row, resource, result, found.n == 0)
+        tell_truth(c, id, &q, result, found.n == 0)
     return result
 
 

@@ -6,7 +6,7 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
+from fastiam._block cimport HAS_TAGS, HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
 from fastiam._bytes cimport equal, mix
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_text
@@ -26,7 +26,7 @@ from fastiam._plain cimport (
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
-from fastiam._truths cimport keep_truth, kept_code, kept_truth, resource_plan, tell_truth, told_truth
+from fastiam._truths cimport Basis, keep_truth, kept_code, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam._types cimport *
 from fastiam._unknown cimport slot_number
 
@@ -103,6 +103,7 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
     cdef int32_t at = c.s.sources[atom.key]
     cdef Text value
     cdef Fetched found
+    cdef Basis q
     cdef uint8_t* place
     cdef int truth
     if at < 0 or not atom.flags & ATOM_FIXED or atom.flags & ATOM_U or c.columns[at].column.is_list:
@@ -118,14 +119,22 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
     if place != NULL:
         keep_truth(c, id, place, truth)
     else:
-        tell_truth(c, id, s.block.who[l.i], l.row, 0, truth, False)  # the column has a value: the resource tells nothing
+        q = Basis(l.row, s.block.who[l.i], NONE, 0)      # the column has a value: the resource tells nothing
+        tell_truth(c, id, &q, truth, False)
     return truth
+
+
+cdef inline uint32_t own_constants(const Block* b, const Look* l) noexcept nogil:
+    """The constants of the resource of a row, if all of them are its own; NONE: there are none, or those of what holds it may be among them."""
+    if not l.has_tags or b.stored[l.i].flags & RECORD_HOLDER:
+        return NONE
+    return b.stored[l.i].constants
 
 
 cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:
     cdef const Kept* kept = l.c.s.kept
     cdef const ContextColumn* column
-    cdef uint32_t resource
+    cdef Basis q
     cdef int64_t code
     cdef int truth = NOT_OPEN, told
     cdef bint is_met = True
@@ -137,9 +146,9 @@ cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noex
             return (accept >> (told - 1)) & 1
         is_met = code <= column.n_codes
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
-    resource = resource_plan(l.has_tags, is_here(s.block.caller[l.i], l.facts))
     if is_met:
-        truth = told_truth(l.c, id, s.block.who[l.i], l.row, resource, l.first + l.row)
+        q = Basis(l.row, s.block.who[l.i], own_constants(s.block, l), resource_plan(l.has_tags, is_here(s.block.caller[l.i], l.facts)))
+        truth = told_truth(l.c, id, &q, l.first + l.row)
     if truth == NOT_OPEN:
         truth = given_truth(s, l, id, is_met)
     if truth == NOT_OPEN:
@@ -410,6 +419,7 @@ cdef inline void look_at(const Block* b, Look* l, int64_t at, uint32_t i) noexce
     l.text = <const uint8_t*>b.text[i].data
     l.end = l.text + b.text[i].size
     l.taken = False
+    l.has_tags = b.asked[i] & HAS_TAGS != 0
 
 
 cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:

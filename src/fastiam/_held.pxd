@@ -6,10 +6,11 @@ is decided in waves; where something is stored that has rules of its own, the lo
 from libc.stdint cimport uint16_t, uint32_t, uintptr_t
 
 from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Side,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Side,
     record_of,
 )
 from fastiam._bytes cimport prefetch
+from fastiam._call cimport Call
 from fastiam._limits cimport layer_row
 from fastiam._plain cimport (
     ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, FACTS_HOLDS, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits, place_differs,
@@ -95,12 +96,13 @@ cdef inline uint32_t asked_stages(const Block* b, const TablesC* t, const Layers
     )
 
 
-cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept nogil:
+cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept nogil:
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
+    cdef const TablesC* t = c.t
     cdef uint16_t* listed = &b.near_way.rows[0]
     cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
-    cdef uint32_t here, far, governs, joined, alone, asked, seen = 0
+    cdef uint32_t here, far, governs, joined, alone, asked, has_tags, seen = 0
     cdef const Record* r
     cdef const Caller* w
     cdef Layers of
@@ -118,11 +120,12 @@ cdef inline void hold_rows(Side* s, const TablesC* t, uint32_t ways_at) noexcept
         here = place_differs(w, b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (of.held.n == 0)
         asked = asked_stages(b, t, &of, w, here)
-        joined = is_joined(&of, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | r.n_constants) == 0) & (far ^ 1)
+        has_tags = r.n_constants != 0
+        joined = is_joined(&of, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
         seen |= asked & -joined
-        alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS)
+        alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)
         asked ^= alone << OWN_ALLOWS                     # it starts with these
-        b.asked[i] = <uint16_t>asked
+        b.asked[i] = <uint16_t>(asked | has_tags * HAS_TAGS)
         b.far_way.rows[n_far] = <uint16_t>i
         n_far += far
         b.own_way.rows[n_own] = <uint16_t>i              # where its flags do not say all

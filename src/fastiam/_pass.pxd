@@ -316,13 +316,11 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     l.pool = c.t.pool
     l.colons = NULL
     l.first = first
-    l.has_tags = False
     decide_waves(s, &l, at)
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
         l.caller = b.caller[i]
-        l.has_tags = b.stored[i].n_constants != 0
         if decide_near(s, &l, &a) == DONE:
             write(s, c, &a, first + at + i)
         else:
@@ -381,7 +379,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     if b.near_way.n:
         fetch_codes(c, at, n)
         find_records(s, t)
-        hold_rows(s, t, REASONS_AT * c.reasons)
+        hold_rows(s, c, REASONS_AT * c.reasons)
     fetch_flats(b, t, &b.own_way)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)

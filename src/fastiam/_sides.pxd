@@ -22,7 +22,7 @@ cdef class _Callers:
     cdef uint32_t n_told
     cdef uint32_t told_epoch
 
-    cdef int make_room(self, uint64_t n_rows) except -1
+    cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1
     cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys)
 
 

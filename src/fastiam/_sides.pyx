@@ -41,10 +41,10 @@ cdef class _Callers:
         """The memory that this takes."""
         return self.n * (sizeof(Caller) + sizeof(uint16_t)) + self.n_told * sizeof(uint64_t)
 
-    cdef int make_room(self, uint64_t n_rows) except -1:
+    cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
         """Room to tell so many rows truths; where there is less, what was told is forgotten."""
         cdef uint32_t room = LEAST_TOLD
-        while room < MOST_TOLD and room < 2 * n_rows and room < 8 * <uint64_t>self.n:
+        while room < MOST_TOLD and room < 2 * n_rows and room < 8 * (self.n + n_records):
             room *= 2
         if room <= self.n_told:
             return 0
@@ -222,7 +222,7 @@ cdef class _Sides:
         if callers is None:
             callers = _Callers(n + (n >> 3) + 64, generation, keys, has_rcps(t) * BY_ORGANIZATION)
         if n_rows >= MANY:
-            callers.make_room(<uint64_t>n_rows)
+            callers.make_room(<uint64_t>n_rows, t.n_records)
         self.callers[side.number] = callers
         side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
         side.frame.s.never = callers.never

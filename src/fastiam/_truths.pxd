@@ -27,6 +27,7 @@ cdef enum:
     LEAST_TOLD = 1 << 12
     MOST_TOLD = 1 << 19
     TOLD_BITS = 3              # of a truth that is told
+    BY_CONSTANTS = 0xFFFF      # as the code of a value: constants of the resource tell it. No value has this one (`keeps_truths`)
     EPOCH_BITS = 5
     MOST_PROBES = 8
 
@@ -288,19 +289,29 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     return PLAN_MADE | (plan | absence_plan(c, atom.key) if plan else 0)
 
 
-cdef inline uint32_t resource_plan(bint has_constants, bint is_home) noexcept nogil:
-    """What a resource has that a truth may depend on, as PLAN_*: constants, or an owner who is another one than the account of who asks."""
-    return has_constants * PLAN_ABSENT_BARE | (not is_home) * PLAN_ABSENT_HOME
+cdef struct Basis:             # what a truth may depend on, of a row of the range
+    int64_t row
+    uint32_t who
+    uint32_t constants         # of the resource, if all of them are its own; NONE: not told
+    uint8_t resource           # what the resource has, as PLAN_*: constants, or an owner who is another one than the account of who asks
 
 
-cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64_t row, uint32_t resource, uint64_t* key) noexcept nogil:
-    """Where the truth of an atom would be told for somebody, a row of the range and its `resource_plan`, and the key under which; NULL:
-    nowhere."""
+cdef inline uint8_t resource_plan(bint has_constants, bint is_home) noexcept nogil:
+    return <uint8_t>(has_constants * PLAN_ABSENT_BARE | (not is_home) * PLAN_ABSENT_HOME)
+
+
+cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
+    """Whether a key that no column gives depends on the constants of the resource, and a condition on it on nothing else."""
+    return q.constants != NONE and plan & PLAN_ABSENT_BARE and not plan & (PLAN_WHO | PLAN_ABSENT_MORE | PLAN_ABSENT_HOME)
+
+
+cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uint64_t* key) noexcept nogil:
+    """Where the truth of an atom would be told for a row, and the key under which; NULL: nowhere."""
     cdef Scratch* s = c.s
     cdef const Atom* atom = &c.t.atoms[id]
     cdef const ContextColumn* column
     cdef int32_t at = s.sources[atom.key]
-    cdef uint32_t plan
+    cdef uint32_t plan, who
     cdef uint64_t code = 0, epoch
     cdef bint is_absent = at < 0
     if s.kept == NULL or id >= s.n_kept or c.unknown != NULL or (c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE):
@@ -315,14 +326,16 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64
         column = &c.columns[at]
         if not column.keeps_truths:
             return NULL
-        code = <uint64_t>kept_code(column, row)
+        code = <uint64_t>kept_code(column, q.row)
         is_absent = code == <uint64_t>column.n_codes
         if code > <uint64_t>column.n_codes:
             return NULL
         code += 1
-    if is_absent and plan & (PLAN_ABSENT_MORE | resource):
-        return NULL
-    who = who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
+    who = q.who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
+    if is_absent and plan & (PLAN_ABSENT_MORE | q.resource):
+        if not is_by_constants(q, plan):
+            return NULL
+        who, code = q.constants + 1, BY_CONSTANTS
     if id >> 20 or who >> 20 or code >> 16:              # 56 bits in all, with the epoch 61
         return NULL
     epoch = 0 if plan & PLAN_LASTS else s.told_epoch
@@ -330,10 +343,10 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, uint32_t who, int64
     return &s.told[mix(key[0]) & s.told_mask]
 
 
-cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, uint32_t resource, int64_t batch_row) noexcept nogil:
+cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t batch_row) noexcept nogil:
     """The truth of an atom as it was told before; -1 if it was not. The row is counted under the key that nobody supplies."""
     cdef uint64_t key
-    cdef uint64_t* place = told_place(c, id, who, row, resource, &key)
+    cdef uint64_t* place = told_place(c, id, q, &key)
     cdef uint32_t unsupplied
     if place == NULL or place[0] >> TOLD_BITS != key:
         return -1
@@ -343,17 +356,17 @@ cdef inline int told_truth(const Call* c, uint32_t id, uint32_t who, int64_t row
     return <int>(place[0] & 3)
 
 
-cdef inline void tell_truth(const Call* c, uint32_t id, uint32_t who, int64_t row, uint32_t resource, int truth, bint is_absent) noexcept nogil:
+cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int truth, bint is_absent) noexcept nogil:
     """Tell the truth of an atom to the rows that come."""
     cdef uint64_t key
-    cdef uint64_t* place = told_place(c, id, who, row, resource, &key)
+    cdef uint64_t* place = told_place(c, id, q, &key)
     cdef const Key* k = &c.t.keys[c.t.atoms[id].key]
     cdef bint is_given = c.s.sources[c.t.atoms[id].key] >= 0
     cdef bint counts = not is_given and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
     if place != NULL:
         place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
         if truth == F and c.s.kept[id].sieve > SIEVE_WHO and not is_given:
-            c.s.never[who] |= <uint16_t>(1 << (c.s.kept[id].sieve - 1 - SIEVE_WHO))
+            c.s.never[q.who] |= <uint16_t>(1 << (c.s.kept[id].sieve - 1 - SIEVE_WHO))
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:
