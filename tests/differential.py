@@ -107,9 +107,9 @@ class World:
         return self._single(engine.decide, row)
 
     def again(self, engine: Any, row: Mapping[str, Json]) -> Answer:
-        """A row whose names and policies the engine has met: what is plain is then decided without Python code."""
+        """A row whose names and policies the engine has met: what is plain is then decided without Python code, and by habit."""
         told = self._single(engine.decide, row)
-        for allowed in (self._single(engine.is_allowed, one) for one in (row, renewed(row))):
+        for allowed in (self._single(engine.is_allowed, one) for one in (row, row, row, renewed(row))):
             if (told.error is None) != (allowed.error is None):
                 return Answer(error=AssertionError(f"is_allowed: {allowed}, decide: {told}"))
             if told.error is None and told.decision.allowed is not allowed.decision:

@@ -109,3 +109,30 @@ def test_conditions_are_asked_side_by_side(seed: int, form: str) -> None:
     for i, (wanted, one) in enumerate(expected):
         assert (plain.outcome[i], found[i].outcome, found[i].statement) == (int(wanted), wanted, one), i
     assert {outcome for outcome, _ in expected} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+
+
+def test_a_statement_may_have_any_number_of_conditions() -> None:
+    """More than the place in a wave counts, which nothing but quotas forbids."""
+    operators = {
+        "StringEquals": "live",
+        "StringLike": "l*",
+        "StringEqualsIgnoreCase": "LIVE",
+        "StringNotEquals": "x",
+        "StringNotLike": "x*",
+    }
+    forms = [
+        (quantor + name + end, value)
+        for quantor in ("", "ForAnyValue:")
+        for name, value in operators.items()
+        for end in ("", "IfExists")
+    ]
+    keys = [f"app:k{i}" for i in range(65_700 // len(forms) + 1)]
+    condition = {operator: dict.fromkeys(keys, value) for operator, value in forms}
+    directory = fastiam.Directory(quotas=None)
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": condition}
+    directory.add_principal(ROLES[0], identity_policies=[{"Version": "2012-10-17", "Statement": [statement]}])
+    engine, live = directory.compile(), pa.array(["live"] * 600).dictionary_encode()
+    dead = pa.array(["live"] * 599 + ["x"]).dictionary_encode()
+    for _ in range(2):
+        found = engine.decide_many(ROLES[0], "s3:GetObject", "*", dict.fromkeys(keys, live) | {keys[-1]: dead}).outcome
+        assert (found == Outcome.ALLOW).tolist() == [True] * 599 + [False]

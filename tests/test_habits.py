@@ -119,6 +119,16 @@ def test_what_limits_a_session_or_a_role_counts_by_habit(directory):
             assert not engine.is_allowed(who, "s3:PutObject", "arn:aws:s3:::b/k")
 
 
+def test_an_owner_that_nothing_tells_is_denied_by_habit(directory):
+    """D23: where the engine was told to deny them; the owner may stand in the ARN, too."""
+    user = f"arn:aws:iam::{ACCOUNT}:user/all"
+    directory.add_principal(user, identity_policies=[document(("Allow", "*", "*"))])
+    engine = directory.compile(unknown_owner="deny")
+    for _ in range(ROUNDS):
+        assert not engine.is_allowed(user, "s3:GetObject", "arn:aws:s3:::nobodys/k")
+        assert engine.is_allowed(user, "s3:GetObject", f"arn:aws:s3:eu-west-1:{ACCOUNT}:accesspoint/own")
+
+
 def test_the_context_counts_by_habit(directory):
     """Contexts with the same keys in another order, other keys, and one that contradicts the directory (K1)."""
     user = f"arn:aws:iam::{ACCOUNT}:user/late"

@@ -69,6 +69,14 @@ def test_who_has_met_an_action_is_answered_as_before(engine):
     assert met_bytes(engine) > 1 << 20
 
 
+@pytest.mark.parametrize("who", [f"arn:aws:iam::{ACCOUNT}:root", "ec2.amazonaws.com"])
+def test_who_is_not_usual_has_no_meeting(engine, who):
+    """A root user, and a service, whose answers rest on more than policies of their own."""
+    expected = engine.explain(who, "s3:GetObject", f"{BUCKET}x").decision.allowed
+    assert expected is who.endswith("root")
+    assert [ask(engine, who, "s3:GetObject", f"{BUCKET}x") for _ in range(6)] == [expected] * 6
+
+
 def test_few_principals_keep_no_meetings():
     directory = fastiam.Directory()
     directory.add_principal(CROWD[0], identity_policies=[document("Allow", "s3:Get*", "*")])

@@ -223,7 +223,9 @@ def test_statements_that_differ_in_a_condition_alone_are_told_apart(seed: int, f
     rng.shuffle(statements)
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ROLE, identity_policies=[policy(statements)])
-    asked = [f"arn:aws:s3:::{rng.choice(('data', 'date'))}/{rng.randrange(30)}/x" for _ in range(400)]
+    asked = [
+        f"arn:aws:s3:::{rng.choice(('data', 'date'))}/{rng.randrange(30)}/x" for _ in range(1_100)
+    ]  # so many that truths are kept
     several = operator.startswith("For") and form == "lists"
     tenants: list[Any] = [rng.choice((*TENANTS, "t99", None)) for _ in asked]
     if form == "lists":
@@ -257,6 +259,37 @@ def test_statements_that_differ_in_a_condition_alone_are_told_apart(seed: int, f
             asked[i],
             tenants[i],
         )
+
+
+@pytest.mark.parametrize("form", ["coded", "plain"])
+@pytest.mark.parametrize("depth", [7, 8])
+def test_more_hashes_than_are_kept_for_a_wave_say_the_same(depth: int, form: str) -> None:
+    """Every row lies under as many prefixes, and under each of these under the text of its tenant."""
+    rng = random.Random(depth)
+    prefixes = ["arn:aws:s3:::data/" + "".join(f"p{k}/" for k in range(n + 1)) for n in range(depth)]
+    statements: list[dict[str, Any]] = []
+    for prefix in prefixes:
+        for tenant in TENANTS:
+            condition: dict[str, dict[str, Any]] = {
+                "StringEquals": {"app:tenant": tenant},
+                "Bool": {"aws:SecureTransport": "true"},
+            }
+            effect = "Deny" if rng.random() < 0.05 else "Allow"
+            statements.append({"Effect": effect, "Action": "s3:*", "Resource": f"{prefix}*", "Condition": condition})
+    denied = {one["Condition"]["StringEquals"]["app:tenant"] for one in statements if one["Effect"] == "Deny"}
+    rng.shuffle(statements)
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(statements)])
+    tenants, transports = rng.choices(TENANTS, k=1_500), rng.choices(("true", "false"), weights=(1, 3), k=1_500)
+    made = {"app:tenant": pa.array(tenants), "aws:SecureTransport": pa.array(transports)}
+    if form == "coded":
+        made = {key: column.dictionary_encode() for key, column in made.items()}
+    engine = directory.compile()
+    for _ in range(3):
+        found = engine.decide_many(ROLE, "s3:GetObject", f"{prefixes[-1]}x", made).outcome.tolist()
+    insecure, secure = Outcome.IMPLICIT_DENY, {True: Outcome.EXPLICIT_DENY, False: Outcome.ALLOW}
+    assert found == [secure[one in denied] if told == "true" else insecure for one, told in zip(tenants, transports, strict=True)]
+    assert 0 < len(denied) < len(TENANTS)
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 62, 63, 64, 65, 127, 128, 129])

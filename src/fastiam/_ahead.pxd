@@ -12,11 +12,12 @@ from fastiam._bytes cimport prefetch
 from fastiam._answer cimport Answer
 from fastiam._decide cimport find_row
 from fastiam._single cimport (
-    UNSETTLED, Asked, Pairs, Workspace, ask_asked, ask_caller, ask_context, ask_own_place, ask_principal, ask_principal_name, ask_principal_text,
+    UNSETTLED, Asked, Pairs, ask_asked, ask_caller, ask_context, ask_own_place, ask_principal, ask_principal_name, ask_principal_text,
     decide_found, decide_plain, find_action, find_principal, gather, put_action, put_resource, read_context,
 )
 from fastiam._types cimport *
 from fastiam._usual cimport NOT_LOOKED_UP, flats_of, is_usual
+from fastiam._workspace cimport Workspace
 
 
 cdef enum:
@@ -58,7 +59,7 @@ cdef struct Looked:            # a request that was looked at
     Pairs pairs                # of the context
     uint32_t action_name
     bint is_plain              # else the long way decides
-    const Row* own             # of who is usual; NULL: not looked up
+    const Row* own             # NULL: not looked up, for who asks is not usual, or the row is not by class
 
 
 cdef struct Ahead:

@@ -9,14 +9,16 @@ from fastiam._bytes cimport read_ahead
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
+from fastiam._touched cimport WINDOW_BITS
 from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
 from fastiam._types cimport *
 from fastiam._wave cimport either, put, take_wave
 
 
 cdef enum:
-    NTH_AT = 16                # in an entry of the wave, above the row: which condition of the flat
-    ROW_MASK = (1 << NTH_AT) - 1
+    NTH_AT = WINDOW_BITS       # in an entry of the wave, above the row: which condition of the flat
+    ROW_MASK = BLOCK - 1
+    MOST_NTH = 1 << 16         # conditions of a statement that are asked like this
 
 
 cdef struct Asks:              # what is asked for the rows of a wave
@@ -121,5 +123,5 @@ cdef inline void ask_conditions(Block* b, Call* c, int64_t row) noexcept nogil:
         accept = BROAD if f.flags & FLAT_DENIES else STRICT
         turn = TURN_DONE + q.more[j] * (TURN_ASKS - TURN_DONE)
         turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
-        turn ^= (turn ^ TURN_MORE) & -<uint32_t>(truth == 0)
+        turn ^= (turn ^ TURN_MORE) & -<uint32_t>((truth == 0) | (nth == MOST_NTH))
         put(b, c.t, i | ((nth + 1) << NTH_AT) * (turn == TURN_ASKS), at, turn)

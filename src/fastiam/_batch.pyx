@@ -11,9 +11,9 @@ from libc.string cimport memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
-from fastiam._call cimport MOST_TEXT_CODES, Call, ContextColumn
+from fastiam._call cimport MOST_TEXT_CODES, TAG_AT, Call, ContextColumn
 from fastiam._columns cimport Column, Text, item_text, row_items
-from fastiam._core cimport TAG_AT, Core, _Declared
+from fastiam._core cimport Core, _Declared
 from fastiam._answer cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED, Answer
 from fastiam._decide cimport find_row
 from fastiam._frame cimport fit_truths, utf8_of

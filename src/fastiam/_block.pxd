@@ -74,7 +74,7 @@ cdef enum:
 
 
 cdef struct Wave:              # flats of rows of a block whose turn is the same
-    uint64_t flats[BLOCK]      # flat << 32 | row
+    uint64_t flats[BLOCK]      # flat << 32 | row; of TURN_ASKS, which condition stands above the row
     uint64_t apart[8]          # waves whose ends lie a whole page from one another would meet in the cache
 
 

@@ -22,6 +22,10 @@ from fastiam._types cimport (
 from fastiam._values cimport Instant, read_instant
 
 
+cdef enum:
+    TAG_AT = 15                # len("aws:RequestTag/")
+
+
 cdef struct Slot:              # a context key of a single call
     uint32_t key
     int32_t first              # `slot_texts`

@@ -6,7 +6,7 @@ from fastiam._call cimport Call
 from fastiam._answer cimport Answer
 from fastiam._frame cimport Frame
 from fastiam._names cimport Names
-from fastiam._single cimport TAG_AT, Workspace
+from fastiam._workspace cimport Workspace
 
 
 cdef class _Declared:

@@ -15,7 +15,7 @@ from fastiam._ahead cimport BREATH, CALM, Ahead, breathe, decide_item, length_of
 from fastiam._attempt cimport answer, attempt
 from fastiam._build cimport Tables
 from fastiam._bytes cimport table_find
-from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, Slot
+from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, TAG_AT, Call, Slot
 from fastiam._columns cimport Text
 from fastiam._answer cimport ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer
 from fastiam._decide cimport cut_resource, is_indeterminate
@@ -24,11 +24,11 @@ from fastiam._locate cimport use_record, word_text
 from fastiam._met cimport meetings_bytes
 from fastiam._names cimport Names, view
 from fastiam._positional cimport Method, take_decide, take_is_allowed
-from fastiam._single cimport (
-    Told, Workspace, answer_key, decide_plain, forget, free_workspace, keep_decision, told_place, new_workspace,
-    remember_session,
-)
+from fastiam._single cimport decide_plain
 from fastiam._types cimport *
+from fastiam._workspace cimport (
+    Told, Workspace, answer_key, forget, free_workspace, keep_decision, new_workspace, remember_session, told_place,
+)
 
 from collections.abc import Iterable
 

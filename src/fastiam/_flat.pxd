@@ -216,7 +216,8 @@ cdef inline int slot_stands(Side* s, Call* c, uint32_t who, const Flat* f, const
 
 cdef inline bint may_cross(const Flat* f, const uint8_t* pool, const char* text, const char* end) noexcept nogil:
     """Whether a flat that has crossing matches may match a resource with more than five colons across them: no more than if every star
-    stopped nowhere."""
+    stopped nowhere. Its text is no other than that of the crossing pattern: one with variables, or that is short (R6), is none of literal
+    pieces (`_flat_pattern`), and what has not even these ends does not cross either."""
     return glob(pool + f.text, pool + f.text + f.size, <const uint8_t*>text, <const uint8_t*>end)
 
 

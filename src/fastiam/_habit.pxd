@@ -17,7 +17,7 @@ cdef enum:
 
 
 cdef extern from *:
-    void count "Py_INCREF" (PyObject* o) noexcept
+    void hold "Py_INCREF" (PyObject* o) noexcept
 
 
 cdef struct Habit:
@@ -46,7 +46,7 @@ cdef inline void forget_habit(Habit* habit) noexcept:
 
 cdef inline void keep_habit(Habit* habit, PyObject* principal, PyObject* action, uint32_t number, uint32_t name, Range own) noexcept:
     """Keep a habit in its place, instead of another."""
-    count(principal)
-    count(action)
+    hold(principal)
+    hold(action)
     forget_habit(habit)
     habit[0] = Habit(principal, action, number, name, own)

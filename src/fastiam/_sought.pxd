@@ -91,7 +91,7 @@ cdef inline void add_found(Sought* q, uint32_t j, const uint32_t* listed, uint32
 cdef inline bint column_text(const Call* c, uint32_t key, int64_t row, Text* text) noexcept nogil:
     """The only text that a row has of a key, where a column says so."""
     cdef int32_t at = c.s.sources[key]
-    if at < 0 or c.unknown != NULL or c.columns[at].is_multi or c.columns[at].column.is_list:
+    if at < 0 or c.columns[at].is_multi or c.columns[at].column.is_list:
         return False
     return item_text(c.columns[at].column, c.columns[at].first + row, text)
 

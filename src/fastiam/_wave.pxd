@@ -7,7 +7,8 @@ from fastiam._types cimport *
 
 
 cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t turn) noexcept nogil:
-    """What comes after a look at a flat of a row. It may be entered in the wave that is looked at, behind what was read of it."""
+    """What comes after a look at a flat of a row, `i`; of TURN_ASKS that may say, too, which condition (`_asks`). It may be entered in the
+    wave that is looked at, behind what was read of it."""
     cdef uint32_t after = at + (turn == TURN_NEXT)
     cdef const Flat* f = t.flats + after
     cdef uint64_t** end = &b.ends[turn | (-<uint32_t>(turn == TURN_NEXT) & f.first)]

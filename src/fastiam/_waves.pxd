@@ -28,7 +28,7 @@ cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcep
 
 cdef inline uint32_t crosses(const Block* b, const TablesC* t, const Flat* f, uint32_t i, uint32_t starts) noexcept nogil:
     """TURN_ODD, where a flat whose pieces do not stand may match across colons (R5), else 0. That needs the head, too, and no less room, for
-    no colon comes earlier."""
+    no colon comes earlier; so where they do stand, what is left of the pattern finds all that it would find behind a later one."""
     if not (f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & starts & 1:
         return 0
     return TURN_ODD * may_cross(f, t.pool, b.text[i].data, b.text[i].data + b.text[i].size)
