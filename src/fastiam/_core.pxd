@@ -67,11 +67,3 @@ cdef class Core:
     cdef _Declared _declare(self, object unknown, object context)
     cdef list _decide_each(self, object requests, object unknown, object now, bint reasons)
     cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown)
-
-
-cdef object is_allowed(
-    Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
-)
-cdef object decide(
-    Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
-)

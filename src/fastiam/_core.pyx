@@ -561,7 +561,7 @@ cdef class Core:
         ------
         RequestValueError: a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
         """
-        return is_allowed(self, principal, action, resource, context, unknown, resource_account, now)
+        return ask_allowed(self, principal, action, resource, context, unknown, resource_account, now)
 
     @cython.binding(False)
     @cython.embedsignature(True)
@@ -571,7 +571,7 @@ cdef class Core:
 
         Arguments and errors as `is_allowed`.
         """
-        return decide(self, principal, action, resource, context, unknown, resource_account, now)
+        return ask_decision(self, principal, action, resource, context, unknown, resource_account, now)
 
     # -- many requests ------------------------------------------------------------------------------------------------------------------
 
@@ -656,7 +656,7 @@ cdef class Core:
         return found
 
 
-cdef object is_allowed(
+cdef object ask_allowed(
     Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
 ):
     cdef Call c
@@ -677,7 +677,7 @@ cdef object is_allowed(
         give(self, w)
 
 
-cdef object decide(
+cdef object ask_decision(
     Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
 ):
     cdef Call c
@@ -702,8 +702,8 @@ cdef object decide(
         give(self, w)
 
 
-take_is_allowed(Core.is_allowed, <Method>is_allowed)
-take_decide(Core.decide, <Method>decide)
+take_is_allowed(Core.is_allowed, <Method>ask_allowed)
+take_decide(Core.decide, <Method>ask_decision)
 
 
 cdef object listed(object requests):

@@ -123,6 +123,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         has_tags = r.n_constants != 0
         joined = is_joined(&of, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
         seen |= asked & -joined
+        # what has tags stays with the rows of which something is stored
         alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)
         asked ^= alone << OWN_ALLOWS                     # it starts with these
         b.asked[i] = <uint16_t>(asked | has_tags * HAS_TAGS)
