@@ -16,7 +16,9 @@ from fastiam import Outcome, Session
 
 ACCOUNT = "111111111111"
 USERS = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(40)]
-ACTIONS = [f"s3:{verb}{what}" for verb in ("Get", "Put", "List") for what in ("Object", "Secret", "Acl", "Tagging")]
+ACTIONS = [
+    f"s3:{verb}{what}" for verb in ("Get", "Put", "List") for what in ("Object", "Secret", "Acl", "Tagging", *map(str, range(8)))
+]
 ROUNDS = 6  # the long way, remembered twice, and by habit
 
 
