@@ -307,3 +307,25 @@ def test_what_is_known_of_limits_is_forgotten_with_their_numbers() -> None:
         found = engine.decide_many(PRINCIPALS[1], actions, "*", {"app:env": envs}).outcome
         assert (found == np.array(expected)[places]).all()
     assert engine.stats()["generation"] > 0
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_tag_of_a_resource_that_a_session_carries_is_its_own(order: tuple[int, int]) -> None:
+    """5.3: a session may carry any key; the next one that asks for the same resource is told what the record says."""
+    role, queue = f"arn:aws:iam::{ACCOUNT}:role/r", f"{QUEUE}blue"
+    condition = {"StringEquals": {"aws:ResourceTag/dept": "red"}}
+    directory = fastiam.Directory(quotas=None)
+    statement = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": condition}
+    directory.add_principal(role, identity_policies=[document([statement])])
+    directory.add_resource(queue, account=ACCOUNT, tags={"dept": "blue"})
+    names = [f"arn:aws:sts::{ACCOUNT}:assumed-role/r/{name}" for name in ("red", "bare")]
+    contexts: list[dict[str, Any]] = [{"aws:ResourceTag/dept": "red"}, {}]
+    sessions = {
+        name: fastiam.Session(name, kind="ROLE", issuer=role, context=context)
+        for name, context in zip(names, contexts, strict=True)
+    }
+    engine = directory.compile()
+    asked = [names[i] for i in order] * 600
+    for _ in range(3):
+        found = engine.decide_many(asked, "sqs:SendMessage", queue, sessions=sessions).outcome == Outcome.ALLOW
+        assert found.tolist() == [i == 0 for i in order] * 600

@@ -14,11 +14,11 @@ from fastiam._call cimport (
 )
 from fastiam._columns cimport Column, Text, item_text
 from fastiam._touched cimport count_row
-from fastiam._unknown cimport next_slot, slot_number
+from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
     KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, NONE, SIEVE_WHO, SLOT_SIZE, Atom, F, Key, TablesC, Value,
+    KEY_VIA_SERVICE, NONE, SIEVE_WHO, SLOT_SIZE, Atom, F, Key, Principal, TablesC, Value,
 )
 
 
@@ -300,9 +300,13 @@ cdef inline uint8_t resource_plan(bint has_constants, bint is_home) noexcept nog
     return <uint8_t>(has_constants * PLAN_ABSENT_BARE | (not is_home) * PLAN_ABSENT_HOME)
 
 
-cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
-    """Whether a key that no column gives depends on the constants of the resource, and a condition on it on nothing else."""
-    return q.constants != NONE and plan & PLAN_ABSENT_BARE and not plan & (PLAN_WHO | PLAN_ABSENT_MORE | PLAN_ABSENT_HOME)
+cdef inline bint is_by_constants(const TablesC* t, const Basis* q, uint32_t plan, uint32_t key) noexcept nogil:
+    """Whether a key that no column gives depends on the constants of the resource, and a condition on it on nothing else: not on who asks,
+    whose session may carry the key."""
+    cdef const Principal* who = &t.principals[q.who]
+    if q.constants == NONE or not plan & PLAN_ABSENT_BARE or plan & (PLAN_WHO | PLAN_ABSENT_MORE | PLAN_ABSENT_HOME):
+        return False
+    return not has_constant(&t.constants[who.constants], who.n_constants, key)
 
 
 cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uint64_t* key) noexcept nogil:
@@ -333,7 +337,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         code += 1
     who = q.who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if is_absent and plan & (PLAN_ABSENT_MORE | q.resource):
-        if not is_by_constants(q, plan):
+        if not is_by_constants(c.t, q, plan, atom.key):
             return NULL
         who, code = q.constants + 1, BY_CONSTANTS
     if id >> 20 or who >> 20 or code >> 16:              # 56 bits in all, with the epoch 61
