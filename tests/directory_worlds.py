@@ -20,6 +20,7 @@ STORED = (
 )  # fmt: skip
 RARE = ((v.ACCESS_POINT, v.A),)  # where it is, objects of buckets are sought in another way
 SHARES = {arn: 0.75 for arn, _ in STORED} | {arn: 0.3 for arn, _ in RARE}
+PLACES = [(action, arn) for _, actions, arns in v.SCENES for action in actions for arn in arns if arn in SHARES]
 AGREEMENTS = ({"aws:username": "ana"}, {"aws:PrincipalAccount": v.A})
 CONTRADICTIONS = ({"aws:username": "zed"}, {"aws:PrincipalAccount": "000000000000"}, {"aws:ResourceAccount": "000000000000"})
 KEPT_OUT = v.LOOSE_ONLY | {"aws:ResourceTag/env"}
@@ -30,8 +31,12 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     make = Maker(rng, lenient=rng.random() < 0.5)
     style = make.rng.choices(list(STYLES), [weight for weight, _ in STYLES.values()])[0]
     make.usual = 0.0 if style == "any" else 0.7
+    if make.chance(0.35):  # what one caller is told of a key, or of a resource, must not be told to the next
+        make.topic = make.pick(*v.DERIVED_KEYS, *["aws:ResourceTag/env", "aws:ResourceTag/team"] * 8)
+    if make.chance(0.2 if make.topic is None else 0.8):
+        make.places = tuple(make.rng.sample(PLACES, make.pick(1, 2, 3)))
     requests = [STYLES[style][1](make) for _ in range(rows)]
-    targets = [Target(kind, r["principal"], r["action"], r["resource"], r["context"]) for kind, r in requests]
+    targets = [Target(kind, r["principal"], r["action"], r["resource"], r["context"] | carried(r)) for kind, r in requests]
     told: dict[str, Json] = {
         "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
         "principals": [entity(make, arn, unique_id, targets) for arn, unique_id in ENTITIES],
@@ -151,7 +156,7 @@ def stored(make: Maker, arn: str, account: str, targets: Sequence[Target]) -> Js
         out["policy"] = make.document(grants, kind="resource")
     elif style == "fitting":
         out["policy"] = fitting(make, below or targets, kind="resource", count=4)
-    if make.chance(0.4):
+    if make.chance(0.6):
         out["tags"] = make.pick({"env": "a"}, {"env": "red", "team": "b"}, {"env": "ana"})
     if arn == v.BUCKET and make.chance(0.3):
         out["restrict_public_buckets"] = True  # D33
@@ -188,7 +193,7 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
     if make.chance(0.02):
         context |= make.pick(*CONTRADICTIONS)
     if not isinstance(principal, str) and principal["session"]["kind"] in ("ROLE", "FED", "AROOT", "SLR"):
-        add_session_policies(make, Target(kind, principal, action, resource, context))
+        fill_session(make, Target(kind, principal, action, resource, context))
     request: dict[str, Json] = {"principal": principal, "action": action, "resource": resource, "context": context}
     if make.chance(0.1):
         request["resource_account"] = make.pick(v.A, v.B)
@@ -214,7 +219,7 @@ def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
         kind = make.pick("USER", "ROLE", "ROLE")
         request["principal"] = principal_of_kind(make, kind)
     if not isinstance(request["principal"], str):
-        add_session_policies(make, Target(kind, **request))
+        fill_session(make, Target(kind, **request))
     return kind, request
 
 
@@ -222,11 +227,20 @@ def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
 STYLES = {"bare": (25, bare_request), "layered": (40, layered_request), "any": (35, directory_request)}
 
 
-def add_session_policies(make: Maker, target: Target) -> None:
-    kind = target.principal["session"]["kind"]
-    if make.chance(0.5 if kind in ("ROLE", "SLR") else 0.9):
+def fill_session(make: Maker, target: Target) -> None:
+    """Give a session what it may have: policies, tags, keys of its own (5.3)."""
+    told = target.principal["session"]
+    if make.chance(0.5 if told["kind"] in ("ROLE", "SLR") else 0.9):
         # session policies are read strictly, wherever the session is used
         strict = Maker(make.rng)
-        target.principal["session"]["policies"] = [fitting(strict, [target], kind="session")]
-    if kind == "ROLE" and make.chance(0.3):
-        target.principal["session"]["tags"] = make.pick({"team": "us"}, {"TEAM": "ana"})
+        told["policies"] = [fitting(strict, [target], kind="session")]
+    if told["kind"] == "ROLE" and make.chance(0.3):
+        told["tags"] = make.pick({"team": "us"}, {"TEAM": "ana"})
+    if make.chance(0.3 if make.topic is None else 0.5):
+        keys = [make.topic] if make.topic in v.CARRIED else make.rng.sample(list(v.CARRIED), make.pick(1, 1, 2))
+        told["context"] = {key: make.pick(*v.CARRIED[key]) for key in keys}
+
+
+def carried(request: Json) -> dict[str, Json]:
+    """The keys that the session of a request carries."""
+    return {} if isinstance(request["principal"], str) else request["principal"]["session"].get("context", {})

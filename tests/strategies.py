@@ -46,6 +46,8 @@ class Maker:
         self.rng, self.lenient, self.kind = rng, lenient, "identity"
         self.given: Mapping[str, Json] = {}  # the context of the target
         self.usual = 0.0  # the share of what people write: patterns of literal pieces, conditions on what requests say
+        self.topic: str | None = None  # a key that most conditions are about
+        self.places: tuple[tuple[str, str], ...] = ()  # what most requests do, and to what
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -234,19 +236,20 @@ class Maker:
     def condition_key(self, target: Target) -> tuple[str, str, bool]:
         """A key with the family of its values and whether it takes several; often one that the request has."""
         shunned = v.SENSITIVE if self.kind == "vpce" and not self.lenient else frozenset()  # V38
+        if self.topic is not None and self.topic not in shunned and self.chance(0.6):
+            return self.topic, *family_of(self.topic)
         present = [key for key in target.context if key in v.KEYS and key not in shunned]
         hints = [*target.context, target.action.partition(":")[0], target.kind]
         related = [hint for hint in hints if not shunned.issuperset(v.RELATED.get(hint, ()))]
         if related and self.chance(0.3) and not self.chance(self.usual):
             key = self.pick(*(key for key in v.RELATED[self.pick(*related)] if key not in shunned))
-            family, multi = v.KEYS[key] if key in v.KEYS else v.DERIVED_KEYS[key][::2]
-            return key, family, multi
+            return key, *family_of(key)
         if present and self.chance(max(0.6, self.usual)):
             key = self.pick(*present)
             return key, *v.KEYS[key]
         if self.chance(0.5):
             key = self.pick(*(key for key in v.DERIVED_KEYS if key not in shunned))
-            return key, v.DERIVED_KEYS[key][0], v.DERIVED_KEYS[key][2]
+            return key, *family_of(key)
         if self.lenient and self.chance(0.05):
             return str(self.pick("username", "aws:PrincipalTag", "aws:RequestTag/")), "string", False  # V17
         key = self.pick(*(key for key in v.KEYS if key not in shunned))
@@ -433,12 +436,19 @@ class Maker:
     def scene(self, kind: str) -> tuple[str, str]:
         if kind in ("TOKEN", "ROOT", "ROOT-TOKEN", "FED") and self.chance(0.12):  # 6.3, 7.4
             return self.pick(*v.CREDENTIAL_SCENE)
+        if self.places and self.chance(0.7):
+            return self.pick(*self.places)
         if kind in ("OIDC", "SAML") and self.chance(0.7):  # N3: elsewhere such a name is another caller
             actions, resources = v.FEDERATION_SCENE
         else:
             scenes = v.SCENES if kind != "ANON" or self.chance(0.2) else v.SCENES[:2]  # D19
             _, actions, resources = self.rng.choices(scenes, [weight for weight, _, _ in scenes])[0]
         return self.pick(*actions), self.pick(*resources)
+
+
+def family_of(key: str) -> tuple[str, bool]:
+    """The family of a key's values, and whether it takes several."""
+    return v.KEYS[key] if key in v.KEYS else v.DERIVED_KEYS[key][::2]
 
 
 def _level(entry: tuple[str, str]) -> str:
