@@ -329,3 +329,38 @@ def test_a_tag_of_a_resource_that_a_session_carries_is_its_own(order: tuple[int,
     for _ in range(3):
         found = engine.decide_many(asked, "sqs:SendMessage", queue, sessions=sessions).outcome == Outcome.ALLOW
         assert found.tolist() == [i == 0 for i in order] * 600
+
+
+@pytest.mark.parametrize("form", ["coded", "plain"])
+def test_a_tag_of_a_resource_that_must_be_one_of_who_asks(form: str) -> None:
+    """VR6, 5.3: who asks and what for tell the truth together. One session carries that tag, one has a tag of its own."""
+    teams = ["red", "blue", "grey", None]
+    roles = [f"arn:aws:iam::{ACCOUNT}:role/{team}" for team in teams]
+    queues = [f"{QUEUE}{team}{number}" for team in teams for number in range(3)]
+    directory = fastiam.Directory(quotas=None)
+    condition = {"StringEquals": {"aws:ResourceTag/dept": "${aws:PrincipalTag/dept}"}}
+    deny = {"Null": {"aws:ResourceTag/dept": "true"}, "StringEquals": {"aws:PrincipalTag/dept": "blue"}}
+    statements = [
+        {"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": condition},
+        {"Effect": "Deny", "Action": "sqs:*", "Resource": "*", "Condition": deny},
+    ]
+    for role, team in zip(roles, teams, strict=True):
+        directory.add_principal(role, identity_policies=[document(statements)], tags={"dept": team} if team else {})
+    for queue, team in zip(queues, [team for team in teams for _ in range(3)], strict=True):
+        directory.add_resource(queue, account=ACCOUNT, tags={"dept": team} if team else {"other": "red"})
+    names = [f"arn:aws:sts::{ACCOUNT}:assumed-role/red/{name}" for name in ("carries", "tagged")]
+    sessions = {
+        names[0]: fastiam.Session(names[0], kind="ROLE", issuer=roles[0], context={"aws:ResourceTag/dept": "red"}),
+        names[1]: fastiam.Session(names[1], kind="ROLE", issuer=roles[0], tags={"dept": "blue"}),
+    }
+    engine = directory.compile()
+    rng = np.random.default_rng(3)
+    made = [(name, queue) for name in (*roles, *names) for queue in queues]
+    expected = np.array([int(engine.decide(sessions.get(name, name), "sqs:Send", queue).outcome) for name, queue in made])
+    assert set(expected.tolist()) == {Outcome.IMPLICIT_DENY, Outcome.ALLOW, Outcome.EXPLICIT_DENY}
+    for _ in range(3):
+        picked = rng.integers(0, len(made), 5000)
+        columns = [pa.array([made[i][at] for i in picked]) for at in range(2)]
+        principals, resources = [column.dictionary_encode() for column in columns] if form == "coded" else columns
+        found = engine.decide_many(principals, "sqs:Send", resources, sessions=sessions)
+        assert (found.outcome == expected[picked]).all()

@@ -4,13 +4,14 @@ A row stays in the wave, with the next condition of its flat, until one does not
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._block cimport BLOCK, Block, ask_value
-from fastiam._bytes cimport read_ahead
+from fastiam._block cimport BLOCK, HAS_TAGS, Block, ask_value
+from fastiam._bytes cimport prefetch, read_ahead
 from fastiam._call cimport Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
+from fastiam._flat cimport Look, basis_of
 from fastiam._touched cimport WINDOW_BITS
-from fastiam._truths cimport ask_code, ask_text_code, hashed_code, kept_code
+from fastiam._truths cimport Basis, ask_code, ask_text_code, hashed_code, kept_code, told_place, truth_at
 from fastiam._types cimport *
 from fastiam._wave cimport either, put, take_wave
 
@@ -27,6 +28,8 @@ cdef struct Asks:              # what is asked for the rows of a wave
     const ContextColumn* wide[BLOCK]   # the dictionary that tells the truth, where it has too many values for truths to be kept; else NULL
     Text text[BLOCK]
     uint64_t hash[BLOCK]
+    const uint64_t* told[BLOCK]    # where it may be told by what else it depends on, and the key; NULL: nowhere
+    uint64_t key[BLOCK]
 
 
 cdef inline void take_atoms(Asks* q, const TablesC* t, const uint64_t* flats, uint32_t n) noexcept nogil:
@@ -73,6 +76,22 @@ cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32
             read_ahead(q.text[j].data)
 
 
+cdef inline void take_told(Asks* q, const Block* b, Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
+    """Where the truths are told that no column tells by its codes."""
+    cdef Basis basis
+    cdef uint32_t i, j
+    for j in range(n):
+        q.told[j] = NULL
+        if c.s.kept[q.atom[j]].truths != NULL or c.has_wide and q.wide[j] != NULL:
+            continue
+        i = <uint32_t>flats[j] & ROW_MASK
+        c.action = &c.t.classes[b.cls[i]]
+        basis = basis_of(b, i, row + i, b.asked[i] & HAS_TAGS != 0)
+        q.told[j] = told_place(c, q.atom[j], &basis, &q.key[j])
+        if q.told[j] != NULL:
+            prefetch(q.told[j])
+
+
 cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* text) noexcept nogil:
     """The truth of a condition, plus 1, for a text that nothing is kept of."""
     cdef const Atom* atom = &c.t.atoms[id]
@@ -86,8 +105,9 @@ cdef inline uint32_t text_truth(Call* c, uint32_t id, const ContextColumn* colum
     return c.s.kept[id].truths[code] if code <= column.n_codes else value_truth(c, id, column, text)
 
 
-cdef inline void ask_conditions(Block* b, Call* c, int64_t row) noexcept nogil:
+cdef inline void ask_conditions(Block* b, Look* l, int64_t row) noexcept nogil:
     """Look at a condition of each flat; `row` is the first one of the block in its range."""
+    cdef Call* c = l.c
     cdef const uint64_t* flats = b.waves[TURN_ASKS].flats
     cdef const Flat* f
     cdef const Kept* kept = c.s.kept
@@ -98,6 +118,8 @@ cdef inline void ask_conditions(Block* b, Call* c, int64_t row) noexcept nogil:
     take_atoms(&q, c.t, flats, n)
     if c.has_wide:
         take_wide(&q, c, flats, n, row)
+    if kept != NULL:
+        take_told(&q, b, c, flats, n, row)
     for j in range(n):
         if kept == NULL or kept[q.atom[j]].truths == NULL:
             continue
@@ -120,6 +142,8 @@ cdef inline void ask_conditions(Block* b, Call* c, int64_t row) noexcept nogil:
                 truth = kept[q.atom[j]].truths[kept_code(column, row + i)]
         elif c.has_wide and q.wide[j] != NULL:
             truth = value_truth(c, q.atom[j], q.wide[j], &q.text[j])
+        elif kept != NULL and q.told[j] != NULL:
+            truth = <uint32_t>(1 + truth_at(c, q.atom[j], q.told[j], q.key[j], l.first + row + i))
         accept = BROAD if f.flags & FLAT_DENIES else STRICT
         turn = TURN_DONE + q.more[j] * (TURN_ASKS - TURN_DONE)
         turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)

@@ -140,6 +140,16 @@ cdef class Tables(Rows):
                 (<Key*>self.keys.data)[<uint32_t>key].is_checked = True
         return first
 
+    cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE:
+        """The same once for all that have them, as long as policies are compiled: what they tell of a condition is told for all."""
+        key = tuple(constants)
+        found = None if self.texts is None else self.texts.get(key)
+        if found is None:
+            found = self._constants(constants, False)
+            if self.texts is not None:
+                self.texts[key] = found
+        return found
+
     def folds(self, list pairs):
         """The characters beyond ASCII that simple folding changes, sorted."""
         for a, b in pairs:
@@ -386,7 +396,7 @@ cdef class Tables(Rows):
 
     def record(self, *, account, stack, list constants, arn, int flags):
         """What is stored about a resource."""
-        cdef uint32_t fixed = self._constants(constants, False)
+        cdef uint32_t fixed = self._shared_constants(constants)
         cdef uint32_t start = NONE if arn is None else self._text(arn)
         cdef uint32_t owner = self._word(account)
         cdef Record* r = <Record*>self._push(&self.records)

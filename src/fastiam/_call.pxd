@@ -37,7 +37,7 @@ cdef struct Slot:              # a context key of a single call
 
 cdef enum:
     MOST_TEXT = 56             # bytes of a text that gets a code
-    LEAST_TEXT_CODES = 1 << 11
+    LEAST_TEXT_CODES = 1 << 7
     MOST_TEXT_CODES = 1 << 13
 
 

@@ -124,11 +124,13 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
     return truth
 
 
-cdef inline uint32_t own_constants(const Block* b, const Look* l) noexcept nogil:
-    """The constants of the resource of a row, if all of them are its own; NONE: there are none, or those of what holds it may be among them."""
-    if not l.has_tags or b.stored[l.i].flags & RECORD_HOLDER:
-        return NONE
-    return b.stored[l.i].constants
+cdef inline Basis basis_of(const Block* b, uint32_t i, int64_t row, bint has_tags) noexcept nogil:
+    """What truths may depend on in a row of the block, of which an entry of the wave, or whoever looks at it, knows if the resource has
+    constants. They count as its own where none of them may be those of what holds it."""
+    cdef uint32_t constants = NONE
+    if has_tags and not b.stored[i].flags & RECORD_HOLDER:
+        constants = b.stored[i].constants
+    return Basis(row, b.who[i], constants, resource_plan(has_tags, is_here(b.caller[i], b.facts[i])))
 
 
 cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:
@@ -147,7 +149,7 @@ cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noex
         is_met = code <= column.n_codes
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
     if is_met:
-        q = Basis(l.row, s.block.who[l.i], own_constants(s.block, l), resource_plan(l.has_tags, is_here(s.block.caller[l.i], l.facts)))
+        q = basis_of(s.block, l.i, l.row, l.has_tags)
         truth = told_truth(l.c, id, &q, l.first + l.row)
     if truth == NOT_OPEN:
         truth = given_truth(s, l, id, is_met)

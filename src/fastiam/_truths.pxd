@@ -27,9 +27,17 @@ cdef enum:
     LEAST_TOLD = 1 << 12
     MOST_TOLD = 1 << 19
     TOLD_BITS = 3              # of a truth that is told
-    BY_CONSTANTS = 0xFFFF      # as the code of a value: constants of the resource tell it. No value has this one (`keeps_truths`)
-    EPOCH_BITS = 5
+    EPOCH_BITS = 4
     MOST_PROBES = 8
+
+
+cdef extern from *:
+    """
+    /* A key that is told by the constants of a resource: 16 bits of a condition, 20 of who asks, 20 of these; others have 20, 20 and 16.
+       61 bits with the epoch. */
+    #define FASTIAM_BY_CONSTANTS ((uint64_t)1 << 56)
+    """
+    uint64_t BY_CONSTANTS "FASTIAM_BY_CONSTANTS"
 
 
 # -- codes --------------------------------------------------------------------------------------------------------------
@@ -300,13 +308,15 @@ cdef inline uint8_t resource_plan(bint has_constants, bint is_home) noexcept nog
     return <uint8_t>(has_constants * PLAN_ABSENT_BARE | (not is_home) * PLAN_ABSENT_HOME)
 
 
-cdef inline bint is_by_constants(const TablesC* t, const Basis* q, uint32_t plan, uint32_t key) noexcept nogil:
-    """Whether a key that no column gives depends on the constants of the resource, and a condition on it on nothing else: not on who asks,
-    whose session may carry the key."""
-    cdef const Principal* who = &t.principals[q.who]
-    if q.constants == NONE or not plan & PLAN_ABSENT_BARE or plan & (PLAN_WHO | PLAN_ABSENT_MORE | PLAN_ABSENT_HOME):
-        return False
-    return not has_constant(&t.constants[who.constants], who.n_constants, key)
+cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
+    """Whether of a resource that has some its constants tell what a key is that no column gives, but for who asks."""
+    return q.constants != NONE and plan & PLAN_ABSENT_BARE and not plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_HOME)
+
+
+cdef inline bint carries(const TablesC* t, uint32_t principal, uint32_t key) noexcept nogil:
+    """Whether who asks has a key of its own: a session may carry any (5.3)."""
+    cdef const Principal* who = &t.principals[principal]
+    return has_constant(&t.constants[who.constants], who.n_constants, key)
 
 
 cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uint64_t* key) noexcept nogil:
@@ -316,7 +326,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
     cdef const ContextColumn* column
     cdef int32_t at = s.sources[atom.key]
     cdef uint32_t plan, who
-    cdef uint64_t code = 0, epoch
+    cdef uint64_t code = 0
     cdef bint is_absent = at < 0
     if s.kept == NULL or id >= s.n_kept or c.unknown != NULL or (c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE):
         return NULL
@@ -337,20 +347,22 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         code += 1
     who = q.who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if is_absent and plan & (PLAN_ABSENT_MORE | q.resource):
-        if not is_by_constants(c.t, q, plan, atom.key):
+        if not is_by_constants(q, plan):
             return NULL
-        who, code = q.constants + 1, BY_CONSTANTS
-    if id >> 20 or who >> 20 or code >> 16:              # 56 bits in all, with the epoch 61
-        return NULL
-    epoch = 0 if plan & PLAN_LASTS else s.told_epoch
-    key[0] = (((<uint64_t>id << 20 | who) << 16) | code) << EPOCH_BITS | epoch
+        who = q.who + 1 if plan & PLAN_WHO or carries(c.t, q.who, atom.key) else 0
+        if id >> 16 or who >> 20 or q.constants >> 20:
+            return NULL
+        key[0] = (<uint64_t>id << 20 | who) << 20 | q.constants | BY_CONSTANTS
+    else:
+        if id >> 20 or who >> 20 or code >> 16:
+            return NULL
+        key[0] = (<uint64_t>id << 20 | who) << 16 | code
+    key[0] = key[0] << EPOCH_BITS | (0 if plan & PLAN_LASTS else s.told_epoch)
     return &s.told[mix(key[0]) & s.told_mask]
 
 
-cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t batch_row) noexcept nogil:
-    """The truth of an atom as it was told before; -1 if it was not. The row is counted under the key that nobody supplies."""
-    cdef uint64_t key
-    cdef uint64_t* place = told_place(c, id, q, &key)
+cdef inline int truth_at(const Call* c, uint32_t id, const uint64_t* place, uint64_t key, int64_t batch_row) noexcept nogil:
+    """The truth of an atom as it was told before at its place; -1 if it was not. The row is counted under the key that nobody supplies."""
     cdef uint32_t unsupplied
     if place == NULL or place[0] >> TOLD_BITS != key:
         return -1
@@ -358,6 +370,12 @@ cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t b
         unsupplied = c.t.atoms[id].key
         count_row(&c.s.touched_rows[unsupplied], &c.s.touched[unsupplied], batch_row)
     return <int>(place[0] & 3)
+
+
+cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t batch_row) noexcept nogil:
+    cdef uint64_t key = 0
+    cdef const uint64_t* place = told_place(c, id, q, &key)
+    return truth_at(c, id, place, key, batch_row)
 
 
 cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int truth, bint is_absent) noexcept nogil:

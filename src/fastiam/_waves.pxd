@@ -343,7 +343,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         try_flats(b, t)
         seek_inner(b, t)
         ask_whose(s, l.c)
-        ask_conditions(b, l.c, row)
+        ask_conditions(b, l, row)
         look_closer(s, l, row)
         look_at_runs(s, l, row)
     tell(s, t, l.c.reasons, l.first + row)
