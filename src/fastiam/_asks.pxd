@@ -11,7 +11,7 @@ from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._flat cimport Look, basis_of
 from fastiam._touched cimport WINDOW_BITS
-from fastiam._truths cimport Basis, ask_code, ask_text_code, hashed_code, kept_code, told_place, truth_at
+from fastiam._truths cimport Basis, ask_code, ask_text_code, kept_code, met_code, told_place, truth_at
 from fastiam._types cimport *
 from fastiam._wave cimport either, put, take_wave
 
@@ -101,7 +101,7 @@ cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* colu
 
 cdef inline uint32_t text_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* text, uint64_t hash) noexcept nogil:
     """The same of plain text; 0 where it gets a code, but the truth is not known yet."""
-    cdef int64_t code = hashed_code(column, text[0], hash)
+    cdef int64_t code = met_code(column, text[0], hash)
     return c.s.kept[id].truths[code] if code <= column.n_codes else value_truth(c, id, column, text)
 
 

@@ -11,7 +11,7 @@ from fastiam._call cimport Call, ContextColumn
 from fastiam._columns cimport Text
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here, place_differs
-from fastiam._truths cimport ask_text_code, hashed_code, kept_code
+from fastiam._truths cimport ask_text_codes, kept_code, met_code
 from fastiam._types cimport *
 
 
@@ -88,23 +88,23 @@ cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noex
     cdef const Row* empty = c.t.cells.rows
     cdef Text text[BLOCK]
     cdef uint64_t hash[BLOCK]
-    cdef uint64_t sieve
+    cdef uint64_t sieve[BLOCK]
     cdef uint16_t listed[BLOCK]
     cdef uint32_t i, j, m
     cdef int32_t k
+    for i in range(<uint32_t>n):
+        sieve[i] = c.t.sieves[b.rows[SCP_ROWS][i] - empty] | c.t.sieves[b.rows[RCP_ROWS][i] - empty]
     for k in range(c.n_columns):
         column = &c.columns[k]
         if not column.has_texts or column.never == NULL:
             continue
         m = 0
         for i in range(<uint32_t>n):
-            sieve = c.t.sieves[b.rows[SCP_ROWS][i] - empty] | c.t.sieves[b.rows[RCP_ROWS][i] - empty]
             listed[m] = <uint16_t>i
-            m += (sieve & ~b.never[i] & column.never_bits) != 0
+            m += (sieve[i] & ~b.never[i] & column.never_bits) != 0
+        ask_text_codes(column, at, listed, m, text, hash)
         for j in range(m):
-            hash[j] = ask_text_code(column, at + listed[j], &text[j])
-        for j in range(m):
-            b.never[listed[j]] |= column.never[hashed_code(column, text[j], hash[j])]
+            b.never[listed[j]] |= column.never[met_code(column, text[j], hash[j])]
 
 
 cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:

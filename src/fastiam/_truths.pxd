@@ -12,7 +12,7 @@ from fastiam._call cimport (
     LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE,
     PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, is_supplied,
 )
-from fastiam._columns cimport Column, Text, item_text
+from fastiam._columns cimport TEXT_32, Column, Text, item_text
 from fastiam._touched cimport count_row
 from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
@@ -113,6 +113,14 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
     return column.n_codes + 1
 
 
+cdef inline int64_t met_code(const ContextColumn* column, Text text, uint64_t hash) noexcept nogil:
+    """The same; most texts were met before, and lie where their hash says."""
+    cdef const TextCode* line = code_line(column.texts, hash)
+    if text.size and line.tag == (<uint32_t>hash | 1) and line.size == text.size and short_equal(line.text, text.data, text.size):
+        return line.code
+    return hashed_code(column, text, hash)
+
+
 cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
     """The text of a row of a plain column, without data if it is null, and its hash, if it may have a code."""
     if not item_text(column.column, column.first + row, text):
@@ -129,11 +137,29 @@ cdef inline uint64_t ask_text_code(const ContextColumn* column, int64_t row, Tex
     return hash
 
 
+cdef inline void ask_text_codes(
+    const ContextColumn* column, int64_t at, const uint16_t* rows, uint32_t n, Text* texts, uint64_t* hashes
+) noexcept nogil:
+    """The same of some rows behind one; plain text without nulls is read where it lies."""
+    cdef const Column* k = column.column
+    cdef const int32_t* offsets = <const int32_t*>k.offsets + column.first + at
+    cdef uint32_t j
+    if k.kind != TEXT_32 or k.item_valid != NULL or k.value_valid != NULL:
+        for j in range(n):
+            hashes[j] = ask_text_code(column, at + rows[j], &texts[j])
+        return
+    for j in range(n):
+        texts[j] = Text(k.data + offsets[rows[j]], offsets[rows[j] + 1] - offsets[rows[j]])
+        hashes[j] = short_hash(texts[j].data, texts[j].size, 0) if texts[j].size <= MOST_TEXT else 0
+        prefetch(code_line(column.texts, hashes[j]))
+        prefetch(<const char*>(code_line(column.texts, hashes[j]) + 1) - 1)
+
+
 cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
-    """`hashed_code` of a row."""
+    """`met_code` of a row."""
     cdef Text text
     cdef uint64_t hash = hash_row(column, row, &text)
-    return hashed_code(column, text, hash)
+    return met_code(column, text, hash)
 
 
 cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:

@@ -1,0 +1,73 @@
+"""Passes over columns of requests, without the GIL."""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from fastiam._answer cimport Answer
+from fastiam._block cimport Answers, Rows, Side
+from fastiam._build cimport Tables
+from fastiam._call cimport Call
+from fastiam._columns cimport Column
+from fastiam._core cimport Core, _Declared
+from fastiam._ingest cimport TextColumn
+from fastiam._names cimport Names
+from fastiam._reasons cimport _Reasons
+from fastiam._sides cimport _Sides
+from fastiam._types cimport TablesC
+
+
+cdef enum:
+    CHUNK = 65536              # rows between two settlements, for each thread
+    LONG_CHUNK = 4 * CHUNK     # where little had to be settled after the last ones
+    BROKEN = 0xFFFFFFFE        # a session that cannot be read
+
+
+cdef struct Miss:              # what a row came to
+    int64_t row
+    int status
+    uint32_t stack             # of the row of policies that is not there
+    uint32_t flag
+    uint32_t cls
+    uint32_t name
+
+
+cdef class _Passes:
+    cdef Core core
+    cdef Tables tables
+    cdef TextColumn principals, actions, resources, owners
+    cdef list context                                    # (name, column)
+    cdef list keys                                       # number of each, in the snapshot
+    cdef list key_names                                  # by number
+    cdef Names session_names
+    cdef dict sessions, broken_sessions
+    cdef int64_t session_bytes                  # of the cache, that the sessions take
+    cdef TablesC t
+    cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
+    cdef bint reasons, entered, is_plain
+    cdef uint64_t generation
+    cdef _Sides sides
+    cdef _Reasons told                                   # None: nobody asks why
+    cdef object outcome, assumed
+    cdef uint8_t[::1] c_outcome
+    cdef uint8_t[::1] c_assumed
+    cdef dict principal_codes, action_codes              # dictionary -> array of numbers
+    cdef dict facts                                      # dictionary of resources -> their facts and records
+    cdef object occurrences
+    cdef _Declared declared                              # None: no key is unknown
+    cdef dict unread                                     # key -> rows that read it where nobody supplied it
+
+    cdef Side* _side(self, int number) except NULL
+    cdef void _point_answers(self, Answers* answers)
+    cdef int _prepare(self) except -1
+    cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
+    cdef bint _is_plain(self)
+    cdef bint _has_facts(self, const Column* chunk)
+    cdef int _point_facts(self, Rows* rows) except -1
+    cdef int _read_facts(self, const Column* chunk, int64_t first, int64_t last, tuple found) except -1
+    cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions)
+    cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1
+    cdef void _start(self, Call* c, Side* s)
+    cdef void _unpoint(self, int side, Call* c)
+    cdef int _try_rows(self, Miss* missed, int n) except -1
+    cdef int _try_alone(self, Miss* m, bint is_checked) except -1
+    cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD
+    cdef str _text(self, TextColumn column, int64_t row, str name)
+    cdef int keep(self) except -1
