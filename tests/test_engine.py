@@ -362,3 +362,9 @@ def test_a_row_alone_is_the_row_in_a_batch_and_the_reference(case):
             asked = {"unknown": world.unknown, "resource_account": row.get("resource_account"), "now": world.now}
             assert engine.is_allowed(*request, **asked) is one.decision.allowed
             assert engine.explain(*request, **asked).decision == one.decision
+
+
+@pytest.mark.parametrize("make", [fastiam.Engine, lambda: fastiam.Engine.__new__(fastiam.Engine)], ids=["called", "new"])
+def test_an_engine_without_policies_is_none(make):
+    with pytest.raises(TypeError, match=r"comes out of `Directory.compile\(\)` or `Engine.load\(path\)`"):
+        make()

@@ -1,5 +1,6 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Self
 
 from typing_extensions import disjoint_base
 
@@ -16,6 +17,7 @@ class Core:
     names: Names
     is_loose: bool
 
+    def __new__(cls, names: Names) -> Self: ...
     def is_allowed(
         self,
         principal: str | Session,
@@ -45,7 +47,6 @@ class Core:
         self, requests: Iterable[_Asked], *, unknown: Collection[str] = (), now: datetime | None = None
     ) -> list[Decision]: ...
     def _met_bytes(self) -> int: ...
-    def _use(self, names: Names) -> None: ...
     def _set_defaults(self, defaults: dict[str, ContextValue]) -> None: ...
     def _loosen(
         self,

@@ -119,7 +119,13 @@ cdef class Core:
     `_statement(occurrence, layer, level)`: the `StatementRef` of an entry; `_decision(...)`: a `Decision`.
     """
 
-    def __cinit__(self, *args, **kwargs):
+    def __cinit__(self, Names names=None):
+        """A core over names and tables that are frozen."""
+        if names is None:
+            raise TypeError("an engine comes out of `Directory.compile()` or `Engine.load(path)`")
+        self.names = names
+        self.tables = names.tables
+        self.generation = self.tables.generation
         self.key_numbers = {}
         self.session_numbers = {}
         self.decisions = {}
@@ -134,12 +140,6 @@ cdef class Core:
             after = w.next
             free_workspace(w)
             w = after
-
-    def _use(self, Names names):
-        """Take the names and their tables, once they are frozen."""
-        self.names = names
-        self.tables = names.tables
-        self.generation = self.tables.generation
 
     def _set_defaults(self, dict defaults):
         """Values by folded key for what a request does not give."""

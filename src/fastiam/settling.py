@@ -70,10 +70,9 @@ class SettlingCore(Core):
         defaults: dict[str, ContextValue],
     ) -> Self:
         """A core over names and tables that are frozen; without a snapshot it knows what the names hold, and nothing else."""
-        engine = cls()
+        engine = cls(names)
         engine._snapshot, engine._compiler, engine._lock = snapshot, compiler, compiler.lock
         engine._options, engine._defaults = options, defaults
-        engine._use(names)
         engine._set_defaults(defaults)
         return engine
 
