@@ -181,14 +181,12 @@ cdef class _Passes:
         cdef const Key* k
         if self.declared is not None or self.owners is not None or self.t.denies_unknown_owner:
             return False
-        for (_, column), number in zip(self.context, self.keys):
+        for (name, column), number in zip(self.context, self.keys):
+            if column.is_list and self.core._is_single(name):
+                return False                             # C5
             if number < 0:
-                if column.is_list:
-                    return False
                 continue
             k = &self.t.keys[<uint32_t>number]
-            if column.is_list and not k.is_multi:
-                return False                             # C5
             if self.t.n_endpoints and <uint32_t>number == self.t.key_source_vpce:
                 return False                             # D40
             if k.is_checked and (is_of_owner(k) or k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS)):
