@@ -8,7 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport HAS_TAGS, HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
 from fastiam._bytes cimport equal, mix
-from fastiam._call cimport Call, ContextColumn, Fetched, Kept
+from fastiam._call cimport Call, ContextColumn, Fetched, Kept, given
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
 from fastiam._answer cimport (
@@ -106,12 +106,15 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
     cdef Basis q
     cdef uint8_t* place
     cdef int truth
-    if at < 0 or not atom.flags & ATOM_FIXED or atom.flags & ATOM_U or c.columns[at].column.is_list:
+    if at < 0 or not atom.flags & ATOM_FIXED or atom.flags & ATOM_U:
         return NOT_OPEN
+    c.row = l.row
+    if c.columns[at].column.is_list:
+        given(c, atom.key, 0, &found)
+        return presence_truth(c, atom, &found) if found.n else NOT_OPEN
     if not item_text(c.columns[at].column, c.columns[at].first + l.row, &value):
         return NOT_OPEN
     found = Fetched(&value, 1, c.columns[at].is_multi, False)
-    c.row = l.row
     truth = presence_truth(c, atom, &found)
     if not is_met:
         return truth
