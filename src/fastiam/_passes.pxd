@@ -36,7 +36,7 @@ cdef class _Passes:
     cdef list context                                    # (name, column)
     cdef list keys                                       # number of each, in the snapshot
     cdef list key_names                                  # by number
-    cdef Names session_names
+    cdef Names session_names                             # None: there are none
     cdef dict sessions, broken_sessions
     cdef int64_t session_bytes                  # of the cache, that the sessions take
     cdef TablesC t
@@ -57,6 +57,7 @@ cdef class _Passes:
     cdef Side* _side(self, int number) except NULL
     cdef void _point_answers(self, Answers* answers)
     cdef int _prepare(self) except -1
+    cdef int _name_sessions(self) except -1
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
     cdef bint _is_plain(self)
     cdef bint _has_facts(self, const Column* chunk)

@@ -102,7 +102,7 @@ cdef class _Passes:
     cdef Side* _side(self, int number) except NULL:
         """What a thread has of its own, ready for the tables as they are."""
         cdef Side* side = self.sides.side(number)
-        cdef int64_t n_session_names = self.session_names.t.principal_names.n
+        cdef int64_t n_session_names = 0 if self.session_names is None else self.session_names.t.principal_names.n
         self._point_answers(&side.answers)
         self.sides.fit(side, &self.t)
         side.session_names = NULL
@@ -143,12 +143,9 @@ cdef class _Passes:
             self.facts = {}
             self.generation = core.tables.generation
             self.sides.forget_rows()
-            before = core._late_bytes()
-            self.session_names = Names(Tables(seed=core.tables.t.seed))
-            for name, session in self.sessions.items():
-                self.session_names.principal((<str>name).encode(), self._session_number(name, session))
-            self.session_names.sync()
-            self.session_bytes = core._late_bytes() - before
+            self.session_names, self.session_bytes = None, 0
+            if self.sessions:
+                self._name_sessions()
         self.keys = [core._key(name) for name, _ in self.context]
         for (_, column), number in zip(self.context, self.keys):
             if number < 0:
@@ -162,6 +159,16 @@ cdef class _Passes:
         self.is_plain = self._is_plain()
         self.occurrences = core._occurrences()
         self.key_names = core._folded_names()
+
+    cdef int _name_sessions(self) except -1:
+        """Enter the sessions that the batch names, and say what they take."""
+        before = self.core._late_bytes()
+        self.session_names = Names(Tables(seed=self.core.tables.t.seed))
+        for name, session in self.sessions.items():
+            self.session_names.principal((<str>name).encode(), self._session_number(name, session))
+        self.session_names.sync()
+        self.session_bytes = self.core._late_bytes() - before
+        return 0
 
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:
         """The principal of a session, BROKEN where it cannot be read: its rows get the error."""
