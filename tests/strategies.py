@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import resource_forms as forms
 import vocabulary as v
 from hypothesis import strategies as st
 
@@ -111,7 +112,7 @@ class Maker:
             return str(self.pick(*v.OTHER_RESOURCES))
         if resource == "*":
             return str(self.pick("*", "*", "**", "arn:aws:s3:::*"))
-        return self.rng.choice(_USUAL_FORMS if self.chance(self.usual) else _RESOURCE_FORMS)(self, resource)
+        return self.rng.choice(forms.USUAL if self.chance(self.usual) else forms.ALL)(self, resource)
 
     def stray_resource(self) -> str:
         """A pattern for a resource near those that are asked for: most fail late, some do match."""
@@ -123,7 +124,9 @@ class Maker:
         if self.chance(0.12):
             entries = [self.resource(target.resource, 1.0 if self.chance(1 - fit) else 0.0)]
             if target.resource != "*" and self.chance(0.25):  # an entry that may be U (R5, R9, VR8)
-                entries[0] = self.rng.choice((_crossing, _bridge, _short_crossing, _inside, _variable))(self, target.resource)
+                entries[0] = self.rng.choice((forms.crossing, forms.bridge, forms.short_crossing, forms.inside, forms.variable))(
+                    self, target.resource
+                )
             statement["NotResource"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
             return
         entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
@@ -386,7 +389,7 @@ class Maker:
         for element in ("NotAction", "NotResource"):
             statement.pop(element, None)
         resource = target.resource if self.chance(0.6) else self.pick(*v.ALL_RESOURCES)
-        form = self.pick(_crossing, _bridge, _short_crossing)
+        form = self.pick(forms.crossing, forms.bridge, forms.short_crossing)
         return statement | {"Action": self.action(target.action, 1.0), "Resource": form(self, resource)}
 
     def guard(self, target: Target, kind: str) -> Json:
@@ -397,7 +400,7 @@ class Maker:
             statement["Action"] = self.pick("*", f"{target.action.partition(':')[0]}:*")
         if target.resource != "*" and self.chance(0.7):
             statement.pop("NotResource", None)
-            statement["Resource"] = _between(self, target.resource)
+            statement["Resource"] = forms.between(self, target.resource)
         return statement
 
     # -- requests --------------------------------------------------------------------------------------------------------
@@ -459,76 +462,6 @@ def _level(entry: tuple[str, str]) -> str:
     return "issuer" if ":role/" in value or ":user/" in value or value.startswith("AROA") else "own"
 
 
-def _cut_field(make: Maker, resource: str) -> str:
-    """A pattern of fewer fields with a trailing star (R6)."""
-    fields = resource.split(":", 5)
-    at = make.rng.randint(2, 5)
-    return ":".join(fields[:at]) + make.pick("*", ":*")
-
-
-def _star_field(make: Maker, resource: str) -> str:
-    """A star as one whole field, or at the end of one (R4, R5)."""
-    fields = resource.split(":", 5)
-    at = make.rng.randint(1, 4)
-    fields[at] = make.pick("*", fields[at][:1] + "*", "*" + fields[at][1:])
-    return ":".join(fields)
-
-
-def _crossing(make: Maker, resource: str) -> str:
-    """A trailing star of fields 2 to 5 that must cross colons to match (R5)."""
-    parts = resource.split(":")
-    first = make.rng.randint(2, 4)
-    last = make.rng.randint(first + 1, max(first + 1, len(parts) - 1))
-    pattern = [*parts[:first], "*", *parts[last:]]
-    return ":".join(pattern if len(pattern) > 5 else [*pattern[:-1], *[""] * (6 - len(pattern)), pattern[-1]])
-
-
-def _bridge(make: Maker, resource: str) -> str:
-    """A star inside a field that would have to cross a colon, beside one that may (R4)."""
-    parts = resource.split(":")
-    if len(parts) < 7 or not parts[3]:
-        return _crossing(make, resource)
-    return ":".join([*parts[:2], f"{parts[2][0]}{make.pick('*', '*', '?')}{parts[3][-1]}", "*", *parts[-2:]])
-
-
-def _short_crossing(make: Maker, resource: str) -> str:
-    """Fewer than six fields, of which one may cross colons before another (R5, R6)."""
-    parts = resource.split(":")
-    last = make.rng.randint(3, max(3, min(len(parts) - 1, 6)))
-    return ":".join([*parts[:2], "*", parts[last] + make.pick("*", "*", "" if make.lenient else "*")])
-
-
-def _inside(make: Maker, resource: str) -> str:
-    """A wildcard somewhere in field 6."""
-    head, tail = resource.rsplit(":", 1)
-    at = make.rng.randint(0, len(tail))
-    return f"{head}:{tail[:at]}" + make.pick(
-        "*", "*" + tail[at:], "?" + tail[at + 1 :], "*" + tail[at + 2 :], "*" + tail[max(0, at - 1) :]
-    )
-
-
-def _between(make: Maker, resource: str) -> str:
-    """A piece of field 6 between two stars, and mostly another one behind."""
-    head, tail = resource.rsplit(":", 1)
-    first, start, end, last = sorted(make.rng.randint(0, len(tail)) for _ in range(4))
-    return f"{head}:{tail[:first]}*{tail[start:end]}*{tail[last:] if make.chance(0.6) else ''}"
-
-
-def _variable(make: Maker, resource: str) -> str:
-    """Pieces of field 6 that a key may hold become variables (VR1 to VR11)."""
-    head, tail = resource.rsplit(":", 1)
-    for key, value in make.given.items():
-        one = value[0] if isinstance(value, list) and value else value
-        if one == "" and tail[:1].isalpha() and make.chance(0.7):  # VR7
-            return f"{head}:${{{key}, '{tail[0]}'}}{tail[1:]}"
-        if isinstance(one, str) and one and one in tail and make.chance(0.7):
-            return f"{head}:{tail.replace(one, f'${{{key}}}', 1)}"
-    for piece, names in _PIECES.items():
-        if piece in tail and make.chance(0.6):
-            return f"{head}:{tail.replace(piece, make.pick(*names), 1)}"
-    return f"{head}:{tail}" if make.chance(0.3) else f"{head}:{tail[:1]}${{*}}{tail[2:]}"
-
-
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SAME_TIME = ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00", "2024-05-05T22:00:00-02:00")
 
@@ -541,31 +474,6 @@ def _near_numbers(text: str) -> list[str]:
     if text.startswith("-"):
         return [*same, "-2", "-0.5", "-10", "-1.5"]
     return [*same, f"{text}1" if "." in text else f"{text}.1", "-2"]
-
-
-_PIECES = {
-    "user/": ("${aws:PrincipalTag/no, 'us'}*/", "${aws:PrincipalTag/no, 'user'}/"),  # R9
-    "role/": ("${aws:PrincipalTag/no, 'role'}*/", "r${aws:PrincipalTag/no, 'ol'}?/"),
-    "ana": ("${aws:TagKeys, 'ana'}", "${aws:username}", "${AWS:UserName}", "${aws:PrincipalTag/no, 'ana'}", "${aws:username}*"),
-    "red": ("${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}", "${aws:TagKeys, 'red'}", "${app:list}"),
-    "us": ("${aws:PrincipalTag/team}*", "${app:str}*"),
-    "*": ("${*}", "${?}", "*"),
-    "bkt": ("${app:str, 'bkt'}", "b${?}t", "bkt"),
-    "x": ("${app:str}", "${aws:PrincipalTag/team, 'x'}"),
-}
-
-_USUAL_FORMS: tuple[Callable[[Maker, str], str], ...] = (
-    lambda make, resource: resource,
-    lambda make, resource: resource[: max(14, len(resource) - make.rng.randint(0, 8))] + "*",
-    _star_field, _inside, _between,
-)  # fmt: skip
-
-_RESOURCE_FORMS: tuple[Callable[[Maker, str], str], ...] = (
-    lambda make, resource: resource,
-    lambda make, resource: "*",
-    lambda make, resource: resource[: max(14, len(resource) - make.rng.randint(0, 3))] + "*",
-    _cut_field, _star_field, _crossing, _bridge, _short_crossing, _inside, _between, _variable, _variable, _variable,
-)  # fmt: skip
 
 
 # -- wrappers --------------------------------------------------------------------------------------------------------------
