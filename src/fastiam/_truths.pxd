@@ -142,12 +142,13 @@ cdef inline void ask_text_codes(
 ) noexcept nogil:
     """The same of some rows behind one; plain text without nulls is read where it lies."""
     cdef const Column* k = column.column
-    cdef const int32_t* offsets = <const int32_t*>k.offsets + column.first + at
+    cdef const int32_t* offsets
     cdef uint32_t j
     if k.kind != TEXT_32 or k.item_valid != NULL or k.value_valid != NULL:
         for j in range(n):
             hashes[j] = ask_text_code(column, at + rows[j], &texts[j])
         return
+    offsets = <const int32_t*>k.offsets + column.first + at
     for j in range(n):
         texts[j] = Text(k.data + offsets[rows[j]], offsets[rows[j] + 1] - offsets[rows[j]])
         hashes[j] = short_hash(texts[j].data, texts[j].size, 0) if texts[j].size <= MOST_TEXT else 0
