@@ -1,4 +1,4 @@
-"""Conditions of flats, as far as columns tell their truth, for all rows of a wave side by side. Header only.
+"""Conditions of flats, as far as columns tell their truth or rows before have, for all rows of a wave side by side. Header only.
 
 A row stays in the wave, with the next condition of its flat, until one does not hold or none is left.
 """
@@ -28,7 +28,7 @@ cdef struct Asks:              # what is asked for the rows of a wave
     const ContextColumn* wide[BLOCK]   # the dictionary that tells the truth, where it has too many values for truths to be kept; else NULL
     Text text[BLOCK]
     uint64_t hash[BLOCK]
-    const uint64_t* told[BLOCK]    # where it may be told by what else it depends on, and the key; NULL: nowhere
+    const uint64_t* told[BLOCK]    # where rows before may have told the truth, and the key; NULL: nowhere
     uint64_t key[BLOCK]
 
 
@@ -77,7 +77,7 @@ cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32
 
 
 cdef inline void take_told(Asks* q, const Block* b, Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
-    """Where the truths are told that no column tells by its codes."""
+    """Where rows before may have told the truth, of conditions that no column tells by its codes."""
     cdef Basis basis
     cdef uint32_t i, j
     for j in range(n):

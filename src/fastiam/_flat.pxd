@@ -128,8 +128,8 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
 
 
 cdef inline Basis basis_of(const Block* b, uint32_t i, int64_t row, bint has_tags) noexcept nogil:
-    """What truths may depend on in a row of the block, of which an entry of the wave, or whoever looks at it, knows if the resource has
-    constants. They count as its own where none of them may be those of what holds it."""
+    """What truths may depend on in a row of the block. The constants of a record are the resource's own, unless it was found for what
+    holds the resource."""
     cdef uint32_t constants = NONE
     if has_tags and not b.stored[i].flags & RECORD_HOLDER:
         constants = b.stored[i].constants
