@@ -23,7 +23,7 @@ SHARES = {arn: 0.75 for arn, _ in STORED} | {arn: 0.3 for arn, _ in RARE}
 PLACES = [(action, arn) for _, actions, arns in v.SCENES for action in actions for arn in arns if arn in SHARES]
 AGREEMENTS = ({"aws:username": "ana"}, {"aws:PrincipalAccount": v.A})
 CONTRADICTIONS = ({"aws:username": "zed"}, {"aws:PrincipalAccount": "000000000000"}, {"aws:ResourceAccount": "000000000000"})
-KEPT_OUT = v.LOOSE_ONLY | {"aws:ResourceTag/env"}
+TAG = "aws:ResourceTag/env"
 
 
 def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
@@ -187,7 +187,7 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
     kind = make.rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     principal = principal_of_kind(make, kind)
     action, resource = make.scene(kind)
-    context = {k: value for k, value in make.context(loose=False).items() if k not in KEPT_OUT}
+    context = fit_context(make, make.context(loose=False))
     if make.chance(0.3):
         context["aws:SourceVpce"] = make.pick("vpce-1", "vpce-1", "vpce-2", "vpce-9")
     if make.chance(0.02):
@@ -200,13 +200,18 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
     return kind, request
 
 
+def fit_context(make: Maker, said: dict[str, Json]) -> dict[str, Json]:
+    """What a request of a directory may say: nothing that is derived, and seldom a tag that a record may contradict (K1)."""
+    return {key: value for key, value in said.items() if key not in v.LOOSE_ONLY and (key != TAG or make.chance(0.3))}
+
+
 def bare_request(make: Maker) -> tuple[str, dict[str, Json]]:
     """One row of a user or role that says nothing but texts and bools: what batches decide in blocks."""
     principal = make.pick(v.ANA, v.ANA, v.BO, v.DEP, v.PLAIN_ROLE)
     kind = "ROLE" if ":role/" in principal else "USER"
     action, resource = make.scene(kind)
     said = make.context(loose=False) if make.chance(0.4) else {key: make.value_of(key) for key in v.USUAL if make.chance(0.8)}
-    context = {k: value for k, value in said.items() if k not in KEPT_OUT and isinstance(value, (str, bool))}
+    context = {k: value for k, value in fit_context(make, said).items() if isinstance(value, (str, bool))}
     return kind, {"principal": principal, "action": action, "resource": resource, "context": context}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from differential import World
@@ -364,7 +365,43 @@ def test_a_row_alone_is_the_row_in_a_batch_and_the_reference(case):
             assert engine.explain(*request, **asked).decision == one.decision
 
 
-@pytest.mark.parametrize("make", [fastiam.Engine, lambda: fastiam.Engine.__new__(fastiam.Engine)], ids=["called", "new"])
-def test_an_engine_without_policies_is_none(make):
+@pytest.mark.parametrize("make", [fastiam.Engine, partial(fastiam.Engine.__new__, fastiam.Engine)], ids=["called", "new"])
+@pytest.mark.parametrize("told", [{"args": ()}, {"args": ({},)}, {"args": (1, 2)}, {"snapshot": None}], ids=str)
+def test_an_engine_without_policies_is_none(make, told):
     with pytest.raises(TypeError, match=r"comes out of `Directory.compile\(\)` or `Engine.load\(path\)`"):
-        make()
+        make(*told.pop("args", ()), **told)
+
+
+@pytest.mark.parametrize("default", [{"app:x": "red"}, {"aws:ResourceTag/team": "blue"}], ids=str)
+def test_a_default_is_held_against_what_is_known(default):
+    """K1: as if the request gave it, whoever is asked; a request that says that the key is absent has no default."""
+    role, queue = f"arn:aws:iam::{A}:role/r", f"arn:aws:sqs:eu-west-1:{A}:q"
+    directory = fastiam.Directory(quotas=None)
+    needed = {"app:x": "blue", "aws:ResourceTag/team": "red"}
+    directory.add_principal(role, identity_policies=[document(allow("sqs:*", StringEquals=needed))])
+    directory.add_resource(queue, account=A, tags={"team": "red"})
+    session = Session(f"arn:aws:sts::{A}:assumed-role/r/s", kind="ROLE", issuer=role, context={"app:x": "blue"})
+    engine = directory.compile(context_defaults=default)
+    for ask in (engine.decide, engine.is_allowed, engine.explain):
+        with pytest.raises(RequestValueError, match="contradicts the known value"):
+            ask(session, "sqs:SendMessage", queue)
+    assert engine.is_allowed(session, "sqs:SendMessage", queue, dict.fromkeys(default))
+    found = engine.decide_many([session.arn], "sqs:SendMessage", queue, sessions={session.arn: session}, on_error="deny")
+    assert found.outcome[0] == Outcome.ERROR and "contradicts" in str(found.errors[0])
+
+
+@pytest.mark.parametrize("carried", ["iam:ResourceTag/team", "aws:ResourceTag/team"])
+def test_a_session_carries_a_tag_of_resources_by_either_name(carried):
+    """5.3: a Deny on the key that it carries counts, alone and in batches."""
+    role, queue = f"arn:aws:iam::{A}:role/r", f"arn:aws:sqs:eu-west-1:{A}:q"
+    directory = fastiam.Directory(quotas=None)
+    denied = allow("sqs:*", StringEquals={carried: "red"}) | {"Effect": "Deny"}
+    directory.add_principal(role, identity_policies=[document(allow("sqs:*"), denied)])
+    names = [f"arn:aws:sts::{A}:assumed-role/r/{name}" for name in ("carries", "bare")]
+    contexts = dict(zip(names, ({carried: "red"}, {}), strict=True))
+    sessions = {name: Session(name, kind="ROLE", issuer=role, context=context) for name, context in contexts.items()}
+    engine, outcomes = directory.compile(), [Outcome.EXPLICIT_DENY, Outcome.ALLOW]
+    assert [engine.decide(session, "sqs:Send", queue).outcome for session in sessions.values()] == outcomes
+    assert [engine.explain(session, "sqs:Send", queue).decision.outcome for session in sessions.values()] == outcomes
+    for _ in range(3):
+        assert engine.decide_many(names * 600, "sqs:Send", queue, sessions=sessions).outcome.tolist() == outcomes * 600

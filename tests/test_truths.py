@@ -309,15 +309,17 @@ def test_what_is_known_of_limits_is_forgotten_with_their_numbers() -> None:
     assert engine.stats()["generation"] > 0
 
 
+@pytest.mark.parametrize("column", ["none", "coded", "plain"])
+@pytest.mark.parametrize("tags", [{"dept": "blue"}, {}], ids=["tagged", "bare"])
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_tag_of_a_resource_that_a_session_carries_is_its_own(order: tuple[int, int]) -> None:
+def test_a_tag_of_a_resource_that_a_session_carries_is_its_own(order: tuple[int, int], tags: dict[str, str], column: str) -> None:
     """5.3: a session may carry any key; the next one that asks for the same resource is told what the record says."""
     role, queue = f"arn:aws:iam::{ACCOUNT}:role/r", f"{QUEUE}blue"
     condition = {"StringEquals": {"aws:ResourceTag/dept": "red"}}
     directory = fastiam.Directory(quotas=None)
     statement = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": condition}
     directory.add_principal(role, identity_policies=[document([statement])])
-    directory.add_resource(queue, account=ACCOUNT, tags={"dept": "blue"})
+    directory.add_resource(queue, account=ACCOUNT, tags=tags)
     names = [f"arn:aws:sts::{ACCOUNT}:assumed-role/r/{name}" for name in ("red", "bare")]
     contexts: list[dict[str, Any]] = [{"aws:ResourceTag/dept": "red"}, {}]
     sessions = {
@@ -326,8 +328,10 @@ def test_a_tag_of_a_resource_that_a_session_carries_is_its_own(order: tuple[int,
     }
     engine = directory.compile()
     asked = [names[i] for i in order] * 600
+    nulls = pa.nulls(1200, pa.string())
+    context = {} if column == "none" else {"aws:ResourceTag/dept": nulls if column == "plain" else nulls.dictionary_encode()}
     for _ in range(3):
-        found = engine.decide_many(asked, "sqs:SendMessage", queue, sessions=sessions).outcome == Outcome.ALLOW
+        found = engine.decide_many(asked, "sqs:SendMessage", queue, context, sessions=sessions).outcome == Outcome.ALLOW
         assert found.tolist() == [i == 0 for i in order] * 600
 
 

@@ -203,7 +203,7 @@ LOOSE_ONLY = frozenset(
 # keys that a session may carry, those of a resource among them (5.3)
 CARRIED: dict[str, tuple[str, ...]] = {
     "aws:ResourceTag/env": ("a", "red", "ana"), "aws:ResourceTag/team": ("red", "us"), "app:str": ("a", "ab", "red"),
-    "app:num": ("10", "11"), "sts:ExternalId": ("a", "b"),
+    "app:num": ("10", "11"), "sts:ExternalId": ("a", "b"), "iam:ResourceTag/env": ("a", "red"),
 }  # fmt: skip
 # keys that nobody gives: derived or absent ones
 DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {

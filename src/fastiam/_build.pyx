@@ -87,7 +87,7 @@ cdef class Tables(Rows):
         cdef uint32_t start = self._text(name)
         cdef Key* k = <Key*>self._push(&self.keys)
         k[0] = Key(
-            start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry
+            start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry, False
         )
         return self.keys.n - 1
 
@@ -115,8 +115,8 @@ cdef class Tables(Rows):
         """Consecutive constants, each (key, texts, is_multi, is_conflict, is_open); the index of the first."""
         return self._constants(constants, False)
 
-    cdef uint32_t _constants(self, list constants, bint check) except? 0xFFFFFFFE:
-        """With `check` callers may not contradict the keys (K1)."""
+    cdef uint32_t _constants(self, list constants, bint own) except? 0xFFFFFFFE:
+        """With `own` they are a principal's, whom callers may not contradict (K1)."""
         cdef uint32_t first = self.constants.n, start
         cdef Constant* at
         cdef PoolText* piece
@@ -136,18 +136,19 @@ cdef class Tables(Rows):
                     self.texts[texts] = found
             at = <Constant*>self._push(&self.constants)
             at[0] = Constant(key, found, n, CONSTANT_MULTI * <bint>is_multi | CONSTANT_CONFLICT * <bint>is_conflict, is_open)
-            if check:
+            if own:
                 (<Key*>self.keys.data)[<uint32_t>key].is_checked = True
+                (<Key*>self.keys.data)[<uint32_t>key].is_carried = True
         return first
 
     cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE:
-        """The same once for all that have them, as long as policies are compiled: what they tell of a condition is told for all."""
+        """The same, once for all records that have them, as long as policies are compiled: what they tell of a condition is told for all."""
+        if self.shared is None:
+            return self._constants(constants, False)
         key = tuple(constants)
-        found = None if self.texts is None else self.texts.get(key)
+        found = self.shared.get(key)
         if found is None:
-            found = self._constants(constants, False)
-            if self.texts is not None:
-                self.texts[key] = found
+            found = self.shared[key] = self._constants(constants, False)
         return found
 
     def folds(self, list pairs):
@@ -430,7 +431,7 @@ cdef class Tables(Rows):
         for i in range(len(self._vectors())):
             if self._vector(i).role == COMPILED:
                 self._mark(self._vector(i))
-        self.texts = None
+        self.texts = self.shared = None
         self.sync()
 
     cdef int _mark(self, Vector* v) except -1:

@@ -492,6 +492,8 @@ cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept n
     if out.n > 0:
         return
     if k.source == KEY_IAM_TAG:
+        if search(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, depth, out):
+            return
         if c.is_iam_entity:
             given(c, k.other, depth, out)
             if out.n == 0:

@@ -119,12 +119,12 @@ cdef class Core:
     `_statement(occurrence, layer, level)`: the `StatementRef` of an entry; `_decision(...)`: a `Decision`.
     """
 
-    def __cinit__(self, Names names=None):
-        """A core over names and tables that are frozen."""
-        if names is None:
+    def __cinit__(self, *names, **others):
+        """A core over `Names` and tables that are frozen."""
+        if others or len(names) != 1 or type(names[0]) is not Names:
             raise TypeError("an engine comes out of `Directory.compile()` or `Engine.load(path)`")
-        self.names = names
-        self.tables = names.tables
+        self.names = names[0]
+        self.tables = self.names.tables
         self.generation = self.tables.generation
         self.key_numbers = {}
         self.session_numbers = {}
@@ -468,7 +468,8 @@ cdef class Core:
                 raise MemoryError()
             if status == DONE:
                 return 0
-            self._settle(status, c, a, generation, (principal, action, resource, context, owner), &checked)
+            unknown = () if declared is None else declared.unknown
+            self._settle(status, c, a, generation, (principal, action, resource, context, owner, unknown), &checked)
 
     cdef _Declared _declare(self, object unknown, object context):
         """What a call declares unknown, or None; kept for the next call that declares the same."""

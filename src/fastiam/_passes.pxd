@@ -1,7 +1,6 @@
 """Passes over columns of requests, without the GIL."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._answer cimport Answer
 from fastiam._block cimport Answers, Rows, Side
 from fastiam._build cimport Tables
 from fastiam._call cimport Call

@@ -1,7 +1,8 @@
 """What a thread of a batch keeps of conditions: their truths by what they depend on. Header only.
 
 Of a column with codes of its own, the truths of a condition lie in an array by code. What depends on who asks, on the text of a plain
-column, or on nothing that a row holds, is told by a table of bounded size, in which what comes later takes the place of what was there.
+column, on the tags of a resource, or on nothing that a row holds, is told by a table of bounded size, in which what comes later takes the
+place of what was there.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -197,7 +198,7 @@ cdef inline void ask_code(const ContextColumn* column, int64_t row) noexcept nog
 cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
     """Whether a key that a column leaves out is the same for everybody: nothing that who asks or what for could tell."""
     if k.source == KEY_RESOURCE:
-        return c.n_constants == 0
+        return c.n_constants == 0 and not k.is_carried
     return not k.is_checked and (k.source == KEY_CALLER or k.source == KEY_DEFAULT)
 
 
@@ -237,7 +238,7 @@ cdef inline void keep_truth(Call* c, uint32_t id, uint8_t* place, int truth) noe
         c.columns[kept.column].never[place - kept.truths] |= <uint64_t>1 << (kept.sieve - 1)
 
 
-# -- truths by who asks, by text, or once a batch -----------------------------------------------------------------------
+# -- truths by who asks, by text, by tags, or once a batch ---------------------------------------------------------------
 
 cdef inline bint is_of_owner(const Key* k) noexcept nogil:
     """Whether the owner of the resource tells the value of a key; no record of a directory does (5.3)."""
@@ -336,8 +337,8 @@ cdef inline uint8_t resource_plan(bint has_constants, bint is_home) noexcept nog
 
 
 cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
-    """Whether of a resource that has some its constants tell what a key is that no column gives, but for who asks."""
-    return q.constants != NONE and plan & PLAN_ABSENT_BARE and not plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_HOME)
+    """Whether the constants of a resource tell a key that no column gives, unless who asks carries it."""
+    return q.constants != NONE and plan & PLAN_ABSENT_BARE   # INVARIANT: such a key depends neither on more nor on the owner
 
 
 cdef inline bint carries(const TablesC* t, uint32_t principal, uint32_t key) noexcept nogil:
@@ -376,7 +377,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
     if is_absent and plan & (PLAN_ABSENT_MORE | q.resource):
         if not is_by_constants(q, plan):
             return NULL
-        who = q.who + 1 if plan & PLAN_WHO or carries(c.t, q.who, atom.key) else 0
+        who = q.who + 1 if plan & PLAN_WHO or (c.t.keys[atom.key].is_carried and carries(c.t, q.who, atom.key)) else 0
         if id >> 16 or who >> 20 or q.constants >> 20:
             return NULL
         key[0] = (<uint64_t>id << 20 | who) << 20 | q.constants | BY_CONSTANTS

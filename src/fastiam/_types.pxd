@@ -181,6 +181,7 @@ cdef struct Key:
     uint8_t is_checked         # derived: a caller of an engine may not contradict it (K1)
     uint8_t is_principal_tag
     uint8_t is_session_entry   # `aws:OriginIdentity/*`, `aws:TransactionContext/*`: known with the session
+    uint8_t is_carried         # a principal has it of its own: sessions may carry any (5.3)
 
 
 cdef enum Declared:            # how a caller declares a key unknown (6.11)

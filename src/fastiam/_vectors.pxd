@@ -117,7 +117,8 @@ cdef class Vectors:
     cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
     cdef Vector noted, way_counts, placed
     cdef uint64_t end_of_vectors
-    cdef dict texts            # where a text lies in the pool, by its bytes; None once an engine is compiled
+    cdef dict texts            # where a text lies in the pool, by its bytes, and values of constants, by these; None once an engine is compiled
+    cdef dict shared           # the first of the constants of records, by all of them; None then, too
     cdef list retired
     cdef char* region          # the memory that mapped vectors lie in, or NULL
     cdef uint64_t region_size

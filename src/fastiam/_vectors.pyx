@@ -100,6 +100,7 @@ cdef class Vectors:
         self.index_from = max(index_from, 1)
         self.retired = []
         self.texts = {}
+        self.shared = {}
         self.t.seed = seed
         self.t.n_indexed_stacks = LIMIT
         self._resize(&self.pool, 64)                     # an empty text lies somewhere, too

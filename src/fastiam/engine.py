@@ -79,7 +79,7 @@ class Engine(SettlingCore):
         ----------
         unknown_owner : "principal" takes the caller's account as owner of a resource whose owner nothing tells, "deny" denies
             such requests (D23).
-        context_defaults : values for keys that a request does not give.
+        context_defaults : values for keys that a request does not give; as if it gave them (K1).
         settings : what the specification leaves configurable.
         cache_bytes : how much memory rows and names that requests bring may take before they are dropped.
         index_from : from how many statements or resources on that a request may have to be compared with, an index finds them.

@@ -135,10 +135,20 @@ class SettlingCore(Core):
             return self._compiler.keys.find(name)
 
     def _settle_check(
-        self, principal: str | Session, action: str, resource: str, context: Context | None, resource_account: str | None
+        self,
+        principal: str | Session,
+        action: str,
+        resource: str,
+        context: Context | None,
+        resource_account: str | None,
+        unknown: Collection[str] | None = None,
     ) -> None:
-        """Raise where the request contradicts the directory (K1, D23), with the message of the account model."""
-        self._profiles(principal, action, resource, Request(action, read_context(context or {})), resource_account)
+        """Raise where the request contradicts the directory (K1, D23), with the message of the account model.
+
+        The defaults of the engine are part of it, but where `unknown` is None: a row of a batch has columns for them.
+        """
+        request = Request(action, read_context(context or {})) if unknown is None else self._request(action, context, unknown, 0)
+        self._profiles(principal, action, resource, request, resource_account)
 
     def _settle_limits(self, needed: int = 0) -> None:
         """Drop what requests brought, where it takes more than its bound, not counting what is needed again at once."""
