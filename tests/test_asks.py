@@ -32,6 +32,8 @@ CONDITIONS: tuple[tuple[str, str, Any], ...] = (
     ("NumericLessThan", "app:number", "40000"),
     ("Null", "app:label", "true"),
     ("ForAllValues:StringEquals", "app:labels", ["a", "b"]),
+    ("ForAnyValue:StringEquals", "app:labels", "a"),
+    ("Null", "app:labels", "true"),
     ("StringEquals", "aws:PrincipalTag/team", "red"),
     ("StringEquals", "app:team", "${aws:PrincipalTag/team}"),
     ("DateGreaterThan", "aws:CurrentTime", "2020-01-01T00:00:00Z"),
