@@ -366,10 +366,10 @@ def test_a_row_alone_is_the_row_in_a_batch_and_the_reference(case):
 
 
 @pytest.mark.parametrize("make", [fastiam.Engine, partial(fastiam.Engine.__new__, fastiam.Engine)], ids=["called", "new"])
-@pytest.mark.parametrize("told", [{"args": ()}, {"args": ({},)}, {"args": (1, 2)}, {"snapshot": None}], ids=str)
-def test_an_engine_without_policies_is_none(make, told):
+@pytest.mark.parametrize(("told", "named"), [((), {}), (({},), {}), ((1, 2), {}), ((), {"snapshot": None})], ids=str)
+def test_an_engine_without_policies_is_none(make, told, named):
     with pytest.raises(TypeError, match=r"comes out of `Directory.compile\(\)` or `Engine.load\(path\)`"):
-        make(*told.pop("args", ()), **told)
+        make(*told, **named)
 
 
 @pytest.mark.parametrize("default", [{"app:x": "red"}, {"aws:ResourceTag/team": "blue"}], ids=str)

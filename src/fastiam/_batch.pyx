@@ -12,7 +12,7 @@ from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._core cimport Core
 from fastiam._decide cimport find_row
 from fastiam._ingest cimport TextColumn
-from fastiam._passes cimport CHUNK, LONG_CHUNK, Miss, _Passes
+from fastiam._passes cimport Miss, _Passes
 from fastiam._types cimport *
 
 from fastiam.errors import PolicyError, RequestValueError
@@ -24,6 +24,8 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 
 
 cdef enum:
+    CHUNK = 65536              # rows between two settlements, for each thread
+    LONG_CHUNK = 4 * CHUNK     # where little had to be settled after the last ones
     FEW_SLOW = 1024            # rows that need the GIL
     TOGETHER = 1024            # rows that are settled together
     MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other

@@ -13,12 +13,6 @@ from fastiam._sides cimport _Sides
 from fastiam._types cimport TablesC
 
 
-cdef enum:
-    CHUNK = 65536              # rows between two settlements, for each thread
-    LONG_CHUNK = 4 * CHUNK     # where little had to be settled after the last ones
-    BROKEN = 0xFFFFFFFE        # a session that cannot be read
-
-
 cdef struct Miss:              # what a row came to
     int64_t row
     int status
@@ -37,7 +31,7 @@ cdef class _Passes:
     cdef list key_names                                  # by number
     cdef Names session_names                             # None: there are none
     cdef dict sessions, broken_sessions
-    cdef int64_t session_bytes                  # of the cache, that the sessions take
+    cdef int64_t session_bytes                           # of the cache, that the sessions take
     cdef TablesC t
     cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
     cdef bint reasons, entered, is_plain

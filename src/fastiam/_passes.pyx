@@ -37,6 +37,7 @@ cdef enum:
     PIECE = 16384              # rows that a thread takes at a time
     LEAST_PIECE = 2048         # and the last ones
     SHARED = 8192              # fewer are not worth a second thread
+    BROKEN = 0xFFFFFFFE        # a session that cannot be read
 
 
 def _cut(int64_t first, int64_t last, int threads):
@@ -270,7 +271,7 @@ cdef class _Passes:
         return array
 
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
-        """Point at the chunks that hold `row`; how many rows follow in all of them."""
+        """Point at the chunks that hold `row`, without the numbers of dictionaries; how many rows follow in all of them."""
         cdef Side* s = &self.sides.of[side]
         cdef int64_t left = last - row, here
         cdef TextColumn column
@@ -282,6 +283,7 @@ cdef class _Passes:
         cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
         cdef Text own_name
         c.has_wide = c.gives_tags = False
+        rows.principal_codes = rows.action_codes = NULL
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
         rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
@@ -385,8 +387,6 @@ cdef class _Passes:
             n = self._point(side, row, last, &c, &rows)
             principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
             action_codes = self._codes(s, rows.actions, self.action_codes, True)
-            rows.principal_codes = NULL
-            rows.action_codes = NULL
             if principal_codes is not None and len(principal_codes):
                 codes = principal_codes
                 rows.principal_codes = &codes[0]
@@ -438,8 +438,6 @@ cdef class _Passes:
         while k < n:
             first = missed[k].row
             left = self._point(0, first, self.last, &c, &rows)
-            rows.principal_codes = NULL
-            rows.action_codes = NULL
             with nogil:
                 while k < n and missed[k].row < first + left:
                     c.batch_row = missed[k].row
@@ -460,8 +458,6 @@ cdef class _Passes:
         self._start(&c, s)
         c.batch_row = m.row
         self._point(0, m.row, m.row + 1, &c, &rows)
-        rows.principal_codes = NULL
-        rows.action_codes = NULL
         m.status = decide_row(s, &c, &rows, 0, &a, NONE, is_checked)
         if m.status == NO_PRINCIPAL:
             provider = self._provider(&c, &rows)

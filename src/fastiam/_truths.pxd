@@ -122,19 +122,28 @@ cdef inline int64_t met_code(const ContextColumn* column, Text text, uint64_t ha
     return hashed_code(column, text, hash)
 
 
+cdef inline uint64_t text_hash(Text text) noexcept nogil:
+    """The hash of a text that may have a code, 0 of others."""
+    return short_hash(text.data, text.size, 0) if text.data != NULL and text.size <= MOST_TEXT else 0
+
+
 cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
-    """The text of a row of a plain column, without data if it is null, and its hash, if it may have a code."""
+    """The text of a row of a plain column, without data if it is null, and its hash."""
     if not item_text(column.column, column.first + row, text):
         text[0] = Text(NULL, 0)
-        return 0
-    return short_hash(text.data, text.size, 0) if text.size <= MOST_TEXT else 0
+    return text_hash(text[0])
+
+
+cdef inline void ask_line(const ContextColumn* column, uint64_t hash) noexcept nogil:
+    """Ask for what tells the code of a text."""
+    prefetch(code_line(column.texts, hash))
+    prefetch(<const char*>(code_line(column.texts, hash) + 1) - 1)
 
 
 cdef inline uint64_t ask_text_code(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
-    """The same; what tells its code is asked for."""
+    """`hash_row`; what tells its code is asked for."""
     cdef uint64_t hash = hash_row(column, row, text)
-    prefetch(code_line(column.texts, hash))
-    prefetch(<const char*>(code_line(column.texts, hash) + 1) - 1)
+    ask_line(column, hash)
     return hash
 
 
@@ -152,9 +161,8 @@ cdef inline void ask_text_codes(
     offsets = <const int32_t*>k.offsets + column.first + at
     for j in range(n):
         texts[j] = Text(k.data + offsets[rows[j]], offsets[rows[j] + 1] - offsets[rows[j]])
-        hashes[j] = short_hash(texts[j].data, texts[j].size, 0) if texts[j].size <= MOST_TEXT else 0
-        prefetch(code_line(column.texts, hashes[j]))
-        prefetch(<const char*>(code_line(column.texts, hashes[j]) + 1) - 1)
+        hashes[j] = text_hash(texts[j])
+        ask_line(column, hashes[j])
 
 
 cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
