@@ -171,6 +171,38 @@ def test_context_defaults_stand_in_for_what_a_request_does_not_give(directory):
         directory.compile(context_defaults={"app:stage": object()})
 
 
+@pytest.mark.parametrize("key", ["aws:CalledVia", "app:list"])
+@pytest.mark.parametrize("rows", [1, 2, 3, 600])
+def test_a_default_that_is_a_list_is_one_for_all_rows(key, rows):
+    """C5, K1: not a column; empty it is as absent (C4)."""
+    directory = fastiam.Directory(quotas=None)
+    via = {**allow("s3:*", **{"ForAnyValue:StringEquals": {key: "b.amazonaws.com"}}), "Effect": "Deny"}
+    directory.add_principal(ANA, identity_policies=[document(allow("s3:*"), via)])
+    for default, outcome in (
+        (["a.amazonaws.com", "b.amazonaws.com"], DENY),
+        (["b.amazonaws.com"], DENY),
+        (["a.amazonaws.com"], OK),
+        ([], OK),
+    ):
+        engine = directory.compile(context_defaults={key: default})
+        assert engine.decide(ANA, "s3:GetObject", OBJECT).outcome is outcome
+        assert engine.explain(ANA, "s3:GetObject", OBJECT).decision.outcome is outcome
+        for _ in range(3):
+            assert engine.decide_many([ANA] * rows, "s3:GetObject", OBJECT).outcome.tolist() == [outcome] * rows
+        assert engine.decide_many(ANA, "s3:GetObject", OBJECT).outcome.tolist() == [outcome]
+        given = {key: [None, ["c.amazonaws.com"]]}
+        assert engine.decide_many([ANA] * 2, "s3:GetObject", OBJECT, given).outcome.tolist() == [OK, OK]
+
+
+def test_defaults_in_two_spellings_that_differ_are_refused(directory):
+    """C6: columns of a batch could not say that."""
+    with pytest.raises(RequestValueError, match="is given in two spellings") as caught:
+        directory.compile(context_defaults={"app:K": "a", "APP:k": "b"})
+    assert caught.value.column == "context_defaults" and caught.value.hint
+    engine = directory.compile(context_defaults={"app:stage": "live", "APP:stage": "live"})
+    assert engine.decide_many([ANA] * 2, "sqs:SendMessage", QUEUE).outcome.tolist() == [OK, OK]
+
+
 @pytest.mark.parametrize("context", [{"aws:PrincipalTag/team": "blue"}, {"aws:PrincipalTag/none": "x"}, {"aws:username": "bo"}])
 def test_a_context_that_contradicts_the_directory_is_refused_at_every_door(engine, context):
     """K1: also a tag that no policy reads and the principal is known not to have."""
@@ -301,6 +333,32 @@ def test_broken_sessions_are_refused(engine):
     assert batch.outcome.tolist() == [OK, Outcome.ERROR] and isinstance(batch.errors[1], PolicyError)
     with pytest.raises(PolicyError):
         engine.decide_many(["good", "bad"], "s3:GetObject", OBJECT, sessions=named)
+
+
+@pytest.mark.parametrize("action", ["sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"])
+@pytest.mark.parametrize("name", ["tok", "the principal", "accounts.google.com", "arn:x"])
+@pytest.mark.parametrize("kind", ["USER", "FED", "ROLE"])
+def test_a_name_of_a_session_stands_for_it_even_where_it_might_name_a_provider(action, name, kind):
+    """N3, S10: no provider is looked for, and the session's own account may deny."""
+    everything, assume = document(allow("*")), {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole*"}
+    denied = {"Effect": "Deny", "Principal": {"AWS": A}, "Action": "sts:AssumeRoleWith*"}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ANA, identity_policies=[everything])
+    directory.add_principal(APP, identity_policies=[everything], trust_policy=document(assume, denied))
+    who = {
+        "USER": Session(ANA, kind="USER", issuer=ANA),
+        "FED": Session(f"arn:aws:sts::{A}:federated-user/bob", kind="FED", issuer=ANA, policies=[everything]),
+        "ROLE": session(),
+    }[kind]
+    engine = directory.compile()
+    outcome = engine.explain(who, action, APP).decision.outcome
+    assert engine.decide(who, action, APP).outcome is outcome
+    for rows in (1, 2, 600):
+        assert engine.decide_many([name] * rows, action, APP, sessions={name: who}).outcome.tolist() == [outcome] * rows
+    allowed = engine.what_can(who, APP, actions=[action])
+    assert [found.outcome for found in allowed] == [OK] * (outcome is OK)
+    broken = engine.decide_many([name] * 2, action, APP, sessions={name: session(policies=["{"])}, on_error="deny")
+    assert [type(error) for error in broken.errors.values()] == [PolicyError] * 2
 
 
 # -- the engine as an object -------------------------------------------------------------------------------------------

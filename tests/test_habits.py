@@ -156,6 +156,23 @@ def test_the_context_counts_by_habit(directory):
             engine.is_allowed(user, "s3:GetObject", "arn:aws:s3:::b/k", {"app:stage": object()})
 
 
+def test_a_key_that_a_session_is_the_first_to_carry_is_held_against_it_from_then_on(directory):
+    """K1: what a call remembers of the object that names the key says nothing about that."""
+    role, key = f"arn:aws:iam::{ACCOUNT}:role/carried", "app:team"
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {key: "red"}}}
+    directory.add_principal(role, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])
+    session = Session(f"arn:aws:sts::{ACCOUNT}:assumed-role/carried/x", kind="ROLE", issuer=role, context={key: "blue"})
+    engine, asked = directory.compile(), ("s3:GetObject", "arn:aws:s3:::b/k")
+    for _ in range(ROUNDS):
+        assert engine.is_allowed(role, *asked, {key: "red"})
+    for _ in range(ROUNDS):
+        assert not engine.is_allowed(session, *asked)
+        assert engine.is_allowed(role, *asked, {key: "red"})
+        for ask in (engine.is_allowed, engine.decide, lambda *request: engine.decide_each([request])):
+            with pytest.raises(fastiam.RequestValueError, match="contradicts the known value `blue`"):
+                ask(session, *asked, {key: "red"})
+
+
 def test_habits_let_go_of_their_objects(directory):
     engine = directory.compile()
     user, action = "".join((USERS[3][:-1], "3")), "".join(("s3:", "GetObject"))

@@ -25,6 +25,7 @@ from fastiam.saved.file import FIXED, FORMAT, SavedFile
 
 READ, WRITE = struct.Struct("<I").unpack_from, struct.Struct("<I").pack_into
 # vectors whose items hold indexes of others; what they hold is changed word by word
+SECRET = f"arn:aws:secretsmanager:eu-west-1:{A}:secret:db"
 EXTREME = (0, 1, 2, 3, 127, 255, 0xFFFF, 0x10000, 2**31 - 1, 2**31, 2**31 + 1, 0xFFFF_FFF0, 0xFFFF_FFFE, 0xFFFF_FFFF)
 
 
@@ -73,7 +74,12 @@ def make_all_kinds() -> fastiam.Directory:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("whole") / "engine.fastiam"
-    make_all_kinds().compile().save(path)
+    directory = make_all_kinds()
+    directory.add_resource(f"{SECRET}-AbCdEf")
+    engine = directory.compile()
+    engine.is_allowed(ANA, "secretsmanager:GetSecretValue", SECRET)  # a resource that stands for another one (6.10)
+    directory.tag(ANA, {"late": "x"})
+    engine.updated(directory).save(path)
     return path.read_bytes()
 
 
@@ -217,6 +223,7 @@ def survives(load: Callable[[bytes], Engine], data: bytes) -> bool:
     for request in (
         *ASKED[::9],
         (ANA, "s3:PutObject", OBJECT, CONTEXTS[0]),
+        (ANA, "secretsmanager:GetSecretValue", SECRET),
         (ANA, "sns:X", "*", {"aws:RequestTag/t": "u", "app:a": "x"}),
     ):
         for unknown in ((), ("app:*", "aws:PrincipalTag/*")):
@@ -302,6 +309,22 @@ def test_patterns_whose_colons_are_none_are_refused(load, whole, which):
         if fields[COLONS][4]:
             data[pool + fields[TEXT] + fields[COLONS][which]] = ord(";")
     assert not survives(load, sealed(data))
+
+
+RECORD = struct.Struct("<7I2B2x")  # as `_types` has it
+ARN, ARN_SIZE, NONE = 4, 5, 0xFFFF_FFFF
+
+
+def test_a_resource_whose_record_stands_for_another_one_is_refused(load, whole):
+    """What is known of where the fields of an ARN lie would not hold of it."""
+    start, size = places(whole)["records"]
+    data, stands = bytearray(whole), []
+    for at in range(start, start + size, RECORD.size):
+        fields = list(RECORD.unpack_from(data, at))
+        stands.append(fields[ARN] != NONE)
+        fields[ARN], fields[ARN_SIZE] = 0, 4
+        RECORD.pack_into(data, at, *fields)
+    assert stands.count(True) == 1 and not survives(load, sealed(data))
 
 
 def test_a_section_of_another_size_is_refused(load, whole):

@@ -233,14 +233,20 @@ cdef inline uint32_t record_of(const Block* b, uint32_t i) noexcept nogil:
 
 # -- numbers ------------------------------------------------------------------------------------------------------------
 
+cdef inline uint32_t session_number(const Side* s, const TablesC* t, const Text* text) noexcept nogil:
+    """The number of a session that the batch itself names, BROKEN where it cannot be one, NONE where the batch names none like that."""
+    if s.session_names == NULL:
+        return NONE
+    return table_find(s.session_names, s.session_pool, text.data, text.size, t.seed)
+
+
 cdef inline uint32_t name_number(const Side* s, const TablesC* t, const Text* text, bint of_actions) noexcept nogil:
     cdef uint32_t found
     if of_actions:
         return table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
-    if s.session_names != NULL:
-        found = table_find(s.session_names, s.session_pool, text.data, text.size, t.seed)
-        if found != NONE:
-            return found
+    found = session_number(s, t, text)
+    if found != NONE:
+        return found
     return table_find(&t.principal_names, t.pool, text.data, text.size, t.seed)
 
 

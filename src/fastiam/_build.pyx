@@ -91,6 +91,12 @@ cdef class Tables(Rows):
         )
         return self.keys.n - 1
 
+    cdef void _check_key(self, uint32_t key) noexcept:
+        """From now on what requests give under a key may contradict what is known (K1)."""
+        cdef Key* k = <Key*>self.keys.data + key
+        self.n_checked += not k.is_checked
+        k.is_checked = True
+
     def set_default(self, uint32_t key, uint32_t constant):
         """Give a key that nothing else sets a constant value."""
         cdef Key* k = <Key*>self.keys.data + key
@@ -137,7 +143,7 @@ cdef class Tables(Rows):
             at = <Constant*>self._push(&self.constants)
             at[0] = Constant(key, found, n, CONSTANT_MULTI * <bint>is_multi | CONSTANT_CONFLICT * <bint>is_conflict, is_open)
             if own:
-                (<Key*>self.keys.data)[<uint32_t>key].is_checked = True
+                self._check_key(key)
                 (<Key*>self.keys.data)[<uint32_t>key].is_carried = True
         return first
 

@@ -27,7 +27,7 @@ cdef struct Text:
 cdef struct Column:
     uint8_t kind                 # TextKind
     uint8_t is_list
-    uint8_t list_width           # 4 or 8 bytes an offset
+    uint8_t list_width           # 4 or 8 bytes an offset; 0: every row holds all values
     uint8_t code_width           # 0 = no dictionary, else 1, 2, 4 or 8 bytes a code
     uint8_t unchecked            # nobody has looked yet: at codes of 4 bytes, or at places and bytes of plain text; see `_unchecked`
     const void* list_offsets     # row r holds items [offsets[r], offsets[r + 1])
@@ -122,6 +122,9 @@ cdef inline void row_items(const Column* c, int64_t row, int64_t* first, int64_t
     if c.list_valid != NULL and not bit_at(c.list_valid, row + c.list_valid_offset):
         first[0] = 0
         last[0] = 0
+    elif c.list_width == 0:
+        first[0] = 0
+        last[0] = c.n_values
     elif c.list_width == 4:
         first[0] = (<const int32_t*>c.list_offsets)[row]
         last[0] = (<const int32_t*>c.list_offsets)[row + 1]

@@ -102,7 +102,7 @@ cdef inline void give(Core self, Workspace* w) noexcept:
 
 cdef inline bint is_ready(Core self, const Workspace* w) noexcept:
     """Whether requests can be decided on the tables as they are, and with what `w` remembers of them."""
-    if self.is_unusual or self.grew or w.epoch != self.epoch or self.keys_known != self.names.t.n_keys:
+    if self.is_unusual or self.grew or w.epoch != self.epoch or self.keys_known != self.names.t.key_changes:
         return False
     if self.generation != self.tables.generation or self.names.generation != self.tables.generation:
         return False
@@ -147,8 +147,8 @@ cdef class Core:
         self.is_unusual = len(defaults) > 0
 
     cdef int _refresh(self) except -1:
-        """Forget numbers that were dropped, another engine that shares the tables may have done it; and which keys are not read,
-        where a session has brought keys."""
+        """Forget numbers that were dropped, another engine that shares the tables may have done it; and what is known of keys,
+        where a session has brought some, or is the first to carry one."""
         view(self.names)
         if self.generation != self.tables.generation:
             self.generation = self.tables.generation
@@ -157,8 +157,8 @@ cdef class Core:
             self.session_numbers = {}
             self.decisions = {}
             self.callers = []
-        if self.keys_known != self.tables.t.n_keys:
-            self.keys_known = self.tables.t.n_keys
+        if self.keys_known != self.tables.t.key_changes:
+            self.keys_known = self.tables.t.key_changes
             self.epoch += 1
             self.key_numbers = {}
         return 0
@@ -204,7 +204,7 @@ cdef class Core:
 
     cdef int64_t _key(self, str name) except -2:
         cdef uint64_t generation
-        if self.keys_known != self.tables.t.n_keys:      # a session has brought keys: what nothing read may be read now
+        if self.keys_known != self.tables.t.key_changes:      # a session has brought keys: what nothing read may be read now
             self._refresh()
         found = self.key_numbers.get(name)
         while found is None:

@@ -168,6 +168,27 @@ def read_column(obj, str name, *, str kind, dict errors=None, bint later=False):
     return column
 
 
+def for_all_rows(value, str name):
+    """A column in which one context value stands for all rows; unlike in `read_column`, one that is a list does.
+
+    Raises
+    ------
+    RequestValueError: the value, or one of the list, is none of a condition key.
+    """
+    cdef TextColumn column
+    cdef Chunk chunk
+    texts = [canonical_text(item, name) for item in value] if _is_list(value) else None
+    if not texts:                     # an empty list is as absent as None (C4)
+        return _one(value if texts is None else None, name, True, _Rejecter(name, None))
+    column, chunk = TextColumn(name, -1, True), Chunk()
+    chunk.point_at(texts)
+    chunk.rows = 1
+    chunk.column.is_list = True
+    chunk.column.list_width = 0
+    column._append(chunk)
+    return column
+
+
 def check_lengths(dict columns):
     """The number of rows that the columns share; 1 where every one of them stands for all rows.
 

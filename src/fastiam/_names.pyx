@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 from fastiam._build cimport Tables
 from fastiam._bytes cimport hash_bytes
 from fastiam._types cimport (
-    KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, Key, PoolText, Principal, StringSlot, TablesC,
+    KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, PoolText, Principal, StringSlot, TablesC,
 )
 from fastiam._vectors cimport NameTable, Vector, bytes_of, free_items
 
@@ -208,7 +208,7 @@ cdef class Names:
             v[0] = Varied(key, PoolText(0, NONE), is_open)
             if before is not None:
                 v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
-            (<Key*>self.tables.keys.data)[v.key].is_checked = True
+            self.tables._check_key(v.key)
             alike.n_varied += 1
         if start not in self.alike:
             self.alike_bytes += LIKENESS + <uint64_t>len(start)

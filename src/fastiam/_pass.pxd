@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memcpy, memset
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
     BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number, number_rows,
-    seek_rows,
+    seek_rows, session_number,
 )
 from fastiam._bytes cimport prefetch, read_ahead
 from fastiam._call cimport Call
@@ -128,8 +128,9 @@ cdef inline int decide_row(
     number = provider
     if provider == NONE:
         if c.action.flags & ACT_FEDERATION and not (text.size > 4 and text.data[3] == 58):
-            return NO_PRINCIPAL
-        number = name_number(s, c.t, &text, False)
+            number = session_number(s, c.t, &text)       # a session of the batch, or else it may name a provider
+        else:
+            number = name_number(s, c.t, &text, False)
     if number >= c.t.n_principals:                       # NONE or BROKEN
         return NO_PRINCIPAL
     c.principal = &c.t.principals[number]

@@ -472,6 +472,8 @@ cdef class _Passes:
         cdef Text text
         if c.action == NULL or not c.action.flags & ACT_FEDERATION or not item_text(rows.principals, rows.principal_first, &text):
             return NONE
+        if text.data[:text.size].decode() in self.sessions:
+            return NONE
         key = text.data[:text.size] + b"\0" + (<str>self._text(self.actions, c.batch_row, "action")).lower().encode()
         return table_find(&self.t.principal_names, self.t.pool, key, len(key), self.t.seed)
 

@@ -356,7 +356,18 @@ cdef bint are_records(Tables s) noexcept nogil:
         prefetch(<const char*>k + AHEAD)
         if not is_account(s, k.account) or not grants(s, k.stack) or not within(k.constants, k.n_constants, s.constants.n):
             return False
-        if k.arn != NONE:                                # only what requests brought has another ARN
+        if k.arn != NONE and not within(k.arn, k.arn_size, s.pool.n):
+            return False
+    return True
+
+
+cdef bint lead_to_themselves(Tables s, const NameTable* k) noexcept nogil:
+    """Whether no name of a resource leads to a record that stands for another ARN (6.10): these go by names that requests bring."""
+    cdef const Record* records = <const Record*>s.records.data
+    cdef const uint32_t* values = <const uint32_t*>k.values.data
+    cdef uint32_t i
+    for i in range(k.values.n):
+        if values[i] != NONE and records[values[i]].arn != NONE:
             return False
     return True
 
@@ -435,6 +446,8 @@ cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
         return "resources"
     if not are_all_found(s, names):
         return "names"
+    if not lead_to_themselves(s, &names.records) or not lead_to_themselves(s, &names.facts):
+        return "resources"
     return NULL
 
 

@@ -687,6 +687,7 @@ cdef struct TablesC:
     uint32_t n_sieve_atoms
     uint32_t n_atoms
     uint32_t n_keys
+    uint32_t key_changes       # goes up with each key, and where one that was there may contradict what is known (K1) from now on
     uint32_t n_principals
     uint32_t n_records
     uint32_t n_classes

@@ -125,6 +125,7 @@ cdef class Vectors:
     cdef public int readers
     cdef public uint64_t version
     cdef public uint32_t index_from
+    cdef uint32_t n_checked    # keys that were there before they could contradict what is known
 
     cdef Vector* _vector(self, int i)
     cdef list _vectors(self)

@@ -265,6 +265,7 @@ cdef class Vectors:
         t.n_folds = self.folds_from.n
         t.n_atoms = self.atoms.n
         t.n_keys = self.keys.n
+        t.key_changes = self.keys.n + self.n_checked
         t.n_principals = self.principals.n
         t.n_records = self.records.n
         t.n_classes = self.classes.n

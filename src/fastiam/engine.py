@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fastiam._batch import decide_columns
-from fastiam._ingest import TextColumn, check_lengths, read_column
+from fastiam._ingest import TextColumn, check_lengths, for_all_rows, read_column
 from fastiam._names import Names
 from fastiam.account import Snapshot
 from fastiam.account.changes import changes_between
@@ -94,6 +94,13 @@ class Engine(SettlingCore):
             "index_from": index_from,
         }
         defaults = read_context(context_defaults)
+        for value in defaults.values():
+            if value.conflict:
+                raise RequestValueError(
+                    f"`{value.name}` is given in two spellings with different values",
+                    column="context_defaults",
+                    hint="keep one of them",
+                )
         compiler = Compiler(settings, index_from=index_from)
         names = Names(compiler.tables)
         if unknown_owner == "deny":
@@ -263,9 +270,9 @@ class Engine(SettlingCore):
             other = folded.setdefault(fold(name), name)
             if other != name:
                 raise RequestValueError(f"`{other}` and `{name}` are one key", column=name, hint="keep one of the two columns")
-        for key, value in self._options.get("context_defaults", {}).items():
-            if fold(key) not in folded and not is_declared(unknown, fold(key)):
-                given[key] = value
+        for key, value in self._defaults.items():
+            if key not in folded and not is_declared(unknown, key):
+                given[value.name] = for_all_rows(value.values if value.multi else value.values[0], value.name)
         return given
 
     def explain(

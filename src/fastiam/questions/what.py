@@ -59,7 +59,7 @@ def actions_on(engine: Engine, principal: str | Session, question: Question, nam
     sessions = {"the principal": principal} if isinstance(principal, Session) else None
     who = "the principal" if sessions else principal
     decisions = engine.decide_many(
-        who, list(asked), question.resource, question.context, unknown=question.unknown, now=question.now, sessions=sessions,
+        who, list(asked), question.resource, question.columns, unknown=question.unknown, now=question.now, sessions=sessions,
         resource_accounts=question.resource_account, reasons=True, on_error="raise",
     )  # fmt: skip
     found = []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastiam._ingest import TextColumn, read_column
+from fastiam._ingest import TextColumn, for_all_rows, read_column
 from fastiam.bulk import Decisions, RowDecision
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.keys import fold
@@ -26,7 +26,6 @@ from fastiam.questions.outsiders import Outsider, named_callers, outsiders
 from fastiam.request import (
     Context,
     Request,
-    canonical_text,
     check_action,
     check_context,
     check_resource,
@@ -145,6 +144,11 @@ class Question:
     resource_account: str | None
     now: datetime
 
+    @property
+    def columns(self) -> dict[str, TextColumn]:
+        """The context for batches."""
+        return {name: for_all_rows(value, name) for name, value in self.context.items()}
+
     def decide(self, principal: str) -> Decision | None:
         """What the engine says, None where such a request cannot be."""
         try:
@@ -154,9 +158,10 @@ class Question:
 
     def decide_all(self, principals: TextColumn) -> Decisions:
         """What it says of a column."""
-        context = {name: _repeated(name, value, len(principals)) for name, value in self.context.items()}
         given = {"resource_accounts" if name == "resource_account" else name: value for name, value in self._given().items()}
-        return self.engine.decide_many(principals, self.action, self.resource, context, reasons=True, on_error="deny", **given)
+        return self.engine.decide_many(
+            principals, self.action, self.resource, self.columns, reasons=True, on_error="deny", **given
+        )
 
     def conditions(self, principal: Any, action: str | None = None) -> tuple[OpenStatement, ...]:
         """What a DEPENDS turns on."""
@@ -169,13 +174,6 @@ class Question:
 
     def _given(self) -> dict[str, Any]:
         return {"unknown": self.unknown, "resource_account": self.resource_account, "now": self.now}
-
-
-def _repeated(name: str, value: Any, n: int) -> Any:
-    """A value for all rows of a column: one that is a list stands in each."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        return value
-    return [[canonical_text(item, name) for item in value]] * n if value else None
 
 
 def read_question(
