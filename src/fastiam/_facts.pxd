@@ -6,9 +6,7 @@ from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
 from fastiam._columns cimport Column, Text, item_code, whole_codes
-from fastiam._answer cimport DONE
-from fastiam._decide cimport cut_resource
-from fastiam._locate cimport find_record
+from fastiam._locate cimport stands_alone
 from fastiam._plain cimport FACTS_LONG, FACTS_STAR, colon_place, read_facts, with_record
 from fastiam._types cimport *
 
@@ -29,17 +27,23 @@ cdef struct Sought:            # names under which something may be stored about
     uint32_t hash[2 * BLOCK]
     uint32_t guess[2 * BLOCK]  # where the table may hold it
     uint16_t row[2 * BLOCK]
+    uint8_t mode[2 * BLOCK]    # of names of MODE_FACTS and those like it, else 0
     uint32_t n
     Service services[N_SERVICES]   # as they were met, each at the place that its hash gives it
 
 
-cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, const char* data, int64_t size) noexcept nogil:
+cdef inline const StringTable* names_of(const TablesC* t, uint32_t mode) noexcept nogil:
+    return &t.fact_names if mode else &t.record_names
+
+
+cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, uint32_t mode, const char* data, int64_t size) noexcept nogil:
     cdef uint32_t n = sought.n
     sought.name[n] = Text(data, size)
     sought.hash[n] = table_hash(data, size, t.seed)
     sought.row[n] = <uint16_t>row
+    sought.mode[n] = <uint8_t>mode
     sought.n += 1
-    ask_slot(&t.record_names, sought.hash[n])
+    ask_slot(names_of(t, mode), sought.hash[n])
 
 
 cdef inline uint32_t service_mode(const TablesC* t, Sought* sought, const Text* text, int start, int end) noexcept nogil:
@@ -67,45 +71,42 @@ cdef inline const char* first_slash(const char* p, int64_t size, int64_t after) 
     return <const char*>memchr(p + 64, 47, <size_t>(size - 64)) if size > 64 else NULL
 
 
-cdef inline void seek_record(
-    Call* c, Sought* sought, uint32_t row, uint32_t mode, const Text* text, uint64_t* facts, uint32_t* record
-) noexcept nogil:
-    """Look up what is stored about a resource, as `find_record` does, or put it on the list."""
+cdef inline void seek_record(const TablesC* t, Sought* sought, uint32_t row, uint32_t mode, const Text* text, uint64_t facts) noexcept nogil:
+    """Put the names under which something may be stored about a resource on the list, as `find_record` looks them up."""
     cdef const char* slash = NULL
-    cdef int64_t region_end = colon_place(facts[0], 3), account_end = colon_place(facts[0], 4)
+    cdef int64_t region_end = colon_place(facts, 3), account_end = colon_place(facts, 4)
     if (mode == MODE_BUCKET or mode == MODE_OBJECT) and account_end - region_end == 1 and text.data[region_end - 1] == 58:
         slash = first_slash(text.data, text.size, account_end)       # neither region nor account
     elif mode != MODE_EXACT:
-        c.resource = text[0]
-        cut_resource(c)
-        if find_record(c, record) != DONE:
-            facts[0] = FACTS_LONG
-        elif record[0] != NONE:
-            facts[0] = with_record(c.t, facts[0], record[0])
+        seek_name(t, sought, row, mode, text.data, text.size)
         return
     if slash == NULL or mode == MODE_OBJECT:
-        seek_name(c.t, sought, row, text.data, text.size)
+        seek_name(t, sought, row, 0, text.data, text.size)
     if slash != NULL:
-        seek_name(c.t, sought, row, text.data, slash - text.data)
+        seek_name(t, sought, row, 0, text.data, slash - text.data)
 
 
 cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, uint32_t* records) noexcept nogil:
     """Look up what is on the list, side by side."""
-    cdef const StringTable* names = &t.record_names
-    cdef uint32_t j, number
+    cdef uint32_t j, i, number
+    cdef int64_t last
     cdef bint far = t.n_records >= FAR_NAMES
     for j in range(sought.n * far):
-        sought.guess[j] = ask_name(names, sought.hash[j])
+        sought.guess[j] = ask_name(names_of(t, sought.mode[j]), sought.hash[j])
     for j in range(sought.n * far):
         if sought.guess[j] != NONE:
-            prefetch(t.records + ask_text(names, t.pool, sought.guess[j]))
+            prefetch(t.records + ask_text(names_of(t, sought.mode[j]), t.pool, sought.guess[j]))
     for j in range(sought.n):
-        if records[sought.row[j]] != NONE:
+        i = sought.row[j]
+        if records[i] != NONE:
             continue
-        number = hashed_find(names, t.pool, sought.name[j].data, sought.name[j].size, sought.hash[j])
+        number = hashed_find(names_of(t, sought.mode[j]), t.pool, sought.name[j].data, sought.name[j].size, sought.hash[j])
+        last = colon_place(facts[i], 4) + 1
         if number != NONE:
-            records[sought.row[j]] = number
-            facts[sought.row[j]] = with_record(t, facts[sought.row[j]], number)
+            records[i] = number
+            facts[i] = with_record(t, facts[i], number)
+        elif sought.mode[j] and not stands_alone(sought.mode[j], sought.name[j].data + last, sought.name[j].size - last):
+            facts[i] = FACTS_LONG
 
 
 cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:
@@ -127,7 +128,7 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
             n_stored += modes[n_stored] != NONE          # no branch: which service comes next is not to be foreseen
     for j in range(n_stored):
         i = stored[j]
-        seek_record(c, &sought, i, modes[j], &texts[i], &facts[i], &records[i])
+        seek_record(c.t, &sought, i, modes[j], &texts[i], facts[i])
     find_sought(c.t, &sought, facts, records)
 
 

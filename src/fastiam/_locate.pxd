@@ -42,6 +42,20 @@ cdef inline uint32_t bucket_record(Call* c, bint objects) noexcept nogil:
     return found
 
 
+cdef inline bint stands_alone(uint32_t mode, const char* last, int64_t size) noexcept nogil:
+    """Whether an ARN has no holder but itself (6.10), by its last field: what is not stored need not be asked for."""
+    cdef int64_t i, marks = 0
+    if mode == MODE_SECRET:
+        if size < 8 or last[size - 7] != 45:
+            return False
+        for i in range(size - 6, size):                  # characters, not bytes
+            marks |= last[i] & 0x80
+        return marks == 0
+    for i in range(size):
+        marks += (last[i] == 47) | (last[i] == 58)
+    return mode != MODE_FACTS and marks <= (mode != MODE_WHOLE)
+
+
 cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
     """What is stored about the resource of the call; NONE if nothing."""
     cdef uint32_t mode
@@ -54,11 +68,13 @@ cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
     if mode == MODE_EXACT:
         record[0] = table_find(&c.t.record_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
         return DONE
-    if mode != MODE_FACTS and field(c, 3).size == 0 and field(c, 2).size == 0:
+    if mode < MODE_FACTS and field(c, 3).size == 0 and field(c, 2).size == 0:
         record[0] = bucket_record(c, mode == MODE_OBJECT)
         return DONE
     record[0] = table_find(&c.t.fact_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
-    return NO_FACTS if record[0] == NONE else DONE
+    if record[0] != NONE or stands_alone(mode, c.resource.data + c.colons[4] + 1, c.resource.size - c.colons[4] - 1):
+        return DONE
+    return NO_FACTS
 
 
 cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:

@@ -407,7 +407,7 @@ cdef bint are_all_found(Tables s, Names names) noexcept nogil:
     return (
         are_found(s, &names.principals, s.principals.n) and are_found(s, &names.records, s.records.n)
         and are_found(s, &names.facts, s.records.n) and are_found(s, &names.account_ids, names.accounts.n)
-        and are_found(s, &names.endpoint_ids, names.endpoints.n) and are_found(s, &names.services, MODE_FACTS + 1)
+        and are_found(s, &names.endpoint_ids, names.endpoints.n) and are_found(s, &names.services, MODE_SECRET + 1)
     )
 
 

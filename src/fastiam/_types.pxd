@@ -553,7 +553,10 @@ cdef enum ServiceMode:         # how the record of an ARN is found, by its servi
     MODE_EXACT = 1
     MODE_BUCKET = 2            # s3: the bucket's record, unless the ARN has an account
     MODE_OBJECT = 3            # s3, some objects have records of their own
-    MODE_FACTS = 4             # by the rules of 6.10: asked once, then kept
+    MODE_FACTS = 4             # by the rules of 6.10: the directory is asked once for each ARN, and its answer kept
+    MODE_WHOLE = 5             # the same; where the last field has neither slash nor colon, nothing but the exact ARN's record counts
+    MODE_PARTED = 6            # where it has one of these at most
+    MODE_SECRET = 7            # where it ends as the ARN of a secret does, in `-` and six characters
 
 
 cdef struct Account:

@@ -162,6 +162,9 @@ class ServiceMode(IntEnum):
     BUCKET = 2
     OBJECT = 3
     FACTS = 4
+    WHOLE = 5
+    PARTED = 6
+    SECRET = 7
 
 
 class ActionFlag(IntFlag):

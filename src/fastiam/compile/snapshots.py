@@ -11,8 +11,13 @@ from fastiam.compile.layout import NONE, ServiceMode
 from fastiam.compile.texts import utf8
 from fastiam.garbage import collection_paused
 
-# services whose stored policies are found by the exact ARN of the request (6.10); the others ask the directory
-_EXACT_SERVICES = frozenset("sqs events ecr backup glacier ses elasticfilesystem kms iam".split())
+# How records are found (6.10). A service without a line is found by the exact ARN of the request.
+_MODES = {
+    **dict.fromkeys(("logs", "apigateway", "execute-api", "glue"), ServiceMode.FACTS),
+    **dict.fromkeys(("lambda", "dynamodb", "kinesis", "es", "codeartifact", "acm-pca"), ServiceMode.PARTED),
+    "sns": ServiceMode.WHOLE,
+    "secretsmanager": ServiceMode.SECRET,
+}
 _ONE_API = frozenset({"apigateway", "execute-api"})  # one holder under either name
 
 
@@ -68,7 +73,7 @@ def _resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: str) ->
     is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
     mode = _mode_of(parts.service, parts.rest, names.find_service(utf8(parts.service)))
     number = compiler.record(snapshot.facts(arn), is_holder=is_bucket)
-    if mode is ServiceMode.FACTS:
+    if mode >= ServiceMode.FACTS:
         names.fact(utf8(arn), number)
     else:
         names.record(utf8(arn), number)
@@ -80,7 +85,7 @@ def _change_resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: 
     parts = split_arn(arn)
     if parts is None:
         return
-    if _mode_of(parts.service, parts.rest, None) is ServiceMode.FACTS or snapshot.has_record(arn):
+    if _mode_of(parts.service, parts.rest, None) >= ServiceMode.FACTS or snapshot.has_record(arn):
         _resource(compiler, names, snapshot, arn)
     else:
         names.record(utf8(arn), NONE)
@@ -89,4 +94,4 @@ def _change_resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: 
 def _mode_of(service: str, rest: str, before: int | None) -> ServiceMode:
     if service == "s3":
         return ServiceMode.OBJECT if "/" in rest or before == ServiceMode.OBJECT else ServiceMode.BUCKET
-    return ServiceMode.EXACT if service in _EXACT_SERVICES else ServiceMode.FACTS
+    return _MODES.get(service, ServiceMode.EXACT)
