@@ -142,3 +142,136 @@ def test_what_a_batch_knows_of_principals_serves_another_only_where_it_is_given_
         assert found.outcome[0] == expected, account
         held.append(engine.stats()["bytes"])
     assert held[-1] == held[-5] > engine.stats()["compiled_bytes"]
+
+
+# -- keys of KMS -------------------------------------------------------------------------------------------------------------
+
+NAMED, BARE, LIMITED = (f"arn:aws:iam::{A}:role/{name}" for name in ("named", "bare", "limited"))
+RUN = f"arn:aws:sts::{A}:assumed-role/named/run"
+OUTSIDE = f"arn:aws:iam::{B}:role/named"
+
+
+def grant(who, **more):
+    return statement("Allow", "kms:*", Principal=who if who == "*" else {"AWS": who}, **more)
+
+
+TLS, NO_TLS = ({"Condition": {"Bool": {"aws:SecureTransport": value}}} for value in ("true", "false"))
+ROOT = f"arn:aws:iam::{A}:root"
+KEY_POLICIES = {
+    "none": None,
+    "account": [grant(ROOT)],
+    "another account": [grant(f"arn:aws:iam::{B}:root")],
+    "role": [grant(NAMED)],
+    "session": [grant(RUN)],
+    "everybody": [grant("*")],
+    "everybody by a condition": [grant("*", **TLS)],
+    "nobody by a condition": [grant("*", **NO_TLS)],
+    "account by a condition": [grant(A, **TLS)],
+    "account, then a role": [grant(ROOT), grant([NAMED, BARE])],
+    "a role, then the account": [grant(LIMITED), grant(A)],
+    "account, then everybody": [grant(ROOT), grant("*", **TLS)],
+    "both accounts": [grant([A, B])],
+    "account, not a role": [grant(ROOT), statement("Deny", "kms:Decrypt", Principal={"AWS": NAMED})],
+    "account, but a Deny": [grant(ROOT), statement("Deny", "kms:*", Principal="*", **TLS)],
+    "many": [*(grant(f"arn:aws:iam::{A}:role/other-{i}") for i in range(12)), grant(ROOT), grant(BARE)],
+    "another action": [statement("Allow", "kms:Encrypt", Principal={"AWS": ROOT})],
+}
+
+
+@pytest.fixture(scope="module")
+def keys():
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(NAMED, identity_policies=[EVERYTHING])
+    directory.add_principal(BARE)
+    directory.add_principal(LIMITED, identity_policies=[EVERYTHING], permissions_boundary=document(statement("Allow", "s3:*")))
+    directory.add_principal(OUTSIDE, identity_policies=[EVERYTHING])
+    for i, policy in enumerate(KEY_POLICIES.values()):
+        if policy is not None:
+            directory.add_resource(f"arn:aws:kms:eu-west-1:{A}:key/{i}", policy=document(*policy))
+    return directory.compile()
+
+
+def agree(engine, rows, sessions, context):
+    """Whether batches, new and warm, coded and plain, with reasons and without, say what the reference says of each row."""
+    expected = [
+        engine.explain(sessions.get(who, who), what, on, {k: v[0] for k, v in context.items()}).decision for who, what, on in rows
+    ]
+    many = [column * 20 for column in map(list, zip(*rows, strict=True))]
+    for form in COLUMNS.values():
+        columns = [form(column) for column in many]
+        given = {key: form(column * len(many[0])) for key, column in context.items()}
+        for _ in range(3):
+            found = engine.decide_many(*columns, given, sessions=sessions)
+            told = engine.decide_many(*columns, given, sessions=sessions, reasons=True)
+            assert found.outcome.tolist() == told.outcome.tolist() == [decision.outcome for decision in expected] * 20
+            for i, decision in enumerate(expected):
+                assert (told[i].layer, told[i].statement) == (decision.layer, decision.statement), rows[i]
+
+
+def test_a_key_of_kms_is_opened_by_its_policy_alone(keys):
+    """6.3, 6.5: whoever it names needs no other allow, its account does, and a later statement may name whom the account would not let in."""
+    sessions = {
+        "limited session": fastiam.Session(RUN, kind="ROLE", issuer=NAMED, policies=[document(statement("Allow", "s3:*"))]),
+        RUN: fastiam.Session(RUN, kind="ROLE", issuer=NAMED),
+    }
+    callers = (NAMED, BARE, LIMITED, OUTSIDE, ROOT, *sessions)
+    arns = [f"arn:aws:kms:eu-west-1:{A}:key/{i}" for i in range(len(KEY_POLICIES))] + [f"arn:aws:kms:eu-west-1:{B}:key/x"]
+    agree(keys, [(who, "kms:Decrypt", arn) for who in callers for arn in arns], sessions, {"aws:SecureTransport": ["true"]})
+
+
+# -- whose policy governs -------------------------------------------------------------------------------------------------------
+
+# what is stored, with a Deny for everybody
+STORED = (
+    f"arn:aws:lambda:eu-west-1:{A}:function:f",
+    f"arn:aws:lambda:eu-west-1:{A}:function:g:prod",
+    f"arn:aws:dynamodb:eu-west-1:{A}:table/t",
+    f"arn:aws:dynamodb:eu-west-1:{A}:table/t/stream/s",
+    f"arn:aws:sns:eu-west-1:{A}:topic",
+    f"arn:aws:kinesis:eu-west-1:{A}:stream/s",
+    f"arn:aws:es:eu-west-1:{A}:domain/d",
+    f"arn:aws:codeartifact:eu-west-1:{A}:domain/d",
+    f"arn:aws:codeartifact:eu-west-1:{A}:repository/d/r",
+    f"arn:aws:acm-pca:eu-west-1:{A}:certificate-authority/ca",
+    f"arn:aws:glue:eu-west-1:{A}:catalog",
+    f"arn:aws:execute-api:eu-west-1:{A}:api",
+    f"arn:aws:logs:eu-west-1:{A}:log-group:g",
+    f"arn:aws:secretsmanager:eu-west-1:{A}:secret:db-AbCdEf",
+    f"arn:aws:secretsmanager:eu-west-1:{A}:secret:x-éabcd-AbCdEf",
+    f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap",
+    f"arn:aws:ssm:eu-west-1:{A}:parameter/p",
+    f"arn:aws:events:eu-west-1:{A}:event-bus/b",
+)
+BEYOND = (
+    *(f"arn:aws:lambda:eu-west-1:{A}:{rest}" for rest in ("function:f:1", "function:g", "function:g:prod", "function:g:dev", "layer:f")),
+    *(f"arn:aws:dynamodb:eu-west-1:{A}:table/{rest}" for rest in ("t/index/i", "t/stream/x", "t/backup/b", "t/export/e", "u", "t/")),
+    *(f"arn:aws:sns:eu-west-1:{A}:{rest}" for rest in ("topic:sub", "topic2", "topi", "other:sub", "topic/x")),
+    *(f"arn:aws:kinesis:eu-west-1:{A}:stream/{rest}" for rest in ("s/consumer/c:1", "s2", "t/consumer/c:1")),
+    *(f"arn:aws:es:eu-west-1:{A}:domain/{rest}" for rest in ("d/_search", "e", "e/_search")),
+    *(f"arn:aws:codeartifact:eu-west-1:{A}:{rest}" for rest in ("package/d/r/npm/x/y", "package/e/r/npm/x/y", "package-group/d/x", "domain/e")),
+    *(f"arn:aws:acm-pca:eu-west-1:{A}:certificate-authority/{rest}" for rest in ("ca/certificate/c", "cb", "cb/certificate/c")),
+    *(f"arn:aws:glue:eu-west-1:{A}:{rest}" for rest in ("database/d", "table/d/t", "job/j")),
+    f"arn:aws:glue:us-east-1:{A}:database/d",
+    f"arn:aws:execute-api:eu-west-1:{A}:api/stage/GET/x",
+    "arn:aws:apigateway:eu-west-1::/restapis/api/stages/s",
+    *(f"arn:aws:logs:eu-west-1:{A}:log-group:{rest}" for rest in ("g:*", "g:log-stream:s", "h", "h:log-stream:s")),
+    *(f"arn:aws:secretsmanager:eu-west-1:{A}:secret:{rest}" for rest in ("db", "d", "db-XxXxXx", "x-éabcd", "x", "y-abcdef")),
+    *(f"arn:aws:s3:eu-west-1:{A}:accesspoint/{rest}" for rest in ("ap/object/x", "ap2", "ap2/object/x")),
+    *(f"arn:aws:ssm:eu-west-1:{A}:parameter/{rest}" for rest in ("p/q", "q", "p/")),
+    f"arn:aws:events:eu-west-1:{A}:event-bus/c",
+)  # fmt: skip
+
+
+def test_the_policy_of_a_holder_governs_alone_and_in_columns():
+    """6.10, D60 to D62: what nothing but its own record can govern is not asked for, and no answer is another one for that."""
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(NAMED, identity_policies=[EVERYTHING])
+    directory.add_principal(BARE, identity_policies=[document(statement("Allow", "*", "*-AbCdEf"))])
+    for arn in STORED:
+        directory.add_resource(arn, policy=document(statement("Deny", "*", Principal="*")))
+    rows = [(who, f"{arn.split(':')[2]}:Do", arn) for arn in (*STORED, *BEYOND) for who in (NAMED, BARE)]
+    agree(directory.compile(), rows, {}, {})
+    engine = directory.compile()
+    for _ in range(2):
+        for row in rows:
+            assert engine.decide(*row) == engine.explain(*row).decision, row

@@ -173,6 +173,28 @@ def test_defaults_of_the_engine_count_as_given() -> None:
     built = directory(identity_policies=[allow(Condition={"Bool": {"aws:SecureTransport": "true"}})])
     engine = built.compile(context_defaults={"aws:SecureTransport": True})
     assert told(engine.who_can("s3:GetObject", KEY))[APP][0] == "ALLOW"
+    assert told(engine.who_can("s3:GetObject", KEY, unknown=["aws:SecureTransport"]))[APP][0] == "DEPENDS"  # D71
+    assert engine.what_can(APP, KEY, unknown=["aws:SecureTransport"])[0].outcome.name == "DEPENDS"
+
+
+def test_a_default_in_two_spellings_is_one() -> None:
+    built = directory(identity_policies=[allow(Condition={"StringEquals": {"s3:prefix": "a"}})])
+    engine = built.compile(context_defaults={"s3:prefix": "a", "S3:PREFIX": "a"})
+    assert told(engine.who_can("s3:GetObject", KEY))[APP][0] == "ALLOW"
+    assert engine.what_can(APP, KEY)[0].outcome.name == "ALLOW"
+
+
+@pytest.mark.parametrize("year", [2025, 2027])
+def test_the_default_of_an_engine_for_the_time_is_asked_before_now(year: int) -> None:
+    from datetime import UTC, datetime
+
+    until = {"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}
+    now = datetime(year, 1, 1, tzinfo=UTC)
+    engine = directory(identity_policies=[allow(Condition=until)]).compile(
+        context_defaults={"aws:CurrentTime": "2025-06-01T00:00:00Z"}
+    )
+    assert engine.is_allowed(APP, "s3:GetObject", KEY, now=now)
+    assert told(engine.who_can("s3:GetObject", KEY, now=now))[APP][0] == "ALLOW"
 
 
 def test_the_time_is_unknown_until_it_is_given() -> None:

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint32_t
 from fastiam._answer cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
 from fastiam._build cimport Tables
 from fastiam._columns cimport Column, Text, item_text, row_items
-from fastiam._core cimport Core
+from fastiam._core cimport MOST_ATTEMPTS, Core
 from fastiam._decide cimport find_row
 from fastiam._ingest cimport TextColumn
 from fastiam._passes cimport Miss, _Passes
@@ -148,11 +148,12 @@ cdef class _Batch(_Passes):
         cdef Miss m
         cdef bint is_checked = False
         m.row = row
-        while True:
+        for _ in range(MOST_ATTEMPTS):
             self._try_alone(&m, is_checked)
             if m.status == DONE:
                 return 0
             self._settle_status(&m, &is_checked)
+        raise RuntimeError("a request could not be settled, which is a fault of fastiam: please report it")
 
     cdef int _settle_status(self, const Miss* m, bint* is_checked) except -1:
         """Settle what a row came to, or raise what is wrong with it."""

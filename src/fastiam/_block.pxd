@@ -64,9 +64,10 @@ cdef enum:                     # the rows that may count for a request, in the o
     BOUND_ALLOWS = 6
     SESSION_ALLOWS = 7
     LIMITS_ASKED = 1 << BOUND_ALLOWS | 1 << SESSION_ALLOWS
-    FROM_ELSEWHERE = 1 << 8    # in `asked`: another account owns the resource, and has to allow, too
+    FROM_ELSEWHERE = 1 << 8    # in `asked`: another account owns the resource; no grant of its policies is enough
     STAGES = FROM_ELSEWHERE - 1
     HAS_TAGS = 1 << 9          # what is stored about the resource has constants of its own
+    MUST_HOLD = 1 << 10        # the resource's policies have to allow, as they do from elsewhere
 
 
 cdef enum:
@@ -227,7 +228,7 @@ cdef inline void list_ways(Block* b, int64_t n) noexcept nogil:
 
 
 cdef inline uint32_t record_of(const Block* b, uint32_t i) noexcept nogil:
-    """The record of the resource of a row that has one."""
+    """The record of the resource of a row; NONE: there is none."""
     return b.record[i] if b.records == NULL else b.records[b.what[i]]
 
 

@@ -9,6 +9,10 @@ from fastiam._names cimport Names
 from fastiam._workspace cimport Workspace
 
 
+cdef enum:
+    MOST_ATTEMPTS = 10_000     # of one request: each is made because something was settled, or dropped meanwhile
+
+
 cdef class _Declared:
     cdef frozenset unknown
     cdef object by_key                                   # bytes, one of DECLARED_* per key

@@ -20,9 +20,10 @@ from fastiam._columns cimport Text
 from fastiam._answer cimport ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer
 from fastiam._decide cimport cut_resource, is_indeterminate
 from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
-from fastiam._locate cimport use_record, word_text
+from fastiam._locate cimport may_name_provider, use_record, word_text
 from fastiam._met cimport meetings_bytes
 from fastiam._names cimport Names, view
+from fastiam._names import provider_key
 from fastiam._positional cimport Method, take_decide, take_is_allowed
 from fastiam._single cimport decide_plain
 from fastiam._types cimport *
@@ -327,8 +328,8 @@ cdef class Core:
         if type(principal) is str:
             if not utf8_of(<str>principal, &name):
                 raise RequestValueError("a principal holds a lone surrogate and is no valid text", column="principal")
-            if c.action.flags & ACT_FEDERATION and not (name.size > 4 and name.data[3] == 58):
-                key = (<str>principal).encode() + b"\0" + action.lower().encode()     # N3: a provider here, a service elsewhere
+            if may_name_provider(name, c.action):            # a service elsewhere
+                key = provider_key(principal, action)
                 found = table_find(&t.principal_names, t.pool, key, len(key), t.seed)
             else:
                 found = table_find(&t.principal_names, t.pool, name.data, name.size, t.seed)
@@ -412,7 +413,7 @@ cdef class Core:
         if self.grew:                                    # here nothing is in flight, and a call drops once at most
             self.grew = False
             self._settle_limits()
-        while True:
+        for _ in range(MOST_ATTEMPTS):
             self._refresh()
             if w.epoch != self.epoch:
                 w.epoch = self.epoch
@@ -470,6 +471,7 @@ cdef class Core:
                 return 0
             unknown = () if declared is None else declared.unknown
             self._settle(status, c, a, generation, (principal, action, resource, context, owner, unknown), &checked)
+        raise RuntimeError("a request could not be settled, which is a fault of fastiam: please report it")
 
     cdef _Declared _declare(self, object unknown, object context):
         """What a call declares unknown, or None; kept for the next call that declares the same."""

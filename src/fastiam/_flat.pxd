@@ -20,7 +20,7 @@ from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_RECORD, FACTS_STAR, Caller, colon_place,
+    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_KEY, FACTS_STAR, Caller, colon_place,
     is_about_others, is_here, put_resource,
 )
 from fastiam._glob cimport glob
@@ -62,7 +62,7 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     c.own = b.rows[OWN_ROWS][l.i][0]
     c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
-    put_resource(c, b.caller[l.i], l.facts, record_of(b, l.i) if l.facts & FACTS_RECORD else NONE)
+    put_resource(c, b.caller[l.i], l.facts, record_of(b, l.i))
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
@@ -399,14 +399,14 @@ cdef inline void held_grants(Side* s, Look* l, const Row* held, uint32_t suffici
 
 cdef inline int by_resource(Side* s, Look* l, const Row* own, const Row* held, Answer* a) noexcept nogil:
     """6.4 `same_account` and `cross_account`, where something is stored about the resource or another account owns it."""
-    cdef bint here = is_here(l.caller, l.facts)
+    cdef bint here = is_here(l.caller, l.facts), must = not here or l.facts & FACTS_KEY
     cdef uint32_t bypass = CLASS_D | CLASS_STAR if here else <uint32_t>CLASS_ALL
     cdef uint32_t sufficient = bypass | CLASS_R | CLASS_P
     cdef Grant g = Grant(0, NULL)
     held_grants(s, l, held, sufficient, bypass, &g)
+    if must and g.classes == 0:
+        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
     if not here:
-        if g.classes == 0:
-            return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
         return by_identity(s, l, own, a)
     if g.classes & bypass:
         return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
@@ -448,6 +448,6 @@ cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:
         take(s, l)
         if hard_rule(l.c):
             return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, REASON_HARD_RULE, NULL)
-    if not held.n and is_here(l.caller, l.facts):
+    if not held.n and not l.facts & FACTS_KEY and is_here(l.caller, l.facts):
         return by_identity(s, l, own, a)
     return by_resource(s, l, own, held, a)

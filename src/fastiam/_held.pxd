@@ -6,14 +6,14 @@ is decided in waves; where something is stored that has rules of its own, the lo
 from libc.stdint cimport uint16_t, uint32_t, uintptr_t
 
 from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Side,
-    record_of,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS,
+    Block, Side, record_of,
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
 from fastiam._limits cimport layer_row
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, FACTS_HOLDS, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits, place_differs,
+    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits, place_differs,
 )
 from fastiam._types cimport *
 
@@ -85,14 +85,14 @@ cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil
     return odd == 0
 
 
-cdef inline uint32_t asked_stages(const Block* b, const TablesC* t, const Layers* of, const Caller* w, uint32_t here) noexcept nogil:
-    """The stages of a row whose flats have to be looked at, and whether its resource is another account's."""
-    cdef uint32_t others = may_grant(b, w, t, of.held) | here ^ 1
+cdef inline uint32_t asked_stages(const Block* b, const TablesC* t, const Layers* of, const Caller* w, uint32_t here, bint is_key) noexcept nogil:
+    """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow."""
+    cdef uint32_t must = here ^ 1 | is_key, others = may_grant(b, w, t, of.held) | must
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
         | (of.held.denies != 0) << HELD_ROWS | (others & (of.own.denies != 0)) << OWN_ROWS
         | others << HELD_ALLOWS | 1 << OWN_ALLOWS
-        | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE
+        | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE | must * MUST_HOLD
     )
 
 
@@ -119,7 +119,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
         here = place_differs(w, b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (of.held.n == 0)
-        asked = asked_stages(b, t, &of, w, here)
+        asked = asked_stages(b, t, &of, w, here, b.facts[i] & FACTS_KEY != 0)
         has_tags = r.n_constants != 0
         joined = is_joined(&of, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
         seen |= asked & -joined

@@ -25,6 +25,11 @@ cdef inline bint is_account_id(Text t) noexcept nogil:
     return True
 
 
+cdef inline bint may_name_provider(Text name, const ActionClass* action) noexcept nogil:
+    """Whether who asks goes by a name and the action (N3), a `provider_key`, and not by a name alone: a federated provider."""
+    return action.flags & ACT_FEDERATION and not (name.size >= 4 and memcmp(name.data, b"arn:", 4) == 0)
+
+
 cdef inline Text word_text(const TablesC* t, uint32_t word) noexcept nogil:
     return Text(<const char*>t.pool + t.words[word].text, t.words[word].size)
 

@@ -6,6 +6,8 @@ from fastiam._build import Tables
 
 _Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
 
+def provider_key(name: str, action: str) -> bytes: ...
+
 @disjoint_base
 class Names:
     tables: Tables

@@ -29,6 +29,12 @@ cdef bint is_printable(bytes text):
     return len(text) > 0
 
 
+def provider_key(str name, str action):
+    """What a federated provider is known by: its name and an action of federation (N3). No text holds the byte between the two, so that
+    nobody has this name."""
+    return name.encode() + b"\xff" + action.lower().encode()
+
+
 cdef class _Alike:
     """What `liken` was told."""
 

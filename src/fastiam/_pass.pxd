@@ -22,9 +22,10 @@ from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._held cimport find_records, hold_rows
 from fastiam._limits cimport limit_rows, sift
+from fastiam._locate cimport may_name_provider
 from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, CALLER_LIMITED, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller,
+    ACT_HARD, BY_ORGANIZATION, CALLER_LIMITED, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller,
     limits_left, odd_limits, place_differs,
 )
 from fastiam._types cimport *
@@ -127,8 +128,8 @@ cdef inline int decide_row(
         return NO_PRINCIPAL
     number = provider
     if provider == NONE:
-        if c.action.flags & ACT_FEDERATION and not (text.size > 4 and text.data[3] == 58):
-            number = session_number(s, c.t, &text)       # a session of the batch, or else it may name a provider
+        if may_name_provider(text, c.action):
+            number = session_number(s, c.t, &text)       # else it has to be looked for with the action
         else:
             number = name_number(s, c.t, &text, False)
     if number >= c.t.n_principals:                       # NONE or BROKEN
@@ -183,7 +184,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         action = classes[b.cls[i]].flags
         other = place_differs(w, f)
         way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((other | (action & ACT_HARD)) != 0) * WAY_NEAR
+        way |= ((other | (action & ACT_HARD) | (f & FACTS_KEY)) != 0) * WAY_NEAR
         way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
         b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts

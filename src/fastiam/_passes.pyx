@@ -19,7 +19,9 @@ from fastiam._core cimport Core, _Declared
 from fastiam._facts cimport read_all_facts
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
+from fastiam._locate cimport may_name_provider
 from fastiam._names cimport Names
+from fastiam._names import provider_key
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
 from fastiam._sides cimport MANY, _Sides, reserve_slow
@@ -470,11 +472,12 @@ cdef class _Passes:
     cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD:
         """A federated provider by its name and the action (N3), NONE where the tables do not have it, or who asks is none."""
         cdef Text text
-        if c.action == NULL or not c.action.flags & ACT_FEDERATION or not item_text(rows.principals, rows.principal_first, &text):
+        if c.action == NULL or not item_text(rows.principals, rows.principal_first, &text) or not may_name_provider(text, c.action):
             return NONE
-        if text.data[:text.size].decode() in self.sessions:
+        name = text.data[:text.size].decode()
+        if name in self.sessions:
             return NONE
-        key = text.data[:text.size] + b"\0" + (<str>self._text(self.actions, c.batch_row, "action")).lower().encode()
+        key = provider_key(name, self._text(self.actions, c.batch_row, "action"))
         return table_find(&self.t.principal_names, self.t.pool, key, len(key), self.t.seed)
 
     cdef str _text(self, TextColumn column, int64_t row, str name):

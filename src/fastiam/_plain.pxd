@@ -66,11 +66,11 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
     FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
     FACTS_STAR = 0x080000000000
     FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it
-    FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a key of KMS, a record that must be asked for
+    FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a record that must be asked for
     COMPARED_AT = 42           # two bits, told and star: which part of the place counts
     WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where a record holds something, and WAY_FAR
     FACTS_COLON = 0x400000000000  # more than five colons
-    FACTS_RECORD = 0x800000000000  # there is a record
+    FACTS_KEY = 0x800000000000  # a key of KMS: its policies have to allow, whoever owns it (6.3)
     COLON_BITS = 6             # of the place of a colon
     COLON_3_AT = 48            # where the colons after region and account lie
     COLON_4_AT = COLON_3_AT + COLON_BITS
@@ -166,7 +166,7 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
     region_end = first_bit(bits | LAST_BIT)
     bits &= bits - 1
     account_end = first_bit(bits | LAST_BIT)
-    if facts == 0 or bits == 0 or is_kms_key(p, size, service_end[0], account_end + 1):
+    if facts == 0 or bits == 0:
         return FACTS_LONG
     account = account_end - region_end - 1
     told = 0 - <uint64_t>(account != 0)
@@ -175,6 +175,7 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
         return FACTS_LONG
     bits = (bits & (bits - 1)) | later_colons(p, size)
     facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
+    facts |= is_kms_key(p, size, service_end[0], account_end + 1) * <uint64_t>FACTS_KEY
     return facts | (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
 
 
@@ -184,8 +185,7 @@ cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t reco
     cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
     facts &= ~(numbered & ACCOUNT)
     facts |= numbered & (<uint64_t>r.number_high << 32 | r.number)
-    facts |= <uint64_t>(r.account != NONE) * FACTS_TOLD | <uint64_t>((r.flags & RECORD_HOLDS) != 0) * FACTS_HOLDS
-    return facts | FACTS_RECORD
+    return facts | <uint64_t>(r.account != NONE) * FACTS_TOLD | <uint64_t>((r.flags & RECORD_HOLDS) != 0) * FACTS_HOLDS
 
 
 cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
@@ -291,7 +291,7 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     c.assumed_owner = not facts & FACTS_TOLD
     if c.assumed_owner:
         c.owner = Text(&c.principal.account_id[0], 12)
-    elif facts & FACTS_RECORD and c.t.records[record].account != NONE:
+    elif record != NONE and c.t.records[record].account != NONE:
         c.owner = word_text(c.t, c.t.records[record].account)
     else:
         c.owner = field(c, 3)
@@ -299,5 +299,5 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     if not is_here(caller, facts):
         c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
     c.rcp_stack = NONE if c.account == NONE else c.t.accounts[c.account].rcp_stack
-    if facts & FACTS_RECORD:
+    if record != NONE:
         use_record(c, record)

@@ -8,7 +8,9 @@ from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64
 from libc.string cimport memset
 
 from fastiam._asks cimport ask_conditions
-from fastiam._block cimport BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side
+from fastiam._block cimport (
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
+)
 from fastiam._bytes cimport first_bit
 from fastiam._call cimport Call
 from fastiam._answer cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
@@ -185,12 +187,15 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
             at = <uint32_t>(flats[j] >> 32)
             look_at(b, l, row, <uint32_t>flats[j])
             classes = flat_stands(s, l, t.flats + at)
-            if b.stage[l.i] == HELD_ALLOWS and not b.asked[l.i] & FROM_ELSEWHERE and not classes & (CLASS_D | CLASS_STAR):
-                if classes & (CLASS_R | CLASS_P):        # it has limits, but needs no other allow (6.4)
-                    b.near_way.rows[b.near_way.n] = <uint16_t>l.i
+            if classes and b.stage[l.i] == HELD_ALLOWS and not b.asked[l.i] & FROM_ELSEWHERE:
+                if classes & (CLASS_D | CLASS_STAR):
+                    b.asked[l.i] &= ~STAGES              # nothing else has to allow
+                elif classes & (CLASS_R | CLASS_P) or (b.asked[l.i] & MUST_HOLD and at + 1 != b.stop[l.i]):
+                    b.near_way.rows[b.near_way.n] = <uint16_t>l.i    # limits have to allow, but nothing else; or what follows may be enough (6.4)
                     b.near_way.n += 1
                     continue
-                classes = 0
+                elif not b.asked[l.i] & MUST_HOLD:
+                    classes = 0
             put(b, t, l.i, at, either(b, l.i, at, classes != 0, TURN_DONE))
 
 
@@ -241,7 +246,7 @@ cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexce
 
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
     """Whether the request is denied if no flat of the stage at hand stands."""
-    return b.stage[i] >= OWN_ALLOWS or (b.stage[i] == HELD_ALLOWS and b.asked[i] & FROM_ELSEWHERE != 0)
+    return b.stage[i] >= OWN_ALLOWS or (b.stage[i] == HELD_ALLOWS and b.asked[i] & MUST_HOLD != 0)
 
 
 cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
@@ -277,7 +282,9 @@ cdef inline void pass_over(Block* b, const TablesC* t, uint32_t* n_over) noexcep
 
 cdef inline bint is_enough(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
     """Whether a flat that stands decides its row."""
-    return f.flags & FLAT_DENIES or not b.asked[i] & STAGES or (b.stage[i] == HELD_ALLOWS and not must_allow(b, i))
+    if f.flags & FLAT_DENIES or not b.asked[i] & STAGES:
+        return True
+    return b.stage[i] == HELD_ALLOWS and not b.asked[i] & FROM_ELSEWHERE and (not f.flags & FLAT_PRINCIPALS or not b.asked[i] & MUST_HOLD)
 
 
 cdef inline void pass_on(Side* s, const TablesC* t, bint reasons, int64_t first, uint32_t* n_done) noexcept nogil:

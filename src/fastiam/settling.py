@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam._core import Core
-from fastiam._names import Names
+from fastiam._names import Names, provider_key
 from fastiam.account import Snapshot
+from fastiam.account.subjects import FEDERATION
 from fastiam.bulk import LAYERS, NO_CODE, REASONS
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.texts import utf8
@@ -106,9 +107,8 @@ class SettlingCore(Core):
     def _settle_named(self, name: str, action: str) -> None:
         profile = self._snapshot_or_fail().principal(name, action)
         with self._lock:
-            key = utf8(name)
-            if not name.startswith("arn:") and action.lower().startswith("sts:assumerolewith"):
-                key += b"\0" + utf8(action.lower())
+            by_action = not name.startswith("arn:") and action.lower() in FEDERATION
+            key = provider_key(name, action) if by_action else utf8(name)
             if self.names.find_principal(key) is None:
                 self.names.principal(key, self._compiler.principal(self.names, profile))
 

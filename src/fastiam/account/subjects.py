@@ -10,7 +10,7 @@ from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 
 LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
-_FEDERATION = {
+FEDERATION = {  # actions by which a name that is no ARN is a federated provider's (N3)
     "sts:assumerolewithsaml": PrincipalKind.SAML,
     "sts:assumerolewithwebidentity": PrincipalKind.OIDC,
 }
@@ -58,7 +58,7 @@ def read_subject(text: object, action: str = "") -> Subject:
         return _read_arn(text)
     if not text or not text.isprintable():
         raise RequestValueError(f"`{shorten(text)}` is not a principal", column="principal", hint=_HINT)
-    return Subject(_FEDERATION.get(action.lower(), PrincipalKind.SVC), text, name=text)
+    return Subject(FEDERATION.get(action.lower(), PrincipalKind.SVC), text, name=text)
 
 
 def _read_arn(text: str) -> Subject:

@@ -72,7 +72,7 @@ def _resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: str) ->
         return
     is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
     mode = _mode_of(parts.service, parts.rest, names.find_service(utf8(parts.service)))
-    number = compiler.record(snapshot.facts(arn), is_holder=is_bucket)
+    number = compiler.record(snapshot.facts(arn), asked=arn, is_holder=is_bucket)
     if mode >= ServiceMode.FACTS:
         names.fact(utf8(arn), number)
     else:

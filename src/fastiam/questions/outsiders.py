@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from fastiam.account import Snapshot
-from fastiam.account.subjects import read_subject
+from fastiam.account.subjects import FEDERATION, read_subject
 from fastiam.arn import is_account, split_arn
 from fastiam.errors import RequestValueError
 from fastiam.model import Effect, Policy, PolicyKind, PrincipalEntry, Statement
@@ -22,10 +22,6 @@ _EVERYTHING = Policy(
 _ALL: Policies = (_EVERYTHING,)
 _SERVICE_KEYS = frozenset({"aws:principalservicename", "aws:principalservicenameslist"})
 _NAME_KEYS = _SERVICE_KEYS | {"aws:principalarn", "aws:principaltype", "aws:username", "aws:userid", "aws:federatedprovider"}
-FEDERATION = {
-    "sts:assumerolewithsaml": PrincipalKind.SAML,
-    "sts:assumerolewithwebidentity": PrincipalKind.OIDC,
-}
 ANY_SERVICE = "*.amazonaws.com"
 
 

@@ -185,18 +185,22 @@ def read_question(
     resource_account: str | None,
     now: datetime | None,
 ) -> Question:
-    """A question, checked. Defaults of the engine count as given; without `now` the time is as unknown as other keys."""
+    """A question, checked. Defaults of the engine count as given, but for keys that are declared unknown by name (D71).
+
+    Without `now` the time is as unknown as other keys.
+    """
     given: dict[str, Any] = dict(check_context(context))
     read_context(given)
     told = {fold(name) for name in given}
-    for name, value in engine._options["context_defaults"].items():
-        if fold(name) not in told:
-            given[name] = value
+    declared = read_unknown(unknown, given)
+    for name, value in engine._defaults.items():
+        if name not in told and name not in declared:
+            given[value.name] = value.values if value.multi else value.values[0]
+            told.add(name)
     seconds = epoch_seconds(now)
     instant = datetime.fromtimestamp(seconds, UTC)
-    if now is not None and told.isdisjoint(_CLOCK) and is_declared(read_unknown(unknown), _CLOCK[0]):
+    if now is not None and told.isdisjoint(_CLOCK) and is_declared(declared, _CLOCK[0]):
         given["aws:CurrentTime"] = instant
-    declared = read_unknown(unknown, given)
     return Question(engine, check_action(action), check_resource(resource), given, declared, resource_account, instant)
 
 
