@@ -58,7 +58,7 @@ cdef inline bint stands_alone(uint32_t mode, const char* last, int64_t size) noe
         return marks == 0
     for i in range(size):
         marks += (last[i] == 47) | (last[i] == 58)
-    return mode != MODE_FACTS and marks <= (mode != MODE_WHOLE)
+    return mode > MODE_FACTS and marks <= (mode != MODE_WHOLE)
 
 
 cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
