@@ -178,8 +178,8 @@ KEY_POLICIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def keys():
+@pytest.fixture(scope="module", params=["no SCP", "an SCP with a condition"])
+def keys(request):
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(NAMED, identity_policies=[EVERYTHING])
     directory.add_principal(BARE)
@@ -188,6 +188,8 @@ def keys():
     for i, policy in enumerate(KEY_POLICIES.values()):
         if policy is not None:
             directory.add_resource(f"arn:aws:kms:eu-west-1:{A}:key/{i}", policy=document(*policy))
+    if request.param != "no SCP":
+        directory.set_scps(A, [[("Encrypted", document(statement("Allow", "*", **TLS)))]])
     return directory.compile()
 
 

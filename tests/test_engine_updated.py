@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +10,7 @@ import pytest
 from test_account_changes import ACCOUNTS, ASKED, WRITES, A, Writer, statement
 
 import fastiam
-from fastiam import Directory, Engine, Session
+from fastiam import Directory, Engine, Outcome, Session
 
 ACTIONS = [f"s3:{verb}{n}" for verb in ("Get", "Put", "Del") for n in range(6)] + ["sts:AssumeRole", "s3:ListBucket"]
 USERS = [f"arn:aws:iam::{account}:user/u{n}" for account in ACCOUNTS for n in range(6)]
@@ -199,3 +200,29 @@ def test_threads_ask_engines_of_every_generation_while_others_are_made():
 
 def test_the_writes_of_the_test_reach_every_kind():
     assert {"add_user", "add_endpoint", "set_organization", "set_resource", "set_trust"} <= set(WRITES)
+
+
+def test_a_part_of_an_arn_stands_for_a_secret_that_was_written_since():
+    """6.10: a Deny on the whole ARN counts, alone, in columns, and from a file."""
+    secret = f"arn:aws:secretsmanager:us-east-1:{ACCOUNTS[0]}:secret:db"
+    directory = fastiam.Directory(quotas=None)
+    allowed = {"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}
+    denied = {**allowed, "Effect": "Deny", "Resource": secret + "-AbCdEf"}
+    directory.add_principal(USERS[0], identity_policies=[{"Version": "2012-10-17", "Statement": [allowed, denied]}])
+    engine, asked = directory.compile(), (USERS[0], "secretsmanager:GetSecretValue", secret)
+    writes = (
+        lambda: directory.add_resource(secret + "-AbCdEf"),
+        lambda: directory.tag(secret + "-AbCdEf", {"a": "b"}),
+        lambda: directory.add_resource(secret + "-GhIjKl"),
+        lambda: directory.delete_resource(secret + "-GhIjKl"),
+        lambda: directory.delete_resource(secret + "-AbCdEf"),
+    )
+    for write in writes:
+        write()
+        engine = engine.updated(directory)
+        outcome = engine.explain(*asked).decision.outcome
+        for twin in (engine, pickle.loads(pickle.dumps(engine))):
+            for _ in range(2):
+                assert twin.decide(*asked).outcome is outcome
+                assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [outcome] * 600
+    assert outcome is Outcome.ALLOW

@@ -380,31 +380,6 @@ def test_what_requests_brought_before_an_update_does_not_keep_its_file_from_bein
         directory.add_resource(secret + "-AbCdEf")
 
 
-def test_a_part_of_an_arn_stands_for_a_secret_that_was_written_since(tmp_path):
-    """6.10: a Deny on the whole ARN counts, alone, in columns, and from a file."""
-    secret = f"arn:aws:secretsmanager:us-east-1:{A}:secret:db"
-    directory = fastiam.Directory(quotas=None)
-    denied = {**allow("secretsmanager:*", secret + "-AbCdEf"), "Effect": "Deny"}
-    directory.add_principal(ANA, identity_policies=[document(allow("secretsmanager:*"), denied)])
-    engine, asked = directory.compile(), (ANA, "secretsmanager:GetSecretValue", secret)
-    writes = (
-        lambda: directory.add_resource(secret + "-AbCdEf"),
-        lambda: directory.tag(secret + "-AbCdEf", {"a": "b"}),
-        lambda: directory.add_resource(secret + "-GhIjKl"),
-        lambda: directory.delete_resource(secret + "-GhIjKl"),
-        lambda: directory.delete_resource(secret + "-AbCdEf"),
-    )
-    for write in writes:
-        write()
-        engine = engine.updated(directory)
-        outcome = engine.explain(*asked).decision.outcome
-        for twin in (engine, reloaded(engine, tmp_path), pickle.loads(pickle.dumps(engine))):
-            for _ in range(2):
-                assert twin.decide(*asked).outcome is outcome
-                assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [outcome] * 600
-    assert outcome is Outcome.ALLOW
-
-
 def test_an_update_shares_what_any_other_would(tmp_path):
     (tmp_path / "directory.json").write_text(make_directory().to_json())
     directory, changed = (fastiam.load(tmp_path / "directory.json", mode="lenient") for _ in range(2))
