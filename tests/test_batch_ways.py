@@ -278,3 +278,16 @@ def test_the_policy_of_a_holder_governs_alone_and_in_columns():
     for _ in range(2):
         for row in rows:
             assert engine.decide(*row) == engine.explain(*row).decision, row
+
+
+def test_the_tags_of_a_bucket_are_not_those_of_its_objects():
+    """6.10, 5.4: its policy governs them, its tags tell nothing of them."""
+    tagged = statement("Allow", "s3:*", Condition={"StringEquals": {"aws:ResourceTag/stage": "prod"}})
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(NAMED, identity_policies=[document(tagged)])
+    directory.add_resource("arn:aws:s3:::tagged", account=A, tags={"stage": "prod"})
+    directory.add_resource("arn:aws:s3:::tagged/one", account=A, tags={"stage": "prod"})
+    for engine in (directory.compile(), directory.compile()):
+        rows = [(NAMED, "s3:GetObject", f"arn:aws:s3:::tagged{rest}") for rest in ("", "/one", "/two")]
+        agree(engine, rows, {}, {})
+        assert [engine.is_allowed(*row) for row in rows] == [True, True, False]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
 
+import numpy as np
 import pytest
 from differential import World
 from hypothesis import given, settings
@@ -359,6 +360,39 @@ def test_a_name_of_a_session_stands_for_it_even_where_it_might_name_a_provider(a
     assert [found.outcome for found in allowed] == [OK] * (outcome is OK)
     broken = engine.decide_many([name] * 2, action, APP, sessions={name: session(policies=["{"])}, on_error="deny")
     assert [type(error) for error in broken.errors.values()] == [PolicyError] * 2
+
+
+class Liar(str):
+    """A text whose methods say something else."""
+
+    def lower(self):
+        return "evil"
+
+    def startswith(self, *_):
+        return False
+
+    def encode(self, *_):
+        return b"evil"
+
+    __str__ = __repr__ = lambda self: "evil"
+
+
+@pytest.mark.parametrize("kind", [np.str_, Liar])
+def test_a_kind_of_text_is_the_text_that_it_holds(engine, kind):
+    """NumPy gives its own where one iterates over an array; nothing is asked of a method that somebody has written."""
+    request, context = (ANA, "sqs:SendMessage", QUEUE), {"app:stage": "live", "aws:SourceIp": "10.0.0.1"}
+    asked, given = [kind(text) for text in request], {kind(key): kind(value) for key, value in context.items()}
+    expected = engine.decide(*request, context)
+    assert expected.allowed
+    for ask in (engine.decide, lambda *one: engine.explain(*one).decision, lambda *one: engine.decide_each([one])[0]):
+        assert ask(*asked, given) == expected
+    assert engine.is_allowed(*asked, given, resource_account=kind(A))
+    columns = {key: [value] * 2 for key, value in given.items()}
+    assert engine.decide_many(*([text] * 2 for text in asked), columns).allowed.all()
+    named = {kind("who"): session()}
+    assert engine.decide_many([kind("who")], "s3:GetObject", OBJECT, sessions=named).allowed.all()
+    with pytest.raises(RequestValueError, match="contradicts"):
+        engine.decide(*asked, {kind("aws:PrincipalTag/team"): kind("blue")})
 
 
 FEDERATION = ("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")

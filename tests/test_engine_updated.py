@@ -226,3 +226,46 @@ def test_a_part_of_an_arn_stands_for_a_secret_that_was_written_since():
                 assert twin.decide(*asked).outcome is outcome
                 assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [outcome] * 600
     assert outcome is Outcome.ALLOW
+
+
+# a resource, and what else can govern it (6.10)
+HELD = [
+    (f"arn:aws:lambda:us-east-1:{A}:function:f:1", f"arn:aws:lambda:us-east-1:{A}:function:f"),
+    (f"arn:aws:dynamodb:us-east-1:{A}:table/t/index/i", f"arn:aws:dynamodb:us-east-1:{A}:table/t"),
+    (f"arn:aws:sns:us-east-1:{A}:topic:sub", f"arn:aws:sns:us-east-1:{A}:topic"),
+    (f"arn:aws:glue:us-east-1:{A}:database/d", f"arn:aws:glue:us-east-1:{A}:catalog"),
+    (f"arn:aws:execute-api:us-east-1:{A}:api/stage/GET/x", f"arn:aws:execute-api:us-east-1:{A}:api"),
+    (f"arn:aws:s3:us-east-1:{A}:accesspoint/ap/object/x", f"arn:aws:s3:us-east-1:{A}:accesspoint/ap"),
+    ("arn:aws:s3:::bucket/key", "arn:aws:s3:::bucket"),
+]
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
+@pytest.mark.parametrize(("held", "holder"), HELD, ids=[held.split(":")[2] for held, _ in HELD])
+def test_what_governs_a_resource_that_was_deleted_may_change_after_it(held, holder, is_asked):
+    """D60 to D62: nothing of how it was is kept for its name; what requests brought meanwhile is dropped, and asked for again."""
+    granted = {"Effect": "Allow", "Principal": {"AWS": USERS[0]}, "Action": "*", "Resource": "*"}
+    policy, denied = ({"Version": "2012-10-17", "Statement": one} for one in (granted, {**granted, "Effect": "Deny"}))
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(USERS[0])
+    directory.add_resource(holder, account=A, policy=policy)
+    directory.add_resource(held, account=A)
+    engine, asked = directory.compile(), (USERS[0], f"{held.split(':')[2]}:Do", held)
+    writes = (
+        lambda: directory.delete_resource(held),
+        lambda: directory.set_resource_policy(holder, None),
+        lambda: directory.set_resource_policy(holder, policy),
+        lambda: directory.set_resource_policy(holder, denied),
+        lambda: directory.add_resource(held, account=A),
+        lambda: directory.delete_resource(held),
+        lambda: directory.delete_resource(holder),
+    )
+    for number, write in enumerate(writes, 1):
+        write()
+        engine = engine.updated(directory)
+        if is_asked or number in (2, len(writes)):
+            expected = directory.compile().explain(*asked).decision
+            for twin in (engine, pickle.loads(pickle.dumps(engine))):
+                for _ in range(2):
+                    assert twin.decide(*asked) == expected
+                    assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [expected.outcome] * 600

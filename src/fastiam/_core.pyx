@@ -35,8 +35,8 @@ from collections.abc import Iterable
 
 from fastiam.errors import FastiamError, RequestValueError
 from fastiam.request import (
-    ContextValue, absent_keys, check_action, check_context, check_resource, check_root, epoch_seconds, is_declared as is_declared_name,
-    read_context, read_unknown, read_value,
+    ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
+    is_declared as is_declared_name, read_context, read_unknown, read_value,
 )
 
 _REQUEST_TAG = "aws:requesttag/"
@@ -266,7 +266,8 @@ cdef class Core:
         cdef const Key* k
         for name, value in context.items():
             if type(name) is not str:
-                read_context(context)                    # raises
+                name = check_key(name)
+                keep.append(name)
             key = self._key(<str>name)
             if type(value) is str:
                 if not utf8_of(<str>value, &text):
@@ -401,10 +402,15 @@ cdef class Core:
         cdef bint checked = self.is_loose
         cdef uint64_t generation
         cdef int status = NO_ACTION
+        if type(principal) is not str and isinstance(principal, str):
+            principal = exact_text(principal)
         if type(action) is not str:
-            check_action(action)
+            action = check_action(action)
         if type(resource) is not str:
-            check_resource(resource)
+            resource = check_resource(resource)
+        if type(owner) is not str and isinstance(owner, str):
+            owner = exact_text(owner)
+        keep += (principal, action, resource, owner)     # where they lie is put into the call
         if context is not None and type(context) is not dict:
             check_context(context)
         if owner is not None and (type(owner) is not str or not utf8_of(owner, &owner_text)):

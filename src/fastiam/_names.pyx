@@ -175,26 +175,32 @@ cdef class Names:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1:
-        """Enter a text, or give it another value."""
-        cdef uint32_t at
+    cdef uint32_t _entry_of(self, const NameTable* names, bytes text) except? 0xFFFFFFFE:
+        """Where a text is entered, or NONE."""
         cdef const StringSlot* slots
         cdef const PoolText* known
         cdef uint32_t h, i
-        view(self)
+        view(self)                                       # it may cut tables back
+        if names.texts.n == 0:
+            return NONE
+        slots = <const StringSlot*>names.slots.data
+        h = <uint32_t>hash_bytes(text, len(text), self.tables.t.seed) | 1
+        i = (h >> 1) & (names.slots.capacity - 1)
+        while slots[i].hash != 0:
+            known = <const PoolText*>names.texts.data + slots[i].value
+            if slots[i].hash == h and self.tables.pool.data[known.text:known.text + known.size] == text:
+                return slots[i].value
+            i = (i + 1) & (names.slots.capacity - 1)
+        return NONE
+
+    cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1:
+        """Enter a text, or give it another value."""
+        cdef uint32_t at = self._entry_of(names, text)
         self.seen = NEVER
-        if names.texts.n:
-            h = <uint32_t>hash_bytes(text, len(text), self.tables.t.seed) | 1
-            slots = <const StringSlot*>names.slots.data
-            i = (h >> 1) & (names.slots.capacity - 1)
-            while slots[i].hash != 0:
-                at = slots[i].value
-                known = <const PoolText*>names.texts.data + at
-                if slots[i].hash == h and self.tables.pool.data[known.text:known.text + known.size] == text:
-                    (<uint32_t*>names.values.data)[at] = value
-                    return 0
-                i = (i + 1) & (names.slots.capacity - 1)
-        return self.tables._name(names, text, value)
+        if at == NONE:
+            return self.tables._name(names, text, value)
+        (<uint32_t*>names.values.data)[at] = value
+        return 0
 
     def principal(self, bytes text, uint32_t principal):
         """Let a principal be found by its ARN or name."""
@@ -300,6 +306,14 @@ cdef class Names:
     def fact(self, bytes text, uint32_t record):
         """Keep the answer of the directory for an ARN of MODE_FACTS."""
         self._give(&self.facts, text, record)
+
+    def no_fact(self, bytes text):
+        """Forget it, so that the directory is asked again: what was entered is no name any more, and what requests bring is another one."""
+        cdef uint32_t at = self._entry_of(&self.facts, text)
+        self.seen = NEVER
+        if at != NONE:
+            (<PoolText*>self.facts.texts.data)[at] = PoolText(0, 0)
+            (<uint32_t*>self.facts.values.data)[at] = NONE
 
     def service(self, bytes text, uint32_t mode):
         """Say how records of a service are found."""

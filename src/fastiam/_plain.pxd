@@ -175,7 +175,8 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
         return FACTS_LONG
     bits = (bits & (bits - 1)) | later_colons(p, size)
     facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
-    facts |= is_kms_key(p, size, service_end[0], account_end + 1) * <uint64_t>FACTS_KEY
+    if is_kms_key(p, size, service_end[0], account_end + 1):
+        facts |= FACTS_KEY
     return facts | (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
 
 

@@ -361,20 +361,13 @@ cdef bint are_records(Tables s) noexcept nogil:
     return True
 
 
-cdef bint stand_for_these(Tables s, const NameTable* k, bint others) noexcept nogil:
-    """Whether names of resources lead to records of these; with `others`, to one of an ARN that begins so (6.10): what is known of where
-    the fields of an ARN lie holds of both."""
+cdef bint lead_to_themselves(Tables s, const NameTable* k) noexcept nogil:
+    """Whether no name of a resource leads to a record that stands for another ARN (6.10): these go by names that requests bring."""
+    cdef const Record* records = <const Record*>s.records.data
     cdef const uint32_t* values = <const uint32_t*>k.values.data
-    cdef const PoolText* name = <const PoolText*>k.texts.data
-    cdef const Record* r
     cdef uint32_t i
     for i in range(k.values.n):
-        if values[i] == NONE:
-            continue
-        r = <const Record*>s.records.data + values[i]
-        if r.arn != NONE and not (
-            others and r.arn_size >= name[i].size and memcmp(s.pool.data + r.arn, s.pool.data + name[i].text, name[i].size) == 0
-        ):
+        if values[i] != NONE and records[values[i]].arn != NONE:
             return False
     return True
 
@@ -453,7 +446,7 @@ cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
         return "resources"
     if not are_all_found(s, names):
         return "names"
-    if not stand_for_these(s, &names.records, False) or not stand_for_these(s, &names.facts, True):
+    if not lead_to_themselves(s, &names.records) or not lead_to_themselves(s, &names.facts):
         return "resources"
     return NULL
 

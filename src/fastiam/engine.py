@@ -31,6 +31,7 @@ from fastiam.request import (
     check_context,
     check_key,
     epoch_seconds,
+    exact_text,
     is_declared,
     read_context,
     read_unknown,
@@ -263,10 +264,9 @@ class Engine(SettlingCore):
 
     def _contexts(self, context: Mapping[str, object], unknown: frozenset[str]) -> dict[str, object]:
         """The context columns, with the defaults of the engine for keys that have none and are not unknown (D71)."""
-        given = dict(context)
+        given = {check_key(name): value for name, value in context.items()}
         folded: dict[str, str] = {}
         for name in given:
-            check_key(name)
             other = folded.setdefault(fold(name), name)
             if other != name:
                 raise RequestValueError(f"`{other}` and `{name}` are one key", column=name, hint="keep one of the two columns")
@@ -449,7 +449,7 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
             raise RequestValueError(f"the name of a session must be text, not `{type(name).__name__}`", column="sessions")
         if not name.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in name):
             raise RequestValueError(f"`{shorten(name)}` holds a lone surrogate and is no valid text", column="sessions")
-    return dict(sessions or {})
+    return {exact_text(name): session for name, session in (sessions or {}).items()}
 
 
 def _engine_of(cls: type[Engine], data: bytes) -> Engine:

@@ -61,6 +61,7 @@ def check_action(action: object) -> str:
     """
     if not isinstance(action, str):
         raise RequestValueError(f"an action must be text, not `{type(action).__name__}`", column="action")
+    action = exact_text(action)
     prefix, colon, name = action.partition(":")
     if not (prefix and colon and name) or ":" in name or "*" in action or "?" in action or action.split() != [action]:
         raise RequestValueError(
@@ -79,6 +80,7 @@ def check_resource(resource: object) -> str:
     """
     if not isinstance(resource, str):
         raise RequestValueError(f"a resource must be text, not `{type(resource).__name__}`", column="resource")
+    resource = exact_text(resource)
     if resource != "*" and split_arn(resource) is None:
         raise RequestValueError(
             f"`{shorten(resource)}` is not a resource",
@@ -113,7 +115,12 @@ def check_key(name: object) -> str:
     if not isinstance(name, str):
         raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
     _check_text(name, "context")
-    return name
+    return exact_text(name)
+
+
+def exact_text(text: str) -> str:
+    """The text as a `str` and no subclass of it, whose methods may say something else; NumPy's is one."""
+    return text if type(text) is str else str.__str__(text)
 
 
 def shorten(text: str, limit: int = 80) -> str:
@@ -135,7 +142,7 @@ def canonical_text(value: object, column: str) -> str:
     """
     if isinstance(value, str):
         _check_text(value, column)
-        return value
+        return exact_text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -192,7 +199,7 @@ def read_context(context: Context, *, strict: bool = True) -> dict[str, ContextV
     """
     read: dict[str, ContextValue] = {}
     for name, raw in check_context(context).items():
-        check_key(name)
+        name = check_key(name)
         value = read_value(name, raw, strict=strict)
         if value is None:
             continue
@@ -224,7 +231,7 @@ def read_value(name: str, raw: object, *, strict: bool = True) -> ContextValue |
 def absent_keys(context: Mapping[str, object]) -> frozenset[str]:
     """The folded keys of a caller's context that hold None or an empty list: said to be absent."""
     return frozenset(
-        fold(name)
+        fold(check_key(name))
         for name, raw in context.items()
         if raw is None or (isinstance(raw, Sequence) and not isinstance(raw, (str, bytes)) and not raw)
     )
@@ -262,7 +269,7 @@ def _unknown_item(item: object) -> str:
             column="unknown",
             hint="write a key such as `aws:SourceIp`, or a prefix that ends in `*`, such as `aws:ResourceTag/*`",
         )
-    return fold(item)
+    return fold(exact_text(item))
 
 
 def is_declared(unknown: Collection[str], folded: str) -> bool:

@@ -33,10 +33,13 @@ from fastiam.request import (
     ContextValue,
     Request,
     absent_keys,
+    check_action,
     check_context,
     check_key,
+    check_resource,
     check_root,
     epoch_seconds,
+    exact_text,
     is_declared,
     read_context,
     read_unknown,
@@ -211,7 +214,7 @@ class SettlingCore(Core):
         declared, absent = read_unknown(unknown, told), absent_keys(told)
         defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
         seconds = now if isinstance(now, int) else epoch_seconds(now)
-        return Request(action, {**defaults, **read_context(told)}, seconds, declared, absent)
+        return Request(check_action(action), {**defaults, **read_context(told)}, seconds, declared, absent)
 
     def _explained(
         self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None
@@ -231,9 +234,9 @@ class SettlingCore(Core):
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
         told = request.context.keys() | request.absent
         profiles = self._snapshot_or_fail().profiles(
-            principal,
+            exact_text(principal) if isinstance(principal, str) else principal,
             action,
-            resource,
+            check_resource(resource),
             request.context,
             resource_account=resource_account,
             unknown_owner=self._options["unknown_owner"],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fastiam.arn import Arn, is_account, split_arn
 from fastiam.errors import RequestValueError
 from fastiam.profile import PrincipalKind
-from fastiam.request import shorten
+from fastiam.request import exact_text, shorten
 
 LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
 FEDERATION = {  # actions by which a name that is no ARN is a federated provider's (N3)
@@ -52,6 +52,7 @@ def read_subject(text: object, action: str = "") -> Subject:
     """
     if not isinstance(text, str):
         raise RequestValueError(f"a principal must be text or a Session, not `{type(text).__name__}`", column="principal")
+    text = exact_text(text)
     if text == "*":
         return Subject(PrincipalKind.ANON, text)
     if text.startswith("arn:"):

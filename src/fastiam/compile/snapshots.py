@@ -72,7 +72,7 @@ def _resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: str) ->
         return
     is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
     mode = _mode_of(parts.service, parts.rest, names.find_service(utf8(parts.service)))
-    number = compiler.record(snapshot.facts(arn), asked=arn, is_holder=is_bucket)
+    number = compiler.record(snapshot.facts(arn), is_holder=is_bucket)
     if mode >= ServiceMode.FACTS:
         names.fact(utf8(arn), number)
     else:
@@ -85,8 +85,10 @@ def _change_resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: 
     parts = split_arn(arn)
     if parts is None:
         return
-    if _mode_of(parts.service, parts.rest, None) >= ServiceMode.FACTS or snapshot.has_record(arn):
+    if snapshot.has_record(arn):
         _resource(compiler, names, snapshot, arn)
+    elif _mode_of(parts.service, parts.rest, None) >= ServiceMode.FACTS:
+        names.no_fact(utf8(arn))  # what governs it now may change without it
     else:
         names.record(utf8(arn), NONE)
 
