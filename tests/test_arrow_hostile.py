@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 from arrow_by_hand import HandMade, HandMadeStream, inline_view, large_offsets, offsets, texts, view
 
+import fastiam
 from fastiam._doors import column_texts
 from fastiam._ingest import read_column
 from fastiam.errors import RequestValueError
@@ -229,6 +230,26 @@ def _in_layouts(bad: bytes) -> list[HandMade]:
         HandMade("vu", [None, views, data, struct.pack("<q", len(data))], 3),
         HandMade("C", [None, b"\0\1\2"], 3, dictionary=values),
     ]
+
+
+@pytest.mark.parametrize("row", [0, 1, 300, 511, 512, 598, 599])
+@pytest.mark.parametrize("gap", [0, 1], ids=["one behind the other", "with gaps"])
+def test_views_of_texts_that_lie_one_behind_the_other_are_each_looked_at(row: int, gap: int) -> None:
+    """A batch takes them for one text; the row that cannot be read is told, and the others are decided."""
+    arns = [f"arn:aws:s3:::bucket/{i:04d}".encode() for i in range(600)]
+    arns[row] = arns[row][:-1] + b"\xff"
+    size = len(arns[0])
+    views = b"".join(view(size, 0, i * (size + gap), arn[:4]) for i, arn in enumerate(arns))
+    data = b"".join(arn + b" " * gap for arn in arns)
+    user = "arn:aws:iam::111111111111:user/ana"
+    directory = fastiam.Directory()
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    directory.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": allowed}])
+    engine = directory.compile()
+    for _ in range(2):
+        resources = HandMade("vu", [None, views, data, struct.pack("<q", len(data))], 600)
+        found = engine.decide_many([user] * 600, "s3:GetObject", resources, on_error="deny")
+        assert list(found.errors) == [row] and found.allowed.sum() == 599
 
 
 @pytest.mark.parametrize("bad", NOT_UTF8, ids=repr)

@@ -13,7 +13,8 @@ from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
 from fastiam._limits cimport layer_row
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits, place_differs,
+    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits,
+    place_differs,
 )
 from fastiam._types cimport *
 

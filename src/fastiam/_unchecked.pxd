@@ -31,9 +31,11 @@ cdef extern from *:
         for (; i < size; i++) seen |= (uint64_t)(uint8_t)data[i];
         return (seen & 0x8080808080808080ull) == 0;
     }
-    /* the same of a text of 8 bytes or more, most of which have no more than 64: without a branch on the size */
+    /* the same of a text of 8 bytes or more, or none, most of which have no more than 64: without a branch on the size */
     static inline int fastiam_ascii_text(const char* data, int64_t size) {
         int64_t i = 0;
+        if (size > 128) return fastiam_ascii_ahead(data, size);
+        if (size == 0) return 1;
     #if defined(__SSE2__)
         if (size >= 16) {
             #define FASTIAM_LOAD(at) _mm_loadu_si128((const __m128i*)(data + (at)))
@@ -128,6 +130,9 @@ cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexc
     """Of views, those of nulls too. What is short lies in them, with what fills them up."""
     cdef const int32_t* views = <const int32_t*>(c.views + 16 * first)
     cdef const int32_t* view
+    cdef const char* text
+    cdef const char* begin = NULL
+    cdef const char* end = NULL
     cdef uint32_t seen = 0
     cdef int64_t i
     ask_for(<const char*>(views + 4 * n), n * 16)
@@ -139,11 +144,17 @@ cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexc
             ask_for(<const char*>c.buffers[view[2]] + view[3], view[0])
         else:
             seen |= <uint32_t>(view[1] | view[2] | view[3])
-    for i in range(n):
+    for i in range(n):                                   # texts that lie one behind the other are looked at as one
         view = views + 4 * i
-        if view[0] > 12 and not ascii_text(<const char*>c.buffers[view[2]] + view[3], view[0]):
-            return False
-    return (seen & <uint32_t>0x80808080) == 0
+        if view[0] <= 12:
+            continue
+        text = <const char*>c.buffers[view[2]] + view[3]
+        if text != end:
+            if not ascii_text(begin, end - begin):
+                return False
+            begin = text
+        end = text + view[0]
+    return (seen & <uint32_t>0x80808080) == 0 and ascii_text(begin, end - begin)
 
 
 cdef inline bint texts_readable(const Column* c, const Offset* o, int64_t first, int64_t n) noexcept nogil:
