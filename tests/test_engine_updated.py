@@ -269,3 +269,105 @@ def test_what_governs_a_resource_that_was_deleted_may_change_after_it(held, hold
                 for _ in range(2):
                     assert twin.decide(*asked) == expected
                     assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [expected.outcome] * 600
+
+
+def agree(engine, directory, asked):
+    """Whether an engine says what a fresh one says, alone and in columns, and after it was pickled."""
+    fresh = directory.compile()
+    for twin in (engine, pickle.loads(pickle.dumps(engine))):
+        for _ in range(2):
+            expected = [fresh.explain(*request).decision for request in asked]
+            assert [twin.decide(*request) for request in asked] == expected
+            columns = [[request[i] for request in asked] * 200 for i in range(3)]
+            assert twin.decide_many(*columns).outcome.tolist() == [decision.outcome for decision in expected] * 200
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
+def test_whom_a_name_means_that_has_no_record_any_more_may_change_after_it(is_asked):
+    """N11: the ARN of a role that was moved means the one of its name that there is, with what that has now."""
+    old, new, session = (
+        f"arn:aws:iam::{A}:role/deploy",
+        f"arn:aws:iam::{A}:role/ci/deploy",
+        f"arn:aws:sts::{A}:assumed-role/deploy/x",
+    )
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(old)
+    directory.put_inline_policy(old, "all", everything)
+    engine = directory.compile()
+
+    def give(who):
+        directory.put_inline_policy(who, "all", everything)
+
+    def take(who):
+        directory.delete_inline_policy(who, "all")
+
+    def move(was, is_):
+        take(was)
+        directory.delete_principal(was)
+        directory.add_principal(is_)
+        give(is_)
+
+    writes = (
+        lambda: move(old, new),
+        lambda: take(new),
+        lambda: give(new),
+        lambda: move(new, old),
+        lambda: take(old),
+        lambda: give(old),
+        lambda: move(old, new),
+        lambda: take(new),
+        lambda: directory.delete_principal(new),
+    )
+    for number, write in enumerate(writes, 1):
+        write()
+        engine = engine.updated(directory)
+        if is_asked or number in (2, len(writes)):
+            agree(engine, directory, [(who, "s3:GetObject", "*") for who in (old, new, session)])
+
+
+def test_the_root_of_an_account_whose_partition_changed_follows_its_scps():
+    """D11: by the name that it had, too."""
+    directory = fastiam.Directory(quotas=None, mode="lenient")
+    directory.add_account(A)
+    engine = directory.compile()
+    denied = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "sqs:*", "Resource": "*"}}
+    writes = (
+        lambda: directory.add_account(A, partition="aws-cn"),
+        lambda: directory.set_scps(A, [[("No", denied)]]),
+        lambda: directory.add_account(A, partition="aws"),
+    )
+    for write in writes:
+        write()
+        engine = engine.updated(directory)
+        agree(engine, directory, [(f"arn:{partition}:iam::{A}:root", "sqs:Send", "*") for partition in ("aws", "aws-cn")])
+
+
+def test_an_engine_can_be_kept_after_another_was_updated_from_it():
+    """They share their principals, but not their accounts."""
+    directory = fastiam.Directory(quotas=None)
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    directory.add_principal(USERS[0], identity_policies=[everything])
+    engine = directory.compile()
+    other = f"arn:aws:iam::{ACCOUNTS[1]}:user/new"
+    directory.add_principal(other, identity_policies=[everything])
+    updated = engine.updated(directory)
+    for twin, allowed in ((engine, [True, False]), (updated, [True, True])):
+        kept = pickle.loads(pickle.dumps(twin))
+        assert [kept.is_allowed(who, "s3:GetObject", "*") for who in (USERS[0], other)] == allowed
+        assert kept.decide_many([USERS[0], other], "s3:GetObject", "*").allowed.tolist() == allowed
+
+
+def test_a_session_of_a_role_that_no_name_leads_to_is_nobodys():
+    """N11: of two roles of one name, which a lenient directory may have, the last one is found; once it is deleted, none is."""
+    directory = fastiam.Directory(quotas=None, mode="lenient")
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    first, last = f"arn:aws:iam::{A}:role/r", f"arn:aws:iam::{A}:role/p/r"
+    directory.add_principal(first, identity_policies=[everything])
+    directory.add_principal(last)
+    engine = directory.compile()
+    asked = [(who, "s3:GetObject", "*") for who in (f"arn:aws:sts::{A}:assumed-role/r/x", first, last)]
+    agree(engine, directory, asked)
+    directory.delete_principal(last)
+    agree(engine.updated(directory), directory, asked)
+    agree(directory.compile(), directory, asked)

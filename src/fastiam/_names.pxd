@@ -44,6 +44,7 @@ cdef class Names:
     cdef int sync(self) except -1
     cdef int enter(self, TablesC* snapshot) except -1
     cdef uint32_t _entry_of(self, const NameTable* names, bytes text) except? 0xFFFFFFFE
+    cdef int _forget(self, NameTable* names, bytes text) except -1
     cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1
     cdef int _enter_alike(self, _Alike alike, bytes name, bytes last, bytes role) except -1
     cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE

@@ -307,13 +307,22 @@ cdef class Names:
         """Keep the answer of the directory for an ARN of MODE_FACTS."""
         self._give(&self.facts, text, record)
 
-    def no_fact(self, bytes text):
-        """Forget it, so that the directory is asked again: what was entered is no name any more, and what requests bring is another one."""
-        cdef uint32_t at = self._entry_of(&self.facts, text)
+    cdef int _forget(self, NameTable* names, bytes text) except -1:
+        """Let nothing be found by a text: what was entered is no name any more, and what requests bring is another one."""
+        cdef uint32_t at = self._entry_of(names, text)
         self.seen = NEVER
         if at != NONE:
-            (<PoolText*>self.facts.texts.data)[at] = PoolText(0, 0)
-            (<uint32_t*>self.facts.values.data)[at] = NONE
+            (<PoolText*>names.texts.data)[at] = PoolText(0, 0)
+            (<uint32_t*>names.values.data)[at] = NONE
+        return 0
+
+    def no_principal(self, bytes text):
+        """Let the directory be asked for who has this name."""
+        self._forget(&self.principals, text)
+
+    def no_fact(self, bytes text):
+        """Let it be asked for this ARN."""
+        self._forget(&self.facts, text)
 
     def service(self, bytes text, uint32_t mode):
         """Say how records of a service are found."""

@@ -275,11 +275,11 @@ cdef bint are_names(Tables s, const Principal* p) noexcept nogil:
     return p.n_names > 0 or not (p.kind == KIND_SVC or p.kind == KIND_OIDC or p.kind == KIND_SAML)
 
 
-cdef bint is_principal(Tables s, Names names, const Principal* p) noexcept nogil:
+cdef bint is_principal(Tables s, const Principal* p) noexcept nogil:
     cdef uint32_t segments = 1
     if p.kind > KIND_ANON or p.credential > CRED_ROOT_TOKEN_MFA or not is_index(p.partition, s.words.texts.n):
         return False
-    if not is_index(p.account_index, names.accounts.n) or not are_names(s, p) or not within(p.constants, p.n_constants, s.constants.n):
+    if not are_names(s, p) or not within(p.constants, p.n_constants, s.constants.n):
         return False
     if p.own_stack >= s.stacks.n or not is_index(p.scp_stack, s.stacks.n) or (p.flags & P_HAS_SCP and p.scp_stack == NONE):
         return False
@@ -292,11 +292,22 @@ cdef bint is_principal(Tables s, Names names, const Principal* p) noexcept nogil
     return n_allows(s, p.own_stack) >= segments
 
 
-cdef bint are_principals(Tables s, Names names) noexcept nogil:
+cdef bint are_principals(Tables s) noexcept nogil:
     cdef uint32_t i
     for i in range(s.principals.n):
         prefetch(<const char*>(<const Principal*>s.principals.data + i) + AHEAD)
-        if not is_principal(s, names, <const Principal*>s.principals.data + i):
+        if not is_principal(s, <const Principal*>s.principals.data + i):
+            return False
+    return True
+
+
+cdef bint are_at_home(Tables s, Names names) noexcept nogil:
+    """Whether the accounts of all who have a name are there; those of others are of engines that share the tables."""
+    cdef const Principal* principals = <const Principal*>s.principals.data
+    cdef const uint32_t* values = <const uint32_t*>names.principals.values.data
+    cdef uint32_t i
+    for i in range(names.principals.values.n):
+        if values[i] != NONE and not is_index(principals[values[i]].account_index, names.accounts.n):
             return False
     return True
 
@@ -440,12 +451,14 @@ cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
         return "stacks"
     if not are_slots(&s.stack_slots, s.stacks.n) or s.folds_from.n != s.folds_to.n:
         return "stacks"
-    if not are_principals(s, names):
+    if not are_principals(s):
         return "principals"
     if not are_records(s) or not are_accounts(s, names) or not are_endpoints(s, names):
         return "resources"
     if not are_all_found(s, names):
         return "names"
+    if not are_at_home(s, names):
+        return "principals"
     if not lead_to_themselves(s, &names.records) or not lead_to_themselves(s, &names.facts):
         return "resources"
     return NULL

@@ -232,8 +232,11 @@ class Principals:
         role = self._role(subject) if subject.kind in ROLES else None
         start = name[: name.rfind("/") + 1]
         if subject.session:  # `_bare_session`, `_unknown`
+            base = role_arn(subject) if role is None else role.arn
+            if role is None and base in self._tables.entities:  # whom no name leads to, since another one of it was deleted
+                return None
             if role is None or role.unique_id is None:
-                return Likeness(start, role_arn(subject) if role is None else role.arn)
+                return Likeness(start, base)
             before: dict[str, str | None] = {"aws:userid": f"{role.unique_id}:"}
             return Likeness(start, role.arn, keys=before, open_keys=_open_keys(_NOTHING, role))
         if role is not None or subject.kind not in _UNRECORDED:

@@ -14,6 +14,7 @@ from fastiam.account.documents import StoredPolicy
 from fastiam.account.principals import Principals
 from fastiam.account.records import Endpoint, Resource, Tables
 from fastiam.account.resources import Resources
+from fastiam.arn import split_arn
 from fastiam.model import Policy
 from fastiam.profile import (
     AccountFacts,
@@ -67,6 +68,15 @@ class Snapshot:
         for entity in self._tables.entities.values():
             if entity.kind is not PrincipalKind.ROOT:
                 yield entity.arn, entity.kind
+
+    def has_principal(self, name: str) -> bool:
+        """Whether `names` has this name."""
+        entity = self._tables.entities.get(name)
+        if entity is not None and entity.kind is not PrincipalKind.ROOT:
+            return True
+        arn = split_arn(name)
+        account = self._tables.accounts.get(arn.account) if arn is not None and arn.rest == "root" else None
+        return account is not None and name == f"arn:{account.partition}:iam::{account.id}:root"
 
     def resources(self) -> Iterator[tuple[str, Resource]]:
         """Stored resources by the ARN that they are stored under, role ARNs with trust policies not among them."""
