@@ -312,6 +312,7 @@ def test_patterns_whose_colons_are_none_are_refused(load, whole, which):
 
 
 RECORD = struct.Struct("<7I2B2x")  # as `_types` has it
+PRINCIPAL_SIZE, ACCOUNT_INDEX = 88, 4
 ARN, ARN_SIZE, NONE = 4, 5, 0xFFFF_FFFF
 
 
@@ -325,6 +326,16 @@ def test_a_resource_whose_record_stands_for_another_one_is_refused(load, whole):
         fields[ARN], fields[ARN_SIZE] = 0, 4
         RECORD.pack_into(data, at, *fields)
     assert stands.count(True) == 1 and not survives(load, sealed(data))
+
+
+def test_a_principal_whose_account_is_not_there_is_refused(load, whole):
+    """Its index is looked up; that of a principal without a name is another engine's (they share principals)."""
+    start, size = places(whole)["principals"]
+    data = bytearray(whole)
+    for at in range(start, start + size, PRINCIPAL_SIZE):
+        assert READ(data, at + ACCOUNT_INDEX)[0] in (NONE, *range(100))
+        WRITE(data, at + ACCOUNT_INDEX, 5000)
+    assert not survives(load, sealed(data))
 
 
 def test_a_section_of_another_size_is_refused(load, whole):
