@@ -5,19 +5,34 @@ from __future__ import annotations
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from test_account_changes import ACCOUNTS, ASKED, WRITES, A, Writer, statement
 
 import fastiam
 from fastiam import Directory, Engine, Outcome, Session
+from fastiam.errors import DirectoryError
 
 ACTIONS = [f"s3:{verb}{n}" for verb in ("Get", "Put", "Del") for n in range(6)] + ["sts:AssumeRole", "s3:ListBucket"]
 USERS = [f"arn:aws:iam::{account}:user/u{n}" for account in ACCOUNTS for n in range(6)]
 ROLES = [f"arn:aws:iam::{account}:role/p/r{n}" for account in ACCOUNTS for n in range(6)]
 SESSIONS = [f"arn:aws:sts::{account}:assumed-role/r{n}/run" for account in ACCOUNTS for n in range(6)]
 OTHERS = [*(f"arn:aws:iam::{account}:root" for account in ACCOUNTS), "*", "s3.amazonaws.com", f"arn:aws:iam::{A}:user/ghost"]
-CALLERS = [*USERS, *ROLES, *SESSIONS, *OTHERS]
+PATHS = ("", "p/", "q/r/")  # where a role may lie that moves
+MOVED = [f"arn:aws:iam::{A}:role/{path}m{n}" for path in PATHS for n in range(2)]
+MOVED += [f"arn:aws:sts::{A}:assumed-role/m{n}/run" for n in range(2)] + [f"arn:aws-cn:iam::{A}:root"]
+CALLERS = [*USERS, *ROLES, *SESSIONS, *OTHERS, *MOVED * 2]
+# a resource, and what else can govern it (6.10)
+HELD = [
+    (f"arn:aws:lambda:us-east-1:{A}:function:f:1", f"arn:aws:lambda:us-east-1:{A}:function:f"),
+    (f"arn:aws:dynamodb:us-east-1:{A}:table/t/index/i", f"arn:aws:dynamodb:us-east-1:{A}:table/t"),
+    (f"arn:aws:sns:us-east-1:{A}:topic:sub", f"arn:aws:sns:us-east-1:{A}:topic"),
+    (f"arn:aws:glue:us-east-1:{A}:database/d", f"arn:aws:glue:us-east-1:{A}:catalog"),
+    (f"arn:aws:execute-api:us-east-1:{A}:api/stage/GET/x", f"arn:aws:execute-api:us-east-1:{A}:api"),
+    (f"arn:aws:s3:us-east-1:{A}:accesspoint/ap/object/x", f"arn:aws:s3:us-east-1:{A}:accesspoint/ap"),
+    ("arn:aws:s3:::bucket/key", "arn:aws:s3:::bucket"),
+]
 CONDITIONS = [
     {"StringEquals": {"aws:PrincipalOrgID": "o-1"}},
     {"StringNotEquals": {"aws:ResourceOrgID": "o-0"}},
@@ -28,13 +43,37 @@ CONDITIONS = [
 
 
 class Changer(Writer):
-    """Writes that also set conditions on what a change of something else changes."""
+    """Writes that also set conditions on what a change of something else changes, and take away what hides something."""
 
     def write(self) -> None:
-        if self.rng.random() < 0.2:
-            self.put_condition()
+        own = self.rng.choice((self.put_condition, self.move_role, self.move_account, self.hold, self.drop))
+        if self.rng.random() < 0.4:
+            with suppress(DirectoryError):
+                own()
         else:
             super().write()
+
+    def move_role(self) -> None:
+        """A role deleted, and added under another path."""
+        name = f"m{self.n() % 2}"
+        for path in PATHS:
+            arn = f"arn:aws:iam::{A}:role/{path}{name}"
+            with suppress(DirectoryError):
+                self.directory.delete_inline_policy(arn, "moved")
+                self.directory.delete_principal(arn)
+        policies = [("moved", statement(self.n()))] if self.n() else []
+        self.directory.add_principal(f"arn:aws:iam::{A}:role/{self.rng.choice(PATHS)}{name}", identity_policies=policies)
+
+    def move_account(self) -> None:
+        self.directory.add_account(A, partition=self.rng.choice(("aws", "aws", "aws-cn")))
+
+    def hold(self) -> None:
+        arn = self.rng.choice(self.rng.choice(HELD))
+        policy = statement(self.n(), Principal="*") if self.n() else None
+        self.directory.add_resource(arn, account=A, policy=policy)
+
+    def drop(self) -> None:
+        self.directory.delete_resource(self.rng.choice(self.rng.choice(HELD)))
 
     def put_condition(self) -> None:
         stored = sorted(self.directory.snapshot().tables.entities)
@@ -45,7 +84,14 @@ class Changer(Writer):
 
 def requests(rng: random.Random, n: int) -> list[tuple[str, str, str, dict[str, str]]]:
     endpoints = [{}, {}, {"aws:SourceVpce": "vpce-1"}, {"aws:SourceVpce": "vpce-9"}]
-    resources = [*ASKED, *ROLES, "*", "arn:aws:s3:::bkt/other", f"arn:aws:lambda:us-east-1:{A}:function:g"]
+    resources = [
+        *ASKED,
+        *ROLES,
+        "*",
+        "arn:aws:s3:::bkt/other",
+        f"arn:aws:lambda:us-east-1:{A}:function:g",
+        *(arn for arn, _ in HELD),
+    ]
     return [(rng.choice(CALLERS), rng.choice(ACTIONS), rng.choice(resources), rng.choice(endpoints)) for _ in range(n)]
 
 
@@ -226,18 +272,6 @@ def test_a_part_of_an_arn_stands_for_a_secret_that_was_written_since():
                 assert twin.decide(*asked).outcome is outcome
                 assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [outcome] * 600
     assert outcome is Outcome.ALLOW
-
-
-# a resource, and what else can govern it (6.10)
-HELD = [
-    (f"arn:aws:lambda:us-east-1:{A}:function:f:1", f"arn:aws:lambda:us-east-1:{A}:function:f"),
-    (f"arn:aws:dynamodb:us-east-1:{A}:table/t/index/i", f"arn:aws:dynamodb:us-east-1:{A}:table/t"),
-    (f"arn:aws:sns:us-east-1:{A}:topic:sub", f"arn:aws:sns:us-east-1:{A}:topic"),
-    (f"arn:aws:glue:us-east-1:{A}:database/d", f"arn:aws:glue:us-east-1:{A}:catalog"),
-    (f"arn:aws:execute-api:us-east-1:{A}:api/stage/GET/x", f"arn:aws:execute-api:us-east-1:{A}:api"),
-    (f"arn:aws:s3:us-east-1:{A}:accesspoint/ap/object/x", f"arn:aws:s3:us-east-1:{A}:accesspoint/ap"),
-    ("arn:aws:s3:::bucket/key", "arn:aws:s3:::bucket"),
-]
 
 
 @pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
