@@ -399,7 +399,7 @@ cdef inline void held_grants(Side* s, Look* l, const Row* held, uint32_t suffici
 
 cdef inline int by_resource(Side* s, Look* l, const Row* own, const Row* held, Answer* a) noexcept nogil:
     """6.4 `same_account` and `cross_account`, where something is stored about the resource or another account owns it."""
-    cdef bint here = is_here(l.caller, l.facts), must = not here or l.facts & FACTS_KEY
+    cdef bint here = is_here(l.caller, l.facts), must = not here or l.facts & FACTS_KEY != 0
     cdef uint32_t bypass = CLASS_D | CLASS_STAR if here else <uint32_t>CLASS_ALL
     cdef uint32_t sufficient = bypass | CLASS_R | CLASS_P
     cdef Grant g = Grant(0, NULL)

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+NOT_SETTLED = "a request could not be settled, which is a fault of fastiam: please report it"  # of a RuntimeError
+
 
 class Severity(StrEnum):
     """How bad a finding is: an ERROR rejects a document in strict mode, a WARN never does (spec F5)."""

@@ -58,7 +58,8 @@ def compile_changes(compiler: Compiler, names: Names, snapshot: Snapshot, change
         names.judge_endpoints(snapshot.has_endpoint_policies)
     for name in changes.principals:
         if not snapshot.has_principal(name):
-            names.no_principal(utf8(name))  # whom it means now, another role by that name (N11), may change without it
+            with compiler.lock:
+                names.no_principal(utf8(name))  # whom it means now, another role by that name (N11), may change without it
             continue
         profile = snapshot.principal(name)
         with compiler.lock:
