@@ -380,6 +380,34 @@ def test_what_requests_brought_before_an_update_does_not_keep_its_file_from_bein
         directory.add_resource(secret + "-AbCdEf")
 
 
+@pytest.mark.parametrize("written", ["nothing", "a trust policy", "a tag", "another version", "the same policy in other words"])
+def test_an_engine_over_records_that_nobody_read_since_is_saved_with_its_policies(written, tmp_path):
+    """Those of a store are read when somebody asks for them; what an update leaves in force was read by another one."""
+    directory = fastiam.Directory.open(tmp_path / "store", quotas=None)
+    role, managed = f"arn:aws:iam::{A}:role/r", f"arn:aws:iam::{A}:policy/Work"
+    trust = document({"Effect": "Allow", "Principal": {"AWS": A}, "Action": "sts:AssumeRole"})
+    directory.add_managed_policy(managed, document(allow("s3:Get*")))
+    directory.add_principal(role, identity_policies=[managed, ("own", document(allow("sqs:*")))], trust_policy=trust)
+    engine = directory.compile()
+    asked = [(role, "s3:GetObject", "*"), (role, "sqs:Send", "*"), (role, "s3:PutObject", "*")]
+    if written == "a trust policy":
+        directory.set_trust_policy(role, document({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}))
+    if written == "a tag":
+        directory.tag(role, {"a": "b"})
+    if written == "another version":
+        directory.create_policy_version(managed, document(allow("s3:*")), set_as_default=False)
+    if written == "the same policy in other words":
+        directory.put_inline_policy(role, "own", json.dumps(document(allow("sqs:*")), indent=3))
+    updated = engine.updated(fastiam.Directory.open(tmp_path / "store", read_only=True))
+    expected = [updated.decide(*request) for request in asked]
+    assert [decision.allowed for decision in expected] == [True, True, False]
+    for twin in (reloaded(updated, tmp_path), pickle.loads(pickle.dumps(updated))):
+        assert [twin.decide(*request) for request in asked] == expected
+        assert [row.statement for row in twin.decide_many(*map(list, zip(*asked, strict=True)), reasons=True)] == [
+            decision.statement for decision in expected
+        ]
+
+
 def test_an_update_shares_what_any_other_would(tmp_path):
     (tmp_path / "directory.json").write_text(make_directory().to_json())
     directory, changed = (fastiam.load(tmp_path / "directory.json", mode="lenient") for _ in range(2))

@@ -46,6 +46,7 @@ class _Writer:
         self._compiled: dict[int, int] = {}
         self._texts: dict[int, int] = {}
         self._alike: dict[tuple[object, ...], list[StoredPolicy]] = {}
+        self._unread: dict[tuple[object, ...], list[StoredPolicy]] = {}
         self._equal: dict[StoredPolicy, tuple[int, Origin | None]] = {}
 
     def _stored(self, stored: StoredPolicy) -> int:
@@ -55,10 +56,16 @@ class _Writer:
         if found is None:
             found = self._rows[id(stored)] = self._write(stored, stored.origin)
             if stored.is_read:
-                self._compiled[id(stored.policy)] = found
-                self._alike.setdefault(_likeness(stored.policy), []).append(stored)
+                self._enter(stored)
+            else:
+                self._unread.setdefault(_called(stored), []).append(stored)
             self._equal[stored] = found, stored.origin
         return found
+
+    def _enter(self, stored: StoredPolicy) -> None:
+        """Let a stored policy be found by what it says."""
+        self._compiled[id(stored.policy)] = self._rows[id(stored)]
+        self._alike.setdefault(_likeness(stored.policy), []).append(stored)
 
     def _write(self, stored: StoredPolicy, origin: Origin | None) -> int:
         row = PolicyRow(stored.kind, stored.name, stored.text, stored.arn)
@@ -90,15 +97,26 @@ class _Writer:
         found = self._compiled.get(id(policy))
         if found is not None:
             return found
+        if policy.origin is not None and policy.origin.source.text is not None:
+            own = StoredPolicy.unread(policy.origin.source.text, policy.kind, policy.name, policy.arn)
+            row, origin = self._equal.get(own, (NOBODY, None))
+            if row != NOBODY and origin is None and _is_own(policy.origin, own):
+                return row
+        for stored in self._unread.pop(_called(policy), ()):  # each is read once at most, and few have to be
+            self._enter(stored)
         for stored in self._alike.get(_likeness(policy), ()):
             if stored.policy == policy:
                 return self._write(stored, policy.origin)
         return NOBODY
 
 
+def _called(policy: StoredPolicy | Policy) -> tuple[object, ...]:
+    return policy.kind, policy.name, policy.arn
+
+
 def _likeness(policy: Policy) -> tuple[object, ...]:
     """What equal policies have in common; cheap."""
-    return policy.kind, policy.name, policy.arn, len(policy.statements)
+    return *_called(policy), len(policy.statements)
 
 
 def _is_own(origin: Origin, stored: StoredPolicy) -> bool:
