@@ -15,7 +15,7 @@ from fastiam._ingest cimport TextColumn
 from fastiam._passes cimport Miss, _Passes
 from fastiam._types cimport *
 
-from fastiam.errors import NOT_SETTLED, PolicyError, RequestValueError
+from fastiam.errors import PolicyError, RequestValueError, not_settled
 from fastiam.request import check_action, check_resource, check_root
 
 _ARGUMENTS = {  # what errors of single requests call a value -> its column in a batch
@@ -153,7 +153,7 @@ cdef class _Batch(_Passes):
             if m.status == DONE:
                 return 0
             self._settle_status(&m, &is_checked)
-        raise RuntimeError(NOT_SETTLED)
+        raise not_settled()
 
     cdef int _settle_status(self, const Miss* m, bint* is_checked) except -1:
         """Settle what a row came to, or raise what is wrong with it."""

@@ -33,7 +33,7 @@ from fastiam._workspace cimport (
 
 from collections.abc import Iterable
 
-from fastiam.errors import NOT_SETTLED, FastiamError, RequestValueError
+from fastiam.errors import FastiamError, RequestValueError, not_settled
 from fastiam.request import (
     ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
     is_declared as is_declared_name, read_context, read_unknown, read_value,
@@ -477,7 +477,7 @@ cdef class Core:
                 return 0
             unknown = () if declared is None else declared.unknown
             self._settle(status, c, a, generation, (principal, action, resource, context, owner, unknown), &checked)
-        raise RuntimeError(NOT_SETTLED)
+        raise not_settled()
 
     cdef _Declared _declare(self, object unknown, object context):
         """What a call declares unknown, or None; kept for the next call that declares the same."""

@@ -19,8 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-NOT_SETTLED = "a request could not be settled, which is a fault of fastiam: please report it"  # of a RuntimeError
-
 
 class Severity(StrEnum):
     """How bad a finding is: an ERROR rejects a document in strict mode, a WARN never does (spec F5)."""
@@ -164,3 +162,8 @@ class LimitError(FastiamError, RuntimeError):
 def _rebuild(kind: type[Exception], args: tuple[object, ...], kwargs: dict[str, object]) -> Exception:
     """Unpickle an error whose constructor takes keyword arguments."""
     return kind(*args, **kwargs)
+
+
+def not_settled() -> RuntimeError:
+    """Of a request that came to nothing however often it was tried."""
+    return RuntimeError("a request could not be settled, which is a fault of fastiam: please report it")
