@@ -191,6 +191,15 @@ def test_grants_are_told_as_what_is_left_of_them(built: Any, expected: Any) -> N
     assert told(built.compile().what_can(ANA)) == expected
 
 
+def test_a_default_of_the_engine_gives_way_to_the_same_key_in_another_spelling() -> None:
+    """K1: as in every other question, what is given or said to be absent has no default."""
+    built = directory(statement("Allow", "s3:*", Condition={"StringEquals": {"app:k": "a"}}))
+    engine = built.compile(context_defaults={"app:k": "a"})
+    assert told(engine.what_can(ANA)) == [(("s3:*",), ("*",))]
+    for context in ({"APP:K": "b"}, {"App:K": None}):
+        assert told(engine.what_can(ANA, context=context)) == []
+
+
 def test_each_level_of_scps_cuts() -> None:
     built = directory(statement("Allow", "*"))
     built.set_scps(A, [[document(statement("Allow", ["s3:*", "sqs:*"]))], [document(statement("Allow", "s3:Get*"))]])

@@ -12,7 +12,7 @@ cdef class Tables(Rows):
 
     cdef uint32_t _pattern(self, const Pattern* p) except? 0xFFFFFFFE
     cdef uint32_t _word(self, text) except? 0xFFFFFFFE
-    cdef void _check_key(self, uint32_t key) noexcept
+    cdef int _check_key(self, uint32_t key) except -1
     cdef uint32_t _constants(self, list constants, bint own) except? 0xFFFFFFFE
     cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE
     cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE

@@ -91,11 +91,12 @@ cdef class Tables(Rows):
         )
         return self.keys.n - 1
 
-    cdef void _check_key(self, uint32_t key) noexcept:
+    cdef int _check_key(self, uint32_t key) except -1:
         """From now on what requests give under a key may contradict what is known (K1)."""
         cdef Key* k = <Key*>self.keys.data + key
         self.n_checked += not k.is_checked
         k.is_checked = True
+        return 0
 
     def set_default(self, uint32_t key, uint32_t constant):
         """Give a key that nothing else sets a constant value."""

@@ -30,7 +30,7 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
     """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
     cdef uint16_t stored[BLOCK]
-    cdef uint32_t j, i, n = 0, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
+    cdef uint32_t j, i, record, n = 0, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
     cdef const Record* r
     cdef const Row* held
     cdef const uint32_t* place
@@ -46,7 +46,8 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         prefetch(b.records + b.what[stored[j]])
     for j in range(n):
         i = stored[j]
-        b.stored[i] = t.records + record_of(b, i)
+        record = record_of(b, i)
+        b.stored[i] = t.records + record if record != NONE else &b.nothing    # a key of KMS may have none
         prefetch(b.stored[i])
     for j in range(n):
         i = stored[j]

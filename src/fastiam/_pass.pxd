@@ -25,7 +25,7 @@ from fastiam._limits cimport limit_rows, sift
 from fastiam._locate cimport may_name_provider
 from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, CALLER_LIMITED, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller,
+    ACT_HARD, BY_ORGANIZATION, CALLER_LIMITED, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller,
     limits_left, odd_limits, place_differs,
 )
 from fastiam._types cimport *
@@ -184,7 +184,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         action = classes[b.cls[i]].flags
         other = place_differs(w, f)
         way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((other | (action & ACT_HARD) | (f & FACTS_KEY)) != 0) * WAY_NEAR
+        way |= ((other | (action & ACT_HARD)) != 0) * WAY_NEAR
         way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
         b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts

@@ -65,7 +65,7 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
     ACCOUNT = 0xFFFFFFFFFF
     FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
     FACTS_STAR = 0x080000000000
-    FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it
+    FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it; or there has to be one
     FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a record that must be asked for
     COMPARED_AT = 42           # two bits, told and star: which part of the place counts
     WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where a record holds something, and WAY_FAR
@@ -176,7 +176,7 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
     bits = (bits & (bits - 1)) | later_colons(p, size)
     facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
     if is_kms_key(p, size, service_end[0], account_end + 1):
-        facts |= FACTS_KEY
+        facts |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
     return facts | (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
 
 

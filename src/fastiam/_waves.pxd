@@ -284,7 +284,7 @@ cdef inline bint is_enough(const Block* b, const Flat* f, uint32_t i) noexcept n
     """Whether a flat that stands decides its row."""
     if f.flags & FLAT_DENIES or not b.asked[i] & STAGES:
         return True
-    return b.stage[i] == HELD_ALLOWS and not b.asked[i] & FROM_ELSEWHERE and (not f.flags & FLAT_PRINCIPALS or not b.asked[i] & MUST_HOLD)
+    return b.stage[i] == HELD_ALLOWS and not b.asked[i] & FROM_ELSEWHERE and not f.flags & FLAT_PRINCIPALS    # for whom else: `look_closer`
 
 
 cdef inline void pass_on(Side* s, const TablesC* t, bint reasons, int64_t first, uint32_t* n_done) noexcept nogil:

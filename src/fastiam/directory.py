@@ -122,8 +122,8 @@ class Directory(AccountModel):
         ----------
         unknown_owner : what becomes of a literal ARN whose owner nothing tells: `principal` takes the caller's account
             and says so, `deny` denies (D23).
-        context_defaults : context keys for every request that does not give them, as if it did (K1). In a batch a column gives
-            a key to all rows, nulls too.
+        context_defaults : context keys for every request that does not give them, as if it did (K1); a list is one for all of
+            them. In a batch a column gives a key to all rows, nulls too. A key in two spellings with two values is refused.
         settings : what the specification leaves configurable.
         """
         from fastiam.engine import Engine

@@ -211,10 +211,16 @@ class SettlingCore(Core):
     def _request(self, action: str, context: Context | None, unknown: Collection[str], now: datetime | int | None) -> Request:
         """A request as the reference takes it, with the defaults of the engine (D71)."""
         told = check_context(context)
-        declared, absent = read_unknown(unknown, told), absent_keys(told)
-        defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
+        declared = read_unknown(unknown, told)
+        given, absent = self._given(told, declared)
         seconds = now if isinstance(now, int) else epoch_seconds(now)
-        return Request(check_action(action), {**defaults, **read_context(told)}, seconds, declared, absent)
+        return Request(check_action(action), given, seconds, declared, absent)
+
+    def _given(self, told: Context, declared: frozenset[str] = frozenset()) -> tuple[dict[str, ContextValue], frozenset[str]]:
+        """A context with the defaults of the engine, and the keys that it says are absent."""
+        absent = absent_keys(told)
+        defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
+        return {**defaults, **read_context(told)}, absent
 
     def _explained(
         self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastiam._build import glob_matches
+from fastiam.account.subjects import FEDERATION
 from fastiam.compile.layout import FORBID_SHIFT, ActionFlag, Credential
 from fastiam.compile.texts import ONE, STAR, globbed, utf8
 from fastiam.profile import Settings
@@ -117,7 +118,7 @@ _EXACT: tuple[tuple[set[bytes], ActionFlag], ...] = (
     (_names("sts", _STS_ROLE), ActionFlag.STS_ROLE),
     (_names("sts", "tagsession setsourceidentity"), ActionFlag.TRUST),
     (_names("kms", "retiregrant"), ActionFlag.RETIRE_GRANT),
-    (_names("sts", "assumerolewithsaml assumerolewithwebidentity"), ActionFlag.FEDERATION),
+    (set(map(utf8, FEDERATION)), ActionFlag.FEDERATION),
     (_names("iam", _POLICY), ActionFlag.HARD_POLICY),
     (_names("iam", _RESERVED), ActionFlag.HARD_RESERVED),
     (_names("iam", _LINKED), ActionFlag.HARD_LINKED),

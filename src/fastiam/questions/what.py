@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from fastiam.questions.effective import Effective
 from fastiam.questions.grants import Grant
 from fastiam.questions.instances import FRESH, action_of
 from fastiam.questions.who import Question
-from fastiam.request import Context, absent_keys, check_context, read_context
+from fastiam.request import Context, check_context
 from fastiam.session import Session
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def _literals(written: str, services: Collection[str] | None) -> Iterator[tuple[
 
 def grants_of(engine: Engine, principal: str | Session, context: Context | None) -> list[Grant]:
     """What a principal can in effect, over all resources."""
-    given: Mapping[str, Any] = {**engine._options["context_defaults"], **check_context(context)}
     snapshot = engine._snapshot_or_fail()
     profile = snapshot.principal(principal)
-    effective = Effective(snapshot, profile, engine._options["settings"], read_context(given), absent_keys(given))
+    effective = Effective(snapshot, profile, engine._options["settings"], *engine._given(check_context(context)))
     return list(effective.grants())
