@@ -245,20 +245,24 @@ STORED = (
     f"arn:aws:events:eu-west-1:{A}:event-bus/b",
 )
 BEYOND = {
-    f"lambda:eu-west-1:{A}:": "function:f:1 function:g function:g:prod function:g:dev layer:f",
-    f"dynamodb:eu-west-1:{A}:table/": "t/index/i t/stream/x t/backup/b t/export/e u t/",
-    f"sns:eu-west-1:{A}:": "topic:sub topic2 topi other:sub topic/x",
-    f"kinesis:eu-west-1:{A}:stream/": "s/consumer/c:1 s2 t/consumer/c:1",
-    f"es:eu-west-1:{A}:domain/": "d/_search e e/_search",
-    f"codeartifact:eu-west-1:{A}:": "package/d/r/npm/x/y package/e/r/npm/x/y package-group/d/x domain/e",
-    f"acm-pca:eu-west-1:{A}:certificate-authority/": "ca/certificate/c cb cb/certificate/c",
-    f"glue:eu-west-1:{A}:": "database/d table/d/t job/j",
+    f"lambda:eu-west-1:{A}:": "function:f:1 function:f:2 function:f: function:g function:g:prod "
+    "function:g:dev function:g:dev2 layer:f layer:f:1",
+    f"dynamodb:eu-west-1:{A}:table/": "t/index/i t/index/j t/stream/x t/stream/y t/stream/ t/backup/b t/backup/c "
+    "t/export/e u t/ u/index/i t/other/o",
+    f"sns:eu-west-1:{A}:": "topic:sub topic:sub2 topic: topic2 topi other:sub other:sub2 topic/x topic/x:sub",
+    f"kinesis:eu-west-1:{A}:stream/": "s/consumer/c:1 s/consumer/c:2 s/consumer/d s2 t/consumer/c:1",
+    f"es:eu-west-1:{A}:domain/": "d/_search d/x/_search e e/_search e/_doc",
+    f"codeartifact:eu-west-1:{A}:": "package/d/r/npm/x/y package/d/r/npm/x/z package/d/s/npm/x/y package/e/r/npm/x/y "
+    "package-group/d/x package-group/d/y domain/e",
+    f"acm-pca:eu-west-1:{A}:certificate-authority/": "ca/certificate/c ca/certificate/d cb cb/certificate/c",
+    f"glue:eu-west-1:{A}:": "database/d database/e table/d/t table/e/u job/j job/k",
     f"glue:us-east-1:{A}:": "database/d",
-    f"execute-api:eu-west-1:{A}:": "api/stage/GET/x",
-    "apigateway:eu-west-1::": "/restapis/api/stages/s",
-    f"logs:eu-west-1:{A}:log-group:": "g:* g:log-stream:s h h:log-stream:s",
+    f"execute-api:eu-west-1:{A}:": "api/stage/GET/x api/stage/GET/y api/ api2/stage/GET/x",
+    "apigateway:eu-west-1::": "/restapis/api/stages/s /restapis/api/stages/t /restapis/api/ /restapis/api2 /apis/api/routes/r",
+    f"logs:eu-west-1:{A}:log-group:": "g:* g:log-stream:s g:log-stream:t/u g:log-stream: h "
+    "h:log-stream:s h:log-stream:t g/h:log-stream:s",
     f"secretsmanager:eu-west-1:{A}:secret:": "db d db-XxXxXx x-éabcd x y-abcdef",
-    f"s3:eu-west-1:{A}:accesspoint/": "ap/object/x ap2 ap2/object/x",
+    f"s3:eu-west-1:{A}:accesspoint/": "ap/object/x ap/object/y/z ap2 ap2/object/x ap2/object/y",
     f"ssm:eu-west-1:{A}:parameter/": "p/q q p/",
     f"events:eu-west-1:{A}:event-bus/": "c",
 }

@@ -91,6 +91,7 @@ def requests(rng: random.Random, n: int) -> list[tuple[str, str, str, dict[str, 
         "arn:aws:s3:::bkt/other",
         f"arn:aws:lambda:us-east-1:{A}:function:g",
         *(arn for arn, _ in HELD),
+        *(f"{arn}{rest}" for arn, _ in HELD for rest in ("", "0", "/1")),  # what lies beside it, and is never stored
     ]
     return [(rng.choice(CALLERS), rng.choice(ACTIONS), rng.choice(resources), rng.choice(endpoints)) for _ in range(n)]
 

@@ -6,7 +6,7 @@ from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
 from fastiam._columns cimport Column, Text, item_code, whole_codes
-from fastiam._locate cimport stands_alone
+from fastiam._locate cimport shared_record, stands_alone
 from fastiam._plain cimport FACTS_LONG, FACTS_STAR, colon_place, read_facts, with_record
 from fastiam._types cimport *
 
@@ -101,12 +101,16 @@ cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, 
         if records[i] != NONE:
             continue
         number = hashed_find(names_of(t, sought.mode[j]), t.pool, sought.name[j].data, sought.name[j].size, sought.hash[j])
-        last = colon_place(facts[i], 4) + 1
+        if number == NONE and sought.mode[j]:
+            last = colon_place(facts[i], 4) + 1
+            if stands_alone(sought.mode[j], sought.name[j].data + last, sought.name[j].size - last):
+                continue
+            number = shared_record(t, sought.name[j].data, sought.name[j].size, last)
+            if number == NONE:
+                facts[i] = FACTS_LONG
         if number != NONE:
             records[i] = number
             facts[i] = with_record(t, facts[i], number)
-        elif sought.mode[j] and not stands_alone(sought.mode[j], sought.name[j].data + last, sought.name[j].size - last):
-            facts[i] = FACTS_LONG
 
 
 cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:

@@ -13,6 +13,8 @@ from fastiam._types cimport *
 
 cdef enum:
     OTHER_PARTITION = 0xFFFFFFFE   # a word that no principal has
+    START_AT = 3               # where the key of a `start` starts in an ARN that begins so
+    MOST_MARKS = 16            # PERF: an ARN of slashes would be hashed again and again; what begins behind more is asked for ARN by ARN
 
 
 cdef inline bint is_account_id(Text t) noexcept nogil:
@@ -61,6 +63,20 @@ cdef inline bint stands_alone(uint32_t mode, const char* last, int64_t size) noe
     return mode > MODE_FACTS and marks <= (mode != MODE_WHOLE)
 
 
+cdef inline uint32_t shared_record(const TablesC* t, const char* arn, int64_t size, int64_t last) noexcept nogil:
+    """The record of all resources that have none of their own and begin as this one does, up to a mark of its last field, which starts
+    at `last`: a `start_key` of `_names`. NONE: the directory was not asked for one of them yet."""
+    cdef uint32_t record = NONE, marks = 0
+    cdef int64_t i
+    for i in range(last, size):
+        if arn[i] == 47 or arn[i] == 58:
+            record = table_find(&t.fact_names, t.pool, arn + START_AT, i + 1 - START_AT, t.seed)
+            marks += 1
+            if record != NONE or marks == MOST_MARKS:
+                break
+    return record
+
+
 cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
     """What is stored about the resource of the call; NONE if nothing."""
     cdef uint32_t mode
@@ -79,7 +95,8 @@ cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
     record[0] = table_find(&c.t.fact_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
     if record[0] != NONE or stands_alone(mode, c.resource.data + c.colons[4] + 1, c.resource.size - c.colons[4] - 1):
         return DONE
-    return NO_FACTS
+    record[0] = shared_record(c.t, c.resource.data, c.resource.size, c.colons[4] + 1)
+    return NO_FACTS if record[0] == NONE else DONE
 
 
 cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:

@@ -9,6 +9,7 @@ from libc.string cimport memcpy, memset
 
 from fastiam._build cimport Tables
 from fastiam._bytes cimport hash_bytes
+from fastiam._locate cimport MOST_MARKS, START_AT
 from fastiam._types cimport (
     KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, PoolText, Principal, StringSlot, TablesC,
 )
@@ -33,6 +34,13 @@ def provider_key(str name, str action):
     """What a federated provider is known by: its name and an action of federation (N3). No text holds the byte between the two, so that
     nobody has this name."""
     return name.encode() + b"\xff" + action.lower().encode()
+
+
+cdef bytes start_key(str start):
+    """What all resources are known by whose ARNs begin so and that have no record of their own (6.10), None where `shared_record` would not
+    look that far. Without its `arn`, so that it is no ARN."""
+    cdef str last = start.split(":", 5)[5] if start else ""
+    return start[START_AT:].encode() if 0 < last.count("/") + last.count(":") <= MOST_MARKS else None
 
 
 cdef class _Alike:
@@ -303,9 +311,10 @@ cdef class Names:
         """Let a record be found by its ARN; NONE takes it away."""
         self._give(&self.records, text, record)
 
-    def fact(self, bytes text, uint32_t record):
-        """Keep the answer of the directory for an ARN of MODE_FACTS."""
-        self._give(&self.facts, text, record)
+    def fact(self, bytes text, uint32_t record, str start=""):
+        """Keep the answer of the directory for an ARN of MODE_FACTS; for all that begin with `start`, if that is told, unless they have a
+        record of their own."""
+        self._give(&self.facts, start_key(start) or text, record)
 
     cdef int _forget(self, NameTable* names, bytes text) except -1:
         """Let nothing be found by a text: what was entered is no name any more, and what requests bring is another one."""

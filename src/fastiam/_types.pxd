@@ -553,7 +553,7 @@ cdef enum ServiceMode:         # how the record of an ARN is found, by its servi
     MODE_EXACT = 1
     MODE_BUCKET = 2            # s3: the bucket's record, unless the ARN has an account
     MODE_OBJECT = 3            # s3, some objects have records of their own
-    MODE_FACTS = 4             # by the rules of 6.10: the directory is asked once for each ARN, and its answer kept
+    MODE_FACTS = 4             # by the rules of 6.10: the directory is asked once for each ARN, or each start of several, and its answer kept
     MODE_WHOLE = 5             # the same; where the last field has neither slash nor colon, nothing but the exact ARN's record counts
     MODE_PARTED = 6            # where it has one of these at most
     MODE_SECRET = 7            # where it ends as the ARN of a secret does, in `-` and six characters
@@ -718,7 +718,7 @@ cdef struct TablesC:
     StringTable principal_names
     StringTable action_names
     StringTable record_names   # stored ARNs
-    StringTable fact_names     # ARNs of MODE_FACTS that were asked for: a bounded cache
+    StringTable fact_names     # stored ARNs of MODE_FACTS and those like it; and a bounded cache of what was asked for: ARNs, and how several begin
     StringTable account_names
     StringTable endpoint_names
     StringTable services       # of ARNs with records -> ServiceMode

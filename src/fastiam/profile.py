@@ -205,6 +205,8 @@ class ResourceFacts:
         SVC requesters (row `logs`).
     keys : `aws:ResourceTag/*` by folded name, from the record of exactly this ARN.
     blocks_public : D33.
+    start : how ARNs begin, up to a `/` or `:` of their last field, that all have these facts, but for those with a record of
+        their own: what lies under one holder. Empty where no other ARN surely has them.
     """
 
     arn: str
@@ -213,6 +215,7 @@ class ResourceFacts:
     governs: str = "always"
     keys: Mapping[str, ContextValue] = field(default_factory=dict)
     blocks_public: bool = False
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class SettlingCore(Core):
     def _settle_facts(self, arn: str) -> None:
         facts = self._snapshot_or_fail().facts(arn)
         with self._lock:
-            self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn))
+            self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn), facts.start)
 
     def _settle_key(self, name: str) -> int:
         check_key(name)

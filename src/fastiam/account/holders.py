@@ -1,7 +1,8 @@
 """Where the policies of a request ARN are stored: the table of spec 6.10 (D60 to D62).
 
 Each row is a function of one service: it gives the holders of a request ARN, in order. A holder is a tuple of ARNs of
-which the first that has a policy governs ("exact, else H"). Every service without a row has the exact ARN.
+which the first that has a policy governs ("exact, else H"). Every service without a row has the exact ARN. What lies under
+a holder (an object, a version, a path) is told by how its ARN begins, so that a row also says how far that is.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ ALWAYS, TRUST, SERVICE = "always", "trust", "service"  # `ResourceFacts.governs`
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """The holders of a request ARN; no tuple means that nothing can carry a policy for it. `governs`: `ResourceFacts`."""
+    """The holders of a request ARN; no tuple means that nothing can carry a policy for it. The rest: `ResourceFacts`."""
 
     groups: tuple[tuple[str, ...], ...]
     governs: str = ALWAYS
+    start: str = ""
 
 
 def holders_of(text: str) -> Holders:
@@ -46,60 +48,74 @@ def _at(arn: Arn, rest: str) -> str:
     return str(arn._replace(rest=rest))
 
 
-def _one(*arns: str) -> Holders:
-    return Holders((arns,))
+def _one(*arns: str, start: str = "") -> Holders:
+    return Holders((arns,), start=start)
+
+
+def _below(arn: Arn, start: str, holder: str) -> Holders:
+    """The one holder of everything that begins so."""
+    return _one(_at(arn, holder), start=_at(arn, start))
 
 
 _NONE = Holders(())
-_LOG_GROUP = re.compile(r"(log-group:[^:]+)(?::\*|:log-stream:.*)?", re.DOTALL)
+_LOG_GROUP = re.compile(r"(log-group:[^:]+)(?::\*|(:log-stream:).*)?", re.DOTALL)
 _LOG_GROUP_ALL = re.compile(r"log-group:[^:]+:\*")
-_REST_API = re.compile(r"/restapis/([^/]+)(?:/.*)?", re.DOTALL)
+_REST_API = re.compile(r"/restapis/([^/]+)(/.*)?", re.DOTALL)
 
 
 def _s3(arn: Arn) -> Holders | None:
     if arn.region or arn.account:
         point = re.match(r"(accesspoint/[^/]+)/object/", arn.rest)
-        return _one(_at(arn, point[1])) if point else None
+        return _below(arn, point[0], point[1]) if point else None
     return _one(_at(arn, arn.rest.partition("/")[0]))
 
 
 def _lambda(arn: Arn) -> Holders | None:
     function = re.match(r"(function:[^:]+):", arn.rest)
-    return _one(str(arn), _at(arn, function[1])) if function else None
+    return _one(str(arn), _at(arn, function[1]), start=_at(arn, function[0])) if function else None
 
 
 def _dynamodb(arn: Arn) -> Holders | None:
     part = re.match(r"(table/[^/]+)/([^/]+)/", arn.rest)
     if part is None:
         return None
-    return {"index": _one(_at(arn, part[1])), "export": _one(_at(arn, part[1])), "backup": _NONE, "import": _NONE}.get(part[2])
+    if part[2] in ("index", "export"):
+        return _below(arn, part[0], part[1])
+    return Holders(() if part[2] in ("backup", "import") else ((str(arn),),), start=_at(arn, part[0]))
 
 
 def _kms(arn: Arn) -> Holders | None:
     return _NONE if arn.rest.startswith("alias/") else None
 
 
-def _sns(arn: Arn) -> Holders:
-    return _one(_at(arn, arn.rest.partition(":")[0]))
+def _sns(arn: Arn) -> Holders | None:
+    topic, colon, _ = arn.rest.partition(":")
+    return _below(arn, topic + colon, topic) if colon else None
 
 
 def _logs(arn: Arn) -> Holders | None:
     group = _LOG_GROUP.fullmatch(arn.rest)
-    return Holders(((_at(arn, group[1]),), (_at(arn, "*"),)), SERVICE) if group else None
+    if group is None:
+        return None
+    start = _at(arn, group[1] + group[2]) if group[2] else ""
+    return Holders(((_at(arn, group[1]),), (_at(arn, "*"),)), SERVICE, start)
 
 
 def _kinesis(arn: Arn) -> Holders | None:
     stream = re.match(r"(stream/[^/]+)/consumer/", arn.rest)
-    return _one(str(arn), _at(arn, stream[1])) if stream else None
+    return _one(str(arn), _at(arn, stream[1]), start=_at(arn, stream[0])) if stream else None
 
 
 def _apigateway(arn: Arn) -> Holders | None:
     api = _REST_API.fullmatch(arn.rest)
-    return _one(_api(arn, api[1])) if api and not arn.account else None
+    if api is None or arn.account:
+        return None
+    return _one(_api(arn, api[1]), start=_at(arn, f"/restapis/{api[1]}/") if api[2] else "")
 
 
 def _execute_api(arn: Arn) -> Holders:
-    return _one(_api(arn, arn.rest.partition("/")[0]))
+    id_, slash, _ = arn.rest.partition("/")
+    return _one(_api(arn, id_), start=_at(arn, id_ + slash) if slash else "")
 
 
 def _api(arn: Arn, id_: str) -> str:
@@ -108,7 +124,7 @@ def _api(arn: Arn, id_: str) -> str:
 
 def _es(arn: Arn) -> Holders | None:
     domain = re.match(r"(domain/[^/]+)/", arn.rest)
-    return _one(_at(arn, domain[1])) if domain else None
+    return _below(arn, domain[0], domain[1]) if domain else None
 
 
 def _iam(arn: Arn) -> Holders | None:
@@ -122,9 +138,10 @@ def _backup(arn: Arn) -> Holders | None:
 def _codeartifact(arn: Arn) -> Holders | None:
     package = re.match(r"package/([^/]+)/([^/]+)/", arn.rest)
     if package:
-        return Holders(((_at(arn, f"repository/{package[1]}/{package[2]}"),), (_at(arn, f"domain/{package[1]}"),)))
+        repository, domain = f"repository/{package[1]}/{package[2]}", f"domain/{package[1]}"
+        return Holders(((_at(arn, repository),), (_at(arn, domain),)), start=_at(arn, package[0]))
     group = re.match(r"package-group/([^/]+)/", arn.rest)
-    return _one(_at(arn, f"domain/{group[1]}")) if group else None
+    return _below(arn, group[0], f"domain/{group[1]}") if group else None
 
 
 def _elasticfilesystem(arn: Arn) -> Holders | None:
@@ -133,13 +150,13 @@ def _elasticfilesystem(arn: Arn) -> Holders | None:
 
 def _acm_pca(arn: Arn) -> Holders | None:
     authority = re.match(r"(certificate-authority/[^/]+)/certificate/", arn.rest)
-    return _one(_at(arn, authority[1])) if authority else None
+    return _below(arn, authority[0], authority[1]) if authority else None
 
 
 def _glue(arn: Arn) -> Holders | None:
     type_, slash, _ = arn.rest.partition("/")
     in_catalog = slash and type_ in ("database", "table", "userDefinedFunction", "connection")
-    return _one(_at(arn, "catalog")) if in_catalog else None
+    return _below(arn, type_ + slash, "catalog") if in_catalog else None
 
 
 ROWS: dict[str, Callable[[Arn], Holders | None]] = {

@@ -45,7 +45,8 @@ class Resources:
                     blocks_public = blocks_public or self._blocks_public(record)
             policies += self._governing(group, holders)
         keys = self._tag_keys(arn, own)
-        return ResourceFacts(arn, account, tuple(policies) if policies else None, holders.governs, keys, blocks_public)
+        start = holders.start if own is None else ""
+        return ResourceFacts(arn, account, tuple(policies) if policies else None, holders.governs, keys, blocks_public, start)
 
     def _governing(self, group: tuple[str, ...], holders: Holders) -> Policies:
         """The policies of the first holder of a group that has some."""

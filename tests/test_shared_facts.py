@@ -1,0 +1,174 @@
+"""What lies under one holder has the same facts (6.10): of a thousand paths or versions the directory is asked for one."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastiam import Directory, Engine
+
+A = "111111111111"
+USER = f"arn:aws:iam::{A}:user/ana"
+
+
+def at(service: str, rest: str, account: str = A) -> str:
+    return f"arn:aws:{service}:eu-west-1:{account}:{rest}"
+
+
+# a request, and how those begin that share its facts
+SHARED = [
+    (at("s3", "accesspoint/ap/object/a/b"), at("s3", "accesspoint/ap/object/")),
+    (at("lambda", "function:f:7"), at("lambda", "function:f:")),
+    (at("dynamodb", "table/t/index/i"), at("dynamodb", "table/t/index/")),
+    (at("dynamodb", "table/t/stream/s"), at("dynamodb", "table/t/stream/")),
+    (at("dynamodb", "table/t/backup/b"), at("dynamodb", "table/t/backup/")),
+    (at("sns", "t:0f1e"), at("sns", "t:")),
+    (at("logs", "log-group:g:log-stream:s/t"), at("logs", "log-group:g:log-stream:")),
+    (at("kinesis", "stream/s/consumer/c:1"), at("kinesis", "stream/s/consumer/")),
+    (at("apigateway", "/restapis/api/stages/s", ""), at("apigateway", "/restapis/api/", "")),
+    (at("execute-api", "api/prod/GET/pets"), at("execute-api", "api/")),
+    (at("es", "domain/d/index/_search"), at("es", "domain/d/")),
+    (at("codeartifact", "package/d/r/npm//p"), at("codeartifact", "package/d/r/")),
+    (at("codeartifact", "package-group/d/x"), at("codeartifact", "package-group/d/")),
+    (at("acm-pca", "certificate-authority/ca/certificate/c"), at("acm-pca", "certificate-authority/ca/certificate/")),
+    (at("glue", "table/d/t"), at("glue", "table/")),
+]
+# of these nothing else surely has the facts
+ALONE = [
+    at("lambda", "function:f"), at("dynamodb", "table/t"), at("sns", "t"), at("logs", "log-group:g"), at("logs", "log-group:g:*"),
+    at("execute-api", "api"), at("apigateway", "/restapis/api", ""), at("es", "domain/d"), at("glue", "catalog"), at("sqs", "q"),
+    at("secretsmanager", "secret:db"), at("s3", "accesspoint/ap"), "arn:aws:s3:::bucket/key",
+]  # fmt: skip
+HOLDERS = [
+    # the API is there under one of its names
+    *(arn for arn in ALONE if not arn.endswith(("*", "secret:db", "key")) and ":execute-api:" not in arn),
+    at("codeartifact", "domain/d"), at("codeartifact", "repository/d/r"), at("acm-pca", "certificate-authority/ca"),
+    "arn:aws:s3:::bucket",
+]  # fmt: skip
+
+
+def deny(action: str = "*") -> dict:
+    statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def directory_with(*stored: str) -> Directory:
+    directory = Directory(quotas=None)
+    directory.add_principal(USER, identity_policies=[{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}])
+    for arn in stored:
+        directory.add_resource(arn, account=A, policy=deny(), tags={"stored": arn[-1:]})
+    return directory
+
+
+def outcomes(engine: Engine, arns: list[str]) -> list[bool]:
+    """Whether each is allowed, in a batch; and each by itself, which may not differ."""
+    action = f"{arns[0].split(':')[2]}:Do"
+    found = engine.decide_many(USER, action, arns).allowed.tolist()
+    assert [engine.is_allowed(USER, action, arn) for arn in arns] == found
+    assert [engine.explain(USER, action, arn).decision.allowed for arn in arns] == found
+    return found
+
+
+@pytest.mark.parametrize(("arn", "start"), [*SHARED, *((arn, "") for arn in ALONE)])
+def test_facts_say_how_those_begin_that_share_them(arn, start):
+    assert directory_with().snapshot().facts(arn).start == start
+    assert directory_with(*HOLDERS).snapshot().facts(arn).start == ("" if arn in HOLDERS else start)
+
+
+@pytest.mark.parametrize(("arn", "start"), SHARED)
+@pytest.mark.parametrize("stored", [[], HOLDERS], ids=["nothing stored", "holders stored"])
+@given(rest=st.text("ab/:*$-", max_size=8) | st.text(max_size=8))
+def test_whatever_begins_so_and_is_not_stored_has_these_facts(arn, start, stored, rest):
+    """6.10: but for tags and policies of its own."""
+    snapshot = directory_with(*stored).snapshot()
+    assert replace(snapshot.facts(start + rest), arn=arn) == snapshot.facts(arn)
+
+
+@pytest.mark.parametrize(("arn", "start"), SHARED)
+def test_what_is_stored_by_itself_shares_no_facts(arn, start):
+    directory = directory_with(*HOLDERS)
+    directory.add_resource(arn, account=A, tags={"of": "its own"})
+    facts = directory.snapshot().facts(arn)
+    assert facts.start == ""
+    assert facts.keys
+
+
+@pytest.mark.parametrize(("arn", "start"), SHARED)
+def test_the_directory_is_asked_for_one_of_a_thousand(arn, start):
+    for stored in (HOLDERS, [*HOLDERS, f"{start}one"]):
+        directory = directory_with()
+        for holder in stored:
+            directory.add_resource(holder, account=A, tags={"of": "nobody"})
+        engine = directory.compile()
+        known = engine.stats()["resources"]
+        assert all(outcomes(engine, [f"{start}{i}/x" for i in range(1000)]))
+        assert engine.stats()["resources"] <= known + 1
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["asked first", "asked last"])
+def test_one_with_a_policy_of_its_own_keeps_it_beside_them(before):
+    """D60, exact else H."""
+    function = at("lambda", "function:f")
+    directory = directory_with()
+    directory.add_resource(function, account=A, policy=deny("lambda:Other"))
+    directory.add_resource(f"{function}:live", account=A, policy=deny())
+    engine = directory.compile()
+    arns = [f"{function}:1", f"{function}:live", f"{function}:", f"{function}:live2", function]
+    assert outcomes(engine, arns if before else arns[::-1]) == (
+        [True, False, True, True, True] if before else [True, True, True, False, True]
+    )
+
+
+def test_an_update_of_the_holder_or_of_one_of_them_is_seen():
+    function = at("lambda", "function:f")
+    arns = [f"{function}:{i}" for i in range(4)]
+    directory = directory_with()
+    directory.add_resource(at("lambda", "function:other"), account=A, policy=deny())
+    engine = directory.compile()
+    assert outcomes(engine, arns) == [True] * 4
+    directory.add_resource(function, account=A, policy=deny())
+    engine = engine.updated(directory)
+    assert outcomes(engine, arns) == [False] * 4
+    directory.add_resource(arns[2], account=A, policy=deny("lambda:Other"))
+    engine = engine.updated(directory)
+    assert outcomes(engine, arns) == [False, False, True, False]
+    directory.delete_resource(arns[2])
+    engine = engine.updated(directory)
+    assert outcomes(engine, arns) == [False] * 4
+    directory.delete_resource(function)
+    assert outcomes(engine.updated(directory), arns) == [True] * 4
+    assert outcomes(engine, arns) == [False] * 4
+
+
+def test_a_resource_that_is_named_like_a_start_is_one_of_them():
+    """What they share is kept by how they begin, but not under an ARN: nor is what is stored under such an ARN theirs."""
+    function = at("lambda", "function:f")
+    directory = directory_with(f"{function}:")
+    directory.add_resource(function, account=A, policy=deny("lambda:Other"))
+    for arns in ([f"{function}:", f"{function}:1"], [f"{function}:1", f"{function}:"]):
+        assert outcomes(directory.compile(), arns) == [not arn.endswith(":") for arn in arns]
+
+
+@pytest.mark.parametrize("n", [1, 13, 14, 15, 26])
+def test_a_start_behind_many_slashes_is_found_or_asked_for(n):
+    """How many marks of an ARN are tried is bounded (16 with `n` of 14); the answer is not."""
+    group = at("logs", "log-group:" + "/".join("abcdefghijklmnopqrstuvwxyz"[:n]))
+    directory = directory_with()
+    directory.add_resource(group, account=A, policy=deny())
+    engine = directory.compile()
+    arns = [f"{group}:log-stream:{i}" for i in range(3)] + [at("logs", "log-group:" + "/" * 3000 + ":log-stream:s")]
+    assert engine.decide_many("lambda.amazonaws.com", "logs:PutLogEvents", arns).outcome.tolist() == [2, 2, 2, 0]
+    assert [engine.is_allowed("lambda.amazonaws.com", "logs:PutLogEvents", arn) for arn in arns] == [False] * 4
+    assert all(outcomes(engine, arns))
+
+
+def test_a_saved_engine_asks_again():
+    function = at("lambda", "function:f")
+    engine = directory_with(function).compile()
+    assert outcomes(engine, [f"{function}:1", f"{function}:2"]) == [False, False]
+    loaded = pickle.loads(pickle.dumps(engine))
+    assert outcomes(loaded, [f"{function}:3", at("lambda", "function:g:1")]) == [False, True]
