@@ -30,6 +30,7 @@ def snapshot():
     directory.add_principal(DEP, unique_id="AROADEP", tags={"team": "r"})
     directory.add_resource(BKT, account=A, tags={"env": "a"})
     directory.add_endpoint("vpce-1", account=A)
+    directory.add_endpoint("vpce-2", account=B)
     return directory.snapshot()
 
 
@@ -37,7 +38,6 @@ ACCEPTED = [
     # who, resource, context
     (ANA, BKT, {}),
     (ANA, BKT, {"aws:PrincipalAccount": A, "aws:USERNAME": "ana", "aws:userid": "AIDAANA", "aws:PrincipalTag/TEAM": "r"}),
-    (ANA, BKT, {"aws:PrincipalIsAWSService": "FALSE"}),
     (ANA, BKT, {"aws:PrincipalOrgPaths": ["o-1/r-1/ou-a/"]}),
     (ANA, BKT, {"aws:MultiFactorAuthPresent": True, "aws:MultiFactorAuthAge": 0}),
     (ANA, BKT, {"aws:CurrentTime": "2030-01-01T00:00:00Z", "aws:EpochTime": 1}),
@@ -47,8 +47,7 @@ ACCEPTED = [
     (RUN1, BKT, {"aws:MultiFactorAuthPresent": True, "aws:FederatedProvider": "accounts.google.com"}),
     (RUN1, BKT, {"aws:PrincipalTag/other": "x"}),
     (DEP, BKT, {"aws:userid": "AROADEP:run2"}),
-    (SESSION, BKT, {"aws:TokenIssueTime": "2026-01-01T01:00:00+01:00"}),
-    (SESSION, BKT, {"aws:TokenIssueTime": 1767225600, "aws:PrincipalTag/Team": "s"}),
+    (SESSION, BKT, {"aws:TokenIssueTime": datetime(2026, 1, 1, tzinfo=UTC), "aws:PrincipalTag/Team": "s"}),
     (UNDATED, BKT, {"aws:TokenIssueTime": "2026-01-01T00:00:00Z"}),
     (TOKEN, BKT, {"aws:MultiFactorAuthPresent": "true", "aws:MultiFactorAuthAge": "17"}),
     (SERVICE, BKT, {"aws:PrincipalServiceNamesList": [SERVICE, "ec2.eu-west-1.amazonaws.com"]}),
@@ -75,6 +74,13 @@ REFUSED = [
     # who, resource, context, the key that is named
     (ANA, BKT, {"aws:PrincipalAccount": B}, "aws:PrincipalAccount"),
     (ANA, BKT, {"AWS:username": "bo"}, "AWS:username"),
+    # conditions on text would read another spelling, in place of what is known
+    (ANA, BKT, {"aws:PrincipalIsAWSService": "FALSE"}, "aws:PrincipalIsAWSService"),
+    (SESSION, BKT, {"aws:TokenIssueTime": "2026-01-01T01:00:00+01:00"}, "aws:TokenIssueTime"),
+    (SESSION, BKT, {"aws:TokenIssueTime": 1767225600}, "aws:TokenIssueTime"),
+    (ANA, BKT, {"aws:SourceAccount": B, "aws:SourceOrgID": "o-1"}, "aws:SourceOrgID"),
+    (ANA, BKT, {"aws:SourceAccount": B, "aws:SourceOrgPaths": ["o-1/r-1/ou-a/"]}, "aws:SourceOrgPaths"),
+    (ANA, BKT, {"aws:SourceVpce": "vpce-2", "aws:VpceOrgID": "o-1"}, "aws:VpceOrgID"),
     (ANA, BKT, {"aws:userid": "AIDABO"}, "aws:userid"),
     (ANA, BKT, {"aws:PrincipalArn": DEP}, "aws:PrincipalArn"),
     (ANA, BKT, {"aws:PrincipalTag/team": "x"}, "aws:PrincipalTag/team"),

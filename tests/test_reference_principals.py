@@ -90,7 +90,7 @@ MATRIX = {  # the rows of 3.3; `-` no match, `u` undetermined
     KIO: "----D---",
     f"arn:aws:iam::{A}:group/eng": "--------",
     f"Service={S3}": "-----D--",
-    "Service=s3.AMAZONAWS.com": "--------",
+    "Service=s3.AMAZONAWS.com": "uuuuuuuu",
     f"Federated={IDP}": "------D-",
     "Federated=accounts.google.com": "--------",
     "CanonicalUser=c0ffee": "DDAAA---",

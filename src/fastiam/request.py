@@ -146,7 +146,7 @@ def canonical_text(value: object, column: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value)
+        return _digits(value, column)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
@@ -164,6 +164,13 @@ def canonical_text(value: object, column: str) -> str:
         column=column,
         hint="use text, bool, int, float, an aware datetime, bytes, or a list of these",
     )
+
+
+def _digits(value: int, column: str) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python refuses to write numbers of some thousand digits
+        raise RequestValueError("a number with too many digits", column=column, hint="pass it as text") from None
 
 
 def _plain_decimal(value: Decimal) -> str:

@@ -25,7 +25,9 @@ class Session:
     transitive_tags : keys of `tags` that a chained session inherits (S24).
     issued_at, mfa_at : aware datetimes; `mfa_at` only where MFA was given for these credentials (7.6).
     source_identity : S26.
-    context : further keys that the session carries (class S of spec 5.3), such as `saml:sub`.
+    context : further keys that the session carries (class S of spec 5.3), such as `saml:sub`. A role session without
+        `aws:MultiFactorAuthPresent` says `false`, but absent where it carries `aws:FederatedProvider` or a key of SAML, or
+        None for this one, as one of Roles Anywhere should (7.6).
     """
 
     arn: str = field(kw_only=False)

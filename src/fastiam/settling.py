@@ -150,7 +150,7 @@ class SettlingCore(Core):
 
         The defaults of the engine are part of it, but where `unknown` is None: a row of a batch has columns for them.
         """
-        request = Request(action, read_context(context or {})) if unknown is None else self._request(action, context, unknown, 0)
+        request = Request(action, read_context(context or {})) if unknown is None else self.read_request(action, context, unknown=unknown, now=0)
         self._profiles(principal, action, resource, request, resource_account)
 
     def _settle_limits(self, needed: int = 0) -> None:
@@ -208,8 +208,10 @@ class SettlingCore(Core):
     def _statement_refs(self, parts: list[ReportedPart]) -> StatementRefs:
         return StatementRefs(parts)
 
-    def _request(self, action: str, context: Context | None, unknown: Collection[str], now: datetime | int | None) -> Request:
-        """A request as the reference takes it, with the defaults of the engine (D71)."""
+    def read_request(
+        self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | int | None = None
+    ) -> Request:
+        """A request as the reference takes it, with the `context_defaults` of this engine (D71)."""
         told = check_context(context)
         declared = read_unknown(unknown, told)
         given, absent = self._given(told, declared)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from fastiam.account.accounts import Accounts
 from fastiam.account.derive import organization_keys
 from fastiam.errors import RequestValueError
-from fastiam.keys import KeyType, key_info
+from fastiam.keys import key_info
 from fastiam.profile import EndpointProfile, PrincipalProfile, ResourceProfile
 from fastiam.request import ContextValue
 
 Keys = Mapping[str, ContextValue]
 _IAM_TAG, _TAG = "iam:resourcetag/", "aws:resourcetag/"
-_RESOURCE_ORGANIZATION = ("aws:resourceorgid", "aws:resourceorgpaths")
 _CLOCK = ("aws:currenttime", "aws:epochtime")  # the caller may pass the instant of a replayed request (K5)
 
 
@@ -36,7 +34,11 @@ def check_context(
     _check_equal(_tags(resource.keys), _aliases_replaced(context))
     if endpoint is not None:
         _check_equal(endpoint.keys, context)
-    _check_source(accounts, context)
+        if "aws:vpceaccount" in endpoint.keys:
+            _check_organization(accounts, "vpce", endpoint.keys["aws:vpceaccount"].values[0], context)
+    source = context.get("aws:sourceaccount")
+    if source is not None and len(source.values) == 1:
+        _check_organization(accounts, "source", source.values[0], context)
 
 
 def _check_principal(principal: PrincipalProfile, context: Keys) -> None:
@@ -54,20 +56,21 @@ def _check_principal(principal: PrincipalProfile, context: Keys) -> None:
 
 def _check_owner(accounts: Accounts, resource: ResourceProfile, context: Keys) -> None:
     _check_equal({key: value for key, value in resource.keys.items() if not key.startswith(_TAG)}, context)
-    if accounts.is_known(resource.account):
-        for key in _RESOURCE_ORGANIZATION:
-            if key in context and key not in resource.keys:
-                raise RequestValueError(
-                    f"account `{resource.account}` is known to be in no organization", column=context[key].name or key, hint=_HINT
-                )
+    _check_organization(accounts, "resource", resource.account, context)
 
 
-def _check_source(accounts: Accounts, context: Keys) -> None:
-    """`aws:SourceOrgID` and `aws:SourceOrgPaths` follow from `aws:SourceAccount` (5.4)."""
-    source = context.get("aws:sourceaccount")
-    if source is not None and len(source.values) == 1 and accounts.is_known(source.values[0]):
-        facts = accounts.facts(source.values[0])
-        _check_equal(organization_keys("source", facts.org_id, facts.org_path), context)
+def _check_organization(accounts: Accounts, whose: str, account: str, context: Keys) -> None:
+    """The organization of an account that is known, or that it is in none (5.4)."""
+    if not accounts.is_known(account):
+        return
+    facts = accounts.facts(account)
+    derived = organization_keys(whose, facts.org_id, facts.org_path)
+    _check_equal(derived, context)
+    for key in (f"aws:{whose}orgid", f"aws:{whose}orgpaths"):
+        if key in context and key not in derived:
+            raise RequestValueError(
+                f"account `{account}` is known to be in no organization", column=context[key].name or key, hint=_HINT
+            )
 
 
 def _check_equal(derived: Keys, context: Keys) -> None:
@@ -100,23 +103,11 @@ def _aliases_replaced(context: Keys) -> Keys:
 
 
 def _is_same(key: str, given: ContextValue, derived: ContextValue) -> bool:
-    """Equal texts, and other spellings of one set, truth value or instant."""
+    """Letter by letter; of several values in any order.
+
+    Another spelling of a truth value or an instant is not the same: conditions on text would read it, in place of what is known.
+    """
     if given.values == derived.values:
         return not given.conflict
     info = key_info(key)
-    if info is not None and info.multi:
-        return set(given.values) == set(derived.values)
-    if len(given.values) != 1 or len(derived.values) != 1 or info is None:
-        return False
-    one, other = given.values[0], derived.values[0]
-    if info.type is KeyType.BOOL:
-        return one.lower() == other.lower()
-    return info.type is KeyType.DATE and _instant(one) is not None and _instant(one) == _instant(other)
-
-
-def _instant(text: str) -> float | None:
-    """The instant of a date text as callers write it, or None."""
-    try:
-        return int(text) if text.isdecimal() and len(text) != 4 else datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
+    return info is not None and info.multi and set(given.values) == set(derived.values)

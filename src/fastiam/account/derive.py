@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fastiam.keys import KEYS, SetBy, fold
 from fastiam.profile import PrincipalKind
-from fastiam.request import ContextValue, date_text, read_context
+from fastiam.request import ContextValue, absent_keys, date_text, read_context
 from fastiam.session import Session
 
 Keys = dict[str, ContextValue]
@@ -108,9 +108,12 @@ def session_keys(session: Session, kind: PrincipalKind) -> Keys:
 
 
 def _is_federated(session: Session, keys: Mapping[str, ContextValue]) -> bool:
-    """Whether the role session came from SAML, OIDC, Cognito or Roles Anywhere: those carry no MFA key (7.6)."""
+    """Whether the role session came from SAML, OIDC, Cognito or Roles Anywhere: those carry no MFA key (7.6).
+
+    Tags do not tell: who calls AssumeRole chooses them, names such as `x509Subject/CN` included.
+    """
     from_provider = _PROVIDER in keys or any(key.startswith("saml:") for key in keys)
-    return from_provider or any(key.lower().startswith(("x509subject/", "x509issuer/", "x509san/")) for key in session.tags)
+    return from_provider or MFA in absent_keys(session.context)
 
 
 # -- what a caller is known not to have (K1) --------------------------------------------------------------------------

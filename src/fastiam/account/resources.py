@@ -9,7 +9,7 @@ from fastiam.account.accounts import Accounts
 from fastiam.account.derive import Keys, organization_keys, single
 from fastiam.account.holders import ALWAYS, SERVICE, TRUST, Holders, holders_of, is_full_secret, partial_secret, stored_arn
 from fastiam.account.public import is_public
-from fastiam.account.records import Resource, Tables
+from fastiam.account.records import Entity, Resource, Tables
 from fastiam.arn import is_account, split_arn
 from fastiam.errors import RequestValueError
 from fastiam.keys import fold
@@ -36,7 +36,7 @@ class Resources:
         holders = holders_of(arn)
         own = self._tables.resources.get(stored_arn(arn))
         policies: list[Policy] = []
-        account, blocks_public = (own.account if own else None), False
+        account, blocks_public = (own.account if own else self._account_of_entity(arn)), False
         for group in holders.groups:
             for holder in group:
                 record = self._tables.resources.get(holder)
@@ -47,6 +47,11 @@ class Resources:
         keys = self._tag_keys(arn, own)
         start = holders.start if own is None else ""
         return ResourceFacts(arn, account, tuple(policies) if policies else None, holders.governs, keys, blocks_public, start)
+
+    def _account_of_entity(self, arn: str) -> str | None:
+        """The account of a user or role that is a resource of note (`Snapshot.entity_resources`)."""
+        entity = self._tables.entities.get(arn)
+        return None if entity is None or not is_of_note(entity) else entity.account
 
     def _governing(self, group: tuple[str, ...], holders: Holders) -> Policies:
         """The policies of the first holder of a group that has some."""
@@ -126,6 +131,11 @@ class Resources:
             return {}
         facts = self._accounts.facts(owner)
         return {"aws:resourceaccount": single(owner), **organization_keys("resource", facts.org_id, facts.org_path)}
+
+
+def is_of_note(entity: Entity) -> bool:
+    """Whether a user or role is recorded as a resource: it has tags, or a trust policy."""
+    return entity.trust is not None or bool(entity.tags)
 
 
 def find_owner(

@@ -13,7 +13,7 @@ from fastiam.account.derive import Keys, organization_keys, single
 from fastiam.account.documents import StoredPolicy
 from fastiam.account.principals import Principals
 from fastiam.account.records import Endpoint, Resource, Tables
-from fastiam.account.resources import Resources
+from fastiam.account.resources import Resources, is_of_note
 from fastiam.arn import split_arn
 from fastiam.model import Policy
 from fastiam.profile import (
@@ -84,12 +84,12 @@ class Snapshot:
 
     def entity_resources(self) -> Iterator[str]:
         """The ARNs of users and roles that are resources of note: with tags, or with a trust policy."""
-        return (entity.arn for entity in self._tables.entities.values() if entity.trust is not None or entity.tags)
+        return (entity.arn for entity in self._tables.entities.values() if is_of_note(entity))
 
     def has_record(self, arn: str) -> bool:
         """Whether `resources` or `entity_resources` has this ARN."""
         entity = self._tables.entities.get(arn)
-        return arn in self._tables.resources or (entity is not None and (entity.trust is not None or bool(entity.tags)))
+        return arn in self._tables.resources or (entity is not None and is_of_note(entity))
 
     def accounts(self) -> Iterator[AccountFacts]:
         """Every account with a record."""

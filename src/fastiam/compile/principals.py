@@ -31,13 +31,13 @@ def read_principal(entry: PrincipalEntry, kind: PolicyKind, word: Word) -> Token
         return (Form.STAR, NONE, NONE, NONE)
     if type_ == "AWS" and value == "*":
         return (Form.AWS_STAR, NONE, NONE, NONE)
-    if "*" in value or "?" in value:
+    if "*" in value or "?" in value or "\n" in value or not value:
         return _U
     if type_ == "AWS":
         return _read_aws(value, word)
-    if type_ == "Service" and value and value == value.lower():
+    if type_ == "Service" and value == value.lower():
         return (Form.SERVICE, word(utf8(value)), NONE, NONE)
-    if type_ == "CanonicalUser" and value:
+    if type_ == "CanonicalUser":
         return (Form.CANONICAL, word(utf8(value)), NONE, NONE)
     if type_ == "Federated" and _is_provider(value):
         return (Form.PROVIDER, word(utf8(value)), NONE, NONE) if kind is PolicyKind.TRUST else _NEVER  # V35
@@ -51,7 +51,7 @@ def _read_aws(value: str, word: Word) -> Token:
     if unique is not None:
         return (Form.UNIQUE, word(utf8(value)), int(unique[1] == "AIDA"), NONE)
     arn = split_arn(value)
-    if arn is None or not arn.partition or arn.region or "\n" in value:
+    if arn is None or not arn.partition or arn.region:
         return _U
     kind, slash, name = arn.rest.partition("/")
     if arn.service == "iam" and kind == "user" and name:
@@ -83,7 +83,7 @@ def _is_provider(value: str) -> bool:
     if value in _BUILT_IN:
         return True
     arn = split_arn(value)
-    if arn is None or arn.service != "iam" or arn.region or not arn.partition or not is_account(arn.account) or "\n" in value:
+    if arn is None or arn.service != "iam" or arn.region or not arn.partition or not is_account(arn.account):
         return False
     kind, _, name = arn.rest.partition("/")
     return kind in ("saml-provider", "oidc-provider") and bool(name)

@@ -26,7 +26,7 @@ _FORMS = {
         rf"|sts::{_ACCOUNT}:(?:assumed-role/[^/]+/[^/]+|federated-user/[^/]+))",
         re.ASCII,
     ),
-    "Service": re.compile(r"[^A-Z]+"),
+    "Service": re.compile(r".+"),  # in lower case
     "Federated": re.compile(
         rf"{'|'.join(map(re.escape, sorted(WEB_PROVIDERS)))}|arn:[^:]+:iam::{_ACCOUNT}:(?:saml|oidc)-provider/.+"
     ),
@@ -93,6 +93,6 @@ def principal_problems(name: str, text: str, kind: PolicyKind, variables: bool) 
         found.append(Problem("V32", f"{quote(text)} has a wildcard inside a principal", hint))
     elif name == "AWS" and _GROUP.fullmatch(text):
         found.append(Problem("3.2", f"{quote(text)} is a group, and groups are no principals", "name the users or a role"))
-    elif not _FORMS[name].fullmatch(text):
+    elif not _FORMS[name].fullmatch(text) or "\n" in text or (name == "Service" and text != text.lower()):
         found.append(Problem("V41", f"{quote(text)} is not a principal of type `{name}`", _HINTS[name]))
     return tuple(found)

@@ -84,6 +84,7 @@ RULES: dict[str, Rule] = {
     "G23": Rule(_WARN, "an empty `Sid`", "ignored"),
     "G24": Rule(_WARN, "an `Id` in an identity policy", "ignored"),
     "N23": Rule(_WARN, "`NotPrincipal` of everyone", _EVALUATED),
+    "S42": Rule(_WARN, "an issuer that everybody uses, trusted without a condition on its claims", _EVALUATED),
     "O3": Rule(_WARN, "an element of a resource control policy that AWS may refuse", _EVALUATED),
     "1.3": Rule(_ERROR, "a condition operator in other than its canonical case", "read as the canonical operator"),
     "3.2": Rule(_ERROR, "a group as principal", "that entry matches nobody"),

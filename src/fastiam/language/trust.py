@@ -1,7 +1,9 @@
-"""What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37)."""
+"""What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37), issuers that are
+shared with everybody (S42)."""
 
 from __future__ import annotations
 
+from fastiam.keys import fold
 from fastiam.language.findings import Reading, quote
 from fastiam.language.principals import WEB_PROVIDERS
 from fastiam.model import Effect, PolicyKind, PrincipalEntry, Statement
@@ -10,6 +12,7 @@ from fastiam.positions import Path
 _BESIDE = ("sts:tagsession", "sts:setsourceidentity")
 _SAML = frozenset(("sts:assumerolewithsaml", *_BESIDE))
 _WEB = frozenset(("sts:assumerolewithwebidentity", *_BESIDE))
+_SHARED_ISSUERS = WEB_PROVIDERS | {"token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "agent.buildkite.com"}
 _ROLES_ANYWHERE = PrincipalEntry("Service", "rolesanywhere.amazonaws.com")
 _ROLES_ANYWHERE_CALLS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 
@@ -20,6 +23,7 @@ def check_trust(reading: Reading, statements: list[tuple[Path, Statement]]) -> N
         return
     for path, statement in statements:
         _check_providers(reading, path, statement)
+        _check_shared_issuers(reading, path, statement)
     _check_roles_anywhere(reading, statements)
 
 
@@ -43,6 +47,18 @@ def _calls_of(entry: PrincipalEntry) -> frozenset[str] | None:
     if ":saml-provider/" in entry.value:
         return _SAML
     return _WEB if entry.value in WEB_PROVIDERS or ":oidc-provider/" in entry.value else None
+
+
+def _check_shared_issuers(reading: Reading, path: Path, statement: Statement) -> None:
+    """S42: without a condition on its claims, whoever has a token of an issuer that strangers use, too, may have the role."""
+    if statement.effect is not Effect.ALLOW or not _names(statement, "sts:AssumeRoleWithWebIdentity"):
+        return
+    told = tuple(fold(entry.key).rpartition(":")[0] for entry in statement.conditions)
+    for entry in statement.principals or ():
+        issuer = entry.value.rpartition(":oidc-provider/")[2]
+        if entry.type == "Federated" and issuer in _SHARED_ISSUERS and issuer not in told:
+            message = f"anybody's token of {quote(issuer)} is accepted"
+            reading.add("S42", (*path, "Principal"), message, f"compare `{issuer}:aud` or `{issuer}:sub` in a condition")
 
 
 def _check_roles_anywhere(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:

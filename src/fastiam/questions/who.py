@@ -170,7 +170,7 @@ class Question:
 
     def request(self, action: str | None = None) -> Request:
         """The request as the reference takes it."""
-        return self.engine._request(action or self.action, self.context, self.unknown, self.now)
+        return self.engine.read_request(action or self.action, self.context, unknown=self.unknown, now=self.now)
 
     def _given(self) -> dict[str, Any]:
         return {"unknown": self.unknown, "resource_account": self.resource_account, "now": self.now}

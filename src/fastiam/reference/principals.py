@@ -79,11 +79,11 @@ def read_entry(type_: str, value: str) -> Named:
         return Named(Form.EVERYONE, value)
     if type_ == "AWS" and value == "*":
         return Named(Form.IDENTITIES, value)
-    if "*" in value or "?" in value:
+    if "*" in value or "?" in value or "\n" in value or not value:
         return Named(Form.VAGUE, value)
     if type_ == "AWS":
         return _read_aws(value)
-    if type_ == "Service":
+    if type_ == "Service" and value == value.lower():
         return Named(Form.SERVICE, value)
     if type_ == "CanonicalUser":
         return Named(Form.CANONICAL_USER, value)

@@ -13,7 +13,7 @@ from fastiam.reference.view import View
 
 # `${...}` is one token: to the first brace that is not quoted, else to the first brace, else to the end (V29)
 _TOKEN = re.compile(r"(\$\{(?:[^}']|'[^']*')*+\}|\$\{[^}]*\}|\$\{.*)", re.DOTALL)
-_INSIDE = re.compile(r"\$\{(?P<name>[^\s,']+?)(?:, '(?P<default>[^']+)')?\}")
+_INSIDE = re.compile(r"\$\{(?P<name>[^\s,'{}$]+)(?:, '(?P<default>[^']+)')?\}")
 _LITERAL = {"${*}": "*", "${?}": "?", "${$}": "$"}  # VR4
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from fastiam.arn import split_arn
+from fastiam.keys import fold
 from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 from fastiam.sts import limits
@@ -23,8 +24,9 @@ SAML, OIDC = "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"
 _PROVIDERS = {SAML: PrincipalKind.SAML, OIDC: PrincipalKind.OIDC}
 _ANYWHERE, _EC2 = "rolesanywhere.amazonaws.com", "ec2.amazonaws.com"
 _RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
-_KEPT_OF_SAML = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
+_KEPT_OF_SAML: tuple[str, ...] = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
 _KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
+_NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federated identities, where nothing else tells that (7.6)
 
 
 def with_provider(issuer: Issuer, call: str, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
@@ -52,13 +54,13 @@ def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest) 
     """CreateSession of Roles Anywhere: the trust policy has to allow all three actions, whatever the certificate says (S61)."""
     now = issuer.state.now()
     _check_time(assertion, now)
-    draft = draft_session(issuer, wanted, limits.ROLE)
+    draft = draft_session(issuer, wanted, limits.ROLE, context=_NO_MFA)
     tags = {f"aws:PrincipalTag/{key}": value for key, value in draft.tags.items()}
     question = Question(
         subject=_ANYWHERE,
         actions=(ASSUME_ROLE, TAG_SESSION, SET_SOURCE),
         resource=wanted.role,
-        context={**assertion.keys, **tags, **call_context(wanted, draft)},
+        context={**_account_of_anchor(assertion.keys), **assertion.keys, **tags, **call_context(wanted, draft)},
         now=now,
     )
     require(issuer.state.engine(), question)
@@ -107,13 +109,20 @@ def request_of(
     )
 
 
+def _account_of_anchor(keys: Mapping[str, Any]) -> dict[str, str]:
+    """`aws:SourceAccount`, of the trust anchor (S61), unless it is told."""
+    told = {fold(key): value for key, value in keys.items()}
+    anchor = split_arn(str(told.get("aws:sourcearn", "")))
+    return {} if anchor is None or "aws:sourceaccount" in told else {"aws:SourceAccount": anchor.account}
+
+
 def _kept(assertion: Assertion, call: str) -> dict[str, Any]:
-    """The federation keys of a call that all later requests keep (S43)."""
-    if call == SAML:
-        return {key: assertion.keys[key] for key in _KEPT_OF_SAML if key in assertion.keys}
-    issuer = assertion.provider.partition(":oidc-provider/")[2] or assertion.provider
-    names = (f"{issuer}:{name}" for name in _KEPT_OF_OIDC)
-    return {
-        "aws:FederatedProvider": assertion.provider,
-        **{name: assertion.keys[name] for name in names if name in assertion.keys},
-    }
+    """The federation keys of a call that all later requests keep (S43), however they are spelled (K4)."""
+    kept: dict[str, Any] = {}
+    names = _KEPT_OF_SAML
+    if call == OIDC:
+        kept["aws:FederatedProvider"] = assertion.provider
+        issuer = assertion.provider.partition(":oidc-provider/")[2] or assertion.provider
+        names = tuple(fold(f"{issuer}:{name}") for name in _KEPT_OF_OIDC)
+    kept |= {key: value for key, value in assertion.keys.items() if fold(key) in names}
+    return kept or dict(_NO_MFA)

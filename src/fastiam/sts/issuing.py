@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from fastiam.account.derive import MFA
 from fastiam.account.records import Entity
+from fastiam.keys import fold
 from fastiam.request import read_context
 from fastiam.session import Session
 from fastiam.sts.access_keys import AccessKeys
@@ -77,10 +79,14 @@ class Issuer:
         return self.tokens.issue(Claims(session, issued + timedelta(seconds=seconds), issuer_id, issuer_key), account)
 
 
-def plain_context(context: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """A context as the texts that conditions compare (C24): what a token carries reads like what was given."""
+def plain_context(context: Mapping[str, Any]) -> dict[str, str | list[str] | None]:
+    """A context as the texts that conditions compare (C24): what a token carries reads like what was given.
+
+    Of absent keys one alone says something by being so, that of MFA (7.6).
+    """
     read = read_context(context)
-    return {value.name or key: list(value.values) if value.multi else value.values[0] for key, value in read.items()}
+    plain = {value.name or key: list(value.values) if value.multi else value.values[0] for key, value in read.items()}
+    return {**plain, **{key: None for key, value in context.items() if value is None and fold(key) == MFA}}
 
 
 def request_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -46,11 +46,14 @@ class Caller:
     principal : what goes wherever a principal goes: the ARN of a user or root with a long-term key, else the `Session`.
     access_key_id : the key, None where somebody else has verified the caller.
     expires_at : of temporary credentials.
+    issuer_id, issuer_key : unique id and access key of who issued these; they must still be there when the caller is used.
     """
 
     principal: str | Session
     access_key_id: str | None = None
     expires_at: datetime | None = None
+    issuer_id: str | None = field(default=None, repr=False)
+    issuer_key: str | None = field(default=None, repr=False)
 
     @property
     def arn(self) -> str:

@@ -140,15 +140,19 @@ class STS:
         return Caller(key.principal, key.id), secret
 
     def _caller_of(self, id_: str, claims: Claims) -> Caller:
-        """The caller behind an opened token: who issued it must still be there (spec 6.7)."""
-        session = claims.session
+        """The caller behind an opened token."""
+        caller = Caller(claims.session, id_, claims.expires_at, claims.issuer_id, claims.issuer_key)
+        self._require_issuer(caller, claims.session)
+        return caller
+
+    def _require_issuer(self, caller: Caller, session: Session) -> None:
+        """Whoever issued temporary credentials must still be there (spec 6.7)."""
         if session.kind is PrincipalKind.AROOT and not self._root_sessions:
             raise AuthenticationError("root sessions are not enabled any more", reason="unknown_principal")
         issuer = session.arn if session.issuer is None else session.issuer
-        self._state.require(issuer, claims.issuer_id)
-        if claims.issuer_key is not None:
-            self.keys.require_active(self._state.book.tables.access_keys.get(claims.issuer_key))
-        return Caller(session, id_, claims.expires_at)
+        self._state.require(issuer, caller.issuer_id)
+        if caller.issuer_key is not None:
+            self.keys.require_active(self._state.book.tables.access_keys.get(caller.issuer_key))
 
     def _caller(self, who: Who) -> Caller:
         if isinstance(who, Credentials):
@@ -161,12 +165,16 @@ class STS:
             return Caller(who)
         if who.expires_at is not None and self._state.clock() >= who.expires_at:
             raise AuthenticationError("the session token has expired", reason="expired", code="ExpiredToken")
+        if isinstance(who.principal, Session) and who.access_key_id is not None:  # of credentials that were ours
+            self._require_issuer(who, who.principal)
         return who
 
     def get_caller_identity(self, caller: Who) -> CallerIdentity:
         """GetCallerIdentity: who calls. No policy has a say (6.3)."""
         known = self._caller(caller)
         profile = self._state.engine().snapshot.principal(known.principal)
+        if not profile.known:
+            raise AuthenticationError(f"nobody knows `{shorten(known.arn)}`", reason="unknown_principal", rule="6.7")
         user_id = profile.keys.get("aws:userid")
         return CallerIdentity(None if user_id is None else user_id.values[0], profile.account or "", known.arn)
 

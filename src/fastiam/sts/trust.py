@@ -12,7 +12,6 @@ from fastiam.engine import Engine
 from fastiam.keys import fold
 from fastiam.model import Decision, Layer, Outcome
 from fastiam.reference import decide as decide_literally
-from fastiam.request import Request, epoch_seconds, read_context
 from fastiam.session import Session
 from fastiam.sts.errors import AccessDeniedError
 
@@ -30,7 +29,7 @@ class Question:
     actions : the call itself first, then what it needs beside (D30).
     call : the call whose name tells that `subject` is an identity provider (N3), "" where that does not matter.
     inherited : transitive tags, which stand in place of equal keys among the tags of the role (S25).
-    resource_account : where the resource is not the side that trusts: AssumeRoot.
+    is_own_side : the caller's side alone decides, as within one account, though the resource is of another one: AssumeRoot (7.2).
     """
 
     subject: str | Session
@@ -40,7 +39,7 @@ class Question:
     now: datetime
     call: str = ""
     inherited: Mapping[str, str] = field(default_factory=dict)
-    resource_account: str | None = None
+    is_own_side: bool = False
 
 
 def require(engine: Engine, question: Question) -> None:
@@ -64,35 +63,31 @@ def role_actions(call: str, *, tags: Iterable[str], source_identity: str | None)
 
 
 def _decide(engine: Engine, question: Question, action: str) -> Decision:
-    if question.inherited or question.call:
+    if question.inherited or question.call or question.is_own_side:
         return _decide_profiles(engine, question, action)
-    return engine.decide(
-        question.subject,
-        action,
-        question.resource,
-        question.context,
-        resource_account=question.resource_account,
-        now=question.now,
-    )
+    return engine.decide(question.subject, action, question.resource, question.context, now=question.now)
 
 
 def _decide_profiles(engine: Engine, question: Question, action: str) -> Decision:
-    """What no plain request can say: the caller is resolved under another action, or tags of the role are overlaid.
+    """What no plain request can say: the caller is resolved under another action, tags of the role are overlaid, or one side decides.
 
     Profiles made for one call would cost more to compile than the reference takes to decide over them.
     """
-    snapshot = engine.snapshot
-    context = read_context(question.context)
+    snapshot, request = engine.snapshot, engine.read_request(action, question.context, now=question.now)
+    context = request.context
     principal = snapshot.principal(question.subject, question.call or action)
     resource = snapshot.resource(question.resource, action, principal)
     endpoint_id = context.get("aws:sourcevpce")
     endpoint = None if endpoint_id is None else snapshot.endpoint(endpoint_id.values[0])
     snapshot.check_context(principal, resource, endpoint, context)
-    tags = {_TAG + fold(key): single(value) for key, value in question.inherited.items()}
+    inherited = {_TAG + fold(key): single(value) for key, value in question.inherited.items()}
+    tags = {key: value for key, value in inherited.items() if key in resource.keys}  # S25: in place of equal keys
+    if question.is_own_side:
+        resource = replace(resource, account=principal.account)
     return decide_literally(
         principal,
         replace(resource, keys={**resource.keys, **tags}),
-        Request(action, context, epoch_seconds(question.now)),
+        request,
         endpoint=endpoint,
         settings=engine.settings,
         sources=snapshot.account_facts,

@@ -170,7 +170,7 @@ def assume_root(issuer: Issuer, caller: Caller, target: str, task_policy_arn: st
         resource=root,
         context={"sts:TaskPolicyArn": task_policy_arn},
         now=now,
-        resource_account=profile.account,  # the caller's side alone decides (7.2)
+        is_own_side=True,
     )
     require(state.engine(), question)
     organization = state.tables.organization
