@@ -78,6 +78,10 @@ REFUSED = [
     (ANA, BKT, {"aws:PrincipalIsAWSService": "FALSE"}, "aws:PrincipalIsAWSService"),
     (SESSION, BKT, {"aws:TokenIssueTime": "2026-01-01T01:00:00+01:00"}, "aws:TokenIssueTime"),
     (SESSION, BKT, {"aws:TokenIssueTime": 1767225600}, "aws:TokenIssueTime"),
+    # claims of web identities are kept by sessions of roles that were given out for them (S43), and by nobody else
+    (ANA, BKT, {"accounts.google.com:sub": "7"}, "accounts.google.com:sub"),
+    (ANA, BKT, {"cognito-identity.amazonaws.com:amr": ["authenticated"]}, "cognito-identity.amazonaws.com:amr"),
+    (SESSION, BKT, {"Graph.facebook.com:id": "7"}, "Graph.facebook.com:id"),
     (ANA, BKT, {"aws:SourceAccount": B, "aws:SourceOrgID": "o-1"}, "aws:SourceOrgID"),
     (ANA, BKT, {"aws:SourceAccount": B, "aws:SourceOrgPaths": ["o-1/r-1/ou-a/"]}, "aws:SourceOrgPaths"),
     (ANA, BKT, {"aws:SourceVpce": "vpce-2", "aws:VpceOrgID": "o-1"}, "aws:VpceOrgID"),

@@ -79,6 +79,21 @@ def test_a_word_against_the_record_is_an_error(snapshot, arn, told):
 
 
 @pytest.mark.parametrize("told", ["", "A", "1111", 111111111111])
+def test_a_role_with_a_trust_policy_is_recorded_as_what_its_account_owns():
+    """D23: of the engine in all ways, too."""
+    role = f"arn:aws:iam::{A}:role/R"
+    directory = make()
+    directory.add_principal(role, trust_policy=ALLOW)
+    engine = directory.compile()
+    asked = (f"arn:aws:iam::{B}:user/bo", "sts:AssumeRole", role)
+    for call in (engine.decide, engine.is_allowed, engine.explain):
+        with pytest.raises(RequestValueError, match="belongs to account"):
+            call(*asked, resource_account=B)
+    with pytest.raises(RequestValueError, match="belongs to account"):
+        engine.decide_many(*([column] for column in asked), resource_accounts=[B])
+    assert not engine.is_allowed(*asked)
+
+
 def test_an_owner_is_an_account_id(snapshot, told):
     with pytest.raises(RequestValueError, match="not an account id"):
         snapshot.resource(FREE, "s3:GetObject", snapshot.principal(ANA), resource_account=told)

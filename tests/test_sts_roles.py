@@ -8,8 +8,8 @@ import pytest
 from sts_world import ALL, ANA, BO, CHAIN, DEP, EVERYTHING, ROOT, A, B, World, document, trusting
 
 import fastiam
-from fastiam import Outcome, PolicyError, RequestValueError, Session
-from fastiam.sts import AccessDeniedError, Assertion, AuthenticationError, ValidationError
+from fastiam import LiveEngine, Outcome, PolicyError, RequestValueError, Session
+from fastiam.sts import STS, AccessDeniedError, Assertion, AuthenticationError, ValidationError
 
 
 @pytest.fixture
@@ -613,3 +613,97 @@ def test_a_role_that_is_made_anew_does_not_take_old_sessions_over(world):
     with pytest.raises(AuthenticationError, match="not there any more"):
         world.sts.authenticate(credentials)
     assert world.sts.authenticate(world.run1())
+
+
+# -- what STS says beside, and knows without being told --------------------------------------------------------------------
+
+
+def no_mfa() -> dict[str, object]:
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "false"}}}
+    return document(ALL, deny)
+
+
+@pytest.mark.parametrize("tag", ["team", "x509Subject/CN", "x509SAN/DNS", "saml:sub"])
+def test_no_tag_hides_that_a_role_session_has_no_mfa(world, tag):
+    """7.6, E311: who calls AssumeRole chooses the tags."""
+    world.directory.put_inline_policy(DEP, "no-mfa", no_mfa())
+    session = world.sts.assume_role(ANA, DEP, "run1", tags={tag: "x"}).session
+    assert world.sts.engine.decide(session, "s3:GetObject", "arn:aws:s3:::b/k").outcome.name == "EXPLICIT_DENY"
+
+
+@pytest.mark.parametrize("keys", [{}, {"saml:aud": "x"}, {"saml:Sub": "ana"}])
+def test_no_federated_session_has_a_key_for_mfa(world, keys):
+    """7.6, K4, S43: whatever the provider says, and however it is spelled; in a token, too."""
+    world.directory.add_principal(WEB, trust_policy=federated(IDP, "sts:AssumeRoleWithSAML"), identity_policies=[no_mfa()])
+    made = world.sts.assume_role_with_saml(Assertion(provider=IDP, keys=keys, session_name="bob"), WEB)
+    for session in (made.session, world.sts.authenticate(made.credentials).principal):
+        assert world.sts.engine.is_allowed(session, "s3:GetObject", "arn:aws:s3:::b/k")
+        kept = world.sts.engine.snapshot.principal(session).keys
+        assert ("saml:sub" in kept) == ("saml:Sub" in keys) and "saml:aud" not in kept
+
+
+def test_a_certificate_without_a_subject_has_no_key_for_mfa(world):
+    """7.6, S61: the account of the anchor is known by its ARN."""
+    anchor = f"arn:aws:rolesanywhere:us-east-1:{A}:trust-anchor/t1"
+    trust = {"Effect": "Allow", "Principal": {"Service": "rolesanywhere.amazonaws.com"}, "Action": EVERYTHING}
+    held = {"StringEquals": {"aws:SourceAccount": A}}
+    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": held}), identity_policies=[no_mfa()])
+    told = Assertion(provider=anchor, keys={"aws:sourcearn": anchor}, session_name="0123ab", source_identity="host1")
+    session = world.sts.create_session(told, WEB).session
+    assert world.sts.engine.is_allowed(session, "s3:GetObject", "arn:aws:s3:::b/k")
+    other = Assertion(
+        provider=anchor, keys={"aws:SourceArn": anchor.replace(A, B)}, session_name="0123ab", source_identity="host1"
+    )
+    assert denied(world.sts.create_session, other, WEB).layer == "resource"
+
+
+def test_inherited_tags_replace_those_of_the_role_and_add_none(world):
+    """S25."""
+    held = {"StringEquals": {"aws:ResourceTag/team": "red"}}
+    world.directory.add_principal(WEB, trust_policy=trusting(DEP, actions=EVERYTHING, **held), tags={"Team": "blue"})
+    bare = f"arn:aws:iam::{A}:role/Bare"
+    world.directory.add_principal(bare, trust_policy=trusting(DEP, actions=EVERYTHING, **held))
+    made = world.sts.assume_role(ANA, DEP, "run1", tags={"team": "red"}, transitive_tag_keys=["team"])
+    assert world.sts.assume_role(made.credentials, WEB, "run2")
+    assert denied(world.sts.assume_role, made.credentials, bare, "run2").layer == "resource"
+
+
+def test_defaults_of_the_engine_are_part_of_every_call(world):
+    """`context_defaults`, K1: of calls that are decided over profiles, too."""
+    here = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    trust = [federated(IDP, "sts:AssumeRoleWithSAML", **here), trusting(DEP, actions=EVERYTHING, **here)]
+    world.directory.add_principal(WEB, trust_policy=document(*(policy["Statement"][0] for policy in trust)))
+    session = Session(
+        f"arn:aws:sts::{A}:assumed-role/Dep/r",
+        kind="ROLE",
+        issuer=DEP,
+        issued_at=world.clock(),
+        tags={"a": "b"},
+        transitive_tags=("a",),
+    )
+    for region, is_allowed in (("eu-west-1", True), ("us-east-1", False)):
+        live = LiveEngine(world.directory, context_defaults={"aws:RequestedRegion": region})
+        sts = STS(world.directory, world.keyring, live=live, clock=world.clock)
+        for call, who in ((sts.assume_role_with_saml, (saml(), WEB)), (sts.assume_role, (session, WEB, "run2"))):
+            if is_allowed:
+                assert call(*who)
+            else:
+                assert denied(call, *who).layer == "resource"
+
+
+def test_a_caller_that_is_kept_is_asked_for_again(world):
+    """6.7: another role of the same name did not issue these credentials."""
+    caller = world.sts.authenticate(world.sts.assume_role(ANA, DEP, "run1").credentials)
+    assert world.sts.get_caller_identity(caller).arn.endswith("assumed-role/Dep/run1")
+    for policy in world.directory.snapshot().tables.entities[DEP].inline:
+        world.directory.delete_inline_policy(DEP, policy.policy.name)
+    world.directory.delete_principal(DEP)
+    world.directory.add_principal(DEP, unique_id="AROANEW", trust_policy=trusting(ANA), identity_policies=[document(ALL)])
+    with pytest.raises(AuthenticationError, match="not there any more"):
+        world.sts.assume_role(caller, CHAIN, "run2")
+
+
+def test_nobody_has_no_identity(world):
+    """6.7."""
+    with pytest.raises(AuthenticationError, match="nobody knows"):
+        world.sts.get_caller_identity(f"arn:aws:iam::{A}:user/nobody")

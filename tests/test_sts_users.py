@@ -270,6 +270,23 @@ def test_who_assumes_no_root(management):
     assert layer(MIA, A) == "identity"
 
 
+@pytest.mark.parametrize("layer", ["identity", "rcp"])
+def test_what_denies_on_the_side_of_the_member_counts(management, layer):
+    """7.2, D13, D23, 5.4: the caller's side decides alone, but the member is who owns the resource."""
+    owned = {"StringEquals": {"aws:ResourceAccount": A}}
+    deny = {"Effect": "Deny", "Action": "sts:AssumeRoot", "Resource": "*"}
+    if layer == "identity":
+        management.directory.put_inline_policy(MIA, "not-a", document(deny | {"Condition": owned}))
+    else:
+        management.directory.attach_rcp(A, ("r", document(deny | {"Principal": "*"})))
+    with pytest.raises(AccessDeniedError) as error:
+        management.sts.assume_root(MIA, A, UNLOCK)
+    assert error.value.layer == layer
+    management.directory.put_inline_policy(MIA, "not-a", document(ALL | {"Condition": owned}))
+    if layer == "identity":
+        assert management.sts.assume_root(MIA, A, UNLOCK)
+
+
 def test_root_sessions_end_when_the_organization_turns_them_off(management):
     made = management.sts.assume_root(MIA, A, UNLOCK)
     with pytest.raises(AuthenticationError, match="not enabled"):

@@ -15,8 +15,9 @@ from fastiam._bytes cimport table_find
 from fastiam._touched cimport TouchedRows, count_row, is_counted
 from fastiam._types cimport (
     ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT,
-    KEY_EPOCH, KEY_IAM_TAG, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG,
-    KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, ActionClass, Constant,
+    KEY_EPOCH, KEY_IAM_TAG, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG,
+    KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, KIND_USER, NONE, ActionClass,
+    Constant,
     Endpoint, Key, Principal, Row, TablesC,
 )
 from fastiam._values cimport Instant, read_instant
@@ -451,6 +452,10 @@ cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched*
         if c.principal.mfa_at != INT64_MIN:
             size = snprintf(c.s.age_text, 24, b"%lld", <long long>(instant(c) - c.principal.mfa_at))
             one_text(c, depth, c.s.age_text, size, out)
+    elif k.source == KEY_MFA and c.principal.kind == KIND_USER:    # 7.6: a service calls for a user without a session
+        given(c, c.t.key_called_via, depth, &other)
+        if other.n > 0:
+            one_text(c, depth, b"false", 5, out)
 
 
 cdef inline bint is_withheld(const Call* c, const Key* k) noexcept nogil:

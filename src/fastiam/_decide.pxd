@@ -337,7 +337,7 @@ cdef inline int same_account_path(Call* c, const Rows* r, Answer* a) noexcept no
     cdef uint32_t bypass = CLASS_D if is_fed else CLASS_D | CLASS_STAR
     cdef uint32_t sufficient = CLASS_ALL
     cdef Grant g
-    if identity_needed(c.principal):
+    if identity_needed(c.principal) or (is_fed and not required):
         sufficient = bypass | CLASS_R | CLASS_P
     resource_grant(c, r.resource, sufficient, bypass, &g)
     if is_root(c.principal):

@@ -444,7 +444,9 @@ cdef class Flats(Indexes):
             key = <const Key*>self.keys.data + atom.key
             if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(&self.t, atom):
                 break
-            if atom.flags & ATOM_FIXED and (key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION):
+            if atom.flags & ATOM_FIXED and (
+                key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION or key.source == KEY_MFA
+            ):
                 return ids[i]
             if (key.source == KEY_PRINCIPAL or is_of_owner(key)) and found == NONE:
                 found = ids[i]

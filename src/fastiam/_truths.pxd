@@ -17,7 +17,7 @@ from fastiam._columns cimport TEXT_32, Column, Text, item_text
 from fastiam._touched cimport count_row
 from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
-    ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA_AGE, KEY_PRINCIPAL,
+    ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL,
     KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
     KEY_VIA_SERVICE, NONE, SIEVE_WHO, SLOT_SIZE, Atom, F, Key, Principal, TablesC, Value,
 )
@@ -290,7 +290,7 @@ cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
         return who
     if k.source == KEY_TIME or k.source == KEY_EPOCH:
         other = c.t.key_epoch if k.source == KEY_TIME else c.t.key_time
-    elif k.source == KEY_VIA_SERVICE or k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST:
+    elif k.source == KEY_VIA_SERVICE or k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST or k.source == KEY_MFA:
         other = c.t.key_called_via
     elif k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
         other = c.t.key_source_account

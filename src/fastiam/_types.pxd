@@ -168,6 +168,7 @@ cdef enum KeySource:           # where a key comes from if the caller does not g
     KEY_SOURCE_ORG = 16
     KEY_SOURCE_ORG_PATHS = 17
     KEY_MFA_AGE = 18
+    KEY_MFA = 19               # what a principal fixes, else of a user whom a service calls for
 
 
 cdef struct Key:

@@ -12,8 +12,8 @@ from fastiam._call cimport Call, Scratch
 from fastiam._columns cimport Text, item_text, row_items
 from fastiam._types cimport (
     ACT_PASS_ROLE, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
-    KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Constant, Key,
+    KEY_MFA, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
+    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, KIND_USER, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Constant, Key,
 )
 
 
@@ -132,6 +132,8 @@ cdef inline bint is_unknown(Call* c, uint32_t key) noexcept nogil:
         other = c.t.key_source_account
     elif k.source == KEY_ENDPOINT:
         other = c.t.key_source_vpce
+    elif k.source == KEY_MFA:
+        other = c.t.key_called_via if c.principal.kind == KIND_USER and not is_known(c, k, key) else NONE
     else:
         other = followed(c, k)
     return other != NONE and is_declared(c, other) and not has_value(c, key)

@@ -290,7 +290,9 @@ class Engine(SettlingCore):
 
         Arguments and errors as `is_allowed`. Decided by the reference over the same profiles: slow, and the same answer.
         """
-        return self._explained(principal, resource, self.read_request(action, context, unknown=unknown, now=now), resource_account)
+        return self._explained(
+            principal, resource, self.read_request(action, context, unknown=unknown, now=now), resource_account
+        )
 
     def who_can(
         self,

@@ -99,6 +99,11 @@ _TABLE: tuple[tuple[str, KeyType, bool, SetBy], ...] = (
     ("sts:DurationSeconds", _N, False, SetBy.REQUEST),
     ("iam:PassedToService iam:AWSServiceName iam:OrganizationsPolicyId", _S, False, SetBy.REQUEST),
     ("iam:AssociatedResourceArn iam:PermissionsBoundary iam:PolicyARN", _A, False, SetBy.REQUEST),
+    ("accounts.google.com:aud accounts.google.com:sub cognito-identity.amazonaws.com:aud", _S, False, SetBy.SESSION),
+    ("cognito-identity.amazonaws.com:sub graph.facebook.com:id", _S, False, SetBy.SESSION),
+    ("cognito-identity.amazonaws.com:amr", _S, True, SetBy.SESSION),
+    ("accounts.google.com:oaud graph.facebook.com:app_id", _S, False, SetBy.REQUEST),
+    ("www.amazon.com:app_id www.amazon.com:user_id", _S, False, SetBy.REQUEST),
     ("saml:aud saml:iss saml:doc", _S, False, SetBy.REQUEST),
     ("saml:namequalifier saml:sub saml:sub_type", _S, False, SetBy.SESSION),
     (
@@ -154,12 +159,16 @@ def key_info(folded: str) -> KeyInfo | None:
         found = PREFIXES.get(folded[: slash + 1])
         if found is not None:
             return found
-    if folded.endswith(":amr"):  # web identity providers (spec 5.3, 7.7): `<issuer>:amr` holds a list
-        return _AMR
-    return None
+    issuer, _, claim = folded.rpartition(":")
+    return _CLAIMS.get(claim) if "." in issuer or claim == "amr" else None
 
 
-_AMR = KeyInfo("<issuer>:amr", _S, True, SetBy.SESSION)
+# Claims of web identity providers (spec 5.3, 7.7), whose names alone have a dot. Of `aud` the provider says whether it is a list.
+_CLAIMS = {
+    "amr": KeyInfo("<issuer>:amr", _S, True, SetBy.SESSION),
+    "sub": KeyInfo("<issuer>:sub", _S, False, SetBy.SESSION),
+    "id": KeyInfo("<issuer>:id", _S, False, SetBy.SESSION),
+}
 
 
 def spelled(folded: str) -> str:

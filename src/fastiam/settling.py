@@ -150,7 +150,11 @@ class SettlingCore(Core):
 
         The defaults of the engine are part of it, but where `unknown` is None: a row of a batch has columns for them.
         """
-        request = Request(action, read_context(context or {})) if unknown is None else self.read_request(action, context, unknown=unknown, now=0)
+        request = (
+            Request(action, read_context(context or {}))
+            if unknown is None
+            else self.read_request(action, context, unknown=unknown, now=0)
+        )
         self._profiles(principal, action, resource, request, resource_account)
 
     def _settle_limits(self, needed: int = 0) -> None:

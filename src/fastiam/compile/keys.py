@@ -30,6 +30,7 @@ _SOURCES = {
     "aws:sourceorgid": Source.SOURCE_ORG,
     "aws:sourceorgpaths": Source.SOURCE_ORG_PATHS,
     "aws:multifactorauthage": Source.MFA_AGE,
+    "aws:multifactorauthpresent": Source.MFA,
 }
 _DEFAULTS = {"aws:securetransport": "false", "aws:useragent": ""}  # K2
 _UNCHECKED = (

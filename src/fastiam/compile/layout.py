@@ -93,6 +93,7 @@ class Source(IntEnum):
     SOURCE_ORG = 16
     SOURCE_ORG_PATHS = 17
     MFA_AGE = 18
+    MFA = 19
 
 
 KINDS = {kind: number for number, kind in enumerate(PrincipalKind)}

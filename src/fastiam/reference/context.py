@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from fastiam.arn import split_arn
 from fastiam.keys import fold
-from fastiam.profile import AccountFacts, EndpointProfile, PrincipalProfile, ResourceProfile, Settings
+from fastiam.profile import AccountFacts, EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.reference.actions import split_action
 from fastiam.reference.unknown import (
     EPOCH,
     IAM_RESOURCE_TAG,
+    MFA,
     NOW,
     REQUEST_TAG,
     RESOURCE_TAG,
@@ -50,6 +51,7 @@ def derive_context(
     derived |= _source_organization(context, sources)
     derived |= _defaults(principal, resource, request, settings)
     derived |= _mfa_age(principal, request.now)
+    derived |= _mfa_in_chain(principal, context)
     derived |= _iam_tags(context, resource, request)
     for key, value in derived.items():
         if key not in context and key not in unknown:
@@ -130,6 +132,11 @@ def _defaults(principal: PrincipalProfile, resource: ResourceProfile, request: R
 def _mfa_age(principal: PrincipalProfile, now: int) -> Keys:
     """Seconds since MFA (7.6)."""
     return {} if principal.mfa_at is None else {"aws:multifactorauthage": _single(str(now - principal.mfa_at))}
+
+
+def _mfa_in_chain(principal: PrincipalProfile, context: Keys) -> Keys:
+    """What a service does with the long-term key of a user is done without MFA, and says so (7.6)."""
+    return {MFA: _flag(False)} if principal.kind is PrincipalKind.USER and "aws:calledvia" in context else {}
 
 
 def _iam_tags(context: Keys, resource: ResourceProfile, request: Request) -> Keys:

@@ -38,10 +38,11 @@ def _first(tested: Iterable[Tested], layer: Layer, effect: Effect, classes: str 
 
 def _sufficient(case: Case) -> str:
     """The classes that suffice where layer `resource` grants (D51); "" for any."""
-    grants_alone = case.same_account and not case.chained_identity and case.identity_needed
+    is_fed = case.kind is PrincipalKind.FED
+    grants_alone = case.same_account and not case.chained_identity and (case.identity_needed or (is_fed and not case.required))
     if case.kind in WITHOUT_ACCOUNT or not grants_alone:
         return ""
-    return "DRP" if case.kind is PrincipalKind.FED else _LETTERS
+    return "DRP" if is_fed else _LETTERS
 
 
 def matched(tested: Tested) -> MatchedStatement:

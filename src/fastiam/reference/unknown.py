@@ -11,6 +11,7 @@ from fastiam.request import ContextValue, Request, is_declared
 
 REQUEST_TAG, RESOURCE_TAG, IAM_RESOURCE_TAG = "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/"
 NOW, EPOCH = "aws:currenttime", "aws:epochtime"
+MFA = "aws:multifactorauthpresent"
 _ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
 
 # Keys that follow from another key alone
@@ -63,6 +64,8 @@ class UnknownKeys:
             return (REQUEST_TAG + "*", *(item for item in self._request.unknown if item.startswith(REQUEST_TAG)))
         if key.startswith(IAM_RESOURCE_TAG) and self._has_iam_tags:
             return (RESOURCE_TAG + key.removeprefix(IAM_RESOURCE_TAG),)
+        if key == MFA and self._principal.kind is PrincipalKind.USER and not self._is_known(key):
+            return ("aws:calledvia",)
         return (_DERIVED[key],) if key in _DERIVED else ()
 
     def _is_declared(self, key: str) -> bool:
