@@ -36,12 +36,21 @@ SHARED = [
     (at("codeartifact", "package-group/d/x"), at("codeartifact", "package-group/d/")),
     (at("acm-pca", "certificate-authority/ca/certificate/c"), at("acm-pca", "certificate-authority/ca/certificate/")),
     (at("glue", "table/d/t"), at("glue", "table/")),
+    # types of resources that nothing else governs
+    (at("glue", "job/j"), at("glue", "job/")),
+    (at("lambda", "layer:l:1"), at("lambda", "layer:")),
+    (at("dynamodb", "global-table/t"), at("dynamodb", "global-table/")),
+    (at("logs", "destination:d"), at("logs", "destination:")),
+    (at("apigateway", "/apis/a/routes/r", ""), at("apigateway", "/apis/", "")),
+    (at("codeartifact", "repository/d/r2"), at("codeartifact", "repository/")),
+    (at("acm-pca", "other/x"), at("acm-pca", "other/")),
 ]
 # of these nothing else surely has the facts
 ALONE = [
     at("lambda", "function:f"), at("dynamodb", "table/t"), at("sns", "t"), at("logs", "log-group:g"), at("logs", "log-group:g:*"),
     at("execute-api", "api"), at("apigateway", "/restapis/api", ""), at("es", "domain/d"), at("glue", "catalog"), at("sqs", "q"),
-    at("secretsmanager", "secret:db"), at("s3", "accesspoint/ap"), "arn:aws:s3:::bucket/key",
+    at("secretsmanager", "secret:db"), at("s3", "accesspoint/ap"), "arn:aws:s3:::bucket/key", at("sns", "t/x"),
+    at("kinesis", "stream/s"), at("apigateway", "/restapis/"), at("apigateway", "/restapis/api/stages/s", A),
 ]  # fmt: skip
 HOLDERS = [
     # the API is there under one of its names

@@ -59,9 +59,9 @@ def _check_owner(accounts: Accounts, resource: ResourceProfile, context: Keys) -
     _check_organization(accounts, "resource", resource.account, context)
 
 
-def _check_organization(accounts: Accounts, whose: str, account: str, context: Keys) -> None:
+def _check_organization(accounts: Accounts, whose: str, account: str | None, context: Keys) -> None:
     """The organization of an account that is known, or that it is in none (5.4)."""
-    if not accounts.is_known(account):
+    if account is None or not accounts.is_known(account):
         return
     facts = accounts.facts(account)
     derived = organization_keys(whose, facts.org_id, facts.org_path)

@@ -29,7 +29,9 @@ def holders_of(text: str) -> Holders:
     """The holders of a request ARN, in stored spelling (`stored_arn`)."""
     arn = split_arn(text)
     row = ROWS.get(arn.service) if arn is not None else None
-    return (row(arn) if row is not None and arn is not None else None) or Holders(((text,),))
+    if arn is None or row is None:
+        return Holders(((text,),))
+    return row(arn) or Holders(((text,),), start=_start_of_type(arn))
 
 
 def stored_arn(text: str) -> str:
@@ -157,6 +159,27 @@ def _glue(arn: Arn) -> Holders | None:
     type_, slash, _ = arn.rest.partition("/")
     in_catalog = slash and type_ in ("database", "table", "userDefinedFunction", "connection")
     return _below(arn, type_ + slash, "catalog") if in_catalog else None
+
+
+# Of each service the types of resources that its row tells by more than their type; what has another type has no holder but itself.
+_TOLD_BY_MORE = {
+    "lambda": ("function:",),
+    "dynamodb": ("table/",),
+    "logs": ("log-group:",),
+    "kinesis": ("stream/",),
+    "apigateway": ("/restapis/",),
+    "es": ("domain/",),
+    "codeartifact": ("package/", "package-group/"),
+    "acm-pca": ("certificate-authority/",),
+    "glue": ("database/", "table/", "userDefinedFunction/", "connection/"),
+}
+
+
+def _start_of_type(arn: Arn) -> str:
+    """How resources begin that have no holder but themselves, because of their type."""
+    type_ = re.match("/?[^/:]+[/:]", arn.rest)
+    told = _TOLD_BY_MORE.get(arn.service)
+    return "" if type_ is None or told is None or type_[0] in told else _at(arn, type_[0])
 
 
 ROWS: dict[str, Callable[[Arn], Holders | None]] = {

@@ -69,7 +69,7 @@ def _decide(engine: Engine, question: Question, action: str) -> Decision:
 
 
 def _decide_profiles(engine: Engine, question: Question, action: str) -> Decision:
-    """What no plain request can say: the caller is resolved under another action, tags of the role are overlaid, or one side decides.
+    """What no plain request says: the caller is resolved under another action, the role's tags are overlaid, or one side decides.
 
     Profiles made for one call would cost more to compile than the reference takes to decide over them.
     """
