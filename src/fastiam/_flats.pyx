@@ -425,8 +425,8 @@ cdef class Flats(Indexes):
     cdef uint32_t _sieve_atom(self, uint32_t conditions):
         """Of the conditions of a statement the one that best tells ahead that it does not apply, NONE: none does.
 
-        What a caller tells of a request is false more often than what is known of who asks; where no column gives it, nothing is told
-        ahead. Nor is anything that comes after the reading of a key under which rows are counted.
+        What a caller tells of a request is false more often than what is known of who asks, but for what is seldom true; where no column
+        gives it, nothing is told ahead. Nor is anything that comes after the reading of a key under which rows are counted.
         """
         cdef Range block = Range(0, 1)
         cdef const uint32_t* ids
@@ -448,8 +448,11 @@ cdef class Flats(Indexes):
                 key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION or key.source == KEY_MFA
             ):
                 return ids[i]
-            if (key.source == KEY_PRINCIPAL or is_of_owner(key)) and found == NONE:
-                found = ids[i]
+            if key.source == KEY_PRINCIPAL or is_of_owner(key):
+                if atom.flags & ATOM_SELDOM:
+                    return ids[i]
+                if found == NONE:
+                    found = ids[i]
             if not is_supplied(key):
                 break
         return found

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fastiam._build import is_base64, parse_address, parse_instant
 from fastiam.compile.layout import AtomFlag, Op, Relation
 from fastiam.compile.texts import Piece, Variable, pieces, utf8
+from fastiam.keys import fold
 from fastiam.model import ConditionEntry
 
 
@@ -49,6 +50,9 @@ OPERATORS: dict[str, Operator] = {
     "Null": Operator(Op.NULL),
 }
 
+_OF_EVERYBODY = frozenset(  # nearly all requests are of one organization or account, on both sides
+    f"aws:{side}{what}" for side in ("principal", "resource") for what in ("orgid", "orgpaths", "account")
+)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _TRUTHS = {"true": 1, "false": 0}
@@ -72,7 +76,22 @@ def flags_of(entry: ConditionEntry, operator: Operator) -> int:
     flags = AtomFlag.NEGATED if operator.negated else 0
     if entry.if_exists:
         flags |= AtomFlag.IF_EXISTS
+    if is_seldom(entry):
+        flags |= AtomFlag.SELDOM
     return flags | (AtomFlag.U if entry.undetermined else 0)
+
+
+def is_seldom(entry: ConditionEntry) -> bool:
+    """Whether an entry is true of strangers and services alone, as statements that keep these out say it."""
+    key = fold(entry.key)
+    if key == "aws:principalisawsservice":
+        return entry.operator == "Bool" and [value.lower() for value in entry.values] == ["true"]
+    return key in _OF_EVERYBODY and "Not" in entry.operator
+
+
+def in_order(entries: tuple[ConditionEntry, ...]) -> tuple[ConditionEntry, ...]:
+    """The entries of a block as they are looked at: first those that are seldom true."""
+    return tuple(sorted(entries, key=lambda entry: not is_seldom(entry)))
 
 
 def read_value(text: str, op: Op, *, variables: bool) -> Parsed:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastiam._build import Tables
 from fastiam.compile.actions import Parts, read_action
-from fastiam.compile.conditions import OPERATORS, flags_of, read_value
+from fastiam.compile.conditions import OPERATORS, flags_of, in_order, read_value
 from fastiam.compile.interning import Identities, Interned
 from fastiam.compile.keys import Keys
 from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, BodyFlag, Form
@@ -193,7 +193,7 @@ class Statements:
         return self._conditions.get((entries, variables), self._block, entries, variables)
 
     def _block(self, entries: tuple[ConditionEntry, ...], variables: bool) -> int:
-        atoms = [self._atoms.get((entry, variables), self._atom, entry, variables) for entry in entries]
+        atoms = [self._atoms.get((entry, variables), self._atom, entry, variables) for entry in in_order(entries)]
         number: int = self._tables.condition_list(atoms)
         return number
 
