@@ -95,7 +95,7 @@ cdef struct Block:
     Flat no_flat               # where there are no allows
     Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
     const Row* rows[N_LAYERED][BLOCK]
-    uint64_t never[BLOCK]      # bits of `sieve_atoms` that are known not to hold
+    uint64_t never[BLOCK]      # bits of `sieve_blocks` that are known not to hold
     uint8_t has_texts          # some column is plain text
     uint8_t limits[BLOCK]      # WAY_* that SCPs and RCPs leave
     uint8_t way[BLOCK]         # and all that is known
@@ -181,7 +181,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     ContextColumn* columns
     uint64_t truths_of         # generation of the tables whose atoms truths are kept of
     uint32_t truths_for        # how many principals there were: one that is new may fix a key that none fixed before
-    uint32_t n_sieved          # `sieve_atoms` that are known
+    uint32_t n_sieved          # `sieve_blocks` that are known
     uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
     int64_t n_matters
     int64_t room_matters

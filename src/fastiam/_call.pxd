@@ -64,7 +64,7 @@ cdef struct ContextColumn:     # a context key of a batch, in the chunk where th
     int64_t n_codes            # the code of a null; values have smaller ones
     uint8_t has_texts          # of a plain column: its texts get codes as they are met
     TextCodes* texts           # those; NULL: there was none at this place yet
-    uint64_t* never            # by code: the bits of `sieve_atoms` that are known not to hold; NULL: of this column none are
+    uint64_t* never            # by code: the bits of `sieve_blocks` that are known not to hold; NULL: of this column none are
     uint64_t never_bits        # those that this column tells
     const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place tells
     int64_t valid_mask
@@ -86,7 +86,7 @@ cdef struct Kept:              # of an atom: what it is for each value of its co
     uint8_t* truths            # by code, then of a null, then 0: truth plus 1, 0 where it is not known yet; NULL: none are kept
     uint32_t column
     uint8_t plan               # PLAN_*
-    uint8_t sieve              # 1 + its bit, if it has one
+    uint64_t sieve             # the bits that do not hold where it does not
 
 
 cdef struct Buffer:
@@ -98,7 +98,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint32_t* memo             # truth of an atom: stamp << 2 | truth
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
     uint32_t n_kept
-    uint16_t* never            # of each principal: the bits from SIEVE_WHO on that are known not to hold
+    uint64_t* never            # of each principal: the bits that are known not to hold, and those where the resource is of the own account
     int64_t truth_bytes        # what they take
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
     uint32_t told_mask

@@ -9,8 +9,8 @@ cdef class Flats(Indexes):
     cdef int _flatten(self, Row* row) except -1
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE
     cdef int _keep_sieve(self, uint64_t sieve) except -1
-    cdef uint32_t _sieve_atom(self, uint32_t conditions)
-    cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE
+    cdef bint _may_tell(self, uint32_t conditions)
+    cdef uint32_t _sieve_bit(self, uint32_t conditions) except? 0xFFFFFFFE
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
     cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n)
     cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE

@@ -5,7 +5,6 @@ A row says all that it has in flats, where these are few, or it has none.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
-from fastiam._call cimport is_supplied
 from fastiam._answer cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
@@ -391,7 +390,7 @@ cdef class Flats(Indexes):
     # -- sieves ----------------------------------------------------------------------------------------------------------------------
 
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
-        """The conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
+        """The blocks of conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
         cdef const Flat* f
         cdef uint64_t sieve = 0
         cdef uint32_t i, j, n, bit
@@ -409,7 +408,7 @@ cdef class Flats(Indexes):
             for j in range(n):
                 bit = SIEVE_NONE
                 if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP and f[j].first != TURN_ODD:
-                    bit = self._sieve_bit(self._sieve_atom(f[j].conditions))
+                    bit = self._sieve_bit(f[j].conditions)
                 if bit == SIEVE_NONE:
                     return SIEVE_ANY
                 sieve |= <uint64_t>1 << bit
@@ -422,19 +421,15 @@ cdef class Flats(Indexes):
         (<uint64_t*>self.sieves.data)[self.rows.n - 1] = sieve
         return 0
 
-    cdef uint32_t _sieve_atom(self, uint32_t conditions):
-        """Of the conditions of a statement the one that best tells ahead that it does not apply, NONE: none does.
-
-        What a caller tells of a request is false more often than what is known of who asks, but for what is seldom true; where no column
-        gives it, nothing is told ahead. Nor is anything that comes after the reading of a key under which rows are counted.
-        """
+    cdef bint _may_tell(self, uint32_t conditions):
+        """Whether something may be known ahead of the conditions of a statement: of its first one, and so on until one tells nothing."""
         cdef Range block = Range(0, 1)
         cdef const uint32_t* ids
         cdef const Atom* atom
         cdef const Key* key
-        cdef uint32_t i, found = NONE, only = conditions ^ ONE
+        cdef uint32_t i, only = conditions ^ ONE
         if conditions == NONE:
-            return NONE
+            return False
         ids = &only
         if not conditions & ONE:
             block = (<const Range*>self.condition_lists.data)[conditions]
@@ -443,37 +438,19 @@ cdef class Flats(Indexes):
             atom = <const Atom*>self.atoms.data + ids[i]
             key = <const Key*>self.keys.data + atom.key
             if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(&self.t, atom):
-                break
-            if atom.flags & ATOM_FIXED and (
-                key.source == KEY_CALLER or key.source == KEY_DEFAULT or key.source == KEY_REGION or key.source == KEY_MFA
-            ):
-                return ids[i]
-            if key.source == KEY_PRINCIPAL or is_of_owner(key):
-                if atom.flags & ATOM_SELDOM:
-                    return ids[i]
-                if found == NONE:
-                    found = ids[i]
-            if not is_supplied(key):
-                break
-        return found
+                return False
+            if atom.flags & ATOM_FIXED or key.source == KEY_PRINCIPAL or is_of_owner(key):
+                return True
+        return False
 
-    cdef uint32_t _sieve_bit(self, uint32_t atom) except? 0xFFFFFFFE:
-        """The bit of an atom, SIEVE_NONE: it has none, and none is left."""
-        cdef const uint32_t* told = <const uint32_t*>self.sieve_atoms.data
-        cdef const Key* key
-        cdef uint32_t i, bit = 0, last = SIEVE_WHO
-        if atom >> SIEVE_ATOM_BITS:                      # NONE is such a number
+    cdef uint32_t _sieve_bit(self, uint32_t conditions) except? 0xFFFFFFFE:
+        """The bit of the conditions of a deny, SIEVE_NONE: they have none, and none is left."""
+        cdef const uint32_t* told = <const uint32_t*>self.sieve_blocks.data
+        cdef uint32_t i
+        for i in range(self.sieve_blocks.n):
+            if told[i] == conditions:
+                return i
+        if self.sieve_blocks.n == SIEVE_BITS or not self._may_tell(conditions):
             return SIEVE_NONE
-        key = <const Key*>self.keys.data + (<const Atom*>self.atoms.data)[atom].key
-        if key.source == KEY_PRINCIPAL:
-            bit, last = SIEVE_WHO, SIEVE_HOME
-        elif is_of_owner(key):
-            bit, last = SIEVE_HOME, SIEVE_BITS
-        for i in range(self.sieve_atoms.n):
-            if told[i] & ((1 << SIEVE_ATOM_BITS) - 1) == atom:
-                return told[i] >> SIEVE_ATOM_BITS
-            bit += (told[i] >> SIEVE_ATOM_BITS) == bit   # bits are given in their order
-        if bit == last:
-            return SIEVE_NONE
-        (<uint32_t*>self._push(&self.sieve_atoms))[0] = bit << SIEVE_ATOM_BITS | atom
-        return bit
+        (<uint32_t*>self._push(&self.sieve_blocks))[0] = conditions
+        return self.sieve_blocks.n - 1

@@ -55,12 +55,12 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
     """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`sift_texts`)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
-    cdef uint64_t away
+    cdef const uint64_t* never
     cdef int32_t k, code_width
     cdef int64_t i
     for i in range(n):
-        away = <uint64_t>(place_differs(b.caller[i], b.facts[i]) != 0)
-        b.never[i] = <uint64_t>s.frame.s.never[b.who[i]] << SIEVE_WHO & ~(-away << SIEVE_HOME)
+        never = s.frame.s.never + 2 * <size_t>b.who[i]
+        b.never[i] = never[0] | (never[1] & -<uint64_t>(place_differs(b.caller[i], b.facts[i]) == 0))
     b.has_texts = False
     for k in range(c.n_columns):
         column = &c.columns[k]

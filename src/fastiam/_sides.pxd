@@ -1,7 +1,8 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._block cimport Side
+from fastiam._call cimport ContextColumn, Kept
 from fastiam._plain cimport Caller
 from fastiam._types cimport TablesC
 
@@ -13,7 +14,7 @@ cdef enum:
 cdef class _Callers:
     cdef void* memory
     cdef Caller* at                                      # from a new cache line on: two of them take one
-    cdef uint16_t* never                                 # of each, as `Scratch` has it
+    cdef uint64_t* never                                 # of each, as `Scratch` has it
     cdef uint32_t n
     cdef uint64_t generation
     cdef list keys
@@ -35,6 +36,8 @@ cdef class _Sides:
     cdef Side* side(self, int number) except NULL
     cdef int fit(self, Side* side, const TablesC* t) except -1
     cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1
+    cdef int _fit_block(self, Side* side, const TablesC* t, uint32_t conditions, uint64_t bit) except -1
+    cdef int _fit_column(self, ContextColumn* column, Kept* kept, uint64_t bit) except -1
     cdef int know_callers(
         self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left
     ) except -1

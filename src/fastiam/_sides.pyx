@@ -1,15 +1,15 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport ContextColumn, Kept, Scratch
+from fastiam._call cimport ContextColumn, Kept, Scratch, is_supplied
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN, Caller
 from fastiam._touched cimport TouchedRows
-from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, free_text_codes
-from fastiam._types cimport F, NONE, SIEVE_ATOM_BITS, SIEVE_WHO, WAY_FAR, TablesC
+from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, free_text_codes, is_of_owner
+from fastiam._types cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
 
 
 cdef enum:
@@ -24,7 +24,7 @@ cdef class _Callers:
         if self.memory == NULL:
             raise MemoryError()
         self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
-        self.never = <uint16_t*>calloc(n, sizeof(uint16_t))
+        self.never = <uint64_t*>calloc(n, 2 * sizeof(uint64_t))
         if self.never == NULL:
             raise MemoryError()
         self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
@@ -39,7 +39,7 @@ cdef class _Callers:
     @property
     def nbytes(self):
         """The memory that this takes."""
-        return self.n * (sizeof(Caller) + sizeof(uint16_t)) + self.n_told * sizeof(uint64_t)
+        return self.n * (sizeof(Caller) + 2 * sizeof(uint64_t)) + self.n_told * sizeof(uint64_t)
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
         """Room to tell so many rows truths; where there is less, what was told is forgotten."""
@@ -170,11 +170,6 @@ cdef class _Sides:
 
     cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1:
         """Room to know by the codes of columns which conditions of SCPs and RCPs do not hold; what is kept of their truths counts."""
-        cdef ContextColumn* column
-        cdef Kept* kept
-        cdef uint64_t bit
-        cdef int64_t code
-        cdef uint32_t told
         cdef int32_t at
         for at in range(self.n_columns * are_forgotten):
             free(side.columns[at].never)
@@ -182,24 +177,51 @@ cdef class _Sides:
             side.columns[at].never_bits = 0
         if are_forgotten:
             side.n_sieved = 0
-        while side.n_sieved < t.n_sieve_atoms:
-            told = t.sieve_atoms[side.n_sieved]
-            kept = &side.frame.s.kept[told & ((1 << SIEVE_ATOM_BITS) - 1)]
-            at = side.frame.s.sources[t.atoms[told & ((1 << SIEVE_ATOM_BITS) - 1)].key]
-            told >>= SIEVE_ATOM_BITS
-            if told < SIEVE_WHO and at >= 0 and side.columns[at].keeps_truths:
-                column = &side.columns[at]
-                if column.never == NULL:
-                    column.never = <uint64_t*>calloc(<size_t>column.n_codes + 2, sizeof(uint64_t))
-                    if column.never == NULL:
-                        raise MemoryError()
-                bit = <uint64_t>1 << told
-                column.never_bits |= bit
-                for code in range((column.n_codes + 1) * (kept.truths != NULL)):
-                    if kept.truths[code] == F + 1:
-                        column.never[code] |= bit
-            kept.sieve = <uint8_t>(told + 1)
+        while side.n_sieved < t.n_sieve_blocks:
+            self._fit_block(side, t, t.sieve_blocks[side.n_sieved], <uint64_t>1 << side.n_sieved)
             side.n_sieved += 1
+        return 0
+
+    cdef int _fit_block(self, Side* side, const TablesC* t, uint32_t conditions, uint64_t bit) except -1:
+        """Let the bit of a block not hold where one of its conditions is known not to.
+
+        Nothing is told by a condition that comes after the reading of a key under which rows are counted.
+        """
+        cdef const Atom* atom
+        cdef const Key* key
+        cdef uint32_t only = conditions ^ ONE, i
+        cdef Range block = Range(0, 1)
+        cdef const uint32_t* ids = &only
+        cdef int32_t at
+        if not conditions & ONE:
+            block = t.condition_lists[conditions]
+            ids = t.atom_lists + block.first
+        for i in range(block.n):
+            atom = &t.atoms[ids[i]]
+            key = &t.keys[atom.key]
+            at = side.frame.s.sources[atom.key]
+            if ids[i] >= side.frame.s.n_kept or atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(t, atom):
+                return 0                                 # n_kept: it came with an update, beside this batch
+            if at >= 0 and atom.flags & ATOM_FIXED and side.columns[at].keeps_truths:
+                self._fit_column(&side.columns[at], &side.frame.s.kept[ids[i]], bit)
+            elif at < 0 and (key.source == KEY_PRINCIPAL or is_of_owner(key)):
+                side.frame.s.kept[ids[i]].sieve |= bit
+            if at < 0 and not is_supplied(key):
+                return 0
+        return 0
+
+    cdef int _fit_column(self, ContextColumn* column, Kept* kept, uint64_t bit) except -1:
+        """The same, of a condition that a column tells; what is kept of its truths counts."""
+        cdef int64_t code
+        if column.never == NULL:
+            column.never = <uint64_t*>calloc(<size_t>column.n_codes + 2, sizeof(uint64_t))
+            if column.never == NULL:
+                raise MemoryError()
+        column.never_bits |= bit
+        kept.sieve |= bit
+        for code in range((column.n_codes + 1) * (kept.truths != NULL)):
+            if kept.truths[code] == F + 1:
+                column.never[code] |= bit
         return 0
 
     cdef int know_callers(

@@ -19,7 +19,7 @@ from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL,
     KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, NONE, SIEVE_WHO, SLOT_SIZE, Atom, F, Key, Principal, TablesC, Value,
+    KEY_VIA_SERVICE, NONE, SLOT_SIZE, Atom, F, Key, Principal, TablesC, Value,
 )
 
 
@@ -239,11 +239,11 @@ cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept
 
 
 cdef inline void keep_truth(Call* c, uint32_t id, uint8_t* place, int truth) noexcept nogil:
-    """Keep the truth of an atom at the place that it has. INVARIANT: what a column tells has a bit below SIEVE_WHO."""
+    """Keep the truth of an atom at the place that it has."""
     cdef const Kept* kept = &c.s.kept[id]
     place[0] = <uint8_t>(truth + 1)
     if truth == F and kept.sieve and c.columns[kept.column].never != NULL:
-        c.columns[kept.column].never[place - kept.truths] |= <uint64_t>1 << (kept.sieve - 1)
+        c.columns[kept.column].never[place - kept.truths] |= kept.sieve
 
 
 # -- truths by who asks, by text, by tags, or once a batch ---------------------------------------------------------------
@@ -423,8 +423,8 @@ cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int trut
     cdef bint counts = not is_given and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
     if place != NULL:
         place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
-        if truth == F and c.s.kept[id].sieve > SIEVE_WHO and not is_given:
-            c.s.never[q.who] |= <uint16_t>(1 << (c.s.kept[id].sieve - 1 - SIEVE_WHO))
+        if truth == F and c.s.kept[id].plan & PLAN_LASTS:
+            c.s.never[2 * q.who + is_of_owner(k)] |= c.s.kept[id].sieve
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:

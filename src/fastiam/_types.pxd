@@ -104,7 +104,6 @@ cdef enum AtomFlag:
     ATOM_IF_EXISTS = 2
     ATOM_U = 4                 # `U` whatever the request
     ATOM_FIXED = 8             # no value has a variable: the value of the key says it all
-    ATOM_SELDOM = 16           # PERF: true of few requests, by who asks or who owns the resource
 
 
 cdef enum Truth:               # chosen so that `1 << truth` is a mask
@@ -465,11 +464,8 @@ cdef struct Row:               # (stack, action class): one run of denies, then 
 
 
 cdef enum Sieve:               # conditions of SCPs and RCPs as bits: a row of theirs denies nothing where none of its bits may hold
-    SIEVE_WHO = 48             # from this bit on, what who asks tells; below, what a column does
-    SIEVE_HOME = 56            # from this one on, that alone where the resource is of the own account
     SIEVE_BITS = 63
     SIEVE_NONE = 0xFF          # no bit
-    SIEVE_ATOM_BITS = 24
     SIEVE_ANY = 0x8000000000000000  # of a row of which nothing can be told ahead: this bit may always hold
 
 
@@ -680,7 +676,7 @@ cdef struct TablesC:
     const Entry* entries
     const Flat* flats
     const uint64_t* sieves     # of each row: 0 where it has no denies
-    const uint32_t* sieve_atoms    # bit << SIEVE_ATOM_BITS | atom, as they got their bits
+    const uint32_t* sieve_blocks   # the conditions of a deny that each bit stands for, as in `Flat`
     const Run* runs
     const Index* indexes
     const Shape* shapes
@@ -689,7 +685,7 @@ cdef struct TablesC:
     const uint32_t* index_lists
     const Split* index_splits
     const uint64_t* index_filters
-    uint32_t n_sieve_atoms
+    uint32_t n_sieve_blocks
     uint32_t n_atoms
     uint32_t n_keys
     uint32_t key_changes       # goes up with each key, and where one that was there may contradict what is known (K1) from now on

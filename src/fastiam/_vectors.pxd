@@ -112,7 +112,7 @@ cdef class Vectors:
     cdef NameTable action_names
     cdef Vector entries, runs, indexes, shapes, index_items, index_slots, index_lists, index_splits, index_filters
     cdef Vector ways, pattern_ways
-    cdef Vector rows, grid, flats, sieves, sieve_atoms
+    cdef Vector rows, grid, flats, sieves, sieve_blocks
     cdef Vector cells, row_slots
     cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
     cdef Vector noted, way_counts, placed

@@ -67,7 +67,7 @@ cdef list VECTORS = [
     ("grid", 4, CACHE),
     ("flats", sizeof(Flat), CACHE),
     ("sieves", 8, CACHE),
-    ("sieve_atoms", 4, CACHE),
+    ("sieve_blocks", 4, CACHE),
     ("cells", sizeof(Cell), WORK),
     ("row_slots", sizeof(StringSlot), WORK),
     ("stamps", 4, WORK),
@@ -250,8 +250,8 @@ cdef class Vectors:
         t.entries = <const Entry*>self.entries.data
         t.flats = <const Flat*>self.flats.data
         t.sieves = <const uint64_t*>self.sieves.data
-        t.sieve_atoms = <const uint32_t*>self.sieve_atoms.data
-        t.n_sieve_atoms = self.sieve_atoms.n
+        t.sieve_blocks = <const uint32_t*>self.sieve_blocks.data
+        t.n_sieve_blocks = self.sieve_blocks.n
         t.runs = <const Run*>self.runs.data
         t.indexes = <const Index*>self.indexes.data
         t.shapes = <const Shape*>self.shapes.data

@@ -50,9 +50,7 @@ OPERATORS: dict[str, Operator] = {
     "Null": Operator(Op.NULL),
 }
 
-_OF_EVERYBODY = frozenset(  # nearly all requests are of one organization or account, on both sides
-    f"aws:{side}{what}" for side in ("principal", "resource") for what in ("orgid", "orgpaths", "account")
-)
+_TOLD_AHEAD = ("aws:principal", "aws:resourceaccount", "aws:resourceorg", "aws:userid", "aws:username")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _TRUTHS = {"true": 1, "false": 0}
@@ -76,22 +74,12 @@ def flags_of(entry: ConditionEntry, operator: Operator) -> int:
     flags = AtomFlag.NEGATED if operator.negated else 0
     if entry.if_exists:
         flags |= AtomFlag.IF_EXISTS
-    if is_seldom(entry):
-        flags |= AtomFlag.SELDOM
     return flags | (AtomFlag.U if entry.undetermined else 0)
 
 
-def is_seldom(entry: ConditionEntry) -> bool:
-    """Whether an entry is true of strangers and services alone, as statements that keep these out say it."""
-    key = fold(entry.key)
-    if key == "aws:principalisawsservice":
-        return entry.operator == "Bool" and [value.lower() for value in entry.values] == ["true"]
-    return key in _OF_EVERYBODY and "Not" in entry.operator
-
-
 def in_order(entries: tuple[ConditionEntry, ...]) -> tuple[ConditionEntry, ...]:
-    """The entries of a block as they are looked at: first those that are seldom true."""
-    return tuple(sorted(entries, key=lambda entry: not is_seldom(entry)))
+    """The entries of a block as they are looked at: first those that who asks, or who owns the resource, tells ahead of the request."""
+    return tuple(sorted(entries, key=lambda entry: not fold(entry.key).startswith(_TOLD_AHEAD)))
 
 
 def read_value(text: str, op: Op, *, variables: bool) -> Parsed:

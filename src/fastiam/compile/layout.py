@@ -69,7 +69,6 @@ class AtomFlag(IntFlag):
     IF_EXISTS = 2
     U = 4
     FIXED = 8  # no value has a variable; the tables see to it
-    SELDOM = 16  # true of few requests, by who asks or who owns the resource
 
 
 class Source(IntEnum):
