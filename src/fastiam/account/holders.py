@@ -161,7 +161,7 @@ def _glue(arn: Arn) -> Holders | None:
     return _below(arn, type_ + slash, "catalog") if in_catalog else None
 
 
-# Of each service the types of resources that its row tells by more than their type; what has another type has no holder but itself.
+# Of each service the types of resources of which its row asks for more; what has another type has no holder but itself.
 _TOLD_BY_MORE = {
     "lambda": ("function:",),
     "dynamodb": ("table/",),

@@ -78,7 +78,7 @@ def flags_of(entry: ConditionEntry, operator: Operator) -> int:
 
 
 def in_order(entries: tuple[ConditionEntry, ...]) -> tuple[ConditionEntry, ...]:
-    """The entries of a block as they are looked at: first those that who asks, or who owns the resource, tells ahead of the request."""
+    """The entries of a block as they are looked at: first those that are told by who asks, or by who owns the resource."""
     return tuple(sorted(entries, key=lambda entry: not fold(entry.key).startswith(_TOLD_AHEAD)))
 
 
