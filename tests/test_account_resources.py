@@ -82,7 +82,8 @@ def test_a_role_with_a_trust_policy_is_recorded_as_what_its_account_owns():
     """D23: of the engine in all ways, too."""
     role = f"arn:aws:iam::{A}:role/R"
     directory = make()
-    directory.add_principal(role, trust_policy=ALLOW)
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    directory.add_principal(role, trust_policy={"Version": "2012-10-17", "Statement": [trust]})
     engine = directory.compile()
     asked = (f"arn:aws:iam::{B}:user/bo", "sts:AssumeRole", role)
     for call in (engine.decide, engine.is_allowed, engine.explain):
