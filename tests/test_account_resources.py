@@ -78,6 +78,22 @@ def test_a_word_against_the_record_is_an_error(snapshot, arn, told):
     assert error.value.column == "resource_account"
 
 
+@pytest.mark.parametrize("arn", [f"arn:aws:iam::{A}:role/R", BKT])
+@pytest.mark.parametrize("key", ["aws:ResourceTag/x", "iam:ResourceTag/x", "IAM:resourcetag/X"])
+def test_a_tag_against_the_record_is_an_error_by_either_name(arn, key):
+    """K1, 5.5: whether or not a policy reads it."""
+    directory = make()
+    directory.add_principal(f"arn:aws:iam::{A}:role/R", tags={"x": "1"})
+    for engine in (directory.compile(), directory.compile().updated(directory)):
+        asked = (ANA, f"{arn.split(':')[2]}:GetTags", arn)
+        for call in (engine.decide, engine.is_allowed, engine.explain):
+            call(*asked, {key: "1"})
+            with pytest.raises(RequestValueError, match="contradicts"):
+                call(*asked, {key: "2"})
+        with pytest.raises(RequestValueError, match="contradicts"):
+            engine.decide_many(*([column] for column in asked), {key: ["2"]})
+
+
 def test_a_role_with_a_trust_policy_is_recorded_as_what_its_account_owns():
     """D23: of the engine in all ways, too."""
     role = f"arn:aws:iam::{A}:role/R"

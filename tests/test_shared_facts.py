@@ -118,6 +118,26 @@ def test_the_directory_is_asked_for_one_of_a_thousand(arn, start):
         assert engine.stats()["resources"] <= known + 1
 
 
+@pytest.mark.parametrize(("arn", "start"), SHARED)
+@pytest.mark.parametrize("is_updated", [False, True])
+def test_tags_and_owner_of_one_that_is_stored_are_no_others(arn, start, is_updated):
+    """5.3, D23: whichever of them is asked for first."""
+    denied = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceTag/own": "yes"}}}
+    directory = directory_with()
+    directory.put_inline_policy(USER, "own", {"Version": "2012-10-17", "Statement": [denied]})
+    for holder in HOLDERS:
+        directory.add_resource(holder, account=A)
+    engine = directory.compile()
+    if not is_updated:
+        engine = None
+    directory.add_resource(f"{start}own", account=A, tags={"own": "yes"})
+    engine = engine.updated(directory) if engine else directory.compile()
+    assert outcomes(engine, [f"{start}other", f"{start}own", f"{start}another"]) == [True, False, True]
+    directory.delete_resource(f"{start}own")
+    assert outcomes(engine.updated(directory), [f"{start}own", f"{start}other", f"{start}own"]) == [True] * 3
+    assert outcomes(engine, [f"{start}own"]) == [False]
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["asked first", "asked last"])
 def test_one_with_a_policy_of_its_own_keeps_it_beside_them(before):
     """D60, exact else H."""

@@ -87,12 +87,15 @@ class Keys:
     def find(self, name: str) -> int:
         """The number of a key by any spelling, or -1 where nothing reads it.
 
-        Request tags count always (`aws:TagKeys`), and so do tags that a principal is known not to have (K1).
+        Request tags count always (`aws:TagKeys`), and so do tags that a principal is known not to have, and other names of tags that a
+        resource may have (K1, 5.5).
         """
         folded = fold(name)
         if folded.startswith((REQUEST_TAG, PRINCIPAL_TAG)):
             return self.number(folded)
         found = self._numbers.find(folded)
+        if found is None and folded.startswith(IAM_TAG) and self._numbers.find(RESOURCE_TAG + folded[len(IAM_TAG) :]) is not None:
+            return self.number(folded)
         return -1 if found is None else found
 
     def _make(self, folded: str) -> int:

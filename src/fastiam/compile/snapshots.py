@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastiam._names import Names
 from fastiam.account import Snapshot
 from fastiam.account.changes import Changes
-from fastiam.arn import split_arn
+from fastiam.arn import Arn, split_arn
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.layout import NONE, ServiceMode
 from fastiam.compile.texts import utf8
@@ -74,10 +74,10 @@ def _resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: str) ->
     parts = split_arn(arn)
     if parts is None:
         return
-    is_bucket = parts.service == "s3" and not parts.account and not parts.region and "/" not in parts.rest
-    mode = _mode_of(parts.service, parts.rest, names.find_service(utf8(parts.service)))
+    is_bucket = _is_of_bucket(parts) and "/" not in parts.rest
+    mode = _mode_of(parts, names.find_service(utf8(parts.service)))
     number = compiler.record(snapshot.facts(arn), is_holder=is_bucket)
-    if mode >= ServiceMode.FACTS:
+    if _is_fact(parts):
         names.fact(utf8(arn), number)
     else:
         names.record(utf8(arn), number)
@@ -91,13 +91,27 @@ def _change_resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: 
         return
     if snapshot.has_record(arn):
         _resource(compiler, names, snapshot, arn)
-    elif _mode_of(parts.service, parts.rest, None) >= ServiceMode.FACTS:
+    elif _is_fact(parts):
         names.no_fact(utf8(arn))  # what governs it now may change without it
     else:
         names.record(utf8(arn), NONE)
 
 
-def _mode_of(service: str, rest: str, before: int | None) -> ServiceMode:
-    if service == "s3":
-        return ServiceMode.OBJECT if "/" in rest or before == ServiceMode.OBJECT else ServiceMode.BUCKET
-    return _MODES.get(service, ServiceMode.EXACT)
+def _mode_of(parts: Arn, before: int | None) -> ServiceMode:
+    """How resources of the service of a stored ARN are found, where they were found in a way before, or None."""
+    if parts.service == "s3":
+        has_object = _is_of_bucket(parts) and "/" in parts.rest
+        return ServiceMode.OBJECT if has_object or before == ServiceMode.OBJECT else ServiceMode.BUCKET
+    return _MODES.get(parts.service, ServiceMode.EXACT)
+
+
+def _is_of_bucket(parts: Arn) -> bool:
+    """A bucket, or an object in one; other ARNs of S3 are of access points and their kin."""
+    return parts.service == "s3" and not parts.account and not parts.region
+
+
+def _is_fact(parts: Arn) -> bool:
+    """Whether what is stored under an ARN is looked up beside the answers of the directory, as `find_record` of `_locate` does."""
+    if parts.service == "s3":
+        return not _is_of_bucket(parts)
+    return _mode_of(parts, None) >= ServiceMode.FACTS

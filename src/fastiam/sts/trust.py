@@ -29,7 +29,7 @@ class Question:
     actions : the call itself first, then what it needs beside (D30).
     call : the call whose name tells that `subject` is an identity provider (N3), "" where that does not matter.
     inherited : transitive tags, which stand in place of equal keys among the tags of the role (S25).
-    is_own_side : the caller's side alone decides, as within one account, though the resource is of another one: AssumeRoot (7.2).
+    is_own_side : no policy of the resource has to allow, as within one account, though it is of another one: AssumeRoot (7.2).
     """
 
     subject: str | Session
