@@ -94,8 +94,9 @@ class Keys:
         if folded.startswith((REQUEST_TAG, PRINCIPAL_TAG)):
             return self.number(folded)
         found = self._numbers.find(folded)
-        if found is None and folded.startswith(IAM_TAG) and self._numbers.find(RESOURCE_TAG + folded[len(IAM_TAG) :]) is not None:
-            return self.number(folded)
+        if found is None and folded.startswith(IAM_TAG):
+            other = self._numbers.find(RESOURCE_TAG + folded[len(IAM_TAG) :])
+            found = None if other is None else self.number(folded)
         return -1 if found is None else found
 
     def _make(self, folded: str) -> int:
