@@ -87,8 +87,8 @@ class Keys:
     def find(self, name: str) -> int:
         """The number of a key by any spelling, or -1 where nothing reads it.
 
-        Request tags count always (`aws:TagKeys`), and so do tags that a principal is known not to have, and other names of tags that a
-        resource may have (K1, 5.5).
+        Request tags count always (`aws:TagKeys`), and so do tags that a principal is known not to have, and other names of tags
+        that a resource may have (K1, 5.5).
         """
         folded = fold(name)
         if folded.startswith((REQUEST_TAG, PRINCIPAL_TAG)):

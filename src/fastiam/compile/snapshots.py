@@ -111,7 +111,7 @@ def _is_of_bucket(parts: Arn) -> bool:
 
 
 def _is_fact(parts: Arn) -> bool:
-    """Whether what is stored under an ARN is looked up among the answers of the directory, as `find_record` does."""
+    """Whether what is stored under an ARN is looked up among the directory's answers, as `find_record` does."""
     if parts.service == "s3":
         return not _is_of_bucket(parts)
     return _mode_of(parts, None) >= ServiceMode.FACTS
