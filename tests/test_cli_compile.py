@@ -10,7 +10,7 @@ from test_cli_questions import ANA, APP, KEY, A, Run, call, directory, document,
 
 import fastiam
 
-REQUEST = (ANA, "s3:GetObject", KEY)
+REQUEST = (ANA, "s3:GetObject", KEY, "--now", "2026-01-01T00:00:00Z")  # else two runs may tell two instants
 
 
 @pytest.fixture
