@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyotp
+import pytest
 from argon2 import PasswordHasher
 
 import fastiam
-from fastiam.sts import STS, Credentials, Keyring
+from fastiam.sts import STS, AccessDeniedError, Credentials, Keyring, ValidationError
 
 A, B, M = "111111111111", "222222222222", "999999999999"
 ANA, BO, ROOT = f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:user/bo", f"arn:aws:iam::{A}:root"
@@ -91,3 +92,23 @@ class Phone:
     def code(self, steps: int = 0) -> str:
         """The code of now, or of some steps later."""
         return self._totp.at(self._clock() + timedelta(seconds=30 * steps))
+
+
+def denied(call, *args, **kwargs) -> AccessDeniedError:
+    """How a call is refused."""
+    with pytest.raises(AccessDeniedError) as error:
+        call(*args, **kwargs)
+    return error.value
+
+
+def invalid(call, *args, **kwargs) -> str:
+    """The rule that makes a call wrong."""
+    with pytest.raises(ValidationError) as error:
+        call(*args, **kwargs)
+    return error.value.rule or error.value.code
+
+
+def no_mfa() -> dict[str, Any]:
+    """Everything, but nothing where `aws:MultiFactorAuthPresent` says `false`."""
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "false"}}}
+    return document(ALL, deny)

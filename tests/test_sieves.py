@@ -61,7 +61,6 @@ def a_deny(rng: random.Random, **principal: str) -> dict[str, Any]:
 
 def an_organization(rng: random.Random) -> fastiam.Directory:
     directory = fastiam.Directory(quotas=None)
-    full = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
     def denies(**principal: str) -> dict[str, Any]:
         return {"Version": "2012-10-17", "Statement": [a_deny(rng, **principal) for _ in range(rng.randrange(1, 4))]}
@@ -70,7 +69,7 @@ def an_organization(rng: random.Random) -> fastiam.Directory:
         "o-1",
         management_account=M,
         accounts={A: "ou-a", B: "ou-b"},
-        scps={"r-1": [full, denies()], "ou-a": [full, denies()]},
+        scps={"r-1": [EVERYTHING, denies()], "ou-a": [EVERYTHING, denies()]},
         rcps={"r-1": [denies(Principal="*")], "ou-b": [denies(Principal="*")]},
     )
     for i, user in enumerate(USERS):

@@ -5,30 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sts_world import ALL, ANA, BO, CHAIN, DEP, EVERYTHING, ROOT, A, B, World, document, trusting
+from sts_world import ALL, ANA, BO, CHAIN, DEP, EVERYTHING, ROOT, A, B, World, denied, document, invalid, no_mfa, trusting
 
 import fastiam
-from fastiam import LiveEngine, Outcome, PolicyError, RequestValueError, Session
-from fastiam.sts import STS, AccessDeniedError, Assertion, AuthenticationError, ValidationError
+from fastiam import Outcome, PolicyError, RequestValueError, Session
+from fastiam.sts import AccessDeniedError, AuthenticationError, ValidationError
 
 
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def denied(call, *args, **kwargs) -> AccessDeniedError:
-    """How a call is refused."""
-    with pytest.raises(AccessDeniedError) as error:
-        call(*args, **kwargs)
-    return error.value
-
-
-def invalid(call, *args, **kwargs) -> str:
-    """The rule that makes a call wrong."""
-    with pytest.raises(ValidationError) as error:
-        call(*args, **kwargs)
-    return error.value.rule or error.value.code
 
 
 # -- what a session is -------------------------------------------------------------------------------------------------
@@ -351,6 +337,17 @@ def test_transitive_tags_travel_and_stand_in_for_tags_of_the_role(world):
     assert denied(world.sts.assume_role, world.run1(), tagged, "run2").layer == "resource"  # nothing inherited
 
 
+def test_inherited_tags_replace_those_of_the_role_and_add_none(world):
+    """S25."""
+    held = {"StringEquals": {"aws:ResourceTag/team": "red"}}
+    tagged, bare = f"arn:aws:iam::{A}:role/Tagged", f"arn:aws:iam::{A}:role/Bare"
+    world.directory.add_principal(tagged, trust_policy=trusting(DEP, actions=EVERYTHING, **held), tags={"Team": "blue"})
+    world.directory.add_principal(bare, trust_policy=trusting(DEP, actions=EVERYTHING, **held))
+    made = world.sts.assume_role(ANA, DEP, "run1", tags={"team": "red"}, transitive_tag_keys=["team"])
+    assert world.sts.assume_role(made.credentials, tagged, "run2")
+    assert denied(world.sts.assume_role, made.credentials, bare, "run2").layer == "resource"
+
+
 def test_an_inherited_tag_cannot_be_passed_again(world):
     """S23, E309."""
     run1 = world.run1(tags={"T": "1"}, transitive_tag_keys=["T"])
@@ -394,6 +391,14 @@ def test_a_code_in_the_call_is_what_the_trust_policy_sees_and_no_more(world):
     assert keys["aws:multifactorauthpresent"].values == ("false",)
 
 
+@pytest.mark.parametrize("tag", ["team", "x509Subject/CN", "x509SAN/DNS", "saml:sub"])
+def test_no_tag_hides_that_a_role_session_has_no_mfa(world, tag):
+    """7.6, E311: who calls AssumeRole chooses the tags."""
+    world.directory.put_inline_policy(DEP, "no-mfa", no_mfa())
+    session = world.sts.assume_role(ANA, DEP, "run1", tags={tag: "x"}).session
+    assert world.sts.engine.decide(session, "s3:GetObject", "arn:aws:s3:::b/k").outcome.name == "EXPLICIT_DENY"
+
+
 def test_a_wrong_or_used_code_is_refused_in_the_credential_layer(world):
     phone = world.phone()
     code = phone.code()
@@ -426,116 +431,6 @@ def test_a_session_token_with_mfa_brings_it_along(world):
     token = world.sts.get_session_token(ANA, mfa_serial=phone.serial, mfa_code=phone.code()).credentials
     world.clock.tick(600)
     assert world.sts.assume_role(token, DEP, "run1")
-
-
-# -- verified identities -----------------------------------------------------------------------------------------------
-
-IDP, OIDC = f"arn:aws:iam::{A}:saml-provider/idp", f"arn:aws:iam::{A}:oidc-provider/oidc.example.org/id/1"
-WEB = f"arn:aws:iam::{A}:role/Web"
-
-
-def federated(provider: str, call: str, **condition: object) -> dict[str, object]:
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Federated": provider},
-        "Action": [call, "sts:TagSession", "sts:SetSourceIdentity"],
-    }
-    return document(statement | ({"Condition": condition} if condition else {}))
-
-
-def saml(**more) -> Assertion:
-    keys = {
-        "saml:aud": "https://signin.example.org",
-        "saml:sub": "ana",
-        "saml:sub_type": "persistent",
-        "saml:namequalifier": "q=",
-    }
-    return Assertion(provider=IDP, keys=keys | {"saml:cn": ["Ana"]}, session_name="ana@corp", **more)
-
-
-def test_a_saml_assertion_is_trusted_by_the_trust_policy(world):
-    trust = federated(IDP, "sts:AssumeRoleWithSAML", StringEquals={"saml:aud": "https://signin.example.org"})
-    world.directory.add_principal(WEB, trust_policy=trust, identity_policies=[document(ALL)])
-    made = world.sts.assume_role_with_saml(saml(tags={"team": "blue"}, source_identity="ana@corp"), WEB)
-    session = world.sts.authenticate(made.credentials).principal
-    assert session.context == {"saml:sub": "ana", "saml:sub_type": "persistent", "saml:namequalifier": "q="}  # S43
-    keys = world.sts.engine.snapshot.principal(session).keys
-    assert "aws:multifactorauthpresent" not in keys and "aws:federatedprovider" not in keys  # 7.6, 5.3
-    assert (session.tags, session.source_identity) == ({"team": "blue"}, "ana@corp")
-    elsewhere = Assertion(provider=IDP + "2", session_name="ana@corp")
-    assert denied(world.sts.assume_role_with_saml, elsewhere, WEB).layer == "resource"  # E314
-
-
-def test_no_session_outlives_its_assertion(world):
-    """7.1."""
-    world.directory.add_principal(WEB, trust_policy=federated(IDP, "sts:AssumeRoleWithSAML"))
-    soon = world.clock() + timedelta(minutes=20)
-    assert world.sts.assume_role_with_saml(saml(not_after=soon), WEB).credentials.expiration == soon
-    with pytest.raises(AuthenticationError, match="expired"):
-        world.sts.assume_role_with_saml(saml(not_after=world.clock()), WEB)
-    with pytest.raises(ValidationError, match="time zone"):
-        world.sts.assume_role_with_saml(saml(not_after=soon.replace(tzinfo=None)), WEB)
-
-
-def test_roles_of_identity_center_are_given_out_by_no_saml_call(world):
-    """7.1."""
-    role = f"arn:aws:iam::{A}:role/AWSReservedSSO_Admin_0123"
-    world.directory.add_principal(role, trust_policy=federated(IDP, "sts:AssumeRoleWithSAML"))
-    assert invalid(world.sts.assume_role_with_saml, saml(), role) == "7.1"
-
-
-@pytest.mark.parametrize(("provider", "issuer"), [(OIDC, "oidc.example.org/id/1"), ("accounts.google.com",) * 2])
-def test_a_web_identity_keeps_what_later_requests_see(world, provider, issuer):
-    trust = federated(provider, "sts:AssumeRoleWithWebIdentity", StringEquals={f"{issuer}:aud": "client"})
-    world.directory.add_principal(WEB, trust_policy=trust, identity_policies=[document(ALL)])
-    keys = {f"{issuer}:aud": "client", f"{issuer}:sub": "7", f"{issuer}:email": "a@b"}
-    assertion = Assertion(provider=provider, keys=keys, session_name="web", tags={"team": "blue"})
-    made = world.sts.assume_role_with_web_identity(assertion, WEB)
-    assert made.session.context == {"aws:FederatedProvider": provider, f"{issuer}:aud": "client", f"{issuer}:sub": "7"}
-    engine = world.sts.engine
-    assert "aws:multifactorauthpresent" not in engine.snapshot.principal(made.session).keys
-    wrong = Assertion(provider=provider, keys=keys | {f"{issuer}:aud": "other"}, session_name="web")
-    assert denied(world.sts.assume_role_with_web_identity, wrong, WEB).layer == "resource"
-
-
-@pytest.mark.parametrize("provider", [ANA, DEP, ROOT, "*", IDP])
-def test_nobody_but_an_identity_provider_is_asserted(world, provider):
-    """A trust policy that lets a user assume the role says nothing of unsigned calls."""
-    world.directory.add_principal(WEB, trust_policy=trusting(ANA, DEP, A, actions="sts:*"))
-    with pytest.raises((ValidationError, AccessDeniedError)):
-        world.sts.assume_role_with_web_identity(Assertion(provider=provider, session_name="web"), WEB)
-    with pytest.raises((ValidationError, AccessDeniedError)):
-        world.sts.assume_role_with_saml(Assertion(provider=provider, session_name="web"), WEB)
-
-
-def test_tags_of_a_web_identity_need_their_permission(world):
-    trust = document(
-        {"Effect": "Allow", "Principal": {"Federated": "accounts.google.com"}, "Action": "sts:AssumeRoleWithWebIdentity"}
-    )
-    world.directory.add_principal(WEB, trust_policy=trust)
-    tagged = Assertion(provider="accounts.google.com", session_name="web", tags={"k": "v"})
-    assert denied(world.sts.assume_role_with_web_identity, tagged, WEB).action == "sts:TagSession"
-
-
-def test_a_certificate_needs_all_three_actions(world):
-    """S61, E317."""
-    anchor = f"arn:aws:rolesanywhere:us-east-1:{A}:trust-anchor/t1"
-    trust = {"Effect": "Allow", "Principal": {"Service": "rolesanywhere.amazonaws.com"}, "Action": EVERYTHING}
-    held = {"StringEquals": {"aws:PrincipalTag/x509Subject/CN": "host1"}, "ArnEquals": {"aws:SourceArn": anchor}}
-    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": held}))
-    keys = {"aws:SourceArn": anchor, "aws:SourceAccount": A}
-    host1 = Assertion(
-        provider=anchor, keys=keys, session_name="0123ab", tags={"x509Subject/CN": "host1"}, source_identity="host1"
-    )
-    made = world.sts.create_session(host1, WEB)
-    assert made.session.source_identity == "host1" and made.session.tags == {"x509Subject/CN": "host1"}
-    assert "aws:multifactorauthpresent" not in world.sts.engine.snapshot.principal(made.session).keys
-    host2 = Assertion(
-        provider=anchor, keys=keys, session_name="0123ab", tags={"x509Subject/CN": "host2"}, source_identity="host2"
-    )
-    assert denied(world.sts.create_session, host2, WEB).layer == "resource"  # E318
-    world.directory.set_trust_policy(WEB, document(trust | {"Action": ["sts:AssumeRole", "sts:SetSourceIdentity"]}))
-    assert denied(world.sts.create_session, host1, WEB).action == "sts:TagSession"
 
 
 # -- revocation (7.9) --------------------------------------------------------------------------------------------------
@@ -613,82 +508,6 @@ def test_a_role_that_is_made_anew_does_not_take_old_sessions_over(world):
     with pytest.raises(AuthenticationError, match="not there any more"):
         world.sts.authenticate(credentials)
     assert world.sts.authenticate(world.run1())
-
-
-# -- what STS says beside, and knows without being told --------------------------------------------------------------------
-
-
-def no_mfa() -> dict[str, object]:
-    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "false"}}}
-    return document(ALL, deny)
-
-
-@pytest.mark.parametrize("tag", ["team", "x509Subject/CN", "x509SAN/DNS", "saml:sub"])
-def test_no_tag_hides_that_a_role_session_has_no_mfa(world, tag):
-    """7.6, E311: who calls AssumeRole chooses the tags."""
-    world.directory.put_inline_policy(DEP, "no-mfa", no_mfa())
-    session = world.sts.assume_role(ANA, DEP, "run1", tags={tag: "x"}).session
-    assert world.sts.engine.decide(session, "s3:GetObject", "arn:aws:s3:::b/k").outcome.name == "EXPLICIT_DENY"
-
-
-@pytest.mark.parametrize("keys", [{}, {"saml:aud": "x"}, {"saml:Sub": "ana"}])
-def test_no_federated_session_has_a_key_for_mfa(world, keys):
-    """7.6, K4, S43: whatever the provider says, and however it is spelled; in a token, too."""
-    world.directory.add_principal(WEB, trust_policy=federated(IDP, "sts:AssumeRoleWithSAML"), identity_policies=[no_mfa()])
-    made = world.sts.assume_role_with_saml(Assertion(provider=IDP, keys=keys, session_name="bob"), WEB)
-    for session in (made.session, world.sts.authenticate(made.credentials).principal):
-        assert world.sts.engine.is_allowed(session, "s3:GetObject", "arn:aws:s3:::b/k")
-        kept = world.sts.engine.snapshot.principal(session).keys
-        assert ("saml:sub" in kept) == ("saml:Sub" in keys) and "saml:aud" not in kept
-
-
-def test_a_certificate_without_a_subject_has_no_key_for_mfa(world):
-    """7.6, S61: the account of the anchor is known by its ARN."""
-    anchor = f"arn:aws:rolesanywhere:us-east-1:{A}:trust-anchor/t1"
-    trust = {"Effect": "Allow", "Principal": {"Service": "rolesanywhere.amazonaws.com"}, "Action": EVERYTHING}
-    held = {"StringEquals": {"aws:SourceAccount": A}}
-    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": held}), identity_policies=[no_mfa()])
-    told = Assertion(provider=anchor, keys={"aws:sourcearn": anchor}, session_name="0123ab", source_identity="host1")
-    session = world.sts.create_session(told, WEB).session
-    assert world.sts.engine.is_allowed(session, "s3:GetObject", "arn:aws:s3:::b/k")
-    other = Assertion(
-        provider=anchor, keys={"aws:SourceArn": anchor.replace(A, B)}, session_name="0123ab", source_identity="host1"
-    )
-    assert denied(world.sts.create_session, other, WEB).layer == "resource"
-
-
-def test_inherited_tags_replace_those_of_the_role_and_add_none(world):
-    """S25."""
-    held = {"StringEquals": {"aws:ResourceTag/team": "red"}}
-    world.directory.add_principal(WEB, trust_policy=trusting(DEP, actions=EVERYTHING, **held), tags={"Team": "blue"})
-    bare = f"arn:aws:iam::{A}:role/Bare"
-    world.directory.add_principal(bare, trust_policy=trusting(DEP, actions=EVERYTHING, **held))
-    made = world.sts.assume_role(ANA, DEP, "run1", tags={"team": "red"}, transitive_tag_keys=["team"])
-    assert world.sts.assume_role(made.credentials, WEB, "run2")
-    assert denied(world.sts.assume_role, made.credentials, bare, "run2").layer == "resource"
-
-
-def test_defaults_of_the_engine_are_part_of_every_call(world):
-    """`context_defaults`, K1: of calls that are decided over profiles, too."""
-    here = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
-    trust = [federated(IDP, "sts:AssumeRoleWithSAML", **here), trusting(DEP, actions=EVERYTHING, **here)]
-    world.directory.add_principal(WEB, trust_policy=document(*(policy["Statement"][0] for policy in trust)))
-    session = Session(
-        f"arn:aws:sts::{A}:assumed-role/Dep/r",
-        kind="ROLE",
-        issuer=DEP,
-        issued_at=world.clock(),
-        tags={"a": "b"},
-        transitive_tags=("a",),
-    )
-    for region, is_allowed in (("eu-west-1", True), ("us-east-1", False)):
-        live = LiveEngine(world.directory, context_defaults={"aws:RequestedRegion": region})
-        sts = STS(world.directory, world.keyring, live=live, clock=world.clock)
-        for call, who in ((sts.assume_role_with_saml, (saml(), WEB)), (sts.assume_role, (session, WEB, "run2"))):
-            if is_allowed:
-                assert call(*who)
-            else:
-                assert denied(call, *who).layer == "resource"
 
 
 def test_a_caller_that_is_kept_is_asked_for_again(world):

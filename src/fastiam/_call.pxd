@@ -17,8 +17,7 @@ from fastiam._types cimport (
     ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT,
     KEY_EPOCH, KEY_IAM_TAG, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG,
     KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, KIND_USER, NONE, ActionClass,
-    Constant,
-    Endpoint, Key, Principal, Row, TablesC,
+    Constant, Endpoint, Key, Principal, Row, TablesC,
 )
 from fastiam._values cimport Instant, read_instant
 

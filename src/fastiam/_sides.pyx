@@ -197,11 +197,13 @@ cdef class _Sides:
             block = t.condition_lists[conditions]
             ids = t.atom_lists + block.first
         for i in range(block.n):
+            if ids[i] >= side.frame.s.n_kept:            # it came with an update, beside this batch
+                return 0
             atom = &t.atoms[ids[i]]
             key = &t.keys[atom.key]
             at = side.frame.s.sources[atom.key]
-            if ids[i] >= side.frame.s.n_kept or atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(t, atom):
-                return 0                                 # n_kept: it came with an update, beside this batch
+            if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(t, atom):
+                return 0
             if at >= 0 and atom.flags & ATOM_FIXED and side.columns[at].keeps_truths:
                 self._fit_column(&side.columns[at], &side.frame.s.kept[ids[i]], bit)
             elif at < 0 and (key.source == KEY_PRINCIPAL or is_of_owner(key)):

@@ -157,8 +157,7 @@ def _acm_pca(arn: Arn) -> Holders | None:
 
 def _glue(arn: Arn) -> Holders | None:
     type_, slash, _ = arn.rest.partition("/")
-    in_catalog = slash and type_ in ("database", "table", "userDefinedFunction", "connection")
-    return _below(arn, type_ + slash, "catalog") if in_catalog else None
+    return _below(arn, type_ + slash, "catalog") if type_ + slash in _TOLD_BY_MORE["glue"] else None
 
 
 # Of each service the types of resources of which its row asks for more; what has another type has no holder but itself.
