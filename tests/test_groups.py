@@ -27,7 +27,10 @@ VARIABLES = (
     "${aws:PrincipalTag/other}",
     "${app:key}",
 )
-OPEN_HEADS = ("arn:aws:s3*:::", "arn:aws:s3:*:*:", "arn:aws:s3:eu-*:*:")
+OPEN_HEADS = (
+    *("arn:aws:s3*:::", "arn:aws:s3:*:*:", "arn:aws:s3:eu-*:*:"),
+    *(f"arn:aws:s3:*:{ACCOUNT}:", "arn:aws:s3:eu-west-1:*:", "arn:aws:s3:::"),
+)
 
 
 def filled(pattern: str, who: str) -> str:

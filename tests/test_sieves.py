@@ -1,4 +1,6 @@
-"""SCPs and RCPs are not looked at where a condition of each deny is known to be false; neither answers nor counts show it."""
+"""Denies are not looked at where a condition of each is known to be false, nor are endpoints that surely allow.
+
+Neither answers nor counts show it."""
 
 from __future__ import annotations
 
@@ -13,16 +15,21 @@ from fastiam import Session
 
 A, B, X, M = "111111111111", "222222222222", "333333333333", "999999999999"  # X is a stranger
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+NOTHING: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
 USERS = [f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bo", f"arn:aws:iam::{B}:user/ben", f"arn:aws:iam::{X}:user/xia"]
 RUN = f"arn:aws:sts::{A}:assumed-role/Dep/run"
 CALLERS = [*USERS, RUN, "s3.amazonaws.com"]
 RESOURCES = [f"arn:aws:sqs:eu-west-1:{account}:{name}" for account in (A, B, X) for name in ("q", "prod")] + [
-    "arn:aws:s3:::bucket/k"
+    "arn:aws:s3:::bucket/k",
+    f"arn:aws:sqs:us-east-1:{B}:q",
+    f"arn:aws:iam::{A}:group/g",
+    "*",
 ]
 CONTEXT: dict[str, list[Any]] = {
     "aws:SourceIp": ["10.0.0.1", "192.0.2.7", None],
     "aws:SecureTransport": ["true", "false"],
-    "aws:SourceVpce": ["vpce-1", "vpce-2", None],
+    "aws:SourceVpce": ["vpce-1", "vpce-2", "vpce-3", None],
+    "aws:RequestedRegion": ["eu-west-1", "eu-central-1", None],
     "aws:MultiFactorAuthPresent": ["true", None],
     "aws:CalledVia": [["athena.amazonaws.com"], None],
     "app:stage": ["prod", "test", None],
@@ -46,6 +53,11 @@ ENTRIES: list[dict[str, dict[str, Any]]] = [
     {"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}},
     {"StringNotEquals": {"aws:ResourceTag/x": "1"}},
     {"NumericLessThan": {"app:stage": "5"}},  # no stage is a number: U
+    {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}},
+    {"StringEquals": {"aws:RequestedRegion": "us-east-1"}},
+    {"StringEquals": {"aws:ResourceOrgID": "o-1"}},
+    {"Null": {"aws:ResourceOrgID": "true"}},
+    {"StringEquals": {"aws:VpceAccount": B}},
 ]
 
 
@@ -59,34 +71,57 @@ def a_deny(rng: random.Random, **principal: str) -> dict[str, Any]:
     return {"Effect": "Deny", **principal, "Action": "*", "Resource": resource, "Condition": condition}
 
 
-def an_organization(rng: random.Random) -> fastiam.Directory:
+def some_denies(rng: random.Random, least: int = 1, **principal: str) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [a_deny(rng, **principal) for _ in range(rng.randrange(least, 4))]}
+
+
+def all_but(denies: dict[str, Any], **principal: str) -> dict[str, Any]:
+    """A policy that allows everything else."""
+    allow = EVERYTHING["Statement"][0] | principal
+    return denies | {"Statement": [allow, *denies["Statement"]]}
+
+
+def an_organization(rng: random.Random, everywhere: bool) -> fastiam.Directory:
+    """Denies of SCPs and RCPs, and of all other layers, too."""
     directory = fastiam.Directory(quotas=None)
-
-    def denies(**principal: str) -> dict[str, Any]:
-        return {"Version": "2012-10-17", "Statement": [a_deny(rng, **principal) for _ in range(rng.randrange(1, 4))]}
-
     directory.set_organization(
         "o-1",
         management_account=M,
         accounts={A: "ou-a", B: "ou-b"},
-        scps={"r-1": [EVERYTHING, denies()], "ou-a": [EVERYTHING, denies()]},
-        rcps={"r-1": [denies(Principal="*")], "ou-b": [denies(Principal="*")]},
+        scps={"r-1": [EVERYTHING, some_denies(rng)], "ou-a": [EVERYTHING, some_denies(rng)]},
+        rcps={"r-1": [some_denies(rng, Principal="*")], "ou-b": [some_denies(rng, Principal="*")]},
     )
     for i, user in enumerate(USERS):
-        directory.add_principal(user, identity_policies=[EVERYTHING], tags={"team": "red"} if i % 2 else {"team": "prod"})
+        own = all_but(some_denies(rng)) if everywhere else EVERYTHING
+        boundary = all_but(some_denies(rng)) if everywhere and rng.random() < 0.3 else None
+        tags = {"team": "red"} if i % 2 else {"team": "prod"}
+        directory.add_principal(user, identity_policies=[own], tags=tags, permissions_boundary=boundary)
     directory.add_principal(f"arn:aws:iam::{A}:role/Dep", identity_policies=[EVERYTHING], tags={"team": "red"})
-    for arn in RESOURCES:
-        everybody = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
-        policy = {"Version": "2012-10-17", "Statement": [everybody]}
+    for arn in (one for one in RESOURCES if one.split(":")[2:3] in (["sqs"], ["s3"])):
+        policy = all_but(some_denies(rng, 0, Principal="*") if everywhere else NOTHING, Principal="*")
         account = None if arn.startswith("arn:aws:sqs") else A
         directory.add_resource(arn.split("/")[0], account=account, policy=policy, tags={"x": "1"} if "prod" in arn else {})
+    if everywhere:
+        endpoint_policies = [None, all_but(some_denies(rng, 0, Principal="*"), Principal="*"), an_endpoint_policy(rng)]
+        for i, policy in enumerate(rng.sample(endpoint_policies, rng.randrange(1, 4))):
+            directory.add_endpoint(f"vpce-{i + 1}", policy=policy, account=rng.choice((A, B, None)), gateway=rng.random() < 0.3)
     return directory
 
 
+def an_endpoint_policy(rng: random.Random) -> dict[str, Any]:
+    """It allows what fits a condition, or some resources."""
+    allow: dict[str, Any] = {"Effect": "Allow", "Principal": "*", "Action": "*"}
+    allow["Resource"] = rng.choice(("*", f"arn:aws:sqs:*:{A}:*"))
+    if rng.random() < 0.7:
+        allow["Condition"] = rng.choice(ENTRIES)
+    return {"Version": "2012-10-17", "Statement": [allow]}
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["organization", "everywhere"])
 @pytest.mark.parametrize("seed", range(12))
-def test_what_is_sifted_out_denies_nothing(seed: int) -> None:
+def test_what_is_sifted_out_denies_nothing(seed: int, everywhere: bool) -> None:
     rng = random.Random(seed)
-    engine = an_organization(rng).compile()
+    engine = an_organization(rng, everywhere).compile()
     keys = rng.sample(sorted(CONTEXT), rng.randrange(2, len(CONTEXT) + 1))
     sessions = {RUN: Session(RUN, kind="ROLE", issuer=f"arn:aws:iam::{A}:role/Dep")}
     rows = []
@@ -96,7 +131,7 @@ def test_what_is_sifted_out_denies_nothing(seed: int) -> None:
         if who == RUN and "aws:MultiFactorAuthPresent" in given:
             given["aws:MultiFactorAuthPresent"] = None  # it is known to have none (K1)
         arn = rng.choice(RESOURCES)
-        rows.append((who, f"{arn.split(':')[2]}:Do", arn, given))
+        rows.append((who, f"{'sqs' if arn == '*' else arn.split(':')[2]}:Do", arn, given))
 
     def decide(some: list[Any], **more: Any) -> fastiam.Decisions:
         columns = [[row[i] for row in some] for i in range(3)]
@@ -112,3 +147,48 @@ def test_what_is_sifted_out_denies_nothing(seed: int) -> None:
         assert found.unread == counted
     told = decide(rows, reasons=True)
     assert [str(layer) for layer in told.layer] == [str(decision.layer) for decision in expected]
+
+
+@pytest.mark.parametrize("names_it", [True, False], ids=["named by the batch", "met before"])
+def test_a_late_session_may_carry_what_owners_of_resources_tell(names_it: bool) -> None:
+    """5.3: everybody else has it from the account that owns the resource."""
+    directory = fastiam.Directory(quotas=None)
+    directory.set_organization("o-1", management_account=M, accounts={A: "ou-a", B: "ou-b"}, scps={"r-1": [EVERYTHING]})
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {"aws:ResourceOrgID": "o-1"}}}
+    role = f"arn:aws:iam::{A}:role/Dep"
+    directory.add_principal(role, identity_policies=[EVERYTHING | {"Statement": [EVERYTHING["Statement"][0], deny]}])
+    queue = f"arn:aws:sqs:eu-west-1:{B}:q"
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    directory.add_resource(queue, policy={"Version": "2012-10-17", "Statement": everybody})
+    engine = directory.compile()
+    plain = Session(RUN, kind="ROLE", issuer=role)
+    carrying = Session(f"{RUN}2", kind="ROLE", issuer=role, context={"aws:ResourceOrgID": "o-2"})
+
+    def outcomes(session: Session) -> set[int]:
+        name = str(session.arn)
+        found = engine.decide_many([name] * 600, "sqs:Do", queue, sessions={name: session})
+        return set(found.outcome.tolist())
+
+    assert [outcomes(plain) for _ in range(2)] == [{fastiam.Outcome.ALLOW}] * 2
+    if not names_it:
+        assert engine.decide(carrying, "sqs:Do", queue).outcome == fastiam.Outcome.EXPLICIT_DENY
+    assert outcomes(carrying) == {fastiam.Outcome.EXPLICIT_DENY}
+    assert outcomes(plain) == {fastiam.Outcome.ALLOW}
+
+
+def test_an_account_that_moves_to_another_organization_is_not_what_it_was() -> None:
+    directory = fastiam.Directory(quotas=None)
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {"aws:ResourceOrgID": "o-1"}}}
+    directory.set_organization("o-1", management_account=M, accounts={A: "ou-a", B: "ou-b"}, scps={"r-1": [EVERYTHING]})
+    directory.add_principal(USERS[0], identity_policies=[EVERYTHING | {"Statement": [EVERYTHING["Statement"][0], deny]}])
+    queue = f"arn:aws:sqs:eu-west-1:{B}:q"
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    directory.add_resource(queue, policy={"Version": "2012-10-17", "Statement": everybody})
+    engine = directory.compile()
+    rows = [USERS[0]] * 600, "sqs:Do", queue
+    assert set(engine.decide_many(*rows).outcome.tolist()) == {fastiam.Outcome.ALLOW}
+    directory.set_organization("o-1", management_account=M, accounts={A: "ou-a"}, scps={"r-1": [EVERYTHING]})
+    later = engine.updated(directory)
+    for _ in range(2):
+        assert set(later.decide_many(*rows).outcome.tolist()) == {fastiam.Outcome.EXPLICIT_DENY}
+        assert set(engine.decide_many(*rows).outcome.tolist()) == {fastiam.Outcome.ALLOW}

@@ -95,9 +95,11 @@ cdef struct Block:
     Flat no_flat               # where there are no allows
     Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
     const Row* rows[N_LAYERED][BLOCK]
+    uint32_t owner[BLOCK]      # whose the resource is, as `Basis` has it
     uint64_t never[BLOCK]      # bits of `sieve_blocks` that are known not to hold
     uint8_t has_texts          # some column is plain text
-    uint8_t limits[BLOCK]      # WAY_* that SCPs and RCPs leave
+    uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
+    uint8_t limits[BLOCK]      # WAY_* that SCPs, RCPs and endpoints leave
     uint8_t way[BLOCK]         # and all that is known
     uint8_t has_stars          # some row asks for `*`
     Listed own_way             # the others are decided by flags; before that, rows of which something is sought that most have near
@@ -171,6 +173,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     Caller* callers            # by number of the principal, filled as they are met; the last one is nobody
     uint32_t n_callers
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
+    uint8_t has_endpoints      # some column says which endpoint rows come through
     uint8_t limited            # by what somebody is: BY_ORGANIZATION, and flags of callers
     Seen* seen
     NameMemo memos[2]          # principals, actions

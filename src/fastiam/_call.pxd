@@ -65,6 +65,7 @@ cdef struct ContextColumn:     # a context key of a batch, in the chunk where th
     TextCodes* texts           # those; NULL: there was none at this place yet
     uint64_t* never            # by code: the bits of `sieve_blocks` that are known not to hold; NULL: of this column none are
     uint64_t never_bits        # those that this column tells
+    uint32_t* endpoints        # by code: which one `aws:SourceVpce` names, as far as it was sought; NULL: of this column none is
     const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place tells
     int64_t valid_mask
     Text tag
@@ -78,14 +79,32 @@ cdef enum Plan:                # what the truth of an atom depends on in a batch
     PLAN_ABSENT_MORE = 16      # on more than that then
     PLAN_ABSENT_BARE = 32      # on constants of the resource, then; if it has none, on nothing more
     PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
+    PLAN_ABSENT_REGION = 256   # on the region of the resource, then
     PLAN_ABSENT_HOME = 128     # on who owns the resource, then; if that is the account of who asks, on nothing more
 
 
 cdef struct Kept:              # of an atom: what it is for each value of its column
     uint8_t* truths            # by code, then of a null, then 0: truth plus 1, 0 where it is not known yet; NULL: none are kept
     uint32_t column
-    uint8_t plan               # PLAN_*
+    uint16_t plan              # PLAN_*
     uint64_t sieve             # the bits that do not hold where it does not
+
+
+cdef enum:
+    N_REGIONS = 256
+    MOST_REGION = 23
+
+
+cdef extern from *:
+    """
+    static const char fastiam_no_region[] = "::";   /* its second byte ends a region that is not there */
+    """
+    const char* NO_REGION "fastiam_no_region"
+
+
+cdef struct Region:            # one that was met
+    char text[MOST_REGION]
+    uint8_t size               # 0: none
 
 
 cdef struct Buffer:
@@ -98,10 +117,13 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
     uint32_t n_kept
     uint64_t* never            # of each principal: the bits that are known not to hold, and those where the resource is of the own account
+    uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
+    uint32_t n_owned           # 0: somebody carries what owners tell
     int64_t truth_bytes        # what they take
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
     uint32_t told_mask
     uint32_t told_epoch        # of the keys that mean something
+    Region* regions            # that these keys name by their place
     int32_t* sources           # slot or column of a key, -1: not given
     int64_t* touched           # rows that read a key which nobody supplied, or NULL
     TouchedRows* touched_rows  # those of a key that were counted last

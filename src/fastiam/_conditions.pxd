@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._assert cimport promise
-from fastiam._call cimport Buffer, Call, Fetched, fetch, reserve
+from fastiam._call cimport NO_REGION, PLAN_ABSENT_HOME, Buffer, Call, Fetched, fetch, reserve
 from fastiam._columns cimport Column, Text
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport same
@@ -400,7 +400,7 @@ cdef inline bint is_at_own(const Call* c) noexcept nogil:
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
-    cdef Basis q = Basis(c.row, 0, NONE, 0)
+    cdef Basis q = Basis(c.row, 0, NONE, NONE, NULL, 0)
     cdef uint8_t* place = NULL
     cdef Fetched found = Fetched(NULL, 0, False, False)
     cdef int result = NOT_OPEN
@@ -414,6 +414,10 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         q.who = <uint32_t>(c.principal - c.t.principals)
         if place == NULL:
             q.resource = resource_plan(c.n_constants != 0, is_at_own(c))
+            if q.resource & PLAN_ABSENT_HOME and not c.is_loose:
+                q.owner = c.account + 1                  # NONE is 0
+            if c.is_star or c.partition == c.principal.partition:
+                q.region_end = NO_REGION + 1 if c.is_star else c.resource.data + c.colons[3]
             if c.n_constants:
                 q.constants = <uint32_t>(c.constants - c.t.constants)
             result = told_truth(c, id, &q, c.batch_row)

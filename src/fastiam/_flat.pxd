@@ -5,10 +5,11 @@ What most statements need - literal pieces of an ARN, truths that are kept by th
 asks for more gets a whole `Call`, made once a row. Law: a row is decided here exactly as `_decide` would.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from fastiam._block cimport HAS_TAGS, HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
 from fastiam._bytes cimport equal, mix
-from fastiam._call cimport Call, ContextColumn, Fetched, Kept, given
+from fastiam._call cimport NO_REGION, Call, ContextColumn, Fetched, Kept, given
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
 from fastiam._answer cimport (
@@ -18,7 +19,7 @@ from fastiam._answer cimport (
 from fastiam._decide cimport Grant, hard_rule, resource_grant, verdict
 from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
-from fastiam._locate cimport may_contradict
+from fastiam._locate cimport locate_endpoint, may_contradict
 from fastiam._plain cimport (
     ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_KEY, FACTS_STAR, Caller, colon_place,
     is_about_others, is_here, put_resource,
@@ -28,7 +29,11 @@ from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
 from fastiam._truths cimport Basis, keep_truth, kept_code, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam._types cimport *
-from fastiam._unknown cimport slot_number
+from fastiam._unknown cimport next_slot, slot_number
+
+
+cdef enum:
+    MOST_EXPANDED = 256        # bytes of a pattern behind its first variable, with the texts of others in it
 
 
 cdef struct Look:              # the row at hand
@@ -63,6 +68,7 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
     put_resource(c, b.caller[l.i], l.facts, record_of(b, l.i))
+    locate_endpoint(c)
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
@@ -122,7 +128,7 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
     if place != NULL:
         keep_truth(c, id, place, truth)
     else:
-        q = Basis(l.row, s.block.who[l.i], NONE, 0)      # the column has a value: the resource tells nothing
+        q = Basis(l.row, s.block.who[l.i], NONE, NONE, NULL, 0)      # the column has a value: the resource tells nothing
         tell_truth(c, id, &q, truth, False)
     return truth
 
@@ -131,9 +137,12 @@ cdef inline Basis basis_of(const Block* b, uint32_t i, int64_t row, bint has_tag
     """What truths may depend on in a row of the block. The constants of a record are the resource's own, unless it was found for what
     holds the resource."""
     cdef uint32_t constants = NONE
+    cdef const char* region_end = b.text[i].data + colon_place(b.facts[i], 3)
     if has_tags and not b.stored[i].flags & RECORD_HOLDER:
         constants = b.stored[i].constants
-    return Basis(row, b.who[i], constants, resource_plan(has_tags, is_here(b.caller[i], b.facts[i])))
+    if b.facts[i] & FACTS_STAR:
+        region_end = NO_REGION + 1
+    return Basis(row, b.who[i], constants, b.owner[i], region_end, resource_plan(has_tags, is_here(b.caller[i], b.facts[i])))
 
 
 cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:
@@ -205,18 +214,80 @@ cdef inline int variable_text(Side* s, Call* c, uint32_t who, uint32_t variable,
     return T if known.truth else F
 
 
-cdef inline int slot_stands(Side* s, Call* c, uint32_t who, const Flat* f, const char* text, int64_t size) noexcept nogil:
+cdef inline int rest_stands(
+    Side* s, Call* c, uint32_t who, const uint8_t* p, const uint8_t* p_end, const uint8_t* text, const uint8_t* end
+) noexcept nogil:
+    """Whether what is left of a text matches what is left of a pattern, which has more variables; U: more tells it than who asks."""
+    cdef uint8_t expanded[MOST_EXPANDED]
+    cdef const uint8_t* slot = next_slot(p, p_end)
+    cdef int64_t n = 0, size
+    cdef Text value
+    cdef int truth
+    while p != p_end:
+        size = (slot if slot != NULL else p_end) - p
+        if n + size > MOST_EXPANDED:
+            return U
+        memcpy(expanded + n, p, <size_t>size)
+        n += size
+        p += size
+        if slot == NULL:
+            break
+        truth = variable_text(s, c, who, slot_number(slot), &value)
+        if truth != T:
+            return truth
+        if n + value.size > MOST_EXPANDED:
+            return U
+        memcpy(expanded + n, value.data, <size_t>value.size)
+        n += value.size
+        p += SLOT_SIZE
+        slot = next_slot(p, p_end)
+    return glob(expanded, expanded + n, text, end)
+
+
+cdef inline int64_t slot_place(const Flat* f, const uint8_t* pattern, const char* text, int64_t size, uint64_t facts) noexcept nogil:
+    """Where the first variable of a pattern of TURN_WHOSE has to stand in a resource, whose head stands as far as that is compared; -1: what comes
+    before does not stand."""
+    cdef int64_t before, start, region_end, field, n
+    if not f.inner & OPEN_MASK:
+        return f.mid_at if size >= f.mid_at and equal(pattern + f.head, text + f.head, f.mid_at - f.head) else -1
+    before = f.inner >> OPEN_BITS
+    start = f.mid_at - before                            # of field 6 in the pattern
+    region_end = colon_place(facts, 3)
+    field = colon_place(facts, 4) + 1
+    n = field - region_end
+    if size < field + before or not equal(pattern + start, text + field, before):
+        return -1
+    if f.inner & OPEN_REGION:                            # the head ends before it
+        if not f.inner & OPEN_ACCOUNT and not (start - n > f.head and equal(pattern + start - n, text + region_end, n)):
+            return -1
+    else:
+        n = start - 2                                    # as far as the colon after the region
+        if region_end + 1 != n or not equal(pattern + f.head, text + f.head, n - f.head):
+            return -1
+    return field + before
+
+
+cdef inline int slot_stands(Side* s, Call* c, uint32_t who, const Flat* f, const Text* resource, uint64_t facts) noexcept nogil:
     """Whether a resource matches a pattern of TURN_WHOSE, whose head stands as far as that is compared; U: more tells it than who asks."""
     cdef const uint8_t* pattern = c.t.pool + f.text
-    cdef const uint8_t* rest = <const uint8_t*>text + f.mid_at
-    cdef const uint8_t* end = <const uint8_t*>text + size
+    cdef const uint8_t* rest
+    cdef const uint8_t* text = <const uint8_t*>resource.data
     cdef Text value
-    cdef int truth = variable_text(s, c, who, slot_number(pattern + f.mid_at), &value)
+    cdef int64_t place
+    cdef int truth
+    if f.flags & FLAT_CROSSES and facts & FACTS_COLON:
+        return U
+    truth = variable_text(s, c, who, slot_number(pattern + f.mid_at), &value)
     if truth != T:
         return truth
-    if size < f.mid_at + value.size or not equal(pattern + f.head, text + f.head, f.mid_at - f.head) or not equal(value.data, rest, value.size):
+    place = slot_place(f, pattern, resource.data, resource.size, facts)
+    if place < 0 or resource.size < place + value.size or not equal(value.data, text + place, value.size):
         return F
-    return glob(pattern + f.mid_at + SLOT_SIZE, pattern + f.size, rest + value.size, end)
+    rest = pattern + f.mid_at + SLOT_SIZE
+    text += place + value.size
+    if f.inner & OPEN_MORE:
+        return rest_stands(s, c, who, rest, pattern + f.size, text, <const uint8_t*>resource.data + resource.size)
+    return glob(rest, pattern + f.size, text, <const uint8_t*>resource.data + resource.size)
 
 
 cdef inline bint may_cross(const Flat* f, const uint8_t* pool, const char* text, const char* end) noexcept nogil:

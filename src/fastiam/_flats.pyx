@@ -353,13 +353,12 @@ cdef class Flats(Indexes):
         """Of a pattern that is no pieces, its literal ends: whatever else it may match across colons (R5) has them, too, but for one that is
         too short (R6)."""
         cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
-        cdef uint32_t head = 0, at, last, slots = 0, after = f.first
+        cdef uint32_t head = 0, at, last, after = f.first
         while head < p.size and text[head] < TOKEN_SLOT:
             head += 1
         at = last = head
         while at < p.size:
             if text[at] >= TOKEN_SLOT:
-                slots += text[at] == TOKEN_SLOT
                 at += (SLOT_SIZE - 1) * (text[at] == TOKEN_SLOT)
                 last = at + 1
             at += 1
@@ -372,14 +371,37 @@ cdef class Flats(Indexes):
         f.head, f.suffix = <uint8_t>min(head, <uint32_t>MOST_END_HEAD), <uint8_t>min(p.size - last, <uint32_t>MOST_END_SUFFIX)
         f.mid_at = <uint16_t>head
         f.least = f.head + f.suffix
-        # nothing is open before the only variable, and all colons are between fields: nothing crosses them, and a match is worth T
-        if (
-            p.kind == PATTERN_SLOTS and text[head] == TOKEN_SLOT and slots == 1 and self._field_of(f) == text + p.colons[4] + 1
-            and not p.flags and not f.flags & FLAT_PRINCIPALS
-        ):
+        if p.kind == PATTERN_SLOTS and not p.flags and not f.flags & FLAT_PRINCIPALS and self._flat_slot(f, p, head):
             f.turn = <uint8_t>(after << TURN_BITS | TURN_WHOSE)
         self._room_beyond(p)
         return 0
+
+    cdef bint _flat_slot(self, Flat* f, const Pattern* p, uint32_t head):
+        """Where the first variable of a pattern stands, if nothing is open before it but the region and the account, as a whole: all
+        colons are between fields then, so that what matches field by field is worth T. `inner` says what is open, and how far into field 6
+        it stands then."""
+        cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
+        cdef uint32_t field = p.colons[4] + 1, at = field, open = 0, i
+        if self._field_of(f) != text + field or field >= p.size:
+            return False
+        if text[p.colons[2] + 1] == TOKEN_STAR and p.colons[3] == p.colons[2] + 2 and head <= MOST_END_HEAD:
+            open |= OPEN_REGION
+        if text[p.colons[3] + 1] == TOKEN_STAR and p.colons[4] == p.colons[3] + 2:
+            open |= OPEN_ACCOUNT
+        for i in range(p.colons[1] + 1, field):
+            if text[i] >= TOKEN_SLOT and not (i == p.colons[2] + 1 and open & OPEN_REGION) and not (
+                i == p.colons[3] + 1 and open & OPEN_ACCOUNT
+            ):
+                return False
+        while at < p.size and text[at] < TOKEN_SLOT:
+            at += 1
+        if at == p.size or text[at] != TOKEN_SLOT or (open and (at - field) >> (8 - OPEN_BITS)):
+            return False
+        f.mid_at = <uint16_t>at
+        f.inner = <uint8_t>(open | (at - field) << OPEN_BITS if open else 0)
+        if memchr(text + at + SLOT_SIZE, TOKEN_SLOT, p.size - at - SLOT_SIZE) != NULL:
+            f.inner |= OPEN_MORE
+        return True
 
     cdef int _room_beyond(self, const Pattern* p) except -1:
         """What is read beyond a pattern lies in the pool, too."""
@@ -390,12 +412,14 @@ cdef class Flats(Indexes):
     # -- sieves ----------------------------------------------------------------------------------------------------------------------
 
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
-        """The blocks of conditions of which one must hold for a deny of SCPs or RCPs to apply, as bits."""
+        """The blocks of conditions of which one must hold for a deny to apply, as bits."""
         cdef const Flat* f
         cdef uint64_t sieve = 0
         cdef uint32_t i, j, n, bit
         if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
             return SIEVE_ANY
+        if row.denies == 0:
+            return 0
         self.sync()                                      # flats may have moved the pool
         for i in range(row.denies):
             f = <const Flat*>self.flats.data + row.flat + i
@@ -407,8 +431,8 @@ cdef class Flats(Indexes):
                 continue
             for j in range(n):
                 bit = SIEVE_NONE
-                if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP and f[j].first != TURN_ODD:
-                    bit = self._sieve_bit(f[j].conditions)
+                if f[j].first != TURN_ODD:
+                    bit = self._sieve_bit(f[j].conditions, SIEVE_BITS if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP else OWN_SIEVE_BITS)
                 if bit == SIEVE_NONE:
                     return SIEVE_ANY
                 sieve |= <uint64_t>1 << bit
@@ -443,14 +467,14 @@ cdef class Flats(Indexes):
                 return True
         return False
 
-    cdef uint32_t _sieve_bit(self, uint32_t conditions) except? 0xFFFFFFFE:
-        """The bit of the conditions of a deny, SIEVE_NONE: they have none, and none is left."""
+    cdef uint32_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFFFFFFFE:
+        """The bit of the conditions of a deny, SIEVE_NONE: they have none, and none of the first `most` is left."""
         cdef const uint32_t* told = <const uint32_t*>self.sieve_blocks.data
         cdef uint32_t i
         for i in range(self.sieve_blocks.n):
             if told[i] == conditions:
                 return i
-        if self.sieve_blocks.n == SIEVE_BITS or not self._may_tell(conditions):
+        if self.sieve_blocks.n >= most or not self._may_tell(conditions):
             return SIEVE_NONE
         (<uint32_t*>self._push(&self.sieve_blocks))[0] = conditions
         return self.sieve_blocks.n - 1

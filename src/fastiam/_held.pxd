@@ -11,7 +11,7 @@ from fastiam._block cimport (
 )
 from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
-from fastiam._limits cimport layer_row
+from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
     ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits,
     place_differs,
@@ -62,6 +62,7 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
         b.rows[HELD_ROWS][i] = t.cells.rows + row
         prefetch(b.rows[HELD_ROWS][i])
+        prefetch(t.sieves + (b.rows[HELD_ROWS][i] - t.cells.rows))
     for j in range(n):
         held = b.rows[HELD_ROWS][stored[j]]
         prefetch(t.flats + held.flat)
@@ -87,12 +88,12 @@ cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil
     return odd == 0
 
 
-cdef inline uint32_t asked_stages(const Block* b, const TablesC* t, const Layers* of, const Caller* w, uint32_t here, bint is_key) noexcept nogil:
+cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
     """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow."""
-    cdef uint32_t must = here ^ 1 | is_key, others = may_grant(b, w, t, of.held) | must
+    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(b, w, c.t, of.held) | must
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
-        | (of.held.denies != 0) << HELD_ROWS | (others & (of.own.denies != 0)) << OWN_ROWS
+        | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
         | others << HELD_ALLOWS | 1 << OWN_ALLOWS
         | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE | must * MUST_HOLD
     )
@@ -121,7 +122,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
         here = place_differs(w, b.facts[i]) == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (of.held.n == 0)
-        asked = asked_stages(b, t, &of, w, here, b.facts[i] & FACTS_KEY != 0)
+        asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0
         joined = is_joined(&of, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
         seen |= asked & -joined

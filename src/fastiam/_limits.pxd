@@ -4,14 +4,15 @@ Most of their denies have conditions, and most of these do not hold. What is kno
 kept as bits: a row of which no bit may hold denies nothing, and is not looked at.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy
 
-from fastiam._block cimport BLOCK, N_OWNERS, RCP_ROWS, SCP_ROWS, Block, Side
+from fastiam._block cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Side
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call, ContextColumn
-from fastiam._columns cimport Text
+from fastiam._columns cimport Column, Text
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here, place_differs
-from fastiam._truths cimport ask_text_codes, kept_code, met_code
+from fastiam._truths cimport ask_text_codes, met_code
 from fastiam._types cimport *
 
 
@@ -40,15 +41,38 @@ cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexc
 
 
 cdef inline uint8_t find_rcp(
-    Side* s, const TablesC* t, const Caller* w, uint64_t facts, uint32_t cls, uint32_t name, const Row** row
+    const TablesC* t, const Caller* w, uint32_t owner, uint32_t cls, uint32_t name, const Row** row
 ) noexcept nogil:
     """The row of the RCPs of who owns the resource; WAY_FAR where it is not there yet."""
-    cdef uint32_t account, stack = w.rcp_stack
-    if not is_here(w, facts):
-        account = account_at(s, t, facts & PLACE)
-        stack = NONE if account == NONE else t.accounts[account].rcp_stack
+    cdef uint32_t stack = w.rcp_stack
+    if owner != NONE:
+        stack = NONE if owner == 0 else t.accounts[owner - 1].rcp_stack
     row[0] = layer_row(t, stack, cls, name)
     return WAY_FAR * (row[0].n == 0 and stack != NONE)
+
+
+cdef inline void sift_codes(Block* b, const ContextColumn* column, int64_t at, int64_t n) noexcept nogil:
+    """What a column tells by its codes not to hold."""
+    cdef const Column* k = column.column
+    cdef int64_t first = column.first + at, valid_first = first + k.item_valid_offset, i, there
+    cdef uint32_t codes[BLOCK]
+    if k.code_width == 4:
+        memcpy(codes, <const uint32_t*>k.codes + first, <size_t>n * sizeof(uint32_t))
+    elif k.code_width == 2:
+        for i in range(n):
+            codes[i] = (<const uint16_t*>k.codes)[first + i]
+    elif k.code_width == 1:
+        for i in range(n):
+            codes[i] = (<const uint8_t*>k.codes)[first + i]
+    else:
+        for i in range(n):
+            codes[i] = <uint32_t>(<const int64_t*>k.codes)[first + i]
+    if column.valid_mask:
+        for i in range(n):
+            there = (column.valid[(valid_first + i) >> 3] >> ((valid_first + i) & 7)) & 1
+            codes[i] ^= (codes[i] ^ <uint32_t>k.n_values) & <uint32_t>(there - 1)
+    for i in range(n):
+        b.never[i] |= column.never[codes[i]]
 
 
 cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
@@ -56,7 +80,7 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
     cdef Block* b = s.block
     cdef const ContextColumn* column
     cdef const uint64_t* never
-    cdef int32_t k, code_width
+    cdef int32_t k
     cdef int64_t i
     for i in range(n):
         never = s.frame.s.never + 2 * <size_t>b.who[i]
@@ -67,19 +91,7 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
         b.has_texts |= column.has_texts
         if column.never == NULL or column.has_texts:
             continue
-        code_width = column.column.code_width
-        if column.valid_mask or code_width == 8:
-            for i in range(n):
-                b.never[i] |= column.never[kept_code(column, at + i)]
-        elif code_width == 4:
-            for i in range(n):
-                b.never[i] |= column.never[(<const uint32_t*>column.column.codes)[column.first + at + i]]
-        elif code_width == 2:
-            for i in range(n):
-                b.never[i] |= column.never[(<const uint16_t*>column.column.codes)[column.first + at + i]]
-        else:
-            for i in range(n):
-                b.never[i] |= column.never[(<const uint8_t*>column.column.codes)[column.first + at + i]]
+        sift_codes(b, column, at, n)
 
 
 cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
@@ -124,8 +136,9 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
     cdef const Row* empty = t.cells.rows
     cdef const Row* scp
     cdef const Row* rcp
+    cdef const Row* own
     cdef const Caller* w
-    cdef uint32_t i, scp_counts, rcp_counts
+    cdef uint32_t i, owner, scp_counts, rcp_counts
     cdef uint8_t far
     for i in range(<uint32_t>n):
         w = b.caller[i]
@@ -134,13 +147,20 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
         if w.scp_stack != NONE:
             scp = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
             far = WAY_FAR * (scp.n == 0)
+        owner = NONE
+        if not is_here(w, b.facts[i]) and not b.facts[i] & FACTS_LONG:
+            owner = account_at(s, t, b.facts[i] & PLACE) + 1   # NONE is 0
+            if owner < c.s.n_owned:
+                b.never[i] |= c.s.never_owned[owner]
         if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
-            far |= find_rcp(s, t, w, b.facts[i], b.cls[i], b.name[i], &rcp)
+            far |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
         b.limits[i] = far
+        b.owner[i] = owner
         b.rows[SCP_ROWS][i] = scp
         b.rows[RCP_ROWS][i] = rcp
         prefetch(&t.sieves[scp - empty])
         prefetch(&t.sieves[rcp - empty])
+        prefetch(&t.sieves[b.rows[OWN_ROWS][i] - empty])
     if b.has_texts:
         sift_texts(b, c, at, n)
     for i in range(<uint32_t>n):
@@ -150,3 +170,5 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
         b.rows[SCP_ROWS][i] = row_if(scp_counts, scp, empty)
         b.rows[RCP_ROWS][i] = row_if(rcp_counts, b.rows[RCP_ROWS][i], empty)
         b.limits[i] |= (scp_counts | rcp_counts) * WAY_NEAR
+        own = b.rows[OWN_ROWS][i]
+        b.skipped[i] = own.denies & <uint8_t>(may_deny(b, c, own, i) - 1)

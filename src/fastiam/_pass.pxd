@@ -21,6 +21,7 @@ from fastiam._answer cimport (
 from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._held cimport find_records, hold_rows
+from fastiam._endpoints cimport pass_endpoints
 from fastiam._limits cimport limit_rows, sift
 from fastiam._locate cimport may_name_provider
 from fastiam._pieces cimport ANYWHERE, NOWHERE
@@ -213,7 +214,7 @@ cdef inline void fetch_flats(const Block* b, const TablesC* t, const Listed* lis
     """Fetch the first flats of the own rows of a list."""
     cdef uint32_t j
     for j in range(listed.n):
-        read_ahead(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat)
+        read_ahead(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat + b.skipped[listed.rows[j]])
 
 
 cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
@@ -367,6 +368,13 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     if s.limited & BY_ORGANIZATION:
         sift(s, c, at, n)
         limit_rows(s, c, at, n)
+    else:
+        memset(b.limits, 0, <size_t>n)
+        memset(b.owner, 0xFF, <size_t>n * sizeof(uint32_t))
+        memset(b.never, 0, <size_t>n * sizeof(uint64_t))
+        memset(b.skipped, 0, <size_t>n)
+    if s.has_endpoints:
+        pass_endpoints(b, c, at, n)
     sort_rows(s, c, first + at, n)
     b.has_more = False
     if s.limited & CALLER_LIMITED:

@@ -197,7 +197,7 @@ cdef class _Passes:
             if number < 0:
                 continue
             k = &self.t.keys[<uint32_t>number]
-            if self.t.n_endpoints and <uint32_t>number == self.t.key_source_vpce:
+            if column.is_list and <uint32_t>number == self.t.key_source_vpce:
                 return False                             # D40
             if k.is_checked and (is_of_owner(k) or k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS)):
                 return False                             # K1, where more than who asks must be known
@@ -337,6 +337,9 @@ cdef class _Passes:
                 fit_truths(s.frame, &self.t)
                 s.truths_of, s.truths_for = self.generation, self.t.n_principals
             self.sides.fit_sieves(s, &self.t, others)
+        s.has_endpoints = self.t.n_endpoints != 0 and s.frame.s.sources[self.t.key_source_vpce] >= 0
+        if s.has_endpoints:
+            self.sides.fit_endpoints(&s.columns[s.frame.s.sources[self.t.key_source_vpce]], others)
         return left
 
     # -- a pass ------------------------------------------------------------------------------------------------------------------------------

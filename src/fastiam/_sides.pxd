@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._block cimport Side
-from fastiam._call cimport ContextColumn, Kept
+from fastiam._call cimport N_REGIONS, ContextColumn, Kept, Region
 from fastiam._plain cimport Caller
 from fastiam._types cimport TablesC
 
@@ -15,12 +15,15 @@ cdef class _Callers:
     cdef void* memory
     cdef Caller* at                                      # from a new cache line on: two of them take one
     cdef uint64_t* never                                 # of each, as `Scratch` has it
+    cdef uint64_t* never_owned                           # the same
+    cdef uint32_t n_owned
     cdef uint32_t n
     cdef uint64_t generation
     cdef list keys
     cdef uint8_t limited
     cdef uint64_t* told                                  # truths, as `Scratch` has them
     cdef uint32_t n_told
+    cdef Region regions[N_REGIONS]
     cdef uint32_t told_epoch
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1
@@ -37,6 +40,7 @@ cdef class _Sides:
     cdef int fit(self, Side* side, const TablesC* t) except -1
     cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1
     cdef int _fit_block(self, Side* side, const TablesC* t, uint32_t conditions, uint64_t bit) except -1
+    cdef int fit_endpoints(self, ContextColumn* column, bint are_forgotten) except -1
     cdef int _fit_column(self, ContextColumn* column, Kept* kept, uint64_t bit) except -1
     cdef int know_callers(
         self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left

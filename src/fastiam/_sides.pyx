@@ -19,14 +19,16 @@ cdef enum:
 cdef class _Callers:
     """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
 
-    def __cinit__(self, uint32_t n, uint64_t generation, list keys, uint8_t limited):
+    def __cinit__(self, uint32_t n, uint32_t n_owned, uint64_t generation, list keys, uint8_t limited):
         self.memory = calloc(<size_t>n + 2, sizeof(Caller))
         if self.memory == NULL:
             raise MemoryError()
         self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
         self.never = <uint64_t*>calloc(n, 2 * sizeof(uint64_t))
-        if self.never == NULL:
+        self.never_owned = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
+        if self.never == NULL or self.never_owned == NULL:
             raise MemoryError()
+        self.n_owned = n_owned
         self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
         self.at[n - 1].flags = CALLER_KNOWN              # nobody
         self.at[n - 1].way = WAY_FAR
@@ -34,12 +36,13 @@ cdef class _Callers:
     def __dealloc__(self):
         free(self.memory)
         free(self.never)
+        free(self.never_owned)
         free(self.told)
 
     @property
     def nbytes(self):
         """The memory that this takes."""
-        return self.n * (sizeof(Caller) + 2 * sizeof(uint64_t)) + self.n_told * sizeof(uint64_t)
+        return self.n * (sizeof(Caller) + 2 * sizeof(uint64_t)) + (self.n_owned + self.n_told) * sizeof(uint64_t)
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
         """Room to tell so many rows truths; where there is less, what was told is forgotten."""
@@ -119,6 +122,15 @@ cdef bint has_rcps(const TablesC* t):
     return False
 
 
+cdef bint anybody_carries(const TablesC* t):
+    """Whether somebody has of their own what the owner of a resource tells."""
+    cdef uint32_t i
+    for i in range(t.n_keys):
+        if t.keys[i].is_carried and is_of_owner(&t.keys[i]):
+            return True
+    return False
+
+
 cdef class _Sides:
     """A side for each thread of a batch."""
 
@@ -138,6 +150,7 @@ cdef class _Sides:
                 for k in range(self.n_columns):
                     free_text_codes(side.columns[k].texts)
                     free(side.columns[k].never)
+                    free(side.columns[k].endpoints)
             free(side.columns)
             free(side.matters)
             free(side.block)
@@ -226,13 +239,26 @@ cdef class _Sides:
                 column.never[code] |= bit
         return 0
 
+    cdef int fit_endpoints(self, ContextColumn* column, bint are_forgotten) except -1:
+        """Room to know by the codes of a dictionary which endpoints they name."""
+        if are_forgotten or column.has_texts or not column.keeps_truths:
+            free(column.endpoints)
+            column.endpoints = NULL
+        if column.endpoints == NULL and column.keeps_truths and not column.has_texts:
+            column.endpoints = <uint32_t*>calloc(<size_t>column.n_codes + 2, sizeof(uint32_t))
+            if column.endpoints == NULL:
+                raise MemoryError()
+        return 0
+
     cdef int know_callers(
         self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left
     ) except -1:
         """Begin to know principals and names, or go on with what fits; what an earlier batch `left` about principals is taken over."""
         cdef _Callers callers = self.callers[side.number]
         cdef uint32_t n = t.n_principals
+        side.frame.s.n_owned = 0
         if callers is not None and callers.fits(n, generation, keys):
+            side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
             return 0
         memset(side.seen, 0, sizeof(Seen))
         room_for_names(&side.memos[0], min(n_rows, t.principal_names.n + n_session_names))
@@ -244,12 +270,14 @@ cdef class _Sides:
                 left.remove(one)
                 break
         if callers is None:
-            callers = _Callers(n + (n >> 3) + 64, generation, keys, has_rcps(t) * BY_ORGANIZATION)
+            callers = _Callers(n + (n >> 3) + 64, t.n_accounts + 1, generation, keys, has_rcps(t) * BY_ORGANIZATION)
         if n_rows >= MANY:
             callers.make_room(<uint64_t>n_rows, t.n_records)
         self.callers[side.number] = callers
+        side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
         side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
-        side.frame.s.never = callers.never
+        side.frame.s.never, side.frame.s.never_owned = callers.never, callers.never_owned
+        side.frame.s.regions = callers.regions
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0
 

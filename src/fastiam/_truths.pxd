@@ -10,15 +10,17 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE,
-    PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept, Scratch, TextCode, TextCodes, is_supplied,
+    LEAST_TEXT_CODES, MOST_REGION, MOST_TEXT, MOST_TEXT_CODES, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE,
+    PLAN_ABSENT_REGION, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept, Region, Scratch, TextCode,
+    TextCodes, is_supplied,
 )
 from fastiam._columns cimport TEXT_32, Column, Text, item_text
 from fastiam._touched cimport count_row
 from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
-    ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL,
-    KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
+    ACT_GLOBAL, ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE,
+    KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG,
+    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
     KEY_VIA_SERVICE, NONE, SLOT_SIZE, Atom, F, Key, Principal, TablesC, Value,
 )
 
@@ -34,11 +36,11 @@ cdef enum:
 
 cdef extern from *:
     """
-    /* A key that is told by the constants of a resource: 16 bits of a condition, 20 of who asks, 20 of these; others have 20, 20 and 16.
-       61 bits with the epoch. */
-    #define FASTIAM_BY_CONSTANTS ((uint64_t)1 << 56)
+    /* A key that is told by a resource - its constants, its owner or its region, one of which tells a condition -: 16 bits of the
+       condition, 20 of who asks, 20 of these; others have 20, 20 and 16. 61 bits with the epoch. */
+    #define FASTIAM_BY_RESOURCE ((uint64_t)1 << 56)
     """
-    uint64_t BY_CONSTANTS "FASTIAM_BY_CONSTANTS"
+    uint64_t BY_RESOURCE "FASTIAM_BY_RESOURCE"
 
 
 # -- codes --------------------------------------------------------------------------------------------------------------
@@ -281,6 +283,8 @@ cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
         return who
     if is_of_owner(k):
         return PLAN_ABSENT_HOME | PLAN_ABSENT_WHO
+    if k.source == KEY_REGION:
+        return PLAN_ABSENT_REGION | who
     if k.source == KEY_PRINCIPAL or k.source == KEY_MFA_AGE:
         return PLAN_ABSENT_WHO
     if k.source == KEY_TAG_KEYS:
@@ -337,6 +341,8 @@ cdef struct Basis:             # what a truth may depend on, of a row of the ran
     int64_t row
     uint32_t who
     uint32_t constants         # of the resource, if all of them are its own; NONE: not told
+    uint32_t owner             # its account, plus 1, if it is another one than that of who asks; 0: one that is not modelled; NONE: not told
+    const char* region_end     # the colon behind the region of the resource, which need not have one; NULL: not told
     uint8_t resource           # what the resource has, as PLAN_*: constants, or an owner who is another one than the account of who asks
 
 
@@ -349,10 +355,50 @@ cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
     return q.constants != NONE and plan & PLAN_ABSENT_BARE   # INVARIANT: such a key depends neither on more nor on the owner
 
 
+cdef inline bint is_by_owner(const Basis* q, uint32_t plan, const Key* k) noexcept nogil:
+    """Whether the owner of a resource tells such a key, unless who asks carries it: of one that is not modelled, no organization."""
+    return q.owner != NONE and plan & PLAN_ABSENT_HOME and (q.owner or k.source != KEY_RESOURCE_ACCOUNT)
+
+
 cdef inline bint carries(const TablesC* t, uint32_t principal, uint32_t key) noexcept nogil:
     """Whether who asks has a key of its own: a session may carry any (5.3)."""
     cdef const Principal* who = &t.principals[principal]
     return has_constant(&t.constants[who.constants], who.n_constants, key)
+
+
+cdef inline uint32_t met_region(Scratch* s, const char* text, int64_t size) noexcept nogil:
+    """The number of a region that is met, from 1 on; NONE: there is no place for it."""
+    cdef uint64_t hash = short_hash(text, size, 0)
+    cdef Region* place
+    cdef uint32_t i, at
+    for i in range(MOST_PROBES):
+        at = <uint32_t>(hash + i) & (N_REGIONS - 1)
+        place = &s.regions[at]
+        if place.size == 0:
+            place.size = <uint8_t>size
+            memcpy(place.text, text, <size_t>size)
+        if place.size == size and short_equal(place.text, text, size):
+            return at + 1
+    return NONE
+
+
+cdef inline uint32_t region_number(const Call* c, const Basis* q) noexcept nogil:
+    """What `region_value` depends on: a region, or 0 where there is none."""
+    cdef const char* start = q.region_end
+    cdef uint32_t partition
+    if start == NULL:
+        return NONE
+    while start[-1] != 58 and q.region_end - start <= MOST_REGION:   # ":"; there is one before, in an ARN
+        start -= 1
+    if q.region_end - start > MOST_REGION:
+        return NONE
+    if q.region_end != start:
+        return met_region(c.s, start, q.region_end - start)
+    partition = c.t.principals[q.who].partition          # it is that of the resource
+    if not c.action.flags & ACT_GLOBAL or partition == NONE or c.t.words[partition].size != 3 \
+            or not short_equal(<const char*>c.t.pool + c.t.words[partition].text, b"aws", 3):
+        return 0
+    return met_region(c.s, b"us-east-1", 9)
 
 
 cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uint64_t* key) noexcept nogil:
@@ -361,7 +407,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
     cdef const Atom* atom = &c.t.atoms[id]
     cdef const ContextColumn* column
     cdef int32_t at = s.sources[atom.key]
-    cdef uint32_t plan, who
+    cdef uint32_t plan, who, by = NONE
     cdef uint64_t code = 0
     cdef bint is_absent = at < 0
     if s.kept == NULL or id >= s.n_kept or c.unknown != NULL or (c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE):
@@ -369,7 +415,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
     plan = s.kept[id].plan
     if plan == 0:
         plan = make_plan(c, atom)
-        s.kept[id].plan = <uint8_t>plan
+        s.kept[id].plan = <uint16_t>plan
     if not plan & PLAN_TOLD:
         return NULL
     if at >= 0:
@@ -382,13 +428,17 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
             return NULL
         code += 1
     who = q.who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
-    if is_absent and plan & (PLAN_ABSENT_MORE | q.resource):
-        if not is_by_constants(q, plan):
-            return NULL
+    if is_absent and plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_REGION | q.resource):
+        if plan & PLAN_ABSENT_REGION:
+            by = region_number(c, q)
+        elif is_by_constants(q, plan):
+            by = q.constants
+        elif is_by_owner(q, plan, &c.t.keys[atom.key]):
+            by = q.owner
         who = q.who + 1 if plan & PLAN_WHO or (c.t.keys[atom.key].is_carried and carries(c.t, q.who, atom.key)) else 0
-        if id >> 16 or who >> 20 or q.constants >> 20:
+        if id >> 16 or who >> 20 or by >> 20:
             return NULL
-        key[0] = (<uint64_t>id << 20 | who) << 20 | q.constants | BY_CONSTANTS
+        key[0] = (<uint64_t>id << 20 | who) << 20 | by | BY_RESOURCE
     else:
         if id >> 20 or who >> 20 or code >> 16:
             return NULL
@@ -414,6 +464,14 @@ cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t b
     return truth_at(c, id, place, key, batch_row)
 
 
+cdef inline void keep_from(Scratch* s, uint32_t id, const Basis* q, bint is_owners) noexcept nogil:
+    """Let the bits of a condition not hold for who asks, where it does not; of keys that owners tell, for the resources of one."""
+    if not is_owners or not q.resource & PLAN_ABSENT_HOME:
+        s.never[2 * q.who + is_owners] |= s.kept[id].sieve
+    elif q.owner < s.n_owned and not s.kept[id].plan & PLAN_WHO:
+        s.never_owned[q.owner] |= s.kept[id].sieve
+
+
 cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int truth, bint is_absent) noexcept nogil:
     """Tell the truth of an atom to the rows that come."""
     cdef uint64_t key
@@ -424,7 +482,7 @@ cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int trut
     if place != NULL:
         place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
         if truth == F and c.s.kept[id].plan & PLAN_LASTS:
-            c.s.never[2 * q.who + is_of_owner(k)] |= c.s.kept[id].sieve
+            keep_from(c.s, id, q, is_of_owner(k))
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:

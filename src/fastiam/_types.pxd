@@ -463,8 +463,9 @@ cdef struct Row:               # (stack, action class): one run of denies, then 
     uint8_t ways               # WAY_* as the row of a principal's own layers; from REASONS_AT on where the reported statement is asked for
 
 
-cdef enum Sieve:               # conditions of SCPs and RCPs as bits: a row of theirs denies nothing where none of its bits may hold
+cdef enum Sieve:               # conditions of denies as bits: those of a row deny nothing where none of its bits may hold
     SIEVE_BITS = 63
+    OWN_SIEVE_BITS = 40        # so many at most are for other layers than SCPs and RCPs
     SIEVE_NONE = 0xFF          # no bit
     SIEVE_ANY = 0x8000000000000000  # of a row of which nothing can be told ahead: this bit may always hold
 
@@ -517,6 +518,14 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t turn               # what comes where its pieces at known places stand; upper half: where the one in between does, too
     uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags
+
+
+cdef enum Open:                # of a pattern of TURN_WHOSE
+    OPEN_REGION = 1            # any region
+    OPEN_ACCOUNT = 2           # any account
+    OPEN_MASK = 3
+    OPEN_MORE = 4              # it has more variables than the first
+    OPEN_BITS = 3
 
 
 cdef enum:

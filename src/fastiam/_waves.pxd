@@ -163,7 +163,7 @@ cdef inline void ask_whose(Side* s, Call* c) noexcept nogil:
         i = <uint32_t>flats[j]
         at = <uint32_t>(flats[j] >> 32)
         f = c.t.flats + at
-        stands = slot_stands(s, c, b.who[i], f, b.text[i].data, b.text[i].size)
+        stands = slot_stands(s, c, b.who[i], f, &b.text[i], b.facts[i])
         put(b, c.t, i, at, TURN_ODD if stands == U else either(b, i, at, stands, f.turn >> TURN_BITS))
 
 
@@ -241,7 +241,9 @@ cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexce
         return Range(row.flat + row.n_flats, row.n_bound)
     if stage == SESSION_ALLOWS:
         return Range(row.flat + row.n_flats + row.n_bound, row.n_session)
-    return Range(row.flat, row.n_flats if stage == OWN_ALLOWS else row.denies)
+    if stage == OWN_ALLOWS:
+        return Range(row.flat + b.skipped[i], row.n_flats - b.skipped[i])
+    return Range(row.flat, row.denies)
 
 
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
@@ -330,8 +332,11 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         b.stage[i] = OWN_ALLOWS
         if b.asked[i] and own.flags & ROW_GRANTS_ALL and own.denies == 0 and not l.c.reasons:
             start(b, t, i, own.flat + own.n_flats - 1, 1)    # that always counts
+        elif own.n_flats != b.skipped[i]:
+            start(b, t, i, own.flat + b.skipped[i], own.n_flats - b.skipped[i])
         else:
-            start(b, t, i, own.flat, own.n_flats)
+            b.ends[TURN_OVER][0] = i
+            b.ends[TURN_OVER] += 1
     for j in range(b.joined_way.n):
         if not go_on(b, t, b.joined_way.rows[j]):
             b.ends[TURN_OVER][0] = b.joined_way.rows[j]
