@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 from runners import COLUMNS
 
@@ -142,6 +143,44 @@ def test_what_a_batch_knows_of_principals_serves_another_only_where_it_is_given_
         assert found.outcome[0] == expected, account
         held.append(engine.stats()["bytes"])
     assert held[-1] == held[-5] > engine.stats()["compiled_bytes"]
+
+
+@pytest.mark.parametrize("form", ["dictionary", "plain", "chunks"])
+def test_what_a_batch_has_checked_of_a_caller_says_nothing_of_other_values_and_callers(form):
+    """K1: a tag that a column gives, of users with that tag, with another one and without any."""
+    directory = fastiam.Directory(quotas=None)
+    tags = {"red": {"team": "red"}, "blue": {"team": "blue"}, "bare": {}}
+    users = {name: f"arn:aws:iam::{A}:user/{name}" for name in tags}
+    for name, user in users.items():
+        directory.add_principal(user, identity_policies=[document(statement("Allow", "s3:*"))], tags=tags[name])
+    engine = directory.compile()
+    names = ["red", "blue", "bare", "red", "red", "blue"] * 200
+    agreed = [tags[name].get("team") if i % 5 else None for i, name in enumerate(names)]
+
+    def outcomes(values):
+        column = pa.array(values, pa.string())
+        if form != "plain":
+            column = column.dictionary_encode()
+        if form == "chunks":
+            halves = [pa.array(half, pa.string()).dictionary_encode() for half in (values[:700], values[700:])]
+            column = pa.chunked_array([halves[0], halves[1]])
+        found = engine.decide_many(
+            [users[name] for name in names],
+            "s3:GetObject",
+            "arn:aws:s3:::b/k",
+            {"aws:PrincipalTag/team": column},
+            on_error="deny",
+        )
+        return found.outcome.tolist()
+
+    wrong = [{6: "blue", 8: "red", 703: "red", 1100: "red"}.get(i, value) for i, value in enumerate(agreed)]
+    expected = [
+        OK if value in (None, tags[name].get("team")) else Outcome.ERROR for name, value in zip(names, wrong, strict=True)
+    ]
+    assert expected.count(Outcome.ERROR) >= 3
+    for _ in range(2):
+        assert set(outcomes(agreed)) == {OK}
+        assert outcomes(wrong) == expected
 
 
 # -- keys of KMS -------------------------------------------------------------------------------------------------------------

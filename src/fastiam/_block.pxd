@@ -14,7 +14,7 @@ from fastiam._call cimport Call, ContextColumn
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._frame cimport Frame
-from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN, CALLER_LIMITED, Caller, read_caller
+from fastiam._plain cimport BY_ORGANIZATION, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Caller, read_caller
 from fastiam._touched cimport WINDOW_BITS
 from fastiam._types cimport *
 
@@ -101,6 +101,7 @@ cdef struct Block:
     uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
     uint8_t limits[BLOCK]      # WAY_* that SCPs, RCPs and endpoints leave
     uint8_t way[BLOCK]         # and all that is known
+    uint8_t checks[BLOCK]      # whether what columns say has to be compared with what is known of who asks (K1)
     uint8_t has_stars          # some row asks for `*`
     Listed own_way             # the others are decided by flags; before that, rows of which something is sought that most have near
     Listed near_way
@@ -486,7 +487,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         if not w.flags & CALLER_KNOWN:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
-            s.limited |= w.flags & CALLER_LIMITED | (w.scp_stack != NONE) * BY_ORGANIZATION
+            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * BY_ORGANIZATION
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
         b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)

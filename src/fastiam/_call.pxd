@@ -59,6 +59,7 @@ cdef struct ContextColumn:     # a context key of a batch, in the chunk where th
     int64_t first              # the row of the chunk that is row 0 of the range
     uint32_t key
     uint8_t is_multi
+    uint8_t is_checked         # as `Key` has it
     uint8_t keeps_truths       # truths of conditions are kept by its codes
     int64_t n_codes            # the code of a null; values have smaller ones
     uint8_t has_texts          # of a plain column: its texts get codes as they are met

@@ -6,11 +6,14 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastiam._block cimport Block
 from fastiam._bytes cimport table_find
-from fastiam._call cimport PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, Call, ContextColumn
+from fastiam._call cimport PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, Call, ContextColumn, is_supplied
 from fastiam._columns cimport Text, item_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._truths cimport TOLD_BITS, Basis, kept_code, told_place
-from fastiam._types cimport NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, WAY_FAR, Endpoint, Flat, Range, Row, T, TablesC
+from fastiam._types cimport (
+    ATOM_FIXED, FLAT_ENDS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD, WAY_FAR, Atom, Endpoint, Flat, Range, Row,
+    T, TablesC,
+)
 
 
 cdef enum Through:             # what a row comes through, else the number of an endpoint and NAMED
@@ -72,6 +75,28 @@ cdef inline bint all_hold(Call* c, uint32_t conditions, int64_t row, uint32_t wh
     return True
 
 
+cdef inline bint reads_what_is_supplied(const Call* c, const Flat* f) noexcept nogil:
+    """Whether a statement surely reads no key under which rows are counted: it may be left out then, if a later one holds."""
+    cdef Range block = Range(0, 1)
+    cdef uint32_t only = f.conditions ^ ONE, i
+    cdef const uint32_t* ids = &only
+    cdef const Atom* atom
+    if f.first == TURN_GROUP:
+        return True
+    if f.first == TURN_ODD or f.first == TURN_INDEX or f.flags & FLAT_ENDS:
+        return False
+    if f.conditions == NONE:
+        return True
+    if not f.conditions & ONE:
+        block = c.t.condition_lists[f.conditions]
+        ids = c.t.atom_lists + block.first
+    for i in range(block.n):
+        atom = &c.t.atoms[ids[i]]
+        if not atom.flags & ATOM_FIXED or (c.s.sources[atom.key] < 0 and not is_supplied(&c.t.keys[atom.key])):
+            return False
+    return True
+
+
 cdef inline bint lets_pass(const Block* b, Call* c, uint32_t through, uint32_t i, int64_t at) noexcept nogil:
     """Whether an endpoint surely leaves a row as it is: none of its denies may hold, and one of its allows, of all resources, does."""
     cdef const Endpoint* endpoint = &c.t.endpoints[through - NAMED]
@@ -88,6 +113,8 @@ cdef inline bint lets_pass(const Block* b, Call* c, uint32_t through, uint32_t i
     for k in range(row.denies, row.n_flats):
         if f[k].first == TURN_DONE or (f[k].first == TURN_ASKS and all_hold(c, f[k].conditions, at + i, b.who[i])):
             return True
+        if not reads_what_is_supplied(c, f + k):
+            return False
     return False
 
 

@@ -21,13 +21,13 @@ from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport locate_endpoint, may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_CHECKS, CALLER_SESSION, FACTS_COLON, FACTS_KEY, FACTS_STAR, Caller, colon_place,
+    ACT_HARD, CALLER_BOUND, CALLER_SESSION, FACTS_COLON, FACTS_KEY, FACTS_STAR, Caller, colon_place,
     is_about_others, is_here, put_resource,
 )
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
-from fastiam._truths cimport Basis, keep_truth, kept_code, kept_truth, resource_plan, tell_truth, told_truth
+from fastiam._truths cimport Basis, keep_truth, kept_code, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
 
@@ -506,11 +506,13 @@ cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:
     cdef const Row* scp = b.rows[SCP_ROWS][l.i]
     cdef const Row* held = b.rows[HELD_ROWS][l.i]
     cdef int32_t k
-    if l.caller.flags & CALLER_CHECKS or l.has_tags:
+    if b.checks[l.i] or l.has_tags:
         take(s, l)
         for k in range(l.c.n_columns):
-            if l.c.t.keys[l.c.columns[k].key].is_checked and may_contradict(l.c, l.c.columns[k].key):
-                return UNCHECKED
+            if l.c.columns[k].is_checked:
+                if may_contradict(l.c, l.c.columns[k].key):
+                    return UNCHECKED
+                tell_checked(l.c, &l.c.columns[k], b.who[l.i])
     if row_denies(s, l, b.rows[RCP_ROWS][l.i], a) or row_denies(s, l, scp, a) or row_denies(s, l, held, a) or row_denies(s, l, own, a):
         return DONE
     if scp.n and not scp.flags & ROW_PASSES and not every_level_stands(s, l, scp):

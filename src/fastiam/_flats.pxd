@@ -9,6 +9,7 @@ cdef class Flats(Indexes):
     cdef int _flatten(self, Row* row) except -1
     cdef bint _flat_slot(self, Flat* f, const Pattern* p, uint32_t head)
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE
+    cdef bint _reads_what_is_supplied(self, const Flat* f)
     cdef int _keep_sieve(self, uint64_t sieve) except -1
     cdef bint _may_tell(self, uint32_t conditions)
     cdef uint32_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFFFFFFFE

@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastiam._answer cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
+from fastiam._call cimport is_supplied
 from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
 from fastiam._patterns cimport MAX_COLON
@@ -13,6 +14,7 @@ from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID
 from fastiam._plain cimport account_number
 from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *
+from fastiam._unknown cimport next_slot, slot_number
 
 
 cdef enum:
@@ -431,12 +433,25 @@ cdef class Flats(Indexes):
                 continue
             for j in range(n):
                 bit = SIEVE_NONE
-                if f[j].first != TURN_ODD:
+                if f[j].first != TURN_ODD and self._reads_what_is_supplied(f + j):
                     bit = self._sieve_bit(f[j].conditions, SIEVE_BITS if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP else OWN_SIEVE_BITS)
                 if bit == SIEVE_NONE:
                     return SIEVE_ANY
                 sieve |= <uint64_t>1 << bit
         return sieve
+
+    cdef bint _reads_what_is_supplied(self, const Flat* f):
+        """Whether the variables of a pattern surely read no key under which rows are counted."""
+        cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
+        cdef const uint8_t* end = p + f.size
+        cdef const Key* key
+        p = next_slot(p, end) if f.flags & FLAT_ENDS else NULL
+        while p != NULL:
+            key = <const Key*>self.keys.data + (<const Variable*>self.variables.data)[slot_number(p)].key
+            if not is_supplied(key):
+                return False
+            p = next_slot(p + SLOT_SIZE, end)
+        return True
 
     cdef int _keep_sieve(self, uint64_t sieve) except -1:
         """Of the last row. One that was not finished, for want of memory, has a sieve that lets everything through."""

@@ -13,7 +13,7 @@ from fastiam._bytes cimport prefetch
 from fastiam._call cimport Call
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits,
+    ACT_HARD, BY_ORGANIZATION, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits,
     place_differs,
 )
 from fastiam._types cimport *
@@ -80,10 +80,10 @@ cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t
     return found
 
 
-cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil:
+cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t checks) noexcept nogil:
     """Whether flats of several rows, one after the other, decide. Without a branch."""
     cdef uint32_t odd = (of.own.ways | of.scp.ways | of.rcp.ways | of.held.ways) & WAY_NEAR  # flats do not say all
-    odd |= w.flags & CALLER_CHECKS | odd_limits(of.own, limits_left(w, of.own))
+    odd |= checks | odd_limits(of.own, limits_left(w, of.own))
     odd |= (of.scp.n != 0) & ((of.scp.flags & ROW_PASSES) == 0)
     return odd == 0
 
@@ -124,7 +124,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (of.held.n == 0)
         asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0
-        joined = is_joined(&of, w) & (((t.classes[b.cls[i]].flags & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
+        joined = is_joined(&of, w, b.checks[i]) & (((t.classes[b.cls[i]].flags & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored
         alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)

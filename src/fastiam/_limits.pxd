@@ -1,7 +1,8 @@
-"""The rows of SCPs and RCPs of a block. Header only.
+"""The rows of SCPs and RCPs of a block, and which denies can hold. Header only.
 
-Most of their denies have conditions, and most of these do not hold. What is known of that by the codes of columns, and by who asks, is
-kept as bits: a row of which no bit may hold denies nothing, and is not looked at.
+Most denies have conditions, and most of these do not hold. What is known of that by the codes of columns, by who asks, and by who owns
+the resource, is kept as bits: the denies of a row of which no bit may hold are not looked at. Beside those of SCPs and RCPs these are the
+own ones, and those of the resource's policies, as far as an organization limits somebody: else the columns would be read for few of them.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy

@@ -26,9 +26,10 @@ from fastiam._limits cimport limit_rows, sift
 from fastiam._locate cimport may_name_provider
 from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, CALLER_LIMITED, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller,
+    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, CALLER_LIMITED, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, Caller,
     limits_left, odd_limits, place_differs,
 )
+from fastiam._truths cimport is_unchecked
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
 from fastiam._waves cimport decide_waves
@@ -194,6 +195,21 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         prefetch(flats + own.flat)
         prefetch(flats + own.flat + 1)
     b.has_stars = (seen & FACTS_STAR) != 0
+
+
+cdef inline void check_rows(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """Find the rows of which some column says what has to be compared with what is known of who asks (K1)."""
+    cdef uint32_t i
+    cdef int32_t k
+    for i in range(<uint32_t>n):
+        b.checks[i] = 0
+        if not b.caller[i].flags & CALLER_CHECKS:
+            continue
+        for k in range(c.n_columns):
+            if c.columns[k].is_checked and is_unchecked(c, &c.columns[k], b.who[i], at + i):
+                b.checks[i] = 1
+                b.limits[i] |= WAY_NEAR
+                break
 
 
 cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
@@ -375,6 +391,10 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         memset(b.skipped, 0, <size_t>n)
     if s.has_endpoints:
         pass_endpoints(b, c, at, n)
+    if s.limited & CALLER_CHECKS:
+        check_rows(b, c, at, n)
+    else:
+        memset(b.checks, 0, <size_t>n)
     sort_rows(s, c, first + at, n)
     b.has_more = False
     if s.limited & CALLER_LIMITED:

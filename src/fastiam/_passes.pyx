@@ -321,6 +321,7 @@ cdef class _Passes:
             left = min(left, here)
             at.key = <uint32_t>key
             at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
+            at.is_checked = self.t.keys[key].is_checked
             at.tag = Text(NULL, 0)
             if self.t.keys[key].tag:
                 utf8_of(name, &own_name)

@@ -83,7 +83,7 @@ cdef enum CallerFlag:
     CALLER_PLAIN = 2           # a user or role of an account in a partition that is known
     CALLER_BOUND = 4           # has a boundary
     CALLER_SESSION = 8         # has session policies
-    CALLER_CHECKS = 16         # a column gives a key that this principal fixes (K1)
+    CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
     BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs
 
@@ -242,7 +242,7 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     for i in range(c.n_columns):
         if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
             caller.flags |= CALLER_CHECKS
-    caller.way = WAY_NEAR if caller.flags & CALLER_CHECKS else 0
+    caller.way = 0
 
 
 cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept nogil:

@@ -182,7 +182,7 @@ cdef class _Sides:
         return count_touched(side, t.n_keys)
 
     cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1:
-        """Room to know by the codes of columns which conditions of SCPs and RCPs do not hold; what is kept of their truths counts."""
+        """Room to know by the codes of columns which conditions of denies do not hold; what is kept of their truths counts."""
         cdef int32_t at
         for at in range(self.n_columns * are_forgotten):
             free(side.columns[at].never)

@@ -18,10 +18,10 @@ from fastiam._columns cimport TEXT_32, Column, Text, item_text
 from fastiam._touched cimport count_row
 from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
-    ACT_GLOBAL, ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE,
+    ACT_GLOBAL, ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_IAM_TAG, KEY_MFA, KEY_MFA_AGE,
     KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG,
     KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, NONE, SLOT_SIZE, Atom, F, Key, Principal, TablesC, Value,
+    KEY_VIA_SERVICE, NONE, SLOT_SIZE, Atom, F, Key, Principal, T, TablesC, Value,
 )
 
 
@@ -36,11 +36,14 @@ cdef enum:
 
 cdef extern from *:
     """
-    /* A key that is told by a resource - its constants, its owner or its region, one of which tells a condition -: 16 bits of the
-       condition, 20 of who asks, 20 of these; others have 20, 20 and 16. 61 bits with the epoch. */
+    /* A key that is told by a resource - its constants, its owner or its region, one of which tells a condition -: 15 bits of the
+       condition, 20 of who asks, 20 of these; others have 20, 20 and 16. One of what was checked (K1): 15 of a context key, 20 of who asks,
+       16 of a code. 61 bits with the epoch. */
     #define FASTIAM_BY_RESOURCE ((uint64_t)1 << 56)
+    #define FASTIAM_OF_CHECK ((uint64_t)3 << 55)
     """
     uint64_t BY_RESOURCE "FASTIAM_BY_RESOURCE"
+    uint64_t OF_CHECK "FASTIAM_OF_CHECK"
 
 
 # -- codes --------------------------------------------------------------------------------------------------------------
@@ -388,7 +391,7 @@ cdef inline uint32_t region_number(const Call* c, const Basis* q) noexcept nogil
     cdef uint32_t partition
     if start == NULL:
         return NONE
-    while start[-1] != 58 and q.region_end - start <= MOST_REGION:   # ":"; there is one before, in an ARN
+    while (start - 1)[0] != 58 and q.region_end - start <= MOST_REGION:   # ":"; there is one before, in an ARN
         start -= 1
     if q.region_end - start > MOST_REGION:
         return NONE
@@ -436,7 +439,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         elif is_by_owner(q, plan, &c.t.keys[atom.key]):
             by = q.owner
         who = q.who + 1 if plan & PLAN_WHO or (c.t.keys[atom.key].is_carried and carries(c.t, q.who, atom.key)) else 0
-        if id >> 16 or who >> 20 or by >> 20:
+        if id >> 15 or who >> 20 or by >> 20:
             return NULL
         key[0] = (<uint64_t>id << 20 | who) << 20 | by | BY_RESOURCE
     else:
@@ -483,6 +486,43 @@ cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int trut
         place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
         if truth == F and c.s.kept[id].plan & PLAN_LASTS:
             keep_from(c.s, id, q, is_of_owner(k))
+
+
+cdef inline uint64_t* check_place(const Call* c, const ContextColumn* column, uint32_t who, int64_t code, uint64_t* told) noexcept nogil:
+    """Where it is told that a value of a column does not contradict what is known of who asks (K1), and as what; NULL: nowhere."""
+    if c.s.kept == NULL or column.key >> 15 or who >> 20 or code >> 16:
+        return NULL
+    told[0] = (OF_CHECK | (<uint64_t>column.key << 20 | who) << 16 | <uint64_t>code) << EPOCH_BITS | c.s.told_epoch
+    told[0] = told[0] << TOLD_BITS | T
+    return &c.s.told[mix(told[0] >> TOLD_BITS) & c.s.told_mask]
+
+
+cdef inline bint is_unchecked(const Call* c, const ContextColumn* column, uint32_t who, int64_t row) noexcept nogil:
+    """Whether a column has a value that may contradict what is known of who asks, as far as that was told."""
+    cdef uint64_t told
+    cdef const uint64_t* place
+    cdef int64_t code
+    if not column.keeps_truths:
+        return True
+    code = kept_code(column, row)
+    if code == column.n_codes:
+        return False
+    place = check_place(c, column, who, code, &told)
+    return place == NULL or place[0] != told
+
+
+cdef inline void tell_checked(const Call* c, const ContextColumn* column, uint32_t who) noexcept nogil:
+    """Tell that the value of the row at hand does not contradict what is known of who asks; what is known of the resource is no matter."""
+    cdef const Key* k = &c.t.keys[column.key]
+    cdef uint64_t told
+    cdef uint64_t* place = NULL
+    cdef int64_t code
+    if column.keeps_truths and k.source != KEY_RESOURCE and k.source != KEY_IAM_TAG:
+        code = kept_code(column, c.row)
+        if code < column.n_codes:
+            place = check_place(c, column, who, code, &told)
+    if place != NULL:
+        place[0] = told
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:
