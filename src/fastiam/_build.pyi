@@ -29,6 +29,7 @@ class Tables(Rows):
         other: int,
         tag: int,
         is_multi: bool,
+        is_single: bool,
         is_resource_tag: bool,
         is_principal_tag: bool,
         is_session_entry: bool,

@@ -24,6 +24,11 @@ cdef extern from *:
     const char* PyUnicode_AsUTF8AndSize(PyObject* text, Py_ssize_t* size) noexcept
 
 
+cdef enum:
+    DIGITS = 24                # room for those of an int, with its sign
+    MOST_DIGITS = 8            # ints in the context of a usual call
+
+
 cdef struct Frame:
     Scratch s
     Slot* slots
@@ -31,6 +36,8 @@ cdef struct Frame:
     int32_t n_slots
     int32_t n_texts
     int32_t slot_room
+    char digits[MOST_DIGITS][DIGITS]   # of ints in the context of a call
+    int32_t n_digits
     int32_t text_room
 
 
@@ -120,6 +127,7 @@ cdef inline void clear(Frame* f) noexcept nogil:
         f.s.sources[f.slots[i].key] = -1
     f.n_slots = 0
     f.n_texts = 0
+    f.n_digits = 0
 
 
 cdef inline void next_stamp(Scratch* s) noexcept nogil:

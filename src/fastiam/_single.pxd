@@ -1,6 +1,6 @@
 """The usual single call, decided on the objects as they come. Header only.
 
-Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text or a bool, two spellings of
+Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, int or a list of these, two spellings of
 a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is something
 to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing is allocated.
 """
@@ -12,7 +12,7 @@ from fastiam._call cimport TAG_AT, Call, Slot
 from fastiam._columns cimport Text
 from fastiam._answer cimport DONE, Answer
 from fastiam._decide cimport action_key, cut_resource, find_row, grid_place
-from fastiam._frame cimport Frame, text_of
+from fastiam._frame cimport DIGITS, MOST_DIGITS, Frame, text_of
 from fastiam._habit cimport Habit, habit_place, is_habit, keep_habit
 from fastiam._met cimport MANY_PRINCIPALS, Meeting, ask_meeting, ask_met, find_meeting, is_of, keep_meeting
 from fastiam._types cimport *
@@ -28,6 +28,7 @@ cdef enum:
     KEY_IS_MULTI = 0x100000000
     KEY_IS_CHECKED = 0x200000000  # it may contradict the directory (K1)
     KEY_IS_TAG = 0x400000000   # it is an `aws:RequestTag/`
+    KEY_IS_SINGLE = 0x800000000
 
 
 cdef extern from *:
@@ -42,6 +43,14 @@ cdef extern from *:
     bint PyDict_Next(PyObject* dict, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
     PyObject* PyDict_GetItemWithError(PyObject* dict, PyObject* key) noexcept
     long long PyLong_AsLongLong(PyObject* o) noexcept
+    long long PyLong_AsLongLongAndOverflow(PyObject* o, int* overflow) noexcept
+    bint PyLong_CheckExact(PyObject* o) noexcept
+    bint PyList_CheckExact(PyObject* o) noexcept
+    bint PyTuple_CheckExact(PyObject* o) noexcept
+    Py_ssize_t PyList_GET_SIZE(PyObject* o) noexcept
+    Py_ssize_t PyTuple_GET_SIZE(PyObject* o) noexcept
+    PyObject* PyList_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
+    PyObject* PyTuple_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
     PyObject* Py_None
     PyObject* Py_True
     PyObject* Py_False
@@ -80,6 +89,8 @@ cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_num
     else:
         if t.keys[number].is_multi:
             number |= KEY_IS_MULTI
+        if t.keys[number & KEY_NUMBER].is_single:
+            number |= KEY_IS_SINGLE
         if t.keys[number & KEY_NUMBER].is_checked:
             number |= KEY_IS_CHECKED
         if t.keys[number & KEY_NUMBER].tag:
@@ -88,8 +99,32 @@ cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_num
     return number
 
 
-cdef inline bint value_text(PyObject* value, Text* out) noexcept:
-    """The text of a value that is text or a bool."""
+cdef inline bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
+    """The digits of an int of usual size, kept in the frame; few of them."""
+    cdef int overflow
+    cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    cdef uint64_t left = <uint64_t>number if number >= 0 else 0 - <uint64_t>number
+    cdef char* end
+    cdef char* p
+    if overflow or f.n_digits == MOST_DIGITS:
+        return False
+    p = end = &f.digits[f.n_digits][DIGITS]
+    f.n_digits += 1
+    while True:
+        p -= 1
+        p[0] = <char>(48 + left % 10)
+        left //= 10
+        if left == 0:
+            break
+    if number < 0:
+        p -= 1
+        p[0] = 45                                        # "-"
+    out[0] = Text(p, end - p)
+    return True
+
+
+cdef inline bint value_text(Frame* f, PyObject* value, Text* out) noexcept:
+    """The text of a value that is text, a bool or an int."""
     if PyUnicode_CheckExact(value):
         return text_of(value, out)
     if value == Py_True:
@@ -98,7 +133,26 @@ cdef inline bint value_text(PyObject* value, Text* out) noexcept:
     if value == Py_False:
         out[0] = Text(b"false", 5)
         return True
-    return False
+    return PyLong_CheckExact(value) and number_text(f, value, out)
+
+
+cdef inline bint is_sequence(PyObject* value) noexcept:
+    return PyList_CheckExact(value) or PyTuple_CheckExact(value)
+
+
+cdef inline int32_t item_texts(Frame* f, PyObject* value, int32_t at, int64_t key) noexcept:
+    """Put the texts of the items of a list or tuple into a frame, from a place on; how many these are, 0 where they are not plain."""
+    cdef bint is_list = PyList_CheckExact(value)
+    cdef Py_ssize_t n, i
+    if not is_sequence(value):
+        return 0
+    n = PyList_GET_SIZE(value) if is_list else PyTuple_GET_SIZE(value)
+    if key < 0 or n > f.text_room - at or (n > 1 and key & KEY_IS_SINGLE):
+        return 0
+    for i in range(n):
+        if not value_text(f, PyList_GET_ITEM(value, i) if is_list else PyTuple_GET_ITEM(value, i), &f.texts[at + i]):
+            return 0
+    return <int32_t>n
 
 
 cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
@@ -115,14 +169,14 @@ cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
 cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_numbers, const Pairs* pairs, bint* checked) noexcept:
     """Put some keys of a context into slots; False where one is not plain."""
     cdef Frame* f = &w.frame
-    cdef int32_t n = f.n_slots                           # INVARIANT: as many texts, a plain key has one value
+    cdef int32_t n = f.n_slots, n_texts = f.n_texts, n_values
     cdef Known* place
     cdef PyObject* name
     cdef int64_t key, number
     cdef Slot* slot
     cdef Text tag
     cdef int i
-    if n + pairs.n > f.slot_room or n + pairs.n > f.text_room or f.s.n_sources < t.n_keys:
+    if n + pairs.n > f.slot_room or f.s.n_sources < t.n_keys:
         return False
     for i in range(pairs.n):
         name = pairs.names[i]
@@ -130,8 +184,13 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
         if place == NULL or place.object != name:
             place = w.lately[i] = place_of(w.keys, N_KEYS, name)
         key = place.number if place.object == name else key_number(w, t, key_numbers, name)
-        if not value_text(pairs.values[i], &f.texts[n]):
+        if n_texts == f.text_room:
             return False
+        n_values = 1
+        if not value_text(f, pairs.values[i], &f.texts[n_texts]):
+            n_values = item_texts(f, pairs.values[i], n_texts, key)
+            if n_values == 0:
+                return False
         if key < 0:
             if key == NOT_READ:
                 continue
@@ -141,9 +200,9 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
             return False
         slot = &f.slots[n]
         slot.key = <uint32_t>number
-        slot.first = n
-        slot.n = 1
-        slot.is_multi = key & KEY_IS_MULTI != 0
+        slot.first = n_texts
+        slot.n = n_values
+        slot.is_multi = key & KEY_IS_MULTI != 0 or (not key & KEY_IS_SINGLE and is_sequence(pairs.values[i]))
         slot.is_conflict = False
         slot.tag.data = NULL
         if key & (KEY_IS_TAG | KEY_IS_CHECKED):
@@ -155,8 +214,9 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
                 slot.tag = Text(tag.data + TAG_AT, tag.size - TAG_AT)
         f.s.sources[number] = n
         n += 1
+        n_texts += n_values
         f.n_slots = n                                    # whatever is in a source is cleared by it
-        f.n_texts = n
+        f.n_texts = n_texts
     return True
 
 

@@ -183,6 +183,7 @@ cdef struct Key:
     uint8_t is_principal_tag
     uint8_t is_session_entry   # `aws:OriginIdentity/*`, `aws:TransactionContext/*`: known with the session
     uint8_t is_carried         # a principal has it of its own: sessions may carry any (5.3)
+    uint8_t is_single          # of the registry (C5): not more than one value
 
 
 cdef enum Declared:            # how a caller declares a key unknown (6.11)

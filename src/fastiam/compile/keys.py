@@ -111,6 +111,7 @@ class Keys:
             other=other,
             tag=len(REQUEST_TAG) if folded.startswith(REQUEST_TAG) else 0,
             is_multi=info is not None and info.multi,
+            is_single=info is not None and not info.multi,
             is_resource_tag=folded.startswith((RESOURCE_TAG, IAM_TAG)),
             is_principal_tag=folded.startswith(PRINCIPAL_TAG),
             is_session_entry=folded.startswith(SESSION_ENTRIES),

@@ -1,0 +1,88 @@
+"""Values of a single call's context as Python has them - numbers, lists, tuples - are what the reference reads, or the same error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fastiam
+from fastiam.errors import RequestValueError
+
+ACCOUNT = "111111111111"
+USER = f"arn:aws:iam::{ACCOUNT}:user/ann"
+CONDITIONS: list[dict[str, Any]] = [
+    {"ForAllValues:StringLike": {"app:list": ["${aws:username}*", "t-*"]}},
+    {"ForAnyValue:StringEquals": {"aws:TagKeys": ["a", "7"]}},
+    {"StringEquals": {"app:list": "t-1"}},
+    {"NumericLessThanIfExists": {"s3:max-keys": "10"}},
+    {"StringEquals": {"app:list": "-9223372036854775808"}},
+    {"Bool": {"aws:SecureTransport": "true"}},
+    {"StringEquals": {"aws:UserAgent": "x"}},
+]
+CONTEXTS: list[dict[str, Any]] = [
+    {},
+    {"app:list": ["t-1"]},
+    {"app:list": "t-1"},
+    {"app:list": ("t-1", "ann-2", "t-3")},
+    {"app:list": ["t-1", "b"]},
+    {"app:list": []},
+    {"app:list": [1, 2]},
+    {"app:list": -(2**63)},
+    {"app:list": 2**63 - 1},
+    {"app:list": 2**70},
+    {"app:list": [2**70, "t-1"]},
+    {"app:list": [["t-1"]]},
+    {"app:list": [None]},
+    {"app:list": ["\ud800"]},
+    {"aws:TagKeys": ["b", "a"]},
+    {"aws:TagKeys": ("a",)},
+    {"aws:TagKeys": [True, 7]},
+    {"aws:TagKeys": "a"},
+    {"s3:max-keys": 9},
+    {"s3:max-keys": [9]},
+    {"s3:max-keys": 0},
+    {"s3:max-keys": -3},
+    {"s3:max-keys": 10.0},
+    {"aws:SecureTransport": [True]},
+    {"aws:SecureTransport": [True, False]},
+    {"aws:SecureTransport": True, "aws:TagKeys": ["a"], "app:list": ["t-1", "t-2"], "s3:max-keys": 1},
+    {"aws:UserAgent": ["x", "x"]},
+    {"aws:UserAgent": ("x",)},
+    {"nobody:reads": [1, 2, 3]},
+    {f"app:{i}": i for i in range(12)} | {"app:list": 3},
+    {"app:list": [str(i) for i in range(60)], "aws:TagKeys": list(range(60))},
+]
+
+
+@pytest.fixture(scope="module")
+def engine() -> fastiam.Engine:
+    """An action for each condition."""
+    statements = [
+        {"Effect": "Allow", "Action": f"s3:Act{i}", "Resource": "*", "Condition": one} for i, one in enumerate(CONDITIONS)
+    ]
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(USER, identity_policies=[{"Version": "2012-10-17", "Statement": statements}])
+    return directory.compile()
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda one: repr(one)[:40])
+@pytest.mark.parametrize("i", range(len(CONDITIONS)), ids=lambda i: str(CONDITIONS[i])[1:40])
+def test_a_value_is_read_as_the_reference_reads_it(engine: fastiam.Engine, context: dict[str, Any], i: int) -> None:
+    """C4, C5, C24; again and again, since what is plain is decided on the objects once their names were met."""
+    request = USER, f"s3:Act{i}", "arn:aws:s3:::b/k", context
+    try:
+        expected = engine.explain(*request).decision
+    except RequestValueError as error:
+        for _ in range(3):
+            for ask in (engine.decide, engine.is_allowed):
+                with pytest.raises(RequestValueError) as raised:
+                    ask(*request)
+                assert str(raised.value) == str(error)
+            with pytest.raises(RequestValueError):
+                engine.are_allowed([request, request])
+        return
+    for _ in range(3):
+        found = engine.decide(*request)
+        assert (found.outcome, found.indeterminate) == (expected.outcome, expected.indeterminate)
+        assert engine.are_allowed([request] * 3) == [engine.is_allowed(*request)] * 3 == [expected.allowed] * 3
