@@ -1,4 +1,4 @@
-"""Values of a single call's context as Python has them - numbers, lists, tuples - are what the reference reads, or the same error."""
+"""Values of a context as Python has them: a single call reads what the reference does, or it is the same error."""
 
 from __future__ import annotations
 

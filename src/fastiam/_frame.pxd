@@ -36,8 +36,9 @@ cdef struct Frame:
     int32_t n_slots
     int32_t n_texts
     int32_t slot_room
-    char digits[MOST_DIGITS][DIGITS]   # of ints in the context of a call
+    int32_t n_items            # texts of lists, at the end of that room
     int32_t n_digits
+    char digits[MOST_DIGITS][DIGITS]   # of ints in the context of a call
     int32_t text_room
 
 
@@ -127,6 +128,7 @@ cdef inline void clear(Frame* f) noexcept nogil:
         f.s.sources[f.slots[i].key] = -1
     f.n_slots = 0
     f.n_texts = 0
+    f.n_items = 0
     f.n_digits = 0
 
 

@@ -1,8 +1,8 @@
 """The usual single call, decided on the objects as they come. Header only.
 
-Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, int or a list of these, two spellings of
-a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is something
-to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing is allocated.
+Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, int or a list of these, two
+spellings of a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is
+something to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing is allocated.
 """
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
@@ -123,8 +123,8 @@ cdef inline bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
     return True
 
 
-cdef inline bint value_text(Frame* f, PyObject* value, Text* out) noexcept:
-    """The text of a value that is text, a bool or an int."""
+cdef inline bint value_text(PyObject* value, Text* out) noexcept:
+    """The text of a value that is text or a bool."""
     if PyUnicode_CheckExact(value):
         return text_of(value, out)
     if value == Py_True:
@@ -133,25 +133,29 @@ cdef inline bint value_text(Frame* f, PyObject* value, Text* out) noexcept:
     if value == Py_False:
         out[0] = Text(b"false", 5)
         return True
-    return PyLong_CheckExact(value) and number_text(f, value, out)
+    return False
 
 
-cdef inline bint is_sequence(PyObject* value) noexcept:
-    return PyList_CheckExact(value) or PyTuple_CheckExact(value)
+cdef inline bint item_text(Frame* f, PyObject* value, Text* out) noexcept:
+    """The text of a value that is text, a bool or an int."""
+    return number_text(f, value, out) if PyLong_CheckExact(value) else value_text(value, out)
 
 
-cdef inline int32_t item_texts(Frame* f, PyObject* value, int32_t at, int64_t key) noexcept:
-    """Put the texts of the items of a list or tuple into a frame, from a place on; how many these are, 0 where they are not plain."""
+cdef inline int32_t item_texts(Frame* f, PyObject* value, Py_ssize_t taken, int64_t key) noexcept:
+    """Put the texts of the items of a list or tuple into a frame, behind all others; as many as `taken` have other uses. How many these are, 0
+    where they are not plain."""
     cdef bint is_list = PyList_CheckExact(value)
-    cdef Py_ssize_t n, i
-    if not is_sequence(value):
+    cdef Py_ssize_t n, i, at
+    if not is_list and not PyTuple_CheckExact(value):
         return 0
     n = PyList_GET_SIZE(value) if is_list else PyTuple_GET_SIZE(value)
-    if key < 0 or n > f.text_room - at or (n > 1 and key & KEY_IS_SINGLE):
+    at = f.text_room - f.n_items - n
+    if key < 0 or at < taken or (n > 1 and key & KEY_IS_SINGLE):
         return 0
     for i in range(n):
-        if not value_text(f, PyList_GET_ITEM(value, i) if is_list else PyTuple_GET_ITEM(value, i), &f.texts[at + i]):
+        if not item_text(f, PyList_GET_ITEM(value, i) if is_list else PyTuple_GET_ITEM(value, i), &f.texts[at + i]):
             return 0
+    f.n_items += <int32_t>n
     return <int32_t>n
 
 
@@ -169,14 +173,14 @@ cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
 cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_numbers, const Pairs* pairs, bint* checked) noexcept:
     """Put some keys of a context into slots; False where one is not plain."""
     cdef Frame* f = &w.frame
-    cdef int32_t n = f.n_slots, n_texts = f.n_texts, n_values
+    cdef int32_t n = f.n_slots, n_items                  # INVARIANT: as many texts; those of lists lie behind them
     cdef Known* place
     cdef PyObject* name
     cdef int64_t key, number
     cdef Slot* slot
     cdef Text tag
     cdef int i
-    if n + pairs.n > f.slot_room or f.s.n_sources < t.n_keys:
+    if n + pairs.n > f.slot_room or n + pairs.n > f.text_room - f.n_items or f.s.n_sources < t.n_keys:
         return False
     for i in range(pairs.n):
         name = pairs.names[i]
@@ -184,12 +188,10 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
         if place == NULL or place.object != name:
             place = w.lately[i] = place_of(w.keys, N_KEYS, name)
         key = place.number if place.object == name else key_number(w, t, key_numbers, name)
-        if n_texts == f.text_room:
-            return False
-        n_values = 1
-        if not value_text(f, pairs.values[i], &f.texts[n_texts]):
-            n_values = item_texts(f, pairs.values[i], n_texts, key)
-            if n_values == 0:
+        n_items = 0
+        if not value_text(pairs.values[i], &f.texts[n]) and not item_text(f, pairs.values[i], &f.texts[n]):
+            n_items = item_texts(f, pairs.values[i], n + pairs.n + pairs.left, key)
+            if n_items == 0:
                 return False
         if key < 0:
             if key == NOT_READ:
@@ -200,11 +202,15 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
             return False
         slot = &f.slots[n]
         slot.key = <uint32_t>number
-        slot.first = n_texts
-        slot.n = n_values
-        slot.is_multi = key & KEY_IS_MULTI != 0 or (not key & KEY_IS_SINGLE and is_sequence(pairs.values[i]))
+        slot.first = n
+        slot.n = 1
+        slot.is_multi = key & KEY_IS_MULTI != 0
         slot.is_conflict = False
         slot.tag.data = NULL
+        if n_items:
+            slot.first = f.text_room - f.n_items
+            slot.n = n_items
+            slot.is_multi = key & KEY_IS_SINGLE == 0
         if key & (KEY_IS_TAG | KEY_IS_CHECKED):
             if key & KEY_IS_CHECKED:
                 checked[0] = False
@@ -214,9 +220,8 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
                 slot.tag = Text(tag.data + TAG_AT, tag.size - TAG_AT)
         f.s.sources[number] = n
         n += 1
-        n_texts += n_values
         f.n_slots = n                                    # whatever is in a source is cleared by it
-        f.n_texts = n_texts
+        f.n_texts = n
     return True
 
 
