@@ -80,8 +80,8 @@ cdef enum Plan:                # what the truth of an atom depends on in a batch
     PLAN_ABSENT_MORE = 16      # on more than that then
     PLAN_ABSENT_BARE = 32      # on constants of the resource, then; if it has none, on nothing more
     PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
-    PLAN_ABSENT_REGION = 256   # on the region of the resource, then
     PLAN_ABSENT_HOME = 128     # on who owns the resource, then; if that is the account of who asks, on nothing more
+    PLAN_ABSENT_REGION = 256   # on the region of the resource, then
 
 
 cdef struct Kept:              # of an atom: what it is for each value of its column

@@ -11,7 +11,7 @@ from fastiam._columns cimport Text, item_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._truths cimport TOLD_BITS, Basis, kept_code, told_place
 from fastiam._types cimport (
-    ATOM_FIXED, FLAT_ENDS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD, WAY_FAR, Atom, Endpoint, Flat, Range, Row,
+    ATOM_FIXED, FLAT_ENDS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD, WAY_FAR, Atom, Flat, Range, Row,
     T, TablesC,
 )
 
@@ -99,13 +99,15 @@ cdef inline bint reads_what_is_supplied(const Call* c, const Flat* f) noexcept n
 
 cdef inline bint lets_pass(const Block* b, Call* c, uint32_t through, uint32_t i, int64_t at) noexcept nogil:
     """Whether an endpoint surely leaves a row as it is: none of its denies may hold, and one of its allows, of all resources, does."""
-    cdef const Endpoint* endpoint = &c.t.endpoints[through - NAMED]
     cdef const Row* row
     cdef const Flat* f
-    cdef uint32_t k
-    if through < NAMED or endpoint.stack == NONE:
-        return through != UNKNOWN
-    row = layer_row(c.t, endpoint.stack, b.cls[i], b.name[i])
+    cdef uint32_t stack, k
+    if through < NAMED:
+        return through == NOTHING
+    stack = c.t.endpoints[through - NAMED].stack
+    if stack == NONE:
+        return True
+    row = layer_row(c.t, stack, b.cls[i], b.name[i])
     if not row.flags & ROW_FLAT or may_deny(b, c, row, i):   # nor is the empty one flat
         return False
     c.action = &c.t.classes[b.cls[i]]

@@ -128,7 +128,7 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
     if place != NULL:
         keep_truth(c, id, place, truth)
     else:
-        q = Basis(l.row, s.block.who[l.i], NONE, NONE, NULL, 0)      # the column has a value: the resource tells nothing
+        q = Basis(l.row, s.block.who[l.i], NONE, NONE, NULL, 0)  # the column has a value: the resource tells nothing
         tell_truth(c, id, &q, truth, False)
     return truth
 

@@ -36,10 +36,10 @@ cdef struct Frame:
     int32_t n_slots
     int32_t n_texts
     int32_t slot_room
+    int32_t text_room
     int32_t n_items            # texts of lists, at the end of that room
     int32_t n_digits
     char digits[MOST_DIGITS][DIGITS]   # of ints in the context of a call
-    int32_t text_room
 
 
 cdef inline Frame* new_frame() except NULL:

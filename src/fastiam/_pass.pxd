@@ -18,10 +18,10 @@ from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_i
 from fastiam._answer cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
 )
+from fastiam._endpoints cimport pass_endpoints
 from fastiam._facts cimport find_facts, look_up_facts
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._held cimport find_records, hold_rows
-from fastiam._endpoints cimport pass_endpoints
 from fastiam._limits cimport limit_rows, sift
 from fastiam._locate cimport may_name_provider
 from fastiam._pieces cimport ANYWHERE, NOWHERE
