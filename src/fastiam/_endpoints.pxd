@@ -1,6 +1,6 @@
 """The endpoints that rows of a block come through. Header only.
 
-One that has no policy, or one that allows everything of the action, leaves a row as it is; what others say is asked the long way (D40).
+One that has no policy, or one that surely allows, leaves a row as it is; what others say is asked the long way (D40).
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 

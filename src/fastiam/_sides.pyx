@@ -42,7 +42,7 @@ cdef class _Callers:
     @property
     def nbytes(self):
         """The memory that this takes."""
-        return self.n * (sizeof(Caller) + 2 * sizeof(uint64_t)) + (self.n_owned + self.n_told) * sizeof(uint64_t)
+        return self.n * (sizeof(Caller) + 2 * sizeof(uint64_t)) + (self.n_owned + self.n_told) * sizeof(uint64_t) + sizeof(self.regions)
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
         """Room to tell so many rows truths; where there is less, what was told is forgotten."""
