@@ -36,7 +36,7 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     layout.ActionFlag: "ACT_",
     layout.Credential: "CRED_",
 }
-ALONE = {"NONE": layout.NONE, "TOKEN_ONE": layout.TOKEN_ONE, "TOKEN_STAR": layout.TOKEN_STAR, "TOKEN_SLOT": layout.TOKEN_SLOT}
+ALONE = {name: getattr(layout, name) for name in ("NONE", "NOT_READ", "NOT_READ_ONE", "TOKEN_ONE", "TOKEN_STAR", "TOKEN_SLOT")}
 
 
 def enums_of(header: str) -> Iterator[tuple[str, list[str]]]:

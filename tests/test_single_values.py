@@ -50,6 +50,12 @@ CONTEXTS: list[dict[str, Any]] = [
     {"aws:UserAgent": ["x", "x"]},
     {"aws:UserAgent": ("x",)},
     {"nobody:reads": [1, 2, 3]},
+    {"nobody:reads": []},
+    {"nobody:reads": [None]},
+    {"nobody:reads": 7, "app:list": ["t-1", "t-2"]},
+    {"aws:Referer": ["read", "by nobody"]},
+    {"aws:Referer": ["read by nobody"]},
+    {"aws:CalledVia": ["read.amazonaws.com", "by.amazonaws.com"]},
     {f"app:{i}": i for i in range(12)} | {"app:list": 3},
     {"app:list": [str(i) for i in range(60)], "aws:TagKeys": list(range(60))},
 ]

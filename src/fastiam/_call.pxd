@@ -113,11 +113,33 @@ cdef struct Buffer:
     int64_t capacity
 
 
+cdef struct Caller:            # of a principal, as far as this batch is concerned
+    uint64_t place
+    uint32_t own_stack
+    uint32_t scp_stack         # NONE: SCPs do not apply
+    uint32_t account           # its own, in `accounts`; NONE: not modelled
+    uint32_t rcp_stack         # of its own account, NONE: none
+    uint32_t barred            # actions with these flags may have rules of their own for it
+    uint8_t flags
+    uint8_t way                # WAY_* that all its requests go, at least
+    uint16_t never             # in `nevers`
+
+
+cdef enum:
+    N_NEVERS = 1 << 13
+
+
+cdef struct Never:             # bits of `sieve_blocks` that are known not to hold, of some callers
+    uint64_t anywhere
+    uint64_t at_home           # where the resource is of the own account
+
+
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
     uint32_t* memo             # truth of an atom: stamp << 2 | truth
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
     uint32_t n_kept
-    uint64_t* never            # of each principal: the bits that are known not to hold, and those where the resource is of the own account
+    Caller* callers            # of a batch, by number of the principal
+    Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
     uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
     uint32_t n_owned           # 0: somebody carries what owners tell
     int64_t truth_bytes        # what they take
@@ -143,6 +165,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     char time_text[32]         # derived texts of this call
     char epoch_text[24]
     char age_text[24]
+    char owner_text[12]
 
 
 cdef struct Call:

@@ -20,7 +20,7 @@ from fastiam._types cimport *
 def numbers():
     """The numbers of the kernels that Python repeats, by their names there."""
     return {
-        "NONE": <uint32_t>NONE, "ONE": <uint32_t>ONE,
+        "NONE": <uint32_t>NONE, "ONE": <uint32_t>ONE, "NOT_READ": NOT_READ, "NOT_READ_ONE": NOT_READ_ONE,
         "TOKEN_ONE": TOKEN_ONE, "TOKEN_STAR": TOKEN_STAR, "TOKEN_SLOT": TOKEN_SLOT,
         "PATTERN_ANY": PATTERN_ANY, "PATTERN_PIECES": PATTERN_PIECES, "PATTERN_FIELDS": PATTERN_FIELDS, "PATTERN_CROSS": PATTERN_CROSS,
         "PATTERN_SLOTS": PATTERN_SLOTS, "PATTERN_CROSS_SLOTS": PATTERN_CROSS_SLOTS, "PATTERN_NEVER": PATTERN_NEVER,

@@ -5,9 +5,9 @@ from libc.string cimport memchr, memcpy, memset
 from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
-from fastiam._columns cimport Column, Text, item_code, whole_codes
+from fastiam._columns cimport Column, Text, item_code, item_text, whole_codes
 from fastiam._locate cimport shared_record, stands_alone
-from fastiam._plain cimport FACTS_LONG, FACTS_STAR, colon_place, read_facts, with_record
+from fastiam._plain cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_TOLD, account_number, colon_place, read_facts, with_record
 from fastiam._types cimport *
 
 
@@ -189,3 +189,22 @@ cdef inline void look_up_facts(Side* s, Call* c, const Rows* rows, int64_t n) no
             b.facts[i] = FACTS_LONG if b.what[i] == NONE else facts[b.what[i]]
         return
     read_block_facts(c, b.text, n, b.facts, b.record)
+
+
+cdef inline void tell_owners(Block* b, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """Let a column say who owns the resources, where nothing else does (D23). What it says otherwise than that, or than what `*` is taken for,
+    goes the long way."""
+    cdef Text owner
+    cdef uint64_t number, told, facts
+    cdef int64_t i
+    for i in range(n):
+        facts = b.facts[i]
+        if facts & FACTS_LONG or not item_text(rows.owners, rows.owner_first + at + i, &owner):
+            continue
+        told = b.caller[i].place if facts & FACTS_STAR else facts
+        if not account_number(owner.data, owner.size, &number):
+            b.facts[i] = FACTS_LONG
+        elif facts & (FACTS_TOLD | FACTS_STAR):
+            b.facts[i] = facts | FACTS_TOLD if told & ACCOUNT == number else <uint64_t>FACTS_LONG
+        else:
+            b.facts[i] = facts & ~<uint64_t>ACCOUNT | number | FACTS_TOLD

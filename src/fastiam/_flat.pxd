@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from fastiam._block cimport HAS_TAGS, HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
 from fastiam._bytes cimport equal, mix
-from fastiam._call cimport NO_REGION, Call, ContextColumn, Fetched, Kept, given
+from fastiam._call cimport NO_REGION, Call, Caller, ContextColumn, Fetched, Kept, given
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
 from fastiam._answer cimport (
@@ -21,7 +21,7 @@ from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport locate_endpoint, may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_SESSION, FACTS_COLON, FACTS_KEY, FACTS_STAR, Caller, colon_place,
+    ACT_HARD, CALLER_BOUND, CALLER_SESSION, FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place,
     is_about_others, is_here, put_resource,
 )
 from fastiam._glob cimport glob
@@ -142,7 +142,7 @@ cdef inline Basis basis_of(const Block* b, uint32_t i, int64_t row, bint has_tag
         constants = b.stored[i].constants
     if b.facts[i] & FACTS_STAR:
         region_end = NO_REGION + 1
-    return Basis(row, b.who[i], constants, b.owner[i], region_end, resource_plan(has_tags, is_here(b.caller[i], b.facts[i])))
+    return Basis(row, b.who[i], constants, b.owner[i], region_end, resource_plan(has_tags, b.differs[i] == 0))
 
 
 cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:

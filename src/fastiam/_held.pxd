@@ -10,11 +10,10 @@ from fastiam._block cimport (
     Block, Side, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport Call
+from fastiam._call cimport Call, Caller
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, Caller, is_about_others, limits_left, odd_limits,
-    place_differs,
+    ACT_HARD, BY_ORGANIZATION, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, is_about_others, limits_left, odd_limits,
 )
 from fastiam._types cimport *
 
@@ -120,7 +119,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         if governs and b.place[i] == &b.zero:
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
         of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
-        here = place_differs(w, b.facts[i]) == 0
+        here = b.differs[i] == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (of.held.n == 0)
         asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0

@@ -9,10 +9,10 @@ from libc.string cimport memcpy
 
 from fastiam._block cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Side
 from fastiam._bytes cimport mix, prefetch, table_find
-from fastiam._call cimport Call, ContextColumn
+from fastiam._call cimport Call, Caller, ContextColumn, Never
 from fastiam._columns cimport Column, Text
 from fastiam._decide cimport cell_key, keyed_row, row_at
-from fastiam._plain cimport CALLER_PLAIN, FACTS_LONG, NUMBER_BITS, PLACE, Caller, is_here, place_differs
+from fastiam._plain cimport ACCOUNT, CALLER_PLAIN, FACTS_LONG, PLACE, account_text, place_differs
 from fastiam._truths cimport ask_text_codes, met_code
 from fastiam._types cimport *
 
@@ -30,12 +30,8 @@ cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexc
     """The account with this number, NONE: it is not modelled."""
     cdef uint32_t slot = <uint32_t>mix(place) & (N_OWNERS - 1)
     cdef char text[12]
-    cdef uint64_t number = place & ((<uint64_t>1 << NUMBER_BITS) - 1)
-    cdef int i
     if s.seen.owners[slot].place != place:
-        for i in range(12):
-            text[11 - i] = <char>(48 + number % 10)
-            number //= 10
+        account_text(place & ACCOUNT, &text[0])
         s.seen.owners[slot].place = place
         s.seen.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
     return s.seen.owners[slot].account
@@ -80,12 +76,14 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
     """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`sift_texts`)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
-    cdef const uint64_t* never
+    cdef const Never* nevers = s.frame.s.nevers
+    cdef const Caller* w
     cdef int32_t k
     cdef int64_t i
     for i in range(n):
-        never = s.frame.s.never + 2 * <size_t>b.who[i]
-        b.never[i] = never[0] | (never[1] & -<uint64_t>(place_differs(b.caller[i], b.facts[i]) == 0))
+        w = b.caller[i]
+        b.differs[i] = place_differs(w, b.facts[i])
+        b.never[i] = nevers[w.never].anywhere | (nevers[w.never].at_home & -<uint64_t>(b.differs[i] == 0))
     b.has_texts = False
     for k in range(c.n_columns):
         column = &c.columns[k]
@@ -125,6 +123,12 @@ cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uin
     return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
 
 
+cdef inline uint64_t own_sieve(const Block* b, const Row* empty, uint32_t i) noexcept nogil:
+    """Where the sieve of the own row lies; that of the empty row, which is near, where it denies nothing."""
+    cdef const Row* own = b.rows[OWN_ROWS][i]
+    return <uint64_t>(own - empty) & -<uint64_t>(own.denies != 0)
+
+
 cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
     cdef uintptr_t mask = -<uintptr_t>counts
     return <const Row*>((<uintptr_t>row & mask) | (<uintptr_t>empty & ~mask))
@@ -137,7 +141,6 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
     cdef const Row* empty = t.cells.rows
     cdef const Row* scp
     cdef const Row* rcp
-    cdef const Row* own
     cdef const Caller* w
     cdef uint32_t i, owner, scp_counts, rcp_counts
     cdef uint8_t far
@@ -149,7 +152,7 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
             scp = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
             far = WAY_FAR * (scp.n == 0)
         owner = NONE
-        if not is_here(w, b.facts[i]) and not b.facts[i] & FACTS_LONG:
+        if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:
             owner = account_at(s, t, b.facts[i] & PLACE) + 1   # NONE is 0
             if owner < c.s.n_owned:
                 b.never[i] |= c.s.never_owned[owner]
@@ -161,7 +164,7 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
         b.rows[RCP_ROWS][i] = rcp
         prefetch(&t.sieves[scp - empty])
         prefetch(&t.sieves[rcp - empty])
-        prefetch(&t.sieves[b.rows[OWN_ROWS][i] - empty])
+        prefetch(&t.sieves[own_sieve(b, empty, i)])
     if b.has_texts:
         sift_texts(b, c, at, n)
     for i in range(<uint32_t>n):
@@ -171,5 +174,4 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
         b.rows[SCP_ROWS][i] = row_if(scp_counts, scp, empty)
         b.rows[RCP_ROWS][i] = row_if(rcp_counts, b.rows[RCP_ROWS][i], empty)
         b.limits[i] |= (scp_counts | rcp_counts) * WAY_NEAR
-        own = b.rows[OWN_ROWS][i]
-        b.skipped[i] = own.denies & <uint8_t>(may_deny(b, c, own, i) - 1)
+        b.skipped[i] = b.rows[OWN_ROWS][i].denies & <uint8_t>(((t.sieves[own_sieve(b, empty, i)] & ~b.never[i]) != 0) - 1)

@@ -189,7 +189,7 @@ cdef class _Passes:
         """Whether rows of this batch can be usual ones: nothing that each of them has to be asked for by itself."""
         cdef TextColumn column
         cdef const Key* k
-        if self.declared is not None or self.owners is not None or self.t.denies_unknown_owner:
+        if self.declared is not None or self.t.denies_unknown_owner:
             return False
         for (name, column), number in zip(self.context, self.keys):
             if column.is_list and self.core._is_single(name):

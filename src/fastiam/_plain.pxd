@@ -7,7 +7,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._bytes cimport first_bit, places, sixteen, table_find
-from fastiam._call cimport Call, field
+from fastiam._call cimport Call, Caller, field
 from fastiam._columns cimport Text
 from fastiam._decide cimport cut_resource
 from fastiam._locate cimport use_record, word_text
@@ -93,17 +93,6 @@ cdef enum:
     LIMITS_ASKED_AT = 4        # and 1 << BOUND_ALLOWS >> 4
 
 
-cdef struct Caller:            # of a principal, as far as this batch is concerned
-    uint64_t place
-    uint32_t own_stack
-    uint32_t scp_stack         # NONE: SCPs do not apply
-    uint32_t account           # its own, in `accounts`; NONE: not modelled
-    uint32_t rcp_stack         # of its own account, NONE: none
-    uint32_t barred            # actions with these flags may have rules of their own for it
-    uint8_t flags
-    uint8_t way                # WAY_* that all its requests go, at least
-
-
 cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:
     """1 to 3 for the partitions that AWS has for everybody, 0 for others."""
     if size == 3 and p[0] == 97 and p[1] == 119 and p[2] == 115:
@@ -122,6 +111,14 @@ cdef inline bint account_number(const char* p, int64_t size, uint64_t* number) n
         return False
     memcpy(digits + 4, p, 12)
     return twelve_digits(digits + 4, number)
+
+
+cdef inline void account_text(uint64_t number, char* text) noexcept nogil:
+    """The twelve digits of an account id."""
+    cdef int i
+    for i in range(12):
+        text[11 - i] = <char>(48 + number % 10)
+        number //= 10
 
 
 cdef inline bint is_kms_key(const char* p, int64_t size, int service_end, int tail) noexcept nogil:
@@ -290,12 +287,15 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     c.owner_override = False
     c.unknown_owner = False
     c.assumed_owner = not facts & FACTS_TOLD
-    if c.assumed_owner:
+    if c.assumed_owner or c.is_star:
         c.owner = Text(&c.principal.account_id[0], 12)
     elif record != NONE and c.t.records[record].account != NONE:
         c.owner = word_text(c.t, c.t.records[record].account)
-    else:
+    elif c.colons[4] - c.colons[3] > 1:
         c.owner = field(c, 3)
+    else:
+        c.owner = Text(&c.s.owner_text[0], 12)           # a column tells it
+        account_text(facts & ACCOUNT, &c.s.owner_text[0])
     c.account = caller.account
     if not is_here(caller, facts):
         c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)

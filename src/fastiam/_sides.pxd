@@ -2,8 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._block cimport Side
-from fastiam._call cimport N_REGIONS, ContextColumn, Kept, Region
-from fastiam._plain cimport Caller
+from fastiam._call cimport N_REGIONS, Caller, ContextColumn, Kept, Never, Region
 from fastiam._types cimport TablesC
 
 
@@ -14,7 +13,7 @@ cdef enum:
 cdef class _Callers:
     cdef void* memory
     cdef Caller* at                                      # from a new cache line on: two of them take one
-    cdef uint64_t* never                                 # of each, as `Scratch` has it
+    cdef Never* nevers                                   # as `Scratch` has them
     cdef uint64_t* never_owned                           # the same
     cdef uint32_t n_owned
     cdef uint32_t n

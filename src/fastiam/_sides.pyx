@@ -4,9 +4,9 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport ContextColumn, Kept, Scratch, is_supplied
+from fastiam._call cimport N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
-from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN, Caller
+from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN
 from fastiam._touched cimport TouchedRows
 from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, free_text_codes, is_of_owner
 from fastiam._types cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
@@ -24,9 +24,9 @@ cdef class _Callers:
         if self.memory == NULL:
             raise MemoryError()
         self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
-        self.never = <uint64_t*>calloc(n, 2 * sizeof(uint64_t))
+        self.nevers = <Never*>calloc(N_NEVERS, sizeof(Never))
         self.never_owned = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
-        if self.never == NULL or self.never_owned == NULL:
+        if self.nevers == NULL or self.never_owned == NULL:
             raise MemoryError()
         self.n_owned = n_owned
         self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
@@ -35,14 +35,14 @@ cdef class _Callers:
 
     def __dealloc__(self):
         free(self.memory)
-        free(self.never)
+        free(self.nevers)
         free(self.never_owned)
         free(self.told)
 
     @property
     def nbytes(self):
         """The memory that this takes."""
-        return self.n * (sizeof(Caller) + 2 * sizeof(uint64_t)) + (self.n_owned + self.n_told) * sizeof(uint64_t) + sizeof(self.regions)
+        return self.n * sizeof(Caller) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t) + sizeof(self.regions)
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
         """Room to tell so many rows truths; where there is less, what was told is forgotten."""
@@ -276,7 +276,7 @@ cdef class _Sides:
         self.callers[side.number] = callers
         side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
         side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
-        side.frame.s.never, side.frame.s.never_owned = callers.never, callers.never_owned
+        side.frame.s.callers, side.frame.s.nevers, side.frame.s.never_owned = callers.at, callers.nevers, callers.never_owned
         side.frame.s.regions = callers.regions
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0

@@ -12,8 +12,9 @@ from fastiam._call cimport TAG_AT, Call, Slot
 from fastiam._columns cimport Text
 from fastiam._answer cimport DONE, Answer
 from fastiam._decide cimport action_key, cut_resource, find_row, grid_place
-from fastiam._frame cimport DIGITS, MOST_DIGITS, Frame, text_of
+from fastiam._frame cimport Frame, text_of
 from fastiam._habit cimport Habit, habit_place, is_habit, keep_habit
+from fastiam._items cimport NOT_PLAIN, put_items, value_text
 from fastiam._met cimport MANY_PRINCIPALS, Meeting, ask_meeting, ask_met, find_meeting, is_of, keep_meeting
 from fastiam._types cimport *
 from fastiam._usual cimport NOT_LOOKED_UP, decide_usual, is_usual
@@ -22,8 +23,7 @@ from fastiam._workspace cimport N_KEYS, N_NAMES, N_PAIRS, N_SESSIONS, SELDOM, Kn
 
 cdef enum:
     UNSETTLED = -1             # the long way decides, or raises
-    NOT_READ = -1              # a key that nothing reads
-    NOT_MET = -2               # its name was not met yet
+    NOT_MET = -2               # a key whose name was not met yet
     KEY_NUMBER = 0xFFFFFFFF    # of what is remembered of a key
     KEY_IS_MULTI = 0x100000000
     KEY_IS_CHECKED = 0x200000000  # it may contradict the directory (K1)
@@ -43,17 +43,7 @@ cdef extern from *:
     bint PyDict_Next(PyObject* dict, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
     PyObject* PyDict_GetItemWithError(PyObject* dict, PyObject* key) noexcept
     long long PyLong_AsLongLong(PyObject* o) noexcept
-    long long PyLong_AsLongLongAndOverflow(PyObject* o, int* overflow) noexcept
-    bint PyLong_CheckExact(PyObject* o) noexcept
-    bint PyList_CheckExact(PyObject* o) noexcept
-    bint PyTuple_CheckExact(PyObject* o) noexcept
-    Py_ssize_t PyList_GET_SIZE(PyObject* o) noexcept
-    Py_ssize_t PyTuple_GET_SIZE(PyObject* o) noexcept
-    PyObject* PyList_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
-    PyObject* PyTuple_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
     PyObject* Py_None
-    PyObject* Py_True
-    PyObject* Py_False
 
 
 cdef struct Asked:             # who asks, while it is looked for
@@ -75,7 +65,7 @@ cdef struct Pairs:             # some keys of a context with their values
 # -- what the objects of a request stand for -------------------------------------------------------------------------------
 
 cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_numbers, PyObject* name) noexcept:
-    """The number of a key by its name, beside what is asked of it (`KEY_IS_*`); NOT_READ, or NOT_MET where the name was not met yet."""
+    """The number of a key by its name, beside what is asked of it (`KEY_IS_*`); NOT_READ, NOT_READ_ONE, or NOT_MET where the name was not met yet."""
     cdef PyObject* found
     cdef int64_t number
     if not PyUnicode_CheckExact(name):
@@ -84,9 +74,7 @@ cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_num
     if found == NULL:
         return NOT_MET
     number = PyLong_AsLongLong(found)
-    if number < 0:
-        number = NOT_READ
-    else:
+    if number >= 0:
         if t.keys[number].is_multi:
             number |= KEY_IS_MULTI
         if t.keys[number & KEY_NUMBER].is_single:
@@ -97,66 +85,6 @@ cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_num
             number |= KEY_IS_TAG
     remember(w, place_of(w.keys, N_KEYS, name), name, number)
     return number
-
-
-cdef inline bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
-    """The digits of an int of usual size, kept in the frame; few of them."""
-    cdef int overflow
-    cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
-    cdef uint64_t left = <uint64_t>number if number >= 0 else 0 - <uint64_t>number
-    cdef char* end
-    cdef char* p
-    if overflow or f.n_digits == MOST_DIGITS:
-        return False
-    p = end = &f.digits[f.n_digits][DIGITS]
-    f.n_digits += 1
-    while True:
-        p -= 1
-        p[0] = <char>(48 + left % 10)
-        left //= 10
-        if left == 0:
-            break
-    if number < 0:
-        p -= 1
-        p[0] = 45                                        # "-"
-    out[0] = Text(p, end - p)
-    return True
-
-
-cdef inline bint value_text(PyObject* value, Text* out) noexcept:
-    """The text of a value that is text or a bool."""
-    if PyUnicode_CheckExact(value):
-        return text_of(value, out)
-    if value == Py_True:
-        out[0] = Text(b"true", 4)
-        return True
-    if value == Py_False:
-        out[0] = Text(b"false", 5)
-        return True
-    return False
-
-
-cdef inline bint item_text(Frame* f, PyObject* value, Text* out) noexcept:
-    """The text of a value that is text, a bool or an int."""
-    return number_text(f, value, out) if PyLong_CheckExact(value) else value_text(value, out)
-
-
-cdef inline int32_t item_texts(Frame* f, PyObject* value, Py_ssize_t taken, int64_t key) noexcept:
-    """Put the texts of the items of a list or tuple into a frame, behind all others; as many as `taken` have other uses. How many these are, 0
-    where they are not plain."""
-    cdef bint is_list = PyList_CheckExact(value)
-    cdef Py_ssize_t n, i, at
-    if not is_list and not PyTuple_CheckExact(value):
-        return 0
-    n = PyList_GET_SIZE(value) if is_list else PyTuple_GET_SIZE(value)
-    at = f.text_room - f.n_items - n
-    if key < 0 or at < taken or (n > 1 and key & KEY_IS_SINGLE):
-        return 0
-    for i in range(n):
-        if not item_text(f, PyList_GET_ITEM(value, i) if is_list else PyTuple_GET_ITEM(value, i), &f.texts[at + i]):
-            return 0
-    f.n_items += <int32_t>n
-    return <int32_t>n
 
 
 cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
@@ -189,14 +117,14 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
             place = w.lately[i] = place_of(w.keys, N_KEYS, name)
         key = place.number if place.object == name else key_number(w, t, key_numbers, name)
         n_items = 0
-        if not value_text(pairs.values[i], &f.texts[n]) and not item_text(f, pairs.values[i], &f.texts[n]):
-            n_items = item_texts(f, pairs.values[i], n + pairs.n + pairs.left, key)
-            if n_items == 0:
+        if not value_text(pairs.values[i], &f.texts[n]):
+            n_items = put_items(f, pairs.values[i], n, n + pairs.n + pairs.left, key == NOT_READ or not key & KEY_IS_SINGLE)
+            if n_items == NOT_PLAIN:
                 return False
         if key < 0:
-            if key == NOT_READ:
-                continue
-            return False
+            if key == NOT_MET:
+                return False
+            continue
         number = key & KEY_NUMBER
         if f.s.sources[number] >= 0:
             return False

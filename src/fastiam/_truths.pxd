@@ -10,8 +10,8 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, prefetch, short_equal, short_hash
 from fastiam._call cimport (
-    LEAST_TEXT_CODES, MOST_REGION, MOST_TEXT, MOST_TEXT_CODES, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE,
-    PLAN_ABSENT_REGION, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept, Region, Scratch, TextCode,
+    LEAST_TEXT_CODES, MOST_REGION, MOST_TEXT, MOST_TEXT_CODES, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE,
+    PLAN_ABSENT_REGION, PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept, Never, Region, Scratch, TextCode,
     TextCodes, is_supplied,
 )
 from fastiam._columns cimport TEXT_32, Column, Text, item_text
@@ -466,10 +466,29 @@ cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t b
     return truth_at(c, id, place, key, batch_row)
 
 
+cdef inline void let_never(Scratch* s, uint16_t* number, uint64_t bits, bint at_home) noexcept nogil:
+    """Let further bits not hold for a caller; where there is no room to say so, they may hold as before."""
+    cdef Never wanted = s.nevers[number[0]]
+    cdef uint32_t at, probe
+    if at_home:
+        wanted.at_home |= bits
+    else:
+        wanted.anywhere |= bits
+    at = <uint32_t>mix(wanted.anywhere ^ mix(wanted.at_home))
+    for probe in range(MOST_PROBES):
+        at &= N_NEVERS - 1
+        if at and not s.nevers[at].anywhere | s.nevers[at].at_home:
+            s.nevers[at] = wanted
+        if s.nevers[at].anywhere == wanted.anywhere and s.nevers[at].at_home == wanted.at_home:
+            number[0] = <uint16_t>at
+            return
+        at += 1
+
+
 cdef inline void keep_from(Scratch* s, uint32_t id, const Basis* q, bint is_owners) noexcept nogil:
     """Let the bits of a condition not hold for who asks, where it does not; of keys that owners tell, for the resources of one."""
     if not is_owners or not q.resource & PLAN_ABSENT_HOME:
-        s.never[2 * q.who + is_owners] |= s.kept[id].sieve
+        let_never(s, &s.callers[q.who].never, s.kept[id].sieve, is_owners)
     elif q.owner < s.n_owned and not s.kept[id].plan & PLAN_WHO:
         s.never_owned[q.owner] |= s.kept[id].sieve
 

@@ -171,6 +171,11 @@ cdef enum KeySource:           # where a key comes from if the caller does not g
     KEY_MFA = 19               # what a principal fixes, else of a user whom a service calls for
 
 
+cdef enum:                     # instead of its number, of one that nothing reads
+    NOT_READ = -1
+    NOT_READ_ONE = -3          # and that takes one value (C5)
+
+
 cdef struct Key:
     uint32_t text              # folded name
     uint32_t size

@@ -6,7 +6,7 @@ from functools import cache
 
 from fastiam._build import Tables
 from fastiam.compile.interning import Interned
-from fastiam.compile.layout import NONE, Source
+from fastiam.compile.layout import NONE, NOT_READ, NOT_READ_ONE, Source
 from fastiam.compile.texts import utf8
 from fastiam.keys import KEYS, SetBy, fold, fold_char, key_info
 
@@ -85,7 +85,7 @@ class Keys:
         return self._numbers.get(folded, self._make, folded)
 
     def find(self, name: str) -> int:
-        """The number of a key by any spelling, or -1 where nothing reads it.
+        """The number of a key by any spelling; where nothing reads it, `NOT_READ`, or `NOT_READ_ONE` if it takes no lists (C5).
 
         Request tags count always (`aws:TagKeys`), and so do tags that a principal is known not to have, and other names of tags
         that a resource may have (K1, 5.5).
@@ -97,7 +97,10 @@ class Keys:
         if found is None and folded.startswith(IAM_TAG):
             other = self._numbers.find(RESOURCE_TAG + folded[len(IAM_TAG) :])
             found = None if other is None else self.number(folded)
-        return -1 if found is None else found
+        if found is not None:
+            return found
+        info = key_info(folded)
+        return NOT_READ if info is None or info.multi else NOT_READ_ONE
 
     def _make(self, folded: str) -> int:
         info = key_info(folded)

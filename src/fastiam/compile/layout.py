@@ -8,6 +8,9 @@ from fastiam.profile import PrincipalKind
 
 NONE = 0xFFFF_FFFF  # the one uint32 that is never an index
 
+NOT_READ = -1  # a key that nothing reads
+NOT_READ_ONE = -3  # the same, of one value
+
 TOKEN_ONE = 0xFF
 TOKEN_STAR = 0xFE
 TOKEN_SLOT = 0xFD
