@@ -469,20 +469,19 @@ cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t b
 cdef inline void let_never(Scratch* s, uint16_t* number, uint64_t bits, bint at_home) noexcept nogil:
     """Let further bits not hold for a caller; where there is no room to say so, they may hold as before."""
     cdef Never wanted = s.nevers[number[0]]
-    cdef uint32_t at, probe
+    cdef uint32_t at, probe, hash
     if at_home:
         wanted.at_home |= bits
     else:
         wanted.anywhere |= bits
-    at = <uint32_t>mix(wanted.anywhere ^ mix(wanted.at_home))
+    hash = <uint32_t>mix(wanted.anywhere ^ mix(wanted.at_home))
     for probe in range(MOST_PROBES):
-        at &= N_NEVERS - 1
+        at = (hash + probe) & (N_NEVERS - 1)
         if at and not s.nevers[at].anywhere | s.nevers[at].at_home:
             s.nevers[at] = wanted
         if s.nevers[at].anywhere == wanted.anywhere and s.nevers[at].at_home == wanted.at_home:
             number[0] = <uint16_t>at
             return
-        at += 1
 
 
 cdef inline void keep_from(Scratch* s, uint32_t id, const Basis* q, bint is_owners) noexcept nogil:
