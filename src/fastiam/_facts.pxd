@@ -5,7 +5,7 @@ from libc.string cimport memchr, memcpy, memset
 from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
 from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
 from fastiam._call cimport Call
-from fastiam._columns cimport Column, Text, item_code, item_text, whole_codes
+from fastiam._columns cimport Column, Text, item_code, item_text, value_text, whole_codes
 from fastiam._locate cimport shared_record, stands_alone
 from fastiam._plain cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_TOLD, account_number, colon_place, read_facts, with_record
 from fastiam._types cimport *
@@ -136,11 +136,51 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
     find_sought(c.t, &sought, facts, records)
 
 
-cdef inline void read_all_facts(Call* c, const Column* chunk, int64_t first, int64_t last, uint64_t* facts, uint32_t* records) noexcept nogil:
-    """The facts of some values of a dictionary, block after block."""
+cdef inline void mark_values(const Column* column, int64_t n, uint8_t* marks) noexcept nogil:
+    """Mark the values of a dictionary that the rows of a chunk have; what is no value, or a null, behind them. Codes may be unchecked."""
+    cdef const uint32_t* codes = whole_codes(column, 0)
+    cdef uint64_t n_values = <uint64_t>column.n_values
+    cdef int64_t i
+    for i in range(n):
+        marks[min(<uint64_t>codes[i] if codes != NULL else <uint64_t>item_code(column, i), n_values)] = 1
+
+
+cdef inline void read_used_facts(
+    Call* c, const Column* chunk, int64_t first, int64_t last, uint64_t* facts, uint32_t* records, const uint8_t* used
+) noexcept nogil:
+    """`read_all_facts` of the values that are marked."""
+    cdef Text texts[BLOCK]
+    cdef uint64_t block_facts[BLOCK]
+    cdef uint32_t block_records[BLOCK]
+    cdef int64_t value[BLOCK]
+    cdef int64_t n, i
+    while first < last:
+        n = 0
+        while first < last and n < BLOCK:
+            value[n] = first
+            n += used[first]
+            first += 1
+        for i in range(n):
+            if value_text(chunk, value[i], &texts[i]):
+                prefetch(texts[i].data)
+            else:
+                texts[i] = Text(NULL, 0)
+        read_block_facts(c, texts, n, block_facts, block_records)
+        for i in range(n):
+            facts[value[i]] = block_facts[i]
+            records[value[i]] = block_records[i]
+
+
+cdef inline void read_all_facts(
+    Call* c, const Column* chunk, int64_t first, int64_t last, uint64_t* facts, uint32_t* records, const uint8_t* used
+) noexcept nogil:
+    """The facts of some values of a dictionary, block after block; where `used` is told, of those that it marks."""
     cdef Text texts[BLOCK]
     cdef Column plain = chunk[0]
     cdef int64_t n
+    if used != NULL:
+        read_used_facts(c, chunk, first, last, facts, records, used)
+        return
     plain.code_width = 0                                 # its values as rows
     plain.item_valid = NULL
     while first < last:

@@ -42,7 +42,7 @@ cdef class _Passes:
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_assumed
     cdef dict principal_codes, action_codes              # dictionary -> array of numbers
-    cdef dict facts                                      # dictionary of resources -> their facts and records
+    cdef dict facts                                      # dictionary of resources -> `_room_for_facts`, filled
     cdef object occurrences
     cdef _Declared declared                              # None: no key is unknown
     cdef dict unread                                     # key -> rows that read it where nobody supplied it
@@ -53,7 +53,8 @@ cdef class _Passes:
     cdef int _name_sessions(self) except -1
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
     cdef bint _is_plain(self)
-    cdef bint _has_facts(self, const Column* chunk)
+    cdef tuple _room_for_facts(self, const Column* chunk)
+    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks)
     cdef int _point_facts(self, Rows* rows) except -1
     cdef int _read_facts(self, const Column* chunk, int64_t first, int64_t last, tuple found) except -1
     cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions)

@@ -16,7 +16,7 @@ from fastiam._bytes cimport table_find
 from fastiam._call cimport MOST_TEXT_CODES, TAG_AT, Call, ContextColumn
 from fastiam._columns cimport Column, Text, item_text
 from fastiam._core cimport Core, _Declared
-from fastiam._facts cimport read_all_facts
+from fastiam._facts cimport mark_values, read_all_facts
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._locate cimport may_name_provider
@@ -64,6 +64,11 @@ cdef inline void come_to(Side* s, Call* c, const Answer* a, Miss* m) noexcept no
         finish(s, c, a, DONE)
     elif m.status == MISSING:
         m.stack, m.flag, m.cls, m.name = a.missing, a.missing_flag, c.action_class, c.action_name
+
+
+cdef enum:
+    MOST_VALUES = 4                     # of a dictionary of resources, for each row of a batch, that there is room for facts of
+    MANY_ROWS = 3                       # for a value of a dictionary: as good as all are had by some
 
 
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
@@ -209,10 +214,11 @@ cdef class _Passes:
         cdef int64_t row = self.first, local, left
         while row < self.last:
             chunk = self.resources.chunk_of(row, &local, &left)
-            if self._has_facts(chunk) and <size_t>chunk.dictionary not in self.facts:
-                found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
-                parts = iter(_cut(0, chunk.n_values, threads))
-                _together(partial(self.read_facts_parts, row, found, parts), pool, threads)
+            if <size_t>chunk.dictionary not in self.facts:
+                found = self._room_for_facts(chunk)
+                if found is not None:
+                    parts = iter(_cut(0, chunk.n_values, threads))
+                    _together(partial(self.read_facts_parts, row, found, parts), pool, threads)
                 self.facts[<size_t>chunk.dictionary] = found
             row += left
 
@@ -223,8 +229,39 @@ cdef class _Passes:
         for first, last in parts:
             self._read_facts(chunk, first, last, found)
 
-    cdef bint _has_facts(self, const Column* chunk):
-        return self.is_plain and chunk.code_width != 0 and not chunk.is_list and 0 < chunk.n_values <= self.n
+    cdef tuple _room_for_facts(self, const Column* chunk):
+        """Arrays for the facts and records of the values of a dictionary, and whether a row has each of them (None: as good as all are had).
+
+        None where each row finds them for itself: there is no dictionary, or hardly two rows share a value of it.
+        """
+        cdef int64_t n_rows, n_used
+        cdef uint8_t[::1] marks
+        if not self.is_plain or not chunk.code_width or chunk.is_list or not 0 < chunk.n_values <= MOST_VALUES * self.n:
+            return None
+        used = None
+        n_rows = self._rows_with(chunk, NULL)
+        if n_rows < MANY_ROWS * chunk.n_values:
+            used = np.zeros(chunk.n_values + 1, np.uint8)
+            marks = used
+            self._rows_with(chunk, &marks[0])
+            n_used = np.count_nonzero(used)
+            if chunk.n_values > n_rows and 2 * n_used > n_rows:
+                return None
+        return np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32), used
+
+    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks):
+        """How many rows have values of the dictionary of a chunk; `marks`: mark these values, and behind them what is none."""
+        cdef const Column* column
+        cdef int64_t i, n, n_rows = 0
+        for i in range(self.resources.n_chunks):
+            column = self.resources.columns[i]
+            if column.dictionary == chunk.dictionary:
+                n = self.resources.starts[i + 1] - self.resources.starts[i]
+                n_rows += n
+                if marks != NULL:
+                    with nogil:
+                        mark_values(column, n, marks)
+        return n_rows
 
     cdef int _point_facts(self, Rows* rows) except -1:
         """Point at the facts of a dictionary of resources; NULL where each row finds them for itself."""
@@ -233,27 +270,32 @@ cdef class _Passes:
         cdef uint32_t[::1] records
         rows.facts = NULL
         rows.records = NULL
-        if not self._has_facts(chunk):
-            return 0
-        found = self.facts.get(<size_t>chunk.dictionary)
-        if found is None:
-            found = np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32)
-            self._read_facts(chunk, 0, chunk.n_values, found)
-            found = self.facts.setdefault(<size_t>chunk.dictionary, found)   # another thread may have read it meanwhile, and points at its own
-        facts, records = found
-        rows.facts = &facts[0]
-        rows.records = &records[0]
+        if <size_t>chunk.dictionary not in self.facts:
+            found = self._room_for_facts(chunk)
+            if found is not None:
+                self._read_facts(chunk, 0, chunk.n_values, found)
+            self.facts.setdefault(<size_t>chunk.dictionary, found)   # another thread may have read it meanwhile, and points at its own
+        found = self.facts[<size_t>chunk.dictionary]
+        if found is not None:
+            facts, records, _ = found
+            rows.facts = &facts[0]
+            rows.records = &records[0]
         return 0
 
     cdef int _read_facts(self, const Column* chunk, int64_t first, int64_t last, tuple found) except -1:
         cdef Call c
         cdef uint64_t[::1] facts
         cdef uint32_t[::1] records
-        facts, records = found
+        cdef uint8_t[::1] used
+        cdef const uint8_t* marks = NULL
+        facts, records, _ = found
+        if found[2] is not None:
+            used = found[2]
+            marks = &used[0]
         memset(&c, 0, sizeof(Call))
         c.t = &self.t
         with nogil:
-            read_all_facts(&c, chunk, first, last, &facts[0], &records[0])
+            read_all_facts(&c, chunk, first, last, &facts[0], &records[0], marks)
         return 0
 
     cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions):
