@@ -7,13 +7,13 @@ own ones, and those of the resource's policies, as far as an organization limits
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
-from fastiam._block cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Side
+from fastiam._block cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Rows, Side, ask_value
 from fastiam._bytes cimport mix, prefetch, table_find
 from fastiam._call cimport Call, Caller, ContextColumn, Never
-from fastiam._columns cimport Column, Text
+from fastiam._columns cimport Column, Text, value_text
 from fastiam._decide cimport cell_key, keyed_row, row_at
-from fastiam._plain cimport ACCOUNT, CALLER_PLAIN, FACTS_LONG, PLACE, account_text, place_differs
-from fastiam._truths cimport ask_text_codes, met_code
+from fastiam._plain cimport ACCOUNT, CALLER_PLAIN, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
+from fastiam._truths cimport Basis, ask_text_codes, met_code, region_number
 from fastiam._types cimport *
 
 
@@ -118,15 +118,55 @@ cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noex
             b.never[listed[j]] |= column.never[met_code(column, text[j], hash[j])]
 
 
-cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
-    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
-    return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
-
-
 cdef inline uint64_t own_sieve(const Block* b, const Row* empty, uint32_t i) noexcept nogil:
     """Where the sieve of the own row lies; that of the empty row, which is near, where it denies nothing."""
     cdef const Row* own = b.rows[OWN_ROWS][i]
     return <uint64_t>(own - empty) & -<uint64_t>(own.denies != 0)
+
+
+cdef inline uint32_t may_be_region(const Call* c, uint64_t sieve, uint64_t never) noexcept nogil:
+    """Whether the region of a resource may tell that no bit of a sieve holds, of which some may otherwise."""
+    cdef uint64_t left = sieve & ~never
+    return (left != 0) & ((left & ~c.s.never_regions[0]) == 0)
+
+
+cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t n) noexcept nogil:
+    """What is known not to hold by the regions of resources that no column gives, where a sieve asks for nothing else."""
+    cdef const TablesC* t = c.t
+    cdef const Row* empty = t.cells.rows
+    cdef uint16_t listed[BLOCK]
+    cdef Text text[BLOCK]
+    cdef uint32_t i, j, m = 0, number
+    cdef Basis q
+    for i in range(<uint32_t>n):
+        listed[m] = <uint16_t>i
+        # what has no account, such as a bucket, has hardly ever a region
+        m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_place(b.facts[i], 4) - colon_place(b.facts[i], 3) > 1) & (
+            may_be_region(c, t.sieves[b.rows[SCP_ROWS][i] - empty], b.never[i])
+            | may_be_region(c, t.sieves[b.rows[RCP_ROWS][i] - empty], b.never[i])
+            | may_be_region(c, t.sieves[own_sieve(b, empty, i)], b.never[i])
+        )
+    for j in range(m * (rows.facts != NULL)):
+        ask_value(rows.resources, b.what[listed[j]])
+    for j in range(m):
+        i = listed[j]
+        if rows.facts == NULL:
+            text[j] = b.text[i]
+        else:
+            value_text(rows.resources, b.what[i], &text[j])
+            prefetch(text[j].data)
+    for j in range(m):
+        i = listed[j]
+        c.action = &t.classes[b.cls[i]]
+        q = Basis(0, b.who[i], NONE, NONE, text[j].data + colon_place(b.facts[i], 3), 0)
+        number = region_number(c, &q)
+        if number != NONE and number != 0:
+            b.never[i] |= c.s.never_regions[number]
+
+
+cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
+    return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
 
 
 cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
@@ -134,7 +174,7 @@ cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty)
     return <const Row*>((<uintptr_t>row & mask) | (<uintptr_t>empty & ~mask))
 
 
-cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
+cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one instead of those that leave nothing."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
@@ -167,6 +207,8 @@ cdef inline void limit_rows(Side* s, const Call* c, int64_t at, int64_t n) noexc
         prefetch(&t.sieves[own_sieve(b, empty, i)])
     if b.has_texts:
         sift_texts(b, c, at, n)
+    if c.s.never_regions[0] and c.s.n_owned:
+        sift_regions(b, c, rows, n)
     for i in range(<uint32_t>n):
         scp = b.rows[SCP_ROWS][i]
         scp_counts = may_deny(b, c, scp, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))

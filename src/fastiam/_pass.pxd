@@ -385,7 +385,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         tell_owners(b, rows, at, n)
     if s.limited & BY_ORGANIZATION:
         sift(s, c, at, n)
-        limit_rows(s, c, at, n)
+        limit_rows(s, c, rows, at, n)
     else:
         memset(b.limits, 0, <size_t>n)
         memset(b.owner, 0xFF, <size_t>n * sizeof(uint32_t))

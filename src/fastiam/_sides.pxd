@@ -23,6 +23,7 @@ cdef class _Callers:
     cdef uint64_t* told                                  # truths, as `Scratch` has them
     cdef uint32_t n_told
     cdef Region regions[N_REGIONS]
+    cdef uint64_t never_regions[N_REGIONS + 1]           # as `Scratch` has them
     cdef uint32_t told_epoch
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1

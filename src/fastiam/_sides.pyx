@@ -9,7 +9,7 @@ from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN
 from fastiam._touched cimport TouchedRows
 from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, free_text_codes, is_of_owner
-from fastiam._types cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
+from fastiam._types cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, KEY_REGION, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
 
 
 cdef enum:
@@ -42,7 +42,10 @@ cdef class _Callers:
     @property
     def nbytes(self):
         """The memory that this takes."""
-        return self.n * sizeof(Caller) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t) + sizeof(self.regions)
+        return (
+            self.n * sizeof(Caller) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
+            + sizeof(self.regions) + sizeof(self.never_regions)
+        )
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
         """Room to tell so many rows truths; where there is less, what was told is forgotten."""
@@ -123,10 +126,10 @@ cdef bint has_rcps(const TablesC* t):
 
 
 cdef bint anybody_carries(const TablesC* t):
-    """Whether somebody has of their own what the owner of a resource tells."""
+    """Whether somebody has of their own what the owner of a resource tells, or its region."""
     cdef uint32_t i
     for i in range(t.n_keys):
-        if t.keys[i].is_carried and is_of_owner(&t.keys[i]):
+        if t.keys[i].is_carried and (is_of_owner(&t.keys[i]) or t.keys[i].source == KEY_REGION):
             return True
     return False
 
@@ -219,7 +222,7 @@ cdef class _Sides:
                 return 0
             if at >= 0 and atom.flags & ATOM_FIXED and side.columns[at].keeps_truths:
                 self._fit_column(&side.columns[at], &side.frame.s.kept[ids[i]], bit)
-            elif at < 0 and (key.source == KEY_PRINCIPAL or is_of_owner(key)):
+            elif at < 0 and (key.source == KEY_PRINCIPAL or is_of_owner(key) or (key.source == KEY_REGION and atom.flags & ATOM_FIXED)):
                 side.frame.s.kept[ids[i]].sieve |= bit
             if at < 0 and not is_supplied(key):
                 return 0
@@ -277,7 +280,7 @@ cdef class _Sides:
         side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
         side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
         side.frame.s.callers, side.frame.s.nevers, side.frame.s.never_owned = callers.at, callers.nevers, callers.never_owned
-        side.frame.s.regions = callers.regions
+        side.frame.s.regions, side.frame.s.never_regions = callers.regions, callers.never_regions
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0
 

@@ -492,6 +492,14 @@ cdef inline void keep_from(Scratch* s, uint32_t id, const Basis* q, bint is_owne
         s.never_owned[q.owner] |= s.kept[id].sieve
 
 
+cdef inline void keep_regions(const Call* c, uint32_t id, const Basis* q) noexcept nogil:
+    """Let the bits of a condition not hold for resources of a region, where it does not; where there is none, rows are counted."""
+    cdef uint32_t number = region_number(c, q)
+    if number != NONE and number != 0:
+        c.s.never_regions[number] |= c.s.kept[id].sieve
+        c.s.never_regions[0] |= c.s.kept[id].sieve
+
+
 cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int truth, bint is_absent) noexcept nogil:
     """Tell the truth of an atom to the rows that come."""
     cdef uint64_t key
@@ -503,6 +511,8 @@ cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int trut
         place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
         if truth == F and c.s.kept[id].plan & PLAN_LASTS:
             keep_from(c.s, id, q, is_of_owner(k))
+        if truth == F and c.s.kept[id].sieve and not is_given and k.source == KEY_REGION:
+            keep_regions(c, id, q)
 
 
 cdef inline uint64_t* check_place(const Call* c, const ContextColumn* column, uint32_t who, int64_t code, uint64_t* told) noexcept nogil:
