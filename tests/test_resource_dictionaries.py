@@ -1,4 +1,4 @@
-"""Resources as dictionaries: of many rows a value, of one, with values that no row has, over chunks that share one or have their own."""
+"""Resources as dictionaries: of many rows a value, of one, with values that no row has; chunks share one, or each has its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def engine() -> fastiam.Engine:
 
 def values(rng: random.Random, n: int, *, broken: bool) -> list[str | None]:
     """Different resources, most of which are read as usual ones."""
-    out: list[str | None] = [rng.choice((f"arn:aws:s3:::b{i % 5}/a{i}", f"arn:aws:sqs:eu-west-1:{(A, B)[i % 2]}:q{i}")) for i in range(n)]
+    out: list[str | None] = [
+        rng.choice((f"arn:aws:s3:::b{i % 5}/a{i}", f"arn:aws:sqs:eu-west-1:{(A, B)[i % 2]}:q{i}")) for i in range(n)
+    ]
     for i, text in enumerate(BROKEN * broken):
         out[i * n // len(BROKEN)] = text
     return out
@@ -42,7 +44,9 @@ def chunk(rng: random.Random, texts: list[str | None], n_rows: int, n_used: int,
     return pa.DictionaryArray.from_arrays(pa.array(codes, index), pa.array(texts))
 
 
-@pytest.mark.parametrize(("n_values", "n_used"), [(400, 400), (4_000, 4_000), (4_000, 90), (20_000, 200), (20_000, 5_500), (40_000, 80)])
+@pytest.mark.parametrize(
+    ("n_values", "n_used"), [(400, 400), (4_000, 4_000), (4_000, 90), (20_000, 200), (20_000, 5_500), (40_000, 80)]
+)
 @pytest.mark.parametrize("chunks", ["one", "several of one dictionary", "each its own"])
 @pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken values"])
 def test_a_dictionary_of_resources_says_what_its_rows_say(
@@ -65,5 +69,7 @@ def test_a_dictionary_of_resources_says_what_its_rows_say(
         found = engine.decide_many(USER, "s3:GetObject", column, on_error="deny", reasons=True, threads=threads)
         for what in ("outcome", "layer", "statement"):
             assert list(getattr(found, what)) == list(getattr(plain, what))
-        assert [(row, str(error)) for row, error in found.errors.items()] == [(row, str(error)) for row, error in plain.errors.items()]
+        assert [(row, str(error)) for row, error in found.errors.items()] == [
+            (row, str(error)) for row, error in plain.errors.items()
+        ]
         assert found.summary() == plain.summary()

@@ -164,7 +164,9 @@ def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
     assert [layer and str(layer) for layer in told.layer] == [layer for _, layer in expected]
 
 
-@pytest.mark.parametrize(("key", "value", "carried"), [("aws:ResourceOrgID", "o-1", "o-2"), ("aws:RequestedRegion", "eu-west-1", "x")])
+@pytest.mark.parametrize(
+    ("key", "value", "carried"), [("aws:ResourceOrgID", "o-1", "o-2"), ("aws:RequestedRegion", "eu-west-1", "x")]
+)
 @pytest.mark.parametrize("names_it", [True, False], ids=["named by the batch", "met before"])
 def test_a_late_session_may_carry_what_resources_tell(names_it: bool, key: str, value: str, carried: str) -> None:
     """5.3: everybody else has it from the account that owns the resource, or from its ARN."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -19,7 +20,14 @@ CONDITIONS: list[dict[str, Any]] = [
     {"StringEquals": {"app:list": "-9223372036854775808"}},
     {"Bool": {"aws:SecureTransport": "true"}},
     {"StringEquals": {"aws:UserAgent": "x"}},
+    {"StringLike": {"aws:CurrentTime": ["2026-11-27T12:00:00Z", "0007-11-27T12:00:00.000001Z"]}},
+    {
+        "StringEquals": {
+            "app:list": ["1", "-0", "0.1", "-0.00012345678901234567", "123456789012345.6", "10000000000000000", "0.00001", "2.5"]
+        }
+    },
 ]
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 CONTEXTS: list[dict[str, Any]] = [
     {},
     {"app:list": ["t-1"]},
@@ -51,6 +59,14 @@ CONTEXTS: list[dict[str, Any]] = [
     {"aws:UserAgent": ("x",)},
     {"nobody:reads": [1, 2, 3]},
     {"nobody:reads": []},
+    {"nobody:reads": NOON},
+    {"nobody:reads": NOON.replace(tzinfo=None)},
+    {"nobody:reads": float("nan")},
+    {"aws:CurrentTime": NOON},
+    {"aws:CurrentTime": NOON.replace(year=7, microsecond=1)},
+    {"aws:CurrentTime": NOON.astimezone(timezone(timedelta(hours=1)))},
+    {"app:list": [NOON, 1.5, "t-1"]},
+    *({"app:list": number} for number in (1.0, -0.0, 0.1, -0.00012345678901234567, 123456789012345.6, 1e16, 1e-5, 1e300, 2.50)),
     {"nobody:reads": [None]},
     {"nobody:reads": 7, "app:list": ["t-1", "t-2"]},
     {"aws:Referer": ["read", "by nobody"]},

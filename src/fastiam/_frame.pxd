@@ -25,8 +25,8 @@ cdef extern from *:
 
 
 cdef enum:
-    DIGITS = 24                # room for those of an int, with its sign
-    MOST_DIGITS = 8            # ints in the context of a usual call
+    DIGITS = 28                # room for those of an int or float with its sign, or of a date
+    MOST_DIGITS = 8            # of these, in the context of a usual call
 
 
 cdef struct Frame:
@@ -39,7 +39,7 @@ cdef struct Frame:
     int32_t text_room
     int32_t n_items            # texts of lists, at the end of that room
     int32_t n_digits
-    char digits[MOST_DIGITS][DIGITS]   # of ints in the context of a call
+    char digits[MOST_DIGITS][DIGITS]   # of numbers and dates in the context of a call
 
 
 cdef inline Frame* new_frame() except NULL:

@@ -1,6 +1,10 @@
-"""Values of a context of a single call that are neither text nor bool: ints, lists, tuples."""
+"""Values of a context of a single call that are neither text nor bool: numbers, dates in UTC, lists, tuples."""
+from cpython.datetime cimport import_datetime
+from cpython.exc cimport PyErr_Clear
+from cpython.mem cimport PyMem_Free
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, uint64_t
+from libc.string cimport memcpy, strlen, strpbrk
 
 from fastiam._columns cimport Text
 from fastiam._frame cimport DIGITS, MOST_DIGITS, Frame
@@ -16,6 +20,24 @@ cdef extern from *:
     Py_ssize_t PyTuple_GET_SIZE(PyObject* o) noexcept
     PyObject* PyList_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
     PyObject* PyTuple_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
+    bint PyFloat_CheckExact(PyObject* o) noexcept
+    double PyFloat_AS_DOUBLE(PyObject* o) noexcept
+    char* PyOS_double_to_string(double value, char form, int precision, int flags, int* kind) noexcept
+
+cdef extern from "datetime.h":
+    bint PyDateTime_CheckExact(PyObject* o) noexcept
+    PyObject* PyDateTime_DATE_GET_TZINFO(PyObject* o) noexcept
+    PyObject* PyDateTime_TimeZone_UTC
+    int PyDateTime_GET_YEAR(PyObject* o) noexcept
+    int PyDateTime_GET_MONTH(PyObject* o) noexcept
+    int PyDateTime_GET_DAY(PyObject* o) noexcept
+    int PyDateTime_DATE_GET_HOUR(PyObject* o) noexcept
+    int PyDateTime_DATE_GET_MINUTE(PyObject* o) noexcept
+    int PyDateTime_DATE_GET_SECOND(PyObject* o) noexcept
+    int PyDateTime_DATE_GET_MICROSECOND(PyObject* o) noexcept
+
+
+import_datetime()
 
 
 cdef bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
@@ -42,18 +64,78 @@ cdef bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
     return True
 
 
+cdef bint float_text(Frame* f, PyObject* value, Text* out) noexcept:
+    """The shortest digits of a float, where these need no exponent; as `number_text`."""
+    cdef char* digits
+    cdef char* text
+    cdef size_t size
+    cdef bint is_plain
+    if f.n_digits == MOST_DIGITS:
+        return False
+    digits = PyOS_double_to_string(PyFloat_AS_DOUBLE(value), 114, 0, 0, NULL)   # "r"
+    if digits == NULL:
+        PyErr_Clear()
+        return False
+    size = strlen(digits)
+    is_plain = size <= DIGITS and strpbrk(digits, "en") == NULL   # nor "inf", "nan"
+    if is_plain:
+        text = &f.digits[f.n_digits][0]
+        f.n_digits += 1
+        memcpy(text, digits, size)
+        out[0] = Text(text, <Py_ssize_t>size)
+    PyMem_Free(digits)
+    return is_plain
+
+
+cdef char* put_digits(char* p, int value, int n, char after) noexcept:
+    """Write a number of `n` digits, and what comes after it; where that ends."""
+    cdef int i
+    for i in range(n):
+        p[n - 1 - i] = <char>(48 + value % 10)
+        value //= 10
+    p[n] = after
+    return p + n + 1
+
+
+cdef bint date_text(Frame* f, PyObject* value, Text* out) noexcept:
+    """A date as the reference writes it, where it is one of UTC; as `number_text`."""
+    cdef char* text
+    cdef char* p
+    cdef int fraction = PyDateTime_DATE_GET_MICROSECOND(value)
+    if f.n_digits == MOST_DIGITS or PyDateTime_DATE_GET_TZINFO(value) != PyDateTime_TimeZone_UTC:
+        return False
+    p = text = &f.digits[f.n_digits][0]
+    f.n_digits += 1
+    p = put_digits(p, PyDateTime_GET_YEAR(value), 4, 45)          # "-"
+    p = put_digits(p, PyDateTime_GET_MONTH(value), 2, 45)
+    p = put_digits(p, PyDateTime_GET_DAY(value), 2, 84)           # "T"
+    p = put_digits(p, PyDateTime_DATE_GET_HOUR(value), 2, 58)     # ":"
+    p = put_digits(p, PyDateTime_DATE_GET_MINUTE(value), 2, 58)
+    p = put_digits(p, PyDateTime_DATE_GET_SECOND(value), 2, 46 if fraction else 90)   # ".", "Z"
+    if fraction:
+        p = put_digits(p, fraction, 6, 90)
+    out[0] = Text(text, p - text)
+    return True
+
+
 cdef bint item_text(Frame* f, PyObject* value, Text* out) noexcept:
-    """The text of a value that is text, a bool or an int."""
-    return number_text(f, value, out) if PyLong_CheckExact(value) else value_text(value, out)
+    """The text of a value that is text, a bool, a number or a date."""
+    if PyLong_CheckExact(value):
+        return number_text(f, value, out)
+    if PyFloat_CheckExact(value):
+        return float_text(f, value, out)
+    if PyDateTime_CheckExact(value):
+        return date_text(f, value, out)
+    return value_text(value, out)
 
 
 cdef int32_t put_items(Frame* f, PyObject* value, int32_t at, Py_ssize_t taken, bint may_be_many) noexcept:
-    """Put the text of an int into a frame at its place, or those of a list or tuple behind all others; as many as `taken` have other uses.
+    """Put the text of a number or a date into a frame at its place, or those of a list or tuple behind all others; as many as `taken` have other uses.
     How many stand behind them, or NOT_PLAIN."""
     cdef bint is_list = PyList_CheckExact(value)
     cdef Py_ssize_t n, i, first
     if not is_list and not PyTuple_CheckExact(value):
-        return 0 if PyLong_CheckExact(value) and number_text(f, value, &f.texts[at]) else NOT_PLAIN
+        return 0 if item_text(f, value, &f.texts[at]) else NOT_PLAIN
     n = PyList_GET_SIZE(value) if is_list else PyTuple_GET_SIZE(value)
     first = f.text_room - f.n_items - n
     if n == 0 or first < taken or (n > 1 and not may_be_many):

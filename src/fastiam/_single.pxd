@@ -1,6 +1,6 @@
 """The usual single call, decided on the objects as they come. Header only.
 
-Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, int or a list of these, two
+Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, number, date or a list of these, two
 spellings of a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is
 something to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing is allocated.
 """
