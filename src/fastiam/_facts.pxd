@@ -141,8 +141,12 @@ cdef inline void mark_values(const Column* column, int64_t n, uint8_t* marks) no
     cdef const uint32_t* codes = whole_codes(column, 0)
     cdef uint64_t n_values = <uint64_t>column.n_values
     cdef int64_t i
+    if codes != NULL:
+        for i in range(n):
+            marks[min(<uint64_t>codes[i], n_values)] = 1
+        return
     for i in range(n):
-        marks[min(<uint64_t>codes[i] if codes != NULL else <uint64_t>item_code(column, i), n_values)] = 1
+        marks[min(<uint64_t>item_code(column, i), n_values)] = 1
 
 
 cdef inline void read_used_facts(

@@ -247,6 +247,8 @@ cdef class _Passes:
             n_used = np.count_nonzero(used)
             if chunk.n_values > n_rows and 2 * n_used > n_rows:
                 return None
+            if 8 * n_used > 7 * chunk.n_values:
+                used = None
         return np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32), used
 
     cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks):
