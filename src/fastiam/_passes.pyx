@@ -67,7 +67,7 @@ cdef inline void come_to(Side* s, Call* c, const Answer* a, Miss* m) noexcept no
 
 
 cdef enum:
-    MOST_VALUES = 4                     # of a dictionary of resources, for each row of a batch, that there is room for facts of
+    MOST_VALUES = 4                     # of a dictionary of resources, for each row that has one of them, that there is room for facts of
     MANY_ROWS = 3                       # for a value of a dictionary: as good as all are had by some
 
 
@@ -236,10 +236,12 @@ cdef class _Passes:
         """
         cdef int64_t n_rows, n_used
         cdef uint8_t[::1] marks
-        if not self.is_plain or not chunk.code_width or chunk.is_list or not 0 < chunk.n_values <= MOST_VALUES * self.n:
+        if not self.is_plain or not chunk.code_width or chunk.is_list or chunk.n_values == 0:
             return None
         used = None
         n_rows = self._rows_with(chunk, NULL)
+        if chunk.n_values > MOST_VALUES * n_rows:
+            return None
         if n_rows < MANY_ROWS * chunk.n_values:
             used = np.zeros(chunk.n_values + 1, np.uint8)
             marks = used
