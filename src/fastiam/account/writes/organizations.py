@@ -43,8 +43,9 @@ class OrganizationWrites(Writes):
         accounts : for each account its parent (`ou-a`), its path (`ou-a/ou-b`, `o-1/r-1/ou-a/`), or None for the root.
         delegated_administrators : accounts that administer IAM for the organisation, or services by account.
         scps, rcps : policies attached to a root, unit or account, by its id. An element that is not named has
-            `FullAWSAccess` as its SCP (G5), to be named by its ARN where it stays beside others, and no RCP but
-            `RCPFullAWSAccess` (G3). An empty list of SCPs allows nothing.
+            `FullAWSAccess` as its SCP (G5), and no RCP but `RCPFullAWSAccess` (G3). Where the former stays beside others,
+            `arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess` stands for it. An empty list of
+            SCPs allows nothing.
         policy_types : the enabled ones among `SERVICE_CONTROL_POLICY` and `RESOURCE_CONTROL_POLICY`.
 
         Raises
