@@ -43,6 +43,7 @@ cdef class _Passes:
     cdef uint8_t[::1] c_assumed
     cdef dict principal_codes, action_codes              # dictionary -> array of numbers
     cdef dict facts                                      # dictionary of resources -> `_room_for_facts`, filled
+    cdef dict chunks_with                                # dictionary of resources -> its chunks; None: not sought yet
     cdef object occurrences
     cdef _Declared declared                              # None: no key is unknown
     cdef dict unread                                     # key -> rows that read it where nobody supplied it
@@ -54,7 +55,7 @@ cdef class _Passes:
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
     cdef bint _is_plain(self)
     cdef tuple _room_for_facts(self, const Column* chunk)
-    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks)
+    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks) except -1
     cdef int _point_facts(self, Rows* rows) except -1
     cdef int _read_facts(self, const Column* chunk, int64_t first, int64_t last, tuple found) except -1
     cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions)

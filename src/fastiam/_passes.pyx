@@ -253,18 +253,22 @@ cdef class _Passes:
                 used = None
         return np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32), used
 
-    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks):
+    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks) except -1:
         """How many rows have values of the dictionary of a chunk; `marks`: mark these values, and behind them what is none."""
         cdef const Column* column
         cdef int64_t i, n, n_rows = 0
-        for i in range(self.resources.n_chunks):
+        if self.chunks_with is None:
+            chunks: dict[int, list[int]] = {}
+            for i in range(self.resources.n_chunks):
+                chunks.setdefault(<size_t>self.resources.columns[i].dictionary, []).append(i)
+            self.chunks_with = chunks                    # whole, when another thread sees it
+        for i in self.chunks_with[<size_t>chunk.dictionary]:
             column = self.resources.columns[i]
-            if column.dictionary == chunk.dictionary:
-                n = self.resources.starts[i + 1] - self.resources.starts[i]
-                n_rows += n
-                if marks != NULL:
-                    with nogil:
-                        mark_values(column, n, marks)
+            n = self.resources.starts[i + 1] - self.resources.starts[i]
+            n_rows += n
+            if marks != NULL:
+                with nogil:
+                    mark_values(column, n, marks)
         return n_rows
 
     cdef int _point_facts(self, Rows* rows) except -1:
