@@ -158,7 +158,7 @@ cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t n) no
     for j in range(m):
         i = listed[j]
         c.action = &t.classes[b.cls[i]]
-        # INVARIANT: a row of nobody, has no sieve and is not listed
+        # INVARIANT: rows of nobody have no sieve, and are not listed
         q = Basis(0, b.who[i], NONE, NONE, text[j].data + colon_place(b.facts[i], 3), 0)
         number = region_number(c, &q)
         if number != NONE and number != 0:
