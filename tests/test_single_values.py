@@ -70,6 +70,8 @@ CONTEXTS: list[dict[str, Any]] = [
     {"nobody:reads": [None]},
     {"nobody:reads": 7, "app:list": ["t-1", "t-2"]},
     {"aws:Referer": ["read", "by nobody"]},
+    {"aws:ResourceTag/unread": ["of", "one value"]},
+    {"aws:ResourceTag/unread": ["of one value"]},
     {"aws:Referer": ["read by nobody"]},
     {"aws:CalledVia": ["read.amazonaws.com", "by.amazonaws.com"]},
     {f"app:{i}": i for i in range(12)} | {"app:list": 3},
