@@ -143,7 +143,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
     uint32_t n_owned           # 0: somebody carries what owners or regions tell
     uint64_t* never_regions    # of each region by its number, for its resources; the first are those of all of them
-    int64_t truth_bytes        # what they take
+    int64_t truth_bytes        # what the truths in `kept` take
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
     uint32_t told_mask
     uint32_t told_epoch        # of the keys that mean something

@@ -118,15 +118,24 @@ cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noex
             b.never[listed[j]] |= column.never[met_code(column, text[j], hash[j])]
 
 
-cdef inline uint64_t own_sieve(const Block* b, const Row* empty, uint32_t i) noexcept nogil:
-    """Where the sieve of the own row lies; that of the empty row, which is near, where it denies nothing."""
-    cdef const Row* own = b.rows[OWN_ROWS][i]
-    return <uint64_t>(own - empty) & -<uint64_t>(own.denies != 0)
+cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
+    return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
 
 
-cdef inline uint32_t may_be_region(const Call* c, uint64_t sieve, uint64_t never) noexcept nogil:
-    """Whether the region of a resource may tell that no bit of a sieve holds, of which some may otherwise."""
-    cdef uint64_t left = sieve & ~never
+cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
+    cdef uintptr_t mask = -<uintptr_t>counts
+    return <const Row*>((<uintptr_t>row & mask) | (<uintptr_t>empty & ~mask))
+
+
+cdef inline const Row* own_denies(const Block* b, const Row* empty, uint32_t i) noexcept nogil:
+    """The own row; where it denies nothing the empty one, whose sieve is near."""
+    return row_if(b.rows[OWN_ROWS][i].denies != 0, b.rows[OWN_ROWS][i], empty)
+
+
+cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+    """Whether the region of the resource may tell that no deny of a row applies, of which one may as far as that is known."""
+    cdef uint64_t left = c.t.sieves[row - c.t.cells.rows] & ~b.never[i]
     return (left != 0) & ((left & ~c.s.never_regions[0]) == 0)
 
 
@@ -142,9 +151,9 @@ cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t n) no
         listed[m] = <uint16_t>i
         # what has no account, such as a bucket, has hardly ever a region
         m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_place(b.facts[i], 4) - colon_place(b.facts[i], 3) > 1) & (
-            may_be_region(c, t.sieves[b.rows[SCP_ROWS][i] - empty], b.never[i])
-            | may_be_region(c, t.sieves[b.rows[RCP_ROWS][i] - empty], b.never[i])
-            | may_be_region(c, t.sieves[own_sieve(b, empty, i)], b.never[i])
+            may_be_region(b, c, b.rows[SCP_ROWS][i], i)
+            | may_be_region(b, c, b.rows[RCP_ROWS][i], i)
+            | may_be_region(b, c, own_denies(b, empty, i), i)
         )
     for j in range(m * (rows.facts != NULL)):
         ask_value(rows.resources, b.what[listed[j]])
@@ -163,16 +172,6 @@ cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t n) no
         number = region_number(c, &q)
         if number != NONE and number != 0:
             b.never[i] |= c.s.never_regions[number]
-
-
-cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
-    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
-    return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
-
-
-cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
-    cdef uintptr_t mask = -<uintptr_t>counts
-    return <const Row*>((<uintptr_t>row & mask) | (<uintptr_t>empty & ~mask))
 
 
 cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
@@ -205,7 +204,7 @@ cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int6
         b.rows[RCP_ROWS][i] = rcp
         prefetch(&t.sieves[scp - empty])
         prefetch(&t.sieves[rcp - empty])
-        prefetch(&t.sieves[own_sieve(b, empty, i)])
+        prefetch(&t.sieves[own_denies(b, empty, i) - empty])
     if b.has_texts:
         sift_texts(b, c, at, n)
     if c.s.never_regions[0] and c.s.n_owned:
@@ -217,4 +216,4 @@ cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int6
         b.rows[SCP_ROWS][i] = row_if(scp_counts, scp, empty)
         b.rows[RCP_ROWS][i] = row_if(rcp_counts, b.rows[RCP_ROWS][i], empty)
         b.limits[i] |= (scp_counts | rcp_counts) * WAY_NEAR
-        b.skipped[i] = b.rows[OWN_ROWS][i].denies & <uint8_t>(((t.sieves[own_sieve(b, empty, i)] & ~b.never[i]) != 0) - 1)
+        b.skipped[i] = b.rows[OWN_ROWS][i].denies & <uint8_t>(may_deny(b, c, own_denies(b, empty, i), i) - 1)

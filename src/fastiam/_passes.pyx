@@ -282,7 +282,7 @@ cdef class _Passes:
             found = self._room_for_facts(chunk)
             if found is not None:
                 self._read_facts(chunk, 0, chunk.n_values, found)
-            self.facts.setdefault(<size_t>chunk.dictionary, found)   # another thread may have read it meanwhile, and points at its own
+            self.facts.setdefault(<size_t>chunk.dictionary, found)   # another thread may have read it meanwhile: one is kept
         found = self.facts[<size_t>chunk.dictionary]
         if found is not None:
             facts, records, _ = found

@@ -2,7 +2,8 @@
 
 Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, number, date or a list of these, two
 spellings of a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is
-something to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing is allocated.
+something to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing
+that outlives it is allocated.
 """
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
