@@ -293,6 +293,46 @@ def test_the_table_of_distinct_values_grows() -> None:
     assert (codes == np.arange(50_000)).all() and (firsts == np.arange(50_000)).all()
 
 
+MANY = [MOMENT + timedelta(microseconds=i * i) for i in range(3_000)]  # so many that they are not told apart
+
+
+@pytest.mark.parametrize("name", ["plain", "nulls", "slice", "lists", "a slice of lists", "NumPy"])
+def test_many_distinct_values_are_written_row_by_row(name: str) -> None:
+    values: list[Any] = [None if i % 5 == 0 else value for i, value in enumerate(MANY)] if name == "nulls" else list(MANY)
+    column: Any = pa.array(values, pa.timestamp("us", "UTC"))
+    if name == "slice":
+        column, values = column.slice(7), values[7:]
+    if "lists" in name:
+        column, values = pa.ListArray.from_arrays(list(range(0, 3_001, 3)), column), [values[i : i + 3] for i in range(0, 3_000, 3)]
+    if name == "a slice of lists":
+        column, values = column.slice(7), values[7:]
+    if name == "NumPy":
+        values = [int(value.timestamp()) for value in MANY]
+        column = np.array([value - 2**60 * (i % 2) for i, value in enumerate(values)])
+        values = column.tolist()
+    expected = [
+        [canonical_text(item, "c") for item in value] if isinstance(value, list) else value and canonical_text(value, "c")
+        for value in values
+    ]
+    assert read(column) == expected
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_the_row_of_a_bad_instant_is_named_among_many_others(start: int) -> None:
+    values = [int(value.timestamp() * 1e6) for value in MANY]
+    values[2_500] = 2**63 - 1
+    lists = pa.ListArray.from_arrays(list(range(3_001)), pa.array(values).cast(pa.timestamp("us", "UTC")))
+    for column in (pa.array(values).cast(pa.timestamp("us", "UTC")), lists):
+        errors: dict[int, Exception] = {}
+        read_column(column.slice(start), "c", kind="context", errors=errors)
+        assert list(errors) == [2_500 - start]
+
+
+def test_floats_with_an_exponent_are_written_among_others() -> None:
+    values = [1e300, 0.5, -1e-7, 3.0, 1e22, 7.25, 5e-324]
+    assert read(np.array(values)) == [canonical_text(value, "c") for value in values]
+
+
 # -- one value for all rows -------------------------------------------------------------------------------------
 
 

@@ -382,9 +382,12 @@ cdef class Reader:
             return chunk.set_texts(offsets, data)
         else:
             codes, offsets, data, chunk.bad = canonical_column(values, unit, self.name)
+        if codes is None:           # before the first item that counts there are some empty texts
+            chunk.bad = {s.first + i: message for i, message in chunk.bad.items()}
+            return chunk.set_texts(_after(s.first, offsets), data)
         chunk.set_texts(offsets, data)
         c.code_width = 4
-        c.codes = chunk.keep(np.concatenate((np.zeros(s.first, np.uint32), codes)) if s.first else codes)
+        c.codes = chunk.keep(_after(s.first, codes))
         return 0
 
     cdef object _loaded(self, Span s):
@@ -397,6 +400,11 @@ cdef class Reader:
         values = _array_at(data, (s.offset + s.first) * type_.itemsize, n * type_.itemsize).view(type_)
         wide = {"i": np.int64, "u": np.uint64, "f": np.float64}[type_.kind]
         return values.astype(wide), UNITS[self.leaf.time_unit] if self.leaf.type == NANOARROW_TYPE_TIMESTAMP else ""
+
+
+cdef object _after(int64_t n, array):
+    """An array behind so many zeros."""
+    return np.concatenate((np.zeros(n, array.dtype), array)) if n else array
 
 
 cdef tuple _lies(const ArrowArrayView* v):

@@ -1,4 +1,4 @@
-"""Numbers and instants of a column as canonical texts (C24), each distinct value once.
+"""Numbers and instants of a column as canonical texts (C24): each distinct value once, or each row where that is quicker.
 
 The texts are those of `fastiam.request.canonical_text`, which the tests compare: integers in decimal, floats as the
 shortest decimal without exponent, instants as `YYYY-MM-DDTHH:MM:SSZ` with a fraction only where there is one.
@@ -7,17 +7,19 @@ A float of 32 bits has the value it has, so it is written as the equal float of 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from fastiam._digits cimport DAY, put_day, put_float, put_integer, put_natural, put_time
+
 import numpy as np
 
 from fastiam.errors import RequestValueError
 from fastiam.request import canonical_text
 
-cdef enum:
-    WIDEST = 32                       # bytes a text may take: 30 for an instant with nanoseconds
-
 cdef int64_t FIRST_SECOND = -62135596800    # 0001-01-01T00:00:00Z
 cdef int64_t LAST_SECOND = 253402300799     # 9999-12-31T23:59:59Z
 cdef int64_t EXACT = 1 << 53                # integers below are exact as floats
+
+cdef enum:
+    WIDEST = 32                       # bytes a text may take
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -26,33 +28,37 @@ def canonical_column(values, unit, column):
     """Codes and texts of a plain column: `(codes, offsets, data, bad)`.
 
     `values` is int64, uint64 or float64, C-contiguous; `unit` is a key of `PER_SECOND` for instants, else "".
-    Text `codes[i]` (uint32) is `data[offsets[c]:offsets[c + 1]]`. `bad` maps codes without a text to a message.
+    Text `codes[i]` (uint32) is `data[offsets[c]:offsets[c + 1]]`; without codes (None), row `i` has text `i`. `bad` maps texts
+    that are none to a message.
     """
-    codes, firsts = distinct(values)
-    return codes, *canonical_texts(values[firsts], unit, column)
+    codes, firsts = distinct(values, may_give_up=values.dtype != np.float64)   # to write a float takes longer than to look for it
+    return codes, *canonical_texts(values if codes is None else values[firsts], unit, column)
 
 
 def canonical_texts(values, unit, column):
     """One text for each value: `(offsets, data, bad)`, as in `canonical_column`."""
     offsets = np.zeros(len(values) + 1, np.int64)
-    if values.dtype == np.float64:
-        return _floats(values, offsets, column)
-    data = np.empty(WIDEST * len(values), np.uint8)
+    data = np.empty(WIDEST * len(values), np.uint8)      # what is not written takes no memory
     bad = {}
     if not len(values):
         return offsets, data, bad
-    if unit:
+    if values.dtype == np.float64:
+        odd = _write_floats(values, offsets, data, column, bad)
+        if odd:                      # with an exponent, and so perhaps long
+            return offsets, _with_odd(odd, offsets, data), bad
+    elif unit:
         for i in _write_instants(values, PER_SECOND[unit], offsets, data):
             bad[i] = f"`{values[i]}` {unit} since 1970 lie outside the years 1 to 9999"
     elif values.dtype == np.uint64:
         _write_naturals(values, offsets, data)
     else:
         _write_integers(values, offsets, data)
-    return offsets, data[: offsets[len(values)]].copy(), bad
+    return offsets, data[: offsets[len(values)]], bad
 
 
-def distinct(values):
-    """`(codes, firsts)`: a uint32 code for each value, and for each code the row where it came first.
+def distinct(values, may_give_up=False):
+    """`(codes, firsts)`: a uint32 code for each value, and for each code the row where it came first. Or, if it may give up,
+    `(None, None)` where most of the first values differ.
 
     Values are told apart by their 64 bits, so that `-0.0` and every NaN keep their own text.
     """
@@ -67,6 +73,8 @@ def distinct(values):
         row, n_found = _code(bits, codes, firsts, slots, row, n_found)
         if row == len(values):
             return codes, firsts[:n_found].copy()
+        if may_give_up and 2 * n_found > row:
+            return None, None
         slots = np.zeros(4 * len(slots), np.uint32)
         _refill(bits, firsts, slots, n_found)
 
@@ -116,36 +124,8 @@ def _refill(const uint64_t[::1] bits, const int64_t[::1] firsts, uint32_t[::1] s
 
 # -- writing ----------------------------------------------------------------------------------------------------
 
-cdef inline int64_t _natural(char* out, uint64_t value) noexcept nogil:
-    """Write a number in decimal; the bytes written, at most 20."""
-    cdef char digits[20]
-    cdef int n = 0
-    while True:
-        digits[19 - n] = <char>(c'0' + value % 10)
-        value //= 10
-        n += 1
-        if value == 0:
-            break
-    memcpy(out, digits + 20 - n, n)
-    return n
-
-
-cdef inline int64_t _integer(char* out, int64_t value) noexcept nogil:
-    if value >= 0:
-        return _natural(out, <uint64_t>value)
-    out[0] = c'-'
-    return 1 + _natural(out + 1, 0 - <uint64_t>value)
-
-
-cdef inline void _padded(char* out, int64_t value, int width) noexcept nogil:
-    cdef int i
-    for i in range(width - 1, -1, -1):
-        out[i] = <char>(c'0' + value % 10)
-        value //= 10
-
-
-cdef void _date(char* out, int64_t days) noexcept nogil:
-    """Write `YYYY-MM-DD` for a count of days since 1970, in the years 1 to 9999."""
+cdef void _put_day_of(char* out, int64_t days) noexcept nogil:
+    """Write the day that is so many days after the first of 1970, in the years 1 to 9999."""
     # Years begin in March here, so that the leap day is the last one; 146,097 days make 400 years.
     cdef int64_t shifted = days + 719468
     cdef int64_t era = shifted // 146097
@@ -155,51 +135,36 @@ cdef void _date(char* out, int64_t days) noexcept nogil:
     cdef int64_t month = (5 * in_year + 2) // 153
     cdef int64_t in_month = in_year - (153 * month + 2) // 5 + 1
     month += 3 if month < 10 else -9
-    _padded(out, year + era * 400 + (1 if month <= 2 else 0), 4)
-    out[4] = c'-'
-    _padded(out + 5, month, 2)
-    out[7] = c'-'
-    _padded(out + 8, in_month, 2)
-
-
-cdef int64_t _instant(char* out, int64_t seconds, int64_t nanos) noexcept nogil:
-    """Write an instant in the years 1 to 9999; the bytes written."""
-    # 719,162 days lie between year 1 and 1970: the division below is of a natural number
-    cdef int64_t days = (seconds - FIRST_SECOND) // 86400 - 719162
-    cdef int64_t in_day = seconds - days * 86400
-    cdef int digits = 0 if nanos == 0 else 6 if nanos % 1000 == 0 else 9
-    _date(out, days)
-    out[10] = c'T'
-    _padded(out + 11, in_day // 3600, 2)
-    out[13] = c':'
-    _padded(out + 14, in_day // 60 % 60, 2)
-    out[16] = c':'
-    _padded(out + 17, in_day % 60, 2)
-    if digits:
-        out[19] = c'.'
-        _padded(out + 20, nanos if digits == 9 else nanos // 1000, digits)
-        digits += 1
-    out[19 + digits] = c'Z'
-    return 20 + digits
+    put_day(out, <uint32_t>(year + era * 400 + (1 if month <= 2 else 0)), <uint32_t>month, <uint32_t>in_month)
 
 
 def _write_naturals(const uint64_t[::1] values, int64_t[::1] offsets, unsigned char[::1] data):
+    cdef char* start = <char*>&data[0]
+    cdef char* p = start
     cdef int64_t i
     with nogil:
         for i in range(values.shape[0]):
-            offsets[i + 1] = offsets[i] + _natural(<char*>&data[0] + offsets[i], values[i])
+            p = put_natural(p, values[i])
+            offsets[i + 1] = p - start
 
 
 def _write_integers(const int64_t[::1] values, int64_t[::1] offsets, unsigned char[::1] data):
+    cdef char* start = <char*>&data[0]
+    cdef char* p = start
     cdef int64_t i
     with nogil:
         for i in range(values.shape[0]):
-            offsets[i + 1] = offsets[i] + _integer(<char*>&data[0] + offsets[i], values[i])
+            p = put_integer(p, values[i])
+            offsets[i + 1] = p - start
 
 
 def _write_instants(const int64_t[::1] values, int64_t per_second, int64_t[::1] offsets, unsigned char[::1] data):
     """Write instants; the indices of those that have no text."""
-    cdef int64_t i, seconds, rest
+    cdef char* start = <char*>&data[0]
+    cdef char* p = start
+    cdef char day[DAY]
+    cdef int64_t i, seconds, rest, days, known = LAST_SECOND       # no day
+    cdef uint32_t in_day
     bad = []
     for i in range(values.shape[0]):
         seconds = values[i] // per_second
@@ -207,30 +172,53 @@ def _write_instants(const int64_t[::1] values, int64_t per_second, int64_t[::1] 
         if rest < 0:                # C divides towards zero, time runs from below
             seconds -= 1
             rest += per_second
-        offsets[i + 1] = offsets[i]
         if FIRST_SECOND <= seconds <= LAST_SECOND:
-            offsets[i + 1] += _instant(<char*>&data[0] + offsets[i], seconds, rest * (1000000000 // per_second))
+            # 719,162 days lie between year 1 and 1970: the division below is of a natural number
+            days = (seconds - FIRST_SECOND) // 86400 - 719162
+            in_day = <uint32_t>(seconds - days * 86400)
+            if days != known:       # PERF: of a log, most are of the same day as the one before
+                _put_day_of(day, days)
+                known = days
+            memcpy(p, day, DAY)
+            p = put_time(p + DAY, in_day // 3600, in_day // 60 % 60, in_day % 60, <uint32_t>(rest * (1000000000 // per_second)))
         else:
             bad.append(i)
+        offsets[i + 1] = p - start
     return bad
 
 
-def _floats(const double[::1] values, offsets, column):
-    """Texts of floats. Whole numbers are written here, the rest by Python: the shortest decimal is its business."""
+def _write_floats(const double[::1] values, int64_t[::1] offsets, unsigned char[::1] data, column, dict bad):
+    """Write floats; those that Python has to write, as `{index: text}`, are left out, and what has no text is put into `bad`."""
+    cdef char* start = <char*>&data[0]
+    cdef char* p = start
+    cdef char* end
     cdef int64_t i
     cdef double value
-    cdef char out[WIDEST]
-    cdef list texts = []
-    cdef dict bad = {}
+    odd = {}
     for i in range(values.shape[0]):
         value = values[i]
         if -EXACT < value < EXACT and value == <double><int64_t>value and value != 0:
-            texts.append(out[: _integer(out, <int64_t>value)])
-            continue
-        try:
-            texts.append(canonical_text(value, column).encode())
-        except RequestValueError as error:
-            texts.append(b"")
-            bad[i] = error.message
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    return offsets, np.frombuffer(b"".join(texts), np.uint8), bad
+            end = put_integer(p, <int64_t>value)
+        else:
+            end = put_float(p, value)
+        if end == p:
+            try:
+                odd[i] = canonical_text(value, column).encode()
+            except RequestValueError as error:
+                bad[i] = error.message
+        p = end
+        offsets[i + 1] = p - start
+    return odd
+
+
+def _with_odd(odd, offsets, data):
+    """The texts with those that were left out; the offsets are moved in place."""
+    pieces, at = [], 0
+    longer = np.zeros_like(offsets)
+    for i, text in odd.items():
+        pieces += (data[at : offsets[i]], text)
+        at = offsets[i]
+        longer[i + 1] = len(text)
+    pieces.append(data[at : offsets[-1]])
+    offsets += longer.cumsum()
+    return np.frombuffer(b"".join(pieces), np.uint8)

@@ -377,8 +377,9 @@ cdef TextColumn _from_numbers(array, mask, str name, reject):
     if array.dtype.kind == "b":
         codes, offsets, data = values.astype(np.uint32), np.array((0, 5, 9)), np.frombuffer(b"falsetrue", np.uint8)
     chunk.set_texts(offsets, data)
-    chunk.column.code_width = 4
-    chunk.column.codes = chunk.keep(codes)
+    if codes is not None:
+        chunk.column.code_width = 4
+        chunk.column.codes = chunk.keep(codes)
     return _whole(chunk, len(values), name, _with_hint(reject, ABSENT_HINT))
 
 

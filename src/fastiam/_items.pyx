@@ -1,13 +1,11 @@
 """Values of a context of a single call that are neither text nor bool: numbers, dates in UTC, lists, tuples."""
 from cpython.datetime cimport import_datetime
-from cpython.exc cimport PyErr_Clear
-from cpython.mem cimport PyMem_Free
 from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t, uint64_t
-from libc.string cimport memcpy, strlen, strpbrk
+from libc.stdint cimport int32_t
 
 from fastiam._columns cimport Text
-from fastiam._frame cimport DIGITS, MOST_DIGITS, Frame
+from fastiam._digits cimport put_day, put_float, put_integer, put_time
+from fastiam._frame cimport MOST_DIGITS, Frame
 
 
 cdef extern from *:
@@ -22,7 +20,6 @@ cdef extern from *:
     PyObject* PyTuple_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
     bint PyFloat_CheckExact(PyObject* o) noexcept
     double PyFloat_AS_DOUBLE(PyObject* o) noexcept
-    char* PyOS_double_to_string(double value, char form, int precision, int flags, int* kind) noexcept
 
 cdef extern from "datetime.h":
     bint PyDateTime_CheckExact(PyObject* o) noexcept
@@ -44,76 +41,36 @@ cdef bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
     """The digits of an int of usual size, kept in the frame; few of them."""
     cdef int overflow
     cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
-    cdef uint64_t left = <uint64_t>number if number >= 0 else 0 - <uint64_t>number
-    cdef char* end
-    cdef char* p
+    cdef char* text = &f.digits[f.n_digits][0]
     if overflow or f.n_digits == MOST_DIGITS:
         return False
-    p = end = &f.digits[f.n_digits][DIGITS]
     f.n_digits += 1
-    while True:
-        p -= 1
-        p[0] = <char>(48 + left % 10)
-        left //= 10
-        if left == 0:
-            break
-    if number < 0:
-        p -= 1
-        p[0] = 45                                        # "-"
-    out[0] = Text(p, end - p)
+    out[0] = Text(text, put_integer(text, number) - text)
     return True
 
 
 cdef bint float_text(Frame* f, PyObject* value, Text* out) noexcept:
     """The shortest digits of a float, where these need no exponent; as `number_text`."""
-    cdef char* digits
-    cdef char* text
-    cdef size_t size
-    cdef bint is_plain
+    cdef char* text = &f.digits[f.n_digits][0]
     if f.n_digits == MOST_DIGITS:
         return False
-    digits = PyOS_double_to_string(PyFloat_AS_DOUBLE(value), 114, 0, 0, NULL)   # "r"
-    if digits == NULL:
-        PyErr_Clear()
-        return False
-    size = strlen(digits)
-    is_plain = size <= DIGITS and strpbrk(digits, "en") == NULL   # nor "inf", "nan"
-    if is_plain:
-        text = &f.digits[f.n_digits][0]
-        f.n_digits += 1
-        memcpy(text, digits, size)
-        out[0] = Text(text, <Py_ssize_t>size)
-    PyMem_Free(digits)
-    return is_plain
-
-
-cdef char* put_digits(char* p, int value, int n, char after) noexcept:
-    """Write a number of `n` digits, and what comes after it; where that ends."""
-    cdef int i
-    for i in range(n):
-        p[n - 1 - i] = <char>(48 + value % 10)
-        value //= 10
-    p[n] = after
-    return p + n + 1
+    out[0] = Text(text, put_float(text, PyFloat_AS_DOUBLE(value)) - text)
+    f.n_digits += 1
+    return out.size > 0
 
 
 cdef bint date_text(Frame* f, PyObject* value, Text* out) noexcept:
     """A date as the reference writes it, where it is one of UTC; as `number_text`."""
-    cdef char* text
+    cdef char* text = &f.digits[f.n_digits][0]
     cdef char* p
-    cdef int fraction = PyDateTime_DATE_GET_MICROSECOND(value)
     if f.n_digits == MOST_DIGITS or PyDateTime_DATE_GET_TZINFO(value) != PyDateTime_TimeZone_UTC:
         return False
-    p = text = &f.digits[f.n_digits][0]
     f.n_digits += 1
-    p = put_digits(p, PyDateTime_GET_YEAR(value), 4, 45)          # "-"
-    p = put_digits(p, PyDateTime_GET_MONTH(value), 2, 45)
-    p = put_digits(p, PyDateTime_GET_DAY(value), 2, 84)           # "T"
-    p = put_digits(p, PyDateTime_DATE_GET_HOUR(value), 2, 58)     # ":"
-    p = put_digits(p, PyDateTime_DATE_GET_MINUTE(value), 2, 58)
-    p = put_digits(p, PyDateTime_DATE_GET_SECOND(value), 2, 46 if fraction else 90)   # ".", "Z"
-    if fraction:
-        p = put_digits(p, fraction, 6, 90)
+    p = put_day(text, PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value))
+    p = put_time(
+        p, PyDateTime_DATE_GET_HOUR(value), PyDateTime_DATE_GET_MINUTE(value), PyDateTime_DATE_GET_SECOND(value),
+        1000 * PyDateTime_DATE_GET_MICROSECOND(value),
+    )
     out[0] = Text(text, p - text)
     return True
 
