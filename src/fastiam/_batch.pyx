@@ -131,7 +131,8 @@ cdef class _Batch(_Passes):
             if not principal.startswith("arn:") or principal in self.broken_sessions:
                 return False                             # a name may stand for a provider (N3)
             if principal not in entered:
-                core._settle_principal(principal, action)
+                if not core._meet(principal.encode()):
+                    core._settle_principal(principal, action)
                 entered.add(principal)
             return True
         except (RequestValueError, PolicyError):

@@ -10,6 +10,8 @@ from fastiam._workspace cimport Workspace
 
 
 cdef enum:
+    MOST_MET = 64              # PERF: to tell what requests brought takes longer than to enter a name
+    LONGEST_MET = 256          # bytes of one that is counted so
     MOST_ATTEMPTS = 10_000     # of one request: each is made because something was settled, or dropped meanwhile
 
 
@@ -39,6 +41,7 @@ cdef class Core:
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew
+    cdef uint32_t n_met                                  # since what requests brought was last held against its bound
     cdef bint is_unusual                                 # every call takes the long way
     cdef Call loose
     cdef uint32_t loose_record
@@ -57,6 +60,7 @@ cdef class Core:
     cdef int _add_context(self, Frame* f, object context, list keep) except -1
     cdef int _add_defaults(self, Frame* f, _Declared declared) except -1
     cdef int _restart(self, Frame* f, object context, list keep) except -1
+    cdef bint _meet(self, bytes name) except -1
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
     cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1

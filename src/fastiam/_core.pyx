@@ -320,6 +320,17 @@ cdef class Core:
 
     # -- one request --------------------------------------------------------------------------------------------------------------------
 
+    cdef bint _meet(self, bytes name) except -1:
+        """Enter a name by whom it is like, where that is known already."""
+        with self._lock:
+            if not self.names.enter_alike(name):
+                return False
+        self.n_met += 1
+        if self.n_met >= MOST_MET or len(name) > LONGEST_MET:
+            self.n_met = 0
+            self.grew = True
+        return True
+
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1:
         """Find who asks in the tables; False where the directory must be asked first."""
         cdef Text name
@@ -334,6 +345,9 @@ cdef class Core:
                 found = table_find(&t.principal_names, t.pool, key, len(key), t.seed)
             else:
                 found = table_find(&t.principal_names, t.pool, name.data, name.size, t.seed)
+                if found == NONE and self._meet(name.data[:name.size]):
+                    t = view(self.names)
+                    found = table_find(&t.principal_names, t.pool, name.data, name.size, t.seed)
             if found == NONE:
                 self.grew = True
                 self._settle_principal(principal, action)

@@ -46,6 +46,7 @@ cdef class Names:
     cdef uint32_t _entry_of(self, const NameTable* names, bytes text) except? 0xFFFFFFFE
     cdef int _forget(self, NameTable* names, bytes text) except -1
     cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1
+    cpdef bint enter_alike(self, bytes name) except -1
     cdef int _enter_alike(self, _Alike alike, bytes name, bytes last, bytes role) except -1
     cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE
     cdef int _vary(self, Principal* p, _Alike alike, PoolText name, bytes last) except -1

@@ -234,7 +234,7 @@ cdef class Names:
             self.alike_bytes += LIKENESS + <uint64_t>len(start)
         self.alike[start] = alike
 
-    def enter_alike(self, bytes name):
+    cpdef bint enter_alike(self, bytes name) except -1:
         """See that a name is there; False where nothing tells what principals it is like.
 
         INVARIANT: the role of each principal of a directory has its word, so that of a word that is not there no record tells.
@@ -242,7 +242,8 @@ cdef class Names:
         cdef Py_ssize_t end = name.rfind(b"/") + 1
         cdef bytes last = name[end:], role = None
         cdef _Alike alike
-        view(self)
+        if self.generation != self.tables.generation:    # PERF: a view for each name would be dear
+            self._cut()
         if self.tables._find(&self.principals, name) != NONE:
             return True
         alike = self.alike.get(name[:end])
