@@ -303,7 +303,8 @@ def test_many_distinct_values_are_written_row_by_row(name: str) -> None:
     if name == "slice":
         column, values = column.slice(7), values[7:]
     if "lists" in name:
-        column, values = pa.ListArray.from_arrays(list(range(0, 3_001, 3)), column), [values[i : i + 3] for i in range(0, 3_000, 3)]
+        column = pa.ListArray.from_arrays(list(range(0, 3_001, 3)), column)
+        values = [values[i : i + 3] for i in range(0, 3_000, 3)]
     if name == "a slice of lists":
         column, values = column.slice(7), values[7:]
     if name == "NumPy":
