@@ -219,12 +219,11 @@ def who_can(question: Question, stored: Stored) -> Callers:
     if stored.column is None:
         return Callers([c.principal for c in others], others.__getitem__, np.array([c.outcome for c in others], np.uint8))
     decisions = question.decide_all(stored.column)
-    rows = np.flatnonzero((decisions.outcome == Outcome.ALLOW) | (decisions.outcome == Outcome.DEPENDS)).tolist()
     found = decisions.outcome.copy()
-    by_session = _by_session(question, stored, decisions, rows)
+    by_session = _by_session(question, stored, decisions, _rows_that_can(found))
     for row, (_, told) in by_session.items():
         found[row] = told.outcome
-    rows = [row for row in rows if found[row] in _CAN]
+    rows = _rows_that_can(found)
     names = [stored.names[row] for row in rows]
 
     def make(at: int) -> Caller:
@@ -236,6 +235,11 @@ def who_can(question: Question, stored: Stored) -> Callers:
 
     outcomes = np.concatenate([found[rows], np.array([caller.outcome for caller in others], np.uint8)])
     return Callers(names + [caller.principal for caller in others], make, outcomes)
+
+
+def _rows_that_can(outcomes: npt.NDArray[np.uint8]) -> list[int]:
+    found: list[int] = np.flatnonzero((outcomes == Outcome.ALLOW) | (outcomes == Outcome.DEPENDS)).tolist()
+    return found
 
 
 def _by_session(
