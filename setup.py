@@ -20,7 +20,7 @@ from setuptools import Extension, setup
 # Listed from the bottom up; a module whose source is not there is left out.
 MODULES = """
     _canon _chunk _arrow _export _ingest _vectors _ways _index _flats _rows _build _names _saved _sound _items _core _sides
-    _reasons _passes _batch _doors
+    _reasons _dictionaries _passes _batch _doors
 """.split()
 
 # Names the layout of the tables: a saved engine is read by a build of the same one.

@@ -11,8 +11,9 @@ from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._flat cimport Look, basis_of
 from fastiam._touched cimport WINDOW_BITS
-from fastiam._truths cimport Basis, ask_code, ask_text_code, kept_code, met_code, told_place, truth_at
+from fastiam._truths cimport Basis, told_place, truth_at
 from fastiam._types cimport *
+from fastiam._value_codes cimport ask_code, ask_text_code, kept_code, met_code
 from fastiam._wave cimport either, put, take_wave
 
 

@@ -9,11 +9,12 @@ from fastiam._bytes cimport table_find
 from fastiam._call cimport PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, Call, ContextColumn, is_supplied
 from fastiam._columns cimport Text, item_text
 from fastiam._limits cimport layer_row, may_deny
-from fastiam._truths cimport TOLD_BITS, Basis, kept_code, told_place
+from fastiam._truths cimport TOLD_BITS, Basis, told_place
 from fastiam._types cimport (
     ATOM_FIXED, FLAT_ENDS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD, WAY_FAR, Atom, Flat, Range, Row,
     T, TablesC,
 )
+from fastiam._value_codes cimport kept_code
 
 
 cdef enum Through:             # what a row comes through, else the number of an endpoint and NAMED

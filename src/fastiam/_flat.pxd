@@ -27,9 +27,10 @@ from fastiam._plain cimport (
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
-from fastiam._truths cimport Basis, keep_truth, kept_code, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
+from fastiam._truths cimport Basis, keep_truth, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
+from fastiam._value_codes cimport kept_code
 
 
 cdef enum:

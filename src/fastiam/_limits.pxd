@@ -13,8 +13,9 @@ from fastiam._call cimport Call, Caller, ContextColumn, Never
 from fastiam._columns cimport Column, Text, value_text
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._plain cimport ACCOUNT, CALLER_PLAIN, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
-from fastiam._truths cimport Basis, ask_text_codes, met_code, region_number
+from fastiam._truths cimport Basis, region_number
 from fastiam._types cimport *
+from fastiam._value_codes cimport ask_text_codes, met_code
 
 
 cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:

@@ -6,6 +6,7 @@ from fastiam._build cimport Tables
 from fastiam._call cimport Call
 from fastiam._columns cimport Column
 from fastiam._core cimport Core, _Declared
+from fastiam._dictionaries cimport _Facts
 from fastiam._ingest cimport TextColumn
 from fastiam._names cimport Names
 from fastiam._reasons cimport _Reasons
@@ -42,8 +43,7 @@ cdef class _Passes:
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_assumed
     cdef dict principal_codes, action_codes              # dictionary -> array of numbers
-    cdef dict facts                                      # dictionary of resources -> `_room_for_facts`, filled
-    cdef dict chunks_with                                # dictionary of resources -> its chunks; None: not sought yet
+    cdef _Facts facts
     cdef object occurrences
     cdef _Declared declared                              # None: no key is unknown
     cdef dict unread                                     # key -> rows that read it where nobody supplied it
@@ -54,10 +54,6 @@ cdef class _Passes:
     cdef int _name_sessions(self) except -1
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
     cdef bint _is_plain(self)
-    cdef tuple _room_for_facts(self, const Column* chunk)
-    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks) except -1
-    cdef int _point_facts(self, Rows* rows) except -1
-    cdef int _read_facts(self, const Column* chunk, int64_t first, int64_t last, tuple found) except -1
     cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions)
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1
     cdef void _start(self, Call* c, Side* s)

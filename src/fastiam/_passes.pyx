@@ -6,7 +6,7 @@ A pass works on a snapshot of the tables. Rows that miss something (a name, a ro
 from functools import partial
 
 from cython cimport no_gc_clear
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
 from fastiam._answer cimport DONE, MISSING, NO_PRINCIPAL, Answer
@@ -16,7 +16,7 @@ from fastiam._bytes cimport table_find
 from fastiam._call cimport MOST_TEXT_CODES, TAG_AT, Call, ContextColumn
 from fastiam._columns cimport Column, Text, item_text
 from fastiam._core cimport Core, _Declared
-from fastiam._facts cimport mark_values, read_all_facts
+from fastiam._dictionaries cimport _Facts
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._locate cimport may_name_provider
@@ -25,8 +25,9 @@ from fastiam._names import provider_key
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
 from fastiam._sides cimport MANY, _Sides, reserve_slow
-from fastiam._truths cimport is_of_owner, new_text_codes
+from fastiam._truths cimport is_of_owner
 from fastiam._types cimport *
+from fastiam._value_codes cimport new_text_codes
 
 import numpy as np
 
@@ -66,11 +67,6 @@ cdef inline void come_to(Side* s, Call* c, const Answer* a, Miss* m) noexcept no
         m.stack, m.flag, m.cls, m.name = a.missing, a.missing_flag, c.action_class, c.action_name
 
 
-cdef enum:
-    MOST_VALUES = 4                     # of a dictionary of resources, for each row that has one of them, that there is room for facts of
-    MANY_ROWS = 3                       # for a value of a dictionary: as good as all are had by some
-
-
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
 
 
@@ -94,6 +90,7 @@ cdef class _Passes:
         self.c_assumed = self.assumed
         self.principal_codes = {}
         self.action_codes = {}
+        self.facts = _Facts(resources)
         self.declared = _Declared(unknown) if unknown else None
         self.unread = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
@@ -148,7 +145,7 @@ cdef class _Passes:
             self.keep()
             self.principal_codes = {}
             self.action_codes = {}
-            self.facts = {}
+            self.facts.forget()
             self.generation = core.tables.generation
             self.sides.forget_rows()
             self.session_names, self.session_bytes = None, 0
@@ -214,12 +211,12 @@ cdef class _Passes:
         cdef int64_t row = self.first, local, left
         while row < self.last:
             chunk = self.resources.chunk_of(row, &local, &left)
-            if <size_t>chunk.dictionary not in self.facts:
-                found = self._room_for_facts(chunk)
+            if not self.facts.knows(chunk):
+                found = self.facts.room_for(chunk) if self.is_plain else None
                 if found is not None:
                     parts = iter(_cut(0, chunk.n_values, threads))
                     _together(partial(self.read_facts_parts, row, found, parts), pool, threads)
-                self.facts[<size_t>chunk.dictionary] = found
+                self.facts.keep(chunk, found)
             row += left
 
     def read_facts_parts(self, int64_t row, tuple found, parts, int number):
@@ -227,84 +224,7 @@ cdef class _Passes:
         cdef int64_t local, left
         cdef const Column* chunk = self.resources.chunk_of(row, &local, &left)
         for first, last in parts:
-            self._read_facts(chunk, first, last, found)
-
-    cdef tuple _room_for_facts(self, const Column* chunk):
-        """Arrays for the facts and records of the values of a dictionary, and whether a row has each of them (None: as good as all are had).
-
-        None where each row finds them for itself: there is no dictionary, or hardly two rows share a value of it.
-        """
-        cdef int64_t n_rows, n_used
-        cdef uint8_t[::1] marks
-        if not self.is_plain or not chunk.code_width or chunk.is_list or chunk.n_values == 0:
-            return None
-        used = None
-        n_rows = self._rows_with(chunk, NULL)
-        if chunk.n_values > MOST_VALUES * n_rows:
-            return None
-        if n_rows < MANY_ROWS * chunk.n_values:
-            used = np.zeros(chunk.n_values + 1, np.uint8)
-            marks = used
-            self._rows_with(chunk, &marks[0])
-            n_used = np.count_nonzero(used)
-            if chunk.n_values > n_rows and 2 * n_used > n_rows:
-                return None
-            if 8 * n_used > 7 * chunk.n_values:
-                used = None
-        return np.empty(chunk.n_values, np.uint64), np.empty(chunk.n_values, np.uint32), used
-
-    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks) except -1:
-        """How many rows have values of the dictionary of a chunk; `marks`: mark these values, and behind them what is none."""
-        cdef const Column* column
-        cdef int64_t i, n, n_rows = 0
-        if self.chunks_with is None:
-            chunks: dict[int, list[int]] = {}
-            for i in range(self.resources.n_chunks):
-                chunks.setdefault(<size_t>self.resources.columns[i].dictionary, []).append(i)
-            self.chunks_with = chunks                    # whole, when another thread sees it
-        for i in self.chunks_with[<size_t>chunk.dictionary]:
-            column = self.resources.columns[i]
-            n = self.resources.starts[i + 1] - self.resources.starts[i]
-            n_rows += n
-            if marks != NULL:
-                with nogil:
-                    mark_values(column, n, marks)
-        return n_rows
-
-    cdef int _point_facts(self, Rows* rows) except -1:
-        """Point at the facts of a dictionary of resources; NULL where each row finds them for itself."""
-        cdef const Column* chunk = rows.resources
-        cdef uint64_t[::1] facts
-        cdef uint32_t[::1] records
-        rows.facts = NULL
-        rows.records = NULL
-        if <size_t>chunk.dictionary not in self.facts:
-            found = self._room_for_facts(chunk)
-            if found is not None:
-                self._read_facts(chunk, 0, chunk.n_values, found)
-            self.facts.setdefault(<size_t>chunk.dictionary, found)   # another thread may have read it meanwhile: one is kept
-        found = self.facts[<size_t>chunk.dictionary]
-        if found is not None:
-            facts, records, _ = found
-            rows.facts = &facts[0]
-            rows.records = &records[0]
-        return 0
-
-    cdef int _read_facts(self, const Column* chunk, int64_t first, int64_t last, tuple found) except -1:
-        cdef Call c
-        cdef uint64_t[::1] facts
-        cdef uint32_t[::1] records
-        cdef uint8_t[::1] used
-        cdef const uint8_t* marks = NULL
-        facts, records, _ = found
-        if found[2] is not None:
-            used = found[2]
-            marks = &used[0]
-        memset(&c, 0, sizeof(Call))
-        c.t = &self.t
-        with nogil:
-            read_all_facts(&c, chunk, first, last, &facts[0], &records[0], marks)
-        return 0
+            self.facts.read(&self.t, chunk, first, last, found)
 
     cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions):
         """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
@@ -449,7 +369,7 @@ cdef class _Passes:
             if action_codes is not None and len(action_codes):
                 codes = action_codes
                 rows.action_codes = &codes[0]
-            self._point_facts(&rows)
+            self.facts.point(&self.t, &rows, self.is_plain)
             reserve_slow(s, n)
             with nogil:
                 decided = run_rows(s, &c, &rows, row, n)

@@ -8,8 +8,9 @@ from fastiam._call cimport N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN
 from fastiam._touched cimport TouchedRows
-from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, free_text_codes, is_of_owner
+from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner
 from fastiam._types cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, KEY_REGION, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
+from fastiam._value_codes cimport free_text_codes
 
 
 cdef enum:
