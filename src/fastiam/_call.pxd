@@ -4,7 +4,6 @@ A key is first what the caller gives (a slot of a single call, or a column of a 
 endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are texts (C24); nothing is copied.
 """
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp
 from libc.time cimport time
@@ -12,6 +11,7 @@ from libc.time cimport time
 from fastiam._assert cimport promise
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._bytes cimport table_find
+from fastiam._digits cimport day_of, put_day_of, put_integer, put_time_of
 from fastiam._touched cimport TouchedRows, count_row, is_counted
 from fastiam._types cimport (
     ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT,
@@ -359,34 +359,12 @@ cdef inline void tag_keys(Call* c, int depth, Fetched* out) noexcept nogil:
     out.is_multi = True
 
 
-cdef inline int64_t civil(int64_t days, int* month, int* day) noexcept nogil:
-    """Year, month and day of a day count (the inverse of `days_before`)."""
-    cdef int64_t z = days + 719468
-    cdef int64_t era = (z if z >= 0 else z - 146096) // 146097
-    cdef int64_t in_era = z - era * 146097
-    cdef int64_t in_year = (in_era - in_era // 1460 + in_era // 36524 - in_era // 146096) // 365
-    cdef int64_t day_of_year = in_era - (365 * in_year + in_year // 4 - in_year // 100)
-    cdef int64_t m = (5 * day_of_year + 2) // 153
-    day[0] = <int>(day_of_year - (153 * m + 2) // 5 + 1)
-    month[0] = <int>(m + 3 if m < 10 else m - 9)
-    return in_year + era * 400 + (month[0] <= 2)
-
-
 cdef inline int write_time(int64_t seconds, char* out) noexcept nogil:
     """`YYYY-MM-DDTHH:MM:SSZ`, or 0 where the year has no four digits."""
-    cdef int64_t days = seconds // 86400
-    cdef int64_t rest = seconds - days * 86400
-    cdef int64_t year
-    cdef int month, day
-    if rest < 0:
-        days -= 1
-        rest += 86400
-    if not -719528 <= days <= 2932896:        # years 0000 to 9999
+    cdef int64_t days = day_of(seconds)
+    if not -719528 <= days <= 2932896:                   # years 0000 to 9999
         return 0
-    year = civil(days, &month, &day)
-    return snprintf(
-        out, 32, b"%04d-%02d-%02dT%02d:%02d:%02dZ", <int>year, month, day, <int>(rest // 3600), <int>(rest // 60 % 60), <int>(rest % 60)
-    )
+    return <int>(put_time_of(put_day_of(out, days), <uint32_t>(seconds - days * 86400), 0) - out)
 
 
 cdef inline void time_value(Call* c, bint as_epoch, int depth, Fetched* out) noexcept nogil:
@@ -408,8 +386,7 @@ cdef inline void time_value(Call* c, bint as_epoch, int depth, Fetched* out) noe
     if size > 0:
         one_text(c, depth, c.s.time_text, size, out)
     elif as_epoch or other.n == 0:
-        size = snprintf(c.s.epoch_text, 24, b"%lld", <long long>seconds)
-        one_text(c, depth, c.s.epoch_text, size, out)
+        one_text(c, depth, c.s.epoch_text, put_integer(c.s.epoch_text, seconds) - c.s.epoch_text, out)
     else:
         out[0] = other
 
@@ -456,7 +433,6 @@ cdef inline uint32_t source_account(Call* c, int depth) noexcept nogil:
 cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched* out) noexcept nogil:
     """The value of a key that the caller does not give."""
     cdef Fetched other
-    cdef int size
     if search(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, depth, out):
         return
     if k.source == KEY_CALLER or k.source == KEY_PRINCIPAL:
@@ -496,8 +472,7 @@ cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched*
             org_value(c, source_account(c, depth), k.source == KEY_SOURCE_ORG_PATHS, depth, out)
     elif k.source == KEY_MFA_AGE:
         if c.principal.mfa_at != INT64_MIN:
-            size = snprintf(c.s.age_text, 24, b"%lld", <long long>(instant(c) - c.principal.mfa_at))
-            one_text(c, depth, c.s.age_text, size, out)
+            one_text(c, depth, c.s.age_text, put_integer(c.s.age_text, instant(c) - c.principal.mfa_at) - c.s.age_text, out)
     elif k.source == KEY_MFA and c.principal.kind == KIND_USER:    # 7.6: a service calls for a user without a session
         given(c, c.t.key_called_via, depth, &other)
         if other.n > 0:

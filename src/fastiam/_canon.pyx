@@ -7,7 +7,7 @@ A float of 32 bits has the value it has, so it is written as the equal float of 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from fastiam._digits cimport DAY, put_day, put_float, put_integer, put_natural, put_time
+from fastiam._digits cimport DAY, day_of, put_day_of, put_float, put_integer, put_natural, put_time_of
 
 import numpy as np
 
@@ -124,20 +124,6 @@ def _refill(const uint64_t[::1] bits, const int64_t[::1] firsts, uint32_t[::1] s
 
 # -- writing ----------------------------------------------------------------------------------------------------
 
-cdef void _put_day_of(char* out, int64_t days) noexcept nogil:
-    """Write the day that is so many days after the first of 1970, in the years 1 to 9999."""
-    # Years begin in March here, so that the leap day is the last one; 146,097 days make 400 years.
-    cdef int64_t shifted = days + 719468
-    cdef int64_t era = shifted // 146097
-    cdef int64_t day = shifted - era * 146097
-    cdef int64_t year = (day - day // 1460 + day // 36524 - day // 146096) // 365
-    cdef int64_t in_year = day - (365 * year + year // 4 - year // 100)
-    cdef int64_t month = (5 * in_year + 2) // 153
-    cdef int64_t in_month = in_year - (153 * month + 2) // 5 + 1
-    month += 3 if month < 10 else -9
-    put_day(out, <uint32_t>(year + era * 400 + (1 if month <= 2 else 0)), <uint32_t>month, <uint32_t>in_month)
-
-
 def _write_naturals(const uint64_t[::1] values, int64_t[::1] offsets, unsigned char[::1] data):
     cdef char* start = <char*>&data[0]
     cdef char* p = start
@@ -164,7 +150,6 @@ def _write_instants(const int64_t[::1] values, int64_t per_second, int64_t[::1] 
     cdef char* p = start
     cdef char day[DAY]
     cdef int64_t i, seconds, rest, days, known = LAST_SECOND       # no day
-    cdef uint32_t in_day
     bad = []
     for i in range(values.shape[0]):
         seconds = values[i] // per_second
@@ -173,14 +158,12 @@ def _write_instants(const int64_t[::1] values, int64_t per_second, int64_t[::1] 
             seconds -= 1
             rest += per_second
         if FIRST_SECOND <= seconds <= LAST_SECOND:
-            # 719,162 days lie between year 1 and 1970: the division below is of a natural number
-            days = (seconds - FIRST_SECOND) // 86400 - 719162
-            in_day = <uint32_t>(seconds - days * 86400)
+            days = day_of(seconds)
             if days != known:       # PERF: of a log, most are of the same day as the one before
-                _put_day_of(day, days)
+                put_day_of(day, days)
                 known = days
             memcpy(p, day, DAY)
-            p = put_time(p + DAY, in_day // 3600, in_day // 60 % 60, in_day % 60, <uint32_t>(rest * (1000000000 // per_second)))
+            p = put_time_of(p + DAY, <uint32_t>(seconds - days * 86400), <uint32_t>(rest * (1000000000 // per_second)))
         else:
             bad.append(i)
         offsets[i + 1] = p - start

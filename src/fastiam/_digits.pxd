@@ -92,3 +92,28 @@ cdef inline char* put_time(char* p, uint32_t hour, uint32_t minute, uint32_t sec
             p = put_pair(p + 1, nanos % 100)
     p[0] = c'Z'
     return p + 1
+
+
+cdef inline int64_t day_of(int64_t seconds) noexcept nogil:
+    """The days from 1970 to the day of an instant."""
+    cdef int64_t days = seconds // 86400
+    return days - (days * 86400 > seconds)               # C divides towards zero, time runs from below
+
+
+cdef inline char* put_day_of(char* p, int64_t days) noexcept nogil:
+    """The day that is so many days after the first of 1970, in the years 0 to 9999."""
+    # Years begin in March here, so that the leap day is the last one; 146,097 days make 400 years.
+    cdef int64_t shifted = days + 719468
+    cdef int64_t era = (shifted if shifted >= 0 else shifted - 146096) // 146097
+    cdef int64_t day = shifted - era * 146097
+    cdef int64_t year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    cdef int64_t in_year = day - (365 * year + year // 4 - year // 100)
+    cdef int64_t month = (5 * in_year + 2) // 153
+    cdef int64_t in_month = in_year - (153 * month + 2) // 5 + 1
+    month += 3 if month < 10 else -9
+    return put_day(p, <uint32_t>(year + era * 400 + (1 if month <= 2 else 0)), <uint32_t>month, <uint32_t>in_month)
+
+
+cdef inline char* put_time_of(char* p, uint32_t in_day, uint32_t nanos) noexcept nogil:
+    """The time of so many seconds since midnight."""
+    return put_time(p, in_day // 3600, in_day // 60 % 60, in_day % 60, nanos)

@@ -14,6 +14,7 @@ cdef extern from *:
 
 cdef enum:
     NOT_PLAIN = -1             # the long way reads it, or raises
+    NO_VALUE = -2              # the caller says that the key is absent
 
 
 cdef inline bint value_text(PyObject* value, Text* out) noexcept:

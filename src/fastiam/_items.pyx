@@ -20,6 +20,7 @@ cdef extern from *:
     PyObject* PyTuple_GET_ITEM(PyObject* o, Py_ssize_t i) noexcept
     bint PyFloat_CheckExact(PyObject* o) noexcept
     double PyFloat_AS_DOUBLE(PyObject* o) noexcept
+    PyObject* Py_None
 
 cdef extern from "datetime.h":
     bint PyDateTime_CheckExact(PyObject* o) noexcept
@@ -88,9 +89,11 @@ cdef bint item_text(Frame* f, PyObject* value, Text* out) noexcept:
 
 cdef int32_t put_items(Frame* f, PyObject* value, int32_t at, Py_ssize_t taken, bint may_be_many) noexcept:
     """Put the text of a number or a date into a frame at its place, or those of a list or tuple behind all others; as many as `taken` have
-    other uses. How many stand behind them, or NOT_PLAIN."""
+    other uses. How many stand behind them, NO_VALUE of None, or NOT_PLAIN."""
     cdef bint is_list = PyList_CheckExact(value)
     cdef Py_ssize_t n, i, first
+    if value == Py_None:
+        return NO_VALUE
     if not is_list and not PyTuple_CheckExact(value):
         return 0 if item_text(f, value, &f.texts[at]) else NOT_PLAIN
     n = PyList_GET_SIZE(value) if is_list else PyTuple_GET_SIZE(value)

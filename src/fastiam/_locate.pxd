@@ -77,13 +77,16 @@ cdef inline uint32_t shared_record(const TablesC* t, const char* arn, int64_t si
     return record
 
 
-cdef inline int find_record(Call* c, uint32_t* record) noexcept nogil:
-    """What is stored about the resource of the call; NONE if nothing."""
-    cdef uint32_t mode
-    record[0] = NONE
+cdef inline uint32_t service_mode(const Call* c) noexcept nogil:
+    """How records of the service of the resource are found; NONE: it has none."""
     if c.is_star or c.t.services.n == 0:
-        return DONE
-    mode = table_find(&c.t.services, c.t.pool, c.resource.data + c.colons[1] + 1, c.colons[2] - c.colons[1] - 1, c.t.seed)
+        return NONE
+    return table_find(&c.t.services, c.t.pool, c.resource.data + c.colons[1] + 1, c.colons[2] - c.colons[1] - 1, c.t.seed)
+
+
+cdef inline int find_record(Call* c, uint32_t mode, uint32_t* record) noexcept nogil:
+    """What is stored about the resource of the call, by the mode of its service; NONE if nothing."""
+    record[0] = NONE
     if mode == NONE:
         return DONE
     if mode == MODE_EXACT:
@@ -160,10 +163,9 @@ cdef inline void find_partition(Call* c) noexcept nogil:
             c.partition = c.principal.partition
 
 
-cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
-    """Record, owner, RCPs of the owner's account."""
-    cdef uint32_t record
-    cdef int status = find_record(c, &record)
+cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noexcept nogil:
+    """Owner, what the record says, RCPs of the owner's account."""
+    cdef int status
     c.owner_override = False
     c.assumed_owner = False
     c.unknown_owner = False
@@ -174,8 +176,6 @@ cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
     c.rcp_stack = NONE
     c.account = NONE
     find_partition(c)
-    if status != DONE:
-        return status
     status = find_owner(c, override, record)
     if status != DONE:
         return status
@@ -190,6 +190,13 @@ cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
             promise(c.account < c.t.n_accounts)
             c.rcp_stack = c.t.accounts[c.account].rcp_stack
     return DONE
+
+
+cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
+    """`locate_found`, of a record that has to be found."""
+    cdef uint32_t record
+    cdef int status = find_record(c, service_mode(c), &record)
+    return status if status != DONE else locate_found(c, override, record)
 
 
 cdef inline void locate_endpoint(Call* c) noexcept nogil:

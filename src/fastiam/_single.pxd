@@ -1,7 +1,7 @@
 """The usual single call, decided on the objects as they come. Header only.
 
-Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, number, date or a list of these, two
-spellings of a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is
+Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, number, date, None or a list of
+these, two spellings of a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is
 something to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing
 that outlives it is allocated.
 """
@@ -15,7 +15,7 @@ from fastiam._answer cimport DONE, Answer
 from fastiam._decide cimport action_key, cut_resource, find_row, grid_place
 from fastiam._frame cimport Frame, text_of
 from fastiam._habit cimport Habit, habit_place, is_habit, keep_habit
-from fastiam._items cimport NOT_PLAIN, put_items, value_text
+from fastiam._items cimport NO_VALUE, NOT_PLAIN, put_items, value_text
 from fastiam._met cimport MANY_PRINCIPALS, Meeting, ask_meeting, ask_met, find_meeting, is_of, keep_meeting
 from fastiam._types cimport *
 from fastiam._usual cimport NOT_LOOKED_UP, decide_usual, is_usual
@@ -136,11 +136,14 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
         slot.is_multi = key & KEY_IS_MULTI != 0
         slot.is_conflict = False
         slot.tag.data = NULL
-        if n_items:
+        if n_items > 0:
             slot.first = f.text_room - f.n_items
             slot.n = n_items
             slot.is_multi = key & KEY_IS_SINGLE == 0
-        if key & (KEY_IS_TAG | KEY_IS_CHECKED):
+        elif n_items == NO_VALUE:
+            slot.n = 0
+            slot.is_multi = False
+        if key & (KEY_IS_TAG | KEY_IS_CHECKED) and n_items != NO_VALUE:
             if key & KEY_IS_CHECKED:
                 checked[0] = False
             if key & KEY_IS_TAG:

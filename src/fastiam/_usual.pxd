@@ -1,4 +1,4 @@
-"""The usual single request: a user or role asks for something of its own account that no record tells of. Header only.
+"""The usual single request: a user or role asks for something of its own account that has no policy. Header only.
 
 Law: it is decided as `attempt` would; whatever is not surely usual is left to that. The own row of who asks is read from its flats,
 which say all in half a cache line each.
@@ -11,12 +11,12 @@ from fastiam._call cimport ENDPOINT_NONE, Call
 from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
 from fastiam._answer cimport ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer
-from fastiam._decide cimport action_key, decide, find_row, hard_rule, rcp_applies, verdict
+from fastiam._decide cimport action_key, decide, find_row, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
 from fastiam._statements cimport entry_counts
 from fastiam._flat cimport Look, first_of_run, flat_matches, may_cross
 from fastiam._frame cimport next_stamp
 from fastiam._group cimport has_pieces, passed_over
-from fastiam._locate cimport find_record, locate_endpoint, locate_resource, word_text
+from fastiam._locate cimport find_record, locate_endpoint, locate_found, service_mode, word_text
 from fastiam._plain cimport ACT_HARD, ACT_OWN_RULES
 from fastiam._resources cimport tail_has_colon
 from fastiam._types cimport *
@@ -28,8 +28,9 @@ cdef enum:
     NOT_LOOKED_UP = 0xFFFFFFFE
 
 
-cdef struct Services:          # that are known to have no records
-    uint64_t without[N_SERVICES]   # their names, of eight bytes at most; 0: none
+cdef struct Services:          # how records of some are found
+    uint64_t names[N_SERVICES]     # of eight bytes at most; 0: none
+    uint32_t modes[N_SERVICES]
 
 
 cdef inline bint is_usual(const Principal* p, const ActionClass* action) noexcept nogil:
@@ -78,26 +79,31 @@ cdef inline void put_home(Call* c) noexcept nogil:
         c.rcp_stack = c.t.accounts[c.account].rcp_stack
 
 
-cdef inline bint has_records(Call* c, Services* seen) noexcept nogil:
-    """Whether records can be stored about resources of this service; `seen` remembers those that cannot."""
+cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
+    """A resource that is located is of the partition and the account of who asks, and no policy governs it."""
+    if c.is_kms_key or record.arn != NONE or resource_policy_governs(c):
+        return False
+    return c.partition == c.principal.partition and c.owner_known and same_account(c)
+
+
+cdef inline uint32_t known_mode(const Call* c, Services* seen) noexcept nogil:
+    """`service_mode`; `seen` remembers what was found."""
     cdef const char* name
     cdef int64_t size
     cdef uint64_t word
-    cdef uint64_t* place
+    cdef int at
     if c.is_star or c.t.services.n == 0:
-        return False
+        return NONE
     name = c.resource.data + c.colons[1] + 1
     size = c.colons[2] - c.colons[1] - 1
     if size > 8 or size == 0 or c.resource.data + c.resource.size - name < 8:
-        return table_find(&c.t.services, c.t.pool, name, size, c.t.seed) != NONE
+        return service_mode(c)
     word = load8(name) & (~<uint64_t>0 >> (64 - 8 * size))
-    place = &seen.without[mix(word) & (N_SERVICES - 1)]
-    if place[0] == word:
-        return False
-    if table_find(&c.t.services, c.t.pool, name, size, c.t.seed) != NONE:
-        return True
-    place[0] = word
-    return False
+    at = mix(word) & (N_SERVICES - 1)
+    if seen.names[at] != word:
+        seen.names[at] = word
+        seen.modes[at] = service_mode(c)
+    return seen.modes[at]
 
 
 # -- the own row --------------------------------------------------------------------------------------------------------------
@@ -157,7 +163,7 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
 
 
 cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil:
-    """Decide a call for which nothing is stored about its resource."""
+    """Decide a call for a resource of the own account without a policy."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return decide(c, a)
     if own.n == NOT_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
@@ -168,7 +174,7 @@ cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil
 cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, Range own, Services* seen) noexcept nogil:
     """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
     up ahead, else as many as NOT_LOOKED_UP."""
-    cdef uint32_t record = NONE
+    cdef uint32_t record
     cdef int status
     if owner.data != NULL or not checked or c.t.denies_unknown_owner:
         return attempt(c, a, owner, checked)
@@ -177,16 +183,17 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
             return attempt(c, a, owner, checked)
         own = flats_of(find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack)))
     next_stamp(c.s)
-    if has_records(c, seen):
-        status = find_record(c, &record)
-        if status != DONE:
-            return status
+    status = find_record(c, known_mode(c, seen), &record)
+    if status != DONE:
+        return status
     if record == NONE and is_at_home(c):
         put_home(c)
         locate_endpoint(c)
         return decide_home(c, a, &own)
-    status = locate_resource(c, owner)
+    status = locate_found(c, owner, record)
     if status != DONE:
         return status
     locate_endpoint(c)
+    if record != NONE and is_own(c, &c.t.records[record]):
+        return decide_home(c, a, &own)
     return decide(c, a)

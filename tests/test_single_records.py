@@ -1,0 +1,110 @@
+"""Single calls for resources that a directory knows: which go the short way shows in nothing but the time (D23, 6.3 to 6.5)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+import fastiam
+from fastiam import Engine
+
+A, B = "111111111111", "222222222222"
+ANA, BOB, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bob", f"arn:aws:iam::{A}:role/app"
+RUN, THEIRS = f"arn:aws:sts::{A}:assumed-role/app/run", f"arn:aws:iam::{B}:user/them"
+SECRET = f"arn:aws:secretsmanager:eu-west-1:{A}:secret:db-AbCdEf"
+KEY = f"arn:aws:kms:eu-west-1:{A}:key/1"
+
+
+def document(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def statement(effect, action, resource, principal=None, **condition):
+    made = {"Effect": effect, "Action": action, "Resource": resource}
+    return made | ({"Principal": principal} if principal else {}) | ({"Condition": condition} if condition else {})
+
+
+WORK = document(
+    statement("Allow", ["s3:*", "sqs:*", "kms:*", "iam:*", "sts:*"], "*"),
+    statement("Deny", "s3:*", "arn:aws:s3:::*/secret/*"),
+    statement("Allow", "secretsmanager:*", "*", StringEquals={"aws:ResourceTag/team": "a"}),
+)
+# name -> (ARN, what `add_resource` takes)
+RESOURCES = {
+    "own": ("arn:aws:s3:::own", {"account": A}),
+    "tagged": ("arn:aws:s3:::tagged", {"account": A, "tags": {"team": "a"}}),
+    "closed": ("arn:aws:s3:::closed", {"account": A, "restrict_public_buckets": True}),
+    "theirs": ("arn:aws:s3:::theirs", {"account": B}),
+    "granted": (
+        "arn:aws:s3:::granted",
+        {"account": A, "policy": document(statement("Allow", "s3:*", "arn:aws:s3:::granted/*", {"AWS": BOB}))},
+    ),
+    "refused": (
+        "arn:aws:s3:::refused",
+        {"account": A, "policy": document(statement("Deny", "s3:Put*", "arn:aws:s3:::refused/*", "*"))},
+    ),
+    "queue": (f"arn:aws:sqs:eu-west-1:{A}:q", {}),
+    "secret": (SECRET, {"tags": {"team": "a"}}),
+    "key": (KEY, {"policy": document(statement("Allow", "kms:*", "*", {"AWS": f"arn:aws:iam::{A}:root"}))}),
+}
+BUCKETS = [arn for arn, _ in RESOURCES.values() if arn.startswith("arn:aws:s3")]
+ASKED = [
+    *[(f"s3:{verb}Object", f"{arn}/{key}") for verb in ("Get", "Put") for arn in BUCKETS for key in ("x", "secret/x")],
+    ("s3:ListBucket", "arn:aws:s3:::own"),
+    ("s3:ListBucket", "arn:aws:s3:::nobodys"),
+    ("s3:GetObject", "arn:aws-cn:s3:::own/x"),
+    ("sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q"),
+    ("sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:other"),
+    ("secretsmanager:GetSecretValue", SECRET),
+    ("secretsmanager:GetSecretValue", SECRET[:-7]),
+    ("kms:Decrypt", KEY),
+    ("kms:Decrypt", KEY[:-1] + "2"),
+    ("iam:GetRole", APP),
+    ("iam:PassRole", APP),
+    ("iam:DeleteRole", f"arn:aws:iam::{A}:role/aws-service-role/x"),
+    ("sts:AssumeRole", APP),
+]
+
+
+def directory(is_limited: bool) -> fastiam.Directory:
+    made = fastiam.Directory("strict", quotas=None)
+    limits = {"permissions_boundary": document(statement("Allow", "s3:*", "*"))} if is_limited else {}
+    made.add_principal(ANA, identity_policies=[WORK], **limits)
+    made.add_principal(BOB)
+    made.add_principal(THEIRS, identity_policies=[WORK])
+    trust = document({"Effect": "Allow", "Principal": {"AWS": ANA}, "Action": "sts:AssumeRole"})
+    made.add_principal(APP, identity_policies=[WORK], trust_policy=trust)
+    for arn, told in RESOURCES.values():
+        made.add_resource(arn, **told)
+    return made
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["alone", "bounded"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return directory(request.param).compile()
+
+
+@pytest.mark.parametrize(("action", "resource"), ASKED, ids=[f"{action} {resource}" for action, resource in ASKED])
+@pytest.mark.parametrize("principal", [ANA, BOB, RUN, THEIRS])
+def test_a_call_for_a_known_resource_is_answered_as_explained(engine, principal, action, resource):
+    said = engine.explain(principal, action, resource).decision
+    for _ in range(3):  # nothing is met yet, then all is, then it is remembered
+        assert engine.decide(principal, action, resource) == said
+        assert engine.is_allowed(principal, action, resource) == (said.outcome is fastiam.Outcome.ALLOW)
+
+
+def test_every_answer_is_among_those_of_known_resources(engine):
+    layers = {engine.decide(who, *asked).layer for who, asked in itertools.product((ANA, BOB, RUN, THEIRS), ASKED)}
+    assert {"identity", "resource"} <= {layer.value for layer in layers if layer}
+
+
+def test_a_resource_that_gets_a_policy_is_asked_for_it():
+    told = directory(False)
+    engine = told.compile()
+    asked = (ANA, "s3:GetObject", "arn:aws:s3:::own/x")
+    assert [engine.is_allowed(*asked) for _ in range(3)] == [True] * 3
+    told.set_resource_policy("arn:aws:s3:::own", document(statement("Deny", "s3:*", "arn:aws:s3:::own/*", "*")))
+    later = engine.updated(told)
+    assert [later.is_allowed(*asked) for _ in range(3)] == [False] * 3
+    assert engine.is_allowed(*asked)
