@@ -488,6 +488,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         if not w.flags & CALLER_KNOWN:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
+            s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
             s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * BY_ORGANIZATION
         cls = name_classes[b.name[i]]
         b.cls[i] = cls

@@ -392,7 +392,7 @@ cdef class Tables(Rows):
         k.canonical_id = self._word(canonical_id)
         k.own_stack = own_stack
         k.scp_stack = scp_stack
-        k.names = listed
+        k.names = listed if names else 0
         k.n_names = <uint16_t>len(names)
         k.constants = fixed
         k.n_constants = <uint16_t>len(constants)

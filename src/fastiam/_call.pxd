@@ -82,6 +82,7 @@ cdef enum Plan:                # what the truth of an atom depends on in a batch
     PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
     PLAN_ABSENT_HOME = 128     # on who owns the resource, then; if that is the account of who asks, on nothing more
     PLAN_ABSENT_REGION = 256   # on the region of the resource, then
+    PLAN_VARIES = 512          # where on who asks, on what varies among copies of one principal
 
 
 cdef struct Kept:              # of an atom: what it is for each value of its column
@@ -139,6 +140,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
     uint32_t n_kept
     Caller* callers            # of a batch, by number of the principal
+    uint32_t* kin              # of those of them that are known, one more than the principal of which they are copies; else 0
     Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
     uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
     uint32_t n_owned           # 0: somebody carries what owners or regions tell

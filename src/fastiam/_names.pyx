@@ -11,7 +11,7 @@ from fastiam._build cimport Tables
 from fastiam._bytes cimport hash_bytes
 from fastiam._locate cimport MOST_MARKS, START_AT
 from fastiam._types cimport (
-    KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, PoolText, Principal, StringSlot, TablesC,
+    KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, Key, PoolText, Principal, StringSlot, TablesC,
 )
 from fastiam._vectors cimport NameTable, Vector, bytes_of, free_items
 
@@ -229,6 +229,7 @@ cdef class Names:
             if before is not None:
                 v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
             self.tables._check_key(v.key)
+            (<Key*>self.tables.keys.data)[v.key].varies = True
             alike.n_varied += 1
         if start not in self.alike:
             self.alike_bytes += LIKENESS + <uint64_t>len(start)
@@ -260,6 +261,7 @@ cdef class Names:
         cdef Tables t = self.tables
         cdef PoolText text = PoolText(t._text(name), <uint32_t>len(name))
         cdef Principal p = (<const Principal*>t.principals.data)[alike.base]
+        p.names = alike.base + 1                         # INVARIANT: it has no names: neither services nor providers have likenesses
         if role is not None:
             p.role = t._word(role)
         elif p.kind == KIND_USER:

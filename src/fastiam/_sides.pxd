@@ -13,6 +13,7 @@ cdef enum:
 cdef class _Callers:
     cdef void* memory
     cdef Caller* at                                      # from a new cache line on: two of them take one
+    cdef uint32_t* kin                                   # as `Scratch` has it
     cdef Never* nevers                                   # as `Scratch` has them
     cdef uint64_t* never_owned                           # the same
     cdef uint32_t n_owned

@@ -25,9 +25,10 @@ cdef class _Callers:
         if self.memory == NULL:
             raise MemoryError()
         self.at = <Caller*>((<uintptr_t>self.memory + 63) & ~<uintptr_t>63)
+        self.kin = <uint32_t*>calloc(n, sizeof(uint32_t))
         self.nevers = <Never*>calloc(N_NEVERS, sizeof(Never))
         self.never_owned = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
-        if self.nevers == NULL or self.never_owned == NULL:
+        if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL:
             raise MemoryError()
         self.n_owned = n_owned
         self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
@@ -36,6 +37,7 @@ cdef class _Callers:
 
     def __dealloc__(self):
         free(self.memory)
+        free(self.kin)
         free(self.nevers)
         free(self.never_owned)
         free(self.told)
@@ -44,7 +46,7 @@ cdef class _Callers:
     def nbytes(self):
         """The memory that this takes."""
         return (
-            self.n * sizeof(Caller) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
+            self.n * (sizeof(Caller) + sizeof(uint32_t)) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
             + sizeof(self.regions) + sizeof(self.never_regions)
         )
 
@@ -280,7 +282,8 @@ cdef class _Sides:
         self.callers[side.number] = callers
         side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
         side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
-        side.frame.s.callers, side.frame.s.nevers, side.frame.s.never_owned = callers.at, callers.nevers, callers.never_owned
+        side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin
+        side.frame.s.nevers, side.frame.s.never_owned = callers.nevers, callers.never_owned
         side.frame.s.regions, side.frame.s.never_regions = callers.regions, callers.never_regions
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0

@@ -267,7 +267,11 @@ cdef bint grants(Tables s, uint32_t stack) noexcept nogil:
 cdef bint are_names(Tables s, const Principal* p) noexcept nogil:
     cdef const uint32_t* words = <const uint32_t*>s.word_lists.data
     cdef uint32_t i
-    if not within(p.names, p.n_names, s.word_lists.n) or not within(p.absent, p.n_absent, s.word_lists.n):
+    if not within(p.absent, p.n_absent, s.word_lists.n):
+        return False
+    if p.n_names == 0 and p.names > s.principals.n:
+        return False
+    if p.n_names and not within(p.names, p.n_names, s.word_lists.n):
         return False
     for i in range(p.n_names):
         if words[p.names + i] >= s.words.texts.n:

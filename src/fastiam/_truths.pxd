@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from fastiam._bytes cimport mix, short_equal, short_hash
 from fastiam._call cimport (
     MOST_REGION, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_WHO, PLAN_LASTS,
-    PLAN_MADE, PLAN_TOLD, PLAN_WHO, Call, ContextColumn, Kept, Never, Region, Scratch, is_supplied,
+    PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, ContextColumn, Kept, Never, Region, Scratch, is_supplied,
 )
 from fastiam._touched cimport count_row
 from fastiam._unknown cimport has_constant, next_slot, slot_number
@@ -162,6 +162,8 @@ cdef inline uint32_t slots_plan(const Call* c, const Atom* atom) noexcept nogil:
                 return 0
             if of_key:
                 plan |= PLAN_WHO
+            if c.t.keys[key].varies:
+                plan |= PLAN_VARIES
     return plan
 
 
@@ -174,6 +176,8 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
         plan = 0
     if at < 0 and (k.source == KEY_PRINCIPAL or is_of_owner(k)) and asks_who_alone(c.t, atom):
         plan |= PLAN_LASTS
+    if k.varies:
+        plan |= PLAN_VARIES
     return PLAN_MADE | (plan | absence_plan(c, atom.key) if plan else 0)
 
 
@@ -241,13 +245,18 @@ cdef inline uint32_t region_number(const Call* c, const Basis* q) noexcept nogil
     return met_region(c.s, b"us-east-1", 9)
 
 
+cdef inline uint32_t kin_of(const Scratch* s, uint32_t who) noexcept nogil:
+    """Who asks, or the principal of which that is a copy: what a condition says of one, unless it asks for what varies, it says of the other."""
+    return s.kin[who] - 1 if s.kin[who] else who
+
+
 cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uint64_t* key) noexcept nogil:
     """Where the truth of an atom would be told for a row, and the key under which; NULL: nowhere."""
     cdef Scratch* s = c.s
     cdef const Atom* atom = &c.t.atoms[id]
     cdef const ContextColumn* column
     cdef int32_t at = s.sources[atom.key]
-    cdef uint32_t plan, who, by = NONE
+    cdef uint32_t plan, asker, who, by = NONE
     cdef uint64_t code = 0
     cdef bint is_absent = at < 0
     if s.kept == NULL or id >= s.n_kept or c.unknown != NULL or (c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE):
@@ -267,7 +276,8 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         if code > <uint64_t>column.n_codes:
             return NULL
         code += 1
-    who = q.who + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
+    asker = q.who if plan & PLAN_VARIES else kin_of(s, q.who)
+    who = asker + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if is_absent and plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_REGION | q.resource):
         if plan & PLAN_ABSENT_REGION:
             by = region_number(c, q)
@@ -275,7 +285,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
             by = q.constants
         elif is_by_owner(q, plan, &c.t.keys[atom.key]):
             by = q.owner
-        who = q.who + 1 if plan & PLAN_WHO or (c.t.keys[atom.key].is_carried and carries(c.t, q.who, atom.key)) else 0
+        who = asker + 1 if plan & PLAN_WHO or (c.t.keys[atom.key].is_carried and carries(c.t, q.who, atom.key)) else 0
         if id >> 15 or who >> 20 or by >> 20:
             return NULL
         key[0] = (<uint64_t>id << 20 | who) << 20 | by | BY_RESOURCE
@@ -357,6 +367,8 @@ cdef inline uint64_t* check_place(const Call* c, const ContextColumn* column, ui
     """Where it is told that a value of a column does not contradict what is known of who asks (K1), and as what; NULL: nowhere."""
     if c.s.kept == NULL or column.key >> 15 or who >> 20 or code >> 16:
         return NULL
+    if not c.t.keys[column.key].varies:
+        who = kin_of(c.s, who)
     told[0] = (OF_CHECK | (<uint64_t>column.key << 20 | who) << 16 | <uint64_t>code) << EPOCH_BITS | c.s.told_epoch
     told[0] = told[0] << TOLD_BITS | T
     return &c.s.told[mix(told[0] >> TOLD_BITS) & c.s.told_mask]

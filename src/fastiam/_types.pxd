@@ -189,6 +189,7 @@ cdef struct Key:
     uint8_t is_session_entry   # `aws:OriginIdentity/*`, `aws:TransactionContext/*`: known with the session
     uint8_t is_carried         # a principal has it of its own: sessions may carry any (5.3)
     uint8_t is_single          # of the registry (C5): not more than one value
+    uint8_t varies             # among principals that are copies of one
 
 
 cdef enum Declared:            # how a caller declares a key unknown (6.11)
@@ -267,7 +268,9 @@ cdef struct Principal:
     uint32_t canonical_id
     uint32_t own_stack         # identity, boundary, session
     uint32_t scp_stack
-    uint32_t names             # in `words_list`: service names, primary first, or the provider
+    # in `word_lists`: service names, primary first, or the provider. Where there are none, one more than the principal of which this
+    # one is a copy but for its own ARN and constants that vary; 0: of none
+    uint32_t names
     uint16_t n_names
     uint16_t n_constants
     uint32_t constants
