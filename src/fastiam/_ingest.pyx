@@ -25,6 +25,7 @@ from fastiam.request import canonical_text
 cdef str COLUMN_HINT = "pass an Arrow or NumPy column, a list, or one value for all rows"
 cdef str MIXED_HINT = "a key has either one value in every row or a list in every row; wrap single values in lists"
 cdef str ZONE_HINT = "NumPy's datetime64 has no zone; if it is UTC, pass `np.datetime_as_string(values, timezone='UTC')`"
+cdef tuple SCALARS = (str, bytes, bool, int, float, Decimal, datetime, np.generic)
 cdef tuple RAW = (bytearray, memoryview)             # sequences of numbers to Python, never columns
 cdef str ABSENT_HINT = "where the key is absent, use None, an Arrow null or a masked array"
 
@@ -241,7 +242,7 @@ cdef TextColumn _read(obj, str name, bint is_context, reject):
 
 
 def _is_scalar(obj):
-    return obj is None or isinstance(obj, (str, bytes, bool, int, float, Decimal, datetime, np.generic))
+    return obj is None or isinstance(obj, SCALARS)
 
 
 cdef TextColumn _one(obj, str name, bint is_context, reject):
@@ -289,6 +290,9 @@ cdef TextColumn _from_list(list values, str name, bint is_context, reject):
     cdef Chunk chunk = Chunk()
     cdef int64_t i, n = len(values)
     if is_context:
+        numbers, missing = _numbers_of(values)
+        if numbers is not None:
+            return _from_numbers(numbers, missing, name, reject)
         others = [i for i in range(n) if type(values[i]) is not str and values[i] is not None]
         if any([_is_list(values[i]) for i in others]):
             return _from_lists(values, name, reject)
@@ -296,6 +300,29 @@ cdef TextColumn _from_list(list values, str name, bint is_context, reject):
             values[i] = _text(values[i], i, name, reject)
     chunk.point_at(values)
     return _whole(chunk, n, name, reject)
+
+
+cdef tuple _numbers_of(list values):
+    """The values as an array where all are bools, or ints of usual size, or floats, or missing, and which are; else None and None."""
+    cdef int64_t n_missing = 0
+    kind = None
+    for value in values:
+        if value is None:
+            n_missing += 1
+        elif kind is None:
+            kind = type(value)
+            if kind not in (bool, int, float):
+                return None, None
+        elif type(value) is not kind:
+            return None, None
+    if kind is None:
+        return None, None
+    try:
+        if n_missing == 0:
+            return np.array(values, np.dtype(kind)), None
+        return np.array([value or 0 for value in values], np.dtype(kind)), np.array([value is None for value in values])
+    except OverflowError:
+        return None, None
 
 
 cdef TextColumn _from_lists(list rows, str name, reject):
@@ -317,7 +344,8 @@ cdef TextColumn _from_lists(list rows, str name, reject):
 
 
 def _is_list(value):
-    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes, *RAW))
+    # PERF: to ask a class that is none of Python's own takes long
+    return not _is_scalar(value) and isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, RAW)
 
 
 cdef object _text(value, int64_t row, str name, reject):

@@ -136,14 +136,15 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
         slot.is_multi = key & KEY_IS_MULTI != 0
         slot.is_conflict = False
         slot.tag.data = NULL
-        if n_items > 0:
+        if n_items == NO_VALUE:
+            slot.n = 0
+            slot.is_multi = False
+            key = number                                 # no tag, and nothing to check
+        elif n_items:
             slot.first = f.text_room - f.n_items
             slot.n = n_items
             slot.is_multi = key & KEY_IS_SINGLE == 0
-        elif n_items == NO_VALUE:
-            slot.n = 0
-            slot.is_multi = False
-        if key & (KEY_IS_TAG | KEY_IS_CHECKED) and n_items != NO_VALUE:
+        if key & (KEY_IS_TAG | KEY_IS_CHECKED):
             if key & KEY_IS_CHECKED:
                 checked[0] = False
             if key & KEY_IS_TAG:

@@ -175,6 +175,7 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
     """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
     up ahead, else as many as NOT_LOOKED_UP."""
     cdef uint32_t record
+    cdef bint is_home = True
     cdef int status
     if owner.data != NULL or not checked or c.t.denies_unknown_owner:
         return attempt(c, a, owner, checked)
@@ -188,12 +189,10 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
         return status
     if record == NONE and is_at_home(c):
         put_home(c)
-        locate_endpoint(c)
-        return decide_home(c, a, &own)
-    status = locate_found(c, owner, record)
-    if status != DONE:
-        return status
+    else:
+        status = locate_found(c, owner, record)
+        if status != DONE:
+            return status
+        is_home = record != NONE and is_own(c, &c.t.records[record])
     locate_endpoint(c)
-    if record != NONE and is_own(c, &c.t.records[record]):
-        return decide_home(c, a, &own)
-    return decide(c, a)
+    return decide_home(c, a, &own) if is_home else decide(c, a)

@@ -150,7 +150,8 @@ def canonical_text(value: object, column: str) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
-        return _plain_decimal(Decimal(repr(value)))
+        text = repr(value)
+        return _plain_decimal(Decimal(text)) if "e" in text else text.removesuffix(".0")
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
@@ -182,8 +183,8 @@ def date_text(value: datetime, column: str = "now") -> str:
     """A datetime as text of the date grammar; it must carry a zone (C42)."""
     if value.tzinfo is None:
         raise RequestValueError("a datetime needs a time zone", column=column, hint="pass `datetime.now(timezone.utc)`")
-    text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-    return f"{text}.{value.microsecond:06d}Z" if value.microsecond else f"{text}Z"
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds" if value.microsecond else "seconds").removesuffix("+00:00") + "Z"
 
 
 def epoch_seconds(now: datetime | None) -> int:
