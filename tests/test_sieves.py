@@ -19,7 +19,8 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action
 NOTHING: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
 USERS = [f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bo", f"arn:aws:iam::{B}:user/ben", f"arn:aws:iam::{X}:user/xia"]
 RUN = f"arn:aws:sts::{A}:assumed-role/Dep/run"
-CALLERS = [*USERS, RUN, "s3.amazonaws.com"]
+COPIES = [f"arn:aws:sts::{A}:assumed-role/Dep/{name}" for name in ("one", "two", "three")]
+CALLERS = [*USERS, RUN, *COPIES, "s3.amazonaws.com"]
 RESOURCES = [f"arn:aws:sqs:eu-west-1:{account}:{name}" for account in (A, B, X) for name in ("q", "prod")] + [
     "arn:aws:s3:::bucket/k",
     "arn:aws:s3:::other/k",  # of which nothing is stored
@@ -60,6 +61,8 @@ ENTRIES: list[dict[str, dict[str, Any]]] = [
     {"StringEquals": {"aws:ResourceOrgID": "o-1"}},
     {"Null": {"aws:ResourceOrgID": "true"}},
     {"StringEquals": {"aws:VpceAccount": B}},
+    {"StringLike": {"aws:userid": "*:t*"}},
+    {"StringNotLikeIfExists": {"aws:userid": "*:${aws:username}"}},
 ]
 
 
@@ -98,7 +101,8 @@ def an_organization(rng: random.Random, everywhere: bool) -> fastiam.Directory:
         boundary = all_but(some_denies(rng)) if everywhere and rng.random() < 0.3 else None
         tags = {"team": "red"} if i % 2 else {"team": "prod"}
         directory.add_principal(user, identity_policies=[own], tags=tags, permissions_boundary=boundary)
-    directory.add_principal(f"arn:aws:iam::{A}:role/Dep", identity_policies=[EVERYTHING], tags={"team": "red"})
+    own = all_but(some_denies(rng)) if everywhere else EVERYTHING
+    directory.add_principal(f"arn:aws:iam::{A}:role/Dep", identity_policies=[own], tags={"team": "red"})
     for arn in (one for one in RESOURCES if one.split(":")[2:3] in (["sqs"], ["s3"]) and "other" not in one):
         policy = all_but(some_denies(rng, 0, Principal="*") if everywhere else NOTHING, Principal="*")
         account = None if arn.startswith("arn:aws:sqs") else A

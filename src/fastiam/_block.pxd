@@ -14,7 +14,7 @@ from fastiam._call cimport Call, Caller, ContextColumn
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._frame cimport Frame
-from fastiam._plain cimport BY_ORGANIZATION, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, read_caller
+from fastiam._plain cimport BY_COPIES, BY_ORGANIZATION, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, read_caller
 from fastiam._touched cimport WINDOW_BITS
 from fastiam._types cimport *
 
@@ -176,7 +176,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     uint32_t n_callers
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
     uint8_t has_endpoints      # some column says which endpoint rows come through
-    uint8_t limited            # by what somebody is: BY_ORGANIZATION, and flags of callers
+    uint8_t limited            # by what somebody is: BY_*, and flags of callers
     Seen* seen
     NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
@@ -490,6 +490,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
             read_caller(c, w)
             s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
             s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * BY_ORGANIZATION
+            s.limited |= (s.frame.s.kin[b.who[i]] != 0) * BY_COPIES
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
         b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)

@@ -9,11 +9,11 @@ from libc.string cimport memcpy
 
 from fastiam._block cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Rows, Side, ask_value
 from fastiam._bytes cimport mix, prefetch, table_find
-from fastiam._call cimport Call, Caller, ContextColumn, Never
+from fastiam._call cimport Call, Caller, ContextColumn, Never, Scratch
 from fastiam._columns cimport Column, Text, value_text
 from fastiam._decide cimport cell_key, keyed_row, row_at
-from fastiam._plain cimport ACCOUNT, CALLER_PLAIN, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
-from fastiam._truths cimport Basis, region_number
+from fastiam._plain cimport ACCOUNT, BY_COPIES, CALLER_PLAIN, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
+from fastiam._truths cimport Basis, is_region_told, kin_of, region_number
 from fastiam._types cimport *
 from fastiam._value_codes cimport ask_text_codes, met_code
 
@@ -73,6 +73,15 @@ cdef inline void sift_codes(Block* b, const ContextColumn* column, int64_t at, i
         b.never[i] |= column.never[codes[i]]
 
 
+cdef inline void sift_copies(Block* b, const Scratch* s, int64_t n) noexcept nogil:
+    """The same, of what is known not to hold for all copies of who asks."""
+    cdef const Never* never
+    cdef int64_t i
+    for i in range(n):
+        never = &s.nevers[s.callers[kin_of(s, b.who[i])].never]
+        b.never[i] |= never.anywhere | (never.at_home & -<uint64_t>(b.differs[i] == 0))
+
+
 cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
     """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`sift_texts`)."""
     cdef Block* b = s.block
@@ -85,6 +94,8 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
         w = b.caller[i]
         b.differs[i] = place_differs(w, b.facts[i])
         b.never[i] = nevers[w.never].anywhere | (nevers[w.never].at_home & -<uint64_t>(b.differs[i] == 0))
+    if s.limited & BY_COPIES:
+        sift_copies(b, &s.frame.s, n)
     b.has_texts = False
     for k in range(c.n_columns):
         column = &c.columns[k]
@@ -140,12 +151,22 @@ cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Row* row
     return (left != 0) & ((left & ~c.s.never_regions[0]) == 0)
 
 
-cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t n) noexcept nogil:
-    """What is known not to hold by the regions of resources that no column gives, where a sieve asks for nothing else."""
+cdef inline const ContextColumn* region_column(const Call* c) noexcept nogil:
+    """The column that gives `aws:RequestedRegion`; NULL: none."""
+    cdef int32_t k
+    for k in range(c.n_columns):
+        if c.t.keys[c.columns[k].key].source == KEY_REGION:
+            return &c.columns[k]
+    return NULL
+
+
+cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """What is known not to hold by the regions of resources, where no column gives one and a sieve asks for nothing else."""
     cdef const TablesC* t = c.t
     cdef const Row* empty = t.cells.rows
     cdef uint16_t listed[BLOCK]
     cdef Text text[BLOCK]
+    cdef const ContextColumn* column = region_column(c)
     cdef uint32_t i, j, m = 0, number
     cdef Basis q
     for i in range(<uint32_t>n):
@@ -155,7 +176,7 @@ cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t n) no
             may_be_region(b, c, b.rows[SCP_ROWS][i], i)
             | may_be_region(b, c, b.rows[RCP_ROWS][i], i)
             | may_be_region(b, c, own_denies(b, empty, i), i)
-        )
+        ) & is_region_told(column, at + i)
     for j in range(m * (rows.facts != NULL)):
         ask_value(rows.resources, b.what[listed[j]])
     for j in range(m):
@@ -209,7 +230,7 @@ cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int6
     if b.has_texts:
         sift_texts(b, c, at, n)
     if c.s.never_regions[0] and c.s.n_owned:
-        sift_regions(b, c, rows, n)
+        sift_regions(b, c, rows, at, n)
     for i in range(<uint32_t>n):
         scp = b.rows[SCP_ROWS][i]
         scp_counts = may_deny(b, c, scp, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))

@@ -86,6 +86,7 @@ cdef enum CallerFlag:
     CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
     BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs
+    BY_COPIES = 32             # and that somebody is a copy of another principal
 
 
 cdef enum:

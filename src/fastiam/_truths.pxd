@@ -13,6 +13,7 @@ from fastiam._call cimport (
     MOST_REGION, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_WHO, PLAN_LASTS,
     PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, ContextColumn, Kept, Never, Region, Scratch, is_supplied,
 )
+from fastiam._columns cimport item_code
 from fastiam._touched cimport count_row
 from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
@@ -333,11 +334,18 @@ cdef inline void let_never(Scratch* s, uint16_t* number, uint64_t bits, bint at_
 
 
 cdef inline void keep_from(Scratch* s, uint32_t id, const Basis* q, bint is_owners) noexcept nogil:
-    """Let the bits of a condition not hold for who asks, where it does not; of keys that owners tell, for the resources of one."""
+    """Let the bits of a condition not hold for who asks and its copies, where it does not; of keys that owners tell, for the resources
+    of one."""
+    cdef uint32_t who = q.who if s.kept[id].plan & PLAN_VARIES else kin_of(s, q.who)
     if not is_owners or not q.resource & PLAN_ABSENT_HOME:
-        let_never(s, &s.callers[q.who].never, s.kept[id].sieve, is_owners)
+        let_never(s, &s.callers[who].never, s.kept[id].sieve, is_owners)
     elif q.owner < s.n_owned and not s.kept[id].plan & PLAN_WHO:
         s.never_owned[q.owner] |= s.kept[id].sieve
+
+
+cdef inline bint is_region_told(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Whether the resource of a row tells the region: no column does, or the one that does (NULL: none) has no value."""
+    return column == NULL or item_code(column.column, column.first + row) < 0
 
 
 cdef inline void keep_regions(const Call* c, uint32_t id, const Basis* q) noexcept nogil:
@@ -353,13 +361,14 @@ cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int trut
     cdef uint64_t key
     cdef uint64_t* place = told_place(c, id, q, &key)
     cdef const Key* k = &c.t.keys[c.t.atoms[id].key]
-    cdef bint is_given = c.s.sources[c.t.atoms[id].key] >= 0
-    cdef bint counts = not is_given and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
+    cdef int32_t at = c.s.sources[c.t.atoms[id].key]
+    cdef const ContextColumn* column = NULL if at < 0 else &c.columns[at]
+    cdef bint counts = at < 0 and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
     if place != NULL:
         place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
         if truth == F and c.s.kept[id].plan & PLAN_LASTS:
             keep_from(c.s, id, q, is_of_owner(k))
-        if truth == F and c.s.kept[id].sieve and not is_given and k.source == KEY_REGION:
+        if truth == F and c.s.kept[id].sieve and k.source == KEY_REGION and is_region_told(column, q.row):
             keep_regions(c, id, q)
 
 
