@@ -108,3 +108,13 @@ def test_a_resource_that_gets_a_policy_is_asked_for_it():
     later = engine.updated(told)
     assert [later.is_allowed(*asked) for _ in range(3)] == [False] * 3
     assert engine.is_allowed(*asked)
+
+
+def test_a_service_whose_name_ends_with_a_nul_is_another_one():
+    engine = directory(False).compile()
+    refused = (ANA, "s3:PutObject", "arn:aws:s3:::refused/x")
+    assert not engine.is_allowed(*refused)
+    for name in ("s3\0", "\0", "sqs\0\0"):
+        engine.is_allowed(ANA, "s3:PutObject", f"arn:aws:{name}:::refused/x")
+        assert not engine.is_allowed(*refused)
+        assert engine.decide(*refused) == engine.explain(*refused).decision

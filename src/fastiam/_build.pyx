@@ -88,7 +88,7 @@ cdef class Tables(Rows):
         cdef Key* k = <Key*>self._push(&self.keys)
         k[0] = Key(
             start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry, False,
-            is_single,
+            is_single, False,
         )
         return self.keys.n - 1
 

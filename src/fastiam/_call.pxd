@@ -82,6 +82,7 @@ cdef enum Plan:                # what the truth of an atom depends on in a batch
     PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
     PLAN_ABSENT_HOME = 128     # on who owns the resource, then; if that is the account of who asks, on nothing more
     PLAN_ABSENT_REGION = 256   # on the region of the resource, then
+    PLAN_ABSENT_VIA = 1024     # on whether `aws:CalledVia` has a value, then
     PLAN_VARIES = 512          # where on who asks, on what varies among copies of one principal
 
 

@@ -19,7 +19,6 @@ cdef enum:
     MOST_NATURAL = 20          # digits of 64 bits
     MOST_FLOAT = 24            # `-0.00012345678901234567`
     DAY = 11                   # `YYYY-MM-DDT`
-    MOST_INSTANT = 30          # a day, and `HH:MM:SS.nnnnnnnnnZ`
 
 
 cdef inline char* put_pair(char* p, uint32_t value) noexcept nogil:

@@ -77,7 +77,7 @@ cdef inline uint32_t shared_record(const TablesC* t, const char* arn, int64_t si
     return record
 
 
-cdef inline uint32_t service_mode(const Call* c) noexcept nogil:
+cdef inline uint32_t record_mode(const Call* c) noexcept nogil:
     """How records of the service of the resource are found; NONE: it has none."""
     if c.is_star or c.t.services.n == 0:
         return NONE
@@ -195,7 +195,7 @@ cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noe
 cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
     """`locate_found`, of a record that has to be found."""
     cdef uint32_t record
-    cdef int status = find_record(c, service_mode(c), &record)
+    cdef int status = find_record(c, record_mode(c), &record)
     return status if status != DONE else locate_found(c, override, record)
 
 

@@ -10,10 +10,10 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, short_equal, short_hash
 from fastiam._call cimport (
-    MOST_REGION, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_WHO, PLAN_LASTS,
-    PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, ContextColumn, Kept, Never, Region, Scratch, is_supplied,
+    MOST_REGION, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_VIA,
+    PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, ContextColumn, Kept, Never, Region, Scratch, is_supplied,
 )
-from fastiam._columns cimport item_code
+from fastiam._columns cimport Text, item_code, item_text, row_items
 from fastiam._touched cimport count_row
 from fastiam._unknown cimport has_constant, next_slot, slot_number
 from fastiam._types cimport (
@@ -34,9 +34,9 @@ cdef enum:
 
 cdef extern from *:
     """
-    /* A key that is told by a resource - its constants, its owner or its region, one of which tells a condition -: 15 bits of the
-       condition, 20 of who asks, 20 of these; others have 20, 20 and 16. One of what was checked (K1): 15 of a context key, 20 of who asks,
-       16 of a code. 61 bits with the epoch. */
+    /* A key that is told by a resource - its constants, its owner or its region, one of which tells a condition - or by whether a service
+       calls: 15 bits of the condition, 20 of who asks, 20 of these; others have 20, 20 and 16. One of what was checked (K1): 15 of a
+       context key, 20 of who asks, 16 of a code. 61 bits with the epoch. */
     #define FASTIAM_BY_RESOURCE ((uint64_t)1 << 56)
     #define FASTIAM_OF_CHECK ((uint64_t)3 << 55)
     """
@@ -133,6 +133,8 @@ cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
             if c.columns[i].tag.data != NULL:
                 return PLAN_ABSENT_MORE
         return who
+    if k.source == KEY_VIA_SERVICE and c.s.sources[c.t.key_called_via] >= 0:
+        return PLAN_ABSENT_VIA | who
     if k.source == KEY_TIME or k.source == KEY_EPOCH:
         other = c.t.key_epoch if k.source == KEY_TIME else c.t.key_time
     elif k.source == KEY_VIA_SERVICE or k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST or k.source == KEY_MFA:
@@ -246,9 +248,18 @@ cdef inline uint32_t region_number(const Call* c, const Basis* q) noexcept nogil
     return met_region(c.s, b"us-east-1", 9)
 
 
+cdef inline bint has_value(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Whether a column gives a row something."""
+    cdef int64_t first, last
+    cdef Text text
+    row_items(column.column, column.first + row, &first, &last)
+    return last > first and item_text(column.column, first, &text)
+
+
 cdef inline uint32_t kin_of(const Scratch* s, uint32_t who) noexcept nogil:
-    """Who asks, or the principal of which that is a copy: what a condition says of one, unless it asks for what varies, it says of the other."""
-    return s.kin[who] - 1 if s.kin[who] else who
+    """The principal of which who asks is a copy, or who asks: a condition that reads nothing that varies says the same of both."""
+    cdef uint32_t kin = s.kin[who]
+    return kin - 1 if kin else who
 
 
 cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uint64_t* key) noexcept nogil:
@@ -279,9 +290,11 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         code += 1
     asker = q.who if plan & PLAN_VARIES else kin_of(s, q.who)
     who = asker + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
-    if is_absent and plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_REGION | q.resource):
+    if is_absent and plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_REGION | PLAN_ABSENT_VIA | q.resource):
         if plan & PLAN_ABSENT_REGION:
             by = region_number(c, q)
+        elif plan & PLAN_ABSENT_VIA:
+            by = has_value(&c.columns[s.sources[c.t.key_called_via]], q.row)
         elif is_by_constants(q, plan):
             by = q.constants
         elif is_by_owner(q, plan, &c.t.keys[atom.key]):

@@ -16,7 +16,7 @@ from fastiam._statements cimport entry_counts
 from fastiam._flat cimport Look, first_of_run, flat_matches, may_cross
 from fastiam._frame cimport next_stamp
 from fastiam._group cimport has_pieces, passed_over
-from fastiam._locate cimport find_record, locate_endpoint, locate_found, service_mode, word_text
+from fastiam._locate cimport find_record, locate_endpoint, locate_found, record_mode, word_text
 from fastiam._plain cimport ACT_HARD, ACT_OWN_RULES
 from fastiam._resources cimport tail_has_colon
 from fastiam._types cimport *
@@ -29,7 +29,8 @@ cdef enum:
 
 
 cdef struct Services:          # how records of some are found
-    uint64_t names[N_SERVICES]     # of eight bytes at most; 0: none
+    uint64_t names[N_SERVICES]     # of eight bytes at most
+    uint8_t sizes[N_SERVICES]      # 0: none
     uint32_t modes[N_SERVICES]
 
 
@@ -87,7 +88,7 @@ cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
 
 
 cdef inline uint32_t known_mode(const Call* c, Services* seen) noexcept nogil:
-    """`service_mode`; `seen` remembers what was found."""
+    """`record_mode`; `seen` remembers what was found."""
     cdef const char* name
     cdef int64_t size
     cdef uint64_t word
@@ -97,12 +98,13 @@ cdef inline uint32_t known_mode(const Call* c, Services* seen) noexcept nogil:
     name = c.resource.data + c.colons[1] + 1
     size = c.colons[2] - c.colons[1] - 1
     if size > 8 or size == 0 or c.resource.data + c.resource.size - name < 8:
-        return service_mode(c)
+        return record_mode(c)
     word = load8(name) & (~<uint64_t>0 >> (64 - 8 * size))
     at = mix(word) & (N_SERVICES - 1)
-    if seen.names[at] != word:
+    if seen.names[at] != word or seen.sizes[at] != size:   # one name may be another one with a NUL behind it
         seen.names[at] = word
-        seen.modes[at] = service_mode(c)
+        seen.sizes[at] = <uint8_t>size
+        seen.modes[at] = record_mode(c)
     return seen.modes[at]
 
 
