@@ -15,7 +15,7 @@ from fastiam._answer cimport DONE, Answer
 from fastiam._decide cimport action_key, cut_resource, find_row, grid_place
 from fastiam._frame cimport Frame, text_of
 from fastiam._habit cimport Habit, habit_place, is_habit, keep_habit
-from fastiam._items cimport NO_VALUE, NOT_PLAIN, put_items, value_text
+from fastiam._items cimport NOT_PLAIN, put_items, value_text
 from fastiam._met cimport MANY_PRINCIPALS, Meeting, ask_meeting, ask_met, find_meeting, is_of, keep_meeting
 from fastiam._types cimport *
 from fastiam._usual cimport NOT_LOOKED_UP, decide_usual, is_usual
@@ -136,14 +136,13 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
         slot.is_multi = key & KEY_IS_MULTI != 0
         slot.is_conflict = False
         slot.tag.data = NULL
-        if n_items == NO_VALUE:
-            slot.n = 0
-            slot.is_multi = False
-            key = number                                 # no tag, and nothing to check
-        elif n_items:
+        if n_items > 0:
             slot.first = f.text_room - f.n_items
             slot.n = n_items
             slot.is_multi = key & KEY_IS_SINGLE == 0
+        elif n_items:                                    # NO_VALUE: no tag, and nothing to check
+            slot.n = 0
+            key = number
         if key & (KEY_IS_TAG | KEY_IS_CHECKED):
             if key & KEY_IS_CHECKED:
                 checked[0] = False
