@@ -27,6 +27,7 @@ CONDITIONS: list[dict[str, Any]] = [
         }
     },
 ]
+CONDITIONS += [{"Null": {"app:list": "true"}}, {"Null": {"aws:TagKeys": "false"}}, {"StringNotEquals": {"app:list": "t-1"}}]
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 CONTEXTS: list[dict[str, Any]] = [
     {},
@@ -43,6 +44,14 @@ CONTEXTS: list[dict[str, Any]] = [
     {"app:list": [["t-1"]]},
     {"app:list": [None]},
     {"app:list": ["\ud800"]},
+    {"app:list": None},
+    {"app:list": None, "App:List": "t-1"},
+    {"app:list": "t-1", "App:List": None},
+    {"aws:TagKeys": None, "app:list": "t-1"},
+    {"aws:RequestTag/a": None, "aws:RequestTag/b": "1"},
+    {"s3:max-keys": None, "aws:SecureTransport": None},
+    {"aws:PrincipalTag/x": None, "aws:MultiFactorAuthPresent": None},
+    {"nobody:reads": None},
     {"aws:TagKeys": ["b", "a"]},
     {"aws:TagKeys": ("a",)},
     {"aws:TagKeys": [True, 7]},
