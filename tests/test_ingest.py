@@ -329,6 +329,25 @@ def test_the_row_of_a_bad_instant_is_named_among_many_others(start: int) -> None
         assert list(errors) == [2_500 - start]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [True, None, False],
+        [7, None, -(2**63)],
+        [7, 2**63, None],
+        [7, True],
+        [0.5, -0.0, None, 1e22],
+        [0.5, 1],
+        [None, None],
+        [None, "a", 3],
+        [MOMENT, None, MOMENT.replace(microsecond=7)],
+    ],
+    ids=str,
+)
+def test_lists_of_python_values_read_as_single_requests_read_them(values: list[Any]) -> None:
+    assert read(values) == [value if value is None else canonical_text(value, "c") for value in values]
+
+
 def test_floats_with_an_exponent_are_written_among_others() -> None:
     values = [1e300, 0.5, -1e-7, 3.0, 1e22, 7.25, 5e-324]
     assert read(np.array(values)) == [canonical_text(value, "c") for value in values]

@@ -320,7 +320,8 @@ cdef tuple _numbers_of(list values):
     try:
         if n_missing == 0:
             return np.array(values, np.dtype(kind)), None
-        return np.array([value or 0 for value in values], np.dtype(kind)), np.array([value is None for value in values])
+        filled = [0 if value is None else value for value in values]
+        return np.array(filled, np.dtype(kind)), np.array([value is None for value in values])
     except OverflowError:
         return None, None
 
