@@ -131,8 +131,7 @@ cdef class _Batch(_Passes):
             if not principal.startswith("arn:") or principal in self.broken_sessions:
                 return False                             # a name may stand for a provider (N3)
             if principal not in entered:
-                if not core._meet(principal.encode()):
-                    core._settle_principal(principal, action)
+                core._enter_principal(principal, action)
                 entered.add(principal)
             return True
         except (RequestValueError, PolicyError):
@@ -170,7 +169,7 @@ cdef class _Batch(_Passes):
         if m.status == NO_PRINCIPAL:
             if principal in self.broken_sessions:
                 raise self.broken_sessions[principal]
-            core._settle_principal(principal, action)
+            core._enter_principal(principal, action)
             return 0
         resource = self._text(self.resources, m.row, "resource")
         if m.status == NO_FACTS:

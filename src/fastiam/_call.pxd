@@ -82,8 +82,8 @@ cdef enum Plan:                # what the truth of an atom depends on in a batch
     PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
     PLAN_ABSENT_HOME = 128     # on who owns the resource, then; if that is the account of who asks, on nothing more
     PLAN_ABSENT_REGION = 256   # on the region of the resource, then
-    PLAN_ABSENT_VIA = 1024     # on whether `aws:CalledVia` has a value, then
-    PLAN_VARIES = 512          # where on who asks, on what varies among copies of one principal
+    PLAN_ABSENT_VIA = 512      # on whether `aws:CalledVia` has a value, then
+    PLAN_VARIES = 1024         # where on who asks, on what varies among copies of one principal
 
 
 cdef struct Kept:              # of an atom: what it is for each value of its column

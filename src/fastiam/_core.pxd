@@ -61,6 +61,7 @@ cdef class Core:
     cdef int _add_defaults(self, Frame* f, _Declared declared) except -1
     cdef int _restart(self, Frame* f, object context, list keep) except -1
     cdef bint _meet(self, bytes name) except -1
+    cdef int _enter_principal(self, str name, str action) except -1
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
     cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1

@@ -331,6 +331,12 @@ cdef class Core:
             self.grew = True
         return True
 
+    cdef int _enter_principal(self, str name, str action) except -1:
+        """Enter who asks by a name that was not found."""
+        if not (name.startswith("arn:") and self._meet(name.encode())):
+            self._settle_principal(name, action)
+        return 0
+
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1:
         """Find who asks in the tables; False where the directory must be asked first."""
         cdef Text name

@@ -87,11 +87,7 @@ class SettlingCore(Core):
             self._settle_named(name, action)
 
     def _settle_alike(self, name: str) -> bool:
-        """Enter a name by whom it is like, where that is known or can be."""
-        key = utf8(name)
-        with self._lock:
-            if self.names.enter_alike(key):
-                return True
+        """Enter a name by whom it is like, where that can be known; `_meet` has found that it is not yet."""
         likeness = self._snapshot_or_fail().likeness(name)
         if likeness is None:
             return False
@@ -101,7 +97,7 @@ class SettlingCore(Core):
             base = self._find(likeness.base)
             if base is not None:  # else it was dropped meanwhile
                 self._compiler.liken(self.names, likeness, base)
-            return self.names.enter_alike(key)
+            return self.names.enter_alike(utf8(name))
 
     def _find(self, name: str) -> int | None:
         with self._lock:
