@@ -20,13 +20,22 @@ NOTHING: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
 USERS = [f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bo", f"arn:aws:iam::{B}:user/ben", f"arn:aws:iam::{X}:user/xia"]
 RUN = f"arn:aws:sts::{A}:assumed-role/Dep/run"
 COPIES = [f"arn:aws:sts::{A}:assumed-role/Dep/{name}" for name in ("one", "two", "three")]
-CALLERS = [*USERS, RUN, *COPIES, "s3.amazonaws.com"]
+STRAY = f"arn:aws:sts::{A}:assumed-role/Dep/stray"  # whose session says that it is of another organization
+CALLERS = [*USERS, RUN, *COPIES, STRAY, "s3.amazonaws.com"]
+ROLES = [
+    f"arn:aws:iam::{A}:role/Dep",
+    f"arn:aws:iam::{B}:role/path/Far",
+    f"arn:aws:iam::{A}:role/Gone",  # of which nothing is stored
+    f"arn:aws:iam::{A}:role/aws-service-role/x.amazonaws.com/Linked",
+]
+ON_ROLES = ["sts:AssumeRole", "sts:TagSession", "iam:PassRole", "iam:GetRole"]
 RESOURCES = [f"arn:aws:sqs:eu-west-1:{account}:{name}" for account in (A, B, X) for name in ("q", "prod")] + [
     "arn:aws:s3:::bucket/k",
     "arn:aws:s3:::other/k",  # of which nothing is stored
     f"arn:aws:sqs:us-east-1:{B}:q",
     f"arn:aws:iam::{A}:group/g",
     "*",
+    *ROLES,
 ]
 CONTEXT: dict[str, list[Any]] = {
     "aws:SourceIp": ["10.0.0.1", "192.0.2.7", None],
@@ -102,7 +111,9 @@ def an_organization(rng: random.Random, everywhere: bool) -> fastiam.Directory:
         tags = {"team": "red"} if i % 2 else {"team": "prod"}
         directory.add_principal(user, identity_policies=[own], tags=tags, permissions_boundary=boundary)
     own = all_but(some_denies(rng)) if everywhere else EVERYTHING
-    directory.add_principal(f"arn:aws:iam::{A}:role/Dep", identity_policies=[own], tags={"team": "red"})
+    directory.add_principal(ROLES[0], identity_policies=[own], tags={"team": "red"})
+    for arn in ROLES[:2]:
+        directory.add_resource(arn, policy=a_trust_policy(rng), tags={"x": "1"} if "Far" in arn else {})
     for arn in (one for one in RESOURCES if one.split(":")[2:3] in (["sqs"], ["s3"]) and "other" not in one):
         policy = all_but(some_denies(rng, 0, Principal="*") if everywhere else NOTHING, Principal="*")
         account = None if arn.startswith("arn:aws:sqs") else A
@@ -112,6 +123,16 @@ def an_organization(rng: random.Random, everywhere: bool) -> fastiam.Directory:
         for i, policy in enumerate(rng.sample(endpoint_policies, rng.randrange(1, 4))):
             directory.add_endpoint(f"vpce-{i + 1}", policy=policy, account=rng.choice((A, B, None)), gateway=rng.random() < 0.3)
     return directory
+
+
+def a_trust_policy(rng: random.Random) -> dict[str, Any]:
+    """It lets some account or everybody assume a role, and some not."""
+    who = rng.choice(({"AWS": "*"}, {"AWS": f"arn:aws:iam::{A}:root"}, {"AWS": [USERS[0], USERS[2]]}))
+    allow: dict[str, Any] = {"Effect": "Allow", "Principal": who, "Action": "sts:*"}
+    if rng.random() < 0.5:
+        allow["Condition"] = rng.choice(ENTRIES[:6])
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sts:*", "Condition": rng.choice(ENTRIES)}
+    return {"Version": "2012-10-17", "Statement": [allow, deny] if rng.random() < 0.7 else [allow]}
 
 
 def an_endpoint_policy(rng: random.Random) -> dict[str, Any]:
@@ -131,15 +152,17 @@ def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
     engine = an_organization(rng, where != "organization").compile()
     owners = [None, A, B, X, "1"] if where.endswith("owners") else [None]
     keys = rng.sample(sorted(CONTEXT), rng.randrange(2, len(CONTEXT) + 1))
-    sessions = {RUN: Session(RUN, kind="ROLE", issuer=f"arn:aws:iam::{A}:role/Dep")}
+    sessions = {RUN: Session(RUN, kind="ROLE", issuer=ROLES[0])}
+    sessions[STRAY] = Session(STRAY, kind="ROLE", issuer=ROLES[0], context={"aws:PrincipalOrgID": "o-9"})
     rows = []
     for _ in range(1500):
         who = rng.choice(CALLERS)
         given = {key: rng.choice(CONTEXT[key]) for key in keys}
-        if who == RUN and "aws:MultiFactorAuthPresent" in given:
+        if who in sessions and "aws:MultiFactorAuthPresent" in given:
             given["aws:MultiFactorAuthPresent"] = None  # it is known to have none (K1)
         arn = rng.choice(RESOURCES)
-        rows.append((who, f"{'sqs' if arn == '*' else arn.split(':')[2]}:Do", arn, given, rng.choice(owners)))
+        action = rng.choice(ON_ROLES) if arn in ROLES else f"{'sqs' if arn == '*' else arn.split(':')[2]}:Do"
+        rows.append((who, action, arn, given, rng.choice(owners)))
 
     def decide(some: list[Any], **more: Any) -> fastiam.Decisions:
         columns = [[row[i] for row in some] for i in range(3)]

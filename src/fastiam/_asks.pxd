@@ -6,12 +6,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._block cimport BLOCK, HAS_TAGS, Block, ask_value
 from fastiam._bytes cimport prefetch, read_ahead
-from fastiam._call cimport Call, ContextColumn, Fetched, Kept
+from fastiam._call cimport PLAN_ALONE, Call, ContextColumn, Fetched, Kept
 from fastiam._columns cimport Text, item_code, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._flat cimport Look, basis_of
 from fastiam._touched cimport WINDOW_BITS
-from fastiam._truths cimport Basis, told_place, truth_at
+from fastiam._truths cimport Basis, keep_never, place_alone, told_place, truth_at
 from fastiam._types cimport *
 from fastiam._value_codes cimport ask_code, ask_text_code, kept_code, met_code
 from fastiam._wave cimport either, put, take_wave
@@ -20,7 +20,6 @@ from fastiam._wave cimport either, put, take_wave
 cdef enum:
     NTH_AT = WINDOW_BITS       # in an entry of the wave, above the row: which condition of the flat
     ROW_MASK = BLOCK - 1
-    MOST_NTH = 1 << 16         # conditions of a statement that are asked like this
 
 
 cdef struct Asks:              # what is asked for the rows of a wave
@@ -80,15 +79,19 @@ cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32
 cdef inline void take_told(Asks* q, const Block* b, Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
     """Where rows before may have told the truth, of conditions that no column tells by its codes."""
     cdef Basis basis
-    cdef uint32_t i, j
+    cdef uint32_t i, j, plan
     for j in range(n):
         q.told[j] = NULL
         if c.s.kept[q.atom[j]].truths != NULL or c.has_wide and q.wide[j] != NULL:
             continue
         i = <uint32_t>flats[j] & ROW_MASK
-        c.action = &c.t.classes[b.cls[i]]
-        basis = basis_of(b, i, row + i, b.asked[i] & HAS_TAGS != 0)
-        q.told[j] = told_place(c, q.atom[j], &basis, &q.key[j])
+        plan = c.s.kept[q.atom[j]].plan
+        if plan & PLAN_ALONE:
+            q.told[j] = place_alone(c, q.atom[j], plan, b.who[i], &q.key[j])
+        else:
+            c.action = &c.t.classes[b.cls[i]]
+            basis = basis_of(b, i, row + i, b.asked[i] & HAS_TAGS != 0)
+            q.told[j] = told_place(c, q.atom[j], &basis, &q.key[j])
         if q.told[j] != NULL:
             prefetch(q.told[j])
 
@@ -114,6 +117,7 @@ cdef inline void ask_conditions(Block* b, Look* l, int64_t row) noexcept nogil:
     cdef const Kept* kept = c.s.kept
     cdef const ContextColumn* column
     cdef Asks q
+    cdef Basis basis
     cdef uint32_t i, j, at, nth, n = take_wave(b, TURN_ASKS), truth, turn
     cdef uint8_t accept
     take_atoms(&q, c.t, flats, n)
@@ -145,8 +149,11 @@ cdef inline void ask_conditions(Block* b, Look* l, int64_t row) noexcept nogil:
             truth = value_truth(c, q.atom[j], q.wide[j], &q.text[j])
         elif kept != NULL and q.told[j] != NULL:
             truth = <uint32_t>(1 + truth_at(c, q.atom[j], q.told[j], q.key[j], l.first + row + i))
+            if truth == F + 1 and kept[q.atom[j]].sieve:     # told for another caller of the account, or before the sieve was made
+                basis = basis_of(b, i, row + i, False)
+                keep_never(c, q.atom[j], &basis)
         accept = BROAD if f.flags & FLAT_DENIES else STRICT
         turn = TURN_DONE + q.more[j] * (TURN_ASKS - TURN_DONE)
         turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
-        turn ^= (turn ^ TURN_MORE) & -<uint32_t>((truth == 0) | (nth == MOST_NTH))
+        turn = TURN_MORE if truth == 0 else turn
         put(b, c.t, i | ((nth + 1) << NTH_AT) * (turn == TURN_ASKS), at, turn)

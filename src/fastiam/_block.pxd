@@ -10,11 +10,13 @@ from fastiam._bytes cimport (
     ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, read_ahead, same_tags, short_equal, short_hash, table_find,
     table_hash,
 )
-from fastiam._call cimport Call, Caller, ContextColumn
+from fastiam._call cimport (
+    BY_COPIES, BY_ORGANIZATION, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Call, Caller, ContextColumn,
+)
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._frame cimport Frame
-from fastiam._plain cimport BY_COPIES, BY_ORGANIZATION, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, read_caller
+from fastiam._plain cimport read_caller
 from fastiam._touched cimport WINDOW_BITS
 from fastiam._types cimport *
 

@@ -82,13 +82,16 @@ cdef class Tables(Rows):
         """Consecutive words; the index of the first."""
         return self._numbers(&self.word_lists, words)
 
-    def key(self, bytes name, *, source, other, tag, is_multi, is_single, is_resource_tag, is_principal_tag, is_session_entry, is_checked):
+    def key(
+        self, bytes name, *, source, other, tag, is_multi, is_single, is_resource_tag, is_principal_tag, is_session_entry, is_checked,
+        is_of_account,
+    ):
         """Enter a context key by its folded name."""
         cdef uint32_t start = self._text(name)
         cdef Key* k = <Key*>self._push(&self.keys)
         k[0] = Key(
             start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry, False,
-            is_single, False,
+            is_single, False, is_of_account,
         )
         return self.keys.n - 1
 

@@ -84,6 +84,8 @@ cdef enum Plan:                # what the truth of an atom depends on in a batch
     PLAN_ABSENT_REGION = 256   # on the region of the resource, then
     PLAN_ABSENT_VIA = 512      # on whether `aws:CalledVia` has a value, then
     PLAN_VARIES = 1024         # where on who asks, on what varies among copies of one principal
+    PLAN_ACCOUNT = 2048        # where on who asks, on nothing but `is_of_account`
+    PLAN_ALONE = 4096          # on nothing but who asks, if on that: no column gives the key, no resource tells it
 
 
 cdef struct Kept:              # of an atom: what it is for each value of its column
@@ -127,6 +129,18 @@ cdef struct Caller:            # of a principal, as far as this batch is concern
     uint16_t never             # in `nevers`
 
 
+cdef enum CallerFlag:
+    CALLER_KNOWN = 1           # this is filled in
+    CALLER_PLAIN = 2           # a user or role of an account in a partition that is known
+    CALLER_BOUND = 4           # has a boundary
+    CALLER_SESSION = 8         # has session policies
+    CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
+    CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
+    CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
+    BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs
+    BY_COPIES = 32             # and that somebody is a copy of another principal
+
+
 cdef enum:
     N_NEVERS = 1 << 13
 
@@ -141,6 +155,8 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
     uint32_t n_kept
     Caller* callers            # of a batch, by number of the principal
+    uint32_t* houses           # of each account, one more than the first of its callers that was met
+    uint32_t n_houses          # 0: there are too many principals and accounts to tell them apart by numbers (`LAST_ASKER`)
     uint32_t* kin              # of those of them that are known, one more than the principal of which they are copies; else 0
     Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
     uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
@@ -149,6 +165,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     int64_t truth_bytes        # what the truths in `kept` take
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
     uint32_t told_mask
+    uint32_t n_crowded         # of these were forgotten for want of room
     uint32_t told_epoch        # of the keys that mean something
     Region* regions            # that these keys name by their place
     int32_t* sources           # slot or column of a key, -1: not given

@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from fastiam._block cimport HAS_TAGS, HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of
 from fastiam._bytes cimport equal, mix
-from fastiam._call cimport NO_REGION, Call, Caller, ContextColumn, Fetched, Kept, given
+from fastiam._call cimport CALLER_BOUND, CALLER_SESSION, NO_REGION, Call, Caller, ContextColumn, Fetched, Kept, given
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
 from fastiam._answer cimport (
@@ -21,8 +21,7 @@ from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport locate_endpoint, may_contradict
 from fastiam._plain cimport (
-    ACT_HARD, CALLER_BOUND, CALLER_SESSION, FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place,
-    is_about_others, is_here, put_resource,
+    ACT_HARD, FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_about_others, is_here, put_resource,
 )
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
@@ -88,7 +87,7 @@ cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
         if l.end - at < f.mid + inner + f.suffix or not equal(text + f.mid_at, at, f.mid):
             return False
         at += f.mid
-    if f.exact:
+    if f.rest < 0:
         return at == l.end
     text += f.size
     if not equal(text - f.suffix, l.end - f.suffix, f.suffix):

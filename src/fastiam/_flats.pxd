@@ -12,13 +12,14 @@ cdef class Flats(Indexes):
     cdef bint _reads_what_is_supplied(self, const Flat* f)
     cdef int _keep_sieve(self, uint64_t sieve) except -1
     cdef bint _may_tell(self, uint32_t conditions)
-    cdef uint32_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFFFFFFFE
+    cdef uint8_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFE
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
     cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n)
     cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE
     cdef uint32_t _unsought(self, const Run* run)
     cdef bint _is_grant(self, const Run* run)
     cdef Flat _statement_flat(self, uint32_t entry)
+    cdef bint _has_too_many(self, uint32_t conditions)
     cdef uint32_t _account_of(self, const Entry* e)
     cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
     cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE

@@ -2,7 +2,7 @@
 
 A row says all that it has in flats, where these are few, or it has none.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastiam._answer cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
@@ -21,6 +21,7 @@ cdef enum:
     MOST_FLATS = 64            # of a row, without those of limits
     MOST_LIMITS = 32           # of these
     LOAD = 16                  # bytes that are read at once
+    MOST_NTH = 1 << 16         # conditions of a statement that are asked one by one (`_asks`)
     LEAST_GROUPED = 3          # flats of a group
     LEAST_FIELD = 3            # bytes of the sixth field that are worth a look
 
@@ -154,6 +155,7 @@ cdef class Flats(Indexes):
         flats[n].conditions = run.index
         flats[n].atom = first
         flats[n].first = TURN_INDEX
+        flats[n].sieve = SIEVE_NONE
         if run.flags & RUN_ALL:                          # the last one always counts
             flats[n + 1] = f
             return n + 2
@@ -246,6 +248,7 @@ cdef class Flats(Indexes):
         f.conditions = e.conditions
         f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
         f.flags |= e.layer << FLAT_LAYER_SHIFT
+        f.sieve = SIEVE_NONE
         f.first = TURN_DONE
         if e.conditions != NONE:
             f.first = TURN_ASKS
@@ -256,9 +259,13 @@ cdef class Flats(Indexes):
             f.flags |= FLAT_PRINCIPALS
             f.atom = self._account_of(e)
             f.first = TURN_WHOM
-        if e.flags & ~<uint8_t>ENTRY_DENY:
+        if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
             f.first = TURN_ODD
         return f
+
+    cdef bint _has_too_many(self, uint32_t conditions):
+        """Whether a statement has more conditions than waves count."""
+        return conditions != NONE and not conditions & ONE and (<const Range*>self.condition_lists.data)[conditions].n > MOST_NTH
 
     cdef bint _is_about_all(self, const Entry* e):
         """Its principal element holds `*`: every user or role, and flats are of no others."""
@@ -328,8 +335,7 @@ cdef class Flats(Indexes):
         f.head, f.mid, f.suffix = <uint8_t>head, <uint8_t>mid, <uint8_t>p.suffix
         f.least = p.head + p.mid + p.need
         f.colon = p.colon if p.mid else NO_COLON
-        f.rest = p.rest
-        f.exact = -(p.rest == REST_NOTHING)
+        f.rest = -1 if p.rest == REST_NOTHING else <int8_t>p.rest
         if p.crossing != NONE and f.flags & FLAT_DENIES:
             f.flags |= FLAT_CROSSES
         if p.rest >= REST_INNER:
@@ -415,29 +421,30 @@ cdef class Flats(Indexes):
 
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
         """The blocks of conditions of which one must hold for a deny to apply, as bits."""
-        cdef const Flat* f
+        cdef Flat* f
         cdef uint64_t sieve = 0
-        cdef uint32_t i, j, n, bit
+        cdef uint32_t i, j, n
         if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
             return SIEVE_ANY
         if row.denies == 0:
             return 0
         self.sync()                                      # flats may have moved the pool
         for i in range(row.denies):
-            f = <const Flat*>self.flats.data + row.flat + i
+            f = <Flat*>self.flats.data + row.flat + i
             n = 1
             if f.first == TURN_INDEX:
                 n = (<const Index*>self.indexes.data)[f.conditions].n_items
-                f = <const Flat*>self.flats.data + f.atom
+                f = <Flat*>self.flats.data + f.atom
             elif f.first == TURN_GROUP:
                 continue
             for j in range(n):
-                bit = SIEVE_NONE
                 if f[j].first != TURN_ODD and self._reads_what_is_supplied(f + j):
-                    bit = self._sieve_bit(f[j].conditions, SIEVE_BITS if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP else OWN_SIEVE_BITS)
-                if bit == SIEVE_NONE:
-                    return SIEVE_ANY
-                sieve |= <uint64_t>1 << bit
+                    f[j].sieve = self._sieve_bit(
+                        f[j].conditions, SIEVE_BITS if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP else OWN_SIEVE_BITS
+                    )
+                sieve |= <uint64_t>1 << f[j].sieve
+        if sieve >> SIEVE_NONE:
+            return SIEVE_ANY
         return sieve
 
     cdef bint _reads_what_is_supplied(self, const Flat* f):
@@ -482,14 +489,14 @@ cdef class Flats(Indexes):
                 return True
         return False
 
-    cdef uint32_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFFFFFFFE:
+    cdef uint8_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFE:
         """The bit of the conditions of a deny, SIEVE_NONE: they have none, and none of the first `most` is left."""
         cdef const uint32_t* told = <const uint32_t*>self.sieve_blocks.data
         cdef uint32_t i
         for i in range(self.sieve_blocks.n):
             if told[i] == conditions:
-                return i
+                return <uint8_t>i
         if self.sieve_blocks.n >= most or not self._may_tell(conditions):
             return SIEVE_NONE
         (<uint32_t*>self._push(&self.sieve_blocks))[0] = conditions
-        return self.sieve_blocks.n - 1
+        return <uint8_t>(self.sieve_blocks.n - 1)

@@ -3,17 +3,20 @@
 Where flats say all that counts - denies of SCPs, RCPs and the resource's policies, what these allow, the own row and its limits - a row
 is decided in waves; where something is stored that has rules of its own, the long way.
 """
-from libc.stdint cimport uint16_t, uint32_t, uintptr_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcmp
 
 from fastiam._block cimport (
     BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS,
-    Block, Side, record_of,
+    Block, Rows, Side, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport Call, Caller
+from fastiam._call cimport BY_ORGANIZATION, Call, Caller
+from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, FACTS_HOLDS, FACTS_KEY, LIMITS_ASKED_AT, is_about_others, limits_left, odd_limits,
+    ACT_HARD, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, LIMITS_ASKED_AT, colon_place, is_about_others, limits_left, odd_limits,
+    partition_of,
 )
 from fastiam._types cimport *
 
@@ -23,6 +26,41 @@ cdef struct Layers:            # the rows of policies that count for a request
     const Row* scp
     const Row* rcp
     const Row* held
+
+
+cdef inline bint is_role(const Text* resource, uint64_t facts, int* tail) noexcept nogil:
+    """Whether an ARN of a partition that is known names a role, and where field 6 starts."""
+    cdef int start
+    partition_of(resource.data, &start)
+    tail[0] = <int>colon_place(facts, 4) + 1
+    return memcmp(resource.data + start, b"iam:", 4) == 0 and resource.size - tail[0] >= 5 and memcmp(resource.data + tail[0], b"role/", 5) == 0
+
+
+cdef inline void find_roles(Block* b, const TablesC* t, const Rows* rows) noexcept nogil:
+    """Of rows of the near way that call STS for a role, whose trust policy has to allow (6.3); what RCPs do not apply to (D15) goes the
+    long way."""
+    cdef Text text
+    cdef uint32_t j, i
+    cdef int tail
+    for j in range(b.near_way.n):
+        i = b.near_way.rows[j]
+        if not t.classes[b.cls[i]].flags & ACT_STS_ROLE or b.facts[i] & FACTS_STAR:
+            continue
+        text = b.text[i]
+        if rows.facts != NULL:
+            value_text(rows.resources, b.what[i], &text)
+        if is_role(&text, b.facts[i], &tail):
+            b.facts[i] |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
+            if text.size - tail >= 22 and memcmp(text.data + tail, b"role/aws-service-role/", 22) == 0:
+                b.facts[i] |= FACTS_LONG
+
+
+cdef inline bint governs(const Record* r, uint32_t action) noexcept nogil:
+    """Whether the policies of a record count for a user or role that asks for an action (6.3, 6.10)."""
+    return (
+        (r.stack != NONE) & ((action & ACT_PASS_ROLE) == 0) & ((r.flags & RECORD_SERVICE) == 0)
+        & ((r.flags & RECORD_TRUST) == 0 or action & ACT_TRUST != 0)
+    )
 
 
 cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
@@ -51,7 +89,7 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
     for j in range(n):
         i = stored[j]
         r = b.stored[i]
-        mask = -<uintptr_t>((r.stack < n_stacks) & (b.cls[i] < n_classes) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0))
+        mask = -<uintptr_t>((r.stack < n_stacks) & (b.cls[i] < n_classes) & governs(r, t.classes[b.cls[i]].flags))
         place = t.cells.grid + (<size_t>b.cls[i] * n_stacks + r.stack)
         b.place[i] = <const uint32_t*>((<uintptr_t>place & mask) | (<uintptr_t>&b.zero & ~mask))
         prefetch(b.place[i])
@@ -104,7 +142,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
     cdef const TablesC* t = c.t
     cdef uint16_t* listed = &b.near_way.rows[0]
     cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
-    cdef uint32_t here, far, governs, joined, alone, asked, has_tags, seen = 0
+    cdef uint32_t here, far, action, counts, joined, alone, asked, has_tags, seen = 0
     cdef const Record* r
     cdef const Caller* w
     cdef Layers of
@@ -114,16 +152,17 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         w = b.caller[i]
         if not s.limited & BY_ORGANIZATION:
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
-        # the record's policies count for the request
-        governs = (r.stack != NONE) & ((r.flags & (RECORD_TRUST | RECORD_SERVICE)) == 0)
-        if governs and b.place[i] == &b.zero:
+        action = t.classes[b.cls[i]].flags
+        counts = governs(r, action)
+        if counts and b.place[i] == &b.zero:
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
         of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
         here = b.differs[i] == 0
-        far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | governs & (of.held.n == 0)
+        far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)
+        far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags) | ((b.facts[i] & FACTS_LONG) != 0)   # whose tags are absent
         asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0
-        joined = is_joined(&of, w, b.checks[i]) & (((t.classes[b.cls[i]].flags & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
+        joined = is_joined(&of, w, b.checks[i]) & (((action & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored
         alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)

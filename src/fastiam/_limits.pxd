@@ -9,10 +9,10 @@ from libc.string cimport memcpy
 
 from fastiam._block cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Rows, Side, ask_value
 from fastiam._bytes cimport mix, prefetch, table_find
-from fastiam._call cimport Call, Caller, ContextColumn, Never, Scratch
+from fastiam._call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn, Never, Scratch
 from fastiam._columns cimport Column, Text, value_text
 from fastiam._decide cimport cell_key, keyed_row, row_at
-from fastiam._plain cimport ACCOUNT, BY_COPIES, CALLER_PLAIN, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
+from fastiam._plain cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
 from fastiam._truths cimport Basis, is_region_told, kin_of, region_number
 from fastiam._types cimport *
 from fastiam._value_codes cimport ask_text_codes, met_code

@@ -13,7 +13,7 @@ from fastiam._block cimport (
     seek_rows, session_number,
 )
 from fastiam._bytes cimport prefetch, read_ahead
-from fastiam._call cimport Call, Caller
+from fastiam._call cimport BY_ORGANIZATION, CALLER_CHECKS, CALLER_LIMITED, Call, Caller
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._answer cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
@@ -21,13 +21,12 @@ from fastiam._answer cimport (
 from fastiam._endpoints cimport pass_endpoints
 from fastiam._facts cimport find_facts, look_up_facts, tell_owners
 from fastiam._flat cimport Look, decide_near, look_at
-from fastiam._held cimport find_records, hold_rows
+from fastiam._held cimport find_records, find_roles, hold_rows
 from fastiam._limits cimport limit_rows, sift
 from fastiam._locate cimport may_name_provider
 from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
-    ACT_HARD, BY_ORGANIZATION, CALLER_CHECKS, CALLER_LIMITED, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT,
-    limits_left, odd_limits, place_differs,
+    ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, limits_left, odd_limits, place_differs,
 )
 from fastiam._truths cimport is_unchecked
 from fastiam._types cimport *
@@ -186,7 +185,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         action = classes[b.cls[i]].flags
         b.differs[i] = other = place_differs(w, f)       # PERF: once more, where `sift` has told it, is less than a loop of its own
         way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((other | (action & ACT_HARD)) != 0) * WAY_NEAR
+        way |= ((other | (action & (ACT_HARD | ACT_ON_ROLE))) != 0) * WAY_NEAR
         way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
         b.way[i] = <uint8_t>way
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
@@ -410,6 +409,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     b.joined_way.n = 0
     if b.near_way.n:
         fetch_codes(c, at, n)
+        find_roles(b, t, rows)
         find_records(s, t)
         hold_rows(s, c, REASONS_AT * c.reasons)
     fetch_flats(b, t, &b.own_way)

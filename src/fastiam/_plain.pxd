@@ -6,8 +6,10 @@ dictionary. Law: a row is decided here exactly as `_decide` would; whatever is n
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from fastiam._bytes cimport first_bit, places, sixteen, table_find
-from fastiam._call cimport Call, Caller, field
+from fastiam._bytes cimport first_bit, places, same, sixteen, table_find
+from fastiam._call cimport (
+    CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call, Caller, field,
+)
 from fastiam._columns cimport Text
 from fastiam._decide cimport cut_resource
 from fastiam._locate cimport use_record, word_text
@@ -57,6 +59,7 @@ cdef enum:                     # actions that have rules of their own
         | ACT_SCP_EXEMPT | ACT_NEEDS_RESOURCE | ACT_FEDERATION | ACT_TRUST
     )
     ACT_HARD = ACT_HARD_POLICY | ACT_HARD_RESERVED | ACT_HARD_LINKED | ACT_HARD_ALIAS
+    ACT_ON_ROLE = ACT_PASS_ROLE | ACT_STS_ROLE | ACT_TRUST  # what the near way knows of these own rules
 
 
 cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
@@ -76,17 +79,6 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
     COLON_4_AT = COLON_3_AT + COLON_BITS
     FACTS_NO_ROOM = 0xFFF000000000000  # these are nowhere
     LAST_BIT = 0x8000000000000000
-
-
-cdef enum CallerFlag:
-    CALLER_KNOWN = 1           # this is filled in
-    CALLER_PLAIN = 2           # a user or role of an account in a partition that is known
-    CALLER_BOUND = 4           # has a boundary
-    CALLER_SESSION = 8         # has session policies
-    CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
-    CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
-    BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs
-    BY_COPIES = 32             # and that somebody is a copy of another principal
 
 
 cdef enum:
@@ -205,6 +197,52 @@ cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
     return known_absent(c, k, key)
 
 
+cdef inline bint same_constant(const TablesC* t, const Constant* a, const Constant* b) noexcept nogil:
+    cdef const PoolText* x = t.const_texts + a.first
+    cdef const PoolText* y = t.const_texts + b.first
+    cdef uint32_t i
+    if a.n != b.n or a.form != b.form:
+        return False
+    for i in range(a.n * (a.first != b.first)):
+        if not same(<const char*>t.pool + x[i].text, x[i].size, <const char*>t.pool + y[i].text, y[i].size):
+            return False
+    return True
+
+
+cdef inline uint32_t n_of_account(const TablesC* t, const Principal* p) noexcept nogil:
+    """How many keys a principal has that are `is_of_account`."""
+    cdef uint32_t i, n = 0
+    for i in range(p.n_constants):
+        n += t.keys[t.constants[p.constants + i].key].is_of_account
+    return n
+
+
+cdef inline bint is_housed(Call* c, const Caller* caller) noexcept nogil:
+    """Whether who asks has the same as the first caller of its account that was met, under all keys that are `is_of_account`."""
+    cdef const TablesC* t = c.t
+    cdef const Principal* p = c.principal
+    cdef const Principal* first = p
+    cdef const Constant* own = t.constants + p.constants
+    cdef const Constant* others
+    cdef uint32_t i, k
+    if caller.account >= c.s.n_houses:                   # NONE, too
+        return False
+    if c.s.houses[caller.account]:
+        first = t.principals + c.s.houses[caller.account] - 1
+    else:
+        c.s.houses[caller.account] = <uint32_t>(p - t.principals) + 1
+    others = t.constants + first.constants
+    for i in range(p.n_constants):
+        if not t.keys[own[i].key].is_of_account:
+            continue
+        k = 0
+        while k < first.n_constants and others[k].key != own[i].key:
+            k += 1
+        if k == first.n_constants or not same_constant(t, own + i, others + k):
+            return False
+    return n_of_account(t, p) == n_of_account(t, first)
+
+
 cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     """What there is to know about `c.principal` in this batch."""
     cdef const Principal* p = c.principal
@@ -217,7 +255,7 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     caller.scp_stack = p.scp_stack if p.flags & P_HAS_SCP else <uint32_t>NONE
     caller.account = NONE
     caller.rcp_stack = NONE
-    caller.barred = ACT_OWN_RULES | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
+    caller.barred = ACT_OWN_RULES & ~<uint32_t>ACT_ON_ROLE | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
     if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION) or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return
     if p.account == NONE or p.partition == NONE or not account_number(p.account_id, 12, &number):
@@ -240,6 +278,8 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     for i in range(c.n_columns):
         if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
             caller.flags |= CALLER_CHECKS
+    if is_housed(c, caller):
+        caller.flags |= CALLER_HOUSED
     caller.way = 0
 
 

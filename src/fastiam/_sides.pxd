@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._block cimport Side
-from fastiam._call cimport N_REGIONS, Caller, ContextColumn, Kept, Never, Region
+from fastiam._call cimport N_REGIONS, Caller, ContextColumn, Kept, Never, Region, Scratch
 from fastiam._types cimport TablesC
 
 
@@ -16,6 +16,7 @@ cdef class _Callers:
     cdef uint32_t* kin                                   # as `Scratch` has it
     cdef Never* nevers                                   # as `Scratch` has them
     cdef uint64_t* never_owned                           # the same
+    cdef uint32_t* houses                                # the same
     cdef uint32_t n_owned
     cdef uint32_t n
     cdef uint64_t generation
@@ -28,6 +29,8 @@ cdef class _Callers:
     cdef uint32_t told_epoch
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1
+    cdef int _grow(self, uint32_t room) except -1
+    cdef int fit_crowd(self, Scratch* s) except -1
     cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys)
 
 

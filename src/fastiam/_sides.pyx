@@ -4,11 +4,10 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
+from fastiam._call cimport BY_ORGANIZATION, CALLER_KNOWN, N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
-from fastiam._plain cimport BY_ORGANIZATION, CALLER_KNOWN
 from fastiam._touched cimport TouchedRows
-from fastiam._truths cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner
+from fastiam._truths cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told
 from fastiam._types cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, KEY_REGION, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
 from fastiam._value_codes cimport free_text_codes
 
@@ -28,7 +27,8 @@ cdef class _Callers:
         self.kin = <uint32_t*>calloc(n, sizeof(uint32_t))
         self.nevers = <Never*>calloc(N_NEVERS, sizeof(Never))
         self.never_owned = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
-        if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL:
+        self.houses = <uint32_t*>calloc(n_owned, sizeof(uint32_t))
+        if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL or self.houses == NULL:
             raise MemoryError()
         self.n_owned = n_owned
         self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
@@ -40,6 +40,7 @@ cdef class _Callers:
         free(self.kin)
         free(self.nevers)
         free(self.never_owned)
+        free(self.houses)
         free(self.told)
 
     @property
@@ -47,22 +48,30 @@ cdef class _Callers:
         """The memory that this takes."""
         return (
             self.n * (sizeof(Caller) + sizeof(uint32_t)) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
-            + sizeof(self.regions) + sizeof(self.never_regions)
+            + self.n_owned * sizeof(uint32_t) + sizeof(self.regions) + sizeof(self.never_regions)
         )
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
-        """Room to tell so many rows truths; where there is less, what was told is forgotten."""
+        """Room to tell so many rows truths."""
         cdef uint32_t room = LEAST_TOLD
         while room < MOST_TOLD and room < 2 * n_rows and room < 8 * (self.n + n_records):
             room *= 2
-        if room <= self.n_told:
-            return 0
-        free(self.told)
-        self.n_told = 0
-        self.told = <uint64_t*>calloc(room, sizeof(uint64_t))
-        if self.told == NULL:
+        return self._grow(room) if room > self.n_told else 0
+
+    cdef int _grow(self, uint32_t room) except -1:
+        cdef uint64_t* told = <uint64_t*>calloc(room, sizeof(uint64_t))
+        if told == NULL:
             raise MemoryError()
-        self.n_told = room
+        move_told(self.told, self.n_told, told, room - 1)
+        free(self.told)
+        self.told, self.n_told = told, room
+        return 0
+
+    cdef int fit_crowd(self, Scratch* s) except -1:
+        """Twice the room, where many truths were forgotten for want of it."""
+        if s.n_crowded > self.n_told >> 3 and self.n_told < MOST_TOLD:
+            self._grow(2 * self.n_told)
+            s.told, s.told_mask, s.n_crowded = self.told, self.n_told - 1, 0
         return 0
 
     cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys):
@@ -264,6 +273,7 @@ cdef class _Sides:
         cdef uint32_t n = t.n_principals
         side.frame.s.n_owned = 0
         if callers is not None and callers.fits(n, generation, keys):
+            callers.fit_crowd(&side.frame.s)
             side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
             return 0
         memset(side.seen, 0, sizeof(Seen))
@@ -279,10 +289,12 @@ cdef class _Sides:
             callers = _Callers(n + (n >> 3) + 64, t.n_accounts + 1, generation, keys, has_rcps(t) * BY_ORGANIZATION)
         if n_rows >= MANY:
             callers.make_room(<uint64_t>n_rows, t.n_records)
+        side.frame.s.n_crowded = 0
         self.callers[side.number] = callers
         side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
         side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
         side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin
+        side.frame.s.houses, side.frame.s.n_houses = callers.houses, callers.n_owned - 1 if callers.n + callers.n_owned < LAST_ASKER else 0
         side.frame.s.nevers, side.frame.s.never_owned = callers.nevers, callers.never_owned
         side.frame.s.regions, side.frame.s.never_regions = callers.regions, callers.never_regions
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch

@@ -10,8 +10,9 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, short_equal, short_hash
 from fastiam._call cimport (
-    MOST_REGION, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_VIA,
-    PLAN_ABSENT_WHO, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, ContextColumn, Kept, Never, Region, Scratch, is_supplied,
+    CALLER_HOUSED, MOST_REGION, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_VIA,
+    PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, Caller, ContextColumn, is_supplied,
+    Kept, Never, Region, Scratch,
 )
 from fastiam._columns cimport Text, item_code, item_text, row_items
 from fastiam._touched cimport count_row
@@ -27,7 +28,8 @@ from fastiam._value_codes cimport MOST_PROBES, kept_code
 cdef enum:
     MOST_TRUTHS = 1 << 24      # bytes that a thread keeps arrays of truths in
     LEAST_TOLD = 1 << 12
-    MOST_TOLD = 1 << 19
+    MOST_TOLD = 1 << 20
+    LAST_ASKER = (1 << 20) - 2     # the number of the first account, as one that asks
     TOLD_BITS = 3              # of a truth that is told
     EPOCH_BITS = 4
 
@@ -94,6 +96,11 @@ cdef inline void keep_truth(Call* c, uint32_t id, uint8_t* place, int truth) noe
 cdef inline bint is_of_owner(const Key* k) noexcept nogil:
     """Whether the owner of the resource tells the value of a key; no record of a directory does (5.3)."""
     return k.source == KEY_RESOURCE_ACCOUNT or k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS
+
+
+cdef inline bint is_of_caller(const Key* k) noexcept nogil:
+    """Whether who asks tells the value of a key that nobody gives, at any time."""
+    return k.source == KEY_PRINCIPAL or k.source == KEY_CALLER or k.source == KEY_DEFAULT or k.source == KEY_MFA
 
 
 cdef inline bint asks_who_alone(const TablesC* t, const Atom* atom) noexcept nogil:
@@ -170,6 +177,27 @@ cdef inline uint32_t slots_plan(const Call* c, const Atom* atom) noexcept nogil:
     return plan
 
 
+cdef inline bint is_of_account(const TablesC* t, const Atom* atom) noexcept nogil:
+    """Whether of who asks an atom reads nothing but what most callers of an account share: its key is such a one or the owner's, and so are
+    its variables."""
+    cdef const Key* k = &t.keys[atom.key]
+    cdef const Value* v
+    cdef const uint8_t* p
+    cdef const uint8_t* end
+    cdef uint32_t i
+    if not k.is_of_account and not is_of_owner(k):
+        return False
+    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
+        v = &t.values[atom.first + i]
+        end = t.pool + v.text + v.size
+        p = next_slot(t.pool + v.text, end) if v.has_slots else NULL
+        while p != NULL:
+            if not t.keys[t.variables[slot_number(p)].key].is_of_account:
+                return False
+            p = next_slot(p + SLOT_SIZE, end)
+    return True
+
+
 cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     """What the truth of an atom depends on in this batch."""
     cdef int32_t at = c.s.sources[atom.key]
@@ -177,11 +205,21 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     cdef const Key* k = &c.t.keys[atom.key]
     if at >= 0 and c.columns[at].column.is_list:
         plan = 0
-    if at < 0 and (k.source == KEY_PRINCIPAL or is_of_owner(k)) and asks_who_alone(c.t, atom):
-        plan |= PLAN_LASTS
+    if not plan & PLAN_TOLD:
+        return PLAN_MADE
+    plan |= absence_plan(c, atom.key)
+    if at < 0 and not plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_BARE | PLAN_ABSENT_HOME | PLAN_ABSENT_REGION | PLAN_ABSENT_VIA):
+        if not k.is_resource_tag:
+            plan |= PLAN_ALONE
+    # INVARIANT: who asks is in the keys of what lasts, none of which is 0
+    if at < 0 and plan & (PLAN_WHO | PLAN_ABSENT_WHO) and (is_of_owner(k) or is_of_caller(k) and plan & PLAN_ALONE):
+        if asks_who_alone(c.t, atom):
+            plan |= PLAN_LASTS
     if k.varies:
         plan |= PLAN_VARIES
-    return PLAN_MADE | (plan | absence_plan(c, atom.key) if plan else 0)
+    if is_of_account(c.t, atom):
+        plan |= PLAN_ACCOUNT
+    return PLAN_MADE | plan
 
 
 cdef struct Basis:             # what a truth may depend on, of a row of the range
@@ -262,6 +300,70 @@ cdef inline uint32_t kin_of(const Scratch* s, uint32_t who) noexcept nogil:
     return kin - 1 if kin else who
 
 
+cdef inline uint32_t asker_of(const Call* c, uint32_t plan, const Key* k, uint32_t who) noexcept nogil:
+    """For whom the truth of a condition on a key is told: what many share is told once for them."""
+    cdef const Caller* caller
+    if plan & PLAN_VARIES:
+        return who
+    if plan & PLAN_ACCOUNT and (k.is_of_account or not k.is_carried):
+        caller = &c.s.callers[who]
+        if caller.flags & CALLER_HOUSED:
+            return LAST_ASKER - caller.account
+    return kin_of(c.s, who)
+
+
+cdef inline const uint64_t* told_at(const uint64_t* place, uint64_t key) noexcept nogil:
+    """Where something is told under a key: at its place, or beside it; NULL: nowhere."""
+    if place[0] >> TOLD_BITS == key:
+        return place
+    return place + 1 if place[1] >> TOLD_BITS == key else NULL
+
+
+cdef inline bint means_something(const Scratch* s, uint64_t told) noexcept nogil:
+    """Whether something was told in this epoch, or lasts."""
+    cdef uint32_t epoch = <uint32_t>(told >> TOLD_BITS) & ((1 << EPOCH_BITS) - 1)
+    return epoch == 0 or epoch == s.told_epoch
+
+
+cdef inline void tell(Scratch* s, uint64_t* place, uint64_t told) noexcept nogil:
+    """Tell something at a place; what was there goes beside it, and what was beside it is forgotten."""
+    if place[0] >> TOLD_BITS != told >> TOLD_BITS:
+        s.n_crowded += place[1] != 0 and means_something(s, place[1])
+        place[1] = place[0]
+    place[0] = told
+
+
+cdef inline void move_told(const uint64_t* told, uint64_t n, uint64_t* room, uint64_t mask) noexcept nogil:
+    """Tell what was told in a table in a larger one."""
+    cdef uint64_t i
+    cdef uint64_t* place
+    for i in range(n):
+        if told[i]:
+            place = &room[mix(told[i] >> TOLD_BITS) & mask & ~<uint64_t>1]
+            place[place[0] != 0] = told[i]
+
+
+cdef inline uint64_t epoch_key(const Scratch* s, uint32_t plan, uint64_t key) noexcept nogil:
+    """The key that means something in this epoch, or in all of them."""
+    return key << EPOCH_BITS | (0 if plan & PLAN_LASTS else s.told_epoch)
+
+
+cdef inline uint64_t* place_of(Scratch* s, uint64_t key) noexcept nogil:
+    """Where something is told under a key: there, or beside it."""
+    return &s.told[mix(key) & s.told_mask & ~<uint64_t>1]
+
+
+cdef inline uint64_t* place_alone(const Call* c, uint32_t id, uint32_t plan, uint32_t who, uint64_t* key) noexcept nogil:
+    """`told_place`, of an atom that is PLAN_ALONE."""
+    cdef uint64_t asker = 0
+    if plan & (PLAN_WHO | PLAN_ABSENT_WHO):
+        asker = <uint64_t>asker_of(c, plan, &c.t.keys[c.t.atoms[id].key], who) + 1
+    if (id | asker) >> 20:
+        return NULL
+    key[0] = epoch_key(c.s, plan, (<uint64_t>id << 20 | asker) << 16)
+    return place_of(c.s, key[0])
+
+
 cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uint64_t* key) noexcept nogil:
     """Where the truth of an atom would be told for a row, and the key under which; NULL: nowhere."""
     cdef Scratch* s = c.s
@@ -288,7 +390,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         if code > <uint64_t>column.n_codes:
             return NULL
         code += 1
-    asker = q.who if plan & PLAN_VARIES else kin_of(s, q.who)
+    asker = asker_of(c, plan, &c.t.keys[atom.key], q.who)
     who = asker + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if is_absent and plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_REGION | PLAN_ABSENT_VIA | q.resource):
         if plan & PLAN_ABSENT_REGION:
@@ -307,19 +409,20 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         if id >> 20 or who >> 20 or code >> 16:
             return NULL
         key[0] = (<uint64_t>id << 20 | who) << 16 | code
-    key[0] = key[0] << EPOCH_BITS | (0 if plan & PLAN_LASTS else s.told_epoch)
-    return &s.told[mix(key[0]) & s.told_mask]
+    key[0] = epoch_key(s, plan, key[0])
+    return place_of(s, key[0])
 
 
 cdef inline int truth_at(const Call* c, uint32_t id, const uint64_t* place, uint64_t key, int64_t batch_row) noexcept nogil:
     """The truth of an atom as it was told before at its place; -1 if it was not. The row is counted under the key that nobody supplies."""
+    cdef const uint64_t* told = NULL if place == NULL else told_at(place, key)
     cdef uint32_t unsupplied
-    if place == NULL or place[0] >> TOLD_BITS != key:
+    if told == NULL:
         return -1
-    if place[0] & 4:
+    if told[0] & 4:
         unsupplied = c.t.atoms[id].key
         count_row(&c.s.touched_rows[unsupplied], &c.s.touched[unsupplied], batch_row)
-    return <int>(place[0] & 3)
+    return <int>(told[0] & 3)
 
 
 cdef inline int told_truth(const Call* c, uint32_t id, const Basis* q, int64_t batch_row) noexcept nogil:
@@ -346,10 +449,14 @@ cdef inline void let_never(Scratch* s, uint16_t* number, uint64_t bits, bint at_
             return
 
 
-cdef inline void keep_from(Scratch* s, uint32_t id, const Basis* q, bint is_owners) noexcept nogil:
-    """Let the bits of a condition not hold for who asks and its copies, where it does not; of keys that owners tell, for the resources
-    of one."""
+cdef inline void keep_never(const Call* c, uint32_t id, const Basis* q) noexcept nogil:
+    """Let the bits of a condition that lasts not hold for who asks and its copies, where it does not; of keys that owners tell, for the
+    resources of one."""
+    cdef Scratch* s = c.s
+    cdef bint is_owners = is_of_owner(&c.t.keys[c.t.atoms[id].key])
     cdef uint32_t who = q.who if s.kept[id].plan & PLAN_VARIES else kin_of(s, q.who)
+    if not s.kept[id].plan & PLAN_LASTS or not s.kept[id].sieve:
+        return
     if not is_owners or not q.resource & PLAN_ABSENT_HOME:
         let_never(s, &s.callers[who].never, s.kept[id].sieve, is_owners)
     elif q.owner < s.n_owned and not s.kept[id].plan & PLAN_WHO:
@@ -378,9 +485,9 @@ cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int trut
     cdef const ContextColumn* column = NULL if at < 0 else &c.columns[at]
     cdef bint counts = at < 0 and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
     if place != NULL:
-        place[0] = key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth
-        if truth == F and c.s.kept[id].plan & PLAN_LASTS:
-            keep_from(c.s, id, q, is_of_owner(k))
+        tell(c.s, place, key << TOLD_BITS | <uint64_t>counts << 2 | <uint64_t>truth)
+        if truth == F:
+            keep_never(c, id, q)
         if truth == F and c.s.kept[id].sieve and k.source == KEY_REGION and is_region_told(column, q.row):
             keep_regions(c, id, q)
 
@@ -393,7 +500,7 @@ cdef inline uint64_t* check_place(const Call* c, const ContextColumn* column, ui
         who = kin_of(c.s, who)
     told[0] = (OF_CHECK | (<uint64_t>column.key << 20 | who) << 16 | <uint64_t>code) << EPOCH_BITS | c.s.told_epoch
     told[0] = told[0] << TOLD_BITS | T
-    return &c.s.told[mix(told[0] >> TOLD_BITS) & c.s.told_mask]
+    return place_of(c.s, told[0] >> TOLD_BITS)
 
 
 cdef inline bint is_unchecked(const Call* c, const ContextColumn* column, uint32_t who, int64_t row) noexcept nogil:
@@ -407,7 +514,7 @@ cdef inline bint is_unchecked(const Call* c, const ContextColumn* column, uint32
     if code == column.n_codes:
         return False
     place = check_place(c, column, who, code, &told)
-    return place == NULL or place[0] != told
+    return place == NULL or told_at(place, told >> TOLD_BITS) == NULL
 
 
 cdef inline void tell_checked(const Call* c, const ContextColumn* column, uint32_t who) noexcept nogil:
@@ -421,7 +528,7 @@ cdef inline void tell_checked(const Call* c, const ContextColumn* column, uint32
         if code < column.n_codes:
             place = check_place(c, column, who, code, &told)
     if place != NULL:
-        place[0] = told
+        tell(c.s, place, told)
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:

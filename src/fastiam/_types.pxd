@@ -190,6 +190,7 @@ cdef struct Key:
     uint8_t is_carried         # a principal has it of its own: sessions may carry any (5.3)
     uint8_t is_single          # of the registry (C5): not more than one value
     uint8_t varies             # among principals that are copies of one
+    uint8_t is_of_account      # most callers of an account have the same
 
 
 cdef enum Declared:            # how a caller declares a key unknown (6.11)
@@ -475,8 +476,8 @@ cdef struct Row:               # (stack, action class): one run of denies, then 
 cdef enum Sieve:               # conditions of denies as bits: those of a row deny nothing where none of its bits may hold
     SIEVE_BITS = 63
     OWN_SIEVE_BITS = 40        # so many at most are for other layers than SCPs and RCPs
-    SIEVE_NONE = 0xFF          # no bit
-    SIEVE_ANY = 0x8000000000000000  # of a row of which nothing can be told ahead: this bit may always hold
+    SIEVE_NONE = 63            # of a deny of which nothing can be told ahead: this bit may always hold
+    SIEVE_ANY = 0x8000000000000000  # that bit: of a row that has such denies
 
 
 cdef enum FlatFlag:
@@ -522,8 +523,8 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t suffix
     uint8_t inner              # of the first piece with a star before it, as far as `_pieces` compares
     uint8_t colon
-    uint8_t rest
-    int8_t exact               # -1: nothing may follow the last piece
+    uint8_t sieve              # of a deny: the bit of `sieve_blocks` for its conditions
+    int8_t rest                # RestForm of the pattern; below 0 where nothing may follow the last piece
     uint8_t turn               # what comes where its pieces at known places stand; upper half: where the one in between does, too
     uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags

@@ -38,7 +38,7 @@ cdef inline uint32_t crosses(const Block* b, const TablesC* t, const Flat* f, ui
 
 cdef inline uint32_t fits(const Flat* f, int64_t room) noexcept nogil:
     """Whether a resource has room for a pattern, and no more than may be."""
-    return (room & (f.exact | <int64_t>INT64_MIN)) == 0
+    return (room & (f.rest >> 7 | <int64_t>INT64_MIN)) == 0
 
 
 cdef inline uint32_t inner_turn(const Block* b, const Flat* f, uint32_t i, uint32_t at, uint32_t found) noexcept nogil:
@@ -56,7 +56,7 @@ cdef inline void try_groups(Block* b, const TablesC* t) noexcept nogil:
         at = <uint32_t>(flats[j] >> 32)
         f = t.flats + at
         at += passed_over(f, t.pool, b.text[i].data, b.text[i].size, colon_place(b.facts[i], 4), b.facts[i] & FACTS_COLON != 0)
-        put(b, t, i, at, TURN_OVER if at + 1 == b.stop[i] else TURN_NEXT)
+        put(b, t, i, at, TURN_OVER if at + 1 >= b.stop[i] else TURN_NEXT)   # others than that may lie behind the last one
 
 
 cdef inline void look_at_runs(Side* s, Look* l, int64_t row) noexcept nogil:
@@ -246,6 +246,18 @@ cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexce
     return Range(row.flat, row.denies)
 
 
+cdef inline Range may_hold(const Block* b, const TablesC* t, uint32_t i, Range denies) noexcept nogil:
+    """Some denies without those at both ends that are known not to hold."""
+    cdef const Flat* flats = t.flats + denies.first
+    cdef uint64_t never = b.never[i]
+    cdef uint32_t first = 0, n = denies.n
+    while first < n and (never >> flats[first].sieve) & 1:
+        first += 1
+    while first < n and (never >> flats[n - 1].sieve) & 1:
+        n -= 1
+    return Range(denies.first + first, n - first)
+
+
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
     """Whether the request is denied if no flat of the stage at hand stands."""
     return b.stage[i] >= OWN_ALLOWS or (b.stage[i] == HELD_ALLOWS and b.asked[i] & MUST_HOLD != 0)
@@ -258,6 +270,8 @@ cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
     while True:
         stage = <uint32_t>first_bit(b.asked[i])
         flats = stage_flats(b, i, stage)
+        if stage < HELD_ALLOWS:
+            flats = may_hold(b, t, i, flats)
         b.asked[i] &= b.asked[i] - 1
         b.stage[i] = <uint8_t>stage
         b.n_left[i] = 0
