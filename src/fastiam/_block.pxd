@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam._bytes cimport (
-    ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, read_ahead, same_tags, short_equal, short_hash, table_find,
+    ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find,
     table_hash,
 )
 from fastiam._call cimport (
@@ -448,9 +448,11 @@ cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, 
         number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.who)
 
 
-cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
-    """Whoever or whatever is not known makes a row one of nobody; and ask for the callers."""
+cdef inline void know_rows(Side* s, Call* c, int64_t n) noexcept nogil:
+    """Whoever or whatever is not known makes a row one of nobody; and read the callers."""
     cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef Caller* w
     cdef uint32_t nobody = s.n_callers - 1, n_principals = t.n_principals, known
     cdef int64_t i
     for i in range(n):                                   # several at once
@@ -458,8 +460,13 @@ cdef inline void know_rows(Side* s, const TablesC* t, int64_t n) noexcept nogil:
         b.who[i] = (b.who[i] & known) | (nobody & ~known)
         b.name[i] &= known
     for i in range(n):
-        b.caller[i] = s.callers + b.who[i]
-        read_ahead(b.caller[i])
+        b.caller[i] = w = s.callers + b.who[i]
+        if not w.flags & CALLER_KNOWN:                   # PERF: this reads ahead, too
+            c.principal = &t.principals[b.who[i]]
+            read_caller(c, w)
+            s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
+            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * BY_ORGANIZATION
+            s.limited |= (s.frame.s.kin[b.who[i]] != 0) * BY_COPIES
 
 
 cdef inline void seek_outside(Side* s, const TablesC* t) noexcept nogil:
@@ -484,15 +491,9 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     if t.n_classes == 0:                                 # no action has been met yet
         memset(b.name, 0xFF, <size_t>n * 4)
         name_classes = &b.zero
-    know_rows(s, t, n)
+    know_rows(s, c, n)
     for i in range(n):
         w = b.caller[i]
-        if not w.flags & CALLER_KNOWN:
-            c.principal = &t.principals[b.who[i]]
-            read_caller(c, w)
-            s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
-            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * BY_ORGANIZATION
-            s.limited |= (s.frame.s.kin[b.who[i]] != 0) * BY_COPIES
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
         b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)

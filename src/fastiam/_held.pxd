@@ -15,7 +15,7 @@ from fastiam._call cimport BY_ORGANIZATION, Call, Caller
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, LIMITS_ASKED_AT, colon_place, is_about_others, limits_left, odd_limits,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, LIMITS_ASKED_AT, colon_place, is_about_others, limits_left, odd_limits,
     partition_of,
 )
 from fastiam._types cimport *
@@ -55,12 +55,12 @@ cdef inline void find_roles(Block* b, const TablesC* t, const Rows* rows) noexce
                 b.facts[i] |= FACTS_LONG
 
 
-cdef inline bint governs(const Record* r, uint32_t action) noexcept nogil:
-    """Whether the policies of a record count for a user or role that asks for an action (6.3, 6.10)."""
-    return (
-        (r.stack != NONE) & ((action & ACT_PASS_ROLE) == 0) & ((r.flags & RECORD_SERVICE) == 0)
-        & ((r.flags & RECORD_TRUST) == 0 or action & ACT_TRUST != 0)
-    )
+cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
+    """Whether the policies of a record count for a user or role that asks for an action (6.10), but for iam:PassRole."""
+    cdef uint32_t others = RECORD_SERVICE | RECORD_TRUST
+    if action & ACT_TRUST:
+        others = RECORD_SERVICE
+    return (r.stack != NONE) & ((r.flags & others) == 0)
 
 
 cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
@@ -159,7 +159,8 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
         here = b.differs[i] == 0
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)
-        far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags) | ((b.facts[i] & FACTS_LONG) != 0)   # whose tags are absent
+        if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
+            far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags | counts) | ((b.facts[i] & FACTS_LONG) != 0)
         asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0
         joined = is_joined(&of, w, b.checks[i]) & (((action & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)

@@ -409,7 +409,8 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     b.joined_way.n = 0
     if b.near_way.n:
         fetch_codes(c, at, n)
-        find_roles(b, t, rows)
+        if t.actions & ACT_STS_ROLE:
+            find_roles(b, t, rows)
         find_records(s, t)
         hold_rows(s, c, REASONS_AT * c.reasons)
     fetch_flats(b, t, &b.own_way)

@@ -29,7 +29,7 @@ cdef enum:
     MOST_TRUTHS = 1 << 24      # bytes that a thread keeps arrays of truths in
     LEAST_TOLD = 1 << 12
     MOST_TOLD = 1 << 20
-    LAST_ASKER = (1 << 20) - 2     # the number of the first account, as one that asks
+    LAST_ASKER = (1 << 20) - 2    # the number of the first account, as one that asks
     TOLD_BITS = 3              # of a truth that is told
     EPOCH_BITS = 4
 
@@ -314,9 +314,8 @@ cdef inline uint32_t asker_of(const Call* c, uint32_t plan, const Key* k, uint32
 
 cdef inline const uint64_t* told_at(const uint64_t* place, uint64_t key) noexcept nogil:
     """Where something is told under a key: at its place, or beside it; NULL: nowhere."""
-    if place[0] >> TOLD_BITS == key:
-        return place
-    return place + 1 if place[1] >> TOLD_BITS == key else NULL
+    place += place[0] >> TOLD_BITS != key                # no branch: which of the two is not to be foreseen
+    return place if place[0] >> TOLD_BITS == key else NULL
 
 
 cdef inline bint means_something(const Scratch* s, uint64_t told) noexcept nogil:

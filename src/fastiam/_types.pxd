@@ -711,6 +711,7 @@ cdef struct TablesC:
     uint32_t n_principals
     uint32_t n_records
     uint32_t n_classes
+    uint32_t actions           # the flags that some class has, or had
     uint32_t n_runs
     uint32_t n_entries
     uint32_t n_patterns

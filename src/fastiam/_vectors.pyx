@@ -268,6 +268,9 @@ cdef class Vectors:
         t.key_changes = self.keys.n + self.n_checked
         t.n_principals = self.principals.n
         t.n_records = self.records.n
+        while t.n_classes < self.classes.n:
+            t.actions |= t.classes[t.n_classes].flags
+            t.n_classes += 1
         t.n_classes = self.classes.n
         t.n_runs = self.runs.n
         t.n_entries = self.entries.n

@@ -270,7 +270,7 @@ cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
     while True:
         stage = <uint32_t>first_bit(b.asked[i])
         flats = stage_flats(b, i, stage)
-        if stage < HELD_ALLOWS:
+        if stage < HELD_ALLOWS and flats.n > 1:
             flats = may_hold(b, t, i, flats)
         b.asked[i] &= b.asked[i] - 1
         b.stage[i] = <uint8_t>stage
