@@ -20,7 +20,12 @@ def engine():
     directory = Directory(quotas=None)
     policy = f"arn:aws:iam::{A}:policy/Endings"
     denies = [
-        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::*:user/u*{end}"}}}
+        {
+            "Effect": "Deny",
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::*:user/u*{end}"}},
+        }
         for end in ENDINGS
     ]
     directory.add_managed_policy(policy, document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, *denies))

@@ -236,6 +236,20 @@ def test_the_next_batch_knows_who_asks_but_not_what_time_it_was(directory: fasti
     assert (found[0] != found[2]).any()
 
 
+def test_the_next_batch_knows_how_long_ago_somebody_gave_a_code() -> None:
+    """7.6: `aws:MultiFactorAuthAge` grows."""
+    user = f"arn:aws:iam::{ACCOUNT}:user/fresh"
+    fresh = {"NumericLessThan": {"aws:MultiFactorAuthAge": "600"}}
+    allow = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": fresh}
+    directory = fastiam.Directory()
+    directory.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": allow}])
+    engine = directory.compile()
+    sessions = {user: fastiam.Session(user, kind="USER", mfa_at=AT)}
+    for at, expected in ((AT, fastiam.Outcome.ALLOW), (AT + timedelta(hours=1), fastiam.Outcome.IMPLICIT_DENY)) * 2:
+        found = engine.decide_many([user] * 600, "sqs:SendMessage", "*", sessions=sessions, now=at)
+        assert set(found.outcome.tolist()) == {expected}
+
+
 def test_a_principal_that_comes_later_may_fix_a_key_that_none_fixed_before(directory: fastiam.Directory) -> None:
     """Sessions that nobody has asked about bring keys of their own into the middle of a batch."""
     engine, n = directory.compile(), 70_000  # more than a chunk
