@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fastiam import Directory, Outcome
 
 A, B = "111111111111", "222222222222"
