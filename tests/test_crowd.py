@@ -17,7 +17,7 @@ def document(*statements):
 
 @pytest.fixture(scope="module")
 def engine():
-    """Users that one policy denies by how their names end: a condition an ending, each of which says something else of each caller."""
+    """Users that one policy denies by how their names end: a condition an ending, which says something else of each caller."""
     directory = Directory(quotas=None)
     policy = f"arn:aws:iam::{A}:policy/Endings"
     denies = [
