@@ -32,8 +32,11 @@ def document(*statements):
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def directory(condition: dict) -> Directory:
-    """Two roles, one of them tagged; the unknown users of the account come in by the policy of a bucket."""
+def directory(condition: dict, *, organized: bool = False) -> Directory:
+    """Two roles, one of them tagged; the unknown users of the account come in by the policy of a bucket.
+
+    In an organization denies are sifted by what is known of who asks.
+    """
     policy = document(
         {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
         {"Effect": "Deny", "Action": "s3:Put*", "Resource": "*", "Condition": condition},
@@ -44,6 +47,10 @@ def directory(condition: dict) -> Directory:
         {"Effect": "Allow", "Principal": "*", "Action": "s3:GetTag*", "Resource": "arn:aws:s3:::b/*", "Condition": condition},
     )
     made = Directory("lenient", quotas=None)
+    if organized:
+        allow = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+        deny = document({"Effect": "Deny", "Action": "s3:Put*", "Resource": "*", "Condition": condition})
+        made.set_organization("o-1", management_account="999999999999", accounts={A: "r-1"}, scps={"r-1": [allow, deny]})
     for role, tags in zip(ROLES, ({"team": "red"}, {}), strict=True):
         made.add_principal(role, identity_policies=[policy], tags=tags)
     made.add_resource("arn:aws:s3:::b", account=A, policy=shared)
@@ -57,7 +64,7 @@ def session(role: int, name: str) -> str:
 def rows(seed: int, sessions: dict[str, Session]) -> list[tuple[str, str, str, dict[str, str | None]]]:
     r = random.Random(seed)
     people = [session(role, f"s{i}") for role in (0, 1) for i in range(40)] + [f"arn:aws:iam::{A}:user/u{i}" for i in range(40)]
-    people += sessions
+    people += [*sessions, *ROLES]
     actions = ["s3:PutObject", "s3:GetObject", "s3:GetTagging", "s3:ListBucket"]
     owners = ["red", "u1", "AROA:s1", None]
     resources = ["arn:aws:s3:::b/x", "arn:aws:s3:::b"]
@@ -73,9 +80,11 @@ def decided(engine: Engine, asked, sessions) -> list[tuple[Outcome, str | None]]
     return [(row.outcome, row.layer and row.layer.value) for row in found]
 
 
+@pytest.mark.parametrize("organized", [False, True], ids=["alone", "in an organization"])
 @pytest.mark.parametrize("name", CONDITIONS)
-def test_each_copy_is_answered_as_if_it_asked_alone(name: str) -> None:
-    made, alone = directory(CONDITIONS[name]), directory(CONDITIONS[name]).compile()
+def test_each_copy_is_answered_as_if_it_asked_alone(name: str, organized: bool) -> None:
+    made = directory(CONDITIONS[name], organized=organized)
+    alone = directory(CONDITIONS[name], organized=organized).compile()
     sessions = {
         session(0, "s1-own"): Session(session(0, "s1-own"), kind="ROLE", issuer=ROLES[0], tags={"team": "blue"}),
         session(1, "s2-own"): Session(session(1, "s2-own"), kind="ROLE", issuer=ROLES[1], tags={"team": "red"}),

@@ -236,6 +236,18 @@ def test_the_next_batch_knows_who_asks_but_not_what_time_it_was(directory: fasti
     assert (found[0] != found[2]).any()
 
 
+def test_nothing_is_told_of_the_first_condition_of_all_before_it_is_looked_at() -> None:
+    user = f"arn:aws:iam::{ACCOUNT}:user/one"
+    untagged = {"StringNotLike": {"aws:RequestTag/team": "a*"}}
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": untagged}
+    directory = fastiam.Directory()
+    directory.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": deny}])
+    engine = directory.compile()
+    for _ in range(3):
+        found = engine.decide_many([user] * 600, "sqs:SendMessage", "*")
+        assert set(found.outcome.tolist()) == {fastiam.Outcome.EXPLICIT_DENY}
+
+
 def test_the_next_batch_knows_how_long_ago_somebody_gave_a_code() -> None:
     """7.6: `aws:MultiFactorAuthAge` grows."""
     user = f"arn:aws:iam::{ACCOUNT}:user/fresh"

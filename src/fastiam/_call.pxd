@@ -143,11 +143,17 @@ cdef enum CallerFlag:
 
 cdef enum:
     N_NEVERS = 1 << 13
+    N_PAIRS = 1 << 10
 
 
 cdef struct Never:             # bits of `sieve_blocks` that are known not to hold, of some callers
     uint64_t anywhere
     uint64_t at_home           # where the resource is of the own account
+
+
+cdef struct Pair:              # of an account that asks, CALLER_HOUSED, and one that owns the resource
+    uint64_t key               # both: `pair_key`
+    uint64_t never             # the bits that are known not to hold
 
 
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
@@ -159,8 +165,10 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint32_t n_houses          # 0: there are too many principals and accounts to tell them apart by numbers (`LAST_ASKER`)
     uint32_t* kin              # of those of them that are known, one more than the principal of which they are copies; else 0
     Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
+    uint64_t varied            # bits of which copies know by themselves alone whether they hold
     uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
     uint32_t n_owned           # 0: somebody carries what owners or regions tell
+    Pair* pairs                # each where its key tells
     uint64_t* never_regions    # of each region by its number, for its resources; the first are those of all of them
     int64_t truth_bytes        # what the truths in `kept` take
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth

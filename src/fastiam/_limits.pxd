@@ -13,7 +13,7 @@ from fastiam._call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn,
 from fastiam._columns cimport Column, Text, value_text
 from fastiam._decide cimport cell_key, keyed_row, row_at
 from fastiam._plain cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
-from fastiam._truths cimport Basis, is_region_told, kin_of, region_number
+from fastiam._truths cimport Basis, is_region_told, kin_of, pair_never, region_number
 from fastiam._types cimport *
 from fastiam._value_codes cimport ask_text_codes, met_code
 
@@ -74,12 +74,12 @@ cdef inline void sift_codes(Block* b, const ContextColumn* column, int64_t at, i
 
 
 cdef inline void sift_copies(Block* b, const Scratch* s, int64_t n) noexcept nogil:
-    """The same, of what is known not to hold for all copies of who asks."""
+    """The same, of what is known not to hold for the principal of which who asks is a copy, but for what varies: that is its own."""
     cdef const Never* never
     cdef int64_t i
     for i in range(n):
         never = &s.nevers[s.callers[kin_of(s, b.who[i])].never]
-        b.never[i] |= never.anywhere | (never.at_home & -<uint64_t>(b.differs[i] == 0))
+        b.never[i] |= (never.anywhere | (never.at_home & -<uint64_t>(b.differs[i] == 0))) & ~s.varied
 
 
 cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
@@ -217,7 +217,7 @@ cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int6
         if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:
             owner = account_at(s, t, b.facts[i] & PLACE) + 1   # NONE is 0
             if owner < c.s.n_owned:
-                b.never[i] |= c.s.never_owned[owner]
+                b.never[i] |= c.s.never_owned[owner] | pair_never(c.s, w, owner)
         if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
             far |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
         b.limits[i] = far

@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam._block cimport Side
-from fastiam._call cimport N_REGIONS, Caller, ContextColumn, Kept, Never, Region, Scratch
+from fastiam._call cimport N_PAIRS, N_REGIONS, Caller, ContextColumn, Kept, Never, Pair, Region, Scratch
 from fastiam._types cimport TablesC
 
 
@@ -24,6 +24,7 @@ cdef class _Callers:
     cdef uint8_t limited
     cdef uint64_t* told                                  # truths, as `Scratch` has them
     cdef uint32_t n_told
+    cdef Pair pairs[N_PAIRS]                             # the same
     cdef Region regions[N_REGIONS]
     cdef uint64_t never_regions[N_REGIONS + 1]           # as `Scratch` has them
     cdef uint32_t told_epoch

@@ -7,7 +7,7 @@ from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
 from fastiam._call cimport BY_ORGANIZATION, CALLER_KNOWN, N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._touched cimport TouchedRows
-from fastiam._truths cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told
+from fastiam._truths cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies
 from fastiam._types cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, KEY_REGION, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
 from fastiam._value_codes cimport free_text_codes
 
@@ -48,7 +48,7 @@ cdef class _Callers:
         """The memory that this takes."""
         return (
             self.n * (sizeof(Caller) + sizeof(uint32_t)) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
-            + self.n_owned * sizeof(uint32_t) + sizeof(self.regions) + sizeof(self.never_regions)
+            + self.n_owned * sizeof(uint32_t) + sizeof(self.pairs) + sizeof(self.regions) + sizeof(self.never_regions)
         )
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
@@ -205,6 +205,7 @@ cdef class _Sides:
             side.columns[at].never_bits = 0
         if are_forgotten:
             side.n_sieved = 0
+            side.frame.s.varied = 0
         while side.n_sieved < t.n_sieve_blocks:
             self._fit_block(side, t, t.sieve_blocks[side.n_sieved], <uint64_t>1 << side.n_sieved)
             side.n_sieved += 1
@@ -228,6 +229,8 @@ cdef class _Sides:
             if ids[i] >= side.frame.s.n_kept:            # it came with an update, beside this batch
                 return 0
             atom = &t.atoms[ids[i]]
+            if reads_what_varies(t, atom):
+                side.frame.s.varied |= bit
             key = &t.keys[atom.key]
             at = side.frame.s.sources[atom.key]
             if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(t, atom):
@@ -296,6 +299,7 @@ cdef class _Sides:
         side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin
         side.frame.s.houses, side.frame.s.n_houses = callers.houses, callers.n_owned - 1 if callers.n + callers.n_owned < LAST_ASKER else 0
         side.frame.s.nevers, side.frame.s.never_owned = callers.nevers, callers.never_owned
+        side.frame.s.pairs = callers.pairs
         side.frame.s.regions, side.frame.s.never_regions = callers.regions, callers.never_regions
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0

@@ -10,9 +10,9 @@ from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix, short_equal, short_hash
 from fastiam._call cimport (
-    CALLER_HOUSED, MOST_REGION, N_NEVERS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_VIA,
-    PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, Caller, ContextColumn, is_supplied,
-    Kept, Never, Region, Scratch,
+    CALLER_HOUSED, MOST_REGION, N_NEVERS, N_PAIRS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION,
+    PLAN_ABSENT_VIA, PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, Caller,
+    ContextColumn, is_supplied, Kept, Never, Pair, Region, Scratch,
 )
 from fastiam._columns cimport Text, item_code, item_text, row_items
 from fastiam._touched cimport count_row
@@ -172,9 +172,26 @@ cdef inline uint32_t slots_plan(const Call* c, const Atom* atom) noexcept nogil:
                 return 0
             if of_key:
                 plan |= PLAN_WHO
-            if c.t.keys[key].varies:
-                plan |= PLAN_VARIES
     return plan
+
+
+cdef inline bint reads_what_varies(const TablesC* t, const Atom* atom) noexcept nogil:
+    """Whether an atom may say something else of copies of one principal."""
+    cdef const Value* v
+    cdef const uint8_t* p
+    cdef const uint8_t* end
+    cdef uint32_t i
+    if t.keys[atom.key].varies:
+        return True
+    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
+        v = &t.values[atom.first + i]
+        end = t.pool + v.text + v.size
+        p = next_slot(t.pool + v.text, end) if v.has_slots else NULL
+        while p != NULL:
+            if t.keys[t.variables[slot_number(p)].key].varies:
+                return True
+            p = next_slot(p + SLOT_SIZE, end)
+    return False
 
 
 cdef inline bint is_of_account(const TablesC* t, const Atom* atom) noexcept nogil:
@@ -215,7 +232,7 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     if at < 0 and plan & (PLAN_WHO | PLAN_ABSENT_WHO) and (is_of_owner(k) or is_of_caller(k) and plan & PLAN_ALONE):
         if asks_who_alone(c.t, atom):
             plan |= PLAN_LASTS
-    if k.varies:
+    if reads_what_varies(c.t, atom):
         plan |= PLAN_VARIES
     if is_of_account(c.t, atom):
         plan |= PLAN_ACCOUNT
@@ -353,7 +370,7 @@ cdef inline uint64_t* place_of(Scratch* s, uint64_t key) noexcept nogil:
 
 
 cdef inline uint64_t* place_alone(const Call* c, uint32_t id, uint32_t plan, uint32_t who, uint64_t* key) noexcept nogil:
-    """`told_place`, of an atom that is PLAN_ALONE."""
+    """`told_place`, of an atom that is PLAN_ALONE: that made its plan in this batch, in which nothing is unknown."""
     cdef uint64_t asker = 0
     if plan & (PLAN_WHO | PLAN_ABSENT_WHO):
         asker = <uint64_t>asker_of(c, plan, &c.t.keys[c.t.atoms[id].key], who) + 1
@@ -448,6 +465,26 @@ cdef inline void let_never(Scratch* s, uint16_t* number, uint64_t bits, bint at_
             return
 
 
+cdef inline uint64_t pair_key(uint32_t account, uint32_t owner) noexcept nogil:
+    return (<uint64_t>account + 1) << 32 | owner
+
+
+cdef inline uint64_t pair_never(const Scratch* s, const Caller* caller, uint32_t owner) noexcept nogil:
+    """What is known not to hold where the account of a caller asks for what another one owns."""
+    cdef uint64_t key = pair_key(caller.account, owner)
+    cdef const Pair* pair = &s.pairs[mix(key) & (N_PAIRS - 1)]
+    return pair.never if pair.key == key and caller.flags & CALLER_HOUSED else 0
+
+
+cdef inline void keep_pair(Scratch* s, uint32_t account, uint32_t owner, uint64_t bits) noexcept nogil:
+    """Let bits not hold for them; what else had their place is forgotten."""
+    cdef uint64_t key = pair_key(account, owner)
+    cdef Pair* pair = &s.pairs[mix(key) & (N_PAIRS - 1)]
+    if pair.key != key:
+        pair[0] = Pair(key, 0)
+    pair.never |= bits
+
+
 cdef inline void keep_never(const Call* c, uint32_t id, const Basis* q) noexcept nogil:
     """Let the bits of a condition that lasts not hold for who asks and its copies, where it does not; of keys that owners tell, for the
     resources of one."""
@@ -460,6 +497,8 @@ cdef inline void keep_never(const Call* c, uint32_t id, const Basis* q) noexcept
         let_never(s, &s.callers[who].never, s.kept[id].sieve, is_owners)
     elif q.owner < s.n_owned and not s.kept[id].plan & PLAN_WHO:
         s.never_owned[q.owner] |= s.kept[id].sieve
+    elif q.owner < s.n_owned and s.kept[id].plan & PLAN_ACCOUNT and s.callers[q.who].flags & CALLER_HOUSED:
+        keep_pair(s, s.callers[q.who].account, q.owner, s.kept[id].sieve)
 
 
 cdef inline bint is_region_told(const ContextColumn* column, int64_t row) noexcept nogil:
@@ -508,7 +547,7 @@ cdef inline bint is_unchecked(const Call* c, const ContextColumn* column, uint32
     cdef const uint64_t* place
     cdef int64_t code
     if not column.keeps_truths:
-        return True
+        return has_value(column, row)
     code = kept_code(column, row)
     if code == column.n_codes:
         return False
