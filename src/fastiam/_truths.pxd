@@ -16,11 +16,11 @@ from fastiam._call cimport (
 )
 from fastiam._columns cimport Text, item_code, item_text, row_items
 from fastiam._touched cimport count_row
-from fastiam._unknown cimport has_constant, next_slot, slot_number
+from fastiam._unknown cimport Slots, has_constant, next_variable
 from fastiam._types cimport (
     ACT_GLOBAL, ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_IAM_TAG, KEY_MFA, KEY_MFA_AGE,
     KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG,
-    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, SLOT_SIZE, Atom, F, Key, Principal, T, TablesC, Value,
+    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, Atom, F, Key, Principal, T, TablesC,
 )
 from fastiam._value_codes cimport MOST_PROBES, kept_code
 
@@ -105,19 +105,11 @@ cdef inline bint is_of_caller(const Key* k) noexcept nogil:
 
 cdef inline bint asks_who_alone(const TablesC* t, const Atom* atom) noexcept nogil:
     """Whether all variables of an atom's values stand for what is known of who asks."""
-    cdef const Value* v
-    cdef const uint8_t* p
-    cdef const uint8_t* end
-    cdef uint32_t i
-    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
-        v = &t.values[atom.first + i]
-        end = t.pool + v.text + v.size
-        p = next_slot(t.pool + v.text, end) if v.has_slots else NULL
-        while p != NULL:
-            if t.keys[t.variables[slot_number(p)].key].source != KEY_PRINCIPAL:
-                return False
-            p = next_slot(p + SLOT_SIZE, end)
-    return True
+    cdef Slots left = Slots(0, NULL, NULL)
+    cdef uint32_t key = next_variable(t, atom, &left)
+    while key != NONE and t.keys[key].source == KEY_PRINCIPAL:
+        key = next_variable(t, atom, &left)
+    return key == NONE
 
 
 cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
@@ -152,67 +144,37 @@ cdef inline uint32_t absence_plan(const Call* c, uint32_t key) noexcept nogil:
 
 
 cdef inline uint32_t slots_plan(const Call* c, const Atom* atom) noexcept nogil:
-    """What the variables of an atom's values depend on: PLAN_WHO at most, PLAN_MADE alone if on more than that."""
-    cdef const Value* v
-    cdef const uint8_t* p
-    cdef const uint8_t* end
-    cdef uint32_t plan = PLAN_TOLD, of_key, key, i
-    if atom.flags & ATOM_FIXED:
-        return plan
-    for i in range(atom.n):
-        v = &c.t.values[atom.first + i]
-        end = c.t.pool + v.text + v.size
-        p = next_slot(c.t.pool + v.text, end) if v.has_slots else NULL
-        while p != NULL:
-            key = c.t.variables[slot_number(p)].key
-            p = next_slot(p + SLOT_SIZE, end)
-            of_key = absence_plan(c, key)
-            # nor is a key that rows are counted under: they are where the condition is looked at
-            if c.s.sources[key] >= 0 or of_key & ~<uint32_t>PLAN_ABSENT_WHO or not is_supplied(&c.t.keys[key]):
-                return 0
-            if of_key:
-                plan |= PLAN_WHO
+    """What the variables of an atom's values depend on: PLAN_WHO at most; 0 if on more than that."""
+    cdef Slots left = Slots(0, NULL, NULL)
+    cdef uint32_t plan = PLAN_TOLD, key = next_variable(c.t, atom, &left), of_key
+    while key != NONE:
+        of_key = absence_plan(c, key)
+        # nor is a key that rows are counted under: they are where the condition is looked at
+        if c.s.sources[key] >= 0 or of_key & ~<uint32_t>PLAN_ABSENT_WHO or not is_supplied(&c.t.keys[key]):
+            return 0
+        if of_key:
+            plan |= PLAN_WHO
+        key = next_variable(c.t, atom, &left)
     return plan
 
 
 cdef inline bint reads_what_varies(const TablesC* t, const Atom* atom) noexcept nogil:
     """Whether an atom may say something else of copies of one principal."""
-    cdef const Value* v
-    cdef const uint8_t* p
-    cdef const uint8_t* end
-    cdef uint32_t i
-    if t.keys[atom.key].varies:
-        return True
-    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
-        v = &t.values[atom.first + i]
-        end = t.pool + v.text + v.size
-        p = next_slot(t.pool + v.text, end) if v.has_slots else NULL
-        while p != NULL:
-            if t.keys[t.variables[slot_number(p)].key].varies:
-                return True
-            p = next_slot(p + SLOT_SIZE, end)
-    return False
+    cdef Slots left = Slots(0, NULL, NULL)
+    cdef uint32_t key = atom.key
+    while key != NONE and not t.keys[key].varies:
+        key = next_variable(t, atom, &left)
+    return key != NONE
 
 
 cdef inline bint is_of_account(const TablesC* t, const Atom* atom) noexcept nogil:
     """Whether of who asks an atom reads nothing but what most callers of an account share: its key is such a one or the owner's, and so are
     its variables."""
-    cdef const Key* k = &t.keys[atom.key]
-    cdef const Value* v
-    cdef const uint8_t* p
-    cdef const uint8_t* end
-    cdef uint32_t i
-    if not k.is_of_account and not is_of_owner(k):
-        return False
-    for i in range(atom.n * (not atom.flags & ATOM_FIXED)):
-        v = &t.values[atom.first + i]
-        end = t.pool + v.text + v.size
-        p = next_slot(t.pool + v.text, end) if v.has_slots else NULL
-        while p != NULL:
-            if not t.keys[t.variables[slot_number(p)].key].is_of_account:
-                return False
-            p = next_slot(p + SLOT_SIZE, end)
-    return True
+    cdef Slots left = Slots(0, NULL, NULL)
+    cdef uint32_t key = atom.key
+    while key != NONE and (t.keys[key].is_of_account or (key == atom.key and is_of_owner(&t.keys[key]))):
+        key = next_variable(t, atom, &left)
+    return key == NONE
 
 
 cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:

@@ -11,9 +11,10 @@ from fastiam._assert cimport promise
 from fastiam._call cimport Call, Scratch
 from fastiam._columns cimport Text, item_text, row_items
 from fastiam._types cimport (
-    ACT_PASS_ROLE, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
+    ACT_PASS_ROLE, ATOM_FIXED, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
     KEY_MFA, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, KIND_USER, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Constant, Key,
+    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, KIND_USER, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Atom, Constant, Key,
+    TablesC, Value,
 )
 
 
@@ -26,6 +27,29 @@ cdef inline uint32_t slot_number(const uint8_t* slot) noexcept nogil:
 cdef inline const uint8_t* next_slot(const uint8_t* p, const uint8_t* end) noexcept nogil:
     """The first slot of a text from a place on that is none, or is behind one; NULL: there is none."""
     return <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
+
+
+cdef struct Slots:             # the variables of an atom's values that are to come
+    uint32_t value             # from this value on
+    const uint8_t* at          # and those of the one before, from here on
+    const uint8_t* end
+
+
+cdef inline uint32_t next_variable(const TablesC* t, const Atom* atom, Slots* left) noexcept nogil:
+    """The key that the next variable of an atom's values stands for; NONE: there is none left."""
+    cdef const Value* v
+    cdef const uint8_t* p
+    while True:
+        p = next_slot(left.at, left.end) if left.at != left.end else NULL
+        if p != NULL:
+            left.at = p + SLOT_SIZE
+            return t.variables[slot_number(p)].key
+        if atom.flags & ATOM_FIXED or left.value == atom.n:
+            return NONE
+        v = &t.values[atom.first + left.value]
+        left.value += 1
+        left.end = t.pool + v.text + v.size
+        left.at = t.pool + v.text if v.has_slots else left.end
 
 
 cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t key) noexcept nogil:
