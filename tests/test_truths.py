@@ -236,29 +236,31 @@ def test_the_next_batch_knows_who_asks_but_not_what_time_it_was(directory: fasti
     assert (found[0] != found[2]).any()
 
 
-def test_nothing_is_told_of_the_first_condition_of_all_before_it_is_looked_at() -> None:
-    user = f"arn:aws:iam::{ACCOUNT}:user/one"
-    untagged = {"StringNotLike": {"aws:RequestTag/team": "a*"}}
-    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": untagged}
+ONE = f"arn:aws:iam::{ACCOUNT}:user/one"
+
+
+def engine_for_one(statement: dict[str, Any]) -> fastiam.Engine:
+    """Of a user with this statement alone."""
     directory = fastiam.Directory()
-    directory.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": deny}])
-    engine = directory.compile()
+    directory.add_principal(ONE, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])
+    return directory.compile()
+
+
+def test_nothing_is_told_of_the_first_condition_of_all_before_it_is_looked_at() -> None:
+    untagged = {"StringNotLike": {"aws:RequestTag/team": "a*"}}
+    engine = engine_for_one({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": untagged})
     for _ in range(3):
-        found = engine.decide_many([user] * 600, "sqs:SendMessage", "*")
+        found = engine.decide_many([ONE] * 600, "sqs:SendMessage", "*")
         assert set(found.outcome.tolist()) == {fastiam.Outcome.EXPLICIT_DENY}
 
 
 def test_the_next_batch_knows_how_long_ago_somebody_gave_a_code() -> None:
     """7.6: `aws:MultiFactorAuthAge` grows."""
-    user = f"arn:aws:iam::{ACCOUNT}:user/fresh"
     fresh = {"NumericLessThan": {"aws:MultiFactorAuthAge": "600"}}
-    allow = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": fresh}
-    directory = fastiam.Directory()
-    directory.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": allow}])
-    engine = directory.compile()
-    sessions = {user: fastiam.Session(user, kind="USER", mfa_at=AT)}
+    engine = engine_for_one({"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": fresh})
+    sessions = {ONE: fastiam.Session(ONE, kind="USER", mfa_at=AT)}
     for at, expected in ((AT, fastiam.Outcome.ALLOW), (AT + timedelta(hours=1), fastiam.Outcome.IMPLICIT_DENY)) * 2:
-        found = engine.decide_many([user] * 600, "sqs:SendMessage", "*", sessions=sessions, now=at)
+        found = engine.decide_many([ONE] * 600, "sqs:SendMessage", "*", sessions=sessions, now=at)
         assert set(found.outcome.tolist()) == {expected}
 
 

@@ -12,7 +12,7 @@ from fastiam._bytes cimport mix, short_equal, short_hash
 from fastiam._call cimport (
     CALLER_HOUSED, MOST_REGION, N_NEVERS, N_PAIRS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION,
     PLAN_ABSENT_VIA, PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, Caller,
-    ContextColumn, is_supplied, Kept, Never, Pair, Region, Scratch,
+    ContextColumn, Kept, Never, Pair, Region, Scratch, is_supplied,
 )
 from fastiam._columns cimport Text, item_code, item_text, row_items
 from fastiam._touched cimport count_row
