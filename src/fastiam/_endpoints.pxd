@@ -9,7 +9,7 @@ from fastiam._bytes cimport table_find
 from fastiam._call cimport PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, Call, ContextColumn, is_supplied
 from fastiam._columns cimport Text, item_text
 from fastiam._limits cimport layer_row, may_deny
-from fastiam._truths cimport TOLD_BITS, Basis, told_place
+from fastiam._truths cimport TOLD_BITS, Basis, told_at, told_place
 from fastiam._types cimport (
     ATOM_FIXED, FLAT_ENDS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD, WAY_FAR, Atom, Flat, Range, Row,
     T, TablesC,
@@ -51,7 +51,7 @@ cdef inline bint surely_holds(Call* c, uint32_t id, int64_t row, uint32_t who) n
     """Whether a condition is known to hold by the value of a column, or who asks, and nothing is to be counted."""
     cdef Basis q = Basis(row, who, NONE, NONE, NULL, PLAN_ABSENT_BARE | PLAN_ABSENT_HOME)
     cdef const ContextColumn* column
-    cdef const uint64_t* place
+    cdef const uint64_t* told
     cdef uint64_t key = 0
     cdef int64_t code
     if id >= c.s.n_kept:
@@ -60,8 +60,9 @@ cdef inline bint surely_holds(Call* c, uint32_t id, int64_t row, uint32_t who) n
         column = &c.columns[c.s.kept[id].column]
         code = kept_code(column, row)
         return code < column.n_codes and c.s.kept[id].truths[code] == T + 1
-    place = told_place(c, id, &q, &key)
-    return place != NULL and place[0] == (key << TOLD_BITS | T)
+    told = told_place(c, id, &q, &key)
+    told = NULL if told == NULL else told_at(told, key)
+    return told != NULL and told[0] == (key << TOLD_BITS | T)
 
 
 cdef inline bint all_hold(Call* c, uint32_t conditions, int64_t row, uint32_t who) noexcept nogil:

@@ -2,7 +2,7 @@
 
 Of a column with codes of its own, the truths of a condition lie in an array by code. What depends on who asks, on the text of a plain
 column, on the tags of a resource, or on nothing that a row holds, is told by a table of bounded size, in which what comes later takes the
-place of what was there.
+place of what was told before; it grows where that happens often.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc

@@ -524,7 +524,7 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t inner              # of the first piece with a star before it, as far as `_pieces` compares
     uint8_t colon
     uint8_t sieve              # of a deny: the bit of `sieve_blocks` for its conditions
-    int8_t rest                # RestForm of the pattern; below 0 where nothing may follow the last piece
+    int8_t rest                # what follows the pieces, as `Rest`; below 0: nothing may
     uint8_t turn               # what comes where its pieces at known places stand; upper half: where the one in between does, too
     uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags
