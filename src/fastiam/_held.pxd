@@ -28,7 +28,7 @@ cdef struct Layers:            # the rows of policies that count for a request
     const Row* held
 
 
-cdef inline bint is_role(const Text* resource, uint64_t facts, int* tail) noexcept nogil:
+cdef inline bint names_role(const Text* resource, uint64_t facts, int* tail) noexcept nogil:
     """Whether an ARN of a partition that is known names a role, and where field 6 starts."""
     cdef int start
     partition_of(resource.data, &start)
@@ -49,7 +49,7 @@ cdef inline void find_roles(Block* b, const TablesC* t, const Rows* rows) noexce
         text = b.text[i]
         if rows.facts != NULL:
             value_text(rows.resources, b.what[i], &text)
-        if is_role(&text, b.facts[i], &tail):
+        if names_role(&text, b.facts[i], &tail):
             b.facts[i] |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
             if text.size - tail >= 22 and memcmp(text.data + tail, b"role/aws-service-role/", 22) == 0:
                 b.facts[i] |= FACTS_LONG

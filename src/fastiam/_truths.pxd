@@ -266,7 +266,7 @@ cdef inline uint32_t region_number(const Call* c, const Basis* q) noexcept nogil
 
 
 cdef inline bint has_value(const ContextColumn* column, int64_t row) noexcept nogil:
-    """Whether a column gives a row something."""
+    """Whether a column gives a row something. INVARIANT: no list holds a null (`_ingest`)."""
     cdef int64_t first, last
     cdef Text text
     row_items(column.column, column.first + row, &first, &last)
