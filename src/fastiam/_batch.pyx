@@ -10,9 +10,10 @@ from fastiam._answer cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO
 from fastiam._build cimport Tables
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._core cimport MOST_ATTEMPTS, Core
-from fastiam._decide cimport find_row
 from fastiam._ingest cimport TextColumn
-from fastiam._passes cimport Miss, _Passes
+from fastiam._missing cimport Miss, Missed
+from fastiam._passes cimport _Passes
+from fastiam._rows cimport Lack
 from fastiam._types cimport *
 
 from fastiam.errors import PolicyError, RequestValueError, not_settled
@@ -25,8 +26,8 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 
 cdef enum:
     CHUNK = 65536              # rows between two settlements, for each thread
-    LONG_CHUNK = 4 * CHUNK     # where little had to be settled after the last ones
-    FEW_SLOW = 1024            # rows that need the GIL
+    LONG_CHUNK = 4 * CHUNK     # where the last ones missed little
+    FEW = 64                   # one row in so many misses something
     TOGETHER = 1024            # rows that are settled together
     MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
 
@@ -40,17 +41,19 @@ def decide_columns(
     `errors` takes the rows that cannot be read; None raises the first of them.
     """
     cdef _Batch batch = _Batch(core, principals, actions, resources, context, owners, sessions, unknown, n, now, reasons)
-    cdef int64_t first = 0, last, size = CHUNK, n_slow
+    cdef int64_t first = 0, last, size = CHUNK, n_missed
     while first < n:
         last = min(n, first + size * threads)
         batch.begin(first, last)
+        n_missed = batch.settle_ahead() if core.misses_much else 0
         batch.run_chunk(pool, threads)
-        n_slow = batch.settle(errors)
+        n_missed += batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
         core._settle_limits(batch.session_bytes if last < n else 0)
+        core.misses_much = n_missed * FEW > last - first
+        size = CHUNK if core.misses_much else LONG_CHUNK
         first = last
-        size = LONG_CHUNK if n_slow <= FEW_SLOW else CHUNK
     batch.give_back()
     return batch.answers()
 
@@ -58,6 +61,36 @@ def decide_columns(
 @no_gc_clear  # as the passes
 cdef class _Batch(_Passes):
     """One call of `decide_many`: passes, and what a row misses is settled between them."""
+
+    def settle_ahead(self):
+        """Settle what rows of the chunk at hand miss before they are decided; how much that was."""
+        return self._settle_missing(True) + self._settle_missing(False)
+
+    cdef int64_t _settle_missing(self, bint names) except -1:
+        """Settle the `names` that rows miss, or the policies."""
+        cdef Missed missed
+        cdef int64_t row = self.first, n, n_missed = 0
+        while row < self.last:
+            missed.n_names = missed.n_policies = 0
+            n = self._seek(row, names, &missed)
+            if n == 0:                                   # columns have to be checked first
+                break
+            row += n
+            if missed.n_names or missed.n_policies:
+                self._enter_names(missed.names, missed.n_names)
+                self._make_rows(missed.policies, missed.n_policies)
+                self.prepare()
+                n_missed += missed.n_names + missed.n_policies
+        return n_missed
+
+    cdef int _enter_names(self, const Miss* missed, uint32_t n) except -1:
+        cdef uint32_t i
+        entered = set()
+        for i in range(n):
+            self._is_settled(&missed[i], entered)
+        if entered:
+            self._forget_small_codes()
+        return 0
 
     def settle(self, errors):
         """Decide the rows of the slow lists, with the GIL, on the tables as they become; how many there were."""
@@ -109,14 +142,10 @@ cdef class _Batch(_Passes):
     cdef bint _is_settled(self, const Miss* m, set entered) except -1:
         """Settle what a row misses; False where it has to be looked at by itself. `entered` holds the names that were."""
         cdef Core core = self.core
-        cdef Tables tables = core.tables
-        cdef uint32_t name
-        if tables.generation != self.generation:
+        if core.tables.generation != self.generation:
             return m.status == MISSING
         if m.status == MISSING:
-            name = m.cls if m.stack < tables.t.n_indexed_stacks else m.name | BY_NAME
-            if find_row(&tables.t, m.stack, name | m.flag).n == 0:
-                self._make_row(m)
+            self._make_rows(&m.lack, 1)
             return True
         if m.status != NO_ACTION and m.status != NO_PRINCIPAL:
             return False
@@ -159,7 +188,7 @@ cdef class _Batch(_Passes):
         """Settle what a row came to, or raise what is wrong with it."""
         cdef Core core = self.core
         if m.status == MISSING:
-            return self._make_row(m)
+            return self._make_rows(&m.lack, 1)
         action = self._text(self.actions, m.row, "action")
         if m.status == NO_ACTION:
             return self._enter_action(action)
@@ -188,12 +217,13 @@ cdef class _Batch(_Passes):
         is_checked[0] = True
         return 0
 
-    cdef int _make_row(self, const Miss* m) except -1:
-        """Make the row of policies that a row misses."""
+    cdef int _make_rows(self, const Lack* lacks, uint32_t n) except -1:
+        """Make rows of policies that are not there yet."""
         cdef Tables tables = self.core.tables
-        with self.core._lock:                            # one builder at a time; while it is waited for, the numbers may be dropped
-            if tables.generation == self.generation:
-                tables.make_row(m.stack, m.cls, m.name, m.flag)
+        if n:
+            with self.core._lock:                        # one builder at a time; while it is waited for, the numbers may be dropped
+                if tables.generation == self.generation:
+                    tables.make_rows(lacks, n)
         return 0
 
     cdef int _enter_action(self, str action) except -1:

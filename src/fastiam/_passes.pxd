@@ -8,19 +8,11 @@ from fastiam._columns cimport Column
 from fastiam._core cimport Core, _Declared
 from fastiam._dictionaries cimport _Facts
 from fastiam._ingest cimport TextColumn
+from fastiam._missing cimport Miss, Missed
 from fastiam._names cimport Names
 from fastiam._reasons cimport _Reasons
 from fastiam._sides cimport _Sides
 from fastiam._types cimport TablesC
-
-
-cdef struct Miss:              # what a row came to
-    int64_t row
-    int status
-    uint32_t stack             # of the row of policies that is not there
-    uint32_t flag
-    uint32_t cls
-    uint32_t name
 
 
 cdef class _Passes:
@@ -55,9 +47,11 @@ cdef class _Passes:
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
     cdef bint _is_plain(self)
     cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions)
+    cdef int _point_codes(self, Side* s, Rows* rows) except -1
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1
     cdef void _start(self, Call* c, Side* s)
     cdef void _unpoint(self, int side, Call* c)
+    cdef int64_t _seek(self, int64_t row, bint names, Missed* missed) except -1
     cdef int _try_rows(self, Miss* missed, int n) except -1
     cdef int _try_alone(self, Miss* m, bint is_checked) except -1
     cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD

@@ -20,10 +20,12 @@ from fastiam._dictionaries cimport _Facts
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._locate cimport may_name_provider
+from fastiam._missing cimport Miss, Missed, seek_missing
 from fastiam._names cimport Names
 from fastiam._names import provider_key
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
+from fastiam._rows cimport Lack
 from fastiam._sides cimport MANY, _Sides, reserve_slow
 from fastiam._truths cimport is_of_owner
 from fastiam._types cimport *
@@ -64,7 +66,7 @@ cdef inline void come_to(Side* s, Call* c, const Answer* a, Miss* m) noexcept no
     if m.status == DONE:
         finish(s, c, a, DONE)
     elif m.status == MISSING:
-        m.stack, m.flag, m.cls, m.name = a.missing, a.missing_flag, c.action_class, c.action_name
+        m.lack = Lack(a.missing, c.action_class, c.action_name, a.missing_flag)
 
 
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
@@ -242,6 +244,19 @@ cdef class _Passes:
         known[key] = array
         return array
 
+    cdef int _point_codes(self, Side* s, Rows* rows) except -1:
+        """Point at the numbers of the dictionaries of principals and actions, where these have any."""
+        cdef uint32_t[::1] codes
+        principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
+        action_codes = self._codes(s, rows.actions, self.action_codes, True)
+        if principal_codes is not None and len(principal_codes):
+            codes = principal_codes
+            rows.principal_codes = &codes[0]
+        if action_codes is not None and len(action_codes):
+            codes = action_codes
+            rows.action_codes = &codes[0]
+        return 0
+
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
         """Point at the chunks that hold `row`, without the numbers of dictionaries; how many rows follow in all of them."""
         cdef Side* s = &self.sides.of[side]
@@ -356,19 +371,11 @@ cdef class _Passes:
         cdef Call c
         cdef Rows rows
         cdef int64_t row = first, n, decided
-        cdef uint32_t[::1] codes
         cdef Side* s = self._side(side)
         self._start(&c, s)
         while row < last:
             n = self._point(side, row, last, &c, &rows)
-            principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
-            action_codes = self._codes(s, rows.actions, self.action_codes, True)
-            if principal_codes is not None and len(principal_codes):
-                codes = principal_codes
-                rows.principal_codes = &codes[0]
-            if action_codes is not None and len(action_codes):
-                codes = action_codes
-                rows.action_codes = &codes[0]
+            self._point_codes(s, &rows)
             self.facts.point(&self.t, &rows, self.is_plain)
             reserve_slow(s, n)
             with nogil:
@@ -399,6 +406,20 @@ cdef class _Passes:
         cdef int32_t i
         for i in range(c.n_columns):
             self.sides.of[side].frame.s.sources[c.columns[i].key] = -1
+
+    cdef int64_t _seek(self, int64_t row, bint names, Missed* missed) except -1:
+        """List what rows of the chunk at hand miss, from `row` on; how many were looked at."""
+        cdef Side* s = self._side(0)
+        cdef Call c
+        cdef Rows rows
+        cdef int64_t n
+        self._start(&c, s)
+        n = self._point(0, row, self.last, &c, &rows)
+        self._point_codes(s, &rows)
+        with nogil:
+            n = seek_missing(s, &c, &rows, row, n, names, missed)
+        self._unpoint(0, &c)
+        return n
 
     cdef int _try_rows(self, Miss* missed, int n) except -1:
         """Decide some rows again, in their order, and say what they came to."""

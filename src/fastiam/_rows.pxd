@@ -6,6 +6,13 @@ from fastiam._types cimport Body, Entry, Row, Segment
 from fastiam._vectors cimport Vector
 
 
+cdef struct Lack:              # a row of policies that is not there yet
+    uint32_t stack
+    uint32_t cls               # of the action
+    uint32_t name
+    uint32_t flag              # WHOLE or 0
+
+
 cdef class Rows(Flats):
     cdef uint32_t n_cells, n_hashed
     cdef uint32_t stamp
@@ -23,8 +30,9 @@ cdef class Rows(Flats):
     cdef int _action_truth(self, const Body* b)
     cdef int _collect(self, Segment s) except -1
     cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
-    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1
-    cdef int _make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1
+    cdef int make_rows(self, const Lack* lacks, uint32_t n) except -1
+    cdef void _ask_for(self, const Lack* lacks, uint32_t n)
+    cdef int _make_row(self, const Lack* lack) except -1
     cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
     cdef int _grow_row_slots(self) except -1
     cdef const Entry* _scratch_of(self, uint32_t i)

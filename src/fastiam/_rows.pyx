@@ -5,9 +5,9 @@ Law: a row is whole before its number can be found, and never changes. All of it
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from fastiam._bytes cimport hash_bytes, mix
+from fastiam._bytes cimport hash_bytes, mix, prefetch
 from fastiam._answer cimport LAYER_RCP, LAYER_RESOURCE
-from fastiam._decide cimport cell_key
+from fastiam._decide cimport cell_key, find_row, grid_place
 from fastiam._flats cimport Flats
 from fastiam._glob cimport glob
 from fastiam._types cimport *
@@ -19,6 +19,9 @@ from fastiam.errors import LimitError
 cdef enum:
     MOST_RUNS = 0xFFFF         # of a row
     MOST_GRID = 1 << 24        # cells of the grid
+    TOGETHER = 32              # rows that are built one after the other
+    MOST_ASKED = 1024          # policies that are asked for before
+    MOST_BODIES = 16           # statements of each
 
 
 cdef extern from "Python.h":
@@ -237,37 +240,86 @@ cdef class Rows(Flats):
         run.flags = flags
         return 0
 
-    cdef int make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1:
-        """Build the row of a cell: the denies of all segments, then the allows of each; `flag` is WHOLE or 0.
+    cdef int make_rows(self, const Lack* lacks, uint32_t n) except -1:
+        """Build the rows of cells that have none; one may be named twice.
 
-        Nothing is collected meanwhile: a finalizer may decide with the same engine, and would build a row in the midst of this one.
+        Nothing is collected meanwhile: a finalizer may decide with the same engine, and would build a row in the midst of another one.
         """
+        cdef uint32_t first, i
         cdef bint collects = PyGC_Disable()
         try:
-            return self._make_row(stack, action_class, action_name, flag)
+            for first in range(0, n, TOGETHER):
+                self._ask_for(lacks + first, min(n - first, <uint32_t>TOGETHER))
+                for i in range(first, min(n, first + <uint32_t>TOGETHER)):
+                    self._make_row(lacks + i)
         finally:
             if collects:
                 PyGC_Enable()
+        return 0
 
-    cdef int _make_row(self, uint32_t stack, uint32_t action_class, uint32_t action_name, uint32_t flag) except -1:
-        cdef Stack s = (<Stack*>self.stacks.data)[stack]
+    cdef void _ask_for(self, const Lack* lacks, uint32_t n):
+        """PERF: ask for what some rows are built of, each step for what the next one reads."""
+        cdef const Stack* stacks = <Stack*>self.stacks.data
+        cdef const Segment* segments = <Segment*>self.segments.data
+        cdef const uint32_t* members = <uint32_t*>self.stack_policies.data
+        cdef const Range* policies = <Range*>self.policies.data
+        cdef const uint32_t* listed = <uint32_t*>self.policy_bodies.data
+        cdef const Body* bodies = <Body*>self.bodies.data
+        cdef const uint32_t* actions = <uint32_t*>self.action_lists.data
+        cdef uint32_t found[MOST_ASKED]
+        cdef uint32_t n_policies = 0, i, j, k
+        cdef Range r
+        if n < 2:
+            return
+        for i in range(n):
+            prefetch(stacks + lacks[i].stack)
+            prefetch(grid_place(&self.t, lacks[i].stack, lacks[i].cls))
+        for i in range(n):
+            prefetch(segments + stacks[lacks[i].stack].first)
+        for i in range(n):
+            for j in range(stacks[lacks[i].stack].n):
+                prefetch(members + segments[stacks[lacks[i].stack].first + j].first)
+        for i in range(n):
+            for j in range(stacks[lacks[i].stack].n):
+                for k in range(segments[stacks[lacks[i].stack].first + j].n):
+                    if n_policies < MOST_ASKED:
+                        found[n_policies] = members[segments[stacks[lacks[i].stack].first + j].first + k]
+                        prefetch(policies + found[n_policies])
+                        n_policies += 1
+        for i in range(n_policies):
+            prefetch(listed + policies[found[i]].first)
+        for i in range(n_policies):
+            r = policies[found[i]]
+            for j in range(min(r.n, <uint32_t>MOST_BODIES)):
+                prefetch(bodies + listed[r.first + j])
+        for i in range(n_policies):
+            r = policies[found[i]]
+            for j in range(min(r.n, <uint32_t>MOST_BODIES)):
+                prefetch(actions + bodies[listed[r.first + j]].actions)
+
+    cdef int _make_row(self, const Lack* lack) except -1:
+        """The denies of all segments, then the allows of each."""
+        cdef Stack s = (<Stack*>self.stacks.data)[lack.stack]
         cdef Segment* segments = <Segment*>self.segments.data + s.first
+        cdef bint late = lack.stack >= self.t.n_indexed_stacks
+        cdef uint32_t key = (lack.name | BY_NAME if late else lack.cls) | lack.flag
         cdef uint32_t i, first
-        cdef bint late = stack >= self.t.n_indexed_stacks
+        if find_row(&self.t, lack.stack, key).n:
+            return 0
         if s.n >= MOST_RUNS:
             raise LimitError(f"a path of {s.n} levels is too long, the limit is {MOST_RUNS - 1}")
         if late:
-            self._stamp_name(action_name)
+            self._stamp_name(lack.name)
         else:
-            self._stamp(action_class)
+            self._stamp(lack.cls)
         self.scratch_denies.n = self.scratch_allows.n = self.scratch_runs.n = 0
         for i in range(s.n):
             first = self.scratch_allows.n
             self._collect(segments[i])
             if segments[i].layer != LAYER_RCP:
-                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, flag != 0)
-        self._close_run(&self.scratch_denies, 0, 0, 0, flag != 0)
-        self._enter_cell(stack, (action_name | BY_NAME if late else action_class) | flag, self._row_number(flag != 0))
+                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, lack.flag != 0)
+        self._close_run(&self.scratch_denies, 0, 0, 0, lack.flag != 0)
+        self._enter_cell(lack.stack, key, self._row_number(lack.flag != 0))
         self.sync()
         return 0
 
