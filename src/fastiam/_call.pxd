@@ -131,10 +131,11 @@ cdef struct Caller:            # of a principal, as far as this batch is concern
 
 cdef enum CallerFlag:
     CALLER_KNOWN = 1           # this is filled in
-    CALLER_PLAIN = 2           # a user or role of an account in a partition that is known
+    CALLER_PLAIN = 2           # a user or role of an account in a partition that is known, or CALLER_ALONE
     CALLER_BOUND = 4           # has a boundary
     CALLER_SESSION = 8         # has session policies
     CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
+    CALLER_ALONE = 128         # a service: the resource's policies alone can allow
     CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
     BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs

@@ -268,7 +268,7 @@ cdef class Flats(Indexes):
         return conditions != NONE and not conditions & ONE and (<const Range*>self.condition_lists.data)[conditions].n > MOST_NTH
 
     cdef bint _is_about_all(self, const Entry* e):
-        """Its principal element holds `*`: every user or role, and flats are of no others."""
+        """Its principal element holds `*`: every user or role. Of services: `_may_leave_services_out`."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef uint32_t i, form
         for i in range(list.n):
@@ -277,19 +277,30 @@ cdef class Flats(Indexes):
                 return not e.flags & ENTRY_NOT_PRINCIPAL
         return False
 
+    cdef bint _may_leave_services_out(self, const Entry* e):
+        """Its principal element holds `{"AWS": "*"}`, of which it is not known whether services are meant (N12)."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef uint32_t i
+        for i in range(list.n):
+            if (<const PrincipalToken*>self.tokens.data)[list.first + i].form == FORM_AWS_STAR:
+                return True
+        return False
+
     cdef uint32_t _account_of(self, const Entry* e):
-        """The lower half of the number of the only account whose users and roles a principal element names; NONE: it names none of any, 0:
-        that cannot be told."""
+        """The lower half of the number of the only account whose users and roles a principal element names, and no services; NONE: it names
+        services alone, or nobody; 0: that cannot be told."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
         cdef PoolText text
         cdef const char* p
         cdef uint64_t number
         cdef uint32_t i, word, found = NONE
+        cdef bint services = False
         if e.flags & ENTRY_NOT_PRINCIPAL:
             return 0
         for i in range(list.n):
             k = <const PrincipalToken*>self.tokens.data + list.first + i
+            services = services or k.form == FORM_SERVICE
             if k.form == FORM_SERVICE or k.form == FORM_FEDERATED_USER or k.form == FORM_NEVER:
                 continue                                 # neither user nor role
             word = k.value if k.form == FORM_ACCOUNT or k.form == FORM_ROLE else k.other
@@ -307,7 +318,7 @@ cdef class Flats(Indexes):
             if found != NONE and found != <uint32_t>number:
                 return 0
             found = <uint32_t>number
-        return found
+        return 0 if services and found != NONE else found
 
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern

@@ -11,12 +11,12 @@ from fastiam._block cimport (
     Block, Rows, Side, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport BY_ORGANIZATION, Call, Caller
+from fastiam._call cimport BY_ORGANIZATION, CALLER_ALONE, Call, Caller
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, LIMITS_ASKED_AT, colon_place, is_about_others, limits_left, odd_limits,
-    partition_of,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, is_about_others, limits_left,
+    odd_limits, partition_of,
 )
 from fastiam._types cimport *
 
@@ -126,12 +126,13 @@ cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t check
 
 
 cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
-    """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow."""
+    """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
+    of a service these are all that must."""
     cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(b, w, c.t, of.held) | must
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
         | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
-        | others << HELD_ALLOWS | 1 << OWN_ALLOWS
+        | others << HELD_ALLOWS | ((w.flags & CALLER_ALONE) == 0) << OWN_ALLOWS
         | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE | must * MUST_HOLD
     )
 
@@ -142,7 +143,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
     cdef const TablesC* t = c.t
     cdef uint16_t* listed = &b.near_way.rows[0]
     cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
-    cdef uint32_t here, far, action, counts, joined, alone, asked, has_tags, seen = 0
+    cdef uint32_t here, far, lone, action, counts, joined, alone, asked, has_tags, seen = 0
     cdef const Record* r
     cdef const Caller* w
     cdef Layers of
@@ -161,9 +162,13 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)
         if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
             far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags | counts) | ((b.facts[i] & FACTS_LONG) != 0)
+        lone = (w.flags & CALLER_ALONE) != 0
+        # nobody owns for a service what nothing tells the owner of (D23); some policies count for services alone (6.10)
+        far |= lone & (((b.facts[i] & FACTS_TOLD) == 0) | ((r.flags & RECORD_SERVICE) != 0) | ((of.held.ways & SERVICES_FAR) != 0))
         asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0
         joined = is_joined(&of, w, b.checks[i]) & (((action & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
+        far |= lone & (joined ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored
         alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)

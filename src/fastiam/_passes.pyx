@@ -241,11 +241,10 @@ cdef class _Passes:
         numbers = array
         with nogil:
             number_values(side, &self.t, chunk, of_actions, &numbers[0])
-        known[key] = array
-        return array
+        return known.setdefault(key, array)              # another thread may have been as quick: what it points at must stay
 
     cdef int _point_codes(self, Side* s, Rows* rows) except -1:
-        """Point at the numbers of the dictionaries of principals and actions, where these have any."""
+        """Point at the numbers of the dictionaries of principals and actions, where these have any. They stay as long as the pass goes on."""
         cdef uint32_t[::1] codes
         principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
         action_codes = self._codes(s, rows.actions, self.action_codes, True)

@@ -8,7 +8,7 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._bytes cimport first_bit, places, same, sixteen, table_find
 from fastiam._call cimport (
-    CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call, Caller, field,
+    CALLER_ALONE, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call, Caller, field,
 )
 from fastiam._columns cimport Text
 from fastiam._decide cimport cut_resource
@@ -243,6 +243,21 @@ cdef inline bint is_housed(Call* c, const Caller* caller) noexcept nogil:
     return n_of_account(t, p) == n_of_account(t, first)
 
 
+cdef inline void read_service(const Call* c, Caller* caller) noexcept nogil:
+    """What of a service goes in waves: as somebody of another account than any resource has, of whom nothing of its own is asked.
+
+    The long way takes what its names are told for row by row, endpoints, which do not count for it, and what depends on its partition: it has
+    none (6.4, K6).
+    """
+    if c.t.n_endpoints or c.s.sources[c.t.key_service_names] >= 0:
+        return
+    caller.place = <uint64_t>1 << NUMBER_BITS | <uint64_t>ACCOUNT   # partition aws; more than twelve digits
+    caller.scp_stack = NONE
+    caller.barred |= ACT_GLOBAL
+    caller.flags |= CALLER_PLAIN | CALLER_ALONE
+    caller.way = WAY_NEAR
+
+
 cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     """What there is to know about `c.principal` in this batch."""
     cdef const Principal* p = c.principal
@@ -256,7 +271,14 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     caller.account = NONE
     caller.rcp_stack = NONE
     caller.barred = ACT_OWN_RULES & ~<uint32_t>ACT_ON_ROLE | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
-    if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION) or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
+    if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
+        return
+    for i in range(c.n_columns):
+        if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
+            caller.flags |= CALLER_CHECKS
+    if p.kind == KIND_SVC:
+        read_service(c, caller)
+    if not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return
     if p.account == NONE or p.partition == NONE or not account_number(p.account_id, 12, &number):
         return
@@ -275,9 +297,6 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
         caller.account = table_find(&c.t.account_names, c.t.pool, p.account_id, 12, c.t.seed)
     if caller.account != NONE:
         caller.rcp_stack = c.t.accounts[caller.account].rcp_stack
-    for i in range(c.n_columns):
-        if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
-            caller.flags |= CALLER_CHECKS
     if is_housed(c, caller):
         caller.flags |= CALLER_HOUSED
     caller.way = 0

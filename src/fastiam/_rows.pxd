@@ -40,3 +40,4 @@ cdef class Rows(Flats):
     cdef int _add_row(self, bint whole) except -1
     cdef Row _flags_of(self, uint32_t first, uint32_t n)
     cdef void _find_ways(self, Row* row)
+    cdef bint _may_mean_services(self, const Row* row)

@@ -439,4 +439,18 @@ cdef class Rows(Flats):
             own |= WAY_OWN
         if row.flags & (ROW_DENIES | ROW_GRANTS):
             reasons |= WAY_OWN
-        row.ways = reasons << REASONS_AT | own
+        row.ways = reasons << REASONS_AT | own | SERVICES_FAR * self._may_mean_services(row)
+
+    cdef bint _may_mean_services(self, const Row* row):
+        """Whether an allow of a resource's policies is perhaps about services."""
+        cdef const Run* run
+        cdef const Entry* e
+        cdef uint32_t i
+        if row.n < 2:
+            return False
+        run = <const Run*>self.runs.data + row.first + 1
+        e = <const Entry*>self.entries.data + run.first
+        for i in range(run.n):
+            if e[i].layer == LAYER_RESOURCE and e[i].principals != NONE and self._may_leave_services_out(e + i):
+                return True
+        return False

@@ -459,6 +459,7 @@ cdef enum Way:                 # what is left to do for a request, as bits: the 
     WAY_FAR = 4                # it may have rules of its own, or something is not there yet
     WAYS = 7                   # all of these
     REASONS_AT = 4             # in `Row.ways`
+    SERVICES_FAR = 128         # there, too: some allow is about everybody but services, which flats do not tell apart
 
 
 cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
