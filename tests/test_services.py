@@ -52,6 +52,7 @@ CONTEXT: dict[str, list[Any]] = {
     "aws:SourceOrgID": ["o-1", None],
     "aws:SourceIp": ["10.0.0.1", None],
     "aws:RequestedRegion": ["eu-west-1", None],
+    "aws:ResourceTag/x": ["1", None],
     "aws:PrincipalIsAWSService": ["true", None],
     "aws:PrincipalServiceNamesList": [["sns.amazonaws.com"], None],
     "aws:SourceVpce": ["vpce-1", "vpce-2", None],
@@ -67,8 +68,6 @@ WHO: list[Any] = [
     {"Service": SERVICES[:2], "AWS": B},
 ]
 CONDITIONS: list[dict[str, Any]] = [
-    {},
-    {},
     {"StringEquals": {"aws:SourceAccount": A}},
     {"StringNotEqualsIfExists": {"aws:SourceAccount": "${aws:ResourceAccount}"}},
     {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}},
@@ -93,8 +92,8 @@ def some_statements(rng: random.Random, effect: str, most: int, *, on: str = "*"
     found = []
     for _ in range(rng.randrange(most + 1)):
         who = {"NotPrincipal" if effect == "Deny" and rng.random() < 0.2 else "Principal": rng.choice(WHO)} if whom else {}
-        one = {"Effect": effect, **who, "Action": rng.choice(["*", "s*:*", "sqs:Send*", "kms:*", "sts:*"]), "Resource": on}
-        found.append({key: value for key, value in (one | {"Condition": rng.choice(CONDITIONS)}).items() if value})
+        one = {"Effect": effect, **who, "Action": rng.choice(["*", "*", "s*:*", "sqs:Send*", "kms:*"]), "Resource": on}
+        found.append(one | ({"Condition": rng.choice(CONDITIONS)} if effect == "Deny" or rng.random() < 0.6 else {}))
     return found
 
 
@@ -140,13 +139,13 @@ def some_rows(rng: random.Random, n: int, keys: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("endpoints", [False, True], ids=["", "endpoints"])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_services_in_a_batch_are_answered_as_alone(seed: int, endpoints: bool) -> None:
     rng = random.Random(seed)
     directory = an_organization(rng, endpoints=endpoints)
     engine, alone = directory.compile(), directory.compile()
     keys = rng.sample(sorted(CONTEXT), rng.randrange(1, len(CONTEXT)))
-    rows = some_rows(rng, 1_500, keys)
+    rows = some_rows(rng, 800, keys)
 
     def decide(some: list[Any], **more: Any) -> fastiam.Decisions:
         context = {key: [row[3][key] for row in some] for key in keys}
