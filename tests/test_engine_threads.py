@@ -223,3 +223,17 @@ def test_a_batch_is_the_same_for_any_number_of_threads(snapshot, threads, coded)
     assert np.array_equal(one.outcome, several.outcome)
     assert list(one.statement) == list(several.statement) and list(one.policy) == list(several.policy)
     assert one.summary() == several.summary()
+
+
+def test_threads_that_number_a_dictionary_at_once_keep_its_numbers() -> None:
+    """A thread may find the numbers that another one has just found, too; neither reads what the other one gave back."""
+    names = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(20_000)]
+    directory = fastiam.Directory(quotas=None)
+    for name in names[::2]:
+        directory.add_principal(name, identity_policies=[document({"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"})])
+    engine = directory.compile()
+    codes = np.random.default_rng(1).integers(0, len(names), 1 << 16).astype(np.int32)
+    for _ in range(25):
+        column = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names))
+        found = engine.decide_many(column, "s3:GetObject", "arn:aws:s3:::b/k", threads=2)
+        assert np.array_equal(found.allowed, codes % 2 == 0)

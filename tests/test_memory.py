@@ -309,3 +309,16 @@ def test_what_an_index_takes_to_be_made_is_given_back():
     assert engine.decide(APP, "s3:GetObject", "arn:aws:s3:::x").outcome == NO
     engine._compiler.drop()
     assert engine._compiler.late_bytes < 1 << 20
+
+
+def test_who_is_refused_without_policies_has_none_made():
+    """Strangers may come with any action; nothing is kept of what policies say of it."""
+    everything = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    directory = fastiam.Directory()
+    directory.set_organization("o-1", management_account="999999999999", accounts={ACCOUNT: "r-1"}, scps={"r-1": [everything]})
+    directory.add_principal(APP, identity_policies=[everything])
+    engine = directory.compile()
+    for name, made in ((f"arn:aws:iam::{ACCOUNT}:user/nobody", 0), (APP, 2)):  # its own, and its SCPs'; to policies all these are alike
+        for _ in range(2):
+            engine.decide_many([name] * 50, [f"made{i}:Up" for i in range(50)], "arn:aws:s3:::b/k")
+        assert engine.stats()["rows"] == made

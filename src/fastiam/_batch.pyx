@@ -5,6 +5,7 @@ next chunk begins.
 """
 from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport free, malloc
 
 from fastiam._answer cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
 from fastiam._build cimport Tables
@@ -12,7 +13,7 @@ from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._core cimport MOST_ATTEMPTS, Core
 from fastiam._ingest cimport TextColumn
 from fastiam._missing cimport Miss, Missed
-from fastiam._passes cimport _Passes
+from fastiam._passes cimport MOST_RENUMBERED, _Passes
 from fastiam._rows cimport Lack
 from fastiam._types cimport *
 
@@ -27,7 +28,7 @@ _ARGUMENTS = {  # what errors of single requests call a value -> its column in a
 cdef enum:
     CHUNK = 65536              # rows between two settlements, for each thread
     LONG_CHUNK = 4 * CHUNK     # where the last ones missed little
-    FEW = 64                   # one row in so many misses something
+    FEW = 64                   # where no more than one row in so many misses something, that is little
     TOGETHER = 1024            # rows that are settled together
     MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
 
@@ -41,17 +42,19 @@ def decide_columns(
     `errors` takes the rows that cannot be read; None raises the first of them.
     """
     cdef _Batch batch = _Batch(core, principals, actions, resources, context, owners, sessions, unknown, n, now, reasons)
-    cdef int64_t first = 0, last, size = CHUNK, n_missed
+    cdef int64_t first = 0, last, size = CHUNK
     while first < n:
         last = min(n, first + size * threads)
         batch.begin(first, last)
-        n_missed = batch.settle_ahead() if core.misses_much else 0
+        batch.n_settled = 0
+        if core.misses_much:
+            batch.settle_ahead()
         batch.run_chunk(pool, threads)
-        n_missed += batch.settle(errors)
+        batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
         core._settle_limits(batch.session_bytes if last < n else 0)
-        core.misses_much = n_missed * FEW > last - first
+        core.misses_much = batch.n_settled * FEW > last - first
         size = CHUNK if core.misses_much else LONG_CHUNK
         first = last
     batch.give_back()
@@ -62,38 +65,46 @@ def decide_columns(
 cdef class _Batch(_Passes):
     """One call of `decide_many`: passes, and what a row misses is settled between them."""
 
-    def settle_ahead(self):
-        """Settle what rows of the chunk at hand miss before they are decided; how much that was."""
-        return self._settle_missing(True) + self._settle_missing(False)
+    cdef int64_t n_settled                               # names and rows of policies that rows of the chunk at hand missed
 
-    cdef int64_t _settle_missing(self, bint names) except -1:
-        """Settle the `names` that rows miss, or the policies."""
-        cdef Missed missed
-        cdef int64_t row = self.first, n, n_missed = 0
+    def settle_ahead(self):
+        """Settle what rows of the chunk at hand miss before they are decided: names first, for who is not known misses no policies yet."""
+        cdef Missed* missed = <Missed*>malloc(sizeof(Missed))
+        if missed == NULL:
+            raise MemoryError()
+        try:
+            self._settle_missed(True, missed)
+            self._settle_missed(False, missed)
+        finally:
+            free(missed)
+
+    cdef int _settle_missed(self, bint names, Missed* missed) except -1:
+        cdef int64_t row = self.first, n
         while row < self.last:
             missed.n_names = missed.n_policies = 0
-            n = self._seek(row, names, &missed)
-            if n == 0:                                   # columns have to be checked first
+            n = self._seek(row, names, missed)
+            if n == 0:
                 break
             row += n
             if missed.n_names or missed.n_policies:
                 self._enter_names(missed.names, missed.n_names)
                 self._make_rows(missed.policies, missed.n_policies)
+                self.n_settled += missed.n_policies
                 self.prepare()
-                n_missed += missed.n_names + missed.n_policies
-        return n_missed
+        return 0
 
     cdef int _enter_names(self, const Miss* missed, uint32_t n) except -1:
+        """Enter the names that rows miss; those that cannot be are told when their rows are decided."""
         cdef uint32_t i
         entered = set()
         for i in range(n):
-            self._is_settled(&missed[i], entered)
+            self.n_settled += self._settle_miss(&missed[i], entered)
         if entered:
             self._forget_small_codes()
         return 0
 
     def settle(self, errors):
-        """Decide the rows of the slow lists, with the GIL, on the tables as they become; how many there were."""
+        """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
         slow = self.sides.take_slow()
         for row in self._settle_together(slow):
             try:
@@ -107,7 +118,6 @@ cdef class _Batch(_Passes):
                     self.check()                         # what cannot be read comes first
                     raise error from None
                 errors[row] = error
-        return len(slow)
 
     cdef list _settle_together(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
@@ -133,13 +143,14 @@ cdef class _Batch(_Passes):
         for i in range(n):
             if missed[i].status == DONE:
                 continue
-            if self._is_settled(&missed[i], entered):
+            if self._settle_miss(&missed[i], entered):
+                self.n_settled += 1
                 again.append(missed[i].row)
             else:
                 alone.append(missed[i].row)
         return 0
 
-    cdef bint _is_settled(self, const Miss* m, set entered) except -1:
+    cdef bint _settle_miss(self, const Miss* m, set entered) except -1:
         """Settle what a row misses; False where it has to be looked at by itself. `entered` holds the names that were."""
         cdef Core core = self.core
         if core.tables.generation != self.generation:
@@ -169,7 +180,7 @@ cdef class _Batch(_Passes):
     cdef void _forget_small_codes(self):
         """Number dictionaries again: what they hold has been entered. Not large ones, for each chunk of rows may enter something."""
         for known in (self.principal_codes, self.action_codes):
-            for key in [key for key, codes in known.items() if len(codes) <= CHUNK]:
+            for key in [key for key, codes in known.items() if len(codes) <= MOST_RENUMBERED]:
                 del known[key]
 
     cdef int _settle_row(self, int64_t row) except -1:

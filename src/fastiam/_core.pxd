@@ -38,7 +38,7 @@ cdef class Core:
     cdef dict decisions
     cdef dict defaults
     cdef list callers                                    # that batches left (`_batch`)
-    cdef bint misses_much                                # rows of the last chunk missed much that was not there yet (`_batch`)
+    cdef bint misses_much                                # much had to be entered or made for the last chunk of rows (`_batch`)
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew

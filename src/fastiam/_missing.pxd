@@ -1,12 +1,12 @@
-"""What rows of a range miss, found before they are decided: names, and the rows of policies of who asks. Header only.
+"""What rows of a range miss, found before they are decided: names, and the rows of policies of users, roles and services. Header only.
 
-PERF: a row that is decided without them is decided three times, the long way.
+PERF: a row that is decided without them is decided three times, the long way. What others miss, and what resources do, is found there.
 """
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam._answer cimport NO_ACTION, NO_PRINCIPAL
 from fastiam._block cimport BLOCK, OWN_ROWS, Block, Rows, Side, find_rows, number_rows, seek_rows
-from fastiam._call cimport Call, Caller
+from fastiam._call cimport CALLER_PLAIN, Call, Caller
 from fastiam._limits cimport layer_row
 from fastiam._rows cimport Lack
 from fastiam._types cimport *
@@ -40,13 +40,13 @@ cdef inline void list_names(const Block* b, const TablesC* t, int64_t row, int64
 
 
 cdef inline void list_policies(const Side* s, const TablesC* t, int64_t n, Missed* missed) noexcept nogil:
-    """Of the principals' own layers, and of their SCPs."""
+    """Of the principals' own layers, and of their SCPs; those alone that surely count: who is refused at once has none made."""
     cdef const Block* b = s.block
     cdef const Caller* w
     cdef uint32_t i
     for i in range(<uint32_t>n):
         w = b.caller[i]
-        if b.who[i] == s.n_callers - 1:                  # nobody
+        if not w.flags & CALLER_PLAIN or t.classes[b.cls[i]].flags & w.barred:
             continue
         if b.rows[OWN_ROWS][i].n == 0:
             missed.policies[missed.n_policies] = Lack(w.own_stack, b.cls[i], b.name[i], 0)
@@ -57,8 +57,8 @@ cdef inline void list_policies(const Side* s, const TablesC* t, int64_t n, Misse
 
 
 cdef inline int64_t seek_missing(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n, bint names, Missed* missed) noexcept nogil:
-    """List what a range that starts at row `first` of the batch misses, `names` or policies, up to where the list is full or columns have to
-    be checked first; how many rows were looked at."""
+    """List what a range that starts at row `first` of the batch misses, `names` or policies, up to where the list is full; how many rows were
+    looked at: 0 where columns have to be checked first."""
     cdef int64_t at = 0, size
     while at < n and missed.n_names + BLOCK <= MOST_MISSED and missed.n_policies + 2 * BLOCK <= MOST_MISSED:
         size = min(n - at, <int64_t>BLOCK)

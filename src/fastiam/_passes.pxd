@@ -15,6 +15,10 @@ from fastiam._sides cimport _Sides
 from fastiam._types cimport TablesC
 
 
+cdef enum:
+    MOST_RENUMBERED = 65536    # values of a dictionary that are numbered again when names were entered
+
+
 cdef class _Passes:
     cdef Core core
     cdef Tables tables

@@ -61,6 +61,11 @@ def _together(work, pool, int threads):
     return [work(0), *[other.result() for other in others]]
 
 
+cdef inline bint numbered_again(const Column* column):
+    """Whether rows of a column find names that were entered meanwhile: by their text, or by numbers that are found anew."""
+    return not column.code_width or column.n_values <= MOST_RENUMBERED
+
+
 cdef inline void come_to(Side* s, Call* c, const Answer* a, Miss* m) noexcept nogil:
     """Write down the answer of a row, or what it misses."""
     if m.status == DONE:
@@ -137,7 +142,7 @@ cdef class _Passes:
 
     def prepare(self):
         """Take a snapshot of the tables, with everything that the batch names itself entered."""
-        with self.core._lock:                            # nothing is dropped while it is held
+        with self.core._lock, self.core._compiler.building():    # nothing is dropped meanwhile, not even by a finalizer of this thread
             self._prepare()
 
     cdef int _prepare(self) except -1:
@@ -407,7 +412,7 @@ cdef class _Passes:
             self.sides.of[side].frame.s.sources[c.columns[i].key] = -1
 
     cdef int64_t _seek(self, int64_t row, bint names, Missed* missed) except -1:
-        """List what rows of the chunk at hand miss, from `row` on; how many were looked at."""
+        """List what rows of the chunk at hand miss, from `row` on; how many were looked at, 0 where columns have to be checked first."""
         cdef Side* s = self._side(0)
         cdef Call c
         cdef Rows rows
@@ -415,8 +420,9 @@ cdef class _Passes:
         self._start(&c, s)
         n = self._point(0, row, self.last, &c, &rows)
         self._point_codes(s, &rows)
-        with nogil:
-            n = seek_missing(s, &c, &rows, row, n, names, missed)
+        if not names or (numbered_again(rows.principals) and numbered_again(rows.actions)):   # else names that are there would be listed, too
+            with nogil:
+                n = seek_missing(s, &c, &rows, row, n, names, missed)
         self._unpoint(0, &c)
         return n
 

@@ -19,9 +19,9 @@ from fastiam.errors import LimitError
 cdef enum:
     MOST_RUNS = 0xFFFF         # of a row
     MOST_GRID = 1 << 24        # cells of the grid
-    TOGETHER = 32              # rows that are built one after the other
-    MOST_ASKED = 1024          # policies that are asked for before
-    MOST_BODIES = 16           # statements of each
+    ASKED_FOR = 32             # rows of which all that they are built of is asked for before
+    MOST_POLICIES = 1024       # policies of these, at most
+    MOST_BODIES = 16           # and statements of each
 
 
 cdef extern from "Python.h":
@@ -248,9 +248,9 @@ cdef class Rows(Flats):
         cdef uint32_t first, i
         cdef bint collects = PyGC_Disable()
         try:
-            for first in range(0, n, TOGETHER):
-                self._ask_for(lacks + first, min(n - first, <uint32_t>TOGETHER))
-                for i in range(first, min(n, first + <uint32_t>TOGETHER)):
+            for first in range(0, n, ASKED_FOR):
+                self._ask_for(lacks + first, min(n - first, <uint32_t>ASKED_FOR))
+                for i in range(first, min(n, first + <uint32_t>ASKED_FOR)):
                     self._make_row(lacks + i)
         finally:
             if collects:
@@ -266,7 +266,7 @@ cdef class Rows(Flats):
         cdef const uint32_t* listed = <uint32_t*>self.policy_bodies.data
         cdef const Body* bodies = <Body*>self.bodies.data
         cdef const uint32_t* actions = <uint32_t*>self.action_lists.data
-        cdef uint32_t found[MOST_ASKED]
+        cdef uint32_t found[MOST_POLICIES]
         cdef uint32_t n_policies = 0, i, j, k
         cdef Range r
         if n < 2:
@@ -282,7 +282,7 @@ cdef class Rows(Flats):
         for i in range(n):
             for j in range(stacks[lacks[i].stack].n):
                 for k in range(segments[stacks[lacks[i].stack].first + j].n):
-                    if n_policies < MOST_ASKED:
+                    if n_policies < MOST_POLICIES:
                         found[n_policies] = members[segments[stacks[lacks[i].stack].first + j].first + k]
                         prefetch(policies + found[n_policies])
                         n_policies += 1

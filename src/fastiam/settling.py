@@ -93,7 +93,7 @@ class SettlingCore(Core):
             return False
         if self._find(likeness.base) is None:
             self._settle_named(likeness.base, "")
-        with self._lock:
+        with self._lock, self._compiler.building():
             base = self._find(likeness.base)
             if base is not None:  # else it was dropped meanwhile
                 self._compiler.liken(self.names, likeness, base)
@@ -105,7 +105,7 @@ class SettlingCore(Core):
 
     def _settle_named(self, name: str, action: str) -> None:
         profile = self._snapshot_or_fail().principal(name, action)
-        with self._lock:
+        with self._lock, self._compiler.building():
             by_action = not name.startswith("arn:") and action.lower() in FEDERATION
             key = provider_key(name, action) if by_action else utf8(name)
             if self.names.find_principal(key) is None:
@@ -119,13 +119,13 @@ class SettlingCore(Core):
                 hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
             )
         profile = self._snapshot_or_fail().principal(session)
-        with self._lock:
+        with self._lock, self._compiler.building():
             self._compiler.keep_session(session.policies or ())
             return self._compiler.principal(self.names, profile)
 
     def _settle_facts(self, arn: str) -> None:
         facts = self._snapshot_or_fail().facts(arn)
-        with self._lock:
+        with self._lock, self._compiler.building():
             self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn), facts.start)
 
     def _settle_key(self, name: str) -> int:

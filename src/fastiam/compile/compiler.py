@@ -50,7 +50,8 @@ _Segments = tuple[tuple[int, int, tuple[int, ...]], ...]  # (layer, level, polic
 class Compiler:
     """Fills tables, which engines that come from one another share, and the names of each.
 
-    Whoever calls it holds `lock`: there is one builder at a time, and nothing is dropped while it is held.
+    Whoever calls it holds `lock`: there is one builder at a time. Who makes more than one thing is `building`, so that nothing
+    is dropped between them.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Compiler:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Nothing is dropped meanwhile, though the lock is free now and then."""
+        """Nothing is dropped meanwhile: the lock may be free now and then, or a finalizer of the thread that holds it may decide."""
         with self.lock:
             self._n_building += 1
         try:
