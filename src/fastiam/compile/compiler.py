@@ -109,7 +109,7 @@ class Compiler:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Nothing is dropped meanwhile: the lock may be free now and then, or a finalizer of the thread that holds it may decide."""
+        """Nothing is dropped meanwhile: the lock is free now and then, or a finalizer of the thread that holds it decides."""
         with self.lock:
             self._n_building += 1
         try:
