@@ -318,10 +318,8 @@ def test_who_is_refused_without_policies_has_none_made():
     directory.set_organization("o-1", management_account="999999999999", accounts={ACCOUNT: "r-1"}, scps={"r-1": [everything]})
     directory.add_principal(APP, identity_policies=[everything])
     engine = directory.compile()
-    for name, made in (
-        (f"arn:aws:iam::{ACCOUNT}:user/nobody", 0),
-        (APP, 2),
-    ):  # its own, and its SCPs'; to policies all these are alike
+    nobody = f"arn:aws:iam::{ACCOUNT}:user/nobody"
+    for name, made in ((nobody, 0), (APP, 2)):  # a row of its own and one of SCPs, for to these all of the actions are alike
         for _ in range(2):
             engine.decide_many([name] * 50, [f"made{i}:Up" for i in range(50)], "arn:aws:s3:::b/k")
         assert engine.stats()["rows"] == made
