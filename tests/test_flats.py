@@ -27,11 +27,12 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
 SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 34, 47, 48, 49, 50, 63, 64, 65, 66, 80, 100, 130)
 
 
-def world(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str]]]:
-    """A role with a statement for each of many patterns, and requests."""
+def world(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
+    """Statements for many patterns, twenty of them a role's, and requests."""
     rng = random.Random(seed)
     statements, asked = [], []
     for i in range(400):
+        role = f"{ROLE}{i // 20}"
         pieces = (piece(rng, size) for size in rng.choices(SIZES, k=3))
         pattern = rng.choice(HEADS) + rng.choice(SHAPES).format(*pieces)
         action = f"{pattern.split(':')[2]}:Act{i}"
@@ -39,12 +40,13 @@ def world(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str]]]:
         statements.append({"Effect": effect, "Action": action, "Resource": pattern})
         for _ in range(3):
             text = resource(rng, pattern)
-            asked += [(action, text), (action, changed(rng, text))]
-        asked += [(action, text) for text in [resource(rng, pattern, CROSSING)] for text in (text, changed(rng, text))]  # R5
-        asked.append((action, "*"))
+            asked += [(role, action, text), (role, action, changed(rng, text))]
+        crossing = resource(rng, pattern, CROSSING)
+        asked += [(role, action, text) for text in (crossing, changed(rng, crossing), "*")]  # R5
     directory = fastiam.Directory(quotas=None)
-    policies = [{"Version": "2012-10-17", "Statement": statements[at : at + 20]} for at in range(0, len(statements), 20)]
-    directory.add_principal(ROLE, identity_policies=policies)
+    for i in range(20):
+        policy = {"Version": "2012-10-17", "Statement": statements[20 * i : 20 * i + 20]}
+        directory.add_principal(f"{ROLE}{i}", identity_policies=[policy])
     return directory, asked
 
 
@@ -52,16 +54,16 @@ def world(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str]]]:
 def test_pieces_of_every_length_are_compared_to_their_last_byte(seed: int) -> None:
     directory, asked = world(seed)
     engine, snapshot = directory.compile(), directory.snapshot()
-    actions, texts = map(list, zip(*asked, strict=True))
+    roles, actions, texts = map(list, zip(*asked, strict=True))
     forms = pa.array(texts), pa.array(texts, pa.string_view()), pa.array(texts).dictionary_encode()
-    outcomes = [engine.decide_many(ROLE, actions, form).outcome.tolist() for form in forms for _ in range(2)]
+    outcomes = [engine.decide_many(roles, actions, form).outcome.tolist() for form in forms for _ in range(2)]
     met = set()
-    for row, (action, text) in enumerate(asked):
-        subject, holder, endpoint = snapshot.profiles(ROLE, action, text, read_context({}))
+    for row, (role, action, text) in enumerate(asked):
+        subject, holder, endpoint = snapshot.profiles(role, action, text, read_context({}))
         request = Request(action, read_context({}), 0)
         expected = decide(subject, holder, request, endpoint=endpoint, sources=snapshot.account_facts).decision.outcome
         assert {int(expected)} == {found[row] for found in outcomes}, (action, text)
-        assert engine.is_allowed(ROLE, action, text) == (expected is Outcome.ALLOW), (action, text)
+        assert engine.is_allowed(role, action, text) == (expected is Outcome.ALLOW), (action, text)
         met.add(expected)
     assert met == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
 
@@ -118,12 +120,12 @@ def alone_in_memory(text: bytes, at_the_end: bool) -> Iterator[pa.Buffer]:
 def test_nothing_is_read_beyond_the_text_of_a_resource(seed: int, at_the_end: bool) -> None:
     directory, asked = world(seed)
     engine = directory.compile()
-    actions = sorted({action for action, _ in asked})
-    for text in (*SHORT, *[text for _, text in asked[::40] if len(text) < 1000]):
-        plain = engine.decide_many(ROLE, actions, text).outcome.tolist()
+    roles, actions = map(list, zip(*sorted({(role, action) for role, action, _ in asked}), strict=True))
+    for text in (*SHORT, *[text for *_, text in asked[::40] if len(text) < 1000]):
+        plain = engine.decide_many(roles, actions, text).outcome.tolist()
         with alone_in_memory(text.encode(), at_the_end) as buffer:
             offsets = pa.py_buffer(np.array([0, buffer.size], np.int32))
             value = pa.Array.from_buffers(pa.string(), 1, [None, offsets, buffer])
             column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(actions), np.int32)), value)
-            assert engine.decide_many(ROLE, actions, column).outcome.tolist() == plain, text
+            assert engine.decide_many(roles, actions, column).outcome.tolist() == plain, text
             del value, column, buffer

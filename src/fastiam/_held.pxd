@@ -137,6 +137,12 @@ cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* o
     )
 
 
+cdef inline uint32_t is_odd_for_service(const Block* b, const Record* r, const Row* held, uint32_t i) noexcept nogil:
+    """Whether nothing tells who owns a resource, so that for a service nobody does (D23); whether its policies count for services alone
+    (6.10), or name everybody but perhaps them (N12)."""
+    return ((b.facts[i] & FACTS_TOLD) == 0) | ((r.flags & RECORD_SERVICE) != 0) | ((held.ways & SERVICES_FAR) != 0)
+
+
 cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept nogil:
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
@@ -163,8 +169,8 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
             far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags | counts) | ((b.facts[i] & FACTS_LONG) != 0)
         lone = (w.flags & CALLER_ALONE) != 0
-        # nobody owns for a service what nothing tells the owner of (D23); some policies count for services alone (6.10)
-        far |= lone & (((b.facts[i] & FACTS_TOLD) == 0) | ((r.flags & RECORD_SERVICE) != 0) | ((of.held.ways & SERVICES_FAR) != 0))
+        if lone:
+            far |= is_odd_for_service(b, r, of.held, i)
         asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0
         joined = is_joined(&of, w, b.checks[i]) & (((action & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
