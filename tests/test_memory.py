@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import tracemalloc
@@ -323,3 +324,36 @@ def test_who_is_refused_without_policies_has_none_made():
         for _ in range(2):
             engine.decide_many([name] * 50, [f"made{i}:Up" for i in range(50)], "arn:aws:s3:::b/k")
         assert engine.stats()["rows"] == made
+
+
+def test_a_finalizer_that_decides_while_sessions_are_entered_drops_none_of_them(snapshot):
+    """It would have to be done again, and again, for nothing else lasts either; or numbers would mean what they meant before."""
+    engine = Engine.from_snapshot(snapshot, cache_bytes=0)
+    names = [f"s{i}" for i in range(8)]
+    sessions = {}
+    for name in names:
+        own = document({"Effect": "Allow", "Action": "*", "Resource": f"arn:aws:s3:::b/{name}"})
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/app/{name}"
+        sessions[name] = Session(arn, kind="ROLE", issuer=APP, policies=[own])
+    met = []
+
+    class Garbage:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            if goes_on:
+                Garbage()
+            met.append(engine.is_allowed(f"arn:aws:iam::{ACCOUNT}:user/u{len(met)}", "s3:Get", f"arn:aws:s3:::b/{len(met)}"))
+
+    goes_on, before = True, gc.get_threshold()
+    try:
+        gc.set_threshold(20)
+        Garbage()
+        for _ in range(3):
+            found = engine.decide_many(names, "s3:Get", [f"arn:aws:s3:::b/{name}" for name in names], sessions=sessions)
+            assert set(found.outcome.tolist()) == {OK}
+    finally:
+        goes_on = False
+        gc.set_threshold(*before)
+    assert len(met) > 3

@@ -88,11 +88,11 @@ CONDITIONS: list[dict[str, Any]] = [
 ]
 
 
-def some_statements(rng: random.Random, effect: str, most: int, *, on: str = "*", whom: bool = True) -> list[dict[str, Any]]:
+def some_statements(rng: random.Random, effect: str, most: int, *, whom: bool = True) -> list[dict[str, Any]]:
     found = []
     for _ in range(rng.randrange(most + 1)):
         who = {"NotPrincipal" if effect == "Deny" and rng.random() < 0.2 else "Principal": rng.choice(WHO)} if whom else {}
-        one = {"Effect": effect, **who, "Action": rng.choice(["*", "*", "s*:*", "sqs:Send*", "kms:*"]), "Resource": on}
+        one = {"Effect": effect, **who, "Action": rng.choice(["*", "*", "s*:*", "sqs:Send*", "kms:*"]), "Resource": "*"}
         found.append(one | ({"Condition": rng.choice(CONDITIONS)} if effect == "Deny" or rng.random() < 0.6 else {}))
     return found
 
