@@ -295,6 +295,17 @@ def test_names_stand_for_sessions(engine):
 # -- what comes out ----------------------------------------------------------------------------------------------------
 
 
+def test_a_session_that_carries_a_key_that_nothing_read_before_is_held_against_its_column():
+    """K1, in the batch that names it first, too."""
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(APP, identity_policies=[document(statement("Allow", "s3:*"))])
+    engine, columns = directory.compile(), (["who"] * 600, "s3:GetObject", OBJECT, {"app:stage": ["live"] * 600})
+    for stage, expected in ((None, OK), (None, OK), ("test", ERROR), ("live", OK), ("test", ERROR)):
+        arn, carried = f"arn:aws:sts::{A}:assumed-role/app/{stage}", {"app:stage": stage} if stage else {}
+        who = Session(arn, kind="ROLE", issuer=APP, context=carried)
+        assert set(engine.decide_many(*columns, sessions={"who": who}, on_error="deny").outcome) == {expected}, stage
+
+
 def test_reasons_are_columns(engine):
     got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True, now=NOW)
     for i, (principal, action, resource, stage, _) in enumerate(ROWS):

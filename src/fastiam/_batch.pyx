@@ -12,9 +12,9 @@ from fastiam._build cimport Tables
 from fastiam._columns cimport Column, Text, item_text, row_items
 from fastiam._core cimport MOST_ATTEMPTS, Core
 from fastiam._ingest cimport TextColumn
-from fastiam._missing cimport Miss, Missed
+from fastiam._missing cimport Attempt, Missing
 from fastiam._passes cimport MOST_RENUMBERED, _Passes
-from fastiam._rows cimport Lack
+from fastiam._rows cimport RowKey
 from fastiam._types cimport *
 
 from fastiam.errors import PolicyError, RequestValueError, not_settled
@@ -69,36 +69,36 @@ cdef class _Batch(_Passes):
 
     def settle_ahead(self):
         """Settle what rows of the chunk at hand miss before they are decided: names first, for who is not known misses no policies yet."""
-        cdef Missed* missed = <Missed*>malloc(sizeof(Missed))
-        if missed == NULL:
+        cdef Missing* missing = <Missing*>malloc(sizeof(Missing))
+        if missing == NULL:
             raise MemoryError()
         try:
-            self._settle_missed(True, missed)
-            self._settle_missed(False, missed)
+            self._seek_and_settle(True, missing)
+            self._seek_and_settle(False, missing)
         finally:
-            free(missed)
+            free(missing)
 
-    cdef int _settle_missed(self, bint names, Missed* missed) except -1:
+    cdef int _seek_and_settle(self, bint names, Missing* missing) except -1:
         cdef int64_t row = self.first, n
         while row < self.last:
-            missed.n_names = missed.n_policies = 0
-            n = self._seek(row, names, missed)
+            missing.n_names = missing.n_policies = 0
+            n = self._seek(row, names, missing)
             if n == 0:
                 break
             row += n
-            if missed.n_names or missed.n_policies:
-                self._enter_names(missed.names, missed.n_names)
-                self._make_rows(missed.policies, missed.n_policies)
-                self.n_settled += missed.n_policies
+            if missing.n_names or missing.n_policies:
+                self._enter_names(missing.names, missing.n_names)
+                self._make_rows(missing.policies, missing.n_policies)
+                self.n_settled += missing.n_policies
                 self.prepare()
         return 0
 
-    cdef int _enter_names(self, const Miss* missed, uint32_t n) except -1:
+    cdef int _enter_names(self, const Attempt* tried, uint32_t n) except -1:
         """Enter the names that rows miss; those that cannot be are told when their rows are decided."""
         cdef uint32_t i
         entered = set()
         for i in range(n):
-            self.n_settled += self._settle_miss(&missed[i], entered)
+            self.n_settled += self._settle_one(&tried[i], entered)
         if entered:
             self._forget_small_codes()
         return 0
@@ -135,40 +135,40 @@ cdef class _Batch(_Passes):
 
     cdef int _decide_again(self, list part, set entered, list again, list alone) except -1:
         """Decide some rows, in their order; those that miss something go on a list, `again` where it was settled."""
-        cdef Miss missed[TOGETHER]
+        cdef Attempt tried[TOGETHER]
         cdef int i, n = <int>len(part)
         for i in range(n):
-            missed[i].row = part[i]
-        self._try_rows(missed, n)
+            tried[i].row = part[i]
+        self._try_rows(tried, n)
         for i in range(n):
-            if missed[i].status == DONE:
+            if tried[i].status == DONE:
                 continue
-            if self._settle_miss(&missed[i], entered):
+            if self._settle_one(&tried[i], entered):
                 self.n_settled += 1
-                again.append(missed[i].row)
+                again.append(tried[i].row)
             else:
-                alone.append(missed[i].row)
+                alone.append(tried[i].row)
         return 0
 
-    cdef bint _settle_miss(self, const Miss* m, set entered) except -1:
+    cdef bint _settle_one(self, const Attempt* tried, set entered) except -1:
         """Settle what a row misses; False where it has to be looked at by itself. `entered` holds the names that were."""
         cdef Core core = self.core
         if core.tables.generation != self.generation:
-            return m.status == MISSING
-        if m.status == MISSING:
-            self._make_rows(&m.lack, 1)
+            return tried.status == MISSING
+        if tried.status == MISSING:
+            self._make_rows(&tried.missing, 1)
             return True
-        if m.status != NO_ACTION and m.status != NO_PRINCIPAL:
+        if tried.status != NO_ACTION and tried.status != NO_PRINCIPAL:
             return False
         try:
-            action = self._text(self.actions, m.row, "action")
-            if m.status == NO_ACTION:
+            action = self._text(self.actions, tried.row, "action")
+            if tried.status == NO_ACTION:
                 if action not in entered:
                     self._enter_action(action)
                     entered.add(action)
                 return True
-            principal = self._text(self.principals, m.row, "principal")
-            if not principal.startswith("arn:") or principal in self.broken_sessions:
+            principal = self._text(self.principals, tried.row, "principal")
+            if principal in self.broken_sessions or (not principal.startswith("arn:") and self._is_federation(action)):
                 return False                             # a name may stand for a provider (N3)
             if principal not in entered:
                 core._enter_principal(principal, action)
@@ -176,6 +176,14 @@ cdef class _Batch(_Passes):
             return True
         except (RequestValueError, PolicyError):
             return False                                 # raised again where the row is settled by itself
+
+    cdef bint _is_federation(self, str action) except -1:
+        """Whether an action that has been entered is one that providers ask for."""
+        cdef Tables tables = self.core.tables
+        cdef uint32_t name
+        with self.core._lock:
+            tables.find_action(action.encode(), &name)
+            return tables.t.classes[tables.t.name_classes[name]].flags & ACT_FEDERATION != 0
 
     cdef void _forget_small_codes(self):
         """Number dictionaries again: what they hold has been entered. Not large ones, for each chunk of rows may enter something."""
@@ -185,56 +193,56 @@ cdef class _Batch(_Passes):
 
     cdef int _settle_row(self, int64_t row) except -1:
         """One row of a batch: as `Core._decide`, but its context lies in columns."""
-        cdef Miss m
+        cdef Attempt tried
         cdef bint is_checked = False
-        m.row = row
+        tried.row = row
         for _ in range(MOST_ATTEMPTS):
-            self._try_alone(&m, is_checked)
-            if m.status == DONE:
+            self._try_alone(&tried, is_checked)
+            if tried.status == DONE:
                 return 0
-            self._settle_status(&m, &is_checked)
+            self._settle_status(&tried, &is_checked)
         raise not_settled()
 
-    cdef int _settle_status(self, const Miss* m, bint* is_checked) except -1:
+    cdef int _settle_status(self, const Attempt* tried, bint* is_checked) except -1:
         """Settle what a row came to, or raise what is wrong with it."""
         cdef Core core = self.core
-        if m.status == MISSING:
-            return self._make_rows(&m.lack, 1)
-        action = self._text(self.actions, m.row, "action")
-        if m.status == NO_ACTION:
+        if tried.status == MISSING:
+            return self._make_rows(&tried.missing, 1)
+        action = self._text(self.actions, tried.row, "action")
+        if tried.status == NO_ACTION:
             return self._enter_action(action)
-        if m.status == BAD_UNKNOWN:
+        if tried.status == BAD_UNKNOWN:
             check_root(("aws:assumedroot",))             # raises
-        principal = self._text(self.principals, m.row, "principal")
-        if m.status == NO_PRINCIPAL:
+        principal = self._text(self.principals, tried.row, "principal")
+        if tried.status == NO_PRINCIPAL:
             if principal in self.broken_sessions:
                 raise self.broken_sessions[principal]
             core._enter_principal(principal, action)
             return 0
-        resource = self._text(self.resources, m.row, "resource")
-        if m.status == NO_FACTS:
+        resource = self._text(self.resources, tried.row, "resource")
+        if tried.status == NO_FACTS:
             core._settle_facts(resource)
             return 0
         check_resource(resource)
         owner = None
         if self.owners is not None:
             try:
-                owner = self._text(self.owners, m.row, "resource_account")
+                owner = self._text(self.owners, tried.row, "resource_account")
             except RequestValueError:
                 owner = None
-        core._settle_check(self.sessions.get(principal, principal), action, resource, self._context_of(m.row), owner)
-        if m.status != UNCHECKED:
+        core._settle_check(self.sessions.get(principal, principal), action, resource, self._context_of(tried.row), owner)
+        if tried.status != UNCHECKED:
             raise RequestValueError("the row cannot be read", column="resource")
         is_checked[0] = True
         return 0
 
-    cdef int _make_rows(self, const Lack* lacks, uint32_t n) except -1:
+    cdef int _make_rows(self, const RowKey* keys, uint32_t n) except -1:
         """Make rows of policies that are not there yet."""
         cdef Tables tables = self.core.tables
         if n:
             with self.core._lock:                        # one builder at a time; while it is waited for, the numbers may be dropped
                 if tables.generation == self.generation:
-                    tables.make_rows(lacks, n)
+                    tables.make_rows(keys, n)
         return 0
 
     cdef int _enter_action(self, str action) except -1:

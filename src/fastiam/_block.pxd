@@ -96,6 +96,7 @@ cdef struct Block:
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
     Flat no_flat               # where there are no allows
+    Range grants[BLOCK]        # those of the resource's policies that may change something, as flats
     Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
     const Row* rows[N_LAYERED][BLOCK]
     uint32_t owner[BLOCK]      # whose the resource is, as `Basis` has it
@@ -219,7 +220,7 @@ cdef extern from *:
     #else
         for (int64_t i = 0; i < n; i++) {
             one[a] = two[b] = four[c] = (uint16_t)i;
-            a += ways[i] == 1; b += (ways[i] & 6) == 2; c += ways[i] >= 4;
+            a += (ways[i] & 7) == 1; b += (ways[i] & 6) == 2; c += (ways[i] & 4) != 0;
         }
     #endif
         *n_one = a; *n_two = b; *n_four = c;

@@ -125,7 +125,7 @@ cdef struct Caller:            # of a principal, as far as this batch is concern
     uint32_t rcp_stack         # of its own account, NONE: none
     uint32_t barred            # actions with these flags may have rules of their own for it
     uint8_t flags
-    uint8_t way                # WAY_* that all its requests go, at least
+    uint8_t way                # WAY_* that all its requests go, at least; from MARK_AT on its WHOM_MARK, 0: none
     uint16_t never             # in `nevers`
 
 
@@ -135,9 +135,11 @@ cdef enum CallerFlag:
     CALLER_BOUND = 4           # has a boundary
     CALLER_SESSION = 8         # has session policies
     CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
-    CALLER_ALONE = 128         # a service: the resource's policies alone can allow
+    CALLER_ALONE = 128         # a service, or anonymous: the resource's policies alone can allow
+    CALLER_ANONYMOUS = 32
     CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
+    MARK_AT = 3
     BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs
     BY_COPIES = 32             # and that somebody is a copy of another principal
 

@@ -25,7 +25,7 @@ from fastiam._met cimport meetings_bytes
 from fastiam._names cimport Names, view
 from fastiam._names import provider_key
 from fastiam._positional cimport Method, take_decide, take_is_allowed
-from fastiam._rows cimport Lack
+from fastiam._rows cimport RowKey
 from fastiam._single cimport decide_plain
 from fastiam._types cimport *
 from fastiam._workspace cimport (
@@ -394,13 +394,13 @@ cdef class Core:
 
     cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1:
         """Make ready for another attempt, or raise."""
-        cdef Lack lack
+        cdef RowKey key
         self.grew = True
         if status == MISSING:
-            lack = Lack(a.missing, c.action_class, c.action_name, a.missing_flag)
+            key = RowKey(a.missing, c.action_class, c.action_name, a.missing_flag)
             with self._lock:  # one builder at a time
                 if generation == self.tables.generation:  # else the numbers of the attempt have been dropped
-                    self.tables.make_rows(&lack, 1)
+                    self.tables.make_rows(&key, 1)
         elif status == NO_FACTS:
             self._settle_facts(request[2])
         elif status == UNCHECKED:

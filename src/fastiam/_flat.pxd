@@ -13,16 +13,14 @@ from fastiam._call cimport CALLER_BOUND, CALLER_SESSION, NO_REGION, Call, Caller
 from fastiam._columns cimport Text, item_text
 from fastiam._conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
 from fastiam._answer cimport (
-    ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE, LAYER_SESSION,
-    REASON_HARD_RULE, REASON_NONE, UNCHECKED, Answer,
+    ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION,
+    REASON_NONE, UNCHECKED, Answer,
 )
-from fastiam._decide cimport Grant, hard_rule, resource_grant, verdict
+from fastiam._decide cimport Grant, resource_grant, verdict
 from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport locate_endpoint, may_contradict
-from fastiam._plain cimport (
-    ACT_HARD, FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_about_others, is_here, put_resource,
-)
+from fastiam._plain cimport FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_about_others, is_here, put_resource
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
@@ -517,10 +515,6 @@ cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:
         return DONE
     if scp.n and not scp.flags & ROW_PASSES and not every_level_stands(s, l, scp):
         return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)
-    if l.c.t.classes[b.cls[l.i]].flags & ACT_HARD:
-        take(s, l)
-        if hard_rule(l.c):
-            return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, REASON_HARD_RULE, NULL)
     if not held.n and not l.facts & FACTS_KEY and is_here(l.caller, l.facts):
         return by_identity(s, l, own, a)
     return by_resource(s, l, own, held, a)

@@ -6,12 +6,13 @@ from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastiam._answer cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
+from fastiam._bytes cimport first_bit
 from fastiam._call cimport is_supplied
 from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
 from fastiam._patterns cimport MAX_COLON
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
-from fastiam._plain cimport account_number
+from fastiam._plain cimport account_number, whom_mark
 from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
@@ -258,6 +259,7 @@ cdef class Flats(Indexes):
         if e.principals != NONE and not self._is_about_all(e):
             f.flags |= FLAT_PRINCIPALS
             f.atom = self._account_of(e)
+            f.sieve = SIEVE_NONE if e.flags & ENTRY_DENY else self._whom(e)
             f.first = TURN_WHOM
         if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
             f.first = TURN_ODD
@@ -319,6 +321,24 @@ cdef class Flats(Indexes):
                 return 0
             found = <uint32_t>number
         return 0 if services and found != NONE else found
+
+    cdef uint8_t _whom(self, const Entry* e):
+        """Whom of the only account that a principal element is about, `Whom`."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef const PrincipalToken* k
+        cdef uint32_t i, mark, marks = 0                 # a bit for each that is met, and 1 for the account itself
+        for i in range(list.n):
+            k = <const PrincipalToken*>self.tokens.data + list.first + i
+            if k.form == FORM_ACCOUNT:
+                marks |= 1
+            elif k.form == FORM_ROLE or k.form == FORM_USER:
+                marks |= <uint32_t>1 << whom_mark(k.value)
+            elif k.form == FORM_SESSION:
+                marks |= <uint32_t>1 << whom_mark(k.other)
+        mark = first_bit(marks) if marks else 0
+        if marks != <uint32_t>1 << mark:
+            return 0
+        return <uint8_t>(mark if mark else WHOM_ACCOUNT)
 
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern

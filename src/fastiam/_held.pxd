@@ -11,11 +11,11 @@ from fastiam._block cimport (
     Block, Rows, Side, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport BY_ORGANIZATION, CALLER_ALONE, Call, Caller
+from fastiam._call cimport BY_ORGANIZATION, CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, is_about_others, limits_left,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, is_idle, limits_left,
     odd_limits, partition_of,
 )
 from fastiam._types cimport *
@@ -36,23 +36,36 @@ cdef inline bint names_role(const Text* resource, uint64_t facts, int* tail) noe
     return memcmp(resource.data + start, b"iam:", 4) == 0 and resource.size - tail[0] >= 5 and memcmp(resource.data + tail[0], b"role/", 5) == 0
 
 
-cdef inline void find_roles(Block* b, const TablesC* t, const Rows* rows) noexcept nogil:
-    """Of rows of the near way that call STS for a role, whose trust policy has to allow (6.3); what RCPs do not apply to (D15) goes the
-    long way."""
+cdef inline bint is_reserved(const Text* resource, uint64_t facts, int tail) noexcept nogil:
+    """Whether an ARN may name what AWS owns, so that D17 has to be asked."""
+    cdef const char* name = resource.data + tail
+    cdef int64_t size = resource.size - tail
+    if size >= 7 and memcmp(name, b"policy/", 7) == 0:
+        return tail - 2 - colon_place(facts, 3) == 3     # of an account named `aws`
+    return (
+        (size >= 18 and memcmp(name, b"role/aws-reserved/", 18) == 0) or (size >= 22 and memcmp(name, b"role/aws-service-role/", 22) == 0)
+        or (size >= 10 and memcmp(name, b"alias/aws/", 10) == 0)
+    )
+
+
+cdef inline void find_rules(Block* b, const TablesC* t, const Rows* rows) noexcept nogil:
+    """Of rows of the near way that call STS for a role, whose trust policy has to allow (6.3), or that write what AWS may own (D17). Where
+    that has rules of its own - RCPs do not apply to a role that is linked to a service (D15) - they go the long way."""
     cdef Text text
-    cdef uint32_t j, i
+    cdef uint32_t j, i, action
     cdef int tail
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
-        if not t.classes[b.cls[i]].flags & ACT_STS_ROLE or b.facts[i] & FACTS_STAR:
+        action = t.classes[b.cls[i]].flags
+        if not action & (ACT_STS_ROLE | ACT_HARD) or b.facts[i] & FACTS_STAR:
             continue
         text = b.text[i]
         if rows.facts != NULL:
             value_text(rows.resources, b.what[i], &text)
-        if names_role(&text, b.facts[i], &tail):
+        if names_role(&text, b.facts[i], &tail) and action & ACT_STS_ROLE:
             b.facts[i] |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
-            if text.size - tail >= 22 and memcmp(text.data + tail, b"role/aws-service-role/", 22) == 0:
-                b.facts[i] |= FACTS_LONG
+        if is_reserved(&text, b.facts[i], tail):
+            b.facts[i] |= FACTS_LONG
 
 
 cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
@@ -106,15 +119,18 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         prefetch(t.flats + held.flat + held.denies)
 
 
-cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
-    """Whether the policies of a resource may allow something to somebody."""
+cdef inline Range may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held, uint32_t here) noexcept nogil:
+    """The allows of a resource's policies without those at both ends that surely change nothing for somebody."""
+    cdef uint32_t k, n = held.n_flats - held.denies, first, last, idle
     cdef const Flat* f = t.flats + held.flat + held.denies
-    cdef uint32_t k, n = held.n_flats - held.denies, found
-    f = f if n else &b.no_flat                           # there is one more often than not, and no branch is foreseen
-    found = (n != 0) & ~is_about_others(w, f)
+    cdef const Flat* one = f if n else &b.no_flat        # there is one more often than not, and no branch is foreseen
+    first = is_idle(w, one, here) | (n == 0)
+    last = first ^ 1
     for k in range(1, n):
-        found |= is_about_others(w, f + k) ^ 1
-    return found
+        idle = is_idle(w, f + k, here)
+        first += idle & (first == k)
+        last ^= (last ^ (k + 1)) & (idle - 1)
+    return Range(held.flat + held.denies + first, max(first, last) - first)
 
 
 cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t checks) noexcept nogil:
@@ -125,10 +141,12 @@ cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t check
     return odd == 0
 
 
-cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
+cdef inline uint32_t asked_stages(Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
     """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
-    of a service these are all that must."""
-    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(b, w, c.t, of.held) | must
+    of who is alone these are all that must."""
+    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others
+    b.grants[i] = may_grant(b, w, c.t, of.held, must ^ 1)
+    others = (b.grants[i].n != 0) | must
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
         | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
@@ -137,10 +155,13 @@ cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* o
     )
 
 
-cdef inline uint32_t is_odd_for_service(const Block* b, const Record* r, const Row* held, uint32_t i) noexcept nogil:
-    """Whether nothing tells who owns a resource, so that for a service nobody does (D23); whether its policies count for services alone
-    (6.10), or name everybody but perhaps them (N12)."""
-    return ((b.facts[i] & FACTS_TOLD) == 0) | ((r.flags & RECORD_SERVICE) != 0) | ((held.ways & SERVICES_FAR) != 0)
+cdef inline uint32_t is_odd_alone(const Block* b, const Caller* w, const Record* r, const Row* held, uint32_t action, uint32_t i) noexcept nogil:
+    """Whether nothing tells who owns a resource, so that for a service, or who is anonymous, nobody does (D23); whether its policies count for
+    services alone (6.10), or name everybody but perhaps them (N12); whether nobody anonymous may ask for the action (D19)."""
+    cdef uint32_t untold = (b.facts[i] & FACTS_TOLD) == 0
+    if w.flags & CALLER_ANONYMOUS:
+        return untold | ((action & ACT_ANONYMOUS) == 0)
+    return untold | ((r.flags & RECORD_SERVICE) != 0) | ((held.ways & SERVICES_FAR) != 0)
 
 
 cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept nogil:
@@ -165,15 +186,15 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
             b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
         of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
         here = b.differs[i] == 0
-        far = (r.arn != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)
+        far = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)
         if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
-            far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags | counts) | ((b.facts[i] & FACTS_LONG) != 0)
+            far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags | counts)
         lone = (w.flags & CALLER_ALONE) != 0
         if lone:
-            far |= is_odd_for_service(b, r, of.held, i)
+            far |= is_odd_alone(b, w, r, of.held, action, i)
         asked = asked_stages(b, c, &of, w, i, here)
         has_tags = r.n_constants != 0
-        joined = is_joined(&of, w, b.checks[i]) & (((action & ACT_HARD) | (has_tags & c.gives_tags)) == 0) & (far ^ 1)
+        joined = is_joined(&of, w, b.checks[i]) & ((has_tags & c.gives_tags) == 0) & (far ^ 1)
         far |= lone & (joined ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored

@@ -21,7 +21,7 @@ from fastiam._answer cimport (
 from fastiam._endpoints cimport pass_endpoints
 from fastiam._facts cimport find_facts, look_up_facts, tell_owners
 from fastiam._flat cimport Look, decide_near, look_at
-from fastiam._held cimport find_records, find_roles, hold_rows
+from fastiam._held cimport find_records, find_rules, hold_rows
 from fastiam._limits cimport limit_rows, sift
 from fastiam._locate cimport may_name_provider
 from fastiam._pieces cimport ANYWHERE, NOWHERE
@@ -409,8 +409,8 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     b.joined_way.n = 0
     if b.near_way.n:
         fetch_codes(c, at, n)
-        if t.actions & ACT_STS_ROLE:
-            find_roles(b, t, rows)
+        if t.actions & (ACT_STS_ROLE | ACT_HARD):
+            find_rules(b, t, rows)
         find_records(s, t)
         hold_rows(s, c, REASONS_AT * c.reasons)
     fetch_flats(b, t, &b.own_way)

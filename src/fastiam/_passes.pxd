@@ -8,7 +8,7 @@ from fastiam._columns cimport Column
 from fastiam._core cimport Core, _Declared
 from fastiam._dictionaries cimport _Facts
 from fastiam._ingest cimport TextColumn
-from fastiam._missing cimport Miss, Missed
+from fastiam._missing cimport Attempt, Missing
 from fastiam._names cimport Names
 from fastiam._reasons cimport _Reasons
 from fastiam._sides cimport _Sides
@@ -55,9 +55,9 @@ cdef class _Passes:
     cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1
     cdef void _start(self, Call* c, Side* s)
     cdef void _unpoint(self, int side, Call* c)
-    cdef int64_t _seek(self, int64_t row, bint names, Missed* missed) except -1
-    cdef int _try_rows(self, Miss* missed, int n) except -1
-    cdef int _try_alone(self, Miss* m, bint is_checked) except -1
+    cdef int64_t _seek(self, int64_t row, bint names, Missing* missing) except -1
+    cdef int _try_rows(self, Attempt* tried, int n) except -1
+    cdef int _try_alone(self, Attempt* tried, bint is_checked) except -1
     cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD
     cdef str _text(self, TextColumn column, int64_t row, str name)
     cdef int keep(self) except -1

@@ -20,12 +20,12 @@ from fastiam._dictionaries cimport _Facts
 from fastiam._frame cimport fit_truths, utf8_of
 from fastiam._ingest cimport TextColumn
 from fastiam._locate cimport may_name_provider
-from fastiam._missing cimport Miss, Missed, seek_missing
+from fastiam._missing cimport Attempt, Missing, seek_missing
 from fastiam._names cimport Names
 from fastiam._names import provider_key
 from fastiam._pass cimport decide_row, finish, run_rows
 from fastiam._reasons cimport _Reasons
-from fastiam._rows cimport Lack
+from fastiam._rows cimport RowKey
 from fastiam._sides cimport MANY, _Sides, reserve_slow
 from fastiam._truths cimport is_of_owner
 from fastiam._types cimport *
@@ -66,12 +66,12 @@ cdef inline bint numbered_again(const Column* column):
     return not column.code_width or column.n_values <= MOST_RENUMBERED
 
 
-cdef inline void come_to(Side* s, Call* c, const Answer* a, Miss* m) noexcept nogil:
+cdef inline void come_to(Side* s, Call* c, const Answer* a, Attempt* tried) noexcept nogil:
     """Write down the answer of a row, or what it misses."""
-    if m.status == DONE:
+    if tried.status == DONE:
         finish(s, c, a, DONE)
-    elif m.status == MISSING:
-        m.lack = Lack(a.missing, c.action_class, c.action_name, a.missing_flag)
+    elif tried.status == MISSING:
+        tried.missing = RowKey(a.missing, c.action_class, c.action_name, a.missing_flag)
 
 
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
@@ -180,6 +180,8 @@ cdef class _Passes:
             self.session_names.principal((<str>name).encode(), self._session_number(name, session))
         self.session_names.sync()
         self.session_bytes = self.core._late_bytes() - before
+        self.core.tables.sync()
+        self.core._refresh()                             # they may have brought keys that nothing read before (K1)
         return 0
 
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:
@@ -411,7 +413,7 @@ cdef class _Passes:
         for i in range(c.n_columns):
             self.sides.of[side].frame.s.sources[c.columns[i].key] = -1
 
-    cdef int64_t _seek(self, int64_t row, bint names, Missed* missed) except -1:
+    cdef int64_t _seek(self, int64_t row, bint names, Missing* missing) except -1:
         """List what rows of the chunk at hand miss, from `row` on; how many were looked at, 0 where columns have to be checked first."""
         cdef Side* s = self._side(0)
         cdef Call c
@@ -422,11 +424,11 @@ cdef class _Passes:
         self._point_codes(s, &rows)
         if not names or (numbered_again(rows.principals) and numbered_again(rows.actions)):   # else names that are there would be listed, too
             with nogil:
-                n = seek_missing(s, &c, &rows, row, n, names, missed)
+                n = seek_missing(s, &c, &rows, row, n, names, missing)
         self._unpoint(0, &c)
         return n
 
-    cdef int _try_rows(self, Miss* missed, int n) except -1:
+    cdef int _try_rows(self, Attempt* tried, int n) except -1:
         """Decide some rows again, in their order, and say what they came to."""
         cdef Side* s
         cdef Call c
@@ -438,18 +440,18 @@ cdef class _Passes:
         s = self._side(0)
         self._start(&c, s)
         while k < n:
-            first = missed[k].row
+            first = tried[k].row
             left = self._point(0, first, self.last, &c, &rows)
             with nogil:
-                while k < n and missed[k].row < first + left:
-                    c.batch_row = missed[k].row
-                    missed[k].status = decide_row(s, &c, &rows, c.batch_row - first, &a, NONE, False)
-                    come_to(s, &c, &a, &missed[k])
+                while k < n and tried[k].row < first + left:
+                    c.batch_row = tried[k].row
+                    tried[k].status = decide_row(s, &c, &rows, c.batch_row - first, &a, NONE, False)
+                    come_to(s, &c, &a, &tried[k])
                     k += 1
             self._unpoint(0, &c)
         return 0
 
-    cdef int _try_alone(self, Miss* m, bint is_checked) except -1:
+    cdef int _try_alone(self, Attempt* tried, bint is_checked) except -1:
         """The same of one row, which may name a provider; with `is_checked` nothing in it contradicts what is known (K1)."""
         cdef Side* s
         cdef Call c
@@ -458,14 +460,14 @@ cdef class _Passes:
         self.prepare()
         s = self._side(0)
         self._start(&c, s)
-        c.batch_row = m.row
-        self._point(0, m.row, m.row + 1, &c, &rows)
-        m.status = decide_row(s, &c, &rows, 0, &a, NONE, is_checked)
-        if m.status == NO_PRINCIPAL:
+        c.batch_row = tried.row
+        self._point(0, tried.row, tried.row + 1, &c, &rows)
+        tried.status = decide_row(s, &c, &rows, 0, &a, NONE, is_checked)
+        if tried.status == NO_PRINCIPAL:
             provider = self._provider(&c, &rows)
             if provider != <uint32_t>NONE:
-                m.status = decide_row(s, &c, &rows, 0, &a, provider, is_checked)
-        come_to(s, &c, &a, m)
+                tried.status = decide_row(s, &c, &rows, 0, &a, provider, is_checked)
+        come_to(s, &c, &a, tried)
         self._unpoint(0, &c)
         return 0
 

@@ -8,7 +8,8 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._bytes cimport first_bit, places, same, sixteen, table_find
 from fastiam._call cimport (
-    CALLER_ALONE, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call, Caller, field,
+    CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION,
+    MARK_AT, Call, Caller, field,
 )
 from fastiam._columns cimport Text
 from fastiam._decide cimport cut_resource
@@ -65,7 +66,8 @@ cdef enum:                     # actions that have rules of their own
 cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
     PLACE = 0x3FFFFFFFFFF      # partition << NUMBER_BITS | account, where it is told
     PARTITION = 0x30000000000
-    ACCOUNT = 0xFFFFFFFFFF
+    ACCOUNT = 0xFFFFFFFFFF     # the account of services, too: no account has more than twelve digits
+    NOBODYS = 0xFFFFFFFFFE     # and that of who is anonymous: no policy names it, as it may name services
     FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
     FACTS_STAR = 0x080000000000
     FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it; or there has to be one
@@ -243,19 +245,26 @@ cdef inline bint is_housed(Call* c, const Caller* caller) noexcept nogil:
     return n_of_account(t, p) == n_of_account(t, first)
 
 
-cdef inline void read_service(const Call* c, Caller* caller) noexcept nogil:
-    """What of a service goes in waves: as somebody of another account than any resource has, of whom nothing of its own is asked.
+cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noexcept nogil:
+    """What of a service or somebody anonymous goes in waves: as somebody of another account than any resource has, of whom nothing of its own is
+    asked.
 
-    The long way takes what its names are told for row by row, endpoints, which do not count for it, and what depends on its partition: it has
-    none (6.4, K6).
+    The long way takes what a service's names are told for row by row, endpoints, which do not count for it, and what depends on the partition of
+    who asks: it has none (6.4, K6).
     """
-    if c.t.n_endpoints or c.s.sources[c.t.key_service_names] >= 0:
+    if c.t.n_endpoints or (is_service and c.s.sources[c.t.key_service_names] >= 0):
         return
-    caller.place = <uint64_t>1 << NUMBER_BITS | <uint64_t>ACCOUNT   # partition aws; more than twelve digits
+    caller.place = <uint64_t>1 << NUMBER_BITS | (<uint64_t>ACCOUNT if is_service else <uint64_t>NOBODYS)    # of partition aws
     caller.scp_stack = NONE
     caller.barred |= ACT_GLOBAL
-    caller.flags |= CALLER_PLAIN | CALLER_ALONE
+    caller.flags |= CALLER_PLAIN | CALLER_ALONE | (0 if is_service else CALLER_ANONYMOUS)
     caller.way = WAY_NEAR
+
+
+cdef inline uint32_t whom_mark(uint32_t word) noexcept nogil:
+    """A number of five bits, not 0, for the name of a role or user."""
+    cdef uint32_t mark = (word * <uint32_t>0x9E3779B1) >> 27
+    return mark | (mark == 0)
 
 
 cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
@@ -276,8 +285,8 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     for i in range(c.n_columns):
         if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
             caller.flags |= CALLER_CHECKS
-    if p.kind == KIND_SVC:
-        read_service(c, caller)
+    if p.kind == KIND_SVC or p.kind == KIND_ANON:
+        read_alone(c, caller, p.kind == KIND_SVC)
     if not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return
     if p.account == NONE or p.partition == NONE or not account_number(p.account_id, 12, &number):
@@ -300,6 +309,8 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     if is_housed(c, caller):
         caller.flags |= CALLER_HOUSED
     caller.way = 0
+    if (p.role == NONE) != (p.user_arn == NONE):
+        caller.way = <uint8_t>(whom_mark(p.role if p.user_arn == NONE else p.user_arn) << MARK_AT)
 
 
 cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept nogil:
@@ -330,9 +341,20 @@ cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
     return place_differs(caller, facts) == 0
 
 
+cdef inline uint32_t is_idle(const Caller* caller, const Flat* f, uint32_t here) noexcept nogil:
+    """Whether an allow surely changes nothing for who asks: it is about others, or, where they are `here`, about their account alone. It may have
+    no principal element. Without a branch."""
+    cdef uint32_t mark = f.sieve & WHOM_MARK, own = caller.way >> MARK_AT
+    cdef uint32_t others = (f.atom != <uint32_t>caller.place) | ((mark != 0) & (own != 0) & (mark != own))
+    return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (others | (here & ((f.sieve & WHOM_ACCOUNT) != 0)))
+
+
 cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexcept nogil:
-    """Whether a flat is surely about others: all that its principal element names is of another account."""
-    return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (f.atom != <uint32_t>caller.place)
+    """Whether a flat is surely about others: all that its principal element names is of another account, or one of the same that goes by
+    another name."""
+    if f.flags & FLAT_DENIES:
+        return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (f.atom != <uint32_t>caller.place)
+    return is_idle(caller, f, 0)
 
 
 cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:

@@ -6,7 +6,7 @@ from fastiam._types cimport Body, Entry, Row, Segment
 from fastiam._vectors cimport Vector
 
 
-cdef struct Lack:              # a row of policies that is not there yet
+cdef struct RowKey:            # a row of policies, be it there or not
     uint32_t stack
     uint32_t cls               # of the action
     uint32_t name
@@ -30,9 +30,9 @@ cdef class Rows(Flats):
     cdef int _action_truth(self, const Body* b)
     cdef int _collect(self, Segment s) except -1
     cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
-    cdef int make_rows(self, const Lack* lacks, uint32_t n) except -1
-    cdef void _ask_for(self, const Lack* lacks, uint32_t n)
-    cdef int _make_row(self, const Lack* lack) except -1
+    cdef int make_rows(self, const RowKey* keys, uint32_t n) except -1
+    cdef void _ask_for(self, const RowKey* keys, uint32_t n)
+    cdef int _make_row(self, const RowKey* row) except -1
     cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
     cdef int _grow_row_slots(self) except -1
     cdef const Entry* _scratch_of(self, uint32_t i)

@@ -240,7 +240,7 @@ cdef class Rows(Flats):
         run.flags = flags
         return 0
 
-    cdef int make_rows(self, const Lack* lacks, uint32_t n) except -1:
+    cdef int make_rows(self, const RowKey* keys, uint32_t n) except -1:
         """Build the rows of cells that have none; one may be named twice.
 
         Nothing is collected meanwhile: a finalizer may decide with the same engine, and would build a row in the midst of another one.
@@ -249,15 +249,15 @@ cdef class Rows(Flats):
         cdef bint collects = PyGC_Disable()
         try:
             for first in range(0, n, ASKED_FOR):
-                self._ask_for(lacks + first, min(n - first, <uint32_t>ASKED_FOR))
+                self._ask_for(keys + first, min(n - first, <uint32_t>ASKED_FOR))
                 for i in range(first, min(n, first + <uint32_t>ASKED_FOR)):
-                    self._make_row(lacks + i)
+                    self._make_row(keys + i)
         finally:
             if collects:
                 PyGC_Enable()
         return 0
 
-    cdef void _ask_for(self, const Lack* lacks, uint32_t n):
+    cdef void _ask_for(self, const RowKey* keys, uint32_t n):
         """PERF: ask for what some rows are built of, each step for what the next one reads."""
         cdef const Stack* stacks = <Stack*>self.stacks.data
         cdef const Segment* segments = <Segment*>self.segments.data
@@ -272,18 +272,18 @@ cdef class Rows(Flats):
         if n < 2:
             return
         for i in range(n):
-            prefetch(stacks + lacks[i].stack)
-            prefetch(grid_place(&self.t, lacks[i].stack, lacks[i].cls))
+            prefetch(stacks + keys[i].stack)
+            prefetch(grid_place(&self.t, keys[i].stack, keys[i].cls))
         for i in range(n):
-            prefetch(segments + stacks[lacks[i].stack].first)
+            prefetch(segments + stacks[keys[i].stack].first)
         for i in range(n):
-            for j in range(stacks[lacks[i].stack].n):
-                prefetch(members + segments[stacks[lacks[i].stack].first + j].first)
+            for j in range(stacks[keys[i].stack].n):
+                prefetch(members + segments[stacks[keys[i].stack].first + j].first)
         for i in range(n):
-            for j in range(stacks[lacks[i].stack].n):
-                for k in range(segments[stacks[lacks[i].stack].first + j].n):
+            for j in range(stacks[keys[i].stack].n):
+                for k in range(segments[stacks[keys[i].stack].first + j].n):
                     if n_policies < MOST_POLICIES:
-                        found[n_policies] = members[segments[stacks[lacks[i].stack].first + j].first + k]
+                        found[n_policies] = members[segments[stacks[keys[i].stack].first + j].first + k]
                         prefetch(policies + found[n_policies])
                         n_policies += 1
         for i in range(n_policies):
@@ -297,29 +297,29 @@ cdef class Rows(Flats):
             for j in range(min(r.n, <uint32_t>MOST_BODIES)):
                 prefetch(actions + bodies[listed[r.first + j]].actions)
 
-    cdef int _make_row(self, const Lack* lack) except -1:
+    cdef int _make_row(self, const RowKey* row) except -1:
         """The denies of all segments, then the allows of each."""
-        cdef Stack s = (<Stack*>self.stacks.data)[lack.stack]
+        cdef Stack s = (<Stack*>self.stacks.data)[row.stack]
         cdef Segment* segments = <Segment*>self.segments.data + s.first
-        cdef bint late = lack.stack >= self.t.n_indexed_stacks
-        cdef uint32_t key = (lack.name | BY_NAME if late else lack.cls) | lack.flag
+        cdef bint late = row.stack >= self.t.n_indexed_stacks
+        cdef uint32_t key = (row.name | BY_NAME if late else row.cls) | row.flag
         cdef uint32_t i, first
-        if find_row(&self.t, lack.stack, key).n:
+        if find_row(&self.t, row.stack, key).n:
             return 0
         if s.n >= MOST_RUNS:
             raise LimitError(f"a path of {s.n} levels is too long, the limit is {MOST_RUNS - 1}")
         if late:
-            self._stamp_name(lack.name)
+            self._stamp_name(row.name)
         else:
-            self._stamp(lack.cls)
+            self._stamp(row.cls)
         self.scratch_denies.n = self.scratch_allows.n = self.scratch_runs.n = 0
         for i in range(s.n):
             first = self.scratch_allows.n
             self._collect(segments[i])
             if segments[i].layer != LAYER_RCP:
-                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, lack.flag != 0)
-        self._close_run(&self.scratch_denies, 0, 0, 0, lack.flag != 0)
-        self._enter_cell(lack.stack, key, self._row_number(lack.flag != 0))
+                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, row.flag != 0)
+        self._close_run(&self.scratch_denies, 0, 0, 0, row.flag != 0)
+        self._enter_cell(row.stack, key, self._row_number(row.flag != 0))
         self.sync()
         return 0
 

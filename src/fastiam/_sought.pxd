@@ -7,10 +7,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam._block cimport BLOCK, MOST_LEFT, Block
 from fastiam._bytes cimport first_bit, places, prefetch
-from fastiam._call cimport Call
+from fastiam._call cimport Call, Caller
 from fastiam._columns cimport Text, item_text
 from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, split_hash, word_hashes
-from fastiam._plain cimport FACTS_COLON, FACTS_STAR, colon_place
+from fastiam._plain cimport FACTS_COLON, FACTS_STAR, colon_place, is_about_others
 from fastiam._types cimport *
 from fastiam._wave cimport put, start, take_wave
 
@@ -77,15 +77,17 @@ cdef inline void know(Sought* q, const TablesC* t, const Index* index, const Tex
         q.n = before
 
 
-cdef inline void add_found(Sought* q, uint32_t j, const uint32_t* listed, uint32_t n) noexcept nogil:
-    """Take up `n` items for a row of the wave."""
+cdef inline void add_found(Sought* q, const Flat* items, const Caller* w, uint32_t j, const uint32_t* listed, uint32_t n) noexcept nogil:
+    """Take up `n` items for a row of the wave, but for those that are about others than who asks."""
     cdef uint32_t k
-    if q.n_found[j] + n > MOST_FOUND:
-        q.n_found[j] = TOO_MANY
-        return
     for k in range(n):
-        q.found[j][q.n_found[j] + k] = listed[k]
-    q.n_found[j] += <uint8_t>n
+        if is_about_others(w, items + listed[k]):
+            continue
+        if q.n_found[j] == MOST_FOUND:
+            q.n_found[j] = TOO_MANY
+            return
+        q.found[j][q.n_found[j]] = listed[k]
+        q.n_found[j] += 1
 
 
 cdef inline bint column_text(const Call* c, uint32_t key, int64_t row, Text* text) noexcept nogil:
@@ -96,13 +98,15 @@ cdef inline bint column_text(const Call* c, uint32_t key, int64_t row, Text* tex
     return item_text(c.columns[at].column, c.columns[at].first + row, text)
 
 
-cdef inline void add_slot(Sought* q, const Call* c, const Index* index, const IndexSlot* slot, int64_t row, uint32_t j) noexcept nogil:
+cdef inline void add_slot(
+    Sought* q, const Call* c, const Index* index, const IndexSlot* slot, const Flat* items, const Caller* w, int64_t row, uint32_t j
+) noexcept nogil:
     """Take up the items under a hash. Those that ask for different texts of a key lie under the hash of the one that the row has."""
     cdef const TablesC* t = c.t
     cdef const Split* split
     cdef Text text
     if slot.split == NONE:
-        add_found(q, j, listed_in(t, slot), slot.n)
+        add_found(q, items, w, j, listed_in(t, slot), slot.n)
         return
     split = &t.index_splits[slot.split]
     if q.n == MOST_HASHES or not column_text(c, split.key, row, &text):
@@ -110,7 +114,8 @@ cdef inline void add_slot(Sought* q, const Call* c, const Index* index, const In
         return
     q.hash[q.n] = split_hash(slot.hash, split.key, text.data, text.size, t.seed)
     add_hashes(q, index, t, j, 1)
-    add_found(q, j, &t.index_lists[split.rest], split.n_rest)
+    if q.n_found[j] != TOO_MANY:
+        add_found(q, items, w, j, &t.index_lists[split.rest], split.n_rest)
 
 
 cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
@@ -130,9 +135,9 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
         q.found[j][0] = 0
         crosses = f.flags & FLAT_DENIES and b.facts[i] & FACTS_COLON != 0
         if index.always.n:
-            add_slot(q, c, index, &index.always, row + i, j)
+            add_slot(q, c, index, &index.always, t.flats + f.atom, b.caller[i], row + i, j)
         if crosses and q.n_found[j] != TOO_MANY:
-            add_found(q, j, &t.index_lists[index.crossing], index.n_crossing)
+            add_found(q, t.flats + f.atom, b.caller[i], j, &t.index_lists[index.crossing], index.n_crossing)
         if not b.facts[i] & FACTS_STAR and q.n_found[j] != TOO_MANY:
             know(q, t, index, &b.text[i], colon_place(b.facts[i], 4), crosses, j)
     k = 0
@@ -142,7 +147,8 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
         index = &t.indexes[f.conditions]
         slot = slot_of(t, index, q.hash[k])
         if slot != NULL and q.n_found[j] != TOO_MANY:
-            add_slot(q, c, index, slot, row + <uint32_t>flats[j], j)
+            i = <uint32_t>flats[j]
+            add_slot(q, c, index, slot, t.flats + f.atom, b.caller[i], row + i, j)
             prefetch(t.flats + f.atom + q.found[j][0])
         k += 1
 

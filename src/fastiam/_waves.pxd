@@ -236,7 +236,7 @@ cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexce
     """The flats of a stage. Those of the own allows are its denies, too: where no other allow comes first, they are asked there alone."""
     cdef const Row* row = b.rows[min(stage, <uint32_t>OWN_ROWS) - (stage == HELD_ALLOWS)][i]
     if stage == HELD_ALLOWS:
-        return Range(row.flat + row.denies, row.n_flats - row.denies)
+        return b.grants[i]
     if stage == BOUND_ALLOWS:
         return Range(row.flat + row.n_flats, row.n_bound)
     if stage == SESSION_ALLOWS:

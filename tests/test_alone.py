@@ -1,4 +1,4 @@
-"""Services in batches (6.4, N12): each row is answered, told apart and counted as it is alone."""
+"""Services and anonymous callers in batches (6.4, N12, D19): each row is answered, told apart and counted as it is alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from fastiam.errors import RequestValueError
 A, B, X, M = "111111111111", "222222222222", "333333333333", "999999999999"  # X is a stranger
 SERVICES = ["s3.amazonaws.com", "sns.amazonaws.com", "logs.eu-west-1.amazonaws.com", "ec2.amazonaws.com"]
 USER, ROLE = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
-CALLERS = [*SERVICES, USER, ROLE, "*"]
+CALLERS = [*SERVICES, USER, ROLE, "*", "*"]
 KEY, GROUP = f"arn:aws:kms:eu-west-1:{A}:key/k", f"arn:aws:logs:eu-west-1:{A}:log-group:g:*"
+OPEN = "arn:aws:s3:::open"
 STORED = {
     f"arn:aws:sqs:eu-west-1:{A}:q": A,
     f"arn:aws:sqs:us-east-1:{B}:q": B,
@@ -24,6 +25,7 @@ STORED = {
     f"arn:aws:sns::{B}:topic": B,  # its region is not told
     "arn:aws:s3:::bucket": A,
     "arn:aws:s3:::closed": B,
+    OPEN: X,
     KEY: A,
     ROLE: A,
 }
@@ -117,6 +119,8 @@ def an_organization(rng: random.Random, *, endpoints: bool) -> fastiam.Directory
         directory.add_principal(arn, identity_policies=[own])
     for arn, account in STORED.items():
         statements = some_statements(rng, "Allow", 3) + some_statements(rng, "Deny", 2)
+        if arn in (OPEN, KEY):  # to everybody, though of a key to nobody who is anonymous
+            statements = [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]
         tags = {"x": "1"} if rng.random() < 0.3 else {}
         directory.add_resource(arn, account=account, policy=policy(*statements) if statements else None, tags=tags)
     directory.add_resource(
@@ -140,7 +144,7 @@ def some_rows(rng: random.Random, n: int, keys: list[str]) -> list[Any]:
 
 @pytest.mark.parametrize("endpoints", [False, True], ids=["", "endpoints"])
 @pytest.mark.parametrize("seed", range(12))
-def test_services_in_a_batch_are_answered_as_alone(seed: int, endpoints: bool) -> None:
+def test_services_and_anonymous_callers_in_a_batch_are_answered_as_alone(seed: int, endpoints: bool) -> None:
     rng = random.Random(seed)
     directory = an_organization(rng, endpoints=endpoints)
     engine, alone = directory.compile(), directory.compile()
@@ -159,8 +163,9 @@ def test_services_in_a_batch_are_answered_as_alone(seed: int, endpoints: bool) -
         return found.outcome, str(found.layer), found.assumed_owner
 
     expected = [explained(*row) for row in rows]
-    outcomes = Counter(outcome for row, (outcome, *_) in zip(rows, expected, strict=True) if row[0] in SERVICES)
-    assert outcomes[fastiam.Outcome.ALLOW] > 10 < outcomes[fastiam.Outcome.IMPLICIT_DENY]
+    for callers in (SERVICES, ["*"]):
+        outcomes = Counter(outcome for row, (outcome, *_) in zip(rows, expected, strict=True) if row[0] in callers)
+        assert outcomes[fastiam.Outcome.ALLOW] > 2 < outcomes[fastiam.Outcome.IMPLICIT_DENY]
     assert decide(rows).outcome.tolist() == [outcome for outcome, *_ in expected]  # what is not there yet goes the long way
     counted: Counter[str] = Counter()
     for at in range(0, len(rows), 100):  # so few keep no truths
