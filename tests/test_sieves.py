@@ -272,3 +272,53 @@ def test_what_a_deny_or_an_allow_reads_is_counted_though_another_condition_decid
     unread(100)  # of a warm engine: a row that is not there yet goes the long way
     assert unread(100)["app:stage"] == 100
     assert [unread(1000)["app:stage"] for _ in range(2)] == [1000, 1000]
+
+
+def many_denies(rng: random.Random, n: int) -> dict[str, Any]:
+    """Denies of which some have conditions, some patterns that begin alike, and some neither, before allows."""
+    statements = []
+    for i in range(n):
+        deny = a_deny(rng) if rng.random() < 0.7 else {"Effect": "Deny", "Action": "*"}
+        names = [f"arn:aws:sqs:*:*:{rng.choice(('prod', 'q', 'old', 'tmp'))}{i}*", f"arn:aws:sqs:eu-west-1:{A}:prod"]
+        statements.append(
+            deny | {"Resource": rng.choice([*names, names, names[:1]]) if rng.random() < 0.7 else deny.get("Resource", names[0])}
+        )
+    allows = [
+        {"Effect": "Allow", "Action": "*", "Resource": rng.choice(["*", "arn:aws:sqs:*:*:q*"])} for _ in range(rng.randrange(3))
+    ]
+    return {"Version": "2012-10-17", "Statement": [*statements, *allows]}
+
+
+@pytest.mark.parametrize("n", [2, 4, 7, 20])
+@pytest.mark.parametrize("seed", range(4))
+def test_own_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: int, n: int) -> None:
+    """Without an organization, too, once rows have many of them; whatever reads a key that nobody gives is counted all the same."""
+    rng = random.Random(f"{seed} {n}")
+    directory = fastiam.Directory(quotas=None)
+    for i, user in enumerate(USERS):
+        directory.add_principal(user, identity_policies=[many_denies(rng, n)], tags={"team": "red" if i % 2 else "prod"})
+    engine = directory.compile()
+    keys = rng.sample(sorted(CONTEXT), rng.randrange(3, len(CONTEXT) + 1))
+    resources = [
+        f"arn:aws:sqs:{region}:{A}:{name}"
+        for region in ("eu-west-1", "us-east-1")
+        for name in ("prod", "q", "q3", "old1x", "tmp")
+    ]
+    rows = [(rng.choice(USERS), rng.choice(resources), {key: rng.choice(CONTEXT[key]) for key in keys}) for _ in range(1300)]
+
+    def decide(some: list[Any], **more: Any) -> fastiam.Decisions:
+        context = {key: [given[key] for *_, given in some] for key in keys}
+        return engine.decide_many([who for who, *_ in some], "sqs:Do", [arn for _, arn, _ in some], context, **more)
+
+    expected = [engine.explain(who, "sqs:Do", arn, given).decision for who, arn, given in rows]
+    counted: Counter[str] = Counter()
+    for at in range(0, len(rows), 100):  # as many keep no truths, so that nothing is sifted
+        counted.update(decide(rows[at : at + 100]).unread)
+    for _ in range(3):
+        found = decide(rows)
+        assert found.outcome.tolist() == [one.outcome for one in expected]
+        assert found.unread == counted
+    told = decide(rows, reasons=True)
+    assert [(str(layer), i) for layer, i in zip(told.layer, told.statement, strict=True)] == [
+        (str(one.layer), one.statement and f"#{one.statement.index}") for one in expected
+    ]

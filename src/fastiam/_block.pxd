@@ -11,7 +11,7 @@ from fastiam._bytes cimport (
     table_hash,
 )
 from fastiam._call cimport (
-    BY_COPIES, BY_ORGANIZATION, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Call, Caller, ContextColumn,
+    BY_COPIES, SIFTED, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Call, Caller, ContextColumn,
 )
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
 from fastiam._decide cimport cell_key, keyed_row, row_at
@@ -96,7 +96,6 @@ cdef struct Block:
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
     Flat no_flat               # where there are no allows
-    Range grants[BLOCK]        # those of the resource's policies that may change something, as flats
     Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
     const Row* rows[N_LAYERED][BLOCK]
     uint32_t owner[BLOCK]      # whose the resource is, as `Basis` has it
@@ -466,7 +465,7 @@ cdef inline void know_rows(Side* s, Call* c, int64_t n) noexcept nogil:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
             s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
-            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * BY_ORGANIZATION
+            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * SIFTED
             s.limited |= (s.frame.s.kin[b.who[i]] != 0) * BY_COPIES
 
 

@@ -140,7 +140,7 @@ cdef enum CallerFlag:
     CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
     MARK_AT = 3
-    BY_ORGANIZATION = 1        # among these flags, where it is told what limits anybody: SCPs, or an account's RCPs
+    SIFTED = 1                 # among these flags, where denies are sifted: SCPs or RCPs limit somebody, or own rows deny much
     BY_COPIES = 32             # and that somebody is a copy of another principal
 
 

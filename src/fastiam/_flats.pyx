@@ -259,7 +259,8 @@ cdef class Flats(Indexes):
         if e.principals != NONE and not self._is_about_all(e):
             f.flags |= FLAT_PRINCIPALS
             f.atom = self._account_of(e)
-            f.sieve = SIEVE_NONE if e.flags & ENTRY_DENY else self._whom(e)
+            if f.atom and not e.flags & ENTRY_DENY:
+                f.sieve = <uint8_t>(self._whom(e) | 1 << WHOM_TOLD_AT)
             f.first = TURN_WHOM
         if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
             f.first = TURN_ODD
@@ -323,7 +324,7 @@ cdef class Flats(Indexes):
         return 0 if services and found != NONE else found
 
     cdef uint8_t _whom(self, const Entry* e):
-        """Whom of the only account that a principal element is about, `Whom`."""
+        """Whom of the only account that it is about a principal element names."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
         cdef uint32_t i, mark, marks = 0                 # a bit for each that is met, and 1 for the account itself
@@ -338,7 +339,7 @@ cdef class Flats(Indexes):
         mark = first_bit(marks) if marks else 0
         if marks != <uint32_t>1 << mark:
             return 0
-        return <uint8_t>(mark if mark else WHOM_ACCOUNT)
+        return <uint8_t>(mark if mark else 1 << WHOM_ACCOUNT_AT)
 
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern

@@ -11,11 +11,11 @@ from fastiam._block cimport (
     Block, Rows, Side, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport BY_ORGANIZATION, CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller
+from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, MARK_AT, SIFTED, Call, Caller
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, is_idle, limits_left,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, OTHER_MARKS, colon_place, is_idle, limits_left,
     odd_limits, partition_of,
 )
 from fastiam._types cimport *
@@ -36,12 +36,11 @@ cdef inline bint names_role(const Text* resource, uint64_t facts, int* tail) noe
     return memcmp(resource.data + start, b"iam:", 4) == 0 and resource.size - tail[0] >= 5 and memcmp(resource.data + tail[0], b"role/", 5) == 0
 
 
-cdef inline bint is_reserved(const Text* resource, uint64_t facts, int tail) noexcept nogil:
-    """Whether an ARN may name what AWS owns, so that D17 has to be asked."""
+cdef inline bint is_reserved(const Text* resource, int tail) noexcept nogil:
+    """Whether an ARN may name what AWS owns, so that D17 has to be asked; its policies are in no account of twelve digits, and go the long way
+    anyhow."""
     cdef const char* name = resource.data + tail
     cdef int64_t size = resource.size - tail
-    if size >= 7 and memcmp(name, b"policy/", 7) == 0:
-        return tail - 2 - colon_place(facts, 3) == 3     # of an account named `aws`
     return (
         (size >= 18 and memcmp(name, b"role/aws-reserved/", 18) == 0) or (size >= 22 and memcmp(name, b"role/aws-service-role/", 22) == 0)
         or (size >= 10 and memcmp(name, b"alias/aws/", 10) == 0)
@@ -64,7 +63,7 @@ cdef inline void find_rules(Block* b, const TablesC* t, const Rows* rows) noexce
             value_text(rows.resources, b.what[i], &text)
         if names_role(&text, b.facts[i], &tail) and action & ACT_STS_ROLE:
             b.facts[i] |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
-        if is_reserved(&text, b.facts[i], tail):
+        if is_reserved(&text, tail):
             b.facts[i] |= FACTS_LONG
 
 
@@ -119,18 +118,15 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         prefetch(t.flats + held.flat + held.denies)
 
 
-cdef inline Range may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held, uint32_t here) noexcept nogil:
-    """The allows of a resource's policies without those at both ends that surely change nothing for somebody."""
-    cdef uint32_t k, n = held.n_flats - held.denies, first, last, idle
+cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held, uint32_t here) noexcept nogil:
+    """Whether the policies of a resource may allow something to somebody."""
     cdef const Flat* f = t.flats + held.flat + held.denies
-    cdef const Flat* one = f if n else &b.no_flat        # there is one more often than not, and no branch is foreseen
-    first = is_idle(w, one, here) | (n == 0)
-    last = first ^ 1
+    cdef uint32_t k, n = held.n_flats - held.denies, others = OTHER_MARKS[w.way >> MARK_AT], found
+    f = f if n else &b.no_flat                           # there is one more often than not, and no branch is foreseen
+    found = (n != 0) & ~is_idle(w, others, f, here)
     for k in range(1, n):
-        idle = is_idle(w, f + k, here)
-        first += idle & (first == k)
-        last ^= (last ^ (k + 1)) & (idle - 1)
-    return Range(held.flat + held.denies + first, max(first, last) - first)
+        found |= is_idle(w, others, f + k, here) ^ 1
+    return found
 
 
 cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t checks) noexcept nogil:
@@ -141,12 +137,10 @@ cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t check
     return odd == 0
 
 
-cdef inline uint32_t asked_stages(Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
+cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
     """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
-    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others
-    b.grants[i] = may_grant(b, w, c.t, of.held, must ^ 1)
-    others = (b.grants[i].n != 0) | must
+    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(b, w, c.t, of.held, must ^ 1) | must
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
         | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
@@ -178,7 +172,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         i = listed[j]
         r = b.stored[i]
         w = b.caller[i]
-        if not s.limited & BY_ORGANIZATION:
+        if not s.limited & SIFTED:
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
         action = t.classes[b.cls[i]].flags
         counts = governs(r, action)

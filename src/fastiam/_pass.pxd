@@ -13,7 +13,7 @@ from fastiam._block cimport (
     seek_rows, session_number,
 )
 from fastiam._bytes cimport prefetch, read_ahead
-from fastiam._call cimport BY_ORGANIZATION, CALLER_CHECKS, CALLER_LIMITED, Call, Caller
+from fastiam._call cimport SIFTED, CALLER_CHECKS, CALLER_LIMITED, Call, Caller
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._answer cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
@@ -382,7 +382,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     look_up_facts(s, c, rows, n)
     if rows.owners != NULL:
         tell_owners(b, rows, at, n)
-    if s.limited & BY_ORGANIZATION:
+    if s.limited & SIFTED:
         sift(s, c, at, n)
         limit_rows(s, c, rows, at, n)
     else:

@@ -180,8 +180,7 @@ cdef class _Passes:
             self.session_names.principal((<str>name).encode(), self._session_number(name, session))
         self.session_names.sync()
         self.session_bytes = self.core._late_bytes() - before
-        self.core.tables.sync()
-        self.core._refresh()                             # they may have brought keys that nothing read before (K1)
+        self.core.tables.sync()                          # they may have brought keys that nothing read before (K1)
         return 0
 
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:

@@ -249,10 +249,10 @@ cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noex
     """What of a service or somebody anonymous goes in waves: as somebody of another account than any resource has, of whom nothing of its own is
     asked.
 
-    The long way takes what a service's names are told for row by row, endpoints, which do not count for it, and what depends on the partition of
-    who asks: it has none (6.4, K6).
+    The long way takes what a service's names are told for row by row, and what depends on the partition of who asks: it has none (6.4, K6). So it
+    does where an endpoint, which does not count for a service, may not let a row pass.
     """
-    if c.t.n_endpoints or (is_service and c.s.sources[c.t.key_service_names] >= 0):
+    if is_service and c.s.sources[c.t.key_service_names] >= 0:
         return
     caller.place = <uint64_t>1 << NUMBER_BITS | (<uint64_t>ACCOUNT if is_service else <uint64_t>NOBODYS)    # of partition aws
     caller.scp_stack = NONE
@@ -341,20 +341,29 @@ cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
     return place_differs(caller, facts) == 0
 
 
-cdef inline uint32_t is_idle(const Caller* caller, const Flat* f, uint32_t here) noexcept nogil:
-    """Whether an allow surely changes nothing for who asks: it is about others, or, where they are `here`, about their account alone. It may have
-    no principal element. Without a branch."""
-    cdef uint32_t mark = f.sieve & WHOM_MARK, own = caller.way >> MARK_AT
-    cdef uint32_t others = (f.atom != <uint32_t>caller.place) | ((mark != 0) & (own != 0) & (mark != own))
-    return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (others | (here & ((f.sieve & WHOM_ACCOUNT) != 0)))
+cdef extern from *:
+    """
+    #define OTHERS(k) ~(1u | 1u << (k))
+    #define OTHERS_4(k) OTHERS(k), OTHERS((k) + 1), OTHERS((k) + 2), OTHERS((k) + 3)
+    static const uint32_t fastiam_other_marks[32] = {
+        0, OTHERS(1), OTHERS(2), OTHERS(3), OTHERS_4(4), OTHERS_4(8), OTHERS_4(12), OTHERS_4(16), OTHERS_4(20), OTHERS_4(24), OTHERS_4(28)};
+    """
+    const uint32_t* OTHER_MARKS "fastiam_other_marks"    # by a WHOM_MARK, a bit for each that who has it surely does not go by
+
+
+cdef inline uint32_t is_idle(const Caller* caller, uint32_t others, const Flat* f, uint32_t here) noexcept nogil:
+    """Whether an allow surely changes nothing for who asks, with these OTHER_MARKS: it is about others, or, where they are `here`, about their
+    account alone. Without a branch."""
+    cdef uint32_t whom = f.sieve
+    return (whom >> WHOM_TOLD_AT) & ((f.atom != <uint32_t>caller.place) | (others >> (whom & WHOM_MARK)) | (here & whom >> WHOM_ACCOUNT_AT))
 
 
 cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexcept nogil:
-    """Whether a flat is surely about others: all that its principal element names is of another account, or one of the same that goes by
-    another name."""
+    """Whether a flat is surely about others: all that its principal element names is of another account, or, of an allow, one of the same that
+    goes by another name."""
     if f.flags & FLAT_DENIES:
         return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (f.atom != <uint32_t>caller.place)
-    return is_idle(caller, f, 0)
+    return is_idle(caller, OTHER_MARKS[caller.way >> MARK_AT], f, 0)
 
 
 cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:

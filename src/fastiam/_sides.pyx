@@ -4,7 +4,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport BY_ORGANIZATION, CALLER_KNOWN, N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
+from fastiam._call cimport SIFTED, CALLER_KNOWN, N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._touched cimport TouchedRows
 from fastiam._truths cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies
@@ -289,7 +289,7 @@ cdef class _Sides:
                 left.remove(one)
                 break
         if callers is None:
-            callers = _Callers(n + (n >> 3) + 64, t.n_accounts + 1, generation, keys, has_rcps(t) * BY_ORGANIZATION)
+            callers = _Callers(n + (n >> 3) + 64, t.n_accounts + 1, generation, keys, has_rcps(t) * SIFTED)
         if n_rows >= MANY:
             callers.make_room(<uint64_t>n_rows, t.n_records)
         side.frame.s.n_crowded = 0

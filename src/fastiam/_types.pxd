@@ -524,16 +524,17 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
     uint8_t suffix
     uint8_t inner              # of the first piece with a star before it, as far as `_pieces` compares
     uint8_t colon
-    uint8_t sieve              # of a deny: the bit of `sieve_blocks` for its conditions. Of an allow with FLAT_PRINCIPALS: `Whom`
+    uint8_t sieve              # of a deny: the bit of `sieve_blocks` for its conditions; of an allow: `Whom`
     int8_t rest                # what follows the pieces, as `Rest`; below 0: nothing may
     uint8_t turn               # what comes where its pieces at known places stand; upper half: where the one in between does, too
     uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
     uint8_t flags
 
 
-cdef enum Whom:                # of an account that a flat is about
-    WHOM_MARK = 31             # a number for its only role or user that is named; 0: several are, or whom is not told by names
-    WHOM_ACCOUNT = 32          # the account alone is, which by itself lets nobody of the account do anything (6.4)
+cdef enum Whom:                # an allow is about
+    WHOM_MARK = 31             # a number for the only role or user of the account that is named; 0: several are
+    WHOM_ACCOUNT_AT = 5        # this bit: the account alone is, which by itself lets nobody of the account do anything (6.4)
+    WHOM_TOLD_AT = 6           # this bit: `atom` says which account; else whom it is about is not told
 
 
 cdef enum Open:                # of a pattern of TURN_WHOSE

@@ -9,18 +9,22 @@ from libc.string cimport memset
 
 from fastiam._asks cimport ask_conditions
 from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
 )
 from fastiam._bytes cimport first_bit
-from fastiam._call cimport Call
+from fastiam._call cimport MARK_AT, SIFTED, Call, Caller
 from fastiam._answer cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, may_cross, slot_stands, take
 from fastiam._group cimport passed_over
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
-from fastiam._plain cimport FACTS_COLON, colon_place
+from fastiam._plain cimport FACTS_COLON, OTHER_MARKS, colon_place, is_idle
 from fastiam._sought cimport try_indexes, try_left
 from fastiam._types cimport *
 from fastiam._wave cimport either, n_held, put, start, take_wave
+
+
+cdef enum:
+    MANY_DENIES = 2            # flats a row, from which on they are sifted
 
 
 cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
@@ -236,7 +240,7 @@ cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexce
     """The flats of a stage. Those of the own allows are its denies, too: where no other allow comes first, they are asked there alone."""
     cdef const Row* row = b.rows[min(stage, <uint32_t>OWN_ROWS) - (stage == HELD_ALLOWS)][i]
     if stage == HELD_ALLOWS:
-        return b.grants[i]
+        return Range(row.flat + row.denies, row.n_flats - row.denies)
     if stage == BOUND_ALLOWS:
         return Range(row.flat + row.n_flats, row.n_bound)
     if stage == SESSION_ALLOWS:
@@ -258,6 +262,18 @@ cdef inline Range may_hold(const Block* b, const TablesC* t, uint32_t i, Range d
     return Range(denies.first + first, n - first)
 
 
+cdef inline Range may_change(const Block* b, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
+    """Some allows of a resource's policies without those at both ends that surely change nothing for who asks."""
+    cdef const Flat* flats = t.flats + allows.first
+    cdef const Caller* w = b.caller[i]
+    cdef uint32_t others = OTHER_MARKS[w.way >> MARK_AT], here = (b.asked[i] & MUST_HOLD) == 0, first = 0, n = allows.n
+    while first < n and is_idle(w, others, flats + first, here):
+        first += 1
+    while first < n and is_idle(w, others, flats + n - 1, here):
+        n -= 1
+    return Range(allows.first + first, n - first)
+
+
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
     """Whether the request is denied if no flat of the stage at hand stands."""
     return b.stage[i] >= OWN_ALLOWS or (b.stage[i] == HELD_ALLOWS and b.asked[i] & MUST_HOLD != 0)
@@ -270,8 +286,8 @@ cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
     while True:
         stage = <uint32_t>first_bit(b.asked[i])
         flats = stage_flats(b, i, stage)
-        if stage < HELD_ALLOWS and flats.n > 1:
-            flats = may_hold(b, t, i, flats)
+        if flats.n > 1:
+            flats = may_hold(b, t, i, flats) if stage < HELD_ALLOWS else may_change(b, t, i, flats) if stage == HELD_ALLOWS else flats
         b.asked[i] &= b.asked[i] - 1
         b.stage[i] = <uint8_t>stage
         b.n_left[i] = 0
@@ -330,12 +346,46 @@ cdef inline void pass_on(Side* s, const TablesC* t, bint reasons, int64_t first,
                 b.ends[TURN_OVER] += 1
 
 
+cdef inline bint start_own(Block* b, const TablesC* t, uint32_t i, const Row* own) noexcept nogil:
+    """Begin with the own denies that are not known not to hold, and then with the allows; False where there are neither.
+
+    Flats that are passed over together stay together, and what an index finds is put aside where these would be.
+    """
+    cdef const Flat* flats = t.flats
+    cdef Range parts[MOST_LEFT]
+    cdef uint32_t at = own.flat, stop = own.flat + own.denies, last = own.flat + own.n_flats, n = 0, k, size
+    while at < stop:
+        if flats[at].first == TURN_INDEX:
+            start(b, t, i, own.flat, own.n_flats)
+            return True
+        size = 1 + flats[at].head if flats[at].first == TURN_GROUP else 1
+        if (b.never[i] >> flats[at].sieve) & 1 == 0:
+            if n == 0 or (parts[n - 1].first + parts[n - 1].n != at and n < MOST_LEFT - 1):
+                parts[n] = Range(at, 0)
+                n += 1
+            parts[n - 1].n = at + size - parts[n - 1].first
+        at += size
+    if stop != last:
+        if n == 0 or parts[n - 1].first + parts[n - 1].n != stop:
+            parts[n] = Range(stop, 0)
+            n += 1
+        parts[n - 1].n = last - parts[n - 1].first
+    if n == 0:
+        return False
+    for k in range(1, n):
+        b.left[i][n - 1 - k] = parts[k]
+    b.n_left[i] = <uint8_t>(n - 1)
+    b.has_left |= n > 1
+    start(b, t, i, parts[0].first, parts[0].n)
+    return True
+
+
 cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     """Decide the rows of a block's `own_way` and `joined_way`; some of these may be left to the near way."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef const Row* own
-    cdef uint32_t i, j, n_over = 0, n_done = 0, n_near = b.near_way.n, n = b.own_way.n + b.joined_way.n
+    cdef uint32_t i, j, n_over = 0, n_done = 0, n_near = b.near_way.n, n = b.own_way.n + b.joined_way.n, n_denies = 0
     for j in range(N_TURNS):
         b.ends[j] = b.waves[j].flats
     b.has_left = False
@@ -343,14 +393,19 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
         own = b.rows[OWN_ROWS][i]
+        n_denies += own.denies
         b.stage[i] = OWN_ALLOWS
         if b.asked[i] and own.flags & ROW_GRANTS_ALL and own.denies == 0 and not l.c.reasons:
             start(b, t, i, own.flat + own.n_flats - 1, 1)    # that always counts
+        elif own.denies > 1 and b.skipped[i] == 0 and s.limited & SIFTED:
+            start_own(b, t, i, own)
         elif own.n_flats != b.skipped[i]:
             start(b, t, i, own.flat + b.skipped[i], own.n_flats - b.skipped[i])
         else:
             b.ends[TURN_OVER][0] = i
             b.ends[TURN_OVER] += 1
+    if n_denies > MANY_DENIES * b.own_way.n:
+        s.limited |= SIFTED
     for j in range(b.joined_way.n):
         if not go_on(b, t, b.joined_way.rows[j]):
             b.ends[TURN_OVER][0] = b.joined_way.rows[j]
