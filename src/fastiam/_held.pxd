@@ -15,8 +15,8 @@ from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, MARK_AT, SIFTED, Call
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, OTHER_MARKS, colon_place, is_idle, limits_left,
-    odd_limits, partition_of,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, OTHER_MARKS, colon_place, is_idle,
+    limits_left, odd_limits, partition_of,
 )
 from fastiam._types cimport *
 
