@@ -292,7 +292,7 @@ def many_denies(rng: random.Random, n: int) -> dict[str, Any]:
 @pytest.mark.parametrize("n", [2, 4, 7, 20])
 @pytest.mark.parametrize("seed", range(4))
 def test_own_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: int, n: int) -> None:
-    """Without an organization, too, once rows have many of them; whatever reads a key that nobody gives is counted nevertheless."""
+    """Without an organization, too, once rows have many of them; what reads a key that nobody gives is counted, too."""
     rng = random.Random(f"{seed} {n}")
     directory = fastiam.Directory(quotas=None)
     for i, user in enumerate(USERS):
