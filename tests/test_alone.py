@@ -16,8 +16,9 @@ SERVICES = ["s3.amazonaws.com", "sns.amazonaws.com", "logs.eu-west-1.amazonaws.c
 USER, ROLE = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
 CALLERS = [*SERVICES, USER, ROLE, "*", "*"]
 KEY, GROUP = f"arn:aws:kms:eu-west-1:{A}:key/k", f"arn:aws:logs:eu-west-1:{A}:log-group:g:*"
-OPEN = "arn:aws:s3:::open"
+OPEN, LONG = "arn:aws:s3:::open", f"arn:aws:sqs:eu-west-1:{B}:long"
 STORED = {
+    LONG: B,
     f"arn:aws:sqs:eu-west-1:{A}:q": A,
     f"arn:aws:sqs:us-east-1:{B}:q": B,
     f"arn:aws:sqs:eu-west-1:{X}:q": X,
@@ -121,6 +122,8 @@ def an_organization(rng: random.Random, *, endpoints: bool) -> fastiam.Directory
         statements = some_statements(rng, "Allow", 3) + some_statements(rng, "Deny", 2)
         if arn in (OPEN, KEY):  # to everybody, though of a key to nobody who is anonymous
             statements = [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]
+        if arn == LONG:  # more than flats tell
+            statements = [statement for i in range(100) for statement in some_statements(rng, "Allow", 1)]
         tags = {"x": "1"} if rng.random() < 0.3 else {}
         directory.add_resource(arn, account=account, policy=policy(*statements) if statements else None, tags=tags)
     directory.add_resource(

@@ -11,7 +11,7 @@ from fastiam._bytes cimport (
     table_hash,
 )
 from fastiam._call cimport (
-    BY_COPIES, SIFTED, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Call, Caller, ContextColumn,
+    BY_COPIES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, SIFTED, Call, Caller, ContextColumn,
 )
 from fastiam._columns cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
 from fastiam._decide cimport cell_key, keyed_row, row_at

@@ -13,7 +13,7 @@ from fastiam._block cimport (
     seek_rows, session_number,
 )
 from fastiam._bytes cimport prefetch, read_ahead
-from fastiam._call cimport SIFTED, CALLER_CHECKS, CALLER_LIMITED, Call, Caller
+from fastiam._call cimport CALLER_CHECKS, CALLER_LIMITED, SIFTED, Call, Caller
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._answer cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,

@@ -4,7 +4,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam._call cimport SIFTED, CALLER_KNOWN, N_NEVERS, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
+from fastiam._call cimport CALLER_KNOWN, N_NEVERS, SIFTED, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
 from fastiam._frame cimport fit as fit_frame, free_frame, new_frame
 from fastiam._touched cimport TouchedRows
 from fastiam._truths cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies

@@ -397,8 +397,8 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         b.stage[i] = OWN_ALLOWS
         if b.asked[i] and own.flags & ROW_GRANTS_ALL and own.denies == 0 and not l.c.reasons:
             start(b, t, i, own.flat + own.n_flats - 1, 1)    # that always counts
-        elif own.denies > 1 and b.skipped[i] == 0 and s.limited & SIFTED:
-            start_own(b, t, i, own)
+        elif own.denies > 1 and b.skipped[i] == 0 and s.limited & SIFTED and start_own(b, t, i, own):
+            continue
         elif own.n_flats != b.skipped[i]:
             start(b, t, i, own.flat + b.skipped[i], own.n_flats - b.skipped[i])
         else:
