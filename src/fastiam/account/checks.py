@@ -89,7 +89,7 @@ def _check_one(key: str, given: ContextValue, derived: ContextValue) -> None:
         )
 
 
-_HINT = "leave the key out, in a column leave that row null: the engine derives it from its directory or from the session (spec K1)"
+_HINT = "leave the key out, or null in that row of a column: the engine derives it from its directory or the session (spec K1)"
 
 
 def _tags(keys: Keys) -> Keys:
