@@ -118,14 +118,14 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         prefetch(t.flats + held.flat + held.denies)
 
 
-cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held, uint32_t here) noexcept nogil:
-    """Whether the policies of a resource may allow something to somebody."""
+cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
+    """Whether the policies of a resource, which need not allow, may allow something to somebody."""
     cdef const Flat* f = t.flats + held.flat + held.denies
     cdef uint32_t k, n = held.n_flats - held.denies, others = OTHER_MARKS[w.way >> MARK_AT], found
     f = f if n else &b.no_flat                           # there is one more often than not, and no branch is foreseen
-    found = (n != 0) & ~is_idle(w, others, f, here)
+    found = (n != 0) & ~is_idle(w, others, f, 1)
     for k in range(1, n):
-        found |= is_idle(w, others, f + k, here) ^ 1
+        found |= is_idle(w, others, f + k, 1) ^ 1
     return found
 
 
@@ -140,7 +140,7 @@ cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t check
 cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
     """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
-    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(b, w, c.t, of.held, must ^ 1) | must
+    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(b, w, c.t, of.held) | must
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
         | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
