@@ -166,9 +166,9 @@ def test_services_and_anonymous_callers_in_a_batch_are_answered_as_alone(seed: i
         return found.outcome, str(found.layer), found.assumed_owner
 
     expected = [explained(*row) for row in rows]
-    for callers in (SERVICES, ["*"]):
+    for callers, least in ((SERVICES, 10), (["*"], 2)):
         outcomes = Counter(outcome for row, (outcome, *_) in zip(rows, expected, strict=True) if row[0] in callers)
-        assert outcomes[fastiam.Outcome.ALLOW] > 2 < outcomes[fastiam.Outcome.IMPLICIT_DENY]
+        assert outcomes[fastiam.Outcome.ALLOW] > least < outcomes[fastiam.Outcome.IMPLICIT_DENY]
     assert decide(rows).outcome.tolist() == [outcome for outcome, *_ in expected]  # what is not there yet goes the long way
     counted: Counter[str] = Counter()
     for at in range(0, len(rows), 100):  # so few keep no truths

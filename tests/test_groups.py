@@ -117,11 +117,8 @@ def test_patterns_that_begin_alike_are_passed_over_where_none_matches(seed: int)
         request = Request(action, read_context({}), 0)
         expected = decide(subject, holder, request, endpoint=endpoint, sources=snapshot.account_facts).decision
         alone = [engine.decide(who, action, text) for engine in engines]
-        assert {int(expected.outcome)} == {found[row] for found in plain} == {int(one.outcome) for one in alone}, (
-            who,
-            action,
-            text,
-        )
+        outcomes = {found[row] for found in plain} | {int(one.outcome) for one in alone}
+        assert outcomes == {int(expected.outcome)}, (who, action, text)
         assert all((found[row].outcome, found[row].statement) == (expected.outcome, expected.statement) for found in told)
         assert all(one.statement == expected.statement for one in alone)
         met.add(expected.outcome)
