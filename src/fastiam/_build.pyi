@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from typing_extensions import disjoint_base
@@ -63,7 +63,7 @@ class Tables(Rows):
         qualifier: int,
         flags: int,
         key: int,
-        values: list[_Value],
+        values: Sequence[_Value],
     ) -> int: ...
     def principal_element(self, tokens: list[tuple[int, int, int, int]]) -> int: ...  # form, value, other, third
     # policies

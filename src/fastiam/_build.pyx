@@ -233,7 +233,7 @@ cdef class Tables(Rows):
             return <uint32_t>ONE | <uint32_t>atoms[0]
         return self._range(&self.condition_lists, &self.atom_lists, atoms)
 
-    def atom(self, int op, int relation, int qualifier, int flags, uint32_t key, list values):
+    def atom(self, int op, int relation, int qualifier, int flags, uint32_t key, values):
         """An atom with its values, each (text, number, nanos, is_u, has_slots, unresolved, address)."""
         cdef uint32_t first = self.values.n, start
         cdef Value* v

@@ -72,6 +72,7 @@ class AtomFlag(IntFlag):
     IF_EXISTS = 2
     U = 4
     FIXED = 8  # no value has a variable; the tables see to it
+    ORDERED = 16  # its values are searched by halves
 
 
 class Source(IntEnum):

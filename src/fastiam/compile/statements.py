@@ -8,10 +8,10 @@ from typing import Any
 
 from fastiam._build import Tables
 from fastiam.compile.actions import Parts, read_action
-from fastiam.compile.conditions import OPERATORS, flags_of, in_order, read_value
+from fastiam.compile.conditions import OPERATORS, Value, flags_of, in_order, read_value, searched
 from fastiam.compile.interning import Identities, Interned
 from fastiam.compile.keys import Keys
-from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, BodyFlag, Form
+from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, AtomFlag, BodyFlag, Form
 from fastiam.compile.principals import read_principal
 from fastiam.compile.resources import read_resource
 from fastiam.compile.texts import Variable, joined, utf8
@@ -204,13 +204,15 @@ class Statements:
         if operator is None:  # V15: undetermined
             number: int = self._tables.atom(0, 0, qualifier, flags_of(entry, OPERATORS["StringEquals"]), key, [])
             return number
-        values = []
+        values: list[Value] = []
         for text in entry.values:
             value = read_value(text, operator.op, variables=variables)
             has_slots = any(isinstance(piece, Variable) for piece in value.text) and not value.unresolved
             data = b"" if value.unresolved else joined(value.text, self._slot)
-            values.append((data, value.number, value.nanos, value.is_u, has_slots, value.unresolved, value.address))
-        number = self._tables.atom(operator.op, operator.relation, qualifier, flags_of(entry, operator), key, values)
+            values.append(Value(data, value.number, value.nanos, value.is_u, has_slots, value.unresolved, value.address))
+        ordered = searched(operator.op, values)
+        flags = flags_of(entry, operator) | (AtomFlag.ORDERED if ordered else 0)
+        number = self._tables.atom(operator.op, operator.relation, qualifier, flags, key, ordered or values)
         return number
 
     # -- principals ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,132 @@
+"""Conditions with many values, which the kernels search by halves where they can, say what the reference says of each value.
+
+Lists hold texts of one size and of others, twice the same, and networks that lie within others, of both families (C50 to C53).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import hypothesis.strategies as st
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+
+import fastiam
+from fastiam import Outcome
+from fastiam.reference import decide
+from fastiam.request import Request, read_context
+
+ANN = "arn:aws:iam::111111111111:user/ann"
+TEXTS = st.text("ab\u00e9\U0001f511", max_size=5)
+V4 = st.integers(0, 2**32 - 1)
+EDGES = [0, 1 << 31, 10 << 24, (10 << 24) + (1 << 16), 2**32 - 1]
+NEAR_V4 = st.one_of(V4, st.sampled_from(EDGES))
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> str:
+    """Host bits need not be zero; some are of IPv6, written with the IPv4 block, around it, or far from it."""
+    number, size = draw(NEAR_V4), draw(st.sampled_from([0, 1, 7, 8, 9, 15, 16, 24, 31, 32]))
+    form = draw(st.sampled_from(["v4", "v4", "v4", "mapped", "v6", "around"]))
+    if form == "v4":
+        return f"{ipaddress.IPv4Address(number)}/{size}"
+    if form == "mapped":
+        return f"::ffff:{ipaddress.IPv4Address(number)}/{96 + size}"
+    if form == "around":
+        return draw(st.sampled_from(["::/0", "::/64", "::ffff:0:0/95", "::/8"]))
+    return f"2001:db8::{number & 0xFFFF:x}/{96 + size}"
+
+
+def addresses(networks: list[str]) -> list[str]:
+    """Both ends of each network, what lies just outside, and more."""
+    found = {
+        "0.0.0.0",
+        "255.255.255.255",
+        "::",
+        "::ffff:0:0",
+        "::1:0:0:0",
+        "2001:db8::1",
+        "10.0.0.1",
+        "010.0.0.1",
+        "no address",
+        "",
+    }
+    for text in networks:
+        one = ipaddress.ip_network(text, strict=False)
+        for number in (int(one[0]) - 1, int(one[0]), int(one[-1]), int(one[-1]) + 1):
+            if 0 <= number < 2**one.max_prefixlen:
+                found.add(str(type(one[0])(number)))
+    return sorted(found)
+
+
+def agree(operator: str, values: list[str], given: list[str]) -> set[Outcome]:
+    """Outcomes of the reference where this allows, and where it denies: a batch of plain text and single calls say the same."""
+    key = "aws:SourceIp" if operator.endswith("IpAddress") else "app:name"
+    seen: set[Outcome] = set()
+    for effect, action in (("Allow", "sqs:Get"), ("Deny", "sqs:Set")):
+        made: list[dict[str, Any]] = [
+            {"Effect": effect, "Action": "sqs:*", "Resource": "*", "Condition": {operator: {key: values}}},
+            {"Effect": "Allow", "Action": "sqs:Set", "Resource": "*"},
+        ]
+        directory = fastiam.Directory(quotas=None, mode="lenient")
+        directory.add_principal(ANN, identity_policies=[{"Version": "2012-10-17", "Statement": made}])
+        snapshot, engine, expected = directory.snapshot(), directory.compile(), []
+        for text in given:
+            context = read_context({key: text})
+            subject, holder, endpoint = snapshot.profiles(ANN, action, "*", context)
+            told = decide(subject, holder, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts)
+            expected.append(told.decision.outcome)
+        found = engine.decide_many(ANN, action, "*", {key: pa.array(given)}).outcome
+        assert found.tolist() == list(map(int, expected)), (
+            effect,
+            [text for text, one, other in zip(given, found, expected, strict=True) if one != other],
+        )
+        assert [engine.decide(ANN, action, "*", {key: text}).outcome for text in given] == expected, effect
+        seen.update(expected)
+    return seen
+
+
+@given(st.lists(networks(), min_size=6, max_size=14), st.booleans())
+@settings(max_examples=60)
+def test_an_address_lies_in_one_of_many_networks(values: list[str], inverted: bool) -> None:
+    agree("NotIpAddress" if inverted else "IpAddress", values, addresses(values))
+
+
+@given(st.lists(TEXTS, min_size=6, max_size=14), st.lists(TEXTS, min_size=1, max_size=6), st.booleans())
+@settings(max_examples=40)
+def test_a_text_is_one_of_many(values: list[str], others: list[str], inverted: bool) -> None:
+    agree("StringNotEquals" if inverted else "StringEquals", values, [*values, *others])
+
+
+@given(st.lists(st.text("ab?*\u00e9", max_size=4), min_size=6, max_size=10), st.lists(TEXTS, min_size=4, max_size=9))
+@settings(max_examples=40)
+def test_a_text_is_like_one_of_many(values: list[str], given_texts: list[str]) -> None:
+    agree("StringLike", values, given_texts)
+
+
+@pytest.mark.parametrize(
+    ("values", "inside"),
+    [
+        (["10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "11.0.0.0/8", "10.1.2.3/32", "10.0.0.0/8"], "10.200.0.1"),
+        (["2001:db8::/32", "::/0", "10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8", "13.0.0.0/8"], "2001:db9::1"),
+        (["::ffff:10.0.0.0/104", "10.0.0.0/16", "20.0.0.0/8", "21.0.0.0/8", "22.0.0.0/8", "0.0.0.0/0"], "203.0.113.9"),
+        (["10.0.0.7/8", "20.0.0.7/8", "30.0.0.7/8", "40.0.0.7/8", "50.0.0.7/8", "60.0.0.7/8"], "60.0.0.1"),
+    ],
+    ids=["one within the other", "IPv6 around IPv4 (C52)", "all of IPv4, written in two ways", "host bits are not zero"],
+)
+def test_networks_may_lie_within_each_other(values: list[str], inside: str) -> None:
+    assert agree("IpAddress", values, [inside, *addresses(values)]) >= {Outcome.ALLOW, Outcome.EXPLICIT_DENY}
+
+
+@pytest.mark.parametrize("broken", ["no network", "10.0.0.0/33", "${aws:username}"])
+def test_one_broken_network_leaves_the_others(broken: str) -> None:
+    """V18: undetermined where no other one holds."""
+    values = ["10.0.0.0/8", "11.0.0.0/8", broken, "12.0.0.0/8", "13.0.0.0/8", "14.0.0.0/8", "15.0.0.0/8"]
+    assert Outcome.ALLOW in agree("IpAddress", values, ["10.0.0.1", "15.0.0.1", "16.0.0.1"])
+
+
+def test_texts_with_variables_stand_among_others() -> None:
+    values = ["a", "b", "${aws:username}", "d", "e", "f", "g", "${*}"]
+    assert agree("StringEquals", values, ["a", "ann", "bob", "g", "*", "h"]) >= {Outcome.ALLOW, Outcome.IMPLICIT_DENY}
