@@ -222,53 +222,6 @@ def test_an_instant_without_a_zone_is_refused(engine, column):
     assert caught.value.column == "app:when" and caught.value.hint
 
 
-# -- errors of rows ----------------------------------------------------------------------------------------------------
-
-BROKEN = {
-    "an action with a wildcard": ({"actions": ["s3:GetObject", "s3:*"]}, "actions"),
-    "no action": ({"actions": ["s3:GetObject", "s3"]}, "actions"),
-    "no resource": ({"resources": [OBJECT, "bucket"]}, "resources"),
-    "no principal": ({"principals": [ANA, "arn:aws:iam::1:user/x"]}, "principals"),
-    "a null principal": ({"principals": [ANA, None]}, "principals"),
-    "an owner that is no account": ({"resource_accounts": [None, "12"]}, "resource_accounts"),
-    "an owner that contradicts": ({"resource_accounts": [None, B]}, "resource_accounts"),
-    "a context that contradicts": ({"context": {"aws:username": [None, "bo"]}}, "aws:username"),
-    "two values of a single-valued key": ({"context": {"aws:UserAgent": [None, ["a", "b"]]}}, "aws:UserAgent"),
-}
-
-
-@pytest.mark.parametrize("forms", [list, pa.array], ids=["lists", "Arrow"])
-@pytest.mark.parametrize(("broken", "column"), BROKEN.values(), ids=BROKEN)
-def test_a_row_that_cannot_be_read(engine, broken, column, forms):
-    """`raise` decides nothing and names row and column; `deny` decides the others."""
-    arguments = {"principals": [ANA, ANA], "actions": ["s3:GetObject"] * 2, "resources": [OBJECT] * 2} | broken
-    told = {name: forms(value) if isinstance(value, list) else value for name, value in arguments.items()}
-    if "context" in told:
-        told["context"] = {key: forms(value) for key, value in told["context"].items()} if forms is list else told["context"]
-    with pytest.raises(RequestValueError) as caught:
-        engine.decide_many(**told)
-    assert (caught.value.row, caught.value.column) == (1, column)
-    got = engine.decide_many(**told, on_error="deny", reasons=True)
-    assert got.outcome.tolist() == [OK, ERROR] and got.allowed.tolist() == [True, False]
-    assert list(got.errors) == [1] and str(got.errors[1]) == str(caught.value)
-    assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, got.errors[1])
-    assert got.layer[1] is None and got.statement[1] is None
-    summary = got.summary()
-    assert summary.outcomes == {OK: 1, ERROR: 1} and summary.first_errors == (str(caught.value),)
-
-
-def test_the_first_broken_row_is_named(engine):
-    n = 70_000
-    actions = np.array(["s3:GetObject"] * n, dtype=object)
-    actions[[69_000, 66_000, 69_999]] = "broken"
-    with pytest.raises(RequestValueError) as caught:
-        engine.decide_many(ANA, actions, OBJECT)
-    assert caught.value.row == 66_000
-    got = engine.decide_many(ANA, actions, OBJECT, on_error="deny", threads=2)
-    assert sorted(got.errors) == [66_000, 69_000, 69_999] == np.flatnonzero(got.outcome == ERROR).tolist()
-    assert [error.row for _, error in sorted(got.errors.items())] == [66_000, 69_000, 69_999]
-
-
 # -- sessions ----------------------------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,7 @@ def decide_columns(
     """
     cdef _Batch batch = _Batch(core, principals, actions, resources, context, owners, sessions, unknown, n, now, reasons)
     cdef int64_t first = 0, last, size = CHUNK
+    batch.known_errors = {}
     while first < n:
         last = min(n, first + size * threads)
         batch.begin(first, last)
@@ -66,6 +67,7 @@ cdef class _Batch(_Passes):
     """One call of `decide_many`: passes, and what a row misses is settled between them."""
 
     cdef int64_t n_settled                               # names and rows of policies that rows of the chunk at hand missed
+    cdef dict known_errors                               # column -> cause -> error, of those that rest on nothing else
 
     def settle_ahead(self):
         """Settle what rows of the chunk at hand miss before they are decided: names first, for who is not known misses no policies yet."""
@@ -105,19 +107,77 @@ cdef class _Batch(_Passes):
 
     def settle(self, errors):
         """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
-        slow = self.sides.take_slow()
-        for row in self._settle_together(slow):
+        for row in self._settle_together(self.sides.take_slow()):
+            error = self._error_known(row) or self._error_of(row)
+            if error is None:
+                continue
+            if isinstance(error, RequestValueError):
+                error = RequestValueError(error.message, column=_ARGUMENTS.get(error.column, error.column), row=row, hint=error.hint)
+            if errors is None:
+                self.check()                             # what cannot be read comes first
+                raise error
+            errors[row] = error
+
+    cdef object _error_of(self, int64_t row):
+        """Settle a row; what is wrong with it, or None."""
+        try:
+            self._settle_row(row)
+        except (RequestValueError, PolicyError) as error:
+            if isinstance(error, RequestValueError) and self._rests_on_cause(error.column, row):
+                self.known_errors.setdefault(error.column, {})[self._cause(error.column, row)] = error
+            return error
+        return None
+
+    cdef object _error_known(self, int64_t row):
+        """What is wrong with a row that has what was wrong with another one, or None. PERF: a log may be full of them."""
+        for column, known in self.known_errors.items():
+            error = known.get(self._cause(column, row))
+            if error is not None:
+                return error
+        return None
+
+    cdef object _cause(self, str column, int64_t row):
+        """What may tell alone that there is an error which is named after this column."""
+        if column == "action":
+            return self._value(self.actions, row)
+        if column == "resource":
+            return self._value(self.resources, row)
+        if column == "principal":
+            return self._value(self.principals, row), self._value(self.actions, row)   # a name may stand for a provider (N3)
+        return self._value(self.principals, row), self._value(self._given(column), row)
+
+    cdef bint _rests_on_cause(self, str column, int64_t row) except -1:
+        """Whether it does, whatever else the row has."""
+        if column == "principal":
+            return True
+        if column == "action" or column == "resource":
             try:
-                self._settle_row(row)
-            except (RequestValueError, PolicyError) as error:
-                if isinstance(error, RequestValueError):
-                    error = RequestValueError(
-                        error.message, column=_ARGUMENTS.get(error.column, error.column), row=row, hint=error.hint
-                    )
-                if errors is None:
-                    self.check()                         # what cannot be read comes first
-                    raise error from None
-                errors[row] = error
+                (check_action if column == "action" else check_resource)(self._cause(column, row))
+            except RequestValueError:
+                return True
+            return False
+        if self._given(column) is None:
+            return False
+        principal, value = self._cause(column, row)
+        if value is None or not (principal == "*" or principal.startswith("arn:")):
+            return False
+        return self.core._contradicts(self.sessions.get(principal, principal), column, value)
+
+    cdef TextColumn _given(self, str key):
+        """The column of a context key, or None."""
+        for name, column in self.context:
+            if name == key:
+                return column
+        return None
+
+    cdef object _value(self, TextColumn column, int64_t row):
+        """The text of a row, or None where it has none, or several."""
+        cdef Text text
+        cdef int64_t local, left
+        cdef const Column* chunk = column.chunk_of(row, &local, &left)
+        if column.is_list or not item_text(chunk, local, &text):
+            return None
+        return text.data[:text.size].decode()
 
     cdef list _settle_together(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""

@@ -117,6 +117,7 @@ cdef class Core:
     `_settle_principal(name, action)`, `_settle_session(session)`, `_settle_facts(arn)`: enter what an attempt missed;
     `_settle_key(name)`: the number of a context key by any spelling, NOT_READ or NOT_READ_ONE if nothing reads it;
     `_settle_check(principal, action, resource, context, resource_account)`: raise where K1, D23 or the grammar is broken;
+    `_contradicts(principal, key, value)`: whether K1 is broken for who asks;
     `_settle_limits(needed=0)`: drop the cache where it is full, of which so many bytes are needed; `_late_bytes()`: what it takes;
     `_statement(occurrence, layer, level)`: the `StatementRef` of an entry; `_decision(...)`: a `Decision`.
     """

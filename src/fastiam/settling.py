@@ -19,6 +19,7 @@ import numpy.typing as npt
 from fastiam._core import Core
 from fastiam._names import Names, provider_key
 from fastiam.account import Snapshot
+from fastiam.account.checks import check_principal
 from fastiam.account.subjects import FEDERATION
 from fastiam.bulk import LAYERS, NO_CODE, REASONS
 from fastiam.compile.compiler import Compiler
@@ -152,6 +153,15 @@ class SettlingCore(Core):
             else self.read_request(action, context, unknown=unknown, now=0)
         )
         self._profiles(principal, action, resource, request, resource_account)
+
+    def _contradicts(self, principal: str | Session, key: str, value: str) -> bool:
+        """Whether a value contradicts what is known of who asks, an ARN, whatever the request is for (K1)."""
+        profile = self._snapshot_or_fail().principal(principal)
+        try:
+            check_principal(profile, read_context({key: value}))
+        except RequestValueError:
+            return True
+        return False
 
     def _settle_limits(self, needed: int = 0) -> None:
         """Drop what requests brought, where it takes more than its bound, not counting what is needed again at once."""

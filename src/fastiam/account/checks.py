@@ -27,8 +27,7 @@ def check_context(
     """
     if not context:
         return
-    if principal.known:
-        _check_principal(principal, context)
+    check_principal(principal, context)
     if resource.account is not None and not resource.assumed_owner:
         _check_owner(accounts, resource, context)
     _check_equal(_tags(resource.keys), _aliases_replaced(context))
@@ -41,7 +40,10 @@ def check_context(
         _check_organization(accounts, "source", source.values[0], context)
 
 
-def _check_principal(principal: PrincipalProfile, context: Keys) -> None:
+def check_principal(principal: PrincipalProfile, context: Keys) -> None:
+    """`check_context`, of what is known of who asks alone."""
+    if not principal.known:
+        return
     prefixes = tuple(key for key in principal.absent_keys if key.endswith("/"))
     for key, value in context.items():
         derived = principal.keys.get(key)

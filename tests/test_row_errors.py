@@ -1,0 +1,128 @@
+"""Rows of a batch that cannot be read: `raise` names the first, `deny` says what is wrong with each and decides the others."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import fastiam
+from fastiam import Outcome, Session
+from fastiam.errors import RequestValueError
+
+A, B = "111111111111", "222222222222"
+ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
+OBJECT = "arn:aws:s3:::bucket/key"
+OK, ERROR = Outcome.ALLOW, Outcome.ERROR
+READ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:Get*", "sts:*"], "Resource": "*"}]}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    directory = fastiam.Directory()
+    for name in (ANA, APP):
+        directory.add_principal(name, identity_policies=[READ], tags={"team": "red"})
+    directory.add_resource("arn:aws:s3:::bucket", account=A)
+    return directory.compile()
+
+
+BROKEN = {
+    "an action with a wildcard": ({"actions": ["s3:GetObject", "s3:*"]}, "actions"),
+    "no action": ({"actions": ["s3:GetObject", "s3"]}, "actions"),
+    "no resource": ({"resources": [OBJECT, "bucket"]}, "resources"),
+    "no principal": ({"principals": [ANA, "arn:aws:iam::1:user/x"]}, "principals"),
+    "a null principal": ({"principals": [ANA, None]}, "principals"),
+    "an owner that is no account": ({"resource_accounts": [None, "12"]}, "resource_accounts"),
+    "an owner that contradicts": ({"resource_accounts": [None, B]}, "resource_accounts"),
+    "a context that contradicts": ({"context": {"aws:username": [None, "bo"]}}, "aws:username"),
+    "two values of a single-valued key": ({"context": {"aws:UserAgent": [None, ["a", "b"]]}}, "aws:UserAgent"),
+}
+
+
+@pytest.mark.parametrize("forms", [list, pa.array], ids=["lists", "Arrow"])
+@pytest.mark.parametrize(("broken", "column"), BROKEN.values(), ids=BROKEN)
+def test_a_row_that_cannot_be_read(engine, broken, column, forms):
+    """`raise` decides nothing and names row and column; `deny` decides the others."""
+    arguments = {"principals": [ANA, ANA], "actions": ["s3:GetObject"] * 2, "resources": [OBJECT] * 2} | broken
+    told = {name: forms(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    if "context" in told:
+        told["context"] = {key: forms(value) for key, value in told["context"].items()} if forms is list else told["context"]
+    with pytest.raises(RequestValueError) as caught:
+        engine.decide_many(**told)
+    assert (caught.value.row, caught.value.column) == (1, column)
+    got = engine.decide_many(**told, on_error="deny", reasons=True)
+    assert got.outcome.tolist() == [OK, ERROR] and got.allowed.tolist() == [True, False]
+    assert list(got.errors) == [1] and str(got.errors[1]) == str(caught.value)
+    assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, got.errors[1])
+    assert got.layer[1] is None and got.statement[1] is None
+    summary = got.summary()
+    assert summary.outcomes == {OK: 1, ERROR: 1} and summary.first_errors == (str(caught.value),)
+
+
+def test_the_first_broken_row_is_named(engine):
+    n = 70_000
+    actions = np.array(["s3:GetObject"] * n, dtype=object)
+    actions[[69_000, 66_000, 69_999]] = "broken"
+    with pytest.raises(RequestValueError) as caught:
+        engine.decide_many(ANA, actions, OBJECT)
+    assert caught.value.row == 66_000
+    got = engine.decide_many(ANA, actions, OBJECT, on_error="deny", threads=2)
+    assert sorted(got.errors) == [66_000, 69_000, 69_999] == np.flatnonzero(got.outcome == ERROR).tolist()
+    assert [error.row for _, error in sorted(got.errors.items())] == [66_000, 69_000, 69_999]
+
+
+SESSION = Session(f"arn:aws:sts::{A}:assumed-role/app/run", kind="ROLE", issuer=APP, tags={"cost": "7"})
+GOOD: dict[str, Any] = {"principals": ANA, "actions": "s3:GetObject", "resources": OBJECT} | dict.fromkeys(
+    ["aws:PrincipalAccount", "aws:PrincipalTag/team", "aws:ResourceAccount", "aws:MultiFactorAuthPresent"]
+)
+FAULTS: list[dict[str, Any]] = [
+    {"principals": None},
+    {"principals": "arn:aws:iam::1:user/x"},
+    {"principals": "www.example.com"},  # a provider, for one action (N3)
+    {"principals": "broken"},
+    {"actions": "s3:*"},
+    {"actions": None},
+    {"resources": "bucket"},
+    {"resources": ""},
+    {"aws:PrincipalAccount": B},
+    {"aws:PrincipalTag/team": "blue"},
+    {"principals": "run", "aws:PrincipalTag/team": "blue"},
+    {"aws:ResourceAccount": B},  # contradicts what is known of one resource alone
+    {"principals": "*", "aws:MultiFactorAuthPresent": "true", "aws:PrincipalAccount": None, "aws:PrincipalTag/team": None},
+]
+CHANCES: dict[str, list[Any]] = {  # what leaves a row as good as it is, or as bad
+    "principals": [ANA, APP, "run"],
+    "actions": ["s3:GetObject", "s3:GetObjectAcl", "sts:AssumeRoleWithWebIdentity"],
+    "resources": [OBJECT, "arn:aws:s3:::bucket/other", "arn:aws:s3:::elsewhere/key"],
+    "aws:PrincipalAccount": [A, None],
+    "aws:PrincipalTag/team": ["red", None],
+}
+
+
+def test_what_is_wrong_with_many_rows_is_told_of_each(engine):
+    """As a batch of the row alone tells it. Among them are rows that share the value, but not the fault."""
+    rng, rows = random.Random(1), []
+    for _ in range(600):
+        chance = {name: rng.choice(values) for name, values in CHANCES.items() if rng.random() < 0.5}
+        rows.append(GOOD | chance | (rng.choice(FAULTS) if rng.random() < 0.6 else {}))
+    sessions = {"run": SESSION, "broken": Session(f"arn:aws:iam::{A}:root", kind="ROLE")}
+
+    def decide(some: list[dict[str, Any]]) -> fastiam.Decisions:
+        columns = {name: [row[name] for row in some] for name in GOOD}
+        parts = [columns.pop(name) for name in ("principals", "actions", "resources")]
+        context = {name: pa.array(values, pa.string()) for name, values in columns.items()}
+        return engine.decide_many(*parts, context, sessions=sessions, on_error="deny")
+
+    found, told = decide(rows), set()
+    for i, row in enumerate(rows):
+        alone = decide([row])
+        assert found.outcome[i] == alone.outcome[0], row
+        if found.outcome[i] == ERROR:
+            error, other = found.errors[i], alone.errors[0]
+            assert (error.message, error.column, error.hint, error.row) == (other.message, other.column, other.hint, i), row
+            told.add(error.column)
+    assert told == GOOD.keys()
+    assert 200 < np.count_nonzero(found.outcome == ERROR) < 400
