@@ -54,7 +54,6 @@ _TOLD_AHEAD = ("aws:principal", "aws:resourceaccount", "aws:resourceorg", "aws:u
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _TRUTHS = {"true": 1, "false": 0}
-_LEAST_SEARCHED = 6  # PERF: fewer values are looked at one by one as fast
 _NO_ADDRESS = bytes(16)
 _V4 = bytes(10) + b"\xff\xff"
 
@@ -96,11 +95,11 @@ def in_order(entries: tuple[ConditionEntry, ...]) -> tuple[ConditionEntry, ...]:
 
 
 def searched(op: Op, values: list[Value]) -> list[Value] | None:
-    """Many values in the order in which the kernel finds one by halving, none twice, no range within another.
+    """Values in the order in which the kernel finds one by halving, none twice, no range within another.
 
     None where each must be looked at.
     """
-    if len(values) < _LEAST_SEARCHED or any(value.is_u or value.has_slots or value.unresolved for value in values):
+    if len(values) < 2 or any(value.is_u or value.has_slots or value.unresolved for value in values):
         return None
     if op is Op.STRING:
         return sorted(set(values), key=lambda value: (len(value.text), value.text))
