@@ -2,12 +2,13 @@
 
 Modes, from the environment:
 
-    FASTIAM_CHECKS=1        bounds checks and `INVARIANT` asserts, -O1 -g
+    FASTIAM_CHECKS=1        bounds checks and `INVARIANT` asserts, -O1 -g1
     FASTIAM_SANITIZE=asan   the same under AddressSanitizer and UBSan
 
 Each mode builds in a directory of its own, so that objects of two modes never mix.
 """
 
+import multiprocessing
 import os
 import zlib
 from pathlib import Path
@@ -44,8 +45,8 @@ DIRECTIVES = {
 }
 
 COMPILE = {
-    "release": ["-O3"],
-    "checks": ["-O1", "-g", "-UNDEBUG", "-DFASTIAM_CHECKS"],
+    "release": ["-O3", "-g0"],  # the linker strips it
+    "checks": ["-O1", "-g1", "-UNDEBUG", "-DFASTIAM_CHECKS"],
     "asan": [
         "-O1",
         "-g",
@@ -84,6 +85,7 @@ setup(
         build_dir=f"build/{MODE}/cython",
         include_path=["src"],
         compiler_directives=DIRECTIVES,
+        nthreads=2 if multiprocessing.get_start_method() == "fork" else 0,  # a spawned one would run this file again
     ),
     options={"build": {"build_base": f"build/{MODE}"}, "build_ext": {"parallel": 2}},
 )
