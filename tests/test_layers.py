@@ -92,6 +92,18 @@ def test_kernels_know_no_policies():
     assert not named & {"model", "profile", "session"}
 
 
+def test_what_the_debug_build_leaves_out_imports_no_kernel():
+    root = Path(__file__).resolve().parents[1]
+    listed = re.search(r"^UNCOMPILED := (.+)", (root / "Makefile").read_text(), re.M)
+    assert listed is not None
+    for part in listed[1].split():
+        named = {name.split(".")[0] for path in (PACKAGE / part).rglob("*.py") for name in modules_named(path)}
+        assert not {name for name in named if floor_of(name) == KERNEL and not name.startswith("__")}, part
+        tests = list((root / "tests").glob(f"test_{part}[_.]*"))
+        assert tests, f"no test of {part}"
+        assert not [path for path in tests if re.search(r"^\s*(from|import) fastiam\._", path.read_text(), re.M)]
+
+
 def test_no_uphill_import_would_be_missed(tmp_path, monkeypatch):
     """The reader sees plain, from, relative, late and Cython imports."""
     monkeypatch.setattr("test_layers.PACKAGE", tmp_path)
