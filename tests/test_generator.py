@@ -13,6 +13,7 @@ import strategies
 import vocabulary as v
 from differential import World, as_check
 from runners import run
+from test_differential import LOOSE
 from worlds import KINDS
 
 from fastiam.errors import DirectoryError, PolicyError
@@ -27,14 +28,14 @@ def cases():
 
 @pytest.fixture(scope="module")
 def answers(cases):
-    """The reference's answer to every case, and whether a condition entry was tested on the way."""
+    """The reference's answer to what every run compares, and whether a condition entry was tested on the way."""
     reached: list[bool] = []
     answers = []
     with watching_conditions(reached):
-        for case in cases:
+        for case in cases[:LOOSE]:
             reached.append(False)
             answers.append(run(as_check(case), "reference"))
-    return list(zip(cases, answers, reached, strict=True))
+    return list(zip(cases[:LOOSE], answers, reached, strict=True))
 
 
 class watching_conditions:
@@ -62,16 +63,16 @@ class watching_conditions:
 
 @pytest.mark.parametrize("outcome", ["OK", "I", "E"])
 def test_each_outcome_is_at_least_15_percent(answers, outcome):
-    share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / N
+    share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / LOOSE
     assert share >= 0.15
 
 
 def test_few_cases_are_errors(answers):
-    assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / N <= 0.05
+    assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / LOOSE <= 0.05
 
 
 def test_half_of_the_cases_reach_a_condition(answers):
-    assert sum(reached for _, _, reached in answers) / N >= 0.5
+    assert sum(reached for _, _, reached in answers) / LOOSE >= 0.5
 
 
 def test_every_layer_decides_with_every_outcome_it_can_have(answers):
@@ -237,12 +238,12 @@ def test_equal_seeds_give_equal_cases():
 
 def test_nearly_every_directory_can_be_built():
     refused = []
-    for seed in range(300):
+    for seed in range(150):
         try:
             World(strategies.directory(seed, 30))
         except (PolicyError, DirectoryError) as error:
             refused.append(str(error))
-    assert len(refused) <= 3, refused
+    assert len(refused) <= 1, refused
 
 
 @pytest.mark.parametrize("element", ["Action", "Resource", "Principal"])
