@@ -89,11 +89,12 @@ class Lists:
         self.patterns = [pattern(rng) for _ in range(rng.choice((12, 40, 90)))]
         sizes = [rng.choice((1, 1, 2, 9, 40)) for _ in self.patterns]
         self.listed = [self.patterns[at : at + n] for at, n in enumerate(sizes)]
-        self.asked = [text for one in rng.choices(self.patterns, k=70) for text in asked_for(rng, one)] + [
-            "*",
-            "arn:aws:s3:::a",
-            "arn:aws:s3:::",
-        ]
+
+    def asked(self, place: str) -> list[str]:
+        """What is asked in one place: other patterns have their turn in each."""
+        rng = random.Random(place)
+        texts = [text for one in rng.choices(self.patterns, k=40) for text in asked_for(rng, one)]
+        return [*texts, "*", "arn:aws:s3:::a", "arn:aws:s3:::"]
 
     def made(self, effect: str, **more: Any) -> list[dict[str, Any]]:
         """Statements of one effect, some of which say more than resources; denies of a third."""
@@ -171,25 +172,25 @@ def test_an_index_finds_what_may_match_in_any_layer(seed: int, place: Place) -> 
     """R5, VR5 to VR8, 6.4, D51: outcome and statement are those of the reference."""
     lists = Lists(seed)
     directory, session = place(lists)
-    snapshot, rng = directory.snapshot(), lists.rng
+    snapshot, rng, asked = directory.snapshot(), lists.rng, lists.asked(place.__name__)
     who, sessions = (SESSION, {SESSION: session}) if session else (ROLE, {})
     columns = {
-        "aws:RequestTag/team": rng.choices(TEAMS, k=len(lists.asked)),
-        "aws:SecureTransport": rng.choices(TRANSPORTS, k=len(lists.asked)),
+        "aws:RequestTag/team": rng.choices(TEAMS, k=len(asked)),
+        "aws:SecureTransport": rng.choices(TRANSPORTS, k=len(asked)),
     }
     expected = []
-    for i, text in enumerate(lists.asked):
+    for i, text in enumerate(asked):
         context = read_context({key: values[i] for key, values in columns.items() if values[i] is not None})
         subject, holder, endpoint = snapshot.profiles(session or who, "s3:GetObject", text, context)
         told = decide(subject, holder, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts)
         expected.append((told.decision.outcome, told.decision.statement))
     for index_from in (1, 8):
         engine = fastiam.Engine.from_snapshot(snapshot, index_from=index_from)
-        for texts in (pa.array(lists.asked), pa.array(lists.asked).dictionary_encode()):
+        for texts in (pa.array(asked), pa.array(asked).dictionary_encode()):
             engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions)  # rows are made, and decided one by one
             plain = engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions)
             found = engine.decide_many(who, "s3:GetObject", texts, columns, sessions=sessions, reasons=True)
-            for text, outcome, one, (wanted, statement) in zip(lists.asked, plain.outcome.tolist(), found, expected, strict=True):
+            for text, outcome, one, (wanted, statement) in zip(asked, plain.outcome.tolist(), found, expected, strict=True):
                 assert (outcome, one.outcome, one.statement) == (int(wanted), wanted, statement), (index_from, text)
     assert len({outcome for outcome, _ in expected}) > 1
 
@@ -223,42 +224,41 @@ def test_statements_that_differ_in_a_condition_alone_are_told_apart(seed: int, f
     rng.shuffle(statements)
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ROLE, identity_policies=[policy(statements)])
-    asked = [
-        f"arn:aws:s3:::{rng.choice(('data', 'date'))}/{rng.randrange(30)}/x" for _ in range(1_100)
-    ]  # so many that truths are kept
-    several = operator.startswith("For") and form == "lists"
-    tenants: list[Any] = [rng.choice((*TENANTS, "t99", None)) for _ in asked]
-    if form == "lists":
-        tenants = [
-            None if one is None else [one, rng.choice(TENANTS)] if several and rng.random() < 0.5 else [one] for one in tenants
-        ]
-    columns = {
-        "aws:RequestTag/team": rng.choices(TEAMS, k=len(asked)),
-        "aws:SecureTransport": rng.choices(TRANSPORTS, k=len(asked)),
-    }
-    told = columns | ({} if form == "absent" else {"app:tenant": tenants})
+
+    def tenant() -> Any:
+        one = rng.choice((*TENANTS, "t99", None))
+        if one is None or form != "lists":
+            return one
+        return [one, rng.choice(TENANTS)] if operator.startswith("For") and rng.random() < 0.5 else [one]
+
+    kinds = []
+    for _ in range(400):
+        text = f"arn:aws:s3:::{rng.choice(('data', 'date'))}/{rng.randrange(30)}/x"
+        kinds.append((text, tenant(), rng.choice(TEAMS), rng.choice(TRANSPORTS)))
     snapshot, expected = directory.snapshot(), []
-    for i, text in enumerate(asked):
-        context = read_context({key: values[i] for key, values in told.items() if values[i] is not None})
+    keys = ["app:tenant", "aws:RequestTag/team", "aws:SecureTransport"][form == "absent" :]
+    for text, *values in kinds:
+        told = dict(zip(keys, values[form == "absent" :], strict=True))
+        context = read_context({key: value for key, value in told.items() if value is not None})
         subject, holder, endpoint = snapshot.profiles(ROLE, "s3:GetObject", text, context)
         one = decide(
             subject, holder, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts
         ).decision
         expected.append((one.outcome, one.statement))
-    made: dict[str, Any] = dict(columns)
+    rows = rng.choices(range(len(kinds)), k=1_100)  # so many that truths are kept
+    asked, tenants, teams, transports = zip(*(kinds[row] for row in rows), strict=True)
+    made: dict[str, Any] = {"aws:RequestTag/team": list(teams), "aws:SecureTransport": list(transports)}
     if form != "absent":
         made["app:tenant"] = pa.array(tenants)
     if form == "coded":
         made["app:tenant"] = made["app:tenant"].dictionary_encode()
     engine = fastiam.Engine.from_snapshot(snapshot)
-    engine.decide_many(ROLE, "s3:GetObject", asked, made)  # rows are made, and decided one by one
-    plain = engine.decide_many(ROLE, "s3:GetObject", asked, made)
-    found = engine.decide_many(ROLE, "s3:GetObject", asked, made, reasons=True)
-    for i, (wanted, statement) in enumerate(expected):
-        assert (plain.outcome[i], found[i].outcome, found[i].statement) == (int(wanted), wanted, statement), (
-            asked[i],
-            tenants[i],
-        )
+    engine.decide_many(ROLE, "s3:GetObject", list(asked), made)  # rows are made, and decided one by one
+    plain = engine.decide_many(ROLE, "s3:GetObject", list(asked), made)
+    found = engine.decide_many(ROLE, "s3:GetObject", list(asked), made, reasons=True)
+    for i, row in enumerate(rows):
+        wanted, statement = expected[row]
+        assert (plain.outcome[i], found[i].outcome, found[i].statement) == (int(wanted), wanted, statement), kinds[row]
 
 
 @pytest.mark.parametrize("form", ["coded", "plain"])
