@@ -69,9 +69,8 @@ def likes(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
             for who in TEAMS:
                 text = filled(pattern, who).replace("s3*:", "s3:").replace("eu-*", "eu-west-1")
                 texts = [resource(rng, text), resource(rng, text, CROSSING)]
-                asked += [
-                    (who, f"s3:Act{i}", text) for text in (*texts, *(changed(rng, text) for text in texts), "*", "arn:aws:s3:::a")
-                ]
+                asked += [(who, f"s3:Act{i}", text) for text in (*texts, *(changed(rng, text) for text in texts))]
+        asked += [(who, f"s3:Act{i}", text) for who in TEAMS for text in ("*", "arn:aws:s3:::a")]
     directory = fastiam.Directory(quotas=None)
     policies = [{"Version": "2012-10-17", "Statement": statements[at : at + 7]} for at in range(0, len(statements), 7)]
     for who, team in TEAMS.items():
