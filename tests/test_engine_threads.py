@@ -81,7 +81,7 @@ def requests():
     """Requests, most of which an engine that is dropped has not met: (principal, action, resource, context)."""
     rng, sessions = random.Random(11), [session(i) for i in range(SESSIONS)]
     rows = []
-    for k in range(3_000):
+    for k in range(2_000):
         i = rng.randrange(SESSIONS)
         j = i if rng.random() < 0.6 else rng.randrange(SESSIONS)
         who = rng.choice([sessions[i], sessions[i], f"arn:aws:sts::{ACCOUNT}:assumed-role/r{i % ROLES}/bare{k % 400}", role(i)])
@@ -137,8 +137,8 @@ def singles(engine, requests, expected, seed: int) -> Callable[[], None]:
 
 
 def batches(engine, requests, expected, seed: int, threads: int) -> Callable[[], None]:
-    """All requests in batches, in an order of its own, each twice so that the threads of a batch have enough to do."""
-    order = list(range(len(requests))) * 4
+    """All requests in batches, in an order of its own, so often that a batch has rows for several threads (8,192)."""
+    order = list(range(len(requests))) * 5
     random.Random(seed).shuffle(order)
     sessions = {who.arn + "!": who for who, *_ in requests if isinstance(who, Session)}
     names = [requests[k][0].arn + "!" if isinstance(requests[k][0], Session) else requests[k][0] for k in order]
