@@ -43,7 +43,7 @@ $(STAMP): | $(RUN)
 demo: build
 	$(RUN) examples/demo.py
 
-# Each worker begins with half of the files, so what a file shares is made once; who is done first takes from the other one.
+# Each worker begins with half of the tests, and who is done first takes from the other one.
 test: build
 	$(RUN) -m pytest -n 2 --dist worksteal $(PYTEST)
 
