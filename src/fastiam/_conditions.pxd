@@ -19,7 +19,7 @@ from fastiam._types cimport (
     TablesC, Value, Variable,
 )
 from fastiam._values cimport (
-    Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, read_address, read_bool, read_decimal,
+    Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, is_before, read_address, read_bool, read_decimal,
     read_instant, same_base64,
 )
 
@@ -212,10 +212,10 @@ cdef inline bint is_in_ordered(const TablesC* t, const Atom* atom, const uint8_t
     cdef uint32_t low = atom.first, high = atom.first + atom.n, middle
     while low < high:
         middle = (low + high) >> 1
-        if memcmp(t.values[middle].address, address, 16) <= 0:
-            low = middle + 1
-        else:
+        if is_before(address, t.values[middle].address):
             high = middle
+        else:
+            low = middle + 1
     return low > atom.first and in_range(address, t.values[low - 1].address, t.values[low - 1].number)
 
 

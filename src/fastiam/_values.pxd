@@ -2,7 +2,7 @@
 
 Each reader accepts exactly its grammar; anything else is unparsable, and the caller makes it `U`.
 """
-from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._bytes cimport lower
@@ -279,6 +279,19 @@ cdef inline bint in_range(const uint8_t* address, const uint8_t* base, int64_t p
         return True
     mask = <uint8_t>(0xFF << (8 - (prefix & 7)))
     return (address[whole] & mask) == (base[whole] & mask)
+
+
+cdef inline uint64_t big_word(const uint8_t* p) noexcept nogil:
+    """Eight bytes, the first one highest."""
+    return (
+        <uint64_t>p[0] << 56 | <uint64_t>p[1] << 48 | <uint64_t>p[2] << 40 | <uint64_t>p[3] << 32
+        | <uint64_t>p[4] << 24 | <uint64_t>p[5] << 16 | <uint64_t>p[6] << 8 | p[7]
+    )
+
+
+cdef inline bint is_before(const uint8_t* address, const uint8_t* base) noexcept nogil:
+    cdef uint64_t a = big_word(address), b = big_word(base)
+    return big_word(address + 8) < big_word(base + 8) if a == b else a < b
 
 
 # -- base64 and booleans -------------------------------------------------------------------------------------------
