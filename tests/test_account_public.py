@@ -6,7 +6,7 @@ import pytest
 
 from fastiam import Directory
 from fastiam.account.public import is_public
-from fastiam.language import read_policy
+from fastiam.language.document import read_policy
 from fastiam.model import PolicyKind
 
 A = "111111111111"

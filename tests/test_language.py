@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from fastiam.errors import Finding, PolicyError, Severity
 from fastiam.garbage import collection_paused
-from fastiam.language import JsonObject, Number, guess_kind, parse_json, read_policy, validate_policy
+from fastiam.language.document import guess_kind, read_policy, validate_policy
+from fastiam.language.jsontext import JsonObject, Number, parse_json
 from fastiam.language.statement import ELEMENTS
 from fastiam.model import Effect, PolicyKind, PrincipalEntry
 from fastiam.positions import Source

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from fastiam.errors import PolicyError, Severity
-from fastiam.language import parse_json, read_policy, validate_policy
+from fastiam.language.document import read_policy, validate_policy
+from fastiam.language.jsontext import parse_json
 from fastiam.language.rules import RULES
 from fastiam.model import PolicyKind
 from fastiam.positions import Source

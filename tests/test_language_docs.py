@@ -8,7 +8,7 @@ import pytest
 from test_language_cases import CASES, document_of
 
 from fastiam.errors import Severity
-from fastiam.language import validate_policy
+from fastiam.language.document import validate_policy
 from fastiam.language.rules import RULES, severity_of
 from fastiam.model import PolicyKind
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, Severity
-from fastiam.language import parse_json, read_policy, validate_policy
+from fastiam.language.document import read_policy, validate_policy
+from fastiam.language.jsontext import parse_json
 from fastiam.model import Layer, PolicyKind, StatementRef
 from fastiam.positions import Origin, Source, SourceMap, json_path, locate, locate_key
 

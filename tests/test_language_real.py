@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 
 from fastiam.errors import Finding, PolicyError
-from fastiam.language import parse_json, read_policy
+from fastiam.language.document import read_policy
+from fastiam.language.jsontext import parse_json
 from fastiam.language.rules import RULES
 from fastiam.model import PolicyKind
 from fastiam.positions import Origin, Source

@@ -26,8 +26,8 @@ from test_account_changes import WRITES, Writer
 
 import fastiam
 from fastiam import Directory, StoreError
-from fastiam.account import documents
 from fastiam.account.records import Tables
+from fastiam.language import document
 from fastiam.storage import connection as connection_module
 from fastiam.storage import disk as disk_module
 from fastiam.storage import rows, schema
@@ -118,14 +118,14 @@ def test_engines_over_a_store_answer_as_those_over_memory(path: Path) -> None:
 
 
 def test_policies_of_one_text_are_read_once_and_keep_their_names(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    document = {**ALLOW, "Id": "of one text"}
+    policy = {**ALLOW, "Id": "of one text"}
     with Directory.open(path) as directory:
         for i in range(3):
-            directory.add_principal(user(i), identity_policies=[(f"p{i}", document)])
+            directory.add_principal(user(i), identity_policies=[(f"p{i}", policy)])
         written = [entity.inline[0].policy for entity in tables_of(directory).entities.values()]
     read = []
-    original = documents.read_policy
-    monkeypatch.setattr(documents, "read_policy", lambda *given, **more: read.append(given) or original(*given, **more))
+    original = document.read_policy
+    monkeypatch.setattr(document, "read_policy", lambda *given, **more: read.append(given) or original(*given, **more))
     with Directory.open(path) as again:
         policies = [entity.inline[0].policy for entity in tables_of(again).entities.values()]
         assert policies == written and [policy.name for policy in policies] == ["p0", "p1", "p2"]

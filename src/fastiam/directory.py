@@ -10,7 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from fastiam.account import AccountModel, Mode
+from fastiam.account.documents import Mode
+from fastiam.account.model import AccountModel
 from fastiam.account.quotas import Quotas
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.account.writing import write_directory

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fastiam._batch import decide_columns
 from fastiam._ingest import TextColumn, check_lengths, for_all_rows, read_column
 from fastiam._names import Names
-from fastiam.account import Snapshot
 from fastiam.account.changes import changes_between
-from fastiam.account.snapshot import UnknownOwner
+from fastiam.account.snapshot import Snapshot, UnknownOwner
 from fastiam.bulk import NO_CODE, NO_STATEMENT, Decisions
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.snapshots import compile_all, compile_changes
@@ -250,7 +248,7 @@ class Engine(SettlingCore):
         given = self._contexts(told, declared)
         keys = {name: _read(value, name, "context", unreadable) for name, value in given.items()}
         n = check_lengths({**read, **keys})
-        with ThreadPoolExecutor(threads - 1) if threads > 1 else nullcontext() as pool:
+        with _pool(threads) as pool:
             found = decide_columns(
                 self, read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
                 _named(sessions), declared, n, epoch_seconds(now), reasons, errors, pool, threads,
@@ -422,6 +420,15 @@ class Engine(SettlingCore):
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         sizes["bytes"] += self._met_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
+
+
+def _pool(threads: int) -> AbstractContextManager[Any]:
+    """The threads beside the one that calls; None where there are none."""
+    if threads == 1:
+        return nullcontext()
+    from concurrent.futures import ThreadPoolExecutor  # PERF: it loads much
+
+    return ThreadPoolExecutor(threads - 1)
 
 
 def _read(value: object, name: str, kind: Literal["text", "context"], errors: dict[int, Exception] | None) -> TextColumn:

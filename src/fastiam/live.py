@@ -15,7 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from fastiam.account import Mode
+from fastiam.account.documents import Mode
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.directory import Directory
 from fastiam.engine import Engine

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from fastiam._core import Core
 from fastiam._names import Names, provider_key
-from fastiam.account import Snapshot
 from fastiam.account.checks import check_principal
+from fastiam.account.snapshot import Snapshot
 from fastiam.account.subjects import FEDERATION
 from fastiam.bulk import LAYERS, NO_CODE, REASONS
 from fastiam.compile.compiler import Compiler
@@ -28,7 +28,6 @@ from fastiam.errors import RequestValueError
 from fastiam.keys import fold, key_info
 from fastiam.model import Decision, Explanation, Layer, Outcome, StatementRef
 from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile
-from fastiam.reference import decide as decide_literally
 from fastiam.request import (
     Context,
     ContextValue,
@@ -238,6 +237,8 @@ class SettlingCore(Core):
         self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None
     ) -> Explanation:
         """The record of a decision by the reference, over the profiles that the engine was compiled from."""
+        from fastiam.reference import decide as decide_literally  # PERF: what only decides does not load it
+
         who, what, endpoint = self._profiles(principal, request.action, resource, request, resource_account)
         sources = self._snapshot_or_fail().account_facts
         return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)

@@ -13,8 +13,7 @@ from weakref import WeakValueDictionary
 import orjson
 
 from fastiam.errors import DirectoryError, Finding
-from fastiam.language import JsonObject, JsonValue, Number, read_policy
-from fastiam.language.jsontext import decode, is_url_encoded, number_text, url_decode
+from fastiam.language.jsontext import JsonObject, JsonValue, Number, decode, is_url_encoded, number_text, url_decode
 from fastiam.model import Effect, Policy, PolicyKind, Statement
 from fastiam.positions import Origin, Source
 
@@ -67,6 +66,8 @@ class StoredPolicy:
         """PERF: of policies of one text one is read, the others get what it says under their own names."""
         known = _read_texts.get((self.kind, self.text))
         if known is None:
+            from fastiam.language.document import read_policy  # PERF: what only decides does not load it
+
             policy = read_policy(self.text, self.kind, mode="lenient", name=self.name, arn=self.arn)
             return policy if self._origin is None else replace(policy, origin=self._origin)
         origin = self._origin or Origin(Source(self.name or "policy", self.text))
@@ -135,6 +136,8 @@ class Reader:
             name, given = given
         if not isinstance(given, (str, bytes, Mapping)):
             raise DirectoryError(f"`{name}` must be JSON text, bytes or a mapping, not `{type(given).__name__}`")
+        from fastiam.language.document import read_policy
+
         found: list[Finding] = []
         policy = read_policy(given, kind, mode=self.mode, name=name, arn=arn, findings=found)
         self.findings += found

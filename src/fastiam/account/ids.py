@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from base64 import b32encode
 
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
@@ -12,7 +12,7 @@ _LENGTH = 21  # with the prefix, as usual; nobody may rely on it
 
 def new_id(prefix: str) -> str:
     """An id that was never there before."""
-    return prefix + b32encode(secrets.token_bytes(_LENGTH)).decode()[: _LENGTH - len(prefix)]
+    return prefix + b32encode(os.urandom(_LENGTH)).decode()[: _LENGTH - len(prefix)]
 
 
 def id_for(given: str | None, prefix: str) -> str | None:

@@ -29,7 +29,7 @@ from fastiam.account.sessions import ROLES, ROOTS, SessionParts, mfa_seconds, re
 from fastiam.account.subjects import Subject, read_subject, role_arn, role_kind
 from fastiam.arn import split_arn
 from fastiam.errors import RequestValueError
-from fastiam.language import read_policy
+from fastiam.language.document import read_policy
 from fastiam.model import Policy, PolicyKind
 from fastiam.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceProfile
 from fastiam.request import (

@@ -9,7 +9,6 @@ from typing import Any
 
 from fastiam.account.subjects import Subject, read_subject
 from fastiam.errors import RequestValueError
-from fastiam.language import read_policy
 from fastiam.model import Policy, PolicyKind
 from fastiam.profile import Policies, PrincipalKind
 from fastiam.request import epoch_seconds
@@ -91,6 +90,8 @@ def _read(document: Any, i: int) -> Policy:
 
 
 def _read_new(document: Any, i: int) -> Policy:
+    from fastiam.language.document import read_policy  # PERF: most sessions have none
+
     return read_policy(document, PolicyKind.SESSION, name=f"session_policies[{i}]")
 
 

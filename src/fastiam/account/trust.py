@@ -15,8 +15,7 @@ from functools import lru_cache
 from fastiam.account.documents import StoredPolicy, text_of
 from fastiam.account.subjects import Subject, read_subject, role_arn
 from fastiam.errors import RequestValueError
-from fastiam.language import JsonValue
-from fastiam.language.jsontext import read_json
+from fastiam.language.jsontext import JsonValue, read_json
 from fastiam.model import Policy, Statement
 from fastiam.profile import PrincipalKind
 

@@ -12,7 +12,7 @@ from fastiam.cli import exits
 from fastiam.cli.console import note, write
 from fastiam.cli.files import read_bytes
 from fastiam.errors import Finding, Severity
-from fastiam.language import guess_kind, validate_policy
+from fastiam.language.document import guess_kind, validate_policy
 from fastiam.model import PolicyKind
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fastiam._names import Names
-from fastiam.account import Snapshot
 from fastiam.account.changes import Changes
+from fastiam.account.snapshot import Snapshot
 from fastiam.arn import Arn, split_arn
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.layout import NONE, ServiceMode

@@ -6,7 +6,6 @@ Findings are kept as they are found, without places: the places are looked up on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from fastiam.errors import Finding, Severity
@@ -73,6 +72,8 @@ class Reading:
         """A hint that names the most alike of the known words, or ""."""
         if self._suggestions <= 0 or len(word) > _LONGEST_WORD:
             return ""
+        from difflib import get_close_matches  # PERF: most documents need none of it
+
         self._suggestions -= 1
         by_fold = {name.lower(): name for name in known}
         near = get_close_matches(word.lower(), by_fold, n=1, cutoff=0.7)

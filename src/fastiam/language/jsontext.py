@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TypeAlias
-from urllib.parse import unquote
 
 from fastiam.errors import Finding, PolicyError, Severity
 from fastiam.garbage import collection_paused
@@ -134,6 +133,8 @@ def is_url_encoded(text: str) -> bool:
 
 def url_decode(text: str) -> str:
     """The text behind a percent-encoded text (RFC 3986: `+` stays `+`), as some SDKs hand out IAM documents."""
+    from urllib.parse import unquote  # PERF: few texts need it
+
     try:
         return unquote(text.strip(), errors="strict")
     except UnicodeDecodeError:

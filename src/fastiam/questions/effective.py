@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fastiam.account import Snapshot
+from fastiam.account.snapshot import Snapshot
 from fastiam.arn import split_arn
 from fastiam.model import ConditionEntry, Effect, Layer, Policy, PrincipalEntry, Statement, StatementRef
 from fastiam.profile import Levels, PrincipalKind, PrincipalProfile, Settings

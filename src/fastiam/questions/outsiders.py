@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from fastiam.account import Snapshot
+from fastiam.account.snapshot import Snapshot
 from fastiam.account.subjects import FEDERATION, read_subject
 from fastiam.arn import is_account, split_arn
 from fastiam.errors import RequestValueError

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastiam.account import Snapshot
 from fastiam.account.changes import changes_between
+from fastiam.account.snapshot import Snapshot
 from fastiam.bulk import DictionaryColumn
 from fastiam.model import Policy, Statement
 from fastiam.profile import PrincipalProfile

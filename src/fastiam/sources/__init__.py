@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastiam.account import AccountModel, Mode
+from fastiam.account.documents import Mode
+from fastiam.account.model import AccountModel
 from fastiam.directory import Directory
 from fastiam.errors import Finding, Severity, SourceError
 from fastiam.garbage import collection_paused

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastiam.account import AccountModel
 from fastiam.account.documents import StoredPolicy
+from fastiam.account.model import AccountModel
 from fastiam.errors import Severity
 from fastiam.model import PolicyKind
 from fastiam.sources.managed import Known

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastiam.errors import PolicyError, SourceError
-from fastiam.language import parse_json_values
+from fastiam.language.jsontext import parse_json_values
 from fastiam.positions import Source
 from fastiam.sources.nodes import Node, Policies, Text
 

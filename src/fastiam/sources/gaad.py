@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from fastiam.account import AccountModel
 from fastiam.account.documents import Given, StoredPolicy
+from fastiam.account.model import AccountModel
 from fastiam.account.records import SESSION_DURATION
 from fastiam.arn import split_arn
 from fastiam.model import PolicyKind

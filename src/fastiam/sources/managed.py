@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastiam.account import AccountModel
 from fastiam.account.documents import StoredPolicy
+from fastiam.account.model import AccountModel
 from fastiam.errors import Severity
 from fastiam.model import PolicyKind
 from fastiam.sources.answers import flag, listed, unwrapped

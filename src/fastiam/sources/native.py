@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastiam.account import AccountModel
 from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
+from fastiam.account.model import AccountModel
 from fastiam.account.organization import POLICY_TYPES
 from fastiam.account.records import SESSION_DURATION
 from fastiam.account.writing import FORMAT, VERSION

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fastiam.account import AccountModel
 from fastiam.account.documents import StoredPolicy, is_managed_arn, text_of, text_of_parsed
+from fastiam.account.model import AccountModel
 from fastiam.account.writes.base import HERE
 from fastiam.errors import DirectoryError, Finding, Severity, SourceError
-from fastiam.language import JsonObject, JsonValue, Number, read_policy
+from fastiam.language.document import read_policy
+from fastiam.language.jsontext import JsonObject, JsonValue, Number
 from fastiam.model import PolicyKind
 from fastiam.positions import Origin, Path, Source, json_path
 from fastiam.request import shorten

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from fastiam.account import AccountModel
+from fastiam.account.model import AccountModel
 from fastiam.errors import Severity
 from fastiam.sources.nodes import Node
 from fastiam.sources.tree import KINDS, Tree

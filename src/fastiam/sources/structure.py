@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fastiam.account import AccountModel
+from fastiam.account.model import AccountModel
 from fastiam.account.organization import RCP_TYPE, SCP_TYPE
 from fastiam.arn import is_account
 from fastiam.errors import Severity

@@ -11,12 +11,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from fastiam.account import AccountModel
 from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy
+from fastiam.account.model import AccountModel
 from fastiam.account.organization import RCP_TYPE, SCP_TYPE
 from fastiam.arn import is_account, split_arn
 from fastiam.errors import Severity
-from fastiam.language import read_policy
+from fastiam.language.document import read_policy
 from fastiam.model import PolicyKind
 from fastiam.sources.nodes import Node
 

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from fastiam.errors import SourceError
-from fastiam.language import JsonObject, JsonValue, Number
+from fastiam.language.jsontext import JsonObject, JsonValue, Number
 from fastiam.positions import Path, Source, json_path
 from fastiam.sources.nodes import Marks, Node, Policies, Text
 

@@ -12,7 +12,7 @@ from typing import Any
 from fastiam.account.documents import is_managed_arn
 from fastiam.arn import split_arn
 from fastiam.keys import fold
-from fastiam.language import read_policy
+from fastiam.language.document import read_policy
 from fastiam.model import PolicyKind
 from fastiam.request import shorten
 from fastiam.sts.errors import ValidationError
