@@ -37,6 +37,7 @@ def snapshot():
 ACCEPTED = [
     # who, resource, context
     (ANA, BKT, {}),
+    (ANA, BKT, {"aws:PrincipalTag/": "names no tag"}),
     (ANA, BKT, {"aws:PrincipalAccount": A, "aws:USERNAME": "ana", "aws:userid": "AIDAANA", "aws:PrincipalTag/TEAM": "r"}),
     (ANA, BKT, {"aws:PrincipalOrgPaths": ["o-1/r-1/ou-a/"]}),
     (ANA, BKT, {"aws:MultiFactorAuthPresent": True, "aws:MultiFactorAuthAge": 0}),
@@ -89,6 +90,7 @@ REFUSED = [
     (ANA, BKT, {"aws:PrincipalArn": DEP}, "aws:PrincipalArn"),
     (ANA, BKT, {"aws:PrincipalTag/team": "x"}, "aws:PrincipalTag/team"),
     (ANA, BKT, {"aws:PrincipalTag/other": "x"}, "aws:PrincipalTag/other"),
+    (ANA, BKT, {"aws:PrincipalTag/other/": "x"}, "aws:PrincipalTag/other/"),
     (ANA, BKT, {"aws:PrincipalOrgID": "o-2"}, "aws:PrincipalOrgID"),
     (ANA, BKT, {"aws:PrincipalOrgPaths": ["o-1/r-1/ou-a/", "o-1/r-1/"]}, "aws:PrincipalOrgPaths"),
     (ANA, BKT, {"aws:PrincipalServiceName": SERVICE}, "aws:PrincipalServiceName"),

@@ -398,3 +398,17 @@ def test_more_policies_than_a_layer_can_count_are_refused():
     directory.add_principal(ANA, identity_policies=[policy(allow())] * 65_536)
     with pytest.raises(LimitError, match="65536 policies in one layer, the limit is 65535"):
         directory.compile()
+
+
+@pytest.mark.parametrize("n", [256, 257])
+def test_a_path_of_units_may_have_so_many_levels(n):
+    """Root, units and account; AWS itself has five levels of units."""
+    units = [f"ou-{i}" for i in range(n - 2)]
+    directory = fastiam.Directory(quotas=None)
+    directory.set_organization("o-1", accounts={ACCOUNT: "/".join(units)}, scps=dict.fromkeys(units, [policy(allow())]))
+    directory.add_principal(ANA, identity_policies=[policy(allow())])
+    if n == 256:
+        assert directory.compile().is_allowed(ANA, "s3:GetObject", "*")
+    else:
+        with pytest.raises(LimitError, match="a path of 257 levels is too long, the limit is 256"):
+            directory.compile()

@@ -20,6 +20,7 @@ from fastiam.compile.principals import role_word
 from fastiam.compile.statements import Statements
 from fastiam.compile.texts import utf8
 from fastiam.compile.weights import THING, session_bytes
+from fastiam.errors import LimitError
 from fastiam.model import Layer
 from fastiam.profile import (
     AccountFacts,
@@ -35,6 +36,7 @@ from fastiam.profile import (
 )
 from fastiam.request import ContextValue
 
+MOST_LEVELS = 256  # of a path, root and account among them: a segment has a byte for its level
 _WORN = 1 << 25  # bytes of policies that no engine may need any more
 
 LAYERS = {layer: number for number, layer in enumerate(Layer)}
@@ -145,6 +147,8 @@ class Compiler:
         """The stack of SCPs or RCPs, NONE where they do not apply."""
         if levels is None:
             return NONE
+        if len(levels) > MOST_LEVELS:
+            raise LimitError(f"a path of {len(levels)} levels is too long, the limit is {MOST_LEVELS}")
         return self._stack(tuple(self._segment(layer, level, policies) for level, policies in enumerate(levels)))
 
     def _own(self, p: PrincipalProfile) -> int:
