@@ -76,7 +76,7 @@ def test_the_first_broken_row_is_named(engine):
 
 SESSION = Session(f"arn:aws:sts::{A}:assumed-role/app/run", kind="ROLE", issuer=APP, tags={"cost": "7"})
 GOOD: dict[str, Any] = {"principals": ANA, "actions": "s3:GetObject", "resources": OBJECT} | dict.fromkeys(
-    ["aws:PrincipalAccount", "aws:PrincipalTag/team", "aws:ResourceAccount", "aws:MultiFactorAuthPresent"]
+    ["resource_accounts", "aws:PrincipalAccount", "aws:PrincipalTag/team", "aws:ResourceAccount", "aws:MultiFactorAuthPresent"]
 )
 FAULTS: list[dict[str, Any]] = [
     {"principals": None},
@@ -90,6 +90,8 @@ FAULTS: list[dict[str, Any]] = [
     {"aws:PrincipalAccount": B},
     {"aws:PrincipalTag/team": "blue"},
     {"principals": "run", "aws:PrincipalTag/team": "blue"},
+    {"resource_accounts": "12"},
+    {"resource_accounts": B},
     {"aws:ResourceAccount": B},  # contradicts what is known of one resource alone
     {"principals": "*", "aws:MultiFactorAuthPresent": "true", "aws:PrincipalAccount": None, "aws:PrincipalTag/team": None},
 ]
@@ -113,8 +115,9 @@ def test_what_is_wrong_with_many_rows_is_told_of_each(engine):
     def decide(some: list[dict[str, Any]]) -> fastiam.Decisions:
         columns = {name: [row[name] for row in some] for name in GOOD}
         parts = [columns.pop(name) for name in ("principals", "actions", "resources")]
+        owners = pa.array(columns.pop("resource_accounts"), pa.string())
         context = {name: pa.array(values, pa.string()) for name, values in columns.items()}
-        return engine.decide_many(*parts, context, sessions=sessions, on_error="deny")
+        return engine.decide_many(*parts, context, resource_accounts=owners, sessions=sessions, on_error="deny")
 
     found, told = decide(rows), set()
     for i, row in enumerate(rows):

@@ -30,6 +30,7 @@ cdef enum:
     LONG_CHUNK = 4 * CHUNK     # where the last ones missed little
     FEW = 64                   # where no more than one row in so many misses something, that is little
     TOGETHER = 1024            # rows that are settled together
+    MOST_CAUSES = 4096         # of errors that are kept, of each column
     MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
 
 
@@ -123,10 +124,18 @@ cdef class _Batch(_Passes):
         try:
             self._settle_row(row)
         except (RequestValueError, PolicyError) as error:
-            if isinstance(error, RequestValueError) and self._rests_on_cause(error.column, row):
-                self.known_errors.setdefault(error.column, {})[self._cause(error.column, row)] = error
+            if isinstance(error, RequestValueError):
+                self._keep_error(error, row)
             return error
         return None
+
+    cdef int _keep_error(self, error, int64_t row) except -1:
+        """Keep an error for rows that have it, too."""
+        known = self.known_errors.get(error.column, {})
+        if len(known) < MOST_CAUSES and self._rests_on_cause(error.column, row):
+            known[self._cause(error.column, row)] = error
+            self.known_errors[error.column] = known      # INVARIANT: each is of a column that there is
+        return 0
 
     cdef object _error_known(self, int64_t row):
         """What is wrong with a row that has what was wrong with another one, or None. PERF: a log may be full of them."""
@@ -218,7 +227,7 @@ cdef class _Batch(_Passes):
         if tried.status == MISSING:
             self._make_rows(&tried.missing, 1)
             return True
-        if tried.status != NO_ACTION and tried.status != NO_PRINCIPAL:
+        if (tried.status != NO_ACTION and tried.status != NO_PRINCIPAL) or self._error_known(tried.row) is not None:
             return False
         try:
             action = self._text(self.actions, tried.row, "action")
@@ -234,8 +243,11 @@ cdef class _Batch(_Passes):
                 core._enter_principal(principal, action)
                 entered.add(principal)
             return True
-        except (RequestValueError, PolicyError):
+        except PolicyError:
             return False                                 # raised again where the row is settled by itself
+        except RequestValueError as error:
+            self._keep_error(error, tried.row)
+            return False
 
     cdef bint _is_federation(self, str action) except -1:
         """Whether an action that has been entered is one that providers ask for."""
