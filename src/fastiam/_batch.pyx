@@ -44,7 +44,6 @@ def decide_columns(
     """
     cdef _Batch batch = _Batch(core, principals, actions, resources, context, owners, sessions, unknown, n, now, reasons)
     cdef int64_t first = 0, last, size = CHUNK
-    batch.known_errors = {}
     while first < n:
         last = min(n, first + size * threads)
         batch.begin(first, last)
@@ -63,12 +62,25 @@ def decide_columns(
     return batch.answers()
 
 
+def _refuses(check, value):
+    """Whether a check raises."""
+    try:
+        check(value)
+    except RequestValueError:
+        return True
+    return False
+
+
 @no_gc_clear  # as the passes
 cdef class _Batch(_Passes):
     """One call of `decide_many`: passes, and what a row misses is settled between them."""
 
     cdef int64_t n_settled                               # names and rows of policies that rows of the chunk at hand missed
     cdef dict known_errors                               # column -> cause -> error, of those that rest on nothing else
+
+    def __cinit__(self, *_):
+        """Errors are kept column by column, in the order in which a row is looked at."""
+        self.known_errors = {name: {} for name in ("action", "principal", "resource", *self.context)}
 
     def settle_ahead(self):
         """Settle what rows of the chunk at hand miss before they are decided: names first, for who is not known misses no policies yet."""
@@ -109,7 +121,9 @@ cdef class _Batch(_Passes):
     def settle(self, errors):
         """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
         for row in self._settle_together(self.sides.take_slow()):
-            error = self._error_known(row) or self._error_of(row)
+            error = self._known_error(row)
+            if error is None:
+                error = self._error_of(row)
             if error is None:
                 continue
             if isinstance(error, RequestValueError):
@@ -123,24 +137,26 @@ cdef class _Batch(_Passes):
         """Settle a row; what is wrong with it, or None."""
         try:
             self._settle_row(row)
-        except (RequestValueError, PolicyError) as error:
-            if isinstance(error, RequestValueError):
-                self._keep_error(error, row)
+        except PolicyError as error:
+            return error
+        except RequestValueError as error:
+            self._keep_error(error, row)
             return error
         return None
 
+    # -- errors that rows have in common: a log may be full of them ---------------------------------------------------------
+
     cdef int _keep_error(self, error, int64_t row) except -1:
-        """Keep an error for rows that have it, too."""
-        known = self.known_errors.get(error.column, {})
-        if len(known) < MOST_CAUSES and self._rests_on_cause(error.column, row):
-            known[self._cause(error.column, row)] = error
-            self.known_errors[error.column] = known      # INVARIANT: each is of a column that there is
+        """Keep an error for the rows that surely have it, too."""
+        known = self.known_errors.get(error.column)
+        if known is not None and len(known) < MOST_CAUSES and self._rests_on_cause(error.column, row):
+            known[self._cause(error.column, row)] = error.with_traceback(None)
         return 0
 
-    cdef object _error_known(self, int64_t row):
-        """What is wrong with a row that has what was wrong with another one, or None. PERF: a log may be full of them."""
+    cdef object _known_error(self, int64_t row):
+        """What is wrong with a row that has what was wrong with another one, or None."""
         for column, known in self.known_errors.items():
-            error = known.get(self._cause(column, row))
+            error = known.get(self._cause(column, row)) if known else None
             if error is not None:
                 return error
         return None
@@ -151,42 +167,25 @@ cdef class _Batch(_Passes):
             return self._value(self.actions, row)
         if column == "resource":
             return self._value(self.resources, row)
+        principal = self._value(self.principals, row)
         if column == "principal":
-            return self._value(self.principals, row), self._value(self.actions, row)   # a name may stand for a provider (N3)
-        return self._value(self.principals, row), self._value(self._given(column), row)
+            return principal, self._value(self.actions, row)     # a name may stand for a provider (N3)
+        return principal, self._value(self.context[column], row)
 
     cdef bint _rests_on_cause(self, str column, int64_t row) except -1:
-        """Whether it does, whatever else the row has."""
-        if column == "principal":
-            return True
-        if column == "action" or column == "resource":
-            try:
-                (check_action if column == "action" else check_resource)(self._cause(column, row))
-            except RequestValueError:
-                return True
-            return False
-        if self._given(column) is None:
-            return False
-        principal, value = self._cause(column, row)
+        """Whether the cause of an error tells it alone, whatever else the row has."""
+        cause = self._cause(column, row)
+        if column == "action":
+            return _refuses(check_action, cause)
+        if column == "resource":
+            return _refuses(check_resource, cause)
+        if column == "principal":                        # INVARIANT: no error of a principal is due to resource or context
+            return column not in self.context            # else a key of this name may be meant
+        principal, value = cause
         if value is None or not (principal == "*" or principal.startswith("arn:")):
             return False
-        return self.core._contradicts(self.sessions.get(principal, principal), column, value)
-
-    cdef TextColumn _given(self, str key):
-        """The column of a context key, or None."""
-        for name, column in self.context:
-            if name == key:
-                return column
-        return None
-
-    cdef object _value(self, TextColumn column, int64_t row):
-        """The text of a row, or None where it has none, or several."""
-        cdef Text text
-        cdef int64_t local, left
-        cdef const Column* chunk = column.chunk_of(row, &local, &left)
-        if column.is_list or not item_text(chunk, local, &text):
-            return None
-        return text.data[:text.size].decode()
+        # a key that nothing reads is looked at where another one is in doubt, and not elsewhere
+        return self.core._key(column) >= 0 and self.core._contradicts(self.sessions.get(principal, principal), column, value)
 
     cdef list _settle_together(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
@@ -227,7 +226,7 @@ cdef class _Batch(_Passes):
         if tried.status == MISSING:
             self._make_rows(&tried.missing, 1)
             return True
-        if (tried.status != NO_ACTION and tried.status != NO_PRINCIPAL) or self._error_known(tried.row) is not None:
+        if (tried.status != NO_ACTION and tried.status != NO_PRINCIPAL) or self._known_error(tried.row) is not None:
             return False
         try:
             action = self._text(self.actions, tried.row, "action")
@@ -331,7 +330,7 @@ cdef class _Batch(_Passes):
         cdef Text text
         cdef int64_t local, left, first, last, i
         found = {}
-        for name, column in self.context:
+        for name, column in self.context.items():
             chunk = column.chunk_of(row, &local, &left)
             row_items(chunk, local, &first, &last)
             values = []

@@ -208,6 +208,14 @@ cdef inline uint64_t load8(const char* p) noexcept nogil:
     return fastiam_word(p)
 
 
+cdef inline uint64_t load8_big(const uint8_t* p) noexcept nogil:
+    """Eight bytes, the first one highest."""
+    return (
+        <uint64_t>p[0] << 56 | <uint64_t>p[1] << 48 | <uint64_t>p[2] << 40 | <uint64_t>p[3] << 32
+        | <uint64_t>p[4] << 24 | <uint64_t>p[5] << 16 | <uint64_t>p[6] << 8 | p[7]
+    )
+
+
 cdef inline uint64_t load4(const char* p) noexcept nogil:
     cdef uint32_t word
     memcpy(&word, p, 4)

@@ -208,7 +208,7 @@ cdef inline bint is_listed(const TablesC* t, const Atom* atom, const Text* actua
 
 
 cdef inline bint is_in_ordered(const TablesC* t, const Atom* atom, const uint8_t* address) noexcept nogil:
-    """Whether an address lies in one of ordered networks: in the last one that begins before it, or in none."""
+    """Whether an address lies in one of ordered networks: in the last one that does not begin behind it, or in none."""
     cdef uint32_t low = atom.first, high = atom.first + atom.n, middle
     while low < high:
         middle = (low + high) >> 1

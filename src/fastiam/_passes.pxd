@@ -23,7 +23,7 @@ cdef class _Passes:
     cdef Core core
     cdef Tables tables
     cdef TextColumn principals, actions, resources, owners
-    cdef list context                                    # (name, column)
+    cdef dict context                                    # name -> column
     cdef list keys                                       # number of each, in the snapshot
     cdef list key_names                                  # by number
     cdef Names session_names                             # None: there are none
@@ -60,4 +60,5 @@ cdef class _Passes:
     cdef int _try_alone(self, Attempt* tried, bint is_checked) except -1
     cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD
     cdef str _text(self, TextColumn column, int64_t row, str name)
+    cdef object _value(self, TextColumn column, int64_t row)
     cdef int keep(self) except -1

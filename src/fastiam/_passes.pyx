@@ -90,7 +90,7 @@ cdef class _Passes:
         self.n, self.now, self.reasons = n, now, reasons
         self.sessions = sessions
         self.broken_sessions = {}
-        self.context = [(name, column) for name, column in context.items()]
+        self.context = context
         self.outcome = np.empty(n, np.uint8)             # every row of these is written: decided, or put on a slow list
         self.c_outcome = self.outcome
         self.assumed = np.empty(n, np.uint8)
@@ -158,8 +158,8 @@ cdef class _Passes:
             self.session_names, self.session_bytes = None, 0
             if self.sessions:
                 self._name_sessions()
-        self.keys = [core._key(name) for name, _ in self.context]
-        for (_, column), number in zip(self.context, self.keys):
+        self.keys = [core._key(name) for name in self.context]
+        for column, number in zip(self.context.values(), self.keys):
             if number < 0:
                 (<TextColumn>column).check()             # no pass looks at it
         if self.entered:
@@ -201,7 +201,7 @@ cdef class _Passes:
         cdef const Key* k
         if self.declared is not None or self.t.denies_unknown_owner:
             return False
-        for (name, column), number in zip(self.context, self.keys):
+        for (name, column), number in zip(self.context.items(), self.keys):
             if column.is_list and self.core._is_single(name):
                 return False                             # C5
             if number < 0:
@@ -286,7 +286,7 @@ cdef class _Passes:
         if self.owners is not None:
             rows.owners = self.owners.chunk_of(row, &rows.owner_first, &here)
             left = min(left, here)
-        for (name, column), number in zip(self.context, self.keys):
+        for (name, column), number in zip(self.context.items(), self.keys):
             key = number
             if key < 0:
                 continue
@@ -338,7 +338,7 @@ cdef class _Passes:
     def check(self):
         """Check the columns that are not, in the order in which they are given."""
         cdef TextColumn column
-        for column in (self.principals, self.actions, self.resources, self.owners, *[column for _, column in self.context]):
+        for column in (self.principals, self.actions, self.resources, self.owners, *self.context.values()):
             if column is not None:
                 column.check()
 
@@ -483,11 +483,18 @@ cdef class _Passes:
 
     cdef str _text(self, TextColumn column, int64_t row, str name):
         """The text of a row, or an error where there is none."""
+        text = self._value(column, row)
+        if text is None:
+            raise RequestValueError("the value is null", column=name, hint="principal, action and resource are needed in every row")
+        return text
+
+    cdef object _value(self, TextColumn column, int64_t row):
+        """The text of a row; None where it has none, or a list of them."""
         cdef Text text
         cdef int64_t local, left
         cdef const Column* chunk = column.chunk_of(row, &local, &left)
-        if not item_text(chunk, local, &text):
-            raise RequestValueError("the value is null", column=name, hint="principal, action and resource are needed in every row")
+        if column.is_list or not item_text(chunk, local, &text):
+            return None
         return text.data[:text.size].decode()
 
     # -- what a pass found ----------------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Each reader accepts exactly its grammar; anything else is unparsable, and the ca
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from fastiam._bytes cimport lower
+from fastiam._bytes cimport load8_big, lower
 
 
 cdef extern from *:
@@ -281,17 +281,9 @@ cdef inline bint in_range(const uint8_t* address, const uint8_t* base, int64_t p
     return (address[whole] & mask) == (base[whole] & mask)
 
 
-cdef inline uint64_t big_word(const uint8_t* p) noexcept nogil:
-    """Eight bytes, the first one highest."""
-    return (
-        <uint64_t>p[0] << 56 | <uint64_t>p[1] << 48 | <uint64_t>p[2] << 40 | <uint64_t>p[3] << 32
-        | <uint64_t>p[4] << 24 | <uint64_t>p[5] << 16 | <uint64_t>p[6] << 8 | p[7]
-    )
-
-
 cdef inline bint is_before(const uint8_t* address, const uint8_t* base) noexcept nogil:
-    cdef uint64_t a = big_word(address), b = big_word(base)
-    return big_word(address + 8) < big_word(base + 8) if a == b else a < b
+    cdef uint64_t a = load8_big(address), b = load8_big(base)
+    return load8_big(address + 8) < load8_big(base + 8) if a == b else a < b
 
 
 # -- base64 and booleans -------------------------------------------------------------------------------------------

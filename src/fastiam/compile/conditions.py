@@ -94,8 +94,8 @@ def in_order(entries: tuple[ConditionEntry, ...]) -> tuple[ConditionEntry, ...]:
     return tuple(sorted(entries, key=lambda entry: not fold(entry.key).startswith(_TOLD_AHEAD)))
 
 
-def searched(op: Op, values: list[Value]) -> list[Value] | None:
-    """Values in the order in which the kernel finds one by halving, none twice, no range within another.
+def in_search_order(op: Op, values: list[Value]) -> list[Value] | None:
+    """Values as the kernel finds one by halving: ascending, none twice, no range within another.
 
     None where each must be looked at.
     """
@@ -109,17 +109,19 @@ def searched(op: Op, values: list[Value]) -> list[Value] | None:
 def _networks_apart(values: list[Value]) -> list[Value] | None:
     """Ranges by where they begin. A range of IPv6 that lies around those of IPv4 has nothing of theirs (C52): None."""
     found: list[Value] = []
-    for base, value in sorted((_base(value), value) for value in values):
-        if found and base >> 128 - found[-1].number == _base(found[-1]) >> 128 - found[-1].number:
-            if _is_v4(value) != _is_v4(found[-1]):
+    for network in sorted(map(_without_host, values), key=lambda network: (network.address, network.number)):
+        if found and _without_host(network._replace(number=found[-1].number)).address == found[-1].address:
+            if _is_v4(network) != _is_v4(found[-1]):
                 return None
         else:
-            found.append(value._replace(address=base.to_bytes(16)))
+            found.append(network)
     return found
 
 
-def _base(network: Value) -> int:
-    return int.from_bytes(network.address) >> 128 - network.number << 128 - network.number
+def _without_host(network: Value) -> Value:
+    """A range by its first address."""
+    rest = 128 - network.number
+    return network._replace(address=((int.from_bytes(network.address) >> rest) << rest).to_bytes(16))
 
 
 def _is_v4(network: Value) -> bool:

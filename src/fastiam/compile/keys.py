@@ -95,11 +95,11 @@ class Keys:
     def find(self, name: str) -> int:
         """The number of a key by any spelling; where nothing reads it, `NOT_READ`, or `NOT_READ_ONE` if it takes no lists (C5).
 
-        Request tags count always (`aws:TagKeys`), and so do tags that a principal is known not to have, and other names of tags
-        that a resource may have (K1, 5.5).
+        Request tags count always (`aws:TagKeys`), and so do tags and entries of sessions that a principal is known not to
+        have, and other names of tags that a resource may have (K1, 5.5).
         """
         folded = fold(name)
-        if folded.startswith((REQUEST_TAG, PRINCIPAL_TAG)):
+        if folded.startswith((REQUEST_TAG, PRINCIPAL_TAG, *SESSION_ENTRIES)):
             return self.number(folded)
         found = self._numbers.find(folded)
         if found is None and folded.startswith(IAM_TAG):

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastiam._build import Tables
 from fastiam.compile.actions import Parts, read_action
-from fastiam.compile.conditions import OPERATORS, Value, flags_of, in_order, read_value, searched
+from fastiam.compile.conditions import OPERATORS, Value, flags_of, in_order, in_search_order, read_value
 from fastiam.compile.interning import Identities, Interned
 from fastiam.compile.keys import Keys
 from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, AtomFlag, BodyFlag, Form
@@ -210,7 +210,7 @@ class Statements:
             has_slots = any(isinstance(piece, Variable) for piece in value.text) and not value.unresolved
             data = b"" if value.unresolved else joined(value.text, self._slot)
             values.append(Value(data, value.number, value.nanos, value.is_u, has_slots, value.unresolved, value.address))
-        ordered = searched(operator.op, values)
+        ordered = in_search_order(operator.op, values)
         flags = flags_of(entry, operator) | (AtomFlag.ORDERED if ordered else 0)
         number = self._tables.atom(operator.op, operator.relation, qualifier, flags, key, ordered or values)
         return number
