@@ -105,11 +105,12 @@ CHANCES: dict[str, list[Any]] = {  # what leaves a row as good as it is, or as b
 
 
 def test_what_is_wrong_with_many_rows_is_told_of_each(engine):
-    """As a batch of the row alone tells it. Among them are rows that share the value, but not the fault."""
+    """As a batch of the row alone tells it; of two faults, one. Among them are rows that share the value, but not the fault."""
     rng, rows = random.Random(1), []
     for _ in range(600):
         chance = {name: rng.choice(values) for name, values in CHANCES.items() if rng.random() < 0.5}
         rows.append(GOOD | chance | (rng.choice(FAULTS) if rng.random() < 0.6 else {}))
+    both = [GOOD | one | other for one in FAULTS for other in FAULTS if not one.keys() & other.keys()]
     sessions = {"run": SESSION, "broken": Session(f"arn:aws:iam::{A}:root", kind="ROLE")}
 
     def decide(some: list[dict[str, Any]]) -> fastiam.Decisions:
@@ -119,7 +120,9 @@ def test_what_is_wrong_with_many_rows_is_told_of_each(engine):
         context = {name: pa.array(values, pa.string()) for name, values in columns.items()}
         return engine.decide_many(*parts, context, resource_accounts=owners, sessions=sessions, on_error="deny")
 
-    found, told = decide(rows), set()
+    found, told = decide(rows + both), set()
+    assert list(found.errors) == np.flatnonzero(found.outcome == ERROR).tolist()
+    assert (found.outcome[len(rows) :] == [decide([row]).outcome[0] for row in both]).all()
     for i, row in enumerate(rows):
         alone = decide([row])
         assert found.outcome[i] == alone.outcome[0], row
@@ -128,4 +131,39 @@ def test_what_is_wrong_with_many_rows_is_told_of_each(engine):
             assert (error.message, error.column, error.hint, error.row) == (other.message, other.column, other.hint, i), row
             told.add(error.column)
     assert told == GOOD.keys()
-    assert 200 < np.count_nonzero(found.outcome == ERROR) < 400
+    assert 200 < np.count_nonzero(found.outcome[: len(rows)] == ERROR) < 400
+
+
+@pytest.mark.parametrize("key", ["aws:OriginIdentity/x", "aws:PrincipalTag/nobody", "app:unread"])
+def test_a_row_is_no_error_because_another_one_is(key):
+    """The key of the second one is in doubt in the first one, too, which is an error for another reason (K1)."""
+    table = f"arn:aws:dynamodb:eu-west-1:{A}:table/"
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[READ])
+    directory.add_resource(table + "t", tags={"a": "b"})
+
+    def decide(resources: list[str], names: list[str | None]) -> list[int]:
+        values = {key: pa.array(["v"] * len(names)), "aws:username": pa.array(names)}
+        found = directory.compile().decide_many(ANA, "s3:GetObject", resources, values, on_error="deny")
+        return found.outcome.tolist()
+
+    assert decide([table + "t", table + "u/index/z"], ["bo", None])[1:] == decide([table + "u/index/z"], [None])
+
+
+def test_more_faults_are_told_than_are_kept(engine):
+    """In several chunks of rows, by several threads."""
+    n = 140_000
+    resources = [f"bucket{i % 9000}" if i % 7 == 0 else OBJECT for i in range(n)]
+    found = engine.decide_many(ANA, "s3:GetObject", pa.array(resources), on_error="deny", threads=2)
+    assert list(found.errors) == list(range(0, n, 7))
+    assert all(error.message == f"`{resources[row]}` is not a resource" for row, error in found.errors.items())
+    assert (found.outcome == OK).sum() == n - len(found.errors)
+
+
+def test_errors_stand_in_the_order_of_their_rows(engine):
+    """What is no text, what is no action."""
+    resources = pa.Array.from_buffers(
+        pa.string(), 3, [None, pa.py_buffer(np.array([0, 1, 2, 3], np.int32)), pa.py_buffer(b"\xff**")]
+    )
+    found = engine.decide_many(ANA, ["s3:GetObject", "s3:*", "s3:*"], resources, on_error="deny")
+    assert list(found.errors) == [0, 1, 2]

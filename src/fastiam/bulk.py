@@ -127,7 +127,7 @@ class Decisions:
     Attributes
     ----------
     outcome : `Outcome` numbers, uint8, shape (n,).
-    errors : row to error, for rows with outcome ERROR.
+    errors : row to error, for rows with outcome ERROR, in their order; of several faults of a row one is told.
     unread : condition keys that statements read and no column supplied, with the number of rows in which they were read. What is
         not looked at reads nothing; which statements are, where several decide alike, may differ from one batch to the next.
 

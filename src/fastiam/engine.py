@@ -253,9 +253,9 @@ class Engine(SettlingCore):
                 self, read["principals"], read["actions"], read["resources"], keys, read.get("resource_accounts"),
                 _named(sessions), declared, n, epoch_seconds(now), reasons, errors, pool, threads,
             )  # fmt: skip
-        for row, error in (unreadable or {}).items():  # a value that was read as null must not be decided as absent
-            found["outcome"][row] = Outcome.ERROR
-            errors[row] = error  # type: ignore[index]
+        if unreadable:  # what was read as null must not be decided as absent
+            found["outcome"][list(unreadable)] = Outcome.ERROR
+            errors = dict(sorted({**(errors or {}), **unreadable}.items()))
         if errors:
             _blank(found, list(errors))
         return Decisions(**found, errors=errors)
