@@ -15,11 +15,14 @@ from hypothesis import given, settings
 
 import fastiam
 from fastiam import Outcome
+from fastiam.compile.conditions import Value, in_search_order, read_value
+from fastiam.compile.layout import Op
 from fastiam.reference import decide
 from fastiam.request import Request, read_context
 
 ANN = "arn:aws:iam::111111111111:user/ann"
-TEXTS = st.text("ab\u00e9\U0001f511", max_size=5)
+TEXTS = st.text("ab\0\u00e9\U0001f511", max_size=5)
+EXACT = ["StringEquals", "StringNotEquals", "ForAnyValue:StringEquals", "ForAllValues:StringNotEqualsIfExists"]
 V4 = st.integers(0, 2**32 - 1)
 EDGES = [0, 1 << 31, 10 << 24, (10 << 24) + (1 << 16), 2**32 - 1]
 NEAR_V4 = st.one_of(V4, st.sampled_from(EDGES))
@@ -94,16 +97,18 @@ def test_an_address_lies_in_one_of_many_networks(values: list[str], inverted: bo
     agree("NotIpAddress" if inverted else "IpAddress", values, addresses(values))
 
 
-@given(st.lists(TEXTS, min_size=2, max_size=14), st.lists(TEXTS, min_size=1, max_size=6), st.booleans())
+@given(st.lists(TEXTS, min_size=2, max_size=14), st.lists(TEXTS, min_size=1, max_size=6), st.sampled_from(EXACT))
 @settings(max_examples=40)
-def test_a_text_is_one_of_many(values: list[str], others: list[str], inverted: bool) -> None:
-    agree("StringNotEquals" if inverted else "StringEquals", values, [*values, *others])
+def test_a_text_is_one_of_many(values: list[str], others: list[str], operator: str) -> None:
+    agree(operator, values, [*values, *others])
 
 
-@given(st.lists(st.text("ab?*\u00e9", max_size=4), min_size=2, max_size=10), st.lists(TEXTS, min_size=4, max_size=9))
+@given(
+    st.lists(st.text("ab?*\u00e9", max_size=4), min_size=2, max_size=10), st.lists(TEXTS, min_size=4, max_size=9), st.booleans()
+)
 @settings(max_examples=40)
-def test_a_text_is_like_one_of_many(values: list[str], given_texts: list[str]) -> None:
-    agree("StringLike", values, given_texts)
+def test_a_text_is_like_one_of_many(values: list[str], others: list[str], inverted: bool) -> None:
+    agree("StringNotLike" if inverted else "StringLike", [*values, "a${aws:username}"], [*others, "aann", "ann"])
 
 
 @pytest.mark.parametrize(
@@ -130,3 +135,23 @@ def test_one_broken_network_leaves_the_others(broken: str) -> None:
 def test_texts_with_variables_stand_among_others() -> None:
     values = ["a", "b", "${aws:username}", "d", "e", "f", "g", "${*}"]
     assert agree("StringEquals", values, ["a", "ann", "bob", "g", "*", "h"]) >= {Outcome.ALLOW, Outcome.IMPLICIT_DENY}
+
+
+@pytest.mark.parametrize(
+    ("op", "texts", "ordered"),
+    [
+        (Op.STRING, ["b", "aa", "", "b", "a"], ["", "a", "b", "aa"]),
+        (Op.IP, ["10.1.0.0/16", "9.9.9.9", "10.0.0.7/8", "::1"], ["::1", "9.9.9.9", "10.0.0.0/8"]),
+        (Op.IP, ["::/0", "10.0.0.0/8"], None),
+        (Op.IP, ["10.0.0.0/8", "11.0.0.0/33"], None),
+        (Op.STRING_LIKE, ["a", "b"], None),
+        (Op.STRING, ["a"], None),
+    ],
+    ids=repr,
+)
+def test_what_is_searched_by_halves_ascends(op: Op, texts: list[str], ordered: list[str] | None) -> None:
+    def value(text: str) -> Value:
+        read = read_value(text, op, variables=True)
+        return Value(b"".join(map(bytes, read.text)), read.number, read.nanos, read.is_u, False, False, read.address)
+
+    assert in_search_order(op, list(map(value, texts))) == (ordered and list(map(value, ordered)))
