@@ -81,7 +81,7 @@ GOOD: dict[str, Any] = {"principals": ANA, "actions": "s3:GetObject", "resources
 FAULTS: list[dict[str, Any]] = [
     {"principals": None},
     {"principals": "arn:aws:iam::1:user/x"},
-    {"principals": "www.example.com"},  # a provider, for one action (N3)
+    {"principals": "www.example.com"},  # none: a service, or a provider (N3)
     {"principals": "broken"},
     {"actions": "s3:*"},
     {"actions": None},
@@ -167,3 +167,16 @@ def test_errors_stand_in_the_order_of_their_rows(engine):
     )
     found = engine.decide_many(ANA, ["s3:GetObject", "s3:*", "s3:*"], resources, on_error="deny")
     assert list(found.errors) == [0, 1, 2]
+
+
+def test_what_contradicts_a_resource_contradicts_no_other_one():
+    """K1. The last row comes in another chunk, and with an action that nobody has met."""
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[READ])
+    directory.add_resource("arn:aws:s3:::bucket", account=A)
+    n = 1 << 16
+    actions = ["s3:GetObject"] * n + ["s3:GetObjectAcl"]
+    owners = pa.array([B, *[None] * (n - 1), B], pa.string())
+    resources = [OBJECT] * n + ["arn:aws:s3:::elsewhere/key"]
+    found = directory.compile().decide_many(ANA, actions, resources, {"aws:ResourceAccount": owners}, on_error="deny")
+    assert list(found.errors) == [0] and (found.outcome[1:] == OK).all()

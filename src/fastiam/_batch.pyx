@@ -168,9 +168,7 @@ cdef class _Batch(_Passes):
         if column == "resource":
             return self._value(self.resources, row)
         principal = self._value(self.principals, row)
-        if column == "principal":
-            return principal, self._value(self.actions, row)     # a name may stand for a provider (N3)
-        return principal, self._value(self.context[column], row)
+        return principal if column == "principal" else (principal, self._value(self.context[column], row))
 
     cdef bint _rests_on_cause(self, str column, int64_t row) except -1:
         """Whether the cause of an error tells it alone, whatever else the row has."""
@@ -179,7 +177,7 @@ cdef class _Batch(_Passes):
             return _refuses(check_action, cause)
         if column == "resource":
             return _refuses(check_resource, cause)
-        if column == "principal":                        # INVARIANT: no error of a principal is due to resource or context
+        if column == "principal":                        # INVARIANT: no error of a principal is due to anything else
             return column not in self.context            # else a key of this name may be meant
         principal, value = cause
         if value is None or not (principal == "*" or principal.startswith("arn:")):
