@@ -99,10 +99,10 @@ def test_resource_is_cut_where_the_evaluator_cuts_it(text):
 
 def test_long_texts_are_read_in_linear_time():
     """Texts that make a careless pattern go back over itself again and again: quadratic, they would take minutes."""
-    began = time.perf_counter()
+    began = time.process_time()
     for piece in ("${'}a' ", "${a, '", "${a,'", "${", "arn:", "a,", "*:"):
         text = "arn:aws:s3:::" + piece * 50_000
         resource_problems(text, True, True)
         assert action_problems(text, True)
         assert principal_problems("AWS", text, PolicyKind.RESOURCE, True)
-    assert time.perf_counter() - began < 60  # a second, and nine under sanitizers on a busy machine
+    assert time.process_time() - began < 5
