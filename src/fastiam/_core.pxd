@@ -34,7 +34,8 @@ cdef class Core:
     cdef uint64_t epoch                                  # one more whenever they are begun anew
     cdef Workspace* free                                 # that no call works with
     cdef dict key_numbers
-    cdef dict session_numbers
+    cdef dict session_numbers                            # by the `id` of what is kept of each, and with it
+    cdef dict sessions_alike                             # the one that is kept of those that say the same, by what they say
     cdef dict decisions
     cdef dict defaults
     cdef list callers                                    # that batches left (`_batch`)
@@ -63,6 +64,7 @@ cdef class Core:
     cdef int _restart(self, Frame* f, object context, list keep) except -1
     cdef bint _meet(self, bytes name) except -1
     cdef int _enter_principal(self, str name, str action) except -1
+    cdef tuple _session(self, object session)
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
     cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1

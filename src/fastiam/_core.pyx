@@ -115,6 +115,7 @@ cdef class Core:
     """Tables with their doors. `Engine` adds what Python settles:
 
     `_settle_principal(name, action)`, `_settle_session(session)`, `_settle_facts(arn)`: enter what an attempt missed;
+    `_what_it_says(session)`: something that is equal for two sessions only if all is that they say, or None;
     `_settle_key(name)`: the number of a context key by any spelling, NOT_READ or NOT_READ_ONE if nothing reads it;
     `_settle_check(principal, action, resource, context, resource_account)`: raise where K1, D23 or the grammar is broken;
     `_contradicts(principal, key, value)`: whether K1 is broken for who asks;
@@ -131,6 +132,7 @@ cdef class Core:
         self.generation = self.tables.generation
         self.key_numbers = {}
         self.session_numbers = {}
+        self.sessions_alike = {}
         self.decisions = {}
         self.defaults = {}
         self.declared = {}
@@ -159,6 +161,7 @@ cdef class Core:
             self.epoch += 1
             self.key_numbers = {}
             self.session_numbers = {}
+            self.sessions_alike = {}
             self.decisions = {}
             self.callers = []
             self.misses_much = True
@@ -341,11 +344,27 @@ cdef class Core:
             self._settle_principal(name, action)
         return 0
 
+    cdef tuple _session(self, object session):
+        """The number of a session, with the session. Those that say the same are one principal, and the last one of them is kept."""
+        cdef uint64_t generation = self.tables.generation
+        known = self.session_numbers.get(id(session))
+        if known is not None:
+            return known
+        says = self._what_it_says(session)
+        alike = None if says is None else self.sessions_alike.get(says)
+        known = (self._settle_session(session) if alike is None else alike[0], session)
+        if generation == self.tables.generation:         # else another thread has dropped it
+            if alike is not None:
+                self.session_numbers.pop(id(alike[1]), None)
+            if says is not None:
+                self.sessions_alike[says] = known
+            self.session_numbers[id(session)] = known
+        return known
+
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1:
         """Find who asks in the tables; False where the directory must be asked first."""
         cdef Text name
         cdef uint32_t found = NONE
-        cdef uint64_t generation
         cdef const TablesC* t = view(self.names)
         if type(principal) is str:
             if not utf8_of(<str>principal, &name):
@@ -363,16 +382,13 @@ cdef class Core:
                 self._settle_principal(principal, action)
                 return False
         else:
-            number = self.session_numbers.get(id(principal))
-            if number is None:
+            known = self.session_numbers.get(id(principal))
+            if known is None:
                 self.grew = True
-                generation = self.tables.generation
-                settled = self._settle_session(principal)
+                self._session(principal)
                 self.tables.sync()
-                if generation == self.tables.generation:  # else another thread has dropped it
-                    self.session_numbers[id(principal)] = (settled, principal)
                 return False
-            found = number[0]
+            found = known[0]
             remember_session(w, principal, found)
         c.principal = &self.tables.t.principals[found]
         return True

@@ -185,15 +185,11 @@ cdef class _Passes:
 
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:
         """The principal of a session, BROKEN where it cannot be read: its rows get the error."""
-        cdef Core core = self.core
-        found = core.session_numbers.get(id(session))
-        if found is None:
-            try:
-                found = core.session_numbers[id(session)] = (core._settle_session(session), session)
-            except (RequestValueError, PolicyError) as error:
-                self.broken_sessions[name] = error
-                return BROKEN
-        return found[0]
+        try:
+            return self.core._session(session)[0]
+        except (RequestValueError, PolicyError) as error:
+            self.broken_sessions[name] = error
+            return BROKEN
 
     cdef bint _is_plain(self):
         """Whether rows of this batch can be usual ones: nothing that each of them has to be asked for by itself."""

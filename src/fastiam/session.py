@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -49,3 +49,38 @@ class Session:
         if self.policies is not None:
             one = isinstance(self.policies, (str, bytes, Mapping))
             object.__setattr__(self, "policies", (self.policies,) if one else tuple(self.policies))
+
+
+_AS_THEY_ARE = frozenset((str, bytes, type(None), PrincipalKind))  # none of which equals one of another type
+_WITH_TYPE = frozenset((bool, int, float))
+
+
+def what_it_says(session: object) -> Hashable | None:
+    """Of a session: two are one principal where that is equal. None where it cannot be compared."""
+    return what_is_said(tuple(vars(session).values())) if type(session) is Session else None
+
+
+def what_is_said(value: Any) -> Hashable | None:
+    """What is equal for two values only if both are of one type, and hold the same in one order.
+
+    None where one is of another type than JSON has or a date, or is too deep.
+    """
+    try:
+        return _frozen(value)
+    except (TypeError, RecursionError):
+        return None
+
+
+def _frozen(value: Any) -> Hashable:
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value  # type: ignore[no-any-return]
+    if kind in _WITH_TYPE:
+        return kind, value
+    if kind is dict:
+        return kind, *map(_frozen, value), *map(_frozen, value.values())
+    if kind is list or kind is tuple:
+        return kind, *map(_frozen, value)
+    if kind is datetime:
+        return kind, value.isoformat()  # equal instants may be different texts
+    raise TypeError(kind)

@@ -44,7 +44,7 @@ from fastiam.request import (
     read_context,
     read_unknown,
 )
-from fastiam.session import Session
+from fastiam.session import Session, what_it_says
 
 if TYPE_CHECKING:
     from fastiam.saved.records import Records
@@ -122,6 +122,8 @@ class SettlingCore(Core):
         with self._lock, self._compiler.building():
             self._compiler.keep_session(session.policies or ())
             return self._compiler.principal(self.names, profile)
+
+    _what_it_says = staticmethod(what_it_says)
 
     def _settle_facts(self, arn: str) -> None:
         facts = self._snapshot_or_fail().facts(arn)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastiam.errors import RequestValueError
 from fastiam.model import Policy, PolicyKind
 from fastiam.profile import Policies, PrincipalKind
 from fastiam.request import epoch_seconds
-from fastiam.session import Session
+from fastiam.session import Session, what_is_said
 
 ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
@@ -86,7 +86,8 @@ def read_session_policies(documents: Sequence[Any] | None) -> Policies | None:
 def _read(document: Any, i: int) -> Policy:
     if isinstance(document, Policy):
         return document
-    return _read_text(document, i) if isinstance(document, (str, bytes)) else _read_new(document, i)
+    says = what_is_said(document)
+    return _read_new(document, i) if says is None else _read_known(_Document(says, document), i)
 
 
 def _read_new(document: Any, i: int) -> Policy:
@@ -95,8 +96,17 @@ def _read_new(document: Any, i: int) -> Policy:
     return read_policy(document, PolicyKind.SESSION, name=f"session_policies[{i}]")
 
 
-# PERF: sessions of one issuer often come with one policy; equal texts are then one object, compiled once
-_read_text = lru_cache(maxsize=1024)(_read_new)
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A document that is known by what it says."""
+
+    says: Hashable
+    document: Any = field(compare=False)
+
+
+@lru_cache(maxsize=1024)  # PERF: sessions of one issuer often come with one policy; equal ones are then one object, compiled once
+def _read_known(known: _Document, i: int) -> Policy:
+    return _read_new(known.document, i)
 
 
 def mfa_seconds(session: Session, kind: PrincipalKind) -> int | None:

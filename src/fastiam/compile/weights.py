@@ -12,7 +12,7 @@ from fastiam.model import Policy, Statement
 
 THING = 150  # an entry of a map that interns: the slot, a key of a few objects, the number
 _TEXT = 60  # a text beside its characters
-_SESSION = 700  # a session, and that it is found again
+_SESSION = 1100  # a session, and that it is found again, by what it says too
 _POLICY, _STATEMENT, _CONDITION = 350, 450, 250
 
 
@@ -37,9 +37,9 @@ def _document_bytes(document: object) -> int:
     if isinstance(document, str | bytes):
         return _TEXT + len(document)
     if isinstance(document, Mapping):
-        return 230 + sum(_document_bytes(value) for value in document.values())
+        return 330 + sum(_document_bytes(value) for value in document.values())
     if isinstance(document, list | tuple):
-        return 60 + 8 * len(document) + sum(map(_document_bytes, document))
+        return 120 + 16 * len(document) + sum(map(_document_bytes, document))
     return 0  # a policy that was read, and counts as such
 
 

@@ -1,0 +1,198 @@
+"""Sessions that say the same are one principal, however often they are made; those that differ in anything are not."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from fastiam import Directory, Engine, Session
+from fastiam.session import what_it_says
+
+ACCOUNT = "111111111111"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
+RUN = f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run"
+OBJECT = "arn:aws:s3:::bucket/blue/key"
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def policy(*resources: str, effect: str = "Allow", **condition: Any) -> dict[str, Any]:
+    statement = {
+        "Effect": effect,
+        "Action": "s3:*",
+        "Resource": list(resources),
+        **({"Condition": condition} if condition else {}),
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def session(**more: Any) -> Session:
+    """A session of whose parts none is an object that another one has."""
+    told: dict[str, Any] = {
+        "kind": "ROLE",
+        "issuer": ROLE,
+        "policies": [policy("arn:aws:s3:::bucket/blue/*")],
+        "tags": {"team": "blue", "cost": "1"},
+        "transitive_tags": ("team",),
+        "issued_at": NOON,
+        "source_identity": "ana",
+        "context": {"saml:sub": "ana", "app:level": 1, "app:list": ["a", "b"], "app:since": NOON, "app:none": None},
+    }
+    return Session("".join(RUN), **told | more)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    directory = Directory()
+    directory.add_principal(ROLE, identity_policies=[policy("*")])
+    return directory.compile()
+
+
+def test_sessions_that_say_the_same_are_entered_once(engine: Engine) -> None:
+    def ask(n: int) -> Mapping[str, Any]:
+        for _ in range(n):
+            assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
+            assert engine.decide(session(), "s3:GetObject", "arn:aws:s3:::bucket/red/key").layer == "session"
+        sessions = {f"s{i}": session() for i in range(100)}
+        assert engine.decide_many(list(sessions), "s3:GetObject", OBJECT, sessions=sessions).allowed.all()
+        return engine.stats()
+
+    before, after = ask(10), ask(1_000)
+    assert after["principals"] == before["principals"]
+    assert after["bytes"] - before["bytes"] < 4096
+
+
+def test_the_last_one_of_them_is_kept_and_no_other(engine: Engine) -> None:
+    """An `id` that is used again would stand for another caller."""
+    narrow = [policy("arn:aws:s3:::bucket/red/*")]
+    made = []
+    for i in range(3_000):
+        one = session() if i % 3 else session(policies=narrow)
+        assert engine.is_allowed(one, "s3:GetObject", OBJECT) is bool(i % 3)
+        made.append(weakref.ref(one))
+        del one
+    assert sum(one() is not None for one in made) < 1_100  # a thread remembers 1,024
+
+
+# what is said, and what is something else though Python or a text may hold it for the same
+OTHERS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "another name": ({}, {"source_identity": "bob"}),
+    "no name": ({}, {"source_identity": None}),
+    "no policies and none at all": ({"policies": None}, {"policies": []}),
+    "another policy": ({}, {"policies": [policy("arn:aws:s3:::bucket/red/*")]}),
+    "policies in another order": (
+        {"policies": [policy("arn:aws:s3:::a/*"), policy("arn:aws:s3:::b/*")]},
+        {"policies": [policy("arn:aws:s3:::b/*"), policy("arn:aws:s3:::a/*")]},
+    ),
+    "a policy and its text": ({"policies": ["{}"]}, {"policies": [b"{}"]}),
+    "another tag": ({}, {"tags": {"team": "red", "cost": "1"}}),
+    "tags that go round": ({"tags": {"a": "b", "c": "d"}}, {"tags": {"a": "d", "c": "b"}}),
+    "a tag more": ({}, {"tags": {"team": "blue", "cost": "1", "x": ""}}),
+    "another instant": ({}, {"issued_at": NOON + timedelta(microseconds=1)}),
+    "MFA": ({}, {"mfa_at": NOON}),
+    "a number and a truth": ({"context": {"k": 1}}, {"context": {"k": True}}),
+    "an integer and a float": ({"context": {"k": 1}}, {"context": {"k": 1.0}}),
+    "a value and a list of it": ({"context": {"k": "a"}}, {"context": {"k": ["a"]}}),
+    "a list and one in a list": ({"context": {"k": ["a", "b"]}}, {"context": {"k": [["a", "b"]]}}),
+    "nothing and no key": ({"context": {"k": None}}, {"context": {}}),
+    "an instant and its text": ({"context": {"k": NOON}}, {"context": {"k": NOON.isoformat()}}),
+    "an instant told elsewhere": ({"context": {"k": NOON}}, {"context": {"k": NOON.astimezone(timezone(timedelta(hours=1)))}}),
+    "text and bytes": ({"context": {"k": "a"}}, {"context": {"k": b"a"}}),
+    "a type and what has its name": ({"context": {"k": "a"}}, {"context": {"k": (str, "a")}}),
+    "a key of a list and two": ({"context": {"a": ["b"], "c": "d"}}, {"context": {"a": "b", "c": ["d"]}}),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), OTHERS.values(), ids=OTHERS)
+def test_what_differs_in_anything_is_another_one(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert what_it_says(session(**one)) == what_it_says(session(**one))
+    assert what_it_says(session(**one)) != what_it_says(session(**other))
+
+
+class Text(str):
+    """Text of another type, which may compare as it likes."""
+
+    __slots__ = ()
+
+
+INCOMPARABLE: Mapping[str, dict[str, Any]] = {
+    "a mapping of another type": {"tags": MappingProxyType({"team": "blue"})},
+    "text of another type": {"context": {"app:text": Text("a")}},
+    "text of another type in a list": {"context": {"app:list": ["a", Text("b")]}},
+}
+
+
+@pytest.mark.parametrize("more", INCOMPARABLE.values(), ids=INCOMPARABLE)
+def test_what_cannot_be_compared_is_decided_by_itself(engine: Engine, more: dict[str, Any]) -> None:
+    assert what_it_says(session(**more)) is None
+    before = engine.stats()["principals"]
+    for _ in range(3):
+        assert engine.is_allowed(session(**more), "s3:GetObject", OBJECT) is True
+    assert engine.stats()["principals"] == before + 3
+
+
+def test_a_session_of_another_class_is_no_session_of_this_one(engine: Engine) -> None:
+    class Mine(Session):
+        pass
+
+    assert what_it_says(Mine(RUN, kind="ROLE", issuer=ROLE)) is None
+    assert what_it_says(RUN) is None
+    assert engine.is_allowed(Mine(RUN, kind="ROLE", issuer=ROLE), "s3:GetObject", OBJECT) is True
+
+
+def test_sessions_that_cannot_be_read_are_refused_each_time(engine: Engine) -> None:
+    assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
+    for broken in (
+        replace(session(), issuer=f"{ROLE}/other"),
+        session(policies=["{"]),
+        session(issued_at=NOON.replace(tzinfo=None)),
+    ):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="app/other|session_policies|time zone"):
+                engine.is_allowed(replace(broken), "s3:GetObject", OBJECT)
+    assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
+
+
+def test_an_engine_of_the_next_directory_reads_them_anew() -> None:
+    directory = Directory()
+    directory.add_principal(ROLE, identity_policies=[policy("*")])
+    engine = directory.compile()
+    assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
+    directory.put_inline_policy(ROLE, "never", policy("*", effect="Deny", StringEquals={"aws:PrincipalTag/team": "blue"}))
+    assert engine.updated(directory).is_allowed(session(), "s3:GetObject", OBJECT) is False
+    assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
+
+
+def test_they_are_entered_again_when_they_were_dropped() -> None:
+    directory = Directory()
+    directory.add_principal(ROLE, identity_policies=[policy("*")])
+    engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=20_000)
+    for i in range(400):
+        assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
+        assert engine.is_allowed(session(source_identity=f"u{i}"), "s3:GetObject", "arn:aws:s3:::bucket/red/key") is False
+    assert engine.stats()["generation"] > 1
+
+
+def test_one_without_end_is_refused(engine: Engine) -> None:
+    deep: list[Any] = []
+    deep.append(deep)
+    assert what_it_says(session(policies=[{"Statement": deep}])) is None
+    with pytest.raises(ValueError, match="session_policies"):
+        engine.is_allowed(session(policies=[{"Statement": deep}]), "s3:GetObject", OBJECT)
+
+
+def test_one_policy_of_many_sessions_is_read_once(engine: Engine) -> None:
+    """As text and as a mapping, each by itself; what is changed later is another one."""
+    shared = policy("arn:aws:s3:::bucket/blue/*")
+    assert engine.is_allowed(session(source_identity="a", policies=[shared]), "s3:GetObject", OBJECT) is True
+    before = engine.stats()["bodies"]
+    for i in range(20):
+        assert engine.is_allowed(session(source_identity=f"b{i}", policies=[dict(shared)]), "s3:GetObject", OBJECT) is True
+    assert engine.stats()["bodies"] == before
+    shared["Statement"][0]["Effect"] = "Deny"
+    assert engine.is_allowed(session(source_identity="c", policies=[shared]), "s3:GetObject", OBJECT) is False
