@@ -333,3 +333,28 @@ def test_own_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: 
         assert many.outcome.tolist() == [outcome for outcome, *_ in expected]
         assert many.unread == counted
     assert reasoned(rows) == expected
+
+
+def test_of_own_denies_that_are_left_the_first_one_denies() -> None:
+    """D1, D51: every second one cannot hold for who asks, so that the others stand in three parts."""
+    statements = []
+    for i, name in enumerate(("one", "*o*", "*")):  # what one denies, so does the next
+        may = {"StringLike": {"app:stage": ["prod", f"x{i}"]}}
+        never = {"StringEquals": {"aws:PrincipalTag/team": f"t{i}"}}
+        statements.append({"Effect": "Deny", "Action": "*", "Resource": f"arn:aws:sqs:*:*:{name}", "Condition": may})
+        statements.append({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": never})
+    directory = fastiam.Directory(quotas=None)
+    own = {"Version": "2012-10-17", "Statement": [*statements, *EVERYTHING["Statement"]]}
+    directory.add_principal(USERS[0], identity_policies=[own], tags={"team": "red"})
+    engine = directory.compile()
+    rows = [(name, stage) for name in ("one", "two", "six") for stage in ("prod", "x1", "x2", "test")] * 150
+    arns = [f"arn:aws:sqs:eu-west-1:{A}:{name}" for name, _ in rows]
+    context = {"app:stage": [stage for _, stage in rows]}
+    reasons = [
+        engine.explain(USERS[0], "sqs:Do", arn, {"app:stage": stage}).decision.statement
+        for arn, (_, stage) in zip(arns[:12], rows[:12], strict=True)
+    ]
+    assert [reason and reason.index for reason in reasons] == [0, 2, 4, 6, 2, 2, 4, 6, 4, 6, 4, 6]
+    expected = [reason and f"#{reason.index}" for reason in reasons] * 150
+    for _ in range(3):
+        assert list(engine.decide_many([USERS[0]] * len(rows), "sqs:Do", arns, context, reasons=True).statement) == expected

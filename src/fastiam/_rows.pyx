@@ -13,11 +13,8 @@ from fastiam._glob cimport glob
 from fastiam._types cimport *
 from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
-from fastiam.errors import LimitError
-
 
 cdef enum:
-    MOST_RUNS = 0xFFFF         # of a row
     MOST_GRID = 1 << 24        # cells of the grid
     ASKED_FOR = 32             # rows of which all that they are built of is asked for before
     MOST_POLICIES = 1024       # policies of these, at most
@@ -306,8 +303,6 @@ cdef class Rows(Flats):
         cdef uint32_t i, first
         if find_row(&self.t, row.stack, key).n:
             return 0
-        if s.n >= MOST_RUNS:
-            raise LimitError(f"a path of {s.n} levels is too long, the limit is {MOST_RUNS - 1}")
         if late:
             self._stamp_name(row.name)
         else:

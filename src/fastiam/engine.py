@@ -217,7 +217,7 @@ class Engine(SettlingCore):
         now : aware datetime; the clock, read once, where it is None (K5).
         reasons : also say layer, policy and statement of each row, and with unknown keys those that matter.
         on_error : "raise" decides nothing and names row and column; "deny" gives such a row outcome ERROR.
-        threads : rows are split evenly; the GIL is free while they are decided.
+        threads : each takes rows when it is done with others; the GIL is free while they are decided.
 
         Returns
         -------
