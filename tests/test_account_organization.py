@@ -38,6 +38,9 @@ PLACES = [
     ({A: ["ou-a", "ou-b"]}, {}, "o-1/r-1/ou-a/ou-b/"),
     ({A: "ou-b"}, {"ou-b": "ou-a", "ou-a": "r-1"}, "o-1/r-1/ou-a/ou-b/"),
     ({A: "ou-b", B: "ou-a/ou-b"}, {}, "o-1/r-1/ou-a/ou-b/"),
+    ({A: "ou-b", B: "r-1/ou-b"}, {"ou-z": "r-1"}, "o-1/r-1/ou-b/"),
+    ({A: "ou-a/ou-b"}, {"ou-a": "r-1"}, "o-1/r-1/ou-a/ou-b/"),
+    ({A: "ou-b", B: "ou-a/ou-b"}, {"ou-a": "r-1"}, "o-1/r-1/ou-a/ou-b/"),
 ]
 
 
@@ -62,7 +65,39 @@ BROKEN = [
     ({"delegated_administrators": [X]}, "does not belong to"),
     ({"scps": {"ou-z": []}}, "is no root, unit or account"),
     ({"policy_types": ["TAG_POLICY"]}, "is no policy type"),
+    ({"accounts": {A: "o-2/r-1/ou-a"}}, "does not lie in the organisation"),
+    ({"accounts": {A: "ou-a", B: A}}, "not an organisational unit"),
+    ({"accounts": {A: None}, "organizational_units": {"ou-a": A}}, "which is an account"),
+    ({"accounts": {A: "ou-a"}, "delegated_administrators": ["ou-a"]}, "`ou-a` is not an account"),
+    ({"accounts": {A: None}, "delegated_administrators": {A: "iam.amazonaws.com"}}, "which is one text\nhelp: write a list"),
+    ({"accounts": {A: None}, "delegated_administrators": {A: ["iam"]}}, "`iam` is not a service"),
 ]
+
+UNITS = {"ou-sens": "r-1", "ou-work": "ou-sens"}
+MISSPELT = [
+    # arguments beside the units, what is misspelt, the hint
+    ({"accounts": {A: "ou-sense"}}, "account `111111111111` lies in `ou-sense`, which is no unit", "did you mean `ou-sens`?"),
+    ({"accounts": {A: ["ou-sense"]}}, "account `111111111111` lies in `ou-sense`, which is no unit", "did you mean `ou-sens`?"),
+    ({"accounts": {A: "ou-9"}}, "`ou-9`, which is no unit", "name it in `organizational_units`, or write its path"),
+    ({"accounts": {A: "ou-sens/ou-new", B: "ou-nev"}}, "`ou-nev`, which is no unit", "did you mean `ou-new`?"),
+    ({"organizational_units": {**UNITS, "ou-b": "ou-sense"}}, "`ou-b` has the parent `ou-sense`", "did you mean `ou-sens`?"),
+    ({"organizational_units": {**UNITS, "ou-b": "r-11"}}, "`ou-b` has the parent `r-11`", "did you mean `r-1`?"),
+    ({"scps": {"ou-sense": []}}, "`ou-sense` is no root, unit or account", "did you mean `ou-sens`?"),
+    ({"rcps": {"ou-sense": []}}, "`ou-sense` is no root, unit or account", "did you mean `ou-sens`?"),
+    ({"accounts": {A: None}, "scps": {A[:-1] + "2": []}}, "is no root, unit or account", f"did you mean `{A}`?"),
+    ({"accounts": {A: None}, "delegated_administrators": [A[:-1] + "2"]}, "does not belong to", f"did you mean `{A}`?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message", "hint"), MISSPELT)
+def test_a_misspelt_id_is_refused_with_the_nearest_one(arguments, message, hint):
+    """A unit that is made up in its place would lie beside the policies of the one that was meant."""
+    directory = Directory()
+    with pytest.raises(DirectoryError) as refused:
+        directory.set_organization(**{"id": "o-1", "organizational_units": UNITS} | arguments)
+    assert message in refused.value.message
+    assert refused.value.hint == hint
+    assert directory.snapshot().account_facts(A).org_id is None
 
 
 @pytest.mark.parametrize(("arguments", "message"), BROKEN)

@@ -15,9 +15,11 @@ path of the value (`$.Statement[0].Action`), the place in the text and, where on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+_LONGEST_WORD = 200  # that is compared with known ones
 
 
 class Severity(StrEnum):
@@ -157,6 +159,14 @@ class ShapeError(FastiamError, ValueError):
 
 class LimitError(FastiamError, RuntimeError):
     """A table of the engine is full; the message names the limit."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the most alike of the known words, or ""."""
+    from difflib import get_close_matches  # PERF: most errors need none of it
+
+    near = get_close_matches(word, known, 1) if len(word) <= _LONGEST_WORD else ()
+    return f"did you mean `{near[0]}`?" if near else ""
 
 
 def _rebuild(kind: type[Exception], args: tuple[object, ...], kwargs: dict[str, object]) -> Exception:

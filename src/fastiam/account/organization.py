@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from fastiam.account.documents import FULL_ACCESS, StoredLevels, StoredPolicy
 from fastiam.arn import is_account
-from fastiam.errors import DirectoryError
+from fastiam.errors import DirectoryError, did_you_mean
+from fastiam.request import shorten
 
 IAM_SERVICE = "iam.amazonaws.com"
 SCP_TYPE, RCP_TYPE = "SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"
@@ -66,39 +67,52 @@ class Organization:
         return account == self.management_account or IAM_SERVICE in self.delegated.get(account, ())
 
 
-def read_tree(root: str, units: Mapping[str, str], accounts: Mapping[str, str | Sequence[str] | None]) -> dict[str, str]:
-    """The parent of every unit and account.
+def read_tree(id: str, root: str, units: Mapping[str, str], accounts: Mapping[str, str | Sequence[str] | None]) -> dict[str, str]:
+    """The parent of every unit and account of an organisation.
 
     Parameters
     ----------
     units : parent of each organisational unit.
     accounts : for each account its parent (`ou-a`), or its path from the root down (`ou-a/ou-b`, `o-1/r-1/ou-a/`, or a list);
-        None or "" is the root. Units that only occur here are added, a lone one under the root.
+        None or "" is the root. Units that only occur in paths are added. A lone one is added under the root where `units`
+        names none: beside others it is as likely misspelt, and what hangs at the unit that was meant would not reach it.
 
     Raises
     ------
-    DirectoryError: an id of another form, two parents of one unit, or a circle.
+    DirectoryError: an id of another form, a lone unit that is not named, two parents of one unit, or a circle.
     """
     parents: dict[str, str] = {}
     for unit, parent in units.items():
         _add_unit(parents, root, unit, parent)
-    places = {account: _steps(root, place) for account, place in accounts.items()}
-    for account, (steps, is_path) in sorted(places.items(), key=lambda item: -len(item[1][0])):
+    places = {account: _steps(id, root, place) for account, place in accounts.items()}
+    for steps, is_path in places.values():
+        for parent, unit in zip((root, *steps), steps if is_path else (), strict=False):
+            _add_unit(parents, root, unit, parent)
+    known = frozenset(parents)
+    for account, (steps, is_path) in places.items():
         if not is_account(account):
             raise DirectoryError(f"`{account}` is not an account id", hint="write 12 digits")
-        if is_path or steps[0] not in parents:  # a lone unit that is known stays where it is
-            for parent, unit in zip((root, *steps), steps, strict=False):
-                _add_unit(parents, root, unit, parent)
+        if not is_path and steps[0] not in known:  # a lone unit that is known stays where it is
+            _add_lone(parents, root, steps[0], account, bool(units))
         parents[account] = steps[-1] if steps else root
     check_tree(parents, root)
     return parents
 
 
-def _steps(root: str, place: str | Sequence[str] | None) -> tuple[list[str], bool]:
+def _add_lone(parents: dict[str, str], root: str, unit: str, account: str, are_named: bool) -> None:
+    """A unit of which nothing is known but that an account lies in it; refused where units are named."""
+    if are_named and unit.startswith("ou-"):
+        hint = did_you_mean(unit, parents) or "name it in `organizational_units`, or write its path"
+        message = f"account `{account}` lies in `{shorten(unit)}`, which is no unit of the organisation"
+        raise DirectoryError(message, hint=hint)
+    _add_unit(parents, root, unit, root)
+
+
+def _steps(id: str, root: str, place: str | Sequence[str] | None) -> tuple[list[str], bool]:
     """The units of a place without organisation and root, and whether they are a whole path, not one parent's id."""
     steps = [step for step in (place.split("/") if isinstance(place, str) else place or ()) if step]
-    if steps and steps[0].startswith("o-"):
-        del steps[0]
+    if steps and steps[0].startswith("o-") and steps.pop(0) != id:
+        raise DirectoryError(f"`{place}` does not lie in the organisation, which is `{id}`")
     from_root = bool(steps) and steps[0].startswith("r-")
     if from_root and steps.pop(0) != root:
         raise DirectoryError(f"`{place}` does not start at the root of the organisation, which is `{root}`")
@@ -108,6 +122,8 @@ def _steps(root: str, place: str | Sequence[str] | None) -> tuple[list[str], boo
 def _add_unit(parents: dict[str, str], root: str, unit: str, parent: str) -> None:
     if not unit.startswith("ou-"):
         raise DirectoryError(f"`{unit}` is not an organisational unit", hint="its id starts with `ou-`")
+    if is_account(parent):
+        raise DirectoryError(f"`{unit}` lies below `{parent}`, which is an account, and nothing lies below one")
     if parents.setdefault(unit, parent) != parent:
         raise DirectoryError(f"`{unit}` cannot lie under both `{parents[unit]}` and `{parent}`")
 
@@ -127,7 +143,8 @@ def check_tree(parents: Mapping[str, str], root: str) -> None:
             if at in seen:
                 raise DirectoryError(f"`{at}` lies below itself")
             if at not in parents:
-                raise DirectoryError(f"`{seen[-1]}` has the parent `{at}`, which is not in the organisation")
+                message = f"`{seen[-1]}` has the parent `{at}`, which is not in the organisation"
+                raise DirectoryError(message, hint=did_you_mean(str(at), {root, *parents}))
             seen.append(at)
             at = parents[at]
         safe.update(seen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from typing import Any
 from fastiam.account.documents import StoredPolicy, is_managed_arn, text_of, text_of_parsed
 from fastiam.account.model import AccountModel
 from fastiam.account.writes.base import HERE
-from fastiam.errors import DirectoryError, Finding, Severity, SourceError
+from fastiam.errors import DirectoryError, Finding, Severity, SourceError, did_you_mean
 from fastiam.language.document import read_policy
 from fastiam.language.jsontext import JsonObject, JsonValue, Number
 from fastiam.model import PolicyKind
@@ -93,8 +92,7 @@ class Node:
             raise self.error(f"`{value.duplicates[0]}` occurs twice in one object")
         for name in value if known else ():
             if known and name not in known:
-                close = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean `{close[0]}`?" if close else "known are " + ", ".join(f"`{k}`" for k in known)
+                hint = did_you_mean(name, known) or "known are " + ", ".join(f"`{k}`" for k in known)
                 raise self.child(name, value[name]).error(f"unknown name `{name}`", hint=hint)
         return value
 

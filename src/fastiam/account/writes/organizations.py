@@ -11,7 +11,7 @@ from fastiam.account.naming import check_account
 from fastiam.account.organization import IAM_SERVICE, POLICY_TYPES, RCP_TYPE, SCP_TYPE, Organization, check_tree, read_tree
 from fastiam.account.writes.base import Writes, refuse_in_use
 from fastiam.arn import is_account
-from fastiam.errors import DirectoryError
+from fastiam.errors import DirectoryError, did_you_mean
 from fastiam.model import PolicyKind
 from fastiam.request import shorten
 
@@ -40,7 +40,8 @@ class OrganizationWrites(Writes):
         Parameters
         ----------
         organizational_units : parent (another unit, or the root) of each unit, by id.
-        accounts : for each account its parent (`ou-a`), its path (`ou-a/ou-b`, `o-1/r-1/ou-a/`), or None for the root.
+        accounts : for each account its parent (`ou-a`), its path (`ou-a/ou-b`, `o-1/r-1/ou-a/`), or None for the root. A path
+            adds its units. A parent is one of `organizational_units` or of a path; where the former are empty, it is added too.
         delegated_administrators : accounts that administer IAM for the organisation, or services by account.
         scps, rcps : policies attached to a root, unit or account, by its id. An element that is not named has
             `FullAWSAccess` as its SCP (G5), and no RCP but `RCPFullAWSAccess` (G3). Where the former stays beside others,
@@ -58,7 +59,7 @@ class OrganizationWrites(Writes):
         places = dict(accounts)
         if management_account is not None:
             places.setdefault(check_account(management_account), None)
-        parents = read_tree(root, organizational_units, places)
+        parents = read_tree(id, root, organizational_units, places)
         reader = self._reader()
         organization = Organization(
             id,
@@ -132,8 +133,7 @@ class OrganizationWrites(Writes):
             raise DirectoryError(f"`{account}` is the management account, which administers everything")
         if not is_account(self._element(old, account)):
             raise DirectoryError(f"`{account}` is not an account")
-        if not isinstance(service, str) or not service:
-            raise DirectoryError(f"`{service}` is not a service", hint="write its principal, such as `iam.amazonaws.com`")
+        _check_service(service)
         services = old.delegated.get(account, frozenset()) | {service}
         self._store.put_organization(replace(old, delegated={**old.delegated, account: services}))
 
@@ -206,7 +206,8 @@ class OrganizationWrites(Writes):
     def _element(self, organization: Organization, id_: str) -> str:
         """A root, unit or account that is there."""
         if id_ != organization.root and id_ not in organization.parents:
-            raise DirectoryError(f"`{shorten(str(id_))}` is no root, unit or account of the organisation")
+            message = f"`{shorten(str(id_))}` is no root, unit or account of the organisation"
+            raise DirectoryError(message, hint=did_you_mean(str(id_), {organization.root, *organization.parents}))
         return id_
 
     def _place(self, old: Organization, element: str, parent: str | None) -> None:
@@ -235,7 +236,8 @@ class OrganizationWrites(Writes):
         found: _ByElement = {}
         for element, level in given.items():
             if element not in elements:
-                raise DirectoryError(f"`{element}` is no root, unit or account of the organisation")
+                message = f"`{shorten(str(element))}` is no root, unit or account of the organisation"
+                raise DirectoryError(message, hint=did_you_mean(str(element), elements))
             found[element] = reader.read_level(level, kind, f"{kind}s[{element}]")
             self._check_level(reader, found[element], element)
         return found
@@ -264,10 +266,24 @@ def _detached(level: Sequence[StoredPolicy], element: str, name: str) -> tuple[S
 def _delegates(given: Iterable[str] | Mapping[str, Iterable[str]], parents: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Services by delegated administrator; an account given without services administers IAM."""
     services = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, (IAM_SERVICE,))
-    for account in services:
+    for account, names in services.items():
         if account not in parents:
-            raise DirectoryError(f"`{account}` administers an organisation that it does not belong to")
-    return {account: frozenset(names) for account, names in services.items()}
+            message = f"`{account}` administers an organisation that it does not belong to"
+            raise DirectoryError(message, hint=did_you_mean(str(account), filter(is_account, parents)))
+        if not is_account(account):
+            raise DirectoryError(f"`{account}` is not an account", hint="accounts administer an organisation, units do not")
+        if isinstance(names, str):
+            message = f"`{account}` administers `{shorten(names)}`, which is one text"
+            raise DirectoryError(message, hint="write a list of services")
+    found = {account: frozenset(names) for account, names in services.items()}
+    for name in frozenset[object]().union(*found.values()):
+        _check_service(name)
+    return found
+
+
+def _check_service(name: object) -> None:
+    if not isinstance(name, str) or "." not in name:
+        raise DirectoryError(f"`{name}` is not a service", hint="write its principal, such as `iam.amazonaws.com`")
 
 
 def _policy_types(given: Iterable[str]) -> frozenset[str]:
