@@ -19,7 +19,7 @@ import pytest
 
 import fastiam
 from fastiam import Layer, Outcome, Session
-from fastiam.errors import RequestValueError
+from fastiam.errors import PolicyError, RequestValueError
 
 A, B = "111111111111", "222222222222"
 ANA, BO, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bo", f"arn:aws:iam::{A}:role/app"
@@ -243,6 +243,61 @@ def test_names_stand_for_sessions(engine):
     for principal, resource, row in zip((narrow, narrow, wide), resources, got, strict=False):
         assert engine.decide(principal, "s3:GetObject", resource).outcome is row.outcome
     assert engine.decide_many(ANA, "s3:GetObject", OBJECT).outcome.tolist() == [OK]  # the names of a batch end with it
+
+
+MANY_SESSIONS = {f"run {i} é": session(f"run-{i}", context={"app:run": f"{i}"}) for i in range(100)} | {
+    "broken": session("broken", "{"),
+    "no session": 5,
+}
+
+
+@pytest.mark.parametrize("form", [*FORMS.values(), np.array], ids=[*FORMS, "NumPy"])
+def test_of_many_sessions_those_are_entered_that_rows_name(directory, form):
+    engine = directory.compile()
+    before = engine.stats()["principals"]
+    names = ["run 7 é", APP, "run 8 é", "run 7 é", "run 9 é"]
+    got = engine.decide_many(form(names), "s3:GetObject", OBJECT, sessions=MANY_SESSIONS)
+    assert got.outcome.tolist() == [OK] * 5
+    assert engine.stats()["principals"] == before + 3
+
+
+def test_one_name_for_all_rows_enters_its_session_alone(directory):
+    engine = directory.compile()
+    before = engine.stats()["principals"]
+    assert engine.decide_many("run 7 é", "s3:GetObject", [OBJECT] * 600, sessions=MANY_SESSIONS).allowed.all()
+    assert engine.decide_many([], "s3:GetObject", [], sessions=MANY_SESSIONS).outcome.tolist() == []
+    assert engine.stats()["principals"] == before + 1
+
+
+@pytest.mark.parametrize("n", [1, 50, 200, 600], ids=lambda n: f"{n} rows")
+def test_a_session_that_cannot_be_read_is_an_error_where_a_row_names_it(engine, n):
+    """With few rows beside the sessions as with many."""
+    wrong = {"broken": PolicyError, "no session": RequestValueError}
+    assert engine.decide_many(["run 1 é"] * n, "s3:GetObject", OBJECT, sessions=MANY_SESSIONS).allowed.all()
+    for name, error in wrong.items():
+        with pytest.raises(error):
+            engine.decide_many(["run 1 é"] * n + [name], "s3:GetObject", OBJECT, sessions=MANY_SESSIONS)
+    names = pa.array(["run 1 é"] * n + [None, *wrong])
+    for column in (names, names.dictionary_encode(), names.to_pylist()):
+        got = engine.decide_many(column, "s3:GetObject", OBJECT, sessions=MANY_SESSIONS, on_error="deny")
+        assert got.outcome.tolist() == [OK] * n + [ERROR] * 3
+        assert [type(error) for error in got.errors.values()] == [RequestValueError, *wrong.values()]
+
+
+BROKEN_PRINCIPALS = {
+    "text": pa.Array.from_buffers(pa.string(), 2, [None, *pa.array([b"run 1 ", b"\xff"]).buffers()[1:]]),
+    "codes": pa.DictionaryArray.from_arrays(pa.array([0, 7], pa.int32()), pa.array(["run 1 é"]), safe=False),
+}
+
+
+@pytest.mark.parametrize("column", BROKEN_PRINCIPALS.values(), ids=BROKEN_PRINCIPALS)
+def test_principals_that_are_broken_are_so_with_sessions_as_without(engine, column):
+    told = []
+    for sessions in (None, {"run 1 é": session("run-1")}, MANY_SESSIONS):
+        with pytest.raises(RequestValueError) as caught:
+            engine.decide_many(column, "s3:GetObject", [OBJECT] * 2, sessions=sessions)
+        told.append(str(caught.value))
+    assert len(set(told)) == 1 and "`principals`" in told[0]
 
 
 # -- what comes out ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ from fastiam._canon import canonical_column
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.request import canonical_text
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object) noexcept
+
 cdef str COLUMN_HINT = "pass an Arrow or NumPy column, a list, or one value for all rows"
 cdef str MIXED_HINT = "a key has either one value in every row or a list in every row; wrap single values in lists"
 cdef str ZONE_HINT = "NumPy's datetime64 has no zone; if it is UTC, pass `np.datetime_as_string(values, timezone='UTC')`"
@@ -206,6 +209,14 @@ def check_lengths(dict columns):
         if other[1] != first[1]:
             raise ShapeError(f"columns differ in length: `{first[0]}` has {first[1]} rows, `{other[0]}` has {other[1]} rows")
     return first[1]
+
+
+def are_plain(dict names):
+    """Whether all names are text, of no class of somebody's own, and ASCII, which is usual and needs no further look."""
+    for name in names:
+        if type(name) is not str or not PyUnicode_IS_ASCII(name):
+            return False
+    return True
 
 
 class _Rejecter:

@@ -27,7 +27,7 @@ cdef class _Passes:
     cdef list keys                                       # number of each, in the snapshot
     cdef list key_names                                  # by number
     cdef Names session_names                             # None: there are none
-    cdef dict sessions, broken_sessions
+    cdef dict sessions, broken_sessions                  # those that rows can name
     cdef int64_t session_bytes                           # of the cache, that the sessions take
     cdef TablesC t
     cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
@@ -44,6 +44,7 @@ cdef class _Passes:
     cdef _Declared declared                              # None: no key is unknown
     cdef dict unread                                     # key -> rows that read it where nobody supplied it
 
+    cdef dict _named(self, dict sessions)
     cdef Side* _side(self, int number) except NULL
     cdef void _point_answers(self, Answers* answers)
     cdef int _prepare(self) except -1

@@ -88,7 +88,7 @@ cdef class _Passes:
         self.tables = core.tables
         self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
         self.n, self.now, self.reasons = n, now, reasons
-        self.sessions = sessions
+        self.sessions = self._named(sessions)
         self.broken_sessions = {}
         self.context = context
         self.outcome = np.empty(n, np.uint8)             # every row of these is written: decided, or put on a slow list
@@ -108,6 +108,15 @@ cdef class _Passes:
     def __dealloc__(self):
         if self.entered:
             self.tables.leave()
+
+    cdef dict _named(self, dict sessions):
+        """The sessions that rows name, where there are few rows: to enter one takes longer than to look at a row."""
+        cdef int64_t row, n = min(self.n, 1) if self.principals.length < 0 else self.n
+        if 2 * n >= len(sessions):                       # PERF: all of them may be named
+            return sessions
+        self.principals.check()                          # SAFETY: its text is read here
+        names = dict.fromkeys([self._value(self.principals, row) for row in range(n)])
+        return {name: sessions[name] for name in names if name in sessions}
 
     # -- before a pass -----------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fastiam._batch import decide_columns
-from fastiam._ingest import TextColumn, check_lengths, for_all_rows, read_column
+from fastiam._ingest import TextColumn, are_plain, check_lengths, for_all_rows, read_column
 from fastiam._names import Names
 from fastiam.account.changes import changes_between
 from fastiam.account.snapshot import Snapshot, UnknownOwner
@@ -213,7 +213,7 @@ class Engine(SettlingCore):
         unknown : condition keys of which nothing is known in any row, or prefixes such as `aws:ResourceTag/*`, which stand for
             all keys without a column that start so (spec 6.11). A row that depends on them has outcome DEPENDS.
         resource_accounts : column of account ids or nulls, or one for all rows (D23).
-        sessions : names that stand for a `Session` in the principals column.
+        sessions : names that stand for a `Session` in the principals column. Of many, rows enter those that they name.
         now : aware datetime; the clock, read once, where it is None (K5).
         reasons : also say layer, policy and statement of each row, and with unknown keys those that matter.
         on_error : "raise" decides nothing and names row and column; "deny" gives such a row outcome ERROR.
@@ -453,12 +453,15 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
             column="sessions",
             hint="pass a mapping of names, as they stand in the principals column, to sessions",
         )
-    for name in sessions or ():
+    named = dict(sessions or {})
+    if are_plain(named):  # PERF: a service may keep many
+        return named
+    for name in named:
         if not isinstance(name, str):
             raise RequestValueError(f"the name of a session must be text, not `{type(name).__name__}`", column="sessions")
         if not name.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in name):
             raise RequestValueError(f"`{shorten(name)}` holds a lone surrogate and is no valid text", column="sessions")
-    return {exact_text(name): session for name, session in (sessions or {}).items()}
+    return {exact_text(name): session for name, session in named.items()}
 
 
 def _engine_of(cls: type[Engine], data: bytes) -> Engine:
