@@ -25,9 +25,9 @@ from decimal import Decimal
 
 import numpy as np
 
-from fastiam._canon import canonical_column, canonical_texts
+from fastiam._canon import ABSENT_HINT, canonical_column, canonical_texts
 from fastiam.errors import RequestValueError
-from fastiam.request import canonical_text
+from fastiam.request import canonical_text, shorten
 
 cdef int64_t MOST_ITEMS = 1LL << 40      # more than any machine holds: a length beyond is a slip of the producer
 cdef int64_t MOST_BUFFERS = 1LL << 30
@@ -35,10 +35,13 @@ cdef str NO_UTF8 = "the text is not valid UTF-8"
 cdef int64_t FEW = 8                     # so many values a row, and most of a dictionary is not used
 
 cdef tuple UNITS = ("s", "ms", "us", "ns")          # by nanoarrow's number
-cdef str TEXT_HINT = "pass text: Arrow `u`, `U` or `vu`, or a dictionary over one of them"
+cdef str TEXT_HINT = "pass text: Arrow `string`, `large_string` or `string_view`, or a dictionary of one of them"
 cdef str CONTEXT_HINT = "pass text, bool, integers, floats, decimals, timestamps with a zone, binary, or lists of these"
 cdef str NAIVE_HINT = "give the column its zone, such as `pl.col(...).dt.replace_time_zone('UTC')` or `pa.timestamp('us', 'UTC')`"
-cdef str DATE_HINT = "cast the column to text: `2026-05-31` is a date of the policy language"
+cdef str DATE_HINT = "cast the column to text, `2026-05-31`, or to `pa.timestamp('s', 'UTC')`, the first second of the day"
+cdef str LIST_HINT = "cast the column to a plain list, such as `column.cast(pa.list_(pa.string()))`"
+cdef str CODED_HINT = "decode the column first, such as `array.dictionary_decode()`"
+cdef str RUNS_HINT = "decode the column first, such as `pyarrow.compute.run_end_decode(column)`"
 
 cdef dict NUMPY_TYPES = {
     NANOARROW_TYPE_UINT8: np.uint8, NANOARROW_TYPE_INT8: np.int8, NANOARROW_TYPE_UINT16: np.uint16,
@@ -217,19 +220,28 @@ cdef class Reader:
         if schema.dictionary == NULL and (type_ in TEXTS or type_ == NANOARROW_TYPE_NA):
             return 0
         if not self.is_context:
-            raise self._refused("is not text", TEXT_HINT)
+            raise self._refused("is not text", self._hint(schema))
         if type_ == NANOARROW_TYPE_TIMESTAMP and self.leaf.timezone[0] == 0:
             raise self._refused("is a timestamp without a time zone", NAIVE_HINT)
-        if schema.format[:2] == b"td":
-            raise self._refused("is no context value", DATE_HINT)
         if schema.dictionary != NULL or not (
             type_ in NUMPY_TYPES or type_ in BINARIES or type_ in DECIMALS or type_ == NANOARROW_TYPE_BOOL
         ):
-            raise self._refused("is no context value", CONTEXT_HINT)
+            raise self._refused("is no context value", self._hint(schema))
         return 0
 
+    cdef str _hint(self, const ArrowSchema* schema):
+        """What to pass in place of values of a type that is refused."""
+        start = schema.format[:2]
+        if start == b"+r":
+            return RUNS_HINT
+        if not self.is_context:
+            return TEXT_HINT
+        if self.code_width and (start[:1] == b"+" or schema.dictionary != NULL):
+            return CODED_HINT
+        return {b"td": DATE_HINT, b"+w": LIST_HINT, b"+v": LIST_HINT}.get(start, CONTEXT_HINT)
+
     cdef _refused(self, what, hint):
-        return RequestValueError(f"the Arrow format `{_format(&self.schema)}` {what}", column=self.name, hint=hint)
+        return RequestValueError(f"the Arrow type `{_type_name(&self.schema)}` {what}", column=self.name, hint=hint)
 
     cdef _broken(self, what, row=None):
         return _fault(self.name, what, row)
@@ -371,6 +383,8 @@ cdef class Reader:
     cdef int _numbers(self, Chunk chunk, Span s) except -1:
         cdef Column* c = &chunk.column
         values, unit = self._loaded(s)
+        if values.dtype == np.float64:
+            chunk.hint = ABSENT_HINT
         if s.valid != NULL:         # what lies under a null may be anything
             values[~_bits(s.valid, s.offset + s.first, s.last - s.first)] = 0
         if self.leaf.type == NANOARROW_TYPE_BOOL:
@@ -546,12 +560,11 @@ cdef str _buffer_fault(ArrowArray* array, int64_t n_buffers, bint has_views):
     return None
 
 
-cdef str _format(const ArrowSchema* schema):
-    """The Arrow format for a message, with what lies below: `+l<tdD>`, `i[u]`."""
-    text = schema.format.decode("utf-8", "replace")
-    if schema.n_children:
-        text += "<" + ", ".join([_format(schema.children[i]) for i in range(schema.n_children)]) + ">"
-    return text if schema.dictionary == NULL else f"{text}[{_format(schema.dictionary)}]"
+cdef str _type_name(const ArrowSchema* schema):
+    """An Arrow type for a message, with what lies below: `list<item: date32>`, `dictionary(int32)<string>`."""
+    cdef char name[160]
+    ArrowSchemaToString(schema, name, sizeof(name), True)
+    return shorten(_words(name), 120)
 
 
 cdef str _words(const char* message):

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+ABSENT_HINT: str
 PER_SECOND: dict[str, int]
 
 # values: int64, uint64 or float64, shape (n,), C-contiguous

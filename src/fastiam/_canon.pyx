@@ -14,6 +14,7 @@ import numpy as np
 from fastiam.errors import RequestValueError
 from fastiam.request import canonical_text
 
+ABSENT_HINT = "where the key is absent, use None, an Arrow null or a masked array"   # of floats that are no number
 cdef int64_t FIRST_SECOND = -62135596800    # 0001-01-01T00:00:00Z
 cdef int64_t LAST_SECOND = 253402300799     # 9999-12-31T23:59:59Z
 cdef int64_t EXACT = 1 << 53                # integers below are exact as floats

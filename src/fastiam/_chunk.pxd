@@ -9,6 +9,7 @@ cdef class Chunk:
     cdef int64_t rows
     cdef list owners          # whatever owns memory that `column` points to
     cdef dict bad             # value index -> why that value cannot be read
+    cdef str hint             # and what to do about it
 
     cdef const void* keep(self, object array)
     cdef int point_at(self, texts) except -1

@@ -17,6 +17,7 @@ cdef class Chunk:
         self.rows = 0
         self.owners = []
         self.bad = {}
+        self.hint = ""
 
     cdef const void* keep(self, object array):
         """Own a NumPy array; the address of its data."""
@@ -64,7 +65,7 @@ cdef class Chunk:
         return 0
 
     cdef int settle(self, int64_t first_row, object reject) except -1:
-        """Call `reject(row, message)` for every row that uses a bad value or has a null in its list; then hide bad values."""
+        """Call `reject(row, message, hint)` for every row that uses a bad value or has a null in its list; then hide bad values."""
         cdef Column* c = &self.column
         cdef int64_t row, item, first, last, code
         if not self.bad and not (c.is_list and c.item_valid != NULL):
@@ -77,7 +78,7 @@ cdef class Chunk:
                     if c.is_list:
                         reject(first_row + row, "a list of values holds a null")
                 elif self.bad and code in self.bad:
-                    reject(first_row + row, self.bad[code])
+                    reject(first_row + row, self.bad[code], self.hint)
         if self.bad:
             self._hide()
         return 0

@@ -18,7 +18,7 @@ from decimal import Decimal
 import numpy as np
 
 from fastiam._arrow import Reader
-from fastiam._canon import canonical_column
+from fastiam._canon import ABSENT_HINT, canonical_column
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.request import canonical_text
 
@@ -30,7 +30,6 @@ cdef str MIXED_HINT = "a key has either one value in every row or a list in ever
 cdef str ZONE_HINT = "NumPy's datetime64 has no zone; if it is UTC, pass `np.datetime_as_string(values, timezone='UTC')`"
 cdef tuple SCALARS = (str, bytes, bool, int, float, Decimal, datetime, np.generic)
 cdef tuple RAW = (bytearray, memoryview)             # sequences of numbers to Python, never columns
-cdef str ABSENT_HINT = "where the key is absent, use None, an Arrow null or a masked array"
 
 
 cdef class TextColumn:
@@ -414,17 +413,14 @@ cdef TextColumn _from_numbers(array, mask, str name, reject):
         values[mask] = 0
         chunk.column.item_valid = <const unsigned char*>chunk.keep(np.packbits(~mask, bitorder="little"))
     codes, offsets, data, chunk.bad = canonical_column(values, "", name)
+    chunk.hint = ABSENT_HINT
     if array.dtype.kind == "b":
         codes, offsets, data = values.astype(np.uint32), np.array((0, 5, 9)), np.frombuffer(b"falsetrue", np.uint8)
     chunk.set_texts(offsets, data)
     if codes is not None:
         chunk.column.code_width = 4
         chunk.column.codes = chunk.keep(codes)
-    return _whole(chunk, len(values), name, _with_hint(reject, ABSENT_HINT))
-
-
-def _with_hint(reject, hint):
-    return lambda row, message: reject(row, message, hint)
+    return _whole(chunk, len(values), name, reject)
 
 
 cdef TextColumn _from_fixed(array, mask, str name, reject):

@@ -111,6 +111,7 @@ cdef extern from "nanoarrow.c" nogil:
         int64_t capacity_bytes
         ArrowBufferAllocator allocator
 
+    int64_t ArrowSchemaToString(const ArrowSchema*, char* out, int64_t n, char recursive)
     int ArrowSchemaViewInit(ArrowSchemaView*, const ArrowSchema*, ArrowError*)
     int ArrowArrayViewInitFromSchema(ArrowArrayView*, const ArrowSchema*, ArrowError*)
     int ArrowArrayViewSetArray(ArrowArrayView*, const ArrowArray*, ArrowError*)

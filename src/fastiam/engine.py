@@ -209,7 +209,8 @@ class Engine(SettlingCore):
             Arrow (anything with `__arrow_c_array__` or `__arrow_c_stream__`), NumPy, or lists. Principals as ARNs, service names,
             `*`, or names in `sessions`; actions as `service:Name` in any case; resources as ARNs or `*`.
         context : mapping of context key to a column of shape (n,) or to one value, optional
-            Text, bools, numbers, timestamps with a zone, or lists of them. A null means that the key is absent.
+            Text, bools, numbers, decimals, timestamps with a zone, binary (compared as base64), or lists of them. A null means
+            that the key is absent.
         unknown : condition keys of which nothing is known in any row, or prefixes such as `aws:ResourceTag/*`, which stand for
             all keys without a column that start so (spec 6.11). A row that depends on them has outcome DEPENDS.
         resource_accounts : column of account ids or nulls, or one for all rows (D23).
@@ -231,7 +232,8 @@ class Engine(SettlingCore):
 
         Notes
         -----
-        O(n). A row of policies and action that no request has met before is built on first use.
+        O(n), after some 0.15 ms: below some 1,000 requests `are_allowed` takes less time. A row of policies and action that no
+        request has met before is built on first use.
         """
         if on_error not in ("raise", "deny"):
             raise RequestValueError(f"unknown value `{on_error}`", column="on_error", hint="use `raise` or `deny`")
@@ -414,7 +416,11 @@ class Engine(SettlingCore):
         return actions_on(self, principal, question, actions)
 
     def stats(self) -> dict[str, Any]:
-        """Counts and bytes of the tables and of the cache beside them."""
+        """Counts and bytes of the tables and of the cache beside them.
+
+        Counts hold what requests have brought, too: `principals` the names and sessions that asked, beside those of the
+        directory. `bytes` is all, with the rows and names that requests led to; `compiled_bytes` of it is what was there before.
+        """
         sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
         sizes["bytes"] += self.names.size_bytes() + self._compiler.statements.size_bytes() + self._compiler.late_objects
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
