@@ -28,6 +28,7 @@ cdef struct Asks:              # what is asked for the rows of a wave
     const ContextColumn* wide[BLOCK]   # the dictionary that tells the truth, where it has too many values for truths to be kept; else NULL
     Text text[BLOCK]
     uint64_t hash[BLOCK]
+    uint8_t is_stored[BLOCK]   # whether a column leaves out what may be stored about the resource
     const uint64_t* told[BLOCK]    # where rows before may have told the truth, and the key; NULL: nowhere
     uint64_t key[BLOCK]
 
@@ -76,15 +77,26 @@ cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32
             read_ahead(q.text[j].data)
 
 
+cdef inline bint may_be_stored(const Block* b, const Call* c, uint32_t id, uint32_t i, int64_t row) noexcept nogil:
+    """Whether a condition is about a tag that its column, of which truths are kept, leaves out in a row whose resource has some."""
+    cdef const ContextColumn* column = &c.columns[c.s.kept[id].column]
+    return b.asked[i] & HAS_TAGS and c.t.keys[c.t.atoms[id].key].is_resource_tag and kept_code(column, row) == column.n_codes
+
+
 cdef inline void take_told(Asks* q, const Block* b, Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
     """Where rows before may have told the truth, of conditions that no column tells by its codes."""
     cdef Basis basis
     cdef uint32_t i, j, plan
     for j in range(n):
-        q.told[j] = NULL
-        if c.s.kept[q.atom[j]].truths != NULL or c.has_wide and q.wide[j] != NULL:
-            continue
         i = <uint32_t>flats[j] & ROW_MASK
+        q.told[j] = NULL
+        q.is_stored[j] = False
+        if c.s.kept[q.atom[j]].truths != NULL:
+            q.is_stored[j] = may_be_stored(b, c, q.atom[j], i, row + i)
+            if not q.is_stored[j]:
+                continue
+        if c.has_wide and q.wide[j] != NULL:
+            continue
         plan = c.s.kept[q.atom[j]].plan
         if plan & PLAN_ALONE:
             q.told[j] = place_alone(c, q.atom[j], plan, b.who[i], &q.key[j])
@@ -139,7 +151,7 @@ cdef inline void ask_conditions(Block* b, Look* l, int64_t row) noexcept nogil:
         at = <uint32_t>(flats[j] >> 32)
         f = c.t.flats + at
         truth = 0
-        if kept != NULL and kept[q.atom[j]].truths != NULL:
+        if kept != NULL and kept[q.atom[j]].truths != NULL and not q.is_stored[j]:
             column = &c.columns[kept[q.atom[j]].column]
             if column.has_texts:
                 truth = text_truth(c, q.atom[j], column, &q.text[j], q.hash[j])

@@ -38,7 +38,7 @@ cdef struct Rows:              # the chunks that hold a range of rows
     const uint32_t* principal_codes   # numbers of dictionary values, or NULL
     const uint32_t* action_codes
     const uint64_t* facts      # of dictionary values, or NULL
-    const uint32_t* records    # and their records
+    const uint32_t* records    # and their records, with OF_HOLDER
 
 
 cdef struct Answers:           # where the answers go, a place a row; those of reasons only where they are asked for
@@ -92,7 +92,7 @@ cdef struct Block:
     uint32_t what[BLOCK]       # dictionary values of the resources
     uint64_t facts[BLOCK]
     uint64_t differs[BLOCK]    # what the place of the resource has other than the caller's (`place_differs`)
-    uint32_t record[BLOCK]     # of texts without a dictionary
+    uint32_t record[BLOCK]     # of texts without a dictionary, with OF_HOLDER
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
     Flat no_flat               # where there are no allows
@@ -153,6 +153,8 @@ cdef struct Seen:              # what was found lately, each at the place that i
 
 cdef enum:
     OF_SESSION = 0x80000000    # in the size of a name: the batch itself names it
+    OF_HOLDER = 0x80000000     # beside the record of a resource: it is of what holds the resource, a bucket
+    HOLDER_AT = 31
     MOST_LINES = 32768
     FAR_NAMES = 4096           # of so many, the texts may lie beyond the second-level cache
 
@@ -235,8 +237,14 @@ cdef inline void list_ways(Block* b, int64_t n) noexcept nogil:
 
 
 cdef inline uint32_t record_of(const Block* b, uint32_t i) noexcept nogil:
-    """The record of the resource of a row; NONE: there is none."""
-    return b.record[i] if b.records == NULL else b.records[b.what[i]]
+    """The record of the resource of a row, or of what holds it; NONE: there is none."""
+    cdef uint32_t record = b.record[i] if b.records == NULL else b.records[b.what[i]]
+    return record if record == NONE else record & ~OF_HOLDER
+
+
+cdef inline uint32_t is_of_holder(const Block* b, uint32_t i) noexcept nogil:
+    """Whether that record is of what holds the resource."""
+    return (b.record[i] if b.records == NULL else b.records[b.what[i]]) >> HOLDER_AT
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------------

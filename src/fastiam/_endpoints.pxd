@@ -2,17 +2,21 @@
 
 One that has no policy, or one that surely allows, leaves a row as it is; what others say is asked the long way (D40).
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport Block
+from fastiam._block cimport Block, Rows, Side
 from fastiam._bytes cimport table_find
-from fastiam._call cimport PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, Call, ContextColumn, is_supplied
+from fastiam._call cimport SIFTED, Call, ContextColumn, is_supplied
 from fastiam._columns cimport Text, item_text
-from fastiam._limits cimport layer_row, may_deny
-from fastiam._truths cimport TOLD_BITS, Basis, told_at, told_place
+from fastiam._facts cimport fetch_texts
+from fastiam._flat cimport Look, flat_matches, is_odd
+from fastiam._group cimport has_pieces
+from fastiam._limits cimport layer_row
+from fastiam._plain cimport FACTS_COLON, FACTS_LONG, FACTS_STAR
+from fastiam._truths cimport TOLD_BITS, Basis, resource_plan, told_at, told_place
 from fastiam._types cimport (
-    ATOM_FIXED, FLAT_ENDS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD, WAY_FAR, Atom, Flat, Range, Row,
-    T, TablesC,
+    ATOM_FIXED, FLAT_CROSSES, FLAT_ENDS, FLAT_PRINCIPALS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD,
+    WAY_FAR, Atom, Flat, Range, Row, T, TablesC,
 )
 from fastiam._value_codes cimport kept_code
 
@@ -22,6 +26,12 @@ cdef enum Through:             # what a row comes through, else the number of an
     NOTHING = 1                # no endpoint, or one that nobody knows where none has a policy
     UNKNOWN = 2                # one that nobody knows, where some have
     NAMED = 3
+
+
+cdef enum:                     # whether an endpoint leaves a row as it is
+    MAY_NOT = 0
+    PASSES = 1
+    ASKS_TEXT = 2              # the text of the resource tells
 
 
 cdef inline uint32_t named_by(const TablesC* t, const Text* text) noexcept nogil:
@@ -47,9 +57,15 @@ cdef inline uint32_t endpoint_of(const TablesC* t, const ContextColumn* column, 
     return found
 
 
-cdef inline bint surely_holds(Call* c, uint32_t id, int64_t row, uint32_t who) noexcept nogil:
+cdef inline Basis own_basis(const Block* b, uint32_t limited, uint32_t i, int64_t row) noexcept nogil:
+    """What truths may depend on, as far as a block knows it before the resources are looked up: neither tags nor the region."""
+    if limited & SIFTED:
+        return Basis(row, b.who[i], NONE, b.owner[i], NULL, resource_plan(True, b.differs[i] == 0))
+    return Basis(row, b.who[i], NONE, NONE, NULL, resource_plan(True, False))
+
+
+cdef inline bint surely_holds(Call* c, uint32_t id, const Basis* q) noexcept nogil:
     """Whether a condition is known to hold by the value of a column, or who asks, and nothing is to be counted."""
-    cdef Basis q = Basis(row, who, NONE, NONE, NULL, PLAN_ABSENT_BARE | PLAN_ABSENT_HOME)
     cdef const ContextColumn* column
     cdef const uint64_t* told
     cdef uint64_t key = 0
@@ -58,21 +74,21 @@ cdef inline bint surely_holds(Call* c, uint32_t id, int64_t row, uint32_t who) n
         return False
     if c.s.kept[id].truths != NULL:
         column = &c.columns[c.s.kept[id].column]
-        code = kept_code(column, row)
+        code = kept_code(column, q.row)
         return code < column.n_codes and c.s.kept[id].truths[code] == T + 1
-    told = told_place(c, id, &q, &key)
+    told = told_place(c, id, q, &key)
     told = NULL if told == NULL else told_at(told, key)
     return told != NULL and told[0] == (key << TOLD_BITS | T)
 
 
-cdef inline bint all_hold(Call* c, uint32_t conditions, int64_t row, uint32_t who) noexcept nogil:
+cdef inline bint all_hold(Call* c, uint32_t conditions, const Basis* q) noexcept nogil:
     cdef Range block
     cdef uint32_t i
     if conditions & ONE:
-        return surely_holds(c, conditions ^ ONE, row, who)
+        return surely_holds(c, conditions ^ ONE, q)
     block = c.t.condition_lists[conditions]
     for i in range(block.n):
-        if not surely_holds(c, c.t.atom_lists[block.first + i], row, who):
+        if not surely_holds(c, c.t.atom_lists[block.first + i], q):
             return False
     return True
 
@@ -99,34 +115,84 @@ cdef inline bint reads_what_is_supplied(const Call* c, const Flat* f) noexcept n
     return True
 
 
-cdef inline bint lets_pass(const Block* b, Call* c, uint32_t through, uint32_t i, int64_t at) noexcept nogil:
-    """Whether an endpoint surely leaves a row as it is: none of its denies may hold, and one of its allows, of all resources, does."""
-    cdef const Row* row
-    cdef const Flat* f
-    cdef uint32_t stack, k
-    if through < NAMED:
-        return through == NOTHING
-    stack = c.t.endpoints[through - NAMED].stack
-    if stack == NONE:
-        return True
-    row = layer_row(c.t, stack, b.cls[i], b.name[i])
-    if not row.flags & ROW_FLAT or may_deny(b, c, row, i):   # nor is the empty one flat
+cdef inline bint is_silent(const Look* l, const Flat* f) noexcept nogil:
+    """Whether a statement surely does not apply by its resource, so that nothing else of it is read."""
+    return has_pieces(f) and not is_odd(l, f) and (l.facts & FACTS_STAR or not flat_matches(l, f))
+
+
+cdef inline bint surely_stands(Look* l, const Flat* f, const Basis* q) noexcept nogil:
+    """Whether a statement surely applies."""
+    if f.flags & (FLAT_PRINCIPALS | FLAT_ENDS) or (f.flags & FLAT_CROSSES and l.facts & FACTS_COLON):
         return False
-    c.action = &c.t.classes[b.cls[i]]
-    f = c.t.flats + row.flat
-    for k in range(row.denies, row.n_flats):
-        if f[k].first == TURN_DONE or (f[k].first == TURN_ASKS and all_hold(c, f[k].conditions, at + i, b.who[i])):
-            return True
-        if not reads_what_is_supplied(c, f + k):
+    if has_pieces(f):
+        if l.facts & FACTS_STAR or not flat_matches(l, f):
             return False
-    return False
+    elif f.first != TURN_DONE and f.first != TURN_ASKS:
+        return False
+    return f.conditions == NONE or all_hold(l.c, f.conditions, q)
 
 
-cdef inline void pass_endpoints(Block* b, Call* c, int64_t at, int64_t n) noexcept nogil:
-    """Send rows the long way that their endpoint may deny."""
+cdef inline uint32_t passes(const Block* b, Look* l, const Row* row, const Basis* q) noexcept nogil:
+    """Whether the policy of an endpoint surely leaves a row as it is: none of its denies may hold, and one of its allows does."""
+    cdef const Flat* f
+    cdef uint32_t k
+    if not row.flags & ROW_FLAT:                         # nor is the empty one flat
+        return MAY_NOT
+    l.c.action = &l.c.t.classes[b.cls[l.i]]
+    for k in range(row.n_flats):
+        f = l.c.t.flats + row.flat + k
+        if f.first == TURN_GROUP:
+            continue
+        if has_pieces(f) and l.text == NULL:
+            return ASKS_TEXT
+        if k >= row.denies and surely_stands(l, f, q):
+            return PASSES
+        if is_silent(l, f) or (k < row.denies and (b.never[l.i] >> f.sieve) & 1):
+            continue
+        if k < row.denies or not reads_what_is_supplied(l.c, f):
+            return MAY_NOT
+    return MAY_NOT
+
+
+cdef inline uint32_t through_endpoint(
+    const Block* b, Look* l, const ContextColumn* column, uint32_t limited, bint has_text, uint32_t i
+) noexcept nogil:
+    """Whether the endpoint of a row surely leaves it as it is, as far as that is told with its text or without."""
+    cdef Basis q = own_basis(b, limited, i, l.row)
+    cdef uint32_t through = endpoint_of(l.c.t, column, l.row), stack
+    if through < NAMED:
+        return PASSES * (through == NOTHING)
+    stack = l.c.t.endpoints[through - NAMED].stack
+    if stack == NONE:
+        return PASSES
+    l.i = i
+    l.facts = b.facts[i]
+    l.text = <const uint8_t*>b.text[i].data if has_text else NULL
+    l.end = l.text + b.text[i].size
+    return passes(b, l, layer_row(l.c.t, stack, b.cls[i], b.name[i]), &q)
+
+
+cdef inline void pass_endpoints(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """Send rows the long way that their endpoint may deny; the texts of resources are fetched where its policy names some."""
+    cdef Block* b = s.block
     cdef const ContextColumn* column = &c.columns[c.s.sources[c.t.key_source_vpce]]
-    cdef uint32_t i, through
+    cdef Look l
+    cdef uint32_t i, j, found
+    l.c = c
+    l.pool = c.t.pool
+    l.colons = NULL
+    b.own_way.n = 0
     for i in range(<uint32_t>n):
-        through = endpoint_of(c.t, column, at + i)
-        if through != NOTHING and not lets_pass(b, c, through, i, at):
+        l.row = at + i
+        found = through_endpoint(b, &l, column, s.limited, rows.facts == NULL, i)
+        if found == MAY_NOT or b.facts[i] & FACTS_LONG:
+            b.limits[i] |= WAY_FAR
+        elif found == ASKS_TEXT:
+            b.own_way.rows[b.own_way.n] = <uint16_t>i
+            b.own_way.n += 1
+    fetch_texts(s, rows, &b.own_way)
+    for j in range(b.own_way.n):
+        i = b.own_way.rows[j]
+        l.row = at + i
+        if through_endpoint(b, &l, column, s.limited, True, i) != PASSES:
             b.limits[i] |= WAY_FAR

@@ -1,11 +1,13 @@
 """What there is to know about the resources of a block: one word of facts each, and the record of what is stored. Header only."""
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
-from fastiam._block cimport BLOCK, FAR_NAMES, Block, Rows, Side, take_texts
-from fastiam._bytes cimport ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, table_find, table_hash
+from fastiam._block cimport BLOCK, FAR_NAMES, OF_HOLDER, Block, Listed, Rows, Side, ask_value, take_texts
+from fastiam._bytes cimport (
+    ask_name, ask_slot, ask_text, first_bit, hashed_find, load8, mix, places, prefetch, read_ahead, table_find, table_hash,
+)
 from fastiam._call cimport Call
-from fastiam._columns cimport Column, Text, item_code, item_text, value_text, whole_codes
+from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, value_text, whole_codes
 from fastiam._locate cimport shared_record, stands_alone
 from fastiam._plain cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_TOLD, account_number, colon_place, read_facts, with_record
 from fastiam._types cimport *
@@ -28,6 +30,7 @@ cdef struct Sought:            # names under which something may be stored about
     uint32_t guess[2 * BLOCK]  # where the table may hold it
     uint16_t row[2 * BLOCK]
     uint8_t mode[2 * BLOCK]    # of names of MODE_FACTS and those like it, else 0
+    uint8_t is_holder[2 * BLOCK]   # of what holds the resource, a bucket
     uint32_t n
     Service services[N_SERVICES]   # as they were met, each at the place that its hash gives it
 
@@ -36,12 +39,15 @@ cdef inline const StringTable* names_of(const TablesC* t, uint32_t mode) noexcep
     return &t.fact_names if mode else &t.record_names
 
 
-cdef inline void seek_name(const TablesC* t, Sought* sought, uint32_t row, uint32_t mode, const char* data, int64_t size) noexcept nogil:
+cdef inline void seek_name(
+    const TablesC* t, Sought* sought, uint32_t row, uint32_t mode, const char* data, int64_t size, bint is_holder
+) noexcept nogil:
     cdef uint32_t n = sought.n
     sought.name[n] = Text(data, size)
     sought.hash[n] = table_hash(data, size, t.seed)
     sought.row[n] = <uint16_t>row
     sought.mode[n] = <uint8_t>mode
+    sought.is_holder[n] = is_holder
     sought.n += 1
     ask_slot(names_of(t, mode), sought.hash[n])
 
@@ -78,12 +84,12 @@ cdef inline void seek_record(const TablesC* t, Sought* sought, uint32_t row, uin
     if (mode == MODE_BUCKET or mode == MODE_OBJECT) and account_end - region_end == 1 and text.data[region_end - 1] == 58:
         slash = first_slash(text.data, text.size, account_end)       # neither region nor account
     elif mode != MODE_EXACT:
-        seek_name(t, sought, row, mode, text.data, text.size)
+        seek_name(t, sought, row, mode, text.data, text.size, False)
         return
     if slash == NULL or mode == MODE_OBJECT:
-        seek_name(t, sought, row, 0, text.data, text.size)
+        seek_name(t, sought, row, 0, text.data, text.size, False)
     if slash != NULL:
-        seek_name(t, sought, row, 0, text.data, slash - text.data)
+        seek_name(t, sought, row, 0, text.data, slash - text.data, True)
 
 
 cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, uint32_t* records) noexcept nogil:
@@ -109,8 +115,8 @@ cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, 
             if number == NONE:
                 facts[i] = FACTS_LONG
         if number != NONE:
-            records[i] = number
-            facts[i] = with_record(t, facts[i], number)
+            records[i] = number | sought.is_holder[j] * OF_HOLDER
+            facts[i] = with_record(t, facts[i], number, sought.is_holder[j])
 
 
 cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:
@@ -252,3 +258,34 @@ cdef inline void tell_owners(Block* b, const Rows* rows, int64_t at, int64_t n) 
             b.facts[i] = facts | FACTS_TOLD if told & ACCOUNT == number else <uint64_t>FACTS_LONG
         else:
             b.facts[i] = facts & ~<uint64_t>ACCOUNT | number | FACTS_TOLD
+
+
+cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* listed) noexcept nogil:
+    """Take up the texts of the resources of a list; those without a dictionary are there already."""
+    cdef Block* b = s.block
+    cdef const int32_t* offsets = <const int32_t*>rows.resources.offsets
+    cdef int64_t at
+    cdef uint32_t j, i
+    if rows.facts == NULL:
+        return
+    if rows.resources.kind == TEXT_32:
+        for j in range(listed.n):
+            prefetch(offsets + b.what[listed.rows[j]])
+        for j in range(listed.n):
+            i = listed.rows[j]
+            at = offsets[b.what[i]]
+            b.text[i] = Text(rows.resources.data + at, offsets[b.what[i] + 1] - at)  # INVARIANT: a null has FACTS_LONG, and is in no such list
+            prefetch(b.text[i].data)
+            prefetch(b.text[i].data + 63)
+    else:
+        for j in range(listed.n):
+            ask_value(rows.resources, b.what[listed.rows[j]])
+        for j in range(listed.n):
+            i = listed.rows[j]
+            value_text(rows.resources, b.what[i], &b.text[i])
+            prefetch(b.text[i].data)
+            prefetch(b.text[i].data + 63)
+    for j in range(listed.n):                            # a dictionary has more pages than a processor knows the places of
+        i = listed.rows[j]
+        read_ahead(b.text[i].data)
+        read_ahead(b.text[i].data + b.text[i].size - 1)

@@ -24,7 +24,7 @@ from fastiam._plain cimport FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
-from fastiam._truths cimport Basis, keep_truth, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
+from fastiam._truths cimport Basis, by_asker, by_record, keep_truth, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
 from fastiam._value_codes cimport kept_code
@@ -132,11 +132,10 @@ cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept
 
 
 cdef inline Basis basis_of(const Block* b, uint32_t i, int64_t row, bint has_tags) noexcept nogil:
-    """What truths may depend on in a row of the block. The constants of a record are the resource's own, unless it was found for what
-    holds the resource."""
+    """What truths may depend on in a row of the block, whose resource has constants of its own or not."""
     cdef uint32_t constants = NONE
     cdef const char* region_end = b.text[i].data + colon_place(b.facts[i], 3)
-    if has_tags and not b.stored[i].flags & RECORD_HOLDER:
+    if has_tags:
         constants = b.stored[i].constants
     if b.facts[i] & FACTS_STAR:
         region_end = NO_REGION + 1
@@ -510,7 +509,9 @@ cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:
             if l.c.columns[k].is_checked:
                 if may_contradict(l.c, l.c.columns[k].key):
                     return UNCHECKED
-                tell_checked(l.c, &l.c.columns[k], b.who[l.i])
+                tell_checked(l.c, &l.c.columns[k], by_asker(l.c, &l.c.columns[k], b.who[l.i]))
+                if l.has_tags and l.c.t.keys[l.c.columns[k].key].is_resource_tag:
+                    tell_checked(l.c, &l.c.columns[k], by_record(b.stored[l.i]))
     if row_denies(s, l, b.rows[RCP_ROWS][l.i], a) or row_denies(s, l, scp, a) or row_denies(s, l, held, a) or row_denies(s, l, own, a):
         return DONE
     if scp.n and not scp.flags & ROW_PASSES and not every_level_stands(s, l, scp):

@@ -21,7 +21,7 @@ cdef class Flats(Indexes):
     cdef Flat _statement_flat(self, uint32_t entry)
     cdef bint _has_too_many(self, uint32_t conditions)
     cdef bint _may_leave_services_out(self, const Entry* e)
-    cdef uint32_t _account_of(self, const Entry* e)
+    cdef uint32_t _accounts_of(self, const Entry* e, uint8_t* several)
     cdef uint8_t _whom(self, const Entry* e)
     cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
     cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE

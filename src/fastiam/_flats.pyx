@@ -12,7 +12,7 @@ from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
 from fastiam._patterns cimport MAX_COLON
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
-from fastiam._plain cimport account_number, whom_mark
+from fastiam._plain cimport account_bit, account_number, whom_mark
 from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
@@ -243,6 +243,7 @@ cdef class Flats(Indexes):
     cdef Flat _statement_flat(self, uint32_t entry):
         """The flat of a statement, but for what its patterns say."""
         cdef const Entry* e = <const Entry*>self.entries.data + entry
+        cdef uint8_t several = False
         cdef Flat f
         memset(&f, 0, sizeof(Flat))
         f.entry = entry
@@ -258,9 +259,11 @@ cdef class Flats(Indexes):
                 f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
         if e.principals != NONE and not self._is_about_all(e):
             f.flags |= FLAT_PRINCIPALS
-            f.atom = self._account_of(e)
+            f.atom = self._accounts_of(e, &several)
+            if several and e.flags & ENTRY_DENY:
+                f.atom = 0
             if f.atom and not e.flags & ENTRY_DENY:
-                f.sieve = <uint8_t>(self._whom(e) | 1 << WHOM_TOLD_AT)
+                f.sieve = <uint8_t>(self._whom(e) | 1 << WHOM_TOLD_AT | several << WHOM_SEVERAL_AT)
             f.first = TURN_WHOM
         if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
             f.first = TURN_ODD
@@ -289,15 +292,15 @@ cdef class Flats(Indexes):
                 return True
         return False
 
-    cdef uint32_t _account_of(self, const Entry* e):
-        """The lower half of the number of the only account whose users and roles a principal element names, and no services; NONE: it names
-        services alone, or nobody; 0: that cannot be told."""
+    cdef uint32_t _accounts_of(self, const Entry* e, uint8_t* several):
+        """The lower half of the number of the only account whose users and roles a principal element names, and no services, or the bits of
+        several; NONE: it names services alone, or nobody; 0: that cannot be told."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
         cdef PoolText text
         cdef const char* p
         cdef uint64_t number
-        cdef uint32_t i, word, found = NONE
+        cdef uint32_t i, word, found = NONE, bits = 0
         cdef bint services = False
         if e.flags & ENTRY_NOT_PRINCIPAL:
             return 0
@@ -318,13 +321,15 @@ cdef class Flats(Indexes):
                 p = NULL
             if p == NULL or not account_number(p, ACCOUNT_SIZE, &number) or <uint32_t>number == NONE:
                 return 0
-            if found != NONE and found != <uint32_t>number:
-                return 0
+            several[0] |= found != NONE and found != <uint32_t>number
             found = <uint32_t>number
-        return 0 if services and found != NONE else found
+            bits |= account_bit(found)
+        if services and found != NONE:
+            return 0
+        return bits if several[0] else found
 
     cdef uint8_t _whom(self, const Entry* e):
-        """Whom of the only account that it is about a principal element names."""
+        """Whom of the accounts that it is about a principal element names."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
         cdef uint32_t i, mark, marks = 0                 # a bit for each that is met, and 1 for the account itself

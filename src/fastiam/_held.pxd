@@ -8,16 +8,17 @@ from libc.string cimport memcmp
 
 from fastiam._block cimport (
     BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS,
-    Block, Rows, Side, record_of,
+    Block, Rows, Side, is_of_holder, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, MARK_AT, SIFTED, Call, Caller
+from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, MARK_AT, SIFTED, Call, Caller, ContextColumn
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
     ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, OTHER_MARKS, colon_place, is_idle,
     limits_left, odd_limits, partition_of,
 )
+from fastiam._truths cimport by_record, is_unchecked
 from fastiam._types cimport *
 
 
@@ -158,13 +159,24 @@ cdef inline uint32_t is_odd_alone(const Block* b, const Caller* w, const Record*
     return untold | ((r.flags & RECORD_SERVICE) != 0) | ((held.ways & SERVICES_FAR) != 0)
 
 
-cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept nogil:
+cdef inline bint are_tags_unchecked(const Call* c, const Record* r, int64_t row) noexcept nogil:
+    """Whether a column gives a tag that may contradict what is stored about a resource (K1), as far as that was told."""
+    cdef const ContextColumn* column
+    cdef int32_t k
+    for k in range(c.n_columns):
+        column = &c.columns[k]
+        if column.is_checked and c.t.keys[column.key].is_resource_tag and is_unchecked(c, column, by_record(r), row):
+            return True
+    return False
+
+
+cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at) noexcept nogil:
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef uint16_t* listed = &b.near_way.rows[0]
     cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
-    cdef uint32_t here, far, lone, action, counts, joined, alone, asked, has_tags, seen = 0
+    cdef uint32_t here, far, lone, action, counts, checks, joined, alone, asked, has_tags, seen = 0
     cdef const Record* r
     cdef const Caller* w
     cdef Layers of
@@ -187,8 +199,11 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at) noexcept no
         if lone:
             far |= is_odd_alone(b, w, r, of.held, action, i)
         asked = asked_stages(b, c, &of, w, i, here)
-        has_tags = r.n_constants != 0
-        joined = is_joined(&of, w, b.checks[i]) & ((has_tags & c.gives_tags) == 0) & (far ^ 1)
+        has_tags = r.n_constants != 0 and not is_of_holder(b, i)
+        checks = b.checks[i]
+        if has_tags and c.gives_tags:
+            checks |= are_tags_unchecked(c, r, at + i)
+        joined = is_joined(&of, w, checks) & (far ^ 1)
         far |= lone & (joined ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored

@@ -19,7 +19,7 @@ from fastiam._answer cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
 )
 from fastiam._endpoints cimport pass_endpoints
-from fastiam._facts cimport find_facts, look_up_facts, tell_owners
+from fastiam._facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
 from fastiam._flat cimport Look, decide_near, look_at
 from fastiam._held cimport find_records, find_rules, hold_rows
 from fastiam._limits cimport limit_rows, sift
@@ -28,7 +28,7 @@ from fastiam._pieces cimport ANYWHERE, NOWHERE
 from fastiam._plain cimport (
     ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, limits_left, odd_limits, place_differs,
 )
-from fastiam._truths cimport is_unchecked
+from fastiam._truths cimport by_asker, is_unchecked
 from fastiam._types cimport *
 from fastiam._unchecked cimport is_readable
 from fastiam._waves cimport decide_waves
@@ -205,7 +205,7 @@ cdef inline void check_rows(Block* b, const Call* c, int64_t at, int64_t n) noex
         if not b.caller[i].flags & CALLER_CHECKS:
             continue
         for k in range(c.n_columns):
-            if c.columns[k].is_checked and is_unchecked(c, &c.columns[k], b.who[i], at + i):
+            if c.columns[k].is_checked and is_unchecked(c, &c.columns[k], by_asker(c, &c.columns[k], b.who[i]), at + i):
                 b.checks[i] = 1
                 b.limits[i] |= WAY_NEAR
                 break
@@ -238,37 +238,6 @@ cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
     for j in range(listed.n * b.has_stars):
         if b.facts[listed.rows[j]] & FACTS_STAR:
             b.text[listed.rows[j]] = Text(NOWHERE, ANYWHERE)
-
-
-cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* listed) noexcept nogil:
-    """Take up the texts of the resources of a list; those without a dictionary are there already."""
-    cdef Block* b = s.block
-    cdef const int32_t* offsets = <const int32_t*>rows.resources.offsets
-    cdef int64_t at
-    cdef uint32_t j, i
-    if rows.facts == NULL:
-        return
-    if rows.resources.kind == TEXT_32:
-        for j in range(listed.n):
-            prefetch(offsets + b.what[listed.rows[j]])
-        for j in range(listed.n):
-            i = listed.rows[j]
-            at = offsets[b.what[i]]
-            b.text[i] = Text(rows.resources.data + at, offsets[b.what[i] + 1] - at)  # INVARIANT: a null has FACTS_LONG, and is in no such list
-            prefetch(b.text[i].data)
-            prefetch(b.text[i].data + 63)
-    else:
-        for j in range(listed.n):
-            ask_value(rows.resources, b.what[listed.rows[j]])
-        for j in range(listed.n):
-            i = listed.rows[j]
-            value_text(rows.resources, b.what[i], &b.text[i])
-            prefetch(b.text[i].data)
-            prefetch(b.text[i].data + 63)
-    for j in range(listed.n):                            # a dictionary has more pages than a processor knows the places of
-        i = listed.rows[j]
-        read_ahead(b.text[i].data)
-        read_ahead(b.text[i].data + b.text[i].size - 1)
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
@@ -391,7 +360,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         memset(b.never, 0, <size_t>n * sizeof(uint64_t))
         memset(b.skipped, 0, <size_t>n)
     if s.has_endpoints:
-        pass_endpoints(b, c, at, n)
+        pass_endpoints(s, c, rows, at, n)
     if s.limited & CALLER_CHECKS:
         check_rows(b, c, at, n)
     else:
@@ -412,7 +381,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
         if t.actions & (ACT_STS_ROLE | ACT_HARD):
             find_rules(b, t, rows)
         find_records(s, t)
-        hold_rows(s, c, REASONS_AT * c.reasons)
+        hold_rows(s, c, REASONS_AT * c.reasons, at)
     fetch_flats(b, t, &b.own_way)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)

@@ -172,13 +172,14 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
     return facts | (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
 
 
-cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record) noexcept nogil:
-    """The facts of a resource with what is stored about it."""
+cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record, bint is_holder) noexcept nogil:
+    """The facts of a resource with what is stored about it, or about what holds it, whose tags are not its own."""
     cdef const Record* r = &t.records[record]
     cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
+    cdef uint64_t holds = (r.stack != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_holder else (r.flags & RECORD_HOLDS) != 0
     facts &= ~(numbered & ACCOUNT)
     facts |= numbered & (<uint64_t>r.number_high << 32 | r.number)
-    return facts | <uint64_t>(r.account != NONE) * FACTS_TOLD | <uint64_t>((r.flags & RECORD_HOLDS) != 0) * FACTS_HOLDS
+    return facts | <uint64_t>(r.account != NONE) * FACTS_TOLD | holds * FACTS_HOLDS
 
 
 cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
@@ -351,11 +352,18 @@ cdef extern from *:
     const uint32_t* OTHER_MARKS "fastiam_other_marks"    # by a WHOM_MARK, a bit for each that who has it surely does not go by
 
 
+cdef inline uint32_t account_bit(uint32_t number) noexcept nogil:
+    """A bit for an account, by the lower half of its number: an allow that names several accounts has the bits of all of them."""
+    return <uint32_t>1 << ((number * <uint32_t>0x9E3779B1) >> 27)
+
+
 cdef inline uint32_t is_idle(const Caller* caller, uint32_t others, const Flat* f, uint32_t here) noexcept nogil:
     """Whether an allow surely changes nothing for who asks, with these OTHER_MARKS: it is about others, or, where they are `here`, about their
     account alone. Without a branch."""
-    cdef uint32_t whom = f.sieve
-    return (whom >> WHOM_TOLD_AT) & ((f.atom != <uint32_t>caller.place) | (others >> (whom & WHOM_MARK)) | (here & whom >> WHOM_ACCOUNT_AT))
+    cdef uint32_t whom = f.sieve, account = <uint32_t>caller.place
+    cdef uint32_t other = f.atom != account
+    other ^= (other ^ ((f.atom & account_bit(account)) == 0)) & (whom >> WHOM_SEVERAL_AT)
+    return (whom >> WHOM_TOLD_AT & 1) & (other | (others >> (whom & WHOM_MARK)) | (here & whom >> WHOM_ACCOUNT_AT))
 
 
 cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexcept nogil:

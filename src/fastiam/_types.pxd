@@ -514,7 +514,7 @@ cdef enum:                     # where a row stands with its flats (`_waves`)
 cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all; or a `_group`, or a run
     uint32_t entry             # of TURN_INDEX: the run
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition. Of TURN_INDEX: its index
-    uint32_t atom              # the first of these; with FLAT_PRINCIPALS, the account that it is about: `is_about_others`. Of TURN_INDEX:
+    uint32_t atom              # the first of these; with FLAT_PRINCIPALS, the account that it is about, or bits of several: `is_idle`. Of TURN_INDEX:
     # the flat of the first item of the index, each of which has one
     uint32_t text              # from here: of the pattern, where there are pieces (`has_pieces`)
     uint16_t size
@@ -534,8 +534,9 @@ cdef struct Flat:              # one resource pattern of a statement of a row, w
 
 cdef enum Whom:                # an allow is about
     WHOM_MARK = 31             # a number for the only role or user of the account that is named; 0: several are
-    WHOM_ACCOUNT_AT = 5        # this bit: the account alone is, which by itself lets nobody of the account do anything (6.4)
+    WHOM_ACCOUNT_AT = 5        # this bit: accounts alone are, which by itself lets nobody of them do anything with what is their account's (6.4)
     WHOM_TOLD_AT = 6           # this bit: `atom` says which account; else whom it is about is not told
+    WHOM_SEVERAL_AT = 7        # this bit: which ones, by their bits (`account_bit`)
 
 
 cdef enum Open:                # of a pattern of TURN_WHOSE
