@@ -6,6 +6,8 @@ from fastiam._chunk import Chunk
 
 __pyx_capi__: dict[str, object]  # what other modules call
 
+ABSENT_HINT: str
+
 @disjoint_base
 class Reader:
     is_list: bool

@@ -3,6 +3,8 @@ from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
+ABSENT_HINT: str
+
 @disjoint_base
 class TextColumn:
     name: str
