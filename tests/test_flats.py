@@ -129,3 +129,24 @@ def test_nothing_is_read_beyond_the_text_of_a_resource(seed: int, at_the_end: bo
             column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(actions), np.int32)), value)
             assert engine.decide_many(roles, actions, column).outcome.tolist() == plain, text
             del value, column, buffer
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for pages that cannot be read")
+@pytest.mark.parametrize("at_the_end", [True, False], ids=["nothing behind", "nothing before"])
+@pytest.mark.parametrize("named", ["arn:aws:s3:::*", "arn:aws:s3:::b*t", "arn:aws:s3:::*b*", "arn:aws:sqs:*:*:*"])
+def test_nor_where_the_policy_of_an_endpoint_names_resources(named: str, at_the_end: bool) -> None:
+    directory = fastiam.Directory(quotas=None)
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    directory.add_principal(ROLE, identity_policies=[{"Version": "2012-10-17", "Statement": [allow]}])
+    passes = [allow | {"Principal": "*", "Resource": named}]
+    directory.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": passes})
+    engine = directory.compile()
+    context = {"aws:SourceVpce": "vpce-1"}
+    for text in (*SHORT, "arn:aws:s3:::b", "arn:aws:s3:::", "*", "arn:aws:s3:::bucket/deep/deep/deep/deep/deep/deep/deep/deep/b"):
+        expected = int(engine.decide(ROLE, "s3:GetObject", text, context).outcome)
+        with alone_in_memory(text.encode(), at_the_end) as buffer:
+            offsets = pa.py_buffer(np.array([0, buffer.size], np.int32))
+            column = pa.Array.from_buffers(pa.string(), 1, [None, offsets, buffer])
+            for _ in range(3):  # the rows of policies are not there at first
+                assert engine.decide_many(ROLE, "s3:GetObject", column, context).outcome.tolist() == [expected], text
+            del column, buffer

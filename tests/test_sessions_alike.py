@@ -97,6 +97,11 @@ OTHERS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "MFA": ({}, {"mfa_at": NOON}),
     "a number and a truth": ({"context": {"k": 1}}, {"context": {"k": True}}),
     "an integer and a float": ({"context": {"k": 1}}, {"context": {"k": 1.0}}),
+    "the two zeros": ({"context": {"k": 0.0}}, {"context": {"k": -0.0}}),
+    "the two zeros in a policy": (
+        {"policies": [policy("*", StringEquals={"app:x": 0.0})]},
+        {"policies": [policy("*", StringEquals={"app:x": -0.0})]},
+    ),
     "a value and a list of it": ({"context": {"k": "a"}}, {"context": {"k": ["a"]}}),
     "a list and one in a list": ({"context": {"k": ["a", "b"]}}, {"context": {"k": [["a", "b"]]}}),
     "nothing and no key": ({"context": {"k": None}}, {"context": {}}),

@@ -160,6 +160,8 @@ cdef inline uint32_t through_endpoint(
     """Whether the endpoint of a row surely leaves it as it is, as far as that is told with its text or without."""
     cdef Basis q = own_basis(b, limited, i, l.row)
     cdef uint32_t through = endpoint_of(l.c.t, column, l.row), stack
+    if b.facts[i] & FACTS_LONG:                          # SAFETY: it may have less than 16 bytes (`_pieces`), or no text
+        return MAY_NOT
     if through < NAMED:
         return PASSES * (through == NOTHING)
     stack = l.c.t.endpoints[through - NAMED].stack
@@ -185,7 +187,7 @@ cdef inline void pass_endpoints(Side* s, Call* c, const Rows* rows, int64_t at, 
     for i in range(<uint32_t>n):
         l.row = at + i
         found = through_endpoint(b, &l, column, s.limited, rows.facts == NULL, i)
-        if found == MAY_NOT or b.facts[i] & FACTS_LONG:
+        if found == MAY_NOT:
             b.limits[i] |= WAY_FAR
         elif found == ASKS_TEXT:
             b.own_way.rows[b.own_way.n] = <uint16_t>i

@@ -52,7 +52,7 @@ class Session:
 
 
 _AS_THEY_ARE = frozenset((str, bytes, type(None), PrincipalKind))  # none of which equals one of another type
-_WITH_TYPE = frozenset((bool, int, float))
+_WITH_TYPE = frozenset((bool, int))
 
 
 def what_it_says(session: object) -> Hashable | None:
@@ -77,6 +77,8 @@ def _frozen(value: Any) -> Hashable:
         return value  # type: ignore[no-any-return]
     if kind in _WITH_TYPE:
         return kind, value
+    if kind is float:
+        return kind, repr(value)  # -0.0 equals 0.0, and is another text
     if kind is dict:
         return kind, *map(_frozen, value), *map(_frozen, value.values())
     if kind is list or kind is tuple:
