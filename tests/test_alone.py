@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import fastiam
+from fastiam import Outcome
 from fastiam.errors import RequestValueError
 
 A, B, X, M = "111111111111", "222222222222", "333333333333", "999999999999"  # X is a stranger
@@ -180,3 +181,20 @@ def test_services_and_anonymous_callers_in_a_batch_are_answered_as_alone(seed: i
         assert found.unread == counted
     told = decide(rows, reasons=True)
     assert [layer and str(layer) for layer in told.layer] == [layer for _, layer, _ in expected]
+
+
+@pytest.mark.parametrize("accounts", [B, [A, B]], ids=["one account", "two accounts"])
+def test_an_element_that_names_accounts_and_a_service_is_about_all_of_them(accounts: Any) -> None:
+    """3.3: in waves, where an allow about other accounts is passed over."""
+    queue, other = f"arn:aws:sqs:eu-west-1:{A}:q", f"arn:aws:iam::{B}:role/other"
+    allow = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}
+    shared = allow | {"Principal": {"AWS": accounts, "Service": "sns.amazonaws.com"}}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_resource(queue, policy={"Version": "2012-10-17", "Statement": [shared]})
+    directory.add_principal(other, identity_policies=[{"Version": "2012-10-17", "Statement": [allow]}])
+    engine = directory.compile()
+    asking = ["sns.amazonaws.com", other, "events.amazonaws.com"]
+    alone = [int(engine.explain(who, "sqs:SendMessage", queue).decision.outcome) for who in asking]
+    assert alone == [Outcome.ALLOW, Outcome.ALLOW, Outcome.IMPLICIT_DENY]
+    for _ in range(3):
+        assert engine.decide_many(asking * 700, "sqs:SendMessage", queue).outcome.tolist() == alone * 700
