@@ -149,4 +149,6 @@ def test_nor_where_the_policy_of_an_endpoint_names_resources(named: str, at_the_
             column = pa.Array.from_buffers(pa.string(), 1, [None, offsets, buffer])
             for _ in range(3):  # the rows of policies are not there at first
                 assert engine.decide_many(ROLE, "s3:GetObject", column, context).outcome.tolist() == [expected], text
-            del column, buffer
+                coded = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2, np.int32)), column)
+                assert engine.decide_many(ROLE, "s3:GetObject", coded, context).outcome.tolist() == [expected] * 2, text
+            del column, coded, buffer
