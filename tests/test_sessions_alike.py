@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fastiam import Directory, Engine, Session
+from fastiam import Directory, Engine, PrincipalKind, Session
 from fastiam.session import what_it_says
 
 ACCOUNT = "111111111111"
@@ -107,6 +107,7 @@ OTHERS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing and no key": ({"context": {"k": None}}, {"context": {}}),
     "an instant and its text": ({"context": {"k": NOON}}, {"context": {"k": NOON.isoformat()}}),
     "an instant told elsewhere": ({"context": {"k": NOON}}, {"context": {"k": NOON.astimezone(timezone(timedelta(hours=1)))}}),
+    "a kind and its name": ({"context": {"k": "ROLE"}}, {"context": {"k": PrincipalKind.ROLE}}),
     "text and bytes": ({"context": {"k": "a"}}, {"context": {"k": b"a"}}),
     "a type and what has its name": ({"context": {"k": "a"}}, {"context": {"k": (str, "a")}}),
     "a key of a list and two": ({"context": {"a": ["b"], "c": "d"}}, {"context": {"a": "b", "c": ["d"]}}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from fastiam.profile import PrincipalKind
 
@@ -51,8 +51,8 @@ class Session:
             object.__setattr__(self, "policies", (self.policies,) if one else tuple(self.policies))
 
 
-_AS_THEY_ARE = frozenset((str, bytes, type(None), PrincipalKind))  # none of which equals one of another type
-_WITH_TYPE = frozenset((bool, int))
+_AS_THEY_ARE = frozenset((str, bytes, type(None)))  # none of which equals one of another type
+_WITH_TYPE = frozenset((bool, int, PrincipalKind))
 
 
 def what_it_says(session: object) -> Hashable | None:
@@ -74,7 +74,7 @@ def what_is_said(value: Any) -> Hashable | None:
 def _frozen(value: Any) -> Hashable:
     kind = type(value)
     if kind in _AS_THEY_ARE:
-        return value  # type: ignore[no-any-return]
+        return cast("Hashable", value)
     if kind in _WITH_TYPE:
         return kind, value
     if kind is float:
