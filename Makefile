@@ -76,22 +76,27 @@ types: build
 # Not in a debug run: tests of parts that import no kernel, so that all reaches these by the engine, and tests of tests and pages.
 UNCOMPILED := account bench cli generator language layers mutations project reference sources storage sts
 
-# Bounds checks and invariants on, in a copy of the tree: neither the modules nor their objects mix with the release build.
-debug: | $(RUN)
-	rm -rf build/debug-tree && mkdir -p build/debug-tree
-	cp -R pyproject.toml setup.py *.md LICENSE Makefile src tests bench examples docs build/debug-tree/
-	rm -f build/debug-tree/src/fastiam/*.so
-	FASTIAM_CHECKS=1 $(MAKE) -C build/debug-tree test PYTHON='$(abspath $(RUN))' VENV='$(abspath $(VENV)-debug)' \
-		PYTEST='$(or $(PYTEST),$(UNCOMPILED:%=--ignore-glob=tests/test_%[_.]*))'
+# A copy of the tree for another build: neither the modules nor their objects mix with the release build. What is imported is said
+# by PYTHONPATH, which comes before what the environment has installed; that it is the copy is looked at.
+define copied
+rm -rf build/$(1)-tree && mkdir -p build/$(1)-tree
+cp -R pyproject.toml setup.py *.md LICENSE Makefile src tests bench examples docs build/$(1)-tree/
+rm -f build/$(1)-tree/src/fastiam/*.so
+cd build/$(1)-tree && $(2) $(abspath $(RUN)) setup.py --quiet build_ext --inplace
+PYTHONPATH='$(CURDIR)/build/$(1)-tree/src' $(RUN) -c 'import fastiam; assert "$(1)-tree" in fastiam.__file__, fastiam.__file__'
+endef
 
-# The suite under AddressSanitizer and UBSan: a report ends the run. GCC; in a copy of the tree as above. It takes three quarters of an hour.
+# Bounds checks and invariants on.
+debug: build
+	$(call copied,debug,FASTIAM_CHECKS=1)
+	cd build/debug-tree && PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
+		$(or $(PYTEST),$(UNCOMPILED:%=--ignore-glob=tests/test_%[_.]*))
+
+# The suite under AddressSanitizer and UBSan: a report ends the run. GCC. It takes three quarters of an hour.
 SANITIZERS = $(foreach lib,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(lib).so))
 sanitize: build
-	rm -rf build/sanitize-tree && mkdir -p build/sanitize-tree
-	cp -R pyproject.toml setup.py *.md LICENSE Makefile src tests bench examples docs build/sanitize-tree/
-	rm -f build/sanitize-tree/src/fastiam/*.so
-	cd build/sanitize-tree && FASTIAM_SANITIZE=asan $(abspath $(RUN)) setup.py --quiet build_ext --inplace
-	cd build/sanitize-tree && LD_PRELOAD="$(SANITIZERS)" PYTHONMALLOC=malloc PYTHONPATH=src \
+	$(call copied,sanitize,FASTIAM_SANITIZE=asan)
+	cd build/sanitize-tree && LD_PRELOAD="$(SANITIZERS)" PYTHONMALLOC=malloc PYTHONPATH='$(CURDIR)/build/sanitize-tree/src' \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		$(abspath $(RUN)) -m pytest -s -p no:xdist $(PYTEST)
 
