@@ -65,7 +65,7 @@ def a_directory(rng: random.Random, n: int) -> fastiam.Directory:
     return directory
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 6, 12, 40])
+@pytest.mark.parametrize("n", [1, 2, 3, 6, 12, 30, 40, 64])
 @pytest.mark.parametrize("seed", range(3))
 def test_allows_about_others_change_nothing(seed: int, n: int) -> None:
     rng = random.Random(f"{seed} {n}")

@@ -19,6 +19,7 @@ from fastiam._frame cimport Frame
 from fastiam._plain cimport read_caller
 from fastiam._touched cimport WINDOW_BITS
 from fastiam._types cimport *
+from fastiam._whom cimport N_OPENS, OpenAllows
 
 
 cdef enum:
@@ -149,6 +150,7 @@ cdef struct Seen:              # what was found lately, each at the place that i
     Owner owners[N_OWNERS]
     Match matches[N_MATCHES]
     VariableText variables[N_VARIABLES]
+    OpenAllows opens[N_OPENS]
 
 
 cdef enum:

@@ -20,7 +20,7 @@ from fastiam._decide cimport Grant, resource_grant, verdict
 from fastiam._statements cimport entry_classes, entry_counts, first_counting
 from fastiam._frame cimport next_stamp
 from fastiam._locate cimport locate_endpoint, may_contradict
-from fastiam._plain cimport FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_about_others, is_here, put_resource
+from fastiam._plain cimport FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_here, put_resource
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
 from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
@@ -28,6 +28,7 @@ from fastiam._truths cimport Basis, by_asker, by_record, keep_truth, kept_truth,
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
 from fastiam._value_codes cimport kept_code
+from fastiam._whom cimport is_about_others
 
 
 cdef enum:

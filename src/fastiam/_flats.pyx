@@ -12,10 +12,11 @@ from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
 from fastiam._patterns cimport MAX_COLON
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
-from fastiam._plain cimport account_bit, account_number, whom_mark
+from fastiam._plain cimport account_number
 from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
+from fastiam._whom cimport account_bit, whom_mark
 
 
 cdef enum:

@@ -11,15 +11,16 @@ from fastiam._block cimport (
     Block, Rows, Side, is_of_holder, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, MARK_AT, SIFTED, Call, Caller, ContextColumn
+from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, SIFTED, Call, Caller, ContextColumn
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, OTHER_MARKS, colon_place, is_idle,
-    limits_left, odd_limits, partition_of,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, limits_left,
+    odd_limits, partition_of,
 )
 from fastiam._truths cimport by_record, is_unchecked
 from fastiam._types cimport *
+from fastiam._whom cimport is_idle, open_allows
 
 
 cdef struct Layers:            # the rows of policies that count for a request
@@ -119,15 +120,13 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         prefetch(t.flats + held.flat + held.denies)
 
 
-cdef inline uint32_t may_grant(const Block* b, const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
+cdef inline uint32_t may_grant(const Side* s, const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
     """Whether the policies of a resource, which need not allow, may allow something to somebody."""
-    cdef const Flat* f = t.flats + held.flat + held.denies
-    cdef uint32_t k, n = held.n_flats - held.denies, others = OTHER_MARKS[w.way >> MARK_AT], found
-    f = f if n else &b.no_flat                           # there is one more often than not, and no branch is foreseen
-    found = (n != 0) & ~is_idle(w, others, f, 1)
-    for k in range(1, n):
-        found |= is_idle(w, others, f + k, 1) ^ 1
-    return found
+    cdef uint32_t n = held.n_flats - held.denies
+    if n > 1:
+        return open_allows(s.seen.opens, w, t, held, 1) != 0
+    # there is one more often than not, and no branch is foreseen
+    return n & ~is_idle(w, t.flats + held.flat + held.denies if n else &s.block.no_flat, 1)
 
 
 cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t checks) noexcept nogil:
@@ -138,10 +137,11 @@ cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t check
     return odd == 0
 
 
-cdef inline uint32_t asked_stages(const Block* b, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
+cdef inline uint32_t asked_stages(const Side* s, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
     """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
-    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(b, w, c.t, of.held) | must
+    cdef const Block* b = s.block
+    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(s, w, c.t, of.held) | must
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
         | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
@@ -198,7 +198,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at)
         lone = (w.flags & CALLER_ALONE) != 0
         if lone:
             far |= is_odd_alone(b, w, r, of.held, action, i)
-        asked = asked_stages(b, c, &of, w, i, here)
+        asked = asked_stages(s, c, &of, w, i, here)
         has_tags = r.n_constants != 0 and not is_of_holder(b, i)
         checks = b.checks[i]
         if has_tags and c.gives_tags:

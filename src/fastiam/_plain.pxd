@@ -16,6 +16,7 @@ from fastiam._decide cimport cut_resource
 from fastiam._locate cimport use_record, word_text
 from fastiam._types cimport *
 from fastiam._unknown cimport known_absent
+from fastiam._whom cimport whom_mark
 
 
 cdef extern from *:
@@ -262,12 +263,6 @@ cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noex
     caller.way = WAY_NEAR
 
 
-cdef inline uint32_t whom_mark(uint32_t word) noexcept nogil:
-    """A number of five bits, not 0, for the name of a role or user."""
-    cdef uint32_t mark = (word * <uint32_t>0x9E3779B1) >> 27
-    return mark | (mark == 0)
-
-
 cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     """What there is to know about `c.principal` in this batch."""
     cdef const Principal* p = c.principal
@@ -340,38 +335,6 @@ cdef inline uint64_t place_differs(const Caller* caller, uint64_t facts) noexcep
 cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
     """The resource belongs to the caller's own account, or nothing tells whose it is."""
     return place_differs(caller, facts) == 0
-
-
-cdef extern from *:
-    """
-    #define OTHERS(k) ~(1u | 1u << (k))
-    #define OTHERS_4(k) OTHERS(k), OTHERS((k) + 1), OTHERS((k) + 2), OTHERS((k) + 3)
-    static const uint32_t fastiam_other_marks[32] = {
-        0, OTHERS(1), OTHERS(2), OTHERS(3), OTHERS_4(4), OTHERS_4(8), OTHERS_4(12), OTHERS_4(16), OTHERS_4(20), OTHERS_4(24), OTHERS_4(28)};
-    """
-    const uint32_t* OTHER_MARKS "fastiam_other_marks"    # by a WHOM_MARK, a bit for each that who has it surely does not go by
-
-
-cdef inline uint32_t account_bit(uint32_t number) noexcept nogil:
-    """A bit for an account, by the lower half of its number: an allow that names several accounts has the bits of all of them."""
-    return <uint32_t>1 << ((number * <uint32_t>0x9E3779B1) >> 27)
-
-
-cdef inline uint32_t is_idle(const Caller* caller, uint32_t others, const Flat* f, uint32_t here) noexcept nogil:
-    """Whether an allow surely changes nothing for who asks, with these OTHER_MARKS: it is about others, or, where they are `here`, about their
-    account alone. Without a branch."""
-    cdef uint32_t whom = f.sieve, account = <uint32_t>caller.place
-    cdef uint32_t other = f.atom != account
-    other ^= (other ^ ((f.atom & account_bit(account)) == 0)) & (whom >> WHOM_SEVERAL_AT)
-    return (whom >> WHOM_TOLD_AT & 1) & (other | (others >> (whom & WHOM_MARK)) | (here & whom >> WHOM_ACCOUNT_AT))
-
-
-cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexcept nogil:
-    """Whether a flat is surely about others: all that its principal element names is of another account, or, of an allow, one of the same that
-    goes by another name."""
-    if f.flags & FLAT_DENIES:
-        return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (f.atom != <uint32_t>caller.place)
-    return is_idle(caller, OTHER_MARKS[caller.way >> MARK_AT], f, 0)
 
 
 cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:

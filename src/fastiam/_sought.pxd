@@ -10,9 +10,10 @@ from fastiam._bytes cimport first_bit, places, prefetch
 from fastiam._call cimport Call, Caller
 from fastiam._columns cimport Text, item_text
 from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, split_hash, word_hashes
-from fastiam._plain cimport FACTS_COLON, FACTS_STAR, colon_place, is_about_others
+from fastiam._plain cimport FACTS_COLON, FACTS_STAR, colon_place
 from fastiam._types cimport *
 from fastiam._wave cimport put, start, take_wave
+from fastiam._whom cimport is_about_others
 
 
 cdef enum:
@@ -20,6 +21,7 @@ cdef enum:
     MOST_HASHES = (MOST_KNOWN + 1) * (BLOCK + 1)   # of a wave
     MOST_FOUND = MOST_LEFT - 1  # items
     TOO_MANY = 0xFF
+    MOST_ASIDE = 64            # items of a run that are all looked at where too many were found
 
 
 cdef struct Sought:            # what the rows of a wave are known by, and what that finds
@@ -77,11 +79,16 @@ cdef inline void know(Sought* q, const TablesC* t, const Index* index, const Tex
         q.n = before
 
 
-cdef inline void add_found(Sought* q, const Flat* items, const Caller* w, uint32_t j, const uint32_t* listed, uint32_t n) noexcept nogil:
-    """Take up `n` items for a row of the wave, but for those that are about others than who asks."""
+cdef inline void add_found(
+    Sought* q, const Flat* items, const Caller* w, uint64_t never, uint32_t j, const uint32_t* listed, uint32_t n
+) noexcept nogil:
+    """Take up `n` items for a row of the wave, but for those that are about others than who asks, and denies of which it is known that they
+    do not hold."""
+    cdef const Flat* f
     cdef uint32_t k
     for k in range(n):
-        if is_about_others(w, items + listed[k]):
+        f = items + listed[k]
+        if (never >> (f.sieve & SIEVE_NONE)) & 1 or is_about_others(w, f):
             continue
         if q.n_found[j] == MOST_FOUND:
             q.n_found[j] = TOO_MANY
@@ -99,14 +106,15 @@ cdef inline bint column_text(const Call* c, uint32_t key, int64_t row, Text* tex
 
 
 cdef inline void add_slot(
-    Sought* q, const Call* c, const Index* index, const IndexSlot* slot, const Flat* items, const Caller* w, int64_t row, uint32_t j
+    Sought* q, const Call* c, const Index* index, const IndexSlot* slot, const Flat* items, const Caller* w, uint64_t never, int64_t row,
+    uint32_t j
 ) noexcept nogil:
     """Take up the items under a hash. Those that ask for different texts of a key lie under the hash of the one that the row has."""
     cdef const TablesC* t = c.t
     cdef const Split* split
     cdef Text text
     if slot.split == NONE:
-        add_found(q, items, w, j, listed_in(t, slot), slot.n)
+        add_found(q, items, w, never, j, listed_in(t, slot), slot.n)
         return
     split = &t.index_splits[slot.split]
     if q.n == MOST_HASHES or not column_text(c, split.key, row, &text):
@@ -115,7 +123,12 @@ cdef inline void add_slot(
     q.hash[q.n] = split_hash(slot.hash, split.key, text.data, text.size, t.seed)
     add_hashes(q, index, t, j, 1)
     if q.n_found[j] != TOO_MANY:
-        add_found(q, items, w, j, &t.index_lists[split.rest], split.n_rest)
+        add_found(q, items, w, never, j, &t.index_lists[split.rest], split.n_rest)
+
+
+cdef inline uint64_t never_of(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
+    """What is known not to hold of the statements of a run, if they deny."""
+    return b.never[i] & -<uint64_t>(f.flags & FLAT_DENIES)
 
 
 cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
@@ -125,6 +138,7 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
     cdef const Index* index
     cdef const IndexSlot* slot
     cdef uint32_t i, j, k
+    cdef uint64_t never
     cdef bint crosses
     q.n = 0
     for j in range(n):
@@ -133,11 +147,12 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
         index = &t.indexes[f.conditions]
         q.n_found[j] = 0
         q.found[j][0] = 0
+        never = never_of(b, f, i)
         crosses = f.flags & FLAT_DENIES and b.facts[i] & FACTS_COLON != 0
         if index.always.n:
-            add_slot(q, c, index, &index.always, t.flats + f.atom, b.caller[i], row + i, j)
+            add_slot(q, c, index, &index.always, t.flats + f.atom, b.caller[i], never, row + i, j)
         if crosses and q.n_found[j] != TOO_MANY:
-            add_found(q, t.flats + f.atom, b.caller[i], j, &t.index_lists[index.crossing], index.n_crossing)
+            add_found(q, t.flats + f.atom, b.caller[i], never, j, &t.index_lists[index.crossing], index.n_crossing)
         if not b.facts[i] & FACTS_STAR and q.n_found[j] != TOO_MANY:
             know(q, t, index, &b.text[i], colon_place(b.facts[i], 4), crosses, j)
     k = 0
@@ -148,30 +163,41 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
         slot = slot_of(t, index, q.hash[k])
         if slot != NULL and q.n_found[j] != TOO_MANY:
             i = <uint32_t>flats[j]
-            add_slot(q, c, index, slot, t.flats + f.atom, b.caller[i], row + i, j)
+            never = never_of(b, f, i)
+            add_slot(q, c, index, slot, t.flats + f.atom, b.caller[i], never, row + i, j)
             prefetch(t.flats + f.atom + q.found[j][0])
         k += 1
 
 
-cdef inline void keep_left(Block* b, const Flat* f, uint32_t* found, uint32_t n_found, uint32_t i, uint32_t at) noexcept nogil:
-    """Put flats of a row aside, the last ones first: those behind the run, then those of the items that were found."""
-    cdef uint32_t k, m, one, n = 0
+cdef inline uint32_t keep_rest(Block* b, uint32_t i, uint32_t at) noexcept nogil:
+    """Put the flats of a row behind a run aside, if there are any; how many ranges these are."""
+    b.has_left = True
+    b.left[i][0] = Range(at + 1, b.stop[i] - at - 1)
+    return at + 1 != b.stop[i]
+
+
+cdef inline void keep_run(Block* b, const TablesC* t, const Flat* f, uint32_t i, uint32_t at) noexcept nogil:
+    """Put flats of a row aside, the last ones first: those behind the run, then those of all its items."""
+    cdef uint32_t n = keep_rest(b, i, at)
+    b.left[i][n] = Range(f.atom, t.indexes[f.conditions].n_items)
+    b.n_left[i] = <uint8_t>(n + 1)
+
+
+cdef inline void keep_found(Block* b, const Flat* f, uint32_t* found, uint32_t n_found, uint32_t i, uint32_t at) noexcept nogil:
+    """The same, of the items that were found."""
+    cdef uint32_t k, m, one, n = keep_rest(b, i, at)
     for k in range(1, n_found):
         one, m = found[k], k
         while m > 0 and found[m - 1] > one:
             found[m] = found[m - 1]
             m -= 1
         found[m] = one
-    if at + 1 != b.stop[i]:
-        b.left[i][0] = Range(at + 1, b.stop[i] - at - 1)
-        n = 1
     for k in range(n_found):
         one = found[n_found - 1 - k]
         if k == 0 or one != found[n_found - k]:          # an item may be found by both readings of its pattern
             b.left[i][n] = Range(f.atom + one, 1)
             n += 1
     b.n_left[i] = <uint8_t>n
-    b.has_left = True
 
 
 cdef inline void try_left(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
@@ -196,10 +222,13 @@ cdef inline void try_indexes(Block* b, const Call* c, int64_t row) noexcept nogi
         at = <uint32_t>(flats[j] >> 32)
         f = t.flats + at
         over = at + 1 == b.stop[i]
-        if q.n_found[j] == TOO_MANY:
+        if q.n_found[j] == TOO_MANY and t.indexes[f.conditions].n_items > MOST_ASIDE:
             put(b, t, i, at, TURN_RUN)
+        elif q.n_found[j] == TOO_MANY:
+            keep_run(b, t, f, i, at)
+            try_left(b, t, i)
         elif q.n_found[j] > over:                        # several, or something comes after it
-            keep_left(b, f, q.found[j], q.n_found[j], i, at)
+            keep_found(b, f, q.found[j], q.n_found[j], i, at)
             try_left(b, t, i)
         else:                                            # one or none, which is not to be foreseen
             hit = -<uint32_t>q.n_found[j]

@@ -9,22 +9,25 @@ from libc.string cimport memset
 
 from fastiam._asks cimport ask_conditions
 from fastiam._block cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
 )
 from fastiam._bytes cimport first_bit
-from fastiam._call cimport MARK_AT, SIFTED, Call, Caller
+from fastiam._call cimport SIFTED, Call
 from fastiam._answer cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, may_cross, slot_stands, take
 from fastiam._group cimport passed_over
 from fastiam._pieces cimport ends_stand, piece_within, windows_stand
-from fastiam._plain cimport FACTS_COLON, OTHER_MARKS, colon_place, is_idle
+from fastiam._plain cimport FACTS_COLON, colon_place
 from fastiam._sought cimport try_indexes, try_left
 from fastiam._types cimport *
 from fastiam._wave cimport either, n_held, put, start, take_wave
+from fastiam._whom cimport open_allows
 
 
 cdef enum:
     MANY_DENIES = 2            # flats a row, from which on they are sifted
+    SAMPLED = 8                # every eighth row is looked at for that
+    MANY_SAMPLED = 4           # of a block: the denies of fewer are not worth it
 
 
 cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
@@ -194,7 +197,7 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
             if classes and b.stage[l.i] == HELD_ALLOWS and not b.asked[l.i] & FROM_ELSEWHERE:
                 if classes & (CLASS_D | CLASS_STAR):
                     b.asked[l.i] &= ~STAGES              # nothing else has to allow
-                elif classes & (CLASS_R | CLASS_P) or (b.asked[l.i] & MUST_HOLD and at + 1 != b.stop[l.i]):
+                elif classes & (CLASS_R | CLASS_P) or (b.asked[l.i] & MUST_HOLD and (b.n_left[l.i] or at + 1 != b.stop[l.i])):
                     b.near_way.rows[b.near_way.n] = <uint16_t>l.i    # limits have to allow, but nothing else; or what follows may be enough (6.4)
                     b.near_way.n += 1
                     continue
@@ -250,28 +253,78 @@ cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexce
     return Range(row.flat, row.denies)
 
 
-cdef inline Range may_hold(const Block* b, const TablesC* t, uint32_t i, Range denies) noexcept nogil:
-    """Some denies without those at both ends that are known not to hold."""
-    cdef const Flat* flats = t.flats + denies.first
-    cdef uint64_t never = b.never[i]
-    cdef uint32_t first = 0, n = denies.n
-    while first < n and (never >> flats[first].sieve) & 1:
-        first += 1
-    while first < n and (never >> flats[n - 1].sieve) & 1:
-        n -= 1
-    return Range(denies.first + first, n - first)
+cdef inline bint start_parts(Block* b, const TablesC* t, uint32_t i, const Range* parts, uint32_t n) noexcept nogil:
+    """Begin with the first of `n` ranges of flats, and put the others aside; False where there are none."""
+    cdef uint32_t k
+    if n == 0:
+        return False
+    for k in range(1, n):
+        b.left[i][n - 1 - k] = parts[k]
+    b.n_left[i] = <uint8_t>(n - 1)
+    b.has_left |= n > 1
+    start(b, t, i, parts[0].first, parts[0].n)
+    return True
 
 
-cdef inline Range may_change(const Block* b, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
-    """Some allows of a resource's policies without those at both ends that surely change nothing for who asks."""
-    cdef const Flat* flats = t.flats + allows.first
-    cdef const Caller* w = b.caller[i]
-    cdef uint32_t others = OTHER_MARKS[w.way >> MARK_AT], here = (b.asked[i] & MUST_HOLD) == 0, first = 0, n = allows.n
-    while first < n and is_idle(w, others, flats + first, here):
-        first += 1
-    while first < n and is_idle(w, others, flats + n - 1, here):
-        n -= 1
-    return Range(allows.first + first, n - first)
+cdef inline uint32_t add_part(Range* parts, uint32_t n, uint32_t first, uint32_t size) noexcept nogil:
+    """Add some flats to the `n` ranges of others, as one more unless there is no room; how many these are."""
+    if n == 0 or (parts[n - 1].first + parts[n - 1].n != first and n < MOST_LEFT):
+        parts[n] = Range(first, 0)
+        n += 1
+    parts[n - 1].n = first + size - parts[n - 1].first
+    return n
+
+
+cdef inline bint start_denies(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t stop, uint32_t last) noexcept nogil:
+    """Begin with those denies of a row, up to `stop`, that are not known not to hold, and all that follows up to `last`; False where there is
+    neither.
+
+    Flats that are passed over together stay together, and what an index finds is put aside where these would be.
+    """
+    cdef const Flat* flats = t.flats
+    cdef Range parts[MOST_LEFT]
+    cdef uint32_t first = at, n = 0, size
+    while at < stop:
+        if flats[at].first == TURN_INDEX:
+            start(b, t, i, first, last - first)
+            return True
+        size = 1 + flats[at].head if flats[at].first == TURN_GROUP else 1
+        if (b.never[i] >> flats[at].sieve) & 1 == 0:
+            n = add_part(parts, n, at, size)
+        at += size
+    if stop != last:
+        n = add_part(parts, n, stop, last - stop)
+    return start_parts(b, t, i, parts, n)
+
+
+cdef inline bint start_allows(Side* s, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
+    """Begin with those allows of a resource's policies that may change something for who asks; False where none does."""
+    cdef Block* b = s.block
+    cdef uint64_t left = open_allows(s.seen.opens, b.caller[i], t, b.rows[HELD_ROWS][i], (b.asked[i] & MUST_HOLD) == 0)
+    cdef Range parts[MOST_LEFT]
+    cdef uint32_t n = 0, at, size
+    if ~left == 0:
+        start(b, t, i, allows.first, allows.n)
+        return True
+    while left:
+        at = first_bit(left)
+        size = first_bit(~(left >> at))
+        n = add_part(parts, n, allows.first + at, size)
+        left &= ~(((<uint64_t>1 << size) - 1) << at)
+    return start_parts(b, t, i, parts, n)
+
+
+cdef inline bint start_stage(Side* s, const TablesC* t, uint32_t i, uint32_t stage) noexcept nogil:
+    """Begin with the flats of a stage; False where none can tell anything."""
+    cdef Range flats = stage_flats(s.block, i, stage)
+    s.block.n_left[i] = 0
+    if flats.n > 1 and stage < HELD_ALLOWS:
+        return start_denies(s.block, t, i, flats.first, flats.first + flats.n, flats.first + flats.n)
+    if flats.n > 1 and stage == HELD_ALLOWS:
+        return start_allows(s, t, i, flats)
+    if flats.n:
+        start(s.block, t, i, flats.first, flats.n)
+    return flats.n != 0
 
 
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
@@ -279,34 +332,30 @@ cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
     return b.stage[i] >= OWN_ALLOWS or (b.stage[i] == HELD_ALLOWS and b.asked[i] & MUST_HOLD != 0)
 
 
-cdef inline bint go_on(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
+cdef inline bint go_on(Side* s, const TablesC* t, uint32_t i) noexcept nogil:
     """Go on with the next stage of a row; False where it has no flats, but must allow. INVARIANT: one that must allow is to come."""
+    cdef Block* b = s.block
     cdef uint32_t stage
-    cdef Range flats
     while True:
         stage = <uint32_t>first_bit(b.asked[i])
-        flats = stage_flats(b, i, stage)
-        if flats.n > 1:
-            flats = may_hold(b, t, i, flats) if stage < HELD_ALLOWS else may_change(b, t, i, flats) if stage == HELD_ALLOWS else flats
         b.asked[i] &= b.asked[i] - 1
         b.stage[i] = <uint8_t>stage
-        b.n_left[i] = 0
-        if flats.n:
-            start(b, t, i, flats.first, flats.n)
+        if start_stage(s, t, i, stage):
             return True
         if must_allow(b, i):
             return False
 
 
-cdef inline void pass_over(Block* b, const TablesC* t, uint32_t* n_over) noexcept nogil:
+cdef inline void pass_over(Side* s, const TablesC* t, uint32_t* n_over) noexcept nogil:
     """Go on with rows of which no flat of a stage stands, and need not; the first `n_over` are looked at, and are denied."""
+    cdef Block* b = s.block
     cdef uint64_t* over = b.waves[TURN_OVER].flats
     cdef uint32_t j, i
     for j in range(n_over[0], n_held(b, TURN_OVER)):
         i = <uint32_t>over[j]
         if b.n_left[i]:
             try_left(b, t, i)
-        elif must_allow(b, i) or not go_on(b, t, i):
+        elif must_allow(b, i) or not go_on(s, t, i):
             over[n_over[0]] = over[j]
             n_over[0] += 1
     b.ends[TURN_OVER] = over + n_over[0]
@@ -341,43 +390,26 @@ cdef inline void pass_on(Side* s, const TablesC* t, bint reasons, int64_t first,
             f = t.flats + (open[j] >> 32)
             if reasons and b.stage[i] == OWN_ALLOWS:
                 s.answers.entry[first + i] = f.entry
-            if not go_on(b, t, i):
+            if not go_on(s, t, i):
                 b.ends[TURN_OVER][0] = i
                 b.ends[TURN_OVER] += 1
 
 
-cdef inline bint start_own(Block* b, const TablesC* t, uint32_t i, const Row* own) noexcept nogil:
-    """Begin with the own denies that are not known not to hold, and then with the allows; False where there are neither.
+cdef inline uint32_t n_denied(const TablesC* t, const Row* row) noexcept nogil:
+    """How many flats of a row deny, those of a long run one by one."""
+    cdef const Flat* f = t.flats + row.flat
+    return t.indexes[f.conditions].n_items if row.denies and f.first == TURN_INDEX else row.denies
 
-    Flats that are passed over together stay together, and what an index finds is put aside where these would be.
-    """
-    cdef const Flat* flats = t.flats
-    cdef Range parts[MOST_LEFT]
-    cdef uint32_t at = own.flat, stop = own.flat + own.denies, last = own.flat + own.n_flats, n = 0, k, size
-    while at < stop:
-        if flats[at].first == TURN_INDEX:
-            start(b, t, i, own.flat, own.n_flats)
-            return True
-        size = 1 + flats[at].head if flats[at].first == TURN_GROUP else 1
-        if (b.never[i] >> flats[at].sieve) & 1 == 0:
-            if n == 0 or (parts[n - 1].first + parts[n - 1].n != at and n < MOST_LEFT - 1):
-                parts[n] = Range(at, 0)
-                n += 1
-            parts[n - 1].n = at + size - parts[n - 1].first
-        at += size
-    if stop != last:
-        if n == 0 or parts[n - 1].first + parts[n - 1].n != stop:
-            parts[n] = Range(stop, 0)
-            n += 1
-        parts[n - 1].n = last - parts[n - 1].first
-    if n == 0:
-        return False
-    for k in range(1, n):
-        b.left[i][n - 1 - k] = parts[k]
-    b.n_left[i] = <uint8_t>(n - 1)
-    b.has_left |= n > 1
-    start(b, t, i, parts[0].first, parts[0].n)
-    return True
+
+cdef inline bint deny_much(const Block* b, const TablesC* t) noexcept nogil:
+    """Whether the rows that waves decide have so many denies that sifting them pays, going by some of them."""
+    cdef uint32_t j, i, n_own = 0, n_joined = 0, own = (b.own_way.n + SAMPLED - 1) // SAMPLED, joined = b.joined_way.n // SAMPLED
+    for j in range(own):
+        n_own += n_denied(t, b.rows[OWN_ROWS][b.own_way.rows[j * SAMPLED]])
+    for j in range(joined):
+        i = b.joined_way.rows[j * SAMPLED]
+        n_joined += n_denied(t, b.rows[HELD_ROWS][i]) + n_denied(t, b.rows[OWN_ROWS][i])
+    return n_own > MANY_DENIES * own or n_joined >= MANY_DENIES * max(joined, <uint32_t>MANY_SAMPLED)
 
 
 cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
@@ -385,7 +417,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef const Row* own
-    cdef uint32_t i, j, n_over = 0, n_done = 0, n_near = b.near_way.n, n = b.own_way.n + b.joined_way.n, n_denies = 0
+    cdef uint32_t i, j, n_over = 0, n_done = 0, n_near = b.near_way.n, n = b.own_way.n + b.joined_way.n
     for j in range(N_TURNS):
         b.ends[j] = b.waves[j].flats
     b.has_left = False
@@ -393,26 +425,28 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
     for j in range(b.own_way.n):                         # INVARIANT: a row of this way has flats
         i = b.own_way.rows[j]
         own = b.rows[OWN_ROWS][i]
-        n_denies += own.denies
         b.stage[i] = OWN_ALLOWS
         if b.asked[i] and own.flags & ROW_GRANTS_ALL and own.denies == 0 and not l.c.reasons:
             start(b, t, i, own.flat + own.n_flats - 1, 1)    # that always counts
-        elif own.denies > 1 and b.skipped[i] == 0 and s.limited & SIFTED and start_own(b, t, i, own):
+        elif own.denies > 1 and b.skipped[i] == 0 and s.limited & SIFTED and start_denies(
+            b, t, i, own.flat, own.flat + own.denies, own.flat + own.n_flats
+        ):
             continue
         elif own.n_flats != b.skipped[i]:
             start(b, t, i, own.flat + b.skipped[i], own.n_flats - b.skipped[i])
         else:
             b.ends[TURN_OVER][0] = i
             b.ends[TURN_OVER] += 1
-    if n_denies > MANY_DENIES * b.own_way.n:
-        s.limited |= SIFTED
     for j in range(b.joined_way.n):
-        if not go_on(b, t, b.joined_way.rows[j]):
-            b.ends[TURN_OVER][0] = b.joined_way.rows[j]
+        i = b.joined_way.rows[j]
+        if not go_on(s, t, i):
+            b.ends[TURN_OVER][0] = i
             b.ends[TURN_OVER] += 1
+    if not s.limited & SIFTED and deny_much(b, t):
+        s.limited |= SIFTED
     while True:
         if b.joined_way.n or b.has_left:
-            pass_over(b, t, &n_over)
+            pass_over(s, t, &n_over)
         if b.has_more:
             pass_on(s, t, l.c.reasons, l.first + row, &n_done)
         if n_held(b, TURN_OVER) + n_held(b, TURN_DONE) + b.near_way.n - n_near == n:
