@@ -387,7 +387,7 @@ def test_an_engine_does_not_see_later_writes():
 def test_stats_count_what_is_compiled_and_what_is_cached(directory):
     engine = directory.compile()
     before = engine.stats()
-    assert before["bytes"] == before["compiled_bytes"] > 0 and before["cache_limit"] == 1 << 28 and before["generation"] == 0
+    assert before["bytes"] == before["compiled_bytes"] > 0 and before["cache_limit"] == 1 << 30 and before["generation"] == 0
     assert before["principals"] == 4  # the roots of both accounts are two
     assert before["statements"] == 6 and before["bodies"] == 3  # equal statements are one
     for i in range(50):

@@ -228,6 +228,16 @@ def test_options_come_along(options, tmp_path):
     assert list(twin.decide_many(*columns, now=NOW)) == list(engine.decide_many(*columns, now=NOW))
 
 
+def test_each_process_may_say_what_its_cache_may_take(tmp_path):
+    engine, path = make_directory().compile(cache_bytes=54_321), tmp_path / "engine.fastiam"
+    engine.save(path)
+    twins = Engine.load(path), Engine.load(path, cache_bytes=0)
+    assert [one.stats()["cache_limit"] for one in (engine, *twins)] == [54_321, 54_321, 0]
+    answers = [all_answers(one, ASKED) for one in (engine, *twins)]
+    assert answers[1] == answers[0] and answers[2] == answers[0]
+    assert [one.stats()["generation"] > 0 for one in twins] == [False, True]
+
+
 # -- the file --------------------------------------------------------------------------------------------------------------
 
 

@@ -321,6 +321,23 @@ def denied(patterns: list[str], texts: list[str]) -> None:
     assert engine.decide_many(ROLE, "s3:GetObject", asked).outcome.tolist() == [2] * len(asked)
 
 
+@pytest.mark.parametrize("n", [8, 12, 40, 70])
+def test_where_an_index_finds_nearly_all_of_a_run_the_last_statement_is_asked_too(n: int) -> None:
+    """Ten may be put aside; of more, all of a short run are looked at, and a long one is left to the way of single calls."""
+    directory = fastiam.Directory(quotas=None)
+    statements = [
+        {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::a/*", "Condition": {"StringLike": {"app:of": f"*-{i}-*"}}}
+        for i in range(n)
+    ]
+    directory.add_principal(ROLE, identity_policies=[EVERYTHING, policy(statements)])
+    engine = directory.compile()
+    asked = [f"x-{i}-y" for i in range(n + 1)] * 3
+    found = engine.decide_many(ROLE, "s3:GetObject", "arn:aws:s3:::a/k", {"app:of": asked}, reasons=True)
+    assert found.outcome.tolist() == [Outcome.EXPLICIT_DENY if one != f"x-{n}-y" else Outcome.ALLOW for one in asked]
+    denied_by = {(one, statement) for one, statement in zip(asked, found.statement, strict=True) if one != f"x-{n}-y"}
+    assert denied_by == {(f"x-{i}-y", f"#{i}") for i in range(n)}
+
+
 def test_paths_are_found_beside_longer_prefixes() -> None:
     """Of which a request is hashed before."""
     paths = [f"common-bucket-name/folder-{'x' * i}{i:02}/" for i in range(14)]

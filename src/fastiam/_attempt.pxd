@@ -12,9 +12,22 @@ from fastiam._principals cimport is_root
 from fastiam._types cimport DECLARED_BY_NAME
 
 
+cdef inline bint contradicts(Call* c) noexcept nogil:
+    """Whether some value that a located request gives needs the full check of K1."""
+    cdef uint32_t i
+    if c.columns != NULL:
+        for i in range(<uint32_t>c.n_columns):
+            if c.t.keys[c.columns[i].key].is_checked and may_contradict(c, c.columns[i].key):
+                return True
+    else:
+        for i in range(<uint32_t>c.n_slots):
+            if c.t.keys[c.slots[i].key].is_checked and may_contradict(c, c.slots[i].key):
+                return True
+    return False
+
+
 cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noexcept nogil:
     """Locate and decide. `c` has principal, action, resource and context."""
-    cdef uint32_t i
     cdef int status
     if not cut_resource(c):
         return BAD_RESOURCE
@@ -25,15 +38,8 @@ cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noe
     locate_endpoint(c)
     if c.unknown != NULL and c.unknown[c.t.key_assumed_root] == DECLARED_BY_NAME and is_root(c.principal):
         return BAD_UNKNOWN
-    if not checked:
-        if c.columns != NULL:
-            for i in range(<uint32_t>c.n_columns):
-                if c.t.keys[c.columns[i].key].is_checked and may_contradict(c, c.columns[i].key):
-                    return UNCHECKED
-        else:
-            for i in range(<uint32_t>c.n_slots):
-                if c.t.keys[c.slots[i].key].is_checked and may_contradict(c, c.slots[i].key):
-                    return UNCHECKED
+    if not checked and contradicts(c):
+        return UNCHECKED
     return answer(c, a)
 
 

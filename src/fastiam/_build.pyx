@@ -251,6 +251,8 @@ cdef class Tables(Rows):
             memcpy(v.address, <const char*>(<bytes>address), 16)
         if not any([value[4] for value in values]):      # has_slots
             flags |= ATOM_FIXED
+            if (<const Key*>self.keys.data)[key].source == KEY_PRINCIPAL and not flags & ATOM_U:
+                flags |= ATOM_OF_ASKER
         a = <Atom*>self._push(&self.atoms)
         a[0] = Atom(key, first, <uint32_t>len(values), op, relation, qualifier, flags)
         return self.atoms.n - 1

@@ -140,7 +140,7 @@ cdef enum CallerFlag:
     CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
     MARK_AT = 3
-    SIFTED = 1                 # among these flags, where denies are sifted: SCPs or RCPs limit somebody, or own rows deny much
+    SIFTED = 1                 # among these flags, where denies are sifted: SCPs or RCPs limit somebody, or rows deny much
     BY_COPIES = 32             # and that somebody is a copy of another principal
 
 
@@ -159,6 +159,10 @@ cdef struct Pair:              # of an account that asks, CALLER_HOUSED, and one
     uint64_t never             # the bits that are known not to hold
 
 
+cdef enum:
+    N_BY_ASKER = 1024          # truths of who asks, each where its key tells
+
+
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
     uint32_t* memo             # truth of an atom: stamp << 2 | truth
     Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
@@ -174,6 +178,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Pair* pairs                # each where its key tells
     uint64_t* never_regions    # of each region by its number, for its resources; the first are those of all of them
     int64_t truth_bytes        # what the truths in `kept` take
+    uint64_t* by_asker         # of single calls: truths by who asks, as principal << 32 | atom << 2 | truth, plus 1; or NULL
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
     uint32_t told_mask
     uint32_t n_crowded         # of these were forgotten for want of room

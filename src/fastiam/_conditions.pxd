@@ -2,21 +2,21 @@
 
 An atom is evaluated at most once per call; its truth is kept under the stamp of the call.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._assert cimport promise
-from fastiam._call cimport NO_REGION, PLAN_ABSENT_HOME, Buffer, Call, Fetched, fetch, reserve
+from fastiam._call cimport N_BY_ASKER, NO_REGION, PLAN_ABSENT_HOME, Buffer, Call, Fetched, fetch, reserve
 from fastiam._columns cimport Column, Text
 from fastiam._glob cimport cut, glob, glob_fields
-from fastiam._bytes cimport same
+from fastiam._bytes cimport mix, same
 from fastiam._text cimport write_utf8
 from fastiam._truths cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam._unknown cimport is_unknown, reads_unknown, slot_number
 from fastiam._types cimport (
-    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NULL, OP_NUMERIC,
-    OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GT, REL_LE, REL_LT, SLOT_SIZE, T, TOKEN_SLOT, TOKEN_STAR, U, Atom, Range,
-    TablesC, Value, Variable,
+    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_OF_ASKER, ATOM_ORDERED, ATOM_U, F, FOR_ALL, FOR_ANY, NONE, ONE, OP_ARN, OP_BOOL, OP_DATE, OP_IP,
+    OP_NULL, OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, OPEN, PLAIN, REL_EQ, REL_GT, REL_LE, REL_LT, SLOT_SIZE, T, TOKEN_SLOT,
+    TOKEN_STAR, U, Atom, Range, TablesC, Value, Variable,
 )
 from fastiam._values cimport (
     Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, is_before, read_address, read_bool, read_decimal,
@@ -440,6 +440,14 @@ cdef inline bint is_at_own(const Call* c) noexcept nogil:
     return c.owner_known and c.principal.account != NONE and same(c.owner.data, c.owner.size, c.principal.account_id, 12)
 
 
+cdef inline uint64_t* asker_place(const Call* c, const Atom* atom, uint32_t id, uint64_t* key) noexcept nogil:
+    """Where a single call keeps the truth of an atom that who asks alone tells, by their number; NULL: it keeps none."""
+    if c.s.by_asker == NULL or c.unknown != NULL or c.s.sources[atom.key] >= 0 or id >> 30:
+        return NULL
+    key[0] = (<uint64_t>(c.principal - c.t.principals) << 32 | id << 2) + 1
+    return &c.s.by_asker[mix(key[0]) & (N_BY_ASKER - 1)]
+
+
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
@@ -447,6 +455,8 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef uint8_t* place = NULL
     cdef Fetched found = Fetched(NULL, 0, False, False)
     cdef int result = NOT_OPEN
+    cdef uint64_t* known = NULL
+    cdef uint64_t key = 0
     promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if kept >> 2 == c.s.stamp:
         return kept & 3
@@ -466,6 +476,10 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
             result = told_truth(c, id, &q, c.batch_row)
         if result != NOT_OPEN:
             return result
+    if atom.flags & ATOM_OF_ASKER:
+        known = asker_place(c, atom, id, &key)
+        if known != NULL and known[0] - key <= U:
+            return <int>(known[0] - key)
     if atom.flags & ATOM_U:
         result = U
     elif c.unknown != NULL:
@@ -481,6 +495,8 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         else:
             result = present_truth(c, atom, &found)
     c.s.memo[id] = (c.s.stamp << 2) | <uint32_t>result
+    if known != NULL:
+        known[0] = key + <uint32_t>result
     if place != NULL:
         keep_truth(c, id, place, result)
     elif c.s.kept != NULL:

@@ -2,7 +2,7 @@
 
 Most denies have conditions, and most of these do not hold. What is known of that by the codes of columns, by who asks, and by who owns
 the resource, is kept as bits: the denies of a row of which no bit may hold are not looked at. Beside those of SCPs and RCPs these are the
-own ones, and those of the resource's policies, where an organization limits somebody or own rows deny much (SIFTED): else the columns would be
+own ones, and those of the resource's policies, where an organization limits somebody or rows deny much (SIFTED): else the columns would be
 read for few of them.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t

@@ -1,7 +1,7 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._block cimport Side
+from fastiam._block cimport Seen, Side
 from fastiam._call cimport N_PAIRS, N_REGIONS, Caller, ContextColumn, Kept, Never, Pair, Region, Scratch
 from fastiam._types cimport TablesC
 
@@ -22,6 +22,7 @@ cdef class _Callers:
     cdef uint64_t generation
     cdef list keys
     cdef uint8_t limited
+    cdef Seen* seen
     cdef uint64_t* told                                  # truths, as `Scratch` has them
     cdef uint32_t n_told
     cdef Pair pairs[N_PAIRS]                             # the same

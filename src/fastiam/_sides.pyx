@@ -1,6 +1,6 @@
 """What the threads of a batch have of their own, and what of it goes to the next batch."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam._block cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
@@ -13,7 +13,36 @@ from fastiam._value_codes cimport free_text_codes
 
 
 cdef enum:
-    MOST_LEFT = 4              # `_Callers` that batches leave
+    MOST_LEFT = 4              # `_Callers` that batches leave, and blocks
+
+
+cdef Block* spare_blocks[MOST_LEFT]
+cdef int n_spare_blocks = 0
+
+
+cdef Block* take_block() except NULL:
+    """A block that an earlier batch has left, or a new one: they say nothing from one block of rows to the next, but take longer to be cleared
+    than a few rows to be decided."""
+    global n_spare_blocks
+    cdef Block* block
+    if n_spare_blocks:
+        n_spare_blocks -= 1
+        return spare_blocks[n_spare_blocks]
+    block = <Block*>calloc(1, sizeof(Block))
+    if block == NULL:
+        raise MemoryError()
+    block.nothing.account = block.nothing.stack = block.nothing.arn = NONE
+    return block
+
+
+cdef void leave_block(Block* block):
+    """Leave a block, or NULL, to the next batch."""
+    global n_spare_blocks
+    if block == NULL or n_spare_blocks == MOST_LEFT:
+        free(block)
+        return
+    spare_blocks[n_spare_blocks] = block
+    n_spare_blocks += 1
 
 
 cdef class _Callers:
@@ -28,7 +57,8 @@ cdef class _Callers:
         self.nevers = <Never*>calloc(N_NEVERS, sizeof(Never))
         self.never_owned = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
         self.houses = <uint32_t*>calloc(n_owned, sizeof(uint32_t))
-        if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL or self.houses == NULL:
+        self.seen = <Seen*>calloc(1, sizeof(Seen))
+        if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL or self.houses == NULL or self.seen == NULL:
             raise MemoryError()
         self.n_owned = n_owned
         self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
@@ -41,6 +71,7 @@ cdef class _Callers:
         free(self.nevers)
         free(self.never_owned)
         free(self.houses)
+        free(self.seen)
         free(self.told)
 
     @property
@@ -49,6 +80,7 @@ cdef class _Callers:
         return (
             self.n * (sizeof(Caller) + sizeof(uint32_t)) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
             + self.n_owned * sizeof(uint32_t) + sizeof(self.pairs) + sizeof(self.regions) + sizeof(self.never_regions)
+            + sizeof(Seen)
         )
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
@@ -168,8 +200,7 @@ cdef class _Sides:
                     free(side.columns[k].endpoints)
             free(side.columns)
             free(side.matters)
-            free(side.block)
-            free(side.seen)
+            leave_block(side.block)
             free(side.memos[0].memory)
             free(side.memos[1].memory)
 
@@ -183,12 +214,10 @@ cdef class _Sides:
             side.number = self.n
             self.n += 1
             self.callers.append(None)
-            side.block = <Block*>calloc(1, sizeof(Block))
+            side.block = take_block()
             side.columns = <ContextColumn*>calloc(self.n_columns + 1, sizeof(ContextColumn))
-            side.seen = <Seen*>malloc(sizeof(Seen))
-            if side.block == NULL or side.columns == NULL or side.seen == NULL:
+            if side.columns == NULL:
                 raise MemoryError()
-            side.block.nothing.account = side.block.nothing.stack = side.block.nothing.arn = NONE
         return &self.of[number]
 
     cdef int fit(self, Side* side, const TablesC* t) except -1:
@@ -279,7 +308,6 @@ cdef class _Sides:
             callers.fit_crowd(&side.frame.s)
             side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
             return 0
-        memset(side.seen, 0, sizeof(Seen))
         room_for_names(&side.memos[0], min(n_rows, t.principal_names.n + n_session_names))
         room_for_names(&side.memos[1], min(n_rows, <int64_t>t.action_names.n))
         callers = None
@@ -295,7 +323,7 @@ cdef class _Sides:
         side.frame.s.n_crowded = 0
         self.callers[side.number] = callers
         side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
-        side.callers, side.n_callers, side.limited = callers.at, callers.n, callers.limited
+        side.callers, side.n_callers, side.limited, side.seen = callers.at, callers.n, callers.limited, callers.seen
         side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin
         side.frame.s.houses, side.frame.s.n_houses = callers.houses, callers.n_owned - 1 if callers.n + callers.n_owned < LAST_ASKER else 0
         side.frame.s.nevers, side.frame.s.never_owned = callers.nevers, callers.never_owned

@@ -105,6 +105,7 @@ cdef enum AtomFlag:
     ATOM_U = 4                 # `U` whatever the request
     ATOM_FIXED = 8             # no value has a variable: the value of the key says it all
     ATOM_ORDERED = 16          # values ascend, for halving: texts by size, then bytes; networks, which lie apart, by where they begin
+    ATOM_OF_ASKER = 32         # fixed, of a key of principals: unless a request gives it, who asks tells it alone
 
 
 cdef enum Truth:               # chosen so that `1 << truth` is a mask

@@ -5,12 +5,12 @@ which say all in half a cache line each.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._attempt cimport attempt
+from fastiam._attempt cimport attempt, contradicts
 from fastiam._bytes cimport equal, load8, mix, table_find
 from fastiam._call cimport ENDPOINT_NONE, Call
 from fastiam._columns cimport Text
 from fastiam._conditions cimport conditions_hold
-from fastiam._answer cimport ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, Answer
+from fastiam._answer cimport ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED, Answer
 from fastiam._decide cimport action_key, decide, find_row, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
 from fastiam._statements cimport entry_counts
 from fastiam._flat cimport Look, first_of_run, flat_matches, may_cross
@@ -179,7 +179,7 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
     cdef uint32_t record
     cdef bint is_home = True
     cdef int status
-    if owner.data != NULL or not checked or c.t.denies_unknown_owner:
+    if owner.data != NULL or c.t.denies_unknown_owner:
         return attempt(c, a, owner, checked)
     if own.n == NOT_LOOKED_UP:
         if not is_usual(c.principal, c.action):
@@ -197,4 +197,6 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
             return status
         is_home = record != NONE and is_own(c, &c.t.records[record])
     locate_endpoint(c)
+    if not checked and contradicts(c):
+        return UNCHECKED
     return decide_home(c, a, &own) if is_home else decide(c, a)

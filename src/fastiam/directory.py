@@ -15,7 +15,7 @@ from fastiam.account.model import AccountModel
 from fastiam.account.quotas import Quotas
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.account.writing import write_directory
-from fastiam.profile import Settings
+from fastiam.profile import CACHE_BYTES, Settings
 from fastiam.request import Context
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class Directory(AccountModel):
         unknown_owner: UnknownOwner = "principal",
         context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
         settings: Settings = Settings(),  # noqa: B008  (frozen)
+        cache_bytes: int = CACHE_BYTES,
     ) -> Engine:
         """An engine over what is there now.
 
@@ -126,9 +127,16 @@ class Directory(AccountModel):
         context_defaults : context keys for every request that does not give them, as if it did (K1); a list is one for all of
             them. In a batch a column gives a key to all rows, nulls too. A key in two spellings with two values is refused.
         settings : what the specification leaves configurable.
+        cache_bytes : how much memory the rows of policies and the names may take that requests bring. Where it is not enough for
+            what comes again, they are dropped and made again and again, which takes a hundred times as long; `Engine.stats()`
+            counts that as `generation`.
         """
         from fastiam.engine import Engine
 
         return Engine.from_snapshot(
-            self.snapshot(), unknown_owner=unknown_owner, context_defaults=context_defaults, settings=settings
+            self.snapshot(),
+            unknown_owner=unknown_owner,
+            context_defaults=context_defaults,
+            settings=settings,
+            cache_bytes=cache_bytes,
         )

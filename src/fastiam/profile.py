@@ -171,6 +171,8 @@ RCP_SERVICES = frozenset(
     ).split()
 )
 
+CACHE_BYTES = 1 << 30  # how much memory what requests bring may take, unless an engine is told otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -7,6 +7,7 @@ against the stacks that it was made from; one is made in microseconds when it is
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastiam._build import Tables
@@ -37,15 +38,15 @@ def save_engine(engine: Engine, path: str | os.PathLike[str]) -> None:
     write(path, build(*_parts(engine)))
 
 
-def load_engine(cls: type[E], path: str | os.PathLike[str]) -> E:
-    """An engine over a file.
+def load_engine(cls: type[E], path: str | os.PathLike[str], options: Mapping[str, Any]) -> E:
+    """An engine over a file, with some options other than those that it was saved with.
 
     Raises
     ------
     SourceError: it cannot be read, or is no saved engine of this release, whole and as it was written.
     """
     with SavedFile.open(path) as file:
-        return _engine_over(cls, file)
+        return _engine_over(cls, file, options)
 
 
 def engine_bytes(engine: Engine) -> bytes:
@@ -60,7 +61,7 @@ def engine_of(cls: type[E], data: bytes) -> E:
     ------
     SourceError: another release wrote them.
     """
-    return _engine_over(cls, SavedFile(memoryview(data), "a pickled engine"))
+    return _engine_over(cls, SavedFile(memoryview(data), "a pickled engine"), {})
 
 
 def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -79,18 +80,18 @@ def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
     return head, {**sections, **write_records(snapshot.tables, policies)}
 
 
-def _engine_over(cls: type[E], file: SavedFile) -> E:
+def _engine_over(cls: type[E], file: SavedFile, options: Mapping[str, Any]) -> E:
     try:
-        return _attached(cls, file)
+        return _attached(cls, file, options)
     except SourceError:  # it is a ValueError, too
         raise
     except BROKEN as error:
         raise file.impossible(error) from None
 
 
-def _attached(cls: type[E], file: SavedFile) -> E:
+def _attached(cls: type[E], file: SavedFile, others: Mapping[str, Any]) -> E:
     head = file.head
-    options = read_options(head["options"])
+    options = {**read_options(head["options"]), **others}
     keys: list[str] = head["keys"]
     actions = [parts and (parts[0].encode("latin-1"), parts[1].encode("latin-1")) for parts in head["actions"]]
     tables = Tables(index_from=options["index_from"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import zlib
 from array import array
 from bisect import bisect_right
+from functools import lru_cache
 
-BLOCK = 1 << 14  # bytes of rows that are packed together, at least
+BLOCK = 1 << 13  # bytes of rows that are packed together, at least
+KEPT = 512  # blocks that stay unpacked
 _LARGEST = 1 << 32  # bytes that a block may unpack to
 
 
@@ -52,7 +54,7 @@ class Unpacker:
         numbers.frombytes(index)
         self._data = data
         self._firsts, self._starts, self._sizes = numbers[0::3], numbers[1::3], numbers[2::3]
-        self._last: tuple[int, list[bytes]] = (-1, [])
+        self._rows_of = lru_cache(KEPT)(self._unpack)
 
     def row(self, number: int) -> str:
         """A row.
@@ -64,11 +66,7 @@ class Unpacker:
         block = bisect_right(self._firsts, number) - 1
         if block < 0:
             raise LookupError(number)
-        held, rows = self._last
-        if held != block:
-            rows = self._unpack(block)
-            self._last = block, rows
-        return rows[number - self._firsts[block]].decode()
+        return self._rows_of(block)[number - self._firsts[block]].decode()
 
     def _unpack(self, block: int) -> list[bytes]:
         start, size = self._starts[block], self._sizes[block]
