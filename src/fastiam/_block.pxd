@@ -183,6 +183,7 @@ cdef struct Side:              # what one thread of a batch has of its own
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
     uint8_t has_endpoints      # some column says which endpoint rows come through
     uint8_t limited            # by what somebody is: BY_*, and flags of callers
+    uint8_t denies_much        # rows deny so much that sifting pays
     Seen* seen
     NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
@@ -200,6 +201,11 @@ cdef struct Side:              # what one thread of a batch has of its own
     Answers answers
     const StringTable* session_names   # that the batch itself names; NULL: none
     const uint8_t* session_pool
+
+
+cdef inline bint is_sifted(const Side* s) noexcept nogil:
+    """Whether denies are sifted (`_limits`)."""
+    return s.denies_much or s.limited & SIFTED
 
 
 cdef extern from *:

@@ -140,7 +140,7 @@ cdef enum CallerFlag:
     CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
     CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
     MARK_AT = 3
-    SIFTED = 1                 # among these flags, where denies are sifted: SCPs or RCPs limit somebody, or rows deny much
+    SIFTED = 1                 # among these flags, SCPs or RCPs limit somebody
     BY_COPIES = 32             # and that somebody is a copy of another principal
 
 

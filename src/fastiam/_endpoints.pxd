@@ -4,9 +4,9 @@ One that has no policy, or one that surely allows, leaves a row as it is; what o
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam._block cimport Block, Rows, Side
+from fastiam._block cimport Block, Rows, Side, is_sifted
 from fastiam._bytes cimport table_find
-from fastiam._call cimport SIFTED, Call, ContextColumn, is_supplied
+from fastiam._call cimport Call, ContextColumn, is_supplied
 from fastiam._columns cimport Text, item_text
 from fastiam._facts cimport fetch_texts
 from fastiam._flat cimport Look, flat_matches, is_odd
@@ -57,9 +57,9 @@ cdef inline uint32_t endpoint_of(const TablesC* t, const ContextColumn* column, 
     return found
 
 
-cdef inline Basis own_basis(const Block* b, uint32_t limited, uint32_t i, int64_t row) noexcept nogil:
+cdef inline Basis own_basis(const Block* b, bint sifted, uint32_t i, int64_t row) noexcept nogil:
     """What truths may depend on, as far as a block knows it before the resources are looked up: neither tags nor the region."""
-    if limited & SIFTED:
+    if sifted:
         return Basis(row, b.who[i], NONE, b.owner[i], NULL, resource_plan(True, b.differs[i] == 0))
     return Basis(row, b.who[i], NONE, NONE, NULL, resource_plan(True, False))
 
@@ -155,10 +155,10 @@ cdef inline uint32_t passes(const Block* b, Look* l, const Row* row, const Basis
 
 
 cdef inline uint32_t through_endpoint(
-    const Block* b, Look* l, const ContextColumn* column, uint32_t limited, bint has_text, uint32_t i
+    const Block* b, Look* l, const ContextColumn* column, bint sifted, bint has_text, uint32_t i
 ) noexcept nogil:
     """Whether the endpoint of a row surely leaves it as it is, as far as that is told with its text or without."""
-    cdef Basis q = own_basis(b, limited, i, l.row)
+    cdef Basis q = own_basis(b, sifted, i, l.row)
     cdef uint32_t through = endpoint_of(l.c.t, column, l.row), stack
     if b.facts[i] & FACTS_LONG:                          # SAFETY: it may have less than 16 bytes (`_pieces`), or no text
         return MAY_NOT
@@ -186,7 +186,7 @@ cdef inline void pass_endpoints(Side* s, Call* c, const Rows* rows, int64_t at, 
     b.own_way.n = 0
     for i in range(<uint32_t>n):
         l.row = at + i
-        found = through_endpoint(b, &l, column, s.limited, rows.facts == NULL, i)
+        found = through_endpoint(b, &l, column, is_sifted(s), rows.facts == NULL, i)
         if found == MAY_NOT:
             b.limits[i] |= WAY_FAR
         elif found == ASKS_TEXT:
@@ -196,5 +196,5 @@ cdef inline void pass_endpoints(Side* s, Call* c, const Rows* rows, int64_t at, 
     for j in range(b.own_way.n):
         i = b.own_way.rows[j]
         l.row = at + i
-        if through_endpoint(b, &l, column, s.limited, True, i) != PASSES:
+        if through_endpoint(b, &l, column, is_sifted(s), True, i) != PASSES:
             b.limits[i] |= WAY_FAR

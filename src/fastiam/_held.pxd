@@ -8,10 +8,10 @@ from libc.string cimport memcmp
 
 from fastiam._block cimport (
     BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS,
-    Block, Rows, Side, is_of_holder, record_of,
+    Block, Rows, Side, is_of_holder, is_sifted, record_of,
 )
 from fastiam._bytes cimport prefetch
-from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, SIFTED, Call, Caller, ContextColumn
+from fastiam._call cimport CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller, ContextColumn
 from fastiam._columns cimport Text, value_text
 from fastiam._limits cimport layer_row, may_deny
 from fastiam._plain cimport (
@@ -184,7 +184,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at)
         i = listed[j]
         r = b.stored[i]
         w = b.caller[i]
-        if not s.limited & SIFTED:
+        if not is_sifted(s):
             b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
         action = t.classes[b.cls[i]].flags
         counts = governs(r, action)

@@ -2,7 +2,7 @@
 
 Most denies have conditions, and most of these do not hold. What is known of that by the codes of columns, by who asks, and by who owns
 the resource, is kept as bits: the denies of a row of which no bit may hold are not looked at. Beside those of SCPs and RCPs these are the
-own ones, and those of the resource's policies, where an organization limits somebody or rows deny much (SIFTED): else the columns would be
+own ones, and those of the resource's policies, where an organization limits somebody or rows deny much (`is_sifted`): else the columns would be
 read for few of them.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
@@ -113,14 +113,16 @@ cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noex
     cdef Text text[BLOCK]
     cdef uint64_t hash[BLOCK]
     cdef uint64_t sieve[BLOCK]
+    cdef uint64_t asked = 0
     cdef uint16_t listed[BLOCK]
     cdef uint32_t i, j, m
     cdef int32_t k
     for i in range(<uint32_t>n):
         sieve[i] = c.t.sieves[b.rows[SCP_ROWS][i] - empty] | c.t.sieves[b.rows[RCP_ROWS][i] - empty]
+        asked |= sieve[i]
     for k in range(c.n_columns):
         column = &c.columns[k]
-        if not column.has_texts or column.never == NULL:
+        if not column.has_texts or column.never == NULL or not asked & column.never_bits:
             continue
         m = 0
         for i in range(<uint32_t>n):

@@ -9,11 +9,11 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam._attempt cimport attempt
 from fastiam._block cimport (
-    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, list_ways, name_number, number_rows,
+    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows,
     seek_rows, session_number,
 )
 from fastiam._bytes cimport prefetch, read_ahead
-from fastiam._call cimport CALLER_CHECKS, CALLER_LIMITED, SIFTED, Call, Caller
+from fastiam._call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._answer cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
@@ -351,7 +351,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     look_up_facts(s, c, rows, n)
     if rows.owners != NULL:
         tell_owners(b, rows, at, n)
-    if s.limited & SIFTED:
+    if is_sifted(s):
         sift(s, c, at, n)
         limit_rows(s, c, rows, at, n)
     else:

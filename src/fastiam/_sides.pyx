@@ -324,6 +324,7 @@ cdef class _Sides:
         self.callers[side.number] = callers
         side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
         side.callers, side.n_callers, side.limited, side.seen = callers.at, callers.n, callers.limited, callers.seen
+        side.denies_much = False
         side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin
         side.frame.s.houses, side.frame.s.n_houses = callers.houses, callers.n_owned - 1 if callers.n + callers.n_owned < LAST_ASKER else 0
         side.frame.s.nevers, side.frame.s.never_owned = callers.nevers, callers.never_owned

@@ -4,15 +4,16 @@ Header only.
 The first flat that applies says all (denies stand before allows). A wave looks at one flat of each row that is not decided yet, without a
 branch on what it finds: that is not to be foreseen, and a processor that goes on at once has the memory of the next rows there in time.
 """
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam._asks cimport ask_conditions
 from fastiam._block cimport (
     BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
+    is_sifted,
 )
 from fastiam._bytes cimport first_bit
-from fastiam._call cimport SIFTED, Call
+from fastiam._call cimport Call
 from fastiam._answer cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._flat cimport Look, conditions_stand, first_of_run, flat_stands, look_at, may_cross, slot_stands, take
 from fastiam._group cimport passed_over
@@ -25,9 +26,8 @@ from fastiam._whom cimport open_allows
 
 
 cdef enum:
-    MANY_DENIES = 2            # flats a row, from which on they are sifted
-    SAMPLED = 8                # every eighth row is looked at for that
-    MANY_SAMPLED = 4           # of a block: the denies of fewer are not worth it
+    SAMPLED = 8                # every eighth row is looked at to tell whether they deny much: more than one flat a row
+    MANY_SAMPLED = 4           # of a block: those of resources' policies of fewer rows are not worth it
 
 
 cdef inline int64_t middle_of(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
@@ -401,15 +401,26 @@ cdef inline uint32_t n_denied(const TablesC* t, const Row* row) noexcept nogil:
     return t.indexes[f.conditions].n_items if row.denies and f.first == TURN_INDEX else row.denies
 
 
-cdef inline bint deny_much(const Block* b, const TablesC* t) noexcept nogil:
+cdef inline bint has_texts(const Call* c) noexcept nogil:
+    """Whether some column is plain text, which is not asked ahead for own denies."""
+    cdef int32_t k
+    for k in range(c.n_columns):
+        if c.columns[k].has_texts:
+            return True
+    return False
+
+
+cdef inline bint deny_much(const Block* b, const Call* c) noexcept nogil:
     """Whether the rows that waves decide have so many denies that sifting them pays, going by some of them."""
-    cdef uint32_t j, i, n_own = 0, n_joined = 0, own = (b.own_way.n + SAMPLED - 1) // SAMPLED, joined = b.joined_way.n // SAMPLED
+    cdef const TablesC* t = c.t
+    cdef uint32_t j, i, n_own = 0, n_held = 0, own = (b.own_way.n + SAMPLED - 1) // SAMPLED, joined = b.joined_way.n // SAMPLED
     for j in range(own):
         n_own += n_denied(t, b.rows[OWN_ROWS][b.own_way.rows[j * SAMPLED]])
     for j in range(joined):
         i = b.joined_way.rows[j * SAMPLED]
-        n_joined += n_denied(t, b.rows[HELD_ROWS][i]) + n_denied(t, b.rows[OWN_ROWS][i])
-    return n_own > MANY_DENIES * own or n_joined >= MANY_DENIES * max(joined, <uint32_t>MANY_SAMPLED)
+        n_own += n_denied(t, b.rows[OWN_ROWS][i])
+        n_held += n_denied(t, b.rows[HELD_ROWS][i])
+    return (n_own > own + joined and not has_texts(c)) or n_held > max(joined, <uint32_t>MANY_SAMPLED)
 
 
 cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
@@ -428,7 +439,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         b.stage[i] = OWN_ALLOWS
         if b.asked[i] and own.flags & ROW_GRANTS_ALL and own.denies == 0 and not l.c.reasons:
             start(b, t, i, own.flat + own.n_flats - 1, 1)    # that always counts
-        elif own.denies > 1 and b.skipped[i] == 0 and s.limited & SIFTED and start_denies(
+        elif own.denies > 1 and b.skipped[i] == 0 and is_sifted(s) and start_denies(
             b, t, i, own.flat, own.flat + own.denies, own.flat + own.n_flats
         ):
             continue
@@ -442,8 +453,8 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         if not go_on(s, t, i):
             b.ends[TURN_OVER][0] = i
             b.ends[TURN_OVER] += 1
-    if not s.limited & SIFTED and deny_much(b, t):
-        s.limited |= SIFTED
+    if not is_sifted(s):
+        s.denies_much = deny_much(b, l.c)
     while True:
         if b.joined_way.n or b.has_left:
             pass_over(s, t, &n_over)
