@@ -413,14 +413,14 @@ cdef inline bint has_texts(const Call* c) noexcept nogil:
 cdef inline bint deny_much(const Block* b, const Call* c) noexcept nogil:
     """Whether the rows that waves decide have so many denies that sifting them pays, going by some of them."""
     cdef const TablesC* t = c.t
-    cdef uint32_t j, i, n_own = 0, n_held = 0, own = (b.own_way.n + SAMPLED - 1) // SAMPLED, joined = b.joined_way.n // SAMPLED
+    cdef uint32_t j, i, n_of_own = 0, n_of_held = 0, own = (b.own_way.n + SAMPLED - 1) // SAMPLED, joined = b.joined_way.n // SAMPLED
     for j in range(own):
-        n_own += n_denied(t, b.rows[OWN_ROWS][b.own_way.rows[j * SAMPLED]])
+        n_of_own += n_denied(t, b.rows[OWN_ROWS][b.own_way.rows[j * SAMPLED]])
     for j in range(joined):
         i = b.joined_way.rows[j * SAMPLED]
-        n_own += n_denied(t, b.rows[OWN_ROWS][i])
-        n_held += n_denied(t, b.rows[HELD_ROWS][i])
-    return (n_own > own + joined and not has_texts(c)) or n_held > max(joined, <uint32_t>MANY_SAMPLED)
+        n_of_own += n_denied(t, b.rows[OWN_ROWS][i])
+        n_of_held += n_denied(t, b.rows[HELD_ROWS][i])
+    return (n_of_own > own + joined and not has_texts(c)) or n_of_held > max(joined, <uint32_t>MANY_SAMPLED)
 
 
 cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
