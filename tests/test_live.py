@@ -294,3 +294,17 @@ def test_a_saved_engine_has_its_own_options(tmp_path):
     for options in ({"unknown_owner": "deny"}, {"context_defaults": {"app:a": "b"}}):
         with pytest.raises(fastiam.FastiamError, match="has the options that it was compiled with"):
             LiveEngine(tmp_path / "engine.fastiam", **options)
+
+
+def test_what_the_cache_may_take_holds_for_every_generation(tmp_path):
+    path, written = tmp_path / "engine.fastiam", directory("s3:GetObject")
+    written.compile(cache_bytes=1234).save(path)
+    for live, limit in (
+        (LiveEngine(path), 1234),
+        (LiveEngine(path, cache_bytes=5), 5),
+        (LiveEngine(written, cache_bytes=6), 6),
+        (LiveEngine(written), 1 << 30),
+    ):
+        assert live.stats()["cache_limit"] == limit
+        live.refresh()
+        assert (live.generation, live.stats()["cache_limit"]) == (2, limit)

@@ -20,7 +20,7 @@ from fastiam.account.snapshot import UnknownOwner
 from fastiam.directory import Directory
 from fastiam.engine import Engine
 from fastiam.errors import FastiamError
-from fastiam.profile import Settings
+from fastiam.profile import CACHE_BYTES, Settings
 from fastiam.request import Context
 from fastiam.saved import is_saved
 from fastiam.sources import load
@@ -60,6 +60,7 @@ class LiveEngine:
         again with each `refresh`, of a store just what has changed. A saved engine is mapped again when it was replaced.
     mode : how files are read, as in `fastiam.load`.
     unknown_owner, context_defaults, settings : as in `Directory.compile`; a saved engine has its own.
+    cache_bytes : as in `Directory.compile`; None: what it takes unless told otherwise, or what a saved engine has.
 
     Raises
     ------
@@ -74,7 +75,9 @@ class LiveEngine:
         unknown_owner: UnknownOwner = "principal",
         context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
         settings: Settings = Settings(),  # noqa: B008  (frozen)
+        cache_bytes: int | None = None,
     ) -> None:
+        self._cache_bytes = cache_bytes
         self._saved = _saved(source)
         self._kept = None if self._saved else _kept(source, mode)
         self._is_owner = self._kept is not source
@@ -87,12 +90,17 @@ class LiveEngine:
         self._seen = _stamps(self._paths)
         if self._saved is None:
             directory = self._read()
-            engine = directory.compile(unknown_owner=unknown_owner, context_defaults=context_defaults, settings=settings)
+            engine = directory.compile(
+                unknown_owner=unknown_owner,
+                context_defaults=context_defaults,
+                settings=settings,
+                cache_bytes=CACHE_BYTES if cache_bytes is None else cache_bytes,
+            )
             self._use(directory, engine)
         else:
             if unknown_owner != "principal" or context_defaults or settings != Settings():
                 raise FastiamError("a saved engine has the options that it was compiled with\nhelp: compile it with others")
-            self._use(None, Engine.load(self._saved))
+            self._use(None, Engine.load(self._saved, cache_bytes=cache_bytes))
 
     def __repr__(self) -> str:
         return f"<LiveEngine: generation {self._generation}, {self._directory or self._saved!r}>"
@@ -156,7 +164,7 @@ class LiveEngine:
 
     def _renewed(self) -> tuple[Directory | None, Engine]:
         if self._saved is not None:
-            return None, Engine.load(self._saved)
+            return None, Engine.load(self._saved, cache_bytes=self._cache_bytes)
         directory = self._read()
         return directory, self._engine.updated(directory)
 
