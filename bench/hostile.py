@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 import fastiam
 from fastiam import Engine, Outcome, Session
+from fastiam.profile import CACHE_BYTES
 
 ACCOUNT = "111111111111"
 APP = f"arn:aws:iam::{ACCOUNT}:role/app"
@@ -77,7 +78,7 @@ def resident() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--cache-bytes", type=int, default=1 << 28)
+    parser.add_argument("--cache-bytes", type=int, default=CACHE_BYTES)
     parser.add_argument("--sessions", action="store_true", help="sessions with policies in place of made-up names")
     told = parser.parse_args()
     engine, ask = engine_with(told.cache_bytes), sessions if told.sessions else batch

@@ -95,3 +95,27 @@ def test_allows_about_others_change_nothing(seed: int, n: int) -> None:
         assert found.outcome.tolist() == [outcome for outcome, _ in expected]
         if reasons:
             assert [str(layer) for layer in found.layer] == [layer for _, layer in expected]
+
+
+@pytest.mark.parametrize("resource", [QUEUE, KEY])
+@pytest.mark.parametrize("open_ones", [3, 9, 10, 11, 20])
+def test_of_many_allows_about_who_asks_the_last_one_counts_though_others_lie_between(resource: str, open_ones: int) -> None:
+    """They are put aside in ten ranges at most; the policy of a key must allow, that of a queue need not."""
+    who = ROLES[0]
+    others = [*ROLES[1:], *ELSEWHERE]
+    statements: list[dict[str, Any]] = []
+    for i in range(open_ones):
+        about = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "*", "Resource": "*"}
+        statements.append(about | {"Condition": {"StringEquals": {"app:step": str(i)}}})
+        statements.append(about | {"Principal": {"AWS": others[i % len(others)]}})
+    directory = fastiam.Directory("lenient", quotas=None)
+    for arn in CALLERS:
+        directory.add_principal(arn, identity_policies=[])
+    directory.add_resource(resource, account=A, policy=policy(*statements))
+    engine = directory.compile()
+    steps = [str(i % (open_ones + 1)) for i in range(1200)]
+    found = engine.decide_many(who, ACTIONS[resource], resource, {"app:step": steps}, reasons=True)
+    assert found.outcome.tolist() == [Outcome.ALLOW if int(one) < open_ones else Outcome.IMPLICIT_DENY for one in steps]
+    assert {(one, sid) for one, sid in zip(steps, found.statement, strict=True) if int(one) < open_ones} == {
+        (str(i), f"#{2 * i}") for i in range(open_ones)
+    }

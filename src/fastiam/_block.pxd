@@ -101,7 +101,6 @@ cdef struct Block:
     const Row* rows[N_LAYERED][BLOCK]
     uint32_t owner[BLOCK]      # whose the resource is, as `Basis` has it
     uint64_t never[BLOCK]      # bits of `sieve_blocks` that are known not to hold
-    uint8_t has_texts          # some column is plain text
     uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
     uint8_t limits[BLOCK]      # WAY_* that SCPs, RCPs and endpoints leave
     uint8_t way[BLOCK]         # and all that is known
@@ -115,7 +114,7 @@ cdef struct Block:
     uint64_t* ends[N_TURNS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
     uint16_t asked[BLOCK]      # what comes after them, as bits
-    Range left[BLOCK][MOST_LEFT]   # flats that come after those at hand, the next ones last, where an index has found several
+    Range left[BLOCK][MOST_LEFT]   # flats that come after those at hand, the next ones last: what an index has found, or what is not passed over
     uint8_t n_left[BLOCK]
     uint8_t has_left           # some row has such
     uint8_t stage[BLOCK]       # what these are of

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam._assert cimport promise
-from fastiam._call cimport N_BY_ASKER, NO_REGION, PLAN_ABSENT_HOME, Buffer, Call, Fetched, fetch, reserve
+from fastiam._call cimport N_ASKER_TRUTHS, NO_REGION, PLAN_ABSENT_HOME, Buffer, Call, Fetched, fetch, reserve
 from fastiam._columns cimport Column, Text
 from fastiam._glob cimport cut, glob, glob_fields
 from fastiam._bytes cimport mix, same
@@ -442,10 +442,10 @@ cdef inline bint is_at_own(const Call* c) noexcept nogil:
 
 cdef inline uint64_t* asker_place(const Call* c, const Atom* atom, uint32_t id, uint64_t* key) noexcept nogil:
     """Where a single call keeps the truth of an atom that who asks alone tells, by their number; NULL: it keeps none."""
-    if c.s.by_asker == NULL or c.unknown != NULL or c.s.sources[atom.key] >= 0 or id >> 30:
+    if c.s.asker_truths == NULL or c.unknown != NULL or c.s.sources[atom.key] >= 0 or id >> 30:
         return NULL
     key[0] = (<uint64_t>(c.principal - c.t.principals) << 32 | id << 2) + 1
-    return &c.s.by_asker[mix(key[0]) & (N_BY_ASKER - 1)]
+    return &c.s.asker_truths[mix(key[0]) & (N_ASKER_TRUTHS - 1)]
 
 
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:

@@ -97,10 +97,8 @@ cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept no
         b.never[i] = nevers[w.never].anywhere | (nevers[w.never].at_home & -<uint64_t>(b.differs[i] == 0))
     if s.limited & BY_COPIES:
         sift_copies(b, &s.frame.s, n)
-    b.has_texts = False
     for k in range(c.n_columns):
         column = &c.columns[k]
-        b.has_texts |= column.has_texts
         if column.never == NULL or column.has_texts:
             continue
         sift_codes(b, column, at, n)
@@ -230,7 +228,7 @@ cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int6
         prefetch(&t.sieves[scp - empty])
         prefetch(&t.sieves[rcp - empty])
         prefetch(&t.sieves[own_denies(b, empty, i) - empty])
-    if b.has_texts:
+    if c.has_texts:
         sift_texts(b, c, at, n)
     if c.s.never_regions[0] and c.s.n_owned:
         sift_regions(b, c, rows, at, n)

@@ -279,7 +279,7 @@ cdef class _Passes:
         cdef bint is_plain
         cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
         cdef Text own_name
-        c.has_wide = c.gives_tags = False
+        c.has_wide = c.has_texts = c.gives_tags = False
         rows.principal_codes = rows.action_codes = NULL
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
@@ -324,6 +324,7 @@ cdef class _Passes:
             s.frame.s.sources[key] = n
             n += 1
             c.has_wide |= chunk.code_width != 0 and not chunk.is_list and not at.keeps_truths
+            c.has_texts |= at.has_texts
             c.gives_tags |= self.t.keys[key].source == KEY_RESOURCE or self.t.keys[key].source == KEY_IAM_TAG
         c.columns = s.columns
         c.n_columns = n

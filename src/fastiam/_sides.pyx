@@ -13,10 +13,10 @@ from fastiam._value_codes cimport free_text_codes
 
 
 cdef enum:
-    MOST_LEFT = 4              # `_Callers` that batches leave, and blocks
+    MOST_SPARE = 4             # `_Callers` that batches leave, and blocks
 
 
-cdef Block* spare_blocks[MOST_LEFT]
+cdef Block* spare_blocks[MOST_SPARE]
 cdef int n_spare_blocks = 0
 
 
@@ -38,7 +38,7 @@ cdef Block* take_block() except NULL:
 cdef void leave_block(Block* block):
     """Leave a block, or NULL, to the next batch."""
     global n_spare_blocks
-    if block == NULL or n_spare_blocks == MOST_LEFT:
+    if block == NULL or n_spare_blocks == MOST_SPARE:
         free(block)
         return
     spare_blocks[n_spare_blocks] = block
@@ -345,7 +345,7 @@ cdef class _Sides:
                 self.of[i].frame.s.told = NULL
                 left.insert(0, callers)
         self.callers = [None] * len(self.callers)
-        del left[MOST_LEFT:]
+        del left[MOST_SPARE:]
 
     cdef int take_unread(self, uint32_t n_keys, list names, dict unread) except -1:
         """Add the rows that read keys which nobody supplied, by the name of the key; they count from 0 again."""

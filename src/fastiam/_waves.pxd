@@ -4,7 +4,7 @@ Header only.
 The first flat that applies says all (denies stand before allows). A wave looks at one flat of each row that is not decided yet, without a
 branch on what it finds: that is not to be foreseen, and a processor that goes on at once has the memory of the next rows there in time.
 """
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam._asks cimport ask_conditions
@@ -401,17 +401,9 @@ cdef inline uint32_t n_denied(const TablesC* t, const Row* row) noexcept nogil:
     return t.indexes[f.conditions].n_items if row.denies and f.first == TURN_INDEX else row.denies
 
 
-cdef inline bint has_texts(const Call* c) noexcept nogil:
-    """Whether some column is plain text, which is not asked ahead for own denies."""
-    cdef int32_t k
-    for k in range(c.n_columns):
-        if c.columns[k].has_texts:
-            return True
-    return False
-
-
 cdef inline bint deny_much(const Block* b, const Call* c) noexcept nogil:
-    """Whether the rows that waves decide have so many denies that sifting them pays, going by some of them."""
+    """Whether the rows that waves decide have so many denies that sifting them pays, going by some of them. Plain text is not asked ahead for
+    own ones."""
     cdef const TablesC* t = c.t
     cdef uint32_t j, i, n_of_own = 0, n_of_held = 0, own = (b.own_way.n + SAMPLED - 1) // SAMPLED, joined = b.joined_way.n // SAMPLED
     for j in range(own):
@@ -420,7 +412,7 @@ cdef inline bint deny_much(const Block* b, const Call* c) noexcept nogil:
         i = b.joined_way.rows[j * SAMPLED]
         n_of_own += n_denied(t, b.rows[OWN_ROWS][i])
         n_of_held += n_denied(t, b.rows[HELD_ROWS][i])
-    return (n_of_own > own + joined and not has_texts(c)) or n_of_held > max(joined, <uint32_t>MANY_SAMPLED)
+    return (n_of_own > own + joined and not c.has_texts) or n_of_held > max(joined, <uint32_t>MANY_SAMPLED)
 
 
 cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:

@@ -14,10 +14,10 @@ cdef enum:
     MOST_OPEN = 64             # flats of which it is remembered
 
 
-cdef struct OpenAllows:           # which allows of a row are open for an account and a mark, as it was found
-    uint64_t key               # 0: nothing
+cdef struct OpenAllows:        # which allows of a row are open for an account and a mark, as it was found
+    uint64_t key               # row and account; 0: nothing
     uint64_t flats             # as bits
-    uint32_t mark
+    uint32_t mark              # and whether the account owns the resource
 
 
 cdef inline uint32_t whom_mark(uint32_t word) noexcept nogil:

@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 from fastiam._answer cimport Answer
 from fastiam._bytes cimport mix
-from fastiam._call cimport N_BY_ASKER, Call
+from fastiam._call cimport N_ASKER_TRUTHS, Call
 from fastiam._frame cimport Frame, empty_frame
 from fastiam._habit cimport N_HABITS, Habit, forget_habit, hold
 from fastiam._met cimport Meetings, forget_meetings
@@ -51,7 +51,7 @@ cdef struct Workspace:         # what a single call works with, and what is reme
     Known sessions[N_SESSIONS]
     Told decisions[N_DECISIONS]
     Habit habits[N_HABITS]
-    uint64_t by_asker[N_BY_ASKER]  # as `Scratch` has them
+    uint64_t asker_truths[N_ASKER_TRUTHS]  # as `Scratch` has them
     Services services
     Meetings meetings
     Workspace* next
@@ -62,7 +62,7 @@ cdef inline Workspace* new_workspace() except NULL:
     if w == NULL:
         raise MemoryError()
     w.call.s = &w.frame.s
-    w.frame.s.by_asker = w.by_asker
+    w.frame.s.asker_truths = w.asker_truths
     w.call.accept[0] = STRICT
     w.call.accept[1] = BROAD
     return w
@@ -87,7 +87,7 @@ cdef inline void forget(Workspace* w):
         w.decisions[i].decision = NULL
     for i in range(<int>N_HABITS):
         forget_habit(&w.habits[i])
-    memset(w.by_asker, 0, sizeof(w.by_asker))
+    memset(w.asker_truths, 0, sizeof(w.asker_truths))
     memset(&w.services, 0, sizeof(Services))
     forget_meetings(&w.meetings)
 

@@ -90,7 +90,7 @@ class Engine(SettlingCore):
             "unknown_owner": unknown_owner,
             "context_defaults": dict(context_defaults),
             "settings": settings,
-            "cache_bytes": cache_bytes,
+            "cache_bytes": _checked_bytes(cache_bytes),
             "index_from": index_from,
         }
         defaults = read_context(context_defaults)
@@ -148,16 +148,17 @@ class Engine(SettlingCore):
 
         Parameters
         ----------
-        cache_bytes : as `Directory.compile` has it, for this process; None: as the saved engine had it.
+        cache_bytes : as `Directory.compile` has it; None: as the saved engine had it.
 
         Raises
         ------
+        RequestValueError: `cache_bytes` is no number of bytes.
         SourceError: it cannot be read; it is no saved engine, or a truncated or altered one, or one of another release or kind of
             machine.
         """
         from fastiam.saved.engines import load_engine
 
-        return load_engine(cls, path, {} if cache_bytes is None else {"cache_bytes": cache_bytes})
+        return load_engine(cls, path, {} if cache_bytes is None else {"cache_bytes": _checked_bytes(cache_bytes)})
 
     def updated(self, directory: Directory) -> Engine:
         """An engine over what the directory is now; this one goes on answering as it did.
@@ -431,6 +432,12 @@ class Engine(SettlingCore):
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         sizes["bytes"] += self._met_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
+
+
+def _checked_bytes(cache_bytes: object) -> int:
+    if type(cache_bytes) is not int or cache_bytes < 0:
+        raise RequestValueError(f"`{cache_bytes}` is no number of bytes", column="cache_bytes", hint="use an int, 0 or more")
+    return cache_bytes
 
 
 def _pool(threads: int) -> AbstractContextManager[Any]:

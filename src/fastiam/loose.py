@@ -9,7 +9,7 @@ from fastiam.compile.compiler import Compiler
 from fastiam.compile.layout import NONE
 from fastiam.compile.texts import utf8
 from fastiam.model import Decision, Layer
-from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
+from fastiam.profile import CACHE_BYTES, EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.request import ContextValue, Request
 from fastiam.settling import SettlingCore
 
@@ -41,7 +41,7 @@ def decide_profiles(
     rcps = compiler.levels(Layer.RCP, resource.rcps)
     compiler.match_actions()
     compiler.freeze(names)
-    engine = SettlingCore._over(None, compiler, names, {"cache_bytes": 1 << 30, "settings": settings}, {})
+    engine = SettlingCore._over(None, compiler, names, {"cache_bytes": CACHE_BYTES, "settings": settings}, {})
     engine._loosen(
         record,
         owner=words[0],
