@@ -483,7 +483,12 @@ def test_the_questions_tell_their_arguments(name):
 def test_what_who_asks_tells_of_a_condition_is_kept_for_each_of_them_and_each_engine() -> None:
     users = [f"arn:aws:iam::111111111111:user/{name}" for name in ("ana", "bo", "cy")]
     directory = fastiam.Directory()
-    unless_ana = {"Effect": "Deny", "Action": "s3:Put*", "Resource": "*", "Condition": {"StringNotEquals": {"aws:username": "ana"}}}
+    unless_ana = {
+        "Effect": "Deny",
+        "Action": "s3:Put*",
+        "Resource": "*",
+        "Condition": {"StringNotEquals": {"aws:username": "ana"}},
+    }
     unless_red = {
         "Effect": "Deny",
         "Action": "*",
@@ -497,7 +502,9 @@ def test_what_who_asks_tells_of_a_condition_is_kept_for_each_of_them_and_each_en
     engine = directory.compile()
 
     def asked(some: fastiam.Engine) -> list[bool]:
-        return [some.is_allowed(user, action, "arn:aws:s3:::b/k") for user in users for action in ("s3:PutObject", "s3:GetObject")]
+        return [
+            some.is_allowed(user, action, "arn:aws:s3:::b/k") for user in users for action in ("s3:PutObject", "s3:GetObject")
+        ]
 
     assert [asked(engine) for _ in range(3)] == [[True, True, False, True, False, False]] * 3
     directory.untag(users[0], ["team"])
