@@ -204,7 +204,7 @@ cdef class Core:
         cdef const Workspace* w = self.free
         cdef uint64_t total = 0
         while w != NULL:
-            total += meetings_bytes(&w.meetings) + sizeof(w.asker_truths)
+            total += meetings_bytes(&w.meetings)
             w = w.next
         return total + sum(callers.nbytes for callers in self.callers)
 
