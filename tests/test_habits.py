@@ -198,3 +198,38 @@ def test_arguments_may_be_named_or_not(directory):
                 ask(*wrong)
         with pytest.raises(TypeError, match="unexpected keyword argument"):
             ask(user, action, resource, where="here")
+
+
+def test_what_who_asks_tells_of_a_condition_is_kept_for_each_of_them_and_each_engine() -> None:
+    users = [f"arn:aws:iam::111111111111:user/{name}" for name in ("ana", "bo", "cy")]
+    directory = fastiam.Directory()
+    unless_ana = {
+        "Effect": "Deny",
+        "Action": "s3:Put*",
+        "Resource": "*",
+        "Condition": {"StringNotEquals": {"aws:username": "ana"}},
+    }
+    unless_red = {
+        "Effect": "Deny",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": {"StringNotEquals": {"aws:PrincipalTag/team": "red"}},
+    }
+    allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    for user in users:
+        written = {"Version": "2012-10-17", "Statement": [allow, unless_ana, unless_red]}
+        directory.add_principal(user, identity_policies=[written], tags={"team": "blue" if user.endswith("cy") else "red"})
+    engine = directory.compile()
+
+    def asked(some: fastiam.Engine) -> list[bool]:
+        return [
+            some.is_allowed(user, action, "arn:aws:s3:::b/k") for user in users for action in ("s3:PutObject", "s3:GetObject")
+        ]
+
+    assert [asked(engine) for _ in range(3)] == [[True, True, False, True, False, False]] * 3
+    directory.untag(users[0], ["team"])
+    directory.tag(users[2], {"team": "red"})
+    later = engine.updated(directory)
+    for _ in range(3):
+        assert asked(later) == [False, False, False, True, False, True]
+        assert asked(engine) == [True, True, False, True, False, False]

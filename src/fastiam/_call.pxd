@@ -160,7 +160,7 @@ cdef struct Pair:              # of an account that asks, CALLER_HOUSED, and one
 
 
 cdef enum:
-    N_ASKER_TRUTHS = 1024          # truths of who asks, each where its key tells
+    N_ASKER_TRUTHS = 1024      # truths of who asks, each where its key tells
 
 
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
@@ -178,7 +178,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Pair* pairs                # each where its key tells
     uint64_t* never_regions    # of each region by its number, for its resources; the first are those of all of them
     int64_t truth_bytes        # what the truths in `kept` take
-    uint64_t* asker_truths         # of single calls: truths by who asks, as principal << 32 | atom << 2 | truth, plus 1; or NULL
+    uint64_t* asker_truths     # of single calls: truths by who asks, as principal << 32 | atom << 2 | truth, plus 1; or NULL
     uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
     uint32_t told_mask
     uint32_t n_crowded         # of these were forgotten for want of room
