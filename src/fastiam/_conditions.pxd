@@ -8,7 +8,7 @@ from libc.string cimport memchr, memcmp, memcpy
 from fastiam._assert cimport promise
 from fastiam._call cimport N_ASKER_TRUTHS, NO_REGION, PLAN_ABSENT_HOME, Buffer, Call, Fetched, fetch, reserve
 from fastiam._columns cimport Column, Text
-from fastiam._glob cimport cut, glob, glob_fields
+from fastiam._glob cimport cut, cut_arn, glob, glob_fields
 from fastiam._bytes cimport mix, same
 from fastiam._text cimport write_utf8
 from fastiam._truths cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
@@ -142,7 +142,7 @@ cdef inline int arn_like(const Text* actual, const uint8_t* p, int64_t size) noe
     cdef uint16_t p_colons[5]
     cdef uint16_t t_colons[5]
     cdef const uint8_t* t = <const uint8_t*>actual.data
-    if not cut(p, size, p_colons) or p_colons[0] != 3 or memcmp(p, b"arn", 3) != 0:
+    if not cut_arn(p, size, p_colons):
         return U
     cut(t, actual.size, t_colons)
     if not glob_fields(p, p_colons, t, t_colons, 0):
@@ -152,7 +152,7 @@ cdef inline int arn_like(const Text* actual, const uint8_t* p, int64_t size) noe
 
 cdef inline bint is_arn(const Text* text) noexcept nogil:
     cdef uint16_t colons[5]
-    return cut(<const uint8_t*>text.data, text.size, colons) and colons[0] == 3 and memcmp(text.data, b"arn", 3) == 0
+    return cut_arn(<const uint8_t*>text.data, text.size, colons)
 
 
 cdef inline int compare_text(Call* c, const Atom* atom, const Value* v, const Text* actual) noexcept nogil:

@@ -460,6 +460,7 @@ cdef class Flats(Indexes):
     cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
         """The blocks of conditions of which one must hold for a deny to apply, as bits."""
         cdef Flat* f
+        cdef Index* index
         cdef uint64_t sieve = 0
         cdef uint32_t i, j, n
         if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
@@ -469,9 +470,11 @@ cdef class Flats(Indexes):
         self.sync()                                      # flats may have moved the pool
         for i in range(row.denies):
             f = <Flat*>self.flats.data + row.flat + i
-            n = 1
+            n, index = 1, NULL
             if f.first == TURN_INDEX:
-                n = (<const Index*>self.indexes.data)[f.conditions].n_items
+                index = <Index*>self.indexes.data + f.conditions
+                index.is_sieved = True
+                n = index.n_items
                 f = <Flat*>self.flats.data + f.atom
             elif f.first == TURN_GROUP:
                 continue
@@ -481,6 +484,8 @@ cdef class Flats(Indexes):
                         f[j].conditions, SIEVE_BITS if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP else OWN_SIEVE_BITS
                     )
                 sieve |= <uint64_t>1 << f[j].sieve
+                if index != NULL and f[j].sieve == SIEVE_NONE:
+                    index.is_sieved = False
         if sieve >> SIEVE_NONE:
             return SIEVE_ANY
         return sieve

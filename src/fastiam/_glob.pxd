@@ -146,6 +146,11 @@ cdef inline bint cut(const uint8_t* p, int64_t size, uint16_t* colons) noexcept 
     return True
 
 
+cdef inline bint cut_arn(const uint8_t* p, int64_t size, uint16_t* colons) noexcept nogil:
+    """The same of an ARN; False if the text is none."""
+    return cut(p, size, colons) and colons[0] == 3 and memcmp(p, b"arn", 3) == 0
+
+
 cdef inline bint glob_fields(
     const uint8_t* p, const uint16_t* p_colons, const uint8_t* t, const uint16_t* t_colons, uint8_t literal_fields
 ) noexcept nogil:

@@ -1,12 +1,19 @@
 """The hashes by which an index of a long run finds the patterns that a resource may match. Header only."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from libc.string cimport memset
+
 from fastiam._bytes cimport breaks, first_bit, hash_bytes, load4, load8, mix, places
+from fastiam._columns cimport Text
+from fastiam._glob cimport cut_arn
 from fastiam._types cimport *
+from fastiam._values cimport read_address
 
 
 cdef enum:
     AT_ONCE = 64               # hashes of a resource
+    MOST_SIZES = 4             # of one kind of shape of a split
+    MOST_OF_TEXT = AT_ONCE + 3 * MOST_SIZES + 1   # hashes: of its slashes, of three kinds, of all of it
 
 
 cdef struct Hashing:           # a resource, and what was hashed of it
@@ -25,9 +32,16 @@ cdef inline uint32_t shape_hash(uint64_t fields, uint64_t piece, const Shape* sh
     return (<uint32_t>((h * <uint64_t>0x9E3779B97F4A7C15ULL) >> 32) & <uint32_t>0xFFFFFFFC) | 1
 
 
-cdef inline uint32_t split_hash(uint32_t h, uint32_t key, const char* text, int64_t size, uint64_t seed) noexcept nogil:
-    """Of a text that a condition asks for, among entries with the hash `h`."""
-    return <uint32_t>hash_bytes(text, size, seed ^ (<uint64_t>key << 32) ^ h) | 3
+cdef inline uint32_t split_hash(uint32_t h, uint32_t key, uint8_t kind, const char* piece, int64_t size, uint64_t seed) noexcept nogil:
+    """Of a text that a condition asks for, or how it begins or ends, among entries with the hash `h`."""
+    return <uint32_t>hash_bytes(piece, size, seed ^ (<uint64_t>kind << 60) ^ (<uint64_t>key << 32) ^ h) | 3
+
+
+cdef inline void keep_bits(uint8_t* address, uint32_t n) noexcept nogil:
+    """Leave `n` bits of an address, 128 at most."""
+    if n & 7:
+        address[n >> 3] &= <uint8_t>(0xFF << (8 - (n & 7)))
+    memset(address + ((n + 7) >> 3), 0, 16 - ((n + 7) >> 3))
 
 
 cdef inline uint64_t prefix_hash(const char* tail, int64_t size, int64_t* at, uint64_t* before) noexcept nogil:
@@ -164,6 +178,57 @@ cdef inline uint32_t word_hashes(const TablesC* t, const Index* index, const cha
         start = end + 1
         bits &= bits - 1
     at[0] += start
+    return n
+
+
+# -- of a text that a request has of a key ---------------------------------------------------------------------------------------
+
+cdef inline uint32_t slash_hashes(
+    const uint64_t* filter, uint8_t shift, uint32_t h, uint32_t key, const Text* text, uint64_t seed, uint32_t* out
+) noexcept nogil:
+    """Of what stands before each slash among the first 64 bytes; how many there are."""
+    cdef uint64_t slashes = places(text.data, text.size, 47)
+    cdef uint32_t n = 0
+    while slashes:
+        out[n] = split_hash(h, key, SHAPE_PATH, text.data, first_bit(slashes) + 1, seed)
+        n += may_have(filter, shift, out[n])
+        slashes &= slashes - 1
+    return n
+
+
+cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const IndexSlot* slot, const Text* text, uint32_t* out) noexcept nogil:
+    """Of a text that a request has of the key of a split: MOST_OF_TEXT at most; how many there are. NONE: it is no address, or no ARN,
+    of which conditions say `U`."""
+    cdef const uint64_t* filter = &t.index_filters[index.first_filter]
+    cdef const Split* split = &t.index_splits[slot.split]
+    cdef const Shape* shapes = &t.shapes[split.first_shape]
+    cdef uint8_t address[16]
+    cdef const char* piece
+    cdef int64_t size
+    cdef uint32_t i, n = 0
+    cdef bint is_read = False
+    cdef uint16_t colons[5]
+    if split.of_arns and not cut_arn(<const uint8_t*>text.data, text.size, colons):
+        return NONE
+    for i in range(split.n_shapes):
+        piece, size = text.data, shapes[i].size
+        if shapes[i].kind == SHAPE_NETWORK:              # the longest one comes first
+            if not is_read and not read_address(<const uint8_t*>text.data, text.size, address):
+                return NONE
+            is_read = True
+            keep_bits(address, shapes[i].size)
+            piece, size = <const char*>address, 16
+        elif shapes[i].kind == SHAPE_PATH:
+            n += slash_hashes(filter, index.filter_shift, slot.hash, split.key, text, t.seed, out + n)
+            continue
+        elif shapes[i].kind == SHAPE_EXACT:
+            size = text.size
+        elif size > text.size:
+            continue
+        elif shapes[i].kind == SHAPE_SUFFIX:
+            piece += text.size - size
+        out[n] = split_hash(slot.hash, split.key, shapes[i].kind, piece, size, t.seed)
+        n += may_have(filter, index.filter_shift, out[n])
     return n
 
 

@@ -1,7 +1,7 @@
 """Indexes of long runs."""
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
-from fastiam._types cimport Entry, Index, IndexSlot, Item, Noted, Pattern, Range, WayCount
+from fastiam._types cimport Atom, Entry, Index, IndexSlot, Item, Noted, Pattern, Range, WayCount
 from fastiam._ways cimport Part, Ways
 
 
@@ -10,7 +10,7 @@ cdef class _Draft:
     cdef list crossing
     cdef set shapes                                      # of what is placed
     cdef uint32_t last_shape
-    cdef dict splits                                     # of a hash: key, items that do not ask for a text of it
+    cdef dict splits                                     # of a hash: key, items that do not ask for a text of it, shapes, whether of ARNs
     cdef uint32_t n_items
     cdef uint32_t few
 
@@ -32,7 +32,10 @@ cdef class Indexes(Ways):
     cdef int _choose(self, _Draft draft) except -1
     cdef int _sort_placed(self) except -1
     cdef uint32_t _end_of(self, uint32_t first)
+    cdef list _pieces_of(self, const Atom* a)
+    cdef tuple _piece_of(self, bytes text)
     cdef dict _texts_of(self, const Entry* e)
+    cdef dict _told_apart(self, dict pieces)
     cdef int _split(self, _Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1
     cdef int _split_all(self, _Draft draft, const Entry* entries, const Item* items) except -1
     cdef IndexSlot _slot(self, _Draft draft, uint32_t h, uint32_t first, uint32_t n) except *

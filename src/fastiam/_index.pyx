@@ -7,11 +7,11 @@ key, these tell them apart.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastiam._bytes cimport mix
-from fastiam._hashes cimport split_hash
-from fastiam._patterns cimport has_tokens
+from fastiam._glob cimport cut_arn
+from fastiam._hashes cimport MOST_SIZES, keep_bits, split_hash
 from fastiam._types cimport *
 from fastiam._ways cimport CROSSING_GRAMS, GRAMS, PIECES, Part, Ways
 
@@ -237,13 +237,52 @@ cdef class Indexes(Ways):
 
     # -- conditions ------------------------------------------------------------------------------------------------------------
 
+    cdef list _pieces_of(self, const Atom* a):
+        """What a text must be, or begin or end with, or the networks one of which an address must be in, for an entry of conditions to be
+        more than F: kinds of shapes and pieces; empty where that is not known of one of its values."""
+        cdef const Value* v
+        cdef uint16_t colons[5]
+        cdef uint32_t i
+        cdef list found = []
+        for i in range(a.n):
+            v = <Value*>self.values.data + a.first + i
+            if v.has_slots or v.is_u:
+                return []
+            if v.unresolved:
+                continue
+            if a.op == OP_IP:
+                found.append((SHAPE_NETWORK, (<const char*>v.address)[:16], v.number))
+                continue
+            if a.op == OP_ARN and not cut_arn(<const uint8_t*>self.pool.data + v.text, v.size, colons):
+                return []
+            piece = self._piece_of(self.pool.data[v.text:v.text + v.size])
+            if piece is None:
+                return []
+            found.append(piece)
+        return found
+
+    cdef tuple _piece_of(self, bytes text):
+        """The piece of a text by which it is found; None: it has none."""
+        cdef Py_ssize_t first = 0, last = len(text)
+        while first < last and text[first] < TOKEN_SLOT:
+            first += 1
+        if first == last:
+            return SHAPE_EXACT, text, last
+        while text[last - 1] < TOKEN_SLOT:
+            last -= 1
+        if 0 < first <= 64 and text[first - 1] == 47:    # "/"
+            return SHAPE_PATH, text[:first], first
+        if first >= <Py_ssize_t>len(text) - last:
+            return (SHAPE_PREFIX, text[:first], first) if first else None
+        return SHAPE_SUFFIX, text[last:], len(text) - last
+
     cdef dict _texts_of(self, const Entry* e):
-        """By condition key, the texts one of which it must have for an entry to count, if `U` is not in question."""
+        """By condition key, what the text that it has must be for an entry to count, if `U` is not in question: whether it must be an ARN,
+        and as `_pieces_of`."""
         cdef const uint32_t* members
         cdef const Atom* a
-        cdef const Value* v
         cdef Range block
-        cdef uint32_t i, j, only = e.conditions ^ ONE
+        cdef uint32_t i, only = e.conditions ^ ONE
         cdef dict found = {}
         if e.conditions == NONE:
             return found
@@ -251,44 +290,69 @@ cdef class Indexes(Ways):
         members = &only if e.conditions & ONE else <uint32_t*>self.atom_lists.data + block.first
         for i in range(block.n):
             a = <Atom*>self.atoms.data + members[i]
-            if (a.op != OP_STRING and a.op != OP_STRING_LIKE) or a.qualifier == FOR_ALL or not 0 < a.n <= MOST_TEXTS:
+            if not 0 < a.n <= MOST_TEXTS or a.qualifier == FOR_ALL:
+                continue
+            if a.op != OP_STRING and a.op != OP_STRING_LIKE and a.op != OP_IP and a.op != OP_ARN:
                 continue
             if a.flags & (ATOM_NEGATED | ATOM_IF_EXISTS | ATOM_U):
                 continue
-            texts = []
-            for j in range(a.n):
-                v = <Value*>self.values.data + a.first + j
-                if v.has_slots or has_tokens(<uint8_t*>self.pool.data, v.text, <int64_t>v.text + v.size):
-                    break
-                if not v.unresolved:
-                    texts.append(self.pool.data[v.text:v.text + v.size])
-            else:
-                found[a.key] = texts
+            pieces = self._pieces_of(a)
+            if pieces:
+                found[a.key] = a.op == OP_ARN, pieces
+        return found
+
+    cdef dict _told_apart(self, dict pieces):
+        """Items by the shapes and pieces that are hashed, from the pieces of each of them. Of one kind there are few sizes: what is longer is
+        cut to one of them."""
+        cdef dict sizes = {}, found = {}
+        cdef uint8_t address[16]
+        for listed in pieces.values():
+            for kind, _, size in listed:
+                sizes.setdefault(kind, []).append(size)
+        for kind, some in sizes.items():
+            some.sort()
+            sizes[kind] = sorted({some[i * len(some) // MOST_SIZES] for i in range(MOST_SIZES)})
+        for position, listed in pieces.items():
+            for kind, piece, size in listed:
+                if kind == SHAPE_EXACT or kind == SHAPE_PATH:
+                    found.setdefault((kind, 0, piece), []).append(position)
+                    continue
+                size = max(one for one in sizes[kind] if one <= size)
+                if kind == SHAPE_NETWORK:
+                    memcpy(address, <const char*>piece, 16)
+                    keep_bits(address, size)
+                    piece = (<const char*>address)[:16]
+                else:
+                    piece = piece[:size] if kind == SHAPE_PREFIX else piece[-size:]
+                found.setdefault((kind, size, piece), []).append(position)
         return found
 
     cdef int _split(self, _Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1:
         """Tell items under one hash apart by the texts that they ask for, if these are different ones."""
         cdef dict keys = {}
-        cdef dict of_text
+        cdef set of_arns = set()
         cdef uint32_t position
         for position in places:
-            for key, texts in self._texts_of(entries + items[position].entry).items():
-                of_text = keys.setdefault(key, {})
-                for text in texts:
-                    of_text.setdefault(text, []).append(position)
-        best, least = None, len(places) // 2
-        for key, of_text in keys.items():
-            n = len(places) - len(set().union(*of_text.values())) + max(map(len, of_text.values()), default=0)
+            for key, (is_arn, pieces) in self._texts_of(entries + items[position].entry).items():
+                keys.setdefault(key, {})[position] = pieces
+                if is_arn:
+                    of_arns.add(key)
+        best, least = None, len(places) / 2
+        for key, pieces in keys.items():
+            apart = self._told_apart(pieces)
+            n = len(places) - len(pieces) + sum(map(len, apart.values())) / len(apart)
             if n <= least:
-                best, least = key, n
+                best, least = (key, apart), n
         if best is None:
             return 0
-        told = set()
-        for text, listed in keys[best].items():
-            told.update(listed)
+        key, apart = best
+        for (kind, _, piece), listed in apart.items():
             for position in listed:
-                (<uint64_t*>self._push(&self.placed))[0] = <uint64_t>split_hash(h, best, text, len(text), self.t.seed) << 32 | <uint32_t>position
-        draft.splits[h] = best, [position for position in places if position not in told]
+                (<uint64_t*>self._push(&self.placed))[0] = (
+                    <uint64_t>split_hash(h, key, kind, piece, len(piece), self.t.seed) << 32 | <uint32_t>position
+                )
+        shapes = sorted({(kind, -size) for kind, size, _ in apart})
+        draft.splits[h] = key, [position for position in places if position not in keys[key]], shapes, key in of_arns
         return 0
 
     cdef int _split_all(self, _Draft draft, const Entry* entries, const Item* items) except -1:
@@ -311,10 +375,14 @@ cdef class Indexes(Ways):
     cdef IndexSlot _slot(self, _Draft draft, uint32_t h, uint32_t first, uint32_t n) except *:
         cdef IndexSlot slot = IndexSlot(h, first, n, NONE)
         if h in draft.splits:
-            key, rest = draft.splits[h]
+            key, rest, shapes, of_arns = draft.splits[h]
             slot.split = self.index_splits.n
             first = self._numbers(&self.index_lists, rest)
-            (<Split*>self._push(&self.index_splits))[0] = Split(key, first, <uint32_t>len(rest))
+            (<Split*>self._push(&self.index_splits))[0] = Split(
+                key, first, <uint32_t>len(rest), self.shapes.n, <uint16_t>len(shapes), of_arns
+            )
+            for kind, size in shapes:                    # the longest network first
+                (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>-size, kind, 0)
         return slot
 
     cdef int _write_slots(self, _Draft draft, Index* index) except -1:
@@ -377,6 +445,7 @@ cdef class Indexes(Ways):
         index.n_crossing = <uint32_t>len(draft.crossing)
         index.first_shape = self.shapes.n
         index.n_shapes = <uint32_t>len(draft.shapes)
+        index.is_sieved = False
         index.has_fields = any(i & 0xFF for i in draft.shapes)
         for i in sorted(draft.shapes):                   # so the sizes of prefixes ascend
             (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)

@@ -9,7 +9,9 @@ from fastiam._block cimport BLOCK, MOST_LEFT, Block
 from fastiam._bytes cimport first_bit, places, prefetch
 from fastiam._call cimport Call, Caller
 from fastiam._columns cimport Text, item_text
-from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, split_hash, word_hashes
+from fastiam._hashes cimport (
+    AT_ONCE, MOST_OF_TEXT, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, text_hashes, word_hashes,
+)
 from fastiam._plain cimport FACTS_COLON, FACTS_STAR, colon_place
 from fastiam._types cimport *
 from fastiam._wave cimport put, start, take_wave
@@ -25,8 +27,8 @@ cdef enum:
 
 
 cdef struct Sought:            # what the rows of a wave are known by, and what that finds
-    uint32_t hash[MOST_HASHES + AT_ONCE]
-    uint16_t of[MOST_HASHES + AT_ONCE]  # which of the wave
+    uint32_t hash[MOST_HASHES + MOST_OF_TEXT]
+    uint16_t of[MOST_HASHES + MOST_OF_TEXT]  # which of the wave
     uint32_t n
     uint32_t found[BLOCK][MOST_FOUND]            # items, as they are found
     uint8_t n_found[BLOCK]
@@ -97,38 +99,61 @@ cdef inline void add_found(
         q.n_found[j] += 1
 
 
-cdef inline bint column_text(const Call* c, uint32_t key, int64_t row, Text* text) noexcept nogil:
-    """The only text that a row has of a key, where a column says so."""
+cdef inline bint asker_text(const TablesC* t, const Principal* who, uint32_t key, Text* text) noexcept nogil:
+    """The only text of a key that no column gives, where who asks tells it; it has no data where it is known that there is none."""
+    cdef const Constant* k = &t.constants[who.constants]
+    cdef uint32_t i
+    for i in range(who.n_constants):
+        if k[i].key == key:
+            text[0] = Text(<const char*>t.pool + t.const_texts[k[i].first].text, t.const_texts[k[i].first].size)
+            return k[i].n == 1 and k[i].form == 0
+    text[0] = Text(NULL, 0)
+    return t.keys[key].source == KEY_PRINCIPAL
+
+
+cdef inline bint text_of(const Call* c, uint32_t key, uint32_t who, int64_t row, Text* text) noexcept nogil:
+    """The same, or the only text that a column gives a row."""
     cdef int32_t at = c.s.sources[key]
-    if at < 0 or c.columns[at].is_multi or c.columns[at].column.is_list:
+    if at < 0:
+        return asker_text(c.t, &c.t.principals[who], key, text)
+    if c.columns[at].is_multi or c.columns[at].column.is_list:
         return False
     return item_text(c.columns[at].column, c.columns[at].first + row, text)
-
-
-cdef inline void add_slot(
-    Sought* q, const Call* c, const Index* index, const IndexSlot* slot, const Flat* items, const Caller* w, uint64_t never, int64_t row,
-    uint32_t j
-) noexcept nogil:
-    """Take up the items under a hash. Those that ask for different texts of a key lie under the hash of the one that the row has."""
-    cdef const TablesC* t = c.t
-    cdef const Split* split
-    cdef Text text
-    if slot.split == NONE:
-        add_found(q, items, w, never, j, listed_in(t, slot), slot.n)
-        return
-    split = &t.index_splits[slot.split]
-    if q.n == MOST_HASHES or not column_text(c, split.key, row, &text):
-        q.n_found[j] = TOO_MANY
-        return
-    q.hash[q.n] = split_hash(slot.hash, split.key, text.data, text.size, t.seed)
-    add_hashes(q, index, t, j, 1)
-    if q.n_found[j] != TOO_MANY:
-        add_found(q, items, w, never, j, &t.index_lists[split.rest], split.n_rest)
 
 
 cdef inline uint64_t never_of(const Block* b, const Flat* f, uint32_t i) noexcept nogil:
     """What is known not to hold of the statements of a run, if they deny."""
     return b.never[i] & -<uint64_t>(f.flags & FLAT_DENIES)
+
+
+cdef inline void add_slot(
+    Sought* q, const Call* c, const Block* b, const Index* index, const IndexSlot* slot, const Flat* f, uint32_t i, int64_t row, uint32_t j
+) noexcept nogil:
+    """Take up the items under a hash for a row of the block. Those that ask for different texts of a key lie under the hashes of the one
+    that the row has."""
+    cdef const TablesC* t = c.t
+    cdef const Flat* items = t.flats + f.atom
+    cdef const Caller* w = b.caller[i]
+    cdef const Split* split
+    cdef uint64_t never = never_of(b, f, i)
+    cdef uint32_t n = 0
+    cdef Text text
+    if slot.split == NONE:
+        add_found(q, items, w, never, j, listed_in(t, slot), slot.n)
+        return
+    split = &t.index_splits[slot.split]
+    # once for each who asks it is as good to look at all denies that they can be passed over by
+    if q.n >= MOST_HASHES or (index.is_sieved and c.s.sources[split.key] < 0) or not text_of(c, split.key, b.who[i], row + i, &text):
+        q.n_found[j] = TOO_MANY
+        return
+    if text.data != NULL:
+        n = text_hashes(t, index, slot, &text, q.hash + q.n)
+    if n == NONE:
+        q.n_found[j] = TOO_MANY
+        return
+    add_hashes(q, index, t, j, n)
+    if q.n_found[j] != TOO_MANY:
+        add_found(q, items, w, never, j, &t.index_lists[split.rest], split.n_rest)
 
 
 cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
@@ -138,7 +163,6 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
     cdef const Index* index
     cdef const IndexSlot* slot
     cdef uint32_t i, j, k
-    cdef uint64_t never
     cdef bint crosses
     q.n = 0
     for j in range(n):
@@ -147,12 +171,13 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
         index = &t.indexes[f.conditions]
         q.n_found[j] = 0
         q.found[j][0] = 0
-        never = never_of(b, f, i)
         crosses = f.flags & FLAT_DENIES and b.facts[i] & FACTS_COLON != 0
         if index.always.n:
-            add_slot(q, c, index, &index.always, t.flats + f.atom, b.caller[i], never, row + i, j)
+            add_slot(q, c, b, index, &index.always, f, i, row, j)
+        if q.n >= MOST_HASHES:
+            q.n_found[j] = TOO_MANY
         if crosses and q.n_found[j] != TOO_MANY:
-            add_found(q, t.flats + f.atom, b.caller[i], never, j, &t.index_lists[index.crossing], index.n_crossing)
+            add_found(q, t.flats + f.atom, b.caller[i], never_of(b, f, i), j, &t.index_lists[index.crossing], index.n_crossing)
         if not b.facts[i] & FACTS_STAR and q.n_found[j] != TOO_MANY:
             know(q, t, index, &b.text[i], colon_place(b.facts[i], 4), crosses, j)
     k = 0
@@ -162,9 +187,7 @@ cdef inline void ask_index(Sought* q, const Call* c, const Block* b, const uint6
         index = &t.indexes[f.conditions]
         slot = slot_of(t, index, q.hash[k])
         if slot != NULL and q.n_found[j] != TOO_MANY:
-            i = <uint32_t>flats[j]
-            never = never_of(b, f, i)
-            add_slot(q, c, index, slot, t.flats + f.atom, b.caller[i], never, row + i, j)
+            add_slot(q, c, b, index, slot, f, <uint32_t>flats[j], row, j)
             prefetch(t.flats + f.atom + q.found[j][0])
         k += 1
 
@@ -222,7 +245,7 @@ cdef inline void try_indexes(Block* b, const Call* c, int64_t row) noexcept nogi
         at = <uint32_t>(flats[j] >> 32)
         f = t.flats + at
         over = at + 1 == b.stop[i]
-        if q.n_found[j] == TOO_MANY and t.indexes[f.conditions].n_items > MOST_ASIDE:
+        if q.n_found[j] == TOO_MANY and t.indexes[f.conditions].n_items > MOST_ASIDE and not t.indexes[f.conditions].is_sieved:
             put(b, t, i, at, TURN_RUN)
         elif q.n_found[j] == TOO_MANY:
             keep_run(b, t, f, i, at)

@@ -7,7 +7,9 @@ from fastiam._assert cimport promise
 from fastiam._call cimport Call, Fetched, is_to_count, peek
 from fastiam._conditions cimport conditions_hold
 from fastiam._principals cimport AS_U, counted_classes, exempt, none_listed, principal_classes
-from fastiam._hashes cimport AT_ONCE, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, split_hash, word_hashes
+from fastiam._hashes cimport (
+    AT_ONCE, MOST_OF_TEXT, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, text_hashes, word_hashes,
+)
 from fastiam._resources cimport not_resources_match, resources_match, tail_has_colon
 from fastiam._types cimport *
 
@@ -126,17 +128,20 @@ cdef inline const Entry* first_split(
     """`first_listed` over entries that ask for different texts of a key: where it has one text, those that ask for another do not count."""
     cdef const Split* split = &c.t.index_splits[slot.split]
     cdef Fetched found
+    cdef uint32_t hashes[MOST_OF_TEXT]
+    cdef uint32_t k, n = NONE
     if c.unknown != NULL:
         return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
     peek(c, split.key, 0, &found)
-    if found.n > 1 or found.is_multi or found.is_conflict:   # U, or several texts
-        return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
-    if found.n == 1:
-        best = first_text(
-            c, run, index, split_hash(slot.hash, split.key, found.texts[0].data, found.texts[0].size, c.t.seed), accept, best
-        )
-    else:
+    if found.n == 0:
         best = first_reading(c, run, slot, split.key, accept, best)
+    else:
+        if found.n == 1 and not found.is_multi and not found.is_conflict:
+            n = text_hashes(c.t, index, slot, &found.texts[0], hashes)
+        if n == NONE:                                    # U, or several texts
+            return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)
+        for k in range(n):
+            best = first_text(c, run, index, hashes[k], accept, best)
     if best != NULL and not c.reasons:
         return best
     return first_listed(c, run, &c.t.index_lists[split.rest], split.n_rest, accept, best)

@@ -381,6 +381,7 @@ cdef enum ShapeKind:           # what of field 6 is hashed
     SHAPE_WORD = 4             # letters and digits (`breaks`) between two bytes that are none, or an end
     SHAPE_GRAM = 5             # four or eight bytes anywhere in it
     SHAPE_CROSSING = 6         # the same, of the crossing reading (R5)
+    SHAPE_NETWORK = 7          # of the text of a split, which is an address: its first bits
 
 
 cdef enum ShapeField:          # fields that are hashed beside it
@@ -422,10 +423,13 @@ cdef struct IndexSlot:         # items that are found under one hash
     uint32_t split             # `index_splits`; NONE: none
 
 
-cdef struct Split:             # of the items under one hash: those that ask for a text of a key lie under the hash of that text, too
+cdef struct Split:             # of the items under one hash: those that ask for texts of a key lie under the hashes of these, too
     uint32_t key
     uint32_t rest              # `index_lists`: the others
     uint32_t n_rest
+    uint32_t first_shape       # what of a text is hashed
+    uint16_t n_shapes
+    uint16_t of_arns           # a condition compares ARNs: of another text it says `U`
 
 
 cdef struct Index:             # candidates of a long run: too many, never too few
@@ -439,6 +443,7 @@ cdef struct Index:             # candidates of a long run: too many, never too f
     uint8_t slot_shift
     uint8_t filter_shift
     uint8_t has_fields         # some shape has
+    uint8_t is_sieved          # denies, each of which has a bit of a sieve
     IndexSlot always           # items that no hash finds
     uint32_t crossing          # those that may match a resource with more than five colons where `U` counts (R5)
     uint32_t n_crossing
