@@ -7,7 +7,6 @@ reported, too. Statements come from few words, so that they resemble each other 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
@@ -36,28 +35,6 @@ JOINTS = ("/", "/", "-", ":")
 TEAMS = ("red", "blue", "green", "")
 OPERATORS = ("StringEquals", "StringEquals", "ForAnyValue:StringEquals", "StringLike", "StringNotEquals", "StringEqualsIfExists")
 KEYS = ("app:team", "app:list", "aws:RequestTag/team", "aws:PrincipalTag/team")
-DEEP = "d/" * 40
-PATHS = ("", f"{DEEP}x.gz", *"home/ home/ana/ home/ana/x home/anabel/x home/ana logs/2026/x.gz a/logs/x.gz ä/é/x".split())
-PATH_PATTERNS = (*PATHS, f"{DEEP}*", *"home/* home/ana/* home/a* home/ana*x *.gz */x.gz ?/x.gz *logs* d/*.gz ä/* ä*/x".split())
-ADDRESSES = ("", *"10.0.0.1 10.0.1.1 10.128.0.1 11.0.0.1 2001:db8::1 2001:db8:0:1::1 ::ffff:10.0.0.1 10.0.0.01 none".split())
-NETWORKS = "10.0.0.0/8 10.0.0.0/9 10.0.0.0/24 10.0.0.0/25 10.0.0.1/32 10.0.1.1 2001:db8::/32 ::/0 0.0.0.0/0".split()
-TOPICS = ("arn:aws:sns:eu-west-1:111111111111:topic", "arn:aws:sns:eu-west-1:222222222222:topic/a")
-ARNS = (ANA, *TOPICS, "arn:aws:s3:::b/k", "topic", "")
-ARN_PATTERNS = (
-    ANA,
-    *TOPICS,
-    "arn:aws:sns:*:111111111111:*",
-    "arn:aws:sns:eu-west-1:*:topic*",
-    "arn:*:sns:*:*:topic/a",
-    "arn:aws:iam::*:user/*",
-)
-LIKE = ("StringLike", "ForAnyValue:StringLike", "StringLikeIfExists", "StringNotLike")
-ARN_LIKE = ("ArnLike", "ArnEquals", "ForAnyValue:ArnLike", "ArnNotLike")
-FORMS = (  # operators, keys, what policies say, what requests have
-    (LIKE, ("app:path", "app:paths"), PATH_PATTERNS, PATHS),
-    (("IpAddress", "IpAddress", "NotIpAddress"), ("aws:SourceIp", "app:address"), NETWORKS, ADDRESSES),
-    (ARN_LIKE, ("aws:SourceArn", "app:arns", "aws:PrincipalArn"), ARN_PATTERNS, ARNS),
-)
 
 
 def tail(rng: random.Random, *, holes: float) -> str:
@@ -77,39 +54,25 @@ def pattern(rng: random.Random) -> str:
     return f"{rng.choice(HEAD_PATTERNS)}:{tail(rng, holes=0.3)}"
 
 
-def by_team(rng: random.Random) -> dict[str, object]:
-    return {
-        rng.choice(OPERATORS): {key: rng.sample(TEAMS, rng.choice((1, 1, 2)))} for key in rng.sample(KEYS, rng.choice((1, 1, 2)))
-    }
-
-
-def by_form(rng: random.Random) -> dict[str, object]:
-    """By how a text begins or ends, networks, or ARNs; one of these most of the time, so that few statements hold."""
-    out: dict[str, object] = {}
-    for operators, keys, texts, _ in rng.sample(FORMS, rng.choice((1, 1, 2))):
-        out[rng.choice(operators[:1] * 3 + operators)] = {rng.choice(keys): rng.sample(texts, rng.choice((1, 1, 2)))}
-    return out
-
-
-Condition = Callable[[random.Random], dict[str, object]]
-
-
-def statement(rng: random.Random, common: list[str], condition: Condition) -> dict[str, object]:
+def statement(rng: random.Random, common: list[str]) -> dict[str, object]:
     """A statement; a share of them is about one of a few patterns, so that conditions tell them apart."""
     patterns = [rng.choice(common) if rng.random() < 0.4 else pattern(rng) for _ in range(rng.choice((1, 1, 1, 2, 5)))]
     element = "NotResource" if rng.random() < 0.05 else "Resource"
     effect = "Deny" if rng.random() < 0.3 else "Allow"
     out: dict[str, object] = {"Effect": effect, "Action": ACTION, element: patterns}
     if rng.random() < 0.6:
-        out["Condition"] = condition(rng)
+        out["Condition"] = {
+            rng.choice(OPERATORS): {key: rng.sample(TEAMS, rng.choice((1, 1, 2)))}
+            for key in rng.sample(KEYS, rng.choice((1, 1, 2)))
+        }
     return out
 
 
-def world(seed: int, condition: Condition = by_team) -> tuple[fastiam.Directory, list[str], dict[str, pa.Array]]:
+def world(seed: int) -> tuple[fastiam.Directory, list[str], dict[str, pa.Array]]:
     """A user with many statements, resources that they are about, and a context that leaves keys out and gives others twice."""
     rng = random.Random(seed)
     common = [pattern(rng), pattern(rng), "*"]
-    statements = [statement(rng, common, condition) for _ in range(rng.choice((14, 40, 120)))]
+    statements = [statement(rng, common) for _ in range(rng.choice((14, 40, 120)))]
     directory = fastiam.Directory(quotas=None)
     tags = rng.choice(({}, {"team": "red"}))
     directory.add_principal(ANA, tags=tags, identity_policies=[{"Version": "2012-10-17", "Statement": statements}])
@@ -120,22 +83,14 @@ def world(seed: int, condition: Condition = by_team) -> tuple[fastiam.Directory,
         "app:list": pa.array([rng.sample(TEAMS, rng.randint(0, 3)) for _ in range(rows)], pa.list_(pa.string())),
         "aws:RequestTag/team": pa.array([rng.choice(TEAMS) for _ in range(rows)]).dictionary_encode(),
     }
-    for _, keys, _, found in FORMS if condition is by_form else ():
-        for key in keys[:2]:
-            if key in ("app:paths", "app:arns"):
-                context[key] = pa.array([rng.sample(found, rng.randint(0, 2)) for _ in range(rows)])
-            else:
-                made = pa.array([rng.choice((None, *found)) for _ in range(rows)])
-                context[key] = made if rng.random() < 0.5 else made.dictionary_encode()
     for key in rng.sample(sorted(context), rng.choice((0, 1))):
         del context[key]
     return directory, texts, context
 
 
-@pytest.mark.parametrize("seed", range(50))
-@pytest.mark.parametrize("condition", [by_team, by_form])
-def test_an_index_changes_no_answer(seed: int, condition: Condition) -> None:
-    directory, texts, context = world(seed, condition)
+@pytest.mark.parametrize("seed", range(60))
+def test_an_index_changes_no_answer(seed: int) -> None:
+    directory, texts, context = world(seed)
     engines = {n: fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (NEVER, *THRESHOLDS)}
     plain = {n: engine.decide_many(ANA, ACTION, texts, context) for n, engine in engines.items()}
     told = {n: engine.decide_many(ANA, ACTION, texts, context, reasons=True) for n, engine in engines.items()}

@@ -74,14 +74,20 @@ ENTRIES: list[dict[str, dict[str, Any]]] = [
 ]
 
 
+ALL_BUT: list[dict[str, Any]] = [
+    {"NotResource": "arn:aws:sqs:*:*:prod"},
+    {"NotResource": ["arn:aws:sqs:*:*:q", "arn:aws:sqs:*:*:${app:stage}"]},
+]
+
+
 def a_deny(rng: random.Random, **principal: str) -> dict[str, Any]:
-    """A statement of one to four conditions, on all resources or some."""
+    """A statement of one to four conditions, on all resources, some, or all but some."""
     condition: dict[str, dict[str, Any]] = {}
     for entry in rng.sample(ENTRIES, rng.randrange(1, 5)):
         for operator, keys in entry.items():
             condition.setdefault(operator, {}).update(keys)
-    resource = rng.choice(["*", "*", "arn:aws:sqs:*:*:prod"])
-    return {"Effect": "Deny", **principal, "Action": "*", "Resource": resource, "Condition": condition}
+    about = rng.choice([{"Resource": "*"}, {"Resource": "*"}, {"Resource": "arn:aws:sqs:*:*:prod"}, *ALL_BUT])
+    return {"Effect": "Deny", **principal, "Action": "*", **about, "Condition": condition}
 
 
 def some_denies(rng: random.Random, least: int = 1, **principal: str) -> dict[str, Any]:
@@ -245,11 +251,13 @@ STAGE = {"Effect": "Deny", "Action": "*", "Resource": "arn:aws:sqs:eu-west-1:*:$
 TLS = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
 
 
+@pytest.mark.parametrize("element", ["Resource", "NotResource"])
 @pytest.mark.parametrize("where", ["own", "scp", "resource", "endpoint"])
-def test_what_a_deny_or_an_allow_reads_is_counted_though_another_condition_decides(where: str) -> None:
+def test_what_a_deny_or_an_allow_reads_is_counted_though_another_condition_decides(where: str, element: str) -> None:
     """A variable of its pattern, of the four places that denies come from; a condition of an allow before the one that holds."""
     directory = fastiam.Directory(quotas=None)
-    denies = {"Version": "2012-10-17", "Statement": [STAGE | TLS, STAGE | {"Resource": "*"} | TLS]}
+    stage = {key if key != "Resource" else element: value for key, value in STAGE.items()}
+    denies = {"Version": "2012-10-17", "Statement": [stage | TLS, {**EVERYTHING["Statement"][0], "Effect": "Deny"} | TLS]}
     whom = {"Principal": "*"}
     scps = {"r-1": [EVERYTHING, denies] if where == "scp" else [EVERYTHING]}
     directory.set_organization("o-1", management_account=M, accounts={A: "r-1"}, scps=scps)
@@ -284,9 +292,8 @@ def many_denies(rng: random.Random, n: int) -> dict[str, Any]:
     for i in range(n):
         deny = a_deny(rng) if rng.random() < 0.7 else {"Effect": "Deny", "Action": "*"}
         names = [f"arn:aws:sqs:*:*:{rng.choice(('prod', 'q', 'old', 'tmp'))}{i}*", f"arn:aws:sqs:eu-west-1:{A}:prod"]
-        statements.append(
-            deny | {"Resource": rng.choice([*names, names, names[:1]]) if rng.random() < 0.7 else deny.get("Resource", names[0])}
-        )
+        named = rng.choice([*names, names, names[:1]]) if rng.random() < 0.7 else deny.get("Resource", names[0])
+        statements.append(deny if "NotResource" in deny else deny | {"Resource": named})
     allows = [
         {"Effect": "Allow", "Action": "*", "Resource": rng.choice(["*", "arn:aws:sqs:*:*:q*"])} for _ in range(rng.randrange(3))
     ]

@@ -1,5 +1,5 @@
-"""Rows written out flat, and their sieves."""
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+"""Rows written out flat."""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from fastiam._index cimport Indexes
 from fastiam._types cimport Entry, Flat, Pattern, Row, Run
@@ -8,11 +8,6 @@ from fastiam._types cimport Entry, Flat, Pattern, Row, Run
 cdef class Flats(Indexes):
     cdef int _flatten(self, Row* row) except -1
     cdef bint _flat_slot(self, Flat* f, const Pattern* p, uint32_t head)
-    cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE
-    cdef bint _reads_what_is_supplied(self, const Flat* f)
-    cdef int _keep_sieve(self, uint64_t sieve) except -1
-    cdef bint _may_tell(self, uint32_t conditions)
-    cdef uint8_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFE
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE
     cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n)
     cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE

@@ -1,21 +1,18 @@
-"""Rows written out flat, so that a pass need not follow statements to their patterns and conditions; and the sieves of those that deny.
+"""Rows written out flat, so that a pass need not follow statements to their patterns and conditions.
 
 A row says all that it has in flats, where these are few, or it has none.
 """
 from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
-from fastiam._answer cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
+from fastiam._answer cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam._bytes cimport first_bit
-from fastiam._call cimport is_supplied
 from fastiam._group cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam._index cimport Indexes
 from fastiam._patterns cimport MAX_COLON
 from fastiam._pieces cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam._plain cimport account_number
-from fastiam._truths cimport asks_who_alone, is_of_owner
 from fastiam._types cimport *
-from fastiam._unknown cimport next_slot, slot_number
 from fastiam._whom cimport account_bit, whom_mark
 
 
@@ -34,7 +31,7 @@ cdef inline uint8_t spare_of(uint32_t least):
 
 
 cdef class Flats(Indexes):
-    """Vectors with flats and sieves."""
+    """Vectors with flats."""
 
     # -- flats -----------------------------------------------------------------------------------------------------------------------
 
@@ -454,92 +451,3 @@ cdef class Flats(Indexes):
         if self.pool.n < p.text + p.size + 2 * LOAD:
             self._push(&self.pool, 2 * LOAD)
         return 0
-
-    # -- sieves ----------------------------------------------------------------------------------------------------------------------
-
-    cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
-        """The blocks of conditions of which one must hold for a deny to apply, as bits."""
-        cdef Flat* f
-        cdef Index* index
-        cdef uint64_t sieve = 0
-        cdef uint32_t i, j, n
-        if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
-            return SIEVE_ANY
-        if row.denies == 0:
-            return 0
-        self.sync()                                      # flats may have moved the pool
-        for i in range(row.denies):
-            f = <Flat*>self.flats.data + row.flat + i
-            n, index = 1, NULL
-            if f.first == TURN_INDEX:
-                index = <Index*>self.indexes.data + f.conditions
-                index.is_sieved = True
-                n = index.n_items
-                f = <Flat*>self.flats.data + f.atom
-            elif f.first == TURN_GROUP:
-                continue
-            for j in range(n):
-                if f[j].first != TURN_ODD and self._reads_what_is_supplied(f + j):
-                    f[j].sieve = self._sieve_bit(
-                        f[j].conditions, SIEVE_BITS if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP else OWN_SIEVE_BITS
-                    )
-                sieve |= <uint64_t>1 << f[j].sieve
-                if index != NULL and f[j].sieve == SIEVE_NONE:
-                    index.is_sieved = False
-        if sieve >> SIEVE_NONE:
-            return SIEVE_ANY
-        return sieve
-
-    cdef bint _reads_what_is_supplied(self, const Flat* f):
-        """Whether the variables of a pattern surely read no key under which rows are counted."""
-        cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
-        cdef const uint8_t* end = p + f.size
-        cdef const Key* key
-        p = next_slot(p, end) if f.flags & FLAT_ENDS else NULL
-        while p != NULL:
-            key = <const Key*>self.keys.data + (<const Variable*>self.variables.data)[slot_number(p)].key
-            if not is_supplied(key):
-                return False
-            p = next_slot(p + SLOT_SIZE, end)
-        return True
-
-    cdef int _keep_sieve(self, uint64_t sieve) except -1:
-        """Of the last row. One that was not finished, for want of memory, has a sieve that lets everything through."""
-        while self.sieves.n < self.rows.n:
-            (<uint64_t*>self._push(&self.sieves))[0] = SIEVE_ANY
-        (<uint64_t*>self.sieves.data)[self.rows.n - 1] = sieve
-        return 0
-
-    cdef bint _may_tell(self, uint32_t conditions):
-        """Whether something may be known ahead of the conditions of a statement: of its first one, and so on until one tells nothing."""
-        cdef Range block = Range(0, 1)
-        cdef const uint32_t* ids
-        cdef const Atom* atom
-        cdef const Key* key
-        cdef uint32_t i, only = conditions ^ ONE
-        if conditions == NONE:
-            return False
-        ids = &only
-        if not conditions & ONE:
-            block = (<const Range*>self.condition_lists.data)[conditions]
-            ids = <const uint32_t*>self.atom_lists.data + block.first
-        for i in range(block.n):
-            atom = <const Atom*>self.atoms.data + ids[i]
-            key = <const Key*>self.keys.data + atom.key
-            if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(&self.t, atom):
-                return False
-            if atom.flags & ATOM_FIXED or key.source == KEY_PRINCIPAL or is_of_owner(key):
-                return True
-        return False
-
-    cdef uint8_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFE:
-        """The bit of the conditions of a deny, SIEVE_NONE: they have none, and none of the first `most` is left."""
-        cdef const uint32_t* told = <const uint32_t*>self.sieve_blocks.data
-        cdef uint32_t i
-        for i in range(self.sieve_blocks.n):
-            if told[i] == conditions:
-                return <uint8_t>i
-        if self.sieve_blocks.n >= most or not self._may_tell(conditions):
-            return SIEVE_NONE
-        (<uint32_t*>self._push(&self.sieve_blocks))[0] = conditions
-        return <uint8_t>(self.sieve_blocks.n - 1)

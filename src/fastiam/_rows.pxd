@@ -1,7 +1,7 @@
 """Rows, and the names and classes of actions."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastiam._flats cimport Flats
+from fastiam._sieves cimport Sieves
 from fastiam._types cimport Body, Entry, Row, Segment
 from fastiam._vectors cimport Vector
 
@@ -13,7 +13,7 @@ cdef struct RowKey:            # a row of policies, be it there or not
     uint32_t flag              # WHOLE or 0
 
 
-cdef class Rows(Flats):
+cdef class Rows(Sieves):
     cdef uint32_t n_cells, n_hashed
     cdef uint32_t stamp
     cdef dict class_ids

@@ -1,6 +1,6 @@
 from typing_extensions import disjoint_base
 
-from fastiam._flats import Flats
+from fastiam._sieves import Sieves
 
 @disjoint_base
-class Rows(Flats): ...
+class Rows(Sieves): ...

@@ -8,8 +8,8 @@ from libc.string cimport memcmp, memcpy, memset
 from fastiam._bytes cimport hash_bytes, mix, prefetch
 from fastiam._answer cimport LAYER_RCP, LAYER_RESOURCE
 from fastiam._decide cimport cell_key, find_row, grid_place
-from fastiam._flats cimport Flats
 from fastiam._glob cimport glob
+from fastiam._sieves cimport Sieves
 from fastiam._types cimport *
 from fastiam._vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
@@ -26,7 +26,7 @@ cdef extern from "Python.h":
     int PyGC_Disable()         # whether it was enabled
 
 
-cdef class Rows(Flats):
+cdef class Rows(Sieves):
     """Vectors with action names, action classes and rows."""
 
     def __cinit__(self):

@@ -1,0 +1,3 @@
+from fastiam._flats import Flats
+
+class Sieves(Flats): ...
