@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from fastiam._block cimport BLOCK, HAS_TAGS, Block, ask_value
 from fastiam._bytes cimport prefetch, read_ahead
 from fastiam._call cimport PLAN_ALONE, Call, ContextColumn, Fetched, Kept
-from fastiam._columns cimport Text, item_code, value_text
+from fastiam._columns cimport Text, item_code, item_text, row_items, value_text
 from fastiam._conditions cimport presence_truth
 from fastiam._flat cimport Look, basis_of
 from fastiam._touched cimport WINDOW_BITS
@@ -20,12 +20,13 @@ from fastiam._wave cimport either, put, take_wave
 cdef enum:
     NTH_AT = WINDOW_BITS       # in an entry of the wave, above the row: which condition of the flat
     ROW_MASK = BLOCK - 1
+    MOST_LISTED = 8            # values of a list
 
 
 cdef struct Asks:              # what is asked for the rows of a wave
     uint32_t atom[BLOCK]
     uint32_t more[BLOCK]       # whether the flat has conditions after this one
-    const ContextColumn* wide[BLOCK]   # the dictionary that tells the truth, where it has too many values for truths to be kept; else NULL
+    const ContextColumn* wide[BLOCK]   # what tells the truth, where none are kept: lists, a dictionary of too many values; else NULL
     Text text[BLOCK]
     uint64_t hash[BLOCK]
     uint8_t is_stored[BLOCK]   # whether a column leaves out what may be stored about the resource
@@ -52,9 +53,16 @@ cdef inline void take_atoms(Asks* q, const TablesC* t, const uint64_t* flats, ui
 cdef inline const ContextColumn* wide_column(const Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef int32_t at = c.s.sources[atom.key]
-    if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].keeps_truths or c.columns[at].column.is_list or not c.columns[at].column.code_width:
+    if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].keeps_truths:
         return NULL
-    return &c.columns[at]
+    return &c.columns[at] if c.columns[at].column.is_list or c.columns[at].column.code_width else NULL
+
+
+cdef inline bint is_short(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Whether a list has values, but not many; of none, more than the column has to be known."""
+    cdef int64_t first, last
+    row_items(column.column, column.first + row, &first, &last)
+    return 0 < last - first <= MOST_LISTED
 
 
 cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
@@ -64,11 +72,13 @@ cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32
     cdef int64_t code
     for j in range(n):
         q.wide[j] = column = wide_column(c, q.atom[j])
-        if column != NULL:
+        if column != NULL and column.column.is_list:
+            q.wide[j] = column if is_short(column, row + (<uint32_t>flats[j] & ROW_MASK)) else NULL
+        elif column != NULL:
             ask_value(column.column, max(item_code(column.column, column.first + row + (<uint32_t>flats[j] & ROW_MASK)), <int64_t>0))
     for j in range(n):
         column = q.wide[j]
-        if column == NULL:
+        if column == NULL or column.column.is_list:
             continue
         code = item_code(column.column, column.first + row + (<uint32_t>flats[j] & ROW_MASK))
         if code < 0 or not value_text(column.column, code, &q.text[j]):
@@ -108,17 +118,27 @@ cdef inline void take_told(Asks* q, const Block* b, Call* c, const uint64_t* fla
             prefetch(q.told[j])
 
 
-cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* text) noexcept nogil:
-    """The truth of a condition, plus 1, for a text that nothing is kept of."""
+cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* texts, int64_t n) noexcept nogil:
+    """The truth of a condition, plus 1, for texts that nothing is kept of, at least one."""
     cdef const Atom* atom = &c.t.atoms[id]
-    cdef Fetched found = Fetched(text, 1, column.is_multi, False)
+    cdef Fetched found = Fetched(texts, n, column.is_multi, False)
     return 1 + (U if atom.flags & ATOM_U else presence_truth(c, atom, &found))
+
+
+cdef inline uint32_t list_truth(Call* c, uint32_t id, const ContextColumn* column, int64_t row) noexcept nogil:
+    """The same, for a list with values, but not many."""
+    cdef Text texts[MOST_LISTED]
+    cdef int64_t first, last, i, n = 0
+    row_items(column.column, column.first + row, &first, &last)
+    for i in range(first, last):
+        n += item_text(column.column, i, &texts[n])
+    return value_truth(c, id, column, texts, n)
 
 
 cdef inline uint32_t text_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* text, uint64_t hash) noexcept nogil:
     """The same of plain text; 0 where it gets a code, but the truth is not known yet."""
     cdef int64_t code = met_code(column, text[0], hash)
-    return c.s.kept[id].truths[code] if code <= column.n_codes else value_truth(c, id, column, text)
+    return c.s.kept[id].truths[code] if code <= column.n_codes else value_truth(c, id, column, text, 1)
 
 
 cdef inline void ask_conditions(Block* b, Look* l, int64_t row) noexcept nogil:
@@ -158,7 +178,11 @@ cdef inline void ask_conditions(Block* b, Look* l, int64_t row) noexcept nogil:
             else:
                 truth = kept[q.atom[j]].truths[kept_code(column, row + i)]
         elif c.has_wide and q.wide[j] != NULL:
-            truth = value_truth(c, q.atom[j], q.wide[j], &q.text[j])
+            column = q.wide[j]
+            if column.column.is_list:
+                truth = list_truth(c, q.atom[j], column, row + i)
+            else:
+                truth = value_truth(c, q.atom[j], column, &q.text[j], 1)
         elif kept != NULL and q.told[j] != NULL:
             truth = <uint32_t>(1 + truth_at(c, q.atom[j], q.told[j], q.key[j], l.first + row + i))
             if truth == F + 1 and kept[q.atom[j]].sieve:     # told for another caller of the account, or before the sieve was made

@@ -244,7 +244,7 @@ cdef struct Call:
     int32_t n_slots
     const ContextColumn* columns   # batch; NULL in a single call
     int32_t n_columns
-    uint8_t has_wide           # truths of some column are not kept by its codes
+    uint8_t has_wide           # truths of some column are not kept by its codes, or it has lists
     uint8_t has_texts          # some column is plain text
     uint8_t gives_tags         # some column gives tags of resources, which a record may contradict (K1)
     int64_t row                # of the range

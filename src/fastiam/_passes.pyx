@@ -323,7 +323,7 @@ cdef class _Passes:
                 at.tag = Text(own_name.data + TAG_AT, own_name.size - TAG_AT)
             s.frame.s.sources[key] = n
             n += 1
-            c.has_wide |= chunk.code_width != 0 and not chunk.is_list and not at.keeps_truths
+            c.has_wide |= chunk.is_list or (chunk.code_width != 0 and not at.keeps_truths)
             c.has_texts |= at.has_texts
             c.gives_tags |= self.t.keys[key].source == KEY_RESOURCE or self.t.keys[key].source == KEY_IAM_TAG
         c.columns = s.columns

@@ -183,8 +183,6 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     cdef int32_t at = c.s.sources[atom.key]
     cdef uint32_t plan = slots_plan(c, atom)
     cdef const Key* k = &c.t.keys[atom.key]
-    if at >= 0 and c.columns[at].column.is_list:
-        plan = 0
     if not plan & PLAN_TOLD:
         return PLAN_MADE
     plan |= absence_plan(c, atom.key)
@@ -362,13 +360,14 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
         return NULL
     if at >= 0:
         column = &c.columns[at]
-        if not column.keeps_truths:
+        is_absent = column.column.is_list and not has_value(column, q.row)
+        if not is_absent and not column.keeps_truths:
             return NULL
-        code = <uint64_t>kept_code(column, q.row)
-        is_absent = code == <uint64_t>column.n_codes
-        if code > <uint64_t>column.n_codes:
+        if not is_absent:
+            code = <uint64_t>kept_code(column, q.row) + 1
+            is_absent = code > <uint64_t>column.n_codes
+        if code > <uint64_t>column.n_codes + 1:
             return NULL
-        code += 1
     asker = asker_of(c, plan, &c.t.keys[atom.key], q.who)
     who = asker + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if is_absent and plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_REGION | PLAN_ABSENT_VIA | q.resource):
