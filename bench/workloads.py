@@ -115,19 +115,27 @@ class Growing:
 
     patterns: tuple[str, ...]
     resources: tuple[str, ...]
-    key: str | None = None  # that must be the tenant's number
+    key: str | None = None  # of which a statement asks for what is the tenant's
     denies: int = 0  # every so manieth statement
+    operator: str = "StringEquals"
+    asked: str = "{i}"  # of the key
+    given: str = "{i}"
 
     def statement(self, i: int) -> dict[str, Any]:
         """The statement of a tenant."""
         effect = "Deny" if self.denies and i % self.denies == 0 else "Allow"
         pattern = self.patterns[i % len(self.patterns)].format(i=i, w=_name(i))
         out = {"Effect": effect, "Action": "s3:GetObject", "Resource": pattern}
-        return out | ({"Condition": {"StringEquals": {self.key: str(i)}}} if self.key else {})
+        return out | ({"Condition": {self.operator: {self.key: self.asked.format(i=i, w=_name(i))}}} if self.key else {})
 
     def resource(self, tenant: int, n: int) -> str:
         """One that the statement of a tenant matches."""
         return self.resources[tenant % len(self.resources)].format(i=tenant, n=n, w=_name(tenant))
+
+    def context(self, tenants: np.ndarray[Any, Any]) -> dict[str, acme.Column]:
+        """What the requests of some tenants give."""
+        values: list[str | None] = [self.given.format(i=i, w=_name(i)) for i in range(int(tenants.max()) + 1)]
+        return {self.key: acme.Column(tenants.astype(np.int32), values)} if self.key else {}
 
 
 def _name(i: int) -> str:
@@ -148,6 +156,12 @@ GROWING = {
     "variables": Growing((_S3 + "${{aws:PrincipalAccount}}/t-{i:05d}/*",), (_S3 + "111111111111/t-{i:05d}/{n}",)),
     "conditions": Growing((_S3 + "data/*",), (_S3 + "data/{n}",), key="aws:RequestTag/tenant"),
 }
+GROWING["conditions, paths"] = replace(
+    GROWING["conditions"], key="s3:prefix", operator="StringLike", asked="home/{w}/*", given="home/{w}/x"
+)
+GROWING["conditions, networks"] = replace(
+    GROWING["conditions"], key="aws:SourceIp", operator="IpAddress", asked="2001:db8:{i:x}::/48", given="2001:db8:{i:x}::1"
+)
 _MIXED = [GROWING[name] for name in ("prefixes", "*-team-*", "exact", "suffixes", "names", "variables")]
 GROWING["mixed"] = Growing(tuple(one.patterns[0] for one in _MIXED), tuple(one.resources[0] for one in _MIXED))
 GROWING["mixed, denies"] = replace(GROWING["mixed"], denies=7)
@@ -167,12 +181,11 @@ def one_principal(n_statements: int, form: Growing = GROWING["prefixes"], *, row
     tenants = np.random.default_rng(7).integers(0, n_statements * 2, rows)
     values: list[str | None] = [form.resource(t, n) for n, t in enumerate(tenants.tolist())]
     zeros = np.zeros(rows, np.int32)
-    context = {form.key: acme.Column(tenants.astype(np.int32), [str(t) for t in range(n_statements * 2)])} if form.key else {}
     requests = acme.Requests(
         acme.Column(zeros, [arn]),
         acme.Column(zeros, ["s3:GetObject"]),
         acme.Column(np.arange(rows, dtype=np.int32), values),
-        context,
+        form.context(tenants),
     )
     name = f"one principal, {n_statements:,} statements"
     allowed = (tenants < n_statements) & ((tenants % form.denies != 0) if form.denies else True)
