@@ -126,3 +126,14 @@ def test_what_a_column_says_of_a_copy_is_checked_for_it() -> None:  # K1
             said = Outcome.ERROR
         assert told.outcome[i] == said, i
     assert (told.outcome == Outcome.ERROR).sum() == N // 50
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("few", [1, 100])
+def test_a_small_batch_after_a_large_one_knows_of_a_copy_what_varies(name: str, few: int) -> None:
+    """What the large one left of the role itself, that a deny does not hold for it, says nothing of the names of its sessions."""
+    engine = directory(CONDITIONS[name], organized=True).compile()
+    engine.decide_many([ROLES[0]] * 600, "s3:PutObject", "arn:aws:s3:::b/k")
+    for who in (session(0, "s1"), session(0, "x"), f"arn:aws:iam::{A}:user/u1", ROLES[1]):
+        alone = engine.explain(who, "s3:PutObject", "arn:aws:s3:::b/k").decision.outcome
+        assert engine.decide_many([who] * few, "s3:PutObject", "arn:aws:s3:::b/k").outcome.tolist() == [alone] * few

@@ -128,6 +128,22 @@ def test_by_who_asks(form: str, key: str, count: int, seed: int) -> None:
     assert len(agree(directory, rows, {"app:of": pa.array([given["app:of"] for *_, given in rows]).dictionary_encode()})) > 1
 
 
+@pytest.mark.parametrize("pattern", ["{}{}/*", "*/{}{}"])
+def test_texts_of_policies_may_be_longer_than_what_is_hashed_of_them(pattern: str) -> None:
+    """Some 64 KiB of them, where no quota refuses that."""
+    texts = [pattern.format("p" * 66_000, i) for i in range(40)]
+    statements = [
+        {"Effect": "Allow", "Action": READ, "Resource": "*", "Condition": {"StringLike": {"app:of": one}}} for one in texts
+    ]
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLES[0], identity_policies=[{"Version": "2012-10-17", "Statement": statements}])
+    engine = directory.compile()
+    for i in (0, 7, 39, 40):
+        given = pattern.format("p" * 66_000, i).replace("*", "x")
+        assert engine.is_allowed(ROLES[0], READ, INSIDE, {"app:of": given}) is (i < 40)
+        assert engine.decide_many([ROLES[0]] * 3, READ, INSIDE, {"app:of": [given] * 3}).allowed.tolist() == [i < 40] * 3
+
+
 def test_a_thousand_prefixes_of_one_bucket_are_each_found() -> None:
     """As of a role that lists the homes of all users (AWS's guide of S3 has one for each)."""
     statements = [

@@ -212,7 +212,7 @@ cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const Ind
         return NONE
     for i in range(split.n_shapes):
         piece, size = text.data, shapes[i].size
-        if shapes[i].kind == SHAPE_NETWORK:              # the longest one comes first
+        if shapes[i].kind == SHAPE_NETWORK:              # INVARIANT: the longest one comes first
             if not is_read and not read_address(<const uint8_t*>text.data, text.size, address):
                 return NONE
             is_read = True

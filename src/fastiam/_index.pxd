@@ -34,7 +34,7 @@ cdef class Indexes(Ways):
     cdef uint32_t _end_of(self, uint32_t first)
     cdef list _pieces_of(self, const Atom* a)
     cdef tuple _piece_of(self, bytes text)
-    cdef dict _texts_of(self, const Entry* e)
+    cdef dict _asked_of(self, const Entry* e)
     cdef dict _told_apart(self, dict pieces)
     cdef int _split(self, _Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1
     cdef int _split_all(self, _Draft draft, const Entry* entries, const Item* items) except -1

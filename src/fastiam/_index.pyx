@@ -20,6 +20,7 @@ cdef enum:
     SPLIT_ALWAYS = 0           # stands for the hash of the items that no hash finds
     MOST_TEXTS = 64            # of an item that lies under each of them
     MOST_SHAPES = 64           # that are weighed at once
+    MOST_PIECE = 1024          # bytes of how a text begins or ends
     PLACED = 0xFFFFFFFF        # as the item of a draft: it is done
 
 
@@ -239,7 +240,7 @@ cdef class Indexes(Ways):
 
     cdef list _pieces_of(self, const Atom* a):
         """What a text must be, or begin or end with, or the networks one of which an address must be in, for an entry of conditions to be
-        more than F: kinds of shapes and pieces; empty where that is not known of one of its values."""
+        more than F: kinds of shapes, pieces and their sizes; empty where that is not known of one of its values."""
         cdef const Value* v
         cdef uint16_t colons[5]
         cdef uint32_t i
@@ -272,11 +273,12 @@ cdef class Indexes(Ways):
             last -= 1
         if 0 < first <= 64 and text[first - 1] == 47:    # "/"
             return SHAPE_PATH, text[:first], first
+        first, last = min(first, <Py_ssize_t>MOST_PIECE), max(last, <Py_ssize_t>len(text) - MOST_PIECE)
         if first >= <Py_ssize_t>len(text) - last:
             return (SHAPE_PREFIX, text[:first], first) if first else None
         return SHAPE_SUFFIX, text[last:], len(text) - last
 
-    cdef dict _texts_of(self, const Entry* e):
+    cdef dict _asked_of(self, const Entry* e):
         """By condition key, what the text that it has must be for an entry to count, if `U` is not in question: whether it must be an ARN,
         and as `_pieces_of`."""
         cdef const uint32_t* members
@@ -298,7 +300,7 @@ cdef class Indexes(Ways):
                 continue
             pieces = self._pieces_of(a)
             if pieces:
-                found[a.key] = a.op == OP_ARN, pieces
+                found[a.key] = a.op == OP_ARN, pieces    # of two operators the last one: either tells enough
         return found
 
     cdef dict _told_apart(self, dict pieces):
@@ -333,7 +335,7 @@ cdef class Indexes(Ways):
         cdef set of_arns = set()
         cdef uint32_t position
         for position in places:
-            for key, (is_arn, pieces) in self._texts_of(entries + items[position].entry).items():
+            for key, (is_arn, pieces) in self._asked_of(entries + items[position].entry).items():
                 keys.setdefault(key, {})[position] = pieces
                 if is_arn:
                     of_arns.add(key)
@@ -351,7 +353,7 @@ cdef class Indexes(Ways):
                 (<uint64_t*>self._push(&self.placed))[0] = (
                     <uint64_t>split_hash(h, key, kind, piece, len(piece), self.t.seed) << 32 | <uint32_t>position
                 )
-        shapes = sorted({(kind, -size) for kind, size, _ in apart})
+        shapes = sorted({(kind, -size) for kind, size, _ in apart})   # INVARIANT: the longest network first (`text_hashes`)
         draft.splits[h] = key, [position for position in places if position not in keys[key]], shapes, key in of_arns
         return 0
 
@@ -381,7 +383,7 @@ cdef class Indexes(Ways):
             (<Split*>self._push(&self.index_splits))[0] = Split(
                 key, first, <uint32_t>len(rest), self.shapes.n, <uint16_t>len(shapes), of_arns
             )
-            for kind, size in shapes:                    # the longest network first
+            for kind, size in shapes:
                 (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>-size, kind, 0)
         return slot
 

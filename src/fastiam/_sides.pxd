@@ -45,6 +45,7 @@ cdef class _Sides:
     cdef Side* side(self, int number) except NULL
     cdef int fit(self, Side* side, const TablesC* t) except -1
     cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1
+    cdef void know_varied(self, Side* side, const TablesC* t)
     cdef int _fit_block(self, Side* side, const TablesC* t, uint32_t conditions, uint64_t bit) except -1
     cdef int fit_endpoints(self, ContextColumn* column, bint are_forgotten) except -1
     cdef int _fit_column(self, ContextColumn* column, Kept* kept, uint64_t bit) except -1

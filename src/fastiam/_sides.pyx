@@ -234,11 +234,27 @@ cdef class _Sides:
             side.columns[at].never_bits = 0
         if are_forgotten:
             side.n_sieved = 0
-            side.frame.s.varied = 0
         while side.n_sieved < t.n_sieve_blocks:
             self._fit_block(side, t, t.sieve_blocks[side.n_sieved], <uint64_t>1 << side.n_sieved)
             side.n_sieved += 1
         return 0
+
+    cdef void know_varied(self, Side* side, const TablesC* t):
+        """Which bits of sieves copies of a principal know by themselves alone. What callers know may come from a batch before, so that each
+        batch asks, however small it is."""
+        cdef const uint32_t* ids
+        cdef Range block
+        cdef uint32_t i, k, only
+        side.frame.s.varied = 0
+        for i in range(t.n_sieve_blocks):
+            only = t.sieve_blocks[i] ^ ONE
+            block, ids = Range(0, 1), &only
+            if not t.sieve_blocks[i] & ONE:
+                block = t.condition_lists[t.sieve_blocks[i]]
+                ids = t.atom_lists + block.first
+            for k in range(block.n):
+                if reads_what_varies(t, &t.atoms[ids[k]]):
+                    side.frame.s.varied |= <uint64_t>1 << i
 
     cdef int _fit_block(self, Side* side, const TablesC* t, uint32_t conditions, uint64_t bit) except -1:
         """Let the bit of a block not hold where one of its conditions is known not to.
@@ -258,8 +274,6 @@ cdef class _Sides:
             if ids[i] >= side.frame.s.n_kept:            # it came with an update, beside this batch
                 return 0
             atom = &t.atoms[ids[i]]
-            if reads_what_varies(t, atom):
-                side.frame.s.varied |= bit
             key = &t.keys[atom.key]
             at = side.frame.s.sources[atom.key]
             if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(t, atom):

@@ -53,7 +53,7 @@ cdef class Sieves(Flats):
         cdef uint32_t i, only = e.resources ^ ONE
         cdef const uint32_t* members = &only
         if f.first != TURN_ODD:
-            return not f.flags & FLAT_ENDS or self._has_supplied(f.text, f.size)
+            return not f.flags & FLAT_ENDS or self._needs_no_caller(f.text, f.size)
         if e.flags & ~<uint8_t>(ENTRY_DENY | ENTRY_NOT_RESOURCE):
             return False
         if e.resources == NONE:
@@ -63,16 +63,16 @@ cdef class Sieves(Flats):
             members = <const uint32_t*>self.pattern_lists.data + element.first
         for i in range(element.n):
             p = <const Pattern*>self.patterns.data + members[i]
-            if not self._has_supplied(p.text, p.size):
+            if not self._needs_no_caller(p.text, p.size):
                 return False
             if p.crossing != NONE:
                 p = <const Pattern*>self.patterns.data + p.crossing
-                if not self._has_supplied(p.text, p.size):
+                if not self._needs_no_caller(p.text, p.size):
                     return False
         return True
 
-    cdef bint _has_supplied(self, uint32_t text, uint32_t size):
-        """Whether the variables of a pattern surely read no such key."""
+    cdef bint _needs_no_caller(self, uint32_t text, uint32_t size):
+        """Whether the variables of a pattern surely read no key that a request alone gives, under which rows are counted."""
         cdef const uint8_t* p = <const uint8_t*>self.pool.data + text
         cdef const uint8_t* end = p + size
         cdef const Key* key

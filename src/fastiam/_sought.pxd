@@ -142,8 +142,10 @@ cdef inline void add_slot(
         add_found(q, items, w, never, j, listed_in(t, slot), slot.n)
         return
     split = &t.index_splits[slot.split]
-    # PERF: all denies are looked at once for each who asks, and from then on are known not to hold
-    if q.n >= MOST_HASHES or (index.is_sieved and c.s.sources[split.key] < 0) or not text_of(c, split.key, b.who[i], row + i, &text):
+    if index.is_sieved and c.s.sources[split.key] < 0:   # PERF: once for each who asks all are looked at, then known not to hold
+        q.n_found[j] = TOO_MANY
+        return
+    if q.n >= MOST_HASHES or not text_of(c, split.key, b.who[i], row + i, &text):
         q.n_found[j] = TOO_MANY
         return
     if text.data != NULL:
