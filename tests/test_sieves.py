@@ -197,6 +197,8 @@ def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
         assert found.unread == counted
     told = decide(rows, reasons=True)
     assert [layer and str(layer) for layer in told.layer] == [layer for _, layer in expected]
+    for at in range(0, len(rows), 100):  # what the large ones left of callers counts for small ones
+        assert decide(rows[at : at + 100]).outcome.tolist() == [outcome for outcome, _ in expected[at : at + 100]]
 
 
 @pytest.mark.parametrize(
@@ -346,6 +348,8 @@ def test_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: int,
         assert many.outcome.tolist() == [outcome for outcome, *_ in expected]
         assert many.unread == counted
     assert reasoned(rows) == expected
+    for at in range(0, len(rows), 100):
+        assert reasoned(rows[at : at + 100]) == expected[at : at + 100]
 
 
 def test_of_own_denies_that_are_left_the_first_one_denies() -> None:
