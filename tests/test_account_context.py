@@ -135,3 +135,21 @@ def test_all_names_of_a_service_are_its_names(snapshot):
     context = read_context({"aws:PrincipalServiceNamesList": ["ec2.eu-west-1.amazonaws.com", SERVICE]})
     principal, _, _ = snapshot.profiles(SERVICE, "s3:GetObject", BKT, context)
     assert principal.service_names == (SERVICE, "ec2.eu-west-1.amazonaws.com")
+
+
+@pytest.mark.parametrize(
+    "key", ["aws:SourceAccount", "aws:CalledVia", "aws:currenttime", "aws:EpochTime", "aws:RequestTag/Team"], ids=str.lower
+)
+def test_a_session_cannot_carry_what_other_keys_follow_from(key: str) -> None:
+    """K2, K5, 5.3: these are of each request; a session holds keys of class S. Alone and in batches, where it is a fault of its rows."""
+    role = f"arn:aws:iam::{A}:role/carrier"
+    made = Directory(quotas=None)
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    made.add_principal(role, identity_policies=[{"Version": "2012-10-17", "Statement": allow}])
+    engine = made.compile()
+    session = Session(f"arn:aws:sts::{A}:assumed-role/carrier/run", kind="ROLE", issuer=role, context={key: "1"})
+    for ask in (engine.is_allowed, engine.decide, engine.explain):
+        with pytest.raises(RequestValueError, match=f"cannot carry `{key}`"):
+            ask(session, "s3:GetObject", "arn:aws:s3:::b/k")
+    found = engine.decide_many(["run", role], "s3:GetObject", "arn:aws:s3:::b/k", sessions={"run": session}, on_error="deny")
+    assert found.allowed.tolist() == [False, True] and list(found.errors) == [0]
