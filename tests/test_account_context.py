@@ -141,7 +141,7 @@ def test_all_names_of_a_service_are_its_names(snapshot):
     "key", ["aws:SourceAccount", "aws:CalledVia", "aws:currenttime", "aws:EpochTime", "aws:RequestTag/Team"], ids=str.lower
 )
 def test_a_session_cannot_carry_what_other_keys_follow_from(key: str) -> None:
-    """K2, K5, 5.3: these are of each request; a session holds keys of class S. Alone and in batches, where it is a fault of its rows."""
+    """K2, K5, 5.3: these are of each request; a session holds keys of class S. In a batch it is a fault of its rows."""
     role = f"arn:aws:iam::{A}:role/carrier"
     made = Directory(quotas=None)
     allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
