@@ -158,7 +158,11 @@ def test_a_thousand_prefixes_of_one_bucket_are_each_found() -> None:
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ROLES[0], identity_policies=[{"Version": "2012-10-17", "Statement": statements}])
     prefixes = ["", "home/", *(f"home/u{i}/{DEEP * (i % 2)}x/" for i in range(1_010))]
-    found = directory.compile().decide_many(ROLES[0], "s3:ListBucket", "arn:aws:s3:::b", {"s3:prefix": prefixes}, reasons=True)
+    engine = directory.compile()
+    found = engine.decide_many(ROLES[0], "s3:ListBucket", "arn:aws:s3:::b", {"s3:prefix": prefixes}, reasons=True)
     expected = [0, None, *range(1_000), *[None] * 10]
     assert [one.statement.index if one.statement else None for one in found] == expected
     assert found.outcome.tolist() == [Outcome.IMPLICIT_DENY if i is None else Outcome.ALLOW for i in expected]
+    for _ in range(2):
+        silent = engine.decide_many([ROLES[0]] * 1_000, "s3:ListBucket", "arn:aws:s3:::b")
+        assert not silent.allowed.any() and silent.unread == {"s3:prefix": 1_000}
