@@ -126,6 +126,11 @@ cdef inline uint64_t never_of(const Block* b, const Flat* f, uint32_t i) noexcep
     return b.never[i] & -<uint64_t>(f.flags & FLAT_DENIES)
 
 
+cdef inline bint is_learned(const Call* c, const Index* index) noexcept nogil:
+    """Whether it is worth it to look at all denies of a run, once for each who asks: from then on they are known not to hold."""
+    return index.is_sieved and c.s.kept != NULL
+
+
 cdef inline void add_slot(
     Sought* q, const Call* c, const Block* b, const Index* index, const IndexSlot* slot, const Flat* f, uint32_t i, int64_t row, uint32_t j
 ) noexcept nogil:
@@ -142,7 +147,7 @@ cdef inline void add_slot(
         add_found(q, items, w, never, j, listed_in(t, slot), slot.n)
         return
     split = &t.index_splits[slot.split]
-    if index.is_sieved and c.s.sources[split.key] < 0:   # PERF: once for each who asks all are looked at, then known not to hold
+    if is_learned(c, index) and c.s.sources[split.key] < 0:
         q.n_found[j] = TOO_MANY
         return
     if q.n >= MOST_HASHES or not text_of(c, split.key, b.who[i], row + i, &text):
@@ -247,7 +252,7 @@ cdef inline void try_indexes(Block* b, const Call* c, int64_t row) noexcept nogi
         at = <uint32_t>(flats[j] >> 32)
         f = t.flats + at
         over = at + 1 == b.stop[i]
-        if q.n_found[j] == TOO_MANY and t.indexes[f.conditions].n_items > MOST_ASIDE and not t.indexes[f.conditions].is_sieved:
+        if q.n_found[j] == TOO_MANY and t.indexes[f.conditions].n_items > MOST_ASIDE and not is_learned(c, &t.indexes[f.conditions]):
             put(b, t, i, at, TURN_RUN)
         elif q.n_found[j] == TOO_MANY:
             keep_run(b, t, f, i, at)
