@@ -392,7 +392,7 @@ def test_a_rejected_document_in_our_format_names_its_place(tmp_path):
     bad = {"Version": "2012-10-17", "Statement": [{"Effect": "allow", "Action": "*", "Resource": "*"}]}
     path = write(tmp_path, "x.json", native(users=[USER | {"inline_policies": [{"name": "bad", "document": bad}]}]))
     with pytest.raises(PolicyError) as error:
-        fastiam.load(path)
+        fastiam.load(path, mode="strict")
     (finding,) = error.value.findings
     assert finding.path == "$.users[0].inline_policies[0].document.Statement[0].Effect"
     assert '"allow"' in path.read_text().split("\n")[finding.line - 1]

@@ -59,7 +59,7 @@ ODDITIES = [
     ("deprecated in the export", {"arns": [OLD], "policies": [managed(OLD, READ, IsAttachable=False)]}, [],
      "POLICY-DEPRECATED", OLD, True),
     ("dangling boundary", {"arns": [AWS], "boundary": BOUND}, [record(AWS)], "GAAD-NO-BOUNDARY", BOUND, False),
-    ("malformed", {"arns": [OLD]}, [record(OLD, "{", malformed=True)], "POLICY-MALFORMED", "OldAccess", False),
+    ("malformed", {"arns": [OLD]}, [record(OLD, "{", malformed=True)], "POLICY-NOT-READ", "OldAccess", False),
     ("another version", {"arns": [AWS], "policies": [managed(AWS, READ)]}, [record(AWS, READ | {"Statement": []})],
      "POLICY-OTHER-VERSION", AWS, True),
     ("the same ARN twice", {"arns": [AWS]}, [record(AWS), record(AWS, READ | {"Statement": []})], "POLICY-EXISTS", AWS, True),

@@ -20,6 +20,7 @@ from fastiam.positions import Origin, Source
 Mode = Literal["strict", "lenient"]
 PolicyLike: TypeAlias = str | bytes | Mapping[str, Any]
 
+NOT_READ = "DocumentNotRead"  # the Sid of the statement of a substitute
 FULL_ACCESS_ARN = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
 
 
@@ -157,6 +158,25 @@ class Reader:
             FULL_ACCESS if item == FULL_ACCESS_ARN and kind is PolicyKind.SCP else self.read(item, kind, f"{name}[{i}]")
             for i, item in enumerate(as_items(level))
         )
+
+
+def denying_policy(
+    kind: PolicyKind, name: str, why: str, *, arn: str | None = None, origin: Origin | None = None
+) -> StoredPolicy:
+    """The substitute for a document that cannot be read or is not known, and that may deny.
+
+    Its one statement denies everything and is undetermined (V4, F7), so a denial that rests on it says so (F6). A text that
+    is written and read again stays what it is.
+    """
+    from fastiam.language.document import read_policy
+
+    statement: dict[str, str] = {"Sid": NOT_READ, "Effect": "Deny", "Action": "*"}
+    if kind is not PolicyKind.TRUST:
+        statement["Resource"] = "*"
+    if kind in (PolicyKind.TRUST, PolicyKind.RESOURCE, PolicyKind.RCP, PolicyKind.VPCE):
+        statement["Principal"] = "*"
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement | {"NotKnown": why}]})
+    return StoredPolicy(read_policy(text, kind, mode="lenient", name=name, arn=arn, origin=origin), text)
 
 
 def text_of(document: PolicyLike) -> str:

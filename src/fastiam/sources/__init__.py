@@ -15,13 +15,14 @@ from fastiam.account.model import AccountModel
 from fastiam.directory import Directory
 from fastiam.errors import Finding, Severity, SourceError
 from fastiam.garbage import collection_paused
+from fastiam.positions import Source
 from fastiam.saved import is_saved
 from fastiam.sources import native
 from fastiam.sources.collected import Collected
 from fastiam.sources.files import File, read_files
 from fastiam.sources.gaad import Exports
 from fastiam.sources.managed import Known, Policies
-from fastiam.sources.nodes import Node
+from fastiam.sources.nodes import Node, Text
 from fastiam.sources.nodes import Policies as Texts
 from fastiam.sources.organizations import Dumps
 from fastiam.sources.tree import Tree
@@ -52,7 +53,8 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
     Raises
     ------
     SourceError: a file is broken or is of no known format; names file, line, column and path. Nothing is half-loaded.
-    PolicyError: a policy document is rejected (F5).
+    PolicyError: in mode strict, a policy document is rejected (F5). In mode lenient one that cannot be read is the finding
+        `POLICY-NOT-READ`, and denies everything that it could deny.
     """
     if not paths:
         raise SourceError("no file to load", source="load", hint="pass the path of a file or folder")
@@ -107,7 +109,7 @@ def _documents(model: AccountModel, file: File, readers: Sequence[Any], texts: T
     if file.skipped:
         model.notes.append(_skipped(file.name, file.skipped))
         return []
-    roots = file.values(texts)
+    roots = _values(model, file, texts)
     nodes = roots if isinstance(readers[0], Collected) and readers[0].is_format(roots[0]) else _items(roots)
     told = [(next((reader for reader in readers if reader.is_format(node)), None), node) for node in nodes]
     unknown = [node for reader, node in told if reader is None]
@@ -117,6 +119,20 @@ def _documents(model: AccountModel, file: File, readers: Sequence[Any], texts: T
         model.notes.append(_skipped(file.name, "its content is of no known format"))
         return []
     return told
+
+
+def _values(model: AccountModel, file: File, texts: Texts) -> list[Node]:
+    """The values of a file. Of a file that is one document, what cannot be read is that document's matter."""
+    is_document = Collected.is_document(file.name)
+    try:
+        roots = file.values(texts)
+        if is_document and len(roots) > 1:
+            raise roots[1].error("a second value in a file of one document")
+    except SourceError as error:
+        if not is_document or model.mode == "strict":
+            raise
+        return [Node(None, Text(Source(file.name), broken=error.message))]
+    return roots
 
 
 def _items(roots: list[Node]) -> list[Node]:

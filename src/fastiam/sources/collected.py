@@ -36,6 +36,7 @@ _READ = {
     "user": {"metadata", "inline-policies", "managed-policies", "groups", "tags"},
     "role": {"metadata", "inline-policies", "managed-policies", "trust-policy", "tags"},
 }
+_OF_DOCUMENTS = {"policy", "current-policy", "trust-policy", "inline-policies"}
 _READ_OF_RESOURCES = {"metadata", "policy", "tags"}
 _UNIQUE_ID = re.compile("A(?:IDA|ROA|GPA)[A-Z0-9]+")
 _ARNS = ("arn", "Arn", "PolicyArn", "policyArn", "PermissionsBoundaryArn", "permissionsBoundaryArn", "GroupArn", "groupArn")
@@ -68,6 +69,12 @@ class Collected:
         self._known = known
         self._structure = Structure(tree)
         self._things: dict[str, _Thing] = {}  # by folder
+
+    @staticmethod
+    def is_document(name: str) -> bool:
+        """Whether a file of this name holds a policy document, or the inline policies of one principal, and nothing else."""
+        path = Path(name).absolute().as_posix()
+        return _stem(path) in _OF_DOCUMENTS and (_THING.fullmatch(path) or _ORGANIZATION.fullmatch(path)) is not None
 
     def is_format(self, node: Node) -> bool:
         """Whether the file lies where iam-collect puts one."""
@@ -137,9 +144,11 @@ class Collected:
 
     def _policies(self, model: AccountModel, thing: _Thing) -> list[StoredPolicy | str]:
         inline, attached = thing.files.get("inline-policies"), thing.files.get("managed-policies")
-        own = (
-            [document.policy(model, PolicyKind.IDENTITY, name) for name, document in _named(inline)] if inline is not None else []
-        )
+        own: list[StoredPolicy] = []
+        if inline is not None and (inline.file.broken or not isinstance(inline.value, (dict, list))):
+            own = [inline.policy(model, PolicyKind.IDENTITY, "inline-policies")]
+        elif inline is not None:
+            own = [document.policy(model, PolicyKind.IDENTITY, name) for name, document in _named(inline)]
         return [*own, *(_arns(attached) if attached is not None else ())]
 
     def read_trust(self, model: AccountModel, node: Node) -> None:
@@ -229,7 +238,8 @@ def _named(node: Node) -> Iterator[tuple[str, Node]]:
         yield from node.members()
         return
     for item in node.items():
-        yield _first(item, _NAMES).text(), _first(item, _DOCUMENTS)
+        at = next((name for name in _DOCUMENTS if name in item.object()), _DOCUMENTS[0])
+        yield _first(item, _NAMES).text(), item.document(at)
 
 
 def _tags(thing: _Thing) -> dict[str, str]:

@@ -56,9 +56,9 @@ class Exports:
         arn = node.need("Arn").text()
         versions, default = {}, node.text_of("DefaultVersionId")
         for version in listed(node, "PolicyVersionList"):
-            id_, document = version.need("VersionId").text(), version.get("Document")
-            if document is not None:
-                versions[id_] = document.policy(model, PolicyKind.IDENTITY, arn, arn=arn)
+            id_ = version.need("VersionId").text()
+            if "Document" in version.object():
+                versions[id_] = version.document("Document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
             if default is None and flag(version, "IsDefaultVersion"):
                 default = id_
         if not flag(node, "IsAttachable", True):
@@ -175,7 +175,7 @@ def _tags(node: Node) -> dict[str, str]:
 
 def _inline(model: AccountModel, node: Node, name: str) -> list[Given]:
     return [
-        item.need("PolicyDocument").policy(model, PolicyKind.IDENTITY, item.need("PolicyName").text())
+        item.document("PolicyDocument").policy(model, PolicyKind.IDENTITY, item.need("PolicyName").text())
         for item in listed(node, name)
     ]
 

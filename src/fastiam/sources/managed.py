@@ -70,9 +70,6 @@ class Policies:
 
     def _gather_record(self, model: AccountModel, node: Node) -> None:
         arn, name = node.text_of("arn"), node.need("name").text()
-        if node.flag_of("malformed"):
-            node.note(model, "POLICY-MALFORMED", f"the record says that the document of `{name}` is malformed: it is not read")
-            return
         if arn is None:
             self._nameless.setdefault(name, node)
             return
@@ -98,7 +95,11 @@ class Policies:
 
     def _add_record(self, model: AccountModel, node: Node, arn: str) -> None:
         version = node.text_of("version") or "default"
-        self._add(model, node, arn, {version: node.need("document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)}, version)
+        if node.flag_of("malformed"):
+            document = node.unreadable(model, PolicyKind.IDENTITY, arn, "the record says that it is malformed", arn=arn)
+        else:
+            document = node.document("document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
+        self._add(model, node, arn, {version: document}, version)
 
     def _add(self, model: AccountModel, node: Node, arn: str, versions: dict[str, StoredPolicy], default: str) -> None:
         there = model.tables.managed.get(arn)
@@ -117,7 +118,7 @@ class Policies:
         for output in self._versions:
             arn, version = self._arn_of(output), output.need("PolicyVersion")
             id_ = version.need("VersionId").text()
-            document = version.need("Document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
+            document = version.document("Document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
             versions.setdefault(arn, {})[id_] = document
             nodes.setdefault(arn, output)
             if flag(version, "IsDefaultVersion"):

@@ -45,7 +45,9 @@ def read_policies(model: AccountModel, root: Node) -> None:
         node.object(_MANAGED)
         arn = node.need("arn").text()
         default = node.text_of("default_version") or "v1"
-        given = dict(node.need("versions").members()) if node.get("versions") else {default: node.need("document")}
+        if node.get("versions") is None and "document" not in node.object():
+            raise node.error("`document` is missing")
+        given = dict(node.need("versions").members()) if node.get("versions") else {default: node.document("document")}
         versions = {v: document.policy(model, PolicyKind.IDENTITY, arn, arn=arn) for v, document in given.items()}
         with node.writing(model):
             model.add_managed_policy(
@@ -246,7 +248,7 @@ def _entry(model: AccountModel, node: Node, kind: PolicyKind, name: str) -> Stor
     """A document, or an object of `name` and `document`."""
     if isinstance(node.value, dict) and "document" in node.value:
         node.object(("name", "document"))
-        return node.need("document").policy(model, kind, node.text_of("name") or name)
+        return node.document("document").policy(model, kind, node.text_of("name") or name)
     return node.policy(model, kind, name)
 
 

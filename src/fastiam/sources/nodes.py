@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fastiam.account.documents import StoredPolicy, is_managed_arn, text_of, text_of_parsed
+from fastiam.account.documents import StoredPolicy, denying_policy, is_managed_arn, text_of, text_of_parsed
 from fastiam.account.model import AccountModel
 from fastiam.account.writes.base import HERE
-from fastiam.errors import DirectoryError, Finding, Severity, SourceError, did_you_mean
+from fastiam.errors import DirectoryError, Finding, PolicyError, Severity, SourceError, did_you_mean
 from fastiam.language.document import read_policy
 from fastiam.language.jsontext import JsonObject, JsonValue, Number
 from fastiam.model import PolicyKind
@@ -27,12 +27,14 @@ Policies = dict[tuple[PolicyKind, str], StoredPolicy]
 class Text:
     """What all values of a file share. `marks` holds the places of a YAML text and is None for JSON.
 
-    `policies` are the documents that were read so far, by kind and text: one for all files of a call.
+    `policies` are the documents that were read so far, by kind and text: one for all files of a call. `broken` says why a file
+    that holds nothing but one document cannot be read, or is "".
     """
 
     source: Source
     marks: Marks | None = None
     policies: Policies = field(default_factory=dict)
+    broken: str = ""
 
 
 @dataclass(slots=True)  # PERF: not frozen, and the origin made when asked for: there is a node for every value
@@ -102,6 +104,10 @@ class Node:
         value = (held if type(held) is dict else self.object()).get(name)  # PERF: nearly all are plain
         return None if value is None else Node(value, self.file, (*self.steps, name))
 
+    def document(self, name: str) -> Node:
+        """The member of that name, a document: one that is missing or `null` is one that cannot be read."""
+        return self.child(name, self.object().get(name))
+
     def need(self, name: str) -> Node:
         """The member of that name."""
         found = self.get(name)
@@ -165,31 +171,51 @@ class Node:
     def policy(self, model: AccountModel, kind: PolicyKind, name: str, *, arn: str | None = None) -> StoredPolicy:
         """The value as a policy document: an object, JSON text, or URL-encoded JSON text.
 
+        In mode lenient a document that cannot be read is a finding, and denies everything that it could deny.
+
         Raises
         ------
-        PolicyError: the document is rejected; its findings name file, line and path.
+        PolicyError, SourceError: in mode strict, the document is rejected; the error names file, line and path.
         """
+        if self.file.broken:
+            return self.unreadable(model, kind, name, self.file.broken, arn=arn)
         if not isinstance(self.value, (str, dict)) or isinstance(self.value, Number):
-            raise self.error(f"expected a policy document, not {_type_name(self.value)}")
+            return self.unreadable(model, kind, name, f"expected a policy document, not {_type_name(self.value)}", arn=arn)
         try:
             text = self.value if isinstance(self.value, str) else text_of_parsed(self.value)
         except DirectoryError as error:
-            raise self.error(error.message) from None
+            return self.unreadable(model, kind, name, error.message, arn=arn)
         known = self.file.policies.get((kind, text))
         if known is not None and not _has_doubles(self.value):
             return StoredPolicy(replace(known.policy, name=name, arn=arn, origin=self.origin), known.text)
         return self._read_policy(model, kind, text, name, arn)
 
+    def unreadable(self, model: AccountModel, kind: PolicyKind, name: str, why: str, *, arn: str | None = None) -> StoredPolicy:
+        """The substitute for a document that cannot be read, with a finding; in mode strict an error."""
+        message = f"the document of `{shorten(name)}` is not read and counts as one that denies everything: {why}"
+        self.note(model, "POLICY-NOT-READ", message, hint="mend the document, and load it again")
+        return denying_policy(kind, name, why, arn=arn, origin=self.origin)
+
     def _read_policy(self, model: AccountModel, kind: PolicyKind, text: str, name: str, arn: str | None) -> StoredPolicy:
         """A document that was not met yet. One with findings is read again where it occurs again: they have a place."""
         found: list[Finding] = []
         value: Any = self.value
-        policy = read_policy(value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found, text=text)
-        model.notes += found if self.file.marks is None else map(self._marked, found)
+        try:
+            policy = read_policy(value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found, text=text)
+        except PolicyError as error:
+            if model.mode == "strict":
+                raise
+            self._add(model, found)
+            first = error.findings[0]
+            return self.unreadable(model, kind, name, f"{first.message} [{first.code}]", arn=arn)
+        self._add(model, found)
         stored = StoredPolicy(policy, text if text is not value else text_of(text))
         if not found:
             self.file.policies[kind, text] = stored
         return stored
+
+    def _add(self, model: AccountModel, found: list[Finding]) -> None:
+        model.notes += found if self.file.marks is None else map(self._marked, found)
 
     def _marked(self, finding: Finding) -> Finding:
         """A finding inside a YAML text, or about a document that is text in it, with its place."""

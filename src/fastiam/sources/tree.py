@@ -7,16 +7,14 @@ without a document, deny everything through a statement that is undetermined (V4
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy
+from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy, denying_policy
 from fastiam.account.model import AccountModel
 from fastiam.account.organization import RCP_TYPE, SCP_TYPE
 from fastiam.arn import is_account, split_arn
 from fastiam.errors import Severity
-from fastiam.language.document import read_policy
 from fastiam.model import PolicyKind
 from fastiam.sources.nodes import Node
 
@@ -220,10 +218,10 @@ class Tree:
             for policy in self.attached.get((type_, element), ()):
                 level += _FULL.get(policy) or ([] if policy in _FULL else [self.documents.get(policy) or missing[policy]])
             if element in lost:
-                level.append(_undetermined(type_, f"{element} (its place is not known)"))
+                level.append(denying_policy(KINDS[type_], element, "its place is not known"))
             levels[element] = level
         for element in self._untold(model, type_, root):
-            levels[element].append(_undetermined(type_, f"{element} (its policies are not known)"))
+            levels[element].append(denying_policy(KINDS[type_], element, "its policies are not known"))
         return levels
 
     def _without_document(self, model: AccountModel, type_: str) -> Iterator[tuple[str, StoredPolicy]]:
@@ -234,7 +232,7 @@ class Tree:
                 hint = f"add the output of `aws organizations describe-policy --policy-id {policy}`"
                 message = f"`{policy}` is attached and no file holds its document: everything is denied where it hangs"
                 node.note(model, "ORG-NO-POLICY", message, hint=hint)
-                yield policy, _undetermined(type_, f"{policy} (no document is known)")
+                yield policy, denying_policy(KINDS[type_], policy, "no document is known")
 
     def _untold(self, model: AccountModel, type_: str, root: str) -> Iterator[str]:
         """Elements of which no file tells the policies of an enabled type; the management account has no need of any (D11)."""
@@ -268,12 +266,3 @@ class Tree:
             if account not in self.elements:
                 message = f"account `{account}` is not in the organization's lists: it counts as outside, without SCPs and RCPs"
                 node.note(model, "ORG-OUTSIDE", message, severity=Severity.WARN)
-
-
-def _undetermined(type_: str, name: str) -> StoredPolicy:
-    """A policy of which nothing is known but that it may deny."""
-    statement: dict[str, str] = {"Effect": "Deny", "Action": "*", "Resource": "*", "NotKnown": name}
-    if type_ == RCP_TYPE:
-        statement["Principal"] = "*"
-    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    return StoredPolicy(read_policy(text, KINDS[type_], mode="lenient", name=name), text)
