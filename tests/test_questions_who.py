@@ -293,6 +293,30 @@ def test_identity_providers_are_told_in_their_calls_alone() -> None:  # N3
     assert not engine.who_can("sts:AssumeRole", APP)
 
 
+def test_who_can_in_the_other_call_leaves_out_providers() -> None:
+    """V36: even if a second statement allows every principal."""
+    web, saml = f"arn:aws:iam::{A}:oidc-provider/id.example", f"arn:aws:iam::{A}:saml-provider/idp"
+    named = {"Effect": "Allow", "Principal": {"Federated": [web, saml, "accounts.google.com"]}, "Action": "sts:*"}
+    calls = {"sts:AssumeRoleWithSAML": {saml}, "sts:AssumeRoleWithWebIdentity": {web, "accounts.google.com"}}
+    for statements in ([named], [named, {"Effect": "Allow", "Principal": "*", "Action": "sts:*"}]):
+        engine = directory(trust_policy={"Version": "2012-10-17", "Statement": statements}).compile()
+        for call, own in calls.items():
+            found = {caller.principal for caller in engine.who_can(call, APP)}
+            assert found & {web, saml, "accounts.google.com"} == own
+
+
+def test_what_can_of_a_provider_lists_only_its_own_call() -> None:
+    """V36."""
+    for kind, call in (("oidc-provider", "sts:AssumeRoleWithWebIdentity"), ("saml-provider", "sts:AssumeRoleWithSAML")):
+        provider = f"arn:aws:iam::{A}:{kind}/idp"
+        engine = directory(trust_policy=trust({"Federated": provider}, "sts:*")).compile()
+        assert {action for grant in engine.what_can(provider) for action in grant.actions} == {
+            call,
+            "sts:TagSession",
+            "sts:SetSourceIdentity",
+        }
+
+
 def test_a_session_that_is_named_is_told_beside_its_role() -> None:  # N5, 6.5
     session = f"arn:aws:sts::{A}:assumed-role/app/run-1"
     engine = directory(allow("s3:GetObject", f"{BUCKET}/*", Principal={"AWS": session})).compile()

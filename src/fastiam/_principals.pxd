@@ -10,7 +10,7 @@ from fastiam._bytes cimport same
 from fastiam._unknown cimport is_unknown
 from fastiam._types cimport (
     CLASS_A, CLASS_ALL, CLASS_D, CLASS_P, CLASS_R, CLASS_STAR, F, FORM_ACCOUNT, FORM_AWS_STAR, FORM_CANONICAL,
-    FORM_FEDERATED_USER, FORM_PROVIDER, FORM_ROLE, FORM_SERVICE, FORM_SESSION, FORM_STAR, FORM_U, FORM_UNIQUE, FORM_USER,
+    ACT_OF_OIDC, ACT_OF_SAML, FORM_FEDERATED_USER, FORM_PROVIDER, FORM_ROLE, FORM_SERVICE, FORM_SESSION, FORM_STAR, FORM_U, FORM_UNIQUE, FORM_USER,
     KIND_ANON, KIND_AROOT, KIND_FED, KIND_OIDC, KIND_ROLE, KIND_ROOT, KIND_SAML, KIND_SLR, KIND_SVC, KIND_USER, NONE, P_BOUNDED,
     P_ISSUER_KNOWN, P_ISSUER_ROOT, P_UNCLEAR_ID, Principal, PrincipalToken, Range, T, U,
 )
@@ -127,8 +127,9 @@ cdef inline uint32_t token_classes(Call* c, const Principal* p, const PrincipalT
     elif k.form == FORM_SERVICE:
         return service_class(c, p, k.value)
     elif k.form == FORM_PROVIDER:
-        if (p.kind == KIND_OIDC or p.kind == KIND_SAML) and c.t.word_lists[p.names] == k.value:
-            return CLASS_D
+        if (p.kind == KIND_OIDC or p.kind == KIND_SAML) and p.kind == k.other and c.t.word_lists[p.names] == k.value:
+            if c.action.flags & (ACT_OF_SAML if p.kind == KIND_SAML else ACT_OF_OIDC):   # V36
+                return CLASS_D
     elif k.form == FORM_U:
         return CLASS_D << AS_U                           # V32, V41
     return 0

@@ -296,7 +296,7 @@ cdef enum Form:                # statement principal forms (spec 3.2)
     FORM_FEDERATED_USER = 6    # value: ARN
     FORM_UNIQUE = 7            # value: id; other: 1 for a user id (AIDA)
     FORM_SERVICE = 8           # value: name
-    FORM_PROVIDER = 9          # value: provider
+    FORM_PROVIDER = 9          # value: provider; other: its kind
     FORM_CANONICAL = 10        # value: id
     FORM_NEVER = 11
     FORM_U = 12
@@ -627,7 +627,9 @@ cdef enum ActionFlag:
     ACT_HARD_ALIAS = 1 << 16
     ACT_FEDERATION = 1 << 17       # AssumeRoleWithSAML, AssumeRoleWithWebIdentity
     ACT_TRUST = 1 << 18            # calls that a stored trust policy governs (6.10)
-    ACT_FORBID_SHIFT = 20          # bits from here: 7.4, one a credential
+    ACT_OF_SAML = 1 << 19          # AssumeRoleWithSAML, TagSession, SetSourceIdentity (V36)
+    ACT_OF_OIDC = 1 << 20          # AssumeRoleWithWebIdentity, TagSession, SetSourceIdentity
+    ACT_FORBID_SHIFT = 21          # bits from here: 7.4, one a credential
 
 
 cdef enum Credential:

@@ -119,6 +119,8 @@ _EXACT: tuple[tuple[set[bytes], ActionFlag], ...] = (
     (_names("sts", "tagsession setsourceidentity"), ActionFlag.TRUST),
     (_names("kms", "retiregrant"), ActionFlag.RETIRE_GRANT),
     (set(map(utf8, FEDERATION)), ActionFlag.FEDERATION),
+    (_names("sts", "assumerolewithsaml tagsession setsourceidentity"), ActionFlag.OF_SAML),
+    (_names("sts", "assumerolewithwebidentity tagsession setsourceidentity"), ActionFlag.OF_OIDC),
     (_names("iam", _POLICY), ActionFlag.HARD_POLICY),
     (_names("iam", _RESERVED), ActionFlag.HARD_RESERVED),
     (_names("iam", _LINKED), ActionFlag.HARD_LINKED),

@@ -195,9 +195,11 @@ class ActionFlag(IntFlag):
     HARD_ALIAS = 1 << 16
     FEDERATION = 1 << 17
     TRUST = 1 << 18
+    OF_SAML = 1 << 19
+    OF_OIDC = 1 << 20
 
 
-FORBID_SHIFT = 20
+FORBID_SHIFT = 21
 
 
 class Credential(IntEnum):

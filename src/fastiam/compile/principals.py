@@ -6,15 +6,17 @@ import re
 from collections.abc import Callable
 
 from fastiam.arn import is_account, split_arn
-from fastiam.compile.layout import NONE, Form
+from fastiam.compile.layout import KINDS, NONE, Form
 from fastiam.compile.texts import utf8
 from fastiam.model import PolicyKind, PrincipalEntry
+from fastiam.profile import PrincipalKind
 
 Token = tuple[int, int, int, int]  # form, value, other, third
 Word = Callable[[bytes], int]
 
 _UNIQUE = re.compile(r"(AIDA|AROA)\w+", re.ASCII)
 _BUILT_IN = frozenset({"cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com"})
+_PROVIDERS = {"saml-provider": PrincipalKind.SAML, "oidc-provider": PrincipalKind.OIDC}
 _U: Token = (Form.U, NONE, NONE, NONE)
 _NEVER: Token = (Form.NEVER, NONE, NONE, NONE)
 
@@ -39,8 +41,9 @@ def read_principal(entry: PrincipalEntry, kind: PolicyKind, word: Word) -> Token
         return (Form.SERVICE, word(utf8(value)), NONE, NONE)
     if type_ == "CanonicalUser":
         return (Form.CANONICAL, word(utf8(value)), NONE, NONE)
-    if type_ == "Federated" and _is_provider(value):
-        return (Form.PROVIDER, word(utf8(value)), NONE, NONE) if kind is PolicyKind.TRUST else _NEVER  # V35
+    provider = _provider_kind(value) if type_ == "Federated" else None
+    if provider is not None:
+        return (Form.PROVIDER, word(utf8(value)), KINDS[provider], NONE) if kind is PolicyKind.TRUST else _NEVER  # V35
     return _U
 
 
@@ -79,11 +82,12 @@ def _read_iam(partition: str, account: str, rest: str, kind: str, name: str, wor
     return _NEVER if kind == "group" and name else _U  # groups cannot be principals (3.2)
 
 
-def _is_provider(value: str) -> bool:
+def _provider_kind(value: str) -> PrincipalKind | None:
+    """The kind of an identity provider; None for any other text."""
     if value in _BUILT_IN:
-        return True
+        return PrincipalKind.OIDC
     arn = split_arn(value)
     if arn is None or arn.service != "iam" or arn.region or not arn.partition or not is_account(arn.account):
-        return False
-    kind, _, name = arn.rest.partition("/")
-    return kind in ("saml-provider", "oidc-provider") and bool(name)
+        return None
+    type_, _, name = arn.rest.partition("/")
+    return _PROVIDERS.get(type_) if name else None

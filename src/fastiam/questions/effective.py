@@ -165,7 +165,10 @@ class Effective:
         """The layers that limit the grant of a resource policy, once for each of the ways that its actions are decided."""
         is_trust = self._snapshot.facts(arn).governs == "trust"
         chained = is_trust and own and self._profile.kind in (PrincipalKind.ROLE, PrincipalKind.SLR)  # D30
-        for calls, alike in ((_TRUST_CALLS, own), (_CHAINED_CALLS, False)) if chained else ((_ALL_TRUST_CALLS, own),):
+        ways = ((_TRUST_CALLS, own), (_CHAINED_CALLS, False)) if chained else ((_ALL_TRUST_CALLS, own),)
+        if "*" not in read.classes and self._profile.kind in _PROVIDER_CALLS:  # V36
+            ways = ((_PROVIDER_CALLS[self._profile.kind], own),)
+        for calls, alike in ways:
             found = self._limits_of(read, arn, alike)
             if found is not None:
                 yield (calls, *found) if is_trust else found
@@ -487,6 +490,10 @@ def _only(*patterns: str) -> _Layer:
 
 _ALL_TRUST_CALLS = _only("sts:Assume*", "sts:TagSession", "sts:SetSourceIdentity")
 _TRUST_CALLS, _CHAINED_CALLS = _only("sts:Assume*", "sts:TagSession"), _only("sts:SetSourceIdentity")
+_PROVIDER_CALLS = {
+    kind: _only(call, "sts:TagSession", "sts:SetSourceIdentity")
+    for kind, call in ((PrincipalKind.SAML, "sts:AssumeRoleWithSAML"), (PrincipalKind.OIDC, "sts:AssumeRoleWithWebIdentity"))
+}
 _KMS = action_region("kms:*") or _ALL
 _KEYS = resource_region("arn:*:kms:*:*:key/*", False, {}, frozenset()) or _ALL
 _ROLES = resource_region("arn:*:iam::*:role/*", False, {}, frozenset()) or _ALL

@@ -37,9 +37,14 @@ class Outsider:
 def named_callers(snapshot: Snapshot, policies: Policies, action: str) -> Iterator[str]:
     """Callers without a record of their own that decide like any other: the unsigned one, services, providers, sessions."""
     yield "*"
+    call = FEDERATION.get(action.lower())
     for entry in _granted(policies):
-        if entry.type == "Service" or (entry.type == "Federated" and action.lower() in FEDERATION):
+        if entry.type == "Service":
             yield entry.value
+        elif entry.type == "Federated" and call is not None:
+            kind = PrincipalKind.SAML if ":saml-provider/" in entry.value else PrincipalKind.OIDC
+            if kind is call:  # V36
+                yield entry.value
         elif entry.type == "AWS" and ":assumed-role/" in entry.value:
             profile = _read(snapshot, entry.value)
             if profile is not None and profile.known:

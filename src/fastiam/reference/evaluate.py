@@ -61,7 +61,7 @@ def decide(
         principal=principal,
         case=case,
         layers=applicable_layers(principal, resource, endpoint, action, settings),
-        scene=Scene(make_asker(principal, resource.partition, request.context), action, resource.arn, context, unknown),
+        scene=Scene(make_asker(principal, resource.partition, request.context, action), action, resource.arn, context, unknown),
         endpoint_denies=endpoint is not None and not endpoint.known and principal.kind is not PrincipalKind.SVC,
     )
     return replace(_answer(inquiry, resource), action=request.action)

@@ -56,20 +56,23 @@ _AWS_FORMS = tuple(
     )
 )
 _PROVIDER = re.compile(
-    r"arn:[^:]+:iam::[0-9]{12}:(?:saml|oidc)-provider/.+"
+    r"arn:[^:]+:iam::[0-9]{12}:(?P<type>saml|oidc)-provider/.+"
     r"|cognito-identity\.amazonaws\.com|www\.amazon\.com|graph\.facebook\.com|accounts\.google\.com"
 )
+_CALLS = {PrincipalKind.SAML: "assumerolewithsaml", PrincipalKind.OIDC: "assumerolewithwebidentity"}
+_BESIDE = ("tagsession", "setsourceidentity")  # permissions that these calls require
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An entry as read: its form, its text, and the parts of it that are compared."""
+    """An entry as read: its form, its text, and the parts of it that are compared; `kind` is that of an identity provider."""
 
     form: Form
     text: str
     partition: str | None = None
     account: str | None = None
     role: str | None = None
+    kind: PrincipalKind | None = None
 
 
 @lru_cache(maxsize=8192)
@@ -87,8 +90,9 @@ def read_entry(type_: str, value: str) -> Named:
         return Named(Form.SERVICE, value)
     if type_ == "CanonicalUser":
         return Named(Form.CANONICAL_USER, value)
-    if type_ == "Federated" and _PROVIDER.fullmatch(value):
-        return Named(Form.PROVIDER, value)
+    found = _PROVIDER.fullmatch(value) if type_ == "Federated" else None
+    if found is not None:
+        return Named(Form.PROVIDER, value, kind=PrincipalKind.SAML if found["type"] == "saml" else PrincipalKind.OIDC)
     return Named(Form.VAGUE, value)
 
 
@@ -112,6 +116,7 @@ class Asker:
     unique_id : the id of the user or role (N30), from `aws:userid` where the caller gives it.
     unclear_id : the caller gives several values of `aws:userid`.
     service_names : all names of a service principal (N12), the primary one included.
+    action : prefix and name in lower case; None to match a statement for all its actions.
     """
 
     profile: PrincipalProfile
@@ -119,9 +124,15 @@ class Asker:
     unique_id: str | None
     unclear_id: bool
     service_names: frozenset[str]
+    action: tuple[str, str] | None
 
 
-def make_asker(profile: PrincipalProfile, partition: str | None, given: Mapping[str, ContextValue]) -> Asker:
+def make_asker(
+    profile: PrincipalProfile,
+    partition: str | None,
+    given: Mapping[str, ContextValue],
+    action: tuple[str, str] | None = None,
+) -> Asker:
     """The asker of a request. `given` is the caller's own context."""
     user_id, names = given.get("aws:userid"), given.get("aws:principalservicenameslist")
     unique_id = profile.unique_id if user_id is None else user_id.values[0].partition(":")[0]
@@ -131,6 +142,7 @@ def make_asker(profile: PrincipalProfile, partition: str | None, given: Mapping[
         unique_id,
         unclear_id=user_id is not None and len(user_id.values) > 1,
         service_names=frozenset((primary_name(profile), *(profile.service_names if names is None else names.values))),
+        action=action,
     )
 
 
@@ -169,9 +181,17 @@ def match_entry(named: Named, asker: Asker, setting: Setting, view: View) -> Mat
         return _match_unique_id(named, asker, setting, view)
     if form is Form.SERVICE:
         return (_match_service(named, asker, setting, view), "D") if kind is PrincipalKind.SVC else NO_MATCH
-    if form is Form.PROVIDER:  # N14, V35: only the federation call, only in trust policies
-        return truth(setting.trust and kind in _PROVIDERS and named.text == asker.profile.name), "D"
+    if form is Form.PROVIDER:  # V35: only in trust policies
+        return truth(setting.trust and _is_provider_call(named, asker)), "D"
     return NO_MATCH  # groups cannot be principals
+
+
+def _is_provider_call(named: Named, asker: Asker) -> bool:
+    """Whether the requester is this provider, in the call of its kind or a permission that goes with it (N14, V36)."""
+    kind = asker.profile.kind
+    if kind not in _PROVIDERS or kind is not named.kind or named.text != asker.profile.name:
+        return False
+    return asker.action is None or (asker.action[0] == "sts" and asker.action[1] in (_CALLS[kind], *_BESIDE))
 
 
 def _match_account(named: Named, asker: Asker, gateway: bool) -> Match:

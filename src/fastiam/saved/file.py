@@ -27,7 +27,7 @@ from fastiam._saved import MAPPED, checksum, layout
 from fastiam.errors import SourceError
 from fastiam.saved import MAGIC
 
-FORMAT = 5  # one more with each change of what a file holds
+FORMAT = 6  # one more with each change of what a file holds
 PAGE = 1 << 14  # a multiple of what most machines have
 _STEP = 64
 FIXED = struct.Struct("<16sIIQQ")
