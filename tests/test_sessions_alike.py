@@ -127,7 +127,6 @@ class Text(str):
 
 
 INCOMPARABLE: Mapping[str, dict[str, Any]] = {
-    "a mapping of another type": {"tags": MappingProxyType({"team": "blue"})},
     "text of another type": {"context": {"app:text": Text("a")}},
     "text of another type in a list": {"context": {"app:list": ["a", Text("b")]}},
 }
@@ -202,3 +201,21 @@ def test_one_policy_of_many_sessions_is_read_once(engine: Engine) -> None:
     assert engine.stats()["bodies"] == before
     shared["Statement"][0]["Effect"] = "Deny"
     assert engine.is_allowed(session(source_identity="c", policies=[shared]), "s3:GetObject", OBJECT) is False
+
+
+def test_session_after_its_arguments_change_is_unchanged(engine: Engine) -> None:
+    """Neither its `repr` nor its decisions change, before or after the first decision."""
+    tags, context, list_ = {"team": "blue"}, {"app:list": ["a"]}, ["b"]
+    shared = policy("*")
+    context["app:other"] = list_
+    made = [session(tags=tags, context=context, policies=[shared]) for _ in range(2)]
+    proxied = session(tags=MappingProxyType(tags), policies=[MappingProxyType(shared)])
+    shown = [repr(each) for each in (*made, proxied)]
+    assert engine.is_allowed(made[0], "s3:GetObject", OBJECT) is True
+    tags["team"] = "red"
+    context["app:more"] = ["x"]
+    list_.append("c")
+    shared["Statement"][0]["Effect"] = "Deny"
+    assert [repr(each) for each in (*made, proxied)] == shown
+    assert [engine.is_allowed(each, "s3:GetObject", OBJECT) for each in (*made, proxied)] == [True] * 3
+    assert made[0] == made[1] and what_it_says(made[0]) == what_it_says(made[1]) is not None

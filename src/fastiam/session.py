@@ -14,6 +14,8 @@ from fastiam.profile import PrincipalKind
 class Session:
     """A session of a principal, as STS issues them (spec 3.1, 5.3, 7).
 
+    Construction copies mappings and lists, nested ones included. A later change of the originals does not change the session.
+
     Attributes
     ----------
     arn : the session's principal ARN: `assumed-role/Role/Session`, `federated-user/Name`, a user's ARN for
@@ -50,9 +52,36 @@ class Session:
             object.__setattr__(self, "transitive_tags", tuple(self.transitive_tags))
         if self.policies is not None:
             one = isinstance(self.policies, (str, bytes, Mapping))
-            object.__setattr__(self, "policies", (self.policies,) if one else tuple(self.policies))
+            object.__setattr__(self, "policies", own_copy((self.policies,) if one else tuple(self.policies)))
+        object.__setattr__(self, "tags", own_copy(self.tags))
+        object.__setattr__(self, "context", own_copy(self.context))
 
 
+def own_copy(value: Any) -> Any:
+    """A copy without shared mappings or lists: mappings as `dict`, sequences other than tuples as `list`.
+
+    A value that is cyclic or too deep for a policy or context is returned as it is; reading it is an error later.
+    """
+    try:
+        return _copied(value)
+    except RecursionError:
+        return value
+
+
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind in _IMMUTABLE:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if kind is tuple:
+        return tuple(map(_copied, value))
+    if kind is list or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, tuple))):
+        return list(map(_copied, value))
+    return value
+
+
+_IMMUTABLE = frozenset((str, bytes, type(None), bool, int, float, datetime))
 _AS_THEY_ARE = frozenset((str, bytes, type(None)))  # none of which equals one of another type
 _WITH_TYPE = frozenset((bool, int, PrincipalKind))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from fastiam.session import Session
+from fastiam.session import Session, own_copy
 from fastiam.sts.keyring import Secret
 
 
@@ -101,7 +101,7 @@ class CallerIdentity:
 class Assertion:
     """What a verified identity says: of a SAML response, a web identity token, or a client certificate (spec 7.7, 7.8).
 
-    Whoever verified it fills it in; STS evaluates trust over it and nothing else.
+    The verifier fills it in. STS evaluates trust over it and nothing else. Construction copies mappings and lists.
 
     Attributes
     ----------
@@ -119,3 +119,8 @@ class Assertion:
     transitive_tag_keys: tuple[str, ...] = ()
     source_identity: str | None = None
     not_after: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("keys", "tags"):
+            object.__setattr__(self, name, own_copy(getattr(self, name)))
+        object.__setattr__(self, "transitive_tag_keys", tuple(self.transitive_tag_keys))
