@@ -10,13 +10,18 @@ from sts_world import ALL, ANA, DEP, EVERYTHING, ROOT, A, B, World, denied, docu
 from fastiam import LiveEngine, Session
 from fastiam.sts import STS, AccessDeniedError, Assertion, AuthenticationError, ValidationError
 
+IDP, OIDC = f"arn:aws:iam::{A}:saml-provider/idp", f"arn:aws:iam::{A}:oidc-provider/oidc.example.org/id/1"
+
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    made = World()
+    for provider in (IDP, IDP + "2"):
+        made.directory.create_saml_provider(provider)
+    made.directory.create_oidc_provider(OIDC)
+    return made
 
 
-IDP, OIDC = f"arn:aws:iam::{A}:saml-provider/idp", f"arn:aws:iam::{A}:oidc-provider/oidc.example.org/id/1"
 WEB = f"arn:aws:iam::{A}:role/Web"
 
 
@@ -171,3 +176,13 @@ def test_defaults_of_the_engine_are_part_of_every_call(world):
                 assert call(*who)
             else:
                 assert denied(call, *who).layer == "resource"
+
+
+def test_assertion_after_its_arguments_change_is_unchanged() -> None:
+    keys, tags, transitive = {"saml:cn": ["Ana"]}, {"team": "blue"}, ["team"]
+    made = Assertion(provider="p", session_name="ana", keys=keys, tags=tags, transitive_tag_keys=transitive)  # type: ignore[arg-type]
+    shown = repr(made)
+    keys["saml:cn"].append("Bo")
+    tags["team"] = "red"
+    transitive.append("x")
+    assert repr(made) == shown

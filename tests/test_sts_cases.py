@@ -12,7 +12,6 @@ be an ARN, or arguments of `add_principal`, with `condition` for the trust polic
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from casefile import CASES, CODES, document, resolve
 from sts_world import Clock
 
 import fastiam
-from fastiam.loose import decide_profiles
+from fastiam.reference import decide
 from fastiam.sts import STS, Assertion, Keyring, StsError, trust
 
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -32,13 +31,12 @@ LOADED = json.loads((CASES / "sts.json").read_text())
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who decides on trust policies: one of the two for every question, the overlaid ones too."""
     if request.param == "reference":
+
+        def literally(principal, resource, asked, endpoint, settings):
+            return decide(principal, resource, asked, endpoint=endpoint, settings=settings).decision
+
         monkeypatch.setattr(trust, "_decide", trust._decide_profiles)
-    else:
-
-        def compiled(principal, resource, asked, *, endpoint, settings, sources):
-            return SimpleNamespace(decision=decide_profiles(principal, resource, asked, endpoint, settings))
-
-        monkeypatch.setattr(trust, "decide_literally", compiled)
+        monkeypatch.setattr(trust, "decide_profiles", literally)
     return request.param
 
 

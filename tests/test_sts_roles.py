@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from sts_world import ALL, ANA, BO, CHAIN, DEP, EVERYTHING, ROOT, A, B, World, denied, document, invalid, no_mfa, trusting
 
-import fastiam
 from fastiam import Outcome, PolicyError, RequestValueError, Session
 from fastiam.sts import AccessDeniedError, AuthenticationError, ValidationError
 
@@ -44,16 +43,6 @@ def test_a_change_of_the_role_reaches_its_sessions_at_once(world):
     world.directory.put_inline_policy(DEP, "stop", document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"}))
     decision = world.sts.engine.decide(caller.principal, "s3:GetObject", "arn:aws:s3:::b/k")
     assert decision.outcome is Outcome.EXPLICIT_DENY
-
-
-def test_a_live_engine_may_decide_in_place_of_ones_own(world):
-    live = fastiam.LiveEngine(world.directory)
-    sts = world.open(world.keyring, live=live)
-    assert sts.engine is live.engine
-    world.directory.set_trust_policy(DEP, trusting(BO))
-    assert sts.assume_role(ANA, DEP, "run1")  # what is current decides
-    live.refresh()
-    assert denied(sts.assume_role, ANA, DEP, "run1").layer == "resource"
 
 
 # -- who may -----------------------------------------------------------------------------------------------------------

@@ -116,16 +116,18 @@ class AccessKeys:
         self.require_active(key)
         return self._used(key), secret
 
-    def require_active(self, key: AccessKey | None) -> None:
-        """That a key may sign, and its user is there.
+    def require_active(self, key: AccessKey | None, principal: str | None = None) -> None:
+        """Check that a key is active and its user exists; with `principal`, also that the key belongs to it.
 
         Raises
         ------
-        AuthenticationError: deleted, inactive, or its user is gone.
+        AuthenticationError: deleted, inactive, of another principal, or its user was deleted.
         """
         if key is None or key.status is not Status.ACTIVE:
             state = "deleted" if key is None else "inactive"
             raise AuthenticationError(f"the access key is {state}", reason="inactive_key")
+        if principal is not None and key.principal != principal:  # renamed, or another one's
+            raise AuthenticationError(f"the access key is not of `{shorten(principal)}`", reason="unknown_principal")
         self._state.require(key.principal, key.unique_id)
 
     def _open(self, key: AccessKey | None) -> Secret:

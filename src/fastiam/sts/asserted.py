@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from fastiam.account.subjects import read_subject
 from fastiam.arn import split_arn
 from fastiam.keys import fold
+from fastiam.language.principals import WEB_PROVIDERS
 from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 from fastiam.sts import limits
@@ -32,12 +34,11 @@ _NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federate
 def with_provider(issuer: Issuer, call: str, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
     """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7)."""
     engine, now = issuer.state.engine(), issuer.state.now()
-    _check_time(assertion, now)
     draft = draft_session(issuer, wanted, limits.ROLE, context=_kept(assertion, call))
     if call == SAML and wanted.role.rpartition("/")[2].startswith(_RESERVED):
         raise ValidationError(f"`{wanted.role}` is given out by IAM Identity Center alone", rule="7.1")
-    if engine.snapshot.principal(assertion.provider, call).kind is not _PROVIDERS[call]:
-        raise ValidationError(f"`{shorten(assertion.provider)}` is no identity provider for `{call}`", rule="3.1")
+    _require_provider(issuer, call, assertion.provider, wanted.role)
+    _check_time(assertion, now)
     question = Question(
         subject=assertion.provider,
         actions=role_actions(call, tags=draft.tags, source_identity=draft.source_identity),
@@ -48,6 +49,34 @@ def with_provider(issuer: Issuer, call: str, assertion: Assertion, wanted: RoleR
     )
     require(engine, question)
     return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after)
+
+
+def _require_provider(issuer: Issuer, call: str, provider: str, role: str) -> None:
+    """Check that the provider exists now in the account of the role (IP41, IP42). Trust policies are not read here.
+
+    The built-in web identity providers exist in every account of partition `aws` (IP40).
+
+    Raises
+    ------
+    ValidationError: not an identity provider, or one of the other call.
+    AuthenticationError: the provider does not exist in the account of the role.
+    """
+    if read_subject(provider, call).kind is not _PROVIDERS[call] or not (provider in WEB_PROVIDERS or split_arn(provider)):
+        raise ValidationError(f"`{shorten(provider)}` is not an identity provider for `{call}`", rule="3.1")
+    partition, account = role.split(":")[1], role.split(":")[4]
+    if provider in WEB_PROVIDERS:
+        exists = call == OIDC and partition == "aws"
+    else:
+        tables = issuer.state.tables
+        record = (tables.saml_providers if call == SAML else tables.oidc_providers).get(provider)
+        exists = record is not None and (provider.split(":")[1], record.account) == (partition, account)
+    if not exists:
+        raise AuthenticationError(
+            f"identity provider not found in account `{account}`: `{shorten(provider)}`",
+            reason="unknown_provider",
+            rule="IP41",
+            code="InvalidIdentityToken",
+        )
 
 
 def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:

@@ -38,7 +38,7 @@ class AuthenticationError(StsError):
     """The credentials are not those of anybody who is there now (spec 6.7). `reason` is one word, for logs and counters.
 
     Reasons: `unknown_key wrong_secret inactive_key token_required token_invalid expired unknown_principal wrong_password
-    password_expired wrong_code throttled wrong_proof`.
+    password_expired wrong_code throttled wrong_proof unknown_provider`.
     """
 
     code = "InvalidClientTokenId"

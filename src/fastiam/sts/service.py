@@ -17,9 +17,9 @@ from fastiam.directory import Directory
 from fastiam.engine import Engine
 from fastiam.live import LiveEngine
 from fastiam.profile import PrincipalKind
-from fastiam.request import date_text, shorten
+from fastiam.request import shorten
 from fastiam.session import Session
-from fastiam.sts import asserted, roles, users
+from fastiam.sts import asserted, revocation, roles, users
 from fastiam.sts.access_keys import AccessKeys
 from fastiam.sts.errors import AuthenticationError, ValidationError
 from fastiam.sts.ids import LONG_TERM, TEMPORARY, account_of
@@ -42,7 +42,6 @@ from fastiam.sts.tokens import CACHED, Claims, Tokens
 from fastiam.sts.trust import ASSUME_ROLE, Question, require
 
 Who = Caller | Credentials | Session | str
-REVOKED = "AWSRevokeOlderSessions"  # the inline policy that ends the sessions of a role (S80)
 
 
 class STS:
@@ -55,8 +54,8 @@ class STS:
     ----------
     directory : accounts, users, roles and policies; credentials are kept with it, in the same transactions.
     keyring : seals secrets and session tokens. Processes that share it read each other's tokens.
-    live : who decides, where the service has a `LiveEngine` over the directory already; else an engine of its own, which is
-        always up to date with this directory.
+    live : a `LiveEngine` over this directory, whose engine is shared. A call of STS refreshes it if the directory has changed,
+        so that calls are decided over the current policies. From one over another source, only its options are used.
     clock : gives aware datetimes; the machine's by default.
     hasher : of passwords, to choose what a hash costs.
     root_sessions : the organisation has enabled AssumeRoot (centralised root access).
@@ -163,11 +162,20 @@ class STS:
             if read_subject(who).kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
                 raise ValidationError(f"`{shorten(who)}` has no long-term key", hint="pass a `fastiam.Session` for a session")
             return Caller(who)
-        if who.expires_at is not None and self._state.clock() >= who.expires_at:
-            raise AuthenticationError("the session token has expired", reason="expired", code="ExpiredToken")
-        if isinstance(who.principal, Session) and who.access_key_id is not None:  # of credentials that were ours
-            self._require_issuer(who, who.principal)
+        self._recheck(who)
         return who
+
+    def _recheck(self, caller: Caller) -> None:
+        """Check that credentials verified earlier are still valid, and their issuer still exists (spec 6.7)."""
+        if caller.expires_at is not None and self._state.clock() >= caller.expires_at:
+            raise AuthenticationError("the session token has expired", reason="expired", code="ExpiredToken")
+        if caller.access_key_id is None:  # verified elsewhere
+            return
+        self._state.directory.refresh()
+        if isinstance(caller.principal, Session):
+            self._require_issuer(caller, caller.principal)
+        else:
+            self.keys.require_active(self._state.book.tables.access_keys.get(caller.access_key_id), caller.principal)
 
     def get_caller_identity(self, caller: Who) -> CallerIdentity:
         """GetCallerIdentity: who calls. No policy has a say (6.3)."""
@@ -350,7 +358,7 @@ class STS:
         that is not of a role.
         AccessDeniedError: long-term credentials, or no policy allows `sts:GetScopedCredentials`.
         """
-        caller = self.authenticate(credentials)
+        caller = self._caller(credentials)
         token = credentials.session_token
         if token is None:
             question = Question(
@@ -382,18 +390,19 @@ class STS:
     def revoke_sessions(self, role: str, issued_before: datetime | None = None) -> datetime:
         """End the sessions of a role that were issued before an instant, by an inline policy of the role (S80).
 
-        Without an instant all that were issued so far end, those of this second too: sessions know their second only. Gives
-        the instant that the policy says.
+        Without an instant all that were issued so far end, those of this second too: sessions know their second only. A
+        revocation is never taken back: an earlier instant than the stored one changes nothing. Returns the stored instant.
 
         Raises
         ------
         ValidationError: no role, or a service-linked one (spec 6.7).
         """
-        entity = self._state.entity(role)
-        if entity is None or entity.kind is not PrincipalKind.ROLE:
-            raise ValidationError(f"`{shorten(role)}` is no role whose sessions can be revoked", rule="6.7")
-        until = issued_before or self._state.now() + timedelta(seconds=1)
-        condition = {"DateLessThan": {"aws:TokenIssueTime": date_text(until, "issued_before")}}
-        statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
-        self._state.directory.put_inline_policy(role, REVOKED, {"Version": "2012-10-17", "Statement": [statement]})
+        with self._state.directory.transaction():
+            entity = self._state.entity(role)
+            if entity is None or entity.kind is not PrincipalKind.ROLE:
+                raise ValidationError(f"`{shorten(role)}` is not a role with sessions to revoke", rule="6.7")
+            until = issued_before or self._state.now() + timedelta(seconds=1)
+            until, document = revocation.extended(until, entity.inline)
+            self._state.directory.put_inline_policy(role, revocation.NAME, document)
+        self._state.follow()
         return until

@@ -34,10 +34,15 @@ class State:
     """One directory, its credentials, and who decides over it."""
 
     def __init__(self, directory: Directory, keyring: Keyring, live: LiveEngine | None, clock: Clock) -> None:
+        if live is not None and live.directory is None:
+            raise ValidationError(
+                "a saved engine cannot follow the directory: STS decides over the current policies",
+                hint="pass `live=LiveEngine(directory)`",
+            )
         self.directory, self.keyring, self.clock = directory, keyring, clock
         self.book: CredentialBook = directory.join(CredentialBook())
         self._live, self._lock = live, threading.Lock()
-        self._engine: Engine | None = None
+        self._engine: Engine | None = None if live is None else live.engine  # the options of a live engine stay in its updates
         self._caught_up = 0.0
 
     def __reduce__(self) -> NoReturn:
@@ -55,21 +60,38 @@ class State:
             self.directory.refresh()
 
     def engine(self) -> Engine:
-        """An engine over what the directory says now, whoever wrote it: a changed policy counts at once (S4)."""
+        """An engine over the current state of the directory, so that a changed policy counts with the next call (S4).
+
+        Refreshes a live engine over this directory if the directory has changed. Of a live engine over another source, a copy
+        updated to this directory is used.
+        """
         self.directory.refresh()
-        if self._live is not None:
-            return self._live.engine
-        snapshot = self.directory.snapshot()
-        engine = self._engine
-        if engine is None or engine.snapshot is not snapshot:
+        engine = self._current()
+        if engine is None:
             with self._lock:
-                engine = self._engine
-                if engine is None:
-                    engine = self.directory.compile()
-                elif engine.snapshot is not self.directory.snapshot():
-                    engine = engine.updated(self.directory)
-                self._engine = engine
+                engine = self._current() or self._renewed()
         return engine
+
+    def _current(self) -> Engine | None:
+        """The existing engine if it is over the current state of the directory."""
+        engine = self._live.engine if self._live is not None and self._is_followed(self._live) else self._engine
+        return engine if engine is not None and engine.snapshot is self.directory.snapshot() else None
+
+    def _renewed(self) -> Engine:
+        if self._live is not None and self._is_followed(self._live):
+            self._live.refresh()
+            return self._live.engine
+        engine = self._engine
+        self._engine = self.directory.compile() if engine is None else engine.updated(self.directory)
+        return self._engine
+
+    def follow(self) -> None:
+        """Refresh a live engine over this directory, so that it uses the last write."""
+        if self._live is not None and self._is_followed(self._live):
+            self.engine()
+
+    def _is_followed(self, live: LiveEngine) -> bool:
+        return live.directory is self.directory
 
     @property
     def tables(self) -> Tables:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from fastiam.account.derive import single
+from fastiam.account.derive import organization_keys, single
 from fastiam.engine import Engine
 from fastiam.keys import fold
+from fastiam.loose import decide_profiles
 from fastiam.model import Decision, Layer, Outcome
-from fastiam.reference import decide as decide_literally
 from fastiam.session import Session
 from fastiam.sts.errors import AccessDeniedError
 
@@ -41,6 +41,11 @@ class Question:
     inherited: Mapping[str, str] = field(default_factory=dict)
     is_own_side: bool = False
 
+    @property
+    def subject_text(self) -> str:
+        """The principal ARN, or name."""
+        return self.subject if isinstance(self.subject, str) else self.subject.arn
+
 
 def require(engine: Engine, question: Question) -> None:
     """Raise at the first action that is refused.
@@ -63,15 +68,16 @@ def role_actions(call: str, *, tags: Iterable[str], source_identity: str | None)
 
 
 def _decide(engine: Engine, question: Question, action: str) -> Decision:
-    if question.inherited or question.call or question.is_own_side:
+    is_renamed = bool(question.call) and action != question.call and not question.subject_text.startswith("arn:")
+    if question.inherited or is_renamed or question.is_own_side:
         return _decide_profiles(engine, question, action)
     return engine.decide(question.subject, action, question.resource, question.context, now=question.now)
 
 
 def _decide_profiles(engine: Engine, question: Question, action: str) -> Decision:
-    """What no plain request says: the caller is resolved under another action, the role's tags are overlaid, or one side decides.
+    """Decide a request that `Engine.decide` cannot express: another action names the caller, or tags or owner are replaced.
 
-    Profiles made for one call would cost more to compile than the reference takes to decide over them.
+    Compiles the profiles of this request, and decides with the compiled engine.
     """
     snapshot, request = engine.snapshot, engine.read_request(action, question.context, now=question.now)
     context = request.context
@@ -84,14 +90,16 @@ def _decide_profiles(engine: Engine, question: Question, action: str) -> Decisio
     tags = {key: value for key, value in inherited.items() if key in resource.keys}  # S25: in place of equal keys
     if question.is_own_side:
         resource = replace(resource, account=principal.account)
-    return decide_literally(
+    source = context.get("aws:sourceaccount")
+    facts = None if source is None or len(source.values) != 1 else snapshot.account_facts(source.values[0])
+    derived = {} if facts is None else organization_keys("source", facts.org_id, facts.org_path)
+    return decide_profiles(
         principal,
         replace(resource, keys={**resource.keys, **tags}),
-        request,
-        endpoint=endpoint,
-        settings=engine.settings,
-        sources=snapshot.account_facts,
-    ).decision
+        replace(request, context={**derived, **context}),
+        endpoint,
+        engine.settings,
+    )
 
 
 # -- telling a refusal ----------------------------------------------------------------------------------------------------
@@ -110,7 +118,7 @@ _WHY = {
 
 
 def _refusal(question: Question, action: str, decision: Decision) -> AccessDeniedError:
-    subject = question.subject if isinstance(question.subject, str) else question.subject.arn
+    subject = question.subject_text
     why, rule = _WHY[decision.layer]
     if decision.outcome is Outcome.EXPLICIT_DENY:
         rule = "6.4"
