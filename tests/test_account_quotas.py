@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-from fastiam import Directory, DirectoryError, Quotas
+from fastiam import Directory, DirectoryError, Quotas, RequestValueError
 from fastiam.account.quotas import size_without_space
 
 A = "111111111111"
@@ -267,7 +267,7 @@ def test_a_quota_is_a_number_or_none():
     for wrong in (-1, "5", 1.5):
         with pytest.raises(ValueError, match="`groups_per_user` must be a whole number"):
             Quotas(groups_per_user=wrong)
-    with pytest.raises(TypeError, match="must be a `Quotas` or None"):
+    with pytest.raises(RequestValueError, match="must be a `Quotas` or None"):
         Directory(quotas=5)
 
 

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fastiam.bulk import LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
+from fastiam.bulk import COLUMNS, LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
 from fastiam.errors import RequestValueError
 from fastiam.model import Layer, Outcome, StatementRef
 
@@ -31,11 +31,15 @@ POLICIES = [None, "Inline", "Guardrails", "Boundary", None, None, "Guardrails"]
 SIDS = [None, "#1", "NoLeave", "NoLeave", None, None, "NoLeave"]
 IN_LAYERS = ["identity", "identity", "scp", "boundary", "credential", None, "scp"]
 ROWS = {
-    "outcome": OUTCOMES,
+    "outcome": [Outcome(outcome).name for outcome in OUTCOMES],
     "allowed": [outcome == 1 for outcome in OUTCOMES],
     "layer": IN_LAYERS,
     "policy": POLICIES,
-    "statement": SIDS,
+    "sid": SIDS,
+    "reason": [None, None, None, None, "unknown_principal", None, None],
+    "assumed_owner": [True, False, False, True, False, False, False],
+    "error": [None, None, None, None, None, str(BROKEN), None],
+    "depends_on": [None] * 7,
 }
 
 
@@ -65,11 +69,60 @@ def test_a_row_says_what_the_columns_say() -> None:
     assert rows[0] == RowDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY, assumed_owner=True)
     assert rows[2] == RowDecision(Outcome.EXPLICIT_DENY, Layer.SCP, SCP, assumed_owner=False)
     assert rows[4].reason == "unknown_principal"
-    assert (rows[5].outcome, rows[5].error, rows[5].layer) == (Outcome.ERROR, BROKEN, None)
+    assert (rows[5].outcome, rows[5].error, rows[5].layer) == (Outcome.ERROR, str(BROKEN), None)
     assert [row.allowed for row in rows] == ROWS["allowed"]
     assert decisions()[-1] == rows[6]
     with pytest.raises(IndexError):
         decisions()[7]
+
+
+SLICES = [slice(None), slice(2, 6), slice(-3, None), slice(None, None, -1), slice(5, 1, -2), slice(3, 3), slice(0, 100)]
+
+
+@pytest.mark.parametrize("rows", SLICES, ids=str)
+def test_a_slice_is_the_decisions_of_its_rows(rows: slice) -> None:
+    whole, part = decisions(), decisions()[rows]
+    assert isinstance(part, Decisions) and list(part) == list(whole)[rows]
+    assert [row.error for row in part] == [row.error for row in whole][rows]
+    assert pa.table(part).to_pydict() == {name: values[rows] for name, values in ROWS.items()}
+    assert part.summary().rows == len(part) == len(list(whole)[rows])
+    assert list(part.layer) == list(whole.layer[rows]) == list(whole.layer)[rows]
+    assert list(pickle.loads(pickle.dumps(part))) == list(part)
+
+
+def test_a_slice_without_reasons_has_none() -> None:
+    assert pa.table(bare()[1:]).column_names == pa.table(bare()).column_names
+    assert not hasattr(bare()[1:], "layer")
+
+
+def test_decisions_are_a_sequence() -> None:
+    whole = decisions()
+    rows = list(whole)
+    assert list(reversed(whole)) == rows[::-1] and rows[3] in whole
+    assert (whole.index(rows[3]), whole.count(rows[3])) == (3, 1)
+    assert whole[np.int64(2)] == rows[2] and len(whole) == 7
+    with pytest.raises(ValueError):
+        whole.index(RowDecision(Outcome.DEPENDS))
+
+
+def test_pandas_constructor_raises_with_the_right_call() -> None:
+    with pytest.raises(TypeError, match=r"pandas.DataFrame.from_arrow\(decisions\)"):
+        pd.DataFrame(decisions())
+    assert list(pd.DataFrame.from_arrow(decisions()).columns) == list(COLUMNS)
+
+
+def test_outcomes_are_a_dictionary_of_names_in_arrow_and_numbers_in_python() -> None:
+    table = pa.table(decisions())
+    assert table["outcome"].type == pa.dictionary(pa.uint8(), pa.string())
+    assert table["outcome"].chunk(0).dictionary.to_pylist() == [outcome.name for outcome in Outcome]
+    assert decisions().outcome.dtype == np.uint8 and decisions().allowed.dtype == bool
+    assert tuple(table.column_names) == COLUMNS
+    answers = decisions()
+    assert duckdb.sql("from answers").columns == list(COLUMNS) and len(answers) == 7
+    for name in COLUMNS:
+        column = getattr(answers, name)
+        values = [Outcome(code).name for code in column] if name == "outcome" else list(column)
+        assert values == ROWS[name], "the same names in Python"
 
 
 def test_a_row_is_no_truth_value() -> None:
@@ -79,14 +132,14 @@ def test_a_row_is_no_truth_value() -> None:
 
 def test_reasons_are_columns_of_codes_and_texts() -> None:
     result = decisions()
-    assert (list(result.layer), list(result.policy), list(result.statement)) == (IN_LAYERS, POLICIES, SIDS)
-    assert result.statement.values == ("NoLeave", "#1")
+    assert (list(result.layer), list(result.policy), list(result.sid)) == (IN_LAYERS, POLICIES, SIDS)
+    assert result.sid.values == ("NoLeave", "#1")
     assert (result.policy[1], result.policy[-7], len(result.policy)) == ("Inline", None, 7)
     assert "Elsewhere" not in result.policy.values, "only statements that answers rest on"
 
 
 def test_reasons_that_were_not_asked_for_are_not_there() -> None:
-    for name in ("layer", "policy", "statement"):
+    for name in ("layer", "policy", "sid", "reason"):
         assert not hasattr(bare(), name)
     with pytest.raises(AttributeError, match="reasons=True"):
         bare().layer  # noqa: B018
@@ -119,8 +172,12 @@ def test_every_consumer_of_arrow_gets_the_same_table(name: str) -> None:
     assert CONSUMERS[name](decisions()) == ROWS
 
 
-def test_without_reasons_the_table_has_two_columns() -> None:
-    assert pa.table(bare()).to_pydict() == {"outcome": [0, 1, 2], "allowed": [False, True, False]}
+def test_table_without_reasons_has_the_answers_alone() -> None:
+    outcomes = ["IMPLICIT_DENY", "ALLOW", "EXPLICIT_DENY"]
+    answers = {"outcome": outcomes, "allowed": [False, True, False], "assumed_owner": [False] * 3}
+    assert pa.table(bare()).to_pydict() == answers
+    with_errors = Decisions(np.array([0, 1, 2], np.uint8), errors={})
+    assert pa.table(with_errors).to_pydict() == answers | {"error": [None] * 3}
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 1_000])
@@ -133,7 +190,7 @@ def test_what_goes_out_is_sound_arrow_at_any_length(n: int) -> None:
     table.validate(full=True)
     pa.array(result).validate(full=True)
     assert table.num_rows == len(result) == n
-    assert table["statement"].to_pylist() == list(result.statement)
+    assert table["sid"].to_pylist() == list(result.sid)
     assert table["allowed"].to_pylist() == result.allowed.tolist()
     assert pl.DataFrame(result).height == n
 
@@ -141,7 +198,7 @@ def test_what_goes_out_is_sound_arrow_at_any_length(n: int) -> None:
 def test_a_batch_without_any_statement_goes_out() -> None:
     result = Decisions(np.zeros(3, np.uint8), layer=np.full(3, NO_CODE, np.uint8), statement=np.full(3, -1, np.int32))
     assert pa.table(result)["policy"].to_pylist() == [None] * 3
-    assert pl.DataFrame(result)["statement"].to_list() == [None] * 3
+    assert pl.DataFrame(result)["sid"].to_list() == [None] * 3
     assert duckdb.sql("select layer from result").fetchall() == [(None,)] * 3
 
 
@@ -162,8 +219,8 @@ def test_outcomes_go_out_without_a_copy_and_live_as_long_as_the_consumer() -> No
     table = pa.table(result)
     del outcome, result
     gc.collect()
-    assert table["outcome"].chunk(0).buffers()[1].address == address
-    assert gone() is not None and table["outcome"].to_pylist() == [0, 1, 2]
+    assert table["outcome"].chunk(0).indices.buffers()[1].address == address
+    assert gone() is not None and table["outcome"].chunk(0).indices.to_pylist() == [0, 1, 2]
     del table
     gc.collect()
     assert gone() is None
@@ -222,11 +279,6 @@ def test_a_summary_counts_and_reads_as_a_report() -> None:
     assert str(summary) == REPORT
     assert "3 rows" in str(bare().summary()) and "layer" not in str(bare().summary())
     assert str(bare([]).summary()) == "0 rows"
-
-
-def test_an_owner_may_be_assumed_by_count() -> None:
-    result = Decisions(np.zeros(3, np.uint8), assumed_owner=2)
-    assert (result.summary().assumed_owner, result[0].assumed_owner) == (2, None)
 
 
 def test_summaries_of_chunks_add_up() -> None:

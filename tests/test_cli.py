@@ -187,7 +187,7 @@ def test_simulate_as_json_is_the_decision(call: Run) -> None:
     code, out, _ = call("simulate", "--principal", ANA, "--resource", KEY, *arguments)
     answer = json.loads(out)
     assert (code, answer["outcome"], answer["layer"]) == (2, "EXPLICIT_DENY", "identity")
-    assert answer["statement"]["position"] == "good.json:4:4"
+    assert [answer["statement"][name] for name in ("file", "line", "column")] == ["good.json", 4, 4]
 
 
 @pytest.mark.parametrize(

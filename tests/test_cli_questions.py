@@ -76,7 +76,7 @@ def test_who_can_takes_what_is_not_given_as_unknown(options: tuple[str, ...], ex
 def test_who_can_tells_conditions_with_the_place_of_the_statement(call: Run) -> None:
     _, rows = who(call, "s3:PutObject")
     (condition,) = rows[APP]["conditions"]
-    assert condition["ref"]["sid"] == "Office" and condition["ref"]["position"].startswith("d.json:")
+    assert condition["ref"]["sid"] == "Office" and condition["ref"]["file"] == "d.json" and condition["ref"]["line"]
     assert condition["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
     assert rows[APP]["depends_on"] == ["aws:SourceIp"]
 
@@ -163,7 +163,7 @@ def test_diff_reads_a_file_of_requests(form: str, call: Run, tmp_path: Path) -> 
     (group,) = map(json.loads, out.splitlines())
     assert (code, group["change"], group["rows"], group["statement"]["sid"]) == (2, "gained", 2, "Write")
     assert (group["principal"], group["action"], group["resource"]) == (APP, "s3:PutObject", KEY)
-    assert group["position"].startswith("new.json:")
+    assert group["statement"]["file"] == "new.json" and group["statement"]["line"]
     assert "3 requests compared: 2 gained" in err
     assert "gained" in call(*BOTH, "--requests", path.name, "--format", "table")[1]
 
@@ -185,7 +185,7 @@ def test_what_can_tells_grants_with_what_limits_them(call: Run) -> None:
     code, out, _ = call(*WHAT, APP)
     (grant,) = map(json.loads, out.splitlines())
     assert (code, grant["actions"], grant["resources"]) == (0, ["s3:PutObject"], [f"{BUCKET}/*"])
-    assert grant["statement"]["sid"] == "Office" and grant["statement"]["position"].startswith("d.json:")
+    assert grant["statement"]["sid"] == "Office" and grant["statement"]["file"] == "d.json" and grant["statement"]["line"]
     assert grant["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
     assert call(*WHAT, APP, "--context", "aws:SourceIp=203.0.113.9") == (2, "", "")
     assert "IpAddress aws:SourceIp" in call(*WHAT, APP, "--format", "csv")[1]

@@ -19,6 +19,7 @@ import pytest
 
 import fastiam
 from fastiam import Layer, Outcome, Session
+from fastiam.bulk import COLUMNS
 from fastiam.errors import PolicyError, RequestValueError
 
 A, B = "111111111111", "222222222222"
@@ -334,7 +335,7 @@ def test_reasons_are_columns(engine):
 
 def test_a_batch_without_reasons_says_so(engine):
     got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES)
-    for name in ("layer", "policy", "statement"):
+    for name in ("layer", "policy", "sid"):
         with pytest.raises(AttributeError, match="pass `reasons=True` to `decide_many`"):
             getattr(got, name)
     assert got[0].layer is None and got[0].statement is None
@@ -343,8 +344,9 @@ def test_a_batch_without_reasons_says_so(engine):
 def test_answers_go_to_arrow_polars_and_pandas(engine):
     got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True)
     table = pa.table(got)
-    assert table.column_names == ["outcome", "allowed", "layer", "policy", "statement"]
-    assert table["outcome"].to_pylist() == OUTCOMES and table["statement"].to_pylist() == list(got.statement)
+    assert tuple(table.column_names) == COLUMNS
+    assert table["outcome"].to_pylist() == [Outcome(code).name for code in OUTCOMES]
+    assert table["sid"].to_pylist() == list(got.sid)
     frame = pl.DataFrame(got)
     assert frame["allowed"].to_list() == got.allowed.tolist() and frame["policy"].to_list() == list(got.policy)
     assert table.to_pandas()["layer"].tolist() == [str(layer) for layer in got.layer]

@@ -76,8 +76,8 @@ def test_document_kept_as_a_string_is_pointed_at_as_a_whole(document, encode):
 def test_statement_of_a_document_kept_as_a_string_has_the_place_of_the_string():
     text = json.dumps({"Doc": quote(json.dumps(BAD))}, indent=1)
     policy = read_policy(json.loads(text)["Doc"], PolicyKind.IDENTITY, mode="lenient", origin=Origin(Source("g", text), ("Doc",)))
-    position = StatementRef(Layer.IDENTITY, 0, "p", 0, origin=policy.origin).position
-    assert (position.line, position.column) == (2, 9)
+    ref = StatementRef.of(policy, policy.statements[0], Layer.IDENTITY, 0)
+    assert (ref.file, ref.line, ref.column, ref.path) == ("g", 2, 9, "$.Doc.Statement[0]")
 
 
 def test_url_encoded_text_is_pointed_at_as_a_whole():

@@ -174,9 +174,9 @@ def test_flips_go_out_as_an_arrow_table() -> None:
     found = fastiam.diff(directory(WRITE).compile(), directory(READ).compile(), ANA, ["s3:PutObject", "s3:GetObject"], KEY)
     assert pa.table(found).to_pylist() == [
         {"row": 0, "principal": ANA, "action": "s3:PutObject", "resource": KEY, "change": "lost", "old_outcome": "ALLOW",
-         "new_outcome": "IMPLICIT_DENY", "layer": "identity", "policy": "Ana", "statement": "Write"},
+         "new_outcome": "IMPLICIT_DENY", "layer": "identity", "policy": "Ana", "sid": "Write"},
         {"row": 1, "principal": ANA, "action": "s3:GetObject", "resource": KEY, "change": "gained",
-         "old_outcome": "IMPLICIT_DENY", "new_outcome": "ALLOW", "layer": "identity", "policy": "Ana", "statement": "Read"},
+         "old_outcome": "IMPLICIT_DENY", "new_outcome": "ALLOW", "layer": "identity", "policy": "Ana", "sid": "Read"},
     ]  # fmt: skip
 
 
@@ -251,7 +251,7 @@ def test_an_rcp_that_denies_is_seen_on_the_resources_of_the_account() -> None:
     deny = document({**statement("Deny", "s3:Get*", Sid="Rcp"), "Principal": "*"})
     new.set_rcps(A, [[("Rcp", deny)]])
     found = pa.table(fastiam.diff(old.compile(), new.compile())).to_pylist()
-    assert {(row["principal"], row["statement"]) for row in found} == {(f"arn:aws:iam::{A}:root", "Rcp"), (ANA, "Rcp")}
+    assert {(row["principal"], row["sid"]) for row in found} == {(f"arn:aws:iam::{A}:root", "Rcp"), (ANA, "Rcp")}
 
 
 def test_what_no_request_can_show_is_said() -> None:

@@ -92,9 +92,9 @@ def test_the_place_of_a_statement_is_where_it_stands_in_its_file(tmp_path: Path)
     directory({**READ, "Sid": "First"}, READ | {"Effect": "Deny", "Sid": "Second"}).dump(file)
     explanation = fastiam.load(file).compile().explain(ANA, "s3:GetObject", KEY)
     assert explanation.decision.statement is not None
-    position = explanation.decision.statement.position
-    assert position is not None and f"{file}:{position.line}:{position.column}" in str(explanation)
-    assert '"Second"' in "".join(file.read_text().splitlines()[position.line - 1 : position.line + 8])
+    statement = explanation.decision.statement
+    assert statement.position == f"{file}:{statement.line}:{statement.column}" and statement.position in str(explanation)
+    assert '"Second"' in "".join(file.read_text().splitlines()[statement.line - 1 : statement.line + 8])
 
 
 def test_every_level_of_scps_that_does_not_allow_is_named() -> None:

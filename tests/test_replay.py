@@ -19,7 +19,7 @@ from fastiam import Outcome
 from fastiam.cli.main import run
 from fastiam.questions.answering import NO_CALLER, NO_RESOURCE, NOT_IN_DIRECTORY
 from fastiam.questions.calls import Logged
-from fastiam.questions.replay import Group, Verdict, verdict_of
+from fastiam.questions.replay import ReplayGroup, Verdict, verdict_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -48,7 +48,7 @@ def replayed(tmp_path: Path, engine: fastiam.Engine, *records: dict[str, Any], *
     return engine.replay(fastiam.read_cloudtrail(write_log(tmp_path / "log.json", *records), **options))
 
 
-def only(tmp_path: Path, engine: fastiam.Engine, *records: dict[str, Any], **options: Any) -> Group:
+def only(tmp_path: Path, engine: fastiam.Engine, *records: dict[str, Any], **options: Any) -> ReplayGroup:
     """The group of the last record."""
     groups = replayed(tmp_path, engine, *records, **options).groups
     return next(group for group in groups if group.number == len(records))
@@ -424,7 +424,8 @@ def test_rows_go_to_standard_output_and_the_summary_to_standard_error(tmp_path, 
     out, err = capsys.readouterr()
     first, second = map(json.loads, out.splitlines())
     assert (first["verdict"], first["outcome"], first["logged"]) == ("disagrees", "ALLOW", "DENIED")
-    assert (first["policy"], first["sid"], first["record"]) == ("P", "#0", 1) and first["position"]
+    statement = first["statement"]
+    assert (statement["policy"], statement["index"], first["number"]) == ("P", 0, 1) and statement["line"]
     assert second["verdict"] == "agrees"
     assert "3 records, 2 calls" in err and "signin.amazonaws.com:ConsoleLogin" in err
 

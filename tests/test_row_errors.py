@@ -56,7 +56,7 @@ def test_a_row_that_cannot_be_read(engine, broken, column, forms):
     got = engine.decide_many(**told, on_error="deny", reasons=True)
     assert got.outcome.tolist() == [OK, ERROR] and got.allowed.tolist() == [True, False]
     assert list(got.errors) == [1] and str(got.errors[1]) == str(caught.value)
-    assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, got.errors[1])
+    assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, str(got.errors[1]))
     assert got.layer[1] is None and got.statement[1] is None
     summary = got.summary()
     assert summary.outcomes == {OK: 1, ERROR: 1} and summary.first_errors == (str(caught.value),)

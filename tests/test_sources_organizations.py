@@ -98,9 +98,8 @@ def test_statements_of_control_policies_know_their_file_and_line(tmp_path):
     policy = {"Policy": {"PolicySummary": summary("p-deny0001"), "Content": NO_DELETE}}
     files = outputs() | {"describe-policy-no-delete.json": policy, "a.json": export(A)}
     decision = decide(fastiam.load(put(tmp_path, files)), A, "s3:DeleteObject")
-    position = decision.statement.position
-    assert position.source == str(tmp_path / "describe-policy-no-delete.json")
-    assert (tmp_path / "describe-policy-no-delete.json").read_text().split("\n")[position.line - 1].strip() == "{"
+    assert decision.statement.file == str(tmp_path / "describe-policy-no-delete.json")
+    assert (tmp_path / "describe-policy-no-delete.json").read_text().split("\n")[decision.statement.line - 1].strip() == "{"
 
 
 SAME = [

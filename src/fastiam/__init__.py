@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastiam.account.quotas import Quotas
-    from fastiam.bulk import Decisions
+    from fastiam.bulk import Decisions, DictionaryColumn, RowDecision, Summary
     from fastiam.directory import Directory
     from fastiam.engine import Engine
     from fastiam.errors import (
@@ -27,35 +27,79 @@ if TYPE_CHECKING:
         StoreError,
     )
     from fastiam.live import LiveEngine
-    from fastiam.model import Decision, Effect, Explanation, Layer, Outcome, PolicyKind, StatementRef
+    from fastiam.model import (
+        ConditionEntry,
+        Decision,
+        Effect,
+        Explanation,
+        Layer,
+        LayerResult,
+        MatchClass,
+        MatchedStatement,
+        NearMiss,
+        OpenStatement,
+        Outcome,
+        PolicyKind,
+        Reason,
+        StatementRef,
+    )
     from fastiam.profile import PrincipalKind, Settings
+    from fastiam.questions.calls import Calls, Logged
     from fastiam.questions.diff import Diff, diff
+    from fastiam.questions.flips import Change, DiffGroup
+    from fastiam.questions.grants import Grant, Limit, Part
+    from fastiam.questions.replay import Replay, ReplayGroup, Verdict
+    from fastiam.questions.what import Doable
+    from fastiam.questions.who import Caller, Callers
     from fastiam.session import Session
     from fastiam.simulation import simulate
     from fastiam.sources import load, read_cloudtrail
+    from fastiam.sources.cloudtrail.reader import CloudTrail
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Caller",
+    "Callers",
+    "Calls",
+    "Change",
+    "CloudTrail",
+    "ConditionEntry",
     "Decision",
     "Decisions",
+    "DictionaryColumn",
     "Diff",
+    "DiffGroup",
     "Directory",
     "DirectoryError",
+    "Doable",
     "Effect",
     "Engine",
     "Explanation",
     "FastiamError",
     "Finding",
+    "Grant",
     "Layer",
+    "LayerResult",
+    "Limit",
     "LimitError",
     "LiveEngine",
+    "Logged",
+    "MatchClass",
+    "MatchedStatement",
+    "NearMiss",
+    "OpenStatement",
     "Outcome",
+    "Part",
     "PolicyError",
     "PolicyKind",
     "PrincipalKind",
     "Quotas",
+    "Reason",
+    "Replay",
+    "ReplayGroup",
     "RequestValueError",
+    "RowDecision",
     "Session",
     "Settings",
     "Severity",
@@ -63,6 +107,8 @@ __all__ = [
     "SourceError",
     "StatementRef",
     "StoreError",
+    "Summary",
+    "Verdict",
     "__version__",
     "diff",
     "load",
@@ -72,7 +118,7 @@ __all__ = [
 
 _HOMES = {
     "account.quotas": ("Quotas",),
-    "bulk": ("Decisions",),
+    "bulk": ("Decisions", "DictionaryColumn", "RowDecision", "Summary"),
     "directory": ("Directory",),
     "engine": ("Engine",),
     "errors": (
@@ -88,12 +134,34 @@ _HOMES = {
         "StoreError",
     ),
     "live": ("LiveEngine",),
-    "model": ("Decision", "Effect", "Explanation", "Layer", "Outcome", "PolicyKind", "StatementRef"),
+    "model": (
+        "ConditionEntry",
+        "Decision",
+        "Effect",
+        "Explanation",
+        "Layer",
+        "LayerResult",
+        "MatchClass",
+        "MatchedStatement",
+        "NearMiss",
+        "OpenStatement",
+        "Outcome",
+        "PolicyKind",
+        "Reason",
+        "StatementRef",
+    ),
     "profile": ("PrincipalKind", "Settings"),
+    "questions.calls": ("Calls", "Logged"),
     "questions.diff": ("Diff", "diff"),
+    "questions.flips": ("Change", "DiffGroup"),
+    "questions.grants": ("Grant", "Limit", "Part"),
+    "questions.replay": ("Replay", "ReplayGroup", "Verdict"),
+    "questions.what": ("Doable",),
+    "questions.who": ("Caller", "Callers"),
     "session": ("Session",),
     "simulation": ("simulate",),
     "sources": ("load", "read_cloudtrail"),
+    "sources.cloudtrail.reader": ("CloudTrail",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,6 +1,6 @@
 """The answers of a batch: columns of outcomes and reasons, for NumPy and for whatever speaks Arrow.
 
-Nothing is copied on the way out: an Arrow consumer gets the buffers of the NumPy arrays and keeps them alive.
+An Arrow consumer gets the buffers of the NumPy arrays where it can take them as they are, and keeps them alive.
 """
 
 from __future__ import annotations
@@ -9,32 +9,26 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from fastiam._export import column_array, stream_of, table_array
 from fastiam.keys import spelled
-from fastiam.model import Layer, Outcome, StatementRef
+from fastiam.model import Layer, Outcome, Reason, Result, StatementRef
+
+if TYPE_CHECKING:
+    from fastiam.decision_json import Json
 
 _T = TypeVar("_T")
 _Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 _Column = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8] | None, _Texts | None]  # as `_export` takes it
 
 LAYERS: tuple[Layer, ...] = tuple(Layer)
-REASONS: tuple[str, ...] = (
-    "unknown_owner",
-    "unknown_endpoint",
-    "unknown_principal",
-    "always_allowed",
-    "hard_rule",
-    "anonymous",
-    "pass_role_account",
-    "partition",
-    "credential",
-    "public_access",
-)
+REASONS: tuple[Reason, ...] = tuple(Reason)
+OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
+COLUMNS = ("outcome", "allowed", "layer", "policy", "sid", "reason", "assumed_owner", "error", "depends_on")  # of a whole frame
 NO_CODE = 255  # in columns of uint8: none
 NO_STATEMENT = -1
 _NAMES = {
@@ -47,21 +41,23 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class RowDecision:
+class RowDecision(Result):
     """What a batch keeps of one row.
 
     `layer`, `statement` and `reason` (codes as in `Decision`) are None without `reasons=True`, and where there is none.
-    `assumed_owner` is None where the batch only counted (D23). `depends_on` as in `Decision`, with reasons. `error` is set
-    where `outcome` is ERROR.
+    `assumed_owner` as in `Decision`. `depends_on` as in `Decision`, with reasons. `error` says why
+    `outcome` is ERROR; `Decisions.errors` has the exception.
     """
 
     outcome: Outcome
     layer: Layer | None = None
     statement: StatementRef | None = None
-    reason: str | None = None
-    assumed_owner: bool | None = None
+    reason: Reason | None = None
+    assumed_owner: bool = False
     depends_on: tuple[str, ...] = ()
-    error: Exception | None = field(default=None, compare=False)
+    error: str | None = field(default=None, compare=False)
+
+    _derived = ("allowed",)
 
     @property
     def allowed(self) -> bool:
@@ -89,7 +85,13 @@ class DictionaryColumn:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, row: int) -> str | None:
+    @overload
+    def __getitem__(self, row: int) -> str | None: ...
+    @overload
+    def __getitem__(self, row: slice) -> DictionaryColumn: ...
+    def __getitem__(self, row: int | slice) -> str | None | DictionaryColumn:
+        if isinstance(row, slice):
+            return DictionaryColumn(self.name, self.codes[row], self.values)
         code = int(self.codes[row])
         return None if code == self._none else self.values[code]
 
@@ -122,19 +124,27 @@ class DictionaryColumn:
 
 
 class Decisions:
-    """The answers to a batch, one a row; never changes.
+    """The answers to a batch, one a row, as a sequence of `RowDecision` and as columns; never changes.
+
+    A slice is the `Decisions` of its rows.
 
     Attributes
     ----------
     outcome : `Outcome` numbers, uint8, shape (n,).
+    assumed_owner : whether the owner of the resource was assumed (D23), bool, shape (n,).
     errors : row to error, for rows with outcome ERROR, in their order; of several faults of a row one is told.
     unread : condition keys that statements read and no column supplied, with the number of rows in which they were read. What is
         not looked at reads nothing; which statements are, where several decide alike, may differ from one batch to the next.
+        A slice has none.
 
     Notes
     -----
-    An Arrow consumer takes it as a table of `outcome`, `allowed` and, with reasons, `layer`, `policy` and `statement`, and of
-    a batch with unknown keys `depends_on`: `pl.DataFrame(decisions)`, `pa.table(decisions)`, or by its name in a DuckDB query.
+    An Arrow consumer takes it as a table: `pl.DataFrame(decisions)`, `pa.table(decisions)`, `pd.DataFrame.from_arrow(decisions)`,
+    or by its name in a query of DuckDB. With reasons the columns are `outcome` (names, not numbers), `allowed`, `layer`,
+    `policy`, `sid`, `reason`, `assumed_owner`, `error` and `depends_on`; without them `outcome`, `allowed`, `assumed_owner` and,
+    with `on_error="deny"`, `error`.
+
+    It does not inherit from `collections.abc.Sequence`: Polars would read what does row by row, and not as a table.
     """
 
     def __init__(
@@ -145,22 +155,23 @@ class Decisions:
         statement: npt.NDArray[np.int32] | None = None,
         statements: Sequence[StatementRef] = (),
         reason: npt.NDArray[np.uint8] | None = None,
-        assumed_owner: npt.NDArray[np.bool_] | int = 0,
+        assumed_owner: npt.NDArray[np.bool_] | None = None,
         depends_on: npt.NDArray[np.int32] | None = None,
         depends_on_sets: Sequence[tuple[str, ...]] = (),
         errors: Mapping[int, Exception] | None = None,
         unread: Mapping[str, int] | None = None,
     ) -> None:
         """For the engine: `layer` indexes `LAYERS`, `reason` `REASONS` (255: none), `statement` `statements` and `depends_on`
-        `depends_on_sets` (-1: none)."""
+        `depends_on_sets` (-1: none). Without `errors` no row can have one."""
         self.outcome = _frozen(outcome)
         self.errors = dict(errors or {})
         self.unread = dict(unread or {})
+        self._has_error_column = errors is not None
         self._layer = None if layer is None else _frozen(layer)
         self._statement = None if statement is None else _frozen(statement)
         self._statements = statements
         self._reason = None if reason is None else _frozen(reason)
-        self._assumed_owner = assumed_owner
+        self.assumed_owner = _frozen(np.zeros(len(outcome), np.bool_) if assumed_owner is None else assumed_owner)
         self._depends_on = None if depends_on is None else _frozen(depends_on)
         self._depends_on_sets = depends_on_sets
 
@@ -180,14 +191,32 @@ class Decisions:
         return self._statement_column("policy", [ref.policy for ref in self._used[1]])
 
     @cached_property
-    def statement(self) -> DictionaryColumn:
+    def sid(self) -> DictionaryColumn:
         """The Sid of the reported statement, or `#` and its index in the policy (D51)."""
-        return self._statement_column("statement", [ref.sid or f"#{ref.index}" for ref in self._used[1]])
+        return self._statement_column("sid", [ref.label for ref in self._used[1]])
+
+    @property
+    def statement(self) -> DictionaryColumn:
+        """The same as `sid`."""
+        return self.sid
 
     @cached_property
     def reason(self) -> DictionaryColumn:
-        """Why, where no statement tells it: a code as in `Decision.reason`."""
-        return DictionaryColumn("reason", self._reasons(self._reason), REASONS)
+        """The `Reason`, where the layer alone does not give it."""
+        codes = self._reason
+        if codes is None:
+            codes = np.full(len(self._reasons(self._layer)), NO_CODE, np.uint8)
+        return DictionaryColumn("reason", codes, REASONS)
+
+    @cached_property
+    def error(self) -> DictionaryColumn:
+        """Why a row could not be decided, as text; `errors` has the exceptions."""
+        texts = {row: str(error) for row, error in self.errors.items()}
+        values = list(dict.fromkeys(texts.values()))
+        place = {text: code for code, text in enumerate(values)}
+        codes = np.full(len(self), NO_STATEMENT, np.int32)
+        codes[list(texts)] = [place[text] for text in texts.values()]
+        return DictionaryColumn("error", codes, values)
 
     @property
     def statement_refs(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
@@ -205,21 +234,52 @@ class Decisions:
     def __len__(self) -> int:
         return len(self.outcome)
 
-    def __getitem__(self, row: int) -> RowDecision:
+    @overload
+    def __getitem__(self, row: int) -> RowDecision: ...
+    @overload
+    def __getitem__(self, row: slice) -> Decisions: ...
+    def __getitem__(self, row: int | slice) -> RowDecision | Decisions:
+        if isinstance(row, slice):
+            return self._sliced(row)
         at = range(len(self))[row]
-        assumed = None if isinstance(self._assumed_owner, int) else bool(self._assumed_owner[at])
         return RowDecision(
             Outcome(int(self.outcome[at])),
             _picked(LAYERS, self._layer, at, NO_CODE),
             _picked(self._statements, self._statement, at, NO_STATEMENT),
             _picked(REASONS, self._reason, at, NO_CODE),
-            assumed,
+            bool(self.assumed_owner[at]),
             _picked(self._depends_on_sets, self._depends_on, at, NO_STATEMENT) or (),
-            self.errors.get(at),
+            str(self.errors[at]) if at in self.errors else None,
+        )
+
+    def _sliced(self, rows: slice) -> Decisions:
+        place = {row: at for at, row in enumerate(range(len(self))[rows])} if self.errors else {}
+        errors = {place[row]: error for row, error in self.errors.items() if row in place}
+        return Decisions(
+            self.outcome[rows],
+            layer=_cut(self._layer, rows),
+            statement=_cut(self._statement, rows),
+            statements=self._statements,
+            reason=_cut(self._reason, rows),
+            assumed_owner=self.assumed_owner[rows],
+            depends_on=_cut(self._depends_on, rows),
+            depends_on_sets=self._depends_on_sets,
+            errors=dict(sorted(errors.items())) if self._has_error_column else None,
         )
 
     def __iter__(self) -> Iterator[RowDecision]:
         return map(self.__getitem__, range(len(self)))
+
+    def index(self, row: RowDecision) -> int:
+        """The first row that is like `row`. Raises `ValueError` where there is none."""
+        for at, other in enumerate(self):
+            if other == row:
+                return at
+        raise ValueError("no row is like this one")
+
+    def count(self, row: RowDecision) -> int:
+        """How many rows are like `row`."""
+        return sum(other == row for other in self)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{_NAMES[outcome]} {count:,}" for outcome, count in self.summary().outcomes.items())
@@ -228,9 +288,13 @@ class Decisions:
     def __reduce__(self) -> tuple[Any, ...]:
         statement, statements = (None, ()) if self._statement is None else self._used
         reasons = {"layer": self._layer, "statement": statement, "statements": statements, "reason": self._reason}
-        rest: dict[str, Any] = {"assumed_owner": self._assumed_owner, "errors": self.errors, "unread": self.unread}
+        rest: dict[str, Any] = {"assumed_owner": self.assumed_owner, "unread": self.unread}
         rest |= {"depends_on": self._depends_on, "depends_on_sets": self._depends_on_sets}
-        return _rebuild, (self.outcome, {**reasons, **rest})
+        return _rebuild, (self.outcome, {**reasons, **rest, "errors": self.errors if self._has_error_column else None})
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON form: the rows, each as `RowDecision.to_dict` gives it, and `unread`."""
+        return {"rows": [row.to_dict() for row in self], "unread": {**self.unread}}
 
     def summary(self) -> Summary:
         """Counts over the whole batch; `str()` of it is a short report."""
@@ -249,30 +313,42 @@ class Decisions:
             denies=denies,
             depends_on=depends_on,
             unread=self.unread,
-            assumed_owner=int(np.sum(self._assumed_owner)),
+            assumed_owner=int(np.count_nonzero(self.assumed_owner)),
             first_errors=tuple(str(self.errors[row]) for row in sorted(self.errors)[:3]),
         )
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """A struct array; `requested_schema` is not followed, as the protocol allows."""
-        return table_array(self._columns(), ("allowed",), len(self))
+        return table_array(self._columns(), ("allowed", "assumed_owner"), len(self))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """A table of one batch."""
         return stream_of(*self.__arrow_c_array__())
 
+    def __array__(self, dtype: object = None, copy: object = None) -> NoReturn:
+        # pandas asks for it, and would otherwise make a table of the fields of rows
+        raise TypeError(
+            "decisions are several columns, not one array\n"
+            "help: `pandas.DataFrame.from_arrow(decisions)` makes a frame, `decisions.outcome` is an array"
+        )
+
     def _columns(self) -> list[_Column]:
-        columns: list[_Column] = [
-            ("outcome", self.outcome, None, None),
-            ("allowed", np.packbits(self.allowed, bitorder="little"), None, None),
-        ]
+        columns = [self._outcome_column(), _bits("allowed", self.allowed)]
         if self._layer is not None:
-            columns.append(self.layer._exported())
-        if self._statement is not None:
-            columns += [self.policy._exported(), self.statement._exported()]
-        if self._depends_on is not None:
+            columns += [column._exported() for column in (self.layer, self.policy, self.sid, self.reason)]
+        columns.append(_bits("assumed_owner", self.assumed_owner))
+        if self._layer is not None or self._has_error_column:
+            columns.append(self.error._exported())
+        if self._layer is not None:
             columns.append(self.depends_on._exported())
         return columns
+
+    def _outcome_column(self) -> _Column:
+        """Outcomes as codes into their names; their numbers are the codes, except for ERROR."""
+        codes = self.outcome
+        if self.errors or (codes == Outcome.ERROR).any():
+            codes = np.where(codes == Outcome.ERROR, np.uint8(OUTCOMES.index(Outcome.ERROR)), codes)
+        return DictionaryColumn("outcome", codes, [outcome.name for outcome in OUTCOMES])._exported()
 
     @cached_property
     def _used(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
@@ -297,7 +373,7 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Result):
     """Counts over one batch, or over several added together.
 
     Attributes
@@ -335,7 +411,7 @@ class Summary:
     def __str__(self) -> str:
         denies: Counter[str] = Counter()
         for ref, n in self.denies.items():
-            denies[f"{ref.policy} {ref.sid or f'#{ref.index}'} ({ref.layer})"] += n
+            denies[f"{ref.policy} {ref.label} ({ref.layer})"] += n
         lines = [f"{self.rows:,} rows"]
         lines += self._block("outcomes", {_NAMES[outcome]: n for outcome, n in self.outcomes.items()})
         lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
@@ -362,6 +438,14 @@ def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def _cut(codes: npt.NDArray[Any] | None, rows: slice) -> npt.NDArray[Any] | None:
+    return None if codes is None else codes[rows]
+
+
+def _bits(name: str, values: npt.NDArray[np.bool_]) -> _Column:
+    return name, np.packbits(values, bitorder="little"), None, None
 
 
 def _picked(values: Sequence[_T], codes: npt.NDArray[Any] | None, row: int, none: int) -> _T | None:

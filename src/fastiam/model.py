@@ -8,11 +8,16 @@ forbids is dropped, and `Statement.undetermined` names the rules that make it `U
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from fastiam.positions import Origin, Position
+from fastiam.positions import Origin, json_path
+
+if TYPE_CHECKING:
+    from fastiam.decision_json import Json
 
 
 class Outcome(IntEnum):
@@ -59,6 +64,31 @@ class PolicyKind(StrEnum):
     VPCE = "vpce"
 
 
+class Reason(StrEnum):
+    """Why, where the layer alone does not say it (spec 6.9). The order is that of the kernel's codes."""
+
+    UNKNOWN_OWNER = "unknown_owner"
+    UNKNOWN_ENDPOINT = "unknown_endpoint"
+    UNKNOWN_PRINCIPAL = "unknown_principal"
+    ALWAYS_ALLOWED = "always_allowed"
+    HARD_RULE = "hard_rule"
+    ANONYMOUS = "anonymous"
+    PASS_ROLE_ACCOUNT = "pass_role_account"
+    PARTITION = "partition"
+    CREDENTIAL = "credential"
+    PUBLIC_ACCESS = "public_access"
+
+
+class MatchClass(StrEnum):
+    """What an entry of a principal element names (spec 3.3): the principal itself, or how it belongs to whom it names."""
+
+    PRINCIPAL = "D"
+    ROLE = "R"
+    ISSUER = "P"
+    ACCOUNT = "A"
+    ANYONE = "*"
+
+
 @dataclass(frozen=True, slots=True)
 class PrincipalEntry:
     """One entry of a `Principal` or `NotPrincipal` element.
@@ -86,6 +116,12 @@ class ConditionEntry:
     key: str
     values: tuple[str, ...]
     undetermined: bool = False
+
+    @property
+    def operator_text(self) -> str:
+        """The operator as policies write it: `ForAnyValue:StringEqualsIfExists`."""
+        prefix = f"{self.qualifier}:" if self.qualifier else ""
+        return prefix + self.operator + ("IfExists" if self.if_exists else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +163,71 @@ class Policy:
     origin: Origin | None = field(default=None, compare=False)
 
 
+class Result:
+    """What a question is answered with: data that names documents and holds none."""
+
+    __slots__ = ()
+    _derived: ClassVar[tuple[str, ...]] = ()  # properties that the JSON form has beside the fields
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON form, of JSON's own types alone; `fastiam/schema/results-v1.json` describes it."""
+        from fastiam.decision_json import fields_to_json  # it reads this module
+
+        return fields_to_json(self)
+
+
+class Deferred(Result):
+    """A result that finds some of its fields when they are first read: `_resolve` makes them from `_source`.
+
+    `dataclasses`, `pickle` and `copy` read fields too. The source is released then, and it is never copied.
+    """
+
+    __slots__ = ("_source",)
+    _source: Any
+
+    @classmethod
+    def deferring(cls, source: object, *values: object) -> Self:
+        """One with the values of its first fields; those without a value are found in `source`."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "_source", source)
+        for fill, value in zip(_slots(cls), values, strict=False):  # type: ignore[arg-type]  # a class is hashable
+            fill(made, value)
+        return made
+
+    def _resolve(self, source: Any) -> dict[str, object]:
+        raise NotImplementedError
+
+    if not TYPE_CHECKING:  # or every name would pass for a field
+
+        def __getattr__(self, name: str) -> object:
+            if name not in type(self).__dataclass_fields__:
+                raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`", name=name, obj=self)
+            source = object.__getattribute__(self, "_source")
+            if source is not None:  # else another thread has found them meanwhile
+                for field_name, value in self._resolve(source).items():
+                    object.__setattr__(self, field_name, value)
+                object.__setattr__(self, "_source", None)
+            return object.__getattribute__(self, name)
+
+
+@cache
+def _slots(cls: type) -> tuple[Callable[[object, object], None], ...]:
+    """What sets each field of a frozen record. PERF: half as fast again as by their names."""
+    return tuple(getattr(cls, each.name).__set__ for each in fields(cls))
+
+
 @dataclass(frozen=True, slots=True)
-class StatementRef:
+class StatementRef(Deferred):
     """The statement that an answer rests on.
 
-    `level` counts from the organisation root in layers `scp` and `rcp` and is 0 elsewhere. `policy` is the name
-    of the policy, `arn` its ARN if it has one, `sid` its Sid if it has one, `index` its place in the policy.
+    Attributes
+    ----------
+    layer : the layer that it is part of.
+    level : counts from the organization root in layers `scp` and `rcp`, and is 0 elsewhere.
+    policy, arn : the name of the policy, and its ARN if it has one.
+    index, sid : its place in the policy from 0, and its Sid if it has one.
+    file, line, column : where it starts, both from 1; None where its text is not at hand. Found when first read.
+    path : its JSON path in the file, `$.Statement[0]`.
     """
 
     layer: Layer
@@ -141,16 +236,38 @@ class StatementRef:
     index: int
     sid: str | None = None
     arn: str | None = None
-    origin: Origin | None = field(default=None, compare=False, repr=False)
+    file: str | None = field(default=None, compare=False, repr=False)
+    line: int | None = field(default=None, compare=False, repr=False)
+    column: int | None = field(default=None, compare=False, repr=False)
+    path: str | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, policy: Policy, statement: Statement, layer: Layer, level: int) -> StatementRef:
+        """The reference to a statement of a policy."""
+        name = policy.name or policy.arn or ""
+        if policy.origin is None:
+            return cls(layer, level, name, statement.index, statement.sid, policy.arn)
+        return cls.deferring(policy.origin, layer, level, name, statement.index, statement.sid, policy.arn)
+
+    def _resolve(self, source: Origin) -> dict[str, object]:
+        origin = source.child("Statement", self.index)
+        place = origin.position()
+        line, column = (None, None) if place is None else (place.line, place.column)
+        return {"file": source.source.name, "line": line, "column": column, "path": json_path(origin.path)}
 
     @property
-    def position(self) -> Position | None:
-        """File, line and column of the statement, or None where its text is not at hand."""
-        return self.origin.child("Statement", self.index).position() if self.origin else None
+    def position(self) -> str | None:
+        """File, line and column, `policies.json:12:5`, or None where the text of the statement is not at hand."""
+        return None if self.line is None else f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def label(self) -> str:
+        """The Sid, or `#` and the index where there is none."""
+        return self.sid or f"#{self.index}"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Result):
     """The answer to one request.
 
     Attributes
@@ -158,9 +275,7 @@ class Decision:
     outcome : the answer (spec 0.2).
     layer : the deciding layer (spec D50).
     statement : the one reported statement (D51), or None.
-    reason : a code where the layer alone does not say why: `unknown_owner`, `unknown_endpoint`,
-        `unknown_principal`, `always_allowed`, `hard_rule`, `anonymous`, `pass_role_account`, `partition`,
-        `credential`, `public_access`.
+    reason : a code where the layer alone does not say why, or None.
     indeterminate : an explicit deny whose reported statement applies through `U`, or an implicit deny that would be
         an allow were every `U` true (F6).
     assumed_owner, owner_override : how the owner of the resource was found (D23).
@@ -170,11 +285,13 @@ class Decision:
     outcome: Outcome
     layer: Layer
     statement: StatementRef | None = None
-    reason: str | None = None
+    reason: Reason | None = None
     indeterminate: bool = False
     assumed_owner: bool = False
     owner_override: bool = False
     depends_on: tuple[str, ...] = ()
+
+    _derived = ("allowed",)
 
     @property
     def allowed(self) -> bool:
@@ -186,23 +303,23 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class MatchedStatement:
+class MatchedStatement(Result):
     """A statement that applies to the request (spec 6.9 `statements`).
 
-    `match_classes` holds the letters `D R P A *` of its principal match in layers with principals (spec 3.3);
+    `match_classes` holds the classes of its principal match in layers with principals (spec 3.3);
     `conditions` is its condition block, all of which held.
     """
 
     ref: StatementRef
     effect: Effect
-    match_classes: str = ""
+    match_classes: tuple[MatchClass, ...] = ()
     indeterminate: bool = False
     reasons: tuple[str, ...] = ()
     conditions: tuple[ConditionEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class OpenStatement:
+class OpenStatement(Result):
     """A statement that applies or not by the values of unknown keys, and that matters (spec D73, D74).
 
     `keys` are the folded unknown keys that it reads; `conditions` the entries that read them. A key that stands in no
@@ -216,8 +333,12 @@ class OpenStatement:
 
 
 @dataclass(frozen=True, slots=True)
-class NearMiss:
-    """An Allow statement that failed on exactly one element (spec 6.9 `near_misses`)."""
+class NearMiss(Result):
+    """An Allow statement that failed on exactly one element (spec 6.9 `near_misses`).
+
+    `expected` are values of the element, of a long one some: those about the service of the request first. `n_expected` is how
+    many it has.
+    """
 
     ref: StatementRef
     element: str
@@ -225,10 +346,11 @@ class NearMiss:
     operator: str = ""
     expected: tuple[str, ...] = ()
     actual: tuple[str, ...] | None = None
+    n_expected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class LayerResult:
+class LayerResult(Result):
     """What one layer said: `allow`, `implicit_deny`, `explicit_deny` or `not_applicable` with its reason."""
 
     layer: Layer
@@ -238,7 +360,7 @@ class LayerResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Result):
     """The whole record of spec 6.9; `str()` of it tells it to people.
 
     `missing` lists alternatives for an implicit deny, each a set of layers that would have to allow, such as

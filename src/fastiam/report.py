@@ -14,10 +14,12 @@ from fastiam.model import (
     Explanation,
     Layer,
     LayerResult,
+    MatchClass,
     MatchedStatement,
     NearMiss,
     OpenStatement,
     Outcome,
+    Reason,
     StatementRef,
 )
 
@@ -31,17 +33,17 @@ _VERDICTS = {
     Outcome.DEPENDS: ("DEPENDS on unknown keys", "bold yellow"),
 }
 _EFFECT_STYLES = {"Allow": "green", "Deny": "red"}
-_REASONS = {
-    "unknown_owner": "nothing tells who owns the resource",
-    "unknown_endpoint": "the directory does not know the VPC endpoint",
-    "unknown_principal": "the directory does not know the principal",
-    "always_allowed": "no policy restricts this action",
-    "hard_rule": "the service itself forbids the change",
-    "anonymous": "the service takes no unsigned requests",
-    "pass_role_account": "a role can only be passed within its own account",
-    "partition": "principal and resource are in different partitions",
-    "credential": "these credentials may not make this call",
-    "public_access": "public access to the bucket is blocked",
+_REASONS: dict[str, str] = {
+    Reason.UNKNOWN_OWNER: "nothing tells who owns the resource",
+    Reason.UNKNOWN_ENDPOINT: "the directory does not know the VPC endpoint",
+    Reason.UNKNOWN_PRINCIPAL: "the directory does not know the principal",
+    Reason.ALWAYS_ALLOWED: "no policy restricts this action",
+    Reason.HARD_RULE: "the service itself forbids the change",
+    Reason.ANONYMOUS: "the service takes no unsigned requests",
+    Reason.PASS_ROLE_ACCOUNT: "a role can only be passed within its own account",
+    Reason.PARTITION: "principal and resource are in different partitions",
+    Reason.CREDENTIAL: "these credentials may not make this call",
+    Reason.PUBLIC_ACCESS: "public access to the bucket is blocked",
 }
 _NOTES = {  # why a layer does not apply
     "none": "none",
@@ -73,7 +75,13 @@ _WAYS = {
     "scp": "an SCP on every level of the account's path",
     "vpce": "the policy of the VPC endpoint",
 }
-_CLASSES = {"D": "the principal itself", "R": "its role", "P": "its issuer", "A": "its account", "*": "everybody"}
+_CLASSES = {
+    MatchClass.PRINCIPAL: "the principal itself",
+    MatchClass.ROLE: "its role",
+    MatchClass.ISSUER: "its issuer",
+    MatchClass.ACCOUNT: "its account",
+    MatchClass.ANYONE: "everybody",
+}
 _CLOSENESS = ("Condition", "Principal", "Resource", "Action")
 _SHOWN = 8  # near misses told in full
 _VALUES = 4  # values of an element that are told
@@ -115,7 +123,7 @@ def _grounds(decision: Decision) -> Iterator[Line]:
     if decision.statement is not None:
         yield [("  by ", ""), *_statement(decision.statement)]
     if decision.reason:
-        yield [(f"  {_REASONS.get(decision.reason, decision.reason)}", "")]
+        yield [(f"  {_REASONS[decision.reason]}", "")]
     if decision.indeterminate:
         yield [("  decided by a test that could not be evaluated, on the safe side", "yellow")]
     if decision.depends_on:
@@ -198,11 +206,11 @@ def _wanted(miss: NearMiss, action: str) -> str:
     has = (action,) if miss.element.endswith("Action") else miss.actual
     actual = "no value" if has is None else _values(has)
     if miss.key:
-        return f"Condition {miss.operator} {miss.key} wants {_values(miss.expected)}; the request has {actual}"
+        return f"Condition {miss.operator} {miss.key} wants {_values(miss.expected, miss.n_expected)}; the request has {actual}"
     if miss.element == "Statement":
         return f"it cannot be evaluated (rule {', '.join(miss.expected)})"
     verb = "excludes" if miss.element.startswith("Not") else "wants"
-    return f"{miss.element} {verb} {_values(miss.expected)}; the request has {actual}"
+    return f"{miss.element} {verb} {_values(miss.expected, miss.n_expected)}; the request has {actual}"
 
 
 # -- layer by layer ------------------------------------------------------------------------------------------------------
@@ -242,7 +250,7 @@ def _result(result: LayerResult) -> str:
 def _matched(one: MatchedStatement) -> Line:
     pieces = _headed(one.effect.value, one.ref)
     if one.match_classes:
-        pieces.append((f"  names {', '.join(_CLASSES[letter] for letter in one.match_classes)}", ""))
+        pieces.append((f"  names {', '.join(_CLASSES[each] for each in one.match_classes)}", ""))
     if one.indeterminate:
         pieces.append((f"  undetermined: {', '.join(one.reasons) or 'a test could not be evaluated'}", "yellow"))
     return pieces
@@ -255,17 +263,15 @@ def _headed(effect: str, ref: StatementRef) -> Line:
 
 def _statement(ref: StatementRef) -> Line:
     """Name and place of a statement."""
-    name = ref.sid or f"#{ref.index}"
-    position = ref.position
-    if position is None:
-        return [(f"{name} of {ref.policy}", "")]
-    policy = "" if position.source == ref.policy else f" of {ref.policy}"
-    return [(f"{name}{policy}", ""), (f"  {position}", "dim")]
+    if ref.position is None:
+        return [(f"{ref.label} of {ref.policy}", "")]
+    policy = "" if ref.file == ref.policy else f" of {ref.policy}"
+    return [(f"{ref.label}{policy}", ""), (f"  {ref.position}", "dim")]
 
 
 def condition_text(entry: ConditionEntry) -> str:
     """An entry of a condition block as one line: `StringEquals aws:PrincipalTag/team blue`."""
-    return f"{operator_text(entry)} {entry.key} {_values(entry.values)}"
+    return f"{entry.operator_text} {entry.key} {_values(entry.values)}"
 
 
 def open_text(one: OpenStatement) -> str:
@@ -273,20 +279,14 @@ def open_text(one: OpenStatement) -> str:
     told = {fold(entry.key) for entry in one.conditions}
     others = [spelled(key) for key in one.keys if key not in told]
     asked = [condition_text(entry) for entry in one.conditions] + ([f"the value of {', '.join(others)}"] if others else [])
-    return f"{one.effect.value} {one.ref.sid or f'#{one.ref.index}'} of {one.ref.policy}: {' and '.join(asked)}"
+    return f"{one.effect.value} {one.ref.label} of {one.ref.policy}: {' and '.join(asked)}"
 
 
-def operator_text(entry: ConditionEntry) -> str:
-    """The operator as policies write it: `ForAnyValue:StringEqualsIfExists`."""
-    prefix = f"{entry.qualifier}:" if entry.qualifier else ""
-    return prefix + entry.operator + ("IfExists" if entry.if_exists else "")
-
-
-def _values(values: Sequence[str]) -> str:
-    """Some values, quoted where they could be misread."""
+def _values(values: Sequence[str], n: int = 0) -> str:
+    """Some of `n` values, quoted where they could be misread."""
     is_plain = (bool(value) and value == value.strip() and "," not in value for value in values)
     told = ", ".join(value if ok else f'"{value}"' for value, ok in zip(values[:_VALUES], is_plain, strict=False))
-    more = len(values) - _VALUES
+    more = max(n, len(values)) - _VALUES
     return f"{told} and {more} more" if more > 0 else told or "nothing"
 
 

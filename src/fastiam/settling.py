@@ -306,4 +306,4 @@ def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, lay
         at -= 1
     policy = policies[at]
     statement = policy.statements[occurrence - starts[at]]
-    return StatementRef(layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin)
+    return StatementRef.of(policy, statement, layer, level)

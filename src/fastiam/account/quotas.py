@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastiam.errors import RequestValueError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quotas:
@@ -73,7 +75,9 @@ class Quotas:
         for name in self.__slots__:
             most = getattr(self, name)
             if most is not None and (not isinstance(most, int) or most < 0):
-                raise ValueError(f"the quota `{name}` must be a whole number, or None for no limit, not `{most!r}`")
+                raise RequestValueError(
+                    f"the quota `{name}` must be a whole number, or None for no limit, not `{most!r}`", column=name
+                )
 
 
 NO_QUOTAS = Quotas(**dict.fromkeys(Quotas.__slots__))

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
-import numpy as np
 
-from fastiam.bulk import Decisions, Summary
+from fastiam.bulk import COLUMNS, Decisions, Summary
 from fastiam.cli import exits, options
 from fastiam.cli.batches import Batch, RowError
 from fastiam.cli.columns import as_text, texts
@@ -23,7 +22,6 @@ from fastiam.cli.progress import Progress
 from fastiam.cli.requests import Source, open_requests
 from fastiam.cli.results import check_target, write_results
 from fastiam.errors import RequestValueError, SourceError
-from fastiam.model import Outcome
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
@@ -32,10 +30,7 @@ REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"
 _ARGUMENTS = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
 OnError = Literal["raise", "deny"]
-_CODES = {outcome: code for code, outcome in enumerate(Outcome)}
-_POSITION = np.zeros(256, np.uint8)  # outcome number to its place among the names
-for _outcome, _code in _CODES.items():
-    _POSITION[_outcome] = _code
+_FLAGS = ("allowed", "assumed_owner")
 
 
 @click.command("authorize")
@@ -207,24 +202,24 @@ class Job:
         self.summary += replace(decisions.summary(), first_errors=first)
 
     def _result(self, batch: Batch, columns: Mapping[str, Any], decisions: Decisions, errors: Mapping[int, RowError]) -> Any:
-        from arro3.core import Array, RecordBatch
+        from arro3.core import DataType, RecordBatch
 
         out = {name: as_text(columns[name]) for name in REQUEST}
         out |= {name: self._kept(batch, name) for name in self.keep}
-        names = texts([outcome.name for outcome in _CODES])
-        out["outcome"] = names.take(Array.from_numpy(_POSITION[decisions.outcome]))
-        out["layer"] = as_text(decisions.layer)
-        out["policy"] = as_text(decisions.policy)
-        out["sid"] = as_text(decisions.statement)
+        answers = RecordBatch.from_arrow(decisions)
+        for name in COLUMNS:
+            column = answers.column(name)
+            out[name] = column if column.type == DataType.bool() else as_text(column)
         out["error"] = texts([str(errors[i]) if i in errors else None for i in range(len(decisions))])
         return RecordBatch.from_arrays(list(out.values()), names=list(out))
 
     def _nothing(self) -> Any:
         """The results of a file without requests: columns without rows."""
-        from arro3.core import RecordBatch
+        from arro3.core import Array, DataType, RecordBatch
 
-        names = (*REQUEST, *self.keep, "outcome", "layer", "policy", "sid", "error")
-        return RecordBatch.from_arrays([as_text([]) for _ in names], names=names)
+        names = (*REQUEST, *self.keep, *COLUMNS)
+        columns = [Array([], type=DataType.bool()) if name in _FLAGS else as_text([]) for name in names]
+        return RecordBatch.from_arrays(columns, names=names)
 
     def _kept(self, batch: Batch, name: str) -> Any:
         if name not in batch.columns:

@@ -13,11 +13,11 @@ from fastiam.cli.columns import as_text
 from fastiam.cli.console import note
 from fastiam.cli.directories import open_engine
 from fastiam.cli.formats import NAMES, Format
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
 from fastiam.questions.diff import Diff, diff
-from fastiam.questions.flips import Change
+from fastiam.questions.flips import Change, DiffGroup
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
@@ -83,7 +83,7 @@ def command(
         given = {"unknown": unknown, "resource_accounts": owners, "now": now, "threads": threads}
         found = diff(before, after, who, action, resource, context, **given)
     form = chosen(form, "table")
-    rows = [_row(found, number) for number in range(len(found.groups))]
+    rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
     write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
     _tell(found)
     return exits.OK if exit_zero else _code(found)
@@ -127,12 +127,11 @@ def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
     return [joined.pop(name) for name in REQUEST], joined
 
 
-def _row(found: Diff, number: int) -> dict[str, Any]:
-    group = found.groups[number]
+def _row(found: Diff, group: DiffGroup) -> dict[str, Any]:
     example = dict(zip(REQUEST, found.request(group.example), strict=True))
-    position = group.statement.position if group.statement else None
     told = {"change": group.change, "rows": group.rows, "layer": group.layer, "statement": group.statement, "side": group.side}
-    return {**told, "position": None if position is None else str(position), **example, "example": tuple(example.values())}
+    position = group.statement and group.statement.position
+    return {**told, "position": position, **example, "example": tuple(example.values())}
 
 
 def _tell(found: Diff) -> None:

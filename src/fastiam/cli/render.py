@@ -1,6 +1,6 @@
 """Answers for the terminal and for pipes: a table or a text where somebody looks on, JSON lines or CSV where nobody does.
 
-Records become JSON by the names of their fields, outcomes by name, a statement with its place (spec 6.9).
+Results become JSON by their one form (`decision_json`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from fastiam.cli.console import is_rich, write
+from fastiam.decision_json import to_json
 from fastiam.model import ConditionEntry, OpenStatement, Outcome, StatementRef
-from fastiam.positions import Origin
 from fastiam.questions.grants import Limit, Part
-from fastiam.report import condition_text, open_text, operator_text
+from fastiam.report import condition_text, open_text
 
 _WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # what a column gets at least, if it can use it
 _NARROW = 8  # the same for all others
@@ -35,9 +34,14 @@ def chosen(form: str | None, for_people: str) -> str:
     return form or (for_people if is_rich(sys.stdout) else "jsonl")
 
 
+def is_json(form: str) -> bool:
+    """Whether rows in a format are JSON, so that they are whole results and not cells."""
+    return form in ("json", "jsonl")
+
+
 def write_json(record: object, form: str) -> None:
     """A record as one JSON document: indented for `json`, one line for `jsonl`."""
-    write(json.dumps(plain(record), indent=2 if form == "json" else None))
+    write(json.dumps(to_json(record), indent=2 if form == "json" else None))
 
 
 def write_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: str) -> None:
@@ -50,10 +54,10 @@ def write_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: 
         writer.writerow(columns)
         writer.writerows([cell_text(row[name], "; ") for name in columns] for row in rows)
     elif form == "json":
-        write(json.dumps([plain(row) for row in rows], indent=2))
+        write(json.dumps([to_json(row) for row in rows], indent=2))
     else:
         for row in rows:
-            write(json.dumps(plain(row)))
+            write(json.dumps(to_json(row)))
 
 
 def _write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -105,32 +109,11 @@ def cell_text(value: object, between: str) -> str:
     if isinstance(value, OpenStatement):
         return open_text(value)
     if isinstance(value, (Part, Limit)):
-        return json.dumps(plain(value))
+        return json.dumps(to_json(value))
     if isinstance(value, StatementRef):
-        return f"{value.sid or f'#{value.index}'} of {value.policy}"
+        return f"{value.label} of {value.policy}"
     if isinstance(value, Outcome):
         return value.name
     if isinstance(value, bool):
         return str(value).lower()
     return str(value.value if isinstance(value, Enum) else value)
-
-
-def plain(value: Any) -> Any:
-    """A value of JSON's own types."""
-    if isinstance(value, Outcome):
-        return value.name
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, StatementRef):
-        position = value.position
-        named = {field.name: plain(getattr(value, field.name)) for field in fields(value) if field.name != "origin"}
-        return named | {"position": None if position is None else str(position)}
-    if isinstance(value, ConditionEntry):
-        return {"operator": operator_text(value), "key": value.key, "values": list(value.values)}
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list, frozenset)):
-        return [plain(item) for item in value]
-    return None if isinstance(value, Origin) else value

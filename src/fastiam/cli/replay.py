@@ -12,11 +12,11 @@ from fastiam.cli import exits, options
 from fastiam.cli.console import note
 from fastiam.cli.directories import open_engine
 from fastiam.cli.progress import Progress
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.keys import spelled
 from fastiam.model import Outcome
 from fastiam.questions.calls import Calls
-from fastiam.questions.replay import Group, Replay, Verdict
+from fastiam.questions.replay import Replay, ReplayGroup, Verdict
 
 COLUMNS = (
     "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "policy", "sid", "position", "depends_on", "note",
@@ -75,7 +75,7 @@ def command(
         if len(shown) < len(groups):
             note(f"{len(groups) - len(shown):,} more rows: `--limit 0` or `--format csv` shows all")
     else:
-        write_rows(COLUMNS, map(_row, groups), form)
+        write_rows(COLUMNS, [group.to_dict() if is_json(form) else _row(group) for group in groups], form)
     if not quiet:
         _summarize(found)
     return exits.OK if exit_zero else _exit_code(found.verdicts)
@@ -96,7 +96,7 @@ class _Watched:
         return getattr(self._trail, name)
 
 
-def _row(group: Group) -> dict[str, Any]:
+def _row(group: ReplayGroup) -> dict[str, Any]:
     ref = group.statement
     return {
         "verdict": group.verdict,
@@ -107,8 +107,8 @@ def _row(group: Group) -> dict[str, Any]:
         "logged": group.logged.name,
         "layer": group.layer,
         "policy": ref.policy if ref else None,
-        "sid": (ref.sid or f"#{ref.index}") if ref else None,
-        "position": str(ref.position) if ref and ref.position else None,
+        "sid": ref.label if ref else None,
+        "position": ref.position if ref else None,
         "depends_on": tuple(map(spelled, group.depends_on)),
         "note": group.note or None,
         "resource": group.resource or None,
@@ -118,12 +118,12 @@ def _row(group: Group) -> dict[str, Any]:
     }
 
 
-def _cells(group: Group) -> dict[str, Any]:
+def _cells(group: ReplayGroup) -> dict[str, Any]:
     """A row for people: without what all ARNs of IAM have in common."""
     return {**_row(group), "principal": _OF_IAM.sub("", group.principal), "why": _why(group)}
 
 
-def _why(group: Group) -> str:
+def _why(group: ReplayGroup) -> str:
     """What an answer rests on, in one cell."""
     if group.note:
         return group.note
@@ -132,7 +132,7 @@ def _why(group: Group) -> str:
     ref = group.statement
     if ref is None:
         return f"{group.layer}: nothing allows it"
-    return f"{group.layer}: {ref.policy.rpartition('/')[2]} {ref.sid or f'#{ref.index}'}"
+    return f"{group.layer}: {ref.policy.rpartition('/')[2]} {ref.label}"
 
 
 def _summarize(found: Replay) -> None:

@@ -134,5 +134,4 @@ class Documents:
         if ref is None or ref.policy not in self._files:
             return decision
         file = self._files[ref.policy]
-        origin = ref.origin and replace(ref.origin, source=replace(ref.origin.source, name=file))
-        return replace(decision, statement=replace(ref, policy=file, origin=origin))
+        return replace(decision, statement=replace(ref, policy=file, file=file))

@@ -11,7 +11,7 @@ import click
 from fastiam.arn import split_arn
 from fastiam.cli import exits, options
 from fastiam.cli.directories import open_engine
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.keys import spelled
 from fastiam.questions.grants import Grant, Part
 from fastiam.questions.what import Doable
@@ -62,7 +62,7 @@ def command(
     form = chosen(form, "table")
     if resource is None:
         grants = engine.what_can(principal, context=given)
-        rows = [_grant(grant, is_table=form == "table") for grant in grants]
+        rows = [grant.to_dict() if is_json(form) else _grant(grant, is_table=form == "table") for grant in grants]
         write_rows(GRANT_TABLE if form == "table" else GRANT, rows, form)
         return exits.OK if grants or exit_zero else exits.DENIED
     unknown: Collection[str] = () if only_given else ("*",)
@@ -73,7 +73,8 @@ def command(
         found = sorted(
             [*found, *engine.what_can(principal, resource, given, actions=named, **asked)], key=lambda one: one.action.lower()
         )
-    write_rows(ACTION_TABLE if form == "table" else ACTION, map(_action, found), form)
+    rows = [one.to_dict() if is_json(form) else _action(one) for one in found]
+    write_rows(ACTION_TABLE if form == "table" else ACTION, rows, form)
     return exits.OK if found or exit_zero else exits.DENIED
 
 
@@ -113,4 +114,4 @@ def _but(patterns: Sequence[str], inverted: bool) -> Iterator[str]:
 
 
 def _part(part: Part) -> str:
-    return f"{part.ref.sid or f'#{part.ref.index}'} of {part.ref.policy}"
+    return f"{part.ref.label} of {part.ref.policy}"

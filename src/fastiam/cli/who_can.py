@@ -10,7 +10,7 @@ import click
 
 from fastiam.cli import exits, options
 from fastiam.cli.directories import open_engine
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.keys import spelled
 from fastiam.model import Outcome
 from fastiam.questions.who import Caller
@@ -51,7 +51,8 @@ def command(
     given = options.context_of(context, absent)
     found = engine.who_can(action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
     form = chosen(form, "table")
-    write_rows(OF_TABLE if form == "table" else COLUMNS, map(_row, found), form)
+    rows = (caller.to_dict() if is_json(form) else _row(caller) for caller in found)
+    write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
     if exit_zero or Outcome.ALLOW in found.outcome:
         return exits.OK
     return exits.UNKNOWN if len(found) else exits.DENIED

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from fastiam.errors import Finding, PolicyError, Severity
+from fastiam.errors import Finding, PolicyError, RequestValueError, Severity
 from fastiam.garbage import collection_paused
 from fastiam.language.characters import check_characters
 from fastiam.language.findings import Reading, quote
@@ -77,7 +77,7 @@ def read_policy(
     O(size of the document). Places are looked up only if findings are asked for or the document is rejected.
     """
     if mode not in ("strict", "lenient"):
-        raise ValueError(f"unknown mode `{mode}`: read a policy `strict` or `lenient`")
+        raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="use `strict` or `lenient`")
     with collection_paused(when=isinstance(document, (str, bytes)) and len(document) > LARGE):
         policy, reading, broken = _read(document, kind, name, arn, origin, text)
     rejected = policy is None or reading.is_fatal or (mode == "strict" and reading.has_error)

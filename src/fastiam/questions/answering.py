@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.bulk import LAYERS, Decisions, DictionaryColumn
-from fastiam.model import Layer, Outcome, StatementRef
+from fastiam.model import Layer, Outcome, Reason, StatementRef
 from fastiam.profile import ResourceFacts
 from fastiam.questions.calls import Calls, Facts
 from fastiam.request import shorten
@@ -237,7 +237,7 @@ class _Rows:
 def _answer(decisions: Decisions, row: int, flags: int) -> Answer:
     """The answer to a row, with what the log leaves open of its session."""
     decision, open_policies, open_kind = decisions[row], flags & 1, flags & 2
-    if decision.reason == "unknown_principal":
+    if decision.reason is Reason.UNKNOWN_PRINCIPAL:
         return Answer(Outcome.ERROR, note=NOT_IN_DIRECTORY)
     outcome, depends_on = decision.outcome, decision.depends_on
     if open_policies and decision.outcome in (Outcome.ALLOW, Outcome.DEPENDS):

@@ -16,7 +16,7 @@ from fastiam.bulk import Decisions
 from fastiam.errors import FastiamError
 from fastiam.model import Explanation, Layer, Outcome
 from fastiam.profile import Levels, PrincipalProfile
-from fastiam.questions.flips import CHANGES, GAINING, Change, Group, culprit, is_plain
+from fastiam.questions.flips import CHANGES, GAINING, Change, DiffGroup, culprit, is_plain
 from fastiam.session import Session
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> n
 
 def grouped(
     old: Engine, new: Engine, rows: Rows, before: Decisions, after: Decisions, flipped: npt.NDArray[np.int64]
-) -> tuple[tuple[Group, ...], npt.NDArray[np.int32]]:
+) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
     """The groups, and the place of each flipped row among them."""
     if not len(flipped):
         return (), np.empty(0, np.int32)
@@ -86,7 +86,7 @@ def grouped(
     order = np.argsort(alike, kind="stable")
     starts = np.searchsorted(alike[order], np.arange(len(answers) + 1))
     found: dict[tuple[Any, ...], int] = {}
-    groups: list[Group] = []
+    groups: list[DiffGroup] = []
     codes = np.empty(len(answers), np.int32)
     fine = np.full(len(flipped), -1, np.int32)
     for number in range(len(answers)):
@@ -122,7 +122,7 @@ def _answers(
 
 def _group_of(
     found: dict[tuple[Any, ...], int],
-    groups: list[Group],
+    groups: list[DiffGroup],
     old: Engine,
     new: Engine,
     rows: Rows,
@@ -138,7 +138,7 @@ def _group_of(
     key = change, statement, side, layer
     if key not in found:
         found[key] = len(groups)
-        groups.append(Group(change, statement, side, layer, 0, row))
+        groups.append(DiffGroup(change, statement, side, layer, 0, row))
     return found[key]
 
 
@@ -178,8 +178,8 @@ def _own(profile: PrincipalProfile, layer: Layer | None) -> Levels:
 
 
 def in_order(
-    groups: list[Group], group: npt.NDArray[np.int32], flipped: npt.NDArray[np.int64]
-) -> tuple[tuple[Group, ...], npt.NDArray[np.int32]]:
+    groups: list[DiffGroup], group: npt.NDArray[np.int32], flipped: npt.NDArray[np.int64]
+) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
     """The groups with their counts, what gains access first and the largest first."""
     counts = np.bincount(group, minlength=len(groups)).tolist()
     firsts = np.full(len(groups), np.iinfo(np.int64).max)

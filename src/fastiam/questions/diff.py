@@ -20,11 +20,12 @@ from fastiam.bulk import NO_STATEMENT, DictionaryColumn
 from fastiam.errors import RequestValueError
 from fastiam.model import Outcome
 from fastiam.questions.compare import RANK, Rows, grouped
-from fastiam.questions.flips import CHANGES, GAINING, Change, Group
+from fastiam.questions.flips import CHANGES, GAINING, Change, DiffGroup
 from fastiam.request import check_context, epoch_seconds
 from fastiam.session import Session
 
 if TYPE_CHECKING:
+    from fastiam.decision_json import Json
     from fastiam.engine import Engine
     from fastiam.questions.calls import Calls
 
@@ -49,7 +50,7 @@ class Diff:
     Notes
     -----
     An Arrow consumer takes it as a table with a row for each flip: `row`, `principal`, `action`, `resource`, `change`,
-    `old_outcome`, `new_outcome`, `layer`, `policy`, `statement`.
+    `old_outcome`, `new_outcome`, `layer`, `policy`, `sid`.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Diff:
         n_rows: int,
         rows: npt.NDArray[np.int64],
         outcomes: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
-        groups: tuple[Group, ...],
+        groups: tuple[DiffGroup, ...],
         group: npt.NDArray[np.int32],
         take: Callable[[str, Sequence[int]], list[str]],
         undecidable: int = 0,
@@ -101,6 +102,17 @@ class Diff:
         codes = np.array([CHANGES.index(group.change) for group in self.groups], np.uint8)
         return DictionaryColumn("change", codes[self.group], CHANGES)
 
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON form: the counts, and the groups, each with the request of its first row."""
+        counts: dict[str, Json] = {change.value: count for change, count in self.counts.items()}
+        told: dict[str, Json] = {"n_rows": self.n_rows, "counts": counts, "undecidable": self.undecidable}
+        told |= {"n_errors": self.n_errors, "unseen": list(self.unseen)}
+        return told | {"groups": [self.group_to_dict(group) for group in self.groups]}
+
+    def group_to_dict(self, group: DiffGroup) -> dict[str, Json]:
+        """The JSON form of a group, with the request of its first row."""
+        return group.to_dict() | dict(zip(("principal", "action", "resource"), self.request(group.example), strict=True))
+
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """A struct array with a row for each flip; `requested_schema` is not followed, as the protocol allows."""
         columns: list[Any] = [("row", self.rows, None, None)]
@@ -114,7 +126,7 @@ class Diff:
         for name, texts in (
             ("layer", [group.layer and group.layer.value for group in self.groups]),
             ("policy", [ref and ref.policy for ref in refs]),
-            ("statement", [ref and (ref.sid or f"#{ref.index}") for ref in refs]),
+            ("sid", [ref and ref.label for ref in refs]),
         ):
             columns.append(_coded(name, [texts[code] for code in self.group.tolist()])._exported())
         return table_array(columns, (), len(self))

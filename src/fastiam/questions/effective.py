@@ -355,9 +355,7 @@ class Effective:
         resources = self._resources(statement, policy.variables, is_deny)
         if resources is None or not (actions and resources) and not (statement.not_action or statement.not_resource):
             return None
-        ref = StatementRef(
-            layer, level, policy.name or policy.arn or "", statement.index, statement.sid, policy.arn, policy.origin
-        )
+        ref = StatementRef.of(policy, statement, layer, level)
         return _Read(ref, actions, resources, statement.not_action, statement.not_resource, conditions, is_certain, classes)
 
     def _may_be(self, entry: PrincipalEntry) -> bool:

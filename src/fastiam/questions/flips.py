@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from fastiam.bulk import RowDecision
-from fastiam.model import Effect, Explanation, Layer, Outcome, StatementRef
+from fastiam.model import Effect, Explanation, Layer, Outcome, Result, StatementRef
 
 Explain = Callable[[Literal["old", "new"]], Explanation | None]
 
@@ -31,7 +31,7 @@ GAINING = (Change.GAINED, Change.MAY_GAIN)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DiffGroup(Result):
     """Rows that one statement flips in one way.
 
     Attributes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastiam.model import ConditionEntry, Layer, StatementRef
+from fastiam.model import ConditionEntry, Layer, Result, StatementRef
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(Result):
     """A statement of a limiting layer, or a Deny, where it reaches into a row.
 
     `actions` and `resources` are its patterns, those that it excludes where `not_actions`, `not_resources`; `conditions` what is
@@ -24,7 +24,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Result):
     """A layer that has to allow as well, by one of its statements."""
 
     layer: Layer
@@ -33,7 +33,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Result):
     """Actions on resources that a principal can in effect.
 
     Attributes

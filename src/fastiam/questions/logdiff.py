@@ -17,7 +17,7 @@ from fastiam.questions.answering import Answer, Replayed, Replayer
 from fastiam.questions.calls import Calls
 from fastiam.questions.compare import RANK, changes_of, in_order
 from fastiam.questions.diff import Diff
-from fastiam.questions.flips import CHANGES, GAINING, Change, Group
+from fastiam.questions.flips import CHANGES, GAINING, Change, DiffGroup
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
@@ -52,7 +52,7 @@ class _Found:
         self._texts: list[_Texts] = []
         self._codes: list[int] = []
         self._groups: dict[tuple[object, ...], int] = {}
-        self._kinds: list[Group] = []
+        self._kinds: list[DiffGroup] = []
 
     def add(self, one: Replayed, two: Replayed) -> None:
         """The answers of both engines to a batch."""
@@ -97,9 +97,9 @@ class _Found:
         return Diff(self._n, rows, (outcomes[:, 0], outcomes[:, 1]), groups, group, take, self._undecidable, self._n_errors)
 
 
-def _group(change: Change, old: Answer, new: Answer) -> Group:
+def _group(change: Change, old: Answer, new: Answer) -> DiffGroup:
     """The statement that flips an answer: a Deny where one decides, else the Allow that the other side has."""
     denier, other = (old, new) if change in GAINING else (new, old)
     if denier.statement is not None and denier.outcome in (Outcome.EXPLICIT_DENY, Outcome.DEPENDS):
-        return Group(change, denier.statement, "old" if change in GAINING else "new", denier.layer, 0, 0)
-    return Group(change, other.statement, "new" if change in GAINING else "old", denier.layer, 0, 0)
+        return DiffGroup(change, denier.statement, "old" if change in GAINING else "new", denier.layer, 0, 0)
+    return DiffGroup(change, other.statement, "new" if change in GAINING else "old", denier.layer, 0, 0)

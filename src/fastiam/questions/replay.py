@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastiam.model import Layer, Outcome, StatementRef
+from fastiam.model import Layer, Outcome, Result, StatementRef
 from fastiam.questions.answering import Answer, Replayed, Replayer
 from fastiam.questions.calls import Calls, Logged
 
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ReplayGroup(Result):
     """Calls with one answer for one reason.
 
     Attributes
@@ -63,7 +63,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Result):
     """A log against policies.
 
     Attributes
@@ -74,10 +74,12 @@ class Replay:
     unmapped : records without an IAM action, by name.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[ReplayGroup, ...]
     calls: int
     records: int
     unmapped: Mapping[str, int] = field(default_factory=dict)
+
+    _derived = ("verdicts",)
 
     @property
     def verdicts(self) -> dict[Verdict, int]:
@@ -144,9 +146,9 @@ def verdict_of(outcome: Outcome, logged: Logged) -> Verdict:
     return Verdict.AGREES if (outcome is Outcome.ALLOW) == (logged is Logged.ALLOWED) else Verdict.DISAGREES
 
 
-def _group(key: tuple[str, str, Answer, Logged], calls: int, first: tuple[str, str, int, str]) -> Group:
+def _group(key: tuple[str, str, Answer, Logged], calls: int, first: tuple[str, str, int, str]) -> ReplayGroup:
     principal, action, answer, logged = key
-    return Group(
+    return ReplayGroup(
         verdict_of(answer.outcome, logged),
         principal,
         action,

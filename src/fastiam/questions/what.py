@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastiam.arn import split_arn
-from fastiam.model import Layer, OpenStatement, Outcome, StatementRef
+from fastiam.model import Deferred, Layer, OpenStatement, Outcome, StatementRef
 from fastiam.questions.effective import Effective
 from fastiam.questions.grants import Grant
 from fastiam.questions.instances import FRESH, action_of
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _ALSO = {"iam": ("sts",), "execute-api": ("apigateway",), "apigateway": ("execute-api",)}
 
 
-@dataclass(frozen=True)
-class Doable:
+@dataclass(frozen=True, slots=True)
+class Doable(Deferred):
     """An action that a principal can do on one resource, for certain or if conditions are met.
 
     Attributes
@@ -34,6 +34,7 @@ class Doable:
     action : a name, or with `is_pattern` the pattern of a policy: any action that it matches and no policy names otherwise.
     outcome : ALLOW, or DEPENDS.
     layer, statement, depends_on : as in `Decision`.
+    conditions : for DEPENDS, the statements that the answer depends on. Found when first read, by the reference.
     """
 
     action: str
@@ -42,12 +43,10 @@ class Doable:
     statement: StatementRef | None
     depends_on: tuple[str, ...] = ()
     is_pattern: bool = False
-    _open: Callable[[], tuple[OpenStatement, ...]] = field(default=tuple, repr=False, compare=False)
+    conditions: tuple[OpenStatement, ...] = field(default=(), compare=False, repr=False)
 
-    @cached_property
-    def conditions(self) -> tuple[OpenStatement, ...]:
-        """For DEPENDS, the statements that the answer turns on. Found when asked for, by the reference."""
-        return self._open()
+    def _resolve(self, source: Callable[[], tuple[OpenStatement, ...]]) -> dict[str, object]:
+        return {"conditions": source()}
 
 
 def actions_on(engine: Engine, principal: str | Session, question: Question, names: Iterable[str] | None) -> list[Doable]:
@@ -67,10 +66,9 @@ def actions_on(engine: Engine, principal: str | Session, question: Question, nam
         decision = decisions[row]
         literal = list(asked)[row]
         told, is_pattern = asked[literal]
-        is_open = decision.outcome is Outcome.DEPENDS
-        opened: Callable[[], tuple[OpenStatement, ...]] = partial(question.conditions, principal, literal) if is_open else tuple
+        opened = partial(question.conditions, principal, literal) if decision.outcome is Outcome.DEPENDS else tuple
         found.append(
-            Doable(told, decision.outcome, decision.layer, decision.statement, decision.depends_on, is_pattern, _open=opened)
+            Doable.deferring(opened, told, decision.outcome, decision.layer, decision.statement, decision.depends_on, is_pattern)
         )
     return found
 

@@ -19,7 +19,7 @@ from fastiam._ingest import TextColumn, for_all_rows, read_column
 from fastiam.bulk import Decisions, RowDecision
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.keys import fold
-from fastiam.model import Decision, Layer, OpenStatement, Outcome, Policy, StatementRef
+from fastiam.model import Decision, Deferred, Layer, OpenStatement, Outcome, Policy, StatementRef
 from fastiam.profile import Policies, PrincipalKind, ResourceProfile
 from fastiam.questions.instances import FRESH
 from fastiam.questions.outsiders import Outsider, named_callers, outsiders
@@ -36,6 +36,7 @@ from fastiam.request import (
 )
 
 if TYPE_CHECKING:
+    from fastiam.decision_json import Json
     from fastiam.engine import Engine
 
 _CLOCK = ("aws:currenttime", "aws:epochtime")
@@ -44,8 +45,8 @@ _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 _CAN = (Outcome.ALLOW, Outcome.DEPENDS)
 
 
-@dataclass(frozen=True)
-class Caller:
+@dataclass(frozen=True, slots=True)
+class Caller(Deferred):
     """Somebody who can, for certain or if conditions are met.
 
     Attributes
@@ -58,6 +59,8 @@ class Caller:
     layer, statement : what the decision rests on (D50, D51); for DEPENDS what it is if the conditions are not met.
     depends_on : the keys that matter, folded (D74).
     is_outside : the directory has no record of it; its own account is taken to allow everything.
+    conditions : for DEPENDS, the statements that the answer depends on: Allows that have to apply, Denies that must not. Found
+        when first read, by the reference, in a fraction of a millisecond.
     """
 
     principal: str
@@ -67,19 +70,22 @@ class Caller:
     statement: StatementRef | None
     depends_on: tuple[str, ...] = ()
     is_outside: bool = False
-    _open: Callable[[], tuple[OpenStatement, ...]] = field(default=tuple, repr=False, compare=False)
+    conditions: tuple[OpenStatement, ...] = field(default=(), compare=False, repr=False)
 
-    @cached_property
-    def conditions(self) -> tuple[OpenStatement, ...]:
-        """For DEPENDS, the statements that the answer turns on: Allows that have to apply, Denies that must not.
-
-        Found when asked for, by the reference: a fraction of a millisecond.
-        """
-        return self._open()
+    def _resolve(self, source: Callable[[], tuple[OpenStatement, ...]]) -> dict[str, object]:
+        return {"conditions": source()}
 
 
 class Callers(Sequence[Caller]):
-    """Everybody who can, those with a record first, in the order of the directory."""
+    """Everybody who can, those with a record first, in the order of the directory.
+
+    Attributes
+    ----------
+    principals : their names, as in `Caller`.
+    outcome : `Outcome` numbers, uint8, shape (n,).
+    """
+
+    __slots__ = ("_make", "outcome", "principals")
 
     def __init__(self, names: Sequence[str], make: Callable[[int], Caller], outcomes: npt.NDArray[np.uint8]) -> None:
         """For the engine: `make` gives the row of a place."""
@@ -98,6 +104,14 @@ class Callers(Sequence[Caller]):
 
     def __iter__(self) -> Iterator[Caller]:
         return map(self._make, range(len(self)))
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON form: the callers, each as `Caller.to_dict` gives it."""
+        return {"callers": [caller.to_dict() for caller in self]}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        callers = list(self)
+        return Callers, (list(self.principals), callers.__getitem__, self.outcome)
 
     def __repr__(self) -> str:
         n = int(np.count_nonzero(self.outcome == Outcome.ALLOW))
@@ -231,7 +245,7 @@ def who_can(question: Question, stored: Stored) -> Callers:
             return others[at - len(rows)]
         row = rows[at]
         asker, told = by_session.get(row) or (stored.names[row], decisions[row])
-        return replace(_caller(question, asker, stored.kinds[row], told), principal=stored.names[row])
+        return _caller(question, asker, stored.kinds[row], told, name=stored.names[row])
 
     outcomes = np.concatenate([found[rows], np.array([caller.outcome for caller in others], np.uint8)])
     return Callers(names + [caller.principal for caller in others], make, outcomes)
@@ -267,10 +281,19 @@ def _by_session(
     return found
 
 
-def _caller(question: Question, name: str, kind: PrincipalKind, decision: Decision | RowDecision) -> Caller:
-    is_open = decision.outcome is Outcome.DEPENDS
-    opened: Callable[[], tuple[OpenStatement, ...]] = partial(question.conditions, name) if is_open else tuple
-    return Caller(name, kind, decision.outcome, decision.layer, decision.statement, decision.depends_on, _open=opened)
+def _caller(
+    question: Question,
+    asker: str,
+    kind: PrincipalKind,
+    decision: Decision | RowDecision,
+    *,
+    name: str,
+    is_outside: bool = False,
+) -> Caller:
+    opened = partial(question.conditions, asker) if decision.outcome is Outcome.DEPENDS else tuple
+    return Caller.deferring(
+        opened, name, kind, decision.outcome, decision.layer, decision.statement, decision.depends_on, is_outside
+    )
 
 
 def _others(question: Question, stored: Stored, policies: Policies, nobody: ResourceProfile) -> Iterator[Caller]:
@@ -280,7 +303,7 @@ def _others(question: Question, stored: Stored, policies: Policies, nobody: Reso
         decision = question.decide(name)
         if decision is not None and decision.outcome in _CAN:
             profile = snapshot.principal(name, question.action)
-            yield replace(_caller(question, name, profile.kind, decision), is_outside=profile.account is None)
+            yield _caller(question, name, profile.kind, decision, name=name, is_outside=profile.account is None)
     for outsider in outsiders(snapshot, policies, question.action, nobody.partition or "aws", stored.peopled):
         found = _outside(question, outsider, nobody)
         if found is not None:
@@ -304,7 +327,6 @@ def _outside(question: Question, outsider: Outsider, nobody: ResourceProfile) ->
     found = told.decision
     if found.outcome not in _CAN:
         return None
-    opened = told.open_statements
     return Caller(
-        outsider.name, outsider.kind, found.outcome, found.layer, found.statement, found.depends_on, True, lambda: opened
+        outsider.name, outsider.kind, found.outcome, found.layer, found.statement, found.depends_on, True, told.open_statements
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fastiam.model import Layer, Outcome
+from fastiam.model import Layer, Outcome, Reason
 from fastiam.profile import PrincipalKind
 from fastiam.reference.layers import WITH_BOUNDARY, WITH_SESSION, WITHOUT_ACCOUNT, Said
 
@@ -33,7 +33,7 @@ class Case:
     always_allowed: bool
     credential_forbids: bool
     public_access: bool
-    service_refusal: str | None
+    service_refusal: Reason | None
     required: bool
     same_account: bool
     chained_identity: bool
@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
 
     outcome: Outcome
     layer: Layer
-    reason: str | None = None
+    reason: Reason | None = None
 
 
 ALLOW, IMPLICIT_DENY, EXPLICIT_DENY = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY
@@ -59,10 +59,10 @@ ALLOW, IMPLICIT_DENY, EXPLICIT_DENY = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outc
 def settled_early(case: Case) -> Verdict | None:
     """The answers for which no policy is read."""
     if not case.known:
-        return Verdict(IMPLICIT_DENY, Layer.CREDENTIAL, "unknown_principal")
+        return Verdict(IMPLICIT_DENY, Layer.CREDENTIAL, Reason.UNKNOWN_PRINCIPAL)
     if case.always_allowed:
-        return Verdict(ALLOW, Layer.SERVICE, "always_allowed")
-    return Verdict(IMPLICIT_DENY, Layer.CREDENTIAL, "credential") if case.credential_forbids else None
+        return Verdict(ALLOW, Layer.SERVICE, Reason.ALWAYS_ALLOWED)
+    return Verdict(IMPLICIT_DENY, Layer.CREDENTIAL, Reason.CREDENTIAL) if case.credential_forbids else None
 
 
 def combine(case: Case, said: Said) -> Verdict:
@@ -70,7 +70,7 @@ def combine(case: Case, said: Said) -> Verdict:
     if said.denied:
         return Verdict(EXPLICIT_DENY, said.denied[0])
     if case.public_access:
-        return Verdict(EXPLICIT_DENY, Layer.SERVICE, "public_access")
+        return Verdict(EXPLICIT_DENY, Layer.SERVICE, Reason.PUBLIC_ACCESS)
     if not said.scp:
         return Verdict(IMPLICIT_DENY, Layer.SCP)
     if not said.vpce:

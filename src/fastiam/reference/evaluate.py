@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fastiam.model import Decision, Effect, Explanation, Layer, Outcome, StatementRef
+from fastiam.model import Decision, Effect, Explanation, Layer, Outcome, Reason, StatementRef
 from fastiam.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.reference import explain
 from fastiam.reference.actions import split_action
@@ -147,7 +147,7 @@ def _decide(inquiry: _Inquiry, resource: ResourceProfile, run: Run, depends_on: 
         verdict = Verdict(Outcome.DEPENDS, layer)
         return _decision(resource, verdict, statement=statement, depends_on=depends_on)
     if outcome is Outcome.EXPLICIT_DENY and layer is Layer.VPCE and reported is None:
-        return _decision(resource, Verdict(outcome, layer, "unknown_endpoint"), indeterminate=True)
+        return _decision(resource, Verdict(outcome, layer, Reason.UNKNOWN_ENDPOINT), indeterminate=True)
     if outcome is Outcome.IMPLICIT_DENY:
         hopeful = listen(inquiry.principal, inquiry.layers, run.tested, hopefully=True)
         indeterminate = combine(inquiry.case, hopeful).outcome is Outcome.ALLOW

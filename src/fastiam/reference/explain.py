@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fastiam.keys import fold
-from fastiam.model import Effect, Layer, LayerResult, MatchedStatement, NearMiss, OpenStatement, Outcome
+from fastiam.model import Effect, Layer, LayerResult, MatchClass, MatchedStatement, NearMiss, OpenStatement, Outcome, Reason
 from fastiam.profile import PrincipalKind, PrincipalProfile
 from fastiam.reference.combine import Case, stray_limits
 from fastiam.reference.depends import Run
@@ -14,6 +14,7 @@ from fastiam.reference.statement import Scene, Tested
 from fastiam.reference.truth import U
 
 _LIMITS = (Layer.RCP, Layer.SCP, Layer.VPCE, Layer.BOUNDARY, Layer.SESSION)
+_SHOWN = 20  # values of an element in a near miss
 _LETTERS = "DRP*"  # classes that a grant of the same account can rest on
 
 
@@ -50,7 +51,8 @@ def matched(tested: Tested) -> MatchedStatement:
     is_open = tested.result is U
     reasons = tuple(dict.fromkeys(tested.doubts)) if is_open else ()
     statement = tested.statement
-    return MatchedStatement(tested.ref, statement.effect, tested.classes, is_open, reasons, statement.conditions)
+    classes = tuple(map(MatchClass, tested.classes))
+    return MatchedStatement(tested.ref, statement.effect, classes, is_open, reasons, statement.conditions)
 
 
 def opened(tested: Tested) -> OpenStatement:
@@ -72,19 +74,28 @@ def near_misses(tested: Iterable[Tested], scene: Scene) -> tuple[NearMiss, ...]:
 def _near_miss(tested: Tested, scene: Scene) -> NearMiss:
     element, entry = tested.misses[0]
     statement = tested.statement
+    key, operator = ("", "") if entry is None else (entry.key, entry.operator_text)
+    actual: tuple[str, ...] | None = None
     if entry is not None:
-        prefix = f"{entry.qualifier}:" if entry.qualifier else ""
-        operator = prefix + entry.operator + ("IfExists" if entry.if_exists else "")
         value = scene.context.get(fold(entry.key))
-        return NearMiss(tested.ref, element, entry.key, operator, entry.values, None if value is None else value.values)
-    if element.endswith("Action"):
-        return NearMiss(tested.ref, element, expected=statement.actions or (), actual=(":".join(scene.action),))
-    if element.endswith("Resource"):
-        return NearMiss(tested.ref, element, expected=statement.resources or (), actual=(scene.resource,))
-    if element.endswith("Principal"):
-        names = tuple(entry.value for entry in statement.principals or ())
-        return NearMiss(tested.ref, element, expected=names, actual=(scene.asker.profile.name,))
-    return NearMiss(tested.ref, element, expected=statement.undetermined)
+        expected, actual = entry.values, None if value is None else value.values
+    elif element.endswith("Action"):
+        expected, actual = statement.actions or (), (":".join(scene.action),)
+    elif element.endswith("Resource"):
+        expected, actual = statement.resources or (), (scene.resource,)
+    elif element.endswith("Principal"):
+        expected, actual = tuple(entry.value for entry in statement.principals or ()), (scene.asker.profile.name,)
+    else:
+        expected = statement.undetermined
+    return NearMiss(tested.ref, element, key, operator, _some(expected, scene), actual, len(expected))
+
+
+def _some(values: tuple[str, ...], scene: Scene) -> tuple[str, ...]:
+    """Few enough values to show: a statement may list thousands of actions. Those about the service of the request come first."""
+    if len(values) <= _SHOWN:
+        return values
+    service = scene.action[0] + ":"
+    return tuple(sorted(values, key=lambda value: not value.lower().startswith(service))[:_SHOWN])
 
 
 def bypassed(case: Case, said: Said, outcome: Outcome) -> tuple[Layer, ...]:
@@ -153,7 +164,7 @@ def _limit(principal: PrincipalProfile, given: LayerInput, run: Run) -> LayerRes
     if layer in said.denied:
         denied = _first(run.tested, layer, Effect.DENY)
         has_levels = layer in (Layer.SCP, Layer.RCP)
-        reason = "unknown_endpoint" if denied is None else ""
+        reason = Reason.UNKNOWN_ENDPOINT if denied is None else ""
         return LayerResult(layer, "explicit_deny", reason, denied.place.level if denied and has_levels else None)
     if layer is Layer.SESSION and given.levels is None and principal.kind in (PrincipalKind.FED, PrincipalKind.AROOT):
         return LayerResult(layer, "implicit_deny", "mandatory")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastiam.arn import Arn, split_arn
+from fastiam.model import Reason
 from fastiam.profile import PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 
 _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
@@ -64,18 +65,18 @@ def credential_forbids(principal: PrincipalProfile, action: tuple[str, str]) -> 
 
 def service_refusal(
     principal: PrincipalProfile, resource: ResourceProfile, action: tuple[str, str], settings: Settings
-) -> str | None:
+) -> Reason | None:
     """The reason for an implicit deny in layer `service`, the first of 6.4, or None."""
     arn = split_arn(resource.arn)
     if arn is not None and _is_forbidden_change(arn, action):
-        return "hard_rule"
+        return Reason.HARD_RULE
     if principal.kind is PrincipalKind.ANON and action[0] not in settings.anonymous_services:
-        return "anonymous"
+        return Reason.ANONYMOUS
     if action == ("iam", "passrole") and resource.account != principal.account:
-        return "pass_role_account"
+        return Reason.PASS_ROLE_ACCOUNT
     if None not in (principal.partition, resource.partition) and principal.partition != resource.partition:
-        return "partition"
-    return "unknown_owner" if resource.unknown_owner else None
+        return Reason.PARTITION
+    return Reason.UNKNOWN_OWNER if resource.unknown_owner else None
 
 
 def _is_forbidden_change(arn: Arn, action: tuple[str, str]) -> bool:

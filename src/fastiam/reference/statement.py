@@ -77,16 +77,7 @@ class Tested:
     @property
     def ref(self) -> StatementRef:
         """The name of the statement in an answer."""
-        policy, statement = self.place.policy, self.statement
-        return StatementRef(
-            layer=self.place.layer,
-            level=self.place.level,
-            policy=policy.name or policy.arn or "",
-            index=statement.index,
-            sid=statement.sid,
-            arn=policy.arn,
-            origin=policy.origin,
-        )
+        return StatementRef.of(self.place.policy, self.statement, self.place.layer, self.place.level)
 
 
 def check_statement(statement: Statement, place: Place, scene: Scene, best: bool) -> Tested:

@@ -11,7 +11,7 @@ from fastiam.account.derive import organization_keys, single
 from fastiam.engine import Engine
 from fastiam.keys import fold
 from fastiam.loose import decide_profiles
-from fastiam.model import Decision, Layer, Outcome
+from fastiam.model import Decision, Layer, Outcome, Reason
 from fastiam.session import Session
 from fastiam.sts.errors import AccessDeniedError
 
@@ -123,7 +123,7 @@ def _refusal(question: Question, action: str, decision: Decision) -> AccessDenie
     if decision.outcome is Outcome.EXPLICIT_DENY:
         rule = "6.4"
         why = "it is denied" if decision.statement is None else f"{_named(decision)} denies it"
-    elif decision.reason == "unknown_principal":
+    elif decision.reason is Reason.UNKNOWN_PRINCIPAL:
         why, rule = "nobody knows the caller", "6.7"
     if action != question.actions[0]:
         rule = "D30"
@@ -141,7 +141,7 @@ def _refusal(question: Question, action: str, decision: Decision) -> AccessDenie
 def _named(decision: Decision) -> str:
     ref = decision.statement
     assert ref is not None
-    return f"statement `{ref.sid or f'#{ref.index}'}` of `{ref.policy}`"
+    return f"statement `{ref.label}` of `{ref.policy}`"
 
 
 def inherited_tags(session: Session) -> dict[str, str]:

@@ -24,7 +24,7 @@ from fastiam.account.store import Store
 from fastiam.account.subjects import Subject
 from fastiam.account.trust import named_entities, names_identity, with_name
 from fastiam.arn import is_account
-from fastiam.errors import DirectoryError, Finding, Severity
+from fastiam.errors import DirectoryError, Finding, RequestValueError, Severity
 from fastiam.keys import fold
 from fastiam.model import PolicyKind
 from fastiam.profile import PrincipalKind
@@ -46,9 +46,9 @@ class Writes:
 
     def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
         if mode not in ("strict", "lenient"):
-            raise ValueError(f"unknown mode `{mode}`: a directory is `strict` or `lenient`")
+            raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="use `strict` or `lenient`")
         if quotas is not None and not isinstance(quotas, Quotas):
-            raise TypeError(f"quotas must be a `Quotas` or None, not `{type(quotas).__name__}`")
+            raise RequestValueError(f"quotas must be a `Quotas` or None, not `{type(quotas).__name__}`", column="quotas")
         self.mode: Mode = mode
         self.quotas = quotas or NO_QUOTAS
         self.notes: list[Finding] = []  # readers add theirs
