@@ -93,7 +93,7 @@ class Maker:
         entries = [self.action(target.action, fit)] + [self.action(target.action, 0.0)] * self.chance(0.25)
         self.crowd(entries, lambda: self.action(self.pick(*v.ALL_ACTIONS), 1.0))
         self.rng.shuffle(entries)
-        statement["Action"] = [] if self.chance(0.01) else self.one_or_list(entries)
+        statement["Action"] = [] if self.chance(0.01) and self.lenient else self.one_or_list(entries)
 
     def crowd(self, entries: list[Any], stranger: Callable[[], Any], share: float = 0.015) -> None:
         """Now and then far more entries than people write: long lists are what an engine indexes."""
@@ -117,7 +117,8 @@ class Maker:
     def stray_resource(self) -> str:
         """A pattern for a resource near those that are asked for: most fail late, some do match."""
         head, rest = self.pick(*v.ALL_RESOURCES).rsplit(":", 1)
-        at = self.rng.randint(0, len(rest)) if self.chance(0.3) else len(rest)
+        typed = not self.lenient and re.fullmatch("arn:[^:]*:(iam:.*|s3:[^:]+:.*)", head)  # R7: the type is one that exists
+        at = self.rng.randint(rest.find("/") + 1 if typed else 0, len(rest)) if self.chance(0.3) else len(rest)
         return self.resource(f"{head}:{rest[:at]}{self.pick('', '', '1', 'z', '/x', '-team-')}{rest[at:]}", 1.0)
 
     def resources(self, statement: dict[str, Json], target: Target, fit: float) -> None:
@@ -132,7 +133,7 @@ class Maker:
         entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
         self.crowd(entries, self.stray_resource)
         self.rng.shuffle(entries)
-        statement["Resource"] = [] if self.chance(0.03) else self.one_or_list(entries)
+        statement["Resource"] = [] if self.chance(0.03) and self.lenient else self.one_or_list(entries)
 
     # -- principals (N1 to N24) -------------------------------------------------------------------------------------------
 

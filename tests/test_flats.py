@@ -84,7 +84,7 @@ def test_a_deny_of_no_resource_denies_none_and_lets_nothing_through(account: str
     """V11: it stands before the allows of its row, and has no pattern. Of another account, policies must allow it (6.4)."""
     asked = f"arn:aws:sqs:eu-west-1:{account}:q"
     for allowed in ("*", asked, f"{asked}2"):
-        directory = fastiam.Directory(quotas=None)
+        directory = fastiam.Directory("lenient", quotas=None)
         made = [{"Effect": effect, "Action": "sqs:*", "Resource": on} for effect, on in (("Deny", []), ("Allow", allowed))]
         directory.add_principal(ROLE, identity_policies=[{"Version": "2012-10-17", "Statement": made}])
         engine = directory.compile()

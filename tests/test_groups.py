@@ -71,7 +71,7 @@ def likes(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
                 texts = [resource(rng, text), resource(rng, text, CROSSING)]
                 asked += [(who, f"s3:Act{i}", text) for text in (*texts, *(changed(rng, text) for text in texts))]
         asked += [(who, f"s3:Act{i}", text) for who in TEAMS for text in ("*", "arn:aws:s3:::a")]
-    directory = fastiam.Directory(quotas=None)
+    directory = fastiam.Directory("lenient", quotas=None)  # R7: patterns of buckets with a Region
     policies = [{"Version": "2012-10-17", "Statement": statements[at : at + 7]} for at in range(0, len(statements), 7)]
     for who, team in TEAMS.items():
         directory.add_principal(who, identity_policies=policies, tags={"team": team})

@@ -27,7 +27,7 @@ HEADS = (
     "arn:aws:s3:::bucket/",
     "arn:aws:s3:::",
     "arn:aws:s3:*:*:",
-    f"arn:aws:s3:eu-west-1:{ACCOUNT}:",
+    f"arn:aws:s3express:eu-west-1:{ACCOUNT}:",
     "arn:*:s3:::",
     "arn:aws:s*:::",
 )

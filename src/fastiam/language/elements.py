@@ -13,12 +13,21 @@ from fastiam.language.findings import Problem, Problems, quote
 from fastiam.language.variables import START
 
 _CLEAN_ACTION = re.compile(r"\*+|[A-Za-z0-9-]+:[^\s:,${]+")
-_CLEAN_RESOURCE = re.compile(r"\*+|arn:[a-z0-9*-]*:[a-z0-9-]*:[^:$]*:[^:$]*:[^$]*")
+_CLEAN_RESOURCE = re.compile(r"\*+|arn:[a-z0-9*-]+:(?:s3:|(?!(?:iam|s3):)[a-z0-9-]+:[^:$]*):[^:$]*:[^$]*")
 _WILDCARD = re.compile(r"[*?]")
 _SPACE_OR_COMMA = re.compile(r"[\s,]")
 _ONLY_STARS = re.compile(r"\*+")
 _ACTION_HINT = "write `service:Name`, such as `s3:GetObject`"
 _ARN_HINT = "an ARN is `arn:partition:service:region:account:rest`"
+_PLACEHOLDER = re.compile(r"[*?\0]")  # a wildcard, or a variable that is masked
+# What the last field of an ARN starts with: in IAM; in S3, where the ARN has a Region.
+_STARTS = {
+    "iam": (
+        "user/ role/ group/ policy/ instance-profile/ federated-user/ mfa/ sms-mfa/ u2f/ server-certificate/ saml-provider/ "
+        "oidc-provider/ report/ access-report/ delegation-request/ root"
+    ).split(),
+    "s3": "accesspoint/ accesspoint: access-grants/ job/ storage-lens/ storage-lens-group/ async-request/".split(),
+}
 _FIELDS = ("`arn`", "partition", "service", "region", "account")
 
 
@@ -67,7 +76,7 @@ def no_variables(text: str) -> Problem:
 
 
 def resource_problems(text: str, variables: bool, endpoint: bool) -> Problems:
-    """What is wrong with one entry of `Resource` or `NotResource`: V25 to V29, V31, V40, R6, R8, and D43 in endpoint policies."""
+    """What is wrong with one entry of `Resource` or `NotResource`: V25 to V29, V31, V40, R6 to R8, and D43 in endpoints."""
     if not endpoint and _CLEAN_RESOURCE.fullmatch(text):
         return ()
     return _resource_problems(text, variables, endpoint)
@@ -84,6 +93,8 @@ def _resource_problems(text: str, variables: bool, endpoint: bool) -> Problems:
     if len(fields) < 6:
         found.append(_short(text, fields[-1]))
     found += _field_problems(text, fields)
+    if len(fields) == 6 and fields[2] in _STARTS and (variables or START not in text):  # else V31 says it
+        found += _type_problems(text, fields[2], fields[3], fields[5])
     if endpoint and len(fields) > 4 and is_mixed_account(fields[4]):
         found.append(Problem("D43", f"the account of {quote(text)} mixes digits and wildcards", "write the id, or `*`"))
     return tuple(found)
@@ -116,8 +127,23 @@ def _field_problems(text: str, fields: list[str]) -> Problems:
         if field != field.lower():
             hint = "partitions and services are written in lower case"
             found.append(Problem("V27", f"{quote(text)} has upper case in its {_FIELDS[i]}", hint))
+        if not field and len(fields) > i + 1:
+            found.append(Problem("R7", f"{quote(text)} has no {_FIELDS[i]}", _ARN_HINT))
     if len(fields) > 3 and _WILDCARD.search(fields[2]):
         found.append(Problem("R8", f"{quote(text)} has a wildcard in its service field", "name the service"))
+    return tuple(found)
+
+
+def _type_problems(text: str, service: str, region: str, rest: str) -> Problems:
+    """What no ARN of IAM or S3 has: a Region where there is none, a resource of no type of IAM."""
+    starts = _STARTS[service]
+    head = _PLACEHOLDER.split(rest, maxsplit=1)[0]
+    has_type = any(head.startswith(start) or (head != rest and start.startswith(head)) for start in starts)
+    found = []
+    if region.strip("*\0") and (service == "iam" or not has_type):
+        found.append(Problem("R7", f"{quote(text)} has a Region, which it cannot have", "leave the field empty"))
+    if service == "iam" and not has_type:
+        found.append(Problem("R7", f"{quote(text)} names no resource of IAM", "the last field starts with `user/`, `role/`, ..."))
     return tuple(found)
 
 

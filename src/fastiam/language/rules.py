@@ -1,7 +1,7 @@
 """The rules that a document can break: severity, and what a lenient reading makes of it (spec 1.6, F5).
 
 One row per code. `docs/errors.md` shows the same rows with an example message each. Most codes are rule ids of the
-specification; `1.3` and `3.2` name the tables that hold a rule without an id of its own.
+specification; `1.2`, `1.3` and `3.2` name the sections that hold a rule without an id of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RULES: dict[str, Rule] = {
     "V8": Rule(_ERROR, "both `Resource` and `NotResource`, or both `Principal` and `NotPrincipal`", _ELEMENT),
     "V9": Rule(_ERROR, "an element that the kind of policy forbids, or lacks one that it requires", _STATEMENT),
     "V10": Rule(_ERROR, "unknown `Version`", _REJECTED, fatal=True),
-    "V11": Rule(_WARN, "an empty list or map of actions, resources or principals", "contributes nothing"),
+    "V11": Rule(_WARN, "an empty list or map of principals", "contributes nothing"),
     "V12": Rule(_ERROR, "`NotAction`, `NotResource` or `NotPrincipal` without any entry", _ELEMENT),
     "V13": Rule(_WARN, "an empty condition block or operator", "no condition"),
     "V14": Rule(_WARN, "a condition key without values", _EVALUATED),
@@ -75,6 +75,7 @@ RULES: dict[str, Rule] = {
     "V41": Rule(_ERROR, "a principal of no known form", _ENTRY),
     "A2": Rule(_WARN, "a wildcard in the service prefix of an action", _EVALUATED),
     "R6": Rule(_WARN, "a short resource ARN that ends in `*`", "missing fields match anything"),
+    "R7": Rule(_ERROR, "an ARN that no resource has: no partition or service, a type or Region that IAM or S3 lacks", _EVALUATED),
     "R8": Rule(_WARN, "a wildcard in the service field of a resource ARN", _EVALUATED),
     "D43": Rule(_WARN, "a condition or resource that endpoint policies do not take", _EVALUATED),
     "G2": Rule(_ERROR, "a resource control policy that allows, or names a principal other than `*`", "an allow has no effect"),
@@ -86,6 +87,7 @@ RULES: dict[str, Rule] = {
     "N23": Rule(_WARN, "`NotPrincipal` of everyone", _EVALUATED),
     "S42": Rule(_WARN, "an issuer that everybody uses, trusted without a condition on its claims", _EVALUATED),
     "O3": Rule(_WARN, "an element of a resource control policy that AWS may refuse", _EVALUATED),
+    "1.2": Rule(_ERROR, "an empty list of actions or resources", "contributes nothing"),
     "1.3": Rule(_ERROR, "a condition operator in other than its canonical case", "read as the canonical operator"),
     "3.2": Rule(_ERROR, "a group as principal", "that entry matches nobody"),
 }

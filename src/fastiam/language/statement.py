@@ -190,7 +190,7 @@ def _read_actions(reading: Reading, value: object, path: Path, negated: bool) ->
         if problems:
             _add_entry(reading, problems, value, path, i)
     if not texts and not negated:
-        reading.add("V11", path, "the list of actions is empty: the statement has no effect")
+        reading.add("1.2", path, "the list of actions is empty: the statement has no effect", "name an action")
     return texts
 
 
@@ -204,7 +204,7 @@ def _read_resources(reading: Reading, value: object, path: Path, negated: bool) 
         if problems:
             _add_entry(reading, problems, value, path, i)
     if not texts and not negated:
-        reading.add("V11", path, "the list of resources is empty: the statement has no effect")
+        reading.add("1.2", path, "the list of resources is empty: the statement has no effect", "name a resource, or write `*`")
     return texts
 
 
