@@ -17,6 +17,7 @@ import fastiam
 from fastiam.cli.main import run
 
 Call = Callable[..., tuple[int, str, str]]
+SHOWN_NOWHERE = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYxx"
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "FASTIAM_STORE", "FASTIAM_KEYRING", "FORCE_COLOR")
 
 
@@ -184,3 +185,26 @@ def test_without_the_extra_the_message_says_what_to_install(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyotp", None)
     code, _, err = call("key", "list", ANA)
     assert code == 1 and "pip install 'fastiam[sts]'" in err
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+@pytest.mark.parametrize(
+    "content", ["[SECRET]", '"SECRET"', "SECRET", '{"AccessKeyId": "SECRET"}', '{"SecretAccessKey": "SECRET"}']
+)
+def test_credentials_without_a_key_are_not_shown(call, content, debug):
+    Path("broken.json").write_text(content.replace("SECRET", SHOWN_NOWHERE))
+    code, out, err = call("whoami", "--credentials", "broken.json", *debug)
+    assert code == 1 and err and SHOWN_NOWHERE not in out + err
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_key_in_the_keyring_variable_is_not_shown(call, monkeypatch, debug):
+    monkeypatch.setenv("FASTIAM_KEYRING", SHOWN_NOWHERE)
+    code, out, err = call("key", "create", ANA, *debug)
+    assert code == 1 and "FASTIAM_KEYRING names cannot be read" in err and SHOWN_NOWHERE not in out + err
+
+
+@pytest.mark.parametrize("verb", ["deactivate", "delete"])
+def test_secret_as_a_key_id_is_not_shown(call, verb):
+    code, out, err = call("key", verb, SHOWN_NOWHERE)
+    assert code == 1 and "access key not found" in err and SHOWN_NOWHERE not in out + err

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from fastiam.cli.files import read_bytes
 from fastiam.errors import FastiamError, RequestValueError
 
 if TYPE_CHECKING:
-    from fastiam.sts import STS, Credentials
+    from fastiam.sts import STS, Credentials, Secret
 
 store = click.option("--store", required=True, envvar="FASTIAM_STORE", metavar="FILE", help="The store; or FASTIAM_STORE.")
 keyring = click.option("--keyring", metavar="FILE", help="The keyring of the store; or FASTIAM_KEYRING.")
@@ -74,22 +74,39 @@ def read_credentials(file: str | None) -> Credentials:
     ------
     RequestValueError: there are none. Names what is missing, never a value.
     """
-    from fastiam.sts import Credentials, Secret
+    from fastiam.sts import Credentials
 
     if file is None:
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-        told: dict[str, Any] = {name: os.environ.get(name) for name in names}
+        values = _texts(os.environ, names)
     else:
         names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-        try:
-            told = dict(json.loads(read_bytes(file)))
-        except (ValueError, TypeError):
-            raise RequestValueError(f"`{file}` is no JSON object with credentials", column="credentials") from None
-    id_, secret, token = (told.get(name) for name in names)
-    if not isinstance(id_, str) or not isinstance(secret, str) or not (id_ and secret):
+        values = _texts(_json_value(file), names)
+    if values is None:
+        raise RequestValueError(f"`{file}` is not a JSON object with credentials", column="credentials")
+    id_, secret, token = values
+    if not (id_ and secret):
         hint = "set both, or pass `--credentials FILE`" if file is None else ""
         raise RequestValueError(f"there is no {names[0]} and {names[1]}", column="credentials", hint=hint)
-    return Credentials(id_, Secret(secret), Secret(token) if token else None)
+    return Credentials(str(id_), secret, token or None)
+
+
+def _texts(values: Any, names: Sequence[str]) -> list[Secret] | None:
+    """The texts under some names, "" where there is none; None if `values` is not a mapping."""
+    from fastiam.sts import Secret
+
+    if not isinstance(values, Mapping):
+        return None
+    found = map(values.get, names)
+    return [Secret(value if isinstance(value, str) else "") for value in found]
+
+
+def _json_value(file: str) -> Any:
+    """The JSON value in a file; None for other content, without an error that contains it."""
+    try:
+        return json.loads(read_bytes(file))
+    except ValueError:
+        return None
 
 
 def show(told: dict[str, Any], form: str) -> None:

@@ -15,7 +15,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from fastiam.sts.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
-from fastiam.sts.keyring import Keyring, KeyringError, Secret
+from fastiam.sts.keyring import Keyring, KeyringError
 from fastiam.sts.mfa import NewMfaDevice
 from fastiam.sts.records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
 from fastiam.sts.recovery import Proof
@@ -28,6 +28,7 @@ from fastiam.sts.results import (
     FederatedUser,
     IssuedSession,
 )
+from fastiam.sts.secret import Secret
 from fastiam.sts.service import STS
 
 __all__ = [

@@ -11,9 +11,9 @@ from fastiam.errors import StoreError
 from fastiam.request import shorten
 from fastiam.sts.errors import AuthenticationError, ValidationError
 from fastiam.sts.ids import LONG_TERM, new_key_id, new_secret
-from fastiam.sts.keyring import Secret
 from fastiam.sts.records import AccessKey, Status
 from fastiam.sts.results import Credentials
+from fastiam.sts.secret import Secret, shown, takes_secrets
 from fastiam.sts.state import State, access_key_purpose
 
 MOST = 2  # inactive ones count
@@ -55,6 +55,7 @@ class AccessKeys:
         """The keys of a user or root, without their secrets."""
         return self._state.book.of("access_keys", principal)
 
+    @takes_secrets(identifiers=("id_",))
     def get(self, id_: str) -> AccessKey:
         """One key.
 
@@ -64,9 +65,10 @@ class AccessKeys:
         """
         key = self._state.book.tables.access_keys.get(id_)
         if key is None:
-            raise ValidationError(f"there is no access key `{shorten(id_)}`", code="NoSuchEntity")
+            raise ValidationError(f"access key not found: {shown(id_)}", code="NoSuchEntity")
         return key
 
+    @takes_secrets(identifiers=("id_",))
     def set_status(self, id_: str, status: Status | str) -> None:
         """Let a key sign, or no longer. What it issued while active goes with it: S82."""
         state = self._state
@@ -75,6 +77,7 @@ class AccessKeys:
             state.book.put("access_keys", id_, replace(key, status=Status(status)))
             state.record(key.principal, f"access key made {Status(status).lower()}", id_)
 
+    @takes_secrets(identifiers=("id_",))
     def delete(self, id_: str) -> None:
         """Take a key away for good, and what it issued with it."""
         state = self._state
@@ -85,6 +88,7 @@ class AccessKeys:
 
     # -- verifying ----------------------------------------------------------------------------------------------------
 
+    @takes_secrets("secret", identifiers=("id_",))
     def verify(self, id_: str, secret: str) -> AccessKey:
         """The key that id and secret are of. An unknown id costs what a wrong secret costs.
 
@@ -92,16 +96,16 @@ class AccessKeys:
         ------
         AuthenticationError: no such key, another secret, inactive, or its user is gone.
         """
-        secret = Secret(secret)
         key = self._state.book.tables.access_keys.get(id_)
         is_right = hmac.compare_digest(self._open(key).encode(), secret.encode("utf-8", "surrogatepass"))
         if key is None:
-            raise AuthenticationError(f"there is no access key `{shorten(id_)}`", reason="unknown_key")
+            raise AuthenticationError(f"access key not found: {shown(id_)}", reason="unknown_key")
         if not is_right:
             raise AuthenticationError(f"that is not the secret of `{id_}`", reason="wrong_secret", code="SignatureDoesNotMatch")
         self.require_active(key)
         return self._used(key)
 
+    @takes_secrets(identifiers=("id_",))
     def secret_of(self, id_: str) -> tuple[AccessKey, Secret]:
         """An active key and its secret, for a door that checks signatures made with it.
 
@@ -112,7 +116,7 @@ class AccessKeys:
         key = self._state.book.tables.access_keys.get(id_)
         secret = self._open(key)
         if key is None:
-            raise AuthenticationError(f"there is no access key `{shorten(id_)}`", reason="unknown_key")
+            raise AuthenticationError(f"access key not found: {shown(id_)}", reason="unknown_key")
         self.require_active(key)
         return self._used(key), secret
 

@@ -10,7 +10,7 @@ import base64
 import binascii
 import secrets
 
-from fastiam.sts.keyring import Secret
+from fastiam.sts.secret import Secret
 
 LONG_TERM, TEMPORARY = "AKIA", "ASIA"
 SECRET_BYTES = 30  # 40 characters of base64

@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fastiam.errors import FastiamError
+from fastiam.sts.secret import Secret, SecretBytes
 
 KEY_BYTES, ID_BYTES, SALT_BYTES, TAG_BYTES = 32, 4, 16, 16
 HEADER_BYTES = 1 + ID_BYTES + SALT_BYTES  # version, key id, salt
@@ -31,15 +32,6 @@ _NONCE = bytes(12)  # each sealed thing has its own key
 
 class KeyringError(FastiamError, ValueError):
     """A keyring cannot be read, or something was not sealed under it. Never holds a key."""
-
-
-class Secret(str):
-    """A text that prints as nothing: representations and tracebacks do not show it, `str.join` and comparisons do."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<secret>"
 
 
 class Keyring:
@@ -54,11 +46,15 @@ class Keyring:
     KeyringError: no key, two of one id, or a key of another length.
     """
 
+    _keys: Mapping[bytes, SecretBytes] = {}  # of an object that is not complete; its representation is in tracebacks
+
     def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
-        self._keys = {_read_id(id_): key for id_, key in keys}
-        if not keys or len(self._keys) != len(keys) or any(len(key) != KEY_BYTES for key in self._keys.values()):
-            raise KeyringError(f"a keyring needs keys of {KEY_BYTES} bytes with different ids")
-        self._primary = next(iter(self._keys))
+        read = _read_keys(keys)
+        del keys  # not into a traceback
+        if isinstance(read, str):
+            raise KeyringError(read)
+        self._keys = read
+        self._primary = next(iter(read))
 
     def __repr__(self) -> str:
         return f"<Keyring: {', '.join(self.ids)}>"
@@ -80,24 +76,22 @@ class Keyring:
 
     def rotated(self, *, keep: int | None = None) -> Keyring:
         """A keyring with a fresh key in front, followed by the first `keep` of these, or by all of them."""
-        held = [(id_.hex(), key) for id_, key in self._keys.items()]
-        return Keyring([_fresh(), *held[:keep]])
+        return Keyring([_fresh(), *[(id_.hex(), key) for id_, key in self._keys.items()][:keep]])
 
     @classmethod
-    def from_text(cls, text: str) -> Keyring:
+    def from_text(cls, text: str | bytes) -> Keyring:
         """A keyring as `save` writes it: a JSON list of `{"id", "key"}`, the key as base64.
 
         Raises
         ------
         KeyringError: another text.
         """
-        try:
-            entries = orjson.loads(text)
-            keys = [(entry["id"], base64.b64decode(entry["key"], validate=True)) for entry in entries]
-        except (ValueError, KeyError, TypeError, binascii.Error):
+        keys = _read_text(text)
+        del text  # not into a traceback
+        if keys is None:
             raise KeyringError(
                 "the text is not a keyring\nhelp: write one with `fastiam sts keyring FILE` or `Keyring.generate().save(path)`"
-            ) from None
+            )
         return cls(keys)
 
     @classmethod
@@ -112,7 +106,7 @@ class Keyring:
         file = Path(path)
         if os.name == "posix" and file.stat().st_mode & 0o077:
             raise KeyringError(f"others can read the keyring `{file}`\nhelp: chmod 600 {file}")
-        return cls.from_text(file.read_text(encoding="utf-8"))
+        return cls.from_text(SecretBytes(file.read_bytes()))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Keyring:
@@ -120,24 +114,39 @@ class Keyring:
 
         Raises
         ------
-        KeyringError: the variable is not set, or holds no keyring.
+        KeyringError: the variable is not set, or holds no keyring. The message does not contain the value, which may be a key.
         """
-        told = environ.get(ENVIRONMENT, "")
-        if not told:
+        value = Secret(environ.get(ENVIRONMENT, ""))
+        del environ  # not into a traceback
+        if not value:
             raise KeyringError(f"no keyring is given\nhelp: set {ENVIRONMENT} to the path of one")
-        return cls.from_text(told) if told.lstrip().startswith("[") else cls.load(told)
+        if value.lstrip().startswith("["):
+            return cls.from_text(value)
+        try:
+            return cls.load(value)
+        except KeyringError:  # of a file that exists
+            raise
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not a path"
+        raise KeyringError(
+            f"the file that {ENVIRONMENT} names cannot be read: {reason}"
+            f"\nhelp: set {ENVIRONMENT} to the path of a keyring, or to the whole text of one"
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the keyring to a file that only its owner can read; it appears when it is whole."""
         target = Path(path)
         part = target.with_name(target.name + ".part")
-        entries = [{"id": id_.hex(), "key": base64.b64encode(key).decode()} for id_, key in self._keys.items()]
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(orjson.dumps(entries, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            file.write(self._text())
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
+
+    def _text(self) -> SecretBytes:
+        entries = [{"id": id_.hex(), "key": base64.b64encode(key).decode()} for id_, key in self._keys.items()]
+        return SecretBytes(orjson.dumps(entries, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
     # -- sealing ------------------------------------------------------------------------------------------------------
 
@@ -145,7 +154,7 @@ class Keyring:
         """The first bytes of something new: version, id of the sealing key, a random salt."""
         return bytes((_VERSION,)) + self._primary + secrets.token_bytes(SALT_BYTES)
 
-    def derive(self, header: bytes, purpose: bytes) -> bytes:
+    def derive(self, header: bytes, purpose: bytes) -> SecretBytes:
         """64 bytes that only this keyring can make from a header and a purpose.
 
         Raises
@@ -155,14 +164,14 @@ class Keyring:
         key = self._keys.get(header[1 : 1 + ID_BYTES])
         if key is None or len(header) != HEADER_BYTES or header[0] != _VERSION:
             raise KeyringError("it was sealed under no key of this keyring")
-        return hmac.digest(key, header + purpose, "sha512")
+        return SecretBytes(hmac.digest(key, header + purpose, "sha512"))
 
     def seal(self, purpose: bytes, plain: bytes) -> bytes:
         """The text encrypted and authenticated; it opens for the same purpose alone."""
         header = self.header()
         return header + encrypt(self.derive(header, purpose)[:KEY_BYTES], header, plain)
 
-    def open(self, purpose: bytes, sealed: bytes) -> bytes:
+    def open(self, purpose: bytes, sealed: bytes) -> SecretBytes:
         """What was sealed for a purpose.
 
         Raises
@@ -182,7 +191,7 @@ def encrypt(key: bytes, header: bytes, plain: bytes) -> bytes:
     return AESGCM(key).encrypt(_NONCE, plain, header)
 
 
-def decrypt(key: bytes, header: bytes, body: bytes) -> bytes:
+def decrypt(key: bytes, header: bytes, body: bytes) -> SecretBytes:
     """What `encrypt` was given.
 
     Raises
@@ -190,20 +199,32 @@ def decrypt(key: bytes, header: bytes, body: bytes) -> bytes:
     KeyringError: another key, or altered.
     """
     try:
-        return AESGCM(key).decrypt(_NONCE, body, header)
+        return SecretBytes(AESGCM(key).decrypt(_NONCE, body, header))
     except (InvalidTag, ValueError):
         raise KeyringError("it was altered, or sealed for something else") from None
 
 
-def _fresh() -> tuple[str, bytes]:
-    return secrets.token_hex(ID_BYTES), secrets.token_bytes(KEY_BYTES)
+def _fresh() -> tuple[str, SecretBytes]:
+    return secrets.token_hex(ID_BYTES), SecretBytes(secrets.token_bytes(KEY_BYTES))
 
 
-def _read_id(id_: str) -> bytes:
+def _read_keys(keys: Sequence[tuple[str, bytes]]) -> dict[bytes, SecretBytes] | str:
+    """The keys by id, or why they are not a keyring. Raises nothing, so that no traceback contains the keys."""
     try:
-        read = bytes.fromhex(id_)
+        read = {bytes.fromhex(id_): SecretBytes(key) for id_, key in keys if isinstance(key, bytes)}
     except (ValueError, TypeError):
-        read = b""
-    if len(read) != ID_BYTES:
-        raise KeyringError(f"the id of a key has {2 * ID_BYTES} hexadecimal digits")
+        return f"the id of a key has {2 * ID_BYTES} hexadecimal digits"
+    if any(len(id_) != ID_BYTES for id_ in read):
+        return f"the id of a key has {2 * ID_BYTES} hexadecimal digits"
+    if not read or len(read) != len(keys) or any(len(key) != KEY_BYTES for key in read.values()):
+        return f"a keyring needs keys of {KEY_BYTES} bytes with different ids"
     return read
+
+
+def _read_text(text: str | bytes) -> list[tuple[Secret, SecretBytes]] | None:
+    """The keys in the text of a keyring; None for any other text. Raises nothing, like `_read_keys`."""
+    try:
+        entries = orjson.loads(bytes(text) if isinstance(text, bytes) else str.__str__(text))
+        return [(Secret(entry["id"]), SecretBytes(base64.b64decode(entry["key"], validate=True))) for entry in entries]
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        return None

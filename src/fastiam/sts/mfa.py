@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 
 import pyotp
 
-from fastiam.request import shorten
 from fastiam.sts.errors import AuthenticationError, ValidationError
-from fastiam.sts.keyring import Secret
 from fastiam.sts.limits import DEVICE_NAME, DEVICE_PATH, check_form
 from fastiam.sts.records import MfaDevice
+from fastiam.sts.secret import Secret, shown, takes_secrets
 from fastiam.sts.state import State, mfa_purpose
 
 STEP = 30  # seconds
@@ -68,6 +67,7 @@ class MfaDevices:
         """The devices of a user or root, those that are not enabled too."""
         return self._state.book.of("mfa_devices", principal)
 
+    @takes_secrets(codes=("first", "second"), identifiers=("serial",))
     def enable(self, serial: str, first: str, second: str) -> None:
         """Let a device vouch for its owner from now on, once it has shown two codes that follow one another.
 
@@ -99,6 +99,7 @@ class MfaDevices:
                 code="InvalidAuthenticationCode",
             )
 
+    @takes_secrets(identifiers=("serial",))
     def delete(self, serial: str) -> None:
         """Take a device away."""
         with self._state.directory.transaction():
@@ -106,6 +107,7 @@ class MfaDevices:
             self._state.book.put("mfa_devices", serial, None)
             self._state.record(device.principal, "MFA device deleted", serial)
 
+    @takes_secrets(codes=("code",), identifiers=("principal", "serial"))
     def verify(self, principal: str, serial: str, code: str) -> None:
         """That a code was shown now, by an enabled device of the principal; it is used up with this.
 
@@ -133,7 +135,7 @@ class MfaDevices:
     def _get(self, serial: str) -> MfaDevice:
         device = self._state.book.tables.mfa_devices.get(serial)
         if device is None:
-            raise ValidationError(f"there is no MFA device `{shorten(serial)}`", code="NoSuchEntity")
+            raise ValidationError(f"MFA device not found: {shown(serial)}", code="NoSuchEntity")
         return device
 
     def _totp(self, device: MfaDevice) -> pyotp.TOTP:

@@ -12,8 +12,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from fastiam.account.naming import check_account
 from fastiam.profile import PrincipalKind
 from fastiam.sts.errors import AuthenticationError, ValidationError
-from fastiam.sts.keyring import Secret
 from fastiam.sts.records import Password, PasswordPolicy
+from fastiam.sts.secret import Secret, SecretBytes, shown, takes_secrets
 from fastiam.sts.state import State
 
 _LONGEST = 128
@@ -53,6 +53,7 @@ class Passwords:
 
     # -- passwords ----------------------------------------------------------------------------------------------------
 
+    @takes_secrets("password", identifiers=("principal",))
     def set(self, principal: str, password: str, *, must_change: bool = False) -> None:
         """Give a user or root a password, in place of any other.
 
@@ -60,9 +61,9 @@ class Passwords:
         ------
         ValidationError: nobody who has passwords; the password breaks the policy of the account.
         """
-        password = Secret(password)
-        self._set(principal, password, must_change=must_change)
+        self._set(principal, Secret(password), must_change=must_change)
 
+    @takes_secrets("old", "new", identifiers=("principal",))
     def change(self, principal: str, old: str, new: str) -> None:
         """What a user does with the own password.
 
@@ -71,18 +72,18 @@ class Passwords:
         AuthenticationError: the old password is wrong.
         ValidationError: the account does not let its users, or the new password breaks its policy.
         """
-        old, new = Secret(old), Secret(new)
-        self._check(principal, old)
+        self._check(principal, Secret(old))
         subject, _ = self._state.holder(principal)
         if subject.kind is PrincipalKind.USER and not self.policy(subject.account or "").users_may_change:
             raise ValidationError("the password policy lets no user change the own password", code="AccessDenied")
-        self._set(principal, new, must_change=False)
+        self._set(principal, Secret(new), must_change=False)
 
+    @takes_secrets(identifiers=("principal",))
     def delete(self, principal: str) -> None:
         """Take the password away."""
         with self._state.directory.transaction():
             if principal not in self._state.book.tables.passwords:
-                raise ValidationError(f"`{principal}` has no password", code="NoSuchEntity")
+                raise ValidationError(f"{shown(principal)} has no password", code="NoSuchEntity")
             self._state.book.put("passwords", principal, None)
             self._state.record(principal, "password deleted")
 
@@ -90,6 +91,7 @@ class Passwords:
         """What is known of a password: when it was set, and whether it must be changed."""
         return self._state.book.tables.passwords.get(principal)
 
+    @takes_secrets("password", identifiers=("principal",))
     def verify(self, principal: str, password: str) -> Password:
         """That it is the password of a user or root. Somebody unknown costs what a wrong password costs.
 
@@ -97,12 +99,11 @@ class Passwords:
         ------
         AuthenticationError: unknown or wrong, which are not told apart; expired (`reason` says `password_expired`).
         """
-        password = Secret(password)
-        held = self._check(principal, password)
+        stored = self._check(principal, Secret(password))
         policy = self.policy(principal.split(":")[4])
-        if policy.max_age_days and self._state.now() >= held.changed + timedelta(days=policy.max_age_days):
+        if policy.max_age_days and self._state.now() >= stored.changed + timedelta(days=policy.max_age_days):
             raise AuthenticationError("the password has expired", reason="password_expired")
-        return held
+        return stored
 
     def _check(self, principal: str, password: Secret) -> Password:
         decoy, held = self._nobody(), self._state.book.tables.passwords.get(principal)
@@ -145,7 +146,7 @@ class Passwords:
             state.record(principal, "password set")
 
 
-def _encoded(password: Secret) -> bytes:
+def _encoded(password: Secret) -> SecretBytes:
     return password.encode("utf-8", "surrogatepass")  # any text is a password, though not every one is well-formed
 
 

@@ -12,10 +12,10 @@ from typing import Literal
 
 from fastiam.account.naming import check_account
 from fastiam.sts.errors import AuthenticationError, StsError, ValidationError
-from fastiam.sts.keyring import Secret
 from fastiam.sts.mfa import MfaDevices
 from fastiam.sts.passwords import Passwords
 from fastiam.sts.records import Event, RootContact
+from fastiam.sts.secret import Secret, takes_secrets
 from fastiam.sts.state import State
 
 FRESH = timedelta(minutes=15)
@@ -59,6 +59,7 @@ class Recovery:
         held = self._state.book.tables.events.values()
         return sorted((e for e in held if principal in (None, e.principal)), key=lambda e: e.number)
 
+    @takes_secrets("password", identifiers=("account",))
     def recover_root(self, account: str, *, password: str, email: Proof, phone: Proof, by: str = "") -> list[str]:
         """Take away all MFA devices of a root user who proves everything else; their serial numbers.
 
@@ -72,7 +73,9 @@ class Recovery:
         ValidationError: the account has no registered contact, or its root user no MFA device.
         AuthenticationError: the password is wrong, or a proof is not of the registered contact, not fresh, or used before.
         """
-        root, password = self._root(account), Secret(password)
+        if isinstance(account, Secret):
+            raise ValidationError("an account id has 12 digits")
+        root = self._root(account)
         try:
             self._passwords.verify(root, password)
             contact = self.contact(account)

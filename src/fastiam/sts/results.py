@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fastiam.session import Session, own_copy
-from fastiam.sts.keyring import Secret
+from fastiam.sts.secret import Secret, takes_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +14,25 @@ class Credentials:
     """What signs requests: a long-term access key, or a temporary one with its session token and expiration."""
 
     access_key_id: str
-    secret_access_key: Secret | str
-    session_token: Secret | str | None = None
-    expiration: datetime | None = None
+    secret_access_key: Secret
+    session_token: Secret | None
+    expiration: datetime | None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "secret_access_key", Secret(self.secret_access_key))  # whoever writes it as plain text
-        if self.session_token is not None:
-            object.__setattr__(self, "session_token", Secret(self.session_token))
+    @takes_secrets("secret_access_key", "session_token", identifiers=("access_key_id",))
+    def __init__(
+        self,
+        access_key_id: str,
+        secret_access_key: str,
+        session_token: str | None = None,
+        expiration: datetime | None = None,
+    ) -> None:
+        for name, value in (
+            ("access_key_id", access_key_id),
+            ("secret_access_key", secret_access_key),
+            ("session_token", session_token),
+            ("expiration", expiration),
+        ):
+            object.__setattr__(self, name, value)
 
     def process_json(self) -> dict[str, str | int]:
         """What a `credential_process` of the AWS CLI and SDKs prints, version 1."""

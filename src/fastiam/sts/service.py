@@ -24,7 +24,7 @@ from fastiam.sts.access_keys import AccessKeys
 from fastiam.sts.errors import AuthenticationError, ValidationError
 from fastiam.sts.ids import LONG_TERM, TEMPORARY, account_of
 from fastiam.sts.issuing import Issuer, PolicyText
-from fastiam.sts.keyring import Keyring, Secret
+from fastiam.sts.keyring import Keyring
 from fastiam.sts.mfa import MfaDevices
 from fastiam.sts.passwords import Passwords
 from fastiam.sts.recovery import Recovery
@@ -37,6 +37,7 @@ from fastiam.sts.results import (
     FederatedUser,
     IssuedSession,
 )
+from fastiam.sts.secret import Secret, shown, takes_secrets
 from fastiam.sts.state import Clock, State, utc_clock
 from fastiam.sts.tokens import CACHED, Claims, Tokens
 from fastiam.sts.trust import ASSUME_ROLE, Question, require
@@ -87,7 +88,8 @@ class STS:
         self._root_sessions = root_sessions
 
     def __repr__(self) -> str:
-        return f"<STS: {self._state.directory!r}, {self._state.keyring!r}>"
+        state = getattr(self, "_state", None)  # tracebacks show objects that are not complete
+        return "<STS>" if state is None else f"<STS: {state.directory!r}, {state.keyring!r}>"
 
     @property
     def directory(self) -> Directory:
@@ -113,15 +115,16 @@ class STS:
         AuthenticationError: wrong, inactive, expired or altered; or who issued them is gone, or the key with which.
         """
         self._state.catch_up()
-        id_, secret, token = credentials.access_key_id, Secret(credentials.secret_access_key), credentials.session_token
+        id_, secret, token = credentials.access_key_id, credentials.secret_access_key, credentials.session_token
         if id_.startswith(TEMPORARY):
             if token is None:
-                raise AuthenticationError(f"`{shorten(id_)}` needs its session token", reason="token_required", rule="7.3")
+                raise AuthenticationError(f"{shown(id_)} needs its session token", reason="token_required", rule="7.3")
             return self._caller_of(id_, self._tokens.verify(id_, secret, token, self._state.clock()))
         if token is not None:
-            raise AuthenticationError(f"`{shorten(id_)}` comes without a session token", reason="token_invalid", rule="7.3")
+            raise AuthenticationError(f"{shown(id_)} comes without a session token", reason="token_invalid", rule="7.3")
         return Caller(self.keys.verify(id_, secret).principal, id_)
 
+    @takes_secrets("session_token", identifiers=("access_key_id",))
     def secret_of(self, access_key_id: str, session_token: str | None = None) -> tuple[Caller, Secret]:
         """Caller and secret of an access key, for a door that checks signatures instead of taking secrets.
 
@@ -186,6 +189,7 @@ class STS:
         user_id = profile.keys.get("aws:userid")
         return CallerIdentity(None if user_id is None else user_id.values[0], profile.account or "", known.arn)
 
+    @takes_secrets(identifiers=("access_key_id",))
     def get_access_key_info(self, caller: Who, access_key_id: str) -> str:
         """GetAccessKeyInfo: the account of an access key id, whether the key is there or not."""
         question = Question(
@@ -198,11 +202,12 @@ class STS:
         require(self._state.engine(), question)
         account = account_of(access_key_id)
         if account is None:
-            raise ValidationError(f"`{shorten(access_key_id)}` is no access key id", rule="7.3")
+            raise ValidationError(f"{shown(access_key_id)} is not an access key id", rule="7.3")
         return account
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
+    @takes_secrets(codes=("mfa_code",), identifiers=("mfa_serial",))
     def assume_role(
         self,
         caller: Who,
@@ -323,6 +328,7 @@ class STS:
         told = {key: value for key, value in keys.items() if value is not None}
         return asserted.with_instance(self._issuer, instance_profile, instance, told, duration)
 
+    @takes_secrets(codes=("mfa_code",), identifiers=("mfa_serial",))
     def get_session_token(
         self, caller: Who, *, duration: int | None = None, mfa_serial: str | None = None, mfa_code: str | None = None
     ) -> IssuedSession:

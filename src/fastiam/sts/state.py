@@ -16,10 +16,10 @@ from fastiam.engine import Engine
 from fastiam.errors import RequestValueError
 from fastiam.live import LiveEngine
 from fastiam.profile import PrincipalKind
-from fastiam.request import shorten
 from fastiam.sts.errors import AuthenticationError, ValidationError
 from fastiam.sts.keyring import Keyring
 from fastiam.sts.records import CredentialBook, Event
+from fastiam.sts.secret import Secret, shown
 
 Clock = Callable[[], datetime]
 LAG = 0.05  # seconds after which credentials are verified against what other processes have written meanwhile
@@ -112,12 +112,12 @@ class State:
         ValidationError: a role, a session, or somebody who is not there.
         """
         try:
-            subject = read_subject(arn)
+            subject = None if isinstance(arn, Secret) else read_subject(arn)
         except RequestValueError:
             subject = None
         if subject is None or subject.kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
             raise ValidationError(
-                f"`{shorten(str(arn))}` is not a user or root",
+                f"{shown(arn)} is not a user or root",
                 hint="write `arn:aws:iam::111111111111:user/ana`",
                 code="InvalidInput",
             )

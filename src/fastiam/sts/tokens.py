@@ -21,8 +21,9 @@ from fastiam.profile import PrincipalKind
 from fastiam.session import Session
 from fastiam.sts.errors import AuthenticationError
 from fastiam.sts.ids import TEMPORARY, new_key_id, secret_text
-from fastiam.sts.keyring import HEADER_BYTES, KEY_BYTES, Keyring, KeyringError, Secret, decrypt, encrypt
+from fastiam.sts.keyring import HEADER_BYTES, KEY_BYTES, Keyring, KeyringError, decrypt, encrypt
 from fastiam.sts.results import Credentials
+from fastiam.sts.secret import Secret, hidden
 
 CACHED = 16_384  # sessions; about 2 KB each
 _LONGEST = 65_536  # characters: 50 tags and the session policies are well below
@@ -80,8 +81,9 @@ class Tokens:
         ------
         AuthenticationError: altered, of another key, expired, or with another secret.
         """
+        secret = hidden(secret)
         opened = self.open(key_id, token, now)
-        if not hmac.compare_digest(opened.secret.encode(), secret.encode("utf-8", "surrogatepass")):
+        if not hmac.compare_digest(str.encode(opened.secret), str.encode(secret, "utf-8", "surrogatepass")):
             raise AuthenticationError(
                 f"that is not the secret of `{key_id}`", reason="wrong_secret", code="SignatureDoesNotMatch"
             )
@@ -94,26 +96,27 @@ class Tokens:
         ------
         AuthenticationError: altered, of another key, or expired.
         """
-        token = Secret(token)
+        token = hidden(token)
         opened = self._kept.get((key_id, token))
         if opened is None:
             opened = self._open(key_id, token)
+            if opened is None:
+                raise AuthenticationError("the session token is not of this access key, or not complete", reason="token_invalid")
         else:
             self._touch(key_id, token)
         if now.timestamp() >= opened.expires:
             raise AuthenticationError("the session token has expired", reason="expired", code="ExpiredToken")
         return opened
 
-    def _open(self, key_id: str, token: Secret) -> Opened:
+    def _open(self, key_id: str, token: Secret) -> Opened | None:
+        """The token opened and cached, None if it is not valid. Errors end here, so that no traceback contains the token."""
         try:
             raw = _decode(token)
             header = raw[:HEADER_BYTES]
             derived = self._keyring.derive(header, _purpose(key_id))
             claims = _read(decrypt(derived[:KEY_BYTES], header, raw[HEADER_BYTES:]))
         except (KeyringError, ValueError):
-            raise AuthenticationError(
-                "the session token is not of this access key, or not whole", reason="token_invalid"
-            ) from None
+            return None
         opened = Opened(claims, secret_text(derived[KEY_BYTES:]), claims.expires_at.timestamp())
         with self._lock:
             self._kept[key_id, token] = opened
@@ -171,7 +174,9 @@ def _write(claims: Claims) -> bytes:
 
 
 def _read(body: bytes) -> Claims:
-    form, kind, arn, issuer, policies, tags, transitive, issued, mfa, source, context, expires, id_, key = orjson.loads(body)
+    form, kind, arn, issuer, policies, tags, transitive, issued, mfa, source, context, expires, id_, key = orjson.loads(
+        bytes(body)
+    )
     if form != _FORM:
         raise ValueError("another form")
     session = Session(
