@@ -24,7 +24,7 @@ COLUMNS = (
 )  # fmt: skip
 OF_TABLE = ("verdict", "calls", "principal", "action", "outcome", "logged", "why")
 _OF_IAM = re.compile(r"^arn:aws[\w-]*:iam::")
-_SHOWN = 10  # unmapped names that are worth a line each
+_SHOWN = 10  # names of actions and operations that are worth a line each
 
 
 @click.command("replay")
@@ -142,10 +142,19 @@ def _summarize(found: Replay) -> None:
         note(f"  {calls:>12,}  {calls / n:6.1%}  {verdict}: {_MEANING[verdict]}")
     if found.unmapped:
         note(f"{sum(found.unmapped.values()):,} records without an IAM action:")
-        for name, count in list(found.unmapped.items())[:_SHOWN]:
-            note(f"  {count:>12,}  {name}")
-        if len(found.unmapped) > _SHOWN:
-            note(f"  and {len(found.unmapped) - _SHOWN:,} more names")
+        _list(found.unmapped)
+    if found.without_role:
+        n = sum(found.without_role.values())
+        note(f"{n:,} calls may pass a role that their records do not name, and were decided without `iam:PassRole`:")
+        _list(found.without_role)
+
+
+def _list(counts: Mapping[str, int]) -> None:
+    """The most frequent names."""
+    for name, count in list(counts.items())[:_SHOWN]:
+        note(f"  {count:>12,}  {name}")
+    if len(counts) > _SHOWN:
+        note(f"  and {len(counts) - _SHOWN:,} more names")
 
 
 def _exit_code(verdicts: Mapping[Verdict, int]) -> int:

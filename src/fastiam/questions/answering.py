@@ -6,7 +6,7 @@ keys, of the session policies and of the resources that the log leaves open; els
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from fastiam.bulk import LAYERS, Decisions, DictionaryColumn
 from fastiam.model import Layer, Outcome, Reason, StatementRef
 from fastiam.profile import ResourceFacts
-from fastiam.questions.calls import Calls, Facts
+from fastiam.questions.calls import PASS_ROLE, Calls, Facts, Open
+from fastiam.questions.regions import action_region
 from fastiam.request import shorten
 from fastiam.session import Session
 
@@ -95,10 +96,11 @@ class _Known:
     """What a directory knows of resources that a log names less fully."""
 
     def __init__(self, engine: Engine) -> None:
-        self._snapshot = engine._snapshot_or_fail()
+        self._engine, self._snapshot = engine, engine._snapshot_or_fail()
         entities = self._snapshot.tables.entities
         self._paths = {_without_path(arn): arn for arn in entities if arn.count("/") > 1}
         self._kept: dict[str, ResourceFacts] = {}
+        self._passing: dict[str | int, tuple[bool, str | Session]] = {}
 
     def full(self, resources: Sequence[str | None]) -> list[str | None]:
         """The resources, users and roles with the path that a log leaves out."""
@@ -113,6 +115,27 @@ class _Known:
     def is_owner_told(self, arn: str) -> bool:
         """Whether the owner of a resource is recorded."""
         return self._facts(arn).account is not None
+
+    def may_pass_roles(self, principal: str | Session) -> bool:
+        """Whether some grant of the principal covers `iam:PassRole`."""
+        key = principal if isinstance(principal, str) else id(principal)
+        found = self._passing.get(key)
+        if found is None:
+            if len(self._passing) > _KEPT:
+                self._passing.clear()
+            found = self._passing[key] = (self._grants_passing(principal), principal)  # the reference keeps the id valid
+        return found[0]
+
+    def _grants_passing(self, principal: str | Session) -> bool:
+        if isinstance(principal, str) and not principal.startswith("arn:"):
+            return True  # a service or an identity provider has no identity policies
+        wanted = action_region(PASS_ROLE)
+        for grant in self._engine.what_can(principal):
+            regions = map(action_region, grant.actions)
+            covers = any(wanted is None or region is None or region.meets(wanted) for region in regions)
+            if grant.layer is Layer.IDENTITY and (covers or grant.not_actions):
+                return True
+        return False
 
     def _facts(self, arn: str) -> ResourceFacts:
         found = self._kept.get(arn)
@@ -156,11 +179,19 @@ class _Rows:
         return codes
 
     def _open_untold(self, codes: npt.NDArray[np.int64]) -> None:
-        """Rows without a resource were asked about `*`, which tells whether there is anybody to ask about, and no more."""
+        """Replace the answers of rows with an unknown resource, which were decided on `*`.
+
+        A caller without any grant of `iam:PassRole` is denied: only the policies of the caller decide on that action.
+        """
         code = self._answers.code(Answer(Outcome.DEPENDS, depends_on=(RESOURCE,)))
+        denied = self._answers.code(Answer(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
+        calls = self._calls
         for row in [row for row, resource in enumerate(self._resources) if resource is None]:
-            if self._answers.list[codes[row]].note not in (NO_CALLER, NOT_IN_DIRECTORY):
-                codes[row] = code
+            if self._answers.list[codes[row]].note in (NO_CALLER, NOT_IN_DIRECTORY):
+                continue
+            is_passing = calls.actions[calls.row_action[row]] == PASS_ROLE
+            principal = calls.callers[self._caller[row]].principal if is_passing else None
+            codes[row] = code if principal is None or self._known.may_pass_roles(principal) else denied
 
     def _decide(self, rows: npt.NDArray[np.int64], keys: Sequence[frozenset[str]]) -> Decisions:
         calls = self._calls
@@ -189,7 +220,9 @@ class _Rows:
         found = self._columns.get((number, key))
         if found is None:
             facts = self._calls.facts[number]
-            found = self._columns[number, key] = _Column([entry.get(key) for entry in facts.table], facts.codes)
+            entries = (entry.get(key) for entry in facts.table)
+            values = [None if isinstance(value, Open) else value for value in entries]
+            found = self._columns[number, key] = _Column(values, facts.codes)
         return found
 
     def _codes(self, rows: npt.NDArray[np.int64], decisions: Decisions) -> npt.NDArray[np.int64]:
@@ -249,22 +282,31 @@ def _answer(decisions: Decisions, row: int, flags: int) -> Answer:
 
 def _known_together(facts: Sequence[Facts]) -> tuple[_Ints, list[tuple[frozenset[str], ...]]]:
     """Calls of which the same keys are known: a number for each call, and the keys by number, one set for each of `facts`."""
-    sets: list[list[frozenset[str]]] = []
+    sets: list[list[tuple[frozenset[str], frozenset[str]]]] = []
     mixed = np.zeros(len(facts[0].codes), np.int64)
     for part in facts:
-        kinds: dict[frozenset[str], int] = {}
-        of_entry = np.array([kinds.setdefault(frozenset(entry), len(kinds)) for entry in part.table], np.int64)
+        kinds: dict[tuple[frozenset[str], frozenset[str]], int] = {}
+        of_entry = np.array([kinds.setdefault(_keys_of(entry), len(kinds)) for entry in part.table], np.int64)
         sets.append(list(kinds))
         mixed = mixed * len(kinds) + of_entry[part.codes]
     distinct, same = np.unique(mixed, return_inverse=True)
     known = []
     for number in distinct.tolist():
-        keys = []
+        keys: list[frozenset[str]] = []
+        withdrawn: frozenset[str] = frozenset()
         for kinds_of_part in reversed(sets):
             number, kind = divmod(number, len(kinds_of_part))
-            keys.append(kinds_of_part[kind])
+            given, is_open = kinds_of_part[kind]
+            keys.append(given - withdrawn)
+            withdrawn |= is_open
         known.append(tuple(reversed(keys)))
     return same, known
+
+
+def _keys_of(entry: Mapping[str, str | Open | None]) -> tuple[frozenset[str], frozenset[str]]:
+    """The keys with a value (or None) in an entry, and the keys that are `Open.OPEN` in it."""
+    is_open = frozenset(key for key, value in entry.items() if value is Open.OPEN)
+    return frozenset(entry) - is_open, is_open
 
 
 class _Column:

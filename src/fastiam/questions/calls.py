@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fastiam.session import Session
 
 Codes = npt.NDArray[np.int32]
+PASS_ROLE = "iam:PassRole"  # the permission to pass a role to a service, in addition to the action of the call
 
 
 class Logged(IntEnum):
@@ -24,6 +25,12 @@ class Logged(IntEnum):
     ALLOWED = 0
     DENIED = 1
     UNKNOWN = 2
+
+
+class Open(Enum):
+    """Marks a key as unknown for a call, although other facts contain a value for it."""
+
+    OPEN = "open"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,11 +55,12 @@ class Asker:
 class Facts:
     """What is known of groups of calls: `table[codes[call]]` maps a key to its value, or to None where it is absent.
 
-    A key that an entry does not have is unknown for its calls.
+    A key that is missing in an entry is unknown, unless earlier facts contain it. A key with the value `Open.OPEN` is unknown
+    in any case.
     """
 
     codes: Codes
-    table: Sequence[Mapping[str, str | None]]
+    table: Sequence[Mapping[str, str | Open | None]]
 
 
 @dataclass(frozen=True, slots=True)

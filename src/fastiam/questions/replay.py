@@ -72,12 +72,15 @@ class Replay(Result):
     calls : how many calls were replayed.
     records : how many records the log has.
     unmapped : records without an IAM action, by name.
+    without_role : number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according
+        to AWS's documentation. These calls were decided without that permission.
     """
 
     groups: tuple[ReplayGroup, ...]
     calls: int
     records: int
     unmapped: Mapping[str, int] = field(default_factory=dict)
+    without_role: Mapping[str, int] = field(default_factory=dict)
 
     _derived = ("verdicts",)
 
@@ -115,8 +118,8 @@ def replay(engine: Engine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
     groups = [_group(key, n, first[key]) for key, n in counts.items()]
     order = {verdict: i for i, verdict in enumerate(Verdict)}
     groups.sort(key=lambda group: (order[group.verdict], -group.calls, group.principal, group.action))
-    unmapped = dict(Counter(getattr(log, "unmapped", {})).most_common())
-    return Replay(tuple(groups), calls, getattr(log, "records", calls), unmapped)
+    unmapped, without_role = (dict(Counter(getattr(log, name, {})).most_common()) for name in ("unmapped", "without_role"))
+    return Replay(tuple(groups), calls, getattr(log, "records", calls), unmapped, without_role)
 
 
 def _counted(done: Replayed) -> Iterator[tuple[Any, int, tuple[str, str, int, str]]]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 
+from fastiam.questions.calls import PASS_ROLE, Open
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
-from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE, is_told
+from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE, Keys, is_told
 from fastiam.sources.cloudtrail.catalogue import Action
+from fastiam.sources.cloudtrail.network import OF_WAY
+from fastiam.sources.cloudtrail.outcomes import Refusal
+from fastiam.sources.cloudtrail.passing import Passing, may_name_roles, passing_of
 from fastiam.sources.cloudtrail.records import Listed
-from fastiam.sources.cloudtrail.resources import Finder, Names, Place, finder_of, may_pass_roles, names_of, passed_roles
+from fastiam.sources.cloudtrail.resources import Finder, Names, Place, finder_of, names_of
 
-_PASS_ROLE = "iam:PassRole"
 _STS_KEYS = {
     "externalid": "sts:ExternalId",
     "rolesessionname": "sts:RoleSessionName",
     "sourceidentity": "sts:SourceIdentity",
 }
 SINGLE_KEYS = (*_STS_KEYS.values(), "iam:PolicyARN")  # a call that does not name them does not have them
+_OPEN_OF_STS = dict.fromkeys((*_STS_KEYS.values(), MFA, MFA_AGE), Open.OPEN)  # if the record has no parameters
+_OPEN_WAY = dict.fromkeys(OF_WAY, Open.OPEN)
+_OPEN_OF_IAM = {"iam:PolicyARN": Open.OPEN}
 
 
 class Row(NamedTuple):
@@ -32,16 +38,31 @@ class Row(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The requests of a call, and the context keys of this call alone."""
+    """The requests of a call, and the context keys of this call alone.
+
+    `without_role` is the action if AWS documents that it needs `iam:PassRole` and the call names no role.
+    """
 
     rows: tuple[Row, ...]
-    single: Mapping[str, str | None]
+    single: Keys
+    without_role: str = ""
 
 
 class Plan:
     """What the calls of one operation need. `asked` is set where every call asks the same."""
 
-    __slots__ = ("actions", "asked", "is_sts", "of_caller", "_finders", "_lists_all", "_may_pass", "_versioned")
+    __slots__ = (
+        "actions",
+        "asked",
+        "is_sts",
+        "of_caller",
+        "_finders",
+        "_lists_all",
+        "_needs_role",
+        "_passing",
+        "_takes_names",
+        "_versioned",
+    )
 
     def __init__(self, source: str, name: str, kind: str) -> None:
         self.actions: tuple[Action, ...] = actions_of_event(source, name, kind)
@@ -49,18 +70,21 @@ class Plan:
         self.of_caller = any(action.prefix in ("iam", "sts") for action in self.actions)
         self._finders: list[Finder] = [finder_of(action) for action in self.actions]
         self._versioned = any(action.name in VERSIONED for action in self.actions)
-        # nothing about a record matters where actions are about `*`, and hand no role to a service
         # these services list all resources of a call, but for copies of an object
         self._lists_all = source.startswith(("s3.", "kms.")) and len(self.actions) == 1 and "Copy" not in name
-        self._may_pass = any(map(may_pass_roles, self.actions))
-        matters = self.is_sts or self._may_pass or any(finder.needs_parameters for finder in self._finders)
+        self._passing: list[Passing] = [found for action in self.actions if (found := passing_of(action, name))]
+        self._needs_role = next((found.action for found in self._passing if found.is_documented), "")
+        self._takes_names = bool(self._needs_role) or any(passing.takes_names for passing in self._passing)
+        # PERF: one result for all records if the actions have the resource `*` and pass no role
+        matters = self.is_sts or self._passing or any(finder.needs_parameters for finder in self._finders)
         self.asked = None if matters else Asked(tuple(Row(a.name, "*", None) for a in self.actions), {})
 
     def ask(self, raw: bytes, listed: Sequence[Listed], place: Place) -> Asked:
         """The requests of a call with these `requestParameters` and `resources`."""
         arns = [item.ARN for item in listed if item.ARN]
         owner = next((item.accountId for item in listed if item.accountId), None)
-        if arns and self._lists_all and b'"versionId"' not in raw:
+        may_pass = bool(self._passing) and (self._takes_names or may_name_roles(raw))
+        if arns and self._lists_all and not may_pass and b'"versionId"' not in raw:
             (finder,), (action,) = self._finders, self.actions
             found = finder.listed(arns)
             if found:
@@ -74,15 +98,43 @@ class Plan:
                 rows[Row(name, resource, owner if owner and _has_no_account(resource) else None)] = None
         if "x-amz-copy-source" in names:
             rows |= dict.fromkeys(_copied(names["x-amz-copy-source"][0], place))
-        if self._may_pass:
-            rows |= dict.fromkeys(Row(_PASS_ROLE, role, None) for role in passed_roles(names))
-        single: dict[str, str | None] = {}
-        if self.is_sts:
+        without_role = ""
+        if may_pass or not is_whole:
+            passed = self._passed(parameters, place) if is_whole else self._unknown_roles()
+            rows |= dict.fromkeys(Row(PASS_ROLE, role, None) for role in passed)
+            without_role = "" if passed else self._needs_role
+        single: Keys = {}
+        if not isinstance(parameters, dict) or not is_whole:
+            # CloudTrail often omits the parameters of denied calls
+            single = _OPEN_OF_STS if self.is_sts else _OPEN_OF_IAM if self.of_caller else {}
+        elif self.is_sts:
             rows |= dict.fromkeys(_also_asked(tuple(rows), names, parameters))
             single = _keys_of_sts(names)
         elif "policyarn" in names and self.of_caller:
             single = {"iam:PolicyARN": names["policyarn"][0]}
-        return Asked(tuple(rows), single)
+        return Asked(tuple(rows), single, without_role)
+
+    def _passed(self, parameters: Any, place: Place) -> list[str | None]:
+        return [role for passing in self._passing for role in passing.roles(parameters, place)]
+
+    def _unknown_roles(self) -> list[str | None]:
+        """One unknown role for a call without its parameters, if its action passes roles."""
+        return [None] if any(passing.kinds for passing in self._passing) else []
+
+
+def refused(asked: Asked, refusal: Refusal, owner: str | None, place: Place) -> Asked:
+    """The request that the message of a denied call names. The log does not contain the outcome of the other requests.
+
+    `owner` is the account of the resources in the record, if the record has one. For a request that another service made on
+    behalf of the caller, the network keys are unknown.
+    """
+    resource, service = refusal.resource_in(place.partition, place.account), refusal.action.partition(":")[0]
+    of_call = {row.action.partition(":")[0] for row in asked.rows}
+    single = asked.single if service in of_call or refusal.action == PASS_ROLE else {**asked.single, **_OPEN_WAY}
+    if resource is None:
+        rows = tuple(row for row in asked.rows if row.action.lower() == refusal.action.lower())
+        return Asked(rows or (Row(refusal.action, None, None),), single)
+    return Asked((Row(refusal.action, resource, owner if _has_no_account(resource) else None),), single)
 
 
 def decoded(raw: bytes) -> Any:
@@ -114,8 +166,8 @@ def _also_asked(rows: Sequence[Row], names: Names, parameters: Any) -> list[Row]
     return [row._replace(action=action) for action in also for row in rows if row.action.startswith("sts:Assume")]
 
 
-def _keys_of_sts(names: Names) -> dict[str, str | None]:
-    single: dict[str, str | None] = {key: names[name][0] for name, key in _STS_KEYS.items() if name in names}
+def _keys_of_sts(names: Names) -> Keys:
+    single: dict[str, str | Open | None] = {key: names[name][0] for name, key in _STS_KEYS.items() if name in names}
     if "serialnumber" in names:  # a code of MFA, for this call alone (7.6)
         single |= {MFA: "true", MFA_AGE: "0"}
     return single

@@ -17,16 +17,16 @@ from typing import Any
 
 import msgspec
 
-from fastiam.questions.calls import Asker
+from fastiam.questions.calls import Asker, Open
 from fastiam.session import Session
 from fastiam.sources.cloudtrail.records import Record
 
 MFA, MFA_AGE, ISSUED_AT = "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge", "aws:TokenIssueTime"
 SOURCE_IDENTITY, PROVIDER = "aws:SourceIdentity", "aws:FederatedProvider"
-Keys = Mapping[str, str | None]
+Keys = Mapping[str, str | Open | None]
 
 _KEPT = 200_000  # issued sessions; of older ones nothing is known any more
-_HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _SERVICE_LINKED = ":role/aws-service-role/"
 _EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 _ISSUING = ("AssumeRole", "GetFederationToken", "GetSessionToken")
@@ -149,7 +149,7 @@ def _tags_in(given: Any) -> dict[str, str] | None:
     ):
         return None
     tags = {pair["key"]: pair["value"] for pair in pairs}
-    return None if _HIDDEN in (*tags, *tags.values()) else tags
+    return None if HIDDEN in (*tags, *tags.values()) else tags
 
 
 def is_told(parameters: Any) -> bool:
@@ -249,7 +249,7 @@ class Callers:
 
 def _keys_of_role_session(identity: Identity, context: _Context, has_mfa: bool, *, is_assumed: bool) -> Keys:
     """What the record tells of a session of which only the role and the name are known."""
-    keys: dict[str, str | None] = {SOURCE_IDENTITY: context.sourceIdentity or None}
+    keys: dict[str, str | Open | None] = {SOURCE_IDENTITY: context.sourceIdentity or None}
     if context.attributes and context.attributes.creationDate:
         keys[ISSUED_AT] = context.attributes.creationDate
     provider = context.webIdFederationData.federatedProvider if context.webIdFederationData else ""

@@ -14,6 +14,16 @@ Way = tuple[str | None, str | None, str | None, str, bool, str]  # address, agen
 SOURCE_IP, VPC_SOURCE_IP, ENDPOINT = "aws:SourceIp", "aws:VpcSourceIp", "aws:SourceVpce"
 _OF_VPC = ("aws:SourceVpc", "aws:SourceVpcArn")
 _CHAIN = ("aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast")
+_AGENT, _VIA = "aws:UserAgent", "aws:ViaAWSService"
+OF_WAY = (
+    SOURCE_IP,
+    VPC_SOURCE_IP,
+    ENDPOINT,
+    *_OF_VPC,
+    *_CHAIN,
+    _AGENT,
+    _VIA,
+)  # these differ for requests of a service on behalf of the caller
 
 
 def keys_of_way(way: Way, *, of_user: bool) -> Mapping[str, str | None]:
@@ -28,17 +38,17 @@ def keys_of_way(way: Way, *, of_user: bool) -> Mapping[str, str | None]:
     if over_tls:
         keys["aws:SecureTransport"] = "true"
     if service and service != "AWS Internal" and of_user:
-        keys["aws:ViaAWSService"] = "true"
+        keys[_VIA] = "true"
     if service or not _is_address(address):
         return keys
-    keys |= dict.fromkeys(_CHAIN) | {"aws:ViaAWSService": "false"}
+    keys |= dict.fromkeys(_CHAIN) | {_VIA: "false"}
     if endpoint:
         keys |= {ENDPOINT: endpoint, VPC_SOURCE_IP: address, SOURCE_IP: None}
     else:
         keys |= {ENDPOINT: None, VPC_SOURCE_IP: None, SOURCE_IP: address} | dict.fromkeys(_OF_VPC)
     if agent and agent != "AWS Internal":
         # S3 writes the header in brackets, as seen in every record of its
-        keys["aws:UserAgent"] = agent[1:-1] if agent[:1] == "[" and agent[-1:] == "]" else agent
+        keys[_AGENT] = agent[1:-1] if agent[:1] == "[" and agent[-1:] == "]" else agent
     return keys
 
 

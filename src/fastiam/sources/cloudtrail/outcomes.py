@@ -1,12 +1,13 @@
-"""What a log says became of a call, from its error code.
+"""What a log says became of a call, from its error code and message.
 
 Services name a refusal in a handful of ways. A call that failed otherwise had been authorised, except where it never came so
-far: it was throttled, or the service failed.
+far: it was throttled, or the service failed. The message of a denied call often contains the denied action and resource.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from fastiam.questions.calls import Logged
@@ -21,6 +22,35 @@ _UNTOLD = re.compile(
     r"|ServerException|InternalServer|RequestTimeout|^503$|^500$|ExpiredToken|InvalidClientTokenId|SignatureDoesNotMatch|AuthFailure",
     re.I,
 )
+_REFUSAL = re.compile(  # "User: ... is not authorized to perform: s3:GetObject on resource: "arn:..." because no ..."
+    r"User: (?P<user>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)"
+    r"(?: on resource: (?P<resource>.+?)(?= because | with an explicit deny|\. |\.?\s*$))?",
+    re.S,
+)
+_OF_IAM = re.compile(r"(user|role|group|policy|instance profile) /?([\w+=,.@/-]*[\w+=,.@-])")  # the short form in messages of IAM
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The principal, action and resource in the message of a denied call. `resource` is "" if the message has none."""
+
+    user: str
+    action: str
+    resource: str
+
+    def resource_in(self, partition: str, account: str) -> str | None:
+        """The resource as an ARN or `*`; None if the text is in no known form."""
+        if self.resource == "*" or self.resource.startswith("arn:"):
+            return self.resource
+        named = _OF_IAM.fullmatch(self.resource)
+        return f"arn:{partition}:iam::{account}:{named[1].replace(' ', '-')}/{named[2]}" if named else None
+
+
+@lru_cache(maxsize=4096)
+def refusal_in(message: str) -> Refusal | None:
+    """Read an error message; None if it names no action."""
+    found = _REFUSAL.search(message)
+    return Refusal(found["user"], found["action"], (found["resource"] or "").strip('"')) if found else None
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ over the network, the action, and the parameters with the resources they name. T
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -16,17 +16,17 @@ import numpy.typing as npt
 
 from fastiam.garbage import collection_paused
 from fastiam.questions.calls import Asker, Calls, Facts, Logged
-from fastiam.sources.cloudtrail.asking import SINGLE_KEYS, Asked, Plan, Row, decoded
+from fastiam.sources.cloudtrail.asking import SINGLE_KEYS, Asked, Plan, Row, decoded, refused
 from fastiam.sources.cloudtrail.callers import Callers, Identity, Issued, Keys
 from fastiam.sources.cloudtrail.network import Way, keys_of_way
-from fastiam.sources.cloudtrail.outcomes import logged_of
+from fastiam.sources.cloudtrail.outcomes import logged_of, refusal_in
 from fastiam.sources.cloudtrail.records import Batch, Record, read_records
 from fastiam.sources.cloudtrail.resources import Place
 
 _BATCH = 16_384
 _KEPT = 50_000  # entries of a store
 _LARGE = 4_096  # bytes of parameters that are not worth keeping
-_NO_SINGLE_KEYS: Mapping[str, str | None] = dict.fromkeys(SINGLE_KEYS)
+_NO_SINGLE_KEYS: Keys = dict.fromkeys(SINGLE_KEYS)
 
 
 class CloudTrail:
@@ -36,16 +36,19 @@ class CloudTrail:
     ----------
     records : how many records the last iteration has read.
     unmapped : how many of them have no IAM action, by `eventSource:eventName`: no policy was asked.
+    without_role : number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according
+        to AWS's documentation. `iam:PassRole` is not among the requests of these calls.
     """
 
     def __init__(self, *paths: str | PathLike[str], assume_no_session_policies: bool = False) -> None:
         self._paths, self._no_session_policies = paths, assume_no_session_policies
         self.records = 0
         self.unmapped: Counter[str] = Counter()
+        self.without_role: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Calls]:
-        self.records, self.unmapped = 0, Counter()
-        reading = _Reading(self.unmapped, no_session_policies=self._no_session_policies)
+        self.records, self.unmapped, self.without_role = 0, Counter(), Counter()
+        reading = _Reading(self.unmapped, self.without_role, no_session_policies=self._no_session_policies)
         for parts in _batches(read_records(self._paths)):
             self.records += sum(len(records) for _, _, records in parts)
             with collection_paused():
@@ -92,8 +95,8 @@ class _Entry(NamedTuple):
 class _Reading:
     """What one iteration has understood so far."""
 
-    def __init__(self, unmapped: Counter[str], *, no_session_policies: bool) -> None:
-        self._unmapped = unmapped
+    def __init__(self, unmapped: Counter[str], without_role: Counter[str], *, no_session_policies: bool) -> None:
+        self._unmapped, self._without_role = unmapped, without_role
         self._issued = Issued()
         self._reader = Callers(self._issued, no_session_policies=no_session_policies)
         self._forget()
@@ -137,11 +140,15 @@ class _Reading:
         if asker is None:
             asker = self._known[raw] = self._understand(record, raw)
         asked = plan.asked or self._ask(plan, record, asker.identity)
+        if record.errorMessage is not None and _logged(record.errorCode) is Logged.DENIED:
+            asked = self._narrowed(asked, record, asker.identity)
         way = (_way(record, asker.identity), asker.is_user)
         at = self._ways.get(way)
         if at is None:
             at = self._ways[way] = len(self._way_keys)
             self._way_keys.append(keys_of_way(way[0], of_user=asker.is_user))
+        if asked.without_role:
+            self._without_role[asked.without_role] += 1
         if asked.single:
             single.append({**_NO_SINGLE_KEYS, **asked.single})
         own = len(single) - 1 if asked.single else 0
@@ -203,6 +210,15 @@ class _Reading:
             if len(parameters) < _LARGE:
                 self._asked[key] = asked
         return asked
+
+    def _narrowed(self, asked: Asked, record: Record, identity: Identity) -> Asked:
+        """The requests of a denied call that the message names, if it names the caller as the principal."""
+        refusal = refusal_in(record.errorMessage or "")
+        if refusal is None or refusal.user != identity.arn:
+            return asked
+        place = self._place(record.awsRegion, identity.accountId or record.recipientAccountId or "", "")
+        owner = next((item.accountId for item in record.resources or () if item.accountId), None)
+        return refused(asked, refusal, owner, place)
 
     def _place(self, region: str, account: str, caller: str) -> Place:
         key = (region, account, caller)

@@ -56,6 +56,7 @@ class Record(msgspec.Struct, gc=False):
     sourceIPAddress: str | None = None
     userAgent: str | None = None
     errorCode: str | None = None
+    errorMessage: str | None = None
     eventID: str | None = None
     recipientAccountId: str | None = None
     vpcEndpointId: str | None = None

@@ -93,8 +93,6 @@ _ALSO_CREATED = {
     "ec2:CreateFlowLogs": ("vpc-flow-log",),
 }
 _OBJECTS = ("object", "accesspointobject")  # S3 names the key of an object; without one, nothing is said about it
-_PASSED = frozenset("role rolearn executionrolearn taskrolearn servicerolearn iamrole iamrolearn jobrolearn".split())
-_PASSING = ("Create", "Update", "Put", "Register", "Run", "Start", "Submit", "Associate", "Modify")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _PLACE = ("partition", "region", "account")
 _MAX_ARNS = 1_000  # of one type in one call; a call that names more is untold
@@ -285,14 +283,3 @@ def names_of(parameters: Any) -> Names:
 @lru_cache(maxsize=4096)
 def _is_beside(name: str) -> bool:
     return "policy" in name or name.startswith(("filter", "tag")) or name.endswith(("tags", "tagset"))
-
-
-def may_pass_roles(action: Action) -> bool:
-    """Whether a call may hand a role to a service."""
-    return action.prefix not in ("iam", "sts") and action.name.partition(":")[2].startswith(_PASSING)
-
-
-def passed_roles(names: Names) -> list[str]:
-    """Roles that a call hands to a service, which needs `iam:PassRole` on each (spec 6.7)."""
-    values = (value for name in _PASSED & names.keys() for value in names[name])
-    return sorted({value for value in values if value.startswith("arn:") and ":role/" in value})
