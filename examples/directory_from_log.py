@@ -4,8 +4,13 @@
     fastiam replay --policies directory.json LOG...
 
 It is a draft: what a principal may do but did not do while the log was written is not in it, and neither are conditions.
-Calls that name no resource are left out and counted. Where one call was denied and another one like it was allowed, the draft
-allows both, and `replay` says that they disagree with the log.
+Requests that name no resource are left out and counted, also the passing of a role that is named by an instance profile alone.
+Where one call was denied and another one like it was allowed, the draft allows both, and `replay` says that they disagree with
+the log.
+
+The draft keeps AWS's quotas (`fastiam.Quotas`), by which `fastiam.load` checks it. Where that allows more than the log shows,
+standard error says so: the resources of a principal that has too many become prefixes, and the principals of a trust policy that
+is too long become their accounts, so that identity policies alone decide who of them may assume the role.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import fastiam
@@ -22,7 +27,10 @@ from fastiam.questions.calls import Calls, Logged
 Granted = dict[str, dict[str, set[str]]]  # a principal or resource to actions, and those to resources or principals
 ACCOUNT = 4  # the field of an ARN
 PROVIDERS = ("accounts.google.com", "cognito-identity.amazonaws.com", "graph.facebook.com", "www.amazon.com")
-MAX_SIZE, MAX_VALUES = 6_000, 40  # of a managed policy, whose quota is 6,144 characters, and of one statement
+QUOTAS = fastiam.Quotas()
+EMPTY = len('{"Version": "2012-10-17", "Statement": []}')
+MAX_SIZE, MAX_TRUST = QUOTAS.managed_policy_size - EMPTY, QUOTAS.trust_policy_size - EMPTY  # of the statements
+MAX_VALUES, MAX_DEPTH = 40, 6  # of one statement; segments of a resource that a prefix keeps
 
 
 def main() -> None:
@@ -34,8 +42,11 @@ def main() -> None:
         callers.update(asker.shown for asker in calls.callers if asker.principal is not None)
         owners.update((bucket_of(arn), owner) for arn, owner in zip(calls.resources, calls.owners, strict=True) if arn and owner)
         left_out += gather(calls, granted, through_resource)
-    json.dump(directory(callers, granted, through_resource, owners), sys.stdout, indent=2)
-    print(f"{len(granted):,} principals; {left_out:,} requests name no resource and are left out", file=sys.stderr)
+    notes: list[str] = []
+    json.dump(directory(callers, granted, through_resource, owners, notes), sys.stdout, indent=2)
+    print(
+        f"{len(granted):,} principals; {left_out:,} requests name no resource and are left out", *notes, sep="\n", file=sys.stderr
+    )
 
 
 def gather(calls: Calls, granted: Granted, through_resource: Granted) -> int:
@@ -68,8 +79,10 @@ def needs_resource_policy(action: str, resource: str) -> bool:
     return action.startswith("sts:") and ":role/" in resource or action.startswith("kms:") and ":key/" in resource
 
 
-def directory(callers: Iterable[str], granted: Granted, through_resource: Granted, owners: Mapping[str, str]) -> dict[str, Any]:
-    """The directory in fastiam's own format."""
+def directory(
+    callers: Iterable[str], granted: Granted, through_resource: Granted, owners: Mapping[str, str], notes: list[str]
+) -> dict[str, Any]:
+    """The directory in fastiam's own format; `notes` takes what it allows beyond the log, and why."""
     managed: list[dict[str, Any]] = []
     users: dict[str, dict[str, Any]] = {}
     roles: dict[str, dict[str, Any]] = {}
@@ -77,13 +90,13 @@ def directory(callers: Iterable[str], granted: Granted, through_resource: Grante
     for arn in sorted(callers):
         kinds = roles if ":role/" in arn else users if ":user/" in arn else None
         if kinds is not None:
-            own = managed_policies(arn, allow(granted.get(arn, {}), "Resource"))
+            own = managed_policies(arn, fitting(arn, granted.get(arn, {}), notes), len(managed))
             managed += own
             kinds[arn] = {"arn": arn, "attached_policies": [policy["arn"] for policy in own]}
     for arn, actions in sorted(through_resource.items()):
         if arn.startswith("arn:") and ":role/" in arn:
             role = roles.setdefault(arn, {"arn": arn})
-            role["trust_policy"] = document(allow(actions, "Principal"))
+            role["trust_policy"] = document(trusting(arn, actions, notes))
         elif arn.startswith("arn:"):
             holder = bucket_of(arn)
             owner = owners.get(holder) or account_of(arn)
@@ -101,16 +114,75 @@ def directory(callers: Iterable[str], granted: Granted, through_resource: Grante
     }
 
 
-def managed_policies(arn: str, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The statements in as many managed policies as their size asks for."""
+def fitting(arn: str, actions: Mapping[str, set[str]], notes: list[str]) -> list[list[dict[str, Any]]]:
+    """The statements of a principal by managed policy, no more of these than may be attached."""
+    most = QUOTAS.managed_policies_per_role if ":role/" in arn else QUOTAS.managed_policies_per_user
+    parts = packed(allow(actions, "Resource"))
+    for depth in range(MAX_DEPTH, -1, -1):
+        if len(parts) <= most:
+            break
+        if depth == MAX_DEPTH:
+            notes.append(f"{arn}: too many resources for {most} policies; those of busy actions are allowed by prefix")
+        parts = packed(allow({name: by_prefix(values, depth) for name, values in actions.items()}, "Resource"))
+    return parts
+
+
+def by_prefix(resources: set[str], depth: int) -> set[str]:
+    """Many resources as the prefixes of so many segments that they have; few ones as they are."""
+    return {prefix_of(resource, depth) for resource in resources} if len(resources) > MAX_VALUES else resources
+
+
+def prefix_of(resource: str, depth: int) -> str:
+    *fields, rest = resource.split(":", 5)
+    segments = rest.split("/")
+    return resource if len(segments) <= depth or len(fields) < 5 else ":".join([*fields, "/".join([*segments[:depth], "*"])])
+
+
+def packed(statements: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The statements in as many parts as their size asks for."""
     parts: list[list[dict[str, Any]]] = [[]]
-    for statement in statements:
-        if len(json.dumps([*parts[-1], statement])) > MAX_SIZE and parts[-1]:
+    size = 0
+    for statement in (part for whole in statements for part in halved(whole)):
+        more = len(json.dumps(statement)) + 2
+        if size + more > MAX_SIZE and parts[-1]:
             parts.append([])
+            size = 0
         parts[-1].append(statement)
+        size += more
+    return [part for part in parts if part]
+
+
+def halved(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A statement in parts that a policy can hold, by its actions, then by its resources."""
+    longest = max(("Action", "Resource"), key=lambda element: len(json.dumps(statement[element])))
+    values = statement[longest]
+    if len(json.dumps(statement)) + 2 <= MAX_SIZE or len(values) == 1:
+        yield statement
+    else:
+        for half in (values[: len(values) // 2], values[len(values) // 2 :]):
+            yield from halved({**statement, longest: half})
+
+
+def managed_policies(arn: str, parts: list[list[dict[str, Any]]], number: int) -> list[dict[str, Any]]:
+    """The parts as managed policies; the number distinguishes principals with equal short names."""
     _, _, _, _, account, name = arn.split(":", 5)
     path = f"arn:aws:iam::{account}:policy/from-log/{name.replace('/', '-')[:100]}"
-    return [{"arn": f"{path}-{i}", "document": document(part)} for i, part in enumerate(parts) if part]
+    return [{"arn": f"{path}-{i}", "document": document(part)} for i, part in enumerate(parts, number)]
+
+
+def trusting(arn: str, actions: Mapping[str, set[str]], notes: list[str]) -> list[dict[str, Any]]:
+    """The statements of a trust policy."""
+    statements = allow(actions, "Principal")
+    if len(json.dumps(statements)) <= MAX_TRUST:
+        return statements
+    notes.append(f"{arn}: too many principals for a trust policy; it trusts their accounts")
+    return allow({name: set(map(account_principal, values)) for name, values in actions.items()}, "Principal")
+
+
+def account_principal(name: str) -> str:
+    """The account of a user or role, which trusts those whose own policies allow the call; other principals as they are."""
+    is_entity = ":user/" in name or ":role/" in name
+    return f"{name.partition(':iam:')[0]}:iam::{account_of(name)}:root" if is_entity else name
 
 
 def allow(actions: Mapping[str, set[str]], element: str, resource: str = "") -> list[dict[str, Any]]:

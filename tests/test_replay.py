@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -447,32 +445,6 @@ def test_a_broken_log_fails(tmp_path, capsys):
     assert str(path) in capsys.readouterr().err
 
 
-def drafted(tmp_path: Path, log: Path) -> fastiam.Directory:
-    """The directory that the example makes of a log."""
-    script = str(ROOT / "examples/directory_from_log.py")
-    made = subprocess.run([sys.executable, script, str(log)], capture_output=True, check=True)
-    (tmp_path / "made.json").write_bytes(made.stdout)
-    return fastiam.load(tmp_path / "made.json")
-
-
-def test_a_drafted_directory_allows_every_kind_of_caller_what_the_log_shows(tmp_path):
-    key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k"
-    stranger = user("arn:aws:iam::222222222222:user/x") | {"accountId": "222222222222"}
-    anybody = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
-    google = {"type": "WebIdentityUser", "identityProvider": "accounts.google.com"}
-    read = {"parameters": {"bucketName": "b", "key": "k"}, "resources": [{"ARN": "arn:aws:s3:::b/k"}, *LISTED]}
-    log = write_log(
-        tmp_path / "log.json",
-        *(record("s3:GetObject", who, **read) for who in (anybody, stranger, user())),
-        record("sts:AssumeRoleWithWebIdentity", google, {"roleArn": OPS, "roleSessionName": "s"}),
-        assume_role(),
-        record("kms:Decrypt", session(), {}, resources=[{"ARN": key, "accountId": ACCOUNT}]),
-    )
-    directory = drafted(tmp_path, log)
-    assert not [finding for finding in directory.findings if finding.severity is fastiam.Severity.ERROR]
-    assert directory.compile().replay(fastiam.read_cloudtrail(log)).verdicts == {Verdict.AGREES: 6}
-
-
 # -- real parts -------------------------------------------------------------------------------------------------------
 
 
@@ -482,14 +454,3 @@ def test_the_real_log_against_the_lab_account_of_others_names_what_is_missing():
     engine = fastiam.load(DATA / "gaad-lab-account.json.gz").compile()
     found = engine.replay(fastiam.read_cloudtrail(DATA / "cloudtrail-attack-simulation.json.gz"))
     assert found.verdicts == {Verdict.UNDECIDED: 1231}
-
-
-@needs_data
-def test_the_real_log_against_a_directory_made_from_it_agrees(tmp_path):
-    """The example makes a directory that allows what the log shows; what it leaves open, and nothing else, depends."""
-    log = DATA / "cloudtrail-attack-simulation.json.gz"
-    directory = drafted(tmp_path, log)
-    assert not [finding for finding in directory.findings if finding.severity is fastiam.Severity.ERROR]
-    found = directory.compile().replay(fastiam.read_cloudtrail(log))
-    assert Verdict.DISAGREES not in found.verdicts
-    assert found.verdicts[Verdict.AGREES] / found.calls > 0.95
