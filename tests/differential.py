@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import casefile
-from casefile import CODES, Answer, Check, Json
+from casefile import Answer, Check, Json
 from runners import COLUMNS, ERRORS, build_directory, compile_snapshot, explain_over, run
 from worlds import NOW
 
@@ -197,8 +197,8 @@ class World:
             reasons=True,
             on_error="deny",
         )
-        told = [decisions[i] for i in range(len(order) - len(rows), len(order))]  # what the last ones say
-        return [Answer(error=d.error) if CODES[d.outcome.name] == "ERR" else Answer(d) for d in told]
+        last = range(len(order) - len(rows), len(order))
+        return [Answer(error=decisions.errors[i]) if i in decisions.errors else Answer(decisions[i]) for i in last]
 
 
 def _cells(rows: list[Mapping[str, Json]], key: str) -> list[Json]:
