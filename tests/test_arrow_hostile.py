@@ -142,6 +142,22 @@ SOUND: dict[str, tuple[Callable[[], HandMade], list[object]]] = {
     ),
     "unused code 128 of a byte": (lambda: coded("C", b"\xc8", 1, *map(str, range(300))), ["200"]),
     "table of one column": (lambda: HandMade("+s", [None], 2, offset=1, children=[texts("a", "b", "c")]), ["b", "c"]),
+    "nulls with a bitmap": (lambda: HandMade("n", [b"\xff"], 3, null_count=3), [None] * 3),
+    "nulls with a buffer at NULL": (lambda: HandMade("n", [None], 2, null_count=2), [None] * 2),
+    "nulls with three buffers": (lambda: HandMade("n", [None, offsets(9, 1), ROOMY], 2, null_count=0), [None] * 2),
+    "nulls not counted, offset": (lambda: HandMade("n", [], 2, offset=3, null_count=-1), [None] * 2),
+    "nulls with an absurd count of buffers": (lambda: HandMade("n", [], 2, n_buffers=1 << 60), [None] * 2),
+    "nulls with a negative count of buffers": (lambda: HandMade("n", [], 2, n_buffers=-1), [None] * 2),
+    "table of nulls with a bitmap": (lambda: HandMade("+s", [None], 2, children=[HandMade("n", [b"\3"], 2)]), [None] * 2),
+    "empty lists of nulls with a bitmap": (lambda: listed("+L", large_offsets(0, 0, 0), 2, HandMade("n", [b"\0"], 0)), [[], []]),
+    "null lists of nulls with a bitmap": (
+        lambda: HandMade("+l", [b"\1", offsets(0, 0, 2)], 2, null_count=1, children=[HandMade("n", [None], 2)]),
+        [[], []],
+    ),
+    "dictionary of nulls with a bitmap": (
+        lambda: HandMade("c", [None, b"\0\1"], 2, dictionary=HandMade("n", [None], 2, null_count=2)),
+        [None] * 2,
+    ),
     "list with an offset": (lambda: listed("+l", offsets(1, 3), 1, texts("a", "b", "c")), [["b", "c"]]),
 }
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from differential import World
 from hypothesis import given, settings
@@ -145,6 +146,44 @@ def test_context_values_of_every_type(operator, text, holds, fails):
         assert engine.explain(ANA, "s3:GetObject", "*", {"app:k": value}, now=NOW).decision == decision
         column = [value, value] if not isinstance(value, (list, tuple)) else [list(value)] * 2
         assert engine.decide_many([ANA] * 2, "s3:GetObject", "*", {"app:k": column}, now=NOW).outcome.tolist() == [outcome] * 2
+
+
+KEPT = [
+    "aws:PrincipalArn",
+    "aws:PrincipalAccount",
+    "aws:PrincipalTag/team",
+    "aws:ResourceAccount",
+    "aws:CurrentTime",
+    "aws:SecureTransport",
+]
+
+
+@pytest.mark.parametrize("key", KEPT)
+def test_a_null_for_a_derived_key_leaves_the_derived_value(key):
+    """K1, K2: None says that the caller gives nothing, which is no reason to take a derived value away."""
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, tags={"team": "red"}, identity_policies=[document(allow("*", Null={key: "false"}))])
+    directory.add_resource("arn:aws:s3:::bucket", account=A)
+    engine = directory.compile()
+    for nothing in (None, []):
+        request_ = (ANA, "s3:GetObject", OBJECT, {key: nothing})
+        assert engine.is_allowed(*request_) and engine.decide(*request_).allowed and engine.are_allowed([request_]) == [True]
+        assert engine.explain(*request_).decision.allowed
+        assert [caller.principal for caller in engine.who_can(*request_[1:], unknown=())][1:] == [ANA]
+    for column in ([None, None], pa.nulls(2), pa.array([[], None], pa.list_(pa.null()))):
+        assert engine.decide_many(ANA, "s3:GetObject", OBJECT, {key: column}).allowed.all()
+
+
+def test_a_float64_of_numpy_is_the_number_that_it_is():
+    directory = fastiam.Directory()
+    directory.add_principal(
+        ANA, identity_policies=[document(allow("*"), allow("*", NumericGreaterThan={"app:size": "5"}) | {"Effect": "Deny"})]
+    )
+    engine = directory.compile()
+    for size, outcome in ((4.5, OK), (1e22, DENY)):
+        request_ = (ANA, "s3:GetObject", OBJECT, {"app:size": np.float64(size)})
+        assert engine.decide(*request_).outcome is outcome
+        assert engine.explain(*request_).decision.outcome is outcome
 
 
 def test_one_key_in_two_spellings_with_two_values_is_undetermined():

@@ -31,12 +31,12 @@ def read(obj: object, kind: str = "context", **options: Any) -> list[Any]:
     return column_texts(read_column(obj, "c", kind=kind, **options))
 
 
-def relation(values: Sequence[object], type_: str) -> duckdb.DuckDBPyRelation:
-    """A relation of one column, in this order, that came through DuckDB's own storage."""
+def relation(values: Sequence[object], type_: str) -> pa.Table:
+    """The result of a query, one column in this order, that came through DuckDB's own storage."""
     connection = duckdb.connect()
     connection.execute(f"create table t (i integer, v {type_})")
     connection.executemany("insert into t values (?, ?)", list(enumerate(values)))
-    return connection.sql("select v from t order by i")
+    return connection.sql("select v from t order by i").to_arrow_table()
 
 
 TEXT_PRODUCERS = {
@@ -149,8 +149,8 @@ def test_a_duckdb_enum_reads_as_text() -> None:
     assert read(relation(PLAIN, "enum('a', 'b')"), "text") == PLAIN
 
 
-def test_a_large_relation_comes_in_chunks_and_in_order() -> None:
-    column = read_column(duckdb.sql("select 'user-' || range from range(300000)"), "c", kind="text")
+def test_a_stream_of_duckdb_comes_in_chunks_and_in_order() -> None:
+    column = read_column(duckdb.sql("select 'user-' || range from range(300000)").to_arrow_reader(), "c", kind="text")
     assert (column.length, column.n_chunks > 1) == (300_000, True)
     assert column_texts(column) == [f"user-{i}" for i in range(300_000)]
 
@@ -170,6 +170,11 @@ CONTEXT_PRODUCERS: dict[str, tuple[object, list[object]]] = {
     "NumPy big-endian": (np.array([-5, 300], ">i4"), ["-5", "300"]),
     "NumPy uint64": (np.array([2**64 - 1], np.uint64), ["18446744073709551615"]),
     "NumPy float32": (np.array([0.5, -2], np.float32), ["0.5", "-2"]),
+    "NumPy float32, shortest": (np.array([0.1, 1 / 3, 1e20, -0.0, 16777216], np.float32),
+                                ["0.1", "0.33333334", "100000000000000000000", "-0", "16777216"]),
+    "NumPy float16, shortest": (np.array([0.1], np.float16), ["0.1"]),
+    "NumPy scalar float32": (np.float32(0.1), ["0.1"]),
+    "list of NumPy float32": ([np.float32(0.1), "a"], ["0.1", "a"]),
     "NumPy bytes": (np.array([b"ab"]), ["YWI="]),
     "NumPy masked": (np.ma.masked_array([1, 2, 1], [False, True, False]), ["1", None, "1"]),
     "NumPy masked text": (np.ma.masked_array(["a", "b"], [False, True]), ["a", None]),
@@ -179,6 +184,9 @@ CONTEXT_PRODUCERS: dict[str, tuple[object, list[object]]] = {
     "Arrow int64": (pa.array([-(2**63), None, 0, 5]).slice(1), [None, "0", "5"]),
     "Arrow lowest": (pa.array([-(2**63)]), ["-9223372036854775808"]),
     "Arrow float": (pa.array([0.1, 1e21, None, 5.0]), ["0.1", "1000000000000000000000", None, "5"]),
+    "Arrow float32": (pa.array([9.0, 0.1, None, 0.1], pa.float32()).slice(1), ["0.1", None, "0.1"]),
+    "Arrow list of float32": (pa.array([[0.5], [0.1, 0.7]], pa.list_(pa.float32())).slice(1), [["0.1", "0.7"]]),
+    "Arrow dictionary of float32": (pa.array([0.1, None], pa.float32()).dictionary_encode(), ["0.1", None]),
     "Arrow float16": (pa.array([1.5], pa.float16()), ["1.5"]),
     "Arrow decimal": (pa.array([Decimal("12345678901234567890123456789012345.670"), None], pa.decimal128(38, 3)),
                       ["12345678901234567890123456789012345.67", None]),
@@ -205,6 +213,13 @@ CONTEXT_PRODUCERS: dict[str, tuple[object, list[object]]] = {
     "Arrow list of binary, slice": (pa.array([[b"x"], [b"ab"]]).slice(1), [["YWI="]]),
     "Arrow list of decimals, slice": (pa.array([[Decimal("1.0")], [Decimal("2.5")]]).slice(1), [["2.5"]]),
     "Arrow list of nothing": (pa.array([[], None, []], pa.list_(pa.null())), [[], [], []]),
+    "Arrow list of nothing, slice": (pa.array([[], None, []], pa.list_(pa.null())).slice(1), [[], []]),
+    "Polars Null": (pl.Series([None, None]), [None, None]),
+    "Polars Null, frame": (pl.DataFrame({"a": [None, None]}), [None, None]),
+    "Polars list of Null": (pl.Series([[], []]), [[], []]),
+    "Polars list of Null, and a null": (pl.Series([[], None]), [[], []]),
+    "Polars list of Null, frame": (pl.DataFrame({"a": [[], None]})[1:], [[]]),
+    "Polars Float32": (pl.Series([0.1, None], dtype=pl.Float32), ["0.1", None]),
     "Polars list": (pl.Series([["a"], None, ["b", "c"]])[1:], [[], ["b", "c"]]),
     "Polars Decimal": (pl.Series(["1.20", None]).cast(pl.Decimal(20, 2)), ["1.2", None]),
     "Polars Datetime": (pl.Series([MOMENT]).dt.convert_time_zone("America/New_York"), ["2026-05-31T23:59:59Z"]),
@@ -323,6 +338,15 @@ REFUSED: dict[str, tuple[object, str, str, str, int | None]] = {
     "NaN of a dictionary": (pa.array([1.0, float("nan")]).dictionary_encode(), "context", "`nan` is not", "the key is absent", 1),
     "NaN in a list": (pa.array([[1.0], [], [2.0, float("nan")]]), "context", "`nan` is not", "the key is absent", 2),
     "a null in an Arrow list": (pa.array([["a"], ["b", None]]), "context", "holds a null", "", 1),
+    "a null in an Arrow list of nulls": (pa.array([[], [None]]), "context", "holds a null", "", 1),
+    "a null in a Polars list of nulls": (pl.Series([[], [None]]), "context", "holds a null", "", 1),
+    "a null value of a dictionary in a list": (
+        pa.ListArray.from_arrays([0, 1, 3], pa.DictionaryArray.from_arrays([0, 0, 1], pa.array(["a", None]))),
+        "context", "holds a null", "", 1,
+    ),
+    "a DuckDB relation": (duckdb.sql("select 'a' as v"), "text", "`DuckDBPyRelation` is a query", "to_arrow_table()", None),
+    "a DuckDB relation as context": (duckdb.sql("select 5 as v"), "context", "another order", "to_arrow_table()", None),
+    "a lazy frame": (pl.LazyFrame({"a": ["x"]}), "text", "`LazyFrame` is a query", "run it once", None),
     "a null in a list": ([["a"], ["b", None]], "context", "`NoneType` is not a type", "", 1),
     "a value among lists": ([["a"], "b"], "context", "single value", "wrap", 1),
     "complex numbers": (np.array([1j]), "context", "`complex128`", "column", None),

@@ -25,7 +25,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from fastiam._canon import ABSENT_HINT, canonical_column, canonical_texts
+from fastiam._canon import ABSENT_HINT, canonical_column, canonical_texts, widened
 from fastiam.errors import RequestValueError
 from fastiam.request import canonical_text, shorten
 
@@ -256,7 +256,7 @@ cdef class Reader:
         fault = _shape_fault(&self.schema, &array.c)
         if fault is not None:
             raise self._broken(fault)
-        if ArrowArrayViewSetArray(v, &array.c, &error) != 0:
+        if self._set_array(&array.c, &error) != 0:
             raise self._broken(_words(error.message))
         chunk.owners.append(array)
         chunk.rows = v.length
@@ -274,6 +274,24 @@ cdef class Reader:
             span = list_items(&chunk.column, chunk.rows, v)
         self._items(chunk, span)
         return chunk
+
+    cdef int _set_array(self, ArrowArray* array, ArrowError* error) noexcept:
+        """Point the view at an array. An array of nulls has no buffers; some producers send one all the same, which is not read."""
+        cdef ArrowArray* leaf = array
+        cdef int64_t n_buffers
+        cdef int code
+        if self.leaf.type != NANOARROW_TYPE_NA:
+            return ArrowArrayViewSetArray(&self.view, array, error)
+        if self.in_struct:
+            leaf = leaf.children[0]
+        if self.is_list:
+            leaf = leaf.children[0]
+        if self.code_width:
+            leaf = leaf.dictionary
+        n_buffers, leaf.n_buffers = leaf.n_buffers, 0
+        code = ArrowArrayViewSetArray(&self.view, array, error)
+        leaf.n_buffers = n_buffers          # the producer's release may count on it
+        return code
 
     cdef int _list(self, Chunk chunk, Span s) except -1:
         # SAFETY: SetArray has held the last offset against the length of the child, and the first against zero.
@@ -412,8 +430,7 @@ cdef class Reader:
             return _bits(data, s.offset + s.first, n).astype(np.int64), ""
         type_ = np.dtype(NUMPY_TYPES[<int>self.leaf.type])
         values = _array_at(data, (s.offset + s.first) * type_.itemsize, n * type_.itemsize).view(type_)
-        wide = {"i": np.int64, "u": np.uint64, "f": np.float64}[type_.kind]
-        return values.astype(wide), UNITS[self.leaf.time_unit] if self.leaf.type == NANOARROW_TYPE_TIMESTAMP else ""
+        return widened(values), UNITS[self.leaf.time_unit] if self.leaf.type == NANOARROW_TYPE_TIMESTAMP else ""
 
 
 cdef object _after(int64_t n, array):
@@ -540,6 +557,8 @@ cdef str _shape_fault(const ArrowSchema* schema, ArrowArray* array):
     if (array.dictionary == NULL) != (schema.dictionary == NULL):
         return "type and array do not agree on a dictionary"
     ArrowSchemaViewInit(&view, schema, NULL)
+    if view.storage_type == NANOARROW_TYPE_NA:
+        return None                   # it has no buffers, and what comes along is not read
     while n_buffers < 3 and view.layout.buffer_type[n_buffers] != NANOARROW_BUFFER_TYPE_NONE:
         n_buffers += 1
     fault = _buffer_fault(array, n_buffers, <int>view.storage_type in VIEWS)

@@ -2,7 +2,7 @@
 
 The texts are those of `fastiam.request.canonical_text`, which the tests compare: integers in decimal, floats as the
 shortest decimal without exponent, instants as `YYYY-MM-DDTHH:MM:SSZ` with a fraction only where there is one.
-A float of 32 bits has the value it has, so it is written as the equal float of 64 bits.
+A float of 16 or 32 bits is written as the shortest decimal that reads as this float: a Float32 of 0.1 is `0.1`.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -21,6 +21,7 @@ cdef int64_t EXACT = 1 << 53                # integers below are exact as floats
 
 cdef enum:
     WIDEST = 32                       # bytes a text may take
+    BLOCK = 1 << 16                   # floats that are widened together
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -34,6 +35,18 @@ def canonical_column(values, unit, column):
     """
     codes, firsts = distinct(values, may_give_up=values.dtype != np.float64)   # to write a float takes longer than to look for it
     return codes, *canonical_texts(values if codes is None else values[firsts], unit, column)
+
+
+def widened(values):
+    """Numbers as int64, uint64 or float64; a shorter float becomes the float64 with the same shortest decimal."""
+    if values.dtype.kind != "f" or values.dtype.itemsize == 8:
+        return values.astype({"b": np.int64, "i": np.int64, "u": np.uint64, "f": np.float64}[values.dtype.kind])
+    wide = np.empty(len(values), np.float64)
+    for start in range(0, len(values), BLOCK):           # the texts take 128 bytes each
+        part = values[start : start + BLOCK]
+        codes, firsts = distinct(part.astype(np.float64))
+        wide[start : start + BLOCK] = part[firsts].astype(str).astype(np.float64)[codes]
+    return wide
 
 
 def canonical_texts(values, unit, column):

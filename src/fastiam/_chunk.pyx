@@ -3,7 +3,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t, uintptr_t
 from libc.string cimport memset
 
-from fastiam._columns cimport TEXT_64, TEXT_PTRS, Column, Text, bit_at, item_code, row_items
+from fastiam._columns cimport TEXT_64, TEXT_CONST, TEXT_PTRS, Column, Text, bit_at, item_code, item_text, row_items
 
 import numpy as np
 
@@ -68,17 +68,19 @@ cdef class Chunk:
         """Call `reject(row, message, hint)` for every row that uses a bad value or has a null in its list; then hide bad values."""
         cdef Column* c = &self.column
         cdef int64_t row, item, first, last, code
-        if not self.bad and not (c.is_list and c.item_valid != NULL):
+        cdef Text text
+        # a null in a list: of the items, of the values of a dictionary, or of the type null
+        cdef bint may_hold_null = c.is_list and (c.item_valid != NULL or c.value_valid != NULL or c.kind == TEXT_CONST)
+        if not self.bad and not may_hold_null:
             return 0
         for row in range(self.rows):
             row_items(c, row, &first, &last)
             for item in range(first, last):
                 code = item_code(c, item)
-                if code < 0:
-                    if c.is_list:
-                        reject(first_row + row, "a list of values holds a null")
-                elif self.bad and code in self.bad:
+                if self.bad and code in self.bad:
                     reject(first_row + row, self.bad[code], self.hint)
+                elif may_hold_null and not item_text(c, item, &text):
+                    reject(first_row + row, "a list of values holds a null")
         if self.bad:
             self._hide()
         return 0

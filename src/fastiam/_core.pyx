@@ -82,9 +82,9 @@ cdef class _Declared:
         return 0
 
 
-cdef inline int64_t seconds_of(object now) except? -1:
-    """The time of a call; the kernels of `simulate` are told it in epoch seconds."""
-    return now if type(now) is int else epoch_seconds(now)
+cdef inline int64_t seconds_of(Core self, object now) except? -1:
+    """The time of a call. `simulate` passes epoch seconds."""
+    return now if self.is_loose else epoch_seconds(now)
 
 
 cdef inline Workspace* take(Core self) except NULL:
@@ -602,7 +602,8 @@ cdef class Core:
         principal : an ARN, a service name, `*` for an unsigned caller, or a `Session`.
         action : one literal `service:Name`, in any case.
         resource : an ARN, or `*` for actions without one.
-        context : mapping of condition keys to values: text, bool, int, float, aware datetime, bytes, or a list of these.
+        context : mapping of condition keys to values: text, bool, int, float, Decimal, aware datetime, bytes, or a list of these.
+            None says that the key is absent; a key that is derived (K1) keeps its derived value.
         unknown : condition keys of which nothing is known, or prefixes such as `aws:ResourceTag/*` (spec 6.11). The answer is
             True only if the request is authorised whatever their values are.
         resource_account : the owner of the resource, where the caller knows it (D23).
@@ -651,7 +652,7 @@ cdef class Core:
         return self._decide_each(requests, unknown, now, True)
 
     cdef list _decide_each(self, object requests, object unknown, object now, bint reasons):
-        cdef int64_t seconds = time(NULL) if now is None else seconds_of(now)
+        cdef int64_t seconds = time(NULL) if now is None else seconds_of(self, now)
         cdef list found = []
         cdef Ahead ahead
         cdef Workspace* w
@@ -712,7 +713,7 @@ cdef object ask_allowed(
 ):
     cdef Call c
     cdef Answer a
-    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
+    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(self, now)
     cdef Workspace* w = take(self)
     if unknown is () and is_ready(self, w):
         if decide_plain(
@@ -734,7 +735,7 @@ cdef object ask_decision(
     cdef Call c
     cdef Answer a
     cdef list keep
-    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(now)
+    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(self, now)
     cdef Workspace* w = take(self)
     found = None
     try:

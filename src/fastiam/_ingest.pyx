@@ -18,7 +18,7 @@ from decimal import Decimal
 import numpy as np
 
 from fastiam._arrow import Reader
-from fastiam._canon import ABSENT_HINT, canonical_column
+from fastiam._canon import ABSENT_HINT, canonical_column, widened
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.request import canonical_text
 
@@ -28,6 +28,7 @@ cdef extern from "Python.h":
 cdef str COLUMN_HINT = "pass an Arrow or NumPy column, a list, or one value for all rows"
 cdef str MIXED_HINT = "a key has either one value in every row or a list in every row; wrap single values in lists"
 cdef str ZONE_HINT = "NumPy's datetime64 has no zone; if it is UTC, pass `np.datetime_as_string(values, timezone='UTC')`"
+cdef str QUERY_HINT = "run it once, such as `table = relation.to_arrow_table()`, and pass the columns of its result, `table['action']`"
 cdef tuple SCALARS = (str, bytes, bool, int, float, Decimal, datetime, np.generic)
 cdef tuple RAW = (bytearray, memoryview)             # sequences of numbers to Python, never columns
 
@@ -235,6 +236,10 @@ class _Rejecter:
 cdef TextColumn _read(obj, str name, bint is_context, reject):
     if _is_scalar(obj):
         return _one(obj, name, is_context, reject)
+    if not isinstance(obj, np.ndarray) and _is_query(obj):
+        raise RequestValueError(
+            f"`{type(obj).__name__}` is a query, whose rows may come in another order for each column", column=name, hint=QUERY_HINT
+        )
     if hasattr(obj, "__arrow_c_array__") or hasattr(obj, "__arrow_c_stream__"):
         try:
             return _from_arrow(obj, name, is_context, reject)
@@ -253,6 +258,14 @@ cdef TextColumn _read(obj, str name, bint is_context, reject):
 
 def _is_scalar(obj):
     return obj is None or isinstance(obj, SCALARS)
+
+
+cdef bint _is_query(obj):
+    """Whether this is a lazy result (DuckDB, Ibis, DataFusion, Spark, Polars' LazyFrame), which each export may run again."""
+    for method in ("explain", "execute", "collect"):
+        if hasattr(type(obj), method):
+            return True
+    return False
 
 
 cdef TextColumn _one(obj, str name, bint is_context, reject):
@@ -364,7 +377,9 @@ cdef object _text(value, int64_t row, str name, reject):
     if isinstance(value, (np.datetime64, np.timedelta64)):
         reject(row, f"`{type(value).__name__}` has no time zone", ZONE_HINT)
         return None
-    if isinstance(value, np.generic):
+    if isinstance(value, (np.float16, np.float32)):
+        value = float(str(value))     # the shortest decimal that reads as this float, as in columns
+    elif isinstance(value, np.generic):
         value = value.item()
     if value is None and row < 0:
         return None
@@ -407,8 +422,7 @@ cdef list _listed(array, mask):
 
 cdef TextColumn _from_numbers(array, mask, str name, reject):
     cdef Chunk chunk = Chunk()
-    wide = {"b": np.int64, "i": np.int64, "u": np.uint64, "f": np.float64}[array.dtype.kind]
-    values = np.ascontiguousarray(array).astype(wide)
+    values = widened(np.ascontiguousarray(array))
     if mask is not None:
         values[mask] = 0
         chunk.column.item_valid = <const unsigned char*>chunk.keep(np.packbits(~mask, bitorder="little"))

@@ -212,11 +212,12 @@ class Engine(SettlingCore):
         Parameters
         ----------
         principals, actions, resources : text columns, shape (n,), or one value for all rows
-            Arrow (anything with `__arrow_c_array__` or `__arrow_c_stream__`), NumPy, or lists. Principals as ARNs, service names,
+            Arrow (anything with `__arrow_c_array__` or `__arrow_c_stream__`), NumPy, or lists; no query that runs at each
+            reading (a DuckDB relation, a Polars `LazyFrame`). Principals as ARNs, service names,
             `*`, or names in `sessions`; actions as `service:Name` in any case; resources as ARNs or `*`.
         context : mapping of context key to a column of shape (n,) or to one value, optional
             Text, bools, numbers, decimals, timestamps with a zone, binary (compared as base64), or lists of them. A null means
-            that the key is absent.
+            that the key is absent; one that is derived (K1) or has a default (K2) keeps that value.
         unknown : condition keys of which nothing is known in any row, or prefixes such as `aws:ResourceTag/*`, which stand for
             all keys without a column that start so (spec 6.11). A row that depends on them has outcome DEPENDS.
         resource_accounts : column of account ids or nulls, or one for all rows (D23).
@@ -290,7 +291,7 @@ class Engine(SettlingCore):
         *,
         unknown: Collection[str] = (),
         resource_account: str | None = None,
-        now: Any = None,
+        now: datetime | None = None,
     ) -> Explanation:
         """The whole record of a decision (spec 6.9): what applied in every layer, what is missing, what nearly applied.
 
@@ -319,7 +320,7 @@ class Engine(SettlingCore):
 
         Parameters
         ----------
-        context : the condition keys that are given; None for one says that it is absent.
+        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
         unknown : the keys of which nothing is known; by default all that `context` does not give, the time too unless `now`
             is given. With `()` a key that is not given is absent, as in `is_allowed`.
 
@@ -400,7 +401,7 @@ class Engine(SettlingCore):
             as patterns, cut by the layers that limit them.
         actions : the actions to decide, with a resource; by default those of its service that policies write, and for each
             pattern in a policy one name that nothing else matches.
-        context : the condition keys that are given; None for one says that it is absent.
+        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
         unknown, resource_account, now : with a resource, as in `who_can`. Without one, all that is not given is unknown.
 
         Returns

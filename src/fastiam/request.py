@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,12 @@ from fastiam.errors import RequestValueError
 from fastiam.keys import fold, key_info
 
 Scalar = str | bool | int | float | Decimal | datetime | bytes
-Context = Mapping[str, "Scalar | Sequence[Scalar]"]
+Context = Mapping[str, "Scalar | Sequence[Scalar] | None"]  # None: the key is absent; a derived key keeps its derived value
+# a tag may hold spaces; no key holds them before its slash, and none holds control characters
+_NAME = re.compile(r"(?=[^/]*[^\W_])[^\s\x00-\x1f\x7f/]+(?:/[^\x00-\x1f\x7f]*)?")
+_STUMPS = frozenset(f"aws:{kind}tag/" for kind in ("principal", "request", "resource")) | {"iam:resourcetag/"}
+_NAME_HINT = "write a key such as `aws:SourceIp` or `aws:ResourceTag/cost center`; spaces are allowed in tags only"
+_MAX_DIGITS = 4300  # Python writes no longer integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +112,17 @@ def check_context(context: object, hint: str = "pass a mapping of context keys t
 
 
 def check_key(name: object) -> str:
-    """The name of a context key, if it is text.
+    """The name of a context key, if it is one: a statement may read it.
 
     Raises
     ------
-    RequestValueError: anything else, a lone surrogate included.
+    RequestValueError: not text; a lone surrogate or a control character; a space before the slash; no letter or digit; no tag.
     """
     if not isinstance(name, str):
         raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
     _check_text(name, "context")
+    if not _NAME.fullmatch(name) or fold(name) in _STUMPS:
+        raise RequestValueError(f"`{shorten(name)}` is not a context key", column="context", hint=_NAME_HINT)
     return exact_text(name)
 
 
@@ -150,11 +158,13 @@ def canonical_text(value: object, column: str) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
-        text = repr(value)
+        text = float.__repr__(value)  # NumPy's float64 is a float, and writes itself as `np.float64(...)`
         return _plain_decimal(Decimal(text)) if "e" in text else text.removesuffix(".0")
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
+        if value and abs(value.adjusted()) > _MAX_DIGITS:
+            raise RequestValueError("a number with too many digits", column=column, hint="pass it as text")
         return _plain_decimal(value)
     if isinstance(value, datetime):
         return date_text(value, column)
@@ -169,7 +179,7 @@ def canonical_text(value: object, column: str) -> str:
 
 def _digits(value: int, column: str) -> str:
     try:
-        return str(value)
+        return int.__repr__(value)
     except ValueError:  # Python refuses to write numbers of some thousand digits
         raise RequestValueError("a number with too many digits", column=column, hint="pass it as text") from None
 
@@ -181,10 +191,17 @@ def _plain_decimal(value: Decimal) -> str:
 
 def date_text(value: datetime, column: str = "now") -> str:
     """A datetime as text of the date grammar; it must carry a zone (C42)."""
-    if value.tzinfo is None:
-        raise RequestValueError("a datetime needs a time zone", column=column, hint="pass `datetime.now(timezone.utc)`")
-    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    _check_zone(value, column)
+    try:
+        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    except OverflowError:
+        raise RequestValueError("a datetime must lie in the years 1 to 9999 of UTC", column=column) from None
     return moment.isoformat(timespec="microseconds" if value.microsecond else "seconds").removesuffix("+00:00") + "Z"
+
+
+def _check_zone(value: datetime, column: str) -> None:
+    if value.utcoffset() is None:
+        raise RequestValueError("a datetime needs a time zone", column=column, hint="pass `datetime.now(timezone.utc)`")
 
 
 def epoch_seconds(now: datetime | None) -> int:
@@ -192,9 +209,10 @@ def epoch_seconds(now: datetime | None) -> int:
     if now is None:
         return int(datetime.now(UTC).timestamp())
     if not isinstance(now, datetime):
-        raise RequestValueError(f"`now` must be a datetime, not `{type(now).__name__}`", column="now")
-    if now.tzinfo is None:
-        raise RequestValueError("a datetime needs a time zone", column="now", hint="pass `datetime.now(timezone.utc)`")
+        raise RequestValueError(
+            f"`now` must be a datetime, not `{type(now).__name__}`", column="now", hint="pass `datetime.now(timezone.utc)`"
+        )
+    _check_zone(now, "now")
     return math.floor(now.timestamp())
 
 
@@ -271,7 +289,8 @@ def _unknown_item(item: object) -> str:
     if not isinstance(item, str):
         raise RequestValueError(f"an unknown key must be text, not `{type(item).__name__}`", column="unknown")
     _check_text(item, "unknown")
-    if not item or "*" in item[:-1]:
+    stem = exact_text(item).removesuffix("*")
+    if "*" in stem or not (item == "*" or _NAME.fullmatch(stem)) or fold(item) in _STUMPS:
         raise RequestValueError(
             f"`{shorten(item)}` is neither a key nor the start of keys",
             column="unknown",

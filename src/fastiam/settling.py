@@ -151,7 +151,7 @@ class SettlingCore(Core):
         request = (
             Request(action, read_context(context or {}))
             if unknown is None
-            else self.read_request(action, context, unknown=unknown, now=0)
+            else self.read_request(action, context, unknown=unknown)
         )
         self._profiles(principal, action, resource, request, resource_account)
 
@@ -212,6 +212,11 @@ class SettlingCore(Core):
     def _folded_names(self) -> list[str]:
         return self._compiler.keys.names
 
+    def _keys_read(self) -> set[str]:
+        """The folded names of the condition keys that the policies read."""
+        with self._lock:
+            return self._compiler.keys.read()
+
     def _is_single(self, name: str) -> bool:
         info = key_info(fold(name))
         return info is not None and not info.multi
@@ -220,14 +225,13 @@ class SettlingCore(Core):
         return StatementRefs(parts)
 
     def read_request(
-        self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | int | None = None
+        self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | None = None
     ) -> Request:
         """A request as the reference takes it, with the `context_defaults` of this engine (D71)."""
         told = check_context(context)
         declared = read_unknown(unknown, told)
         given, absent = self._given(told, declared)
-        seconds = now if isinstance(now, int) else epoch_seconds(now)
-        return Request(check_action(action), given, seconds, declared, absent)
+        return Request(check_action(action), given, epoch_seconds(now), declared, absent)
 
     def _given(self, told: Context, declared: frozenset[str] = frozenset()) -> tuple[dict[str, ContextValue], frozenset[str]]:
         """A context with the defaults of the engine, and the keys that it says are absent."""
