@@ -268,6 +268,7 @@ keys read but never supplied:
              7  100.0%  aws:RequestedRegion
              3   42.9%  aws:SourceIp
 owner assumed: 2 rows
+principal not in the directory: 1 rows
 error: `x` is not an action - at `actions`, row 5"""
 
 

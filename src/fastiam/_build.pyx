@@ -475,6 +475,13 @@ cdef class Tables(Rows):
         self.generation += 1
         self.sync()
 
+    def keys_read(self):
+        """The numbers of the keys that conditions and policy variables name."""
+        cdef uint32_t i
+        cdef const Atom* atoms = <const Atom*>self.atoms.data
+        cdef const Variable* variables = <const Variable*>self.variables.data
+        return {atoms[i].key for i in range(self.atoms.n)} | {variables[i].key for i in range(self.variables.n)}
+
     def sizes(self):
         """Counts and bytes, by table."""
         cdef int i

@@ -29,6 +29,7 @@ LAYERS: tuple[Layer, ...] = tuple(Layer)
 REASONS: tuple[Reason, ...] = tuple(Reason)
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
 COLUMNS = ("outcome", "allowed", "layer", "policy", "sid", "reason", "assumed_owner", "error", "depends_on")  # of a whole frame
+_UNKNOWN_PRINCIPAL = REASONS.index(Reason.UNKNOWN_PRINCIPAL)
 NO_CODE = 255  # in columns of uint8: none
 NO_STATEMENT = -1
 _NAMES = {
@@ -314,6 +315,7 @@ class Decisions:
             depends_on=depends_on,
             unread=self.unread,
             assumed_owner=int(np.count_nonzero(self.assumed_owner)),
+            unknown_principal=0 if self._reason is None else int(np.count_nonzero(self._reason == _UNKNOWN_PRINCIPAL)),
             first_errors=tuple(str(self.errors[row]) for row in sorted(self.errors)[:3]),
         )
 
@@ -384,6 +386,7 @@ class Summary(Result):
     depends_on : rows with outcome DEPENDS by the keys that matter, with reasons.
     unread : keys that statements read and no column supplied, with the rows concerned.
     assumed_owner : rows whose resource owner was assumed (D23).
+    unknown_principal : rows denied because the directory has no record of the principal, with reasons.
     first_errors : messages of the first rows with outcome ERROR.
     """
 
@@ -394,6 +397,7 @@ class Summary(Result):
     depends_on: Mapping[str, int] = field(default_factory=dict)
     unread: Mapping[str, int] = field(default_factory=dict)
     assumed_owner: int = 0
+    unknown_principal: int = 0
     first_errors: tuple[str, ...] = ()
 
     def __add__(self, other: Summary) -> Summary:
@@ -405,6 +409,7 @@ class Summary(Result):
             _sum(self.depends_on, other.depends_on),
             _sum(self.unread, other.unread),
             self.assumed_owner + other.assumed_owner,
+            self.unknown_principal + other.unknown_principal,
             (self.first_errors + other.first_errors)[:3],
         )
 
@@ -420,6 +425,8 @@ class Summary(Result):
         lines += self._block("keys read but never supplied", self.unread)
         if self.assumed_owner:
             lines.append(f"owner assumed: {self.assumed_owner:,} rows")
+        if self.unknown_principal:
+            lines.append(f"principal not in the directory: {self.unknown_principal:,} rows")
         lines += [f"error: {message}" for message in self.first_errors]
         return "\n".join(lines)
 

@@ -161,12 +161,18 @@ class LimitError(FastiamError, RuntimeError):
     """A table of the engine is full; the message names the limit."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the most alike of the known words, or ""."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The most alike of the known words, or None if none is alike."""
     from difflib import get_close_matches  # PERF: most errors need none of it
 
     near = get_close_matches(word, known, 1) if len(word) <= _LONGEST_WORD else ()
-    return f"did you mean `{near[0]}`?" if near else ""
+    return near[0] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the most alike of the known words, or ""."""
+    near = nearest(word, known)
+    return "" if near is None else f"did you mean `{near}`?"
 
 
 def _rebuild(kind: type[Exception], args: tuple[object, ...], kwargs: dict[str, object]) -> Exception:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +21,9 @@ from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.progress import Progress
 from fastiam.cli.requests import Source, open_requests
 from fastiam.cli.results import check_target, write_results
+from fastiam.cli.unread import Unread
 from fastiam.errors import RequestValueError, SourceError
+from fastiam.request import check_key, shorten
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
@@ -42,7 +44,7 @@ _FLAGS = ("allowed", "assumed_owner")
 @click.option(
     "--map",
     "mapping",
-    type=options.Pair(),
+    type=options.Pair(nameless=True),
     multiple=True,
     metavar="COLUMN=NAME",
     help="Read a column as this request column or condition key; with an empty name, leave it out.",
@@ -54,6 +56,9 @@ _FLAGS = ("allowed", "assumed_owner")
     default="raise",
     show_default=True,
     help="What a row gets that cannot be decided: an end to the job, or the outcome ERROR.",
+)
+@click.option(
+    "--strict-columns", is_flag=True, help="End the job if no statement reads a column that is neither kept nor left out."
 )
 @options.unknown_owner
 @options.now
@@ -69,6 +74,7 @@ def command(
     mapping: tuple[tuple[str, str], ...],
     keep: tuple[str, ...],
     on_error: str,
+    strict_columns: bool,
     unknown_owner: str | None,
     now: datetime | None,
     threads: int,
@@ -84,13 +90,16 @@ def command(
     check_target(out, source)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     with ExitStack() as stack:
-        requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
+        requests = open_requests(source, Format(requests_format) if requests_format else None, stack, dict(mapping))
         progress = stack.enter_context(Progress(requests.progress, quiet=quiet))
         mode = cast(OnError, on_error)
-        job = Job(engine, requests, dict(mapping), keep, mode, now or datetime.now(UTC), threads, progress.advance)
+        instant = now or datetime.now(UTC)
+        job = Job(engine, requests, dict(mapping), keep, mode, strict_columns, instant, threads, progress.advance)
         job.write(out, target)
     if not quiet:
         note(str(job.summary))
+        for line in job.unread.lines():
+            note(line)
         note(f"{job.summary.rows / max(job.seconds, 1e-9):,.0f} requests/s")
     return exits.OK
 
@@ -105,13 +114,16 @@ class Job:
         mapping: Mapping[str, str],
         keep: Sequence[str],
         on_error: OnError,
+        strict_columns: bool,
         now: datetime,
         threads: int,
         advance: Callable[[int], None],
     ) -> None:
         self.engine, self.source, self.mapping, self.keep = engine, source, mapping, keep
-        self.on_error, self.now, self.threads, self.advance = on_error, now, threads, advance
+        self.on_error, self.strict_columns, self.now = on_error, strict_columns, now
+        self.threads, self.advance = threads, advance
         self.summary = Summary()
+        self.unread = Unread(engine._keys_read(), (*REQUEST, OWNER))
         self.seconds = 0.0
 
     def write(self, name: str, form: Format) -> None:
@@ -136,6 +148,7 @@ class Job:
             raise self._row_error(batch, row, message, column)
         columns = self._named(batch)
         context = {name: column for name, column in columns.items() if name not in (*REQUEST, OWNER)}
+        self._check_names(context)
         try:
             decisions = self.engine.decide_many(
                 columns["principal"],
@@ -168,13 +181,27 @@ class Job:
             name = self.mapping.get(column, column)
             if name in columns:
                 raise SourceError(f"two columns are read as `{name}`", source=self.source.name, hint="see `--map`")
-            if name:
+            if name or column not in self.mapping:
                 columns[name] = values
         missing = [name for name in REQUEST if name not in columns]
         if missing and self.source.form is not Format.JSONL:
             hint = f"it has {', '.join(f'`{name}`' for name in columns)}; rename one with `--map COLUMN={missing[0]}`"
             raise SourceError(f"there is no column `{missing[0]}`", source=self.source.name, hint=hint)
         return columns | {name: [None] * batch.length for name in missing}
+
+    def _check_names(self, context: Collection[str]) -> None:
+        """Check that the names of the context can be keys, and note which of them no statement reads."""
+        for name in context:
+            try:
+                check_key(name)
+            except RequestValueError as error:
+                hint = f"rename it with `--map COLUMN=KEY`, or leave it out with `--map COLUMN=`; {error.hint}"
+                raise SourceError(error.message, source=self.source.name, path="", hint=hint) from error
+        unread = self.unread.add([name for name in context if self._column_of(name) not in self.keep])
+        if unread is not None and self.strict_columns:
+            column = self._column_of(unread)
+            hint = self.unread.hint(unread) or f"leave it out with `--map {column}=`"
+            raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
 
     def _column_of(self, name: str) -> str:
         """The column of the file that is read under a name, or that became this argument of `decide_many`."""

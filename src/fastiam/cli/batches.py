@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastiam.errors import FastiamError
+from fastiam.errors import FastiamError, SourceError
+from fastiam.request import shorten
 
 ROWS = 65_536  # a batch: big enough to amortise a call, small enough to keep a few of them in memory
 
@@ -21,6 +23,19 @@ class RowError(FastiamError):
         place = f"{source}:{line}" if line else source
         where = f"row {row}, column `{column}`" if column else f"row {row}"
         super().__init__(f"{place}: {message} - at {where}" + (f"\nhelp: {hint}" if hint else ""))
+
+
+def check_names(names: Sequence[str], source: str, *, line: int = 0) -> None:
+    """Check the names of the columns of a file.
+
+    Raises
+    ------
+    SourceError: two columns have one name: no rule says which of the two a policy reads.
+    """
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        message = f"two columns are named `{shorten(name)}`"
+        raise SourceError(message, source=source, line=line, column=1, hint="rename one of them")
 
 
 def _no_lines(_row: int) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
-from fastiam.cli.batches import ROWS, Batch, Complaint
+from fastiam.cli.batches import ROWS, Batch, Complaint, check_names
 from fastiam.cli.columns import texts
 from fastiam.errors import SourceError
 
@@ -57,9 +57,9 @@ def _header(stream: BinaryIO, source: str) -> tuple[list[str], int]:
         raise SourceError(f"the header cannot be read: {_words(error)}", source=source, line=1, column=1) from error
     if not names:
         raise SourceError("there is no header", source=source, hint="the first line names the columns")
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise SourceError(f"two columns are named `{min(twice)}`", source=source, line=1, column=1)
+    if not _is_utf8("".join(names)):
+        raise SourceError("the header is not UTF-8", source=source, line=1, column=1)
+    check_names(names, source, line=1)
     return names, reader.line_num
 
 
@@ -186,10 +186,17 @@ def _check_utf8(name: str, values: Sequence[str], broken: dict[int, Complaint]) 
     if "".join(values).isascii():
         return
     for i, value in enumerate(values):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
+        if not _is_utf8(value):
             broken.setdefault(i, (name, "the value is not UTF-8"))
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text that `_lines` decoded was UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without(values: Sequence[str], broken: Mapping[int, Complaint]) -> list[str | None]:

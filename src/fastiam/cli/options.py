@@ -29,15 +29,18 @@ class Instant(click.ParamType[datetime]):
 
 
 class Pair(click.ParamType[tuple[str, str]]):
-    """`KEY=VALUE`; the value may hold further equals signs, and may be empty."""
+    """`KEY=VALUE`; the value may hold further equals signs, and may be empty. So may the key, if `nameless`."""
 
     name = "key=value"
+
+    def __init__(self, *, nameless: bool = False) -> None:
+        self.nameless = nameless
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value
         key, equals, text = value.partition("=")
-        if not (key and equals):
+        if not equals or not (key or self.nameless):
             self.fail(f"`{value}` is not of the form KEY=VALUE", param, ctx)
         return key, text
 

@@ -13,13 +13,13 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from fastiam.cli.batches import ROWS, Batch
+from fastiam.cli.batches import ROWS, Batch, check_names
 from fastiam.cli.columns import connect
 from fastiam.cli.csv_file import read_csv
 from fastiam.cli.formats import ARROW_FILE, GZIP, SUFFIXES, Format, of_content
@@ -40,8 +40,8 @@ class Source:
     progress: Callable[[], float | None]
 
 
-def open_requests(name: str, form: Format | None, stack: ExitStack) -> Source:
-    """Opens a file of requests, or standard input for `-`; `stack` closes it.
+def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Collection[str] = ()) -> Source:
+    """Opens a file of requests, or standard input for `-`; `stack` closes it. `renamed` are the columns that get other names.
 
     Gzip is undone for text formats. A Parquet file or Arrow file that comes through a pipe is put into a temporary file.
 
@@ -67,7 +67,7 @@ def open_requests(name: str, form: Format | None, stack: ExitStack) -> Source:
     if form is Format.CSV:
         return Source(shown, form, _unpacked(read_csv(stream, shown), shown), progress)
     if form is Format.JSONL:
-        return Source(shown, form, _unpacked(read_json_lines(stream), shown), progress)
+        return Source(shown, form, _unpacked(read_json_lines(stream, renamed), shown), progress)
     if form is Format.ARROW and not head.startswith(ARROW_FILE):
         return Source(shown, form, _arrow_stream(stream, shown), progress)
     path = name if name != "-" else _spool(stream, stack)
@@ -115,24 +115,41 @@ def _open_parquet(path: str, shown: str) -> Source:
     from arro3.core import RecordBatchReader
 
     try:
-        relation = connect().read_parquet(path)
+        relation = connect().read_parquet(path, hive_partitioning=False)  # else folders named `principal=x` replace a column
         total = connect().read_parquet(path).count("*").fetchall()[0][0]
+        schema = connect().execute("SELECT name, num_children FROM parquet_schema(?)", [path]).fetchall()
         reader = RecordBatchReader.from_stream(relation)
     except duckdb.Error as error:
         raise SourceError(_first_line(error), source=shown) from error
-    return _counted(Source(shown, Format.PARQUET, _arrow_batches(reader, shown), lambda: None), total)
+    batches = _arrow_batches(reader, _top_names(schema), shown)
+    return _counted(Source(shown, Format.PARQUET, batches, lambda: None), total)
+
+
+def _top_names(schema: list[tuple[str, int | None]]) -> list[str]:
+    """The columns of a Parquet file as they are named in it. DuckDB renames one that differs from another in case only."""
+    names: list[str] = []
+    inner = 0  # fields below the last column that are still to come
+    for name, children in schema[1:]:
+        if inner:
+            inner -= 1
+        else:
+            names.append(name)
+        inner += children or 0
+    return names
 
 
 def _open_arrow_file(path: str, shown: str) -> Source:
     from arro3.io import read_ipc
 
-    return Source(shown, Format.ARROW, _arrow_batches(_read_ipc(read_ipc, path, shown), shown), lambda: None)
+    reader = _read_ipc(read_ipc, path, shown)
+    return Source(shown, Format.ARROW, _arrow_batches(reader, reader.schema.names, shown), lambda: None)
 
 
 def _arrow_stream(stream: BinaryIO, shown: str) -> Iterator[Batch]:
     from arro3.io import read_ipc_stream
 
-    return _arrow_batches(_read_ipc(read_ipc_stream, stream, shown), shown)
+    reader = _read_ipc(read_ipc_stream, stream, shown)
+    return _arrow_batches(reader, reader.schema.names, shown)
 
 
 def _read_ipc(read: Callable[[Any], Any], source: Any, shown: str) -> Any:
@@ -142,14 +159,15 @@ def _read_ipc(read: Callable[[Any], Any], source: Any, shown: str) -> Any:
         raise SourceError(_first_line(error), source=shown) from error
 
 
-def _arrow_batches(reader: Iterable[Any], shown: str) -> Iterator[Batch]:
+def _arrow_batches(reader: Iterable[Any], names: Sequence[str], shown: str) -> Iterator[Batch]:
     """Record batches, cut where one is larger than a batch should be."""
+    check_names(names, shown)
     first = 0
     try:
         for whole in reader:
             for start in range(0, whole.num_rows, ROWS):
                 part = whole.slice(start, min(ROWS, whole.num_rows - start))
-                yield Batch(first, part.num_rows, {name: part.column(name) for name in part.column_names})
+                yield Batch(first, part.num_rows, {name: part.column(i) for i, name in enumerate(names)})
                 first += part.num_rows
     except FastiamError:
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 
 from fastiam._build import Tables
@@ -32,6 +33,14 @@ _SOURCES = {
     "aws:multifactorauthage": Source.MFA_AGE,
     "aws:multifactorauthpresent": Source.MFA,
 }
+# keys from which others follow: a condition on one of these reads them, too
+_READ_WITH = {
+    "aws:calledvia": ("aws:calledviafirst", "aws:calledvialast", "aws:viaawsservice"),
+    "aws:sourceaccount": ("aws:sourceorgid", "aws:sourceorgpaths"),
+    "aws:currenttime": ("aws:epochtime",),
+    "aws:epochtime": ("aws:currenttime",),
+}
+_ALWAYS_READ = ("aws:sourcevpce", "aws:userid", "aws:assumedroot", "aws:principalservicenameslist")  # by rules of evaluation
 _DEFAULTS = {"aws:securetransport": "false", "aws:useragent": ""}  # K2
 # what most callers of an account have in common; who does, a batch finds out
 _OF_ACCOUNT = (
@@ -110,6 +119,10 @@ class Keys:
         info = key_info(folded)
         return NOT_READ if info is None or info.multi else NOT_READ_ONE
 
+    def read(self) -> set[str]:
+        """The folded names of the keys that the policies read; PERF: a pass over all conditions."""
+        return {self.names[number] for number in self._tables.keys_read()}
+
     def _make(self, folded: str) -> int:
         info = key_info(folded)
         source, other = _source(folded), NONE
@@ -151,6 +164,19 @@ class Keys:
         """Forget the keys that requests brought; who holds the list of names keeps it as it was."""
         self._numbers.drop()
         self.names = self.compiled()
+
+
+def is_read(name: str, read: Collection[str]) -> bool:
+    """Whether a context key can change an answer, where the policies read some keys."""
+    folded = fold(name)
+    if folded in _ALWAYS_READ or folded in read:
+        return True
+    if folded.startswith(REQUEST_TAG):
+        return "aws:tagkeys" in read
+    for start, other in ((RESOURCE_TAG, IAM_TAG), (IAM_TAG, RESOURCE_TAG)):
+        if folded.startswith(start):
+            return other + folded[len(start) :] in read
+    return any(other in read for other in _READ_WITH.get(folded, ()))
 
 
 def _source(folded: str) -> Source:

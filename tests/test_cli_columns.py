@@ -1,0 +1,274 @@
+"""Columns of `fastiam authorize`: none is passed over in silence, and no name has two values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import fastiam
+from fastiam.cli.main import run
+
+ACCOUNT = "111111111111"
+ANA = f"arn:aws:iam::{ACCOUNT}:user/ana"
+KEY = "arn:aws:s3:::bkt/key"
+REQUEST = ["principal", "action", "resource"]
+ROW = [ANA, "s3:GetObject", KEY]
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": "s3:*",
+            "Resource": "*",
+            "Condition": {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}},
+        },
+        {
+            "Effect": "Deny",
+            "Action": "s3:*",
+            "Resource": "arn:aws:s3:::${aws:PrincipalTag/home}/*",
+            "Condition": {
+                "StringEquals": {"aws:ResourceTag/cost center": "x", "app:Stage": "dead"},
+                "ForAnyValue:StringEquals": {"aws:TagKeys": "no"},
+            },
+        },
+    ],
+}
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `fastiam authorize` in a folder with policies: exit code, and standard error."""
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[POLICY])
+    directory.add_resource("arn:aws:s3:::bkt", account=ACCOUNT)
+    directory.dump(tmp_path / "policies.json")
+    monkeypatch.chdir(tmp_path)
+
+    def call(requests: str, *more: str) -> tuple[int, str]:
+        code = run(["authorize", "--policies", "policies.json", "--requests", requests, "--out", "out.jsonl", *more])
+        return code, capsys.readouterr().err
+
+    return call
+
+
+def outcomes() -> list[str]:
+    return [json.loads(line)["outcome"] for line in Path("out.jsonl").read_text().splitlines()]
+
+
+def write(path: str, names: list[str], *rows: list[str | None]) -> None:
+    """A file of text columns; names may be equal."""
+    columns = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(names))]
+    table = pa.Table.from_arrays(columns, names=names)
+    if path.endswith(".parquet"):
+        pq.write_table(table, path)
+    elif path.endswith(".arrow"):
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    elif path.endswith(".arrows"):
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        Path(path).write_text("\n".join(",".join(cell or "" for cell in row) for row in [names, *rows]) + "\n")
+
+
+COLUMNAR = ["r.csv", "r.parquet", "r.arrow", "r.arrows"]
+
+# -- names that stand twice --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("twin", ["aws:SourceIp", "resource"])
+@pytest.mark.parametrize("path", COLUMNAR)
+def test_two_columns_of_one_name_are_refused(path: str, twin: str, call: Run) -> None:
+    write(path, [*REQUEST, "aws:SourceIp", twin], [*ROW, "10.0.0.1", "203.0.113.1"])
+    code, err = call(path, "--on-error", "deny")
+    assert code == 1 and path in err and f"two columns are named `{twin}`" in err
+    assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.parametrize("path", COLUMNAR)
+def test_two_spellings_of_one_key_are_refused_and_named_as_in_the_file(path: str, call: Run) -> None:
+    write(path, [*REQUEST, "aws:SourceIp", "aws:sourceip"], [*ROW, "10.0.0.1", "203.0.113.1"])
+    code, err = call(path)
+    assert code == 1 and "`aws:SourceIp` and `aws:sourceip` are one key" in err
+
+
+def test_a_folder_name_replaces_no_column_of_a_parquet_file(call: Run) -> None:
+    Path("aws:SourceIp=203.0.113.1", "principal=x").mkdir(parents=True)
+    path = "./aws:SourceIp=203.0.113.1/principal=x/r.parquet"
+    write(path, REQUEST, ROW)
+    assert call(path)[0] == 0 and outcomes() == ["ALLOW"]
+
+
+def test_nested_columns_do_not_disturb_the_names_of_others(call: Run) -> None:
+    duckdb.sql(
+        f"""SELECT {{'principal': 1, 'b': [{{'action': 2}}]}} AS extra, '{ANA}' AS principal, 's3:GetObject' AS action,
+        '{KEY}' AS resource, ['203.0.113.1'] AS "aws:SourceIp" """
+    ).write_parquet("r.parquet")
+    code, err = call("r.parquet", "--map", "extra=")
+    assert code == 0, err
+    assert outcomes() == ["EXPLICIT_DENY"]
+
+
+ALLOWED = f'{{"principal":"{ANA}","action":"s3:GetObject","resource":"{KEY}","aws:SourceIp":"10.0.0.1"}}'
+DENIED = ALLOWED.replace("10.0.0.1", "203.0.113.1")
+# a line -> the name that its error names
+TWINS: dict[str, tuple[str, str]] = {
+    "plain": (DENIED[:-1] + ',"aws:SourceIp":"10.0.0.1"}', "aws:SourceIp"),
+    "of equal values": (ALLOWED[:-1] + ',"aws:SourceIp":"10.0.0.1"}', "aws:SourceIp"),
+    "of a number": (ALLOWED[:-1] + ',"app:n":1,"app:n":1}', "app:n"),
+    "null at last": (DENIED[:-1] + ',"aws:SourceIp":null}', "aws:SourceIp"),
+    "escaped": (DENIED[:-1] + ',"\\u0061ws:SourceIp":"10.0.0.1"}', "aws:SourceIp"),
+    "escaped slash": ('{"app:a/b":1,' + ALLOWED[1:-1] + ',"app:a\\/b":2}', "app:a/b"),
+    "with quotes in a value": (DENIED[:-1] + ',"app:q":"a\\"b\\\\","aws:SourceIp":"10.0.0.1"}', "aws:SourceIp"),
+    "the principal": ('{"principal":"arn:aws:iam::1:user/x",' + ALLOWED[1:], "principal"),
+    "in an object inside": (ALLOWED[:-1] + ',"app:o":[{"a":1,"a":2}]}', "a"),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_line_with_a_name_twice_is_an_error_of_its_row(name: str, call: Run) -> None:
+    line, twin = TWINS[name]
+    Path("r.jsonl").write_text("\n".join([ALLOWED, line, DENIED]) + "\n")
+    code, err = call("r.jsonl")
+    assert code == 1 and err.startswith("error: r.jsonl:2: the name is given twice in one object")
+    assert f"row 2, column `{twin}`" in err
+    assert call("r.jsonl", "--on-error", "deny")[0] == 0
+    assert outcomes() == ["ALLOW", "ERROR", "EXPLICIT_DENY"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"a\\"b"',
+        '"\\\\"',
+        '"\\\\\\""',
+        '["a", ["b", {"c": "d\\u0022"}], 1]',
+        '{"a": {"a": "a"}, "b": []}',
+        '""',
+        "[]",
+        "[" * 400 + "]" * 400,
+    ],
+)
+def test_quotation_marks_in_values_are_no_second_names(value: str, call: Run) -> None:
+    Path("r.jsonl").write_text(f'{ALLOWED[:-1]}, "app:q": {value}}}\n{DENIED}\n')
+    code, err = call("r.jsonl", "--map", "app:q=")
+    assert code == 0, err
+    assert outcomes() == ["ALLOW", "EXPLICIT_DENY"]
+
+
+# -- names that no key has ---------------------------------------------------------------------------------------------
+
+STRANGE = [
+    "aws:SourceIp ",
+    " aws:SourceIp",
+    "aws: SourceIp",
+    "aws:\u00a0SourceIp",
+    "aws:SourceIp\0",
+    "aws:ResourceTag/\1",
+    "",
+    "-",
+    ":",
+    "aws:RequestTag/",
+]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_column_whose_name_is_no_key_is_refused(name: str, call: Run) -> None:
+    write("r.parquet", [*REQUEST, name], [*ROW, "203.0.113.1"])
+    code, err = call("r.parquet", "--on-error", "deny")
+    assert code == 1 and "is not a context key" in err and "--map" in err
+    code, err = call("r.parquet", "--map", f"{name}=")
+    assert code == 0 and outcomes() == ["ALLOW"], err
+    code, err = call("r.parquet", "--map", f"{name}=aws:SourceIp")
+    assert code == 0 and outcomes() == ["EXPLICIT_DENY"], err
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_line_with_a_name_that_is_no_key_is_an_error_of_its_row(name: str, call: Run) -> None:
+    Path("r.jsonl").write_text("\n".join([ALLOWED, json.dumps(dict(zip([*REQUEST, name], [*ROW, "x"], strict=True))), DENIED]))
+    code, err = call("r.jsonl")
+    assert code == 1 and err.startswith("error: r.jsonl:2: ") and "is not a context key" in err
+    assert call("r.jsonl", "--on-error", "deny")[0] == 0
+    assert outcomes() == ["ALLOW", "ERROR", "EXPLICIT_DENY"]
+    assert call("r.jsonl", "--map", f"{name}=")[0] == 0
+    assert outcomes() == ["ALLOW", "ALLOW", "EXPLICIT_DENY"]
+
+
+def test_a_tag_may_have_spaces(call: Run) -> None:
+    write("r.csv", [*REQUEST, "aws:ResourceTag/cost center"], [*ROW, "y"])
+    code, err = call("r.csv", "--strict-columns")
+    assert code == 0 and outcomes() == ["ALLOW"], err
+
+
+@pytest.mark.parametrize("name", [b"\xff:x", b"a\xc3"])
+def test_a_csv_column_whose_name_is_not_utf8_is_refused(name: bytes, call: Run) -> None:
+    Path("r.csv").write_bytes(b",".join([*map(str.encode, REQUEST), name]) + b"\n" + ",".join([*ROW, "x"]).encode() + b"\n")
+    code, err = call("r.csv")
+    assert code == 1 and err.startswith("error: r.csv:1:1: the header is not UTF-8")
+
+
+# -- columns that no statement reads -----------------------------------------------------------------------------------
+
+# a column -> its line in the summary
+UNREAD: dict[str, str] = {
+    "source_ip": "  `source_ip`: did you mean `aws:SourceIp`?",
+    "aws:SourceIP_": "  `aws:SourceIP_`: did you mean `aws:SourceIp`?",
+    "sourceIp": "  `sourceIp`: did you mean `aws:SourceIp`?",
+    "app_stage": "  `app_stage`: did you mean `app:stage`?",
+    "Resource-Account": "  `Resource-Account`: did you mean `resource_account`?",
+    "aws:ResourceTag/cost": "  `aws:ResourceTag/cost`: did you mean `aws:ResourceTag/cost center`?",
+    "xyzzy": "  `xyzzy`",
+    "aws:CurrentTime": "  `aws:CurrentTime`",
+}
+
+
+@pytest.mark.parametrize("column", UNREAD)
+@pytest.mark.parametrize("path", ["r.csv", "r.jsonl"])
+def test_a_column_that_no_statement_reads_is_listed_with_the_nearest_key(path: str, column: str, call: Run) -> None:
+    names, row = [*REQUEST, column], [*ROW, "2026-11-25T09:00:00Z"]
+    if path == "r.csv":
+        write(path, names, row)
+    else:
+        Path(path).write_text("\n".join(json.dumps(dict(zip(some, row, strict=False))) for some in (REQUEST, names)))
+    code, err = call(path)
+    listed = err.splitlines()
+    assert code == 0 and listed[listed.index("columns that no statement reads:") + 1] == UNREAD[column]
+    code, err = call(path, "--strict-columns", "--on-error", "deny")
+    assert code == 1 and f"no statement reads the column `{column}`" in err
+    assert call(path, "--strict-columns", "--map", f"{column}=")[0] == 0
+    assert call(path, "--strict-columns", "--keep", column)[0] == 0
+
+
+READ = ["aws:SourceIp", "AWS:sourceip", "app:STAGE", "aws:PrincipalTag/home", "aws:RequestTag/any", "iam:ResourceTag/cost center"]
+
+
+@pytest.mark.parametrize("column", READ)
+def test_a_column_that_a_statement_reads_is_not_listed(column: str, call: Run) -> None:
+    write("r.csv", [*REQUEST, column, "resource_account"], [*ROW, "", ACCOUNT])
+    code, err = call("r.csv", "--strict-columns")
+    assert code == 0 and "no statement reads" not in err, err
+
+
+def test_many_columns_that_no_statement_reads_are_counted(call: Run) -> None:
+    rows = [dict(zip(REQUEST, ROW, strict=True)) | {f"app:k{i}": "x"} for i in range(15)]
+    Path("r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, err = call("r.jsonl")
+    assert code == 0 and err.count("  `app:k") == 10 and "  and 5 more" in err
+
+
+def test_rows_of_unknown_principals_are_counted_in_words(call: Run) -> None:
+    stranger = [f"arn:aws:iam::{ACCOUNT}:user/nobody", *ROW[1:]]
+    write("r.csv", REQUEST, ROW, stranger, stranger)
+    code, err = call("r.csv")
+    assert code == 0 and "principal not in the directory: 2 rows" in err.splitlines()
+    write("r.csv", REQUEST, ROW)
+    assert "principal not in the directory" not in call("r.csv")[1]
