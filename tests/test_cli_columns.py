@@ -82,7 +82,7 @@ def write(path: str, names: list[str], *rows: list[str | None]) -> None:
 
 COLUMNAR = ["r.csv", "r.parquet", "r.arrow", "r.arrows"]
 
-# -- names that stand twice --------------------------------------------------------------------------------------------
+# -- names that occur twice --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("twin", ["aws:SourceIp", "resource"])
@@ -158,7 +158,7 @@ def test_a_line_with_a_name_twice_is_an_error_of_its_row(name: str, call: Run) -
         "[" * 400 + "]" * 400,
     ],
 )
-def test_quotation_marks_in_values_are_no_second_names(value: str, call: Run) -> None:
+def test_quotation_marks_in_values_are_not_counted_as_names(value: str, call: Run) -> None:
     Path("r.jsonl").write_text(f'{ALLOWED[:-1]}, "app:q": {value}}}\n{DENIED}\n')
     code, err = call("r.jsonl", "--map", "app:q=")
     assert code == 0, err
@@ -182,7 +182,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_column_whose_name_is_no_key_is_refused(name: str, call: Run) -> None:
+def test_a_column_with_an_impossible_key_name_is_refused(name: str, call: Run) -> None:
     write("r.parquet", [*REQUEST, name], [*ROW, "203.0.113.1"])
     code, err = call("r.parquet", "--on-error", "deny")
     assert code == 1 and "is not a context key" in err and "--map" in err
@@ -193,7 +193,7 @@ def test_a_column_whose_name_is_no_key_is_refused(name: str, call: Run) -> None:
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_line_with_a_name_that_is_no_key_is_an_error_of_its_row(name: str, call: Run) -> None:
+def test_a_line_with_an_impossible_key_name_is_an_error_of_its_row(name: str, call: Run) -> None:
     Path("r.jsonl").write_text("\n".join([ALLOWED, json.dumps(dict(zip([*REQUEST, name], [*ROW, "x"], strict=True))), DENIED]))
     code, err = call("r.jsonl")
     assert code == 1 and err.startswith("error: r.jsonl:2: ") and "is not a context key" in err
@@ -219,7 +219,7 @@ def test_a_csv_column_whose_name_is_not_utf8_is_refused(name: bytes, call: Run) 
 # -- columns that no statement reads -----------------------------------------------------------------------------------
 
 # a column -> its line in the summary
-UNREAD: dict[str, str] = {
+UNUSED: dict[str, str] = {
     "source_ip": "  `source_ip`: did you mean `aws:SourceIp`?",
     "aws:SourceIP_": "  `aws:SourceIP_`: did you mean `aws:SourceIp`?",
     "sourceIp": "  `sourceIp`: did you mean `aws:SourceIp`?",
@@ -231,7 +231,7 @@ UNREAD: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("column", UNREAD)
+@pytest.mark.parametrize("column", UNUSED)
 @pytest.mark.parametrize("path", ["r.csv", "r.jsonl"])
 def test_a_column_that_no_statement_reads_is_listed_with_the_nearest_key(path: str, column: str, call: Run) -> None:
     names, row = [*REQUEST, column], [*ROW, "2026-11-25T09:00:00Z"]
@@ -241,7 +241,7 @@ def test_a_column_that_no_statement_reads_is_listed_with_the_nearest_key(path: s
         Path(path).write_text("\n".join(json.dumps(dict(zip(some, row, strict=False))) for some in (REQUEST, names)))
     code, err = call(path)
     listed = err.splitlines()
-    assert code == 0 and listed[listed.index("columns that no statement reads:") + 1] == UNREAD[column]
+    assert code == 0 and listed[listed.index("columns that no statement reads:") + 1] == UNUSED[column]
     code, err = call(path, "--strict-columns", "--on-error", "deny")
     assert code == 1 and f"no statement reads the column `{column}`" in err
     assert call(path, "--strict-columns", "--map", f"{column}=")[0] == 0

@@ -160,7 +160,7 @@ KEPT = [
 
 @pytest.mark.parametrize("key", KEPT)
 def test_a_null_for_a_derived_key_leaves_the_derived_value(key):
-    """K1, K2: None says that the caller gives nothing, which is no reason to take a derived value away."""
+    """K1, K2: None says that the caller gives nothing, and does not take a derived value away."""
     directory = fastiam.Directory()
     directory.add_principal(ANA, tags={"team": "red"}, identity_policies=[document(allow("*", Null={key: "false"}))])
     directory.add_resource("arn:aws:s3:::bucket", account=A)

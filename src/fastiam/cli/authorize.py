@@ -21,7 +21,7 @@ from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.progress import Progress
 from fastiam.cli.requests import Source, open_requests
 from fastiam.cli.results import check_target, write_results
-from fastiam.cli.unread import Unread
+from fastiam.cli.unused_columns import UnusedColumns
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.request import check_key, shorten
 
@@ -98,7 +98,7 @@ def command(
         job.write(out, target)
     if not quiet:
         note(str(job.summary))
-        for line in job.unread.lines():
+        for line in job.unused.lines():
             note(line)
         note(f"{job.summary.rows / max(job.seconds, 1e-9):,.0f} requests/s")
     return exits.OK
@@ -123,7 +123,7 @@ class Job:
         self.on_error, self.strict_columns, self.now = on_error, strict_columns, now
         self.threads, self.advance = threads, advance
         self.summary = Summary()
-        self.unread = Unread(engine._keys_read(), (*REQUEST, OWNER))
+        self.unused = UnusedColumns(engine._keys_read(), (*REQUEST, OWNER))
         self.seconds = 0.0
 
     def write(self, name: str, form: Format) -> None:
@@ -197,10 +197,10 @@ class Job:
             except RequestValueError as error:
                 hint = f"rename it with `--map COLUMN=KEY`, or leave it out with `--map COLUMN=`; {error.hint}"
                 raise SourceError(error.message, source=self.source.name, path="", hint=hint) from error
-        unread = self.unread.add([name for name in context if self._column_of(name) not in self.keep])
-        if unread is not None and self.strict_columns:
-            column = self._column_of(unread)
-            hint = self.unread.hint(unread) or f"leave it out with `--map {column}=`"
+        unused = self.unused.add([name for name in context if self._column_of(name) not in self.keep])
+        if unused is not None and self.strict_columns:
+            column = self._column_of(unused)
+            hint = self.unused.hint(unused) or f"leave it out with `--map {column}=`"
             raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
 
     def _column_of(self, name: str) -> str:

@@ -1,7 +1,7 @@
 """JSON lines of requests: one object a line, decoded by orjson, so that every broken line can be named.
 
-Names may differ from line to line: a batch has the columns that its lines name, and null is no value. A line that names one
-value twice is broken. orjson keeps the last one; the quotation marks of a line show that there was another.
+Names may differ from line to line: a batch has the columns that its lines name, and null means that the key is absent.
+A line that names one value twice is broken. orjson keeps the last of two; the quotation marks of a line show that there were two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_json_lines(stream: BinaryIO, renamed: Collection[str] = ()) -> Iterator[Batch]:
-    """Batches of a file of JSON lines; blank lines are no rows.
+    """Batches of a file of JSON lines; blank lines are not rows.
 
     A line is broken where a name in it cannot be a context key, unless it is one of `renamed`.
     """

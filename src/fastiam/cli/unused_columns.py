@@ -13,7 +13,7 @@ _SHOWN = 10  # columns in a summary
 _MAX_NAMES = 1000  # names that are compared: lines of JSON may bring any number of them
 
 
-class Unread:
+class UnusedColumns:
     """The columns of a job that no statement reads, as they come.
 
     Parameters
@@ -32,11 +32,11 @@ class Unread:
         """Take in the names of columns that are read as condition keys; the first of these that no statement reads, or None."""
         new = [name for name in islice(names, _MAX_NAMES) if name not in self._seen] if len(self._seen) < _MAX_NAMES else []
         self._seen.update(new)
-        unread = [name for name in new if not is_read(name, self._read)]
-        self.names += unread
-        for name in unread[: _SHOWN - len(self._hints)]:
+        unused = [name for name in new if not is_read(name, self._read)]
+        self.names += unused
+        for name in unused[: _SHOWN - len(self._hints)]:
             self._hints[name] = self._hint(name, set(map(fold, names)))
-        return unread[0] if unread else None
+        return unused[0] if unused else None
 
     def hint(self, name: str) -> str:
         """The nearest key or column that is read, as a question, or ""."""
@@ -55,8 +55,8 @@ class Unread:
     def _hint(self, name: str, given: Collection[str]) -> str:
         meant: dict[str, str] = {}
         for key in (*self._others, *map(spelled, sorted(set(self._read) - set(given)))):
-            for alike in (key, key.partition(":")[2]):
-                meant.setdefault(_letters(alike), key)
+            for text in (key, key.partition(":")[2]):
+                meant.setdefault(_letters(text), key)
         near = nearest(_letters(name), meant)
         return f"did you mean `{meant[near]}`?" if near else ""
 
