@@ -11,7 +11,7 @@ from trails import ACCOUNT, ANA, OPS, SESSION, record, session, user, write_log
 import fastiam
 from fastiam import Outcome
 from fastiam.questions.calls import PASS_ROLE, Calls
-from fastiam.questions.replay import Group, Verdict
+from fastiam.questions.replay import ReplayGroup, Verdict
 from fastiam.sources.cloudtrail.outcomes import refusal_in
 
 BUCKET = "arn:aws:s3:::b"
@@ -101,7 +101,7 @@ def test_denied_call_keeps_the_listed_owner(tmp_path):
     assert calls_of(tmp_path, call).owners == [ACCOUNT]
 
 
-def only(tmp_path: Path, call: dict[str, Any], **condition: Any) -> Group:
+def only(tmp_path: Path, call: dict[str, Any], **condition: Any) -> ReplayGroup:
     """The answer of an engine in which ana may create functions and assume a role, under a condition."""
     directory = fastiam.Directory()
     create = {"Effect": "Allow", "Action": "lambda:*", "Resource": "*"}
