@@ -133,7 +133,7 @@ def test_the_json_form_is_what_the_schema_says_and_holds_no_document(name: str, 
     assert HIDDEN not in json.dumps(told) and len(json.dumps(told)) < 5_000
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "Diff"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_pickled_result_holds_no_document_and_says_the_same(name: str, engine: Engine) -> None:
     result = RESULTS[name](engine)
     data = pickle.dumps(result)
@@ -370,6 +370,8 @@ WRONG: dict[str, Callable[[Engine], object]] = {
     "unknown_owner": lambda _: fastiam.Directory().compile(unknown_owner="me"),  # type: ignore[arg-type]
     "cache_bytes": lambda _: fastiam.Directory().compile(cache_bytes=-1),
     "on_error": lambda e: e.decide_many(ANA, ["s3:GetObject"], KEY, on_error="skip"),  # type: ignore[arg-type]
+    "settings": lambda _: fastiam.Directory().compile(settings=5),  # type: ignore[arg-type]
+    "context_defaults": lambda _: fastiam.Directory().compile(context_defaults=5),  # type: ignore[arg-type]
     "threads": lambda e: e.decide_many(ANA, ["s3:GetObject"], KEY, threads=0),
     "principal": lambda e: e.decide(5, "s3:GetObject", KEY),
     "action": lambda e: e.decide(ANA, "s3:Get*", KEY),
@@ -383,6 +385,32 @@ def test_a_wrong_argument_raises_a_request_value_error(name: str, engines: dict[
         WRONG[name](engines["compiled"])
     assert isinstance(caught.value, ValueError) and caught.value.column
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+MISTAKEN: dict[str, Callable[[Engine], object]] = {
+    "updated from a text": lambda e: e.updated("directory.json"),  # type: ignore[arg-type]
+    "diff of directories": lambda e: fastiam.diff(directory(), e),  # type: ignore[arg-type]
+    "replay of a path": lambda e: e.replay("log.json"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_an_object_of_another_class_raises_a_type_error(name: str, engines: dict[str, Engine]) -> None:
+    with pytest.raises(TypeError):
+        MISTAKEN[name](engines["compiled"])
+
+
+def test_load_of_a_number_leaves_the_file_descriptor_open(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        with pytest.raises(TypeError):
+            fastiam.load(file.fileno())  # type: ignore[arg-type]
+        file.write("still open")
+
+
+@pytest.mark.parametrize("given", [{"tags": 5}, {"tags": {"a": 5}}, {"identity_policies": 5}], ids=str)
+def test_a_wrong_argument_of_a_write_is_an_error_of_fastiam(given: dict[str, Any]) -> None:
+    with pytest.raises(fastiam.FastiamError):
+        fastiam.Directory().add_principal(ANA, **given)
 
 
 def test_every_exception_has_a_row_in_the_page_of_errors() -> None:

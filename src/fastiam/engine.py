@@ -86,6 +86,9 @@ class Engine(SettlingCore):
         """
         if unknown_owner not in ("principal", "deny"):
             raise RequestValueError(f"unknown value `{unknown_owner}`", column="unknown_owner", hint="use `principal` or `deny`")
+        if not isinstance(settings, Settings):
+            raise RequestValueError(f"settings are a `Settings`, not `{type(settings).__name__}`", column="settings")
+        defaults = read_context(context_defaults)
         options = {
             "unknown_owner": unknown_owner,
             "context_defaults": dict(context_defaults),
@@ -93,7 +96,6 @@ class Engine(SettlingCore):
             "cache_bytes": _checked_bytes(cache_bytes),
             "index_from": index_from,
         }
-        defaults = read_context(context_defaults)
         for value in defaults.values():
             if value.conflict:
                 raise RequestValueError(
@@ -171,6 +173,10 @@ class Engine(SettlingCore):
         A directory that was read anew is compared with the old one record by record. Where little is left to share, or
         updates have left much behind that nobody needs, everything is compiled anew, in the time that `compile` takes.
         """
+        from fastiam.account.model import AccountModel
+
+        if not isinstance(directory, AccountModel):
+            raise TypeError(f"an engine is updated from a `Directory`, not from `{type(directory).__name__}`")
         snapshot, compiler = directory.snapshot(), self._compiler
         with collection_paused():  # PERF: of a directory that was read anew, every record is compared
             changes = changes_between(self._snapshot_or_fail(), snapshot)

@@ -106,7 +106,7 @@ def is_managed_arn(given: object) -> bool:
 
 def as_items(given: object) -> tuple[Any, ...]:
     """A single document, or a list of documents, as a tuple."""
-    single = isinstance(given, (str, bytes, Mapping, StoredPolicy)) or _is_named(given)
+    single = isinstance(given, (str, bytes, Mapping, StoredPolicy)) or not isinstance(given, Iterable) or _is_named(given)
     return (given,) if single else tuple(given)  # type: ignore[arg-type]
 
 

@@ -163,6 +163,8 @@ def read_tags(tags: Mapping[str, str], *, ignore_case: bool) -> dict[str, str]:
     ------
     DirectoryError: a key or value that is no text.
     """
+    if not isinstance(tags, Mapping):
+        raise DirectoryError(f"tags are a mapping of text to text, not `{type(tags).__name__}`")
     read: dict[str, tuple[str, str]] = {}
     for key, value in tags.items():
         if not isinstance(key, str) or not isinstance(value, str) or not key:

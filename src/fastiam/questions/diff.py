@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Side = Literal["old", "new"]
 _NAMES = {int(outcome): outcome.name for outcome in Outcome}
 _COLUMNS = ("principals", "actions", "resources")
+_REQUEST = ("principal", "action", "resource")
 
 
 class Diff:
@@ -78,6 +79,11 @@ class Diff:
         counts = ", ".join(f"{count:,} {change.value}" for change, count in self.counts.items())
         return f"<Diff: {self.n_rows:,} rows, {counts or 'nothing flips'}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        texts = {name: self._take(name, self.rows.tolist()) for name in _REQUEST}
+        arguments = self.n_rows, self.rows, (self.old_outcome, self.new_outcome), self.groups, self.group
+        return _unpickled, (texts, arguments, (self.undecidable, self.n_errors, self.unseen))
+
     @property
     def counts(self) -> dict[Change, int]:
         """Rows by how they flip."""
@@ -92,8 +98,8 @@ class Diff:
         return any(group.change in GAINING for group in self.groups)
 
     def request(self, row: int) -> tuple[str, str, str]:
-        """Principal, action and resource of a row, by its number among all rows."""
-        principal, action, resource = (self._take(name, [row])[0] for name in ("principal", "action", "resource"))
+        """Principal, action and resource of a row, by its number among all rows; of one that flips, after pickling."""
+        principal, action, resource = (self._take(name, [row])[0] for name in _REQUEST)
         return principal, action, resource
 
     @cached_property
@@ -111,14 +117,12 @@ class Diff:
 
     def group_to_dict(self, group: DiffGroup) -> dict[str, Json]:
         """The JSON form of a group, with the request of its first row."""
-        return group.to_dict() | dict(zip(("principal", "action", "resource"), self.request(group.example), strict=True))
+        return group.to_dict() | dict(zip(_REQUEST, self.request(group.example), strict=True))
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """A struct array with a row for each flip; `requested_schema` is not followed, as the protocol allows."""
         columns: list[Any] = [("row", self.rows, None, None)]
-        columns += [
-            _coded(name, self._take(name, self.rows.tolist()))._exported() for name in ("principal", "action", "resource")
-        ]
+        columns += [_coded(name, self._take(name, self.rows.tolist()))._exported() for name in _REQUEST]
         columns.append(self.change._exported())
         for name, codes in (("old_outcome", self.old_outcome), ("new_outcome", self.new_outcome)):
             columns.append(_coded(name, [_NAMES[code] for code in codes.tolist()])._exported())
@@ -134,6 +138,12 @@ class Diff:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """A table of one batch."""
         return stream_of(*self.__arrow_c_array__())
+
+
+def _unpickled(texts: Mapping[str, Sequence[str]], arguments: tuple[Any, ...], counts: tuple[Any, ...]) -> Diff:
+    places = {row: place for place, row in enumerate(arguments[1].tolist())}
+    n_rows, rows, outcomes, groups, group = arguments
+    return Diff(n_rows, rows, outcomes, groups, group, lambda name, wanted: [texts[name][places[row]] for row in wanted], *counts)
 
 
 def _coded(name: str, texts: Sequence[str | None]) -> DictionaryColumn:
@@ -183,6 +193,11 @@ def diff(
     patterns in the changed statements: each literal one, each one that the policies name and the pattern matches, and one that
     nothing else names. What these cannot show is in `unseen`.
     """
+    from fastiam.engine import Engine
+
+    for engine in (old, new):
+        if not isinstance(engine, Engine):
+            raise TypeError(f"`diff` compares two engines, not `{type(engine).__name__}`; compile a directory first")
     given = principals, actions, resources
     if log is not None:
         from fastiam.questions.logdiff import diff_log

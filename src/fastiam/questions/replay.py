@@ -111,6 +111,8 @@ def replay(engine: Engine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
     calls = 0
     replayer = Replayer(engine, threads=threads)
     for batch in log:
+        if not isinstance(batch, Calls):
+            raise TypeError(f"a log is `Calls`, as `read_cloudtrail` gives them, not `{type(batch).__name__}`")
         calls += len(batch)
         for key, n, example in _counted(replayer.replay(batch)) if len(batch) else ():
             counts[key] += n

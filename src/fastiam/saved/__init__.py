@@ -10,6 +10,7 @@ MAGIC = b"fastiam engine\r\n"  # a transfer that changes the ends of lines chang
 def is_saved(path: str | os.PathLike[str]) -> bool:
     """Whether a file begins as a saved engine does."""
     try:
+        path = os.fspath(path)  # a number would be a file descriptor
         if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:

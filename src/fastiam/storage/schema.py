@@ -38,7 +38,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 def is_sqlite(path: str | os.PathLike[str]) -> bool:
     """Whether the file is an SQLite database, by its first bytes."""
     try:
-        with open(path, "rb") as file:
+        with open(os.fspath(path), "rb") as file:  # a number would be a file descriptor
             return file.read(len(_MAGIC)) == _MAGIC
     except OSError:
         return False
