@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sts_world import ALL, ANA, BO, CHAIN, DEP, ROOT, A, B, World, denied, document, trusting
+from sts_world import ALL, ANA, BO, CHAIN, CHEAP, DEP, ROOT, A, B, World, denied, document, trusting
 
 import fastiam
 from fastiam.sts import STS, Assertion, AuthenticationError, Caller, ValidationError
+
+PASSWORD = "correct Horse 7"
 
 
 @pytest.fixture
@@ -120,6 +122,51 @@ def test_caller_of_a_key_deleted_in_another_process_is_refused(world, tmp_path):
         caller = sts.authenticate(key)
         STS(there, world.keyring, clock=world.clock).keys.delete(key.access_key_id)
         assert refused(sts.get_caller_identity, caller) == "inactive_key"
+
+
+CREDENTIALS = {
+    "key of a call": (lambda sts, key: sts.get_caller_identity(key), lambda sts, key: sts.keys.delete(key.access_key_id)),
+    "password": (lambda sts, key: sts.passwords.verify(ANA, PASSWORD), lambda sts, key: sts.passwords.delete(ANA)),
+    "old password": (
+        lambda sts, key: sts.passwords.verify(ANA, PASSWORD),
+        lambda sts, key: sts.passwords.set(ANA, PASSWORD + "!"),
+    ),
+    "password to change": (
+        lambda sts, key: sts.passwords.change(ANA, PASSWORD, PASSWORD),
+        lambda sts, key: sts.passwords.set(ANA, PASSWORD + "!"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CREDENTIALS)
+def test_credentials_removed_in_another_process_are_refused(world, tmp_path, what):
+    path = tmp_path / "iam.db"
+    verify, remove = CREDENTIALS[what]
+    with fastiam.Directory.open(path) as here, fastiam.Directory.open(path) as there:
+        here.add_principal(ANA)
+        sts, other = (STS(d, world.keyring, clock=world.clock, hasher=CHEAP) for d in (here, there))
+        key = sts.keys.create(ANA)
+        sts.passwords.set(ANA, PASSWORD)
+        sts.authenticate(key)
+        verify(sts, key)
+        there.refresh()
+        remove(other, key)
+        assert refused(verify, sts, key) in ("unknown_key", "wrong_password")
+
+
+def test_role_removed_from_an_instance_profile_elsewhere_is_refused(world, tmp_path):
+    path, profile = tmp_path / "iam.db", f"arn:aws:iam::{A}:instance-profile/web"
+    machine = f"arn:aws:ec2:us-east-1:{A}:instance/i-0123456789abcdef0"
+    trusted = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    with fastiam.Directory.open(path) as here, fastiam.Directory.open(path) as there:
+        here.add_principal(DEP, trust_policy=document(trusted))
+        here.create_instance_profile(profile, role=DEP)
+        sts = STS(here, world.keyring, clock=world.clock)
+        assert sts.instance_credentials(profile, machine)
+        there.refresh()
+        there.remove_role_from_instance_profile(profile)
+        with pytest.raises(ValidationError, match="no role is in the instance profile"):
+            sts.instance_credentials(profile, machine)
 
 
 def test_caller_with_the_key_of_another_user_is_refused(world):

@@ -96,6 +96,7 @@ class AccessKeys:
         ------
         AuthenticationError: no such key, another secret, inactive, or its user is gone.
         """
+        self._state.catch_up()
         key = self._state.book.tables.access_keys.get(id_)
         is_right = hmac.compare_digest(self._open(key).encode(), secret.encode("utf-8", "surrogatepass"))
         if key is None:
@@ -113,6 +114,7 @@ class AccessKeys:
         ------
         AuthenticationError: no such key, inactive, or its user is gone.
         """
+        self._state.catch_up()
         key = self._state.book.tables.access_keys.get(id_)
         secret = self._open(key)
         if key is None:

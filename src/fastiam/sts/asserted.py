@@ -81,7 +81,7 @@ def _require_provider(issuer: Issuer, call: str, provider: str, role: str) -> No
 
 def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
     """CreateSession of Roles Anywhere: the trust policy has to allow all three actions, whatever the certificate says (S61)."""
-    now = issuer.state.now()
+    engine, now = issuer.state.engine(), issuer.state.now()
     _check_time(assertion, now)
     draft = draft_session(issuer, wanted, limits.ROLE, context=_NO_MFA)
     tags = {f"aws:PrincipalTag/{key}": value for key, value in draft.tags.items()}
@@ -92,7 +92,7 @@ def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest) 
         context={**_account_of_anchor(assertion.keys), **assertion.keys, **tags, **call_context(wanted, draft)},
         now=now,
     )
-    require(issuer.state.engine(), question)
+    require(engine, question)
     return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after)
 
 
@@ -100,7 +100,8 @@ def with_instance(
     issuer: Issuer, profile_arn: str, instance_arn: str, keys: Mapping[str, Any], duration: int | None
 ) -> AssumedRole:
     """The role of an instance profile for one machine: EC2 assumes it, and the session is named after the machine (S3, S21)."""
-    now, profile = issuer.state.now(), issuer.state.tables.instance_profiles.get(profile_arn)
+    engine, now = issuer.state.engine(), issuer.state.now()  # first: it reads what other processes have written
+    profile = issuer.state.tables.instance_profiles.get(profile_arn)
     if profile is None or profile.role is None:
         what = "there is no instance profile" if profile is None else "no role is in the instance profile"
         raise ValidationError(f"{what} `{shorten(profile_arn)}`", code="NoSuchEntity")
@@ -111,7 +112,7 @@ def with_instance(
     wanted = RoleRequest(role=profile.role, name=arn.rest.partition("/")[2], duration=duration)
     draft = draft_session(issuer, wanted, limits.INSTANCE, context={"ec2:SourceInstanceArn": instance_arn, **keys})
     question = Question(subject=_EC2, actions=(ASSUME_ROLE,), resource=wanted.role, context=call_context(wanted, draft), now=now)
-    require(issuer.state.engine(), question)
+    require(engine, question)
     return give_out(issuer, wanted.role, draft, now, limited=False)
 
 

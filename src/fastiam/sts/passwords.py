@@ -106,6 +106,7 @@ class Passwords:
         return stored
 
     def _check(self, principal: str, password: Secret) -> Password:
+        self._state.directory.refresh()
         decoy, held = self._nobody(), self._state.book.tables.passwords.get(principal)
         if not self._matches(held.hash if held else decoy, password) or held is None:
             raise AuthenticationError("the name or the password is wrong", reason="wrong_password")

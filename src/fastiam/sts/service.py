@@ -157,6 +157,7 @@ class STS:
             self.keys.require_active(self._state.book.tables.access_keys.get(caller.issuer_key))
 
     def _caller(self, who: Who) -> Caller:
+        self._state.directory.refresh()
         if isinstance(who, Credentials):
             return self.authenticate(who)
         if isinstance(who, Session):
@@ -174,7 +175,6 @@ class STS:
             raise AuthenticationError("the session token has expired", reason="expired", code="ExpiredToken")
         if caller.access_key_id is None:  # verified elsewhere
             return
-        self._state.directory.refresh()
         if isinstance(caller.principal, Session):
             self._require_issuer(caller, caller.principal)
         else:
