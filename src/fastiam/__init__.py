@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastiam.account.quotas import Quotas
+    from fastiam.account.readers import Attachments, PolicyDocument
+    from fastiam.account.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
     from fastiam.bulk import Decisions, DictionaryColumn, RowDecision, Summary
     from fastiam.directory import Directory
     from fastiam.engine import Engine
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         DirectoryError,
         FastiamError,
         Finding,
+        Findings,
         LimitError,
         PolicyError,
         RequestValueError,
@@ -59,6 +62,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Account",
+    "Attachments",
     "Caller",
     "Callers",
     "Calls",
@@ -74,23 +79,29 @@ __all__ = [
     "DirectoryError",
     "Doable",
     "Effect",
+    "Endpoint",
     "Engine",
+    "Entity",
     "Explanation",
     "FastiamError",
     "Finding",
+    "Findings",
     "Grant",
+    "Group",
     "Layer",
     "LayerResult",
     "Limit",
     "LimitError",
     "LiveEngine",
     "Logged",
+    "ManagedPolicy",
     "MatchClass",
     "MatchedStatement",
     "NearMiss",
     "OpenStatement",
     "Outcome",
     "Part",
+    "PolicyDocument",
     "PolicyError",
     "PolicyKind",
     "PrincipalKind",
@@ -99,6 +110,7 @@ __all__ = [
     "Replay",
     "ReplayGroup",
     "RequestValueError",
+    "Resource",
     "RowDecision",
     "Session",
     "Settings",
@@ -118,6 +130,8 @@ __all__ = [
 
 _HOMES = {
     "account.quotas": ("Quotas",),
+    "account.readers": ("Attachments", "PolicyDocument"),
+    "account.records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
     "bulk": ("Decisions", "DictionaryColumn", "RowDecision", "Summary"),
     "directory": ("Directory",),
     "engine": ("Engine",),
@@ -125,6 +139,7 @@ _HOMES = {
         "DirectoryError",
         "FastiamError",
         "Finding",
+        "Findings",
         "LimitError",
         "PolicyError",
         "RequestValueError",

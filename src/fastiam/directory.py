@@ -78,8 +78,17 @@ class Directory(AccountModel):
 
     def __repr__(self) -> str:
         tables = self.tables
-        counts = {"accounts": len(tables.accounts), "principals": len(tables.entities), "resources": len(tables.resources)}
-        return f"<Directory: {', '.join(f'{n} {name}' for name, n in counts.items())}>"
+        counts = {
+            "accounts": len(tables.accounts),
+            "principals": len(tables.entities),
+            "groups": len(tables.groups),
+            "managed policies": len(tables.managed),
+            "resources": len(tables.resources),
+            "findings": len(self.notes),
+        }
+        disk = self.ledger.disk
+        where = "" if disk is None else f", store `{getattr(disk, 'path', '')}`"
+        return f"<Directory, {self.mode}: {', '.join(f'{n} {name}' for name, n in counts.items())}{where}>"
 
     # -- the store ----------------------------------------------------------------------------------------------------
 

@@ -114,6 +114,11 @@ class Engine(SettlingCore):
         compiler.freeze(names)
         return cls._over(snapshot, compiler, names, options, defaults)
 
+    def __repr__(self) -> str:
+        sizes = self._compiler.tables.sizes()
+        counts = {name: sizes[name] for name in ("principals", "policies", "statements", "resources")}
+        return f"<{type(self).__name__}: {', '.join(f'{n} {name}' for name, n in counts.items())}>"
+
     @property
     def snapshot(self) -> Snapshot:
         """The directory as it was compiled."""

@@ -78,6 +78,26 @@ class Finding:
         return "\n".join(lines)
 
 
+class Findings(tuple[Finding, ...]):
+    """Findings in the order of reading. `str()` tells how many there are, and the first ones, errors before warnings."""
+
+    __slots__ = ()
+    SHOWN = 5
+
+    def __str__(self) -> str:
+        if not self:
+            return "no findings"
+        ordered = sorted(self, key=lambda finding: finding.severity is not Severity.ERROR)
+        errors = sum(finding.severity is Severity.ERROR for finding in self)
+        lines = [f"{_count(errors, 'error')}, {_count(len(self) - errors, 'warning')}", *map(str, ordered[: self.SHOWN])]
+        more = len(self) - self.SHOWN
+        return "\n".join([*lines, f"and {more} more"] if more > 0 else lines)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 class FastiamError(Exception):
     """The root of everything that fastiam raises on purpose."""
 

@@ -1,10 +1,12 @@
 """The account model: accounts, users, groups, roles, managed policies, resources, endpoints and one organisation.
 
-Every write is checked as a whole and then done as a whole (`writes`); what is there is read through snapshots.
+Every write is checked as a whole and then done as a whole (`writes`); what is there is read by `readers`, and through
+snapshots.
 """
 
 from __future__ import annotations
 
+from fastiam.account.readers import AccountReaders
 from fastiam.account.writes.accounts import AccountWrites
 from fastiam.account.writes.groups import GroupWrites
 from fastiam.account.writes.identities import IdentityWrites
@@ -16,6 +18,7 @@ from fastiam.account.writes.tags import TagWrites
 
 
 class AccountModel(
+    AccountReaders,
     AccountWrites,
     OrganizationWrites,
     PolicyWrites,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -40,10 +41,7 @@ def create(
 
 
 def _attached_to(directory: Directory, policy: str) -> dict[str, object]:
-    entities, groups = directory.tables.entities.values(), directory.tables.groups.values()
-    holders = [entity.arn for entity in entities if policy in entity.attached]
-    holders += [group.arn for group in groups if policy in group.attached]
-    return {"attached_to": holders, "boundary_of": [entity.arn for entity in entities if policy in (entity.boundary or ())]}
+    return asdict(directory.attachments(policy))
 
 
 nouns.add_show(command, POLICY, _attached_to)

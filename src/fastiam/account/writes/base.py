@@ -24,7 +24,7 @@ from fastiam.account.store import Store
 from fastiam.account.subjects import Subject
 from fastiam.account.trust import named_entities, names_identity, with_name
 from fastiam.arn import is_account
-from fastiam.errors import DirectoryError, Finding, RequestValueError, Severity
+from fastiam.errors import DirectoryError, Finding, Findings, RequestValueError, Severity
 from fastiam.keys import fold
 from fastiam.model import PolicyKind
 from fastiam.profile import PrincipalKind
@@ -62,9 +62,9 @@ class Writes:
         return self._store.tables
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Everything worth saying about what was written so far, in the order of writing."""
-        return tuple(self.notes)
+    def findings(self) -> Findings:
+        """Everything worth saying about what was written so far, in the order of writing; `print` shows count and first lines."""
+        return Findings(self.notes)
 
     def transaction(self) -> AbstractContextManager[None]:
         """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
