@@ -1,4 +1,4 @@
-"""What a directory tells of itself: listings, records, documents, attachments, findings, and the `repr` of the big objects."""
+"""The readers of a directory: listings, records, documents, attachments, findings, and the `repr` of the big objects."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_listings_name_everything_or_what_belongs_to_one_account(directory):
     assert directory.endpoints() == (ENDPOINT,)
 
 
-def test_one_record_tells_what_was_written(directory):
+def test_one_record_holds_what_was_written(directory):
     ana, role = directory.principal(ANA), directory.principal(DEP)
     assert (ana.attached, ana.groups, ana.boundary, ana.tags) == ((OWN,), (ENG,), (AWS,), {"team": MARK})
     assert [stored.name for stored in ana.inline] == ["own"] and role.trust.name == DEP
@@ -91,7 +91,7 @@ def test_a_record_that_is_not_there_is_an_error_with_the_nearest_name(directory,
 
 
 def test_documents_are_all_that_the_directory_holds(directory):
-    found = [(d.holder, d.name, d.kind, d.version, d.in_force) for d in directory.documents()]
+    found = [(d.owner, d.name, d.kind, d.version, d.in_force) for d in directory.documents()]
     assert found == [
         (ANA, "own", PolicyKind.IDENTITY, None, True),
         (DEP, "permissions_boundary[0]", PolicyKind.BOUNDARY, None, True),
@@ -104,8 +104,8 @@ def test_documents_are_all_that_the_directory_holds(directory):
         (ENDPOINT, ENDPOINT, PolicyKind.VPCE, None, True),
         ("r-abcd", "limit", PolicyKind.SCP, None, True),
     ]
-    for holder in {document.holder for document in directory.documents()}:
-        assert directory.documents(holder) == tuple(d for d in directory.documents() if d.holder == holder)
+    for owner in {document.owner for document in directory.documents()}:
+        assert directory.documents(owner) == tuple(d for d in directory.documents() if d.owner == owner)
     assert directory.documents(BOB) == () == directory.documents(QUEUE) == directory.documents(B)
     assert directory.documents(ANA)[0].parsed() == ALLOW
 
@@ -120,13 +120,13 @@ def test_documents_of_a_loaded_directory_are_those_of_the_written_one(directory,
             assert [d.parsed() for d in other.documents(ANA)] == [ALLOW]
 
 
-def test_attachments_tell_where_a_managed_policy_hangs(directory):
+def test_attachments_list_where_a_managed_policy_is_attached(directory):
     assert directory.attachments(AWS) == fastiam.Attachments(attached_to=(ENG,), boundary_of=(ANA,))
     assert directory.attachments(OWN) == fastiam.Attachments(attached_to=(ANA,), boundary_of=())
     assert directory.attachments(f"{OWN}x") == fastiam.Attachments((), ())
 
 
-def test_the_repr_of_big_objects_tells_counts_and_no_document(directory, tmp_path):
+def test_the_repr_of_big_objects_shows_counts_and_no_document(directory, tmp_path):
     engine = directory.compile()
     engine.save(tmp_path / "e.fi")
     live = fastiam.LiveEngine(directory)
@@ -136,8 +136,8 @@ def test_the_repr_of_big_objects_tells_counts_and_no_document(directory, tmp_pat
     for made in (engine, fastiam.Engine.load(tmp_path / "e.fi")):
         assert repr(made).startswith("<Engine: ") and " statements" in repr(made) and " principals" in repr(made)
     assert "generation 1" in repr(live)
-    told = [*map(repr, (directory, engine, live, directory.documents(), directory.principal(ANA), directory.policy(OWN)))]
-    assert not any(MARK.replace("-", "") in text or "Statement" in text for text in told)
+    shown = [*map(repr, (directory, engine, live, directory.documents(), directory.principal(ANA), directory.policy(OWN)))]
+    assert not any(MARK.replace("-", "") in text or "Statement" in text for text in shown)
 
 
 def test_the_repr_of_a_store_names_its_file(tmp_path):
@@ -145,7 +145,7 @@ def test_the_repr_of_a_store_names_its_file(tmp_path):
         assert f"store `{tmp_path / 'store.db'}`" in repr(store)
 
 
-def test_findings_are_told_by_count_and_first_lines_with_errors_first(tmp_path):
+def test_findings_are_shown_by_count_and_first_lines_with_errors_first(tmp_path):
     weak = {"Version": "2012-10-17", "Statement": {"Sid": "", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
     wrong = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3", "Resource": "*"}}
     users = [{"arn": f"{ANA}{i}", "inline_policies": [weak]} for i in range(7)] + [{"arn": BOB, "inline_policies": [wrong]}]

@@ -79,7 +79,7 @@ class Finding:
 
 
 class Findings(tuple[Finding, ...]):
-    """Findings in the order of reading. `str()` tells how many there are, and the first ones, errors before warnings."""
+    """Findings in the order of reading. `str()` shows how many there are, and the first ones, errors before warnings."""
 
     __slots__ = ()
     SHOWN = 5

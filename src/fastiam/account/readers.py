@@ -28,14 +28,14 @@ class PolicyDocument:
 
     Attributes
     ----------
-    holder : the ARN or id of what has the document: a principal, group, managed policy, resource, endpoint, account, unit.
+    owner : the ARN or id of what has the document: a principal, group, managed policy, resource, endpoint, account, unit.
     name : what answers call the policy.
     kind : how it is read (spec 1.1).
     text : its JSON text.
     version : of a managed policy, the version; `in_force` says whether it is the default one.
     """
 
-    holder: str
+    owner: str
     name: str
     kind: PolicyKind
     text: str = field(repr=False)
@@ -50,7 +50,7 @@ class PolicyDocument:
 
 @dataclass(frozen=True, slots=True)
 class Attachments:
-    """Where a managed policy hangs: ARNs of users, groups and roles that have it, and of those that it bounds."""
+    """Where a managed policy is attached: the ARNs of users, groups and roles that have it, and those that it bounds."""
 
     attached_to: tuple[str, ...]
     boundary_of: tuple[str, ...]
@@ -121,26 +121,26 @@ class AccountReaders(Writes):
         """The record of a VPC endpoint."""
         return _found(self.tables.endpoints, id, "endpoint")
 
-    def documents(self, holder: str | None = None) -> tuple[PolicyDocument, ...]:
+    def documents(self, owner: str | None = None) -> tuple[PolicyDocument, ...]:
         """All policy documents, or those of one ARN or id: of a principal its own ones, its boundary and its trust policy.
 
         Attached managed policies are documents of their own ARN (`principal(arn).attached`).
 
         Raises
         ------
-        DirectoryError: there is no record of the holder.
+        DirectoryError: there is no record of the owner.
         """
         tables = self.tables
-        if holder is not None and not any(holder in table for table in _tables_of(tables)):
-            raise DirectoryError(f"there is no record of `{shorten(str(holder))}`", hint="name it by its ARN or id")
-        return tuple(_documents(tables, holder))
+        if owner is not None and not any(owner in table for table in _tables_of(tables)):
+            raise DirectoryError(f"there is no record of `{shorten(str(owner))}`", hint="name it by its ARN or id")
+        return tuple(_documents(tables, owner))
 
     def attachments(self, policy: str) -> Attachments:
-        """Where a managed policy hangs, which need not have a record itself."""
+        """Where a managed policy is attached, which need not have a record itself."""
         entities, groups = tuple(self.tables.entities.values()), tuple(self.tables.groups.values())
-        holders = [entity.arn for entity in entities if policy in entity.attached]
-        holders += [group.arn for group in groups if policy in group.attached]
-        return Attachments(tuple(holders), tuple(entity.arn for entity in entities if policy in (entity.boundary or ())))
+        owners = [entity.arn for entity in entities if policy in entity.attached]
+        owners += [group.arn for group in groups if policy in group.attached]
+        return Attachments(tuple(owners), tuple(entity.arn for entity in entities if policy in (entity.boundary or ())))
 
 
 def _found(table: Mapping[str, R], key: str, what: str) -> R:
@@ -161,9 +161,9 @@ def _tables_of(tables: Tables) -> Iterator[Mapping[str, object]]:
         yield from (tables.organization.parents, {tables.organization.root: None})
 
 
-def _documents(tables: Tables, holder: str | None) -> Iterator[PolicyDocument]:
+def _documents(tables: Tables, owner: str | None) -> Iterator[PolicyDocument]:
     def of(table: Mapping[str, R]) -> tuple[R, ...]:
-        return tuple(table.values()) if holder is None else (table[holder],) if holder in table else ()
+        return tuple(table.values()) if owner is None else (table[owner],) if owner in table else ()
 
     for entity in of(tables.entities):
         own = [stored for stored in entity.boundary or () if isinstance(stored, StoredPolicy)]
@@ -184,9 +184,9 @@ def _documents(tables: Tables, holder: str | None) -> Iterator[PolicyDocument]:
     if tables.organization is not None:
         for by_element in (tables.organization.scps, tables.organization.rcps):
             for element, level in by_element.items():
-                if holder in (None, element):
+                if owner in (None, element):
                     yield from _named(element, level)
 
 
-def _named(holder: str, policies: Iterable[StoredPolicy]) -> Iterator[PolicyDocument]:
-    return (PolicyDocument(holder, stored.name, stored.kind, stored.text) for stored in policies)
+def _named(owner: str, policies: Iterable[StoredPolicy]) -> Iterator[PolicyDocument]:
+    return (PolicyDocument(owner, stored.name, stored.kind, stored.text) for stored in policies)

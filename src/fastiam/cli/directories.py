@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
 from fastiam.cli.console import note
-from fastiam.errors import Severity
 
 if TYPE_CHECKING:
     from fastiam.directory import Directory
     from fastiam.engine import Engine
 
-SHOWN = 5  # findings that are worth a line each
-
 
 def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
-    """The directory behind some paths. State that exists is read leniently; its errors are told, the first few in full."""
+    """The directory behind some paths. State that exists is read leniently; count and first lines of findings are shown."""
     from fastiam.sources import load
 
     directory = load(*paths)
@@ -26,12 +23,10 @@ def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
 
 
 def tell_findings(directory: Directory) -> None:
-    """The errors among the findings of a lenient reading: how many there are, and the first few in full."""
-    errors = [finding for finding in directory.findings if finding.severity is Severity.ERROR]
-    for finding in errors[:SHOWN]:
-        note(str(finding))
-    if errors:
-        note(f"{len(errors)} findings in the policies, read leniently; `fastiam validate` tells more on each document")
+    """The findings of a lenient reading: how many errors and warnings there are, and the first few in full."""
+    if directory.findings:
+        note(f"findings in the policies, read leniently: {directory.findings}")
+        note("help: `fastiam validate` on the same paths shows all")
 
 
 def open_engine(

@@ -1,10 +1,12 @@
-"""`fastiam validate FILE...`: what is to be said about policy documents (spec 1.6)."""
+"""`fastiam validate PATH...`: findings about policy documents, and about whatever holds them (spec 1.6)."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,24 +14,16 @@ from fastiam.cli import exits
 from fastiam.cli.console import note, write
 from fastiam.cli.files import read_bytes
 from fastiam.errors import Finding, Severity
-from fastiam.language.document import guess_kind, validate_policy
 from fastiam.model import PolicyKind
+
+if TYPE_CHECKING:
+    from fastiam.sources.checking import Checked
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow"}
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One document and what was found in it. `rejected` says whether the mode would load it."""
-
-    file: str
-    kind: PolicyKind
-    findings: Sequence[Finding]
-    rejected: bool
-
-
 @click.command("validate")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "--kind",
     type=click.Choice([kind.value for kind in PolicyKind]),
@@ -38,44 +32,65 @@ class Checked:
 @click.option("--lenient", is_flag=True, help="Reject only what no reading can save, as for state that exists already.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
-def command(files: tuple[str, ...], kind: str | None, lenient: bool, form: str, exit_zero: bool) -> int:
-    """Check policy documents; `-` reads one from standard input.
+def command(paths: tuple[str, ...], kind: str | None, lenient: bool, form: str, exit_zero: bool) -> int:
+    """Check policy documents: files of one or of several, and all that `--policies` takes, such as exports and stores.
 
-    Exits with 0 if nothing is found, 2 if something is, and 3 if a document is rejected.
+    `-` is standard input. Exits with 0 if nothing is found, 2 if something is, and 3 if a document is rejected.
     """
-    results = [_check(file, kind, lenient) for file in files]
-    (_print_json if form == "json" else _print_text)(results)
+    results = [checked for path in paths for checked in _check(path, PolicyKind(kind) if kind else None)]
+    (_print_json if form == "json" else _print_text)(results, lenient)
     if exit_zero:
         return exits.OK
-    if any(result.rejected for result in results):
+    if any(_is_rejected(result, lenient) for result in results):
         return exits.INVALID
     return exits.DENIED if any(result.findings for result in results) else exits.OK
 
 
-def _check(file: str, kind: str | None, lenient: bool) -> Checked:
-    document = read_bytes(file)
-    chosen = PolicyKind(kind) if kind else guess_kind(document)
-    findings = validate_policy(document, chosen, name="<stdin>" if file == "-" else file)
-    rejected = any(f.fatal or (f.severity is Severity.ERROR and not lenient) for f in findings)
-    return Checked(file, chosen, findings, rejected)
+def _check(path: str, kind: PolicyKind | None) -> list[Checked]:
+    from fastiam.sources.checking import check_file, check_folder, check_store
+    from fastiam.sources.files import File, unpacked
+    from fastiam.storage import is_sqlite
+
+    if path != "-" and os.path.isdir(path):
+        return check_folder(path, kind)
+    if path != "-" and is_sqlite(path):
+        return check_store(path)
+    name = "<stdin>" if path == "-" else path
+    return check_file(File(name, unpacked(read_bytes(path), name), named=True), kind)
 
 
-def _print_text(results: Sequence[Checked]) -> None:
+def _is_rejected(result: Checked, lenient: bool) -> bool:
+    """Whether the mode would refuse a document."""
+    return any(_rejects(finding, lenient) for finding in result.findings)
+
+
+def _rejects(finding: Finding, lenient: bool) -> bool:
+    return finding.fatal or (finding.severity is Severity.ERROR and not lenient)
+
+
+def _print_text(results: Sequence[Checked], lenient: bool) -> None:
     for result in results:
         for finding in result.findings:
             head, _, rest = finding.render().partition(f": {finding.severity}: ")
             write([(head, "bold"), (": ", ""), (finding.severity.value, _STYLES[finding.severity]), (f": {rest}", "")])
     found = [finding for result in results for finding in result.findings]
     errors = sum(finding.severity is Severity.ERROR for finding in found)
-    rejected = sum(result.rejected for result in results)
+    rejected = sum(_is_rejected(result, lenient) for result in results)
     counts = f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}"
-    note(f"{_count(len(results), 'document')}: {counts}, {rejected} rejected")
+    note(f"{_count(sum(result.n_documents for result in results), 'document')}: {counts}, {rejected} rejected")
 
 
-def _print_json(results: Sequence[Checked]) -> None:
+def _print_json(results: Sequence[Checked], lenient: bool) -> None:
     rows = [
-        {"file": r.file, "kind": r.kind.value, "rejected": r.rejected, "findings": [asdict(f) for f in r.findings]}
-        for r in results
+        {
+            "file": result.source,
+            "path": result.path,
+            "kind": result.kind and result.kind.value,
+            "documents": result.n_documents,
+            "rejected": _is_rejected(result, lenient),
+            "findings": [asdict(finding) for finding in result.findings],
+        }
+        for result in results
     ]
     write(json.dumps(rows, indent=2))
 

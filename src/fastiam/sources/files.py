@@ -75,12 +75,17 @@ def _read(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"the file cannot be read: {error.strerror}", source=str(path)) from None
+    return unpacked(data, str(path))
+
+
+def unpacked(data: bytes, name: str) -> bytes:
+    """The content of a file, which may be compressed by gzip."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error):
-        raise SourceError("the file is broken: it does not unpack as gzip", source=str(path)) from None
+        raise SourceError("the file is broken: it does not unpack as gzip", source=name) from None
 
 
 def _read_json(name: str, data: bytes, policies: Policies) -> list[Node]:
