@@ -77,7 +77,7 @@ def command(
     else:
         write_rows(COLUMNS, [group.to_dict() if is_json(form) else _row(group) for group in groups], form)
     if not quiet:
-        _summarize(found)
+        _summarize(found, trail.skipped)
     return exits.OK if exit_zero else _exit_code(found.verdicts)
 
 
@@ -135,11 +135,14 @@ def _why(group: ReplayGroup) -> str:
     return f"{group.layer}: {ref.policy.rpartition('/')[2]} {ref.label}"
 
 
-def _summarize(found: Replay) -> None:
+def _summarize(found: Replay, skipped: Mapping[str, int]) -> None:
     n = max(found.calls, 1)
     note(f"{found.records:,} records, {found.calls:,} calls with an IAM action")
     for verdict, calls in found.verdicts.items():
         note(f"  {calls:>12,}  {calls / n:6.1%}  {verdict}: {_MEANING[verdict]}")
+    if skipped:
+        note(f"{sum(skipped.values()):,} files in the folders are not logs by their names, and were not read:")
+        _list(skipped)
     if found.unmapped:
         note(f"{sum(found.unmapped.values()):,} records without an IAM action:")
         _list(found.unmapped)

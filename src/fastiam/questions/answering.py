@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastiam.bulk import LAYERS, Decisions, DictionaryColumn
-from fastiam.model import Layer, Outcome, Reason, StatementRef
+from fastiam.model import Layer, Outcome, Reason, Statement, StatementRef
 from fastiam.profile import ResourceFacts
 from fastiam.questions.calls import PASS_ROLE, Calls, Facts, Open
 from fastiam.questions.regions import action_region
@@ -24,7 +25,8 @@ from fastiam.session import Session
 if TYPE_CHECKING:
     from fastiam.engine import Engine
 
-SESSION_POLICIES, SESSION_KIND, RESOURCE, OWNER = "session policies", "kind of session", "resource", "resource owner"
+SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"
+RESOURCE, OWNER = "resource", "resource owner"
 NO_CALLER = "the log does not tell who called"
 NOT_IN_DIRECTORY = "the caller is not in the directory"
 NO_RESOURCE = "the resource, whose policy would have to allow it, is not in the directory"
@@ -116,6 +118,12 @@ class _Known:
         """Whether the owner of a resource is recorded."""
         return self._facts(arn).account is not None
 
+    @cached_property
+    def are_tags_read(self) -> bool:
+        """Whether a statement of the directory reads a tag of the principal."""
+        statements = (statement for policy in self._snapshot.policies() for statement in policy.statements)
+        return any(map(_reads_tags, statements))
+
     def may_pass_roles(self, principal: str | Session) -> bool:
         """Whether some grant of the principal covers `iam:PassRole`."""
         key = principal if isinstance(principal, str) else id(principal)
@@ -144,6 +152,11 @@ class _Known:
                 self._kept.clear()
             found = self._kept[arn] = self._snapshot.facts(arn)
         return found
+
+
+def _reads_tags(statement: Statement) -> bool:
+    texts = [*(statement.resources or ()), *(text for entry in statement.conditions for text in (entry.key, *entry.values))]
+    return any("aws:principaltag/" in text.lower() for text in texts)
 
 
 def _without_path(arn: str) -> str:
@@ -227,14 +240,16 @@ class _Rows:
 
     def _codes(self, rows: npt.NDArray[np.int64], decisions: Decisions) -> npt.NDArray[np.int64]:
         """The answers to decided rows: one is made for each combination that occurs."""
-        flags = np.array([c.open_policies + 2 * c.open_kind for c in self._calls.callers], np.int64)[self._caller[rows]]
+        has_tags = any(c.open_tags for c in self._calls.callers) and self._known.are_tags_read
+        opened = [c.open_policies + 2 * c.open_kind + 4 * (c.open_tags and has_tags) for c in self._calls.callers]
+        flags = np.array(opened, np.int64)[self._caller[rows]]
         statement, refs = decisions.statement_refs
         depends = decisions.depends_on
         parts = (
             (decisions.outcome, 256),
             (decisions.layer.codes, 256),
             (decisions.reason.codes, 256),
-            (flags, 4),
+            (flags, 8),
             (statement + 1, len(refs) + 1),
             (depends.codes + 1, len(depends.values) + 1),
         )
@@ -277,6 +292,8 @@ def _answer(decisions: Decisions, row: int, flags: int) -> Answer:
         outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_POLICIES)
     if open_kind and decision.layer is Layer.CREDENTIAL:
         outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_KIND)
+    if flags & 4 and decision.outcome is not Outcome.ERROR:
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_TAGS)
     return Answer(outcome, decision.layer, decision.statement, depends_on)
 
 

@@ -43,12 +43,14 @@ class Asker:
     principal : whom the engine is asked about; None where the log does not tell it.
     open_policies : the session may have session policies, of which the log says nothing.
     open_kind : whether the credentials come from GetSessionToken, which limits them (7.4), or from a sign-in, is not told.
+    open_tags : the session may have tags that `principal` does not have.
     """
 
     shown: str
     principal: str | Session | None
     open_policies: bool = False
     open_kind: bool = False
+    open_tags: bool = False
 
 
 @dataclass(frozen=True, slots=True)

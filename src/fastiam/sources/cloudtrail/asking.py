@@ -82,22 +82,25 @@ class Plan:
     def ask(self, raw: bytes, listed: Sequence[Listed], place: Place) -> Asked:
         """The requests of a call with these `requestParameters` and `resources`."""
         arns = [item.ARN for item in listed if item.ARN]
-        owner = next((item.accountId for item in listed if item.accountId), None)
+        owners = _Owners(listed)
         may_pass = bool(self._passing) and (self._takes_names or may_name_roles(raw))
         if arns and self._lists_all and not may_pass and b'"versionId"' not in raw:
             (finder,), (action,) = self._finders, self.actions
             found = finder.listed(arns)
             if found:
-                return Asked(tuple([Row(action.name, arn, owner if _has_no_account(arn) else None) for arn in found]), {})
+                return Asked(tuple([Row(action.name, arn, owners.of(arn)) for arn in found]), {})
         parameters = decoded(raw)
         names, is_whole = names_of(parameters), parameters is None or is_told(parameters)
+        sources = names.pop("x-amz-copy-source", [])
+        if sources and sources[0] in names.get("", ()):
+            names[""].remove(sources[0])  # not a resource of the action that writes
         rows: dict[Row, None] = {}
         for finder, action in zip(self._finders, self.actions, strict=True):
             name = VERSIONED.get(action.name, action.name) if self._versioned and "versionid" in names else action.name
             for resource in finder.find(names, arns, place) if is_whole or not finder.needs_parameters else (None,):
-                rows[Row(name, resource, owner if owner and _has_no_account(resource) else None)] = None
-        if "x-amz-copy-source" in names:
-            rows |= dict.fromkeys(_copied(names["x-amz-copy-source"][0], place))
+                rows[Row(name, resource, owners.of(resource))] = None
+        for source in sources[:1]:
+            rows[_copied(source, owners, place)] = None
         without_role = ""
         if may_pass or not is_whole:
             passed = self._passed(parameters, place) if is_whole else self._unknown_roles()
@@ -122,11 +125,10 @@ class Plan:
         return [None] if any(passing.kinds for passing in self._passing) else []
 
 
-def refused(asked: Asked, refusal: Refusal, owner: str | None, place: Place) -> Asked:
+def refused(asked: Asked, refusal: Refusal, listed: Sequence[Listed], place: Place) -> Asked:
     """The request that the message of a denied call names. The log does not contain the outcome of the other requests.
 
-    `owner` is the account of the resources in the record, if the record has one. For a request that another service made on
-    behalf of the caller, the network keys are unknown.
+    For a request that another service made on behalf of the caller, the network keys are unknown.
     """
     resource, service = refusal.resource_in(place.partition, place.account), refusal.action.partition(":")[0]
     of_call = {row.action.partition(":")[0] for row in asked.rows}
@@ -134,7 +136,20 @@ def refused(asked: Asked, refusal: Refusal, owner: str | None, place: Place) -> 
     if resource is None:
         rows = tuple(row for row in asked.rows if row.action.lower() == refusal.action.lower())
         return Asked(rows or (Row(refusal.action, None, None),), single)
-    return Asked((Row(refusal.action, resource, owner if _has_no_account(resource) else None),), single)
+    return Asked((Row(refusal.action, resource, _Owners(listed).of(resource)),), single)
+
+
+class _Owners:
+    """The accounts of resources whose ARNs have none, from the `resources` of a record."""
+
+    def __init__(self, listed: Sequence[Listed]) -> None:
+        self._of = {item.ARN: item.accountId for item in listed if item.ARN and item.accountId}
+
+    def of(self, resource: str | None) -> str | None:
+        """The owner of a resource; an object belongs to the owner of its bucket."""
+        if not self._of or resource is None or resource.split(":", 5)[4:5] != [""]:
+            return None
+        return self._of.get(resource) or self._of.get(resource.partition("/")[0])
 
 
 def decoded(raw: bytes) -> Any:
@@ -145,15 +160,12 @@ def decoded(raw: bytes) -> Any:
         return "unreadable"
 
 
-def _copied(source: str, place: Place) -> list[Row]:
-    """The reading of the object that a copy is made of: `bucket/key`, and its version."""
+def _copied(source: str, owners: _Owners, place: Place) -> Row:
+    """The request to read the source of a copy: `bucket/key` or the ARN of an object of an access point, and a version."""
     path, _, query = unquote(source).removeprefix("/").partition("?")
     action = "s3:GetObjectVersion" if query.startswith("versionId=") else "s3:GetObject"
-    return [Row(action, f"arn:{place.partition}:s3:::{path}", None)] if "/" in path and not path.startswith("arn:") else []
-
-
-def _has_no_account(resource: str | None) -> bool:
-    return resource is not None and resource.split(":", 5)[4:5] == [""]
+    arn = path if path.startswith("arn:") else f"arn:{place.partition}:s3:::{path}" if "/" in path else None
+    return Row(action, arn, owners.of(arn))
 
 
 def _also_asked(rows: Sequence[Row], names: Names, parameters: Any) -> list[Row]:

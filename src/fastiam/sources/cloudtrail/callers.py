@@ -223,8 +223,8 @@ class Callers:
                 context={MFA: has_mfa},
             )
             return Asker(role, session), {}
-        is_open = issue is None or issue.policies is not None
-        caller = Asker(role, identity.arn, open_policies=is_open and not self._no_session_policies)
+        is_open = not self._no_session_policies if issue is None else issue.policies is not None
+        caller = Asker(role, identity.arn, open_policies=is_open)
         return caller, _keys_of_role_session(
             identity, context, has_mfa, is_assumed=issue is not None and issue.call == "AssumeRole"
         )
@@ -235,16 +235,16 @@ class Callers:
         issued_at, _ = _session_of(identity)
         if not identity.arn.startswith("arn:"):
             return _untold(identity)
-        known = issue is not None and issue.call == "GetFederationToken"
+        known = issue if issue is not None and issue.call == "GetFederationToken" else None
         session = Session(
             identity.arn,
             kind="FED",
             issuer=context.sessionIssuer.arn if context.sessionIssuer and context.sessionIssuer.arn else None,
-            policies=issue.policies if known and issue else [_EVERYTHING],
-            tags=(issue.tags if known and issue else None) or {},
+            policies=known.policies if known else [_EVERYTHING],
+            tags=(known.tags if known else None) or {},
             issued_at=issued_at,
         )
-        return Asker(identity.arn, session, open_policies=not known), {}
+        return Asker(identity.arn, session, open_policies=not known, open_tags=known is None or known.tags is None), {}
 
 
 def _keys_of_role_session(identity: Identity, context: _Context, has_mfa: bool, *, is_assumed: bool) -> Keys:

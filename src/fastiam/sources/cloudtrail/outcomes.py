@@ -19,7 +19,10 @@ _DENIED = re.compile(
 )
 _UNTOLD = re.compile(
     r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|ServiceUnavailable|InternalError|InternalFailure|InternalService"
-    r"|ServerException|InternalServer|RequestTimeout|^503$|^500$|ExpiredToken|InvalidClientTokenId|SignatureDoesNotMatch|AuthFailure",
+    r"|ServerException|InternalServer|RequestTimeout|^503$|^500$|^(?:Server\.)?Unavailable$"
+    # the request was not authenticated, or not readable
+    r"|ExpiredToken|InvalidClientTokenId|SignatureDoesNotMatch|AuthFailure|UnrecognizedClient|InvalidAccessKeyId"
+    r"|MissingAuthenticationToken|^InvalidToken$|InvalidSignature|IncompleteSignature|RequestExpired|Skewed|SerializationException",
     re.I,
 )
 _REFUSAL = re.compile(  # "User: ... is not authorized to perform: s3:GetObject on resource: "arn:..." because no ..."

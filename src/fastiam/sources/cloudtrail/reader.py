@@ -26,6 +26,15 @@ from fastiam.sources.cloudtrail.resources import Place
 _BATCH = 16_384
 _KEPT = 50_000  # entries of a store
 _LARGE = 4_096  # bytes of parameters that are not worth keeping
+_PARTITIONS = {  # by the start of a Region's name
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+    "eu-isoe-": "aws-iso-e",
+    "eusc-": "aws-eusc",
+}
 _NO_SINGLE_KEYS: Keys = dict.fromkeys(SINGLE_KEYS)
 
 
@@ -35,6 +44,7 @@ class CloudTrail:
     Attributes
     ----------
     records : how many records the last iteration has read.
+    skipped : number of files in folders that are not logs by their names and were not read, by suffix.
     unmapped : how many of them have no IAM action, by `eventSource:eventName`: no policy was asked.
     without_role : number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according
         to AWS's documentation. `iam:PassRole` is not among the requests of these calls.
@@ -43,13 +53,15 @@ class CloudTrail:
     def __init__(self, *paths: str | PathLike[str], assume_no_session_policies: bool = False) -> None:
         self._paths, self._no_session_policies = paths, assume_no_session_policies
         self.records = 0
+        self.skipped: Counter[str] = Counter()
         self.unmapped: Counter[str] = Counter()
         self.without_role: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Calls]:
+        self.skipped = Counter()
         self.records, self.unmapped, self.without_role = 0, Counter(), Counter()
         reading = _Reading(self.unmapped, self.without_role, no_session_policies=self._no_session_policies)
-        for parts in _batches(read_records(self._paths)):
+        for parts in _batches(read_records(self._paths, self.skipped)):
             self.records += sum(len(records) for _, _, records in parts)
             with collection_paused():
                 calls = reading.calls(parts)
@@ -78,6 +90,7 @@ class _Known(NamedTuple):
     number: int
     identity: Identity
     is_user: bool  # or root
+    partition: str  # of the caller, who can call no other one; "" if the identity has no ARN
 
 
 class _Entry(NamedTuple):
@@ -104,7 +117,7 @@ class _Reading:
     def _forget(self) -> None:
         self._plans: dict[tuple[str, str, str], Plan] = {}
         self._asked: dict[Any, Asked] = {}
-        self._places: dict[tuple[str, str, str], Place] = {}
+        self._places: dict[tuple[str, str, str, str], Place] = {}
         self._known: dict[Any, _Known] = {}
         self._of_key: dict[str, list[Any]] = {}  # what is known of callers, by their access keys
         self._askers: list[Asker] = []
@@ -139,9 +152,9 @@ class _Reading:
         asker = self._known.get(raw)
         if asker is None:
             asker = self._known[raw] = self._understand(record, raw)
-        asked = plan.asked or self._ask(plan, record, asker.identity)
+        asked = plan.asked or self._ask(plan, record, asker)
         if record.errorMessage is not None and _logged(record.errorCode) is Logged.DENIED:
-            asked = self._narrowed(asked, record, asker.identity)
+            asked = self._narrowed(asked, record, asker)
         way = (_way(record, asker.identity), asker.is_user)
         at = self._ways.get(way)
         if at is None:
@@ -192,10 +205,12 @@ class _Reading:
         self._asker_keys.append(keys)
         if identity.accessKeyId:
             self._of_key.setdefault(identity.accessKeyId, []).append(raw)
-        return _Known(len(self._askers) - 1, identity, identity.type in ("IAMUser", "Root"))
+        partition = identity.arn.split(":", 2)[1] if identity.arn.startswith("arn:") else ""
+        return _Known(len(self._askers) - 1, identity, identity.type in ("IAMUser", "Root"), partition)
 
-    def _ask(self, plan: Plan, record: Record, identity: Identity) -> Asked:
+    def _ask(self, plan: Plan, record: Record, asker: _Known) -> Asked:
         """The requests of a call, kept for calls that say the same."""
+        identity = asker.identity
         caller = identity.arn if plan.of_caller and identity.type == "IAMUser" else ""
         account = record.recipientAccountId or identity.accountId
         parameters, listed = bytes(record.requestParameters), record.resources or ()
@@ -203,28 +218,27 @@ class _Reading:
             for raw in self._of_key.pop(self._issued.learn(record, decoded(parameters), identity), ()):
                 self._known.pop(raw, None)  # it called before; from now on more is known of it
         arns = tuple([(item.ARN, item.accountId) for item in listed]) if listed else ()
-        key = (id(plan), parameters, arns, account, record.awsRegion, caller)
+        key = (id(plan), parameters, arns, account, record.awsRegion, caller, asker.partition)
         asked = self._asked.get(key)
         if asked is None:
-            asked = plan.ask(parameters, listed, self._place(record.awsRegion, account, caller))
+            asked = plan.ask(parameters, listed, self._place(asker.partition, record.awsRegion, account, caller))
             if len(parameters) < _LARGE:
                 self._asked[key] = asked
         return asked
 
-    def _narrowed(self, asked: Asked, record: Record, identity: Identity) -> Asked:
+    def _narrowed(self, asked: Asked, record: Record, asker: _Known) -> Asked:
         """The requests of a denied call that the message names, if it names the caller as the principal."""
-        refusal = refusal_in(record.errorMessage or "")
+        refusal, identity = refusal_in(record.errorMessage or ""), asker.identity
         if refusal is None or refusal.user != identity.arn:
             return asked
-        place = self._place(record.awsRegion, identity.accountId or record.recipientAccountId or "", "")
-        owner = next((item.accountId for item in record.resources or () if item.accountId), None)
-        return refused(asked, refusal, owner, place)
+        place = self._place(asker.partition, record.awsRegion, identity.accountId or record.recipientAccountId or "", "")
+        return refused(asked, refusal, record.resources or (), place)
 
-    def _place(self, region: str, account: str, caller: str) -> Place:
-        key = (region, account, caller)
+    def _place(self, partition: str, region: str, account: str, caller: str) -> Place:
+        key = (partition, region, account, caller)
         place = self._places.get(key)
         if place is None:
-            place = self._places[key] = Place(_partition(region), *key)
+            place = self._places[key] = Place(partition or _partition(region), region, account, caller)
         return place
 
 
@@ -245,4 +259,4 @@ def _compact(numbers: Sequence[int]) -> tuple[npt.NDArray[np.int32], list[int]]:
 
 
 def _partition(region: str) -> str:
-    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get("us-gov" if region.startswith("us-gov-") else region[:2], "aws")
+    return next((partition for start, partition in _PARTITIONS.items() if region.startswith(start)), "aws")

@@ -10,6 +10,7 @@ import gzip
 import re
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -97,8 +98,10 @@ _decode_shape = msgspec.json.Decoder(_Shape)
 Batch = tuple[str, int, list[Record]]  # the file, the number of the first record from 1, and records
 
 
-def read_records(paths: Iterable[str | PathLike[str]]) -> Iterator[Batch]:
+def read_records(paths: Iterable[str | PathLike[str]], skipped: Counter[str] | None = None) -> Iterator[Batch]:
     """The records of files and folders, in order of path, then of name; `-` is standard input.
+
+    `skipped` counts the files of folders that are not read, by the suffix of their name.
 
     Raises
     ------
@@ -111,18 +114,22 @@ def read_records(paths: Iterable[str | PathLike[str]]) -> Iterator[Batch]:
         path = Path(given)
         if not path.exists():
             raise SourceError("there is no such file", source=str(path))
-        for file in _files_in(path) if path.is_dir() else [path]:
+        for file in _files_in(path, Counter() if skipped is None else skipped) if path.is_dir() else [path]:
             yield from _read_file(file)
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """The log files of a folder: digests, which CloudTrail writes beside its logs, and hidden files are none."""
+def _files_in(folder: Path, skipped: Counter[str]) -> list[Path]:
+    """The log files of a folder, without hidden files and the digests that CloudTrail writes."""
     files = []
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        is_log = path.name.removesuffix(".gz").endswith(_SUFFIXES)
-        if is_log and "CloudTrail-Digest" not in parts and not any(p.startswith(".") for p in parts) and path.is_file():
+        is_log = path.name.lower().removesuffix(".gz").endswith(_SUFFIXES)
+        if "CloudTrail-Digest" in parts or any(part.startswith(".") for part in parts) or not path.is_file():
+            continue
+        if is_log:
             files.append(path)
+        else:
+            skipped["".join(path.suffixes[-2:]) or "no suffix"] += 1
     if not files:
         raise SourceError(
             "the folder holds no log", source=str(folder), hint=f"logs end in {', '.join(_SUFFIXES)} or .gz of these"
@@ -219,6 +226,8 @@ def _read_document(source: str, data: bytes) -> list[Record]:
 
 
 def _records_of(source: str, document: _Document) -> list[Record]:
+    if document.Records is not None and document.Events is not None:
+        raise SourceError("the file has both `Records` and `Events`", source=source, hint="pass a file with one of them")
     if document.Records is not None:
         return document.Records
     if document.Events is None:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+from itertools import product
 from typing import Any
 
 from fastiam.sources.cloudtrail.catalogue import Action, ResourceType
@@ -119,7 +120,7 @@ class Finder:
         found: dict[str | None, None] = {}
         in_parameters = names.get("", ())
         for form in self._forms:
-            arns = form.among(listed) or form.among(in_parameters) or form.built(names, place)
+            arns: Sequence[str | None] = form.among(listed) or form.among(in_parameters) or form.built(names, place)
             for arn in arns:
                 found[arn] = None
             if not arns and form.kind.required:
@@ -185,7 +186,7 @@ class _Form:
     def among(self, arns: Sequence[str]) -> list[str]:
         return [arn for arn in arns if self._pattern(arn)] if arns else []
 
-    def built(self, names: Names, place: Place) -> list[str]:
+    def built(self, names: Names, place: Place) -> list[str | None]:
         values = []
         for variable in self._own:
             found = self._values(variable, names)
@@ -194,11 +195,10 @@ class _Form:
             values.append(found)
         if not values:
             return []
-        if len(values) == 1:
-            return [self._filled((value,), place) for value in values[0][:_MAX_ARNS]] if len(values[0]) <= _MAX_ARNS else []
-        if max(map(len, values)) > 1:
-            return []  # which of them belong together is not told
-        return [self._filled([value for (value,) in values], place)]
+        counts = sorted(map(len, values))
+        if counts[-1] > _MAX_ARNS or (len(values) > 1 and counts[-2] > 1):
+            return [None]  # of several lists, the log does not contain which values belong together
+        return [self._filled(own, place) for own in product(*values)]
 
     def all_of(self, place: Place) -> str:
         return self._filled(["*"] * len(self._own), place)
