@@ -70,7 +70,7 @@ def test_a_wrong_command_line_exits_with_64(arguments: list[str], call: Run) -> 
 
 def test_a_file_that_is_not_there_is_named(call: Run) -> None:
     code, out, err = call("validate", "absent.json")
-    assert (code, out) == (1, "") and err == "error: absent.json: No such file or directory\n"
+    assert (code, out) == (1, "") and err == "error: absent.json: no such file or directory\n"
 
 
 def test_debug_shows_the_traceback_wherever_it_stands(call: Run) -> None:

@@ -102,4 +102,4 @@ def test_the_step_is_shown_on_a_terminal(call, monkeypatch):
 
 def test_what_cannot_be_written_is_told(call):
     code, _, err = call("compile", "d.json", "--out", f"absent/{A}.fastiam")
-    assert code == 1 and "cannot be written: no such file or directory" in err
+    assert code == 1 and "there is no folder" in err

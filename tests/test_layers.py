@@ -20,7 +20,7 @@ FLOORS = {
     2: "language reference",
     3: "account storage",
     4: "compile",
-    5: "bulk saved settling engine loose simulation directory questions",
+    5: "bulk output saved settling engine loose simulation directory questions",
     6: "sources sts federation frames live",
     7: "cli sidecar __main__",
     8: "__init__",  # the public names, of every floor

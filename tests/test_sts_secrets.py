@@ -16,6 +16,7 @@ import pytest
 from sts_world import ANA, DEP, ROOT, A, B, World
 
 import fastiam.sts
+from fastiam.errors import SourceError
 from fastiam.sts import STS, Credentials, Keyring, KeyringError, Proof, Secret, ValidationError
 
 PASSWORD = "correct Horse 7"
@@ -203,7 +204,7 @@ def test_neither_messages_nor_tracebacks_with_all_variables_show_one(kept, failu
 
 
 def test_a_keyring_that_cannot_be_written_shows_no_key(kept, tmp_path):
-    with pytest.raises(OSError, match="No such file") as caught:
+    with pytest.raises(SourceError, match="cannot be written: no such file") as caught:
         kept.keyring.save(tmp_path / "none" / "keyring.json")
     for frame, _ in traceback.walk_tb(caught.value.__traceback__):
         if frame.f_code.co_filename != __file__:

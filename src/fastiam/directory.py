@@ -7,7 +7,6 @@ It is an `account.AccountModel`, whose writes it has, that can be compiled. What
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from fastiam.account.documents import Mode
@@ -15,6 +14,7 @@ from fastiam.account.model import AccountModel
 from fastiam.account.quotas import Quotas
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.account.writing import write_directory
+from fastiam.output import open_output
 from fastiam.profile import CACHE_BYTES, Settings
 from fastiam.request import Context
 
@@ -112,12 +112,16 @@ class Directory(AccountModel):
         """The whole directory in our own format, version 1; `fastiam.load` reads it back to equal answers."""
         return write_directory(self.tables)
 
-    def dump(self, path: str | Path) -> None:
-        """`to_json` into a file, which appears only when it is complete."""
-        target = Path(path)
-        part = target.with_name(target.name + ".part")
-        part.write_text(self.to_json(), encoding="utf-8")
-        part.replace(target)
+    def dump(self, path: str | PathLike[str]) -> None:
+        """`to_json` into a file, which appears only when it is complete; devices and FIFOs are written into.
+
+        Raises
+        ------
+        SourceError: it cannot be written; a file that was there is as it was.
+        """
+        text = self.to_json()
+        with open_output(path) as file:
+            file.write(text.encode())
 
     def compile(
         self,

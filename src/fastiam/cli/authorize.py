@@ -17,10 +17,11 @@ from fastiam.cli.batches import Batch, RowError
 from fastiam.cli.columns import as_text, texts
 from fastiam.cli.console import note
 from fastiam.cli.directories import open_engine
+from fastiam.cli.files import check_out
 from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.progress import Progress
 from fastiam.cli.requests import Source, open_requests
-from fastiam.cli.results import check_target, write_results
+from fastiam.cli.results import write_results
 from fastiam.cli.unused_columns import UnusedColumns
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.request import check_key, shorten
@@ -87,7 +88,7 @@ def command(
     Exits with 0 when the job is done, whatever the answers are.
     """
     target = Format(out_format) if out_format else of_name(out)
-    check_target(out, source)
+    check_out(out, "the results", source, *policies, *filter(None, [saved]))
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     with ExitStack() as stack:
         requests = open_requests(source, Format(requests_format) if requests_format else None, stack, dict(mapping))

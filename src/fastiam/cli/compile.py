@@ -10,6 +10,7 @@ import click
 from fastiam.cli import exits, options
 from fastiam.cli.console import note
 from fastiam.cli.directories import compile_engine, open_directory, tell_findings
+from fastiam.cli.files import check_out
 from fastiam.cli.progress import Steps
 
 
@@ -25,6 +26,7 @@ def command(paths: tuple[str, ...], out: str, unknown_owner: str | None, quiet: 
     with names and places of statements, and needs no other file; processes that load it share its memory. Give it to other verbs
     as `--engine FILE`. It is read by the release that wrote it.
     """
+    check_out(out, "the engine", *paths)
     began = time.perf_counter()
     with Steps(quiet=quiet) as steps:
         steps.begin("reading policies")

@@ -12,6 +12,7 @@ DENIED: Final = 2  # denied, or something was found
 INVALID: Final = 3  # a policy is rejected
 UNKNOWN: Final = 4  # the answer depends on keys that nobody gave
 USAGE: Final = 64  # the command line itself is wrong (EX_USAGE)
+INTERRUPTED: Final = 130  # as the shell reports SIGINT
 
 OF_OUTCOME: Final = {Outcome.ALLOW: OK, Outcome.DEPENDS: UNKNOWN, Outcome.ERROR: FAILED}
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from fastiam.cli import exits, nouns
+from fastiam.cli.files import check_out, open_out
 from fastiam.cli.stores import store
 
 
@@ -15,9 +14,9 @@ from fastiam.cli.stores import store
 @store
 def command(out: str, store: str) -> int:
     """Write everything but credentials as JSON (docs/directory-format.md), which `import` takes."""
+    check_out(out, "the export", store)
     with nouns.reading(store) as directory:
-        if out == "-":
-            sys.stdout.write(directory.to_json())
-        else:
-            directory.dump(out)
+        text = directory.to_json()
+    with open_out(out) as file:
+        file.write(text.encode())
     return exits.OK

@@ -6,7 +6,7 @@ import click
 
 from fastiam.cli import exits, nouns, options
 from fastiam.cli.render import chosen, write_rows
-from fastiam.cli.stores import Calls, of_store, open_sts, show
+from fastiam.cli.stores import Calls, of_store, open_secret_file, open_sts, secret_out, show
 
 COLUMNS = ("id", "status", "created", "last_used")
 
@@ -20,12 +20,13 @@ def command() -> None:
 @click.argument("principal")
 @of_store
 @nouns.account
+@secret_out
 @options.form
-def create(principal: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
+def create(principal: str, store: str, keyring: str | None, account: str | None, out: str, form: str) -> int:
     """Make a key for PRINCIPAL, a user by name or ARN, or `root`. Its secret is shown this once."""
-    with open_sts(store, keyring) as sts:
+    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring) as file:
         made = sts.keys.create(nouns.holder(sts.directory, principal, account))
-    show(dict(made.process_json()), form)
+        show(dict(made.process_json()), form, file)
     return exits.OK
 
 

@@ -5,9 +5,11 @@ A message reads `file:line:col: message [code]` with a hint below; `--debug` sho
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from keyword import iskeyword
 from typing import Any, NoReturn
@@ -85,7 +87,9 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            code = super().invoke(ctx)
+            sys.stdout.flush()  # here, where an error becomes a message
+            return code
         except (FastiamError, OSError) as error:
             if ctx.meta.get("debug"):
                 traceback.print_exc()
@@ -99,7 +103,10 @@ def _module_of(verb: str) -> str:
 
 
 def _report(error: Exception) -> None:
-    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    text = str(error)
+    if isinstance(error, OSError):
+        reason = (error.strerror or text).lower()
+        text = f"{error.filename}: {reason}" if error.filename else reason
     first, _, rest = text.partition("\n")
     lead = "" if isinstance(error, PolicyError) else "error: "  # findings say themselves what they are
     write([(lead, "bold red"), (first, "")], sys.stderr)
@@ -131,13 +138,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return exits.FAILED
     except (click.Abort, KeyboardInterrupt):
-        return 130  # as the shell reports an interrupt
+        return exits.INTERRUPTED
     return code if isinstance(code, int) else exits.OK
 
 
 def main() -> NoReturn:
     """The `fastiam` command."""
-    sys.exit(run())
+    try:
+        code = run()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.exit(code)
+        # the interpreter flushes once more when it ends, and would complain again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(code)
+    except KeyboardInterrupt:
+        sys.exit(exits.INTERRUPTED)
 
 
 if __name__ == "__main__":

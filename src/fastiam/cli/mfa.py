@@ -6,7 +6,7 @@ import click
 
 from fastiam.cli import exits, nouns, options
 from fastiam.cli.render import chosen, write_rows
-from fastiam.cli.stores import Calls, of_store, open_sts, show
+from fastiam.cli.stores import Calls, of_store, open_secret_file, open_sts, secret_out, show
 
 COLUMNS = ("serial", "enabled", "created")
 
@@ -21,12 +21,13 @@ def command() -> None:
 @click.argument("name")
 @of_store
 @nouns.account
+@secret_out
 @options.form
-def create(principal: str, name: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
+def create(principal: str, name: str, store: str, keyring: str | None, account: str | None, out: str, form: str) -> int:
     """Make a device for PRINCIPAL. Its seed is shown this once; the address is what a QR code of it says."""
-    with open_sts(store, keyring) as sts:
+    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring) as file:
         made = sts.mfa.create(nouns.holder(sts.directory, principal, account), name)
-    show({"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}, form)
+        show({"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}, form, file)
     return exits.OK
 
 

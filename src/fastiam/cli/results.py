@@ -1,43 +1,33 @@
 """Results as files: Parquet, CSV and JSON lines through DuckDB, Arrow through arro3.
 
-The batches are pulled by whoever writes, one after the other and in order, so that nothing piles up. A file is written
-beside its place and moved there when it is whole: a reader never meets half of it.
+The batches are pulled by the writer, one after the other and in order, so that none accumulate. Neither library opens the file:
+`fastiam.output` alone decides how a file is written. arro3 takes an open one, DuckDB needs a path and gets that of a pipe.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fastiam.cli.columns import connect
+from fastiam.cli.files import open_out
 from fastiam.cli.formats import Format
 from fastiam.errors import SourceError
+from fastiam.output import is_replaced
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _OPTIONS = {
     Format.PARQUET: "FORMAT parquet",
     Format.CSV: "FORMAT csv, HEADER true",
     Format.JSONL: "FORMAT json",
 }
-
-
-def check_target(name: str, source: str) -> None:
-    """See, before anything is decided, that results can go there.
-
-    Raises
-    ------
-    SourceError: the folder is not there; the file is a folder, or the one that the requests come from.
-    """
-    path = Path(name)
-    if name == "-" or not path.name:
-        return
-    if not path.parent.is_dir():
-        raise SourceError(f"there is no folder `{path.parent}`", source=name, hint="make it, or write elsewhere")
-    if path.is_dir():
-        raise SourceError("it is a folder", source=name, hint="name a file for the results")
-    if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
-        raise SourceError("the results would replace the requests", source=name, hint="write them to another file")
+_CHUNK = 1 << 20
 
 
 def write_results(batches: Iterable[Any], schema: Any, name: str, form: Format) -> None:
@@ -45,34 +35,32 @@ def write_results(batches: Iterable[Any], schema: Any, name: str, form: Format) 
 
     Raises
     ------
-    SourceError: the file cannot be written. What the batches raise comes through as it is.
+    SourceError: the file cannot be written. What the batches raise is passed on unchanged.
     """
-    if name == "-":
-        if form is Format.PARQUET:
-            raise SourceError("parquet cannot be written to a pipe", source="<stdout>", hint="choose another `--out-format`")
-        _write(batches, schema, "/dev/stdout", form, shown="<stdout>", is_file=False)
-        return
-    beside = Path(name).with_name(f".{Path(name).name}.{os.getpid()}.part")
-    try:
-        _write(batches, schema, str(beside), form, shown=name, is_file=not name.endswith(".arrows"))
-        beside.replace(name)
-    finally:
-        beside.unlink(missing_ok=True)
+    is_stream = name == "-" or name.endswith(".arrows") or not is_replaced(name)
+    with open_out(name) as file:
+        _write(batches, schema, file, form, shown="<stdout>" if name == "-" else name, is_stream=is_stream)
 
 
-def _write(batches: Iterable[Any], schema: Any, path: str, form: Format, *, shown: str, is_file: bool) -> None:
+def _write(batches: Iterable[Any], schema: Any, file: BinaryIO, form: Format, *, shown: str, is_stream: bool) -> None:
     from arro3.core import RecordBatchReader
 
-    raised: list[BaseException] = []
+    raised: list[BaseException] = []  # errors of our own, which DuckDB and arro3 wrap in theirs
     reader = RecordBatchReader.from_batches(schema, _watched(batches, raised))
     try:
-        (_write_arrow if form is Format.ARROW else _write_with_duckdb)(reader, path, form, is_file)
+        if form is Format.ARROW:
+            _write_arrow(reader, _Watched(file, raised), is_stream)
+        else:
+            with _piped(file, raised) as path:
+                connect().from_arrow(reader).query("results", f"COPY (FROM results) TO '{path}' ({_OPTIONS[form]})")
     except Exception as error:
-        if raised:  # our own error, which came back wrapped as somebody else's
+        if raised:
             raise raised[0] from None
-        if "Broken pipe" in str(error):
-            raise BrokenPipeError from error
-        raise SourceError(str(error).partition("\n")[0], source=shown) from error
+        if "interrupt" in str(error).lower():  # how DuckDB reports a KeyboardInterrupt
+            raise KeyboardInterrupt from error
+        raise SourceError(f"the results cannot be written as {form}", source=shown, path="", hint="see `--debug`") from error
+    if raised:
+        raise raised[0]
 
 
 def _watched(batches: Iterable[Any], raised: list[BaseException]) -> Iterator[Any]:
@@ -83,16 +71,48 @@ def _watched(batches: Iterable[Any], raised: list[BaseException]) -> Iterator[An
         raise
 
 
-def _write_with_duckdb(reader: Any, path: str, form: Format, _is_file: bool) -> None:
-    results = connect().from_arrow(reader)
-    results.query("results", f"COPY (FROM results) TO {_quoted(path)} ({_OPTIONS[form]})")
+@contextmanager
+def _piped(file: BinaryIO, raised: list[BaseException]) -> Iterator[str]:
+    """The path of a pipe whose content a thread copies to the file."""
+    source, sink = os.pipe()
+
+    def copy() -> None:
+        try:
+            while chunk := os.read(source, _CHUNK):
+                file.write(chunk)
+                file.flush()
+        except Exception as error:
+            raised.append(error)
+        finally:
+            os.close(source)  # a writer that goes on gets an error
+
+    thread = Thread(target=copy, daemon=True)  # a FIFO without a reader must not hold up the end of the process
+    thread.start()
+    try:
+        yield f"/dev/fd/{sink}"
+    finally:
+        os.close(sink)
+        thread.join()
 
 
-def _write_arrow(reader: Any, path: str, _form: Format, is_file: bool) -> None:
+def _write_arrow(reader: Any, file: Any, is_stream: bool) -> None:
     from arro3.io import write_ipc, write_ipc_stream
 
-    (write_ipc if is_file else write_ipc_stream)(reader, path)
+    (write_ipc_stream if is_stream else write_ipc)(reader, file)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+class _Watched(io.RawIOBase):
+    """A file that keeps its own errors: arro3 raises others in their place.
+
+    A pipe would be a deadlock: arro3 holds the GIL while it writes.
+    """
+
+    def __init__(self, file: BinaryIO, raised: list[BaseException]) -> None:
+        self._file, self._raised = file, raised
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return self._file.write(data)
+        except (Exception, KeyboardInterrupt) as error:
+            self._raised.append(error)
+            raise

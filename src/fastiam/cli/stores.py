@@ -11,13 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from fastiam.cli import exits
 from fastiam.cli.console import note
-from fastiam.cli.files import read_bytes
+from fastiam.cli.files import check_out, open_out, read_bytes
 from fastiam.errors import FastiamError, RequestValueError
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ credentials = click.option(
     "--credentials",
     metavar="FILE",
     help="JSON with AccessKeyId, SecretAccessKey and SessionToken; else AWS_ACCESS_KEY_ID and its kin.",
+)
+secret_out = click.option(
+    "--out", default="-", show_default=True, metavar="FILE", help="Where to write; only its owner can read the file (mode 0600)."
 )
 
 
@@ -109,12 +112,27 @@ def _json_value(file: str) -> Any:
         return None
 
 
-def show(told: dict[str, Any], form: str) -> None:
-    """What a verb made: indented JSON, or `name: value` by line."""
+@contextmanager
+def open_secret_file(out: str, *read: str | None) -> Iterator[BinaryIO]:
+    """The file for a secret, opened before the secret is made: one that could not be written would be lost.
+
+    `read` : the files that the verb reads, which it does not replace.
+    """
+    check_out(out, "the credentials", *filter(None, read))
+    with open_out(out, private=True) as file:
+        yield file
+
+
+def show(made: dict[str, Any], form: str, file: BinaryIO | None = None) -> None:
+    """The result of a verb, on standard output if no file is given: indented JSON, or `name: value` by line."""
     if form == "json":
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        text = json.dumps(made, indent=2) + "\n"
     else:
-        sys.stdout.writelines(f"{name}: {_text(value)}\n" for name, value in told.items() if value is not None)
+        text = "".join(f"{name}: {_text(value)}\n" for name, value in made.items() if value is not None)
+    if file is None:
+        sys.stdout.write(text)
+    else:
+        file.write(text.encode())
 
 
 def _text(value: Any) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from fastiam.cli import exits, nouns, options
 from fastiam.cli.files import read_bytes
-from fastiam.cli.stores import Calls, credentials, of_store, open_sts, read_credentials, show
+from fastiam.cli.stores import Calls, credentials, of_store, open_secret_file, open_sts, read_credentials, secret_out, show
 from fastiam.errors import FastiamError
 
 
@@ -43,6 +41,7 @@ code = click.option("--token-code", "code", metavar="CODE", help="What the MFA d
 @code
 @credentials
 @of_store
+@secret_out
 def assume_role(
     role: str,
     name: str,
@@ -58,9 +57,10 @@ def assume_role(
     credentials: str | None,
     store: str,
     keyring: str | None,
+    out: str,
 ) -> int:
     """Assume a role, and print its credentials for `credential_process`. Exits with 2 if a policy does not let you."""
-    with open_sts(store, keyring) as sts:
+    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
         made = sts.assume_role(
             read_credentials(credentials),
             role,
@@ -75,7 +75,8 @@ def assume_role(
             mfa_serial=serial,
             mfa_code=code,
         )
-    return _print(made)
+        show(made.credentials.process_json(), "json", file)
+    return exits.OK
 
 
 @command.command("get-session-token")
@@ -84,13 +85,21 @@ def assume_role(
 @code
 @credentials
 @of_store
+@secret_out
 def get_session_token(
-    duration: int | None, serial: str | None, code: str | None, credentials: str | None, store: str, keyring: str | None
+    duration: int | None,
+    serial: str | None,
+    code: str | None,
+    credentials: str | None,
+    store: str,
+    keyring: str | None,
+    out: str,
 ) -> int:
     """Temporary credentials of the same user or root, with MFA if a code is given."""
-    with open_sts(store, keyring) as sts:
+    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
         made = sts.get_session_token(read_credentials(credentials), duration=duration, mfa_serial=serial, mfa_code=code)
-    return _print(made)
+        show(made.credentials.process_json(), "json", file)
+    return exits.OK
 
 
 @command.command("get-federation-token")
@@ -101,6 +110,7 @@ def get_session_token(
 @tags
 @credentials
 @of_store
+@secret_out
 def get_federation_token(
     name: str,
     duration: int | None,
@@ -110,9 +120,10 @@ def get_federation_token(
     credentials: str | None,
     store: str,
     keyring: str | None,
+    out: str,
 ) -> int:
     """Credentials for somebody else, narrowed by session policies; without any they may do nothing."""
-    with open_sts(store, keyring) as sts:
+    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
         made = sts.get_federation_token(
             read_credentials(credentials),
             name,
@@ -121,7 +132,8 @@ def get_federation_token(
             policy_arns=policy_arns,
             tags=dict(tags),
         )
-    return _print(made)
+        show(made.credentials.process_json(), "json", file)
+    return exits.OK
 
 
 @command.command("revoke-sessions")
@@ -163,9 +175,4 @@ def reseal(store: str, keyring: str | None, form: str) -> int:
     """After a rotation, seal the secrets of the store under the newest key."""
     with open_sts(store, keyring) as sts:
         show({"Resealed": sts.reseal()}, form)
-    return exits.OK
-
-
-def _print(made: Any) -> int:
-    click.echo(json.dumps(made.credentials.process_json(), indent=2))
     return exits.OK

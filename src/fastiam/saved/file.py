@@ -14,17 +14,16 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import secrets
 import stat
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from fastiam import __version__
 from fastiam._saved import MAPPED, checksum, layout
 from fastiam.errors import SourceError
+from fastiam.output import open_output
 from fastiam.saved import MAGIC
 
 FORMAT = 6  # one more with each change of what a file holds
@@ -65,49 +64,22 @@ def _is_zero(data: memoryview) -> bool:
 
 
 def write(path: str | os.PathLike[str], pieces: Sequence[bytes]) -> None:
-    """Write a file beside its place, and put it there.
+    """Write a saved engine.
 
     Raises
     ------
-    SourceError: it cannot be written; what was there is untouched.
+    SourceError: it cannot be written; a file that was there is as it was.
     """
-    target = Path(os.path.realpath(path))  # of a link, what it points to is replaced
-    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    with _told(path, "written"):
-        if target.exists() and not target.is_file():
-            raise SourceError("is no file, and is not replaced", source=str(path), path="", hint="name another one")
-        try:
-            with open(part, "xb") as file:
-                file.writelines(pieces)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name is on disk as well, where a folder can be told so."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+    with open_output(path) as file:
+        file.writelines(pieces)
 
 
 @contextmanager
-def _told(path: str | os.PathLike[str], done: str) -> Iterator[None]:
+def _read_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SourceError(f"cannot be {done}: {(error.strerror or str(error)).lower()}", source=str(path), path="") from None
+        raise SourceError(f"cannot be read: {(error.strerror or str(error)).lower()}", source=str(path), path="") from None
 
 
 class SavedFile:
@@ -139,11 +111,11 @@ class SavedFile:
         SourceError: it cannot be read, or is no saved engine of this release, whole and as it was written.
         """
         source = str(path)
-        with _told(path, "read"):
+        with _read_errors(path):
             # without waiting: a pipe would keep us
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
-            with _told(path, "read"):
+            with _read_errors(path):
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file"

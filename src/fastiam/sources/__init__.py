@@ -45,8 +45,8 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
 
     Parameters
     ----------
-    paths : files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are unpacked.
-        Or one store (`Directory.open`), of which a copy is read into memory.
+    paths : files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are unpacked,
+        `-` is standard input. Or one store (`Directory.open`), of which a copy is read into memory.
     mode : `lenient` reads what AWS has accepted already and lists what it finds in `directory.findings`; `strict` refuses it.
     into : a directory that takes everything in beside what it holds, in one transaction and in its own mode.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,8 +50,11 @@ class File:
 
 
 def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
-    """The files of all paths, folders searched in order of name; hidden files in them are left out."""
+    """The files of all paths, folders searched in order of name; hidden files in them are left out. `-` is standard input."""
     for given in paths:
+        if str(given) == "-":
+            yield File("<stdin>", unpacked(sys.stdin.buffer.read(), "<stdin>"), named=True)
+            continue
         path = Path(given)
         if not path.exists():
             raise SourceError("there is no such file", source=str(path))

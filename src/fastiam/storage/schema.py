@@ -36,9 +36,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 def is_sqlite(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is an SQLite database, by its first bytes."""
+    """Whether the file is an SQLite database, by its first bytes. A pipe is not, and is not read: its bytes come only once."""
     try:
-        with open(os.fspath(path), "rb") as file:  # a number would be a file descriptor
+        name = os.fspath(path)  # a number would be a file descriptor
+        if not os.path.isfile(name):
+            return False
+        with open(name, "rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
     except OSError:
         return False

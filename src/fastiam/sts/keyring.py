@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fastiam.errors import FastiamError
+from fastiam.output import open_output
 from fastiam.sts.secret import Secret, SecretBytes
 
 KEY_BYTES, ID_BYTES, SALT_BYTES, TAG_BYTES = 32, 4, 16, 16
@@ -134,15 +135,14 @@ class Keyring:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the keyring to a file that only its owner can read; it appears when it is whole."""
-        target = Path(path)
-        part = target.with_name(target.name + ".part")
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        """Write the keyring to a file that only its owner can read; it appears when it is complete.
+
+        Raises
+        ------
+        SourceError: it cannot be written; a file that was there is as it was.
+        """
+        with open_output(path, private=True) as file:
             file.write(self._text())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
 
     def _text(self) -> SecretBytes:
         entries = [{"id": id_.hex(), "key": base64.b64encode(key).decode()} for id_, key in self._keys.items()]

@@ -140,8 +140,7 @@ def _files_in(folder: Path, skipped: Counter[str]) -> list[Path]:
 def _read_file(path: Path) -> Iterator[Batch]:
     try:
         with path.open("rb") as file:
-            is_gzip = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
+            is_gzip = file.peek(2)[:2] == b"\x1f\x8b"  # a pipe cannot be rewound
             stream: Any = gzip.open(file) if is_gzip else file
             yield from _read_stream(str(path), stream)
     except (EOFError, zlib.error, gzip.BadGzipFile):
