@@ -31,9 +31,11 @@ _KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
 _NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federated identities, where nothing else tells that (7.6)
 
 
-def with_provider(issuer: Issuer, call: str, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
-    """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7)."""
-    engine, now = issuer.state.engine(), issuer.state.now()
+def with_provider(
+    issuer: Issuer, call: str, assertion: Assertion, wanted: RoleRequest, *, now: datetime | None = None
+) -> AssumedRole:
+    """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7). `now` is the instant of the verification, where there was one."""
+    engine, now = issuer.state.engine(), now or issuer.state.now()
     draft = draft_session(issuer, wanted, limits.ROLE, context=_kept(assertion, call))
     if call == SAML and wanted.role.rpartition("/")[2].startswith(_RESERVED):
         raise ValidationError(f"`{wanted.role}` is given out by IAM Identity Center alone", rule="7.1")

@@ -97,6 +97,11 @@ class STS:
         return self._state.directory
 
     @property
+    def issuer(self) -> Issuer:
+        """The parts that packages on top of STS share: state and tokens. Not for programs that use fastiam."""
+        return self._issuer
+
+    @property
     def engine(self) -> Engine:
         """The engine over what the directory says now."""
         return self._state.engine()

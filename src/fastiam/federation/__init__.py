@@ -1,0 +1,47 @@
+"""Identities from outside: SAML responses and OpenID Connect tokens become sessions of roles (docs/federation.md).
+
+`Federation.verify_*` turns the bytes that a client sends into a `fastiam.sts.Assertion` or raises.
+`Federation.assume_role_with_*` verifies, then lets STS decide the trust policy and issue the session.
+Needs `pip install 'fastiam[federation]'`.
+"""
+
+from __future__ import annotations
+
+try:
+    import jwt as _jwt  # noqa: F401
+    import lxml as _lxml  # noqa: F401
+    import signxml as _signxml  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"verifying outside identities needs the package `{error.name}`\nhelp: pip install 'fastiam[federation]'",
+        name=error.name,
+    ) from None
+
+from fastiam.federation.audit import Audit, AuditEvent, log_event
+from fastiam.federation.errors import (
+    CommunicationError,
+    ExpiredTokenError,
+    IdentityTokenError,
+    ProviderError,
+    RejectedClaimError,
+)
+from fastiam.federation.fetch import Fetch, FetchError, FetchLimits, FetchResult
+from fastiam.federation.service import Federation
+from fastiam.federation.settings import FederationSettings
+
+__all__ = [
+    "Audit",
+    "AuditEvent",
+    "CommunicationError",
+    "ExpiredTokenError",
+    "Federation",
+    "FederationSettings",
+    "Fetch",
+    "FetchError",
+    "FetchLimits",
+    "FetchResult",
+    "IdentityTokenError",
+    "ProviderError",
+    "RejectedClaimError",
+    "log_event",
+]

@@ -1,0 +1,38 @@
+"""Settings of `Federation`, with the defaults of the specification (FD8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fastiam.sts.errors import ValidationError
+
+MOST_SKEW = 60  # seconds, 9.3
+Replay = Literal["per_role", "strict", "off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederationSettings:
+    """How strictly outside identities are verified.
+
+    Attributes
+    ----------
+    skew : seconds by which the clock of an identity provider may differ, 0 to 60 (9.3).
+    replay : an assertion yields one session for each role, one session (`strict`), or any number (`off`) (SA80).
+    saml_audiences, saml_recipients : accepted next to AWS's own (SA32, SA33).
+    saml_ignore_certificate_dates : certificates of SAML metadata verify outside their own validity as well (IP15).
+    hash_personal_data : audit events contain a hash instead of names of persons (ST30).
+    """
+
+    skew: int = MOST_SKEW
+    replay: Replay = "per_role"
+    saml_audiences: frozenset[str] = frozenset()
+    saml_recipients: frozenset[str] = frozenset()
+    saml_ignore_certificate_dates: bool = False
+    hash_personal_data: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.skew <= MOST_SKEW:
+            raise ValidationError(f"a skew of {self.skew} seconds is not in 0 to {MOST_SKEW}", rule="FD6")
+        if self.replay not in ("per_role", "strict", "off"):
+            raise ValidationError(f"unknown replay setting `{self.replay}`", hint="use `per_role`, `strict` or `off`")
