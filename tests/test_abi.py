@@ -29,6 +29,7 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     layout.AtomFlag: "ATOM_",
     layout.Source: "KEY_",
     layout.PrincipalFlag: "P_",
+    layout.Certainty: "FACT_",
     layout.Form: "FORM_",
     layout.BodyFlag: "BODY_",
     layout.RecordFlag: "RECORD_",

@@ -493,20 +493,3 @@ def test_a_default_is_held_against_what_is_known(default):
     assert engine.is_allowed(session, "sqs:SendMessage", queue, dict.fromkeys(default))
     found = engine.decide_many([session.arn], "sqs:SendMessage", queue, sessions={session.arn: session}, on_error="deny")
     assert found.outcome[0] == Outcome.ERROR and "contradicts" in str(found.errors[0])
-
-
-@pytest.mark.parametrize("carried", ["iam:ResourceTag/team", "aws:ResourceTag/team"])
-def test_a_session_carries_a_tag_of_resources_by_either_name(carried):
-    """5.3: a Deny on the key that it carries counts, alone and in batches."""
-    role, queue = f"arn:aws:iam::{A}:role/r", f"arn:aws:sqs:eu-west-1:{A}:q"
-    directory = fastiam.Directory(quotas=None)
-    denied = allow("sqs:*", StringEquals={carried: "red"}) | {"Effect": "Deny"}
-    directory.add_principal(role, identity_policies=[document(allow("sqs:*"), denied)])
-    names = [f"arn:aws:sts::{A}:assumed-role/r/{name}" for name in ("carries", "bare")]
-    contexts = dict(zip(names, ({carried: "red"}, {}), strict=True))
-    sessions = {name: Session(name, kind="ROLE", issuer=role, context=context) for name, context in contexts.items()}
-    engine, outcomes = directory.compile(), [Outcome.EXPLICIT_DENY, Outcome.ALLOW]
-    assert [engine.decide(session, "sqs:Send", queue).outcome for session in sessions.values()] == outcomes
-    assert [engine.explain(session, "sqs:Send", queue).decision.outcome for session in sessions.values()] == outcomes
-    for _ in range(3):
-        assert engine.decide_many(names * 600, "sqs:Send", queue, sessions=sessions).outcome.tolist() == outcomes * 600

@@ -129,7 +129,9 @@ SAME_ACCOUNT = [  # principal, its layers, names that the resource policy grants
     (FED_ROOT, {"session_policies": ZERO}, (), (IMPLICIT, "session")),
     (ROOT_A, {}, (A,), (OK, "resource")),
     (AROOT, {}, (), (IMPLICIT, "session")),  # 6.1
-    (AROOT, {"session_policies": YES}, (), (OK, "identity")),
+    (AROOT, {"session_policies": ()}, (), (IMPLICIT, "session")),
+    (AROOT, {"session_policies": ZERO}, (), (OK, "identity")),  # its task policy needs no Allow
+    (AROOT, {"session_policies": NO}, (), (EXPLICIT, "session")),
     (AROOT, {}, ("*",), (IMPLICIT, "session")),
     (SVC, {}, ("s3.amazonaws.com",), (OK, "resource")),
     (SVC, {}, (A,), (IMPLICIT, "resource")),

@@ -201,36 +201,6 @@ def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
         assert decide(rows[at : at + 100]).outcome.tolist() == [outcome for outcome, _ in expected[at : at + 100]]
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "carried"), [("aws:ResourceOrgID", "o-1", "o-2"), ("aws:RequestedRegion", "eu-west-1", "x")]
-)
-@pytest.mark.parametrize("names_it", [True, False], ids=["named by the batch", "met before"])
-def test_a_late_session_may_carry_what_resources_tell(names_it: bool, key: str, value: str, carried: str) -> None:
-    """5.3: everybody else has it from the account that owns the resource, or from its ARN."""
-    directory = fastiam.Directory(quotas=None)
-    directory.set_organization("o-1", management_account=M, accounts={A: "ou-a", B: "ou-b"}, scps={"r-1": [EVERYTHING]})
-    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {key: value}}}
-    role = f"arn:aws:iam::{A}:role/Dep"
-    directory.add_principal(role, identity_policies=[EVERYTHING | {"Statement": [EVERYTHING["Statement"][0], deny]}])
-    queue = f"arn:aws:sqs:eu-west-1:{B}:q"
-    everybody = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
-    directory.add_resource(queue, policy={"Version": "2012-10-17", "Statement": everybody})
-    engine = directory.compile()
-    plain = Session(RUN, kind="ROLE", issuer=role)
-    carrying = Session(f"{RUN}2", kind="ROLE", issuer=role, context={key: carried})
-
-    def outcomes(session: Session) -> set[int]:
-        name = str(session.arn)
-        found = engine.decide_many([name] * 600, "sqs:Do", queue, sessions={name: session})
-        return set(found.outcome.tolist())
-
-    assert [outcomes(plain) for _ in range(2)] == [{fastiam.Outcome.ALLOW}] * 2
-    if not names_it:
-        assert engine.decide(carrying, "sqs:Do", queue).outcome == fastiam.Outcome.EXPLICIT_DENY
-    assert outcomes(carrying) == {fastiam.Outcome.EXPLICIT_DENY}
-    assert outcomes(plain) == {fastiam.Outcome.ALLOW}
-
-
 def test_an_account_that_moves_to_another_organization_is_not_what_it_was() -> None:
     directory = fastiam.Directory(quotas=None)
     deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {"aws:ResourceOrgID": "o-1"}}}

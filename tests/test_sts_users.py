@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +11,7 @@ import pytest
 from sts_world import ALL, ANA, BO, DEP, ROOT, A, B, M, World, document, trusting
 
 from fastiam.sts import AccessDeniedError, AuthenticationError, Credentials, Secret, ValidationError
+from fastiam.sts.tasks import TASK_PATH, TASK_POLICIES
 
 UNLOCK = "arn:aws:iam::aws:policy/root-task/S3UnlockBucketPolicy"
 
@@ -231,7 +234,7 @@ def test_a_root_session_does_its_task_and_nothing_else(management, target):
     assert seconds(management, made.credentials) == 900
     assert can(management, made.credentials, "s3:DeleteBucketPolicy", "arn:aws:s3:::b")
     decision = management.sts.engine.decide(made.session, "s3:DeleteBucket", "arn:aws:s3:::b")
-    assert (decision.outcome.name, decision.layer) == ("IMPLICIT_DENY", "session")
+    assert (decision.outcome.name, decision.layer) == ("EXPLICIT_DENY", "session")
     assert management.sts.get_caller_identity(made.credentials).arn == ROOT
 
 
@@ -249,7 +252,15 @@ def test_each_task_can_do_its_work(management, task, action, resource):
     made = management.sts.assume_root(MIA, A, f"arn:aws:iam::aws:policy/root-task/{task}", duration=60)
     assert can(management, made.credentials, action, resource)
     assert not can(management, made.credentials, "iam:ListAccessKeys", ANA)
+    assert not can(management, made.credentials, "s3:DeleteBucket", "arn:aws:s3:::b")
     assert not can(management, made.credentials, "iam:CreateUser", ANA)
+
+
+def test_task_policies_are_those_of_aws(shared):
+    with gzip.open(shared / "aws-managed-policies.jsonl.gz", "rt") as lines:
+        managed = [json.loads(line) for line in lines]
+    tasks = {str(policy["arn"]): policy["document"] for policy in managed if TASK_PATH in str(policy["arn"])}
+    assert {f"arn:aws:iam::aws:{TASK_PATH}{name}": document for name, document in TASK_POLICIES.items()} == tasks
 
 
 def test_who_assumes_no_root(management):

@@ -6,7 +6,7 @@ from typing_extensions import disjoint_base
 from fastiam._rows import Rows
 
 # Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
-_Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, bool]  # key, texts, is_multi, is_conflict, is_open
+_Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, int]  # key, texts, is_multi, is_conflict, certainty
 # text, number, nanos, is_u, has_slots, unresolved, address (16 bytes)
 _Value: TypeAlias = tuple[bytes, int, int, bool, bool, bool, bytes]
 

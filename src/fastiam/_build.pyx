@@ -123,7 +123,7 @@ cdef class Tables(Rows):
         self.t.key_assumed_root = assumed_root
 
     def constants_of(self, list constants):
-        """Consecutive constants, each (key, texts, is_multi, is_conflict, is_open); the index of the first."""
+        """Consecutive constants, each (key, texts, is_multi, is_conflict, certainty); the index of the first."""
         return self._constants(constants, False)
 
     cdef uint32_t _constants(self, list constants, bint own) except? 0xFFFFFFFE:
@@ -133,7 +133,7 @@ cdef class Tables(Rows):
         cdef PoolText* piece
         cdef bytes data
         cdef uint16_t n
-        for key, texts, is_multi, is_conflict, is_open in constants:
+        for key, texts, is_multi, is_conflict, certainty in constants:
             n = counted(texts, "values of one key")
             found = None if self.texts is None else self.texts.get(texts)
             if found is None:
@@ -146,7 +146,7 @@ cdef class Tables(Rows):
                 if self.texts is not None:
                     self.texts[texts] = found
             at = <Constant*>self._push(&self.constants)
-            at[0] = Constant(key, found, n, CONSTANT_MULTI * <bint>is_multi | CONSTANT_CONFLICT * <bint>is_conflict, is_open)
+            at[0] = Constant(key, found, n, CONSTANT_MULTI * <bint>is_multi | CONSTANT_CONFLICT * <bint>is_conflict, certainty)
             if own:
                 self._check_key(key)
                 (<Key*>self.keys.data)[<uint32_t>key].is_carried = True

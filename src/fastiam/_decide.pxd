@@ -270,11 +270,13 @@ cdef inline bint bound_ok(Call* c, Row own) noexcept nogil:
 
 
 cdef inline bint session_ok(Call* c, Row own) noexcept nogil:
-    """Session policies, where the kind has them; mandatory for FED and AROOT: segment 2."""
+    """Session policies, where the kind has them; mandatory for FED and AROOT, whose task policy needs no Allow (6.1): segment 2."""
     if c.principal.flags & P_EXTRA_SESSION:
         return True
     if not c.principal.flags & P_HAS_SESSION:
         return c.principal.kind != KIND_FED and c.principal.kind != KIND_AROOT
+    if c.principal.kind == KIND_AROOT:
+        return True
     return segment_allow(c, own, 2) != NULL
 
 

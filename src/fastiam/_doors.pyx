@@ -45,6 +45,7 @@ def numbers():
         "P_UNCLEAR_ID": P_UNCLEAR_ID, "P_EXTRA_BOUNDARY": P_EXTRA_BOUNDARY, "P_EXTRA_SESSION": P_EXTRA_SESSION,
         "P_TEMPORARY": P_TEMPORARY,
         "P_SESSION_KNOWN": P_SESSION_KNOWN,
+        "FACT_KNOWN": FACT_KNOWN, "FACT_REPLACEABLE": FACT_REPLACEABLE, "FACT_ASSUMED": FACT_ASSUMED,
         "FORM_STAR": FORM_STAR, "FORM_AWS_STAR": FORM_AWS_STAR, "FORM_ACCOUNT": FORM_ACCOUNT, "FORM_USER": FORM_USER,
         "FORM_ROLE": FORM_ROLE, "FORM_SESSION": FORM_SESSION, "FORM_FEDERATED_USER": FORM_FEDERATED_USER,
         "FORM_UNIQUE": FORM_UNIQUE, "FORM_SERVICE": FORM_SERVICE, "FORM_PROVIDER": FORM_PROVIDER,
@@ -87,14 +88,14 @@ cdef object _word(const TablesC* t, uint32_t word):
 
 
 cdef list _constants(const TablesC* t, uint32_t first, uint32_t n):
-    """Key, form, is_open and texts of each."""
+    """Key, form, certainty and texts of each."""
     cdef const Constant* k
     cdef const PoolText* p
     found = []
     for i in range(first, first + n):
         k = &t.constants[i]
         p = &t.const_texts[k.first]
-        found.append((k.key, k.form, k.is_open, [t.pool[p[j].text:p[j].text + p[j].size] for j in range(k.n)]))
+        found.append((k.key, k.form, k.certainty, [t.pool[p[j].text:p[j].text + p[j].size] for j in range(k.n)]))
     return found
 
 

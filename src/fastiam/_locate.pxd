@@ -244,7 +244,7 @@ cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_
     for i in range(n):
         if constants[i].key == key:
             found[0] = True
-            return not constants[i].is_open and not agrees(c, &constants[i], value)
+            return constants[i].certainty != FACT_ASSUMED and not agrees(c, &constants[i], value)
     return False
 
 

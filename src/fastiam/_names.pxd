@@ -15,7 +15,7 @@ cdef enum:
 cdef struct Varied:            # a constant that tells one caller from others that are like it
     uint32_t key
     PoolText before            # goes before what follows the last slash of the name; its size is NONE where the whole name counts
-    uint8_t is_open
+    uint8_t certainty
 
 
 # PERF: nothing that the collector follows, for there may be one for each role

@@ -218,14 +218,14 @@ cdef class Names:
         """Let `enter_alike` enter names that begin so, up to the last slash, as principals like `base`.
 
         `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `varied` are
-        constants that differ, each (key, before, is_open): a text before what follows the slash, or None for the whole name.
+        constants that differ, each (key, before, certainty): a text before what follows the slash, or None for the whole name.
         """
         cdef _Alike alike = _Alike()
         cdef Varied* v
         alike.base, alike.role = base, role
-        for key, before, is_open in varied:
+        for key, before, certainty in varied:
             v = &alike.varied[alike.n_varied]            # INVARIANT: they are MOST_VARIED at most (`Likeness`)
-            v[0] = Varied(key, PoolText(0, NONE), is_open)
+            v[0] = Varied(key, PoolText(0, NONE), certainty)
             if before is not None:
                 v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
             self.tables._check_key(v.key)
@@ -296,7 +296,7 @@ cdef class Names:
             i = 0
             while i < n and at[i].key != v.key:
                 i += 1
-            at[i] = Constant(v.key, t.const_texts.n - 1, 1, 0, v.is_open)
+            at[i] = Constant(v.key, t.const_texts.n - 1, 1, 0, v.certainty)
             n = max(n, i + 1)
         t.constants.n = first + n
         p.constants, p.n_constants = first, <uint16_t>n

@@ -197,7 +197,7 @@ cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
         return True
     for i in range(c.principal.n_constants):
         if own[i].key == key:
-            return not own[i].is_open
+            return own[i].certainty != FACT_ASSUMED
     return known_absent(c, k, key)
 
 

@@ -206,12 +206,18 @@ cdef enum ConstantForm:
     CONSTANT_CONFLICT = 2
 
 
+cdef enum Certainty:           # of the value of a key that a constant fixes
+    FACT_KNOWN = 0             # another value contradicts it (K1), and a declaration as unknown is ignored (D71)
+    FACT_REPLACEABLE = 1       # another value contradicts it, but the key may be declared unknown
+    FACT_ASSUMED = 2           # the caller may give another value, or declare the key unknown
+
+
 cdef struct Constant:          # the value of a key that a principal, resource, endpoint or default fixes
     uint32_t key
     uint32_t first             # texts, in `const_texts`
     uint16_t n
     uint8_t form               # ConstantForm
-    uint8_t is_open            # an assumption: what the caller says contradicts nothing (K1)
+    uint8_t certainty          # Certainty
 
 
 cdef struct PoolText:

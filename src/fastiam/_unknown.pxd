@@ -13,8 +13,8 @@ from fastiam._columns cimport Text, item_text, row_items
 from fastiam._types cimport (
     ACT_PASS_ROLE, ATOM_FIXED, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
     KEY_MFA, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME,
-    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, KIND_USER, NONE, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Atom, Constant, Key,
-    TablesC, Value,
+    KEY_VIA_SERVICE, KIND_AROOT, KIND_ROOT, KIND_USER, NONE, FACT_KNOWN, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Atom, Constant,
+    Key, TablesC, Value,
 )
 
 
@@ -80,7 +80,7 @@ cdef inline bint is_known(Call* c, const Key* k, uint32_t key) noexcept nogil:
     cdef uint32_t i
     for i in range(c.principal.n_constants):
         if own[i].key == key:
-            return not own[i].is_open
+            return own[i].certainty == FACT_KNOWN
     if known_absent(c, k, key):
         return True
     if k.source == KEY_RESOURCE_ACCOUNT and c.owner_known and not c.is_loose:

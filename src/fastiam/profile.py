@@ -61,8 +61,10 @@ class PrincipalProfile:
         contradicts (K1); a name ending in `/` stands for all keys that start so.
     open_keys : names in `keys` that only hold what is assumed of a session or service of which nobody knows more: a value
         from the caller of an Engine replaces it and contradicts nothing (K1), and it can be declared unknown (D71).
+    declarable_keys : names in `keys` that can be declared unknown (D71) though another value contradicts them (K1): the tags
+        of a role, whose sessions may have other values that are unknown.
     identity_policies : user's or role's own, then the groups'; inline before attached (D51).
-    boundary, session_policies : None where there is none; an empty tuple is there and allows nothing.
+    boundary, session_policies : None where there is none; an empty tuple is there and allows nothing, and is not a task policy.
     bounded : the user, role or issuer user has a permissions boundary (N22).
     scps : None where SCPs do not apply (D11), with the reason in `scp_note`.
     """
@@ -87,6 +89,7 @@ class PrincipalProfile:
     keys: Mapping[str, ContextValue] = field(default_factory=dict)
     absent_keys: frozenset[str] = frozenset()
     open_keys: frozenset[str] = frozenset()
+    declarable_keys: frozenset[str] = frozenset()
     identity_policies: Policies = ()
     boundary: Policies | None = None
     session_policies: Policies | None = None

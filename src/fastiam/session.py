@@ -29,9 +29,9 @@ class Session:
     source_identity : S26.
     context : further keys that the session carries (class S of spec 5.3), such as `saml:sub`. A role session without
         `aws:MultiFactorAuthPresent` says `false`, but absent where it carries `aws:FederatedProvider` or a key of SAML, or
-        None for this one, as one of Roles Anywhere should (7.6). Keys of each request from which others follow
-        (`aws:SourceAccount`, `aws:CalledVia`, `aws:CurrentTime`, `aws:EpochTime`, `aws:RequestTag/...`) are none of these: a
-        session that has one is refused with a `RequestValueError` when it asks.
+        None for this one, as one of Roles Anywhere should (7.6). A key that the engine derives or that comes with each request
+        (class D or R, such as `aws:SourceIp` and `aws:ResourceTag/...`) is not a session key: a session that has one is refused
+        with a `RequestValueError` when it asks (K3). Keys that the specification does not name are carried as they are.
     """
 
     arn: str = field(kw_only=False)

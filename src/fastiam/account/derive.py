@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from fastiam.errors import RequestValueError
-from fastiam.keys import KEYS, SetBy, fold
+from fastiam.keys import KEYS, SetBy, fold, key_info
 from fastiam.profile import PrincipalKind
 from fastiam.request import ContextValue, absent_keys, date_text, read_context
 from fastiam.session import Session
@@ -16,9 +16,6 @@ Keys = dict[str, ContextValue]
 MFA, ISSUED, TAG = "aws:multifactorauthpresent", "aws:tokenissuetime", "aws:principaltag/"
 _MFA_AGE, _PROVIDER, _ASSUMED_ROOT = "aws:multifactorauthage", "aws:federatedprovider", "aws:assumedroot"
 _NAMES_LIST = "aws:principalservicenameslist"
-# Other keys follow from these, for each request anew: the organisation of a source, the ends of a chain, time, `aws:TagKeys`.
-_OF_REQUESTS = frozenset(("aws:sourceaccount", "aws:calledvia", "aws:currenttime", "aws:epochtime"))
-_REQUEST_TAG = "aws:requesttag/"
 
 
 def single(text: str) -> ContextValue:
@@ -99,11 +96,13 @@ def session_keys(session: Session, kind: PrincipalKind) -> Keys:
     """The keys that a session carries (5.3), with what 7.6 says of MFA."""
     keys = read_context(session.context)
     for name in session.context:
-        if fold(name) in _OF_REQUESTS or fold(name).startswith(_REQUEST_TAG):
+        info = key_info(fold(name))
+        if info is not None and info.set_by is not SetBy.SESSION:
+            is_tag = fold(name).startswith(TAG)
             raise RequestValueError(
-                f"a session of `{session.arn}` cannot carry `{name}`: other keys follow from it for each request",
+                f"a session of `{session.arn}` cannot carry `{name}`: it is not a session key (K3)",
                 column="context",
-                hint="give it with the request, in its context or as a column",
+                hint="pass session tags as `tags`" if is_tag else "give it with the request, in its context or as a column",
             )
     if session.issued_at is not None:
         keys[ISSUED] = single(date_text(session.issued_at, "issued_at"))

@@ -13,6 +13,7 @@ from fastiam.account.derive import (
     MFA,
     OPEN_OF_BARE_SESSION,
     OPEN_OF_SERVICE,
+    TAG,
     TRUE,
     absent_of_bare_session,
     absent_of_long_term_key,
@@ -131,6 +132,7 @@ class Principals:
             keys=keys,
             absent_keys=absent,
             open_keys=_open_keys(_NOTHING if is_user else OPEN_OF_BARE_SESSION, entity),
+            declarable_keys=_NOTHING if is_user else frozenset([key for key in keys if key.startswith(TAG)]),
             identity_policies=self._identity(entity),
             boundary=boundary,
             bounded=boundary is not None,
@@ -283,6 +285,7 @@ class Principals:
             keys=keys,
             absent_keys=self._accounts.without_open(base.account or "", absent),
             open_keys=_open_keys(_NOTHING, entity),
+            declarable_keys=_NOTHING,
             session_policies=self._session_policies(session.policies),
         )
 

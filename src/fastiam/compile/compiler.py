@@ -15,7 +15,7 @@ from fastiam._names import Names
 from fastiam.compile.actions import ActionMatcher
 from fastiam.compile.interning import Interned
 from fastiam.compile.keys import Keys
-from fastiam.compile.layout import KINDS, NONE, Credential, PrincipalFlag, RecordFlag
+from fastiam.compile.layout import KINDS, NONE, Certainty, Credential, PrincipalFlag, RecordFlag
 from fastiam.compile.principals import role_word
 from fastiam.compile.statements import Statements
 from fastiam.compile.texts import utf8
@@ -186,7 +186,7 @@ class Compiler:
             own_stack=self._own(p),
             scp_stack=self.levels(Layer.SCP, p.scps),
             names=callers,
-            constants=self._constants(p.keys, p.open_keys),
+            constants=self._constants(p.keys, p.open_keys, p.declarable_keys),
             absent=absent,
             n_absent=n_absent,
             mfa_at=p.mfa_at,
@@ -195,8 +195,12 @@ class Compiler:
 
     def liken(self, names: Names, likeness: Likeness, base: int) -> None:
         """Let names be entered whose callers are like the principal `base`."""
-        varied = [
-            (self.keys.number(key), None if before is None else utf8(before), key in likeness.open_keys)
+        varied: list[tuple[int, bytes | None, int]] = [
+            (
+                self.keys.number(key),
+                None if before is None else utf8(before),
+                Certainty.ASSUMED if key in likeness.open_keys else Certainty.KNOWN,
+            )
             for key, before in likeness.keys.items()
         ]
         role = None if likeness.role_home is None else role_word(*likeness.role_home, "")
@@ -208,6 +212,8 @@ class Compiler:
 
     def _flags(self, p: PrincipalProfile) -> int:
         has_boundary, has_session = p.boundary is not None, p.session_policies is not None
+        if p.kind is PrincipalKind.AROOT:
+            has_session = bool(p.session_policies)  # an empty list is not a task policy (6.1)
         facts = (
             (p.known, PrincipalFlag.KNOWN),
             (p.bounded, PrincipalFlag.BOUNDED),
@@ -225,10 +231,14 @@ class Compiler:
         return sum([flag for is_so, flag in facts if is_so])
 
     def _constants(
-        self, keys: Mapping[str, ContextValue], open_keys: frozenset[str] = frozenset()
-    ) -> list[tuple[int, tuple[str, ...], bool, bool, bool]]:
-        number = self.keys.number
-        return [(number(name), value.values, value.multi, value.conflict, name in open_keys) for name, value in keys.items()]
+        self,
+        keys: Mapping[str, ContextValue],
+        open_keys: frozenset[str] = frozenset(),
+        declarable_keys: frozenset[str] = frozenset(),
+    ) -> list[tuple[int, tuple[str, ...], bool, bool, int]]:
+        certainty = dict.fromkeys(declarable_keys, Certainty.REPLACEABLE) | dict.fromkeys(open_keys, Certainty.ASSUMED)
+        number, of = self.keys.number, certainty.get
+        return [(number(name), v.values, v.multi, v.conflict, of(name, Certainty.KNOWN)) for name, v in keys.items()]
 
     # -- resources, accounts, endpoints ----------------------------------------------------------------------------------
 
@@ -271,7 +281,7 @@ class Compiler:
     def _org_constant(self, name: str, text: str | None, *, is_multi: bool) -> int:
         if text is None:
             return NONE
-        number: int = self.tables.constants_of([(self.keys.number(name), (text,), is_multi, False, False)])
+        number: int = self.tables.constants_of([(self.keys.number(name), (text,), is_multi, False, Certainty.KNOWN)])
         return number
 
     def endpoint(self, names: Names, endpoint: EndpointProfile) -> int:

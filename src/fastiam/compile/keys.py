@@ -7,7 +7,7 @@ from functools import cache
 
 from fastiam._build import Tables
 from fastiam.compile.interning import Interned
-from fastiam.compile.layout import NONE, NOT_READ, NOT_READ_ONE, Source
+from fastiam.compile.layout import NONE, NOT_READ, NOT_READ_ONE, Certainty, Source
 from fastiam.compile.texts import utf8
 from fastiam.keys import KEYS, SetBy, fold, fold_char, key_info
 
@@ -94,7 +94,7 @@ class Keys:
         )
         for folded, text in _DEFAULTS.items():
             key = self.number(folded)
-            tables.set_default(key, tables.constants_of([(key, (text,), False, False, False)]))
+            tables.set_default(key, tables.constants_of([(key, (text,), False, False, Certainty.KNOWN)]))
         tables.folds(_folds())
 
     def number(self, folded: str) -> int:

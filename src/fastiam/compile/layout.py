@@ -122,6 +122,14 @@ class PrincipalFlag(IntFlag):
     SESSION_KNOWN = 4096
 
 
+class Certainty(IntEnum):
+    """How certain the value of a context key of a principal is."""
+
+    KNOWN = 0
+    REPLACEABLE = 1
+    ASSUMED = 2
+
+
 class Form(IntEnum):
     """Statement principal forms (spec 3.2)."""
 

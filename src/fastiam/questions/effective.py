@@ -131,6 +131,8 @@ class Effective:
         self._boundary = self._limit(Layer.BOUNDARY, profile.boundary, mandatory=False)
         session_needed = kind in (PrincipalKind.FED, PrincipalKind.AROOT)
         self._session = self._limit(Layer.SESSION, profile.session_policies, mandatory=session_needed)
+        if kind is PrincipalKind.AROOT and profile.session_policies:
+            self._session = ()  # the Denies of its task policy limit it, no Allow is needed (6.1)
         self._scps = self._levels(profile.scps)
         self._needs_identity = kind in WITH_IDENTITY and not profile.issuer_root
 
@@ -182,11 +184,13 @@ class Effective:
         both = (*self._scps, *self._boundary, *self._session)
         if not own:
             return (*both, *identity)
-        if "D" in read.classes and kind is not PrincipalKind.ROOT or "*" in read.classes and kind is not PrincipalKind.FED:
+        if kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
+            return both
+        if "D" in read.classes or "*" in read.classes and kind is not PrincipalKind.FED:
             return self._scps
         if "R" in read.classes or "P" in read.classes:
             return both
-        return (*both, *identity) if _is_required(arn, self._settings) or kind is PrincipalKind.ROOT else None
+        return (*both, *identity) if _is_required(arn, self._settings) else None
 
     def _rows(self, read: _Read, limits: Iterable[_Layer], denies: list[_Read], layer: Layer) -> Iterator[Grant]:
         """The rows of one grant: its rectangles cut by the limits, those that meet the same put together again."""

@@ -166,7 +166,8 @@ def _limit(principal: PrincipalProfile, given: LayerInput, run: Run) -> LayerRes
         has_levels = layer in (Layer.SCP, Layer.RCP)
         reason = Reason.UNKNOWN_ENDPOINT if denied is None else ""
         return LayerResult(layer, "explicit_deny", reason, denied.place.level if denied and has_levels else None)
-    if layer is Layer.SESSION and given.levels is None and principal.kind in (PrincipalKind.FED, PrincipalKind.AROOT):
+    is_none = not principal.session_policies if principal.kind is PrincipalKind.AROOT else given.levels is None
+    if layer is Layer.SESSION and is_none and principal.kind in (PrincipalKind.FED, PrincipalKind.AROOT):
         return LayerResult(layer, "implicit_deny", "mandatory")
     if given.levels is None:
         return LayerResult(layer, "not_applicable", given.note)

@@ -127,7 +127,7 @@ class Said:
     denied : the layers with an applicable Deny, in the order of D50.
     scp_failing : the levels without an applicable Allow; `scp` is false too where there are no levels (D10).
     scp, vpce, boundary, session : the layer does not apply or has an applicable Allow. `session` is false where session
-        policies are mandatory and none were passed (6.1).
+        policies are mandatory and none were passed; the task policy of AROOT needs no Allow (6.1).
     identity : an identity Allow applies.
     match : the classes of the applicable Allows of the resource policies, `M`.
     """
@@ -140,6 +140,12 @@ class Said:
     identity: bool
     boundary: bool
     session: bool
+
+
+def _session_ok(principal: PrincipalProfile, allowed: bool) -> bool:
+    if principal.kind is PrincipalKind.AROOT:
+        return bool(principal.session_policies)
+    return allowed or principal.session_policies is None and principal.kind is not PrincipalKind.FED
 
 
 def listen(
@@ -160,7 +166,6 @@ def listen(
     allowed = {(each.place.layer, each.place.level) for each in allows}
     scps = levels[Layer.SCP]
     scp_failing = tuple(level for level in range(len(scps or ())) if (Layer.SCP, level) not in allowed)
-    mandatory = principal.kind in (PrincipalKind.FED, PrincipalKind.AROOT)
     matches = (each.possible if hopefully else each.classes for each in allows if each.place.layer is Layer.RESOURCE)
     return Said(
         denied=tuple(given.layer for given in layers if given.layer in denied),
@@ -170,5 +175,5 @@ def listen(
         match=frozenset("".join(matches)),
         identity=(Layer.IDENTITY, 0) in allowed,
         boundary=levels[Layer.BOUNDARY] is None or (Layer.BOUNDARY, 0) in allowed,
-        session=(Layer.SESSION, 0) in allowed or levels[Layer.SESSION] is None and not mandatory,
+        session=_session_ok(principal, (Layer.SESSION, 0) in allowed),
     )

@@ -79,7 +79,8 @@ class UnknownKeys:
             return False
         if key == "aws:assumedroot" and self._principal.kind in _ROOTS:
             return False
-        return key in self._principal.open_keys or not self._is_known(key)
+        principal = self._principal
+        return key in principal.open_keys or key in principal.declarable_keys or not self._is_known(key)
 
     def _followed(self, key: str) -> str | None:
         if key.startswith(IAM_RESOURCE_TAG) and self._has_iam_tags:

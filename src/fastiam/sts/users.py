@@ -20,6 +20,7 @@ from fastiam.sts.limits import check_form, read_duration, read_session_tags
 from fastiam.sts.mfa import MfaDevices
 from fastiam.sts.results import Caller, FederatedUser, IssuedSession
 from fastiam.sts.roles import verify_mfa
+from fastiam.sts.tasks import TASK_PATH, TASK_POLICIES
 from fastiam.sts.tokens import Claims
 from fastiam.sts.trust import TAG_SESSION, Question, require
 
@@ -115,44 +116,22 @@ def _long_term(caller: Caller, action: str) -> Subject:
 
 # -- AssumeRoot -----------------------------------------------------------------------------------------------------------
 
-_ROOTS = "arn:*:iam::*:root"
-_FORGET = (
-    "DeleteAccessKey DeleteSigningCertificate DeleteLoginProfile DeactivateMFADevice DeleteVirtualMFADevice ListAccessKeys"
-    " ListSigningCertificates GetLoginProfile ListMFADevices GetUser GetAccessKeyLastUsed"
-)
-_LOOK = "ListAccessKeys ListSigningCertificates GetLoginProfile ListMFADevices GetUser GetAccessKeyLastUsed"
-_QUEUE = "SetQueueAttributes GetQueueAttributes ListQueues GetQueueUrl"
-# what a root user may do for a task, and no more (7.1): service, then actions with the resource they are for
-_ROOT_TASKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-    "IAMAuditRootUserCredentials": ("iam", ((_LOOK, _ROOTS), ("GetAccountSummary", "*"))),
-    "IAMCreateRootUserPassword": ("iam", (("CreateLoginProfile GetLoginProfile", _ROOTS),)),
-    "IAMDeleteRootUserCredentials": ("iam", ((_FORGET, _ROOTS),)),
-    "S3UnlockBucketPolicy": ("s3", (("DeleteBucketPolicy PutBucketPolicy GetBucketPolicy ListAllMyBuckets", "*"),)),
-    "SQSUnlockQueuePolicy": ("sqs", ((_QUEUE, "*"),)),
-}
-_TASK_PATH = "policy/root-task/"
-
 
 def task_policy(arn: str) -> str:
-    """The session policy of a root task, as Allow statements: what AROOT may do is what it allows (6.1).
+    """The session policy of a root task: AWS's own document, whose Deny statements limit the root user to the task (6.1).
 
     Raises
     ------
     ValidationError: none of the five.
     """
-    name = arn.partition(_TASK_PATH)[2]
-    if name not in _ROOT_TASKS or arn.split(":")[2:5] != ["iam", "", "aws"]:
+    name = arn.partition(TASK_PATH)[2]
+    if name not in TASK_POLICIES or arn.split(":")[2:5] != ["iam", "", "aws"]:
         raise ValidationError(
             f"`{shorten(arn)}` is no task policy",
             rule="7.1",
-            hint=f"write `arn:aws:iam::aws:{_TASK_PATH}{next(iter(_ROOT_TASKS))}`",
+            hint=f"write `arn:aws:iam::aws:{TASK_PATH}{next(iter(TASK_POLICIES))}`",
         )
-    service, grants = _ROOT_TASKS[name]
-    statements = [
-        {"Effect": "Allow", "Action": [f"{service}:{action}" for action in actions.split()], "Resource": resource}
-        for actions, resource in grants
-    ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+    return json.dumps(TASK_POLICIES[name])
 
 
 def assume_root(issuer: Issuer, caller: Caller, target: str, task_policy_arn: str, duration: int | None) -> IssuedSession:
