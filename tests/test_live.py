@@ -244,7 +244,8 @@ def test_the_service_of_the_documentation_decides_and_follows_changes(tmp_path, 
         assert client.post("/decide", json=question | {"resource": "bkt"}).status_code == 422
         write(tmp_path / "policies.json", "s3:PutObject")
         assert until(lambda: not client.post("/decide", json=question).json()["allowed"])
-        assert client.get("/health").json()["generation"] == 2
+        health = client.get("/health").json()
+        assert health["generation"] == 2 and health["is_watching"] and health["age"] < 20 and health["error"] is None
         (tmp_path / "policies.json").write_text(json.dumps({"format": "fastiam-directory"}))
         assert until(lambda: client.get("/health").json()["error"] is not None)
         assert client.post("/decide", json=question | {"action": "s3:PutObject"}).json()["allowed"]

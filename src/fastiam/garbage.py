@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import gc
+import threading
+
+from fastiam import forking
 
 _FEW, _MANY = 1_000, 100_000  # objects; Python 3.12 begins with some 400 that are frozen
+
+
+class _Pauser:
+    """The thread that has paused the collector, if any."""
+
+    thread: int | None = None
+
+    def _forked(self) -> None:
+        if self.thread not in (None, threading.get_ident()):  # a thread that is not in the child cannot end its pause
+            self.thread = None
+            gc.enable()
+
+
+_pauser = _Pauser()
+forking.on_fork(_pauser)
 
 
 class collection_paused:
@@ -20,11 +38,13 @@ class collection_paused:
     def __enter__(self) -> None:
         self._pauses = self._pauses and gc.isenabled()
         if self._pauses:
+            _pauser.thread = threading.get_ident()
             gc.disable()
 
     def __exit__(self, *_: object) -> None:
         if self._pauses:
             _make_old()
+            _pauser.thread = None
             gc.enable()
 
 

@@ -2,6 +2,9 @@
 
 Law: at every moment there is one engine, whole, of one generation. A change that cannot be read or does not compile leaves the
 last good engine in place and is kept as `error`. Never a gap, never half of a change.
+
+A forked child has no watcher, since a fork copies one thread. So the first use of a watched `LiveEngine` in a child reads the
+source and starts a watcher there.
 """
 
 from __future__ import annotations
@@ -9,12 +12,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
 
+from fastiam import forking
 from fastiam.account.documents import Mode
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.directory import Directory
@@ -32,7 +37,10 @@ Location = str | os.PathLike[str]
 
 _LOOK = 1000  # milliseconds after which the files are looked at though nothing was heard of them
 _POLL = 0.02  # seconds between two looks at a directory; one takes some 30 microseconds
-_REST = 1.0  # seconds until the next look at a store that cannot be read
+_SHARE = 10  # a source that cannot be read is read again after this many times the time that it took
+_REST = 1.0  # seconds until the next try, after a source could not be read or watched
+
+_BOUND = ("is_allowed", "decide")
 
 log = logging.getLogger("fastiam.live")
 
@@ -82,11 +90,16 @@ class LiveEngine:
         self._kept = None if self._saved else _kept(source, mode)
         self._is_owner = self._kept is not source
         self._paths, self._read = _reader(self._kept or source, mode)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stop = threading.Event()
+        self._follow: Callable[[threading.Event], None] | None = None  # run by a watcher; None: not wanted
         self._watcher: threading.Thread | None = None
+        self._must_resume = False  # in a forked child whose parent was watching, until it does so itself
         self._error: Exception | None = None
+        self._lost: Exception | None = None
+        self._retry_at, self._logged = 0.0, ""
         self._generation = 0
+        began = time.monotonic()
         self._seen = _stamps(self._paths)
         if self._saved is None:
             directory = self._read()
@@ -101,36 +114,61 @@ class LiveEngine:
             if unknown_owner != "principal" or context_defaults or settings != Settings():
                 raise FastiamError("a saved engine has the options that it was compiled with\nhelp: compile it with others")
             self._use(None, Engine.load(self._saved, cache_bytes=cache_bytes))
+        self._checked = began
+        forking.on_fork(self)
 
     def __repr__(self) -> str:
         return f"<LiveEngine: generation {self._generation}, {self._directory or self._saved!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a LiveEngine does not pickle; make one in each process")
 
     # -- what is current ----------------------------------------------------------------------------------------------
 
     @property
     def engine(self) -> Engine:
         """The current engine; it goes on answering when it no longer is."""
+        self._resume()
         return self._engine
 
     @property
     def directory(self) -> Directory | None:
         """The directory that was compiled last, with its findings; None where the source is a saved engine."""
+        self._resume()
         return self._directory
 
     @property
     def generation(self) -> int:
         """1 for the first engine, one more for each that took its place."""
+        self._resume()
         return self._generation
 
     @property
     def loaded_at(self) -> datetime:
         """When the current engine took its place."""
+        self._resume()
         return self._loaded_at
 
     @property
+    def age(self) -> float:
+        """Seconds since the source was last known to contain what the current engine was made from.
+
+        It stays below a few seconds while the source is watched and can be read.
+        """
+        self._resume()
+        return time.monotonic() - self._checked
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether a watcher of this process follows the source now."""
+        self._resume()
+        return self._watcher is not None and self._watcher.is_alive() and self._lost is None
+
+    @property
     def error(self) -> Exception | None:
-        """Why the last refresh failed; None once one has succeeded."""
-        return self._error
+        """Why the last refresh failed, or why the source is not watched though `watch` was called; else None."""
+        self._resume()
+        return self._error or self._lost
 
     is_allowed = _of_engine(Engine.is_allowed)
     decide = _of_engine(Engine.decide)
@@ -153,14 +191,18 @@ class LiveEngine:
         FastiamError: the source cannot be read, or does not compile. The engine stays as it is; `error` says why.
         """
         with self._lock:
+            began = time.monotonic()
             try:
                 self._seen = _stamps(self._paths)
                 directory, engine = self._renewed()
             except Exception as error:
                 self._error = error
+                ended = time.monotonic()
+                self._retry_at = ended + max(_REST, _SHARE * (ended - began))
                 raise
             self._use(directory, engine)
-        return self._generation
+            self._checked = began
+            return self._generation
 
     def _renewed(self) -> tuple[Directory | None, Engine]:
         if self._saved is not None:
@@ -170,16 +212,22 @@ class LiveEngine:
 
     def _use(self, directory: Directory | None, engine: Engine) -> None:
         self._directory, self._engine, self._error = directory, engine, None
-        # PERF: a bound method of the engine itself; through the class, a call would cost twice as much
-        for name in ("is_allowed", "decide"):
-            self.__dict__[name] = getattr(engine, name)
+        self._bind()
         self._loaded_at = datetime.now(UTC)
         self._generation += 1  # last: whoever reads it is answered by this generation from then on
+
+    def _bind(self) -> None:
+        # PERF: a bound method of the engine itself; through the class, a call would cost twice as much
+        if not self._must_resume:
+            for name in _BOUND:
+                self.__dict__[name] = getattr(self._engine, name)
 
     def watch(self, *, debounce: float = 0.2) -> Self:
         """Refresh whenever the source changes, until `close`; in a thread of its own.
 
-        A directory, in a store or not, is looked at every 20 ms; files need the package `watchfiles`.
+        A directory, in a store or not, is checked every 20 ms; files need the package `watchfiles`. A watcher that fails is
+        logged, kept as `error`, and tried again each second; another call starts one where none is running. A process that is
+        forked afterwards reads the source at its first question, and watches it from then on.
 
         Parameters
         ----------
@@ -189,56 +237,131 @@ class LiveEngine:
         ------
         FastiamError: the source is a function, or the package `watchfiles` is not installed.
         """
-        if self._kept is not None:
-            return self._watch(self._follow_directory, self._kept)
-        if not self._paths:
+        if self._kept is None and not self._paths:
             raise FastiamError("the source is a function, so there is nothing to watch\nhelp: call `refresh` after a change")
-        try:
-            import watchfiles
-        except ModuleNotFoundError:
-            raise FastiamError("watching files needs the package `watchfiles`\nhelp: pip install 'fastiam[live]'") from None
-        return self._watch(self._follow_files, watchfiles, debounce)
-
-    def _watch(self, follow: Callable[..., None], *arguments: object) -> Self:
+        if self._kept is not None:
+            follow = partial(self._follow_directory, self._kept)
+        else:
+            try:
+                import watchfiles
+            except ModuleNotFoundError:
+                raise FastiamError("watching files needs the package `watchfiles`\nhelp: pip install 'fastiam[live]'") from None
+            follow = partial(self._follow_files, watchfiles, debounce)
+        with self._lock:
+            self._resume()
+            if self._watcher is None or not self._watcher.is_alive():
+                self._follow = follow
+                self._start()
         if self._watcher is None:
-            self._stop.clear()
-            self._watcher = threading.Thread(target=follow, args=arguments, name="fastiam-live", daemon=True)
-            self._watcher.start()
+            raise FastiamError(f"the source cannot be watched: {self._lost}")
         return self
 
-    def _follow_directory(self, directory: Directory) -> None:
-        pause = _POLL
-        while not self._stop.wait(pause):
-            try:
-                directory.refresh()
-                is_current = directory.snapshot() is self._engine.snapshot
-            except Exception:
-                is_current = False  # `refresh` meets it again, and tells it
-            if not is_current:
-                self._refresh_quietly()
-            pause = _POLL if self._error is None else _REST
+    def _start(self) -> None:
+        """Start a watcher; without one the reason is kept as `error`."""
+        self._stop, self._lost = threading.Event(), None
+        watcher = threading.Thread(target=self._watch, args=(self._stop,), name="fastiam-live", daemon=True)
+        try:
+            watcher.start()
+        except RuntimeError as error:  # no more threads
+            self._watcher = None
+            self._lose(error)
+        else:
+            self._watcher = watcher
 
-    def _follow_files(self, watchfiles: Any, debounce: float) -> None:
+    def _watch(self, stop: threading.Event) -> None:
+        """What a watcher does: follow the source; where that fails, say so and try again."""
+        follow = self._follow
+        while follow is not None and not stop.is_set():
+            try:
+                follow(stop)
+            except Exception as error:
+                self._lose(error)
+            except BaseException as error:
+                self._lose(error)
+                raise
+            if not stop.wait(_REST):
+                self._check()
+
+    def _lose(self, error: BaseException) -> None:
+        if self._lost is None:
+            log.error("the source is not watched: %s", error)
+        self._lost = FastiamError(f"the source is not watched: {error}\nhelp: `watch` starts a watcher again")
+
+    def _follow_directory(self, directory: Directory, stop: threading.Event) -> None:
+        self._lost = None
+        while not stop.wait(_POLL if self._error is None else _REST):
+            self._check()
+
+    def _follow_files(self, watchfiles: Any, debounce: float, stop: threading.Event) -> None:
         quiet = max(1, round(debounce * 1000))
         events = {"debounce": max(quiet, 1600), "step": quiet, "rust_timeout": _LOOK, "yield_on_timeout": True}
-        for _ in watchfiles.watch(*_folders(self._paths), stop_event=self._stop, raise_interrupt=False, **events):
-            if _stamps(self._paths) != self._seen:  # what came before the watch began, or by no event, is seen too
-                self._refresh_quietly()
+        for _ in watchfiles.watch(*_folders(self._paths), stop_event=stop, raise_interrupt=False, **events):
+            self._lost = None
+            self._check()  # what came before the watch began, or by no event, is seen too
+
+    def _check(self) -> None:
+        """Refresh if the source has changed."""
+        began = time.monotonic()
+        try:
+            is_current = self._is_current()
+        except Exception:
+            is_current = False  # `refresh` fails in the same way, and records it
+        if not is_current:
+            self._refresh_quietly()
+            return
+        if self._kept is not None:
+            self._error = None  # it can be read again, and has not changed meanwhile
+        if self._error is None:
+            self._checked = began
+
+    def _is_current(self) -> bool:
+        if self._kept is None:
+            must_retry = self._error is not None and time.monotonic() >= self._retry_at  # the cause may be outside of the files
+            return not must_retry and _stamps(self._paths) == self._seen
+        self._kept.refresh()
+        return self._kept.snapshot() is self._engine.snapshot
 
     def _refresh_quietly(self) -> None:
         try:
             self.refresh()
         except Exception as error:  # whatever it is, the last good engine answers
-            log.error("generation %d stays, the change cannot be used: %s", self._generation, error)
+            if str(error) != self._logged:  # once, not with each try
+                log.error("generation %d stays, the change cannot be used: %s", self._generation, error)
+                self._logged = str(error)
         else:
+            self._logged = ""
             log.info("generation %d: %r", self._generation, self._directory)
+
+    # -- after a fork -------------------------------------------------------------------------------------------------
+
+    def _forked(self) -> None:
+        """In a child: no thread of the parent is here to release the locks."""
+        self._lock, self._stop, self._watcher = threading.RLock(), threading.Event(), None
+        self._must_resume = self._follow is not None
+        if self._must_resume:
+            for name in _BOUND:  # the first question has to pass `_resume`
+                self.__dict__.pop(name, None)
+
+    def _resume(self) -> None:
+        """In a forked child: bring the engine up to date, and watch again."""
+        if not self._must_resume:
+            return
+        with self._lock:
+            if self._must_resume:
+                self._check()
+                self._start()
+                self._must_resume = False
+                self._bind()
 
     def close(self) -> None:
         """Stop watching, and let go of a store that was given by its path. The engine goes on answering."""
+        self._follow, self._must_resume = None, False
+        self._bind()
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()
             self._watcher = None
+        self._lost = None
         if self._is_owner and self._kept is not None:
             self._kept.close()
 

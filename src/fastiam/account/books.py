@@ -6,12 +6,13 @@ transaction changes is there as a whole or not at all: in memory, and on the dis
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import Any, ClassVar, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from fastiam import forking
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Book[Any]")
@@ -123,7 +124,7 @@ class Ledger:
     def __init__(self) -> None:
         self.books: dict[str, Book[Any]] = {}
         self.disk: Disk | None = None
-        self.lock = threading.RLock()  # held by a transaction, and by who reads several tables at once
+        self.lock = forking.new_lock(forking.DIRECTORY)  # held by a transaction, and by who reads several tables at once
         self._is_open = False  # whether a transaction is
         self._changes: list[Change] = []  # by it, so far
 

@@ -6,10 +6,10 @@ endpoint. Equal stacks are one.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from fastiam import forking
 from fastiam._build import Tables
 from fastiam._names import Names
 from fastiam.compile.actions import ActionMatcher
@@ -61,7 +61,8 @@ class Compiler:
     ) -> None:
         """`tables` are filled already, and have `keys` (`Statements.adopt` tells the rest)."""
         self.settings = settings
-        self.lock = threading.RLock()
+        self.lock = forking.new_lock(forking.TABLES)
+        forking.on_fork(self)
         self.tables = tables or Tables(index_from=index_from)
         self.keys = Keys(self.tables, keys)
         self.statements = Statements(self.tables, self.keys)
@@ -118,7 +119,10 @@ class Compiler:
             yield
         finally:
             with self.lock:
-                self._n_building -= 1
+                self._n_building = max(0, self._n_building - 1)  # 0 in a forked child
+
+    def _forked(self) -> None:
+        self._n_building = 0  # the threads that were building are not in the child
 
     def drop(self) -> None:
         """Forget what requests brought, unless something is being built upon it."""

@@ -7,12 +7,12 @@ each is read on first use and stays, so that a policy is one object for as long 
 from __future__ import annotations
 
 import json
-import threading
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from fastiam import forking
 from fastiam.account.documents import FULL_ACCESS, StoredPolicy
 from fastiam.account.records import Tables
 from fastiam.account.snapshot import Snapshot
@@ -52,7 +52,7 @@ class Records:
         if len(self._starts) != len(self.numbers) + 1:
             raise ValueError(f"{len(self.numbers)} policies, not {len(self._starts) - 1}")
         self._met, self._source = met, source
-        self._lock = threading.RLock()
+        self._lock = forking.new_lock(forking.LEAF)
         self._stored: dict[int, StoredPolicy] = {}
         self._texts: dict[int, str] = {}
         self._made: dict[int, Any] = {}

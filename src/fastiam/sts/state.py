@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
+from fastiam import forking
 from fastiam.account.records import Entity, Tables
 from fastiam.account.subjects import Subject, read_subject
 from fastiam.directory import Directory
@@ -41,7 +41,7 @@ class State:
             )
         self.directory, self.keyring, self.clock = directory, keyring, clock
         self.book: CredentialBook = directory.join(CredentialBook())
-        self._live, self._lock = live, threading.Lock()
+        self._live, self._lock = live, forking.new_lock(forking.STS)
         self._engine: Engine | None = None if live is None else live.engine  # the options of a live engine stay in its updates
         self._caught_up = 0.0
 

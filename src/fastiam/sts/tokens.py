@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import re
-import threading
 from binascii import a2b_base64, b2a_base64
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from fastiam import forking
 from fastiam.profile import PrincipalKind
 from fastiam.session import Session
 from fastiam.sts.errors import AuthenticationError
@@ -64,7 +64,7 @@ class Tokens:
     def __init__(self, keyring: Keyring, *, cached: int = CACHED) -> None:
         self._keyring, self._cached = keyring, cached
         self._kept: OrderedDict[tuple[str, str], Opened] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = forking.new_lock(forking.LEAF)
 
     def issue(self, claims: Claims, account: str) -> Credentials:
         """Credentials that stand for the claims."""

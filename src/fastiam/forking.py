@@ -1,0 +1,74 @@
+"""Locks and watchers across `os.fork`: a child inherits no lock that a thread of the parent has acquired.
+
+A fork waits until no other thread holds one of these locks. So the state that they guard is complete in the child, and the child
+can take each of them. `multiprocessing` with the start method `fork` and pre-forking servers fork in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+from weakref import WeakSet
+
+# The order in which threads take several of these locks, and in which a fork takes all of them.
+STS, DIRECTORY, TABLES, LEAF = range(4)
+
+
+class Forked(Protocol):
+    """An object that has to change in a forked child."""
+
+    def _forked(self) -> None:
+        """Called in the child, by its only thread."""
+
+
+_registry = threading.RLock()  # guards the sets below; a finalizer may make a lock while its own thread registers one
+_locks: tuple[WeakSet[threading.RLock], ...] = tuple(WeakSet() for _ in range(LEAF + 1))
+_objects: WeakSet[Forked] = WeakSet()
+_acquired: list[threading.RLock] = []
+
+
+def new_lock(order: int) -> threading.RLock:
+    """A reentrant lock that a fork waits for.
+
+    Parameters
+    ----------
+    order : `STS`, `DIRECTORY`, `TABLES` or `LEAF`. A thread that holds one of these locks takes only locks of a later order.
+    """
+    lock = threading.RLock()
+    with _registry:
+        _locks[order].add(lock)
+    return lock
+
+
+def on_fork(changed: Forked) -> None:
+    """Call `changed._forked()` in each forked child, as long as the object exists."""
+    with _registry:
+        _objects.add(changed)
+
+
+def _before() -> None:
+    """Take all locks. A thread that waits for a lock of a later order must be able to finish, hence the order."""
+    for locks in _locks:
+        with _registry:
+            of_order = list(locks)
+        for lock in of_order:
+            lock.acquire()
+            _acquired.append(lock)
+    _registry.acquire()
+
+
+def _after() -> None:
+    _registry.release()
+    while _acquired:
+        _acquired.pop().release()
+
+
+def _in_child() -> None:
+    _after()
+    for changed in list(_objects):
+        changed._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)

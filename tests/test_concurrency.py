@@ -1,0 +1,517 @@
+"""Engines, directories, stores and STS across `os.fork`, `multiprocessing` and a pre-forking server (docs/concurrency.md)."""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+import fastiam
+from fastiam import Directory, LiveEngine, forking
+from fastiam.garbage import collection_paused
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # of processes with threads, from Python 3.12 on
+]
+USER = "arn:aws:iam::111111111111:user/ana"
+ASKED = (USER, "s3:GetObject", "arn:aws:s3:::bkt/key")
+ALL = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+SECONDS = 30  # after which a child that hangs is ended
+
+
+def allowing() -> Directory:
+    directory = Directory()
+    directory.add_principal(USER, identity_policies=[("own", ALL)])
+    return directory
+
+
+def until(is_so: Callable[[], bool], seconds: float = 20) -> bool:
+    ends = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < ends:
+        time.sleep(0.01)
+    return is_so()
+
+
+class Child:
+    """A forked child that runs a function; `result()` waits for what it returned."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        reader, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            signal.alarm(SECONDS)
+            code = 1
+            try:
+                os.write(writer, json.dumps(function()).encode())
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(writer)
+        self._reader = reader
+
+    def result(self) -> object:
+        with os.fdopen(self._reader) as pipe:
+            answers = pipe.read()
+        assert os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]) == 0, "the child hung, or raised"
+        return json.loads(answers)
+
+
+class Gate:
+    """A child waits until its parent opens it."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+
+    def wait(self) -> None:
+        os.read(self._reader, 1)
+
+    def open(self) -> None:
+        os.write(self._writer, b"x")
+
+
+# -- a watched engine ---------------------------------------------------------------------------------------------------------
+
+
+class Source:
+    """A source of policies in a file, and how to change it."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind, self.path = kind, folder / "policies"
+        if kind == "store":
+            with Directory.open(self.path) as store:
+                store.add_principal(USER, identity_policies=[("own", ALL)])
+        elif kind == "files":
+            self.path.with_suffix(".json").write_text(allowing().to_json())
+            self.path = self.path.with_suffix(".json")
+        else:
+            allowing().compile().save(self.path)
+
+    def live(self) -> LiveEngine:
+        return LiveEngine(Directory.open(self.path) if self.kind == "directory" else self.path)
+
+    def revoke(self) -> None:
+        if self.kind == "store":
+            with Directory.open(self.path) as store:
+                store.delete_inline_policy(USER, "own")
+        elif self.kind == "files":
+            directory = allowing()
+            directory.delete_inline_policy(USER, "own")
+            directory.dump(self.path)
+        else:
+            directory = allowing()
+            directory.delete_inline_policy(USER, "own")
+            directory.compile().save(self.path)
+
+
+@pytest.fixture(params=["store", "files", "saved"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+    if request.param != "store":
+        pytest.importorskip("watchfiles")
+    return Source(request.param, tmp_path)
+
+
+def test_forked_child_of_a_watched_engine_sees_a_revocation(source: Source) -> None:
+    gate = Gate()
+    with source.live().watch(debounce=0.05) as live:
+        assert live.is_allowed(*ASKED)
+
+        def follow() -> object:
+            before = live.is_allowed(*ASKED)
+            is_watching, error, age = live.is_watching, live.error, live.age
+            gate.wait()
+            return before, is_watching, error, age < 10, until(lambda: not live.is_allowed(*ASKED))
+
+        child = Child(follow)
+        time.sleep(0.1)
+        source.revoke()
+        gate.open()
+        assert child.result() == [True, True, None, True, True]
+        assert until(lambda: not live.is_allowed(*ASKED)) and live.is_watching
+
+
+@pytest.mark.parametrize("call", ["is_allowed", "decide", "engine", "decide_many"])
+def test_first_call_in_a_forked_child_reads_the_source(source: Source, call: str) -> None:
+    """The child reads the source before it answers, however long it slept."""
+    gate = Gate()
+    ask: dict[str, Callable[[LiveEngine], bool]] = {
+        "is_allowed": lambda live: live.is_allowed(*ASKED),
+        "decide": lambda live: live.decide(*ASKED).allowed,
+        "engine": lambda live: live.engine.is_allowed(*ASKED),
+        "decide_many": lambda live: bool(live.decide_many([USER], *ASKED[1:]).allowed[0]),
+    }
+    with source.live().watch() as live:
+
+        def first() -> object:
+            gate.wait()
+            return ask[call](live)
+
+        child = Child(first)
+        source.revoke()
+        gate.open()
+        assert child.result() is False
+
+
+def test_grandchild_watches_too(source: Source) -> None:
+    with source.live().watch() as live:
+        child = Child(lambda: Child(lambda: [live.is_allowed(*ASKED), live.is_watching]).result())
+        assert child.result() == [True, True]
+
+
+def test_child_of_an_engine_without_a_watcher_starts_none(source: Source) -> None:
+    live = source.live()
+    assert Child(lambda: [live.is_allowed(*ASKED), live.is_watching, threading.active_count()]).result() == [True, False, 1]
+
+
+def test_child_that_cannot_start_a_watcher_reports_it(source: Source, caplog: pytest.LogCaptureFixture) -> None:
+    with source.live().watch() as live:
+
+        def without_threads() -> object:
+            def start(self: threading.Thread) -> None:
+                raise RuntimeError("can't start new thread")
+
+            works, threading.Thread.start = threading.Thread.start, start  # type: ignore[method-assign]
+            answers = [live.is_allowed(*ASKED), live.is_watching, str(live.error), "not watched" in caplog.text]
+            with pytest.raises(fastiam.FastiamError, match="can't start new thread"):
+                live.watch()
+            threading.Thread.start = works  # type: ignore[method-assign]
+            live.watch()
+            return [*answers, until(lambda: live.is_watching and live.error is None)]
+
+        allowed, is_watching, error, is_logged, is_watching_later = Child(without_threads).result()  # type: ignore[misc]
+        assert allowed and not is_watching and is_logged and is_watching_later
+        assert error.startswith("the source is not watched: can't start new thread")
+
+
+def test_fork_during_a_refresh_leaves_refresh_usable() -> None:
+    made, is_reading, may_end = [allowing()], threading.Event(), threading.Event()
+    parent = os.getpid()
+
+    def read() -> Directory:
+        if len(made) > 1 and os.getpid() == parent:
+            is_reading.set()
+            may_end.wait(SECONDS)
+        return made[-1]
+
+    live = LiveEngine(read)
+    made.append(Directory())
+    thread = threading.Thread(target=live.refresh)
+    thread.start()
+    assert is_reading.wait(SECONDS)
+    child = Child(lambda: [live.is_allowed(*ASKED), live.refresh(), live.is_allowed(*ASKED)])
+    may_end.set()
+    thread.join()
+    assert child.result() == [True, 2, False]
+    assert live.generation == 2
+
+
+@contextmanager
+def acquired_by_a_thread(lock: threading.RLock) -> Iterator[None]:
+    """Another thread holds a lock, and lets it go a moment after a fork has begun to wait for it."""
+    is_acquired = threading.Event()
+
+    def hold() -> None:
+        with lock:
+            is_acquired.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_acquired.wait(SECONDS)
+    yield
+    thread.join()
+
+
+def test_fork_waits_for_locks_so_that_a_child_can_take_them() -> None:
+    directory = allowing()
+    engine = directory.compile()
+
+    def use() -> object:
+        directory.put_inline_policy(USER, "more", ALL)
+        return engine.is_allowed("arn:aws:iam::111111111111:role/new", *ASKED[1:]), engine.updated(directory).is_allowed(*ASKED)
+
+    for lock in (engine._compiler.lock, directory.ledger.lock):
+        with acquired_by_a_thread(lock):
+            assert Child(use).result() == [False, True]
+
+
+@pytest.mark.parametrize("order", [forking.STS, forking.DIRECTORY, forking.TABLES, forking.LEAF])
+def test_lock_of_every_order_is_free_in_a_child(order: int) -> None:
+    lock = forking.new_lock(order)
+    with acquired_by_a_thread(lock):
+        assert Child(lambda: lock.acquire(timeout=1)).result() is True
+    with lock:  # acquired by the thread that forks, it stays so in the child
+        assert Child(lambda: lock.release()).result() is None
+
+
+def test_child_may_drop_rows_though_a_thread_of_its_parent_was_building() -> None:
+    compiler = allowing().compile()._compiler
+    is_building, may_end = threading.Event(), threading.Event()
+
+    def build() -> None:
+        with compiler.building():
+            is_building.set()
+            may_end.wait(SECONDS)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    assert is_building.wait(SECONDS)
+    child = Child(lambda: compiler._n_building)
+    may_end.set()
+    thread.join()
+    assert child.result() == 0 and compiler._n_building == 0
+
+
+def test_child_collects_garbage_though_a_thread_of_its_parent_had_paused_it() -> None:
+    is_paused, may_end = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        with collection_paused():
+            is_paused.set()
+            may_end.wait(SECONDS)
+
+    thread = threading.Thread(target=pause)
+    thread.start()
+    assert is_paused.wait(SECONDS) and not gc.isenabled()
+    child = Child(gc.isenabled)
+    may_end.set()
+    thread.join()
+    assert child.result() is True and gc.isenabled()
+
+
+# -- a watcher that fails ---------------------------------------------------------------------------------------------------
+
+
+def test_failed_watcher_is_reported_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watchfiles = pytest.importorskip("watchfiles")
+    works = watchfiles.watch
+    source = Source("files", tmp_path)
+    is_broken = threading.Event()
+    is_broken.set()
+
+    def watch(*paths: object, **options: object) -> Iterator[object]:
+        if is_broken.is_set():
+            raise OSError(24, "Too many open files")
+        return iter(works(*paths, **options))
+
+    monkeypatch.setattr(watchfiles, "watch", watch)
+    with source.live().watch(debounce=0.05) as live:
+        assert until(lambda: live.error is not None)
+        assert not live.is_watching and "Too many open files" in str(live.error) and "Too many open files" in caplog.text
+        source.revoke()  # seen without events too
+        assert until(lambda: not live.is_allowed(*ASKED))
+        assert caplog.text.count("not watched") == 1
+        is_broken.clear()
+        assert until(lambda: live.is_watching) and live.error is None
+
+
+def test_dead_watcher_is_started_again_by_watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = Source("store", tmp_path)
+    live = source.live()
+    monkeypatch.setattr(threading, "excepthook", lambda answers: None)
+
+    def end() -> None:
+        raise SystemExit("the thread ends")
+
+    monkeypatch.setattr(live, "_check", end)
+    live.watch()
+    assert until(lambda: not live.is_watching) and "the thread ends" in str(live.error)
+    monkeypatch.undo()
+    live.watch()
+    assert until(lambda: live.is_watching) and live.error is None
+    source.revoke()
+    assert until(lambda: not live.is_allowed(*ASKED))
+    live.close()
+    assert not live.is_watching and live.error is None
+
+
+def test_age_grows_while_the_source_cannot_be_read(tmp_path: Path) -> None:
+    source = Source("store", tmp_path)
+    with source.live() as live:
+        first = live.age
+        time.sleep(0.05)
+        assert live.age > first, "without a watcher"
+        live.watch()
+        assert until(lambda: live.age < 0.05)
+        source.path.rename(tmp_path / "elsewhere")
+        assert until(lambda: live.error is not None)
+        oldest = live.age
+        time.sleep(0.05)
+        assert live.age > oldest
+        (tmp_path / "elsewhere").rename(source.path)
+        assert until(lambda: live.error is None and live.age < 0.05)
+
+
+def test_source_that_failed_for_a_moment_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files have not changed since, so that no event comes."""
+    pytest.importorskip("watchfiles")
+    source = Source("files", tmp_path)
+    live = source.live()
+    reads, is_broken = live._read, threading.Event()
+    is_broken.set()
+
+    def read() -> Directory:
+        if is_broken.is_set():
+            raise OSError(24, "Too many open files")
+        return reads()
+
+    monkeypatch.setattr(live, "_read", read)
+    with live.watch(debounce=0.05):
+        source.revoke()
+        assert until(lambda: live.error is not None)
+        is_broken.clear()
+        assert until(lambda: not live.is_allowed(*ASKED)) and live.error is None
+
+
+# -- stores and STS -----------------------------------------------------------------------------------------------------------
+
+
+def test_directory_in_a_store_is_written_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    with Directory.open(tmp_path / "iam.db") as directory:
+        directory.add_principal(USER)
+
+        def write() -> None:
+            directory.put_inline_policy(USER, "child", ALL)
+
+        child = Child(write)
+        directory.put_inline_policy(USER, "parent", ALL)
+        child.result()
+        directory.refresh()
+        names = {stored.name for stored in directory.tables.entities[USER].inline}
+        assert names == {"parent", "child"}
+
+
+def test_sts_serves_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    sts_of = pytest.importorskip("fastiam.sts")
+    role = "arn:aws:iam::111111111111:role/app"
+    trust = {**ALL, "Statement": {"Effect": "Allow", "Principal": {"AWS": USER}, "Action": "sts:AssumeRole"}}
+    with Directory.open(tmp_path / "iam.db") as directory:
+        directory.add_principal(USER, identity_policies=[("own", ALL)])
+        directory.add_principal(role, trust_policy=trust)
+        sts = sts_of.STS(directory, sts_of.Keyring.generate())
+        credentials = sts.assume_role(USER, role, "before").credentials
+        with acquired_by_a_thread(sts._state._lock), acquired_by_a_thread(sts._tokens._lock):
+            child = Child(lambda: [sts.get_caller_identity(credentials).arn, sts.assume_role(USER, role, "in-child").session.arn])
+        assert [str(arn).rpartition("/")[2] for arn in child.result()] == ["before", "in-child"]  # type: ignore[attr-defined]
+        directory.set_trust_policy(role, {**trust, "Statement": {**trust["Statement"], "Effect": "Deny"}})
+
+        def refused() -> bool:
+            try:
+                sts.assume_role(USER, role, "late")
+            except sts_of.AccessDeniedError:
+                return True
+            return False
+
+        assert Child(refused).result() is True
+
+
+# -- multiprocessing ----------------------------------------------------------------------------------------------------------
+
+
+def ask_engine(engine: fastiam.Engine) -> bool:
+    return engine.is_allowed(*ASKED)
+
+
+def ask_directory(directory: Directory) -> bool:
+    return directory.compile().is_allowed(*ASKED)
+
+
+def ask_source(path: Path) -> list[object]:
+    with LiveEngine(path).watch() as live:
+        return [live.is_allowed(*ASKED), live.is_watching]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_take_engines_directories_and_paths(method: str, tmp_path: Path) -> None:
+    source, directory = Source("store", tmp_path), allowing()
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(ask_engine, (directory.compile(),))
+        assert pool.apply(ask_directory, (directory,))
+        assert pool.apply(ask_source, (source.path,)) == [True, True]
+        with LiveEngine(source.path) as live, pytest.raises(TypeError, match="make one in each process"):
+            pool.apply(ask_engine, (live,))
+        pool.close()
+        pool.join()
+
+
+# -- gunicorn -----------------------------------------------------------------------------------------------------------------
+
+APP = """
+import json, os, time
+import fastiam
+
+live = fastiam.LiveEngine(os.environ["SOURCE"]).watch(debounce=0.05)  # in the parent, which forks the workers
+
+def app(environ, start_response):
+    allowed = live.is_allowed({asked})
+    time.sleep(0.05)  # so that requests of one moment come to both workers
+    state = {{"is_watching": live.is_watching, "error": str(live.error)}}
+    answers = {{"pid": os.getpid(), "allowed": allowed, **state}}
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(answers).encode()]
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_workers_of_gunicorn_with_preload_see_a_revocation(source: Source, tmp_path: Path) -> None:
+    pytest.importorskip("gunicorn")
+    (tmp_path / "service.py").write_text(APP.format(asked=", ".join(map(repr, ASKED))))
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}", "service:app"]
+    environment = os.environ | {
+        "SOURCE": str(source.path),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "GUNICORN_CMD_ARGS": "--no-control-socket" if _has_control_socket() else "",
+    }
+    log = (tmp_path / "log").open("wb")
+    server = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
+    answers: dict[int, dict[str, object]] = {}
+
+    def ask(_: object = None) -> None:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            found: dict[str, object] = json.load(answer)
+            answers[int(str(found["pid"]))] = found
+
+    def all_are(allowed: bool) -> bool:
+        list(pool.map(ask, range(4)))
+        return [found["allowed"] for found in answers.values()] == [allowed, allowed]
+
+    pool = ThreadPoolExecutor(4)
+    try:
+        assert until(lambda: all_are(True)), (tmp_path / "log").read_text()
+        assert all(found["is_watching"] and found["error"] == "None" for found in answers.values())
+        assert server.pid not in answers
+        source.revoke()
+        assert until(lambda: all_are(False)), answers
+    finally:
+        pool.shutdown()
+        server.terminate()
+        server.wait(SECONDS)
+        log.close()
+
+
+def _has_control_socket() -> bool:
+    from gunicorn.config import KNOWN_SETTINGS
+
+    return any("--no-control-socket" in (setting.cli or ()) for setting in KNOWN_SETTINGS)
