@@ -220,8 +220,24 @@ def test_a_keyring_file_that_is_not_text_shows_no_key(tmp_path):
     assert caught.value.__context__ is None and PLAIN not in str(caught.value)
 
 
-@pytest.mark.parametrize("type_", [Keyring, STS])
-def test_a_half_built_object_has_a_representation(type_):
+@pytest.mark.parametrize(
+    "construct",
+    [
+        lambda: Keyring([("x", b"")]),
+        lambda: STS(fastiam.Directory(), None),
+        lambda: fastiam.Directory("none"),
+        lambda: fastiam.LiveEngine("none"),
+    ],
+)
+def test_constructor_failure_in_a_traceback_with_locals_is_shown(construct):
+    with pytest.raises(Exception, match=".") as caught:
+        construct()
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert any("self" in (frame.locals or {}) for frame in shown.stack)
+
+
+@pytest.mark.parametrize("type_", [Keyring, STS, fastiam.Directory, fastiam.LiveEngine])
+def test_incomplete_object_has_a_representation(type_):
     assert repr(type_.__new__(type_)).startswith(f"<{type_.__name__}")
 
 

@@ -77,6 +77,8 @@ class Directory(AccountModel):
         return self
 
     def __repr__(self) -> str:
+        if not hasattr(self, "notes"):  # a traceback shows an object whose construction failed
+            return "<Directory>"
         tables = self.tables
         counts = {
             "accounts": len(tables.accounts),

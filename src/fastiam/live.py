@@ -118,6 +118,8 @@ class LiveEngine:
         forking.on_fork(self)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_directory"):  # a traceback shows an object whose construction failed
+            return "<LiveEngine>"
         return f"<LiveEngine: generation {self._generation}, {self._directory or self._saved!r}>"
 
     def __reduce__(self) -> NoReturn:
