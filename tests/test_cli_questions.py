@@ -61,24 +61,35 @@ def who(call: Run, action: str, *more: str) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), "DEPENDS"),
+        ((), None),
+        (("--unknown", "*"), "DEPENDS"),
+        (("--unknown", "aws:SourceIp"), "DEPENDS"),
+        (("--unknown", "aws:SourceVpc"), None),
         (("--context", "aws:SourceIp=198.51.100.7"), "ALLOW"),
-        (("--context", "aws:SourceIp=203.0.113.9"), None),
-        (("--absent", "aws:SourceIp"), None),
-        (("--only-given",), None),
+        (("--context", "aws:SourceIp=203.0.113.9", "--unknown", "*"), None),
+        (("--absent", "aws:SourceIp", "--unknown", "*"), None),
     ],
 )
-def test_who_can_takes_what_is_not_given_as_unknown(options: tuple[str, ...], expected: str | None, call: Run) -> None:
+def test_who_can_takes_keys_as_unknown_that_are_declared_so(options: tuple[str, ...], expected: str | None, call: Run) -> None:
     code, rows = who(call, "s3:PutObject", *options)
     assert (code, rows.get(APP, {}).get("outcome")) == (0, expected)
 
 
 def test_who_can_tells_conditions_with_the_place_of_the_statement(call: Run) -> None:
-    _, rows = who(call, "s3:PutObject")
+    _, rows = who(call, "s3:PutObject", "--unknown", "*")
     (condition,) = rows[APP]["conditions"]
     assert condition["ref"]["sid"] == "Office" and condition["ref"]["file"] == "d.json" and condition["ref"]["line"]
     assert condition["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
     assert rows[APP]["depends_on"] == ["aws:SourceIp"]
+
+
+MORE = "1 more where keys that are not given have other values: `--unknown '*'` lists them as DEPENDS\n"
+
+
+def test_who_can_says_how_many_more_could_with_keys_that_are_not_given(call: Run) -> None:
+    asked = "who-can", "--policies", "d.json", "s3:PutObject", KEY
+    assert call(*asked)[2] == MORE
+    assert call(*asked, "--unknown", "aws:SourceVpc")[2] == call(*asked, "--absent", "aws:SourceIp")[2] == ""
 
 
 def test_who_can_exits_by_the_best_answer(call: Run) -> None:
@@ -89,7 +100,7 @@ def test_who_can_exits_by_the_best_answer(call: Run) -> None:
 
 
 def test_who_can_as_csv_and_as_a_table(call: Run) -> None:
-    asked = "who-can", "--policies", "d.json", "s3:PutObject", KEY, "--format"
+    asked = "who-can", "--policies", "d.json", "s3:PutObject", KEY, "--unknown", "*", "--format"
     rows = list(csv.DictReader(io.StringIO(call(*asked, "csv")[1])))
     assert [row["outcome"] for row in rows] == ["ALLOW", "DEPENDS"]
     assert rows[1]["conditions"] == "Allow Office of App: IpAddress aws:SourceIp 198.51.100.0/24"
@@ -196,9 +207,11 @@ def test_what_can_on_a_resource_lists_actions(call: Run) -> None:
     code, out, _ = call(*WHAT, ANA, "--resource", KEY)
     found = {row["action"]: row for row in map(json.loads, out.splitlines())}
     assert code == 0 and found["s3:Get*"]["outcome"] == "ALLOW" and "s3:PutObject" not in found
-    _, out, _ = call(*WHAT, APP, "--resource", KEY, "--action", "s3:PutObject", "--format", "table")
+    put = *WHAT, APP, "--resource", KEY, "--action", "s3:PutObject"
+    _, out, _ = call(*put, "--unknown", "*", "--format", "table")
     assert "DEPENDS" in out and "aws:SourceIp" in out
-    assert call(*WHAT, APP, "--resource", KEY, "--action", "s3:PutObject", "--only-given") == (2, "", "")
+    assert call(*put) == (2, "", MORE)
+    assert call(*put, "--unknown", "aws:SourceVpc") == (2, "", "")
     assert call(*WHAT, APP, "--action", "s3:PutObject")[0] == 64
 
 

@@ -144,9 +144,11 @@ def test_every_kind_of_answer_is_the_same(engine, loaded):
 
 
 def test_questions_are_answered_alike(engine, loaded):
-    assert list(loaded.who_can("s3:GetObject", OBJECT)) == list(engine.who_can("s3:GetObject", OBJECT))
+    assert list(loaded.who_can("s3:GetObject", OBJECT, unknown=["*"])) == list(
+        engine.who_can("s3:GetObject", OBJECT, unknown=["*"])
+    )
     assert loaded.what_can(ANA) == engine.what_can(ANA)
-    assert loaded.what_can(ANA, OBJECT) == engine.what_can(ANA, OBJECT)
+    assert loaded.what_can(ANA, OBJECT, unknown=["*"]) == engine.what_can(ANA, OBJECT, unknown=["*"])
     changed = make_directory()
     changed.put_inline_policy(ANA, "More", document(allow("sns:*")))
     new = changed.compile()

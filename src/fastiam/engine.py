@@ -318,7 +318,7 @@ class Engine(SettlingCore):
         resource: str,
         context: Context | None = None,
         *,
-        unknown: Collection[str] = ("*",),
+        unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> Callers:
@@ -332,8 +332,9 @@ class Engine(SettlingCore):
         Parameters
         ----------
         context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
-        unknown : the keys of which nothing is known; by default all that `context` does not give, the time too unless `now`
-            is given. With `()` a key that is not given is absent, as in `is_allowed`.
+        unknown : the keys of which nothing is known, as in `decide_many`; by default none, and a key that is not given is
+            absent. With `["*"]` all that `context` does not give are unknown, the time too unless `now` is given: who can only
+            if conditions are met is a `Caller` of outcome DEPENDS.
 
         Returns
         -------
@@ -389,7 +390,7 @@ class Engine(SettlingCore):
         context: Context | None = None,
         *,
         actions: Iterable[str] | None = None,
-        unknown: Collection[str] = ("*",),
+        unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> list[Doable]: ...
@@ -400,7 +401,7 @@ class Engine(SettlingCore):
         context: Context | None = None,
         *,
         actions: Iterable[str] | None = None,
-        unknown: Collection[str] = ("*",),
+        unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> list[Grant] | list[Doable]:
@@ -413,7 +414,7 @@ class Engine(SettlingCore):
         actions : the actions to decide, with a resource; by default those of its service that policies write, and for each
             pattern in a policy one name that nothing else matches.
         context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
-        unknown, resource_account, now : with a resource, as in `who_can`. Without one, all that is not given is unknown.
+        unknown, resource_account, now : with a resource, as in `who_can`. Grants say their conditions themselves.
 
         Returns
         -------
@@ -423,12 +424,14 @@ class Engine(SettlingCore):
 
         Raises
         ------
-        RequestValueError: principal, resource, an action or a value cannot be read.
+        RequestValueError: principal, resource, an action or a value cannot be read; `actions`, `unknown`, `resource_account` or
+            `now` without a resource.
         """
         from fastiam.questions.what import actions_on, grants_of
         from fastiam.questions.who import read_question
 
         if resource is None:
+            _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)
             return grants_of(self, principal, context)
         question = read_question(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
         return actions_on(self, principal, question, actions)
@@ -444,6 +447,13 @@ class Engine(SettlingCore):
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         sizes["bytes"] += self._met_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
+
+
+def _need_resource(**given: object) -> None:
+    """Refuse arguments of `what_can` that say something about one resource, where there is none."""
+    for name, value in given.items():
+        if value is not None:
+            raise RequestValueError(f"`{name}` is about one resource", column=name, hint="pass `resource`, or leave it out")
 
 
 def _checked_bytes(cache_bytes: object) -> int:

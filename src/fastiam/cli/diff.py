@@ -67,13 +67,15 @@ def command(
     """
     if log and (source or unknown or now):
         raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
+    if unknown and not source:
+        raise click.UsageError("--unknown needs --requests: without requests every context key is unknown")
     before, after = _opened(old, old_engine, unknown_owner, "old"), _opened(new, new_engine, unknown_owner, "new")
     if log:
         from fastiam.sources import read_cloudtrail
 
         found = diff(before, after, log=read_cloudtrail(*log, assume_no_session_policies=no_session_policies), threads=threads)
     elif source is None:
-        found = diff(before, after, unknown=unknown or None, now=now, threads=threads)
+        found = diff(before, after, now=now, threads=threads)
     else:
         with ExitStack() as stack:
             requests = open_requests(source, Format(requests_format) if requests_format else None, stack)

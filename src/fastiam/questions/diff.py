@@ -160,7 +160,7 @@ def diff(
     resources: object = None,
     context: Mapping[str, object] | None = None,
     *,
-    unknown: Collection[str] | None = None,
+    unknown: Collection[str] = (),
     resource_accounts: object = None,
     sessions: Mapping[str, Session] | None = None,
     log: Iterable[Calls] | None = None,
@@ -175,7 +175,8 @@ def diff(
     principals, actions, resources, context, ... : columns of requests, as `Engine.decide_many` takes them. Without the first
         three, the requests that the changes between the two directories can reach (see Notes), about which nothing is given.
     log : in place of requests, the calls of a log, as `fastiam.read_cloudtrail` gives them (docs/replay.md).
-    unknown : keys of which nothing is known; none for requests that are given, all for those that are not.
+    unknown : keys of which nothing is known, for requests that are given. Where they are not, every key that `context` does not
+        give is unknown.
 
     Returns
     -------
@@ -202,7 +203,7 @@ def diff(
     if log is not None:
         from fastiam.questions.logdiff import diff_log
 
-        if any(value is not None for value in (*given, context, unknown, resource_accounts, sessions, now)):
+        if any(value is not None for value in (*given, context, unknown or None, resource_accounts, sessions, now)):
             raise RequestValueError("a log brings requests, keys and time", column="log", hint="pass nothing beside it")
         return diff_log(old, new, log, threads=threads)
     options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
@@ -211,10 +212,12 @@ def diff(
 
         cells = reached(old, new)
         told = dict(check_context(context))
-        if unknown is None:
-            options["unknown"] = ("*",)
-            if now is not None:
-                told.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
+        if unknown:
+            hint = "pass requests, or leave it out: every key that `context` does not give is unknown"
+            raise RequestValueError("`unknown` is about requests, of which there are none", column="unknown", hint=hint)
+        options["unknown"] = ("*",)
+        if now is not None:
+            told.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
         found = _compare(old, new, _rows((cells.principals, cells.actions, cells.resources), told, on_error="deny", **options))
         found.unseen = cells.unseen
         return found
@@ -243,9 +246,7 @@ def _rows(
     instant = datetime.fromtimestamp(epoch_seconds(now), UTC)
     principals, actions, resources = read
     unreadable = errors or {}
-    return Rows(
-        principals, actions, resources, keys, owners, sessions or {}, unknown or (), instant, threads, on_error, unreadable
-    )
+    return Rows(principals, actions, resources, keys, owners, sessions or {}, unknown, instant, threads, on_error, unreadable)
 
 
 def _compare(old: Engine, new: Engine, rows: Rows) -> Diff:
