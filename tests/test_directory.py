@@ -146,4 +146,5 @@ def test_number_tokens_and_text_documents_survive():
 
 
 def test_a_directory_says_what_it_holds():
-    assert repr(everything()) == "<Directory: 3 accounts, 3 principals, 3 resources>"
+    expected = "3 accounts, 3 principals, 1 groups, 1 managed policies, 3 resources, 0 findings"
+    assert repr(everything()) == f"<Directory, strict: {expected}>"
