@@ -199,6 +199,8 @@ REFUSED = {
     "the same SAML provider": (lambda d: d.create_saml_provider(SAML), "already"),
     "the same OIDC provider": (lambda d: d.create_oidc_provider(OIDC), "already"),
     "a SAML provider that is a user": (lambda d: d.create_saml_provider(ANA), "not a saml provider"),
+    "a SAML provider UUID in lower case": (lambda d: d.create_saml_provider(f"{SAML}2", uuid="a" * 22), "not the UUID"),
+    "an unknown encryption mode": (lambda d: d.update_saml_provider(SAML, encryption="allowed"), "not an encryption mode"),
     "a URL with its scheme": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/https://x.com"), "not the URL"),
     "a thumbprint of letters": (lambda d: d.update_oidc_provider(OIDC, thumbprints=["z" * 40]), "not a thumbprint"),
     "a client id of nothing": (lambda d: d.update_oidc_provider(OIDC, client_ids=[""]), "not a client id"),
@@ -515,6 +517,24 @@ def test_units_come_and_go_with_their_policies(directory):
 
 
 # -- providers, profiles, endpoints ------------------------------------------------------------------------------------------
+
+
+def test_saml_provider_created_again_has_other_ids(directory):
+    """Spec IP1 of federation.md: nothing that belongs to the first provider is inherited by the second one."""
+    first = directory.tables.saml_providers[SAML]
+    directory.delete_provider(SAML)
+    directory.create_saml_provider(SAML)
+    second = directory.tables.saml_providers[SAML]
+    assert first.unique_id and first.unique_id != second.unique_id
+    assert re.fullmatch("[A-Z0-9]{22,64}", second.uuid) and first.uuid != second.uuid
+
+
+def test_saml_provider_update_keeps_ids_and_other_fields(directory):
+    first = directory.tables.saml_providers[SAML]
+    directory.update_saml_provider(SAML, encryption="Allowed")
+    second = directory.tables.saml_providers[SAML]
+    assert (second.unique_id, second.uuid, second.metadata) == (first.unique_id, first.uuid, first.metadata)
+    assert (first.encryption, second.encryption) == ("", "Allowed")
 
 
 def test_providers_and_profiles_are_data(directory):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import directory_worlds
@@ -19,6 +20,7 @@ from fastiam.account.snapshot import Snapshot
 A, M = "111111111111", "999999999999"
 ANA, DEP, BKT = f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:role/ops/Dep", "arn:aws:s3:::bkt"
 LOGS = f"arn:aws:logs:eu-west-1:{A}:*"
+CREATED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MANAGED = f"arn:aws:iam::{A}:policy/P"
 FULL = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -44,9 +46,16 @@ def everything() -> Directory:
     directory.add_principal(f"{DEP}2")
     directory.create_instance_profile(f"arn:aws:iam::{A}:instance-profile/x/web", role=DEP, tags={"of": "i"})
     directory.create_instance_profile(f"arn:aws:iam::{A}:instance-profile/empty", unique_id=None)
-    directory.create_saml_provider(f"arn:aws:iam::{A}:saml-provider/idp", metadata="<ü>\n", tags={"of": "s"})
+    directory.create_saml_provider(
+        f"arn:aws:iam::{A}:saml-provider/idp", metadata="<ü>\n", tags={"of": "s"},
+        encryption="Allowed", created=CREATED,
+    )  # fmt: skip
     directory.create_oidc_provider(
-        f"arn:aws:iam::{A}:oidc-provider/x.com/y", client_ids=["b", "a"], thumbprints=["0" * 40], tags={"of": "o"}
+        f"arn:aws:iam::{A}:oidc-provider/x.com/y",
+        client_ids=["b", "a"],
+        thumbprints=["0" * 40],
+        tags={"of": "o"},
+        created=CREATED,
     )
     directory.add_resource(BKT, account=A, policy=ANYONE, tags={"e": "x"}, restrict_public_buckets=True)
     directory.add_resource(LOGS, policy=[ANYONE, ("second", ANYONE)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fastiam.account.documents import StoredLevels, StoredPolicy
 from fastiam.account.organization import Organization
@@ -122,13 +123,21 @@ class InstanceProfile:
 
 @dataclass(frozen=True, slots=True)
 class SamlProvider:
-    """A SAML identity provider of an account; `metadata` is the XML that its owner published."""
+    """A SAML identity provider of an account; `metadata` is the XML that its owner published.
+
+    `unique_id` is internal: a provider that is created again under the same name has another one, "" in rows of older releases.
+    `uuid` is public (`SAMLProviderUUID`). `encryption` is the assertion encryption mode: `Required`, `Allowed`, or "" for none.
+    """
 
     arn: str
     account: str
     name: str
     metadata: str = ""
     tags: Tags = field(default_factory=dict)
+    unique_id: str = field(default="", compare=False)
+    uuid: str = ""
+    encryption: str = ""
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,7 @@ class OidcProvider:
     """An OpenID Connect provider of an account.
 
     `url` comes without `https://`, as in the ARN and in the names of condition keys (`<url>:aud`). `client_ids` are the
-    audiences that it may speak for, `thumbprints` those of certificates, in hexadecimal.
+    audiences that it may speak for, `thumbprints` those of certificates, in hexadecimal. `unique_id` is as of a SAML provider.
     """
 
     arn: str
@@ -145,6 +154,8 @@ class OidcProvider:
     client_ids: tuple[str, ...] = ()
     thumbprints: tuple[str, ...] = ()
     tags: Tags = field(default_factory=dict)
+    unique_id: str = field(default="", compare=False)
+    created: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -152,7 +152,16 @@ def _instance_profile(profile: InstanceProfile) -> dict[str, Any]:
 
 
 def _saml_provider(provider: SamlProvider) -> dict[str, Any]:
-    return _without_defaults({"arn": provider.arn, "metadata": provider.metadata, "tags": dict(provider.tags)})
+    return _without_defaults(
+        {
+            "arn": provider.arn,
+            "metadata": provider.metadata,
+            "uuid": provider.uuid,
+            "encryption": provider.encryption,
+            "created": None if provider.created is None else provider.created.isoformat(),
+            "tags": dict(provider.tags),
+        }
+    )
 
 
 def _oidc_provider(provider: OidcProvider) -> dict[str, Any]:
@@ -161,6 +170,7 @@ def _oidc_provider(provider: OidcProvider) -> dict[str, Any]:
             "arn": provider.arn,
             "client_ids": list(provider.client_ids),
             "thumbprints": list(provider.thumbprints),
+            "created": None if provider.created is None else provider.created.isoformat(),
             "tags": dict(provider.tags),
         }
     )

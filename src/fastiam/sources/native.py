@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
+from fastiam.account.ids import NEW
 from fastiam.account.model import AccountModel
 from fastiam.account.organization import POLICY_TYPES
 from fastiam.account.records import SESSION_DURATION
@@ -25,7 +26,7 @@ _USER = "arn unique_id made_id tags groups inline_policies attached_policies per
 _ROLE = "arn unique_id made_id tags inline_policies attached_policies permissions_boundary".split()
 _ROLE += "trust_policy max_session_duration".split()
 _INSTANCE_PROFILE = "arn unique_id role tags".split()
-_SAML, _OIDC = "arn metadata tags".split(), "arn client_ids thumbprints tags".split()
+_SAML, _OIDC = "arn metadata uuid encryption created tags".split(), "arn client_ids thumbprints created tags".split()
 _RESOURCE = "arn account tags restrict_public_buckets policies".split()
 _ENDPOINT = "id account gateway policies".split()
 
@@ -139,7 +140,14 @@ def _add_providers(model: AccountModel, root: Node) -> None:
     for node in root.list_of("saml_providers"):
         node.object(_SAML)
         with node.writing(model):
-            model.create_saml_provider(node.need("arn").text(), metadata=node.text_of("metadata") or "", tags=_tags(node))
+            model.create_saml_provider(
+                node.need("arn").text(),
+                metadata=node.text_of("metadata") or "",
+                tags=_tags(node),
+                uuid=node.text_of("uuid") or NEW,
+                encryption=node.text_of("encryption") or "",
+                created=node.instant_of("created"),
+            )
     for node in root.list_of("oidc_providers"):
         node.object(_OIDC)
         ids, prints = (
@@ -147,7 +155,13 @@ def _add_providers(model: AccountModel, root: Node) -> None:
             [item.text() for item in node.list_of("thumbprints")],
         )
         with node.writing(model):
-            model.create_oidc_provider(node.need("arn").text(), client_ids=ids, thumbprints=prints, tags=_tags(node))
+            model.create_oidc_provider(
+                node.need("arn").text(),
+                client_ids=ids,
+                thumbprints=prints,
+                tags=_tags(node),
+                created=node.instant_of("created"),
+            )
 
 
 def _add_resource(model: AccountModel, node: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from fastiam.account.documents import StoredPolicy, denying_policy, is_managed_arn, text_of, text_of_parsed
@@ -147,6 +148,19 @@ class Node:
         """The text of that name, or None."""
         found = self.get(name)
         return None if found is None else found.text()
+
+    def instant_of(self, name: str) -> datetime | None:
+        """The instant of a field, ISO 8601 with a time zone; None where it is missing."""
+        node = self.get(name)
+        if node is None:
+            return None
+        try:
+            instant = datetime.fromisoformat(node.text())
+        except ValueError:
+            instant = None
+        if instant is None or instant.tzinfo is None:
+            raise node.error("expected an instant", hint="use `2026-01-31T12:00:00+00:00`")
+        return instant
 
     def flag_of(self, name: str) -> bool:
         """The truth value of that name; false where it is absent."""

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fastiam import forking
+from fastiam.account.books import Book
 from fastiam.account.records import Entity, Tables
 from fastiam.account.subjects import Subject, read_subject
 from fastiam.directory import Directory
@@ -21,6 +22,7 @@ from fastiam.sts.keyring import Keyring
 from fastiam.sts.records import CredentialBook, Event
 from fastiam.sts.secret import Secret, shown
 
+Purpose = Callable[[str], bytes]
 Clock = Callable[[], datetime]
 LAG = 0.05  # seconds after which credentials are verified against what other processes have written meanwhile
 
@@ -44,6 +46,16 @@ class State:
         self._live, self._lock = live, forking.new_lock(forking.STS)
         self._engine: Engine | None = None if live is None else live.engine  # the options of a live engine stay in its updates
         self._caught_up = 0.0
+        self._sealed: dict[tuple[str, str], tuple[Book[Any], Purpose]] = {}
+        self.seals(self.book, "access_keys", access_key_purpose)
+        self.seals(self.book, "mfa_devices", mfa_purpose)
+
+    def seals(self, book: Book[Any], table: str, purpose: Purpose) -> None:
+        """Register a table whose records have a field `sealed`: `reseal` seals it with the current key (ST10).
+
+        `purpose` maps the key of a record to the purpose for which its secret is sealed.
+        """
+        self._sealed[book.name, table] = (book, purpose)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("what holds a keyring is not pickled; make it where it is needed")
@@ -164,11 +176,11 @@ class State:
         """Seal all secrets anew where the sealing key did not; how many there were. After it, older keys can go."""
         count = 0
         with self.directory.transaction():
-            for table, purpose in (("access_keys", access_key_purpose), ("mfa_devices", mfa_purpose)):
-                for key, record in list(getattr(self.book.tables, table).items()):
+            for (_, table), (book, purpose) in self._sealed.items():
+                for key, record in list(getattr(book.tables, table).items()):
                     if not self.keyring.is_current(record.sealed):
                         plain = self.keyring.open(purpose(key), record.sealed)
-                        self.book.put(table, key, replace(record, sealed=self.keyring.seal(purpose(key), plain)))
+                        book.put(table, key, replace(record, sealed=self.keyring.seal(purpose(key), plain)))
                         count += 1
         return count
 

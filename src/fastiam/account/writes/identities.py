@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from fastiam.account.books import write
 from fastiam.account.documents import Reader
-from fastiam.account.ids import INSTANCE_PROFILE, NEW, id_for
+from fastiam.account.ids import INSTANCE_PROFILE, NEW, OIDC_PROVIDER, SAML_PROVIDER, id_for, new_id, new_saml_uuid
 from fastiam.account.naming import iam_name
 from fastiam.account.records import InstanceProfile, OidcProvider, SamlProvider
 from fastiam.account.writes.base import Writes, refuse_in_use
@@ -18,6 +19,8 @@ from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 
 _THUMBPRINT = re.compile("[0-9A-Fa-f]{40}")
+_UUID = re.compile("[A-Z0-9]{22,64}")
+_ENCRYPTION = ("", "Allowed", "Required")
 _URL = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[!-~]*)?")
 
 
@@ -71,12 +74,38 @@ class IdentityWrites(Writes):
         self._store.put("instance_profiles", arn, None)
 
     @write
-    def create_saml_provider(self, arn: str, *, metadata: str = "", tags: Mapping[str, str] = {}) -> None:
-        """A SAML provider by the ARN that trust policies name; `metadata` is the XML text that it publishes."""
+    def create_saml_provider(
+        self,
+        arn: str,
+        *,
+        metadata: str = "",
+        tags: Mapping[str, str] = {},
+        uuid: str = NEW,
+        encryption: str = "",
+        created: datetime | None = None,
+    ) -> None:
+        """A SAML provider by the ARN that trust policies name.
+
+        Parameters
+        ----------
+        metadata : the XML text that it publishes. It is stored as it is; `fastiam.federation` reads it.
+        uuid : its public `SAMLProviderUUID`, 22 to 64 capital letters and digits.
+        encryption : whether assertions are encrypted: `Required`, `Allowed`, or "" for never.
+        """
         parts, reader = iam_name(arn, "saml-provider"), self._reader()
         if self._exists(reader, self.tables.saml_providers, arn, "SAML provider"):
             return
-        provider = SamlProvider(arn, parts.account, parts.name, _text(metadata, "metadata"), self._read_tags(reader, tags, arn))
+        provider = SamlProvider(
+            arn,
+            parts.account,
+            parts.name,
+            _text(metadata, "metadata"),
+            self._read_tags(reader, tags, arn),
+            new_id(SAML_PROVIDER),
+            _uuid(uuid),
+            _encryption(encryption),
+            created,
+        )
         self._check_name(reader, arn, "saml-provider", "/", parts.name)
         self._check_room(reader, arn, "saml-provider", parts.account)
         self._commit(reader)
@@ -84,9 +113,12 @@ class IdentityWrites(Writes):
         self._ensure_account(parts.account, parts.partition)
 
     @write
-    def update_saml_provider(self, arn: str, metadata: str) -> None:
-        """Other metadata of a SAML provider."""
-        self._put("saml_providers", replace(self._provider("saml_providers", arn), metadata=_text(metadata, "metadata")))
+    def update_saml_provider(self, arn: str, metadata: str | None = None, *, encryption: str | None = None) -> None:
+        """Other metadata or another encryption mode of a SAML provider; None leaves what is there."""
+        old: SamlProvider = self._provider("saml_providers", arn)
+        text = old.metadata if metadata is None else _text(metadata, "metadata")
+        mode = old.encryption if encryption is None else _encryption(encryption)
+        self._put("saml_providers", replace(old, metadata=text, encryption=mode))
 
     @write
     def create_oidc_provider(
@@ -96,6 +128,7 @@ class IdentityWrites(Writes):
         client_ids: Iterable[str] = (),
         thumbprints: Iterable[str] = (),
         tags: Mapping[str, str] = {},
+        created: datetime | None = None,
     ) -> None:
         """An OpenID Connect provider; its ARN ends in its URL without `https://`.
 
@@ -114,7 +147,8 @@ class IdentityWrites(Writes):
         ids, prints = _client_ids(client_ids), _thumbprints(thumbprints)
         self._check_room(reader, arn, "oidc-provider", parts.account)
         self._commit(reader)
-        self._put("oidc_providers", OidcProvider(arn, parts.account, parts.name, ids, prints, read_tags_))
+        id_ = new_id(OIDC_PROVIDER)
+        self._put("oidc_providers", OidcProvider(arn, parts.account, parts.name, ids, prints, read_tags_, id_, created))
         self._ensure_account(parts.account, parts.partition)
 
     @write
@@ -163,6 +197,21 @@ def _text(given: object, what: str) -> str:
     if not isinstance(given, str):
         raise DirectoryError(f"{what} must be text, not `{type(given).__name__}`")
     return given
+
+
+def _uuid(given: object) -> str:
+    if given == NEW:
+        return new_saml_uuid()
+    if not isinstance(given, str) or not _UUID.fullmatch(given):
+        hint = "use 22 to 64 capital letters and digits"
+        raise DirectoryError(f"`{shorten(str(given))}` is not the UUID of a SAML provider", hint=hint)
+    return given
+
+
+def _encryption(given: object) -> str:
+    if given not in _ENCRYPTION:
+        raise DirectoryError(f"`{shorten(str(given))}` is not an encryption mode", hint='use `Required`, `Allowed` or ""')
+    return str(given)
 
 
 def _client_ids(given: Iterable[str]) -> tuple[str, ...]:
