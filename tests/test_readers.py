@@ -135,9 +135,20 @@ def test_the_repr_of_big_objects_shows_counts_and_no_document(directory, tmp_pat
     )
     for made in (engine, fastiam.Engine.load(tmp_path / "e.fi")):
         assert repr(made).startswith("<Engine: ") and " statements" in repr(made) and " principals" in repr(made)
-    assert "generation 1" in repr(live)
+    assert repr(live) == f"<LiveEngine: generation 1, not watching, {directory!r}>"
+    with live.watch():
+        assert repr(live).startswith("<LiveEngine: generation 1, watching, <Directory, strict: ")
     shown = [*map(repr, (directory, engine, live, directory.documents(), directory.principal(ANA), directory.policy(OWN)))]
     assert not any(MARK.replace("-", "") in text or "Statement" in text for text in shown)
+
+
+def test_the_repr_of_a_live_engine_names_the_kind_of_its_error(directory, tmp_path):
+    directory.dump(tmp_path / "d.json")
+    live = fastiam.LiveEngine(tmp_path / "d.json")
+    (tmp_path / "d.json").write_text("{")
+    with pytest.raises(fastiam.SourceError):
+        live.refresh()
+    assert repr(live).startswith("<LiveEngine: generation 1, not watching, SourceError, <Directory")
 
 
 def test_the_repr_of_a_store_names_its_file(tmp_path):

@@ -120,7 +120,11 @@ class LiveEngine:
     def __repr__(self) -> str:
         if not hasattr(self, "_directory"):  # a traceback shows an object whose construction failed
             return "<LiveEngine>"
-        return f"<LiveEngine: generation {self._generation}, {self._directory or self._saved!r}>"
+        watches = self._watcher is not None and self._watcher.is_alive() and self._lost is None
+        error = self._error or self._lost
+        state = f"generation {self._generation}, {'watching' if watches else 'not watching'}"
+        state += f", {type(error).__name__}" if error is not None else ""
+        return f"<LiveEngine: {state}, {self._directory or self._saved!r}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a LiveEngine does not pickle; make one in each process")
