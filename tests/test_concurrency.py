@@ -6,7 +6,6 @@ import gc
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from forked import ALL, ASKED, SECONDS, USER, Child, Gate, Source, allowing, until
 
 import fastiam
 from fastiam import Directory, LiveEngine, forking
@@ -28,94 +28,9 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # of processes with threads, from Python 3.12 on
 ]
-USER = "arn:aws:iam::111111111111:user/ana"
-ASKED = (USER, "s3:GetObject", "arn:aws:s3:::bkt/key")
-ALL = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
-SECONDS = 30  # after which a child that hangs is ended
-
-
-def allowing() -> Directory:
-    directory = Directory()
-    directory.add_principal(USER, identity_policies=[("own", ALL)])
-    return directory
-
-
-def until(is_so: Callable[[], bool], seconds: float = 20) -> bool:
-    ends = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < ends:
-        time.sleep(0.01)
-    return is_so()
-
-
-class Child:
-    """A forked child that runs a function; `result()` waits for what it returned."""
-
-    def __init__(self, function: Callable[[], object]) -> None:
-        reader, writer = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            signal.alarm(SECONDS)
-            code = 1
-            try:
-                os.write(writer, json.dumps(function()).encode())
-                code = 0
-            finally:
-                os._exit(code)
-        os.close(writer)
-        self._reader = reader
-
-    def result(self) -> object:
-        with os.fdopen(self._reader) as pipe:
-            answers = pipe.read()
-        assert os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]) == 0, "the child hung, or raised"
-        return json.loads(answers)
-
-
-class Gate:
-    """A child waits until its parent opens it."""
-
-    def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-
-    def wait(self) -> None:
-        os.read(self._reader, 1)
-
-    def open(self) -> None:
-        os.write(self._writer, b"x")
 
 
 # -- a watched engine ---------------------------------------------------------------------------------------------------------
-
-
-class Source:
-    """A source of policies in a file, and how to change it."""
-
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.kind, self.path = kind, folder / "policies"
-        if kind == "store":
-            with Directory.open(self.path) as store:
-                store.add_principal(USER, identity_policies=[("own", ALL)])
-        elif kind == "files":
-            self.path.with_suffix(".json").write_text(allowing().to_json())
-            self.path = self.path.with_suffix(".json")
-        else:
-            allowing().compile().save(self.path)
-
-    def live(self) -> LiveEngine:
-        return LiveEngine(Directory.open(self.path) if self.kind == "directory" else self.path)
-
-    def revoke(self) -> None:
-        if self.kind == "store":
-            with Directory.open(self.path) as store:
-                store.delete_inline_policy(USER, "own")
-        elif self.kind == "files":
-            directory = allowing()
-            directory.delete_inline_policy(USER, "own")
-            directory.dump(self.path)
-        else:
-            directory = allowing()
-            directory.delete_inline_policy(USER, "own")
-            directory.compile().save(self.path)
 
 
 @pytest.fixture(params=["store", "files", "saved"])
@@ -258,6 +173,29 @@ def test_lock_of_every_order_is_free_in_a_child(order: int) -> None:
         assert Child(lambda: lock.release()).result() is None
 
 
+class Slow:
+    def __init__(self) -> None:
+        self.is_computing, self.may_end = threading.Event(), threading.Event()
+
+    @forking.cached_property
+    def value(self) -> int:
+        self.is_computing.set()
+        self.may_end.wait(SECONDS)
+        return 7
+
+
+def test_cached_property_is_free_in_a_child_while_a_thread_computes_it() -> None:
+    slow, quick = Slow(), Slow()
+    quick.may_end.set()
+    thread = threading.Thread(target=lambda: slow.value)
+    thread.start()
+    assert slow.is_computing.wait(SECONDS)
+    child = Child(lambda: quick.value)
+    slow.may_end.set()
+    thread.join()
+    assert child.result() == 7 and slow.value == 7
+
+
 def test_child_may_drop_rows_though_a_thread_of_its_parent_was_building() -> None:
     compiler = allowing().compile()._compiler
     is_building, may_end = threading.Event(), threading.Event()
@@ -291,92 +229,6 @@ def test_child_collects_garbage_though_a_thread_of_its_parent_had_paused_it() ->
     may_end.set()
     thread.join()
     assert child.result() is True and gc.isenabled()
-
-
-# -- a watcher that fails ---------------------------------------------------------------------------------------------------
-
-
-def test_failed_watcher_is_reported_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    watchfiles = pytest.importorskip("watchfiles")
-    works = watchfiles.watch
-    source = Source("files", tmp_path)
-    is_broken = threading.Event()
-    is_broken.set()
-
-    def watch(*paths: object, **options: object) -> Iterator[object]:
-        if is_broken.is_set():
-            raise OSError(24, "Too many open files")
-        return iter(works(*paths, **options))
-
-    monkeypatch.setattr(watchfiles, "watch", watch)
-    with source.live().watch(debounce=0.05) as live:
-        assert until(lambda: live.error is not None)
-        assert not live.is_watching and "Too many open files" in str(live.error) and "Too many open files" in caplog.text
-        source.revoke()  # seen without events too
-        assert until(lambda: not live.is_allowed(*ASKED))
-        assert caplog.text.count("not watched") == 1
-        is_broken.clear()
-        assert until(lambda: live.is_watching) and live.error is None
-
-
-def test_dead_watcher_is_started_again_by_watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    source = Source("store", tmp_path)
-    live = source.live()
-    monkeypatch.setattr(threading, "excepthook", lambda answers: None)
-
-    def end() -> None:
-        raise SystemExit("the thread ends")
-
-    monkeypatch.setattr(live, "_check", end)
-    live.watch()
-    assert until(lambda: not live.is_watching) and "the thread ends" in str(live.error)
-    monkeypatch.undo()
-    live.watch()
-    assert until(lambda: live.is_watching) and live.error is None
-    source.revoke()
-    assert until(lambda: not live.is_allowed(*ASKED))
-    live.close()
-    assert not live.is_watching and live.error is None
-
-
-def test_age_grows_while_the_source_cannot_be_read(tmp_path: Path) -> None:
-    source = Source("store", tmp_path)
-    with source.live() as live:
-        first = live.age
-        time.sleep(0.05)
-        assert live.age > first, "without a watcher"
-        live.watch()
-        assert until(lambda: live.age < 0.05)
-        source.path.rename(tmp_path / "elsewhere")
-        assert until(lambda: live.error is not None)
-        oldest = live.age
-        time.sleep(0.05)
-        assert live.age > oldest
-        (tmp_path / "elsewhere").rename(source.path)
-        assert until(lambda: live.error is None and live.age < 0.05)
-
-
-def test_source_that_failed_for_a_moment_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files have not changed since, so that no event comes."""
-    pytest.importorskip("watchfiles")
-    source = Source("files", tmp_path)
-    live = source.live()
-    reads, is_broken = live._read, threading.Event()
-    is_broken.set()
-
-    def read() -> Directory:
-        if is_broken.is_set():
-            raise OSError(24, "Too many open files")
-        return reads()
-
-    monkeypatch.setattr(live, "_read", read)
-    with live.watch(debounce=0.05):
-        source.revoke()
-        assert until(lambda: live.error is not None)
-        is_broken.clear()
-        assert until(lambda: not live.is_allowed(*ASKED)) and live.error is None
 
 
 # -- stores and STS -----------------------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from fastiam._export import column_array, stream_of, table_array
+from fastiam.forking import cached_property
 from fastiam.keys import spelled
 from fastiam.model import Layer, Outcome, Reason, Result, StatementRef
 

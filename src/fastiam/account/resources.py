@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 from fastiam.account.accounts import Accounts
 from fastiam.account.derive import Keys, organization_keys, single
@@ -12,6 +11,7 @@ from fastiam.account.public import is_public
 from fastiam.account.records import Entity, Resource, Tables
 from fastiam.arn import is_account, split_arn
 from fastiam.errors import RequestValueError
+from fastiam.forking import cached_property
 from fastiam.keys import fold
 from fastiam.model import Policy
 from fastiam.profile import Policies, PrincipalKind, PrincipalProfile, ResourceFacts, ResourceProfile

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastiam.bulk import LAYERS, Decisions, DictionaryColumn
+from fastiam.forking import cached_property
 from fastiam.model import Layer, Outcome, Reason, Statement, StatementRef
 from fastiam.profile import ResourceFacts
 from fastiam.questions.calls import PASS_ROLE, Calls, Facts, Open

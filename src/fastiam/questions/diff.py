@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from fastiam._export import stream_of, table_array
 from fastiam._ingest import read_column
 from fastiam.bulk import NO_STATEMENT, DictionaryColumn
 from fastiam.errors import RequestValueError
+from fastiam.forking import cached_property
 from fastiam.model import Outcome
 from fastiam.questions.compare import RANK, Rows, grouped
 from fastiam.questions.flips import CHANGES, GAINING, Change, DiffGroup

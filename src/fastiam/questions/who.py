@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fastiam._ingest import TextColumn, for_all_rows, read_column
 from fastiam.bulk import Decisions, RowDecision
 from fastiam.errors import PolicyError, RequestValueError
+from fastiam.forking import cached_property
 from fastiam.keys import fold
 from fastiam.model import Decision, Deferred, Layer, OpenStatement, Outcome, Policy, StatementRef
 from fastiam.profile import Policies, PrincipalKind, ResourceProfile

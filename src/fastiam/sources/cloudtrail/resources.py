@@ -16,10 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
+from fastiam.forking import cached_property
 from fastiam.sources.cloudtrail.catalogue import Action, ResourceType
 
 Names = dict[str, list[str]]  # parameters by their lower-case names, from any depth, and all ARNs under ""
