@@ -102,6 +102,13 @@ def policy_account(arn: str) -> str:
     return iam_name(arn, "policy").account
 
 
+def hint_of_missing_policy(arn: str) -> str:
+    """Where the document of a managed policy comes from; those of AWS are in no store from the start."""
+    if ":iam::aws:policy/" in arn:
+        return "load a file of AWS managed policies beside it, or put one into the store: `fastiam import FILE` (docs/sources.md)"
+    return "add it with `add_managed_policy`, or load the file that holds it"
+
+
 def name_errors(type_: str, path: str, name: str, quotas: Quotas) -> list[str]:
     """What is wrong with the path and name of a thing of IAM."""
     longest: int | None = getattr(quotas, f"{type_.replace('-', '_')}_name_length")

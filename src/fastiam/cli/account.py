@@ -21,10 +21,10 @@ def command() -> None:
 @click.argument("id_", metavar="ID")
 @click.option("--name", metavar="NAME", help="What people call it.")
 @click.option("--canonical-id", metavar="ID", help="The canonical user id of S3.")
-@click.option("--partition", default="aws", show_default=True)
+@click.option("--partition", metavar="NAME", help="`aws` if not given, for a new account.")
 @store
 @options.form
-def create(id_: str, name: str | None, canonical_id: str | None, partition: str, store: str, form: str) -> int:
+def create(id_: str, name: str | None, canonical_id: str | None, partition: str | None, store: str, form: str) -> int:
     """Create the account ID, or tell more of it."""
     with nouns.writing(store) as directory:
         directory.add_account(id_, name=name, canonical_id=canonical_id, partition=partition)

@@ -16,7 +16,7 @@ from fastiam.cli import exits, options
 from fastiam.cli.batches import Batch, RowError
 from fastiam.cli.columns import as_text, texts
 from fastiam.cli.console import note
-from fastiam.cli.directories import open_engine
+from fastiam.cli.directories import check_stdin, open_engine
 from fastiam.cli.files import check_out
 from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.progress import Progress
@@ -88,6 +88,7 @@ def command(
     Exits with 0 when the job is done, whatever the answers are.
     """
     target = Format(out_format) if out_format else of_name(out)
+    check_stdin(*policies, source)
     check_out(out, "the results", source, *policies, *filter(None, [saved]))
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     with ExitStack() as stack:

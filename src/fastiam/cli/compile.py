@@ -9,23 +9,25 @@ import click
 
 from fastiam.cli import exits, options
 from fastiam.cli.console import note
-from fastiam.cli.directories import compile_engine, open_directory, tell_findings
+from fastiam.cli.directories import check_stdin, compile_engine, given_or_store, open_directory, tell_findings
 from fastiam.cli.files import check_out
 from fastiam.cli.progress import Steps
 
 
 @click.command("compile")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.option("--out", required=True, metavar="FILE", help="The file; one that is there is replaced when the new one is whole.")
 @options.unknown_owner
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 def command(paths: tuple[str, ...], out: str, unknown_owner: str | None, quiet: bool) -> int:
     """Compile policies into a file.
 
-    PATH is an account export, a file in our own format, a store, or a folder of such files. The file answers as the policies do,
-    with names and places of statements, and needs no other file; processes that load it share its memory. Give it to other verbs
-    as `--engine FILE`. It is read by the release that wrote it.
+    PATH is an account export, a file in our own format, a store, `-`, or a folder of such files; FASTIAM_STORE if none is
+    given. The file answers as the policies do, with names and places of statements, and needs no other file; processes that
+    load it share its memory. Give it to other verbs as `--engine FILE`. It is read by the release that wrote it.
     """
+    paths = tuple(given_or_store(paths, "PATH..."))
+    check_stdin(*paths)
     check_out(out, "the engine", *paths)
     began = time.perf_counter()
     with Steps(quiet=quiet) as steps:

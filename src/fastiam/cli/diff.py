@@ -11,7 +11,7 @@ import click
 from fastiam.cli import exits, options
 from fastiam.cli.columns import as_text
 from fastiam.cli.console import note
-from fastiam.cli.directories import open_engine
+from fastiam.cli.directories import check_stdin, given_or_store, open_engine
 from fastiam.cli.formats import NAMES, Format
 from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
@@ -29,7 +29,7 @@ OWNER = "resource_account"
 
 
 @click.command("diff")
-@click.option("--old", multiple=True, metavar="PATH", help="The policies before; may be repeated.")
+@click.option("--old", multiple=True, metavar="PATH", help="The policies before; may be repeated. Default: FASTIAM_STORE.")
 @click.option("--new", multiple=True, metavar="PATH", help="The policies after; may be repeated.")
 @click.option("--old-engine", metavar="FILE", help="In place of --old, an engine that `fastiam compile` wrote.")
 @click.option("--new-engine", metavar="FILE", help="In place of --new, an engine that `fastiam compile` wrote.")
@@ -63,12 +63,14 @@ def command(
 
     With --log, over the calls of logs of CloudTrail. Without --log and --requests, over the requests that the changed statements
     can reach, where every context key is unknown.
-    Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, else 0.
+    Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, or if some requests
+    cannot be decided, else 0.
     """
     if log and (source or unknown or now):
         raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
     if unknown and not source:
         raise click.UsageError("--unknown needs --requests: without requests every context key is unknown")
+    check_stdin(*old, *new, *log, source)
     before, after = _opened(old, old_engine, unknown_owner, "old"), _opened(new, new_engine, unknown_owner, "new")
     if log:
         from fastiam.sources import read_cloudtrail
@@ -85,6 +87,7 @@ def command(
         given = {"unknown": unknown, "resource_accounts": owners, "now": now, "threads": threads}
         found = diff(before, after, who, action, resource, context, **given)
     form = chosen(form, "table")
+    _tell_undecided(found)
     rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
     write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
     _tell(found)
@@ -92,7 +95,9 @@ def command(
 
 
 def _opened(paths: tuple[str, ...], saved: str | None, unknown_owner: str | None, side: str) -> Engine:
-    """The engine of one side; an engine in a file has been told the owner of what nothing tells."""
+    """The engine of one side, of `FASTIAM_STORE` for the old one if not given; a saved engine has its `--unknown-owner`."""
+    if saved is None and side == "old":
+        paths = tuple(given_or_store(paths, "--old or --old-engine"))
     if (saved is None) == (not paths):
         raise click.UsageError(f"give either --{side} or --{side}-engine")
     return open_engine(paths, saved, unknown_owner=None if saved else unknown_owner)
@@ -136,13 +141,22 @@ def _row(found: Diff, group: DiffGroup) -> dict[str, Any]:
     return {**told, "position": position, **example, "example": tuple(example.values())}
 
 
+def _tell_undecided(found: Diff) -> None:
+    """First of all, so that no table of the rest passes for a comparison of everything."""
+    if found.n_errors:
+        note(f"{found.n_errors:,} of {found.n_rows:,} requests could not be decided by one of the two")
+        note("help: their principals or resources are not in the policies, or not in the log")
+    if found.unknown_principals:
+        note(f"{found.unknown_principals:,} of {found.n_rows:,} requests have a principal that is in neither of the two")
+
+
 def _tell(found: Diff) -> None:
     counts = ", ".join(f"{count:,} {change.value}" for change, count in found.counts.items()) or "nothing flips"
-    note(f"{found.n_rows:,} requests compared: {counts}")
+    compared = found.n_rows - found.n_errors - found.unknown_principals
+    if compared or not found.n_rows:
+        note(f"{compared:,} requests compared: {counts}")
     if found.undecidable:
         note(f"{found.undecidable:,} depend on unknown keys before and after")
-    if found.n_errors:
-        note(f"{found.n_errors:,} cannot be decided by one of the two")
     for text in found.unseen:
         note(f"not compared: {text}")
 
@@ -151,4 +165,5 @@ def _code(found: Diff) -> int:
     counts = found.counts
     if Change.GAINED in counts:
         return exits.DENIED
-    return exits.UNKNOWN if {Change.MAY_GAIN, Change.MAY_LOSE} & counts.keys() or found.undecidable else exits.OK
+    is_open = {Change.MAY_GAIN, Change.MAY_LOSE} & counts.keys() or found.undecidable
+    return exits.UNKNOWN if is_open or found.n_errors or found.unknown_principals else exits.OK

@@ -6,9 +6,10 @@ from datetime import datetime
 
 import click
 
-from fastiam.cli import exits, options
+from fastiam.cli import exits, nouns, options
 from fastiam.cli.console import write
 from fastiam.cli.directories import open_engine
+from fastiam.cli.principals import find_principal
 from fastiam.cli.render import chosen, write_json
 from fastiam.report import explanation_lines
 
@@ -19,6 +20,7 @@ from fastiam.report import explanation_lines
 @click.argument("action")
 @click.argument("resource")
 @options.request
+@nouns.account
 @options.unknown
 @options.unknown_owner
 @options.text_form
@@ -31,6 +33,7 @@ def command(
     resource: str,
     context: tuple[tuple[str, str], ...],
     resource_account: str | None,
+    account: str | None,
     now: datetime | None,
     unknown: tuple[str, ...],
     unknown_owner: str | None,
@@ -39,11 +42,12 @@ def command(
 ) -> int:
     """Tell how a request comes to its answer: the verdict first, then every layer with its statements.
 
-    PRINCIPAL is an ARN, a service name, or `*` for an unsigned caller.
+    PRINCIPAL is an ARN, a service name, `*` for an unsigned caller, or the name of a user or role.
     A text on a terminal, one JSON object in a pipe. Exits with 0 if the request is allowed, 2 if it is denied, 4 if that
     depends on keys that were declared unknown.
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
+    principal = find_principal(engine, principal, account)
     given = options.context_of(context)
     explanation = engine.explain(principal, action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
     form = chosen(form, "text")

@@ -6,7 +6,7 @@ by its ARN, or by its name: in the account of `--account` or `FASTIAM_ACCOUNT`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from fastiam.cli.console import note
 from fastiam.cli.files import read_bytes
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.stores import show, store
-from fastiam.errors import DirectoryError
+from fastiam.errors import DirectoryError, did_you_mean
 
 if TYPE_CHECKING:
     from fastiam.directory import Directory
@@ -60,12 +60,20 @@ class Noun:
         if name.startswith("arn:"):
             found = [name] if name in records else []
         else:
-            found = [arn for arn in records if name_of(arn).lower() == name.lower() and account in (None, account_of(arn))]
+            named = [arn for arn in records if name_of(arn).lower() == name.lower()]
+            found = [arn for arn in named if account in (None, account_of(arn)) and account_of(arn) != "aws"]
+            found = found or [arn for arn in named if account_of(arn) == "aws"]
         if not found:
-            raise DirectoryError(f"there is no {self.type} `{name}`", hint="`list` shows what there is")
+            raise DirectoryError(f"there is no {self.type} `{name}`", hint=self._hint(name, records))
         if len(found) > 1:
             raise DirectoryError(f"`{name}` is in several accounts", hint="pass `--account` or the whole ARN")
         return found[0]
+
+    def _hint(self, name: str, records: Iterable[str]) -> str:
+        hint = did_you_mean(name, records if name.startswith("arn:") else map(name_of, records)) or "`list` shows what there is"
+        if self.type == "policy":
+            hint += "; policies of AWS come with `fastiam import FILE` (docs/sources.md)"
+        return hint
 
     def arn(self, directory: Directory, name: str, path: str, account: str | None) -> str:
         """The ARN of what is to be made."""
@@ -194,6 +202,7 @@ def add_show(group: click.Group, noun: Noun, more: Callable[[Directory, str], di
     def list_(store: str, account: str | None, form: str | None) -> int:
         with reading(store) as directory:
             records = {arn: record for arn, record in noun.records(directory).items() if account in (None, account_of(arn))}
+        records = dict(sorted(records.items(), key=lambda item: account_of(item[0]) == "aws"))  # the accounts' own first
         rows = [
             {"name": name_of(arn), "unique_id": getattr(record, "unique_id", None), "arn": arn} for arn, record in records.items()
         ]

@@ -62,6 +62,11 @@ def note_more(n: int) -> None:
         note(f"{n} more where keys that are not given have other values: `--unknown '*'` lists them as DEPENDS")
 
 
+def owner_cell(row: Any) -> str:
+    """The cell of a table that says whether the owner of the resource is assumed."""
+    return "assumed" if row.assumed_owner else ""
+
+
 def _chained(*options: Decorator) -> Decorator:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -76,7 +81,8 @@ policies = _chained(
         "--policies",
         multiple=True,
         metavar="PATH",
-        help="Where the policies are: account exports, fastiam files, or folders of them. May be repeated.",
+        help="Where the policies are: account exports, fastiam files, folders of them, a store, or `-`. May be repeated. "
+        "Default: FASTIAM_STORE.",
     ),
     click.option("--engine", "saved", metavar="FILE", help="In place of policies, an engine that `fastiam compile` wrote."),
 )

@@ -37,8 +37,16 @@ def _change(store: str, form: str, write: Callable[[Directory], object]) -> int:
 @store
 @options.form
 def create(id_: str, root: str, management_account: str | None, store: str, form: str) -> int:
-    """Create the organisation ID (`o-...`), in place of one that is there."""
-    return _change(store, form, lambda d: d.set_organization(id_, root=root, management_account=management_account))
+    """Create the organisation ID (`o-...`). A store has one."""
+
+    def write(directory: Directory) -> None:
+        old = directory.tables.organization
+        if old is not None:
+            hint = "`fastiam org show` shows it, the other verbs of `org` change it"
+            raise DirectoryError(f"there is the organisation `{old.id}` already", rule="DIR-EXISTS", hint=hint)
+        directory.set_organization(id_, root=root, management_account=management_account)
+
+    return _change(store, form, write)
 
 
 @command.command("show")

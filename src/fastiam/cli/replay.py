@@ -10,7 +10,7 @@ import click
 
 from fastiam.cli import exits, options
 from fastiam.cli.console import note
-from fastiam.cli.directories import open_engine
+from fastiam.cli.directories import check_stdin, open_engine
 from fastiam.cli.progress import Progress
 from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.keys import spelled
@@ -63,6 +63,7 @@ def command(
     """
     from fastiam.sources import read_cloudtrail
 
+    check_stdin(*policies, *log)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
     with Progress(lambda: None, quiet=quiet) as progress:

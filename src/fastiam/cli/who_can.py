@@ -8,14 +8,16 @@ from typing import Any
 import click
 
 from fastiam.cli import exits, options
+from fastiam.cli.console import note
 from fastiam.cli.directories import open_engine
+from fastiam.cli.principals import check_role
 from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.keys import spelled
 from fastiam.model import Outcome
 from fastiam.questions.who import Caller
 
-COLUMNS = ("principal", "kind", "is_outside", "outcome", "statement", "conditions", "depends_on")
-OF_TABLE = ("principal", "outcome", "conditions")
+COLUMNS = ("principal", "kind", "is_outside", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
+OF_TABLE = ("principal", "outcome", "owner", "conditions")
 
 
 @click.command("who-can")
@@ -48,13 +50,19 @@ def command(
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)
+    check_role(engine, action, resource)
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
     found = engine.who_can(action, resource, given, unknown=unknown, **about)
     if not unknown:
         options.note_more(len(engine.who_can(action, resource, given, unknown=("*",), **about)) - len(found))
     form = chosen(form, "table")
-    rows = (caller.to_dict() if is_json(form) else _row(caller) for caller in found)
+    callers = list(found)
+    rows = (caller.to_dict() if is_json(form) else _row(caller) for caller in callers)
     write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
+    assumed = sum(caller.assumed_owner for caller in callers)
+    if assumed:
+        note(f"the owner of the resource is assumed to be the principal's account in {assumed:,} of {len(callers):,} rows")
+        note("help: pass `--resource-account ID`, or `--unknown-owner deny`")
     if exit_zero or Outcome.ALLOW in found.outcome:
         return exits.OK
     return exits.UNKNOWN if len(found) else exits.DENIED
@@ -62,4 +70,8 @@ def command(
 
 def _row(caller: Caller) -> dict[str, Any]:
     row = {name: getattr(caller, name) for name in COLUMNS}
-    return row | {"kind": caller.kind or "account", "depends_on": tuple(map(spelled, caller.depends_on))}
+    return row | {
+        "kind": caller.kind or "account",
+        "depends_on": tuple(map(spelled, caller.depends_on)),
+        "owner": options.owner_cell(caller),
+    }

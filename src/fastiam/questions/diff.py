@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastiam._export import stream_of, table_array
 from fastiam._ingest import read_column
-from fastiam.bulk import NO_STATEMENT, DictionaryColumn
+from fastiam.bulk import NO_STATEMENT, REASONS, Decisions, DictionaryColumn
 from fastiam.errors import RequestValueError
 from fastiam.forking import cached_property
 from fastiam.model import Outcome
@@ -46,6 +46,7 @@ class Diff:
     groups : the statements that flip them, what gains access first; `group` has the group of each flipped row, shape (k,).
     undecidable : rows that depend on unknown keys in both engines, so that nobody can tell whether they flip.
     n_errors : rows that cannot be decided; with `on_error="deny"`.
+    unknown_principals : rows whose principal is in neither directory, so that both deny them.
     unseen : what has changed and no row can show; without requests alone.
 
     Notes
@@ -65,11 +66,13 @@ class Diff:
         undecidable: int = 0,
         n_errors: int = 0,
         unseen: tuple[str, ...] = (),
+        unknown_principals: int = 0,
     ) -> None:
         """For the engine: `take` gives texts of a request column."""
         self.n_rows, self.rows, self.groups, self.group = n_rows, rows, groups, group
         self.old_outcome, self.new_outcome = outcomes
         self.undecidable, self.n_errors, self.unseen = undecidable, n_errors, unseen
+        self.unknown_principals = unknown_principals
         self._take = take
 
     def __len__(self) -> int:
@@ -82,7 +85,7 @@ class Diff:
     def __reduce__(self) -> tuple[Any, ...]:
         texts = {name: self._take(name, self.rows.tolist()) for name in _REQUEST}
         arguments = self.n_rows, self.rows, (self.old_outcome, self.new_outcome), self.groups, self.group
-        return _unpickled, (texts, arguments, (self.undecidable, self.n_errors, self.unseen))
+        return _unpickled, (texts, arguments, (self.undecidable, self.n_errors, self.unseen, self.unknown_principals))
 
     @property
     def counts(self) -> dict[Change, int]:
@@ -112,7 +115,7 @@ class Diff:
         """The JSON form: the counts, and the groups, each with the request of its first row."""
         counts: dict[str, Json] = {change.value: count for change, count in self.counts.items()}
         told: dict[str, Json] = {"n_rows": self.n_rows, "counts": counts, "undecidable": self.undecidable}
-        told |= {"n_errors": self.n_errors, "unseen": list(self.unseen)}
+        told |= {"n_errors": self.n_errors, "unknown_principals": self.unknown_principals, "unseen": list(self.unseen)}
         return told | {"groups": [self.group_to_dict(group) for group in self.groups]}
 
     def group_to_dict(self, group: DiffGroup) -> dict[str, Json]:
@@ -270,4 +273,10 @@ def _compare(old: Engine, new: Engine, rows: Rows) -> Diff:
         take,
         int(np.count_nonzero((ranks[0] == 1) & (ranks[1] == 1) & ~broken)),
         int(np.count_nonzero(broken)),
+        unknown_principals=int(np.count_nonzero(_is_unknown(before) & _is_unknown(after))),
     )
+
+
+def _is_unknown(decisions: Decisions) -> npt.NDArray[np.bool_]:
+    """The rows whose principal has no record."""
+    return np.asarray(decisions.reason.codes == REASONS.index("unknown_principal"))

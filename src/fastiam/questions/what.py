@@ -34,6 +34,7 @@ class Doable(Deferred):
     action : a name, or with `is_pattern` the pattern of a policy: any action that it matches and no policy names otherwise.
     outcome : ALLOW, or DEPENDS.
     layer, statement, depends_on : as in `Decision`.
+    assumed_owner : the owner of the resource is unknown and taken to be the account of the principal (D23).
     conditions : for DEPENDS, the statements that the answer depends on. Found when first read, by the reference.
     """
 
@@ -43,6 +44,7 @@ class Doable(Deferred):
     statement: StatementRef | None
     depends_on: tuple[str, ...] = ()
     is_pattern: bool = False
+    assumed_owner: bool = False
     conditions: tuple[OpenStatement, ...] = field(default=(), compare=False, repr=False)
 
     def _resolve(self, source: Callable[[], tuple[OpenStatement, ...]]) -> dict[str, object]:
@@ -67,9 +69,8 @@ def actions_on(engine: Engine, principal: str | Session, question: Question, nam
         literal = list(asked)[row]
         told, is_pattern = asked[literal]
         opened = partial(question.conditions, principal, literal) if decision.outcome is Outcome.DEPENDS else tuple
-        found.append(
-            Doable.deferring(opened, told, decision.outcome, decision.layer, decision.statement, decision.depends_on, is_pattern)
-        )
+        where = decision.layer, decision.statement, decision.depends_on
+        found.append(Doable.deferring(opened, told, decision.outcome, *where, is_pattern, decision.assumed_owner))
     return found
 
 

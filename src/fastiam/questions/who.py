@@ -60,6 +60,7 @@ class Caller(Deferred):
     layer, statement : what the decision rests on (D50, D51); for DEPENDS what it is if the conditions are not met.
     depends_on : the keys that matter, folded (D74).
     is_outside : the directory has no record of it; its own account is taken to allow everything.
+    assumed_owner : the owner of the resource is unknown and taken to be the account of this principal (D23).
     conditions : for DEPENDS, the statements that the answer depends on: Allows that have to apply, Denies that must not. Found
         when first read, by the reference, in a fraction of a millisecond.
     """
@@ -71,6 +72,7 @@ class Caller(Deferred):
     statement: StatementRef | None
     depends_on: tuple[str, ...] = ()
     is_outside: bool = False
+    assumed_owner: bool = False
     conditions: tuple[OpenStatement, ...] = field(default=(), compare=False, repr=False)
 
     def _resolve(self, source: Callable[[], tuple[OpenStatement, ...]]) -> dict[str, object]:
@@ -292,9 +294,8 @@ def _caller(
     is_outside: bool = False,
 ) -> Caller:
     opened = partial(question.conditions, asker) if decision.outcome is Outcome.DEPENDS else tuple
-    return Caller.deferring(
-        opened, name, kind, decision.outcome, decision.layer, decision.statement, decision.depends_on, is_outside
-    )
+    where = decision.layer, decision.statement, decision.depends_on
+    return Caller.deferring(opened, name, kind, decision.outcome, *where, is_outside, decision.assumed_owner)
 
 
 def _others(question: Question, stored: Stored, policies: Policies, nobody: ResourceProfile) -> Iterator[Caller]:
@@ -328,6 +329,5 @@ def _outside(question: Question, outsider: Outsider, nobody: ResourceProfile) ->
     found = told.decision
     if found.outcome not in _CAN:
         return None
-    return Caller(
-        outsider.name, outsider.kind, found.outcome, found.layer, found.statement, found.depends_on, True, told.open_statements
-    )
+    where = found.layer, found.statement, found.depends_on
+    return Caller(outsider.name, outsider.kind, found.outcome, *where, True, found.assumed_owner, told.open_statements)

@@ -22,12 +22,22 @@ class AccountWrites(Writes):
     """Accounts."""
 
     @write
-    def add_account(self, id: str, *, name: str | None = None, canonical_id: str | None = None, partition: str = "aws") -> None:
-        """An account. It need not be added before its principals; `canonical_id` is the S3 canonical user id."""
-        if not _PARTITION.fullmatch(partition):
+    def add_account(
+        self, id: str, *, name: str | None = None, canonical_id: str | None = None, partition: str | None = None
+    ) -> None:
+        """An account. It need not be added before its principals; `canonical_id` is the S3 canonical user id.
+
+        A second call adds to what is known; None keeps it. The partition of a new account is `aws` if not given.
+        """
+        if partition is not None and not _PARTITION.fullmatch(partition):
             raise DirectoryError(f"`{shorten(partition)}` is not a partition", hint="write `aws`, `aws-cn`, `aws-us-gov`, ...")
-        old = self.tables.accounts.get(check_account(id), Account(id, partition))
-        new = replace(old, name=name or old.name, canonical_id=canonical_id or old.canonical_id, partition=partition)
+        old = self.tables.accounts.get(check_account(id), Account(id, partition or "aws"))
+        new = replace(
+            old,
+            name=name or old.name,
+            canonical_id=canonical_id or old.canonical_id,
+            partition=partition or old.partition,
+        )
         self._put("accounts", new)
 
     @write

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from fastiam.account.books import Book, Ledger
 from fastiam.account.documents import Given, Mode, Reader, StoredPolicy, as_items, has_name, is_managed_arn
-from fastiam.account.naming import name_errors, policy_account, read_tags, tag_errors
+from fastiam.account.naming import hint_of_missing_policy, name_errors, policy_account, read_tags, tag_errors
 from fastiam.account.quotas import NO_QUOTAS, Quotas, size_without_space
 from fastiam.account.records import Account, Entity, Group, Tables
 from fastiam.account.snapshot import Snapshot
@@ -208,7 +208,7 @@ class Writes:
             self._refuse(reader, "DIR-FOREIGN", arn, message, "IAM attaches those of the own account, and of AWS")
         if arn not in self.tables.managed:
             message = f"`{shorten(owner)}` has a managed policy of which no document is known, so that it {effect}"
-            self._refuse(reader, rule, arn, message, "add it with `add_managed_policy`, or load the file that holds it")
+            self._refuse(reader, rule, arn, message, hint_of_missing_policy(arn))
 
     def _check_policies(self, reader: Reader, holder: Holder) -> None:
         """The limits of what a user, group or role has (spec 1.7); see `Quotas` for documents without name."""

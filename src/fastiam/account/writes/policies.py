@@ -8,7 +8,7 @@ from dataclasses import replace
 from fastiam.account.books import write
 from fastiam.account.documents import Given, Reader, StoredPolicy, has_name, is_managed_arn
 from fastiam.account.ids import NEW, POLICY, id_for
-from fastiam.account.naming import iam_name, is_version
+from fastiam.account.naming import hint_of_missing_policy, iam_name, is_version
 from fastiam.account.records import Entity, ManagedPolicy
 from fastiam.account.writes.base import Holder, Writes, refuse_in_use
 from fastiam.arn import is_account
@@ -107,7 +107,7 @@ class PolicyWrites(Writes):
     def _managed(self, arn: str) -> ManagedPolicy:
         policy = self.tables.managed.get(arn)
         if policy is None:
-            raise DirectoryError(f"there is no managed policy `{shorten(str(arn))}`", hint="add it with `add_managed_policy`")
+            raise DirectoryError(f"there is no managed policy `{shorten(str(arn))}`", hint=hint_of_missing_policy(str(arn)))
         return policy
 
     def _check_versions(self, reader: Reader, policy: ManagedPolicy, new: Mapping[str, StoredPolicy]) -> None:

@@ -1,0 +1,83 @@
+"""Principals as the command line names them: an ARN, a service, `*`, or the name of a user or role.
+
+A principal without a record is an error here: its answers would be denials that say nothing about the policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from fastiam.arn import split_arn
+from fastiam.cli.nouns import account_of, name_of
+from fastiam.errors import RequestValueError
+from fastiam.profile import PrincipalKind
+from fastiam.request import shorten
+
+if TYPE_CHECKING:
+    from fastiam.engine import Engine
+
+_NEAREST = 3  # names in a hint
+_LONGEST = 200  # characters of a name that is compared with known ones
+
+
+def find_principal(engine: Engine, name: str, account: str | None = None, *, column: str = "principal") -> str:
+    """The principal that is named: an ARN, a service name or `*` as it is; a name as the ARN of the one user or role that has it.
+
+    Parameters
+    ----------
+    account : where a name is looked up; in all accounts if None.
+    column : the argument, for messages.
+
+    Raises
+    ------
+    RequestValueError: no user or role has the ARN or name; the hint has the nearest ones. Several have the name.
+    """
+    snapshot = engine.snapshot
+    if name.startswith("arn:") or name == "*":
+        if snapshot.principal(name).known:
+            return name
+        parts = split_arn(name)
+        is_session = parts is not None and parts.service == "sts"
+        wanted = name.split("/")[1] if is_session else name_of(name)
+    else:
+        wanted = name
+    by_name: dict[str, list[str]] = {}
+    for arn, kind in snapshot.names():
+        if kind is not PrincipalKind.ROOT and account in (None, account_of(arn)):
+            by_name.setdefault(name_of(arn).lower(), []).append(arn)
+    if wanted is name:
+        found = by_name.get(name.lower(), [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            hint = f"pass `--account` or one of {_listed(found)}"
+            raise RequestValueError(f"several users and roles are called `{shorten(name)}`", column=column, hint=hint)
+        if "." in name:
+            return name  # a service
+    near = get_close_matches(wanted.lower(), by_name, _NEAREST) if len(wanted) <= _LONGEST else ()
+    nearest = [arn for each in near for arn in by_name[each]]
+    hint = f"did you mean {_listed(nearest)}?" if nearest else ""
+    raise RequestValueError(f"the policies have no principal `{shorten(name)}`", column=column, hint=hint)
+
+
+def check_role(engine: Engine, action: str, resource: str) -> None:
+    """See that a role exists that is to be assumed or passed; of an account without users and roles nothing is known.
+
+    Raises
+    ------
+    RequestValueError: as `find_principal`.
+    """
+    parts = split_arn(resource)
+    is_role = parts is not None and parts.service == "iam" and parts.rest.startswith("role/") and "*" not in resource
+    if parts is None or not is_role or not action.lower().startswith(("sts:", "iam:passrole")):
+        return
+    known = (kind is not PrincipalKind.ROOT and account_of(arn) == parts.account for arn, kind in engine.snapshot.names())
+    if any(known):
+        find_principal(engine, resource, parts.account, column="resource")
+
+
+def _listed(arns: Sequence[str]) -> str:
+    names = [f"`{arn}`" for arn in arns[:_NEAREST]]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

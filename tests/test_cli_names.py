@@ -1,0 +1,292 @@
+"""The command line says what it does not know: principals without a record, assumed owners, requests that cannot be decided."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trails import record, user
+
+import fastiam
+from fastiam.cli.main import run
+
+A, B = "111111111111", "222222222222"
+ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
+S3 = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{A}:root"}, "Action": "sts:AssumeRole"}],
+}
+KEY = "arn:aws:s3:::reports/may"
+Call = Callable[..., tuple[int, str, str]]
+
+
+def directory(*names: str) -> fastiam.Directory:
+    made = fastiam.Directory()
+    for name in names or (ANA, APP, f"arn:aws:iam::{B}:user/bob", f"arn:aws:iam::{B}:role/app"):
+        made.add_principal(name, identity_policies=[("S3", S3)])
+        if ":role/" in name:
+            made.set_trust_policy(name, TRUST)
+    return made
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs one command line in a folder with policies and a store: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FASTIAM_STORE", raising=False)
+    monkeypatch.delenv("FASTIAM_ACCOUNT", raising=False)
+    directory().dump("d.json")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(list(arguments))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+# -- assumed owners ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_can_over_two_accounts_says_that_the_owner_is_assumed(call):
+    code, out, err = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--format", "json")
+    assert code == 0 and {row["assumed_owner"] for row in json.loads(out)} == {True}
+    assert "the owner of the resource is assumed to be the principal's account in 6 of 6 rows" in err
+
+
+@pytest.mark.parametrize("more", [("--resource-account", A), ("--unknown-owner", "deny")])
+def test_who_can_of_a_known_owner_says_nothing_of_it(more, call):
+    _, out, err = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--format", "csv", *more)
+    assert {row["assumed_owner"] for row in csv.DictReader(io.StringIO(out))} <= {"false"}
+    assert "assumed" not in err
+
+
+def test_table_of_who_can_has_a_column_of_the_owner(call):
+    _, out, _ = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--format", "table")
+    assert "owner" in out and "assumed" in out
+
+
+def test_what_can_on_a_resource_says_that_the_owner_is_assumed(call):
+    arguments = ["what-can", "--policies", "d.json", ANA, "--resource", KEY, "--action", "s3:GetObject"]
+    _, out, err = call(*arguments, "--format", "json")
+    assert json.loads(out)[0]["assumed_owner"] is True and "the owner of the resource is assumed" in err
+    _, out, err = call(*arguments, "--format", "json", "--resource-account", A)
+    assert json.loads(out)[0]["assumed_owner"] is False and err == ""
+
+
+# -- principals --------------------------------------------------------------------------------------------------------------
+
+UNKNOWN = {
+    f"arn:aws:iam::{A}:user/anna": f"did you mean `{ANA}`?",
+    "arn:aws:iam::333333333333:user/ana": f"did you mean `{ANA}`?",
+    f"arn:aws:sts::{A}:assumed-role/ap/s1": f"did you mean `{APP}` or `arn:aws:iam::{B}:role/app`?",
+    "anna": f"did you mean `{ANA}`?",
+    "zzzzzzzz": "",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+@pytest.mark.parametrize("verb", [("explain", "s3:GetObject", KEY), ("what-can",), ("what-can", "--resource", KEY)])
+def test_principal_without_a_record_is_an_error_with_the_nearest_names(verb, name, call):
+    code, out, err = call(verb[0], name, *verb[1:], "--policies", "d.json")
+    hint = f"help: {UNKNOWN[name]}\n" if UNKNOWN[name] else ""
+    assert (code, out) == (1, "")
+    assert err == f"error: the policies have no principal `{name}` - at `principal`\n{hint}"
+
+
+@pytest.mark.parametrize("name", [ANA, "ana", "ANA"])
+def test_bare_name_stands_for_the_one_principal_that_has_it(name, call):
+    code, out, _ = call("explain", "--policies", "d.json", name, "s3:GetObject", KEY, "--format", "json")
+    assert code == 0 and json.loads(out)["principal"] == ANA
+    code, out, _ = call("what-can", "--policies", "d.json", name, "--format", "json")
+    assert code == 0 and json.loads(out)[0]["actions"] == ["s3:*"]
+
+
+def test_bare_name_in_two_accounts_needs_the_account(call, monkeypatch):
+    arguments = ["explain", "--policies", "d.json", "app", "s3:GetObject", KEY, "--format", "json"]
+    code, out, err = call(*arguments)
+    assert (code, out) == (1, "") and f"pass `--account` or one of `{APP}` or `arn:aws:iam::{B}:role/app`" in err
+    assert json.loads(call(*arguments, "--account", B)[1])["principal"] == f"arn:aws:iam::{B}:role/app"
+    monkeypatch.setenv("FASTIAM_ACCOUNT", A)
+    assert json.loads(call(*arguments)[1])["principal"] == APP
+
+
+@pytest.mark.parametrize("name", ["*", "s3.amazonaws.com", f"arn:aws:iam::{A}:root", f"arn:aws:sts::{A}:assumed-role/app/s"])
+def test_principal_that_needs_no_record_is_taken_as_it_is(name, call):
+    code, out, _ = call("explain", "--policies", "d.json", name, "s3:GetObject", KEY, "--format", "json")
+    assert code in (0, 2) and json.loads(out)["principal"] == name
+
+
+def test_who_can_assume_a_role_that_does_not_exist_is_an_error(call):
+    code, out, err = call("who-can", "--policies", "d.json", "sts:AssumeRole", f"arn:aws:iam::{A}:role/apps")
+    assert (code, out) == (1, "") and f"did you mean `{APP}`?" in err
+    assert call("who-can", "--policies", "d.json", "sts:AssumeRole", APP)[0] == 2
+    assert call("who-can", "--policies", "d.json", "iam:CreateRole", f"arn:aws:iam::{A}:role/apps")[0] == 0
+
+
+# -- diff --------------------------------------------------------------------------------------------------------------------
+
+
+def test_diff_over_a_log_of_others_exits_with_4_and_says_it_first(call):
+    ghost = user(f"arn:aws:iam::{A}:user/ghost")
+    records = [record("s3:GetObject", ghost, {"bucketName": "b", "key": str(i)}) for i in range(3)]
+    Path("log.json").write_text(json.dumps({"Records": records}))
+    code, out, err = call("diff", "--old", "d.json", "--new", "d.json", "--log", "log.json")
+    assert (code, out) == (4, "")
+    assert err.startswith("3 of 3 requests could not be decided") and "nothing flips" not in err
+    assert call("diff", "--old", "d.json", "--new", "d.json", "--log", "log.json", "--exit-zero")[0] == 0
+
+
+def test_diff_over_requests_of_unknown_principals_exits_with_4_and_says_it_first(call):
+    others = [f"arn:aws:iam::{A}:user/u{i}" for i in range(2)]
+    for name, principals in (("all.csv", others), ("some.csv", [*others, ANA])):
+        Path(name).write_text("principal,action,resource\n" + "".join(f"{p},s3:GetObject,{KEY}\n" for p in principals))
+    code, _, err = call("diff", "--old", "d.json", "--new", "d.json", "--requests", "all.csv")
+    assert code == 4 and err.startswith("2 of 2 requests have a principal that is in neither") and "nothing flips" not in err
+    code, _, err = call("diff", "--old", "d.json", "--new", "d.json", "--requests", "some.csv")
+    assert code == 4 and err.endswith("1 requests compared: nothing flips\n")
+
+
+def test_diff_counts_a_principal_that_one_directory_has_as_a_change(call):
+    directory(ANA).dump("small.json")
+    Path("r.csv").write_text(f"principal,action,resource\n{APP},s3:GetObject,{KEY}\n")
+    code, out, err = call("diff", "--old", "d.json", "--new", "small.json", "--requests", "r.csv", "--format", "json")
+    assert code == 0 and json.loads(out)[0]["change"] == "lost" and "neither" not in err
+
+
+# -- creating what exists ----------------------------------------------------------------------------------------------------
+
+
+def test_second_organisation_is_refused_and_the_first_one_stays(call):
+    for arguments in (["init"], ["org", "create", "o-1"], ["org", "create-unit", "ou-a"]):
+        assert call(*arguments, "--store", "iam.db")[0] == 0
+    assert call("org", "attach-scp", "ou-a", "Only", json.dumps(S3), "--store", "iam.db")[0] == 0
+    before = call("org", "show", "--store", "iam.db")[1]
+    for id_ in ("o-1", "o-2"):
+        code, out, err = call("org", "create", id_, "--store", "iam.db")
+        assert (code, out) == (1, "") and "there is the organisation `o-1` already [DIR-EXISTS]" in err
+    assert call("org", "show", "--store", "iam.db")[1] == before
+
+
+def test_account_that_exists_keeps_what_is_not_given(call):
+    call("init", "--store", "iam.db")
+    call("account", "create", A, "--partition", "aws-us-gov", "--canonical-id", "c1", "--store", "iam.db")
+    code, out, _ = call("account", "create", A, "--name", "prod", "--store", "iam.db", "--format", "json")
+    told = json.loads(out)
+    assert code == 0 and (told["partition"], told["name"], told["canonical_id"]) == ("aws-us-gov", "prod", "c1")
+
+
+# -- where policies come from ------------------------------------------------------------------------------------------------
+
+TAKING: dict[str, list[str]] = {
+    "authorize": ["authorize", "--requests", "r.csv", "--out", "-", "--quiet"],
+    "explain": ["explain", "ana", "s3:GetObject", KEY],
+    "who-can": ["who-can", "s3:GetObject", KEY],
+    "what-can": ["what-can", "ana"],
+    "replay": ["replay", "log.json", "--exit-zero"],
+    "compile": ["compile", "--out", "e.fastiam"],
+    "diff": ["diff", "--new", "d.json"],
+}
+
+
+@pytest.fixture
+def inputs(call: Call) -> Call:
+    Path("r.csv").write_text(f"principal,action,resource\n{ANA},s3:GetObject,{KEY}\n")
+    Path("log.json").write_text(json.dumps({"Records": [record("s3:GetObject", None, {"bucketName": "b", "key": "k"})]}))
+    assert call("import", "d.json", "--store", "iam.db")[0] == 0
+    return call
+
+
+@pytest.mark.parametrize("verb", TAKING)
+def test_verb_without_policies_takes_the_store_of_the_environment(verb, inputs, monkeypatch):
+    assert inputs(*TAKING[verb])[0] == 64
+    monkeypatch.setenv("FASTIAM_STORE", "iam.db")
+    code, _, err = inputs(*TAKING[verb])
+    assert code in (0, 4) and "error" not in err
+
+
+@pytest.mark.parametrize("verb", TAKING)
+def test_policies_come_through_standard_input_and_process_substitution(verb, inputs):
+    option = {"compile": "", "diff": "--old"}.get(verb, "--policies")
+    command = [sys.executable, "-m", "fastiam", *TAKING[verb]]
+    for source in ("-", "/dev/fd/0"):
+        where = [option, source] if option else [source]
+        done = subprocess.run([*command, *where], input=Path("d.json").read_bytes(), capture_output=True, check=False)
+        assert done.returncode in (0, 4), done.stderr
+
+
+def test_policies_come_through_a_fifo(inputs):
+    os.mkfifo("pipe")
+    threading.Thread(target=lambda: Path("pipe").write_bytes(Path("d.json").read_bytes()), daemon=True).start()
+    assert inputs("explain", "--policies", "pipe", "ana", "s3:GetObject", KEY)[0] == 0
+
+
+def test_log_comes_through_a_fifo(inputs):
+    os.mkfifo("pipe")
+    threading.Thread(target=lambda: Path("pipe").write_bytes(Path("log.json").read_bytes()), daemon=True).start()
+    _, _, err = inputs("replay", "--policies", "d.json", "pipe")
+    assert "1 records, 1 calls" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["authorize", "--policies", "-", "--requests", "-", "--out", "-"],
+        ["replay", "--policies", "-", "-"],
+        ["diff", "--old", "-", "--new", "-"],
+        ["compile", "-", "-", "--out", "e"],
+    ],
+)
+def test_standard_input_given_twice_is_wrong_usage(arguments, call):
+    code, _, err = call(*arguments)
+    assert code == 64 and "standard input can be read only once" in err
+
+
+# -- managed policies of AWS -------------------------------------------------------------------------------------------------
+
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+
+
+def test_missing_policy_of_aws_is_answered_with_the_file_to_import(call):
+    call("import", "d.json", "--store", "iam.db")
+    for name in ("ReadOnlyAccess", READ_ONLY):
+        code, _, err = call("user", "attach", "ana", name, "--store", "iam.db")
+        assert code == 1 and "policies of AWS come with `fastiam import FILE`" in err
+    call("policy", "create", "Own", json.dumps(S3), "--account", A, "--store", "iam.db")
+    Path("aws.jsonl").write_text(json.dumps({"arn": READ_ONLY, "name": "ReadOnlyAccess", "version": "v1", "document": S3}))
+    assert call("import", "aws.jsonl", "--store", "iam.db")[0] == 0
+    code, out, _ = call("user", "attach", "ana", "ReadOnlyAccess", "--store", "iam.db", "--format", "json")
+    assert code == 0 and json.loads(out)["attached_policies"] == [READ_ONLY]
+
+
+def test_export_that_attaches_a_policy_of_aws_without_its_document_is_answered_with_the_file(call):
+    made = fastiam.Directory("lenient")
+    made.add_principal(ANA, identity_policies=[READ_ONLY])
+    made.dump("export.json")
+    _, _, err = call("what-can", "ana", "--policies", "export.json")
+    assert "help: load a file of AWS managed policies beside it" in err
+
+
+def test_list_of_policies_has_those_of_the_account_first(call):
+    records: list[dict[str, Any]] = [
+        {"arn": f"arn:aws:iam::aws:policy/{name}", "name": name, "version": "v1", "document": S3} for name in ("Aaa", "Zzz")
+    ]
+    Path("aws.jsonl").write_text("\n".join(map(json.dumps, records)))
+    call("import", "aws.jsonl", "d.json", "--store", "iam.db")
+    call("policy", "create", "Own", json.dumps(S3), "--account", A, "--store", "iam.db")
+    _, out, _ = call("policy", "list", "--store", "iam.db", "--format", "json")
+    assert [row["name"] for row in json.loads(out)] == ["Own", "Aaa", "Zzz"]
+
+
+def test_module_runs_as_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "fastiam", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"fastiam {fastiam.__version__}\n")
