@@ -185,10 +185,13 @@ def test_a_policy_without_document_allows_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("policy", [managed(MANAGED, DefaultVersionId="v1"), managed(MANAGED, PolicyVersionList=[])])
-def test_a_managed_policy_without_its_default_version_counts_as_not_there(tmp_path, policy):
+def test_a_managed_policy_without_its_default_version_denies_everything(tmp_path, policy):
     whole = export() | {"Policies": [policy, managed(AWS)]}
-    found = codes(fastiam.load(write(tmp_path, "export.json", whole)))
-    assert found == ["GAAD-NO-DEFAULT", "GAAD-NO-POLICY", "GAAD-NO-BOUNDARY"]
+    directory = fastiam.load(write(tmp_path, "export.json", whole))
+    assert codes(directory) == ["GAAD-NO-DEFAULT"]
+    decision = directory.compile().decide(ANA, "s3:GetObject", "arn:aws:s3:::b/k")
+    assert decision.outcome is fastiam.Outcome.EXPLICIT_DENY and decision.indeterminate
+    assert (decision.statement.policy, decision.statement.sid) == (MANAGED, "DocumentNotRead")
 
 
 def test_findings_inside_documents_have_their_place_in_the_file(tmp_path):

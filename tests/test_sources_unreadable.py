@@ -197,3 +197,24 @@ def test_a_broken_file_of_one_document_is_the_matter_of_that_document(tmp_path, 
     assert directory.compile().decide(*ask).statement.sid == NOT_READ
     with pytest.raises(SourceError):
         fastiam.load(tmp_path, mode="strict")
+
+
+def test_a_managed_policy_without_document_denies_whatever_format_names_it(tmp_path):
+    """The record says that the policy is there, and no file holds what it says."""
+    whole = export()
+    whole["Policies"] = []
+    (tmp_path / "export.json").write_text(json.dumps(whole))
+    assert decide(fastiam.load(tmp_path), ANA).allowed  # of a policy without any record nothing counts, but for the finding
+    described = {"PolicyArn": MANAGED, "PolicyVersion": {"VersionId": "v1", "IsDefaultVersion": False, "Document": ALLOW}}
+    collected = tmp_path / "aws/aws/accounts" / A / "iam/global/policy/P/metadata.json"
+    collected.parent.mkdir(parents=True)
+    for path, content, code in (
+        (tmp_path / "get-policy-version.json", described, "POLICY-NO-DEFAULT"),
+        (collected, {"arn": MANAGED}, "COLLECT-NO-DOCUMENT"),
+    ):
+        path.write_text(json.dumps(content))
+        directory = fastiam.load(tmp_path)
+        decision = decide(directory, ANA)
+        assert (decision.statement.policy, decision.statement.sid, decision.indeterminate) == (MANAGED, NOT_READ, True)
+        assert [f.code for f in directory.findings] == [code] and decide(directory, BOB).allowed
+        path.unlink()

@@ -113,6 +113,16 @@ class Collected:
             with policy.metadata.writing(model, _CODES):
                 model.add_managed_policy(policy.arn, versions={version: stored}, default_version=version, unique_id=None)
 
+    def check_policies(self, model: AccountModel) -> None:
+        """Managed policies without their document, of which no other file has it."""
+        for thing in self._things.values():
+            if thing.type != "policy" or "metadata" not in thing.files or thing.metadata.get("arn") is None:
+                continue
+            if thing.arn not in model.tables.managed:
+                version = thing.metadata.text_of("defaultVersionId") or "v1"
+                message = f"`{thing.arn}` comes without `current-policy.json`"
+                thing.metadata.add_missing(model, thing.arn, version, "COLLECT-NO-DOCUMENT", message)
+
     def read_groups(self, model: AccountModel, node: Node) -> None:
         """Groups with inline and attached policies."""
         group = self._of(node, "group")
@@ -200,8 +210,6 @@ class Collected:
             thing.metadata.note(model, "COLLECT-NO-ARN", f"the metadata in `{folder}` has no `arn`: nothing in it is read")
         elif thing.type == "role" and "trust-policy" not in thing.files:
             first.note(model, "COLLECT-NO-TRUST", f"`{thing.arn}` comes without its trust policy: nobody can assume it")
-        elif thing.type == "policy" and thing.arn not in model.tables.managed:
-            first.note(model, "COLLECT-NO-DOCUMENT", f"`{thing.arn}` comes without `current-policy.json`")
 
 
 # -- values, in the forms in which they may stand ---------------------------------------------------------------------------

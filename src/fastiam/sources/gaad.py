@@ -76,7 +76,9 @@ class Exports:
         for arn, node in self._without_default.items():
             if arn not in model.tables.managed:
                 message = f"`{arn}` comes without the document of its default version"
-                node.note(model, "GAAD-NO-DEFAULT", message, hint="add a file of AWS managed policies, or `get-policy-version`")
+                hint = "add a file of AWS managed policies, or `get-policy-version`"
+                version = node.text_of("DefaultVersionId") or "v1"
+                node.add_missing(model, arn, version, "GAAD-NO-DEFAULT", message, hint=hint)
 
     def read_groups(self, model: AccountModel, node: Node) -> None:
         """Groups with inline and attached policies."""

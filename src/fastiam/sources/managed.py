@@ -40,6 +40,7 @@ class Policies:
         self._records: dict[str, Node] = {}  # by ARN
         self._nameless: dict[str, Node] = {}  # records without ARN, by the policy's name
         self._outputs: dict[str, Node] = {}  # of `get-policy`, by ARN
+        self._without_default: dict[str, Node] = {}
         self._versions: list[Node] = []  # outputs of `get-policy-version`
 
     def is_format(self, node: Node) -> bool:
@@ -93,6 +94,13 @@ class Policies:
                 self._add_record(model, record, arn)
                 self._known.withdrawn.setdefault(arn, record)
 
+    def check_policies(self, model: AccountModel) -> None:
+        """Policies without the document in force, of which no other file has it."""
+        for arn, node in self._without_default.items():
+            if arn not in model.tables.managed:
+                message = f"`{arn}` comes without the document of its default version"
+                node.add_missing(model, arn, "v1", "POLICY-NO-DEFAULT", message)
+
     def _add_record(self, model: AccountModel, node: Node, arn: str) -> None:
         version = node.text_of("version") or "default"
         if node.flag_of("malformed"):
@@ -125,9 +133,7 @@ class Policies:
                 defaults[arn] = id_
         for arn, output in self._outputs.items():
             defaults[arn] = output.text_of("DefaultVersionId") or defaults.get(arn, "")
-        for arn in versions:
-            if defaults.get(arn) not in versions[arn] and arn not in model.tables.managed:
-                nodes[arn].note(model, "POLICY-NO-DEFAULT", f"`{arn}` comes without the document of its default version")
+        self._without_default = {arn: nodes[arn] for arn in versions if defaults.get(arn) not in versions[arn]}
         return {arn: (found, defaults[arn], nodes[arn]) for arn, found in versions.items() if defaults.get(arn) in found}
 
     def _arn_of(self, output: Node) -> str:

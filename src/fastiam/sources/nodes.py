@@ -210,6 +210,13 @@ class Node:
         self.note(model, "POLICY-NOT-READ", message, hint="mend the document, and load it again")
         return denying_policy(kind, name, why, arn=arn, origin=self.origin)
 
+    def add_missing(self, model: AccountModel, arn: str, version: str, code: str, message: str, *, hint: str = "") -> None:
+        """A managed policy of which there is a record without the document in force: a finding, and all that it could deny."""
+        self.note(model, code, f"{message}: it counts as one that denies everything", hint=hint)
+        document = denying_policy(PolicyKind.IDENTITY, arn, "its document is missing", arn=arn, origin=self.origin)
+        with self.writing(model):
+            model.add_managed_policy(arn, versions={version: document}, default_version=version, unique_id=None)
+
     def _read_policy(self, model: AccountModel, kind: PolicyKind, text: str, name: str, arn: str | None) -> StoredPolicy:
         """A document that was not met yet. One with findings is read again where it occurs again: they have a place."""
         found: list[Finding] = []
