@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trails import ACCOUNT, ANA, OPS, record, user, write_log
+from trails import ACCOUNT, ANA, OPS, assume_role, record, session, user, write_log
 
 import fastiam
 from fastiam import Outcome
@@ -210,6 +210,15 @@ def test_replay_of_an_unknown_caller_stays_undecided(tmp_path):
     log = fastiam.read_cloudtrail(write_log(tmp_path / "log.json", stranger))
     (group,) = engine_of().replay(log).groups
     assert group.verdict is Verdict.UNDECIDED
+
+
+def test_replay_of_a_broken_session_that_passes_a_role_depends(tmp_path):
+    issue = assume_role(policy="{")
+    call = {**LAUNCH, "userIdentity": session()}
+    directory = fastiam.Directory()
+    directory.add_principal(OPS)
+    found = directory.compile().replay(fastiam.read_cloudtrail(write_log(tmp_path / "log.json", issue, call)))
+    assert {group.outcome for group in found.groups if group.number == 2} <= {Outcome.ERROR, Outcome.DEPENDS}
 
 
 # -- what is not covered ----------------------------------------------------------------------------------------------

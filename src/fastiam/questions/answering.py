@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from fastiam.bulk import LAYERS, Decisions, DictionaryColumn
 from fastiam.forking import cached_property
-from fastiam.model import Layer, Outcome, Reason, Statement, StatementRef
-from fastiam.profile import ResourceFacts
+from fastiam.model import Effect, Layer, Outcome, Reason, Statement, StatementRef
+from fastiam.profile import PrincipalKind, ResourceFacts
 from fastiam.questions.calls import PASS_ROLE, Calls, Facts, Open
 from fastiam.questions.regions import action_region
 from fastiam.request import shorten
@@ -31,6 +31,7 @@ NO_CALLER = "the log does not tell who called"
 NOT_IN_DIRECTORY = "the caller is not in the directory"
 NO_RESOURCE = "the resource, whose policy would have to allow it, is not in the directory"
 
+_WITH_POLICIES = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)
 _KEPT = 50_000  # facts of resources
 _Ints = npt.NDArray[Any]
 _ORDER = (Outcome.ALLOW, Outcome.DEPENDS, Outcome.ERROR, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)  # the worst row decides
@@ -125,7 +126,7 @@ class _Known:
         return any(map(_reads_tags, statements))
 
     def may_pass_roles(self, principal: str | Session) -> bool:
-        """Whether some grant of the principal covers `iam:PassRole`."""
+        """Whether an identity policy may allow `iam:PassRole` on some role. Users and roles have no other source of it."""
         key = principal if isinstance(principal, str) else id(principal)
         found = self._passing.get(key)
         if found is None:
@@ -135,15 +136,11 @@ class _Known:
         return found[0]
 
     def _grants_passing(self, principal: str | Session) -> bool:
-        if isinstance(principal, str) and not principal.startswith("arn:"):
-            return True  # a service or an identity provider has no identity policies
-        wanted = action_region(PASS_ROLE)
-        for grant in self._engine.what_can(principal):
-            regions = map(action_region, grant.actions)
-            covers = any(wanted is None or region is None or region.meets(wanted) for region in regions)
-            if grant.layer is Layer.IDENTITY and (covers or grant.not_actions):
-                return True
-        return False
+        profile = self._snapshot.principal(principal)
+        if profile.kind not in _WITH_POLICIES or profile.issuer_root:
+            return True
+        statements = (statement for policy in profile.identity_policies for statement in policy.statements)
+        return any(statement.effect is Effect.ALLOW and _may_cover_passing(statement) for statement in statements)
 
     def _facts(self, arn: str) -> ResourceFacts:
         found = self._kept.get(arn)
@@ -152,6 +149,14 @@ class _Known:
                 self._kept.clear()
             found = self._kept[arn] = self._snapshot.facts(arn)
         return found
+
+
+def _may_cover_passing(statement: Statement) -> bool:
+    if statement.actions is None or statement.not_action:
+        return True
+    regions = map(action_region, statement.actions)
+    wanted = action_region(PASS_ROLE)
+    return any(wanted is None or region is None or region.meets(wanted) for region in regions)
 
 
 def _reads_tags(statement: Statement) -> bool:
@@ -202,7 +207,8 @@ class _Rows:
         for row in [row for row, resource in enumerate(self._resources) if resource is None]:
             if self._answers.list[codes[row]].note in (NO_CALLER, NOT_IN_DIRECTORY):
                 continue
-            is_passing = calls.actions[calls.row_action[row]] == PASS_ROLE
+            is_failed = self._answers.list[codes[row]].outcome is Outcome.ERROR
+            is_passing = not is_failed and calls.actions[calls.row_action[row]] == PASS_ROLE
             principal = calls.callers[self._caller[row]].principal if is_passing else None
             codes[row] = code if principal is None or self._known.may_pass_roles(principal) else denied
 

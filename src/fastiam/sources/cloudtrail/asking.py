@@ -82,7 +82,7 @@ class Plan:
     def ask(self, raw: bytes, listed: Sequence[Listed], place: Place) -> Asked:
         """The requests of a call with these `requestParameters` and `resources`."""
         arns = [item.ARN for item in listed if item.ARN]
-        owners = _Owners(listed)
+        owners = _Owners(listed) if listed else _NO_OWNERS
         may_pass = bool(self._passing) and (self._takes_names or may_name_roles(raw))
         if arns and self._lists_all and not may_pass and b'"versionId"' not in raw:
             (finder,), (action,) = self._finders, self.actions
@@ -91,15 +91,15 @@ class Plan:
                 return Asked(tuple([Row(action.name, arn, owners.of(arn)) for arn in found]), {})
         parameters = decoded(raw)
         names, is_whole = names_of(parameters), parameters is None or is_told(parameters)
-        sources = names.pop("x-amz-copy-source", [])
-        if sources and sources[0] in names.get("", ()):
-            names[""].remove(sources[0])  # not a resource of the action that writes
+        source = names["x-amz-copy-source"][0] if "x-amz-copy-source" in names else None
+        if source is not None and source in names.get("", ()):
+            names[""].remove(source)  # not a resource of the action that writes
         rows: dict[Row, None] = {}
         for finder, action in zip(self._finders, self.actions, strict=True):
             name = VERSIONED.get(action.name, action.name) if self._versioned and "versionid" in names else action.name
             for resource in finder.find(names, arns, place) if is_whole or not finder.needs_parameters else (None,):
-                rows[Row(name, resource, owners.of(resource))] = None
-        for source in sources[:1]:
+                rows[Row(name, resource, owners.of(resource) if listed else None)] = None
+        if source is not None:
             rows[_copied(source, owners, place)] = None
         without_role = ""
         if may_pass or not is_whole:
@@ -150,6 +150,9 @@ class _Owners:
         if not self._of or resource is None or resource.split(":", 5)[4:5] != [""]:
             return None
         return self._of.get(resource) or self._of.get(resource.partition("/")[0])
+
+
+_NO_OWNERS = _Owners(())
 
 
 def decoded(raw: bytes) -> Any:

@@ -20,7 +20,7 @@ from fastiam.sources.cloudtrail.resources import Place
 _ROLE = re.compile(r"arn:[^:]+:iam::\d*:role/\S+").fullmatch
 _PROFILE = re.compile(r"arn:[^:]+:iam::\d*:instance-profile/\S+").fullmatch
 _NAME = re.compile(r"/?[\w+=,.@/-]+").fullmatch
-_MAY_NAME = re.compile(rf":role|:instance-profile|{HIDDEN}".encode()).search
+_HIDDEN = HIDDEN.encode()
 _TAKES_AWAY = ("BatchDelete", "Cancel", "Delete", "Deregister", "Detach", "Disassociate", "Remove", "Revoke", "Stop", "Untag")
 _LISTS = ("item", "items", "member", "content")  # elements of lists in XML: the list is named by the enclosing element
 
@@ -82,7 +82,7 @@ def passing_of(action: Action, operation: str) -> Passing | None:
 
 def may_name_roles(raw: bytes) -> bool:
     """Whether JSON parameters may contain the ARN of a role or of an instance profile, or a hidden value."""
-    return _MAY_NAME(raw) is not None
+    return b":role" in raw or b":instance-profile" in raw or _HIDDEN in raw  # PERF: a regular expression takes longer
 
 
 @cache
