@@ -177,6 +177,20 @@ def test_second_organisation_is_refused_and_the_first_one_stays(call):
     assert call("org", "show", "--store", "iam.db")[1] == before
 
 
+def test_import_of_an_organisation_over_another_keeps_the_one_of_the_store(call):
+    for store, id_, unit in (("one.db", "o-1", "ou-a"), ("two.db", "o-2", "ou-b"), ("again.db", "o-1", "ou-c")):
+        for arguments in (["init"], ["org", "create", id_], ["org", "create-unit", unit]):
+            assert call(*arguments, "--store", store)[0] == 0
+    before = call("org", "show", "--store", "one.db")[1]
+    assert call("export", "--store", "two.db", "--out", "two.json")[0] == 0
+    assert call("export", "--store", "again.db", "--out", "again.json")[0] == 0
+    code, _, err = call("import", "two.json", "--store", "one.db")
+    assert code == 1 and "there is another organization already, `o-1`" in err
+    code, _, err = call("import", "again.json", "--store", "one.db")
+    assert code == 0 and "the organization `o-1` comes a second time" in err and "DIR-EXISTS" in err
+    assert call("org", "show", "--store", "one.db")[1] == before
+
+
 def test_account_that_exists_keeps_what_is_not_given(call):
     call("init", "--store", "iam.db")
     call("account", "create", A, "--partition", "aws-us-gov", "--canonical-id", "c1", "--store", "iam.db")

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import fastiam
@@ -291,7 +292,7 @@ def test_error_of_duckdb_is_not_shown(folder, monkeypatch, capfd):
 
     monkeypatch.setattr(results, "connect", Broken)
     assert run([*AUTHORIZE, "--out", "out.csv"]) == 1
-    assert capfd.readouterr().err == "error: out.csv: the results cannot be written as csv\nhelp: see `--debug`\n"
+    assert capfd.readouterr().err == "error: out.csv: the results cannot be written as csv\nhelp: `--debug` shows the cause\n"
 
 
 def test_name_as_long_as_the_file_system_takes_can_be_written(tmp_path):
@@ -306,3 +307,25 @@ def test_loop_of_links_is_an_error(tmp_path):
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(SourceError, match=r"a: cannot be written: too many"), open_output(tmp_path / "a"):
         pass
+
+
+# -- what comes through pipes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv", ".jsonl"])
+def test_requests_come_through_a_fifo(suffix, folder):
+    frame = pl.read_csv("r.csv")
+    write = {".parquet": frame.write_parquet, ".arrow": frame.write_ipc, ".csv": frame.write_csv, ".jsonl": frame.write_ndjson}
+    write[suffix](f"requests{suffix}")
+    os.mkfifo("pipe")
+    threading.Thread(target=lambda: Path("pipe").write_bytes(Path(f"requests{suffix}").read_bytes()), daemon=True).start()
+    command = ["authorize", "--policies", "d.json", "--requests", "pipe", "--quiet", "--out", "out.csv"]
+    assert run(command) == 0 and Path("out.csv").read_text().count("ALLOW") == 1
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_error_of_a_reader_is_not_shown(suffix, folder, capfd):
+    assert run([*AUTHORIZE, "--out", f"requests{suffix}"]) == 0
+    Path(f"cut{suffix}").write_bytes(Path(f"requests{suffix}").read_bytes()[:-20])
+    assert run(["authorize", "--policies", "d.json", "--requests", f"cut{suffix}", "--out", "out.csv"]) == 1
+    assert capfd.readouterr().err == f"error: cut{suffix}: the file is damaged or incomplete\nhelp: `--debug` shows the cause\n"

@@ -70,7 +70,7 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
         return Source(shown, form, _unpacked(read_json_lines(stream, renamed), shown), progress)
     if form is Format.ARROW and not head.startswith(ARROW_FILE):
         return Source(shown, form, _arrow_stream(stream, shown), progress)
-    path = name if name != "-" else _spool(stream, stack)
+    path = name if name != "-" and stream.seekable() else _spool(stream, stack)
     return _open_parquet(path, shown) if form is Format.PARQUET else _open_arrow_file(path, shown)
 
 
@@ -100,11 +100,10 @@ def _progress_of(stream: io.BufferedReader) -> Callable[[], float | None]:
 
 def _spool(stream: BinaryIO, stack: ExitStack) -> str:
     """A pipe as a temporary file: these formats keep their table of contents at the end."""
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fastiam-"))
-    path = Path(folder, "requests")
-    with path.open("wb") as out:
-        shutil.copyfileobj(stream, out)
-    return str(path)
+    file = stack.enter_context(tempfile.TemporaryFile())  # without a name, so that a killed run leaves none behind
+    shutil.copyfileobj(stream, file)
+    file.flush()
+    return f"/dev/fd/{file.fileno()}"
 
 
 # -- Parquet and Arrow -------------------------------------------------------------------------------------------------
@@ -120,7 +119,7 @@ def _open_parquet(path: str, shown: str) -> Source:
         schema = connect().execute("SELECT name, num_children FROM parquet_schema(?)", [path]).fetchall()
         reader = RecordBatchReader.from_stream(relation)
     except duckdb.Error as error:
-        raise SourceError(_first_line(error), source=shown) from error
+        raise _damaged(error, shown) from error
     batches = _arrow_batches(reader, _top_names(schema), shown)
     return _counted(Source(shown, Format.PARQUET, batches, lambda: None), total)
 
@@ -156,7 +155,7 @@ def _read_ipc(read: Callable[[Any], Any], source: Any, shown: str) -> Any:
     try:
         return read(source)
     except Exception as error:  # arro3 has one type for all errors, which is private
-        raise SourceError(_first_line(error), source=shown) from error
+        raise _damaged(error, shown) from error
 
 
 def _arrow_batches(reader: Iterable[Any], names: Sequence[str], shown: str) -> Iterator[Batch]:
@@ -172,7 +171,7 @@ def _arrow_batches(reader: Iterable[Any], names: Sequence[str], shown: str) -> I
     except FastiamError:
         raise
     except Exception as error:
-        raise SourceError(f"{_first_line(error)}, after row {first}", source=shown) from error
+        raise _damaged(error, shown, f", after row {first}") from error
 
 
 def _counted(source: Source, total: int) -> Source:
@@ -188,5 +187,8 @@ def _counted(source: Source, total: int) -> Source:
     return Source(source.name, source.form, batches(), lambda: done / total if total else None)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def _damaged(error: Exception, shown: str, where: str = "") -> SourceError:
+    """The error for a file that DuckDB or arro3 cannot read. Their own texts are for `--debug`."""
+    if "interrupt" in str(error).lower():  # how DuckDB reports a KeyboardInterrupt
+        raise KeyboardInterrupt from error
+    return SourceError(f"the file is damaged or incomplete{where}", source=shown, path="", hint="`--debug` shows the cause")

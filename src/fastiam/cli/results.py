@@ -58,7 +58,9 @@ def _write(batches: Iterable[Any], schema: Any, file: BinaryIO, form: Format, *,
             raise raised[0] from None
         if "interrupt" in str(error).lower():  # how DuckDB reports a KeyboardInterrupt
             raise KeyboardInterrupt from error
-        raise SourceError(f"the results cannot be written as {form}", source=shown, path="", hint="see `--debug`") from error
+        raise SourceError(
+            f"the results cannot be written as {form}", source=shown, path="", hint="`--debug` shows the cause"
+        ) from error
     if raised:
         raise raised[0]
 

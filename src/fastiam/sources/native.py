@@ -188,16 +188,22 @@ def _add_endpoint(model: AccountModel, node: Node) -> None:
 
 def _set_organization(model: AccountModel, node: Node) -> None:
     node.object(_ORGANIZATION)
+    old, id_ = model.tables.organization, node.need("id").text()
+    if old is not None and old.id != id_:
+        raise node.error(f"there is another organization already, `{old.id}`", hint="put each into a store of its own")
+    if old is not None:
+        node.note(model, "DIR-EXISTS", f"the organization `{id_}` comes a second time: the first one stays, whole")
+        return
     units, accounts = node.get("organizational_units"), node.get("accounts")
     types = node.get("policy_types")
     scps, rcps = _by_element(model, node, "scps", PolicyKind.SCP), _by_element(model, node, "rcps", PolicyKind.RCP)
     with node.writing(model):
         model.set_organization(
-            node.need("id").text(),
+            id_,
             management_account=node.text_of("management_account"),
             root=node.text_of("root") or "r-1",
             organizational_units={unit: parent.text() for unit, parent in units.members()} if units else {},
-            accounts={id_: place.text() for id_, place in accounts.members()} if accounts else {},
+            accounts={account: place.text() for account, place in accounts.members()} if accounts else {},
             delegated_administrators=_delegates(node),
             scps=scps,
             rcps=rcps,
@@ -222,7 +228,10 @@ def _set_levels(model: AccountModel, node: Node) -> None:
     account = node.need("id").text()
     for name, kind, write in (("scps", PolicyKind.SCP, model.set_scps), ("rcps", PolicyKind.RCP, model.set_rcps)):
         given = node.get(name)
-        if given is not None:
+        record = model.tables.accounts.get(account)
+        if given is not None and record is not None and getattr(record, name) is not None:
+            given.note(model, "DIR-EXISTS", f"the {name} of account `{account}` come a second time: the first ones stay")
+        elif given is not None:
             levels = [_several(model, level, kind, _is_full_access, f"{name}[{i}]") for i, level in enumerate(given.items())]
             with given.writing(model):
                 write(account, levels)
