@@ -27,6 +27,7 @@ from typing import Any
 Json = Any
 CASES = Path(__file__).parent / "cases"
 NOT_CASES = {"defs.json", "validation.json", "sts.json"}  # definitions; load cases and calls of STS have their own runners
+IDENTITIES = ("federation", "cognito", "rolesanywhere")  # verification of identities, with runners of their own
 INDEX_FROM = 8  # as in the engine; the fuzzer also uses less, so that small rows have indexes
 _NAME = re.compile(r"\$([A-Za-z]\w*)")
 
@@ -53,7 +54,7 @@ class Check:
 
 def case_files() -> list[Path]:
     """The files that hold cases, found ones of the fuzzer included."""
-    return sorted(p for p in CASES.rglob("*.json") if p.name not in NOT_CASES)
+    return sorted(p for p in CASES.rglob("*.json") if p.name not in NOT_CASES and not p.name.startswith(IDENTITIES))
 
 
 def load_checks(path: Path) -> list[Check]:

@@ -26,6 +26,8 @@ from fastiam.federation.errors import (
     RejectedClaimError,
 )
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits, FetchResult
+from fastiam.federation.saml import SamlAssertion, SamlRole
+from fastiam.federation.saml_providers import SamlProviderInfo
 from fastiam.federation.service import Federation
 from fastiam.federation.settings import FederationSettings
 
@@ -43,5 +45,8 @@ __all__ = [
     "IdentityTokenError",
     "ProviderError",
     "RejectedClaimError",
+    "SamlAssertion",
+    "SamlProviderInfo",
+    "SamlRole",
     "log_event",
 ]

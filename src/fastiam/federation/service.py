@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from fastiam.federation.audit import Audit, Auditor, log_event
+from collections.abc import Sequence
+
+from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.federation.fetch import Fetch, no_fetch
+from fastiam.federation.records import FederationStore, saml_key_purpose
+from fastiam.federation.replay import Replays
+from fastiam.federation.saml import SamlAssertion, SamlCalls, SamlRole
+from fastiam.federation.saml_providers import SamlProviders
 from fastiam.federation.settings import FederationSettings
 from fastiam.federation.state import FederationState
+from fastiam.sts.issuing import PolicyText
+from fastiam.sts.secret import takes_secrets
 from fastiam.sts.service import STS
 
 
@@ -17,7 +25,11 @@ class Federation:
     sts : decides trust policies and issues the sessions. Its directory contains the providers.
     fetch : the only network access; None reads nothing from the network.
     settings : how strictly identities are verified.
-    audit : receives one `AuditEvent` per call; the default writes to `logging`.
+    audit : receives one `AuditEvent` per call that issues a session or refuses it; the default writes to `logging`.
+
+    Attributes
+    ----------
+    saml_providers : the SAML providers: create, update, get, list, delete.
     """
 
     def __init__(
@@ -30,7 +42,11 @@ class Federation:
     ) -> None:
         self._sts = sts
         auditor = Auditor(audit, hash_personal_data=settings.hash_personal_data)
-        self._state = FederationState(sts.issuer, settings, fetch or no_fetch, auditor)
+        store = sts.directory.join(FederationStore())
+        sts.issuer.state.seals(store, "saml_keys", saml_key_purpose)
+        self._state = FederationState(sts.issuer, settings, fetch or no_fetch, auditor, store)
+        self.saml_providers = SamlProviders(self._state)
+        self._saml = SamlCalls(self._state, self.saml_providers, Replays(store))
 
     def __repr__(self) -> str:
         sts = getattr(self, "_sts", None)  # tracebacks show objects that are not complete
@@ -40,3 +56,53 @@ class Federation:
     def sts(self) -> STS:
         """The STS that issues the sessions."""
         return self._sts
+
+    # -- SAML -------------------------------------------------------------------------------------------------------------
+
+    @takes_secrets(tokens=("response",))
+    def verify_saml(self, role: str, provider: str, response: str | bytes) -> SamlAssertion:
+        """Verify a SAML response, for one of the pairs of role and provider in it. Nothing is decided, and nothing is spent.
+
+        Parameters
+        ----------
+        role, provider : ARNs, as `RoleArn` and `PrincipalArn` of AssumeRoleWithSAML.
+        response : base64 of the response, as the identity provider's form posts it (`SAMLResponse`).
+
+        Raises
+        ------
+        ValidationError: a parameter has another form.
+        IdentityTokenError, ExpiredTokenError, RejectedClaimError: the response is not acceptable.
+        AccessDeniedError: it has no subject, or does not list the role with the provider.
+        """
+        return self._saml.verify(role, provider, response, self._state.now(), Entry())
+
+    @takes_secrets(tokens=("response",))
+    def assume_role_with_saml(
+        self,
+        role: str,
+        provider: str,
+        response: str | bytes,
+        *,
+        duration: int | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+        source: str = "",
+    ) -> SamlRole:
+        """AssumeRoleWithSAML: verify a response, then let the trust policy of the role decide, and issue the session.
+
+        Parameters
+        ----------
+        role, provider, response : as for `verify_saml`.
+        duration : seconds, 900 to the maximum of the role; an hour by default. The assertion can shorten the session.
+        policy, policy_arns : session policies, which narrow the session.
+        source : source address, for the audit event.
+
+        Raises
+        ------
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError: as `verify_saml`; an
+        assertion was redeemed already; or the trust policy does not allow the call. A missing role is refused in the same way.
+        PolicyError: the inline session policy is rejected.
+        """
+        return self._saml.assume(
+            role, provider, response, duration=duration, policy=policy, policy_arns=policy_arns, source=source
+        )

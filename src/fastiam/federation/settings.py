@@ -7,7 +7,7 @@ from typing import Literal
 
 from fastiam.sts.errors import ValidationError
 
-MOST_SKEW = 60  # seconds, 9.3
+MAX_SKEW = 60  # seconds, 9.3
 Replay = Literal["per_role", "strict", "off"]
 
 
@@ -24,7 +24,7 @@ class FederationSettings:
     hash_personal_data : audit events contain a hash instead of names of persons (ST30).
     """
 
-    skew: int = MOST_SKEW
+    skew: int = MAX_SKEW
     replay: Replay = "per_role"
     saml_audiences: frozenset[str] = frozenset()
     saml_recipients: frozenset[str] = frozenset()
@@ -32,7 +32,7 @@ class FederationSettings:
     hash_personal_data: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.skew <= MOST_SKEW:
-            raise ValidationError(f"a skew of {self.skew} seconds is not in 0 to {MOST_SKEW}", rule="FD6")
+        if not 0 <= self.skew <= MAX_SKEW:
+            raise ValidationError(f"a skew of {self.skew} seconds is not in 0 to {MAX_SKEW}", rule="FD6")
         if self.replay not in ("per_role", "strict", "off"):
             raise ValidationError(f"unknown replay setting `{self.replay}`", hint="use `per_role`, `strict` or `off`")

@@ -9,6 +9,7 @@ from fastiam.account.records import Tables
 from fastiam.directory import Directory
 from fastiam.federation.audit import Auditor
 from fastiam.federation.fetch import Fetch
+from fastiam.federation.records import FederationStore
 from fastiam.federation.settings import FederationSettings
 from fastiam.sts.issuing import Issuer
 
@@ -21,6 +22,7 @@ class FederationState:
     settings: FederationSettings
     fetch: Fetch
     auditor: Auditor
+    store: FederationStore
 
     @property
     def directory(self) -> Directory:

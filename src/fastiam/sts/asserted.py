@@ -25,7 +25,7 @@ from fastiam.sts.trust import ASSUME_ROLE, SET_SOURCE, TAG_SESSION, Question, re
 SAML, OIDC = "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"
 _PROVIDERS = {SAML: PrincipalKind.SAML, OIDC: PrincipalKind.OIDC}
 _ANYWHERE, _EC2 = "rolesanywhere.amazonaws.com", "ec2.amazonaws.com"
-_RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
+RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
 _KEPT_OF_SAML: tuple[str, ...] = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
 _KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
 _NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federated identities, where nothing else tells that (7.6)
@@ -37,9 +37,9 @@ def with_provider(
     """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7). `now` is the instant of the verification, where there was one."""
     engine, now = issuer.state.engine(), now or issuer.state.now()
     draft = draft_session(issuer, wanted, limits.ROLE, context=_kept(assertion, call))
-    if call == SAML and wanted.role.rpartition("/")[2].startswith(_RESERVED):
+    if call == SAML and wanted.role.rpartition("/")[2].startswith(RESERVED):
         raise ValidationError(f"`{wanted.role}` is given out by IAM Identity Center alone", rule="7.1")
-    _require_provider(issuer, call, assertion.provider, wanted.role)
+    require_provider(issuer, call, assertion.provider, wanted.role)
     _check_time(assertion, now)
     question = Question(
         subject=assertion.provider,
@@ -53,7 +53,7 @@ def with_provider(
     return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after)
 
 
-def _require_provider(issuer: Issuer, call: str, provider: str, role: str) -> None:
+def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> None:
     """Check that the provider exists now in the account of the role (IP41, IP42). Trust policies are not read here.
 
     The built-in web identity providers exist in every account of partition `aws` (IP40).

@@ -21,6 +21,7 @@ from fastiam.sts.mfa import MfaDevices
 from fastiam.sts.results import AssumedRole, Caller
 from fastiam.sts.trust import ASSUME_ROLE, Question, inherited_tags, require, role_actions
 
+NO_ROLE = "S20"  # rule of the refusal: a trust policy is there without its role
 _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 _OF_THE_CALL = ("sts:", "aws:requesttag/", "aws:tagkeys", "aws:multifactorauth")  # keys that STS itself says of a call
 
@@ -97,7 +98,7 @@ def draft_session(
     ValidationError: a parameter is wrong.
     PolicyError: the inline session policy is rejected.
     """
-    _check_role(wanted.role)
+    check_role(wanted.role)
     tags, transitive = read_session_tags(wanted.tags, wanted.transitive_tag_keys, inherited)
     seconds = read_duration(wanted.duration, span)
     policies, packed = issuer.policies(wanted.policy, wanted.policy_arns, wanted.role.split(":")[4])
@@ -137,7 +138,7 @@ def give_out(
     """
     role = issuer.state.entity(role_arn)
     if role is None:
-        raise ValidationError(f"there is no role `{role_arn}`", code="NoSuchEntity")
+        raise ValidationError(f"there is no role `{role_arn}`", rule=NO_ROLE, code="NoSuchEntity")
     if limited and draft.seconds > role.max_session_duration:
         message = f"a duration of {draft.seconds} seconds is beyond the maximum of `{role.arn}`, {role.max_session_duration}"
         raise ValidationError(message, rule="S1")
@@ -179,7 +180,8 @@ def _further(context: Mapping[str, Any]) -> Mapping[str, Any]:
     return context
 
 
-def _check_role(arn: object) -> None:
+def check_role(arn: object) -> None:
+    """Check that an ARN is that of a role, existing or not."""
     try:
         kind = read_subject(arn).kind
     except RequestValueError:

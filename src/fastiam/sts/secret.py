@@ -69,7 +69,7 @@ def shown(identifier: object) -> str:
 
 
 def takes_secrets(
-    *secrets: str, codes: Collection[str] = (), identifiers: Collection[str] = ()
+    *secrets: str, codes: Collection[str] = (), identifiers: Collection[str] = (), tokens: Collection[str] = ()
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a method that takes secrets: convert the named arguments before the method runs.
 
@@ -78,11 +78,12 @@ def takes_secrets(
     secrets : texts; a value of another type is a `ValidationError`, except None.
     codes : MFA codes, of any type; one that is not text is wrong like any other wrong code.
     identifiers : values that become a `Secret` unless they are an ARN, an access key id or an account id.
+    tokens : texts, or their bytes as a client sends them.
     """
 
     def wrap(method: Callable[P, R]) -> Callable[P, R]:
         converters: dict[str, Callable[[Any], Any]] = dict.fromkeys(secrets, _secret)
-        converters |= dict.fromkeys(codes, _code) | dict.fromkeys(identifiers, _identifier)
+        converters |= dict.fromkeys(tokens, _token) | dict.fromkeys(codes, _code) | dict.fromkeys(identifiers, _identifier)
         parameters = enumerate(signature(method).parameters)
         places = [(place, name, converters[name]) for place, name in parameters if name in converters]
 
@@ -125,6 +126,10 @@ def _secret(value: object) -> object:
     if value is None or type(value) is Secret:
         return value
     return Secret(value) if isinstance(value, str) else _Unreadable(type(value).__name__)
+
+
+def _token(value: object) -> object:
+    return _secret(value.decode("latin-1") if isinstance(value, bytes) else value)
 
 
 def _code(value: object) -> object:

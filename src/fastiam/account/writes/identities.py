@@ -118,7 +118,8 @@ class IdentityWrites(Writes):
         old: SamlProvider = self._provider("saml_providers", arn)
         text = old.metadata if metadata is None else _text(metadata, "metadata")
         mode = old.encryption if encryption is None else _encryption(encryption)
-        self._put("saml_providers", replace(old, metadata=text, encryption=mode))
+        id_, uuid = old.unique_id or new_id(SAML_PROVIDER), old.uuid or new_saml_uuid()  # older rows have none
+        self._put("saml_providers", replace(old, metadata=text, encryption=mode, unique_id=id_, uuid=uuid))
 
     @write
     def create_oidc_provider(

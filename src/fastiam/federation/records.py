@@ -1,0 +1,73 @@
+"""Records of federation, kept with the directory in the same transactions (9.1). Secrets are sealed under the keyring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fastiam.account.books import Book, Change
+from fastiam.account.records import SamlProvider
+
+
+@dataclass(frozen=True, slots=True)
+class SamlKey:
+    """A private key of ours that decrypts assertions of one provider. `provider` is the provider's unique id."""
+
+    id: str
+    provider: str
+    sealed: bytes = field(repr=False)
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """An assertion that was redeemed. `until` is when it expires anyway; `once` if no other use of it is left (SA80)."""
+
+    until: datetime
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Redemptions that ended before this instant were removed: such an assertion is spent, whatever the clock says (ST20)."""
+
+    at: datetime
+
+
+@dataclass(slots=True)
+class FederationTables:
+    """Private keys by `provider id/key id`; redemptions by a hash of what they are of."""
+
+    saml_keys: dict[str, SamlKey] = field(default_factory=dict)
+    redemptions: dict[str, Redemption] = field(default_factory=dict)
+    horizon: Horizon | None = None
+
+
+class FederationStore(Book[FederationTables]):
+    """The records of federation. A provider that is deleted takes its keys with it (ST12)."""
+
+    name = "federation"
+
+    def __init__(self) -> None:
+        super().__init__(FederationTables())
+
+    def saml_keys(self, provider: str) -> list[SamlKey]:
+        """The private keys of a provider, by its unique id, oldest first."""
+        found = [key for key in self.tables.saml_keys.values() if key.provider == provider]
+        return sorted(found, key=lambda key: (key.created, key.id))
+
+    def before_commit(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.new is None and isinstance(change.old, SamlProvider):
+                for key in self.saml_keys(change.old.unique_id):
+                    self.put("saml_keys", f"{key.provider}/{key.id}", None)
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        raise TypeError("sealed keys are not pickled; open the store where they are needed")
+
+
+def saml_key_purpose(key: str) -> bytes:
+    """The purpose for which a private key is sealed: it opens in no other record (ST10)."""
+    return b"saml-provider-key\0" + key.encode()
