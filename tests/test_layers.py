@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fastiam"
 KERNEL = 1
 FLOORS = {
-    0: "errors forking garbage positions keys model decision_json arn request session profile report",
+    0: "arguments errors forking garbage positions keys model decision_json arn request session profile report",
     2: "language reference",
     3: "account storage",
     4: "compile",

@@ -395,14 +395,14 @@ MISTAKEN: dict[str, Callable[[Engine], object]] = {
 
 
 @pytest.mark.parametrize("name", MISTAKEN)
-def test_an_object_of_another_class_raises_a_type_error(name: str, engines: dict[str, Engine]) -> None:
-    with pytest.raises(TypeError):
+def test_an_object_of_another_class_raises_a_request_value_error(name: str, engines: dict[str, Engine]) -> None:
+    with pytest.raises(fastiam.RequestValueError):
         MISTAKEN[name](engines["compiled"])
 
 
 def test_load_of_a_number_leaves_the_file_descriptor_open(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w") as file:
-        with pytest.raises(TypeError):
+        with pytest.raises(fastiam.SourceError):
             fastiam.load(file.fileno())  # type: ignore[arg-type]
         file.write("still open")
 

@@ -155,10 +155,9 @@ def test_sessions_that_cannot_be_read_are_refused_each_time(engine: Engine) -> N
     for broken in (
         replace(session(), issuer=f"{ROLE}/other"),
         session(policies=["{"]),
-        session(issued_at=NOON.replace(tzinfo=None)),
     ):
         for _ in range(2):
-            with pytest.raises(ValueError, match="app/other|session_policies|time zone"):
+            with pytest.raises(ValueError, match="app/other|session_policies"):
                 engine.is_allowed(replace(broken), "s3:GetObject", OBJECT)
     assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
 

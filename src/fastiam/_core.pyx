@@ -523,11 +523,9 @@ cdef class Core:
 
     cdef _Declared _declare(self, object unknown, object context):
         """What a call declares unknown, or None; kept for the next call that declares the same."""
-        if not unknown:
-            if type(unknown) is not tuple:
-                read_unknown(unknown)                    # raises if it is no collection
-            return None
         read = read_unknown(unknown, check_context(context))
+        if not read:
+            return None
         found = self.declared.get(read)
         if found is None:
             if len(self.declared) > 100:

@@ -14,12 +14,16 @@ from fastiam.account.model import AccountModel
 from fastiam.account.quotas import Quotas
 from fastiam.account.snapshot import UnknownOwner
 from fastiam.account.writing import write_directory
+from fastiam.arguments import as_path, check_type
+from fastiam.errors import RequestValueError
 from fastiam.output import open_output
 from fastiam.profile import CACHE_BYTES, Settings
 from fastiam.request import Context
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
+
+_MAX_TIMEOUT = 1_000_000  # seconds; SQLite counts milliseconds in 32 bits
 
 
 class Directory(AccountModel):
@@ -66,9 +70,13 @@ class Directory(AccountModel):
         """
         from fastiam.storage import SqliteDisk
 
+        file = as_path(path)
+        check_type(timeout, (int, float), "timeout", "a number of seconds")
+        if not 0 <= timeout <= _MAX_TIMEOUT:
+            raise RequestValueError(f"`{timeout}` is not a number of seconds", column="timeout", hint="pass 0 to 1,000,000")
         directory = cls(mode, quotas=quotas)
         ledger = directory.ledger
-        ledger.keep_on(SqliteDisk(path, lock=ledger.lock, create=create, read_only=read_only, timeout=timeout))
+        ledger.keep_on(SqliteDisk(file, lock=ledger.lock, create=create, read_only=read_only, timeout=timeout))
         return directory
 
     def detached(self) -> Directory:
@@ -122,7 +130,7 @@ class Directory(AccountModel):
         SourceError: it cannot be written; a file that was there is as it was.
         """
         text = self.to_json()
-        with open_output(path) as file:
+        with open_output(as_path(path)) as file:
             file.write(text.encode())
 
     def compile(

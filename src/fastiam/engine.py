@@ -15,7 +15,9 @@ from fastiam._batch import decide_columns
 from fastiam._ingest import TextColumn, are_plain, check_lengths, for_all_rows, read_column
 from fastiam._names import Names
 from fastiam.account.changes import changes_between
+from fastiam.account.model import AccountModel
 from fastiam.account.snapshot import Snapshot, UnknownOwner
+from fastiam.arguments import as_path, check_choice, check_type
 from fastiam.bulk import NO_CODE, NO_STATEMENT, Decisions
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.snapshots import compile_all, compile_changes
@@ -84,14 +86,12 @@ class Engine(SettlingCore):
             they are dropped and made again and again, which takes a hundred times as long; `stats()` counts that as `generation`.
         index_from : from how many statements or resources on that a request may have to be compared with, an index finds them.
         """
-        if unknown_owner not in ("principal", "deny"):
-            raise RequestValueError(f"unknown value `{unknown_owner}`", column="unknown_owner", hint="use `principal` or `deny`")
-        if not isinstance(settings, Settings):
-            raise RequestValueError(f"settings are a `Settings`, not `{type(settings).__name__}`", column="settings")
+        check_choice(unknown_owner, "unknown_owner", "value", "principal", "deny")
+        check_type(settings, Settings, "settings", "a `fastiam.Settings`")
         defaults = read_context(context_defaults)
         options = {
             "unknown_owner": unknown_owner,
-            "context_defaults": dict(context_defaults),
+            "context_defaults": dict(check_context(context_defaults)),
             "settings": settings,
             "cache_bytes": _checked_bytes(cache_bytes),
             "index_from": index_from,
@@ -143,7 +143,7 @@ class Engine(SettlingCore):
         """
         from fastiam.saved.engines import save_engine
 
-        save_engine(self, path)
+        save_engine(self, as_path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, cache_bytes: int | None = None) -> Engine:
@@ -165,7 +165,7 @@ class Engine(SettlingCore):
         """
         from fastiam.saved.engines import load_engine
 
-        return load_engine(cls, path, {} if cache_bytes is None else {"cache_bytes": _checked_bytes(cache_bytes)})
+        return load_engine(cls, as_path(path), {} if cache_bytes is None else {"cache_bytes": _checked_bytes(cache_bytes)})
 
     def updated(self, directory: Directory) -> Engine:
         """An engine over what the directory is now; this one goes on answering as it did.
@@ -178,10 +178,7 @@ class Engine(SettlingCore):
         A directory that was read anew is compared with the old one record by record. Where little is left to share, or
         updates have left much behind that nobody needs, everything is compiled anew, in the time that `compile` takes.
         """
-        from fastiam.account.model import AccountModel
-
-        if not isinstance(directory, AccountModel):
-            raise TypeError(f"an engine is updated from a `Directory`, not from `{type(directory).__name__}`")
+        check_type(directory, AccountModel, "directory", "a Directory")
         snapshot, compiler = directory.snapshot(), self._compiler
         with collection_paused():  # PERF: of a directory that was read anew, every record is compared
             changes = changes_between(self._snapshot_or_fail(), snapshot)
@@ -253,8 +250,7 @@ class Engine(SettlingCore):
         O(n), after 0.04 ms and more for many columns: below some 500 requests `are_allowed` takes less time. What no request has
         met before is made on first use: a row of policies in some 4 µs, the name of a session in 3, a `Session` in 0.1 ms.
         """
-        if on_error not in ("raise", "deny"):
-            raise RequestValueError(f"unknown value `{on_error}`", column="on_error", hint="use `raise` or `deny`")
+        check_choice(on_error, "on_error", "value", "raise", "deny")
         if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
             raise RequestValueError(f"`{threads}` is no number of threads", column="threads", hint=f"use 1 to {MAX_THREADS}")
         errors: dict[int, Exception] | None = None if on_error == "raise" else {}

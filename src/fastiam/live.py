@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from fastiam import forking
 from fastiam.account.documents import Mode
 from fastiam.account.snapshot import UnknownOwner
+from fastiam.arguments import as_path, check_items, check_type
 from fastiam.directory import Directory
 from fastiam.engine import Engine
 from fastiam.errors import FastiamError
@@ -41,6 +42,8 @@ _SHARE = 10  # a source that cannot be read is read again after this many times 
 _REST = 1.0  # seconds until the next try, after a source could not be read or watched
 
 _BOUND = ("is_allowed", "decide")
+
+_SOURCES = "a Directory, a path, a list of paths, or a function that returns a Directory"
 
 log = logging.getLogger("fastiam.live")
 
@@ -382,6 +385,8 @@ def _saved(source: object) -> Path | None:
     """The file of a saved engine, where the source is one."""
     if isinstance(source, (list, tuple)) and len(source) == 1:
         source = source[0]
+    if isinstance(source, (str, os.PathLike)):
+        source = as_path(source, "source")
     return Path(source).absolute() if isinstance(source, (str, os.PathLike)) and is_saved(source) else None
 
 
@@ -396,6 +401,13 @@ def _kept(source: object, mode: Mode) -> Directory | None:
     return None
 
 
+def _made(make: Callable[[], object]) -> Directory:
+    """The directory that a function makes."""
+    directory = make()
+    check_type(directory, Directory, "source", "a function that returns a Directory")
+    return cast("Directory", directory)
+
+
 def _refreshed(directory: Directory) -> Directory:
     directory.refresh()
     return directory
@@ -405,10 +417,10 @@ def _reader(source: object, mode: Mode) -> tuple[tuple[Path, ...], Callable[[], 
     """The files to watch, and what reads the source."""
     if isinstance(source, Directory):
         return (), lambda: _refreshed(source)
-    if callable(source):
-        return (), source
-    given: Iterable[Location] = (source,) if isinstance(source, (str, os.PathLike)) else source  # type: ignore[assignment]
-    paths = tuple(Path(path).absolute() for path in given)
+    if callable(source) and not isinstance(source, type):
+        return (), lambda: _made(source)
+    given = (source,) if isinstance(source, (str, os.PathLike)) else check_items(source, "source", _SOURCES)
+    paths = tuple(as_path(path, "source").absolute() for path in given)
     return paths, lambda: load(*paths, mode=mode)
 
 

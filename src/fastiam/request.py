@@ -25,6 +25,8 @@ Context = Mapping[str, "Scalar | Sequence[Scalar] | None"]  # None: the key is a
 _NAME = re.compile(r"(?=[^/]*[^\W_])[^\s\x00-\x1f\x7f/]+(?:/[^\x00-\x1f\x7f]*)?")
 _STUMPS = frozenset(f"aws:{kind}tag/" for kind in ("principal", "request", "resource")) | {"iam:resourcetag/"}
 _NAME_HINT = "write a key such as `aws:SourceIp` or `aws:ResourceTag/cost center`; spaces are allowed in tags only"
+_FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799  # of the years 1 to 9999
+_NO_YEAR = "a datetime must be in the years 1 to 9999 of UTC"
 _MAX_DIGITS = 4300  # Python writes no longer integers
 
 
@@ -195,7 +197,7 @@ def date_text(value: datetime, column: str = "now") -> str:
     try:
         moment = value if value.tzinfo is UTC else value.astimezone(UTC)
     except OverflowError:
-        raise RequestValueError("a datetime must lie in the years 1 to 9999 of UTC", column=column) from None
+        raise RequestValueError(_NO_YEAR, column=column) from None
     return moment.isoformat(timespec="microseconds" if value.microsecond else "seconds").removesuffix("+00:00") + "Z"
 
 
@@ -213,7 +215,10 @@ def epoch_seconds(now: datetime | None) -> int:
             f"`now` must be a datetime, not `{type(now).__name__}`", column="now", hint="pass `datetime.now(timezone.utc)`"
         )
     _check_zone(now, "now")
-    return math.floor(now.timestamp())
+    seconds = math.floor(now.timestamp())
+    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        raise RequestValueError(_NO_YEAR, column="now")
+    return seconds
 
 
 def read_context(context: Context, *, strict: bool = True) -> dict[str, ContextValue]:

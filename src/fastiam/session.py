@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
+from fastiam.arguments import check_items, check_type
+from fastiam.errors import RequestValueError
 from fastiam.profile import PrincipalKind
+from fastiam.request import date_text, shorten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +49,52 @@ class Session:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if type(self.kind) is not PrincipalKind:
-            object.__setattr__(self, "kind", PrincipalKind(str(self.kind).upper()))
         if type(self.transitive_tags) is not tuple:
-            object.__setattr__(self, "transitive_tags", tuple(self.transitive_tags))
+            tags = tuple(check_items(self.transitive_tags, "transitive_tags", "a list of tag keys"))
+            object.__setattr__(self, "transitive_tags", tags)
+        _check(self)
+        if type(self.kind) is not PrincipalKind:
+            object.__setattr__(self, "kind", _kind(self.kind))
         if self.policies is not None:
             one = isinstance(self.policies, (str, bytes, Mapping))
             object.__setattr__(self, "policies", own_copy((self.policies,) if one else tuple(self.policies)))
         object.__setattr__(self, "tags", own_copy(self.tags))
         object.__setattr__(self, "context", own_copy(self.context))
+
+
+def _check(session: Session) -> None:
+    """Check the types of what is given.
+
+    Raises
+    ------
+    RequestValueError: one is wrong; `column` names it.
+    """
+    check_type(session.arn, str, "arn", "text")
+    for name in ("issuer", "source_identity"):
+        check_type(getattr(session, name), (str, type(None)), name, "text or None")
+    for name in ("issued_at", "mfa_at"):
+        moment = getattr(session, name)
+        check_type(moment, (datetime, type(None)), name, "a datetime or None")
+        if moment is not None:
+            date_text(moment, name)
+    for name in ("tags", "context"):
+        check_type(getattr(session, name), Mapping, name, "a mapping")
+    if not isinstance(session.policies, (str, bytes, Mapping, type(None))):
+        check_items(session.policies, "policies", "a list of policies, or None")
+    for text in (*session.tags, *session.tags.values()):
+        check_type(text, str, "tags", "a mapping of text to text")
+    for text in session.transitive_tags:
+        check_type(text, str, "transitive_tags", "a list of tag keys")
+
+
+def _kind(kind: object) -> PrincipalKind:
+    try:
+        return PrincipalKind(str(kind).upper())
+    except ValueError:
+        names = ", ".join(f"`{known}`" for known in PrincipalKind)
+        raise RequestValueError(
+            f"`{shorten(str(kind))}` is not a kind of principal", column="kind", hint=f"use one of {names}"
+        ) from None
 
 
 def own_copy(value: Any) -> Any:

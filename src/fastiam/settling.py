@@ -113,11 +113,7 @@ class SettlingCore(Core):
 
     def _settle_session(self, session: object) -> int:
         if not isinstance(session, Session):
-            raise RequestValueError(
-                f"a principal is text or a Session, not `{type(session).__name__}`",
-                column="principal",
-                hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
-            )
+            raise _not_a_principal(session)
         profile = self._snapshot_or_fail().principal(session)
         with self._lock, self._compiler.building():
             self._compiler.keep_session(session.policies or ())
@@ -258,8 +254,10 @@ class SettlingCore(Core):
         resource_account: str | None,
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
         told = request.context.keys() | request.absent
+        if not isinstance(principal, PrincipalProfile):
+            principal = check_principal_type(principal)
         profiles = self._snapshot_or_fail().profiles(
-            exact_text(principal) if isinstance(principal, str) else principal,
+            principal,
             action,
             check_resource(resource),
             request.context,
@@ -273,6 +271,28 @@ class SettlingCore(Core):
 
     def _late_bytes(self) -> int:
         return self._compiler.late_bytes + int(self.names.late_bytes())
+
+
+def check_principal_type(principal: object) -> str | Session:
+    """A principal, if it is text or a `Session`.
+
+    Raises
+    ------
+    RequestValueError: anything else.
+    """
+    if isinstance(principal, str):
+        return exact_text(principal)
+    if isinstance(principal, Session):
+        return principal
+    raise _not_a_principal(principal)
+
+
+def _not_a_principal(principal: object) -> RequestValueError:
+    return RequestValueError(
+        f"a principal is text or a Session, not `{type(principal).__name__}`",
+        column="principal",
+        hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
+    )
 
 
 class StatementRefs(Sequence[StatementRef]):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from fastiam.account.documents import Mode, PolicyLike
 from fastiam.account.loose import loose_profiles
-from fastiam.errors import RequestValueError
+from fastiam.arguments import check_choice
 from fastiam.model import Decision
 from fastiam.profile import Settings
 from fastiam.request import Context
@@ -63,8 +63,7 @@ def simulate(
     PolicyError: a document is rejected; the message points at line and column.
     RequestValueError: another argument cannot be read, or names a layer that the requester's kind cannot have (D6).
     """
-    if engine not in ("compiled", "reference"):
-        raise RequestValueError(f"unknown engine `{engine}`", column="engine", hint="use `compiled` or `reference`")
+    check_choice(engine, "engine", "engine", "compiled", "reference")
     profile, target, endpoint, request = loose_profiles(
         principal,
         action,

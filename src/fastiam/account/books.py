@@ -7,12 +7,15 @@ transaction changes is there as a whole or not at all: in memory, and on the dis
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from typing import Any, ClassVar, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+from inspect import signature
+from types import NoneType
+from typing import Any, ClassVar, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from fastiam import forking
+from fastiam.errors import DirectoryError
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Book[Any]")
@@ -235,12 +238,47 @@ class Transactional(Protocol):
 W = TypeVar("W", bound=Transactional)
 
 
+# what an annotation allows, and how a message calls it
+_TYPES: dict[object, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "str | None": ((str, NoneType), "text or None"),
+    "int": ((int,), "a whole number"),
+    "bool": ((bool,), "True or False"),
+    "Mapping[str, str]": ((Mapping,), "a mapping of text to text"),
+    "Mapping[str, Policies]": ((Mapping,), "a mapping of names to policies"),
+    "Mapping[str, str | Sequence[str] | None]": ((Mapping,), "a mapping of account ids"),
+    "Iterable[str]": ((Iterable,), "a list of texts"),
+    "Mapping[str, Given] | None": ((Mapping, NoneType), "a mapping of names to policies, or None"),
+    "Iterable[str] | Mapping[str, Iterable[str]]": ((Mapping, Iterable), "a list of texts, or a mapping"),
+    "Iterable[str] | None": ((Iterable, NoneType), "a list of texts, or None"),
+}
+
+
+def _checked(name: str, value: Any, kinds: tuple[type, ...], words: str) -> Any:
+    """The value of an argument, of texts as a tuple."""
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds == (int,)):
+        raise DirectoryError(f"`{name}` must be {words}, not `{type(value).__name__}`")
+    if isinstance(value, str) and not value.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in value):
+        raise DirectoryError(f"`{name}` holds a lone surrogate and is not valid text")
+    if kinds[0] is not Iterable or isinstance(value, (str, NoneType)):
+        return value
+    return tuple(_checked(name, item, (str,), words) for item in cast("Iterable[Any]", value))
+
+
 def write(method: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
-    """A method that writes: it runs as one transaction."""
+    """A method that writes: it runs as one transaction, after a check of the types of its arguments."""
+    names = tuple(signature(method).parameters)[1:]
+    checks = {name: _TYPES[text] for name, text in method.__annotations__.items() if text in _TYPES}
 
     @wraps(method)
     def as_one(self: W, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.transaction():
+        given: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
+        if len(given) < len(args) + len(kwargs):  # too many arguments, or one twice: Python says so
             return method(self, *args, **kwargs)
+        for name, value in given.items():
+            if name in checks:
+                given[name] = _checked(name, value, *checks[name])
+        with self.transaction():
+            return method(self, **given)  # type: ignore[call-arg]
 
     return as_one

@@ -133,8 +133,10 @@ class Reader:
         """
         if isinstance(given, StoredPolicy):
             return given
-        if isinstance(given, tuple):
+        if isinstance(given, tuple) and len(given) == 2:
             name, given = given
+        if not isinstance(name, str):
+            raise DirectoryError(f"the name of a policy must be text, not `{type(name).__name__}`")
         if not isinstance(given, (str, bytes, Mapping)):
             raise DirectoryError(f"`{name}` must be JSON text, bytes or a mapping, not `{type(given).__name__}`")
         from fastiam.language.document import read_policy
@@ -150,6 +152,8 @@ class Reader:
 
     def read_levels(self, levels: Iterable[object], kind: PolicyKind, name: str) -> StoredLevels:
         """One list of documents per level, root first. The ARN of `FullAWSAccess` stands for that policy (G5)."""
+        if not isinstance(levels, Iterable):
+            raise DirectoryError(f"`{name}` must be a list of lists of policies, not `{type(levels).__name__}`")
         return tuple(self.read_level(level, kind, f"{name}[{i}]") for i, level in enumerate(levels))
 
     def read_level(self, level: object, kind: PolicyKind, name: str) -> tuple[StoredPolicy, ...]:

@@ -27,6 +27,7 @@ from fastiam.account.documents import Mode, PolicyLike
 from fastiam.account.resources import find_owner
 from fastiam.account.sessions import ROLES, ROOTS, SessionParts, mfa_seconds, read_session
 from fastiam.account.subjects import Subject, read_subject, role_arn, role_kind
+from fastiam.arguments import check_choice
 from fastiam.arn import split_arn
 from fastiam.errors import RequestValueError
 from fastiam.language.document import read_policy
@@ -89,8 +90,7 @@ def loose_profiles(
     RequestValueError: an argument cannot be read; in mode strict, a layer that the requester's kind cannot have (D6).
     PolicyError: a document is rejected.
     """
-    if mode not in ("strict", "lenient"):
-        raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="read documents `strict` or `lenient`")
+    check_choice(mode, "mode", "mode", "strict", "lenient")
     context = check_context(context)
     given = read_context(context, strict=mode == "strict")
     declared = read_unknown(unknown, context)

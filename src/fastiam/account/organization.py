@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 
 from fastiam.account.documents import FULL_ACCESS, StoredLevels, StoredPolicy
 from fastiam.arn import is_account
@@ -110,6 +111,8 @@ def _add_lone(parents: dict[str, str], root: str, unit: str, account: str, are_n
 
 def _steps(id: str, root: str, place: str | Sequence[str] | None) -> tuple[list[str], bool]:
     """The units of a place without organisation and root, and whether they are a whole path, not one parent's id."""
+    if not isinstance(place, (str, Sequence, NoneType)) or not all(isinstance(step, str) for step in place or ()):
+        raise DirectoryError("the place of an account must be the id of a unit, a path, or None", hint="write `ou-1234-5678`")
     steps = [step for step in (place.split("/") if isinstance(place, str) else place or ()) if step]
     if steps and steps[0].startswith("o-") and steps.pop(0) != id:
         raise DirectoryError(f"`{place}` does not lie in the organisation, which is `{id}`")
@@ -120,7 +123,7 @@ def _steps(id: str, root: str, place: str | Sequence[str] | None) -> tuple[list[
 
 
 def _add_unit(parents: dict[str, str], root: str, unit: str, parent: str) -> None:
-    if not unit.startswith("ou-"):
+    if not (isinstance(unit, str) and isinstance(parent, str) and unit.startswith("ou-")):
         raise DirectoryError(f"`{unit}` is not an organisational unit", hint="its id starts with `ou-`")
     if is_account(parent):
         raise DirectoryError(f"`{unit}` lies below `{parent}`, which is an account, and nothing lies below one")

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from fastiam.errors import Finding, PolicyError, RequestValueError, Severity
+from fastiam.arguments import check_choice
+from fastiam.errors import Finding, PolicyError, Severity
 from fastiam.garbage import collection_paused
 from fastiam.language.characters import check_characters
 from fastiam.language.findings import Reading, quote
@@ -76,8 +77,7 @@ def read_policy(
     -----
     O(size of the document). Places are looked up only if findings are asked for or the document is rejected.
     """
-    if mode not in ("strict", "lenient"):
-        raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="use `strict` or `lenient`")
+    check_choice(mode, "mode", "mode", "strict", "lenient")
     with collection_paused(when=isinstance(document, (str, bytes)) and len(document) > LARGE):
         policy, reading, broken = _read(document, kind, name, arn, origin, text)
     rejected = policy is None or reading.is_fatal or (mode == "strict" and reading.has_error)

@@ -15,14 +15,16 @@ import numpy.typing as npt
 
 from fastiam._export import stream_of, table_array
 from fastiam._ingest import read_column
+from fastiam.arguments import check_type
 from fastiam.bulk import NO_STATEMENT, REASONS, Decisions, DictionaryColumn
 from fastiam.errors import RequestValueError
 from fastiam.forking import cached_property
 from fastiam.model import Outcome
 from fastiam.questions.compare import RANK, Rows, grouped
 from fastiam.questions.flips import CHANGES, GAINING, Change, DiffGroup
-from fastiam.request import check_context, epoch_seconds
+from fastiam.request import check_context, check_key, epoch_seconds, read_unknown
 from fastiam.session import Session
+from fastiam.settling import SettlingCore
 
 if TYPE_CHECKING:
     from fastiam.decision_json import Json
@@ -197,11 +199,8 @@ def diff(
     patterns in the changed statements: each literal one, each one that the policies name and the pattern matches, and one that
     nothing else names. What these cannot show is in `unseen`.
     """
-    from fastiam.engine import Engine
-
-    for engine in (old, new):
-        if not isinstance(engine, Engine):
-            raise TypeError(f"`diff` compares two engines, not `{type(engine).__name__}`; compile a directory first")
+    for name, engine in (("old", old), ("new", new)):
+        check_type(engine, SettlingCore, name, "an Engine", "compile a directory; of a `LiveEngine` pass `live.engine`")
     given = principals, actions, resources
     if log is not None:
         from fastiam.questions.logdiff import diff_log
@@ -214,8 +213,8 @@ def diff(
         from fastiam.questions.reach import reached
 
         cells = reached(old, new)
-        told = dict(check_context(context))
-        if unknown:
+        told = {check_key(name): value for name, value in check_context(context).items()}
+        if unknown is not None and len(read_unknown(unknown)):
             hint = "pass requests, or leave it out: every key that `context` does not give is unknown"
             raise RequestValueError("`unknown` is about requests, of which there are none", column="unknown", hint=hint)
         options["unknown"] = ("*",)
@@ -244,12 +243,14 @@ def _rows(
     """The requests, read once for both engines."""
     errors: dict[int, Exception] | None = None if on_error == "raise" else {}
     read = [read_column(column, name, kind="text", errors=errors) for column, name in zip(columns, _COLUMNS, strict=True)]
-    keys = {name: read_column(column, name, kind="context", errors=errors) for name, column in check_context(context).items()}
+    given = {check_key(name): column for name, column in check_context(context).items()}
+    keys = {name: read_column(column, name, kind="context", errors=errors) for name, column in given.items()}
     owners = None if accounts is None else read_column(accounts, "resource_accounts", kind="text", errors=errors)
     instant = datetime.fromtimestamp(epoch_seconds(now), UTC)
     principals, actions, resources = read
     unreadable = errors or {}
-    return Rows(principals, actions, resources, keys, owners, sessions or {}, unknown, instant, threads, on_error, unreadable)
+    named = {} if sessions is None else sessions
+    return Rows(principals, actions, resources, keys, owners, named, unknown, instant, threads, on_error, unreadable)
 
 
 def _compare(old: Engine, new: Engine, rows: Rows) -> Diff:

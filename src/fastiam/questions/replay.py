@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastiam.arguments import check_items, check_type
 from fastiam.model import Layer, Outcome, Result, StatementRef
 from fastiam.questions.answering import Answer, Replayed, Replayer
 from fastiam.questions.calls import Calls, Logged
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
+
+_LOG_HINT = "pass what `fastiam.read_cloudtrail` gives"
 
 
 class Verdict(StrEnum):
@@ -110,9 +113,8 @@ def replay(engine: Engine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
     first: dict[Any, tuple[str, str, int, str]] = {}
     calls = 0
     replayer = Replayer(engine, threads=threads)
-    for batch in log:
-        if not isinstance(batch, Calls):
-            raise TypeError(f"a log is `Calls`, as `read_cloudtrail` gives them, not `{type(batch).__name__}`")
+    for batch in check_items(log, "log", "batches of calls", _LOG_HINT):
+        check_type(batch, Calls, "log", "batches of calls", _LOG_HINT)
         calls += len(batch)
         for key, n, example in _counted(replayer.replay(batch)) if len(batch) else ():
             counts[key] += n

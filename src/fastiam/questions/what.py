@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastiam.arguments import check_items
 from fastiam.arn import split_arn
 from fastiam.model import Deferred, Layer, OpenStatement, Outcome, StatementRef
 from fastiam.questions.effective import Effective
 from fastiam.questions.grants import Grant
 from fastiam.questions.instances import FRESH, action_of
 from fastiam.questions.who import Question
-from fastiam.request import Context, check_context
+from fastiam.request import Context, check_action, check_context
 from fastiam.session import Session
+from fastiam.settling import check_principal_type
 
 if TYPE_CHECKING:
     from fastiam.engine import Engine
@@ -53,6 +55,9 @@ class Doable(Deferred):
 
 def actions_on(engine: Engine, principal: str | Session, question: Question, names: Iterable[str] | None) -> list[Doable]:
     """What the principal can do on the resource of a question, whose action is of no account."""
+    principal = check_principal_type(principal)
+    if names is not None and not isinstance(names, str):
+        names = [check_action(name) for name in check_items(names, "actions", "actions")]
     names = [names] if isinstance(names, str) else names
     asked = {name: (name, False) for name in names} if names is not None else _actions(engine, question.resource)
     if not asked:
@@ -103,6 +108,6 @@ def _literals(written: str, services: Collection[str] | None) -> Iterator[tuple[
 def grants_of(engine: Engine, principal: str | Session, context: Context | None) -> list[Grant]:
     """What a principal can in effect, over all resources."""
     snapshot = engine._snapshot_or_fail()
-    profile = snapshot.principal(principal)
+    profile = snapshot.principal(check_principal_type(principal))
     effective = Effective(snapshot, profile, engine._options["settings"], *engine._given(check_context(context)))
     return list(effective.grants())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastiam.account.documents import Mode
 from fastiam.account.model import AccountModel
+from fastiam.arguments import as_path
 from fastiam.directory import Directory
 from fastiam.errors import Finding, Severity, SourceError
 from fastiam.garbage import collection_paused
@@ -58,7 +59,9 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
     """
     if not paths:
         raise SourceError("no file to load", source="load", hint="pass the path of a file or folder")
-    for path in filter(is_saved, paths):
+    for path in map(as_path, paths):
+        if not is_saved(path):
+            continue
         hint = "`fastiam.Engine.load` maps it; the command line takes it as `--engine`"
         raise SourceError("is a saved engine, and no policies", source=str(path), path="", hint=hint)
     if into is None and any(map(is_sqlite, paths)):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastiam.arguments import as_path
 from fastiam.errors import PolicyError, SourceError
 from fastiam.language.jsontext import parse_json_values
 from fastiam.positions import Source
@@ -55,7 +56,7 @@ def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
         if str(given) == "-":
             yield File("<stdin>", unpacked(sys.stdin.buffer.read(), "<stdin>"), named=True)
             continue
-        path = Path(given)
+        path = as_path(given)
         if not path.exists():
             raise SourceError("there is no such file", source=str(path))
         if path.is_dir():

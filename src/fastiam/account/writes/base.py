@@ -23,6 +23,7 @@ from fastiam.account.snapshot import Snapshot
 from fastiam.account.store import Store
 from fastiam.account.subjects import Subject
 from fastiam.account.trust import named_entities, names_identity, with_name
+from fastiam.arguments import check_choice
 from fastiam.arn import is_account
 from fastiam.errors import DirectoryError, Finding, Findings, RequestValueError, Severity
 from fastiam.keys import fold
@@ -45,8 +46,7 @@ class Writes:
     """
 
     def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
-        if mode not in ("strict", "lenient"):
-            raise RequestValueError(f"unknown mode `{mode}`", column="mode", hint="use `strict` or `lenient`")
+        check_choice(mode, "mode", "mode", "strict", "lenient")
         if quotas is not None and not isinstance(quotas, Quotas):
             raise RequestValueError(f"quotas must be a `Quotas` or None, not `{type(quotas).__name__}`", column="quotas")
         self.mode: Mode = mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from fastiam.account.books import write
 from fastiam.account.documents import FULL_ACCESS, FULL_ACCESS_ARN, Given, Policies, Reader, StoredPolicy
@@ -265,7 +266,10 @@ def _detached(level: Sequence[StoredPolicy], element: str, name: str) -> tuple[S
 
 def _delegates(given: Iterable[str] | Mapping[str, Iterable[str]], parents: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Services by delegated administrator; an account given without services administers IAM."""
-    services = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, (IAM_SERVICE,))
+    accounts = tuple(given)
+    if not all(isinstance(account, str) for account in accounts):
+        raise DirectoryError("a delegated administrator must be the id of an account, as text")
+    services = dict(given) if isinstance(given, Mapping) else dict.fromkeys(accounts, (IAM_SERVICE,))
     for account, names in services.items():
         if account not in parents:
             message = f"`{account}` administers an organisation that it does not belong to"
@@ -275,10 +279,12 @@ def _delegates(given: Iterable[str] | Mapping[str, Iterable[str]], parents: Mapp
         if isinstance(names, str):
             message = f"`{account}` administers `{shorten(names)}`, which is one text"
             raise DirectoryError(message, hint="write a list of services")
-    found = {account: frozenset(names) for account, names in services.items()}
-    for name in frozenset[object]().union(*found.values()):
+        if not isinstance(names, Iterable):
+            raise DirectoryError(f"the services of `{account}` must be a list, not `{type(names).__name__}`")
+    listed = {account: tuple(names) for account, names in services.items()}
+    for name in chain.from_iterable(listed.values()):
         _check_service(name)
-    return found
+    return {account: frozenset(names) for account, names in listed.items()}
 
 
 def _check_service(name: object) -> None:

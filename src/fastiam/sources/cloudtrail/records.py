@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import msgspec
 
+from fastiam.arguments import as_path
 from fastiam.errors import SourceError
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
@@ -111,7 +112,7 @@ def read_records(paths: Iterable[str | PathLike[str]], skipped: Counter[str] | N
         if str(given) == "-":
             yield from _read_stream("<stdin>", sys.stdin.buffer)
             continue
-        path = Path(given)
+        path = as_path(given)
         if not path.exists():
             raise SourceError("there is no such file", source=str(path))
         for file in _files_in(path, Counter() if skipped is None else skipped) if path.is_dir() else [path]:
