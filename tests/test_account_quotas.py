@@ -136,6 +136,14 @@ QUOTAS = {
     "oidc_providers_per_account": at(
         "oidc_providers_per_account", 100, lambda n: each(n, lambda d, i: d.create_oidc_provider(f"{OIDC}/p{i}.example.com"))
     ),
+    "client_ids_per_oidc_provider": at(
+        "client_ids_per_oidc_provider", 100,
+        lambda n: lambda d: d.create_oidc_provider(f"{OIDC}/p.example.com", client_ids=[f"c{i}" for i in range(n)]),
+    ),
+    "thumbprints_per_oidc_provider": at(
+        "thumbprints_per_oidc_provider", 5,
+        lambda n: lambda d: d.create_oidc_provider(f"{OIDC}/p.example.com", thumbprints=[f"{i:040x}" for i in range(n)]),
+    ),
     "tags_per_resource": at("tags_per_resource", 50, lambda n: each(n, lambda d, i: d.tag(USER, {f"k{i}": ""})), ),
     "tag_key_length": at("tag_key_length", 128, lambda n: lambda d: d.tag(f"{POLICY}0", {"k" * n: "v"})),
     "tag_value_length": at("tag_value_length", 256, lambda n: lambda d: d.add_principal(f"{USER}2", tags={"k": "v" * n})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -202,6 +203,14 @@ REFUSED = {
     "a SAML provider UUID in lower case": (lambda d: d.create_saml_provider(f"{SAML}2", uuid="a" * 22), "not the UUID"),
     "an unknown encryption mode": (lambda d: d.update_saml_provider(SAML, encryption="allowed"), "not an encryption mode"),
     "a URL with its scheme": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/https://x.com"), "not the URL"),
+    "a URL with a port": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com:8443"), "not the URL"),
+    "a URL with a query": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com/a?b"), "not the URL"),
+    "a URL with a fragment": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com/a#b"), "not the URL"),
+    "a URL with a user": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/me@x.com"), "not the URL"),
+    "a URL of 256 characters": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com/{'a' * 242}"), "not the URL"),
+    "a built-in provider": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/Accounts.google.com/"), "built-in"),
+    "more client ids than fit": (lambda d: d.update_oidc_provider(OIDC, client_ids=map(str, range(101))), "too many client ids"),
+    "pinned keys as bytes": (lambda d: d.update_oidc_provider(OIDC, keys=b"{}"), "must be text"),
     "a thumbprint of letters": (lambda d: d.update_oidc_provider(OIDC, thumbprints=["z" * 40]), "not a thumbprint"),
     "a client id of nothing": (lambda d: d.update_oidc_provider(OIDC, client_ids=[""]), "not a client id"),
     "a provider that is not there": (lambda d: d.delete_provider(f"{SAML}x"), "there is no provider"),
@@ -537,6 +546,14 @@ def test_saml_provider_update_keeps_ids_and_other_fields(directory):
     assert (first.encryption, second.encryption) == ("", "Allowed")
 
 
+def test_oidc_provider_keeps_the_trailing_slash_of_its_url(directory):
+    """Two URLs that differ by it are two providers (WI20)."""
+    for end in ("", "/"):
+        directory.create_oidc_provider(f"{IAM}:oidc-provider/x.example{end}")
+    assert directory.tables.oidc_providers[f"{IAM}:oidc-provider/x.example/"].url == "x.example/"
+    assert directory.tables.oidc_providers[f"{IAM}:oidc-provider/x.example"].url == "x.example"
+
+
 def test_providers_and_profiles_are_data(directory):
     directory.update_saml_provider(SAML, "<new/>")
     directory.update_oidc_provider(OIDC, client_ids=["a", "b", "a"])
@@ -545,6 +562,8 @@ def test_providers_and_profiles_are_data(directory):
     assert tables.saml_providers[SAML].metadata == "<new/>"
     oidc = tables.oidc_providers[OIDC]
     assert (oidc.url, oidc.client_ids, oidc.thumbprints) == ("token.example.com/x", ("a", "b"), ("0" * 40,))
+    directory.update_oidc_provider(OIDC, keys='{"keys": []}')
+    assert tables.oidc_providers[OIDC] == replace(oidc, keys='{"keys": []}')
     assert tables.instance_profiles[PROFILE].role == DEP
     directory.remove_role_from_instance_profile(PROFILE)
     assert tables.instance_profiles[PROFILE].role is None

@@ -56,6 +56,7 @@ def everything() -> Directory:
         thumbprints=["0" * 40],
         tags={"of": "o"},
         created=CREATED,
+        keys='{"keys": []}',
     )
     directory.add_resource(BKT, account=A, policy=ANYONE, tags={"e": "x"}, restrict_public_buckets=True)
     directory.add_resource(LOGS, policy=[ANYONE, ("second", ANYONE)])

@@ -5,6 +5,10 @@ Providers go by a name and an action; whoever was met before, and however a name
 
 from __future__ import annotations
 
+import itertools
+import json
+from pathlib import Path
+
 import pytest
 from test_engine import ANA, APP, OK, A, allow, document, session
 
@@ -88,3 +92,43 @@ def test_a_pattern_of_actions_of_federation_is_asked_about():
     engine = directory.compile()
     assert engine.what_can("ec2.amazonaws.com", APP, unknown=["*"])
     assert engine.is_allowed("ec2.amazonaws.com", "sts:AssumeRoleWithXyz", APP)
+
+
+@pytest.mark.parametrize("url", ["x.example", "x.example/", "x.example/a/", "x.example/a"])
+def test_url_of_a_provider_is_compared_with_its_trailing_slash(url):
+    """WI20 and 1.4 of the federation rules: in the ARN, and in the prefix of the condition keys."""
+    call, arns = FEDERATION[1], {each: f"arn:aws:iam::{A}:oidc-provider/{each}" for each in (url, url.rstrip("/"), f"{url}/")}
+    trust = {"Effect": "Allow", "Principal": {"Federated": arns[url]}, "Action": call}
+    trust["Condition"] = {"StringEquals": {f"{url}:aud": "app"}}
+    for (given, arn), key in itertools.product(arns.items(), arns):
+        expected = given == url == key
+        for engine in ("compiled", "reference"):
+            asked = {"context": {f"{key}:aud": "app"}, "resource_policy": document(trust)}
+            assert fastiam.simulate(arn, call, APP, engine=engine, **asked).allowed is expected, (given, key, engine)
+        directory = fastiam.Directory(quotas=None)
+        directory.add_principal(APP, trust_policy=document(trust))
+        decisions = directory.compile().decide_many([arn] * 3, call, APP, {f"{key}:aud": "app"})
+        assert decisions.allowed.tolist() == [expected] * 3
+
+
+SHARED = [case for case in json.loads((Path(__file__).parent / "cases/validation.json").read_text()) if case["rule"] == "IP51"]
+
+
+@pytest.mark.parametrize("case", SHARED, ids=lambda case: case["id"])
+def test_trust_in_a_shared_issuer_without_the_required_condition_is_not_stored(case):
+    """IP51, IP52: a strict write is refused, a lenient one reports it."""
+    is_refused = "IP51" in case["expect"]["warnings"]
+    for mode in ("strict", "lenient"):
+        directory = fastiam.Directory(mode=mode, quotas=None)
+        directory.add_principal(APP)
+        writes = (
+            lambda d=directory: d.add_principal(f"{APP}2", trust_policy=document(case["statement"])),
+            lambda d=directory: d.set_trust_policy(APP, document(case["statement"])),
+        )
+        for write in writes:
+            if is_refused and mode == "strict":
+                with pytest.raises(PolicyError, match="IP51"):
+                    write()
+            else:
+                write()
+                assert ("IP51" in {finding.code for finding in directory.findings}) is is_refused

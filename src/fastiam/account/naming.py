@@ -77,6 +77,8 @@ def iam_name(arn: object, type_: str) -> IamName:
     parts = split_arn(arn) if isinstance(arn, str) else None
     what, _, rest = parts.rest.partition("/") if parts is not None else ("", "", "")
     path, _, name = ("/" + rest).rpartition("/")
+    if type_ == "oidc-provider":
+        name = rest  # a URL may end in `/` (WI20)
     if parts is None or parts.service != "iam" or parts.region or what != type_ or not name:
         words = "managed policy" if type_ == "policy" else type_.replace("-", " ")
         example = "idp.example.com" if type_ == "oidc-provider" else "Name"

@@ -30,6 +30,7 @@ class Quotas:
     versions_per_policy : versions of a customer managed policy.
     users_per_account, groups_per_account, roles_per_account, policies_per_account : customer managed policies.
     saml_providers_per_account, oidc_providers_per_account : identity providers.
+    client_ids_per_oidc_provider, thumbprints_per_oidc_provider : of one OIDC provider.
     tags_per_resource : tags of one thing of IAM.
     tag_key_length, tag_value_length : characters of a tag of IAM.
     user_name_length, group_name_length, role_name_length, policy_name_length, instance_profile_name_length,
@@ -58,6 +59,8 @@ class Quotas:
     policies_per_account: int | None = None
     saml_providers_per_account: int | None = 100
     oidc_providers_per_account: int | None = 100
+    client_ids_per_oidc_provider: int | None = 100
+    thumbprints_per_oidc_provider: int | None = 5
     tags_per_resource: int | None = 50
     tag_key_length: int | None = 128
     tag_value_length: int | None = 256

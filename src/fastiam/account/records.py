@@ -146,6 +146,7 @@ class OidcProvider:
 
     `url` comes without `https://`, as in the ARN and in the names of condition keys (`<url>:aud`). `client_ids` are the
     audiences that it may speak for, `thumbprints` those of certificates, in hexadecimal. `unique_id` is as of a SAML provider.
+    `keys` is a pinned JWKS, the JSON text of the keys that sign its tokens; "" reads them from the provider.
     """
 
     arn: str
@@ -156,6 +157,7 @@ class OidcProvider:
     tags: Tags = field(default_factory=dict)
     unique_id: str = field(default="", compare=False)
     created: datetime | None = None
+    keys: str = ""
 
 
 @dataclass(slots=True)

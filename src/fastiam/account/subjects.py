@@ -77,6 +77,8 @@ def _read_iam(text: str, arn: Arn) -> Subject | None:
         return Subject(PrincipalKind.ROOT, text, arn.partition, arn.account)
     type_, slash, rest = arn.rest.partition("/")
     path, _, name = ("/" + rest).rpartition("/")
+    if type_ == "oidc-provider":
+        name = rest  # a URL may end in `/`
     if not (slash and name):
         return None
     if type_ in ("user", "role"):

@@ -170,6 +170,7 @@ def _oidc_provider(provider: OidcProvider) -> dict[str, Any]:
             "arn": provider.arn,
             "client_ids": list(provider.client_ids),
             "thumbprints": list(provider.thumbprints),
+            "keys": provider.keys,
             "created": None if provider.created is None else provider.created.isoformat(),
             "tags": dict(provider.tags),
         }

@@ -85,7 +85,13 @@ RULES: dict[str, Rule] = {
     "G23": Rule(_WARN, "an empty `Sid`", "ignored"),
     "G24": Rule(_WARN, "an `Id` in an identity policy", "ignored"),
     "N23": Rule(_WARN, "`NotPrincipal` of everyone", _EVALUATED),
-    "S42": Rule(_WARN, "an issuer that everybody uses, trusted without a condition on its claims", _EVALUATED),
+    "S42": Rule(_WARN, "an issuer with many customers, trusted without a condition on its claims", _EVALUATED),
+    "IP51": Rule(
+        _WARN,
+        "an issuer with many customers, trusted without the condition that IAM requires; a directory in mode `strict` refuses"
+        " to store it",
+        _EVALUATED,
+    ),
     "O3": Rule(_WARN, "an element of a resource control policy that AWS may refuse", _EVALUATED),
     "1.2": Rule(_ERROR, "an empty list of actions or resources", "contributes nothing"),
     "1.3": Rule(_ERROR, "a condition operator in other than its canonical case", "read as the canonical operator"),

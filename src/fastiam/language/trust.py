@@ -1,18 +1,35 @@
 """What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37), issuers that are
-shared with everybody (S42)."""
+shared by many customers (S42, IP51)."""
 
 from __future__ import annotations
 
 from fastiam.keys import fold
 from fastiam.language.findings import Reading, quote
 from fastiam.language.principals import WEB_PROVIDERS
-from fastiam.model import Effect, PolicyKind, PrincipalEntry, Statement
+from fastiam.model import ConditionEntry, Effect, PolicyKind, PrincipalEntry, Statement
 from fastiam.positions import Path
 
 _BESIDE = ("sts:tagsession", "sts:setsourceidentity")
 _SAML = frozenset(("sts:assumerolewithsaml", *_BESIDE))
 _WEB = frozenset(("sts:assumerolewithwebidentity", *_BESIDE))
-_SHARED_ISSUERS = WEB_PROVIDERS | {"token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "agent.buildkite.com"}
+_OF_SUBJECT = (
+    "vstoken.actions.githubusercontent.com oidc-configuration.audit-log.githubusercontent.com gitlab.com app.terraform.io"
+    " agent.buildkite.com oidc.codefresh.io scalr.io studio.datachain.ai/api proidc.upbound.io tokens.cloud.shisho.dev"
+)
+_OF_AUDIENCE = "cognito-identity.amazonaws.com api.pulumi.com/oidc sandboxes.cloud oidc.vercel.com"
+_CLAIMS_OF_SHARED: dict[str, tuple[str, ...]] = {  # IP52: one of these has to be compared
+    "token.actions.githubusercontent.com": ("sub", "job_workflow_ref"),
+    **dict.fromkeys(_OF_SUBJECT.split(), ("sub",)),
+    **dict.fromkeys(_OF_AUDIENCE.split(), ("aud",)),
+    "sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d": ("sts:RoleSessionName",),
+}
+_CLAIMS_OF_WARNED: dict[str, tuple[str, ...]] = {  # of these IAM only advises it
+    "oidc.circleci.com": ("sub",),
+    "accounts.google.com": ("aud",),
+    "www.amazon.com": ("app_id",),
+    "graph.facebook.com": ("app_id",),
+}
+_COMPARING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
 _ROLES_ANYWHERE = PrincipalEntry("Service", "rolesanywhere.amazonaws.com")
 _ROLES_ANYWHERE_CALLS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 
@@ -50,15 +67,27 @@ def _calls_of(entry: PrincipalEntry) -> frozenset[str] | None:
 
 
 def _check_shared_issuers(reading: Reading, path: Path, statement: Statement) -> None:
-    """S42: without a condition on its claims, whoever has a token of an issuer that strangers use, too, may have the role."""
+    """IP51, S42: without a condition on its claims, all customers of an issuer can assume the role."""
     if statement.effect is not Effect.ALLOW or not _names(statement, "sts:AssumeRoleWithWebIdentity"):
         return
-    told = tuple(fold(entry.key).rpartition(":")[0] for entry in statement.conditions)
+    compared = {fold(entry.key) for entry in statement.conditions if _can_fail(entry)}
     for entry in statement.principals or ():
-        issuer = entry.value.rpartition(":oidc-provider/")[2]
-        if entry.type == "Federated" and issuer in _SHARED_ISSUERS and issuer not in told:
-            message = f"anybody's token of {quote(issuer)} is accepted"
-            reading.add("S42", (*path, "Principal"), message, f"compare `{issuer}:aud` or `{issuer}:sub` in a condition")
+        url = entry.value.rpartition(":oidc-provider/")[2]
+        issuer = url.rstrip("/").lower()
+        claims = _CLAIMS_OF_SHARED.get(issuer) or _CLAIMS_OF_WARNED.get(issuer)
+        if entry.type != "Federated" or claims is None:
+            continue
+        keys = [claim if ":" in claim else f"{url}:{claim}" for claim in claims]
+        if compared.isdisjoint(map(fold, keys)):
+            message = f"every token of {quote(url)} is accepted"
+            hint = f"compare {' or '.join(map(quote, keys))} with fixed text in a condition"
+            reading.add("IP51" if issuer in _CLAIMS_OF_SHARED else "S42", (*path, "Principal"), message, hint)
+
+
+def _can_fail(entry: ConditionEntry) -> bool:
+    """Whether a condition can fail for a stranger's token: one that compares, and that fails for an absent key (IP51)."""
+    is_comparing = entry.operator in _COMPARING and entry.qualifier != "ForAllValues" and not entry.if_exists
+    return is_comparing and all(value.strip("*?") for value in entry.values)
 
 
 def _check_roles_anywhere(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:

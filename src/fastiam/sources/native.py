@@ -26,7 +26,7 @@ _USER = "arn unique_id made_id tags groups inline_policies attached_policies per
 _ROLE = "arn unique_id made_id tags inline_policies attached_policies permissions_boundary".split()
 _ROLE += "trust_policy max_session_duration".split()
 _INSTANCE_PROFILE = "arn unique_id role tags".split()
-_SAML, _OIDC = "arn metadata uuid encryption created tags".split(), "arn client_ids thumbprints created tags".split()
+_SAML, _OIDC = "arn metadata uuid encryption created tags".split(), "arn client_ids thumbprints keys created tags".split()
 _RESOURCE = "arn account tags restrict_public_buckets policies".split()
 _ENDPOINT = "id account gateway policies".split()
 
@@ -159,6 +159,7 @@ def _add_providers(model: AccountModel, root: Node) -> None:
                 node.need("arn").text(),
                 client_ids=ids,
                 thumbprints=prints,
+                keys=node.text_of("keys") or "",
                 tags=_tags(node),
                 created=node.instant_of("created"),
             )

@@ -25,12 +25,13 @@ from fastiam.account.subjects import Subject
 from fastiam.account.trust import named_entities, names_identity, with_name
 from fastiam.arguments import check_choice
 from fastiam.arn import is_account
-from fastiam.errors import DirectoryError, Finding, Findings, RequestValueError, Severity
+from fastiam.errors import DirectoryError, Finding, Findings, PolicyError, RequestValueError, Severity
 from fastiam.keys import fold
 from fastiam.model import PolicyKind
 from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 
+_REFUSED_TRUST = "IP51"  # IAM evaluates such a trust policy, and refuses to store it
 HERE = "directory"  # the source of findings that a write makes about itself
 Holder = Entity | Group
 B = TypeVar("B", bound=Book[Any])
@@ -231,7 +232,11 @@ class Writes:
 
     def _read_trust(self, reader: Reader, arn: str, policy: Given) -> StoredPolicy:
         """The trust policy of a role. It may name whom there is, in accounts of which users and roles are known (N32)."""
+        before = len(reader.findings)
         trust = reader.read(policy, PolicyKind.TRUST, arn)
+        found = [each for each in reader.findings[before:] if each.code == _REFUSED_TRUST]
+        if found and self.mode == "strict":
+            raise PolicyError([replace(each, severity=Severity.ERROR) for each in found])
         self._check_document(reader, trust, "trust_policy_size", arn)
         for named in named_entities(trust.policy):
             if named.text != arn and self._is_stranger(named):

@@ -15,13 +15,15 @@ from fastiam.account.naming import iam_name
 from fastiam.account.records import InstanceProfile, OidcProvider, SamlProvider
 from fastiam.account.writes.base import Writes, refuse_in_use
 from fastiam.errors import DirectoryError
+from fastiam.language.principals import WEB_PROVIDERS
 from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 
 _THUMBPRINT = re.compile("[0-9A-Fa-f]{40}")
 _UUID = re.compile("[A-Z0-9]{22,64}")
 _ENCRYPTION = ("", "Allowed", "Required")
-_URL = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[!-~]*)?")
+_URL = re.compile(r"[A-Za-z0-9.-]+(?:/[!\"$->@-~]*)?")  # of a path: all that is printed but `#` and `?`
+_MAX_URL = 255 - len("https://")
 
 
 class IdentityWrites(Writes):
@@ -130,37 +132,52 @@ class IdentityWrites(Writes):
         thumbprints: Iterable[str] = (),
         tags: Mapping[str, str] = {},
         created: datetime | None = None,
+        keys: str = "",
     ) -> None:
-        """An OpenID Connect provider; its ARN ends in its URL without `https://`.
+        """An OpenID Connect provider; its ARN ends in its URL without `https://`. A trailing `/` belongs to the URL.
 
         Parameters
         ----------
         client_ids : the audiences whose tokens count.
         thumbprints : SHA-1 of certificates, as 40 hexadecimal digits.
+        keys : a pinned JWKS, the JSON text of the keys that sign its tokens; "" reads them from the provider.
         """
         parts, reader = iam_name(arn, "oidc-provider"), self._reader()
         if self._exists(reader, self.tables.oidc_providers, arn, "OIDC provider"):
             return
-        if not _URL.fullmatch(parts.name):
-            message = f"`{shorten(parts.name)}` is not the URL of a provider without `https://`"
-            self._refuse(reader, "DIR-NAME", arn, message)
+        self._check_url(reader, arn, parts.name)
         read_tags_ = self._read_tags(reader, tags, arn)
         ids, prints = _client_ids(client_ids), _thumbprints(thumbprints)
+        provider = OidcProvider(
+            arn, parts.account, parts.name, ids, prints, read_tags_, new_id(OIDC_PROVIDER), created, _text(keys, "keys")
+        )
+        self._check_lists(reader, provider)
         self._check_room(reader, arn, "oidc-provider", parts.account)
         self._commit(reader)
-        id_ = new_id(OIDC_PROVIDER)
-        self._put("oidc_providers", OidcProvider(arn, parts.account, parts.name, ids, prints, read_tags_, id_, created))
+        self._put("oidc_providers", provider)
         self._ensure_account(parts.account, parts.partition)
 
     @write
     def update_oidc_provider(
-        self, arn: str, *, client_ids: Iterable[str] | None = None, thumbprints: Iterable[str] | None = None
+        self,
+        arn: str,
+        *,
+        client_ids: Iterable[str] | None = None,
+        thumbprints: Iterable[str] | None = None,
+        keys: str | None = None,
     ) -> None:
-        """Other client ids or thumbprints of an OIDC provider; None leaves what is there."""
+        """Other client ids, thumbprints or pinned keys of an OIDC provider; None leaves what is there."""
         old: OidcProvider = self._provider("oidc_providers", arn)
-        ids = old.client_ids if client_ids is None else _client_ids(client_ids)
-        prints = old.thumbprints if thumbprints is None else _thumbprints(thumbprints)
-        self._put("oidc_providers", replace(old, client_ids=ids, thumbprints=prints))
+        new = replace(
+            old,
+            client_ids=old.client_ids if client_ids is None else _client_ids(client_ids),
+            thumbprints=old.thumbprints if thumbprints is None else _thumbprints(thumbprints),
+            keys=old.keys if keys is None else _text(keys, "keys"),
+        )
+        reader = self._reader()
+        self._check_lists(reader, new)
+        self._commit(reader)
+        self._put("oidc_providers", new)
 
     @write
     def delete_provider(self, arn: str) -> None:
@@ -169,6 +186,23 @@ class IdentityWrites(Writes):
         self._store.put(table, self._provider(table, arn).arn, None)
 
     # -- what is there ------------------------------------------------------------------------------------------------
+
+    def _check_url(self, reader: Reader, arn: str, url: str) -> None:
+        """The URL of an OIDC provider (spec 1.4, IP21 of the federation rules)."""
+        if not _URL.fullmatch(url) or len(url) > _MAX_URL:
+            message = f"`{shorten(url)}` is not the URL of a provider without `https://`"
+            self._refuse(reader, "DIR-NAME", arn, message, "write host and path, without port, query, fragment and user")
+        if url.lower().rstrip("/") in WEB_PROVIDERS:
+            self._refuse(reader, "DIR-NAME", arn, "a built-in web identity provider is not created", f"name `{url}` in policies")
+
+    def _check_lists(self, reader: Reader, provider: OidcProvider) -> None:
+        """How many client ids and thumbprints an OIDC provider has."""
+        counts = {
+            "client_ids_per_oidc_provider": (len(provider.client_ids), "too many client ids"),
+            "thumbprints_per_oidc_provider": (len(provider.thumbprints), "too many thumbprints"),
+        }
+        for quota, (count, what) in counts.items():
+            self._check_quota(reader, quota, count, provider.arn, what)
 
     def _profile(self, arn: str) -> InstanceProfile:
         profile = self.tables.instance_profiles.get(arn)
