@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +75,10 @@ WRONG: list[Any] = [
     np.array(["x"]),
     ...,
 ]
-PLAIN = (
-    st.none() | st.booleans() | st.integers(min_value=3_000) | st.integers(max_value=-1) | st.floats() | st.text() | st.binary()
-)
+TEXT = st.text(st.characters(exclude_characters="/."))  # a text may be taken for a path: no folder but the working directory
+PLAIN = st.none() | st.booleans() | st.integers(min_value=3_000) | st.integers(max_value=-1) | st.floats() | TEXT | st.binary()
 VALUES = st.sampled_from(WRONG) | st.recursive(
-    PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3), max_leaves=5
+    PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | st.integers(), inner, max_size=3), max_leaves=5
 )
 
 
@@ -176,7 +177,10 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "load": (lambda path, mode: fastiam.load(path, mode=mode), {"path": "nowhere.json", "mode": "lenient"}),
     "load an engine": (fastiam.Engine.load, {"path": "nowhere", "cache_bytes": None}),
     "read_cloudtrail": (lambda path: list(fastiam.read_cloudtrail(path)), {"path": "nowhere.json"}),
-    "open": (fastiam.Directory.open, {"path": "nowhere/store", "mode": "strict", "quotas": None, "timeout": 0.1}),
+    "open": (
+        partial(fastiam.Directory.open, create=False),
+        {"path": "nowhere/store", "mode": "strict", "quotas": None, "timeout": 0.1},
+    ),
     "add_account": (write("add_account"), {"id": "222222222222", "name": "x", "canonical_id": None, "partition": "aws"}),
     "add_principal": (
         write("add_principal"),
@@ -218,6 +222,15 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "untag": (write("untag"), {"arn": ANA, "keys": ["a"]}),
     "rename": (write("rename"), {"arn": ANA, "name": "zoe", "path": None}),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty working directory."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("calls"))
+    yield
+    os.chdir(before)
 
 
 @pytest.mark.parametrize("name", CALLS)
