@@ -1,0 +1,23 @@
+"""Cognito: user pools, which sign users in, and identity pools, which give their identities sessions of roles.
+
+Both classes load on first use. Needs `pip install 'fastiam[federation]'`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_HOMES = {"IdentityPools": "fastiam.cognito.identity_pools", "UserPools": "fastiam.cognito.user_pools"}
+
+__all__ = ["IdentityPools", "UserPools"]  # noqa: F822  (made by `__getattr__`)
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)
