@@ -201,7 +201,7 @@ def test_what_does_not_fit_into_a_row_is_refused_and_nothing_is_written(path: Pa
     with Directory.open(path) as directory:
         with pytest.raises(StoreError) as caught, directory.transaction():
             directory.add_principal(user("ana"))
-            directory.add_resource("arn:aws:s3:::\ud800", account=A)
+            directory.add_resource("arn:aws:s3:::bkt", account=A, tags={"team": "\ud800"})
         assert caught.value.reason == "text" and not tables_of(directory).entities
         with pytest.raises(ValueError, match="too large"):
             rows.to_text(form, Everything("x", number=2**64))
