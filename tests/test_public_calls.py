@@ -116,7 +116,7 @@ SESSION: dict[str, Any] = {
     "source_identity": "ana",
     "context": {"saml:sub": "x"},
 }
-LOOSE: dict[str, Any] = {
+SIMULATED: dict[str, Any] = {
     **REQUEST,
     "context": CONTEXT,
     "now": None,
@@ -145,7 +145,7 @@ def write(name: str) -> Callable[..., object]:
     return call
 
 
-# name -> (call, arguments of which each is replaced)
+# name -> (call, its arguments; the test replaces one of them)
 CALLS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "is_allowed": (ENGINE.is_allowed, {**REQUEST, **KNOWN}),
     "decide": (ENGINE.decide, {**REQUEST, **KNOWN}),
@@ -167,7 +167,7 @@ CALLS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
         lambda **given: fastiam.diff(ENGINE, ENGINE, **given),
         {"context": {}, "unknown": None, "now": None},
     ),
-    "simulate": (fastiam.simulate, LOOSE),
+    "simulate": (fastiam.simulate, SIMULATED),
     "Session": (fastiam.Session, SESSION),
     "a Session asks": (lambda **given: ENGINE.decide(fastiam.Session(**given), "s3:GetObject", OBJECT), SESSION),
     "compile": (DIRECTORY.compile, OPTIONS),

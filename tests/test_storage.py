@@ -26,7 +26,7 @@ from test_account_changes import WRITES, Writer
 
 import fastiam
 from fastiam import Directory, StoreError
-from fastiam.account.records import Tables
+from fastiam.account.records import Account, Tables
 from fastiam.language import document
 from fastiam.storage import connection as connection_module
 from fastiam.storage import disk as disk_module
@@ -201,7 +201,7 @@ def test_what_does_not_fit_into_a_row_is_refused_and_nothing_is_written(path: Pa
     with Directory.open(path) as directory:
         with pytest.raises(StoreError) as caught, directory.transaction():
             directory.add_principal(user("ana"))
-            directory.add_resource("arn:aws:s3:::bkt", account=A, tags={"team": "\ud800"})
+            directory._store.put("accounts", "\ud800", Account("\ud800", "aws"))
         assert caught.value.reason == "text" and not tables_of(directory).entities
         with pytest.raises(ValueError, match="too large"):
             rows.to_text(form, Everything("x", number=2**64))

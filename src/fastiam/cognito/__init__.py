@@ -9,7 +9,7 @@ from importlib import import_module
 
 _HOMES = {"IdentityPools": "fastiam.cognito.identity_pools", "UserPools": "fastiam.cognito.user_pools"}
 
-__all__ = ["IdentityPools", "UserPools"]  # noqa: F822  (made by `__getattr__`)
+__all__ = ["IdentityPools", "UserPools"]
 
 
 def __getattr__(name: str) -> object:
