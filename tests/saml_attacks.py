@@ -189,6 +189,25 @@ def changed_signature_value(response: Any) -> Any:
 
 
 @attack
+def broken_response_signature(response: Any) -> Any:
+    """Of a response that is signed as well: else the response has no such signature, and any element is changed."""
+    signature = signature_of(response)
+    if signature is None:
+        return changed_attribute(response)
+    value = signature.find(f".//{DS}DigestValue")
+    value.text = base64.b64encode(bytes(32)).decode()
+    return response
+
+
+@attack
+def broken_inner_signature(response: Any) -> Any:
+    """The signature of the assertion is broken, that of the response is good."""
+    assertion = assertion_of(response)
+    signature_of(assertion).find(f".//{DS}DigestValue").text = base64.b64encode(bytes(32)).decode()
+    return response if signature_of(response) is None else sign(unsigned(response))
+
+
+@attack
 def rebound_prefix(response: Any) -> Any:
     """An element of another namespace under the usual prefix."""
     text = etree.tostring(response).replace(

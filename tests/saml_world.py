@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from lxml import etree
 from signxml import XMLSigner, methods
@@ -42,6 +45,13 @@ NS = {
     "saml": "urn:oasis:names:tc:SAML:2.0:assertion",
     "ds": "http://www.w3.org/2000/09/xmldsig#",
 }
+RSA_512 = (  # a certificate with a key that no library of today makes
+    "MIIBdTCCAR+gAwIBAgIUMEppfufWOB89Ec6Uus4DEczbDeswDQYJKoZIhvcNAQELBQAwDzENMAsGA1UEAwwEd2VhazAeFw0yNjExMjkwNDI5NT"
+    "laFw0zNjExMjYwNDI5NTlaMA8xDTALBgNVBAMMBHdlYWswXDANBgkqhkiG9w0BAQEFAANLADBIAkEA3Pi5suxm4igVUvgrIK99yWmflQlZJyKr"
+    "P/RlnQo0sWFqc4HnRYLx/XeDuJiWRHiDjQwjkLZSjgCM0LjOjL72dQIDAQABo1MwUTAdBgNVHQ4EFgQUw+0WMRPxflVx9hJ4PtQsOuhRzH0wHw"
+    "YDVR0jBBgwFoAUw+0WMRPxflVx9hJ4PtQsOuhRzH0wDwYDVR0TAQH/BAUwAwEB/zANBgkqhkiG9w0BAQsFAANBAAP9gEic1ItsHr5ZxyVYQl5+"
+    "u8uHzyMdcRrb0Sqko7qIpSX9zpU97/frQx5Cr5anblCAye/tVcDXwHsx82BuvIs="
+)
 EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 
 
@@ -74,9 +84,13 @@ class Key:
 
 
 @functools.cache
+def _rsa_key(name: str, bits: int) -> Key:
+    return Key(rsa.generate_private_key(public_exponent=65537, key_size=bits))
+
+
 def rsa_key(name: str = "corp", bits: int = 2048) -> Key:
     """An RSA key by name, made once per process."""
-    return Key(rsa.generate_private_key(public_exponent=65537, key_size=bits))
+    return _rsa_key(name, bits)
 
 
 @functools.cache
@@ -155,6 +169,7 @@ DEFAULTS: dict[str, Any] = {
     "confirmations": 1,
     "confirmation_ends": 300,
     "confirmation_extra": "",
+    "subject_extra": "",
     "recipient": RECIPIENT,
     "destination": RECIPIENT,
     "in_response_to": None,
@@ -207,7 +222,7 @@ def assertion_text(now: datetime, **changes: Any) -> str:
     return (
         f'<saml:Assertion xmlns:saml="{NS["saml"]}" ID="{fields["id"]}" Version="2.0" IssueInstant="{at(fields["issued"], now)}">'
         f"<saml:Issuer>{fields['issuer']}</saml:Issuer>"
-        f"<saml:Subject>{name_id}{confirmation * fields['confirmations']}</saml:Subject>"
+        f"<saml:Subject>{name_id}{fields['subject_extra']}{confirmation * fields['confirmations']}</saml:Subject>"
         f'<saml:Conditions NotBefore="{at(fields["not_before"], now)}" NotOnOrAfter="{at(fields["not_on_or_after"], now)}">'
         f"{audiences}{fields['conditions']}</saml:Conditions>"
         f"{statements}<saml:AttributeStatement>{''.join(written)}</saml:AttributeStatement>{fields['assertion_extra']}</saml:Assertion>"
@@ -227,14 +242,69 @@ def response_text(now: datetime, assertion: str, **changes: Any) -> str:
     )
 
 
-def response_tree(now: datetime = START, *, signed: Sequence[str] = ("assertion",), signing: Any = None, **changes: Any) -> Any:
-    """A response as a tree. `signed` names what carries a signature, `signing` are options of `sign`."""
+def response_tree(
+    now: datetime = START, *, signed: Sequence[str] = ("assertion",), signing: Any = None, encrypt: Any = None, **changes: Any
+) -> Any:
+    """A response as a tree. `signed` names what carries a signature; `signing` and `encrypt` are options of these functions."""
     options = dict(signing or {})
-    assertion = etree.fromstring(assertion_text(now, **changes))
+    text = assertion_text(now, **changes)
+    for old, new in changes.get("raw", {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    assertion = etree.fromstring(text)
     if "assertion" in signed:
         assertion = sign(assertion, **options)
+    if encrypt is not None:
+        assertion = encrypted(etree.tostring(assertion), rsa_key("sp").private.public_key(), **encrypt)
     response = etree.fromstring(response_text(now, etree.tostring(assertion).decode(), **changes))
     return sign(response, **options) if "response" in signed else response
+
+
+XENC, XENC11 = "http://www.w3.org/2001/04/xmlenc#", "http://www.w3.org/2009/xmlenc11#"
+CONTENT = {  # algorithm and length of the key
+    "aes128-gcm": (f"{XENC11}aes128-gcm", 16),
+    "aes192-gcm": (f"{XENC11}aes192-gcm", 24),
+    "aes256-gcm": (f"{XENC11}aes256-gcm", 32),
+    "aes128-cbc": (f"{XENC}aes128-cbc", 16),
+    "aes256-cbc": (f"{XENC}aes256-cbc", 32),
+    "tripledes-cbc": (f"{XENC}tripledes-cbc", 24),
+}
+SHA1, MGF1 = hashes.SHA1(), padding.MGF1
+TRANSPORT: dict[str, tuple[str, str, Any]] = {  # algorithm, content of the method, and padding
+    "oaep": (f"{XENC}rsa-oaep-mgf1p", "", padding.OAEP(MGF1(SHA1), SHA1, None)),
+    "oaep-sha256": (
+        f"{XENC11}rsa-oaep",
+        f'<ds:DigestMethod xmlns:ds="{NS["ds"]}" Algorithm="{XENC}sha256"/>'
+        f'<x:MGF xmlns:x="{XENC11}" Algorithm="{XENC11}mgf1sha256"/>',
+        padding.OAEP(MGF1(hashes.SHA256()), hashes.SHA256(), None),
+    ),
+    "rsa-1_5": (f"{XENC}rsa-1_5", "", padding.PKCS1v15()),
+}
+
+
+def encrypted(plain: bytes, public: Any, *, content: str = "aes256-gcm", transport: str = "oaep", beside: bool = False) -> Any:
+    """An `EncryptedAssertion`; `beside` puts the key next to the data instead of into it."""
+    algorithm, length = CONTENT[content]
+    key = os.urandom(length)
+    if content.endswith("gcm"):
+        nonce = os.urandom(12)
+        body = nonce + AESGCM(key).encrypt(nonce, plain, None)
+    else:
+        iv, n = os.urandom(16), 16 - len(plain) % 16
+        context = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+        body = iv + context.update(plain + bytes(n - 1) + bytes([n])) + context.finalize()
+    uri, inner, scheme = TRANSPORT[transport]
+    wrapped = (
+        f'<x:EncryptedKey><x:EncryptionMethod Algorithm="{uri}">{inner}</x:EncryptionMethod><x:CipherData><x:CipherValue>'
+        f"{base64.b64encode(public.encrypt(key, scheme)).decode()}</x:CipherValue></x:CipherData></x:EncryptedKey>"
+    )
+    info = "" if beside else f'<ds:KeyInfo xmlns:ds="{NS["ds"]}">{wrapped}</ds:KeyInfo>'
+    return etree.fromstring(
+        f'<saml:EncryptedAssertion xmlns:saml="{NS["saml"]}" xmlns:x="{XENC}">'
+        f'<x:EncryptedData Type="{XENC}Element"><x:EncryptionMethod Algorithm="{algorithm}"/>{info}<x:CipherData>'
+        f"<x:CipherValue>{base64.b64encode(body).decode()}</x:CipherValue></x:CipherData></x:EncryptedData>"
+        f"{wrapped if beside else ''}</saml:EncryptedAssertion>"
+    )
 
 
 def encoded(tree: Any) -> str:

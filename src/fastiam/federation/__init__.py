@@ -26,6 +26,7 @@ from fastiam.federation.errors import (
     RejectedClaimError,
 )
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits, FetchResult
+from fastiam.federation.groups import roles_of_groups
 from fastiam.federation.saml import SamlAssertion, SamlRole
 from fastiam.federation.saml_providers import SamlProviderInfo
 from fastiam.federation.service import Federation
@@ -49,4 +50,5 @@ __all__ = [
     "SamlProviderInfo",
     "SamlRole",
     "log_event",
+    "roles_of_groups",
 ]
