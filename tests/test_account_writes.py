@@ -10,6 +10,7 @@ import pytest
 
 import fastiam
 from fastiam import Directory, DirectoryError, Session
+from fastiam.account.records import RevocationList, RolesAnywhereProfile, TrustAnchor
 
 A, B, M = "111111111111", "222222222222", "999999999999"
 IAM = f"arn:aws:iam::{A}"
@@ -141,9 +142,34 @@ def test_tags_are_joined_whatever_their_case_and_taken_away(directory):
         assert getattr(directory.tables, table)[arn].tags == {"a": "b"}
 
 
+ANCHOR = f"arn:aws:rolesanywhere:eu-west-1:{A}:trust-anchor/00000000-0000-4000-8000-000000000000"
+CRL = ANCHOR.replace("trust-anchor", "crl")
+
+
+def test_a_trust_anchor_takes_its_revocation_lists_along(directory):
+    directory.add_roles_anywhere(TrustAnchor(ANCHOR, "", "ca"))
+    directory.add_roles_anywhere(RevocationList(CRL, "", "crl", ANCHOR))
+    directory.tag(ANCHOR, {"a": "b"})
+    assert directory.tables.trust_anchors[ANCHOR] == TrustAnchor(ANCHOR, A, "ca", tags={"a": "b"})
+    directory.replace_roles_anywhere(replace(directory.tables.trust_anchors[ANCHOR], enabled=True))
+    assert directory.tables.trust_anchors[ANCHOR].enabled
+    directory.delete_roles_anywhere(ANCHOR)
+    assert directory.tables.trust_anchors == directory.tables.revocation_lists == {}
+    assert A in directory.tables.accounts
+
+
 # -- refused writes ------------------------------------------------------------------------------------------------------
 
 REFUSED = {
+    "a trust anchor under another ARN": (lambda d: d.add_roles_anywhere(TrustAnchor(CRL, A, "c")), "not the ARN of a trust-anchor"),
+    "a trust anchor without a name": (lambda d: d.add_roles_anywhere(TrustAnchor(ANCHOR, A, "")), "no valid name"),
+    "a revocation list of nothing": (lambda d: d.add_roles_anywhere(RevocationList(CRL, A, "c", ANCHOR)), "is not there"),
+    "replacing an absent profile": (
+        lambda d: d.replace_roles_anywhere(RolesAnywhereProfile(ANCHOR.replace("trust-anchor", "profile"), A, "p")),
+        "there is no profile",
+    ),
+    "deleting an absent trust anchor": (lambda d: d.delete_roles_anywhere(ANCHOR), "there is no trust-anchor"),
+    "deleting what is nothing of Roles Anywhere": (lambda d: d.delete_roles_anywhere(ANA), "there is no trust-anchor"),
     "attaching a policy that is not there": (lambda d: d.attach_policy(BO, f"{P}x"), "no document is known"),
     "attaching a document": (lambda d: d.attach_policy(BO, "{}"), "not the ARN of a managed policy"),
     "attaching what is no policy": (lambda d: d.attach_policy(BO, ANA), "not a managed policy"),

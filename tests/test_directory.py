@@ -15,9 +15,11 @@ import yaml
 
 import fastiam
 from fastiam import Directory
+from fastiam.account.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.account.snapshot import Snapshot
 
 A, M = "111111111111", "999999999999"
+UUID = "00000000-0000-4000-8000-000000000000"
 ANA, DEP, BKT = f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:role/ops/Dep", "arn:aws:s3:::bkt"
 LOGS = f"arn:aws:logs:eu-west-1:{A}:*"
 CREATED = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -58,6 +60,7 @@ def everything() -> Directory:
         created=CREATED,
         keys='{"keys": []}',
     )
+    add_roles_anywhere(directory)
     directory.add_resource(BKT, account=A, policy=ANYONE, tags={"e": "x"}, restrict_public_buckets=True)
     directory.add_resource(LOGS, policy=[ANYONE, ("second", ANYONE)])
     directory.add_resource("arn:aws:s3:::free")
@@ -72,6 +75,33 @@ def everything() -> Directory:
     directory.set_scps(A, [[FULL], [ALLOW], []])
     directory.set_rcps(A, [])
     return directory
+
+
+def add_roles_anywhere(directory: Directory) -> None:
+    """Records of IAM Roles Anywhere, each with every field."""
+    place = f"arn:aws:rolesanywhere:eu-west-1:{A}"
+    common = {"account": A, "enabled": True, "tags": {"of": "r"}, "created": CREATED, "updated": CREATED}
+    anchor, id_ = f"{place}:trust-anchor/{UUID}", UUID
+    settings = (
+        NotificationSetting("CA_CERTIFICATE_EXPIRY", True, 45, "ALL"),
+        NotificationSetting("END_ENTITY_CERTIFICATE_EXPIRY"),
+    )
+    directory.add_roles_anywhere(
+        TrustAnchor(
+            anchor, name="ca", certificates="pem\n", acm_pca_arn="arn:aws:acm-pca:x", crls_missing=True,
+            notification_settings=settings, **common,
+        )
+    )  # fmt: skip
+    directory.add_roles_anywhere(RevocationList(f"{place}:crl/{id_}", name="crl", trust_anchor=anchor, data="pem", **common))
+    directory.add_roles_anywhere(
+        RolesAnywhereProfile(
+            f"{place}:profile/{id_}", name="hosts", role_arns=(DEP,), session_policy="{}", managed_policy_arns=(MANAGED,),
+            duration_seconds=900, accept_role_session_name=True, require_instance_properties=True,
+            attribute_mappings={"x509Subject": ("CN",), "x509Issuer": (), "x509SAN": ("DNS",)}, **common,
+        )
+    )  # fmt: skip
+    bare = id_.replace("0", "1")
+    directory.add_roles_anywhere(RolesAnywhereProfile(f"{place}:profile/{bare}", A, "bare"))
 
 
 def contents(snapshot: Snapshot) -> list:
@@ -114,7 +144,8 @@ def test_records_survive_writing_and_loading_one_by_one(tmp_path):
         read = again.managed[policy.arn]
         assert (read.default, read.unique_id, read.tags) == (policy.default, policy.unique_id, policy.tags)
         assert list(read.versions) == list(policy.versions)
-    for table in ("accounts", "groups", "instance_profiles", "saml_providers", "oidc_providers", "roles"):
+    tables = ("accounts", "groups", "instance_profiles", "saml_providers", "oidc_providers", "roles")
+    for table in (*tables, "trust_anchors", "revocation_lists", "roles_anywhere_profiles"):
         assert getattr(again, table) == getattr(directory.tables, table), table
     for arn, entity in directory.tables.entities.items():
         assert again.entities[arn] == entity

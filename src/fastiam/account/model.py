@@ -14,6 +14,7 @@ from fastiam.account.writes.organizations import OrganizationWrites
 from fastiam.account.writes.policies import HolderWrites, PolicyWrites
 from fastiam.account.writes.principals import PrincipalWrites
 from fastiam.account.writes.resources import ResourceWrites
+from fastiam.account.writes.roles_anywhere import RolesAnywhereWrites
 from fastiam.account.writes.tags import TagWrites
 
 
@@ -26,6 +27,7 @@ class AccountModel(
     GroupWrites,
     PrincipalWrites,
     IdentityWrites,
+    RolesAnywhereWrites,
     TagWrites,
     ResourceWrites,
 ):

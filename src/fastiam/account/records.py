@@ -160,6 +160,84 @@ class OidcProvider:
     keys: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationSetting:
+    """A notification setting of a trust anchor. It is stored and has no effect on decisions."""
+
+    event: str
+    enabled: bool = False
+    threshold: int | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustAnchor:
+    """A trust anchor of IAM Roles Anywhere: certificates of authorities, each of them a root of trust.
+
+    `certificates` is PEM text, "" if it is unknown. `acm_pca_arn` names the private authority that they are of, if they are.
+    `crls_missing` : the anchor has revocation lists whose data are unknown, so that it issues no session.
+    """
+
+    arn: str
+    account: str
+    name: str
+    enabled: bool = False
+    certificates: str = ""
+    acm_pca_arn: str = ""
+    crls_missing: bool = False
+    notification_settings: tuple[NotificationSetting, ...] = ()
+    tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """A certificate revocation list (CRL) for one trust anchor; `data` is PEM text."""
+
+    arn: str
+    account: str
+    name: str
+    trust_anchor: str
+    enabled: bool = False
+    data: str = ""
+    tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+def default_mappings() -> dict[str, tuple[str, ...]]:
+    """The attribute mappings of a new profile, by certificate field."""
+    return {"x509Subject": ("*",), "x509Issuer": ("*",), "x509SAN": ("DNS", "URI", "Name/*")}
+
+
+@dataclass(frozen=True, slots=True)
+class RolesAnywhereProfile:
+    """A profile of IAM Roles Anywhere: the roles that its sessions may have, and what limits these sessions.
+
+    `session_policy` is the text of an inline session policy, "" for none. `attribute_mappings` are specifiers by field of the
+    certificate.
+    """
+
+    arn: str
+    account: str
+    name: str
+    enabled: bool = False
+    role_arns: tuple[str, ...] = ()
+    session_policy: str = ""
+    managed_policy_arns: tuple[str, ...] = ()
+    duration_seconds: int = SESSION_DURATION
+    accept_role_session_name: bool = False
+    require_instance_properties: bool = False
+    attribute_mappings: Mapping[str, tuple[str, ...]] = field(default_factory=default_mappings)
+    tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+RolesAnywhereRecord = TrustAnchor | RevocationList | RolesAnywhereProfile
+
+
 @dataclass(slots=True)
 class Tables:
     """All records, by id or ARN. `roles` finds a role by partition, account and name (N11)."""
@@ -174,4 +252,7 @@ class Tables:
     instance_profiles: dict[str, InstanceProfile] = field(default_factory=dict)
     saml_providers: dict[str, SamlProvider] = field(default_factory=dict)
     oidc_providers: dict[str, OidcProvider] = field(default_factory=dict)
+    trust_anchors: dict[str, TrustAnchor] = field(default_factory=dict)
+    revocation_lists: dict[str, RevocationList] = field(default_factory=dict)
+    roles_anywhere_profiles: dict[str, RolesAnywhereProfile] = field(default_factory=dict)
     organization: Organization | None = None

@@ -19,8 +19,13 @@ from fastiam.account.records import (
     ManagedPolicy,
     OidcProvider,
     Resource,
+    RevocationList,
+    RolesAnywhereProfile,
+    RolesAnywhereRecord,
     SamlProvider,
     Tables,
+    TrustAnchor,
+    default_mappings,
 )
 from fastiam.profile import PrincipalKind
 
@@ -43,6 +48,9 @@ def write_directory(tables: Tables) -> str:
         "instance_profiles": list(map(_instance_profile, tables.instance_profiles.values())),
         "saml_providers": list(map(_saml_provider, tables.saml_providers.values())),
         "oidc_providers": list(map(_oidc_provider, tables.oidc_providers.values())),
+        "trust_anchors": list(map(_trust_anchor, tables.trust_anchors.values())),
+        "revocation_lists": list(map(_revocation_list, tables.revocation_lists.values())),
+        "roles_anywhere_profiles": list(map(_roles_anywhere_profile, tables.roles_anywhere_profiles.values())),
         "resources": list(map(_resource, tables.resources.values())),
         "endpoints": list(map(_endpoint, tables.endpoints.values())),
     }
@@ -177,6 +185,62 @@ def _oidc_provider(provider: OidcProvider) -> dict[str, Any]:
     )
 
 
+def _trust_anchor(anchor: TrustAnchor) -> dict[str, Any]:
+    settings = [
+        _without_defaults({"event": s.event, "enabled": s.enabled, "threshold": s.threshold, "channel": s.channel})
+        for s in anchor.notification_settings
+    ]
+    return _common(
+        anchor,
+        {
+            "certificates": anchor.certificates,
+            "acm_pca_arn": anchor.acm_pca_arn,
+            "crls_missing": anchor.crls_missing,
+            "notification_settings": settings,
+        },
+    )
+
+
+def _revocation_list(crl: RevocationList) -> dict[str, Any]:
+    return _common(crl, {"trust_anchor": crl.trust_anchor, "data": crl.data})
+
+
+def _roles_anywhere_profile(profile: RolesAnywhereProfile) -> dict[str, Any]:
+    mappings = profile.attribute_mappings
+    return _common(
+        profile,
+        {
+            "role_arns": list(profile.role_arns),
+            "session_policy": profile.session_policy,
+            "managed_policy_arns": list(profile.managed_policy_arns),
+            "duration_seconds": profile.duration_seconds if profile.duration_seconds != SESSION_DURATION else None,
+            "accept_role_session_name": profile.accept_role_session_name,
+            "require_instance_properties": profile.require_instance_properties,
+            "attribute_mappings": None if mappings == default_mappings() else _mappings(mappings),
+        },
+    )
+
+
+def _mappings(mappings: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The specifiers of each certificate field, in tuples, which are written if they are empty, too."""
+    return {name: tuple(mappings.get(name, ())) for name in default_mappings()}
+
+
+def _common(record: RolesAnywhereRecord, own: Mapping[str, Any]) -> dict[str, Any]:
+    created, updated = record.created, record.updated
+    return _without_defaults(
+        {
+            "arn": record.arn,
+            "name": record.name,
+            "enabled": record.enabled,
+            **own,
+            "created": None if created is None else created.isoformat(),
+            "updated": None if updated is None else updated.isoformat(),
+            "tags": dict(record.tags),
+        }
+    )
+
+
 def _resource(resource: Resource) -> dict[str, Any]:
     return _without_defaults(
         {
@@ -209,6 +273,9 @@ _WRITERS: dict[type, Callable[[Any], dict[str, Any]]] = {
     InstanceProfile: _instance_profile,
     SamlProvider: _saml_provider,
     OidcProvider: _oidc_provider,
+    TrustAnchor: _trust_anchor,
+    RevocationList: _revocation_list,
+    RolesAnywhereProfile: _roles_anywhere_profile,
     Resource: _resource,
     Endpoint: _endpoint,
 }

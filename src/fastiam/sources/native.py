@@ -6,18 +6,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastiam.account.documents import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
 from fastiam.account.ids import NEW
 from fastiam.account.model import AccountModel
 from fastiam.account.organization import POLICY_TYPES
-from fastiam.account.records import SESSION_DURATION
+from fastiam.account.records import (
+    SESSION_DURATION,
+    NotificationSetting,
+    RevocationList,
+    RolesAnywhereProfile,
+    TrustAnchor,
+    default_mappings,
+)
 from fastiam.account.writing import FORMAT, VERSION
 from fastiam.model import PolicyKind
 from fastiam.sources.nodes import Node
 
 _TOP = "format version accounts organization managed_policies groups users roles instance_profiles".split()
-_TOP += "saml_providers oidc_providers resources endpoints".split()
+_TOP += "saml_providers oidc_providers trust_anchors revocation_lists roles_anywhere_profiles resources endpoints".split()
 _ACCOUNT = "id partition name canonical_id scps rcps".split()
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
 _MANAGED = "arn unique_id tags document versions default_version".split()
@@ -27,6 +35,12 @@ _ROLE = "arn unique_id made_id tags inline_policies attached_policies permission
 _ROLE += "trust_policy max_session_duration".split()
 _INSTANCE_PROFILE = "arn unique_id role tags".split()
 _SAML, _OIDC = "arn metadata uuid encryption created tags".split(), "arn client_ids thumbprints keys created tags".split()
+_ANYWHERE = "arn name enabled created updated tags".split()
+_ANCHOR = [*_ANYWHERE, *"certificates acm_pca_arn crls_missing notification_settings".split()]
+_NOTIFICATION = "event enabled threshold channel".split()
+_CRL = [*_ANYWHERE, *"trust_anchor data".split()]
+_PROFILE = [*_ANYWHERE, *"role_arns session_policy managed_policy_arns duration_seconds accept_role_session_name".split()]
+_PROFILE += "require_instance_properties attribute_mappings".split()
 _RESOURCE = "arn account tags restrict_public_buckets policies".split()
 _ENDPOINT = "id account gateway policies".split()
 
@@ -123,6 +137,7 @@ def read_rest(model: AccountModel, root: Node) -> None:
                 tags=_tags(node),
             )
     _add_providers(model, root)
+    _add_roles_anywhere(model, root)
     for node in root.list_of("resources"):
         node.object(_RESOURCE)
         _add_resource(model, node)
@@ -163,6 +178,72 @@ def _add_providers(model: AccountModel, root: Node) -> None:
                 tags=_tags(node),
                 created=node.instant_of("created"),
             )
+
+
+def _add_roles_anywhere(model: AccountModel, root: Node) -> None:
+    """Trust anchors before their revocation lists. Certificates are checked when a session is requested."""
+    for node in root.list_of("trust_anchors"):
+        node.object(_ANCHOR)
+        anchor = TrustAnchor(
+            **_common(node),
+            certificates=node.text_of("certificates") or "",
+            acm_pca_arn=node.text_of("acm_pca_arn") or "",
+            crls_missing=node.flag_of("crls_missing"),
+            notification_settings=tuple(map(_notification, node.list_of("notification_settings"))),
+        )
+        with node.writing(model):
+            model.add_roles_anywhere(anchor)
+    for node in root.list_of("revocation_lists"):
+        node.object(_CRL)
+        named = node.need("trust_anchor").text()
+        crl = RevocationList(**_common(node), trust_anchor=named, data=node.text_of("data") or "")
+        with node.writing(model):
+            model.add_roles_anywhere(crl)
+    for node in root.list_of("roles_anywhere_profiles"):
+        node.object(_PROFILE)
+        profile = RolesAnywhereProfile(
+            **_common(node),
+            role_arns=_texts(node, "role_arns"),
+            session_policy=node.text_of("session_policy") or "",
+            managed_policy_arns=_texts(node, "managed_policy_arns"),
+            duration_seconds=node.whole_of("duration_seconds", SESSION_DURATION),
+            accept_role_session_name=node.flag_of("accept_role_session_name"),
+            require_instance_properties=node.flag_of("require_instance_properties"),
+            attribute_mappings=_mappings(node),
+        )
+        with node.writing(model):
+            model.add_roles_anywhere(profile)
+
+
+def _common(node: Node) -> dict[str, Any]:
+    """What the records of Roles Anywhere have in common; the model takes the account from the ARN."""
+    return {
+        "arn": node.need("arn").text(),
+        "account": "",
+        "name": node.text_of("name") or "",
+        "enabled": node.flag_of("enabled"),
+        "tags": _tags(node),
+        "created": node.instant_of("created"),
+        "updated": node.instant_of("updated"),
+    }
+
+
+def _notification(node: Node) -> NotificationSetting:
+    node.object(_NOTIFICATION)
+    days = node.whole_of("threshold", 0) or None
+    return NotificationSetting(node.need("event").text(), node.flag_of("enabled"), days, node.text_of("channel"))
+
+
+def _mappings(node: Node) -> dict[str, tuple[str, ...]]:
+    found = node.get("attribute_mappings")
+    if found is None:
+        return default_mappings()
+    found.object(list(default_mappings()))
+    return {name: tuple(item.text() for item in items.items()) for name, items in found.members()}
+
+
+def _texts(node: Node, name: str) -> tuple[str, ...]:
+    return tuple(item.text() for item in node.list_of(name))
 
 
 def _add_resource(model: AccountModel, node: Node) -> None:

@@ -16,7 +16,10 @@ from fastiam.keys import fold
 from fastiam.profile import PrincipalKind
 from fastiam.request import shorten
 
-_TABLES = ("entities", "managed", "instance_profiles", "saml_providers", "oidc_providers", "resources")
+_TABLES = (
+    *("entities", "managed", "instance_profiles", "saml_providers", "oidc_providers"),
+    *("trust_anchors", "revocation_lists", "roles_anywhere_profiles", "resources"),
+)
 
 
 class TagWrites(Writes):
