@@ -31,7 +31,7 @@ class Redemption:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Redemptions that ended before this instant were removed: such an assertion is spent, whatever the clock says (ST20)."""
+    """Redemptions that ended until this instant may have been removed: such an assertion is spent at any time (ST20)."""
 
     at: datetime
 

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from fastiam.account.books import SINGLE
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.records import FederationStore, Horizon, Redemption
 
@@ -57,6 +58,7 @@ class Replays:
 
     def __init__(self, store: FederationStore) -> None:
         self._store = store
+        self._swept: datetime | None = None
 
     def check(self, use: Use) -> None:
         """Check that the use is left. Call it inside the transaction that issues the session.
@@ -82,9 +84,13 @@ class Replays:
         self._store.put("redemptions", by_entity, Redemption(until, use.once or (earlier is not None and earlier.once)))
 
     def _sweep(self, now: datetime) -> None:
-        tables = self._store.tables
-        if tables.horizon is not None and now < tables.horizon.at + _SWEEP:
+        """Remove what has expired. The horizon is the latest of the removed, so that a clock that was ahead shuts out little."""
+        if self._swept is not None and self._swept <= now < self._swept + _SWEEP:
             return
-        for key in [key for key, entry in tables.redemptions.items() if entry.until <= now]:
+        self._swept, tables = now, self._store.tables
+        ended = {key: entry.until for key, entry in tables.redemptions.items() if entry.until <= now}
+        for key in ended:
             self._store.put("redemptions", key, None)
-        self._store.put("horizon", "", Horizon(now))
+        latest = max(ended.values(), default=None)
+        if latest is not None and (tables.horizon is None or tables.horizon.at < latest):
+            self._store.put("horizon", SINGLE, Horizon(latest))

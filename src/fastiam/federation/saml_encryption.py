@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fastiam.federation.xml_reading import DS, RESPONSE, SAML, XENC, Element, XmlError, only_child, read_xml, text_of
+from fastiam.sts.secret import SecretBytes
 
 _XENC11 = "http://www.w3.org/2009/xmlenc11#"
 _GCM = {f"{_XENC11}aes128-gcm": 16, f"{_XENC11}aes192-gcm": 24, f"{_XENC11}aes256-gcm": 32}
@@ -52,7 +53,7 @@ def decrypted(encrypted: Element, keys: Sequence[RSAPrivateKey], *, is_signed: b
     scheme = _oaep(only_child(transport, XENC, "EncryptionMethod"))
     wrapped, body = _cipher_value(transport), _cipher_value(data)
     length = _GCM.get(algorithm) or _CBC[algorithm]
-    plain = _decrypt(algorithm in _GCM, _unwrap(keys, wrapped, scheme, length), body)
+    plain = SecretBytes(_decrypt(algorithm in _GCM, _unwrap(keys, wrapped, scheme, length), body))
     try:
         assertion = read_xml(plain, RESPONSE)
     except XmlError:
@@ -94,7 +95,7 @@ def _unwrap(keys: Sequence[RSAPrivateKey], wrapped: bytes, scheme: padding.OAEP,
             continue
         if len(opened) == length:
             found = opened
-    return found
+    return SecretBytes(found)
 
 
 def _decrypt(is_gcm: bool, key: bytes, body: bytes) -> bytes:
@@ -106,7 +107,7 @@ def _decrypt(is_gcm: bool, key: bytes, body: bytes) -> bytes:
         if len(body) < 2 * _BLOCK:
             raise ValueError("too short")
         context = Cipher(algorithms.AES(key), modes.CBC(body[:_BLOCK])).decryptor()
-        plain = context.update(body[_BLOCK:]) + context.finalize()
+        plain = SecretBytes(context.update(body[_BLOCK:]) + context.finalize())
         if not 1 <= plain[-1] <= _BLOCK:  # XML Encryption 5.2: the last octet is the number of padding octets
             raise ValueError("padding")
         return plain[: -plain[-1]]

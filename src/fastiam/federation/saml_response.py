@@ -29,6 +29,7 @@ from fastiam.federation.xml_reading import (
     only_child,
     read_xml,
 )
+from fastiam.sts.secret import SecretBytes
 
 MAX_CHARACTERS = 100_000  # characters of base64
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
@@ -105,16 +106,16 @@ def decode(text: str | bytes) -> bytes:
     XmlError: another form.
     """
     try:
-        raw = text.encode("ascii") if isinstance(text, str) else bytes(text)
+        raw = SecretBytes(text.encode("ascii") if isinstance(text, str) else text)
     except UnicodeEncodeError:
         raise XmlError("the response is not standard base64") from None
-    raw = raw.translate(None, b" \t\r\n\v\f")
+    raw = SecretBytes(raw.translate(None, b" \t\r\n\v\f"))
     if len(raw) > MAX_CHARACTERS:
         raise XmlError(f"the response has more than {MAX_CHARACTERS:,} characters")
     try:
         if not _BASE64.fullmatch(raw):
             raise XmlError("the response is not standard base64")
-        return base64.b64decode(raw, validate=True)
+        return SecretBytes(base64.b64decode(raw, validate=True))
     except binascii.Error:
         raise XmlError("the response is not standard base64") from None
 

@@ -28,6 +28,7 @@ from fastiam.federation.xml_reading import (
     read_xml,
     serialized,
 )
+from fastiam.sts.secret import SecretBytes
 
 _RSA = frozenset(
     {
@@ -103,7 +104,7 @@ def _octets(data: bytes, key: SigningKey, at: datetime) -> bytes | None:
         return None
     if isinstance(result, list):
         return None
-    return result.signed_data
+    return SecretBytes(result.signed_data)
 
 
 def _read_again(octets: bytes, parent: Element) -> Element:
@@ -119,7 +120,7 @@ def _without_key_info(parent: Element) -> bytes:
     signature = only_child(copy, DS, "Signature")
     for key_info in children(signature, DS, "KeyInfo"):
         signature.remove(key_info)
-    return serialized(copy)
+    return SecretBytes(serialized(copy))
 
 
 # -- the one accepted form (SA22, SA23) ---------------------------------------------------------------------------------

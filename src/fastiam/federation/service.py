@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastiam.errors import Findings
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.federation.fetch import Fetch, no_fetch
+from fastiam.federation.findings import provider_findings
 from fastiam.federation.records import FederationStore, saml_key_purpose
 from fastiam.federation.replay import Replays
 from fastiam.federation.saml import SamlAssertion, SamlCalls, SamlRole
@@ -56,6 +58,11 @@ class Federation:
     def sts(self) -> STS:
         """The STS that issues the sessions."""
         return self._sts
+
+    def findings(self) -> Findings:
+        """Warnings about providers: missing ones that trust policies name, and incomplete ones, as imports leave them."""
+        self._state.directory.refresh()
+        return Findings(provider_findings(self._state, self.saml_providers))
 
     # -- SAML -------------------------------------------------------------------------------------------------------------
 

@@ -72,8 +72,8 @@ def read_xml(data: bytes, limits: XmlLimits) -> Element:
     )
     try:
         root = etree.fromstring(data, parser)
-    except (etree.LxmlError, ValueError) as error:
-        raise XmlError("the XML is not well-formed") from error
+    except (etree.LxmlError, ValueError):
+        raise XmlError("the XML is not well-formed") from None
     _check_tree(root, limits)
     return root
 
