@@ -1,4 +1,4 @@
-"""`make gates`: instructions of ten small benches, counted by callgrind and compared with bench/gates.json; 2 % both ways.
+"""`make gates`: instructions of eleven small benches, counted by callgrind and compared with bench/gates.json; 2 % both ways.
 
 A clock on a shared machine does not see two per cent, instructions do: a warm engine that decides the same requests executes the
 same ones. Counting starts and stops around the calls alone. Counts belong to a compiler and a Python: where these are others than
@@ -27,13 +27,16 @@ TOLERANCE = 0.02
 CALLS, ROWS, ROLES = 2_000, 20_000, 200
 SETTLED = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 Counts = Mapping[str, int]  # instructions a request, times a thousand
+Jobs = Mapping[
+    str, tuple[Callable[[], Any], Callable[[], Any], int]
+]  # by name: what warms, what counts, how many requests that is
 
 
 # -- what is counted: runs under callgrind ------------------------------------------------------------------------------------
 
 
 def single_calls() -> dict[str, tuple[Callable[[], Any], Callable[[], Any], int]]:
-    """Jobs by name: what warms, what counts, and how many requests that is."""
+    """Calls of one request over three statements."""
     import fastiam
 
     account = "arn:aws:iam::111111111111:role/"
@@ -85,6 +88,40 @@ def workloads() -> dict[str, tuple[Callable[[], Any], Callable[[], Any], int]]:
     return jobs
 
 
+def tagged() -> dict[str, tuple[Callable[[], Any], Callable[[], Any], int]]:
+    """A batch with a column of a principal tag that the directory knows, beside one of a resource tag that is read (K1)."""
+    import numpy as np
+    import pyarrow as pa
+
+    import fastiam
+
+    account, envs, teams = "111111111111", ["prod", "dev", "test"], [f"team{i}" for i in range(12)]
+    roles = [f"arn:aws:iam::{account}:role/r{i}" for i in range(ROLES)]
+    objects = [f"arn:aws:s3:::b{i}/data/x{j}" for i in range(20) for j in range(50)]
+    directory = fastiam.Directory(quotas=None)
+    for i, role in enumerate(roles):
+        condition = {"StringEquals": {"aws:ResourceTag/env": envs[:2]}}
+        statement = {"Effect": "Allow", "Action": "s3:Get*", "Resource": f"arn:aws:s3:::b{i % 20}/*", "Condition": condition}
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        directory.add_principal(role, tags={"team": teams[i % 12]}, identity_policies=[document])
+    for i in range(20):
+        directory.add_resource(f"arn:aws:s3:::b{i}", account=account)
+    rows = np.arange(ROWS)
+    who = rows * 7919 % ROLES
+
+    def coded(codes: Any, values: list[str]) -> Any:
+        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(values))
+
+    context = {"aws:PrincipalTag/team": coded(who % 12, teams), "aws:ResourceTag/env": coded(rows % 3, envs)}
+    columns = coded(who, roles), coded(rows * 0, ["s3:GetObject"]), coded((who % 20 * 50 + rows % 50), objects), context
+    engine = directory.compile()
+
+    def job() -> None:
+        engine.decide_many(*columns)
+
+    return {"batch, tags": (job, job, ROWS)}
+
+
 def _calls(call: Callable[..., Any], rows: list[Any]) -> Callable[[], None]:
     def job() -> None:
         for principal, action, resource, context in rows:
@@ -97,12 +134,11 @@ def _batch(engine: Any, columns: Any, options: dict[str, Any]) -> Callable[[], A
     return lambda: engine.batch(columns, **options)
 
 
-def inside() -> None:
+def inside(jobs: Jobs) -> None:
     """Runs under callgrind; each job leaves a dump that bears its name, and tells how many requests it made."""
     from native import library
 
     native = library()
-    jobs = single_calls() | workloads()
     gc.collect()
     gc.disable()
     for name, (warm, job, n) in jobs.items():
@@ -116,12 +152,12 @@ def inside() -> None:
 # -- counting and comparing ---------------------------------------------------------------------------------------------------
 
 
-def count() -> dict[str, int]:
-    """Instructions a thousand requests, by bench."""
+def count(script: str = __file__) -> dict[str, int]:
+    """Instructions a thousand requests, by bench of a script."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"]
         done = subprocess.run(
-            [*command, sys.executable, __file__, "--inside"], env={**os.environ, **SETTLED}, capture_output=True, text=True
+            [*command, sys.executable, script, "--inside"], env={**os.environ, **SETTLED}, capture_output=True, text=True
         )
         if done.returncode:
             raise SystemExit(f"the benches under callgrind broke:\n{done.stderr}")
@@ -179,15 +215,19 @@ def compare(recorded: Counts, counted: Counts, tolerance: float = TOLERANCE) -> 
     return lines, is_good
 
 
-def main() -> int:
-    """Counts and compares, or records."""
+def missing() -> str | None:
+    """What is not here, without which nothing can be counted."""
     if shutil.which("valgrind") is None:
-        print("valgrind is not here: instruction counts are not checked")
-        return 0
+        return "valgrind"
     from native import library
 
-    if not library().has_marks():
-        print("the header <valgrind/callgrind.h> is not here: instruction counts are not checked")
+    return None if library().has_marks() else "the header <valgrind/callgrind.h>"
+
+
+def main() -> int:
+    """Counts and compares, or records."""
+    if what := missing():
+        print(f"{what} is not here: instruction counts are not checked")
         return 0
     here = surroundings()
     if "--record" in sys.argv:
@@ -207,6 +247,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     if "--inside" in sys.argv:
-        inside()
+        inside(single_calls() | workloads() | tagged())
     else:
         sys.exit(main())

@@ -13,7 +13,7 @@ from fastiam._block cimport (
     seek_rows, session_number,
 )
 from fastiam._bytes cimport prefetch, read_ahead
-from fastiam._call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller
+from fastiam._call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller, ContextColumn
 from fastiam._columns cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
 from fastiam._answer cimport (
     ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
@@ -197,7 +197,9 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
 
 
 cdef inline void check_rows(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
-    """Find the rows of which some column says what has to be compared with what is known of who asks (K1)."""
+    """Find the rows of which some column says what has to be compared with what is known of the principal (K1). Tags of resources are not:
+    a principal that fixes one takes the general path, and `hold_rows` compares them with what is stored about the resource."""
+    cdef const ContextColumn* column
     cdef uint32_t i
     cdef int32_t k
     for i in range(<uint32_t>n):
@@ -205,7 +207,10 @@ cdef inline void check_rows(Block* b, const Call* c, int64_t at, int64_t n) noex
         if not b.caller[i].flags & CALLER_CHECKS:
             continue
         for k in range(c.n_columns):
-            if c.columns[k].is_checked and is_unchecked(c, &c.columns[k], by_asker(c, &c.columns[k], b.who[i]), at + i):
+            column = &c.columns[k]
+            if not column.is_checked or c.t.keys[column.key].is_resource_tag:
+                continue
+            if is_unchecked(c, column, by_asker(c, column, b.who[i]), at + i):
                 b.checks[i] = 1
                 b.limits[i] |= WAY_NEAR
                 break

@@ -280,6 +280,8 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
         return
     for i in range(c.n_columns):
         if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
+            if c.t.keys[c.columns[i].key].is_resource_tag:   # a session that carries one
+                return
             caller.flags |= CALLER_CHECKS
     if p.kind == KIND_SVC or p.kind == KIND_ANON:
         read_alone(c, caller, p.kind == KIND_SVC)
