@@ -50,9 +50,11 @@ test: build
 bench: build
 	$(RUN) bench/run.py $(BENCH)
 
-# Instructions of ten small benches, by callgrind; 2 % both ways. Says so where nothing can be compared.
+# Instructions of eleven small benches, by callgrind; 2 % both ways. Says so where nothing can be compared. And of what is made to be slow, by
+# how much they grow.
 gates: build
 	$(RUN) bench/gates.py
+	$(RUN) bench/doublings.py
 
 gates-record: build
 	$(RUN) bench/gates.py --record

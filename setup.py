@@ -21,7 +21,7 @@ from setuptools import Extension, setup
 # What takes longest comes first, so that two cores are done together.
 MODULES = """
     _passes _core _ingest _batch _canon _arrow _build _dictionaries _reasons _saved _doors _names _vectors _export _index _sides
-    _sound _rows _flats _sieves _chunk _ways _items
+    _sound _rows _flats _sieves _pattern_sets _chunk _ways _search _items
 """.split()
 
 # Names the layout of the tables: a saved engine is read by a build of the same one.

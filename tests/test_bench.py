@@ -17,6 +17,7 @@ sys.path[:0] = [str(BENCH), str(BENCH / "peers")]
 
 import bench_peers  # noqa: E402
 import compare  # noqa: E402
+import doublings  # noqa: E402
 import engines  # noqa: E402
 import gates  # noqa: E402
 import policies  # noqa: E402
@@ -251,10 +252,34 @@ def test_counts_of_another_compiler_are_not_compared():
     assert others == [f"compiler `{record['compiler']}` here `gcc 99`"]
 
 
-def test_the_record_of_counts_is_of_all_ten_benches():
+def test_the_record_of_counts_is_of_all_eleven_benches():
     record = json.loads(gates.RECORD.read_text())
-    assert len(record["instructions_per_thousand_requests"]) == 10
+    assert len(record["instructions_per_thousand_requests"]) == 11
     assert {"compiler", "python", "machine"} <= set(record)
+
+
+@pytest.mark.parametrize(
+    ("grown", "is_good", "says"),
+    [(2.19, True, "2.19"), (2.21, False, "2.21  FAILED"), (None, False, "-          FAILED")],
+    ids=["within", "beyond", "not counted"],
+)
+def test_a_count_may_grow_by_two_point_two_per_doubling(grown, is_good, says):
+    counted = {
+        f"{name} / {first << i}": round(1e9 * 2**i)
+        for name, (first, _) in doublings.SHAPES.items()
+        for i in range(doublings.DOUBLINGS)
+    }
+    assert doublings.compare(counted)[1]
+    first = doublings.SHAPES["numbers"][0]
+    counted[f"numbers / {first << 2}"] = grown and round(counted[f"numbers / {first << 1}"] * grown)
+    lines, found = doublings.compare(counted)
+    assert found is is_good
+    assert says in "\n".join(lines)
+
+
+def test_hostile_shapes_are_denied_in_their_smallest_size():
+    for name, (first, shape) in doublings.SHAPES.items():
+        assert shape(first // 4)() is False, name
 
 
 # -- the report ---------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastiam import _doors
@@ -177,6 +177,39 @@ def matches(pattern: str, text: str) -> bool:
 def test_a_glob_matches_as_an_expression_does(pattern: str, text: str) -> None:  # P1, P2
     assert glob_matches(globbed(pattern), text.encode()) == matches(pattern, text)
     assert globs.glob_matches(globs.read_glob(pattern), text) == matches(pattern, text)
+
+
+@st.composite
+def hostile_globs(draw: st.DrawFn) -> tuple[str, str]:
+    """Long pieces of a text, some of them changed, with `?` and stars between them: a mismatch is found late."""
+    alphabet = draw(st.sampled_from(["a", "ab", "a\u00e9", "aaaaab", "a\U0001f600"]))
+    text = "".join(draw(st.lists(st.sampled_from(alphabet), min_size=100, max_size=1200)))
+    sizes = draw(st.lists(st.sampled_from([1, 2, 7, 40, 70, 150]), min_size=1, max_size=12))
+    rate, at, pattern = draw(st.sampled_from([1, 2, 3, 9])), 0, draw(st.sampled_from(["", "*"]))
+    for size in sizes:
+        piece = text[at : at + size]
+        pattern += "".join("?" if draw(st.booleans()) and i % rate == 0 else c for i, c in enumerate(piece[:9])) + piece[9:] + "*"
+        at += size + draw(st.sampled_from([0, 1, 50]))
+    changed = draw(st.integers(0, len(pattern) - 1))
+    return pattern[:changed] + draw(st.sampled_from("a?b\u00e9")) + pattern[changed + 1 :], text
+
+
+@given(hostile_globs(), st.sampled_from(["", "b", "*b", "*?\u00e9"]))
+@settings(deadline=None)
+def test_a_pattern_that_goes_back_for_long_matches_all_the_same(case: tuple[str, str], end: str) -> None:  # P1, P2
+    pattern, text = case[0] + end, case[1]
+    expected = globs.glob_matches(globs.read_glob(pattern), text)
+    assert glob_matches(globbed(pattern), text.encode()) == expected
+    assert _doors.glob_crossing(globbed(pattern), 0, text.encode()) == expected
+
+
+@given(st.text("ab\u00e9", max_size=400), st.integers(0, 400), st.integers(1, 150), st.sampled_from([b"", b"a", b"b", b"\xc3"]))
+@example("a" * 400, 0, 100, b"b")
+@example("a" * 400 + "b", 300, 101, b"b")
+def test_the_search_for_a_literal_piece_returns_its_first_occurrence(text: str, at: int, size: int, end: bytes) -> None:
+    data = text.encode()
+    piece = data[at : at + size] + end or b"a"
+    assert _doors.find_literal(data, piece) == data.find(piece)
 
 
 def test_a_glob_is_not_exponential() -> None:  # 2.1
@@ -443,12 +476,14 @@ def test_base64_is_read_as_its_standard_says(text: bytes) -> None:  # C32
 
 
 @given(byte_strings, byte_strings)
-def test_two_base64_texts_are_equal_where_their_bytes_are(one: bytes, two: bytes) -> None:  # C32
-    assert _doors.same_base64(base64.b64encode(one), base64.b64encode(two)) == (one == two)
+def test_base64_texts_ascend_by_the_size_and_the_bytes_of_what_they_stand_for(one: bytes, two: bytes) -> None:  # C32
+    order = _doors.compare_base64(base64.b64encode(one), base64.b64encode(two))
+    ranks = (len(one), one), (len(two), two)
+    assert (order > 0) - (order < 0) == (ranks[0] > ranks[1]) - (ranks[0] < ranks[1])
 
 
 def test_unused_bits_of_the_last_group_count_for_nothing() -> None:  # C32
-    assert _doors.same_base64(b"QQ==", b"QR==") == (values.read_binary("QQ==") == values.read_binary("QR=="))
+    assert (_doors.compare_base64(b"QQ==", b"QR==") == 0) == (values.read_binary("QQ==") == values.read_binary("QR=="))
 
 
 @given(st.one_of(st.from_regex(r"(?i)true|false", fullmatch=True), st.text("truefalsTRUEFALS01 ", max_size=6)))

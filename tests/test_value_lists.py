@@ -16,7 +16,7 @@ from hypothesis import given, settings
 import fastiam
 from fastiam import Outcome
 from fastiam.compile.conditions import Value, in_search_order, read_value
-from fastiam.compile.layout import Op
+from fastiam.compile.layout import Op, Relation
 from fastiam.reference import decide
 from fastiam.request import Request, read_context
 
@@ -64,7 +64,7 @@ def addresses(networks: list[str]) -> list[str]:
     return sorted(found)
 
 
-def agree(operator: str, values: list[str], given: list[str]) -> set[Outcome]:
+def agree(operator: str, values: list[str], given: list[Any]) -> set[Outcome]:
     """Outcomes of the reference where this allows, and where it denies: a batch of plain text and single calls say the same."""
     key = "aws:SourceIp" if operator.endswith("IpAddress") else "app:name"
     seen: set[Outcome] = set()
@@ -138,20 +138,83 @@ def test_texts_with_variables_stand_among_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "texts", "ordered"),
+    ("op", "relation", "texts", "kept", "ordered"),
     [
-        (Op.STRING, ["b", "aa", "", "b", "a"], ["", "a", "b", "aa"]),
-        (Op.IP, ["10.1.0.0/16", "9.9.9.9", "10.0.0.7/8", "::1"], ["::1", "9.9.9.9", "10.0.0.0/8"]),
-        (Op.IP, ["::/0", "10.0.0.0/8"], None),
-        (Op.IP, ["10.0.0.0/8", "11.0.0.0/33"], None),
-        (Op.STRING_LIKE, ["a", "b"], None),
-        (Op.STRING, ["a"], None),
+        (Op.STRING, Relation.EQ, ["b", "aa", "", "b", "a"], ["", "a", "b", "aa"], True),
+        (Op.STRING, Relation.EQ, ["a"], ["a"], False),
+        (Op.STRING_FOLD, Relation.EQ, ["B", "aA", "b", "\u00c9"], ["b", "aa", "\u00e9"], True),
+        (Op.STRING_LIKE, Relation.EQ, ["b", "a", "b"], ["b", "a"], False),
+        (Op.NUMERIC, Relation.EQ, ["10", "9.5", "-3", "9.50", "x", "y"], ["-3", "9.50", "10", "x"], True),
+        (Op.NUMERIC, Relation.EQ, ["9" * 6000, "8"], ["8", "9" * 6000], True),
+        (Op.NUMERIC, Relation.LT, ["10", "9.5", "x", "-3"], ["10", "x"], False),
+        (Op.NUMERIC, Relation.GE, ["10", "9.5", "-3"], ["-3"], False),
+        (
+            Op.DATE,
+            Relation.EQ,
+            ["2030-01-01T00:00:00.5Z", "20000", "2030-01-01"],
+            ["20000", "2030-01-01", "2030-01-01T00:00:00.5Z"],
+            True,
+        ),
+        (Op.DATE, Relation.LE, ["2030-01-01", "2031-01-01"], ["2031-01-01"], False),
+        (Op.BOOL, Relation.EQ, ["true", "TRUE", "x", "false", "y"], ["TRUE", "false", "x"], False),
+        (Op.BINARY, Relation.EQ, ["QUJD", "QQ==", "QR==", "QVE="], ["QR==", "QVE=", "QUJD"], True),
+        (Op.IP, Relation.EQ, ["10.1.0.0/16", "9.9.9.9", "10.0.0.7/8", "::1"], ["::1", "9.9.9.9", "10.0.0.0/8"], True),
+        (Op.IP, Relation.EQ, ["10.0.0.0/8", "11.0.0.0/33", "11.0.0.0/8"], ["10.0.0.0/8", "11.0.0.0/8", "11.0.0.0/33"], True),
+        (Op.IP, Relation.EQ, ["::ffff:0:0/95", "10.0.0.0/8"], ["::fffe:0:0/96", "10.0.0.0/8"], True),
     ],
     ids=repr,
 )
-def test_what_is_searched_by_halves_ascends(op: Op, texts: list[str], ordered: list[str] | None) -> None:
+def test_policy_values_are_kept_as_the_search_needs_them(
+    op: Op, relation: Relation, texts: list[str], kept: list[str], ordered: bool
+) -> None:
     def value(text: str) -> Value:
         read = read_value(text, op, variables=True)
         return Value(b"".join(map(bytes, read.text)), read.number, read.nanos, read.is_u, False, False, read.address)
 
-    assert in_search_order(op, list(map(value, texts))) == (ordered and list(map(value, ordered)))
+    assert in_search_order(op, relation, list(map(value, texts))) == (list(map(value, kept)), ordered)
+
+
+TYPED = {
+    "Numeric": (
+        ["-1", "0", "-0", "1", "1.0", "1.50", "1.5", "10", "9" * 40, "x", ""],
+        "Equals NotEquals LessThan GreaterThanEquals",
+    ),
+    "Date": (
+        ["2030-01-01", "2030-01-01T00:00:00Z", "2030-01-01T00:00:00.25Z", "20000", "+20000", "2030", "x"],
+        "Equals NotEquals LessThanEquals",
+    ),
+    "Bool": (["true", "FALSE", "True", "x", ""], ""),
+    "Binary": (["", "QQ==", "QR==", "QUJD", "QUJE", "QVE=", "Q", "x"], "Equals"),
+}
+
+
+@pytest.mark.parametrize("family", TYPED)
+@given(data=st.data())
+@settings(max_examples=30)
+def test_a_value_that_is_read_is_one_of_many(family: str, data: st.DataObject) -> None:
+    texts, forms = TYPED[family]
+    operator = family + data.draw(st.sampled_from(forms.split() or [""]))
+    values = data.draw(st.lists(st.sampled_from(texts), min_size=1, max_size=9))
+    agree(data.draw(st.sampled_from(["", "ForAnyValue:", "ForAllValues:"])) + operator, values, texts)
+
+
+PIECES = st.lists(st.sampled_from(["a", "b", "ab", "\u00e9", "*", "*", "?", "A", "\u00c9", ":"]), max_size=6).map("".join)
+FIELDS = st.lists(st.sampled_from(["arn:", "aws:", "s3:", ":", "a", "b*", "*", "?", "*:"]), min_size=5, max_size=9).map("".join)
+
+
+@pytest.mark.parametrize(
+    "form", ["StringLike", "StringEqualsIgnoreCase", "StringEquals", "ArnLike", "ArnNotEquals", "StringNotLike"]
+)
+@given(data=st.data())
+@settings(max_examples=6, deadline=None)
+def test_many_texts_match_some_of_many_patterns(form: str, data: st.DataObject) -> None:
+    """Enough of both that one pass finds all patterns: fillers that match nothing, and variables, are among them."""
+    parts = FIELDS if form.startswith("Arn") else PIECES
+    filler = "arn:aws:sqs:r:1:q{}" if form.startswith("Arn") else "q{}"
+    drawn = data.draw(st.lists(parts, min_size=1, max_size=8))
+    values = [filler.format(i) + "*" * (i % 3 == 0) for i in range(150)] + drawn + ["a${aws:username}*", "${none}"]
+    values = data.draw(st.permutations(values[-12:])) + values[:-12]
+    texts = data.draw(st.lists(parts.map(lambda text: text.replace("*", "b").replace("?", "\u00e9")), min_size=1, max_size=5))
+    padding = [filler.format(f"z{i}") for i in range(45)]
+    for qualifier in ("ForAnyValue:", "ForAllValues:"):
+        agree(qualifier + form, values, [[*padding, *texts], [*texts, *padding], [*padding, "aann"]])

@@ -9,6 +9,7 @@ from fastiam._assert cimport promise
 from fastiam._call cimport N_ASKER_TRUTHS, NO_REGION, PLAN_ABSENT_HOME, Buffer, Call, Fetched, fetch, reserve
 from fastiam._columns cimport Column, Text
 from fastiam._glob cimport cut, cut_arn, glob, glob_fields
+from fastiam._pattern_sets cimport MIN_PATTERNS, truth_of_many
 from fastiam._bytes cimport mix, same
 from fastiam._text cimport write_utf8
 from fastiam._truths cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
@@ -19,8 +20,8 @@ from fastiam._types cimport (
     TOKEN_STAR, U, Atom, Range, TablesC, Value, Variable,
 )
 from fastiam._values cimport (
-    Decimal, Instant, base64_size, compare_decimals, compare_instants, in_range, is_before, read_address, read_bool, read_decimal,
-    read_instant, same_base64,
+    Decimal, Instant, base64_size, compare_base64, compare_decimals, compare_instants, in_range, is_before, read_address, read_bool,
+    read_decimal, read_instant,
 )
 
 
@@ -130,6 +131,11 @@ cdef inline bint equal_folded(Call* c, const Text* actual, const uint8_t* p, int
     return n == m and memcmp(c.s.folded[0].data, c.s.folded[1].data, <size_t>n) == 0
 
 
+cdef inline Text folded_text(Call* c, const Text* actual) noexcept nogil:
+    cdef int64_t n = fold_text(c, <const uint8_t*>actual.data, actual.size, &c.s.folded[0])
+    return Text(<const char*>c.s.folded[0].data, n)
+
+
 cdef inline bint string_like(const Text* actual, const uint8_t* p, int64_t size) noexcept nogil:
     """PERF: most of many patterns are told by their last byte."""
     if size and p[size - 1] < TOKEN_SLOT and (actual.size == 0 or <uint8_t>actual.data[actual.size - 1] != p[size - 1]):
@@ -155,17 +161,28 @@ cdef inline bint is_arn(const Text* text) noexcept nogil:
     return cut_arn(<const uint8_t*>text.data, text.size, colons)
 
 
-cdef inline int compare_text(Call* c, const Atom* atom, const Value* v, const Text* actual) noexcept nogil:
-    """String and ARN operators, where values may hold variables."""
-    cdef const uint8_t* p = c.t.pool + v.text
-    cdef int64_t size = v.size
+cdef inline bint value_text(Call* c, const Value* v, Text* out) noexcept nogil:
+    """A policy value of a string or ARN operator with its variables put in; False where one is unresolved (VR9)."""
+    cdef int64_t size
+    out[0] = Text(<const char*>c.t.pool + v.text, v.size)
     if v.unresolved:
-        return F
+        return False
     if v.has_slots:
-        size = expand(c, p, size, &c.s.expanded[1])
+        size = expand(c, c.t.pool + v.text, v.size, &c.s.expanded[1])
         if size < 0:
-            return F                                     # VR9
-        p = c.s.expanded[1].data
+            return False
+        out[0] = Text(<const char*>c.s.expanded[1].data, size)
+    return True
+
+
+cdef inline int compare_text(Call* c, const Atom* atom, const Value* v, const Text* actual) noexcept nogil:
+    cdef Text value
+    cdef const uint8_t* p
+    cdef int64_t size
+    if not value_text(c, v, &value):
+        return F
+    p = <const uint8_t*>value.data
+    size = value.size
     if atom.op == OP_STRING:
         return same(actual.data, actual.size, <const char*>p, size)
     if atom.op == OP_STRING_FOLD:
@@ -207,9 +224,14 @@ cdef inline bint is_listed(const TablesC* t, const Atom* atom, const Text* actua
     return False
 
 
+cdef inline uint32_t n_certain(const TablesC* t, const Atom* atom) noexcept nogil:
+    """How many ordered values can be read. What cannot is one value, the last."""
+    return atom.n - t.values[atom.first + atom.n - 1].is_u
+
+
 cdef inline bint is_in_ordered(const TablesC* t, const Atom* atom, const uint8_t* address) noexcept nogil:
     """Whether an address lies in one of ordered networks: in the last one that does not begin behind it, or in none."""
-    cdef uint32_t low = atom.first, high = atom.first + atom.n, middle
+    cdef uint32_t low = atom.first, high = atom.first + n_certain(t, atom), middle
     while low < high:
         middle = (low + high) >> 1
         if is_before(address, t.values[middle].address):
@@ -219,13 +241,24 @@ cdef inline bint is_in_ordered(const TablesC* t, const Atom* atom, const uint8_t
     return low > atom.first and in_range(address, t.values[low - 1].address, t.values[low - 1].number)
 
 
+cdef struct Typed:             # a value of a request as the operator reads it
+    Decimal decimal
+    Instant instant
+    const uint8_t* text        # base64, of so many bytes
+    int64_t n_bytes
+
+
 cdef inline int any_text(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
     cdef int found = F, one
     cdef uint32_t i
+    cdef Text folded
     if atom.op == OP_ARN and not is_arn(actual):
         return U                                         # C22
     if atom.flags & ATOM_ORDERED:
-        return is_listed(c.t, atom, actual)
+        if atom.op != OP_STRING_FOLD:
+            return is_listed(c.t, atom, actual)
+        folded = folded_text(c, actual)
+        return is_listed(c.t, atom, &folded)
     for i in range(atom.n):
         one = compare_text(c, atom, &c.t.values[atom.first + i], actual)
         if one == T:
@@ -235,36 +268,62 @@ cdef inline int any_text(Call* c, const Atom* atom, const Text* actual) noexcept
     return found
 
 
-cdef inline int any_number(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
-    cdef Decimal a, b
+cdef inline int order_with(const TablesC* t, const Atom* atom, const Value* v, const Typed* actual) noexcept nogil:
+    """Below, equal to or above zero as the actual value is below, equal to or above one that can be read."""
+    cdef Decimal decimal = Decimal(t.pool, t.pool, 0, 0, False)   # of a damaged file
+    cdef Instant instant
+    if atom.op == OP_NUMERIC:
+        read_decimal(t.pool + v.text, v.size, &decimal)
+        return compare_decimals(&actual.decimal, &decimal)
+    if atom.op == OP_DATE:
+        instant = Instant(v.number, v.nanos)
+        return compare_instants(&actual.instant, &instant)
+    return compare_base64(actual.text, actual.n_bytes, t.pool + v.text, base64_size(t.pool + v.text, v.size))
+
+
+cdef inline bint is_among_ordered(const TablesC* t, const Atom* atom, const Typed* actual) noexcept nogil:
+    """Whether a value equals one of ordered ones."""
+    cdef uint32_t low = atom.first, high = atom.first + n_certain(t, atom), middle
+    cdef int order
+    while low < high:
+        middle = (low + high) >> 1
+        order = order_with(t, atom, &t.values[middle], actual)
+        if order == 0:
+            return True
+        if order < 0:
+            high = middle
+        else:
+            low = middle + 1
+    return False
+
+
+cdef inline bint read_typed(const Atom* atom, const Text* text, Typed* out) noexcept nogil:
+    out.text = <const uint8_t*>text.data
+    if atom.op == OP_NUMERIC:
+        return read_decimal(out.text, text.size, &out.decimal)
+    if atom.op == OP_DATE:
+        return read_instant(out.text, text.size, &out.instant)
+    out.n_bytes = base64_size(out.text, text.size)
+    return out.n_bytes >= 0
+
+
+cdef inline int any_typed(Call* c, const Atom* atom, const Text* text) noexcept nogil:
+    """Numbers, dates and base64."""
+    cdef Typed actual
     cdef const Value* v
     cdef int found = F
     cdef uint32_t i
-    if not read_decimal(<const uint8_t*>actual.data, actual.size, &a):
+    if not read_typed(atom, text, &actual):
         return U
-    for i in range(atom.n):
-        v = &c.t.values[atom.first + i]
-        if v.is_u or not read_decimal(c.t.pool + v.text, v.size, &b):
-            found = U
-        elif stands(compare_decimals(&a, &b), atom.relation):
+    if atom.flags & ATOM_ORDERED:
+        if is_among_ordered(c.t, atom, &actual):
             return T
-    return found
-
-
-cdef inline int any_date(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
-    cdef Instant a, b
-    cdef const Value* v
-    cdef int found = F
-    cdef uint32_t i
-    if not read_instant(<const uint8_t*>actual.data, actual.size, &a):
-        return U
+        return U if n_certain(c.t, atom) < atom.n else F
     for i in range(atom.n):
         v = &c.t.values[atom.first + i]
         if v.is_u:
             found = U
-            continue
-        b = Instant(v.number, v.nanos)
-        if stands(compare_instants(&a, &b), atom.relation):
+        elif stands(order_with(c.t, atom, v, &actual), atom.relation):
             return T
     return found
 
@@ -277,7 +336,9 @@ cdef inline int any_address(Call* c, const Atom* atom, const Text* actual) noexc
     if not read_address(<const uint8_t*>actual.data, actual.size, address):
         return U
     if atom.flags & ATOM_ORDERED:
-        return is_in_ordered(c.t, atom, address)
+        if is_in_ordered(c.t, atom, address):
+            return T
+        return U if n_certain(c.t, atom) < atom.n else F
     for i in range(atom.n):
         v = &c.t.values[atom.first + i]
         if v.is_u:
@@ -301,35 +362,15 @@ cdef inline int any_bool(Call* c, const Atom* atom, const Text* actual) noexcept
     return found
 
 
-cdef inline int any_binary(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
-    cdef int64_t n = base64_size(<const uint8_t*>actual.data, actual.size)
-    cdef const Value* v
-    cdef int found = F
-    cdef uint32_t i
-    if n < 0:
-        return U
-    for i in range(atom.n):
-        v = &c.t.values[atom.first + i]
-        if v.is_u:
-            found = U
-        elif same_base64(<const uint8_t*>actual.data, n, c.t.pool + v.text, base64_size(c.t.pool + v.text, v.size)):
-            return T
-    return found
-
-
 cdef inline int compare(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
     """`P` of 4.3 for one context value: whether it matches one of the policy values."""
     if atom.op <= OP_STRING_LIKE or atom.op == OP_ARN:
         return any_text(c, atom, actual)
-    if atom.op == OP_NUMERIC:
-        return any_number(c, atom, actual)
-    if atom.op == OP_DATE:
-        return any_date(c, atom, actual)
     if atom.op == OP_IP:
         return any_address(c, atom, actual)
     if atom.op == OP_BOOL:
         return any_bool(c, atom, actual)
-    return any_binary(c, atom, actual)
+    return any_typed(c, atom, actual)
 
 
 # -- atoms --------------------------------------------------------------------------------------------------------------
@@ -373,9 +414,22 @@ cdef inline int absent_truth(const Atom* atom) noexcept nogil:
     return T if atom.flags & ATOM_NEGATED else F
 
 
+cdef inline bint decides_result(const Atom* atom, int matches, int* result) noexcept nogil:
+    """Add what `compare` says of a context value to the result; whether that decides the OR, or the AND."""
+    if matches == U:
+        result[0] = U
+        return False
+    if atom.flags & ATOM_NEGATED:
+        matches = 1 - matches
+    if (matches == T) != (atom.qualifier == FOR_ANY):
+        return False
+    result[0] = matches
+    return True
+
+
 cdef inline int present_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
     """The other columns of 4.3."""
-    cdef int one, result
+    cdef int result
     cdef int64_t i
     if found.is_conflict:
         return U                                         # C6
@@ -385,15 +439,12 @@ cdef inline int present_truth(Call* c, const Atom* atom, const Fetched* found) n
         return U
     if atom.qualifier == PLAIN and (found.is_multi or found.n > 1):
         return U                                         # C20
+    if atom.n >= MIN_PATTERNS and not atom.flags & ATOM_ORDERED and (atom.op <= OP_STRING_LIKE or atom.op == OP_ARN):
+        return truth_of_many(c, atom, found)
     result = F if atom.qualifier == FOR_ANY else T
     for i in range(found.n):
-        one = compare(c, atom, &found.texts[i])
-        if atom.flags & ATOM_NEGATED and one != U:
-            one = 1 - one
-        if one == U:
-            result = U
-        elif (one == T) == (atom.qualifier == FOR_ANY):
-            return one                                   # decides the OR, or the AND
+        if decides_result(atom, compare(c, atom, &found.texts[i]), &result):
+            break
     return result
 
 

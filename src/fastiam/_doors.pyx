@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastiam cimport _bytes, _conditions, _glob, _text, _values
+from fastiam cimport _bytes, _conditions, _glob, _search, _text, _values
 from fastiam._build cimport Tables
 from fastiam._call cimport Buffer, Call, Scratch, write_time as c_write_time
 from fastiam._columns cimport Column, Text, item_text, row_items
@@ -206,7 +206,14 @@ def cut(bytes text):
 
 def glob_crossing(bytes pattern, int64_t tail, bytes text):
     """Whether an encoded pattern whose field 6 starts at `tail` matches in the crossing reading (R5)."""
-    return _glob.glob_crossing(pattern, len(pattern), tail, text, <const uint8_t*>text + len(text))
+    return _search.glob_crossing(pattern, len(pattern), tail, text, <const uint8_t*>text + len(text))
+
+
+def find_literal(bytes text, bytes piece):
+    """As `text.find(piece)`, of a piece that is not empty."""
+    cdef const uint8_t* t = text
+    cdef const uint8_t* found = _search.find_literal(t, t + len(text), piece, len(piece))
+    return -1 if found == NULL else found - t
 
 
 def glob_fields(bytes pattern, bytes text, uint8_t literal_fields):
@@ -254,9 +261,9 @@ def decode_base64(bytes text):
     return None if n < 0 else bytes([_values.base64_byte(p, i) for i in range(n)])
 
 
-def same_base64(bytes one, bytes two):
-    """Whether two base64 texts stand for the same bytes."""
-    return _values.same_base64(one, _values.base64_size(one, len(one)), two, _values.base64_size(two, len(two)))
+def compare_base64(bytes one, bytes two):
+    """Below, at or above zero as what `one` stands for is to what `two` does: shorter first."""
+    return _values.compare_base64(one, _values.base64_size(one, len(one)), two, _values.base64_size(two, len(two)))
 
 
 def read_bool(bytes text):

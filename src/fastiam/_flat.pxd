@@ -23,7 +23,7 @@ from fastiam._locate cimport locate_endpoint, may_contradict
 from fastiam._plain cimport FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_here, put_resource
 from fastiam._glob cimport glob
 from fastiam._group cimport has_pieces, passed_over
-from fastiam._pieces cimport STAR, pieces_stand, seek_piece, starts_alike
+from fastiam._pieces cimport STAR, pieces_stand, find_piece, starts_alike
 from fastiam._truths cimport Basis, by_asker, by_record, keep_truth, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
 from fastiam._types cimport *
 from fastiam._unknown cimport next_slot, slot_number
@@ -94,7 +94,7 @@ cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     if inner == 0:
         return True
     if f.rest == REST_INNER:
-        return seek_piece(l.text, l.end, at, l.end - f.suffix, rest + 1, inner) != NULL
+        return find_piece(l.text, l.end, at, l.end - f.suffix, rest + 1, inner) != NULL
     if f.rest == REST_PIECES:
         return pieces_stand(rest, text - f.suffix, l.text, l.end, at, l.end - f.suffix)
     return glob(rest, text - f.suffix, at, l.end - f.suffix)

@@ -1,21 +1,26 @@
 """Wildcard matching of bytes without recursion (spec 2.1, R4, R5). Header only.
 
-Patterns hold TOKEN_STAR and TOKEN_ONE; `?` is one UTF-8 character (P1). Nothing here is exponential: after a star
-only the last star is ever tried again, and the crossing match walks a set of pattern positions.
+Patterns hold TOKEN_STAR and TOKEN_ONE; `?` is one UTF-8 character (P1). After a star only the last star is ever tried again; where that goes
+on for too long, `_search` takes over.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcmp, memset
+from libc.string cimport memchr, memcmp
 
 from fastiam._assert cimport promise
 from fastiam._bytes cimport equal, first_bit, load8, next_char
+from fastiam._search cimport glob_after_star
 from fastiam._types cimport TOKEN_ONE, TOKEN_STAR
+
+
+cdef enum:
+    FREE_STEPS = 512           # of a pattern that may be taken in vain
 
 
 cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
     """Whether the pattern matches the whole text; every star matches anything."""
     cdef const uint8_t* star = NULL      # what follows the last star
     cdef const uint8_t* held = NULL      # where the text stood then
+    cdef int64_t vain = 0                # steps that were taken back
     while True:
         if p < p_end and p[0] == TOKEN_STAR:
             p += 1
@@ -35,6 +40,9 @@ cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, 
             return False
         else:
             held = next_char(held, t_end)
+            vain += p - star
+            if vain > FREE_STEPS:
+                return glob_after_star(star, p_end, held, t_end)
             p = star
             if p[0] < TOKEN_STAR:        # a literal: jump to where it can be
                 held = <const uint8_t*>memchr(held, p[0], <size_t>(t_end - held))
@@ -46,64 +54,6 @@ cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, 
 cdef inline bint crosses_at(const uint8_t* p, int64_t i, int64_t size, int64_t tail) noexcept nogil:
     """Whether the token at `i` may match a colon in the crossing reading (R4, R5)."""
     return i >= tail or (p[i] == TOKEN_STAR and (i + 1 == size or p[i + 1] == 58))
-
-
-cdef inline bint glob_crossing(
-    const uint8_t* p, int64_t size, int64_t tail, const uint8_t* t, const uint8_t* t_end
-) noexcept nogil:
-    """The crossing reading of R5: the pattern as one string, `tail` is where its field 6 starts (or `size`).
-
-    Stars that end a field match anything, other tokens before `tail` match no colon. Walks the set of reached pattern
-    positions, one text character after the other.
-    """
-    cdef uint8_t small[512]
-    cdef uint8_t* now = small
-    cdef uint8_t* then
-    cdef uint8_t* swap
-    cdef const uint8_t* t_next
-    cdef int64_t i, width, first = 0, reached
-    cdef bint found = False, alive = True
-    if size + 1 > 256:
-        now = <uint8_t*>calloc(<size_t>(2 * (size + 1)), 1)
-        if now == NULL:
-            return True                  # too many matches, never too few: only `U` rests on this
-        then = now + size + 1
-    else:
-        memset(small, 0, 512)
-        then = now + 256
-    swap = now
-    now[0] = 1
-    reached = 0
-    while reached < size and p[reached] == TOKEN_STAR:
-        reached += 1
-        now[reached] = 1
-    while t < t_end and alive:
-        t_next = next_char(t, t_end)
-        width = t_next - t
-        alive = False
-        memset(then, 0, <size_t>(size + 1))
-        for i in range(first, size):
-            if now[i] == 0:
-                continue
-            if p[i] == TOKEN_STAR:
-                if t[0] != 58 or crosses_at(p, i, size, tail):
-                    then[i] = 1
-            elif p[i] == TOKEN_ONE:
-                if t[0] != 58 or crosses_at(p, i, size, tail):
-                    then[i + 1] = 1
-            elif i + width <= size and memcmp(p + i, t, <size_t>width) == 0:
-                then[i + width] = 1
-        for i in range(first, size + 1):
-            if then[i]:
-                alive = True
-                if i < size and p[i] == TOKEN_STAR:
-                    then[i + 1] = 1
-        now, then = then, now
-        t = t_next
-    found = alive and t == t_end and now[size] == 1
-    if size + 1 > 256:
-        free(swap)
-    return found
 
 
 cdef inline bint five_colons(const char* p, int64_t size, uint16_t* colons) noexcept nogil:

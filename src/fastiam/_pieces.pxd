@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
 
 from fastiam._bytes cimport equal                      # whose C the code below calls
+from fastiam._search cimport find_literal
 from fastiam._types cimport TOKEN_STAR
 
 
@@ -16,6 +17,7 @@ cdef enum:                     # the longest that `windows_stand` compares
     MOST_END_HEAD = 32         # and that `ends_stand` does
     MOST_END_SUFFIX = 16
     ANYWHERE = 128
+    MAX_SHORT = 48             # and of what `find_in_short` searches
 
 
 cdef extern from *:
@@ -35,29 +37,28 @@ cdef extern from *:
             _mm_and_si128(FASTIAM_EQ16(a + third, b + third), FASTIAM_EQ16(a + last, b + last)));
         return ((uint32_t)_mm_movemask_epi8(same) & wanted) == wanted;
     }
+    /* where `end - at` and `n` are 48 bytes at most */
     static inline const char* fastiam_seek(
         const char* text, const char* end, const char* at, const char* stop, const char* piece, int64_t n
     ) {
-        if (end - at <= 48 && n <= 48) {
-            /* the last 48 bytes of the text, or as many as there are: three loads that may overlap */
-            int64_t size = end - text, last = (size < 48 ? size : 48) - 16, second = last < 16 ? last : 16;
-            const char* base = end - 16 - last;
-            __m128i head = _mm_set1_epi8(piece[0]), tail = _mm_set1_epi8(piece[n - 1]);
-            uint64_t heads = FASTIAM_BITS(base, head) | FASTIAM_BITS(base + second, head) << second | FASTIAM_BITS(base + last, head) << last;
-            uint64_t tails = FASTIAM_BITS(base, tail) | FASTIAM_BITS(base + second, tail) << second | FASTIAM_BITS(base + last, tail) << last;
-            uint64_t hits = (heads & ((tails & ((1ull << (stop - base)) - 1)) >> (n - 1))) >> (at - base);
-            for (; hits; hits &= hits - 1) {
-                const char* found = at + fastiam_first_bit(hits);
-                if (fastiam_equal(found, piece, n)) return found;
-            }
-            return NULL;
+        /* the last 48 bytes of the text, or as many as there are: three loads that may overlap */
+        int64_t size = end - text, last = (size < 48 ? size : 48) - 16, second = last < 16 ? last : 16;
+        const char* base = end - 16 - last;
+        __m128i head = _mm_set1_epi8(piece[0]), tail = _mm_set1_epi8(piece[n - 1]);
+        uint64_t heads = FASTIAM_BITS(base, head) | FASTIAM_BITS(base + second, head) << second | FASTIAM_BITS(base + last, head) << last;
+        uint64_t tails = FASTIAM_BITS(base, tail) | FASTIAM_BITS(base + second, tail) << second | FASTIAM_BITS(base + last, tail) << last;
+        uint64_t hits = (heads & ((tails & ((1ull << (stop - base)) - 1)) >> (n - 1))) >> (at - base);
+        for (; hits; hits &= hits - 1) {
+            const char* found = at + fastiam_first_bit(hits);
+            if (fastiam_equal(found, piece, n)) return found;
         }
+        return NULL;
+    }
     #else
     static inline int fastiam_starts(const char* a, const char* b, int64_t n) { return fastiam_equal(a, b, n); }
     static inline const char* fastiam_seek(
         const char* text, const char* end, const char* at, const char* stop, const char* piece, int64_t n
     ) {
-    #endif
         for (; stop - at >= n; at++) {
             at = (const char*)memchr(at, piece[0], (size_t)(stop - at - n + 1));
             if (at == NULL) return NULL;
@@ -65,6 +66,7 @@ cdef extern from *:
         }
         return NULL;
     }
+    #endif
     #if defined(__SSE2__)
     /* A compiler could make branches of choices, and does of some: these are minima, masks and shifts. */
     #define FASTIAM_AT_LEAST_0(x) ((x) & ~((x) >> 63))
@@ -168,10 +170,18 @@ cdef extern from *:
     uint32_t piece_within "fastiam_within" (
         const void* text, int64_t size, int64_t at, int64_t stop, const void* piece, int64_t n
     ) noexcept nogil
-    # where `n` bytes, at least one, first stand between two places of a text, or NULL
-    const uint8_t* seek_piece "(const uint8_t*)fastiam_seek" (
+    const uint8_t* find_in_short "(const uint8_t*)fastiam_seek" (
         const void* text, const void* end, const void* at, const void* stop, const void* piece, int64_t n
     ) noexcept nogil
+
+
+cdef inline const uint8_t* find_piece(
+    const uint8_t* text, const uint8_t* end, const uint8_t* at, const uint8_t* stop, const uint8_t* piece, int64_t n
+) noexcept nogil:
+    """The first occurrence of `n` bytes, at least one, between two positions of a text, or NULL."""
+    if end - at <= MAX_SHORT and n <= MAX_SHORT:
+        return find_in_short(text, end, at, stop, piece, n)
+    return find_literal(at, stop, piece, n)
 
 
 cdef inline bint pieces_stand(
@@ -183,7 +193,7 @@ cdef inline bint pieces_stand(
         p += 1
         after = <const uint8_t*>memchr(p, TOKEN_STAR, <size_t>(p_end - p))
         if after > p:
-            at = seek_piece(text, end, at, stop, p, after - p)
+            at = find_piece(text, end, at, stop, p, after - p)
             if at == NULL:
                 return False
             at += after - p

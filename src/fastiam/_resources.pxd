@@ -10,7 +10,8 @@ from fastiam._assert cimport promise
 from fastiam._call cimport COLON_NOT_SOUGHT, Call
 from fastiam._bytes cimport contains, equal
 from fastiam._conditions cimport expand
-from fastiam._glob cimport glob, glob_crossing, glob_fields
+from fastiam._glob cimport glob, glob_fields
+from fastiam._search cimport find_literal, glob_crossing
 from fastiam._unknown cimport reads_unknown
 from fastiam._types cimport (
     ACCEPT_OPEN, ACCEPT_U, NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS,
@@ -21,6 +22,7 @@ from fastiam._types cimport (
 cdef enum:
     UNRESOLVED = -1            # a variable of the pattern has no value
     IF_OPEN = 2                # it matches with its unknown variables read as `*` (D72)
+    MAX_CONTAINED = 64        # bytes that are searched byte by byte
 
 
 cdef inline bint tail_has_colon(Call* c) noexcept nogil:
@@ -56,6 +58,8 @@ cdef inline bint pieces_match(
     if p.rest == REST_SUFFIX:
         return True
     if p.rest == REST_INNER:
+        if t_end - at > MAX_CONTAINED:
+            return find_literal(at, t_end - p.suffix, rest + 1, p.need - p.suffix) != NULL
         return contains(at, t_end - p.suffix - at, rest + 1, p.need - p.suffix)
     return glob(rest, text + p.size - p.suffix, at, t_end - p.suffix)
 

@@ -322,15 +322,15 @@ cdef inline uint8_t base64_byte(const uint8_t* p, int64_t i) noexcept nogil:
     return <uint8_t>((sextet(p[group + part]) << (2 + 2 * part)) | (sextet(p[group + part + 1]) >> (4 - 2 * part)))
 
 
-cdef inline bint same_base64(const uint8_t* p, int64_t n, const uint8_t* q, int64_t m) noexcept nogil:
-    """Whether two valid base64 texts stand for the same bytes; `n` and `m` are the counts of bytes."""
+cdef inline int compare_base64(const uint8_t* p, int64_t n, const uint8_t* q, int64_t m) noexcept nogil:
+    """Which of two valid base64 texts stands for fewer bytes, or for smaller ones; `n` and `m` are the counts of bytes."""
     cdef int64_t i
     if n != m:
-        return False
+        return -1 if n < m else 1
     for i in range(n):
         if base64_byte(p, i) != base64_byte(q, i):
-            return False
-    return True
+            return -1 if base64_byte(p, i) < base64_byte(q, i) else 1
+    return 0
 
 
 cdef inline int read_bool(const uint8_t* p, int64_t size) noexcept nogil:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from base64 import b64decode
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from fastiam._build import is_base64, parse_address, parse_instant
 from fastiam.compile.layout import AtomFlag, Op, Relation
@@ -55,7 +58,8 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _TRUTHS = {"true": 1, "false": 0}
 _NO_ADDRESS = bytes(16)
-_V4 = bytes(10) + b"\xff\xff"
+_V4_BLOCK = bytes(10) + b"\xff\xff" + bytes(4)
+_EXACT = (Op.STRING, Op.STRING_FOLD)
 
 
 class Parsed(NamedTuple):
@@ -94,38 +98,72 @@ def in_order(entries: tuple[ConditionEntry, ...]) -> tuple[ConditionEntry, ...]:
     return tuple(sorted(entries, key=lambda entry: not fold(entry.key).startswith(_TOLD_AHEAD)))
 
 
-def in_search_order(op: Op, values: list[Value]) -> list[Value] | None:
-    """Values as the kernel finds one by halving: ascending, none twice, no range within another.
+def in_search_order(op: Op, relation: Relation, values: list[Value]) -> tuple[list[Value], bool]:
+    """Values in the order that the kernel reads, and whether it searches them by halves.
 
-    None where each must be looked at.
+    Such values ascend, none is there twice, and no range is within another. What cannot be read is `U` however often it is
+    there: it is one value, the last. Of values that are only less or greater, the outermost one decides.
     """
-    if len(values) < 2 or any(value.is_u or value.has_slots or value.unresolved for value in values):
-        return None
-    if op is Op.STRING:
-        return sorted(set(values), key=lambda value: (len(value.text), value.text))
-    return _networks_apart(values) if op is Op.IP else None
+    if op in (Op.STRING, Op.STRING_FOLD, Op.STRING_LIKE, Op.ARN):
+        if op not in _EXACT or any(value.has_slots or value.unresolved for value in values):
+            return list(dict.fromkeys(values)), False
+        if op is Op.STRING_FOLD and len(values) > 1:
+            values = [value._replace(text=_folded(value.text)) for value in values]
+        found = sorted(set(values), key=lambda value: (len(value.text), value.text))
+        return found, len(found) > 1
+    broken = [value for value in values if value.is_u][:1]
+    readable = [value for value in values if not value.is_u]
+    if op is Op.IP:
+        found = _networks_apart(readable)
+    elif op in (Op.BOOL, Op.NULL):
+        return list({value.number: value for value in readable}.values()) + broken, False
+    else:
+        ascending = sorted({_rank(op, value): value for value in readable}.items(), key=itemgetter(0))
+        found = [value for _, value in ascending]
+        if relation is not Relation.EQ:
+            found = found[-1:] if relation in (Relation.LT, Relation.LE) else found[:1]
+    return found + broken, relation is Relation.EQ and len(found) > 1
 
 
-def _networks_apart(values: list[Value]) -> list[Value] | None:
-    """Ranges by where they begin. A range of IPv6 that lies around those of IPv4 has nothing of theirs (C52): None."""
+def _folded(text: bytes) -> bytes:
+    return utf8(fold(text.decode("utf-8", "surrogatepass")))
+
+
+def _rank(op: Op, value: Value) -> tuple[Any, ...]:
+    """By what numbers, dates and base64 ascend."""
+    if op is Op.NUMERIC:
+        return (Decimal(value.text.decode()),)
+    if op is Op.DATE:
+        return value.number, value.nanos
+    data = b64decode(value.text)
+    return len(data), data
+
+
+def _networks_apart(values: list[Value]) -> list[Value]:
+    """Ranges by where they begin, none within another.
+
+    One of IPv6 around the block of IPv4 has nothing of that (C52): it becomes the ranges beside the block.
+    """
     found: list[Value] = []
-    for network in sorted(map(_without_host, values), key=lambda network: (network.address, network.number)):
-        if found and _without_host(network._replace(number=found[-1].number)).address == found[-1].address:
-            if _is_v4(network) != _is_v4(found[-1]):
-                return None
-        else:
+    apart = (part for value in values for part in _without_v4(_without_host(value)))
+    for network in sorted(apart, key=lambda network: (network.address, network.number)):
+        if not found or _without_host(network._replace(number=found[-1].number)).address != found[-1].address:
             found.append(network)
     return found
+
+
+def _without_v4(network: Value) -> list[Value]:
+    if network.number >= 96 or _without_host(network._replace(address=_V4_BLOCK)).address != network.address:
+        return [network]
+    block = int.from_bytes(_V4_BLOCK)
+    beside = ((size, block ^ (1 << (128 - size))) for size in range(network.number + 1, 97))
+    return [_without_host(network._replace(number=size, address=number.to_bytes(16))) for size, number in beside]
 
 
 def _without_host(network: Value) -> Value:
     """A range by its first address."""
     rest = 128 - network.number
     return network._replace(address=((int.from_bytes(network.address) >> rest) << rest).to_bytes(16))
-
-
-def _is_v4(network: Value) -> bool:
-    return network.number >= 96 and network.address.startswith(_V4)
 
 
 def read_value(text: str, op: Op, *, variables: bool) -> Parsed:

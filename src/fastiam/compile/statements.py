@@ -210,9 +210,9 @@ class Statements:
             has_slots = any(isinstance(piece, Variable) for piece in value.text) and not value.unresolved
             data = b"" if value.unresolved else joined(value.text, self._slot)
             values.append(Value(data, value.number, value.nanos, value.is_u, has_slots, value.unresolved, value.address))
-        ordered = in_search_order(operator.op, values)
+        values, ordered = in_search_order(operator.op, operator.relation, values)
         flags = flags_of(entry, operator) | (AtomFlag.ORDERED if ordered else 0)
-        number = self._tables.atom(operator.op, operator.relation, qualifier, flags, key, ordered or values)
+        number = self._tables.atom(operator.op, operator.relation, qualifier, flags, key, values)
         return number
 
     # -- principals ---------------------------------------------------------------------------------------------------
