@@ -16,6 +16,7 @@ import json
 import re
 import traceback
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -345,3 +346,15 @@ def test_groups_become_role_values():
     with pytest.raises(StsError):
         roles_of_groups([], "Corp", pattern=FIXED_ACCOUNT)
     assert SamlWorld().federation.verify_saml(DEV, CORP, good(roles=found)).pairs >= {(DEV, CORP)}
+
+
+# -- the catalogue --------------------------------------------------------------------------------------------------------
+
+OURS = [*range(1, 10), 12, *range(20, 62), 190, 191, *range(193, 195), *range(200, 208)]  # 10.1 and 10.7 as far as SAML goes
+
+
+def test_every_case_of_the_catalogue_has_a_test():
+    """A case is an entry of the table, or a test whose docstring names it."""
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_federation_*.py"))
+    found = {case["id"][:4] for case in LOADED} | set(re.findall(r"\bF\d{3}\b", tests))
+    assert {f"F{number:03}" for number in OURS} <= found

@@ -83,6 +83,19 @@ class Replays:
         until = use.until if earlier is None else max(use.until, earlier.until)
         self._store.put("redemptions", by_entity, Redemption(until, use.once or (earlier is not None and earlier.once)))
 
+    def spend(self, kind: str, id_: str, until: datetime, now: datetime) -> None:
+        """Record the one use of something with an id, inside a transaction.
+
+        Raises
+        ------
+        IdentityTokenError: it was used.
+        """
+        key, horizon = _key(kind, id_), self._store.tables.horizon
+        if key in self._store.tables.redemptions or (horizon is not None and until <= horizon.at):
+            raise IdentityTokenError("it was used already", reason="replayed", rule="ST20")
+        self._sweep(now)
+        self._store.put("redemptions", key, Redemption(until))
+
     def _sweep(self, now: datetime) -> None:
         """Remove what has expired. The horizon is the latest of the removed, so that a clock that was ahead shuts out little."""
         if self._swept is not None and self._swept <= now < self._swept + _SWEEP:

@@ -25,7 +25,7 @@ from fastiam.sts.issuing import PolicyText
 from fastiam.sts.results import Assertion, AssumedRole
 from fastiam.sts.roles import NO_ROLE, check_role
 
-CALL = "AssumeRoleWithSAML"
+CALL, CONSOLE = "AssumeRoleWithSAML", "ConsoleLogin"
 _MIN_ARN, _MAX_ARN = 20, 2_048
 
 
@@ -143,26 +143,34 @@ class SamlCalls:
         policy: PolicyText | None,
         policy_arns: Sequence[str],
         source: str,
+        console: bool = False,
     ) -> SamlRole:
-        """AssumeRoleWithSAML. One event is written, whatever the outcome."""
+        """AssumeRoleWithSAML, or a sign-in to the console (CF20). One event is written, whatever the outcome.
+
+        A sign-in lasts as long as `SessionDuration` says, whatever the maximum of the role, and spends the assertion.
+        """
         now, state = self._state.now(), self._state
         arn = split_arn(role) if isinstance(role, str) else None
         details = {"role": str(role), "provider": str(provider), "assertion": digest_of(response)}
-        with state.auditor.call(CALL, now, account="" if arn is None else arn.account, source=source, **details) as entry:
+        with state.auditor.call(
+            CONSOLE if console else CALL, now, account="" if arn is None else arn.account, source=source, **details
+        ) as entry:
             limits.read_duration(duration, limits.ROLE)
             assertion = self.verify(role, provider, response, now, entry)
-            use = self._use(assertion, role)
+            if console:
+                duration = assertion.duration
+            use = self._use(assertion, role, console)
             is_checked = use.once or state.settings.replay != "off"
             transaction: AbstractContextManager[None] = state.directory.transaction() if is_checked else nullcontext()
             with transaction:
                 if is_checked:
                     self._replays.check(use)
-                made = self._issue(assertion, role, duration, policy, policy_arns, now, entry)
+                made = self._issue(assertion, role, duration, policy, policy_arns, now, entry, console)
                 if is_checked:
                     self._replays.write(use, now)
             return made
 
-    def _use(self, assertion: SamlAssertion, role: str) -> Use:
+    def _use(self, assertion: SamlAssertion, role: str, console: bool) -> Use:
         settings, record = self._state.settings, self._state.tables.saml_providers[assertion.provider]
         return Use(
             provider=record.unique_id or record.arn,
@@ -171,7 +179,7 @@ class SamlCalls:
             assertion=assertion.id,
             role=role,
             until=assertion.issued + timedelta(seconds=REDEEM + settings.skew),
-            once=assertion.one_time or settings.replay == "strict",
+            once=console or assertion.one_time or settings.replay == "strict",
         )
 
     def _issue(
@@ -183,6 +191,7 @@ class SamlCalls:
         policy_arns: Sequence[str],
         now: datetime,
         entry: Entry,
+        console: bool,
     ) -> SamlRole:
         """Steps 14 to 16. A missing role is refused like one that does not trust the provider (SA1)."""
         shortest = None if assertion.duration is None else now + timedelta(seconds=assertion.duration)
@@ -190,7 +199,7 @@ class SamlCalls:
         limited = replace(assertion, not_after=min(ends, default=None))
         wanted = asserted.request_of(limited, role, duration, policy, policy_arns)
         try:
-            made = asserted.with_provider(self._state.issuer, asserted.SAML, limited, wanted, now=now)
+            made = asserted.with_provider(self._state.issuer, asserted.SAML, limited, wanted, now=now, limited=not console)
         except AccessDeniedError as error:
             entry.add(denied=error.message)
             raise _denied("not authorized", assertion.provider, role, "SA1", error) from None

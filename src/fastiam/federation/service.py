@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fastiam.errors import Findings
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
+from fastiam.federation.console import ConsoleCalls, ConsoleSession
 from fastiam.federation.fetch import Fetch, no_fetch
 from fastiam.federation.findings import provider_findings
 from fastiam.federation.records import FederationStore, saml_key_purpose
@@ -15,7 +16,8 @@ from fastiam.federation.saml_providers import SamlProviders
 from fastiam.federation.settings import FederationSettings
 from fastiam.federation.state import FederationState
 from fastiam.sts.issuing import PolicyText
-from fastiam.sts.secret import takes_secrets
+from fastiam.sts.results import Credentials
+from fastiam.sts.secret import Secret, takes_secrets
 from fastiam.sts.service import STS
 
 
@@ -48,7 +50,9 @@ class Federation:
         sts.issuer.state.seals(store, "saml_keys", saml_key_purpose)
         self._state = FederationState(sts.issuer, settings, fetch or no_fetch, auditor, store)
         self.saml_providers = SamlProviders(self._state)
-        self._saml = SamlCalls(self._state, self.saml_providers, Replays(store))
+        replays = Replays(store)
+        self._saml = SamlCalls(self._state, self.saml_providers, replays)
+        self._console = ConsoleCalls(self._state, sts, self._saml, replays)
 
     def __repr__(self) -> str:
         sts = getattr(self, "_sts", None)  # tracebacks show objects that are not complete
@@ -113,3 +117,48 @@ class Federation:
         return self._saml.assume(
             role, provider, response, duration=duration, policy=policy, policy_arns=policy_arns, source=source
         )
+
+    # -- console federation ---------------------------------------------------------------------------------------------------
+
+    def signin_token(self, credentials: Credentials, session_duration: int | None = None, *, source: str = "") -> Secret:
+        """GetSigninToken: a token for one sign-in to the deployment's console within 15 minutes (chapter 8).
+
+        Parameters
+        ----------
+        credentials : of a role session or a federated user.
+        session_duration : seconds of the console session, 900 to 43,200; the remaining life of the credentials by default.
+            Credentials of a federated user and of a chained role cannot choose it.
+
+        Raises
+        ------
+        ValidationError: console federation is off, or the credentials are of another kind.
+        AuthenticationError: the credentials are not valid.
+        """
+        return self._console.signin_token(credentials, session_duration, source)
+
+    @takes_secrets("signin_token")
+    def console_login(self, signin_token: str, destination: str, *, source: str = "") -> ConsoleSession:
+        """The console session of a sign-in token. The token is spent.
+
+        Raises
+        ------
+        ValidationError: console federation is off, or the destination is not an address of the console.
+        IdentityTokenError, ExpiredTokenError: the token is not valid, was used, or has expired.
+        """
+        return self._console.login(signin_token, destination, source)
+
+    @takes_secrets(tokens=("response",))
+    def console_sign_in(
+        self, role: str, provider: str, response: str | bytes, *, relay_state: str = "", source: str = ""
+    ) -> ConsoleSession:
+        """The SAML sign-in endpoint: a console session for one pair of a response, which is spent.
+
+        It lasts as long as `SessionDuration` says, an hour by default. `relay_state` is the destination if it is an address of
+        the console.
+
+        Raises
+        ------
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError: as
+        `assume_role_with_saml`.
+        """
+        return self._console.sign_in(role, provider, response, relay_state, source)

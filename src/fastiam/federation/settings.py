@@ -21,6 +21,8 @@ class FederationSettings:
     replay : an assertion yields one session for each role, one session (`strict`), or any number (`off`) (SA80).
     saml_audiences, saml_recipients : accepted next to AWS's own (SA32, SA33).
     saml_ignore_certificate_dates : certificates of SAML metadata verify outside their own validity as well (IP15).
+    console_destinations : addresses of the deployment's own console, to which a sign-in may lead; none: console federation is
+        off (CF10, CF20).
     hash_personal_data : audit events contain a hash instead of names of persons (ST30).
     """
 
@@ -29,6 +31,7 @@ class FederationSettings:
     saml_audiences: frozenset[str] = frozenset()
     saml_recipients: frozenset[str] = frozenset()
     saml_ignore_certificate_dates: bool = False
+    console_destinations: frozenset[str] = frozenset()
     hash_personal_data: bool = False
 
     def __post_init__(self) -> None:

@@ -32,9 +32,18 @@ _NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federate
 
 
 def with_provider(
-    issuer: Issuer, call: str, assertion: Assertion, wanted: RoleRequest, *, now: datetime | None = None
+    issuer: Issuer,
+    call: str,
+    assertion: Assertion,
+    wanted: RoleRequest,
+    *,
+    now: datetime | None = None,
+    limited: bool = True,
 ) -> AssumedRole:
-    """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7). `now` is the instant of the verification, where there was one."""
+    """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7).
+
+    `now` is the instant of the verification, where there was one. The maximum of the role counts where the call is `limited`.
+    """
     engine, now = issuer.state.engine(), now or issuer.state.now()
     draft = draft_session(issuer, wanted, limits.ROLE, context=_kept(assertion, call))
     if call == SAML and wanted.role.rpartition("/")[2].startswith(RESERVED):
@@ -50,7 +59,7 @@ def with_provider(
         call=call,
     )
     require(engine, question)
-    return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after)
+    return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after, limited=limited)
 
 
 def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> None:

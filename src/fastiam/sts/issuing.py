@@ -36,6 +36,7 @@ class RoleSession:
     policies: tuple[str, ...] | None
     packed: int
     context: Mapping[str, Any]
+    chained: bool = False  # a role assumes it (S2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Issuer:
         expires = now + timedelta(seconds=wanted.seconds)
         if not_after is not None and not_after < expires:
             expires = not_after.replace(microsecond=0)
-        credentials = self.tokens.issue(Claims(session, expires, role.unique_id), role.account)
+        credentials = self.tokens.issue(Claims(session, expires, role.unique_id, chained=wanted.chained), role.account)
         role_id = None if role.unique_id is None else f"{role.unique_id}:{wanted.name}"
         return AssumedRole(credentials, session, session.arn, role_id, wanted.source_identity, wanted.packed)
 

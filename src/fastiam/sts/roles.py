@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -74,7 +74,7 @@ def assume_role(
         inherited=inherited,
     )
     require(engine, question)
-    return give_out(issuer, wanted.role, draft, now)
+    return give_out(issuer, wanted.role, replace(draft, chained=is_chained), now)
 
 
 # -- what every call for a role does --------------------------------------------------------------------------------------

@@ -41,12 +41,14 @@ class Claims:
     expires_at : in whole seconds; at this instant it is over.
     issuer_id : unique id of the role or user that issued it, where there is one: another one of the same name did not.
     issuer_key : the long-term access key that asked for it, where that is the issuer's own (GetSessionToken, GetFederationToken).
+    chained : a role assumed the role (S2); None in tokens of earlier releases, which do not contain it.
     """
 
     session: Session
     expires_at: datetime
     issuer_id: str | None = None
     issuer_key: str | None = None
+    chained: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +171,13 @@ def _write(claims: Claims) -> bytes:
             _seconds(claims.expires_at),
             claims.issuer_id,
             claims.issuer_key,
+            claims.chained,
         ]
     )
 
 
 def _read(body: bytes) -> Claims:
-    form, kind, arn, issuer, policies, tags, transitive, issued, mfa, source, context, expires, id_, key = orjson.loads(
+    form, kind, arn, issuer, policies, tags, transitive, issued, mfa, source, context, expires, id_, key, *more = orjson.loads(
         bytes(body)
     )
     if form != _FORM:
@@ -191,7 +194,7 @@ def _read(body: bytes) -> Claims:
         source_identity=source,
         context=context,
     )
-    return Claims(session, datetime.fromtimestamp(expires, UTC), id_, key)
+    return Claims(session, datetime.fromtimestamp(expires, UTC), id_, key, more[0] if more else None)
 
 
 def _seconds(instant: datetime | None) -> int | None:

@@ -94,7 +94,7 @@ def get_scoped_credentials(
         )
     require(state.engine(), Question(subject=session, actions=(_SCOPE,), resource="*", context={}, now=now))
     scoped = session if policies is None else replace(session, policies=policies)
-    made = Claims(scoped, now + timedelta(seconds=seconds), claims.issuer_id, claims.issuer_key)
+    made = Claims(scoped, now + timedelta(seconds=seconds), claims.issuer_id, claims.issuer_key, claims.chained)
     return IssuedSession(issuer.tokens.issue(made, account), scoped)
 
 
