@@ -32,7 +32,7 @@ def test_signin_token_becomes_a_console_session_once(world):
     assert (session.caller.expires_at - world.clock()).total_seconds() == 7200  # it outlives the credentials
     with pytest.raises(IdentityTokenError):
         world.federation.console_login(token, HOME)
-    assert [event.kind for event in world.events[1:]] == ["GetSigninToken", "ConsoleLogin", "ConsoleLogin"]
+    assert [event.kind for event in world.events[2:]] == ["GetSigninToken", "ConsoleLogin", "ConsoleLogin"]
 
 
 def test_console_session_ends_by_revocation_like_its_role_session(world):

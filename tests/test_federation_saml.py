@@ -249,6 +249,10 @@ def test_provider_calls_answer_with_the_codes_of_iam():
     assert refusal(providers.update, CORP2, metadata=metadata()) == "NoSuchEntity"
     assert refusal(providers.update, CORP, IdentityCenterInstanceArn="x") == "InvalidInput"  # IP18
     assert refusal(providers.get, CORP2) == "NoSuchEntity"
+    assert refusal(providers.tag, CORP2, {"a": "b"}) == refusal(providers.untag, CORP2, ["a"]) == "NoSuchEntity"
+    assert refusal(providers.tag, CORP, {f"k{n}": "v" for n in range(51)}) in ("InvalidInput", "LimitExceeded")
+    providers.tag(CORP, {"a": "b"})
+    assert providers.get(CORP).tags == {"a": "b"}
     for n in range(99):
         providers.create(A, f"p{n}", metadata())
     assert refusal(providers.create, A, "p99", metadata()) == "LimitExceeded"

@@ -198,7 +198,7 @@ def test_event_of_a_session_names_all_that_is_asked():
     world.assume(good(attributes={"SourceIdentity": ["eva"]}), source="192.0.2.7")
     event = world.events[-1]
     assert (event.kind, event.account, event.source, event.outcome) == ("AssumeRoleWithSAML", A, "192.0.2.7", "success")
-    assert event.at == START and event.number == 1
+    assert event.at == START and event.number == 2
     names = "provider issuer subject subject_format assertion_id role session_name source_identity type principal_id user_name"
     assert set(names.split()) <= event.details.keys()
     assert event.details["type"] == "SAMLUser" and event.details["principal_id"].endswith("=:eva")
@@ -221,6 +221,27 @@ def test_reason_of_a_refusal_by_trust_is_in_the_event_alone():
     with pytest.raises(StsError) as error:
         world.assume(good())
     assert "trust policy" in world.events[-1].details["denied"] and "trust policy" not in str(error.value)
+
+
+def test_changes_of_providers_are_events():
+    """9.4: caller, object and what changed, never a key; also of a refusal."""
+    world = SamlWorld()
+    providers = world.federation.saml_providers
+    providers.update(CORP, encryption="Allowed", add_private_key=rsa_key("sp").pem, caller="arn:aws:iam::111111111111:user/ana")
+    providers.tag(CORP, {"team": "blue"})
+    providers.untag(CORP, ["team"])
+    with pytest.raises(StsError):
+        providers.delete(CORP2)
+    found = [(event.kind, event.outcome, event.details["provider"], event.details["changed"]) for event in world.events]
+    assert found == [
+        ("CreateSAMLProvider", "success", CORP, "provider"),
+        ("UpdateSAMLProvider", "success", CORP, "encryption, private key added"),
+        ("TagSAMLProvider", "success", CORP, "tags"),
+        ("UntagSAMLProvider", "success", CORP, "tags"),
+        ("DeleteSAMLProvider", "refused", CORP2, "provider"),
+    ]
+    assert world.events[1].details["caller"].endswith("user/ana") and world.events[4].code == "NoSuchEntity"
+    assert "PRIVATE" not in repr(world.events)
 
 
 def test_personal_data_are_hashed_on_request():

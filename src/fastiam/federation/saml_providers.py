@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,7 +18,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fastiam.account.ids import new_saml_uuid
 from fastiam.account.records import SamlProvider
+from fastiam.arn import split_arn
 from fastiam.errors import DirectoryError
+from fastiam.federation.audit import Entry
 from fastiam.federation.errors import ProviderError
 from fastiam.federation.records import SamlKey, saml_key_purpose
 from fastiam.federation.saml_metadata import MAX_CHARACTERS, MIN_CHARACTERS, SamlMetadata, read_metadata
@@ -79,6 +82,7 @@ class SamlProviders:
         tags: Mapping[str, str] = {},
         encryption: str = "",
         private_key: str | None = None,
+        caller: str = "",
         **unsupported: object,
     ) -> SamlProviderInfo:
         """CreateSAMLProvider.
@@ -88,33 +92,31 @@ class SamlProviders:
         metadata : XML text that the identity provider publishes.
         encryption : `Required`, `Allowed`, or "": encrypted assertions are refused. The first two need `private_key`.
         private_key : PEM text of an RSA key that decrypts assertions.
+        caller : the principal that makes the call, for the audit event. No policy is evaluated here.
 
         Raises
         ------
         ProviderError: `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
         """
-        _refuse_unsupported(unsupported)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ProviderError(
-                f"`{shorten(str(name))}` is not the name of a provider", rule="1.2", hint="use 1 to 128 of `A-Za-z0-9._-`"
-            )
         arn, now = f"arn:{partition}:iam::{account}:saml-provider/{name}", self._state.now()
-        _check_metadata(metadata)
-        with self._state.directory.transaction():
-            taken = (other for other in self._of(account) if fold(other.name) == fold(name))
-            if next(taken, None) is not None:
-                raise ProviderError("a provider of this name exists", rule="1.9", code="EntityAlreadyExists")
-            try:
-                self._state.directory.create_saml_provider(
-                    arn, metadata=metadata, tags=tags, encryption=_mode(encryption), created=now
-                )
-            except DirectoryError as error:
-                code = "LimitExceeded" if error.rule == "DIR-QUOTA" else "InvalidInput"
-                raise ProviderError(str(error).partition("\n")[0], rule="1.9", code=code) from None
-            record = self._record(arn)
-            if private_key is not None:
-                self._add_key(record, private_key, now)
-            self._check_mode(record)
+        with self._change("CreateSAMLProvider", arn, caller, "provider"):
+            _refuse_unsupported(unsupported)
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                hint = "use 1 to 128 of `A-Za-z0-9._-`"
+                raise ProviderError(f"`{shorten(str(name))}` is not the name of a provider", rule="1.2", hint=hint)
+            _check_metadata(metadata)
+            with self._state.directory.transaction():
+                taken = (other for other in self._of(account) if fold(other.name) == fold(name))
+                if next(taken, None) is not None:
+                    raise ProviderError("a provider of this name exists", rule="1.9", code="EntityAlreadyExists")
+                with _refusing():
+                    self._state.directory.create_saml_provider(
+                        arn, metadata=metadata, tags=tags, encryption=_mode(encryption), created=now
+                    )
+                record = self._record(arn)
+                if private_key is not None:
+                    self._add_key(record, private_key, now)
+                self._check_mode(record)
         return self.get(arn)
 
     @takes_secrets("add_private_key")
@@ -126,6 +128,7 @@ class SamlProviders:
         encryption: str | None = None,
         add_private_key: str | None = None,
         remove_private_key: str | None = None,
+        caller: str = "",
         **unsupported: object,
     ) -> SamlProviderInfo:
         """UpdateSAMLProvider: other metadata as a whole (IP46), another encryption mode, one private key more or less (IP47).
@@ -134,20 +137,29 @@ class SamlProviders:
         ------
         ProviderError: `InvalidInput` or `NoSuchEntity`.
         """
-        _refuse_unsupported(unsupported)
-        if add_private_key is not None and remove_private_key is not None:
-            raise ProviderError("a private key is added and removed in separate updates", rule="1.2")
-        if metadata is not None:
-            _check_metadata(metadata)
-        mode = None if encryption is None else _mode(encryption)
-        with self._state.directory.transaction():
-            record = self._record(arn)
-            self._state.directory.update_saml_provider(arn, metadata, encryption=mode)
-            if add_private_key is not None:
-                self._add_key(record, add_private_key, self._state.now())
-            if remove_private_key is not None:
-                self._remove_key(record, remove_private_key)
-            self._check_mode(self._record(arn))
+        given = {
+            "metadata": metadata,
+            "encryption": encryption,
+            "private key added": add_private_key,
+            "private key removed": remove_private_key,
+        }
+        changed = ", ".join(name for name, value in given.items() if value is not None)
+        with self._change("UpdateSAMLProvider", arn, caller, changed):
+            _refuse_unsupported(unsupported)
+            if add_private_key is not None and remove_private_key is not None:
+                raise ProviderError("a private key is added and removed in separate updates", rule="1.2")
+            if metadata is not None:
+                _check_metadata(metadata)
+            mode = None if encryption is None else _mode(encryption)
+            with self._state.directory.transaction():
+                self._record(arn)
+                self._state.directory.update_saml_provider(arn, metadata, encryption=mode)
+                record = self._record(arn)
+                if add_private_key is not None:
+                    self._add_key(record, add_private_key, self._state.now())
+                if remove_private_key is not None:
+                    self._remove_key(record, remove_private_key)
+                self._check_mode(record)
         return self.get(arn)
 
     def get(self, arn: str) -> SamlProviderInfo:
@@ -183,16 +195,38 @@ class SamlProviders:
         self._state.directory.refresh()
         return [self.get(record.arn) for record in sorted(self._of(account), key=lambda record: record.name)]
 
-    def delete(self, arn: str) -> None:
+    def delete(self, arn: str, *, caller: str = "") -> None:
         """DeleteSAMLProvider. Trust policies stay; sessions that exist go on (IP3).
 
         Raises
         ------
         ProviderError: `NoSuchEntity`.
         """
-        with self._state.directory.transaction():
+        with self._change("DeleteSAMLProvider", arn, caller, "provider"), self._state.directory.transaction():
             self._record(arn)
             self._state.directory.delete_provider(arn)
+
+    def tag(self, arn: str, tags: Mapping[str, str], *, caller: str = "") -> None:
+        """TagSAMLProvider: tags next to those that it has.
+
+        Raises
+        ------
+        ProviderError: `InvalidInput` or `NoSuchEntity`.
+        """
+        with self._change("TagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction(), _refusing():
+            self._record(arn)
+            self._state.directory.tag(arn, tags)
+
+    def untag(self, arn: str, keys: Iterable[str], *, caller: str = "") -> None:
+        """UntagSAMLProvider: the tags of these keys are removed.
+
+        Raises
+        ------
+        ProviderError: `NoSuchEntity`.
+        """
+        with self._change("UntagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction():
+            self._record(arn)
+            self._state.directory.untag(arn, keys)
 
     # -- for verification -------------------------------------------------------------------------------------------------
 
@@ -226,6 +260,13 @@ class SamlProviders:
         return [key for key in keys if key is not None]
 
     # -- parts ------------------------------------------------------------------------------------------------------------
+
+    def _change(self, kind: str, arn: str, caller: str, changed: str) -> AbstractContextManager[Entry]:
+        """The audit event of a write (9.4)."""
+        parts = split_arn(arn)
+        account = "" if parts is None else parts.account
+        details = {"provider": arn, "caller": caller, "changed": changed}
+        return self._state.auditor.call(kind, self._state.now(), account=account, **details)
 
     def _record(self, arn: str) -> SamlProvider:
         record = self._state.tables.saml_providers.get(arn)
@@ -264,6 +305,16 @@ class SamlProviders:
         now = self._state.now()
         n = sum(not key.is_valid(now) for key in metadata.keys)
         return (f"{n} of {len(metadata.keys)} signing certificates are not valid now",) if n else ()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Refusals of the directory as those of IAM."""
+    try:
+        yield
+    except DirectoryError as error:
+        code = "LimitExceeded" if error.rule == "DIR-QUOTA" else "InvalidInput"
+        raise ProviderError(str(error).partition("\n")[0], rule="1.9", code=code) from None
 
 
 def _read_stored(text: str) -> SamlMetadata | XmlError:
