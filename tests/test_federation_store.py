@@ -294,6 +294,15 @@ def test_neither_message_nor_traceback_with_locals_has_the_assertion(failure, ca
     assert (type(copy), str(copy), copy.code) == (type(caught.value), str(caught.value), caught.value.code)
 
 
+def test_federation_does_not_pickle_and_shows_no_secret():
+    world = SamlWorld()
+    with pytest.raises(TypeError):
+        pickle.dumps(world.federation)
+    with pytest.raises(TypeError):
+        pickle.dumps(world.directory)
+    assert repr(world.federation).startswith("<Federation: <STS: ") and repr(object.__new__(Federation)) == "<Federation>"
+
+
 # -- import ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,6 @@ The record of a provider is in the directory; private keys for decryption are se
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -67,7 +66,6 @@ class SamlProviders:
     def __init__(self, state: FederationState) -> None:
         self._state = state
         self._read: dict[str, tuple[str, SamlMetadata | XmlError]] = {}  # by ARN: text and content
-        self._lock = threading.Lock()
 
     # -- calls of IAM -----------------------------------------------------------------------------------------------------
 
@@ -239,9 +237,10 @@ class SamlProviders:
         """
         known = self._read.get(record.arn)
         if known is None or known[0] != record.metadata:
-            known = (record.metadata, _read_stored(record.metadata))
-            with self._lock:
-                self._read[record.arn] = known
+            known = self._read[record.arn] = (
+                record.metadata,
+                _read_stored(record.metadata),
+            )  # the last of two threads stays
         if isinstance(known[1], XmlError):
             raise XmlError(str(known[1]))
         return known[1]
