@@ -282,7 +282,8 @@ def test_metadata_without_one_usable_provider_are_refused(text):
 
 def test_metadata_of_one_entity_in_a_list_are_read():
     """IP10, IP12: a key without `use`, a comment and a processing instruction are fine."""
-    inner = metadata().replace(' use="signing"', "").replace("<md:IDPSSO", "<!-- x --><?y z?><md:IDPSSO", 1)
+    other = '<md:EntityDescriptor entityID="https://sp.example"><md:SPSSODescriptor/></md:EntityDescriptor>'
+    inner = other + metadata().replace(' use="signing"', "").replace("<md:IDPSSO", "<!-- x --><?y z?><md:IDPSSO", 1)
     text = f'<md:EntitiesDescriptor xmlns:md="{MD}">{inner}</md:EntitiesDescriptor>'
     info = SamlWorld().federation.saml_providers.create(A, "X", text)
     assert info.entity_id == "https://idp.example/saml" and not info.incomplete

@@ -284,7 +284,7 @@ def test_neither_message_nor_traceback_with_locals_has_the_assertion(failure, ca
     world = SamlWorld()
     world.federation.saml_providers.update(CORP, encryption="Allowed", add_private_key=rsa_key("sp").pem)
     response = FAILING[failure]()
-    with pytest.raises(StsError) as caught, caplog.at_level(logging.INFO):
+    with pytest.raises(StsError) as caught, caplog.at_level(logging.DEBUG):
         world.federation.assume_role_with_saml(DEV, CORP, response)
     frames = list(traceback.walk_tb(caught.value.__traceback__))[1:]  # without the test
     shown = "".join(repr(value) for frame, _ in frames for value in frame.f_locals.values())

@@ -171,11 +171,11 @@ class SamlCalls:
             return made
 
     def _use(self, assertion: SamlAssertion, role: str, console: bool) -> Use:
-        settings, record = self._state.settings, self._state.tables.saml_providers[assertion.provider]
+        settings, record = self._state.settings, self._state.tables.saml_providers.get(assertion.provider)
         return Use(
-            provider=record.unique_id or record.arn,
+            provider=(record and record.unique_id) or assertion.provider,  # one that is deleted by now is refused in step 15
             entity_id=assertion.entity_id,
-            account=record.account,
+            account=assertion.provider.split(":")[4],
             assertion=assertion.id,
             role=role,
             until=assertion.issued + timedelta(seconds=REDEEM + settings.skew),

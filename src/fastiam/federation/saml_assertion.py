@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 
 from fastiam.account.records import SamlProvider
 from fastiam.federation.errors import ExpiredTokenError
@@ -39,7 +39,7 @@ _SIGN_IN = {
     "aws-us-gov": _SignIn("urn:amazon:webservices:govcloud", "signin.amazonaws-us-gov.com"),
     "aws-cn": _SignIn("urn:amazon:webservices:cn-north-1", "signin.amazonaws.cn"),
 }
-_REGION = "[a-z]{2}(?:-[a-z]+)+-[0-9]"
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]\.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,7 @@ class Facts:
     recipient : the accepted recipient.
     session_ends : the earliest `SessionNotOnOrAfter`.
     one_time : the assertion has the condition `OneTimeUse`.
+    answers : the requests that response and confirmation name in `InResponseTo`. AssumeRoleWithSAML ignores them (SA35).
     """
 
     id: str
@@ -63,6 +64,7 @@ class Facts:
     recipient: str
     session_ends: datetime | None
     one_time: bool
+    answers: frozenset[str] = frozenset()
 
     @property
     def subject_type(self) -> str:
@@ -76,15 +78,67 @@ def name_qualifier(issuer: str, provider: SamlProvider) -> str:
     return base64.b64encode(hashlib.sha1(text.encode(), usedforsecurity=False).digest()).decode()
 
 
+class Target(Protocol):
+    """The service for which an assertion is meant: its audiences and its addresses."""
+
+    def is_audience(self, text: str) -> bool:
+        """Whether an audience is accepted (SA32)."""
+
+    def is_recipient(self, text: str) -> bool:
+        """Whether a recipient or destination is accepted (SA33, SA34)."""
+
+
+class AwsSignIn:
+    """The sign-in addresses of AWS in the partition of a provider, and what the settings add."""
+
+    def __init__(self, provider: SamlProvider, settings: FederationSettings) -> None:
+        self._provider, self._settings = provider, settings
+        self._sign_in = _SIGN_IN.get(provider.arn.split(":")[1])
+
+    def is_audience(self, text: str) -> bool:
+        """SA32."""
+        if text in self._settings.saml_audiences or self._is_acs(text):
+            return True
+        return self._sign_in is not None and (text == self._sign_in.audience or self._is_endpoint(text, "/saml"))
+
+    def is_recipient(self, text: str) -> bool:
+        """SA33. Under the mode `Required` only an address with the UUID of the provider is accepted."""
+        is_configured = text in self._settings.saml_recipients
+        if self._provider.encryption == "Required":
+            return self._is_acs(text) or (is_configured and text.endswith(f"/saml/acs/{self._provider.uuid}"))
+        is_static = self._sign_in is not None and text == f"https://{self._sign_in.host}/static/saml"
+        return is_configured or is_static or self._is_acs(text) or self._is_endpoint(text, "/saml")
+
+    def _is_endpoint(self, text: str, path: str) -> bool:
+        """A sign-in address of the partition, of a region or global."""
+        if self._sign_in is None or not text.startswith("https://") or not text.endswith(f"{self._sign_in.host}{path}"):
+            return False
+        region = text[len("https://") : -len(self._sign_in.host + path)]
+        return not region or _REGION.fullmatch(region) is not None
+
+    def _is_acs(self, text: str) -> bool:
+        return bool(self._provider.uuid) and self._is_endpoint(text, f"/saml/acs/{self._provider.uuid}")
+
+
 def read_facts(verified: Verified, entity_id: str, provider: SamlProvider, settings: FederationSettings, now: datetime) -> Facts:
-    """Check issuer, times, audience and recipient of a verified response.
+    """Check issuer, times, audience and recipient of a verified response for a SAML provider of an account.
+
+    Raises
+    ------
+    IdentityTokenError, ExpiredTokenError: of the first check that fails.
+    """
+    return read_facts_for(verified, entity_id, AwsSignIn(provider, settings), settings.skew, now)
+
+
+def read_facts_for(verified: Verified, entity_id: str, target: Target, skew: int, now: datetime) -> Facts:
+    """Check issuer, times, audience and recipient of a verified response. `skew` is in seconds.
 
     Raises
     ------
     IdentityTokenError, ExpiredTokenError: of the first check that fails.
     """
     try:
-        return _Reader(verified, entity_id, provider, settings, now).facts()
+        return _Reader(verified, entity_id, target, skew, now).facts()
     except XmlError as error:
         raise invalid(str(error), "2.5") from None
 
@@ -92,12 +146,10 @@ def read_facts(verified: Verified, entity_id: str, provider: SamlProvider, setti
 class _Reader:
     """The checks of one assertion, in the order of the steps."""
 
-    def __init__(
-        self, verified: Verified, entity_id: str, provider: SamlProvider, settings: FederationSettings, now: datetime
-    ) -> None:
+    def __init__(self, verified: Verified, entity_id: str, target: Target, skew: int, now: datetime) -> None:
         self._assertion, self._response = verified.assertion, verified.response
-        self._entity_id, self._provider, self._settings, self._now = entity_id, provider, settings, now
-        self._skew = timedelta(seconds=settings.skew)
+        self._entity_id, self._target, self._now = entity_id, target, now
+        self._skew = timedelta(seconds=skew)
 
     def facts(self) -> Facts:
         """Run all checks."""
@@ -115,6 +167,7 @@ class _Reader:
             recipient=recipient,
             session_ends=min(self._instants("AuthnStatement", "SessionNotOnOrAfter"), default=None),
             one_time=self._conditions().find(f"{{{SAML}}}OneTimeUse") is not None,
+            answers=self._answers(),
         )
 
     def _issuer(self) -> str:
@@ -183,34 +236,12 @@ class _Reader:
             raise invalid("there is no audience restriction", "SA32", "audience")
         for restriction in restrictions:
             audiences = [text_of(audience).strip(" \t\r\n") for audience in children(restriction, SAML, "Audience")]
-            if not any(map(self._is_audience, audiences)):
+            if not any(map(self._target.is_audience, audiences)):
                 raise invalid("the audience is not accepted", "SA32", "audience")
 
-    def _is_audience(self, text: str) -> bool:
-        sign_in = _SIGN_IN.get(self._partition)
-        if text in self._settings.saml_audiences or self._is_acs(text):
-            return True
-        return sign_in is not None and (text == sign_in.audience or self._is_endpoint(text, "/saml"))
-
-    @property
-    def _partition(self) -> str:
-        return self._provider.arn.split(":")[1]
-
-    def _is_endpoint(self, text: str, path: str) -> bool:
-        """A sign-in address of the provider's partition, of a region or global."""
-        host = re.escape(_SIGN_IN[self._partition].host) if self._partition in _SIGN_IN else None
-        return host is not None and re.fullmatch(f"https://(?:{_REGION}\\.)?{host}{re.escape(path)}", text) is not None
-
-    def _is_acs(self, text: str) -> bool:
-        return bool(self._provider.uuid) and self._is_endpoint(text, f"/saml/acs/{self._provider.uuid}")
-
-    def _is_recipient(self, text: str) -> bool:
-        is_configured = text in self._settings.saml_recipients
-        if self._provider.encryption == "Required":
-            return self._is_acs(text) or (is_configured and text.endswith(f"/saml/acs/{self._provider.uuid}"))
-        sign_in = _SIGN_IN.get(self._partition)
-        is_static = sign_in is not None and text == f"https://{sign_in.host}/static/saml"
-        return is_configured or is_static or self._is_acs(text) or self._is_endpoint(text, "/saml")
+    def _answers(self) -> frozenset[str]:
+        named = (element.get("InResponseTo") for element in (self._response, *self._confirmation_data()))
+        return frozenset(request for request in named if request is not None)
 
     def _confirmation_data(self) -> list[Element]:
         found: list[Element] = self._assertion.findall(
@@ -225,10 +256,10 @@ class _Reader:
             raise invalid("the subject confirmation is not of a bearer", "SA33", "recipient")
         data = only_child(confirmation, SAML, "SubjectConfirmationData")
         recipient: str = data.get("Recipient", "")
-        if not self._is_recipient(recipient):
+        if not self._target.is_recipient(recipient):
             raise invalid("the recipient is not accepted", "SA33", "recipient")
         destination = self._response.get("Destination")
-        if destination is not None and not self._is_recipient(destination):
+        if destination is not None and not self._target.is_recipient(destination):
             raise invalid("the destination is not accepted", "SA34", "recipient")
         if not children(self._assertion, SAML, "AuthnStatement"):
             raise invalid("there is no `AuthnStatement`", "SA37")
@@ -247,7 +278,7 @@ class _Reader:
         if not found:
             return "", _UNSPECIFIED
         text = text_of(found[0])
-        is_plain = text == text.strip() and not any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in text)
+        is_plain = text == text.strip() and not any(unicodedata.category(c) == "Cc" for c in text)
         if text and (not is_plain or len(text) > _MAX_NAME_ID):
             raise invalid("the `NameID` has white space at an end, a control character, or is too long", "SA38", "subject")
         return text, found[0].get("Format", _UNSPECIFIED)

@@ -82,11 +82,11 @@ def read_metadata(text: str) -> SamlMetadata:
 
 
 def _entity(root: Element) -> Element:
-    """The `EntityDescriptor`, which may be alone in an `EntitiesDescriptor` (IP10)."""
+    """The `EntityDescriptor` of the one identity provider, which may be in an `EntitiesDescriptor` (IP10)."""
     if root.tag == f"{{{MD}}}EntitiesDescriptor":
-        entities = list(root.iter(f"{{{MD}}}EntityDescriptor"))
+        entities = [entity for entity in root.iter(f"{{{MD}}}EntityDescriptor") if children(entity, MD, "IDPSSODescriptor")]
         if len(entities) != 1:
-            raise XmlError(f"the metadata describe {len(entities)} entities, not one")
+            raise XmlError(f"the metadata describe {len(entities)} identity providers, not one")
         return entities[0]
     if root.tag != f"{{{MD}}}EntityDescriptor":
         raise XmlError("the document is not SAML metadata")
