@@ -161,7 +161,7 @@ def test_a_trust_anchor_takes_its_revocation_lists_along(directory):
 # -- refused writes ------------------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "a trust anchor under another ARN": (lambda d: d.add_roles_anywhere(TrustAnchor(CRL, A, "c")), "not the ARN of a trust-anchor"),
+    "a trust anchor under another ARN": (lambda d: d.add_roles_anywhere(TrustAnchor(CRL, A, "c")), "is not the ARN"),
     "a trust anchor without a name": (lambda d: d.add_roles_anywhere(TrustAnchor(ANCHOR, A, "")), "no valid name"),
     "a revocation list of nothing": (lambda d: d.add_roles_anywhere(RevocationList(CRL, A, "c", ANCHOR)), "is not there"),
     "replacing an absent profile": (

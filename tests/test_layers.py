@@ -21,7 +21,7 @@ FLOORS = {
     3: "account storage",
     4: "compile",
     5: "bulk output saved settling engine loose simulation directory questions",
-    6: "sources sts federation cognito frames live",
+    6: "sources sts federation cognito rolesanywhere frames live",
     7: "cli sidecar __main__",
     8: "__init__",  # the public names, of every floor
 }

@@ -90,9 +90,14 @@ def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> Non
         )
 
 
-def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest) -> AssumedRole:
-    """CreateSession of Roles Anywhere: the trust policy has to allow all three actions, whatever the certificate says (S61)."""
-    engine, now = issuer.state.engine(), issuer.state.now()
+def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest, *, now: datetime | None = None) -> AssumedRole:
+    """CreateSession of Roles Anywhere: the trust policy has to allow all three actions, whatever the certificate says (S61).
+
+    `now` is the instant of the verification, where there was one.
+    """
+    engine, now = issuer.state.engine(), now or issuer.state.now()
+    if assertion.source_identity is None:
+        raise ValidationError("a session of Roles Anywhere has a source identity", rule="RW53")
     _check_time(assertion, now)
     draft = draft_session(issuer, wanted, limits.ROLE, context=_NO_MFA)
     tags = {f"aws:PrincipalTag/{key}": value for key, value in draft.tags.items()}

@@ -136,11 +136,16 @@ def _check_tag(key: object, value: object) -> None:
         raise ValidationError(f"`{shorten(key)}` is no tag key", rule="1.7", hint=f"use 1 to {_LONGEST_KEY} {_TAG_HINT}")
     if key.lower().startswith("aws:"):
         raise ValidationError(f"the tag key `{shorten(key)}` starts with `aws:`", rule="1.7", hint="`aws:` is reserved")
-    if len(value) > _LONGEST_VALUE or not all(map(_is_tag_character, value)):
+    if not is_tag_value(value):
         raise ValidationError(f"`{shorten(value)}` is no tag value", rule="1.7", hint=f"use up to {_LONGEST_VALUE} {_TAG_HINT}")
 
 
 _TAG_HINT = "letters, digits, spaces and `_.:/=+-@`"
+
+
+def is_tag_value(text: str) -> bool:
+    """Whether a text can be the value of a session tag (1.7)."""
+    return len(text) <= _LONGEST_VALUE and all(map(_is_tag_character, text))
 
 
 def _is_tag_character(c: str) -> bool:
