@@ -21,6 +21,7 @@ from fastiam.cli.files import check_out, open_out, read_bytes
 from fastiam.errors import FastiamError, RequestValueError
 
 if TYPE_CHECKING:
+    from fastiam.federation import Federation
     from fastiam.sts import STS, Credentials, Secret
 
 store = click.option("--store", required=True, envvar="FASTIAM_STORE", metavar="FILE", help="The store; or FASTIAM_STORE.")
@@ -68,6 +69,27 @@ def open_sts(path: str, keyring_path: str | None) -> Iterator[STS]:
         yield STS(directory, ring)
     finally:
         directory.close()
+
+
+@contextmanager
+def open_federation(path: str, keyring_path: str | None) -> Iterator[Federation]:
+    """`Federation` over a store that exists."""
+    try:
+        from fastiam.federation import Federation
+    except ModuleNotFoundError as error:
+        raise FastiamError(str(error)) from None
+    with open_sts(path, keyring_path) as sts:
+        yield Federation(sts)
+
+
+def join_federation(sts: STS) -> None:
+    """Let a call that concerns all secrets of a store, such as `reseal`, reach those of federation too."""
+    try:
+        from fastiam.federation import Federation
+    except ModuleNotFoundError:
+        note("private keys of SAML providers are left out\nhelp: pip install 'fastiam[federation]'")
+    else:
+        Federation(sts)
 
 
 def read_credentials(file: str | None) -> Credentials:

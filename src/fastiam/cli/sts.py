@@ -8,7 +8,18 @@ import click
 
 from fastiam.cli import exits, nouns, options
 from fastiam.cli.files import read_bytes
-from fastiam.cli.stores import Calls, credentials, of_store, open_secret_file, open_sts, read_credentials, secret_out, show
+from fastiam.cli.stores import (
+    Calls,
+    credentials,
+    join_federation,
+    of_store,
+    open_federation,
+    open_secret_file,
+    open_sts,
+    read_credentials,
+    secret_out,
+    show,
+)
 from fastiam.errors import FastiamError
 
 
@@ -74,6 +85,40 @@ def assume_role(
             source_identity=source_identity,
             mfa_serial=serial,
             mfa_code=code,
+        )
+        show(made.credentials.process_json(), "json", file)
+    return exits.OK
+
+
+@command.command("assume-role-with-saml")
+@click.option("--role-arn", "role", required=True, metavar="ARN")
+@click.option("--principal-arn", "provider", required=True, metavar="ARN", help="The SAML provider.")
+@click.option("--saml-assertion", "response", required=True, metavar="FILE", help="Base64 of the response, or `-`.")
+@duration
+@policy
+@policy_arns
+@of_store
+@secret_out
+def assume_role_with_saml(
+    role: str,
+    provider: str,
+    response: str,
+    duration: int | None,
+    policy: str | None,
+    policy_arns: tuple[str, ...],
+    store: str,
+    keyring: str | None,
+    out: str,
+) -> int:
+    """Verify a SAML response, and print credentials of the role. Exits with 2 if the trust policy does not allow it."""
+    with open_federation(store, keyring) as federation, open_secret_file(out, store, keyring, None) as file:
+        made = federation.assume_role_with_saml(
+            role,
+            provider,
+            read_bytes(response).strip(),
+            duration=duration,
+            policy=None if policy is None else read_bytes(policy),
+            policy_arns=policy_arns,
         )
         show(made.credentials.process_json(), "json", file)
     return exits.OK
@@ -174,5 +219,6 @@ def keyring(file: str, rotate: bool, keep: int | None, form: str) -> int:
 def reseal(store: str, keyring: str | None, form: str) -> int:
     """After a rotation, seal the secrets of the store under the newest key."""
     with open_sts(store, keyring) as sts:
+        join_federation(sts)
         show({"Resealed": sts.reseal()}, form)
     return exits.OK

@@ -1,0 +1,73 @@
+"""`sts assume-role-with-saml` and `sts reseal` over a store with a SAML provider."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from saml_world import CORP, DEV, OPS, good, metadata, rsa_key, trust
+from sts_world import A
+
+import fastiam
+from fastiam.cli.main import run
+from fastiam.federation import Federation
+from fastiam.sts import STS, Keyring
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+BOTH = [f"{DEV},{CORP}", f"{OPS},{CORP}"]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store with provider Corp, a role that trusts it and one that does not."""
+    monkeypatch.chdir(tmp_path)
+    ring = Keyring.generate()
+    ring.save("keyring.json")
+    directory = fastiam.Directory.open("iam.db")
+    federation = Federation(STS(directory, ring))
+    federation.saml_providers.create(A, "Corp", metadata(), encryption="Allowed", private_key=rsa_key("sp").pem)
+    directory.add_principal(DEV, trust_policy=trust(CORP))
+    directory.add_principal(OPS, trust_policy=trust(CORP + "2"))
+    directory.close()
+    monkeypatch.setenv("FASTIAM_STORE", "iam.db")
+    monkeypatch.setenv("FASTIAM_KEYRING", "keyring.json")
+
+
+def assume(role: str = DEV, *more: str) -> int:
+    file = ("--principal-arn", CORP, "--saml-assertion", "response.txt")
+    return run(["sts", "assume-role-with-saml", "--role-arn", role, *file, *more])
+
+
+def test_saml_response_in_a_file_gives_credentials_once(capsys):
+    Path("response.txt").write_text(good(NOW, roles=BOTH) + "\n")
+    assert assume(OPS) == 2  # the trust policy refuses, which does not spend the response
+    assert "not authorized" in capsys.readouterr().err
+    assert assume() == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["Version"] == 1 and printed["AccessKeyId"].startswith("ASIA")
+    assert assume() == 1
+    assert "redeemed already" in capsys.readouterr().err
+
+
+def test_reseal_covers_the_keys_of_providers(capsys, monkeypatch):
+    assert run(["sts", "keyring", "keyring.json", "--rotate"]) == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "fastiam.federation", None)
+        assert run(["sts", "reseal"]) == 0
+        out, err = capsys.readouterr()
+        assert out == "Resealed: 0\n" and "fastiam[federation]" in err
+    assert run(["sts", "reseal"]) == 0
+    assert capsys.readouterr().out == "Resealed: 1\n"
+
+
+def test_missing_extra_is_named(capsys, monkeypatch):
+    Path("response.txt").write_text(good(NOW))
+    monkeypatch.setitem(sys.modules, "lxml", None)
+    for name in [name for name in sys.modules if name.startswith("fastiam.federation")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert assume() == 1
+    assert "pip install 'fastiam[federation]'" in capsys.readouterr().err
