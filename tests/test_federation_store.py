@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pickle
+import subprocess
+import sys
 import threading
 import traceback
 from datetime import timedelta
@@ -292,6 +294,11 @@ def test_neither_message_nor_traceback_with_locals_has_the_assertion(failure, ca
     assert response[20:60] not in shown and "SignatureValue" not in shown and "<saml:" not in shown
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (type(copy), str(copy), copy.code) == (type(caught.value), str(caught.value), caught.value.code)
+
+
+def test_sessions_and_decisions_load_no_verifier():
+    code = "import sys, fastiam.sts; print(*{'lxml', 'signxml', 'jwt', 'fastiam.federation'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 
 def test_federation_does_not_pickle_and_shows_no_secret():

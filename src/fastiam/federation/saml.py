@@ -19,6 +19,7 @@ from fastiam.federation.saml_providers import SamlProviders
 from fastiam.federation.saml_response import MAX_CHARACTERS, ResponseKeys, verify_response
 from fastiam.federation.state import FederationState
 from fastiam.federation.xml_reading import XmlError
+from fastiam.request import shorten
 from fastiam.sts import asserted, limits
 from fastiam.sts.errors import AccessDeniedError, ValidationError
 from fastiam.sts.issuing import PolicyText
@@ -151,7 +152,7 @@ class SamlCalls:
         """
         now, state = self._state.now(), self._state
         arn = split_arn(role) if isinstance(role, str) else None
-        details = {"role": str(role), "provider": str(provider), "assertion": digest_of(response)}
+        details = {"role": shorten(str(role), _MAX_ARN), "provider": shorten(str(provider), _MAX_ARN), "assertion": digest_of(response)}
         with state.auditor.call(
             CONSOLE if console else CALL, now, account="" if arn is None else arn.account, source=source, **details
         ) as entry:
