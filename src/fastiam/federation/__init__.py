@@ -27,15 +27,29 @@ from fastiam.federation.errors import (
 )
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits, FetchResult
 from fastiam.federation.groups import roles_of_groups
+from fastiam.federation.https_fetch import HttpsFetch
+from fastiam.federation.oauth_tokens import (
+    AccessToken,
+    Expired,
+    Rejected,
+    TokenChecker,
+    Unreachable,
+    amazon_checker,
+    facebook_checker,
+)
+from fastiam.federation.oidc import WebIdentity, WebIdentityRole
+from fastiam.federation.oidc_providers import OidcProviders
 from fastiam.federation.saml import SamlAssertion, SamlRole
 from fastiam.federation.saml_providers import SamlProviderInfo
 from fastiam.federation.service import Federation
 from fastiam.federation.settings import FederationSettings
 
 __all__ = [
+    "AccessToken",
     "Audit",
     "AuditEvent",
     "CommunicationError",
+    "Expired",
     "ExpiredTokenError",
     "Federation",
     "FederationSettings",
@@ -43,12 +57,21 @@ __all__ = [
     "FetchError",
     "FetchLimits",
     "FetchResult",
+    "HttpsFetch",
     "IdentityTokenError",
+    "OidcProviders",
     "ProviderError",
+    "Rejected",
     "RejectedClaimError",
     "SamlAssertion",
     "SamlProviderInfo",
     "SamlRole",
+    "TokenChecker",
+    "Unreachable",
+    "WebIdentity",
+    "WebIdentityRole",
+    "amazon_checker",
+    "facebook_checker",
     "log_event",
     "roles_of_groups",
 ]

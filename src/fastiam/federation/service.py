@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fastiam.errors import Findings
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.federation.console import ConsoleCalls, ConsoleSession
 from fastiam.federation.fetch import Fetch, no_fetch
 from fastiam.federation.findings import provider_findings
+from fastiam.federation.oauth_tokens import TokenChecker
+from fastiam.federation.oidc import WebIdentity, WebIdentityCalls, WebIdentityRole
+from fastiam.federation.oidc_providers import OidcProviders
 from fastiam.federation.records import FederationStore, saml_key_purpose
 from fastiam.federation.replay import Replays
 from fastiam.federation.saml import SamlAssertion, SamlCalls, SamlRole
@@ -27,13 +30,16 @@ class Federation:
     Parameters
     ----------
     sts : decides trust policies and issues the sessions. Its directory contains the providers.
-    fetch : the only network access; None reads nothing from the network.
+    fetch : the only network access, such as `HttpsFetch()`; None reads nothing from the network.
     settings : how strictly identities are verified.
     audit : receives one `AuditEvent` per call that issues a session or refuses it; the default writes to `logging`.
+    web_providers : the built-in providers that are switched on, `accounts.google.com` or `cognito-identity.amazonaws.com`, with
+        a JWKS as JSON text, a callable that returns one, or "" for the keys that Google publishes (IP40).
+    token_checkers : by `www.amazon.com` and `graph.facebook.com`, what checks their access tokens (WI70).
 
     Attributes
     ----------
-    saml_providers : the SAML providers: create, update, get, list, delete.
+    saml_providers, oidc_providers : the identity providers: create, update, get, list, delete.
     """
 
     def __init__(
@@ -43,6 +49,8 @@ class Federation:
         fetch: Fetch | None = None,
         settings: FederationSettings = FederationSettings(),  # noqa: B008  (frozen)
         audit: Audit = log_event,
+        web_providers: Mapping[str, str | Callable[[], str]] = {},
+        token_checkers: Mapping[str, TokenChecker] = {},
     ) -> None:
         self._sts = sts
         auditor = Auditor(audit, hash_personal_data=settings.hash_personal_data)
@@ -53,6 +61,8 @@ class Federation:
         replays = Replays(store)
         self._saml = SamlCalls(self._state, self.saml_providers, replays)
         self._console = ConsoleCalls(self._state, sts, self._saml, replays)
+        self.oidc_providers = OidcProviders(self._state)
+        self._web = WebIdentityCalls(self._state, replays, web_providers, token_checkers)
 
     def __repr__(self) -> str:
         sts = getattr(self, "_sts", None)  # tracebacks show objects that are not complete
@@ -162,3 +172,63 @@ class Federation:
         `assume_role_with_saml`.
         """
         return self._console.sign_in(role, provider, response, relay_state, source)
+
+    # -- OpenID Connect and OAuth 2.0 -------------------------------------------------------------------------------------
+
+    @takes_secrets(tokens=("token",))
+    def verify_web_identity(self, role: str, session_name: str, token: str, *, provider_id: str | None = None) -> WebIdentity:
+        """Verify a web identity token for a role. Nothing is decided, and nothing is spent.
+
+        Parameters
+        ----------
+        role : its ARN. The provider of the token has to be one of the role's account.
+        session_name : the caller's free choice; it proves nothing (WI64).
+        token : an ID token (JWT), or with `provider_id` an OAuth 2.0 access token.
+        provider_id : `www.amazon.com` or `graph.facebook.com`, for access tokens only.
+
+        Raises
+        ------
+        ValidationError: a parameter has another form.
+        IdentityTokenError, ExpiredTokenError, RejectedClaimError: the token is not acceptable.
+        CommunicationError: the keys of the issuer cannot be read.
+        """
+        return self._web.verify(role, session_name, token, provider_id, self._state.now(), Entry())
+
+    @takes_secrets(tokens=("token",))
+    def assume_role_with_web_identity(
+        self,
+        role: str,
+        session_name: str,
+        token: str,
+        *,
+        provider_id: str | None = None,
+        duration: int | None = None,
+        policy: PolicyText | None = None,
+        policy_arns: Sequence[str] = (),
+        source: str = "",
+    ) -> WebIdentityRole:
+        """AssumeRoleWithWebIdentity: verify a token, then let the trust policy of the role decide, and issue the session.
+
+        Parameters
+        ----------
+        role, session_name, token, provider_id : as for `verify_web_identity`.
+        duration : seconds, 900 to the maximum of the role; an hour by default. The end of the token does not shorten it.
+        policy, policy_arns : session policies, which narrow the session.
+        source : source address, for the audit event.
+
+        Raises
+        ------
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError: as `verify_web_identity`.
+        AccessDeniedError: the trust policy does not allow the call. A missing role is refused in the same way.
+        PolicyError: the inline session policy is rejected.
+        """
+        return self._web.assume(
+            role,
+            session_name,
+            token,
+            provider_id=provider_id,
+            duration=duration,
+            policy=policy,
+            policy_arns=policy_arns,
+            source=source,
+        )

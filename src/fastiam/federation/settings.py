@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fastiam.sts.errors import ValidationError
@@ -23,6 +24,9 @@ class FederationSettings:
     saml_ignore_certificate_dates : certificates of SAML metadata verify outside their own validity as well (IP15).
     console_destinations : addresses of the deployment's own console, to which a sign-in may lead; none: console federation is
         off (CF10, CF20).
+    web_identity_single_use : a web identity token yields one session; it needs a `jti` (WI26).
+    web_identity_claims : by issuer without `https://`, further claims that become condition keys (WI50).
+    private_hosts : hosts of identity providers whose addresses may be private (WI41).
     hash_personal_data : audit events contain a hash instead of names of persons (ST30).
     """
 
@@ -32,6 +36,9 @@ class FederationSettings:
     saml_recipients: frozenset[str] = frozenset()
     saml_ignore_certificate_dates: bool = False
     console_destinations: frozenset[str] = frozenset()
+    web_identity_single_use: bool = False
+    web_identity_claims: Mapping[str, Collection[str]] = field(default_factory=dict)
+    private_hosts: frozenset[str] = frozenset()
     hash_personal_data: bool = False
 
     def __post_init__(self) -> None:

@@ -1,0 +1,170 @@
+"""OIDC providers: the IAM calls with their error codes (1.4, 1.9). The record of a provider is in the directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fastiam.account.records import OidcProvider
+from fastiam.errors import DirectoryError
+from fastiam.federation.errors import ProviderError
+from fastiam.federation.jwks import read_jwks
+from fastiam.federation.state import FederationState
+from fastiam.request import shorten
+
+_HTTPS = "https://"
+_MAX_THUMBPRINTS, _MAX_CLIENT_IDS = 5, 100
+_CODES = {"DIR-EXISTS": "EntityAlreadyExists", "DIR-QUOTA": "LimitExceeded"}
+
+
+class OidcProviders:
+    """The OIDC providers of a directory. Each write is one transaction, and is refused with the code that IAM answers."""
+
+    def __init__(self, state: FederationState) -> None:
+        self._state = state
+
+    def create(
+        self,
+        account: str,
+        url: str,
+        *,
+        partition: str = "aws",
+        client_ids: Sequence[str] = (),
+        thumbprints: Sequence[str] = (),
+        tags: Mapping[str, str] = {},
+        keys: str = "",
+        **unsupported: object,
+    ) -> OidcProvider:
+        """CreateOpenIDConnectProvider. Nothing is read from the network (IP31).
+
+        Parameters
+        ----------
+        url : with `https://`, as tokens have it in `iss`; a trailing `/` belongs to it.
+        client_ids : audiences whose tokens are accepted; without any no token is.
+        thumbprints : SHA-1 of CA certificates, for issuers whose certificate chain ends in no trusted one (IP30).
+        keys : a pinned JWKS, as JSON text: tokens are verified with it, and nothing is read from the network (IP33).
+
+        Raises
+        ------
+        ProviderError: `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
+        """
+        if unsupported:
+            raise ProviderError(f"`{next(iter(unsupported))}` is not supported", rule="IP18")
+        if not isinstance(url, str) or not url.startswith(_HTTPS):
+            raise ProviderError(f"`{shorten(str(url))}` is not a URL with `https://`", rule="1.4")
+        _check_count("client ids", client_ids, _MAX_CLIENT_IDS)
+        _check_count("thumbprints", thumbprints, _MAX_THUMBPRINTS)
+        _check_keys(keys)
+        arn = f"arn:{partition}:iam::{account}:oidc-provider/{url.removeprefix(_HTTPS)}"
+        directory, now = self._state.directory, self._state.now()
+        self._write(
+            lambda: directory.create_oidc_provider(
+                arn, client_ids=client_ids, thumbprints=thumbprints, tags=tags, created=now, keys=keys
+            )
+        )
+        return self.get(arn)
+
+    def get(self, arn: str) -> OidcProvider:
+        """GetOpenIDConnectProvider.
+
+        Raises
+        ------
+        ProviderError: `NoSuchEntity`.
+        """
+        record = self._state.tables.oidc_providers.get(arn)
+        if record is None:
+            raise ProviderError(f"there is no OIDC provider `{shorten(str(arn))}`", rule="1.9", code="NoSuchEntity")
+        return record
+
+    def list(self, account: str) -> list[OidcProvider]:
+        """ListOpenIDConnectProviders: those of one account, by ARN."""
+        records = self._state.tables.oidc_providers.values()
+        return sorted((record for record in records if record.account == account), key=lambda record: record.arn)
+
+    def add_client_id(self, arn: str, client_id: str) -> OidcProvider:
+        """AddClientIDToOpenIDConnectProvider; one that is there already changes nothing.
+
+        Raises
+        ------
+        ProviderError: `NoSuchEntity`, `InvalidInput`, or `LimitExceeded` for the 101st.
+        """
+        with self._state.directory.transaction():
+            ids = self.get(arn).client_ids
+            if client_id not in ids:
+                self._write(lambda: self._state.directory.update_oidc_provider(arn, client_ids=(*ids, client_id)))
+        return self.get(arn)
+
+    def remove_client_id(self, arn: str, client_id: str) -> OidcProvider:
+        """RemoveClientIDFromOpenIDConnectProvider; one that is not there changes nothing.
+
+        Raises
+        ------
+        ProviderError: `NoSuchEntity`.
+        """
+        with self._state.directory.transaction():
+            ids = self.get(arn).client_ids
+            left = tuple(each for each in ids if each != client_id)
+            self._write(lambda: self._state.directory.update_oidc_provider(arn, client_ids=left))
+        return self.get(arn)
+
+    def update_thumbprints(self, arn: str, thumbprints: Sequence[str]) -> OidcProvider:
+        """UpdateOpenIDConnectProviderThumbprint: replaces the list.
+
+        Raises
+        ------
+        ProviderError: `NoSuchEntity` or `InvalidInput`.
+        """
+        _check_count("thumbprints", thumbprints, _MAX_THUMBPRINTS)
+        with self._state.directory.transaction():
+            self.get(arn)
+            self._write(lambda: self._state.directory.update_oidc_provider(arn, thumbprints=thumbprints))
+        return self.get(arn)
+
+    def pin_keys(self, arn: str, keys: str) -> OidcProvider:
+        """Replace the pinned JWKS; "" reads the keys from the issuer again (IP33). Not a call of IAM.
+
+        Raises
+        ------
+        ProviderError: `NoSuchEntity` or `InvalidInput`.
+        """
+        _check_keys(keys)
+        with self._state.directory.transaction():
+            self.get(arn)
+            self._write(lambda: self._state.directory.update_oidc_provider(arn, keys=keys))
+        return self.get(arn)
+
+    def delete(self, arn: str) -> None:
+        """DeleteOpenIDConnectProvider; one that is not there is deleted already. Sessions that exist go on (IP3)."""
+        if arn in self._state.tables.oidc_providers:
+            self._state.directory.delete_provider(arn)
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """A write that keeps the rules, also to a directory that only reports them (mode `lenient`)."""
+        directory = self._state.directory
+        with directory.transaction():
+            before = len(directory.findings)
+            try:
+                write()
+            except DirectoryError as error:
+                raise _refusal(error.rule, str(error).partition("\n")[0]) from None
+            for finding in directory.findings[before:]:
+                raise _refusal(finding.code, finding.message)
+
+
+def _refusal(rule: str, message: str) -> ProviderError:
+    return ProviderError(message, rule="1.9", code=_CODES.get(rule, "InvalidInput"))
+
+
+def _check_count(what: str, given: Sequence[str], most: int) -> None:
+    if isinstance(given, (str, bytes)) or len(given) > most:
+        raise ProviderError(f"{what} are a list of at most {most}", rule="1.4")
+
+
+def _check_keys(keys: str) -> None:
+    if not keys:
+        return
+    try:
+        usable = read_jwks(keys.encode()).keys
+    except (ValueError, AttributeError) as error:
+        raise ProviderError(f"the pinned JWKS is wrong: {error}", rule="IP33") from None
+    if not usable:
+        raise ProviderError("the pinned JWKS has no usable key", rule="IP33")

@@ -1,0 +1,493 @@
+"""AssumeRoleWithWebIdentity: the cases of federation.md 10.1, 10.3 and 10.8 on the public calls, and what they store."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import hmac
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from oidc_world import CALLS, CLIENT, GITHUB, PROVIDER, URL, WEB, A, B, Issuer, OidcWorld, b64, jwk, private_key
+from sts_world import document
+
+import fastiam
+from fastiam.federation import (
+    AccessToken,
+    Expired,
+    FederationSettings,
+    FetchError,
+    FetchResult,
+    Rejected,
+    Unreachable,
+    WebIdentity,
+    amazon_checker,
+    facebook_checker,
+)
+from fastiam.sts import AccessDeniedError, ValidationError
+
+HERE = Path(__file__).parent
+CASES = json.loads((HERE / "cases/federation_oidc.json").read_text())
+# Cases of the specification for web identities: 10.1 (OIDC), 10.3, and 10.8.
+IDS = {f"F{number:03}" for number in (*range(10, 15), *range(70, 98), 203, *range(210, 216))}
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def test_every_case_of_the_specification_has_a_test():
+    tested = {case["id"] for case in CASES}
+    tested |= {case["id"] for case in json.loads((HERE / "cases/validation.json").read_text()) if case["rule"] == "IP51"}
+    for path in HERE.glob("test_federation_oidc*.py"):
+        functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        tested |= {id_ for node in functions for id_ in re.findall(r"F\d{3}", ast.get_docstring(node) or "")}
+    assert {id_[:4] for id_ in tested} >= IDS
+
+
+# -- the table ------------------------------------------------------------------------------------------------------------
+
+
+def value_of(given: Any, now: int) -> Any:
+    """A value of a case: `$now` is seconds after the instant of the call, `$absent` takes a claim out."""
+    match given:
+        case "$absent":
+            return ...
+        case {"$now": seconds}:
+            return now + seconds
+        case {"$jwk": name}:
+            return jwk(name)
+        case {"$nested": depth}:
+            return json.loads("[" * depth + "]" * depth)
+    return given
+
+
+def tampered(token: str, how: str, header: dict[str, Any], key: str) -> str:
+    """The token with another signature, over the header of the case."""
+    head, payload, signature = token.split(".")
+    raw = private_key(key).public_key()
+    match how:
+        case "empty":
+            return f"{b64(json.dumps(header))}.{payload}."
+        case "no part":
+            return f"{b64(json.dumps(header))}.{payload}"
+        case "kept":
+            return f"{b64(json.dumps(header))}.{payload}.{signature}"
+        case "hmac":
+            body = f"{b64(json.dumps(header))}.{payload}"
+            pem = raw.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            return f"{body}.{b64(hmac.digest(pem, body.encode(), hashlib.sha256))}"
+        case "padded":
+            return f"{head}.{payload}.{signature}=="
+        case "spaced":
+            return f"{head}.{payload}\n.{signature}"
+        case "loose":  # the last character of 256 bytes has four bits that count for nothing
+            last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+            return token[:-1] + last[last.index(token[-1]) ^ 1]
+    numbers = {"zero r": (0, 1), "zeros": (0, 0), "s is n": (1, P256_ORDER)}.get(how)
+    if numbers is not None:
+        return f"{head}.{payload}.{b64(b''.join(number.to_bytes(32) for number in numbers))}"
+    plain = base64.urlsafe_b64decode(signature + "==")
+    if how == "short":
+        return f"{head}.{payload}.{b64(plain[:-1])}"
+    assert how == "der"
+    return f"{head}.{payload}.{b64(encode_dss_signature(int.from_bytes(plain[:32]), int.from_bytes(plain[32:])))}"
+
+
+def token_of(world: OidcWorld, case: dict[str, Any]) -> str:
+    if "token" in case:
+        return case["token"] if isinstance(case["token"], str) else "a" * case["token"]["$long"]
+    header = {name: value_of(given, world.now) for name, given in case.get("header", {}).items()}
+    claims = {name: value_of(given, world.now) for name, given in case.get("claims", {}).items()}
+    payload, key = case.get("payload"), case.get("key", "RSA")
+    if payload is not None:
+        payload = payload.replace("$now600", str(world.now + 600)).replace("$now", str(world.now))
+    if "signature" not in case:
+        return world.token(key, header, payload, **claims)
+    return tampered(world.token(key, {}, payload, **claims), case["signature"], {"alg": "RS256", "kid": "k1"} | header, key)
+
+
+def _key(of: str, kid: str | None = "k1", **members: Any) -> dict[str, Any]:
+    """A JWK of a key, with other members where the case has some."""
+    return jwk(of, kid, **members)
+
+
+def world_of(case: dict[str, Any]) -> OidcWorld:
+    url = case.get("url", URL)
+    keys = [_key(**described) for described in case.get("keys", [])] + case.get("jwks", [])
+    options = {name: case[name] for name in ("trust", "actions") if name in case}
+    world = OidcWorld(url=url, issuer=Issuer(url, *keys), mode="lenient" if url == GITHUB else "strict", **options)
+    if "deny" in case:
+        allow = {"Effect": "Allow", "Principal": {"Federated": PROVIDER}, "Action": CALLS}
+        world.directory.set_trust_policy(WEB, document(allow, allow | {"Effect": "Deny", "Condition": case["deny"]}))
+    return world
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_case_of_a_web_identity_has_its_outcome(case):
+    world = world_of(case)
+    token = token_of(world, case)
+    options = dict(case.get("options", {})) | ({"duration": case["duration"]} if "duration" in case else {})
+    call = {"role": case.get("role", WEB), "name": case.get("name", "run1"), **options}
+    assert world.outcome(token, **call) == case["expect"], world.events[-1]
+    event = world.events[-1]
+    assert token not in repr(event)
+    if case["expect"] != "OK":
+        if event.code in ("InvalidIdentityToken", "ExpiredTokenException"):
+            assert event.rule == case.get("reported", case["rule"])
+        return
+    identity = world.federation.verify_web_identity(WEB, "run1", token)
+    assert identity.keys.items() >= case.get("condition_keys", {}).items()
+    made = world.assume(token, **call)
+    for name, value in case.get("result", {}).items():
+        assert getattr(made, name) == value
+    assert made.session.tags == case.get("tags", {})
+    assert sorted(made.session.transitive_tags) == sorted(case.get("transitive", []))
+    assert (made.credentials.expiration - world.clock()).total_seconds() == case.get("seconds", 3600)
+    assert world.sts.authenticate(made.credentials).arn == f"arn:aws:sts::{A}:assumed-role/Web/run1"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case["expect"] == "OK" and "jku" not in case.get("header", {})],
+    ids=lambda case: case["id"],
+)
+def test_accepted_token_verifies_with_a_second_library(case):
+    """`joserfc` reads the same claims out of each token that is accepted; it refuses headers with key sources itself."""
+    from joserfc import jwk as second_jwk
+    from joserfc import jws
+
+    world = world_of(case)
+    token = token_of(world, case)
+    key = second_jwk.import_key(jwk(case.get("key", "RSA"), None))
+    allowed = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+    verified = jws.deserialize_compact(token, key, registry=jws.JWSRegistry(algorithms=allowed, strict_check_header=False))
+    identity = world.federation.verify_web_identity(WEB, "run1", token)
+    assert json.loads(verified.payload)["sub"] == identity.subject
+
+
+# -- one by one -----------------------------------------------------------------------------------------------------------
+
+
+def test_provider_of_another_account_is_not_found():
+    """F080: although the trust policy names it."""
+    world = OidcWorld()
+    foreign = world.federation.oidc_providers.create(B, "https://b.example", client_ids=[CLIENT]).arn
+    world.set_trust(foreign, CALLS, {})
+    assert world.outcome(world.token(iss="https://b.example")) == "InvalidIdentityToken"
+    assert world.events[-1].rule == "WI20" and world.issuer.asked == []
+
+
+def test_deleted_provider_ends_acceptance_and_no_session():
+    world = OidcWorld()
+    made, arn = world.assume(), world.provider
+    world.federation.oidc_providers.delete(arn)
+    assert world.outcome() == "InvalidIdentityToken"
+    assert world.sts.authenticate(made.credentials).arn == made.arn
+    world.federation.oidc_providers.create(A, URL, client_ids=[CLIENT])
+    rounds = world.issuer.rounds
+    assert world.outcome() == "OK" and world.issuer.rounds == rounds + 1
+
+
+def test_token_is_used_again_until_it_expires_unless_set_otherwise():
+    """F092."""
+    world, single = OidcWorld(), OidcWorld(settings=FederationSettings(web_identity_single_use=True))
+    token = world.token(jti="j1")
+    assert [world.outcome(token), world.outcome(token)] == ["OK", "OK"]
+    assert [single.outcome(token), single.outcome(token)] == ["OK", "InvalidIdentityToken"]
+    assert single.events[-1].rule == "SA80"
+    assert single.outcome(single.token(jti="j2")) == "OK"
+    assert single.outcome(single.token()) == "InvalidIdentityToken" and single.events[-1].rule == "WI26"
+    single.set_trust(PROVIDER, CALLS, {"StringEquals": {"oidc.example:sub": "u2"}})
+    refused = single.token(jti="j3")
+    assert single.outcome(refused) == "AccessDenied"
+    single.set_trust(PROVIDER, CALLS, {})
+    assert single.outcome(refused) == "OK"  # a refused call does not spend the token
+
+
+def facebook(token: str, now: Any) -> AccessToken:
+    """A checker of the tests; the token says what it answers."""
+    errors: dict[str, Exception] = {"rejected": Rejected(), "expired": Expired(), "unreachable": Unreachable()}
+    if token in errors:
+        raise errors[token]
+    return AccessToken("other-app" if token == "foreign" else "my-app", "user-7", now.replace(year=now.year + (token != "past")))
+
+
+def test_access_tokens_are_checked_by_the_callable_of_the_deployment():
+    """F094: without a condition on `app_id` the token of any application will do, and the trust policy has a finding."""
+    name = "graph.facebook.com"
+    world = OidcWorld(token_checkers={name: facebook})
+    world.set_trust(name, CALLS[:1], {})
+    assert "S42" in {finding.code for finding in world.directory.findings}
+    made = world.assume("foreign", provider_id=name)
+    assert (made.subject, made.provider, made.audience) == ("user-7", name, "other-app")
+    assert made.session.context == {"aws:FederatedProvider": name, f"{name}:id": "user-7"}
+    world.set_trust(name, CALLS[:1], {"StringEquals": {f"{name}:app_id": "my-app"}})
+    for token, code in {
+        "foreign": "AccessDenied",
+        "good": "OK",
+        "past": "ExpiredTokenException",
+        "expired": "ExpiredTokenException",
+        "rejected": "IDPRejectedClaim",
+        "unreachable": "IDPCommunicationError",
+    }.items():
+        assert world.outcome(token, provider_id=name) == code
+    assert world.outcome("good", provider_id="www.amazon.com") == "InvalidIdentityToken"
+    assert world.outcome("good") == "InvalidIdentityToken"  # without `ProviderId` it is not a JWT
+    china = "arn:aws-cn:iam::111111111111:role/Web"
+    assert world.outcome("good", role=china, provider_id=name) == "InvalidIdentityToken"  # IP40
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"data": {"is_valid": True, "app_id": 12, "user_id": "u", "expires_at": 9_999_999_999}}, "12"),
+        ({"data": {"is_valid": True, "app_id": "12", "user_id": "u", "expires_at": 0}}, "12"),
+        ({"data": {"is_valid": False, "app_id": "12", "user_id": "u", "expires_at": 0}}, Rejected),
+        ({"data": {"is_valid": True, "user_id": "u", "expires_at": 0}}, Rejected),
+        ({"data": {"is_valid": True, "app_id": "12", "user_id": "u", "expires_at": 1e300}}, Rejected),
+        ({"data": []}, Rejected),
+        ([], Rejected),
+        (400, Rejected),
+        (503, Unreachable),
+        (FetchError("refused", is_reachable=False), Unreachable),
+        (FetchError("redirect", is_reachable=True), Rejected),
+    ],
+    ids=str,
+)
+def test_checker_of_facebook_reads_the_answer_strictly(answer, expected):
+    asked = []
+
+    def fetch(url, limits):
+        asked.append(url)
+        if isinstance(answer, Exception):
+            raise answer
+        return FetchResult(answer, b"{}") if isinstance(answer, int) else FetchResult(200, json.dumps(answer).encode())
+
+    check, now = facebook_checker("app|secret", fetch), OidcWorld().clock()
+    if isinstance(expected, str):
+        assert check("a b&c", now).app_id == expected
+    else:
+        with pytest.raises(expected) as error:
+            check("a b&c", now)
+        assert "a b" not in repr(error.value) and "secret" not in repr(error.value)
+    assert asked == ["https://graph.facebook.com/debug_token?input_token=a+b%26c&access_token=app%7Csecret"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "amzn1.app"),
+        ({"exp": 0}, Expired),
+        ({"iss": "https://www.amazon.example"}, Rejected),
+        ({"exp": 1_900_000_000}, Rejected),
+        ({"aud": None}, Rejected),
+        ({"user_id": 7}, Rejected),
+    ],
+    ids=str,
+)
+def test_checker_of_amazon_reads_the_answer_strictly(changes, expected):
+    answer = {"iss": "https://www.amazon.com", "user_id": "u", "aud": "amzn1.app", "exp": 60} | changes
+    check = amazon_checker(lambda url, limits: FetchResult(200, json.dumps(answer).encode()))
+    if isinstance(expected, str):
+        assert check("t", OidcWorld().clock()).app_id == expected
+    else:
+        with pytest.raises(expected):
+            check("t", OidcWorld().clock())
+
+
+def test_missing_role_is_refused_like_one_that_does_not_trust():
+    """F095, F203: only principals that may assume a role learn its maximum."""
+    world, missing_role = OidcWorld(), f"arn:aws:iam::{A}:role/Nobody"
+    assert world.outcome(duration=7200) == "ValidationError" and world.events[-1].rule == "S1"
+    assert world.outcome(duration=7200, role=missing_role) == "AccessDenied"
+    missing = world.events[-1]
+    world.set_trust(PROVIDER, CALLS, {"StringEquals": {"oidc.example:sub": "u2"}})
+    messages = []
+    for role, duration in ((WEB, 7200), (WEB, None), (missing_role, 7200), (missing_role, None)):
+        with pytest.raises(AccessDeniedError) as error:
+            world.assume(role=role, duration=duration)
+        messages.append(str(error.value).replace(role, "ROLE"))
+    assert len(set(messages)) == 1
+    assert (missing.rule, missing.code) == (world.events[-1].rule, world.events[-1].code)
+
+
+def test_session_keeps_four_keys_of_the_token():
+    """F097."""
+    world = OidcWorld()
+    session = world.assume(world.token(email="e@x.example", amr=["pwd"])).session
+    assert session.context == {
+        "aws:FederatedProvider": PROVIDER,
+        "oidc.example:aud": "app1",
+        "oidc.example:sub": "u1",
+        "oidc.example:amr": ["pwd"],
+    }
+    for key, expected in {"sub": True, "email": False, "oaud": False, "aud": True}.items():
+        value = {"sub": "u1", "email": "e@x.example"}.get(key, "app1")
+        policy = document({"Effect": "Allow", "Action": "*", "Resource": "*"} | {
+            "Condition": {"StringEquals": {f"oidc.example:{key}": value}}})  # fmt: skip
+        world.directory.put_inline_policy(WEB, "all", policy)
+        assert world.directory.compile().is_allowed(session, "s3:GetObject", "arn:aws:s3:::b/x") is expected, key
+
+
+def google(**options: Any) -> OidcWorld:
+    world = OidcWorld(**options)
+    world.set_trust("accounts.google.com", CALLS, {"StringEquals": {"accounts.google.com:aud": "my-client"}})
+    return world
+
+
+def test_built_in_providers_are_off_until_configured():
+    """IP40: then the trust policy alone decides on the audience."""
+    changes = {"iss": "https://accounts.google.com", "aud": "x", "azp": "my-client", "email": "e@x.example"}
+    world = google()
+    assert world.outcome(world.token(**changes)) == "InvalidIdentityToken" and world.events[-1].rule == "WI20"
+    world = google(web_providers={"accounts.google.com": json.dumps({"keys": [jwk("RSA")]})})
+    made = world.assume(world.token(**changes))
+    assert (made.provider, made.audience) == ("https://accounts.google.com", "my-client")
+    assert made.session.context["aws:FederatedProvider"] == "accounts.google.com"
+    assert world.federation.verify_web_identity(WEB, "run1", world.token(**changes)).keys == {
+        "accounts.google.com:aud": "my-client",
+        "accounts.google.com:oaud": "x",
+        "accounts.google.com:sub": "u1",
+        "accounts.google.com:email": "e@x.example",
+    }
+    assert world.outcome(world.token(**changes | {"iss": "accounts.google.com"})) == "OK"  # WI20
+    assert world.outcome(world.token(**changes | {"azp": "other"})) == "AccessDenied"
+    assert world.outcome(world.token(**changes | {"azp": ..., "aud": ["my-client"]})) == "InvalidIdentityToken"
+    assert world.outcome(world.token(**changes | {"iss": "https://accounts.google.com/"})) == "InvalidIdentityToken"
+    china = "arn:aws-cn:iam::111111111111:role/Web"
+    assert world.outcome(world.token(**changes), role=china) == "InvalidIdentityToken"
+    assert world.issuer.asked == []
+
+
+def test_keys_of_google_are_read_by_discovery():
+    issuer = Issuer("https://accounts.google.com")
+    world = google(issuer=issuer, web_providers={"accounts.google.com": ""})
+    assert world.outcome(world.token(aud="my-client")) == "OK"
+    assert issuer.asked == ["https://accounts.google.com/.well-known/openid-configuration", "https://accounts.google.com/jwks"]
+
+
+def test_identity_pool_tokens_are_verified_with_configured_keys():
+    name = "cognito-identity.amazonaws.com"
+    world = OidcWorld(web_providers={name: lambda: json.dumps({"keys": [jwk("RSA 2")]})})
+    trust = {"StringEquals": {f"{name}:aud": "us-east-1:p"}, "ForAnyValue:StringLike": {f"{name}:amr": "authenticated"}}
+    world.set_trust(name, CALLS, trust)
+    claims = {"iss": f"https://{name}", "aud": "us-east-1:p", "amr": ["authenticated", "x"]}
+    assert world.outcome(world.token("RSA 2", **claims)) == "OK"
+    assert world.outcome(world.token("RSA 2", **claims | {"iss": name})) == "InvalidIdentityToken"
+    assert world.outcome(world.token("RSA", **claims)) == "InvalidIdentityToken"
+    assert world.outcome(world.token("RSA 2", **claims | {"amr": ["unauthenticated"]})) == "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"web_providers": {"cognito-identity.amazonaws.com": ""}},
+        {"web_providers": {"www.amazon.com": ""}},
+        {"web_providers": {"oidc.example": ""}},
+        {"token_checkers": {"accounts.google.com": facebook}},
+    ],
+    ids=str,
+)
+def test_other_built_in_providers_cannot_be_configured(options):
+    with pytest.raises(ValidationError, match="IP40|WI70"):
+        OidcWorld(**options)
+
+
+def test_claims_that_the_operator_adds_become_keys():
+    """WI50, O3: by issuer, and never those of the token itself."""
+    settings = FederationSettings(web_identity_claims={"oidc.example": ["groups", "org_id", "aud"]})
+    world = OidcWorld(settings=settings)
+    identity = world.federation.verify_web_identity(WEB, "run1", world.token(org_id=7, groups=["a"]))
+    assert identity.keys["oidc.example:org_id"] == "7"
+    assert "oidc.example:groups" not in identity.keys and identity.keys["oidc.example:aud"] == "app1"
+
+
+def test_verify_gives_an_assertion_that_sts_takes():
+    """The two stages of FD1 give what the one call gives."""
+    world = OidcWorld()
+    identity = world.federation.verify_web_identity(WEB, "run1", world.token())
+    assert isinstance(identity, WebIdentity) and identity.key_id == "k1" and identity.token_id == ""
+    made = world.sts.assume_role_with_web_identity(identity, WEB)
+    assert made.session == world.assume().session
+
+
+def test_event_of_a_session_names_the_identity_and_no_token():
+    world, token = OidcWorld(), OidcWorld().token()
+    world.assume(token, source="192.0.2.7")
+    event = world.events[-1]
+    assert (event.kind, event.account, event.source, event.outcome) == ("AssumeRoleWithWebIdentity", A, "192.0.2.7", "success")
+    assert event.details == {
+        "role": WEB,
+        "session_name": "run1",
+        "token": hashlib.sha256(token.encode()).hexdigest()[:16],
+        "provider": PROVIDER,
+        "subject": "u1",
+        "user_name": "u1",
+        "audience": "app1",
+        "key_id": "k1",
+        "type": "WebIdentityUser",
+        "principal_id": f"{URL}:app1:u1",
+    }
+    assert token not in repr(event)
+    hashing = OidcWorld(settings=FederationSettings(hash_personal_data=True))
+    hashing.assume()
+    assert "u1" not in repr(hashing.events[-1])
+
+
+def test_event_of_a_forged_token_names_no_person():
+    world = OidcWorld()
+    assert world.outcome(world.token("RSA attacker", sub="admin")) == "InvalidIdentityToken"
+    assert "admin" not in repr(world.events[-1])
+
+
+def test_traceback_of_a_refusal_shows_no_token(capsys):
+    world, token = OidcWorld(), OidcWorld().token(aud="app2")
+    with pytest.raises(fastiam.FastiamError) as error:
+        world.assume(token)
+    assert token not in str(error.getrepr(showlocals=True, style="long"))
+
+
+@pytest.mark.parametrize(
+    "raw", [b"a" * 1_000_000, "a" * 1_000_000, "." * 1_000_000, None, 7, b"\xff" * 10], ids=lambda v: repr(v)[:12]
+)
+def test_anything_else_than_a_token_is_refused_before_it_is_read(raw):
+    world = OidcWorld()
+    with pytest.raises(fastiam.FastiamError):
+        world.assume(raw if raw is not None else [])
+    assert world.issuer.asked == []
+
+
+def test_skew_can_be_lowered():
+    """FD6."""
+    world = OidcWorld(settings=FederationSettings(skew=0))
+    assert world.outcome(world.token(iat=world.now + 1)) == "InvalidIdentityToken"
+    assert world.outcome(world.token(iat=world.now)) == "OK"
+
+
+def test_each_row_of_the_attack_list_has_cases():
+    """federation.md 3.8; the rows on keys and networks are in the other files of this subject."""
+    rows = {
+        "alg": ("F071", "F072"),
+        "header keys and kid": ("F073", "F082f", "F082g"),
+        "form": ("F074", "F085"),
+        "issuer look-alike": ("F079",),
+        "audience": ("F077", "F078", "F096", "F211"),
+        "times and sizes": ("F075", "F076", "F086", "F214"),
+        "tags": ("F089",),
+    }
+    for row, starts in rows.items():
+        for start in starts:
+            refused = [case for case in CASES if case["id"].startswith(start) and case["expect"] != "OK"]
+            assert refused, (row, start)
+
+
+def test_federation_is_not_loaded_by_the_package():
+    import subprocess
+    import sys
+
+    code = "import sys, fastiam, fastiam.sts; print(*{'jwt', 'signxml', 'lxml', 'fastiam.federation'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
