@@ -152,7 +152,11 @@ class SamlCalls:
         """
         now, state = self._state.now(), self._state
         arn = split_arn(role) if isinstance(role, str) else None
-        details = {"role": shorten(str(role), _MAX_ARN), "provider": shorten(str(provider), _MAX_ARN), "assertion": digest_of(response)}
+        details = {
+            "role": shorten(str(role), _MAX_ARN),
+            "provider": shorten(str(provider), _MAX_ARN),
+            "assertion": digest_of(response),
+        }
         with state.auditor.call(
             CONSOLE if console else CALL, now, account="" if arn is None else arn.account, source=source, **details
         ) as entry:
