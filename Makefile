@@ -13,8 +13,8 @@ RUN := $(VENV)/bin/python
 BUILD_INPUTS := pyproject.toml setup.py $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
 # The stamp is named after what went into the build: an edit rebuilds, and going back to an old state does too.
 STAMP := $(VENV)/built-$(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
-CYTHON_FILES = $(wildcard src/fastiam/*.pyx src/fastiam/*.pxd)
-COMPILED = $(patsubst src/fastiam/%.pyx,fastiam.%,$(wildcard src/fastiam/*.pyx))
+CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
+COMPILED = $(subst /,.,$(patsubst src/%.pyx,%,$(filter %.pyx,$(CYTHON_FILES))))
 
 .PHONY: help build demo test bench bench-single gates gates-record lint format types debug sanitize fuzz mutate docs clean
 
@@ -53,11 +53,11 @@ bench: build
 # Instructions of eleven small benches, by callgrind; 2 % both ways. Says so where nothing can be compared. And of what is made to be slow, by
 # how much they grow.
 gates: build
-	$(RUN) bench/gates.py
+	$(RUN) bench/instruction_gates.py
 	$(RUN) bench/doublings.py
 
 gates-record: build
-	$(RUN) bench/gates.py --record
+	$(RUN) bench/instruction_gates.py --record
 
 bench-single: build
 	$(RUN) -m pytest bench/test_single.py --benchmark-columns=median,iqr,ops
@@ -83,7 +83,7 @@ UNCOMPILED := account bench cli generator language layers mutations project refe
 define copied
 rm -rf build/$(1)-tree && mkdir -p build/$(1)-tree
 cp -R pyproject.toml setup.py *.md LICENSE Makefile src tests bench examples tools docs build/$(1)-tree/
-rm -f build/$(1)-tree/src/fastiam/*.so
+find build/$(1)-tree/src -name '*.so' -delete
 cd build/$(1)-tree && $(2) $(abspath $(RUN)) setup.py --quiet build_ext --inplace
 PYTHONPATH='$(CURDIR)/build/$(1)-tree/src' $(RUN) -c 'import fastiam; assert "$(1)-tree" in fastiam.__file__, fastiam.__file__'
 endef
@@ -106,7 +106,7 @@ fuzz: build
 	$(RUN) tests/fuzz.py --minutes $(MINUTES)
 
 mutate: build
-	$(RUN) tests/mutate.py
+	$(RUN) tests/mutation_testing.py
 
 docs: build $(VENV)/bench-extra
 	$(RUN) bench/report.py
@@ -119,5 +119,6 @@ $(VENV)/bench-extra: pyproject.toml | build
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	rm -f src/fastiam/*.so src/fastiam/*.c .venv*/built-*
+	find src -name '*.so' -delete
+	rm -f .venv*/built-*
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -20,12 +20,15 @@ from setuptools import Extension, setup
 
 # What takes longest comes first, so that two cores are done together.
 MODULES = """
-    _passes _core _ingest _batch _canon _arrow _build _dictionaries _reasons _saved _doors _names _vectors _export _index _sides
-    _sound _rows _flats _sieves _pattern_sets _chunk _ways _search _items
+    kernel.batch.passes _core kernel.columns.read kernel.batch.resolve kernel.columns.canon kernel.columns.arrow
+    kernel.plan.tables kernel.batch.resource_dictionaries kernel.batch.reasons kernel.saved.file kernel.testing
+    kernel.plan.names kernel.storage.vectors kernel.columns.export kernel.plan.index_builder kernel.batch.threads
+    kernel.saved.verify kernel.plan.planner kernel.plan.match_programs kernel.plan.deny_filters kernel.plan.pattern_sets
+    kernel.columns.chunk kernel.plan.index_terms kernel.base.search kernel.call.context_values
 """.split()
 
 # Names the layout of the tables: a saved engine is read by a build of the same one.
-TYPES = f"{zlib.crc32(Path('src/fastiam/_types.pxd').read_bytes()):08x}"
+TYPES = f"{zlib.crc32(Path('src/fastiam/kernel/model/tables.pxd').read_bytes()):08x}"
 
 SANITIZE = os.environ.get("FASTIAM_SANITIZE", "")
 CHECKS = os.environ.get("FASTIAM_CHECKS", "") == "1" or SANITIZE == "asan"
@@ -61,11 +64,11 @@ LINK = {"release": ["-Wl,-s"], "checks": [], "asan": ["-fsanitize=address,undefi
 
 
 def extension(name: str) -> Extension:
-    """One module of the package. nanoarrow's single C file is included by `_nanoarrow.pxd`, not linked."""
+    """One module of the package. nanoarrow's single C file is included by `kernel/columns/nanoarrow.pxd`, not linked."""
     sources = Path(arx_nanoarrow_sources.get_source_dir())
     return Extension(
         f"fastiam.{name}",
-        [f"src/fastiam/{name}.pyx"],
+        ["src/fastiam/" + name.replace(".", "/") + ".pyx"],
         include_dirs=[str(arx_nanoarrow_sources.get_include_dir()), str(sources), numpy.get_include()],
         define_macros=[
             ("NANOARROW_NAMESPACE", "FastIam"),

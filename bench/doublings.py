@@ -1,7 +1,7 @@
 """Requests and policies made to be slow, in three sizes each: `make gates` counts their instructions by callgrind.
 
 Per doubling of the size these may grow by a factor of 2.2. What is doubled is policy and request together, unless the name says
-which. A pattern piece with `?` costs text x piece / 64 (`_search.pyx`): it grows with each of the two alone. Unlike the counts of
+which. A pattern piece with `?` costs text x piece / 64 (`kernel/base/search.pyx`): it grows with each of the two alone. Unlike the counts of
 `gates.py`, these need no record: they are compared with each other.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import gates
+import instruction_gates as gates
 
 import fastiam
 

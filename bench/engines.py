@@ -18,8 +18,8 @@ from workloads import NOW, Columns, Row, Workload
 
 import fastiam
 from fastiam import Session
-from fastiam.reference import decide
-from fastiam.request import Request, epoch_seconds, read_context
+from fastiam.model.request import Request, epoch_seconds, read_context
+from fastiam.spec import decide
 
 SAMPLE = 2_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import pictures
+import charts as pictures
 import targets
 from records import Record, figures, newest, unit
 

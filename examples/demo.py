@@ -18,7 +18,7 @@ from acme import Acme, Column, inline_statements
 
 import fastiam
 from fastiam.cli.console import write
-from fastiam.report import explanation_lines
+from fastiam.model.explanation_text import explanation_lines
 
 
 @contextmanager

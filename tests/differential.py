@@ -13,13 +13,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import casefile
-from casefile import Answer, Check, Json
+import case_files as casefile
+from case_files import Answer, Check, Json
+from request_generators import NOW
 from runners import COLUMNS, ERRORS, build_directory, compile_snapshot, explain_over, run
-from worlds import NOW
 
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
-from fastiam.request import canonical_text
+from fastiam.model.request import canonical_text
 
 FOUND = casefile.CASES / "found"
 MANY = 2_400  # rows: several blocks in each half of a column
@@ -331,7 +331,7 @@ def expected_of(answer: Answer) -> dict[str, Json]:
 
 def differs(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
     """As `examine`, but the file is only a name that says where the difference is."""
-    import strategies
+    import policy_generators as strategies
 
     if kind == "loose":
         return 1, [Path(f"loose-{seed}")] * fails_loose(strategies.loose(seed))
@@ -344,7 +344,7 @@ def differs(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
 
 def examine(kind: str, seed: int, rows: int = 60, folder: Path = FOUND) -> tuple[int, list[Path]]:
     """Compare one generated case; shrink and keep what differs. How many comparisons were made, and the files written."""
-    import strategies
+    import policy_generators as strategies
 
     if kind == "loose":
         case = strategies.loose(seed)

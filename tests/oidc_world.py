@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from sts_world import CHEAP, Clock, document
+from sts_fixture import CHEAP, Clock, document
 
 import fastiam
 from fastiam.federation import AuditEvent, Federation, FederationSettings, FetchLimits, FetchResult, WebIdentityRole

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from strategies import Maker
+    from policy_generators import Maker
 
 
 def cut_field(make: Maker, resource: str) -> str:

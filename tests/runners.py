@@ -13,15 +13,15 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
-import casefile
-from casefile import Answer, Check, Json, document, documents
+import case_files as casefile
+from case_files import Answer, Check, Json, document, documents
 
 import fastiam
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
 
 REFERENCES = ("reference", "directory")
 ENGINES = (*REFERENCES, "compiled", "numpy", "arrow")
-HAS_ENGINE = find_spec("fastiam.engine") is not None
+HAS_ENGINE = find_spec("fastiam.engine.compiled_engine") is not None
 ERRORS = (PolicyError, RequestValueError, DirectoryError)
 
 
@@ -61,8 +61,8 @@ def run(check: Check, engine: str) -> Answer:
 
 
 def _loose_reference(check: Check) -> Answer:
-    from fastiam.account.loose import loose_profiles
-    from fastiam.reference import decide
+    from fastiam.simulation.profiles import loose_profiles
+    from fastiam.spec import decide
 
     arguments = casefile.simulate_arguments(check)
     principal, resource, endpoint, request = loose_profiles(**arguments)
@@ -77,8 +77,8 @@ def _loose_compiled(check: Check) -> Answer:
     arguments = casefile.simulate_arguments(check)
     if check.index_from == casefile.INDEX_FROM:
         return Answer(fastiam.simulate(**arguments, engine="compiled"))
-    from fastiam.account.loose import loose_profiles
-    from fastiam.loose import decide_profiles
+    from fastiam.simulation.ad_hoc_engine import decide_profiles
+    from fastiam.simulation.profiles import loose_profiles
 
     principal, resource, endpoint, request = loose_profiles(**arguments)
     return Answer(decide_profiles(principal, resource, request, endpoint, settings_of(check), index_from=check.index_from))
@@ -120,7 +120,7 @@ def _with_documents(entry: Mapping[str, Json], *names: str) -> dict[str, Any]:
 
 def settings_of(check: Check) -> Any:
     """The settings of a case, with lists as sets."""
-    from fastiam.profile import Settings
+    from fastiam.model.profile import Settings
 
     return Settings(**{name: frozenset(values) for name, values in (check.settings or {}).items()})
 
@@ -133,9 +133,8 @@ def _directory_reference(check: Check) -> Answer:
 
 def explain_over(snapshot: Any, check: Check, told: Mapping[str, Json], context: Mapping[str, Json], now: Any) -> Answer:
     """The reference over a snapshot, asked as `Engine.explain` asks it; what it refuses it raises."""
-    from fastiam.profile import PrincipalKind
-    from fastiam.reference import decide
-    from fastiam.request import (
+    from fastiam.model.profile import PrincipalKind
+    from fastiam.model.request import (
         Request,
         absent_keys,
         check_action,
@@ -145,6 +144,7 @@ def explain_over(snapshot: Any, check: Check, told: Mapping[str, Json], context:
         read_context,
         read_unknown,
     )
+    from fastiam.spec import decide
 
     unknown, absent = read_unknown(told.get("unknown", ()), context), absent_keys(context)
     request = Request(check_action(told["action"]), read_context(context), epoch_seconds(now), unknown, absent)
@@ -173,7 +173,7 @@ def compile_check(check: Check) -> Any:
 
 def compile_snapshot(snapshot: Any, check: Check) -> Any:
     """The `Engine` over a snapshot, with the options of the case."""
-    from fastiam.engine import Engine
+    from fastiam.engine.compiled_engine import Engine
 
     return Engine.from_snapshot(
         snapshot, unknown_owner=check.unknown_owner, settings=settings_of(check), index_from=check.index_from

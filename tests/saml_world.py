@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from lxml import etree
 from signxml import XMLSigner, methods
-from sts_world import CHEAP, A, B, Clock, document
+from sts_fixture import CHEAP, A, B, Clock, document
 
 import fastiam
 from fastiam.federation import AuditEvent, Federation, FederationSettings

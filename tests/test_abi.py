@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from fastiam import Outcome
-from fastiam._doors import numbers
-from fastiam.bulk import LAYERS, NO_CODE, REASONS
 from fastiam.compile import compiler, layout
-from fastiam.model import Layer
-from fastiam.profile import PrincipalKind
+from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS
+from fastiam.kernel.testing import numbers
+from fastiam.model.policy import Layer
+from fastiam.model.profile import PrincipalKind
 
 KERNELS = Path(__file__).resolve().parents[1] / "src" / "fastiam"
 IN_C = numbers()
@@ -69,7 +69,7 @@ def test_enums_of_the_kernels_that_the_layout_repeats_have_no_further_member() -
     repeated = {prefix + name for enum, prefix in PREFIXES.items() for name in enum.__members__}
     repeated |= {*ALONE, "ACT_FORBID_SHIFT", *QUALIFIERS_IN_C.values(), *(f"KIND_{kind.name}" for kind in PrincipalKind)}
     seen = 0
-    for enum, names in enums_of("_types.pxd"):
+    for enum, names in enums_of("kernel/model/tables.pxd"):
         if repeated & set(names) and enum:
             assert set(names) <= repeated, enum
             seen += 1

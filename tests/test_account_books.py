@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 import fastiam
-from fastiam.account.books import Book, Change
+from fastiam.directory.transactions import Book, Change
 
 A = "111111111111"
 ANA, BOB = (f"arn:aws:iam::{A}:user/{name}" for name in ("ana", "bob"))

@@ -11,8 +11,8 @@ import pytest
 
 import fastiam
 from fastiam import Directory, DirectoryError
-from fastiam.account.changes import Changes, changes_between
-from fastiam.account.snapshot import Snapshot
+from fastiam.resolve.changes import Changes, changes_between
+from fastiam.resolve.snapshot import Snapshot
 
 A, B, C = "111111111111", "222222222222", "333333333333"
 ACCOUNTS = (A, B, C)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fastiam import Directory, RequestValueError, Session
-from fastiam.request import read_context
+from fastiam.model.request import read_context
 
 A, B, M, X = "111111111111", "222222222222", "999999999999", "333333333333"
 ROOT, ANA, DEP = f"arn:aws:iam::{A}:root", f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/Dep"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastiam import Directory
-from fastiam.account.holders import holders_of, stored_arn
+from fastiam.directory.governing_resources import holders_of, stored_arn
 
 A = "111111111111"
 ana = f"arn:aws:iam::{A}:user/eng/ana"

@@ -8,7 +8,7 @@ import pytest
 
 from fastiam import Directory, RequestValueError, Session
 from fastiam.errors import PolicyError
-from fastiam.profile import PrincipalKind
+from fastiam.model.profile import PrincipalKind
 
 A, B, M, X = "111111111111", "222222222222", "999999999999", "333333333333"
 ROOT, ANA, DEP = f"arn:aws:iam::{A}:root", f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:role/ops/Dep"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fastiam import Directory
-from fastiam.account.public import is_public
-from fastiam.language.document import read_policy
-from fastiam.model import PolicyKind
+from fastiam.model.policy import PolicyKind
+from fastiam.policy.document import read_policy
+from fastiam.resolve.public_access import is_public
 
 A = "111111111111"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import pytest
 
 from fastiam import Directory, DirectoryError, Quotas, RequestValueError
-from fastiam.account.quotas import size_without_space
+from fastiam.directory.quotas import size_without_space
 
 A = "111111111111"
 IAM = f"arn:aws:iam::{A}"

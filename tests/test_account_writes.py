@@ -10,7 +10,7 @@ import pytest
 
 import fastiam
 from fastiam import Directory, DirectoryError, Session
-from fastiam.account.records import RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor
 
 A, B, M = "111111111111", "222222222222", "999999999999"
 IAM = f"arn:aws:iam::{A}"

@@ -11,12 +11,12 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from arrow_by_hand import HandMade, HandMadeStream, inline_view, large_offsets, offsets, texts, view
+from arrow_builders import HandMade, HandMadeStream, inline_view, large_offsets, offsets, texts, view
 
 import fastiam
-from fastiam._doors import column_texts
-from fastiam._ingest import read_column
 from fastiam.errors import RequestValueError
+from fastiam.kernel.columns.read import read_column
+from fastiam.kernel.testing import column_texts
 
 ROOMY = b"abcdefghijklmnopqrstuvwxyz"
 

@@ -1,4 +1,4 @@
-"""Several conditions of a statement, asked for many rows at once (`_asks.pxd`), say what the reference says of each row.
+"""Several conditions of a statement, asked for many rows at once, say what the reference says of each row.
 
 Statements have one to four conditions over columns of every kind: dictionaries, plain text, one with more values than truths are
 kept of, lists, and keys that no column gives. Some rows have no value.
@@ -15,8 +15,8 @@ import pytest
 
 import fastiam
 from fastiam import Outcome
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 ACCOUNT = "111111111111"
 ROLES = [f"arn:aws:iam::{ACCOUNT}:role/r{i}" for i in range(12)]

@@ -19,7 +19,7 @@ import bench_peers  # noqa: E402
 import compare  # noqa: E402
 import doublings  # noqa: E402
 import engines  # noqa: E402
-import gates  # noqa: E402
+import instruction_gates as gates  # noqa: E402
 import policies  # noqa: E402
 import report  # noqa: E402
 import targets  # noqa: E402
@@ -303,7 +303,7 @@ def test_a_page_says_what_the_record_says():
 
 def test_pictures_are_drawn_from_records_alone_and_come_out_the_same(tmp_path):
     pytest.importorskip("matplotlib", reason="the extra `bench` is not installed")
-    import pictures
+    import charts as pictures
 
     sizes = [line("coded", workload=f"identity {n}") for n in ("100", "2,000")]
     found = {"batch": {"lines": sizes}, "peers": {"lines": [line("batch"), line("single calls", engine="vakt")]}}

@@ -15,9 +15,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fastiam.bulk import COLUMNS, LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
+from fastiam.engine.decisions import COLUMNS, LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
 from fastiam.errors import RequestValueError
-from fastiam.model import Layer, Outcome, StatementRef
+from fastiam.model.policy import Layer, Outcome, StatementRef
 
 SCP = StatementRef(Layer.SCP, 1, "Guardrails", 0, sid="NoLeave")
 INLINE = StatementRef(Layer.IDENTITY, 0, "Inline", 1)

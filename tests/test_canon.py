@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastiam._canon import distinct
-from fastiam._doors import column_texts
-from fastiam._ingest import read_column
 from fastiam.errors import RequestValueError
-from fastiam.request import canonical_text
+from fastiam.kernel.columns.canon import distinct
+from fastiam.kernel.columns.read import read_column
+from fastiam.kernel.testing import column_texts
+from fastiam.model.request import canonical_text
 
 MOMENT = datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC)
 

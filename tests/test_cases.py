@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from casefile import case_files, differences, load_checks
+from case_files import case_files, differences, load_checks
 from runners import ENGINES, HAS_ENGINE, REFERENCES, can_run, run, told_to
 
 CHECKS = [check for path in case_files() for check in load_checks(path)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trails import record, user
+from cloudtrail_records import record, user
 
 import fastiam
 from fastiam.cli.main import run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from saml_world import CORP, DEV, OPS, good, metadata, rsa_key, trust
-from sts_world import A
+from sts_fixture import A
 
 import fastiam
 from fastiam.cli.main import run

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from sts_world import ALL, ANA, BO, DEP, document, trusting
+from sts_fixture import ALL, ANA, BO, DEP, document, trusting
 
 import fastiam
 from fastiam.cli.main import run

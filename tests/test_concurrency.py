@@ -21,8 +21,9 @@ import pytest
 from forked import ALL, ASKED, SECONDS, USER, Child, Gate, Source, allowing, until
 
 import fastiam
-from fastiam import Directory, LiveEngine, forking
-from fastiam.garbage import collection_paused
+from fastiam import Directory, LiveEngine
+from fastiam.runtime import forking
+from fastiam.runtime.gc_pause import collection_paused
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),

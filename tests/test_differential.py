@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from casefile import load_batches
+from case_files import load_batches
 from differential import compare_directory, examine, fails_loose, shrink
 from runners import HAS_ENGINE
 

@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime
 from importlib.resources import files
 
-import directory_worlds
+import directory_generators as directory_worlds
 import jsonschema
 import pytest
 import runners
@@ -15,8 +15,8 @@ import yaml
 
 import fastiam
 from fastiam import Directory
-from fastiam.account.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
-from fastiam.account.snapshot import Snapshot
+from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.resolve.snapshot import Snapshot
 
 A, M = "111111111111", "999999999999"
 UUID = "00000000-0000-4000-8000-000000000000"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trails import ACCOUNT, ANA, OPS, assume_role, record, session, user, write_log
+from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, user, write_log
 
 import fastiam
-from fastiam.questions.replay import Replay, Verdict
+from fastiam.analysis.replay import Replay, Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 LOG = ROOT.parent / "shared/data/cloudtrail-attack-simulation.json.gz"

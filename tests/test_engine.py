@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from differential import World
 from hypothesis import given, settings
-from strategies import directories
+from policy_generators import directories
 
 import fastiam
 from fastiam import Layer, Outcome, PrincipalKind, Session

@@ -19,7 +19,7 @@ import pytest
 
 import fastiam
 from fastiam import Layer, Outcome, Session
-from fastiam.bulk import COLUMNS
+from fastiam.engine.decisions import COLUMNS
 from fastiam.errors import PolicyError, RequestValueError
 
 A, B = "111111111111", "222222222222"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from saml_world import CORP, DEV, OPS, SamlWorld, good
-from sts_world import ALL, ANA, A, document, trusting
+from sts_fixture import ALL, ANA, A, document, trusting
 
 from fastiam.federation import ExpiredTokenError, IdentityTokenError
 from fastiam.sts import StsError, ValidationError

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from oidc_world import CALLS, CLIENT, GITHUB, PROVIDER, URL, WEB, A, B, Issuer, OidcWorld, b64, jwk, private_key
-from sts_world import document
+from sts_fixture import document
 
 import fastiam
 from fastiam.federation import (

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from oidc_world import CALLS, CLIENT, PROVIDER, URL, WEB, A, Issuer, OidcWorld, jwk
-from sts_world import CHEAP, document
+from sts_fixture import CHEAP, document
 
 import fastiam
 from fastiam.federation import Federation, FetchError, FetchResult, IdentityTokenError, ProviderError

@@ -18,7 +18,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from oidc_world import CALLS, CLIENT, PROVIDER, URL, WEB, A, Issuer, OidcWorld, jwk
-from sts_world import CHEAP, Clock, trusting
+from sts_fixture import CHEAP, Clock, trusting
 
 import fastiam
 from fastiam.federation import Federation, FederationSettings, FetchError, FetchLimits, HttpsFetch

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from saml_world import AUDIENCE, CORP, DEV, ENTITY, PREFIX, RECIPIENT, SamlWorld, rsa_key
-from sts_world import A
+from sts_fixture import A
 
 from fastiam.federation import IdentityTokenError
 

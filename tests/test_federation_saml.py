@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from casefile import CASES
+from case_files import CASES
 from saml_attacks import ATTACKS, wrapped
 from saml_world import (
     CORP,
@@ -41,13 +41,13 @@ from saml_world import (
     rsa_key,
     trust,
 )
-from sts_world import A, B
+from sts_fixture import A, B
 
 from fastiam.federation import IdentityTokenError, roles_of_groups, saml_response
 from fastiam.federation.groups import FIXED_ACCOUNT
-from fastiam.reference import decide
+from fastiam.spec import decide
 from fastiam.sts import StsError
-from fastiam.sts import trust as sts_trust
+from fastiam.sts import authorization as sts_trust
 
 LOADED = json.loads((CASES / "federation_saml.json").read_text())
 MD = "urn:oasis:names:tc:SAML:2.0:metadata"
@@ -188,7 +188,7 @@ def test_saml_case(case, engine, monkeypatch):
 
 def test_name_qualifier_is_that_of_the_documentation():
     """SA54."""
-    from fastiam.account.records import SamlProvider
+    from fastiam.directory.records import SamlProvider
     from fastiam.federation.saml_assertion import name_qualifier
 
     provider = SamlProvider("arn:aws:iam::123456789012:saml-provider/MySAMLIdP", "123456789012", "MySAMLIdP")

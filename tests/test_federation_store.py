@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from saml_attacks import ATTACKS
 from saml_world import CORP, CORP2, DEV, OPS, START, SamlWorld, encoded, good, metadata, response_tree, rsa_key, trust
-from sts_world import CHEAP, A
+from sts_fixture import CHEAP, A
 
 import fastiam
 from fastiam.federation import AuditEvent, Federation, FederationSettings, IdentityTokenError

@@ -20,8 +20,8 @@ from pattern_texts import ACCOUNT, CROSSING, HEADS, SHAPES, changed, piece, reso
 
 import fastiam
 from fastiam import Outcome
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
 SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 34, 47, 48, 49, 50, 63, 64, 65, 66, 80, 100, 130)

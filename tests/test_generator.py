@@ -8,13 +8,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+import generator_names as v
+import policy_generators as strategies
 import pytest
-import strategies
-import vocabulary as v
 from differential import World, as_check
+from request_generators import KINDS
 from runners import run
 from test_differential import LOOSE
-from worlds import KINDS
 
 from fastiam.errors import DirectoryError, PolicyError
 
@@ -45,7 +45,7 @@ class watching_conditions:
         self.reached, self.patched = reached, pytest.MonkeyPatch()
 
     def __enter__(self) -> None:
-        from fastiam.reference import conditions
+        from fastiam.spec import conditions
 
         original = conditions.check_entry
 
@@ -54,7 +54,7 @@ class watching_conditions:
             return original(*args, **kwargs)
 
         for name, module in list(sys.modules.items()):
-            if name.startswith("fastiam.reference") and getattr(module, "check_entry", None) is original:
+            if name.startswith("fastiam.spec") and getattr(module, "check_entry", None) is original:
                 self.patched.setattr(module, "check_entry", watched)
 
     def __exit__(self, *_: object) -> None:

@@ -14,8 +14,8 @@ from pattern_texts import ACCOUNT, CROSSING, SHAPES, changed, piece, resource
 
 import fastiam
 from fastiam import Outcome
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
 ANN = f"arn:aws:iam::{ACCOUNT}:user/ann"

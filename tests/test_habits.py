@@ -1,4 +1,4 @@
-"""Who asks for the same action again, on the same objects, is answered from what followed from the two before (`_habit.pxd`).
+"""Who asks for the same action again, on the same objects, is answered from what followed from the two before.
 
 Law: what a habit says is what looking up would say; it is told by both objects, and lasts no longer than what it was made of. An
 object is remembered when it is passed twice, a habit when both are.

@@ -19,9 +19,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fastiam._doors import column_texts
-from fastiam._ingest import check_lengths, read_column
 from fastiam.errors import RequestValueError, ShapeError
+from fastiam.kernel.columns.read import check_lengths, read_column
+from fastiam.kernel.testing import column_texts
 
 TEXTS = ["arn:aws:iam::111122223333:role/a", "", None, "é" * 9, "x" * 40, "", "\U0001f512 nul \0 inside"]
 PLAIN = ["b", "a", "b"]
@@ -428,8 +428,8 @@ import sys
 sys.modules["pyarrow"] = None
 import pandas as pd
 from datetime import datetime, timezone
-from fastiam._doors import column_texts
-from fastiam._ingest import read_column
+from fastiam.kernel.testing import column_texts
+from fastiam.kernel.columns.read import read_column
 read = lambda obj, kind: column_texts(read_column(obj, "c", kind=kind))
 assert read(pd.Series(["a", None, "é"]), "text") == ["a", None, "é"]
 assert read(pd.Series(["a", None, "a"], dtype="category"), "text") == ["a", None, "a"]

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastiam import _doors
-from fastiam._build import Tables, glob_matches, is_base64, parse_address, parse_instant
-from fastiam._names import Names
 from fastiam.compile.keys import Keys
-from fastiam.compile.texts import globbed, utf8
-from fastiam.keys import fold
-from fastiam.reference import globs, values
+from fastiam.compile.pattern_text import globbed, utf8
+from fastiam.kernel import testing as _doors
+from fastiam.kernel.plan.names import Names
+from fastiam.kernel.plan.tables import Tables, glob_matches, is_base64, parse_address, parse_instant
+from fastiam.model.key_registry import fold
+from fastiam.spec import values
+from fastiam.spec import wildcards as globs
 
 INT64 = 2**63
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

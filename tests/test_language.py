@@ -14,12 +14,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, PolicyError, Severity
-from fastiam.garbage import collection_paused
-from fastiam.language.document import guess_kind, read_policy, validate_policy
-from fastiam.language.jsontext import JsonObject, Number, parse_json
-from fastiam.language.statement import ELEMENTS
-from fastiam.model import Effect, PolicyKind, PrincipalEntry
-from fastiam.positions import Source
+from fastiam.model.policy import Effect, PolicyKind, PrincipalEntry
+from fastiam.model.source_map import Source
+from fastiam.policy.document import guess_kind, read_policy, validate_policy
+from fastiam.policy.json_text import JsonObject, Number, parse_json
+from fastiam.policy.statement import ELEMENTS
+from fastiam.runtime.gc_pause import collection_paused
 
 VERSION = "2012-10-17"
 STATEMENT = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastiam.language import variables as variable_syntax
-from fastiam.language.elements import action_problems, resource_problems
-from fastiam.language.principals import principal_problems
-from fastiam.language.values import READERS
-from fastiam.model import PolicyKind
-from fastiam.reference import principals, values
-from fastiam.reference.variables import cut_fields
+from fastiam.model.policy import PolicyKind
+from fastiam.policy import variables as variable_syntax
+from fastiam.policy.conditions.value_syntax import READERS
+from fastiam.policy.elements import action_problems, resource_problems
+from fastiam.policy.principals import principal_problems
+from fastiam.spec import principals, values
+from fastiam.spec.variables import cut_fields
 
 READ = {
     "numeric": values.read_number,

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from fastiam.errors import PolicyError, Severity
-from fastiam.language.document import read_policy, validate_policy
-from fastiam.language.jsontext import parse_json
-from fastiam.language.rules import RULES
-from fastiam.model import PolicyKind
-from fastiam.positions import Source
+from fastiam.model.policy import PolicyKind
+from fastiam.model.source_map import Source
+from fastiam.policy.document import read_policy, validate_policy
+from fastiam.policy.json_text import parse_json
+from fastiam.policy.validation_rules import RULES
 
 CASES = json.loads((Path(__file__).parent / "cases" / "validation.json").read_text())
 VERSION = "2012-10-17"

@@ -8,9 +8,9 @@ import pytest
 from test_language_cases import CASES, document_of
 
 from fastiam.errors import Severity
-from fastiam.language.document import validate_policy
-from fastiam.language.rules import RULES, severity_of
-from fastiam.model import PolicyKind
+from fastiam.model.policy import PolicyKind
+from fastiam.policy.document import validate_policy
+from fastiam.policy.validation_rules import RULES, severity_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 SPECIFICATION = PAGE.with_name("semantics.md").read_text()

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, Severity
-from fastiam.language.document import read_policy, validate_policy
-from fastiam.language.jsontext import parse_json
-from fastiam.model import Layer, PolicyKind, StatementRef
-from fastiam.positions import Origin, Source, SourceMap, json_path, locate, locate_key
+from fastiam.model.policy import Layer, PolicyKind, StatementRef
+from fastiam.model.source_map import Origin, Source, SourceMap, json_path, locate, locate_key
+from fastiam.policy.document import read_policy, validate_policy
+from fastiam.policy.json_text import parse_json
 
 TEXT = """{
   "Version": "2012-10-17",

@@ -9,11 +9,11 @@ from collections import Counter
 import pytest
 
 from fastiam.errors import Finding, PolicyError
-from fastiam.language.document import read_policy
-from fastiam.language.jsontext import parse_json
-from fastiam.language.rules import RULES
-from fastiam.model import PolicyKind
-from fastiam.positions import Origin, Source
+from fastiam.model.policy import PolicyKind
+from fastiam.model.source_map import Origin, Source
+from fastiam.policy.document import read_policy
+from fastiam.policy.json_text import parse_json
+from fastiam.policy.validation_rules import RULES
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import generator_names as v
+import policy_generators as strategies
 import pytest
-import strategies
-import vocabulary as v
-from casefile import Json, resolve
+from case_files import Json, resolve
 from differential import World, as_check, told_apart
 from hypothesis import given, settings
+from policy_generators import Maker, Target
+from request_generators import account_of
 from runners import HAS_ENGINE, run
-from strategies import Maker, Target
-from worlds import account_of
 
 LOOSE_ENGINES = ("reference", "compiled") if HAS_ENGINE else ("reference",)
 engines = pytest.mark.parametrize("engine", LOOSE_ENGINES)

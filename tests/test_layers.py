@@ -114,9 +114,11 @@ def test_no_uphill_import_would_be_missed(tmp_path, monkeypatch):
     (tmp_path / "account").mkdir()
     source = tmp_path / "account" / "x.py"
     source.write_text(
-        "import fastiam.cli\nfrom fastiam import engine\nfrom ..compile import rows\ndef f():\n    from fastiam.bulk import c\n"
+        "import fastiam.cli\nfrom fastiam import engine\nfrom ..compile import rows\ndef f():\n    from fastiam.engine.decisions import c\n"
     )
     assert set(modules_named(source)) == {"cli", "engine", "compile.rows", "bulk.c"}
     cython = tmp_path / "_x.pyx"
-    cython.write_text("from fastiam._glob cimport match\ncimport fastiam._text\nfrom fastiam.model import Policy\n")
+    cython.write_text(
+        "from fastiam.kernel.eval.glob cimport match\ncimport fastiam.kernel.base.utf8\nfrom fastiam.model.policy import Policy\n"
+    )
     assert set(modules_named(cython)) == {"_glob.match", "_text", "model.Policy"}

@@ -13,8 +13,8 @@ import pytest
 
 import fastiam
 from fastiam import Outcome
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 ANA = "arn:aws:iam::111111111111:user/ana"
 ACTION = "logs:GetLogEvents"

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from fastiam import Outcome, PolicyError, RequestValueError, Session, simulate
-from fastiam.account.loose import loose_profiles
-from fastiam.model import PolicyKind
-from fastiam.profile import PrincipalKind
+from fastiam.model.policy import PolicyKind
+from fastiam.model.profile import PrincipalKind
+from fastiam.simulation.profiles import loose_profiles
 
 A, B = "111111111111", "222222222222"
 ROOT, ANA, DEP = f"arn:aws:iam::{A}:root", f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:role/ops/Dep"

@@ -1,7 +1,7 @@
 """What requests bring is a bounded cache beside the tables: hostile requests leave memory flat, and answers right.
 
 300,000 requests that never come again, through an engine whose cache is small, so that it is dropped many times.
-`bench/hostile.py` does the same with ten million and the default cache.
+`bench/adversarial.py` does the same with ten million and the default cache.
 """
 
 from __future__ import annotations

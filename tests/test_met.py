@@ -1,4 +1,4 @@
-"""Of many principals a single call remembers who asked for what before (`_met.pxd`); the answers are those of looking it up.
+"""Of many principals a single call remembers who asked for what before; the answers are those of looking it up.
 
 Law: a meeting counts for its very name and action, and no longer than what it was made of. Texts are made anew for every call,
 since a text that is passed again is known by where it lies, and asks for no meeting.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import pytest
 from differential import World, renewed, told_apart
+from policy_generators import directory as made
 from runners import compile_snapshot
-from strategies import directory as made
 
 import fastiam
-from fastiam import Engine, _doors
+from fastiam import Engine
+from fastiam.kernel import testing as _doors
 
 ACCOUNT = "999999999999"
 CROWD = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(8_200)]  # enough for meetings to be kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mutate import ROOT, load_mutations, planted
+from mutation_testing import ROOT, load_mutations, planted
 
 MUTATIONS = load_mutations()
 

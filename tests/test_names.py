@@ -14,7 +14,7 @@ import pytest
 
 import fastiam
 from fastiam import Directory, Engine, RequestValueError
-from fastiam._doors import principal_of
+from fastiam.kernel.testing import principal_of
 
 A, B, M, X = "111111111111", "222222222222", "999999999999", "333333333333"  # X has no record, and no place in the organisation
 BUCKET, QUEUE, KEY = "arn:aws:s3:::bucket", f"arn:aws:sqs:eu-west-1:{A}:q", f"arn:aws:kms:eu-west-1:{A}:key/k"

@@ -21,7 +21,7 @@ import fastiam
 from fastiam.cli import results
 from fastiam.cli.main import run
 from fastiam.errors import SourceError
-from fastiam.output import open_output
+from fastiam.runtime.output_files import open_output
 
 ACCOUNT = "111111111111"
 ANA = f"arn:aws:iam::{ACCOUNT}:user/ana"
@@ -227,7 +227,7 @@ def test_requests_are_not_appended_to_by_standard_output(folder):
 
 KILLED = """
 import os, signal, sys
-from fastiam.output import open_output
+from fastiam.runtime.output_files import open_output
 with open_output(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()

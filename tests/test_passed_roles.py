@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trails import ACCOUNT, ANA, OPS, assume_role, record, session, user, write_log
+from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, user, write_log
 
 import fastiam
 from fastiam import Outcome
+from fastiam.analysis.logged_calls import PASS_ROLE
+from fastiam.analysis.replay import Verdict
 from fastiam.cli.main import run
-from fastiam.questions.calls import PASS_ROLE
-from fastiam.questions.replay import Verdict
-from fastiam.sources.cloudtrail import passing
+from fastiam.sources.cloudtrail import passed_roles as passing
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = f"arn:aws:iam::{ACCOUNT}:instance-profile/p"
@@ -132,7 +132,7 @@ def test_role_table_is_loaded_on_first_use(tmp_path):
     log = write_log(tmp_path / "log.json", record("s3:PutObject"))
     code = f"""
 import fastiam
-from fastiam.sources.cloudtrail import passing
+from fastiam.sources.cloudtrail import passed_roles as passing
 assert passing._table.cache_info().currsize == 0
 list(fastiam.read_cloudtrail({str(log)!r}))
 assert passing._table.cache_info().currsize == 1

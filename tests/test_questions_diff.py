@@ -6,17 +6,17 @@ import copy
 from typing import Any
 
 import numpy as np
+import policy_generators as strategies
 import pyarrow as pa
 import pytest
-import strategies
 from differential import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastiam
+from fastiam.analysis.decision_changes import Change
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError, ShapeError
-from fastiam.model import Layer, Outcome
-from fastiam.questions.flips import Change
+from fastiam.model.policy import Layer, Outcome
 
 A, B = "111111111111", "222222222222"
 ANA, APP, BO = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{B}:user/bo"

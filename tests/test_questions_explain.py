@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import fastiam
-from fastiam.model import ConditionEntry, Effect, Layer, Outcome
-from fastiam.profile import PrincipalKind, PrincipalProfile, ResourceProfile
-from fastiam.reference import decide
-from fastiam.report import explanation_lines
-from fastiam.request import Request
+from fastiam.model.explanation_text import explanation_lines
+from fastiam.model.policy import ConditionEntry, Effect, Layer, Outcome
+from fastiam.model.profile import PrincipalKind, PrincipalProfile, ResourceProfile
+from fastiam.model.request import Request
+from fastiam.spec import decide
 
 ACCOUNT = "111111111111"
 ANA = f"arn:aws:iam::{ACCOUNT}:user/ana"

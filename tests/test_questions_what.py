@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import policy_generators as strategies
 import pytest
-import strategies
 from differential import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastiam
+from fastiam.analysis.grants import Grant
+from fastiam.analysis.pattern_sets import action_region, resource_region
+from fastiam.analysis.representatives import action_of, glob, resource_of
 from fastiam.errors import DirectoryError, FastiamError, PolicyError, RequestValueError
-from fastiam.model import Layer, Outcome
-from fastiam.questions.grants import Grant
-from fastiam.questions.instances import action_of, glob, resource_of
-from fastiam.questions.regions import action_region, resource_region
+from fastiam.model.policy import Layer, Outcome
 
 A, B = "111111111111", "222222222222"
 ANA, APP, BO = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{B}:user/bo"

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import policy_generators as strategies
 import pytest
-import strategies
 from differential import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastiam
+from fastiam.analysis.who_can import _reads_user_id
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
-from fastiam.model import Outcome
-from fastiam.profile import PrincipalKind
-from fastiam.questions.who import _reads_user_id
-from fastiam.reference import decide
-from fastiam.request import Request, absent_keys, read_context
+from fastiam.model.policy import Outcome
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import Request, absent_keys, read_context
+from fastiam.spec import decide
 
 A, B, X = "111111111111", "222222222222", "333333333333"
 ANA, BO = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{B}:user/bo"

@@ -22,9 +22,9 @@ from conftest import SHARED
 import fastiam
 from fastiam import Outcome
 from fastiam.errors import RequestValueError
-from fastiam.keys import key_info
-from fastiam.reference import decide as decide_literally
-from fastiam.request import Request, epoch_seconds, read_context
+from fastiam.model.key_registry import key_info
+from fastiam.model.request import Request, epoch_seconds, read_context
+from fastiam.spec import decide as decide_literally
 
 ACCOUNT = "123456789012"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from fastiam.model import ConditionEntry
-from fastiam.reference import conditions
-from fastiam.reference.operators import OPERATORS
-from fastiam.reference.truth import F, T, Truth, U
-from fastiam.reference.view import View
-from fastiam.request import ContextValue
+from fastiam.model.policy import ConditionEntry
+from fastiam.model.request import ContextValue
+from fastiam.spec import conditions
+from fastiam.spec.operators import OPERATORS
+from fastiam.spec.statement_trace import View
+from fastiam.spec.three_valued import F, T, Truth, U
 
 ABSENT = object()
 DEP = "arn:aws:iam::111111111111:role/ops/Dep"

@@ -5,18 +5,21 @@ from typing import Any
 
 import pytest
 
-from fastiam.keys import fold
-from fastiam.model import ConditionEntry, Effect, Explanation, Layer, Outcome, Policy, PolicyKind, PrincipalEntry, Statement
-from fastiam.profile import (
-    AccountFacts,
-    EndpointProfile,
-    PrincipalKind,
-    PrincipalProfile,
-    ResourceProfile,
-    Settings,
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import (
+    ConditionEntry,
+    Effect,
+    Explanation,
+    Layer,
+    Outcome,
+    Policy,
+    PolicyKind,
+    PrincipalEntry,
+    Statement,
 )
-from fastiam.reference import decide
-from fastiam.request import ContextValue, Request, read_context
+from fastiam.model.profile import AccountFacts, EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
+from fastiam.model.request import ContextValue, Request, read_context
+from fastiam.spec import decide
 
 A, B = "111111111111", "222222222222"
 ANA = f"arn:aws:iam::{A}:user/eng/ana"

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastiam.keys import fold
-from fastiam.reference import actions, globs, resources, variables
-from fastiam.reference.truth import F, T, Truth, U
-from fastiam.reference.view import View
-from fastiam.request import ContextValue
+from fastiam.model.key_registry import fold
+from fastiam.model.request import ContextValue
+from fastiam.spec import actions, resources, variables
+from fastiam.spec import wildcards as globs
+from fastiam.spec.statement_trace import View
+from fastiam.spec.three_valued import F, T, Truth, U
 
 ACCOUNT = "111111111111"
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from fastiam.model import Effect, Policy, PolicyKind, PrincipalEntry, Statement
-from fastiam.profile import PrincipalKind, PrincipalProfile
-from fastiam.reference import who
-from fastiam.reference.principals import make_asker
-from fastiam.reference.truth import F, T, Truth, U
-from fastiam.reference.view import View
-from fastiam.request import ContextValue
+from fastiam.model.policy import Effect, Policy, PolicyKind, PrincipalEntry, Statement
+from fastiam.model.profile import PrincipalKind, PrincipalProfile
+from fastiam.model.request import ContextValue
+from fastiam.spec import principal_elements as who
+from fastiam.spec.principals import make_asker
+from fastiam.spec.statement_trace import View
+from fastiam.spec.three_valued import F, T, Truth, U
 
 A, B = "111111111111", "222222222222"
 ANA = f"arn:aws:iam::{A}:user/eng/ana"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastiam.reference import values
+from fastiam.spec import values
 
 DAY = 86_400
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trails import ACCOUNT, ANA, OPS, SESSION, record, session, user, write_log
+from cloudtrail_records import ACCOUNT, ANA, OPS, SESSION, record, session, user, write_log
 
 import fastiam
 from fastiam import Outcome
-from fastiam.questions.calls import PASS_ROLE, Calls
-from fastiam.questions.replay import ReplayGroup, Verdict
+from fastiam.analysis.logged_calls import PASS_ROLE, Calls
+from fastiam.analysis.replay import ReplayGroup, Verdict
 from fastiam.sources.cloudtrail.outcomes import refusal_in
 
 BUCKET = "arn:aws:s3:::b"

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cloudtrail_records import ACCOUNT, ANA, OPS, SESSION, assume_role, record, session, temporary, user, write_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trails import ACCOUNT, ANA, OPS, SESSION, assume_role, record, session, temporary, user, write_log
 
 import fastiam
 from fastiam import Outcome
+from fastiam.analysis.call_decisions import NO_CALLER, NO_RESOURCE, NOT_IN_DIRECTORY
+from fastiam.analysis.logged_calls import Logged
+from fastiam.analysis.replay import ReplayGroup, Verdict, verdict_of
 from fastiam.cli.main import run
-from fastiam.questions.answering import NO_CALLER, NO_RESOURCE, NOT_IN_DIRECTORY
-from fastiam.questions.calls import Logged
-from fastiam.questions.replay import ReplayGroup, Verdict, verdict_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

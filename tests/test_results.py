@@ -21,16 +21,16 @@ import jsonschema
 import orjson
 import pydantic
 import pytest
+from cloudtrail_records import record, write_log
 from conftest import SHARED
 from fastapi.testclient import TestClient
-from trails import record, write_log
 
 import fastiam
 from fastiam import Decision, Engine, Explanation, MatchClass, Outcome, Reason, StatementRef
-from fastiam.decision_json import decision_to_json
-from fastiam.questions.flips import Change
-from fastiam.questions.replay import Verdict
-from fastiam.sts.errors import AccessDeniedError
+from fastiam.analysis.decision_changes import Change
+from fastiam.analysis.replay import Verdict
+from fastiam.credentials.errors import AccessDeniedError
+from fastiam.model.decision_json import decision_to_json
 
 A = "111111111111"
 ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
@@ -212,7 +212,7 @@ def test_answers_over_an_account_are_small(kind: str, lab: dict[str, Engine]) ->
 
 def result_types() -> Iterator[type]:
     """The records that `fastiam` exports and that have a JSON form."""
-    from fastiam.model import Result
+    from fastiam.model.policy import Result
 
     for name in fastiam.__all__:
         value = getattr(fastiam, name)

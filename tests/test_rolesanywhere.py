@@ -19,10 +19,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from casefile import CASES
+from case_files import CASES
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from sts_world import A
+from sts_fixture import A
 from x509_world import HOST, REGION, Identity, World, crl, issue, parts_of, resigned, tlv, trust_policy, version_1
 
 from fastiam.rolesanywhere import RolesAnywhereSettings, SignedRequest, error_response

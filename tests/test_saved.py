@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import policy_generators as strategies
 import pytest
-import strategies
 from differential import World
 from test_engine_updated import Changer, answers, requests
 

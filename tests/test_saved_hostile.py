@@ -18,10 +18,10 @@ from test_saved import ANA, ASKED, CONTEXTS, OBJECT, A, all_answers, allow, docu
 
 import fastiam
 from fastiam import Engine, SourceError
-from fastiam._saved import checksum
-from fastiam.saved import MAGIC, is_saved
-from fastiam.saved import file as saved_file
-from fastiam.saved.file import FIXED, FORMAT, SavedFile
+from fastiam.engine.engine_file import MAGIC, is_saved
+from fastiam.engine.engine_file import file as saved_file
+from fastiam.engine.engine_file.file import FIXED, FORMAT, SavedFile
+from fastiam.kernel.saved.file import checksum
 
 READ, WRITE = struct.Struct("<I").unpack_from, struct.Struct("<I").pack_into
 # vectors whose items hold indexes of others; what they hold is changed word by word
@@ -284,7 +284,7 @@ def test_a_vector_of_ones_is_refused(load, whole, name):
     assert not survives(load, sealed(data))
 
 
-PATTERN = struct.Struct("<2I4B4H5H2xI")  # as `_types` has it
+PATTERN = struct.Struct("<2I4B4H5H2xI")  # as `kernel.model.tables` has it
 TEXT, NEED, COLONS, SIZE = 0, 9, slice(10, 15), -1
 
 
@@ -311,7 +311,7 @@ def test_patterns_whose_colons_are_none_are_refused(load, whole, which):
     assert not survives(load, sealed(data))
 
 
-RECORD = struct.Struct("<7I2B2x")  # as `_types` has it
+RECORD = struct.Struct("<7I2B2x")  # as `kernel.model.tables` has it
 PRINCIPAL_SIZE, ACCOUNT_INDEX = 88, 4
 ARN, ARN_SIZE, NONE = 4, 5, 0xFFFF_FFFF
 

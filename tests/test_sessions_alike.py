@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fastiam import Directory, Engine, PrincipalKind, Session
-from fastiam.session import what_it_says
+from fastiam.model.session import what_it_says
 
 ACCOUNT = "111111111111"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"

@@ -19,7 +19,7 @@ from decimal import Decimal
 import pytest
 from differential import World, told_apart
 from hypothesis import given, settings
-from strategies import directories
+from policy_generators import directories
 
 import fastiam
 from fastiam import Engine, LiveEngine, Outcome, Session

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from trails import ACCOUNT, ANA, OPS, SESSION, assume_role, record, session, temporary, user, write_log
+from cloudtrail_records import ACCOUNT, ANA, OPS, SESSION, assume_role, record, session, temporary, user, write_log
 
 import fastiam
-from fastiam.questions.calls import Calls, Logged
-from fastiam.session import Session
+from fastiam.analysis.logged_calls import Calls, Logged
+from fastiam.model.session import Session
+from fastiam.sources.cloudtrail.action_catalog import actions_of
 from fastiam.sources.cloudtrail.actions import actions_of_event, renames
-from fastiam.sources.cloudtrail.catalogue import actions_of
 from fastiam.sources.cloudtrail.outcomes import logged_of
 from fastiam.sources.cloudtrail.records import read_records
 

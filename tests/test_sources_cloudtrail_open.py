@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trails import ACCOUNT, ANA, OPS, assume_role, record, session, temporary, user, write_log
+from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, temporary, user, write_log
 
 import fastiam
 from fastiam import Outcome
+from fastiam.analysis.logged_calls import Calls, Logged
 from fastiam.cli.main import run
-from fastiam.questions.calls import Calls, Logged
-from fastiam.sources.cloudtrail.catalogue import actions_of
+from fastiam.sources.cloudtrail.action_catalog import actions_of
 from fastiam.sources.cloudtrail.outcomes import logged_of
 from fastiam.sources.cloudtrail.resources import Place, finder_of
 

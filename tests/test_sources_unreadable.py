@@ -10,7 +10,7 @@ import pytest
 
 import fastiam
 from fastiam import Outcome, PolicyError, SourceError
-from fastiam.account.documents import NOT_READ
+from fastiam.directory.stored_policies import NOT_READ
 
 A = "111111111111"
 ANA, BOB, DEP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bob", f"arn:aws:iam::{A}:role/Dep"

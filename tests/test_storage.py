@@ -26,11 +26,12 @@ from test_account_changes import WRITES, Writer
 
 import fastiam
 from fastiam import Directory, StoreError
-from fastiam.account.records import Account, Tables
-from fastiam.language import document
+from fastiam.directory.records import Account, Tables
+from fastiam.policy import document
 from fastiam.storage import connection as connection_module
-from fastiam.storage import disk as disk_module
-from fastiam.storage import rows, schema
+from fastiam.storage import record_codec as rows
+from fastiam.storage import schema
+from fastiam.storage import sqlite_backend as disk_module
 
 A = "111111111111"
 ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
@@ -641,7 +642,7 @@ def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: s
     seen.chmod(0o444 if what == "file" else 0o666)
     seen.parent.chmod(0o777 if what == "file" else 0o555)
     code = """
-        import os, sys, fastiam, fastiam.directory, fastiam.storage
+        import os, sys, fastiam, fastiam.api.directory, fastiam.storage
         if os.getuid() == 0:
             os.setuid(65534)  # root may write anything
         try:
@@ -659,7 +660,7 @@ def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: s
 def test_a_store_in_a_folder_that_nobody_can_write_is_read_and_followed(seen: Path) -> None:
     """As on a read-only mount; here another user, root or the owner, writes now and then all the same."""
     code = """
-        import os, sys, fastiam, fastiam.directory, fastiam.storage
+        import os, sys, fastiam, fastiam.api.directory, fastiam.storage
         path = sys.argv[1]
         if os.getuid() == 0:
             os.setuid(65534)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sts_world import ALL, ANA, DEP, EVERYTHING, ROOT, A, B, World, denied, document, invalid, no_mfa, trusting
+from sts_fixture import ALL, ANA, DEP, EVERYTHING, ROOT, A, B, World, denied, document, invalid, no_mfa, trusting
 
 from fastiam import LiveEngine, Session
 from fastiam.sts import STS, AccessDeniedError, Assertion, AuthenticationError, ValidationError

@@ -15,12 +15,13 @@ import json
 from typing import Any
 
 import pytest
-from casefile import CASES, CODES, document, resolve
-from sts_world import Clock
+from case_files import CASES, CODES, document, resolve
+from sts_fixture import Clock
 
 import fastiam
-from fastiam.reference import decide
-from fastiam.sts import STS, Assertion, Keyring, StsError, trust
+from fastiam.spec import decide
+from fastiam.sts import STS, Assertion, Keyring, StsError
+from fastiam.sts import authorization as trust
 
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 ANA = resolve("$ana")

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pyotp
 import pytest
-from sts_world import ANA, BO, CHEAP, DEP, ROOT, A, B, Phone, World, trusting
+from sts_fixture import ANA, BO, CHEAP, DEP, ROOT, A, B, Phone, World, trusting
 
 from fastiam.sts import AuthenticationError, Keyring, KeyringError, PasswordPolicy, Proof, Status, ValidationError
 

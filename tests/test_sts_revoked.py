@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sts_world import ALL, ANA, BO, CHAIN, CHEAP, DEP, ROOT, A, B, World, denied, document, trusting
+from sts_fixture import ALL, ANA, BO, CHAIN, CHEAP, DEP, ROOT, A, B, World, denied, document, trusting
 
 import fastiam
 from fastiam.sts import STS, Assertion, AuthenticationError, Caller, ValidationError

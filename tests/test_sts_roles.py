@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sts_world import ALL, ANA, BO, CHAIN, DEP, EVERYTHING, ROOT, A, B, World, denied, document, invalid, no_mfa, trusting
+from sts_fixture import ALL, ANA, BO, CHAIN, DEP, EVERYTHING, ROOT, A, B, World, denied, document, invalid, no_mfa, trusting
 
 from fastiam import Outcome, PolicyError, RequestValueError, Session
 from fastiam.sts import AccessDeniedError, AuthenticationError, ValidationError

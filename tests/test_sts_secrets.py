@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from sts_world import ANA, DEP, ROOT, A, B, World
+from sts_fixture import ANA, DEP, ROOT, A, B, World
 
 import fastiam.sts
 from fastiam.errors import SourceError

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from sts_world import ALL, ANA, CHEAP, DEP, Clock, Phone, document, trusting
+from sts_fixture import ALL, ANA, CHEAP, DEP, Clock, Phone, document, trusting
 
 import fastiam
+from fastiam.credentials import state
 from fastiam.errors import StoreError
-from fastiam.sts import STS, AccessDeniedError, AuthenticationError, Keyring, ValidationError, state
+from fastiam.sts import STS, AccessDeniedError, AuthenticationError, Keyring, ValidationError
 
 PASSWORD = "correct Horse 7"
 KEYRING = Keyring.generate()

@@ -11,11 +11,11 @@ import pyotp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sts_world import ALL, ANA, CHAIN, CHEAP, DEP, Clock, Phone, World, document, trusting
+from sts_fixture import ALL, ANA, CHAIN, CHEAP, DEP, Clock, Phone, World, document, trusting
 
 import fastiam
 from fastiam import Outcome
-from fastiam.account.sessions import read_session
+from fastiam.resolve.sessions import read_session
 from fastiam.sts import STS, AccessDeniedError, AuthenticationError, Keyring, StsError
 
 IAM = "arn:aws:iam::111111111111:"

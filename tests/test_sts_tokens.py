@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastiam.session import Session
+from fastiam.credentials.ids import account_of, new_key_id
+from fastiam.model.session import Session
 from fastiam.sts import AuthenticationError, Credentials, Keyring, KeyringError
-from fastiam.sts.ids import account_of, new_key_id
-from fastiam.sts.issuing import plain_context
+from fastiam.sts.session_issuer import plain_context
 from fastiam.sts.tokens import Claims, Tokens
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

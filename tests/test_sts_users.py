@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sts_world import ALL, ANA, BO, DEP, ROOT, A, B, M, World, document, trusting
+from sts_fixture import ALL, ANA, BO, DEP, ROOT, A, B, M, World, document, trusting
 
 from fastiam.sts import AccessDeniedError, AuthenticationError, Credentials, Secret, ValidationError
-from fastiam.sts.tasks import TASK_PATH, TASK_POLICIES
+from fastiam.sts.task_policies import TASK_PATH, TASK_POLICIES
 
 UNLOCK = "arn:aws:iam::aws:policy/root-task/S3UnlockBucketPolicy"
 

@@ -15,8 +15,8 @@ import pytest
 
 import fastiam
 from fastiam import Outcome
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 A = "111111111111"
 READ = "s3:GetObject"

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from arrow_by_hand import HandMade
+from arrow_builders import HandMade
 
 import fastiam
 from fastiam import Outcome
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 ACCOUNT, OTHER = "111111111111", "222222222222"
 NOW = 1_780_000_000

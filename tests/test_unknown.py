@@ -14,18 +14,18 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
+import generator_names as v
+import policy_generators as strategies
 import pytest
-import strategies
-import vocabulary as v
-from casefile import Json, simulate_arguments
+from case_files import Json, simulate_arguments
 from differential import as_check
+from request_generators import is_condition_case, keys_in
 from runners import run
-from worlds import is_condition_case, keys_in
 
-from fastiam.account.loose import loose_profiles
-from fastiam.keys import fold
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.key_registry import fold
+from fastiam.model.request import Request, read_context
+from fastiam.simulation.profiles import loose_profiles
+from fastiam.spec import decide
 
 N = 500  # cases of the generator
 MOST, ALL = 25, 4_000  # values tried where the answer is plain, where it is not

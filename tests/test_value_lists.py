@@ -17,8 +17,8 @@ import fastiam
 from fastiam import Outcome
 from fastiam.compile.conditions import Value, in_search_order, read_value
 from fastiam.compile.layout import Op, Relation
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 ANN = "arn:aws:iam::111111111111:user/ann"
 TEXTS = st.text("ab\0\u00e9\U0001f511", max_size=5)

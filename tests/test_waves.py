@@ -1,7 +1,7 @@
 """What limits an allow, and what other layers allow, is decided side by side in batches: as the reference decides it alone.
 
 Small worlds of usual requests: users, roles and sessions of three accounts ask for buckets and queues of their own account and of
-others, with boundaries, session policies, SCPs, RCPs and resource policies that fit some of them. Most go through `_waves`.
+others, with boundaries, session policies, SCPs, RCPs and resource policies that fit some of them. Most go through `block_driver`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pytest
 
 import fastiam
 from fastiam import Outcome
-from fastiam.reference import decide
-from fastiam.request import Request, read_context
+from fastiam.model.request import Request, read_context
+from fastiam.spec import decide
 
 ACCOUNTS = ("111111111111", "222222222222", "333333333333")
 ORGANIZATION = "o-acme123456"

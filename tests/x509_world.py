@@ -16,13 +16,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-import sts_world
+import sts_fixture as sts_world
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sts_world import A, document
+from sts_fixture import A, document
 
 from fastiam.federation.audit import AuditEvent
 from fastiam.rolesanywhere import RolesAnywhere, RolesAnywhereSettings, SignedRequest

@@ -32,9 +32,9 @@ from typing import Any, NamedTuple
 
 import botocore.loaders
 
+from fastiam.sources.cloudtrail.action_catalog import Action
 from fastiam.sources.cloudtrail.actions import actions_of_event
-from fastiam.sources.cloudtrail.catalogue import Action
-from fastiam.sources.cloudtrail.passing import may_give
+from fastiam.sources.cloudtrail.passed_roles import may_give
 
 TABLE = Path(__file__).resolve().parents[1] / "src/fastiam/sources/cloudtrail/passed_roles.json"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

@@ -10,12 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastiam.account.quotas import Quotas
-    from fastiam.account.readers import Attachments, PolicyDocument
-    from fastiam.account.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
-    from fastiam.bulk import Decisions, DictionaryColumn, RowDecision, Summary
-    from fastiam.directory import Directory
-    from fastiam.engine import Engine
+    from fastiam.analysis.decision_changes import Change, DiffGroup
+    from fastiam.analysis.diff import Diff, diff
+    from fastiam.analysis.grants import Grant, Limit, Part
+    from fastiam.analysis.logged_calls import Calls, Logged
+    from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
+    from fastiam.analysis.what_can import Doable
+    from fastiam.analysis.who_can import Caller, Callers
+    from fastiam.api.directory import Directory
+    from fastiam.directory.quotas import Quotas
+    from fastiam.directory.readers import Attachments, PolicyDocument
+    from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
+    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.decisions import Decisions, DictionaryColumn, RowDecision, Summary
     from fastiam.errors import (
         DirectoryError,
         FastiamError,
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
         StoreError,
     )
     from fastiam.live import LiveEngine
-    from fastiam.model import (
+    from fastiam.model.policy import (
         ConditionEntry,
         Decision,
         Effect,
@@ -46,16 +53,9 @@ if TYPE_CHECKING:
         Reason,
         StatementRef,
     )
-    from fastiam.profile import PrincipalKind, Settings
-    from fastiam.questions.calls import Calls, Logged
-    from fastiam.questions.diff import Diff, diff
-    from fastiam.questions.flips import Change, DiffGroup
-    from fastiam.questions.grants import Grant, Limit, Part
-    from fastiam.questions.replay import Replay, ReplayGroup, Verdict
-    from fastiam.questions.what import Doable
-    from fastiam.questions.who import Caller, Callers
-    from fastiam.session import Session
-    from fastiam.simulation import simulate
+    from fastiam.model.profile import PrincipalKind, Settings
+    from fastiam.model.session import Session
+    from fastiam.simulation.simulate import simulate
     from fastiam.sources import load, read_cloudtrail
     from fastiam.sources.cloudtrail.reader import CloudTrail
 
@@ -129,12 +129,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "account.quotas": ("Quotas",),
-    "account.readers": ("Attachments", "PolicyDocument"),
-    "account.records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
-    "bulk": ("Decisions", "DictionaryColumn", "RowDecision", "Summary"),
-    "directory": ("Directory",),
-    "engine": ("Engine",),
+    "directory.quotas": ("Quotas",),
+    "directory.readers": ("Attachments", "PolicyDocument"),
+    "directory.records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
+    "engine.decisions": ("Decisions", "DictionaryColumn", "RowDecision", "Summary"),
+    "api.directory": ("Directory",),
+    "engine.compiled_engine": ("Engine",),
     "errors": (
         "DirectoryError",
         "FastiamError",
@@ -149,7 +149,7 @@ _HOMES = {
         "StoreError",
     ),
     "live": ("LiveEngine",),
-    "model": (
+    "model.policy": (
         "ConditionEntry",
         "Decision",
         "Effect",
@@ -165,16 +165,16 @@ _HOMES = {
         "Reason",
         "StatementRef",
     ),
-    "profile": ("PrincipalKind", "Settings"),
-    "questions.calls": ("Calls", "Logged"),
-    "questions.diff": ("Diff", "diff"),
-    "questions.flips": ("Change", "DiffGroup"),
-    "questions.grants": ("Grant", "Limit", "Part"),
-    "questions.replay": ("Replay", "ReplayGroup", "Verdict"),
-    "questions.what": ("Doable",),
-    "questions.who": ("Caller", "Callers"),
-    "session": ("Session",),
-    "simulation": ("simulate",),
+    "model.profile": ("PrincipalKind", "Settings"),
+    "analysis.logged_calls": ("Calls", "Logged"),
+    "analysis.diff": ("Diff", "diff"),
+    "analysis.decision_changes": ("Change", "DiffGroup"),
+    "analysis.grants": ("Grant", "Limit", "Part"),
+    "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),
+    "analysis.what_can": ("Doable",),
+    "analysis.who_can": ("Caller", "Callers"),
+    "model.session": ("Session",),
+    "simulation.simulate": ("simulate",),
     "sources": ("load", "read_cloudtrail"),
     "sources.cloudtrail.reader": ("CloudTrail",),
 }

@@ -1,12 +1,12 @@
-"""The doors of the engine, as `_batch` sees them."""
+"""The doors of the engine, as `kernel.batch.resolve` sees them."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam._build cimport Tables
-from fastiam._call cimport Call
-from fastiam._answer cimport Answer
-from fastiam._frame cimport Frame
-from fastiam._names cimport Names
-from fastiam._workspace cimport Workspace
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.decide.scratch cimport Frame
+from fastiam.kernel.plan.names cimport Names
+from fastiam.kernel.call.workspace cimport Workspace
 
 
 cdef enum:
@@ -38,8 +38,8 @@ cdef class Core:
     cdef dict sessions_alike                             # the one that is kept of those that say the same, by what they say
     cdef dict decisions
     cdef dict defaults
-    cdef list callers                                    # that batches left (`_batch`)
-    cdef bint misses_much                                # much had to be entered or made for the last chunk of rows (`_batch`)
+    cdef list callers                                    # that batches left (`kernel.batch.resolve`)
+    cdef bint misses_much                                # much had to be entered or made for the last chunk of rows (`kernel.batch.resolve`)
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew

@@ -4,10 +4,10 @@ from typing import Self
 
 from typing_extensions import disjoint_base
 
-from fastiam._names import Names
-from fastiam.model import Decision
-from fastiam.request import Context, ContextValue
-from fastiam.session import Session
+from fastiam.kernel.plan.names import Names
+from fastiam.model.policy import Decision
+from fastiam.model.request import Context, ContextValue
+from fastiam.model.session import Session
 
 # a request of a list: principal, action, resource, and the context if there is one
 _Asked = tuple[str | Session, str, str] | tuple[str | Session, str, str, Context | None]

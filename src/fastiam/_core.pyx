@@ -1,4 +1,4 @@
-"""The doors of the engine for one request; `_batch` decides columns of them.
+"""The doors of the engine for one request; `kernel.batch.resolve` decides columns of them.
 
 A call is attempted on the tables as they are. Where something is not there yet (a row, the name of an action, a principal), the
 attempt ends with a status, Python code settles it, and the call is attempted again: no attempt runs Python code, so none can be
@@ -11,31 +11,31 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 from libc.time cimport time
 
-from fastiam._ahead cimport BREATH, CALM, Ahead, breathe, decide_item, length_of, stop
-from fastiam._attempt cimport answer, attempt
-from fastiam._build cimport Tables
-from fastiam._bytes cimport table_find
-from fastiam._call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, TAG_AT, Call, Slot
-from fastiam._columns cimport Text
-from fastiam._answer cimport ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer
-from fastiam._decide cimport cut_resource, is_indeterminate
-from fastiam._frame cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
-from fastiam._locate cimport may_name_provider, use_record, word_text
-from fastiam._met cimport meetings_bytes
-from fastiam._names cimport Names, view
-from fastiam._names import provider_key
-from fastiam._positional cimport Method, take_decide, take_is_allowed
-from fastiam._rows cimport RowKey
-from fastiam._single cimport decide_plain
-from fastiam._types cimport *
-from fastiam._workspace cimport (
+from fastiam.kernel.call.request_pipeline cimport BREATH, CALM, Ahead, breathe, decide_item, length_of, stop
+from fastiam.kernel.decide.attempt cimport answer, attempt
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.base.text cimport table_find
+from fastiam.kernel.model.call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, TAG_AT, Call, Slot
+from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.model.decision cimport ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer
+from fastiam.kernel.decide.combine cimport cut_resource, is_indeterminate
+from fastiam.kernel.decide.scratch cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
+from fastiam.kernel.decide.locate cimport may_name_provider, use_record, word_text
+from fastiam.kernel.call.pair_cache cimport meetings_bytes
+from fastiam.kernel.plan.names cimport Names, view
+from fastiam.kernel.plan.names import provider_key
+from fastiam.kernel.call.fastcall cimport Method, take_decide, take_is_allowed
+from fastiam.kernel.plan.planner cimport RowKey
+from fastiam.kernel.call.single_call cimport decide_plain
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.call.workspace cimport (
     Told, Workspace, answer_key, forget, free_workspace, keep_decision, new_workspace, remember_session, told_place,
 )
 
 from collections.abc import Iterable
 
 from fastiam.errors import FastiamError, RequestValueError, not_settled
-from fastiam.request import (
+from fastiam.model.request import (
     ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
     is_declared as is_declared_name, read_context, read_unknown, read_value,
 )
@@ -584,7 +584,7 @@ cdef class Core:
         self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, object unknown, list keep,
     ) except -1:
-        """`_decide` for whatever a caller declares unknown."""
+        """`kernel.decide.combine` for whatever a caller declares unknown."""
         cdef _Declared declared = None if unknown is () else self._declare(unknown, context)
         return self._decide(w, c, a, principal, action, resource, context, owner, now, reasons, declared, keep)
 

@@ -19,16 +19,16 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
-from fastiam import forking
-from fastiam.account.documents import Mode
-from fastiam.account.snapshot import UnknownOwner
-from fastiam.arguments import as_path, check_items, check_type
-from fastiam.directory import Directory
-from fastiam.engine import Engine
+from fastiam.api.directory import Directory
+from fastiam.directory.stored_policies import Mode
+from fastiam.engine.compiled_engine import Engine
+from fastiam.engine.engine_file import is_saved
 from fastiam.errors import FastiamError
-from fastiam.profile import CACHE_BYTES, Settings
-from fastiam.request import Context
-from fastiam.saved import is_saved
+from fastiam.model.arguments import as_path, check_items, check_type
+from fastiam.model.profile import CACHE_BYTES, Settings
+from fastiam.model.request import Context
+from fastiam.resolve.snapshot import UnknownOwner
+from fastiam.runtime import forking
 from fastiam.sources import load
 from fastiam.storage import is_sqlite
 

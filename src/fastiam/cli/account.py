@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import exits, nouns, options
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
-from fastiam.cli.stores import store
+from fastiam.cli.store_options import store
 from fastiam.errors import DirectoryError
 
 COLUMNS = ("id", "name", "canonical_id", "partition")

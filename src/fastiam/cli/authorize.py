@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
-from fastiam.bulk import COLUMNS, Decisions, Summary
-from fastiam.cli import exits, options
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.batches import Batch, RowError
 from fastiam.cli.columns import as_text, texts
 from fastiam.cli.console import note
-from fastiam.cli.directories import check_stdin, open_engine
 from fastiam.cli.files import check_out
 from fastiam.cli.formats import NAMES, Format, of_name
+from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress
 from fastiam.cli.requests import Source, open_requests
 from fastiam.cli.results import write_results
 from fastiam.cli.unused_columns import UnusedColumns
+from fastiam.engine.decisions import COLUMNS, Decisions, Summary
 from fastiam.errors import RequestValueError, SourceError
-from fastiam.request import check_key, shorten
+from fastiam.model.request import check_key, shorten
 
 if TYPE_CHECKING:
-    from fastiam.engine import Engine
+    from fastiam.engine.compiled_engine import Engine
 
 REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"

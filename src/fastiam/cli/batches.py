@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastiam.errors import FastiamError, SourceError
-from fastiam.request import shorten
+from fastiam.model.request import shorten
 
 ROWS = 65_536  # a batch: big enough to amortise a call, small enough to keep a few of them in memory
 

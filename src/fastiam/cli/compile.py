@@ -7,10 +7,11 @@ import time
 
 import click
 
-from fastiam.cli import exits, options
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.console import note
-from fastiam.cli.directories import check_stdin, compile_engine, given_or_store, open_directory, tell_findings
 from fastiam.cli.files import check_out
+from fastiam.cli.policy_sources import check_stdin, compile_engine, given_or_store, open_directory, tell_findings
 from fastiam.cli.progress import Steps
 
 

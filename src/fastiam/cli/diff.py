@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import exits, options
+from fastiam.analysis.decision_changes import Change, DiffGroup
+from fastiam.analysis.diff import Diff, diff
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.columns import as_text
 from fastiam.cli.console import note
-from fastiam.cli.directories import check_stdin, given_or_store, open_engine
 from fastiam.cli.formats import NAMES, Format
+from fastiam.cli.policy_sources import check_stdin, given_or_store, open_engine
 from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
-from fastiam.questions.diff import Diff, diff
-from fastiam.questions.flips import Change, DiffGroup
 
 if TYPE_CHECKING:
-    from fastiam.engine import Engine
+    from fastiam.engine.compiled_engine import Engine
 
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")

@@ -6,12 +6,14 @@ from datetime import datetime
 
 import click
 
-from fastiam.cli import exits, nouns, options
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.console import write
-from fastiam.cli.directories import open_engine
+from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
 from fastiam.cli.render import chosen, write_json
-from fastiam.report import explanation_lines
+from fastiam.model.explanation_text import explanation_lines
 
 
 @click.command("explain")

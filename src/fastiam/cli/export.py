@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import exits, nouns
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
 from fastiam.cli.files import check_out, open_out
-from fastiam.cli.stores import store
+from fastiam.cli.store_options import store
 
 
 @click.command("export")

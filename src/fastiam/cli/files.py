@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from fastiam.errors import SourceError
-from fastiam.output import check_output, open_output
+from fastiam.runtime.output_files import check_output, open_output
 
 
 def read_bytes(name: str) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import exits, options
-from fastiam.cli.directories import tell_findings
-from fastiam.cli.stores import show, store
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
+from fastiam.cli.policy_sources import tell_findings
+from fastiam.cli.store_options import show, store
 
 
 @click.command("import")
@@ -19,7 +20,7 @@ def command(paths: tuple[str, ...], strict: bool, store: str, form: str) -> int:
 
     All of it comes in, beside what the store holds, or nothing does. Of two records of one name the one in the store stays.
     """
-    from fastiam.directory import Directory
+    from fastiam.api.directory import Directory
     from fastiam.sources import load
 
     with Directory.open(store, mode="strict" if strict else "lenient") as directory:

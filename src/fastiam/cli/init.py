@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from fastiam.cli import exits, options
-from fastiam.cli.stores import show, store
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
+from fastiam.cli.store_options import show, store
 from fastiam.errors import StoreError
 
 
@@ -16,7 +17,7 @@ from fastiam.errors import StoreError
 @options.form
 def command(store: str, form: str) -> int:
     """Make an empty store. One that is there stays as it is, and is an error."""
-    from fastiam.directory import Directory
+    from fastiam.api.directory import Directory
 
     if Path(store).exists() and Path(store).stat().st_size:
         raise StoreError("there is a file already", source=store, reason="exists", hint="`fastiam import` adds to a store")

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import nouns, options
-from fastiam.cli.nouns import PROFILE, ROLE, account_of, change, named
-from fastiam.cli.stores import store
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import options
+from fastiam.cli.entity_commands import PROFILE, ROLE, account_of, change, named
+from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
-    from fastiam.directory import Directory
+    from fastiam.api.directory import Directory
 
 
 @click.group("instance-profile")

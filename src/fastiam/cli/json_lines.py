@@ -18,7 +18,7 @@ import orjson
 from fastiam.cli.batches import ROWS, Batch, Complaint
 from fastiam.cli.columns import texts
 from fastiam.errors import RequestValueError
-from fastiam.request import check_key, shorten
+from fastiam.model.request import check_key, shorten
 
 _ESCAPED = re.compile(rb"\\.")
 _BOM = b"\xef\xbb\xbf"

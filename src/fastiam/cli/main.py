@@ -20,7 +20,7 @@ except ModuleNotFoundError:  # the library alone was installed
     sys.exit("the command line needs a few more packages\nhelp: pip install 'fastiam[cli]'")
 
 from fastiam import __version__
-from fastiam.cli import exits
+from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import write
 from fastiam.errors import FastiamError, PolicyError
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import exits, nouns, options
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
-from fastiam.cli.stores import Calls, of_store, open_secret_file, open_sts, secret_out, show
+from fastiam.cli.store_options import Calls, of_store, open_secret_file, open_sts, secret_out, show
 
 COLUMNS = ("serial", "enabled", "created")
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import exits, nouns, options
-from fastiam.cli.stores import show as show_text
-from fastiam.cli.stores import store
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
+from fastiam.cli.store_options import show as show_text
+from fastiam.cli.store_options import store
 from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:
-    from fastiam.directory import Directory
+    from fastiam.api.directory import Directory
 
 TYPES = {"scp": "SERVICE_CONTROL_POLICY", "rcp": "RESOURCE_CONTROL_POLICY"}
 

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from fastiam.arn import split_arn
-from fastiam.cli.nouns import account_of, name_of
+from fastiam.cli.entity_commands import account_of, name_of
 from fastiam.errors import RequestValueError
-from fastiam.profile import PrincipalKind
-from fastiam.request import shorten
+from fastiam.model.arn import split_arn
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
 
 if TYPE_CHECKING:
-    from fastiam.engine import Engine
+    from fastiam.engine.compiled_engine import Engine
 
 _NEAREST = 3  # names in a hint
 _LONGEST = 200  # characters of a name that is compared with known ones

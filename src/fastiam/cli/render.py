@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from fastiam.analysis.grants import Limit, Part
 from fastiam.cli.console import is_rich, write
-from fastiam.decision_json import to_json
-from fastiam.model import ConditionEntry, OpenStatement, Outcome, StatementRef
-from fastiam.questions.grants import Limit, Part
-from fastiam.report import condition_text, open_text
+from fastiam.model.decision_json import to_json
+from fastiam.model.explanation_text import condition_text, open_text
+from fastiam.model.policy import ConditionEntry, OpenStatement, Outcome, StatementRef
 
 _WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # what a column gets at least, if it can use it
 _NARROW = 8  # the same for all others

@@ -8,15 +8,16 @@ from typing import Any
 
 import click
 
-from fastiam.cli import exits, options
+from fastiam.analysis.logged_calls import Calls
+from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.console import note
-from fastiam.cli.directories import check_stdin, open_engine
+from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress
 from fastiam.cli.render import chosen, is_json, write_rows
-from fastiam.keys import spelled
-from fastiam.model import Outcome
-from fastiam.questions.calls import Calls
-from fastiam.questions.replay import Replay, ReplayGroup, Verdict
+from fastiam.model.key_registry import spelled
+from fastiam.model.policy import Outcome
 
 COLUMNS = (
     "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "policy", "sid", "position", "depends_on", "note",

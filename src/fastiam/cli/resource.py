@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import exits, nouns, options
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
-from fastiam.cli.stores import show as show_text
-from fastiam.cli.stores import store
+from fastiam.cli.store_options import show as show_text
+from fastiam.cli.store_options import store
 from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:
-    from fastiam.directory import Directory
+    from fastiam.api.directory import Directory
 
 documents = click.option(
     "--policy", "policies", multiple=True, metavar="DOCUMENT", help="Its policy: JSON, a file or `-`; may be repeated."
@@ -73,7 +75,7 @@ def list_(store: str, form: str | None) -> int:
 
 def stored_arn(arn: str) -> str:
     """The ARN under which a resource is stored."""
-    from fastiam.account.holders import stored_arn as stored
+    from fastiam.directory.governing_resources import stored_arn as stored
 
     return stored(arn)
 

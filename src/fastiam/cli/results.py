@@ -1,7 +1,7 @@
 """Results as files: Parquet, CSV and JSON lines through DuckDB, Arrow through arro3.
 
 The batches are pulled by the writer, one after the other and in order, so that none accumulate. Neither library opens the file:
-`fastiam.output` alone decides how a file is written. arro3 takes an open one, DuckDB needs a path and gets that of a pipe.
+`fastiam.runtime.output_files` alone decides how a file is written. arro3 takes an open one, DuckDB needs a path and gets that of a pipe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fastiam.cli.columns import connect
 from fastiam.cli.files import open_out
 from fastiam.cli.formats import Format
 from fastiam.errors import SourceError
-from fastiam.output import is_replaced
+from fastiam.runtime.output_files import is_replaced
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

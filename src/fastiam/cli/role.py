@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import nouns, options
-from fastiam.cli.nouns import POLICY, ROLE, account_of, change, named
-from fastiam.cli.stores import store
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import options
+from fastiam.cli.entity_commands import POLICY, ROLE, account_of, change, named
+from fastiam.cli.store_options import store
 
 
 @click.group("role")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import nouns, options
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import options
+from fastiam.cli.entity_commands import SAML, change, named
 from fastiam.cli.files import read_bytes
-from fastiam.cli.nouns import SAML, change, named
-from fastiam.cli.stores import store
+from fastiam.cli.store_options import store
 
 metadata = click.argument("metadata", metavar="FILE")
 

@@ -10,13 +10,14 @@ from typing import Any, Literal, cast
 import click
 
 from fastiam import simulate
-from fastiam.cli import exits, options
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.console import write
 from fastiam.cli.files import read_bytes
 from fastiam.cli.render import write_json
 from fastiam.errors import Finding, PolicyError
-from fastiam.model import Decision
-from fastiam.report import decision_lines
+from fastiam.model.explanation_text import decision_lines
+from fastiam.model.policy import Decision
 
 
 @click.command("simulate")

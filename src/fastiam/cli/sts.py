@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
-from fastiam.cli import exits, nouns, options
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.files import read_bytes
-from fastiam.cli.stores import (
+from fastiam.cli.store_options import (
     Calls,
     credentials,
     join_federation,

@@ -7,7 +7,7 @@ from itertools import islice
 
 from fastiam.compile.keys import is_read
 from fastiam.errors import nearest
-from fastiam.keys import fold, spelled
+from fastiam.model.key_registry import fold, spelled
 
 _SHOWN = 10  # columns in a summary
 _MAX_NAMES = 1000  # names that are compared: lines of JSON may bring any number of them

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import exits
+from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, write
 from fastiam.cli.files import read_bytes
 from fastiam.errors import Finding, Severity
-from fastiam.model import PolicyKind
+from fastiam.model.policy import PolicyKind
 
 if TYPE_CHECKING:
-    from fastiam.sources.checking import Checked
+    from fastiam.sources.validation import Checked
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow"}
 
@@ -47,8 +47,8 @@ def command(paths: tuple[str, ...], kind: str | None, lenient: bool, form: str, 
 
 
 def _check(path: str, kind: PolicyKind | None) -> list[Checked]:
-    from fastiam.sources.checking import check_file, check_folder, check_store
     from fastiam.sources.files import File, unpacked
+    from fastiam.sources.validation import check_file, check_folder, check_store
     from fastiam.storage import is_sqlite
 
     if path != "-" and os.path.isdir(path):

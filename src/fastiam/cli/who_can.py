@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from fastiam.cli import exits, options
+from fastiam.analysis.who_can import Caller
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.console import note
-from fastiam.cli.directories import open_engine
+from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import check_role
 from fastiam.cli.render import chosen, is_json, write_rows
-from fastiam.keys import spelled
-from fastiam.model import Outcome
-from fastiam.questions.who import Caller
+from fastiam.model.key_registry import spelled
+from fastiam.model.policy import Outcome
 
 COLUMNS = ("principal", "kind", "is_outside", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
 OF_TABLE = ("principal", "outcome", "owner", "conditions")

@@ -6,8 +6,9 @@ from datetime import UTC
 
 import click
 
-from fastiam.cli import exits, options
-from fastiam.cli.stores import credentials, of_store, open_sts, read_credentials, show
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
+from fastiam.cli.store_options import credentials, of_store, open_sts, read_credentials, show
 
 
 @click.command("whoami")

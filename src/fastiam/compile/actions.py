@@ -10,11 +10,11 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from fastiam._build import glob_matches
-from fastiam.account.subjects import FEDERATION
 from fastiam.compile.layout import FORBID_SHIFT, ActionFlag, Credential
-from fastiam.compile.texts import ONE, STAR, globbed, utf8
-from fastiam.profile import Settings
+from fastiam.compile.pattern_text import ONE, STAR, globbed, utf8
+from fastiam.directory.principal_refs import FEDERATION
+from fastiam.kernel.plan.tables import glob_matches
+from fastiam.model.profile import Settings
 
 Parts = tuple[bytes, bytes]  # prefix and name, encoded, in lower case
 

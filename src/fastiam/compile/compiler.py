@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from fastiam import forking
-from fastiam._build import Tables
-from fastiam._names import Names
 from fastiam.compile.actions import ActionMatcher
 from fastiam.compile.interning import Interned
 from fastiam.compile.keys import Keys
 from fastiam.compile.layout import KINDS, NONE, Certainty, Credential, PrincipalFlag, RecordFlag
+from fastiam.compile.memory_estimates import THING, session_bytes
+from fastiam.compile.pattern_text import utf8
 from fastiam.compile.principals import role_word
 from fastiam.compile.statements import Statements
-from fastiam.compile.texts import utf8
-from fastiam.compile.weights import THING, session_bytes
 from fastiam.errors import LimitError
-from fastiam.model import Layer
-from fastiam.profile import (
+from fastiam.kernel.plan.names import Names
+from fastiam.kernel.plan.tables import Tables
+from fastiam.model.policy import Layer
+from fastiam.model.profile import (
     AccountFacts,
     EndpointProfile,
     Levels,
@@ -34,7 +33,8 @@ from fastiam.profile import (
     ResourceProfile,
     Settings,
 )
-from fastiam.request import ContextValue
+from fastiam.model.request import ContextValue
+from fastiam.runtime import forking
 
 MOST_LEVELS = 256  # of a path, root and account among them: a segment has a byte for its level
 _WORN = 1 << 25  # bytes of policies that no engine may need any more

@@ -8,11 +8,11 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from fastiam._build import is_base64, parse_address, parse_instant
 from fastiam.compile.layout import AtomFlag, Op, Relation
-from fastiam.compile.texts import Piece, Variable, pieces, utf8
-from fastiam.keys import fold
-from fastiam.model import ConditionEntry
+from fastiam.compile.pattern_text import Piece, Variable, pieces, utf8
+from fastiam.kernel.plan.tables import is_base64, parse_address, parse_instant
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import ConditionEntry
 
 
 class Operator(NamedTuple):

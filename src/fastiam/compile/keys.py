@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cache
 
-from fastiam._build import Tables
 from fastiam.compile.interning import Interned
 from fastiam.compile.layout import NONE, NOT_READ, NOT_READ_ONE, Certainty, Source
-from fastiam.compile.texts import utf8
-from fastiam.keys import KEYS, SetBy, fold, fold_char, key_info
+from fastiam.compile.pattern_text import utf8
+from fastiam.kernel.plan.tables import Tables
+from fastiam.model.key_registry import KEYS, SetBy, fold, fold_char, key_info
 
 REQUEST_TAG, RESOURCE_TAG, IAM_TAG, PRINCIPAL_TAG = "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/", "aws:principaltag/"
 SESSION_ENTRIES = ("aws:originidentity/", "aws:transactioncontext/")

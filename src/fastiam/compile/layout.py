@@ -1,10 +1,10 @@
-"""The numbers that `compile` and the kernels share; `_types.pxd` says what they mean, a test compares the two."""
+"""The numbers that `compile` and the kernels share; `kernel/model/tables.pxd` says what they mean, a test compares the two."""
 
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-from fastiam.profile import PrincipalKind
+from fastiam.model.profile import PrincipalKind
 
 NONE = 0xFFFF_FFFF  # the one uint32 that is never an index
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from fastiam.arn import is_account, split_arn
 from fastiam.compile.layout import KINDS, NONE, Form
-from fastiam.compile.texts import utf8
-from fastiam.model import PolicyKind, PrincipalEntry
-from fastiam.profile import PrincipalKind
+from fastiam.compile.pattern_text import utf8
+from fastiam.model.arn import is_account, split_arn
+from fastiam.model.policy import PolicyKind, PrincipalEntry
+from fastiam.model.profile import PrincipalKind
 
 Token = tuple[int, int, int, int]  # form, value, other, third
 Word = Callable[[bytes], int]

@@ -1,4 +1,4 @@
-"""Resource entries, cut into fields and encoded (spec 2.3); `_patterns` tells how each is matched."""
+"""Resource entries, cut into fields and encoded (spec 2.3); `kernel.plan.patterns` tells how each is matched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fastiam.compile.layout import PatternFlag, PatternKind
-from fastiam.compile.texts import Variable, cut_fields, globbed, joined, pieces
+from fastiam.compile.pattern_text import Variable, cut_fields, globbed, joined, pieces
 
 
 class Resource(NamedTuple):

@@ -6,18 +6,18 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from fastiam._build import Tables
 from fastiam.compile.actions import Parts, read_action
 from fastiam.compile.conditions import OPERATORS, Value, flags_of, in_order, in_search_order, read_value
 from fastiam.compile.interning import Identities, Interned
 from fastiam.compile.keys import Keys
 from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, AtomFlag, BodyFlag, Form
+from fastiam.compile.memory_estimates import THING, policy_bytes
+from fastiam.compile.pattern_text import Variable, joined, utf8
 from fastiam.compile.principals import read_principal
 from fastiam.compile.resources import read_resource
-from fastiam.compile.texts import Variable, joined, utf8
-from fastiam.compile.weights import THING, policy_bytes
-from fastiam.keys import fold
-from fastiam.model import ConditionEntry, Effect, Policy, PolicyKind, PrincipalEntry, Statement
+from fastiam.kernel.plan.tables import Tables
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, PrincipalEntry, Statement
 
 _WITH_PRINCIPALS = (PolicyKind.RESOURCE, PolicyKind.TRUST, PolicyKind.RCP, PolicyKind.VPCE)
 

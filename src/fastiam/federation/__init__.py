@@ -18,13 +18,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from fastiam.federation.audit import Audit, AuditEvent, log_event
-from fastiam.federation.errors import (
-    CommunicationError,
-    ExpiredTokenError,
-    IdentityTokenError,
-    ProviderError,
-    RejectedClaimError,
-)
+from fastiam.federation.errors import CommunicationError, ExpiredTokenError, IdentityTokenError, ProviderError, RejectedClaimError
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits, FetchResult
 from fastiam.federation.groups import roles_of_groups
 from fastiam.federation.https_fetch import HttpsFetch

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from fastiam.credentials.errors import AuthenticationError, StsError
 from fastiam.errors import FastiamError
-from fastiam.sts.errors import AuthenticationError, StsError
 
 _logger = logging.getLogger("fastiam.federation")
 PERSONAL = frozenset({"subject", "user_name", "principal_id", "email"})  # details that identify a person (ST30)

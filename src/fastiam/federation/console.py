@@ -12,18 +12,18 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
+from fastiam.credentials import parameter_limits as limits
+from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.keyring import KeyringError
+from fastiam.credentials.results import Caller, Credentials
+from fastiam.credentials.secret import Secret
 from fastiam.federation.errors import ExpiredTokenError, IdentityTokenError
 from fastiam.federation.replay import Replays
 from fastiam.federation.saml import CONSOLE, SamlCalls
 from fastiam.federation.state import FederationState
-from fastiam.profile import PrincipalKind
-from fastiam.request import shorten
-from fastiam.session import Session
-from fastiam.sts import limits
-from fastiam.sts.errors import ValidationError
-from fastiam.sts.keyring import KeyringError
-from fastiam.sts.results import Caller, Credentials
-from fastiam.sts.secret import Secret
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
+from fastiam.model.session import Session
 from fastiam.sts.service import STS
 
 TOKEN_CALL = "GetSigninToken"

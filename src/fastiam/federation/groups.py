@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fastiam.arn import is_account
-from fastiam.sts.errors import ValidationError
+from fastiam.credentials.errors import ValidationError
+from fastiam.model.arn import is_account
 
 BY_ACCOUNT = r"AWS-(?P<account>[0-9]{12})-(?P<role>[\w+=,.@-]{1,64})"
 FIXED_ACCOUNT = r"(?P<role>ADFS-[\w+=,.@-]{1,59})"

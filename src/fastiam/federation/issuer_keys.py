@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from fastiam import forking
 from fastiam.federation.errors import CommunicationError, IdentityTokenError
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits
 from fastiam.federation.jwks import KeySet, read_jwks
 from fastiam.federation.strict_json import read_object
+from fastiam.runtime import forking
 
 MAX_DISCOVERY, MAX_JWKS = 65_536, 262_144  # bytes
 MIN_FRESH, FRESH, MAX_FRESH = timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fastiam.arn import split_arn
+from fastiam.credentials import parameter_limits as limits
+from fastiam.credentials.errors import AccessDeniedError, ValidationError
+from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.federation.audit import Entry, digest_of
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource
@@ -27,12 +29,11 @@ from fastiam.federation.oidc_token import (
 )
 from fastiam.federation.replay import Replays, Use
 from fastiam.federation.state import FederationState
-from fastiam.request import shorten
-from fastiam.sts import asserted, limits
-from fastiam.sts.errors import AccessDeniedError, ValidationError
-from fastiam.sts.issuing import PolicyText
-from fastiam.sts.results import Assertion, AssumedRole
+from fastiam.model.arn import split_arn
+from fastiam.model.request import shorten
+from fastiam.sts import federated_roles as asserted
 from fastiam.sts.roles import NO_ROLE, check_role
+from fastiam.sts.session_issuer import PolicyText
 
 CALL = "AssumeRoleWithWebIdentity"
 GOOGLE, COGNITO = "accounts.google.com", "cognito-identity.amazonaws.com"

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastiam.credentials import parameter_limits as limits
+from fastiam.credentials.errors import ValidationError
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.oidc_token import Audience, has_control
-from fastiam.request import shorten
-from fastiam.sts import limits
-from fastiam.sts.errors import ValidationError
+from fastiam.model.request import shorten
 
 TAGS, SOURCE_IDENTITY = "https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity"
 _PRINCIPAL, _TRANSITIVE = "principal_tags", "transitive_tag_keys"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from fastiam.account.records import OidcProvider
+from fastiam.directory.records import OidcProvider
 from fastiam.errors import DirectoryError
 from fastiam.federation.errors import ProviderError
 from fastiam.federation.jwks import read_jwks
 from fastiam.federation.state import FederationState
-from fastiam.request import shorten
+from fastiam.model.request import shorten
 
 _HTTPS = "https://"
 _MAX_THUMBPRINTS, _MAX_CLIENT_IDS = 5, 100

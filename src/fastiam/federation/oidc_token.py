@@ -20,7 +20,7 @@ from jwt.exceptions import PyJWTError
 from fastiam.federation.errors import ExpiredTokenError, IdentityTokenError
 from fastiam.federation.jwks import ALGORITHMS, VerificationKey
 from fastiam.federation.strict_json import read_object
-from fastiam.request import shorten
+from fastiam.model.request import shorten
 
 MIN_TOKEN, MAX_TOKEN = 4, 20_000  # characters
 MAX_SUBJECT, _MAX_TIME = 2_048, 1 << 53

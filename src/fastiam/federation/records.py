@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from fastiam.account.books import Book, Change
-from fastiam.account.records import SamlProvider
+from fastiam.directory.records import SamlProvider
+from fastiam.directory.transactions import Book, Change
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fastiam.account.books import SINGLE
+from fastiam.directory.transactions import SINGLE
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.records import FederationStore, Horizon, Redemption
 

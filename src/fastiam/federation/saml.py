@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fastiam.account.records import SamlProvider
-from fastiam.arn import split_arn
+from fastiam.credentials import parameter_limits as limits
+from fastiam.credentials.errors import AccessDeniedError, ValidationError
+from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.directory.records import SamlProvider
 from fastiam.federation.audit import Entry, digest_of
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.replay import Replays, Use
@@ -19,12 +21,11 @@ from fastiam.federation.saml_providers import SamlProviders
 from fastiam.federation.saml_response import MAX_CHARACTERS, ResponseKeys, verify_response
 from fastiam.federation.state import FederationState
 from fastiam.federation.xml_reading import XmlError
-from fastiam.request import shorten
-from fastiam.sts import asserted, limits
-from fastiam.sts.errors import AccessDeniedError, ValidationError
-from fastiam.sts.issuing import PolicyText
-from fastiam.sts.results import Assertion, AssumedRole
+from fastiam.model.arn import split_arn
+from fastiam.model.request import shorten
+from fastiam.sts import federated_roles as asserted
 from fastiam.sts.roles import NO_ROLE, check_role
+from fastiam.sts.session_issuer import PolicyText
 
 CALL, CONSOLE = "AssumeRoleWithSAML", "ConsoleLogin"
 _MIN_ARN, _MAX_ARN = 20, 2_048

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fastiam.arn import split_arn
+from fastiam.credentials import parameter_limits as limits
+from fastiam.credentials.errors import ValidationError
 from fastiam.federation.audit import Entry
 from fastiam.federation.saml_response import invalid
 from fastiam.federation.xml_reading import SAML, Element, XmlError, children, text_of
-from fastiam.sts import limits
-from fastiam.sts.errors import ValidationError
+from fastiam.model.arn import split_arn
 
 PREFIX = "https://aws.amazon.com/SAML/Attributes/"
 _TAG = f"{PREFIX}PrincipalTag:"

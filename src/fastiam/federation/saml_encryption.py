@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from fastiam.credentials.secret import SecretBytes
 from fastiam.federation.xml_reading import DS, RESPONSE, SAML, XENC, Element, XmlError, only_child, read_xml, text_of
-from fastiam.sts.secret import SecretBytes
 
 _XENC11 = "http://www.w3.org/2009/xmlenc11#"
 _GCM = {f"{_XENC11}aes128-gcm": 16, f"{_XENC11}aes192-gcm": 24, f"{_XENC11}aes256-gcm": 32}

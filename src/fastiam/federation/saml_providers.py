@@ -15,9 +15,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from fastiam.account.ids import new_saml_uuid
-from fastiam.account.records import SamlProvider
-from fastiam.arn import split_arn
+from fastiam.credentials.secret import takes_secrets
+from fastiam.directory.records import SamlProvider
+from fastiam.directory.unique_ids import new_saml_uuid
 from fastiam.errors import DirectoryError
 from fastiam.federation.audit import Entry
 from fastiam.federation.errors import ProviderError
@@ -25,9 +25,9 @@ from fastiam.federation.records import SamlKey, saml_key_purpose
 from fastiam.federation.saml_metadata import MAX_CHARACTERS, MIN_CHARACTERS, SamlMetadata, read_metadata
 from fastiam.federation.state import FederationState
 from fastiam.federation.xml_reading import XmlError
-from fastiam.keys import fold
-from fastiam.request import shorten
-from fastiam.sts.secret import takes_secrets
+from fastiam.model.arn import split_arn
+from fastiam.model.key_registry import fold
+from fastiam.model.request import shorten
 
 MAX_KEYS = 2
 _NAME = re.compile(r"[\w._-]{1,128}", re.ASCII)

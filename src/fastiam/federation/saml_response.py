@@ -12,6 +12,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from lxml import etree
 
+from fastiam.credentials.secret import SecretBytes
 from fastiam.federation.errors import IdentityTokenError, RejectedClaimError
 from fastiam.federation.saml_encryption import decrypted
 from fastiam.federation.saml_metadata import SigningKey
@@ -29,7 +30,6 @@ from fastiam.federation.xml_reading import (
     only_child,
     read_xml,
 )
-from fastiam.sts.secret import SecretBytes
 
 MAX_CHARACTERS = 100_000  # characters of base64
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")

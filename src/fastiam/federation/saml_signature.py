@@ -16,6 +16,7 @@ from signxml.algorithms import DigestAlgorithm, SignatureMethod
 from signxml.exceptions import SignXMLException
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
+from fastiam.credentials.secret import SecretBytes
 from fastiam.federation.saml_metadata import SigningKey
 from fastiam.federation.xml_reading import (
     DS,
@@ -29,7 +30,6 @@ from fastiam.federation.xml_reading import (
     read_xml,
     serialized,
 )
-from fastiam.sts.secret import SecretBytes
 
 _RSA = frozenset(
     {

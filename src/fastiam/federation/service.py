@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from fastiam.credentials.results import Credentials
+from fastiam.credentials.secret import Secret, takes_secrets
 from fastiam.errors import Findings
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.federation.console import ConsoleCalls, ConsoleSession
@@ -18,10 +20,8 @@ from fastiam.federation.saml import SamlAssertion, SamlCalls, SamlRole
 from fastiam.federation.saml_providers import SamlProviders
 from fastiam.federation.settings import FederationSettings
 from fastiam.federation.state import FederationState
-from fastiam.sts.issuing import PolicyText
-from fastiam.sts.results import Credentials
-from fastiam.sts.secret import Secret, takes_secrets
 from fastiam.sts.service import STS
+from fastiam.sts.session_issuer import PolicyText
 
 
 class Federation:

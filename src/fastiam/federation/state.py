@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from fastiam.account.records import Tables
-from fastiam.directory import Directory
+from fastiam.api.directory import Directory
+from fastiam.directory.records import Tables
 from fastiam.federation.audit import Auditor
 from fastiam.federation.fetch import Fetch
 from fastiam.federation.records import FederationStore
 from fastiam.federation.settings import FederationSettings
-from fastiam.sts.issuing import Issuer
+from fastiam.sts.session_issuer import Issuer
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
         f"verifying certificates needs the package `{error.name}`\nhelp: pip install 'fastiam[federation]'", name=error.name
     ) from None
 
-from fastiam.account.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.rolesanywhere.errors import CertificateError
 from fastiam.rolesanywhere.objects import RolesAnywhereObjects
 from fastiam.rolesanywhere.records import Subject

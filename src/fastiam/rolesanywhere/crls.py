@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from cryptography import x509
 
-from fastiam.account.records import RevocationList
+from fastiam.directory.records import RevocationList
 from fastiam.rolesanywhere.certificates import has_strong_hash, read_bundle, usable_key, usage_of
 from fastiam.rolesanywhere.errors import refusing, untrusted
 

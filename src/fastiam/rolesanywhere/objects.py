@@ -14,7 +14,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from fastiam.account.records import (
+from fastiam.api.directory import Directory
+from fastiam.credentials.errors import StsError
+from fastiam.credentials.parameter_limits import MOST_ARNS
+from fastiam.credentials.state import Clock, utc_clock
+from fastiam.directory.records import (
     SESSION_DURATION,
     NotificationSetting,
     RevocationList,
@@ -22,19 +26,15 @@ from fastiam.account.records import (
     RolesAnywhereRecord,
     TrustAnchor,
 )
-from fastiam.arn import is_account
-from fastiam.directory import Directory
 from fastiam.errors import DirectoryError
 from fastiam.federation.audit import Auditor, log_event
-from fastiam.request import shorten
+from fastiam.model.arn import is_account
+from fastiam.model.request import shorten
 from fastiam.rolesanywhere import certificates, crls
 from fastiam.rolesanywhere.attributes import read_specifiers
 from fastiam.rolesanywhere.errors import absent, invalid
 from fastiam.rolesanywhere.records import RolesAnywhereRecords, Subject
 from fastiam.rolesanywhere.request import MAX_SECONDS, MIN_SECONDS
-from fastiam.sts.errors import StsError
-from fastiam.sts.limits import MOST_ARNS
-from fastiam.sts.state import Clock, utc_clock
 
 MAX_ROLES, MAX_MANAGED, MAX_POLICY = 250, 50, 100_000
 _REGION = re.compile("[a-z0-9-]{1,64}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fastiam.account.books import Book
+from fastiam.directory.transactions import Book
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
-from fastiam.request import shorten
+from fastiam.model.request import shorten
 from fastiam.rolesanywhere.errors import invalid
 
 PATH, METHOD = "/sessions", "POST"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
+from fastiam.credentials.errors import AccessDeniedError, StsError
+from fastiam.credentials.results import AssumedRole
 from fastiam.errors import FastiamError
-from fastiam.sts.errors import AccessDeniedError, StsError
-from fastiam.sts.results import AssumedRole
 
 _STATUS = {"ValidationException": 400, "AccessDeniedException": 403, "ResourceNotFoundException": 404}
 _NOTE = "some attributes failed"

@@ -11,8 +11,10 @@ from uuid import UUID
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fastiam.account.books import SINGLE
-from fastiam.account.records import RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.credentials.errors import StsError
+from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.directory.transactions import SINGLE
 from fastiam.errors import FastiamError
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.rolesanywhere.attributes import check_tags, hexadecimal_serial, map_attributes, source_identity
@@ -25,9 +27,7 @@ from fastiam.rolesanywhere.request import SessionCall, SignedRequest, read_reque
 from fastiam.rolesanywhere.response import CreatedSession
 from fastiam.rolesanywhere.settings import RolesAnywhereSettings
 from fastiam.rolesanywhere.signature import read_certificates, verify_signature
-from fastiam.sts import asserted
-from fastiam.sts.errors import StsError
-from fastiam.sts.results import Assertion, AssumedRole
+from fastiam.sts import federated_roles as asserted
 from fastiam.sts.service import STS
 
 _KEPT = 50  # certificates, and instance properties, of a subject

@@ -10,23 +10,23 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastiam.account.documents import Mode
-from fastiam.account.model import AccountModel
-from fastiam.arguments import as_path
-from fastiam.directory import Directory
+from fastiam.api.directory import Directory
+from fastiam.directory.account_model import AccountModel
+from fastiam.directory.stored_policies import Mode
+from fastiam.engine.engine_file import is_saved
 from fastiam.errors import Finding, Severity, SourceError
-from fastiam.garbage import collection_paused
-from fastiam.positions import Source
-from fastiam.saved import is_saved
-from fastiam.sources import native
-from fastiam.sources.collected import Collected
+from fastiam.model.arguments import as_path
+from fastiam.model.source_map import Source
+from fastiam.runtime.gc_pause import collection_paused
+from fastiam.sources import directory_format as native
 from fastiam.sources.files import File, read_files
 from fastiam.sources.gaad import Exports
-from fastiam.sources.managed import Known, Policies
-from fastiam.sources.nodes import Node, Text
-from fastiam.sources.nodes import Policies as Texts
+from fastiam.sources.iam_collect import Collected
+from fastiam.sources.located_values import Node, Text
+from fastiam.sources.located_values import Policies as Texts
+from fastiam.sources.managed_policies import Known, Policies
+from fastiam.sources.organization_builder import Tree
 from fastiam.sources.organizations import Dumps
-from fastiam.sources.tree import Tree
 from fastiam.storage import is_sqlite
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastiam.arguments import as_path
 from fastiam.errors import PolicyError, SourceError
-from fastiam.language.jsontext import parse_json_values
-from fastiam.positions import Source
-from fastiam.sources.nodes import Node, Policies, Text
+from fastiam.model.arguments import as_path
+from fastiam.model.source_map import Source
+from fastiam.policy.json_text import parse_json_values
+from fastiam.sources.located_values import Node, Policies, Text
 
 _YAML = (".yaml", ".yml")
 _KNOWN = (".json", ".jsonl", ".ndjson", *_YAML)
@@ -45,7 +45,7 @@ class File:
             raise SourceError("not UTF-8 text, but UTF-16", source=self.name, hint="write it with `Out-File -Encoding utf8`")
         if start in (b"{", b"[") and not self.name.removesuffix(".gz").endswith(_YAML):
             return _read_json(self.name, self.data, policies)
-        from fastiam.sources.yamltext import read_yaml
+        from fastiam.sources.yaml_text import read_yaml
 
         return [read_yaml(self.name, self.data, policies)]
 

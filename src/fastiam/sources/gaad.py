@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from fastiam.account.documents import Given, StoredPolicy
-from fastiam.account.model import AccountModel
-from fastiam.account.records import SESSION_DURATION
-from fastiam.arn import split_arn
-from fastiam.model import PolicyKind
-from fastiam.sources.answers import flag, listed, unwrapped
-from fastiam.sources.managed import Known, says_the_same
-from fastiam.sources.nodes import Node
+from fastiam.directory.account_model import AccountModel
+from fastiam.directory.records import SESSION_DURATION
+from fastiam.directory.stored_policies import Given, StoredPolicy
+from fastiam.model.arn import split_arn
+from fastiam.model.policy import PolicyKind
+from fastiam.sources.located_values import Node
+from fastiam.sources.managed_policies import Known, says_the_same
+from fastiam.sources.query_protocol import flag, listed, unwrapped
 
 _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 _CODES = "GAAD"

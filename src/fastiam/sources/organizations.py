@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from fastiam.account.model import AccountModel
+from fastiam.directory.account_model import AccountModel
 from fastiam.errors import Severity
-from fastiam.sources.nodes import Node
-from fastiam.sources.tree import KINDS, Tree
+from fastiam.sources.located_values import Node
+from fastiam.sources.organization_builder import KINDS, Tree
 
 _ACCOUNT, _UNIT, _ROOT = r"[0-9]{12}", r"ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}", r"r-[0-9a-z]{4,32}"
 _FORMS = {  # what the file's name may tell; of several ids the first form that occurs counts

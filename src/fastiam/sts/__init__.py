@@ -14,12 +14,11 @@ except ModuleNotFoundError as error:
         f"issuing sessions needs the package `{error.name}`\nhelp: pip install 'fastiam[sts]'", name=error.name
     ) from None
 
-from fastiam.sts.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
-from fastiam.sts.keyring import Keyring, KeyringError
-from fastiam.sts.mfa import NewMfaDevice
-from fastiam.sts.records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
-from fastiam.sts.recovery import Proof
-from fastiam.sts.results import (
+from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
+from fastiam.credentials.keyring import Keyring, KeyringError
+from fastiam.credentials.mfa import NewMfaDevice
+from fastiam.credentials.records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
+from fastiam.credentials.results import (
     Assertion,
     AssumedRole,
     Caller,
@@ -28,7 +27,8 @@ from fastiam.sts.results import (
     FederatedUser,
     IssuedSession,
 )
-from fastiam.sts.secret import Secret
+from fastiam.credentials.root_recovery import Proof
+from fastiam.credentials.secret import Secret
 from fastiam.sts.service import STS
 
 __all__ = [

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from fastiam.account.documents import StoredPolicy
-from fastiam.request import date_text
+from fastiam.directory.stored_policies import StoredPolicy
+from fastiam.model.request import date_text
 
 NAME = "AWSRevokeOlderSessions"
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from fastiam.account.subjects import read_subject
+from fastiam.credentials import parameter_limits as limits
+from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
+from fastiam.credentials.mfa import MfaDevices
+from fastiam.credentials.parameter_limits import check_form, read_duration, read_session_tags
+from fastiam.credentials.results import AssumedRole, Caller
+from fastiam.directory.principal_refs import read_subject
 from fastiam.errors import RequestValueError
-from fastiam.keys import fold
-from fastiam.profile import PrincipalKind
-from fastiam.request import check_key, shorten
-from fastiam.session import Session
-from fastiam.sts import limits
-from fastiam.sts.errors import AccessDeniedError, AuthenticationError, ValidationError
-from fastiam.sts.issuing import Issuer, PolicyText, RoleSession, request_tags
-from fastiam.sts.limits import check_form, read_duration, read_session_tags
-from fastiam.sts.mfa import MfaDevices
-from fastiam.sts.results import AssumedRole, Caller
-from fastiam.sts.trust import ASSUME_ROLE, Question, inherited_tags, require, role_actions
+from fastiam.model.key_registry import fold
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import check_key, shorten
+from fastiam.model.session import Session
+from fastiam.sts.authorization import ASSUME_ROLE, Question, inherited_tags, require, role_actions
+from fastiam.sts.session_issuer import Issuer, PolicyText, RoleSession, request_tags
 
 NO_ROLE = "S20"  # rule of the refusal: a trust policy is there without its role
 _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)

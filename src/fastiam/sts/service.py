@@ -12,23 +12,14 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from fastiam.account.subjects import read_subject
-from fastiam.directory import Directory
-from fastiam.engine import Engine
-from fastiam.live import LiveEngine
-from fastiam.profile import PrincipalKind
-from fastiam.request import shorten
-from fastiam.session import Session
-from fastiam.sts import asserted, revocation, roles, users
-from fastiam.sts.access_keys import AccessKeys
-from fastiam.sts.errors import AuthenticationError, ValidationError
-from fastiam.sts.ids import LONG_TERM, TEMPORARY, account_of
-from fastiam.sts.issuing import Issuer, PolicyText
-from fastiam.sts.keyring import Keyring
-from fastiam.sts.mfa import MfaDevices
-from fastiam.sts.passwords import Passwords
-from fastiam.sts.recovery import Recovery
-from fastiam.sts.results import (
+from fastiam.api.directory import Directory
+from fastiam.credentials.access_keys import AccessKeys
+from fastiam.credentials.errors import AuthenticationError, ValidationError
+from fastiam.credentials.ids import LONG_TERM, TEMPORARY, account_of
+from fastiam.credentials.keyring import Keyring
+from fastiam.credentials.mfa import MfaDevices
+from fastiam.credentials.passwords import Passwords
+from fastiam.credentials.results import (
     Assertion,
     AssumedRole,
     Caller,
@@ -37,10 +28,20 @@ from fastiam.sts.results import (
     FederatedUser,
     IssuedSession,
 )
-from fastiam.sts.secret import Secret, shown, takes_secrets
-from fastiam.sts.state import Clock, State, utc_clock
+from fastiam.credentials.root_recovery import Recovery
+from fastiam.credentials.secret import Secret, shown, takes_secrets
+from fastiam.credentials.state import Clock, State, utc_clock
+from fastiam.directory.principal_refs import read_subject
+from fastiam.engine.compiled_engine import Engine
+from fastiam.live import LiveEngine
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
+from fastiam.model.session import Session
+from fastiam.sts import federated_roles as asserted
+from fastiam.sts import revocation, roles, users
+from fastiam.sts.authorization import ASSUME_ROLE, Question, require
+from fastiam.sts.session_issuer import Issuer, PolicyText
 from fastiam.sts.tokens import CACHED, Claims, Tokens
-from fastiam.sts.trust import ASSUME_ROLE, Question, require
 
 Who = Caller | Credentials | Session | str
 

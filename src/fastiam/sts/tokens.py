@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 
 import orjson
 
-from fastiam import forking
-from fastiam.profile import PrincipalKind
-from fastiam.session import Session
-from fastiam.sts.errors import AuthenticationError
-from fastiam.sts.ids import TEMPORARY, new_key_id, secret_text
-from fastiam.sts.keyring import HEADER_BYTES, KEY_BYTES, Keyring, KeyringError, decrypt, encrypt
-from fastiam.sts.results import Credentials
-from fastiam.sts.secret import Secret, hidden
+from fastiam.credentials.errors import AuthenticationError
+from fastiam.credentials.ids import TEMPORARY, new_key_id, secret_text
+from fastiam.credentials.keyring import HEADER_BYTES, KEY_BYTES, Keyring, KeyringError, decrypt, encrypt
+from fastiam.credentials.results import Credentials
+from fastiam.credentials.secret import Secret, hidden
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.session import Session
+from fastiam.runtime import forking
 
 CACHED = 16_384  # sessions; about 2 KB each
 _LONGEST = 65_536  # characters: 50 tags and the session policies are well below

@@ -8,21 +8,21 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from fastiam.account.subjects import Subject, read_subject
-from fastiam.arn import is_account
-from fastiam.profile import PrincipalKind
-from fastiam.request import shorten
-from fastiam.session import Session
-from fastiam.sts import limits
-from fastiam.sts.errors import AccessDeniedError, ValidationError
-from fastiam.sts.issuing import Issuer, PolicyText, request_tags
-from fastiam.sts.limits import check_form, read_duration, read_session_tags
-from fastiam.sts.mfa import MfaDevices
-from fastiam.sts.results import Caller, FederatedUser, IssuedSession
+from fastiam.credentials import parameter_limits as limits
+from fastiam.credentials.errors import AccessDeniedError, ValidationError
+from fastiam.credentials.mfa import MfaDevices
+from fastiam.credentials.parameter_limits import check_form, read_duration, read_session_tags
+from fastiam.credentials.results import Caller, FederatedUser, IssuedSession
+from fastiam.directory.principal_refs import Subject, read_subject
+from fastiam.model.arn import is_account
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
+from fastiam.model.session import Session
+from fastiam.sts.authorization import TAG_SESSION, Question, require
 from fastiam.sts.roles import verify_mfa
-from fastiam.sts.tasks import TASK_PATH, TASK_POLICIES
+from fastiam.sts.session_issuer import Issuer, PolicyText, request_tags
+from fastiam.sts.task_policies import TASK_PATH, TASK_POLICIES
 from fastiam.sts.tokens import Claims
-from fastiam.sts.trust import TAG_SESSION, Question, require
 
 _SCOPE = "sts:GetScopedCredentials"
 _GET_TOKEN, _FEDERATE, _ASSUME_ROOT = "sts:GetSessionToken", "sts:GetFederationToken", "sts:AssumeRoot"

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fastiam.questions.calls import Logged
+from fastiam.analysis.logged_calls import Logged
 
 _DENIED = re.compile(
     r"AccessDenied|UnauthorizedOperation|UnauthorizedAccess|AccessDeniedException|NotAuthorized|AuthorizationError"

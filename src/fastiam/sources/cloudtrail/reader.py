@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.garbage import collection_paused
-from fastiam.questions.calls import Asker, Calls, Facts, Logged
-from fastiam.sources.cloudtrail.asking import SINGLE_KEYS, Asked, Plan, Row, decoded, refused
-from fastiam.sources.cloudtrail.callers import Callers, Identity, Issued, Keys
+from fastiam.analysis.logged_calls import Asker, Calls, Facts, Logged
+from fastiam.runtime.gc_pause import collection_paused
 from fastiam.sources.cloudtrail.network import Way, keys_of_way
 from fastiam.sources.cloudtrail.outcomes import logged_of, refusal_in
+from fastiam.sources.cloudtrail.principals import Callers, Identity, Issued, Keys
 from fastiam.sources.cloudtrail.records import Batch, Record, read_records
+from fastiam.sources.cloudtrail.requests import SINGLE_KEYS, Asked, Plan, Row, decoded, refused
 from fastiam.sources.cloudtrail.resources import Place
 
 _BATCH = 16_384

@@ -18,8 +18,8 @@ from typing import IO, Any
 
 import msgspec
 
-from fastiam.arguments import as_path
 from fastiam.errors import SourceError
+from fastiam.model.arguments import as_path
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
 _BLOCK = 16 << 20

@@ -1,3 +1,0 @@
-from fastiam._index import Indexes
-
-class Flats(Indexes): ...

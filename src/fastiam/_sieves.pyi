@@ -1,3 +1,0 @@
-from fastiam._flats import Flats
-
-class Sieves(Flats): ...

@@ -1,3 +1,0 @@
-from fastiam._vectors import Vectors
-
-class Ways(Vectors): ...

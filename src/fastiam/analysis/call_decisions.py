@@ -1,0 +1,354 @@
+"""Answers to the calls of a log: what the policies of an engine say of each, and why.
+
+Sound (spec 6.11): whatever a log does not tell is unknown. A call is allowed or denied only if it is so for all values of the
+keys, of the session policies and of the resources that the log leaves open; else it depends, and on what is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam.analysis.logged_calls import PASS_ROLE, Calls, Facts, Open
+from fastiam.analysis.pattern_sets import action_region
+from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
+from fastiam.model.policy import Effect, Layer, Outcome, Reason, Statement, StatementRef
+from fastiam.model.profile import PrincipalKind, ResourceFacts
+from fastiam.model.request import shorten
+from fastiam.model.session import Session
+from fastiam.runtime.forking import cached_property
+
+if TYPE_CHECKING:
+    from fastiam.engine.compiled_engine import Engine
+
+SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"
+RESOURCE, OWNER = "resource", "resource owner"
+NO_CALLER = "the log does not tell who called"
+NOT_IN_DIRECTORY = "the caller is not in the directory"
+NO_RESOURCE = "the resource, whose policy would have to allow it, is not in the directory"
+
+_WITH_POLICIES = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)
+_KEPT = 50_000  # facts of resources
+_Ints = npt.NDArray[Any]
+_ORDER = (Outcome.ALLOW, Outcome.DEPENDS, Outcome.ERROR, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)  # the worst row decides
+_WEIGHT = np.zeros(256, np.int64)
+for _weight, _outcome in enumerate(_ORDER):
+    _WEIGHT[_outcome] = _weight
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its reason; `note` where there is none."""
+
+    outcome: Outcome
+    layer: Layer | None = None
+    statement: StatementRef | None = None
+    depends_on: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The answers to a batch of calls: of each call the row that decided it, and the code of its answer in `answers`.
+
+    `resources` are those of `calls`, users and roles with their paths.
+    """
+
+    calls: Calls
+    resources: Sequence[str | None]
+    row: npt.NDArray[np.int64]
+    answer: npt.NDArray[np.int64]
+    answers: Sequence[Answer]
+
+
+class Replayer:
+    """Answers calls, batch by batch."""
+
+    def __init__(self, engine: Engine, *, threads: int = 1) -> None:
+        self._engine, self._threads = engine, threads
+        self._answers, self._known = _Answers(), _Known(engine)
+
+    def replay(self, calls: Calls) -> Replayed:
+        """The answers to a batch of one call or more."""
+        resources = self._known.full(calls.resources)
+        rows = _Rows(self._engine, calls, resources, self._answers, self._known, self._threads).answer()
+        decided = _deciding_rows(calls, rows, self._answers)
+        return Replayed(calls, resources, decided, rows[decided], self._answers.list)
+
+
+class _Answers:
+    """Answers by number; equal ones exist once."""
+
+    def __init__(self) -> None:
+        self.list: list[Answer] = []
+        self._codes: dict[Answer, int] = {}
+
+    def code(self, answer: Answer) -> int:
+        found = self._codes.get(answer)
+        if found is None:
+            found = self._codes[answer] = len(self.list)
+            self.list.append(answer)
+        return found
+
+
+class _Known:
+    """What a directory knows of resources that a log names less fully."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._snapshot = engine, engine._snapshot_or_fail()
+        entities = self._snapshot.tables.entities
+        self._paths = {_without_path(arn): arn for arn in entities if arn.count("/") > 1}
+        self._kept: dict[str, ResourceFacts] = {}
+        self._passing: dict[str | int, tuple[bool, str | Session]] = {}
+
+    def full(self, resources: Sequence[str | None]) -> list[str | None]:
+        """The resources, users and roles with the path that a log leaves out."""
+        paths = self._paths
+        return [paths.get(arn, arn) if arn else arn for arn in resources] if paths else list(resources)
+
+    def is_absent(self, arn: str) -> bool:
+        """Whether nothing is recorded of a resource, neither a policy nor an owner."""
+        facts = self._facts(arn) if arn != "*" else None
+        return facts is not None and facts.policies is None and facts.account is None
+
+    def is_owner_told(self, arn: str) -> bool:
+        """Whether the owner of a resource is recorded."""
+        return self._facts(arn).account is not None
+
+    @cached_property
+    def are_tags_read(self) -> bool:
+        """Whether a statement of the directory reads a tag of the principal."""
+        statements = (statement for policy in self._snapshot.policies() for statement in policy.statements)
+        return any(map(_reads_tags, statements))
+
+    def may_pass_roles(self, principal: str | Session) -> bool:
+        """Whether an identity policy may allow `iam:PassRole` on some role. Users and roles have no other source of it."""
+        key = principal if isinstance(principal, str) else id(principal)
+        found = self._passing.get(key)
+        if found is None:
+            if len(self._passing) > _KEPT:
+                self._passing.clear()
+            found = self._passing[key] = (self._grants_passing(principal), principal)  # the reference keeps the id valid
+        return found[0]
+
+    def _grants_passing(self, principal: str | Session) -> bool:
+        profile = self._snapshot.principal(principal)
+        if profile.kind not in _WITH_POLICIES or profile.issuer_root:
+            return True
+        statements = (statement for policy in profile.identity_policies for statement in policy.statements)
+        return any(statement.effect is Effect.ALLOW and _may_cover_passing(statement) for statement in statements)
+
+    def _facts(self, arn: str) -> ResourceFacts:
+        found = self._kept.get(arn)
+        if found is None:
+            if len(self._kept) > _KEPT:
+                self._kept.clear()
+            found = self._kept[arn] = self._snapshot.facts(arn)
+        return found
+
+
+def _may_cover_passing(statement: Statement) -> bool:
+    if statement.actions is None or statement.not_action:
+        return True
+    regions = map(action_region, statement.actions)
+    wanted = action_region(PASS_ROLE)
+    return any(wanted is None or region is None or region.meets(wanted) for region in regions)
+
+
+def _reads_tags(statement: Statement) -> bool:
+    texts = [*(statement.resources or ()), *(text for entry in statement.conditions for text in (entry.key, *entry.values))]
+    return any("aws:principaltag/" in text.lower() for text in texts)
+
+
+def _without_path(arn: str) -> str:
+    kind, _, rest = arn.partition("/")
+    return f"{kind}/{rest.rpartition('/')[2]}"
+
+
+class _Rows:
+    """One batch on its way to an answer for each row."""
+
+    def __init__(
+        self, engine: Engine, calls: Calls, resources: Sequence[str | None], answers: _Answers, known: _Known, threads: int
+    ) -> None:
+        self._engine, self._calls, self._resources = engine, calls, resources
+        self._answers, self._known, self._threads = answers, known, threads
+        self._caller = calls.caller[calls.row_call]
+        self._times = _Column(calls.times)
+        self._columns: dict[tuple[int, str], _Column] = {}
+        self._has_owners = any(owner is not None for owner in calls.owners)
+
+    def answer(self) -> npt.NDArray[np.int64]:
+        """The code of each row's answer. Rows of which the same keys are known are decided together."""
+        calls = self._calls
+        nobody = np.array([caller.principal is None for caller in calls.callers])[self._caller]
+        codes = np.full(len(calls.row_call), self._answers.code(Answer(Outcome.ERROR, note=NO_CALLER)), np.int64)
+        same, known = _known_together(calls.facts)
+        of_row = same[calls.row_call]
+        for number, keys in enumerate(known):
+            rows = np.flatnonzero(~nobody & (of_row == number))
+            if len(rows):
+                codes[rows] = self._codes(rows, self._decide(rows, keys))
+        self._open_untold(codes)
+        return codes
+
+    def _open_untold(self, codes: npt.NDArray[np.int64]) -> None:
+        """Replace the answers of rows with an unknown resource, which were decided on `*`.
+
+        A caller without any grant of `iam:PassRole` is denied: only the policies of the caller decide on that action.
+        """
+        code = self._answers.code(Answer(Outcome.DEPENDS, depends_on=(RESOURCE,)))
+        denied = self._answers.code(Answer(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
+        calls = self._calls
+        for row in [row for row, resource in enumerate(self._resources) if resource is None]:
+            if self._answers.list[codes[row]].note in (NO_CALLER, NOT_IN_DIRECTORY):
+                continue
+            is_failed = self._answers.list[codes[row]].outcome is Outcome.ERROR
+            is_passing = not is_failed and calls.actions[calls.row_action[row]] == PASS_ROLE
+            principal = calls.callers[self._caller[row]].principal if is_passing else None
+            codes[row] = code if principal is None or self._known.may_pass_roles(principal) else denied
+
+    def _decide(self, rows: npt.NDArray[np.int64], keys: Sequence[frozenset[str]]) -> Decisions:
+        calls = self._calls
+        of_row = calls.row_call[rows]
+        context: dict[str, object] = {"aws:CurrentTime": self._times.at(of_row)}
+        for number, known in enumerate(keys):
+            context |= {key: self._column(number, key).at(of_row) for key in known}
+        askers = {code: calls.callers[code].principal for code in np.unique(self._caller[rows]).tolist()}
+        names = {code: who if isinstance(who, str) else f"session {code}" for code, who in askers.items()}
+        told = rows.tolist()
+        return self._engine.decide_many(
+            DictionaryColumn("principals", self._caller[rows], [names.get(code, "") for code in range(len(calls.callers))]),
+            DictionaryColumn("actions", calls.row_action[rows], calls.actions),
+            [self._resources[row] or "*" for row in told],
+            context,
+            unknown=("*",),
+            resource_accounts=[calls.owners[row] for row in told] if self._has_owners else None,
+            sessions={names[code]: who for code, who in askers.items() if isinstance(who, Session)},
+            reasons=True,
+            on_error="deny",
+            threads=self._threads,
+        )
+
+    def _column(self, number: int, key: str) -> _Column:
+        """What one of `facts` tells of a key, for all calls; made once."""
+        found = self._columns.get((number, key))
+        if found is None:
+            facts = self._calls.facts[number]
+            entries = (entry.get(key) for entry in facts.table)
+            values = [None if isinstance(value, Open) else value for value in entries]
+            found = self._columns[number, key] = _Column(values, facts.codes)
+        return found
+
+    def _codes(self, rows: npt.NDArray[np.int64], decisions: Decisions) -> npt.NDArray[np.int64]:
+        """The answers to decided rows: one is made for each combination that occurs."""
+        has_tags = any(c.open_tags for c in self._calls.callers) and self._known.are_tags_read
+        opened = [c.open_policies + 2 * c.open_kind + 4 * (c.open_tags and has_tags) for c in self._calls.callers]
+        flags = np.array(opened, np.int64)[self._caller[rows]]
+        statement, refs = decisions.statement_refs
+        depends = decisions.depends_on
+        parts = (
+            (decisions.outcome, 256),
+            (decisions.layer.codes, 256),
+            (decisions.reason.codes, 256),
+            (flags, 8),
+            (statement + 1, len(refs) + 1),
+            (depends.codes + 1, len(depends.values) + 1),
+        )
+        mixed = np.zeros(len(rows), np.int64)
+        for codes, size in parts:
+            mixed = mixed * size + codes
+        _, at, inverse = np.unique(mixed, return_index=True, return_inverse=True)
+        made = [self._answers.code(_answer(decisions, row, int(flags[row]))) for row in at.tolist()]
+        found: npt.NDArray[np.int64] = np.array(made, np.int64)[inverse]
+        of_resource = (decisions.layer.codes == LAYERS.index(Layer.RESOURCE)) & (decisions.outcome == Outcome.IMPLICIT_DENY)
+        for row in np.flatnonzero(of_resource).tolist():
+            if self._known.is_absent(self._resources[rows[row]] or "*"):
+                found[row] = self._answers.code(Answer(Outcome.ERROR, note=NO_RESOURCE))
+        for row, error in decisions.errors.items():
+            message = getattr(error, "message", "") or str(error).partition("\n")[0]
+            resource = shorten(self._resources[rows[row]] or "*")  # which would make a group of each
+            found[row] = self._answers.code(Answer(Outcome.ERROR, note=message.replace(f"`{resource}`", "the resource")))
+        self._open_owners(rows, found)
+        return found
+
+    def _open_owners(self, rows: npt.NDArray[np.int64], found: npt.NDArray[np.int64]) -> None:
+        """Whether a bucket is the caller's own decides what it takes (6.4); its ARN does not tell it."""
+        owners, resources = self._calls.owners, self._resources
+        for at, row in enumerate(rows.tolist()):
+            resource = resources[row]
+            if owners[row] is None and resource is not None and ":s3:::" in resource and not self._known.is_owner_told(resource):
+                answer = self._answers.list[found[at]]
+                if answer.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
+                    depends_on = (*answer.depends_on, OWNER)
+                    found[at] = self._answers.code(replace(answer, outcome=Outcome.DEPENDS, depends_on=depends_on))
+
+
+def _answer(decisions: Decisions, row: int, flags: int) -> Answer:
+    """The answer to a row, with what the log leaves open of its session."""
+    decision, open_policies, open_kind = decisions[row], flags & 1, flags & 2
+    if decision.reason is Reason.UNKNOWN_PRINCIPAL:
+        return Answer(Outcome.ERROR, note=NOT_IN_DIRECTORY)
+    outcome, depends_on = decision.outcome, decision.depends_on
+    if open_policies and decision.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_POLICIES)
+    if open_kind and decision.layer is Layer.CREDENTIAL:
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_KIND)
+    if flags & 4 and decision.outcome is not Outcome.ERROR:
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_TAGS)
+    return Answer(outcome, decision.layer, decision.statement, depends_on)
+
+
+def _known_together(facts: Sequence[Facts]) -> tuple[_Ints, list[tuple[frozenset[str], ...]]]:
+    """Calls of which the same keys are known: a number for each call, and the keys by number, one set for each of `facts`."""
+    sets: list[list[tuple[frozenset[str], frozenset[str]]]] = []
+    mixed = np.zeros(len(facts[0].codes), np.int64)
+    for part in facts:
+        kinds: dict[tuple[frozenset[str], frozenset[str]], int] = {}
+        of_entry = np.array([kinds.setdefault(_keys_of(entry), len(kinds)) for entry in part.table], np.int64)
+        sets.append(list(kinds))
+        mixed = mixed * len(kinds) + of_entry[part.codes]
+    distinct, same = np.unique(mixed, return_inverse=True)
+    known = []
+    for number in distinct.tolist():
+        keys: list[frozenset[str]] = []
+        withdrawn: frozenset[str] = frozenset()
+        for kinds_of_part in reversed(sets):
+            number, kind = divmod(number, len(kinds_of_part))
+            given, is_open = kinds_of_part[kind]
+            keys.append(given - withdrawn)
+            withdrawn |= is_open
+        known.append(tuple(reversed(keys)))
+    return same, known
+
+
+def _keys_of(entry: Mapping[str, str | Open | None]) -> tuple[frozenset[str], frozenset[str]]:
+    """The keys with a value (or None) in an entry, and the keys that are `Open.OPEN` in it."""
+    is_open = frozenset(key for key, value in entry.items() if value is Open.OPEN)
+    return frozenset(entry) - is_open, is_open
+
+
+class _Column:
+    """Texts of calls, each distinct one once; None is no value."""
+
+    def __init__(self, values: Sequence[str | None], codes: _Ints | None = None) -> None:
+        numbers: dict[str, int] = {}
+        of_value = np.array([-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values], np.int32)
+        self._codes = of_value if codes is None else of_value[codes]
+        self._values = list(numbers)
+
+    def at(self, calls: _Ints) -> DictionaryColumn:
+        return DictionaryColumn("", self._codes[calls], self._values)
+
+
+def _deciding_rows(calls: Calls, rows: npt.NDArray[np.int64], answers: _Answers) -> npt.NDArray[np.int64]:
+    """The row that decides each call: the first of the worst (R12)."""
+    weight = _WEIGHT[np.array([answer.outcome for answer in answers.list], np.int64)][rows]
+    n = len(rows)
+    starts = np.flatnonzero(np.diff(calls.row_call, prepend=-1))
+    best: npt.NDArray[np.int64] = np.maximum.reduceat(weight * n + np.arange(n - 1, -1, -1), starts)
+    return n - 1 - best % n

@@ -1,0 +1,193 @@
+"""Two engines over the same rows: which answers flip, and the groups of rows that one statement flips."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup, culprit, is_plain
+from fastiam.engine.decisions import Decisions
+from fastiam.errors import FastiamError
+from fastiam.kernel.columns.read import TextColumn
+from fastiam.model.policy import Explanation, Layer, Outcome
+from fastiam.model.profile import Levels, PrincipalProfile
+from fastiam.model.session import Session
+
+if TYPE_CHECKING:
+    from fastiam.engine.compiled_engine import Engine
+
+RANK = np.zeros(256, np.int8)  # how near to an ALLOW an outcome is
+RANK[Outcome.DEPENDS], RANK[Outcome.ALLOW] = 1, 2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Requests as columns that both engines read, and what both are told beside them."""
+
+    principals: TextColumn
+    actions: TextColumn
+    resources: TextColumn
+    context: Mapping[str, TextColumn]
+    accounts: TextColumn | None
+    sessions: Mapping[str, Session]
+    unknown: Collection[str]
+    now: datetime
+    threads: int
+    on_error: Literal["raise", "deny"]
+    unreadable: Mapping[int, Exception]  # rows of which a value was read as null
+
+    def decide(self, engine: Engine) -> Decisions:
+        """What an engine says of all of them."""
+        return engine.decide_many(
+            self.principals, self.actions, self.resources, self.context, unknown=self.unknown, sessions=self.sessions,
+            resource_accounts=self.accounts, now=self.now, reasons=True, on_error=self.on_error, threads=self.threads,
+        )  # fmt: skip
+
+    def explain(self, engine: Engine, row: int) -> Explanation | None:
+        """The whole record of one of them, None where a `simulate` would refuse it."""
+        name, action, resource = (column.take([row])[0] for column in (self.principals, self.actions, self.resources))
+        account = None if self.accounts is None else self.accounts.take([row])[0]
+        context = {key: column.take([row])[0] for key, column in self.context.items()}
+        try:
+            return engine.explain(
+                self.sessions.get(name, name),
+                action,
+                resource,
+                context,
+                unknown=self.unknown,
+                resource_account=account,
+                now=self.now,
+            )
+        except FastiamError:
+            return None
+
+
+def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The place of each change in `CHANGES`."""
+    old, new = RANK[before], RANK[after]
+    picked = [new == 2, new == 0, old == 0]
+    return np.select(picked, [0, 1, 2], 3).astype(np.uint8)
+
+
+def grouped(
+    old: Engine, new: Engine, rows: Rows, before: Decisions, after: Decisions, flipped: npt.NDArray[np.int64]
+) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
+    """The groups, and the place of each flipped row among them."""
+    if not len(flipped):
+        return (), np.empty(0, np.int32)
+    change = changes_of(before.outcome[flipped], after.outcome[flipped])
+    answers, alike = np.unique(_answers(before, after, flipped, change), return_inverse=True)
+    order = np.argsort(alike, kind="stable")
+    starts = np.searchsorted(alike[order], np.arange(len(answers) + 1))
+    found: dict[tuple[Any, ...], int] = {}
+    groups: list[DiffGroup] = []
+    codes = np.empty(len(answers), np.int32)
+    fine = np.full(len(flipped), -1, np.int32)
+    for number in range(len(answers)):
+        members = order[starts[number] : starts[number + 1]]
+        told, row = CHANGES[change[members[0]]], int(flipped[members[0]])
+        if is_plain(told, before[row], after[row]):
+            codes[number] = _group_of(found, groups, old, new, rows, before, after, row, told)
+            continue
+        layer = (before if told in GAINING else after)[row].layer
+        outcomes = int(before.outcome[row]), int(after.outcome[row])
+        for at, key in zip(members.tolist(), _causes(old, new, rows, flipped[members], layer), strict=True):
+            known = (told, outcomes, layer, key)
+            if known not in found:
+                found[known] = _group_of(found, groups, old, new, rows, before, after, int(flipped[at]), told)
+            fine[at] = found[known]
+        codes[number] = fine[members[0]]
+    group = np.where(fine >= 0, fine, codes[alike])
+    return in_order(groups, group, flipped)
+
+
+def _answers(
+    before: Decisions, after: Decisions, flipped: npt.NDArray[np.int64], change: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int64]:
+    """One number for all that the two answers of a row say of layers and statements."""
+    packed = change.astype(np.int64)
+    for decisions in (before, after):
+        codes, refs = decisions._used
+        packed = packed * 256 + decisions.layer.codes[flipped]
+        packed = packed * (len(refs) + 1) + codes[flipped] + 1
+        packed = packed * 4 + np.minimum(decisions.outcome[flipped], 3)
+    return packed
+
+
+def _group_of(
+    found: dict[tuple[Any, ...], int],
+    groups: list[DiffGroup],
+    old: Engine,
+    new: Engine,
+    rows: Rows,
+    before: Decisions,
+    after: Decisions,
+    row: int,
+    change: Change,
+) -> int:
+    """The group of a row, which is made where it is the first of its kind."""
+    one, two = before[row], after[row]
+    statement, side = culprit(change, one, two, cache(lambda side: rows.explain(old if side == "old" else new, row)))
+    layer = one.layer if change in GAINING else two.layer
+    key = change, statement, side, layer
+    if key not in found:
+        found[key] = len(groups)
+        groups.append(DiffGroup(change, statement, side, layer, 0, row))
+    return found[key]
+
+
+def _causes(
+    old: Engine, new: Engine, rows: Rows, members: npt.NDArray[np.int64], layer: Layer | None
+) -> Iterator[tuple[Any, ...]]:
+    """What rows with the same answers may still differ in: the policies of the layer that denies, and the action."""
+    wanted = members.tolist()
+    by_resource = layer is Layer.RESOURCE
+    names = (rows.resources if by_resource else rows.principals).take(wanted)
+    policies = {name: _policies_of((old, new), rows.sessions.get(name, name), layer) for name in set(names)}
+    for name, action in zip(names, rows.actions.take(wanted), strict=True):
+        yield policies[name], action
+
+
+def _policies_of(engines: tuple[Engine, Engine], subject: str | Session, layer: Layer | None) -> tuple[Any, ...]:
+    """The policies of one layer in both engines, by identity: of who asks, or in layer `resource` of the ARN asked for."""
+    found: list[Any] = []
+    for engine in engines:
+        snapshot = engine._snapshot_or_fail()
+        try:
+            if layer is Layer.RESOURCE:
+                levels: Levels = () if subject == "*" else (snapshot.facts(str(subject)).policies or (),)
+            else:
+                levels = _own(snapshot.principal(subject), layer)
+        except FastiamError:
+            levels = ()
+        found.append(tuple(tuple(map(id, policies)) for policies in levels))
+    return tuple(found)
+
+
+def _own(profile: PrincipalProfile, layer: Layer | None) -> Levels:
+    if layer is Layer.SCP:
+        return profile.scps or ()
+    own = {Layer.BOUNDARY: profile.boundary, Layer.SESSION: profile.session_policies, Layer.IDENTITY: profile.identity_policies}
+    return (own.get(layer) or (),) if layer is not None else ()
+
+
+def in_order(
+    groups: list[DiffGroup], group: npt.NDArray[np.int32], flipped: npt.NDArray[np.int64]
+) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
+    """The groups with their counts, what gains access first and the largest first."""
+    counts = np.bincount(group, minlength=len(groups)).tolist()
+    firsts = np.full(len(groups), np.iinfo(np.int64).max)
+    np.minimum.at(firsts, group, flipped)
+    order = sorted(
+        range(len(groups)), key=lambda i: (groups[i].change not in GAINING, CHANGES.index(groups[i].change), -counts[i])
+    )
+    place = np.empty(len(groups), np.int32)
+    place[order] = np.arange(len(groups))
+    told = tuple(replace(groups[i], rows=counts[i], example=int(firsts[i])) for i in order)
+    return told, place[group]

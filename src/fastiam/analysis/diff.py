@@ -1,0 +1,283 @@
+"""`fastiam.diff`: the answers that change between two engines, and the statements that flip them.
+
+Columns in, columns out: both engines decide the same rows. Without requests, `reach` makes the rows that the changed statements
+can reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam.analysis.compare import RANK, Rows, grouped
+from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
+from fastiam.engine.decisions import NO_STATEMENT, REASONS, Decisions, DictionaryColumn
+from fastiam.engine.resolving import SettlingCore
+from fastiam.errors import RequestValueError
+from fastiam.kernel.columns.export import stream_of, table_array
+from fastiam.kernel.columns.read import read_column
+from fastiam.model.arguments import check_type
+from fastiam.model.policy import Outcome
+from fastiam.model.request import check_context, check_key, epoch_seconds, read_unknown
+from fastiam.model.session import Session
+from fastiam.runtime.forking import cached_property
+
+if TYPE_CHECKING:
+    from fastiam.analysis.logged_calls import Calls
+    from fastiam.engine.compiled_engine import Engine
+    from fastiam.model.decision_json import Json
+
+Side = Literal["old", "new"]
+_NAMES = {int(outcome): outcome.name for outcome in Outcome}
+_COLUMNS = ("principals", "actions", "resources")
+_REQUEST = ("principal", "action", "resource")
+
+
+class Diff:
+    """What flips between two engines.
+
+    Attributes
+    ----------
+    n_rows : rows compared.
+    rows : numbers of the rows that flip, ascending, int64, shape (k,).
+    old_outcome, new_outcome : their outcomes, uint8, shape (k,).
+    groups : the statements that flip them, what gains access first; `group` has the group of each flipped row, shape (k,).
+    undecidable : rows that depend on unknown keys in both engines, so that nobody can tell whether they flip.
+    n_errors : rows that cannot be decided; with `on_error="deny"`.
+    unknown_principals : rows whose principal is in neither directory, so that both deny them.
+    unseen : what has changed and no row can show; without requests alone.
+
+    Notes
+    -----
+    An Arrow consumer takes it as a table with a row for each flip: `row`, `principal`, `action`, `resource`, `change`,
+    `old_outcome`, `new_outcome`, `layer`, `policy`, `sid`.
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        rows: npt.NDArray[np.int64],
+        outcomes: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+        groups: tuple[DiffGroup, ...],
+        group: npt.NDArray[np.int32],
+        take: Callable[[str, Sequence[int]], list[str]],
+        undecidable: int = 0,
+        n_errors: int = 0,
+        unseen: tuple[str, ...] = (),
+        unknown_principals: int = 0,
+    ) -> None:
+        """For the engine: `take` gives texts of a request column."""
+        self.n_rows, self.rows, self.groups, self.group = n_rows, rows, groups, group
+        self.old_outcome, self.new_outcome = outcomes
+        self.undecidable, self.n_errors, self.unseen = undecidable, n_errors, unseen
+        self.unknown_principals = unknown_principals
+        self._take = take
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {change.value}" for change, count in self.counts.items())
+        return f"<Diff: {self.n_rows:,} rows, {counts or 'nothing flips'}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        texts = {name: self._take(name, self.rows.tolist()) for name in _REQUEST}
+        arguments = self.n_rows, self.rows, (self.old_outcome, self.new_outcome), self.groups, self.group
+        return _unpickled, (texts, arguments, (self.undecidable, self.n_errors, self.unseen, self.unknown_principals))
+
+    @property
+    def counts(self) -> dict[Change, int]:
+        """Rows by how they flip."""
+        found: dict[Change, int] = {}
+        for group in self.groups:
+            found[group.change] = found.get(group.change, 0) + group.rows
+        return found
+
+    @property
+    def is_gained(self) -> bool:
+        """Whether somebody can, or may, do what was denied before."""
+        return any(group.change in GAINING for group in self.groups)
+
+    def request(self, row: int) -> tuple[str, str, str]:
+        """Principal, action and resource of a row, by its number among all rows; of one that flips, after pickling."""
+        principal, action, resource = (self._take(name, [row])[0] for name in _REQUEST)
+        return principal, action, resource
+
+    @cached_property
+    def change(self) -> DictionaryColumn:
+        """How each flipped row flips."""
+        codes = np.array([CHANGES.index(group.change) for group in self.groups], np.uint8)
+        return DictionaryColumn("change", codes[self.group], CHANGES)
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON form: the counts, and the groups, each with the request of its first row."""
+        counts: dict[str, Json] = {change.value: count for change, count in self.counts.items()}
+        told: dict[str, Json] = {"n_rows": self.n_rows, "counts": counts, "undecidable": self.undecidable}
+        told |= {"n_errors": self.n_errors, "unknown_principals": self.unknown_principals, "unseen": list(self.unseen)}
+        return told | {"groups": [self.group_to_dict(group) for group in self.groups]}
+
+    def group_to_dict(self, group: DiffGroup) -> dict[str, Json]:
+        """The JSON form of a group, with the request of its first row."""
+        return group.to_dict() | dict(zip(_REQUEST, self.request(group.example), strict=True))
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """A struct array with a row for each flip; `requested_schema` is not followed, as the protocol allows."""
+        columns: list[Any] = [("row", self.rows, None, None)]
+        columns += [_coded(name, self._take(name, self.rows.tolist()))._exported() for name in _REQUEST]
+        columns.append(self.change._exported())
+        for name, codes in (("old_outcome", self.old_outcome), ("new_outcome", self.new_outcome)):
+            columns.append(_coded(name, [_NAMES[code] for code in codes.tolist()])._exported())
+        refs = [group.statement for group in self.groups]
+        for name, texts in (
+            ("layer", [group.layer and group.layer.value for group in self.groups]),
+            ("policy", [ref and ref.policy for ref in refs]),
+            ("sid", [ref and ref.label for ref in refs]),
+        ):
+            columns.append(_coded(name, [texts[code] for code in self.group.tolist()])._exported())
+        return table_array(columns, (), len(self))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A table of one batch."""
+        return stream_of(*self.__arrow_c_array__())
+
+
+def _unpickled(texts: Mapping[str, Sequence[str]], arguments: tuple[Any, ...], counts: tuple[Any, ...]) -> Diff:
+    places = {row: place for place, row in enumerate(arguments[1].tolist())}
+    n_rows, rows, outcomes, groups, group = arguments
+    return Diff(n_rows, rows, outcomes, groups, group, lambda name, wanted: [texts[name][places[row]] for row in wanted], *counts)
+
+
+def _coded(name: str, texts: Sequence[str | None]) -> DictionaryColumn:
+    places: dict[str, int] = {}
+    codes = [NO_STATEMENT if text is None else places.setdefault(text, len(places)) for text in texts]
+    return DictionaryColumn(name, np.array(codes, np.int32), list(places))
+
+
+def diff(
+    old: Engine,
+    new: Engine,
+    principals: object = None,
+    actions: object = None,
+    resources: object = None,
+    context: Mapping[str, object] | None = None,
+    *,
+    unknown: Collection[str] = (),
+    resource_accounts: object = None,
+    sessions: Mapping[str, Session] | None = None,
+    log: Iterable[Calls] | None = None,
+    now: datetime | None = None,
+    on_error: Literal["raise", "deny"] = "raise",
+    threads: int = 1,
+) -> Diff:
+    """The requests that two engines answer differently, grouped by the statement that flips them.
+
+    Parameters
+    ----------
+    principals, actions, resources, context, ... : columns of requests, as `Engine.decide_many` takes them. Without the first
+        three, the requests that the changes between the two directories can reach (see Notes), about which nothing is given.
+    log : in place of requests, the calls of a log, as `fastiam.read_cloudtrail` gives them (docs/replay.md).
+    unknown : keys of which nothing is known, for requests that are given. Where they are not, every key that `context` does not
+        give is unknown.
+
+    Returns
+    -------
+    Diff: flips from a denial to ALLOW (gained) and back (lost), and to DEPENDS (may gain, may lose). One kind of denial for
+    another is no flip.
+
+    Raises
+    ------
+    ShapeError, RequestValueError: as `Engine.decide_many`; only some of the three request columns are given.
+
+    Notes
+    -----
+    Two batches, and the record of one row for each distinct cause that the answers alone do not tell. Without requests, rows
+    are made of the principals that a change reaches, or for a changed resource all of them, and of actions and resources of the
+    patterns in the changed statements: each literal one, each one that the policies name and the pattern matches, and one that
+    nothing else names. What these cannot show is in `unseen`.
+    """
+    for name, engine in (("old", old), ("new", new)):
+        check_type(engine, SettlingCore, name, "an Engine", "compile a directory; of a `LiveEngine` pass `live.engine`")
+    given = principals, actions, resources
+    if log is not None:
+        from fastiam.analysis.log_diff import diff_log
+
+        if any(value is not None for value in (*given, context, unknown or None, resource_accounts, sessions, now)):
+            raise RequestValueError("a log brings requests, keys and time", column="log", hint="pass nothing beside it")
+        return diff_log(old, new, log, threads=threads)
+    options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
+    if all(column is None for column in given):
+        from fastiam.analysis.affected_requests import reached
+
+        cells = reached(old, new)
+        told = {check_key(name): value for name, value in check_context(context).items()}
+        if unknown is not None and len(read_unknown(unknown)):
+            hint = "pass requests, or leave it out: every key that `context` does not give is unknown"
+            raise RequestValueError("`unknown` is about requests, of which there are none", column="unknown", hint=hint)
+        options["unknown"] = ("*",)
+        if now is not None:
+            told.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
+        found = _compare(old, new, _rows((cells.principals, cells.actions, cells.resources), told, on_error="deny", **options))
+        found.unseen = cells.unseen
+        return found
+    for name, column in zip(_COLUMNS, given, strict=True):
+        if column is None:
+            raise RequestValueError("the requests have no such column", column=name, hint="pass all three, or none of them")
+    return _compare(old, new, _rows(given, context, on_error=on_error, **options))
+
+
+def _rows(
+    columns: tuple[object, object, object],
+    context: Mapping[str, object] | None,
+    *,
+    unknown: Any,
+    accounts: object,
+    sessions: Any,
+    now: Any,
+    on_error: Literal["raise", "deny"],
+    threads: Any,
+) -> Rows:
+    """The requests, read once for both engines."""
+    errors: dict[int, Exception] | None = None if on_error == "raise" else {}
+    read = [read_column(column, name, kind="text", errors=errors) for column, name in zip(columns, _COLUMNS, strict=True)]
+    given = {check_key(name): column for name, column in check_context(context).items()}
+    keys = {name: read_column(column, name, kind="context", errors=errors) for name, column in given.items()}
+    owners = None if accounts is None else read_column(accounts, "resource_accounts", kind="text", errors=errors)
+    instant = datetime.fromtimestamp(epoch_seconds(now), UTC)
+    principals, actions, resources = read
+    unreadable = errors or {}
+    named = {} if sessions is None else sessions
+    return Rows(principals, actions, resources, keys, owners, named, unknown, instant, threads, on_error, unreadable)
+
+
+def _compare(old: Engine, new: Engine, rows: Rows) -> Diff:
+    before, after = rows.decide(old), rows.decide(new)
+    ranks = RANK[before.outcome], RANK[after.outcome]
+    broken = (before.outcome == Outcome.ERROR) | (after.outcome == Outcome.ERROR)
+    broken[list(rows.unreadable)] = True
+    flipped = np.flatnonzero((ranks[0] != ranks[1]) & ~broken)
+    groups, group = grouped(old, new, rows, before, after, flipped)
+
+    def take(name: str, wanted: Sequence[int]) -> list[str]:
+        column = {"principal": rows.principals, "action": rows.actions, "resource": rows.resources}[name]
+        return column.take(wanted)
+
+    return Diff(
+        len(before),
+        flipped,
+        (before.outcome[flipped], after.outcome[flipped]),
+        groups,
+        group,
+        take,
+        int(np.count_nonzero((ranks[0] == 1) & (ranks[1] == 1) & ~broken)),
+        int(np.count_nonzero(broken)),
+        unknown_principals=int(np.count_nonzero(_is_unknown(before) & _is_unknown(after))),
+    )
+
+
+def _is_unknown(decisions: Decisions) -> npt.NDArray[np.bool_]:
+    """The rows whose principal has no record."""
+    return np.asarray(decisions.reason.codes == REASONS.index("unknown_principal"))

@@ -1,0 +1,105 @@
+"""What changes between two engines for the calls of a log: `diff` over what has happened.
+
+Both engines answer each call; one whose answer flips stands in the group of the statement that flips it, as far as the two
+answers tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam.analysis.call_decisions import Answer, Replayed, Replayer
+from fastiam.analysis.compare import RANK, changes_of, in_order
+from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
+from fastiam.analysis.diff import Diff
+from fastiam.analysis.logged_calls import Calls
+from fastiam.model.policy import Outcome
+
+if TYPE_CHECKING:
+    from fastiam.engine.compiled_engine import Engine
+
+_Texts = tuple[str, str, str]  # principal, action and resource of a call
+
+
+def diff_log(old: Engine, new: Engine, log: Iterable[Calls], *, threads: int = 1) -> Diff:
+    """The calls of a log that two engines answer differently; its rows are calls, numbered through the log from 0.
+
+    Calls that one of the two cannot decide, because caller or resource are not in its directory, count as `n_errors`.
+
+    Raises
+    ------
+    SourceError: a file of the log is broken.
+    """
+    found = _Found()
+    replayers = Replayer(old, threads=threads), Replayer(new, threads=threads)
+    for calls in log:
+        if len(calls):
+            found.add(*(replayer.replay(calls) for replayer in replayers))
+    return found.diff()
+
+
+class _Found:
+    """Flips of one batch after the other."""
+
+    def __init__(self) -> None:
+        self._n = self._undecidable = self._n_errors = 0
+        self._rows: list[int] = []
+        self._outcomes: list[tuple[Outcome, Outcome]] = []
+        self._texts: list[_Texts] = []
+        self._codes: list[int] = []
+        self._groups: dict[tuple[object, ...], int] = {}
+        self._kinds: list[DiffGroup] = []
+
+    def add(self, one: Replayed, two: Replayed) -> None:
+        """The answers of both engines to a batch."""
+        before, after = (np.array([a.outcome for a in done.answers], np.uint8)[done.answer] for done in (one, two))
+        broken = (before == Outcome.ERROR) | (after == Outcome.ERROR)
+        flips = (RANK[before] != RANK[after]) & ~broken
+        changes = changes_of(before, after)
+        for call in np.flatnonzero(flips).tolist():
+            change = CHANGES[changes[call]]
+            self._enter(call, change, one, two)
+        self._undecidable += int(np.count_nonzero((before == Outcome.DEPENDS) & (after == Outcome.DEPENDS)))
+        self._n_errors += int(np.count_nonzero(broken))
+        self._n += len(before)
+
+    def _enter(self, call: int, change: Change, one: Replayed, two: Replayed) -> None:
+        before, after = one.answers[one.answer[call]], two.answers[two.answer[call]]
+        denied = one if change in GAINING else two
+        row = int(denied.row[call])
+        group = _group(change, before, after)
+        key = group.change, group.statement, group.side, group.layer
+        code = self._groups.setdefault(key, len(self._groups))
+        if code == len(self._kinds):
+            self._kinds.append(group)
+        calls = denied.calls
+        shown = calls.callers[calls.caller[call]].shown
+        self._rows.append(self._n + call)
+        self._outcomes.append((before.outcome, after.outcome))
+        self._texts.append((shown, calls.actions[calls.row_action[row]], denied.resources[row] or ""))
+        self._codes.append(code)
+
+    def diff(self) -> Diff:
+        """All of them."""
+        rows = np.array(self._rows, np.int64)
+        outcomes = np.array(self._outcomes, np.uint8).reshape(-1, 2)
+        groups, group = in_order(self._kinds, np.array(self._codes, np.int32), rows)
+        of_name = {"principal": 0, "action": 1, "resource": 2}
+
+        def take(name: str, wanted: Sequence[int]) -> list[str]:
+            places: npt.NDArray[np.int64] = np.searchsorted(rows, wanted)
+            return [self._texts[place][of_name[name]] for place in places.tolist()]
+
+        return Diff(self._n, rows, (outcomes[:, 0], outcomes[:, 1]), groups, group, take, self._undecidable, self._n_errors)
+
+
+def _group(change: Change, old: Answer, new: Answer) -> DiffGroup:
+    """The statement that flips an answer: a Deny where one decides, else the Allow that the other side has."""
+    denier, other = (old, new) if change in GAINING else (new, old)
+    if denier.statement is not None and denier.outcome in (Outcome.EXPLICIT_DENY, Outcome.DEPENDS):
+        return DiffGroup(change, denier.statement, "old" if change in GAINING else "new", denier.layer, 0, 0)
+    return DiffGroup(change, other.statement, "new" if change in GAINING else "old", denier.layer, 0, 0)

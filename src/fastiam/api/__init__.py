@@ -1,0 +1,1 @@
+"""The public classes `Engine` and `Directory`: they check and delegate."""

@@ -1,0 +1,306 @@
+"""What `fastiam user`, `role`, `group`, `policy` and their kin share: how things are named, and the verbs that several have.
+
+A verb opens the store, does one transaction, and shows the record as it is now, in the form of our own format. A thing is named
+by its ARN, or by its name: in the account of `--account` or `FASTIAM_ACCOUNT`, or in the only account that has one of this name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
+from fastiam.cli.console import note
+from fastiam.cli.files import read_bytes
+from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.store_options import show, store
+from fastiam.errors import DirectoryError, did_you_mean
+from fastiam.model.arn import split_arn
+
+if TYPE_CHECKING:
+    from fastiam.api.directory import Directory
+
+Write = Callable[["Directory", str], object]
+
+account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account; or FASTIAM_ACCOUNT.")
+path = click.option("--path", default="/", show_default=True, metavar="PATH", help="The path before the name: `/eng/`.")
+tags = click.option("--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
+policies = click.option(
+    "--policy", "policies", multiple=True, metavar="ARN", help="A managed policy to attach, by name or ARN; may be repeated."
+)
+document = click.argument("document", metavar="DOCUMENT")
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A kind of thing: its table, and the type that its ARNs have, which is what the noun is called."""
+
+    type: str
+    table: str
+
+    def records(self, directory: Directory) -> dict[str, Any]:
+        """The things of this kind, by ARN."""
+        held: dict[str, Any] = getattr(directory.tables, self.table)
+        if self.table != "entities":
+            return held
+        return {arn: record for arn, record in held.items() if _type_of(arn) == self.type}
+
+    def find(self, directory: Directory, name: str, account: str | None) -> str:
+        """The ARN of what is named.
+
+        Raises
+        ------
+        DirectoryError: it is not there, or several accounts have one of that name.
+        """
+        records = self.records(directory)
+        if name.startswith("arn:"):
+            found = [name] if name in records else []
+        else:
+            named = [arn for arn in records if name_of(arn).lower() == name.lower()]
+            found = [arn for arn in named if account in (None, account_of(arn)) and account_of(arn) != "aws"]
+            found = found or [arn for arn in named if account_of(arn) == "aws"]
+        if not found:
+            raise DirectoryError(f"there is no {self.type} `{name}`", hint=self._hint(name, records))
+        if len(found) > 1:
+            raise DirectoryError(f"`{name}` is in several accounts", hint="pass `--account` or the whole ARN")
+        return found[0]
+
+    def _hint(self, name: str, records: Iterable[str]) -> str:
+        hint = did_you_mean(name, records if name.startswith("arn:") else map(name_of, records)) or "`list` shows what there is"
+        if self.type == "policy":
+            hint += "; policies of AWS come with `fastiam import FILE` (docs/sources.md)"
+        return hint
+
+    def arn(self, directory: Directory, name: str, path: str, account: str | None) -> str:
+        """The ARN of what is to be made."""
+        if name.startswith("arn:"):
+            if _type_of(name) != self.type:
+                raise DirectoryError(f"`{name}` is no {self.type}", hint=f"write `arn:aws:iam::<account>:{self.type}/Name`")
+            return name
+        known = directory.tables.accounts
+        if account is None and len(known) != 1:
+            raise DirectoryError(f"nothing tells the account of `{name}`", hint="pass `--account`, or the whole ARN")
+        id_ = account or next(iter(known))
+        partition = known[id_].partition if id_ in known else "aws"
+        return f"arn:{partition}:iam::{id_}:{self.type}{path}{name}"
+
+
+USER, ROLE, GROUP = Noun("user", "entities"), Noun("role", "entities"), Noun("group", "groups")
+POLICY, PROFILE = Noun("policy", "managed"), Noun("instance-profile", "instance_profiles")
+SAML, OIDC = Noun("saml-provider", "saml_providers"), Noun("oidc-provider", "oidc_providers")
+
+
+def holder(directory: Directory, name: str, account: str | None) -> str:
+    """Who has credentials: a user by name or ARN, or a root user, as `root` of an account or by ARN."""
+    if name.endswith(":root") and name.startswith("arn:"):
+        return name
+    if name != "root":
+        return USER.find(directory, name, account)
+    known = directory.tables.accounts
+    if account is None and len(known) != 1:
+        raise DirectoryError("nothing tells whose root user it is", hint="pass `--account`, or the whole ARN")
+    id_ = account or next(iter(known))
+    partition = known[id_].partition if id_ in known else "aws"
+    return f"arn:{partition}:iam::{id_}:root"
+
+
+def name_of(arn: str) -> str:
+    """What an ARN calls the thing: the last step of its path; an OIDC provider is called by its whole URL."""
+    return arn.partition(":oidc-provider/")[2] or arn.rpartition("/")[2]
+
+
+def account_of(arn: str) -> str:
+    """The account field of an ARN."""
+    parts = split_arn(arn)
+    return "" if parts is None else parts.account
+
+
+def _type_of(arn: str) -> str:
+    parts = split_arn(arn)
+    return "" if parts is None else parts.rest.partition("/")[0]
+
+
+def read_document(given: str) -> str | bytes:
+    """A policy as it is given on the command line: JSON itself, a file, or `-` for standard input."""
+    return given if given.lstrip().startswith("{") else read_bytes(given)
+
+
+def policy_or_document(directory: Directory, given: str, account: str | None) -> Any:
+    """What a boundary is given as: a managed policy by ARN, or a document."""
+    return POLICY.find(directory, given, account) if given.startswith("arn:") else read_document(given)
+
+
+@contextmanager
+def reading(store: str) -> Iterator[Directory]:
+    """The store, to be read."""
+    from fastiam.api.directory import Directory
+
+    with Directory.open(store, create=False, read_only=True) as directory:
+        yield directory
+
+
+@contextmanager
+def writing(store: str) -> Iterator[Directory]:
+    """The store, to be written in one transaction. What is worth saying about what was written is said."""
+    from fastiam.api.directory import Directory
+
+    with Directory.open(store, create=False) as directory:
+        _join_credentials(directory)
+        with directory.transaction():
+            yield directory
+        for finding in directory.findings:
+            note(str(finding))
+
+
+def _join_credentials(directory: Directory) -> None:
+    """Credentials follow a user that is renamed, and go with one that is deleted."""
+    try:
+        from fastiam.credentials.records import CredentialBook
+    except ModuleNotFoundError:  # without `fastiam[sts]` nobody has any here
+        return
+    directory.join(CredentialBook())
+
+
+def show_record(record: object, form: str, **more: object) -> int:
+    """A record as it is now."""
+    from fastiam.directory.export import plain_record
+
+    show(plain_record(record) | more, form)
+    return exits.OK
+
+
+def change(noun: Noun, store: str, name: str, account: str | None, form: str, write: Write) -> int:
+    """One write to one thing, which is shown afterwards. Where it has another ARN then, `write` gives it."""
+    with writing(store) as directory:
+        arn = noun.find(directory, name, account)
+        new = write(directory, arn)
+        record = noun.records(directory)[new if isinstance(new, str) and new.startswith("arn:") else arn]
+    return show_record(record, form)
+
+
+# -- verbs that several nouns have ----------------------------------------------------------------------------------------
+
+
+def named(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What every verb about one thing takes."""
+    for option in (options.form, account, store, click.argument("name", metavar="NAME")):
+        function = option(function)
+    return function
+
+
+def add_show(group: click.Group, noun: Noun, more: Callable[[Directory, str], dict[str, object]] | None = None) -> None:
+    """`list` and `show`."""
+
+    @group.command("list", help=f"List every {noun.type}.")
+    @store
+    @account
+    @options.table_form
+    def list_(store: str, account: str | None, form: str | None) -> int:
+        with reading(store) as directory:
+            records = {arn: record for arn, record in noun.records(directory).items() if account in (None, account_of(arn))}
+        records = dict(sorted(records.items(), key=lambda item: account_of(item[0]) == "aws"))  # the accounts' own first
+        rows = [
+            {"name": name_of(arn), "unique_id": getattr(record, "unique_id", None), "arn": arn} for arn, record in records.items()
+        ]
+        write_rows(("name", "unique_id", "arn"), rows, chosen(form, "table"))
+        return exits.OK
+
+    @group.command("show", help="Show NAME, a name or ARN.")
+    @named
+    def show(name: str, store: str, account: str | None, form: str) -> int:
+        with reading(store) as directory:
+            arn = noun.find(directory, name, account)
+            told = {} if more is None else more(directory, arn)
+            return show_record(noun.records(directory)[arn], form, **told)
+
+
+def add_delete(group: click.Group, noun: Noun, delete: Write) -> None:
+    """`delete`."""
+
+    @group.command("delete", help="Delete NAME, a name or ARN. What others still lean on is refused.")
+    @named
+    def delete_(name: str, store: str, account: str | None, form: str) -> int:
+        with writing(store) as directory:
+            arn = noun.find(directory, name, account)
+            delete(directory, arn)
+        show({"deleted": arn}, form)
+        return exits.OK
+
+
+def add_tags(group: click.Group, noun: Noun) -> None:
+    """`tag` and `untag`."""
+
+    @group.command("tag", help="Give NAME tags, beside those that it has.")
+    @named
+    @click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
+    def tag(name: str, pairs: tuple[tuple[str, str], ...], store: str, account: str | None, form: str) -> int:
+        return change(noun, store, name, account, form, lambda directory, arn: directory.tag(arn, dict(pairs)))
+
+    @group.command("untag", help="Take tags away from NAME.")
+    @named
+    @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+    def untag(name: str, keys: tuple[str, ...], store: str, account: str | None, form: str) -> int:
+        return change(noun, store, name, account, form, lambda directory, arn: directory.untag(arn, keys))
+
+
+def add_policies(group: click.Group, noun: Noun) -> None:
+    """`attach`, `detach`, `put-policy` and `delete-policy`."""
+
+    @group.command("attach", help="Attach POLICY, a managed policy by name or ARN, to NAME.")
+    @named
+    @click.argument("policy")
+    def attach(name: str, policy: str, store: str, account: str | None, form: str) -> int:
+        def write(directory: Directory, arn: str) -> None:
+            directory.attach_policy(arn, POLICY.find(directory, policy, account or account_of(arn)))
+
+        return change(noun, store, name, account, form, write)
+
+    @group.command("detach", help="Detach POLICY from NAME.")
+    @named
+    @click.argument("policy")
+    def detach(name: str, policy: str, store: str, account: str | None, form: str) -> int:
+        def write(directory: Directory, arn: str) -> None:
+            # one that is attached may be gone, so that its ARN alone names it
+            is_arn = policy.startswith("arn:")
+            directory.detach_policy(arn, policy if is_arn else POLICY.find(directory, policy, account or account_of(arn)))
+
+        return change(noun, store, name, account, form, write)
+
+    @group.command(
+        "put-policy", help="Give NAME an inline policy, in place of one called POLICY. DOCUMENT is JSON, a file or `-`."
+    )
+    @named
+    @click.argument("policy")
+    @document
+    def put_policy(name: str, policy: str, document: str, store: str, account: str | None, form: str) -> int:
+        read = read_document(document)
+        return change(noun, store, name, account, form, lambda directory, arn: directory.put_inline_policy(arn, policy, read))
+
+    @group.command("delete-policy", help="Take the inline policy POLICY away from NAME.")
+    @named
+    @click.argument("policy")
+    def delete_policy(name: str, policy: str, store: str, account: str | None, form: str) -> int:
+        return change(noun, store, name, account, form, lambda directory, arn: directory.delete_inline_policy(arn, policy))
+
+
+def add_boundary(group: click.Group, noun: Noun) -> None:
+    """`set-boundary` and `delete-boundary`."""
+
+    @group.command("set-boundary", help="Limit NAME by POLICY: the ARN of a managed policy, JSON, a file or `-`.")
+    @named
+    @click.argument("policy")
+    def set_boundary(name: str, policy: str, store: str, account: str | None, form: str) -> int:
+        def write(directory: Directory, arn: str) -> None:
+            directory.set_permissions_boundary(arn, policy_or_document(directory, policy, account))
+
+        return change(noun, store, name, account, form, write)
+
+    @group.command("delete-boundary", help="Take the permissions boundary of NAME away.")
+    @named
+    def delete_boundary(name: str, store: str, account: str | None, form: str) -> int:
+        return change(noun, store, name, account, form, lambda directory, arn: directory.delete_permissions_boundary(arn))

@@ -1,0 +1,22 @@
+"""Exit codes, the same for every verb."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastiam.model.policy import Outcome
+
+OK: Final = 0  # allowed, no finding, job done
+FAILED: Final = 1  # the verb could not run
+DENIED: Final = 2  # denied, or something was found
+INVALID: Final = 3  # a policy is rejected
+UNKNOWN: Final = 4  # the answer depends on keys that nobody gave
+USAGE: Final = 64  # the command line itself is wrong (EX_USAGE)
+INTERRUPTED: Final = 130  # as the shell reports SIGINT
+
+OF_OUTCOME: Final = {Outcome.ALLOW: OK, Outcome.DEPENDS: UNKNOWN, Outcome.ERROR: FAILED}
+
+
+def of_outcome(outcome: Outcome) -> int:
+    """The exit code that tells an outcome; both kinds of denial are one."""
+    return OF_OUTCOME.get(outcome, DENIED)

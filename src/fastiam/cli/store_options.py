@@ -1,0 +1,161 @@
+"""A store with its credentials as the command line names it, and whose credentials a call is made with.
+
+The store is `--store` or `FASTIAM_STORE`, the keyring `--keyring` or `FASTIAM_KEYRING`. Secrets never stand on a command line:
+those of the caller come from `--credentials FILE` or from the variables that the AWS CLI reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from fastiam.cli import exit_codes as exits
+from fastiam.cli.console import note
+from fastiam.cli.files import check_out, open_out, read_bytes
+from fastiam.errors import FastiamError, RequestValueError
+
+if TYPE_CHECKING:
+    from fastiam.federation import Federation
+    from fastiam.sts import STS, Credentials, Secret
+
+store = click.option("--store", required=True, envvar="FASTIAM_STORE", metavar="FILE", help="The store; or FASTIAM_STORE.")
+keyring = click.option("--keyring", metavar="FILE", help="The keyring of the store; or FASTIAM_KEYRING.")
+credentials = click.option(
+    "--credentials",
+    metavar="FILE",
+    help="JSON with AccessKeyId, SecretAccessKey and SessionToken; else AWS_ACCESS_KEY_ID and its kin.",
+)
+secret_out = click.option(
+    "--out", default="-", show_default=True, metavar="FILE", help="Where to write; only its owner can read the file (mode 0600)."
+)
+
+
+def of_store(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a verb over a store."""
+    return store(keyring(command))
+
+
+class Calls(click.Group):
+    """Verbs of which a policy may refuse some: that is a denial, not a failure."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FastiamError as error:
+            if type(error).__name__ != "AccessDeniedError" or ctx.meta.get("debug"):
+                raise
+            note(str(error))
+            return exits.DENIED
+
+
+@contextmanager
+def open_sts(path: str, keyring_path: str | None) -> Iterator[STS]:
+    """STS over a store that is there."""
+    try:
+        from fastiam.sts import STS, Keyring
+    except ModuleNotFoundError as error:
+        raise FastiamError(str(error)) from None
+    from fastiam.api.directory import Directory
+
+    ring = Keyring.load(keyring_path) if keyring_path else Keyring.from_environment()
+    directory = Directory.open(path, create=False)
+    try:
+        yield STS(directory, ring)
+    finally:
+        directory.close()
+
+
+@contextmanager
+def open_federation(path: str, keyring_path: str | None) -> Iterator[Federation]:
+    """`Federation` over a store that exists."""
+    try:
+        from fastiam.federation import Federation
+    except ModuleNotFoundError as error:
+        raise FastiamError(str(error)) from None
+    with open_sts(path, keyring_path) as sts:
+        yield Federation(sts)
+
+
+def join_federation(sts: STS) -> None:
+    """Let a call that concerns all secrets of a store, such as `reseal`, reach those of federation too."""
+    try:
+        from fastiam.federation import Federation
+    except ModuleNotFoundError:
+        note("private keys of SAML providers are left out\nhelp: pip install 'fastiam[federation]'")
+    else:
+        Federation(sts)
+
+
+def read_credentials(file: str | None) -> Credentials:
+    """The caller's credentials: as `credential_process` prints them, or from the environment.
+
+    Raises
+    ------
+    RequestValueError: there are none. Names what is missing, never a value.
+    """
+    from fastiam.sts import Credentials
+
+    if file is None:
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        values = _texts(os.environ, names)
+    else:
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        values = _texts(_json_value(file), names)
+    if values is None:
+        raise RequestValueError(f"`{file}` is not a JSON object with credentials", column="credentials")
+    id_, secret, token = values
+    if not (id_ and secret):
+        hint = "set both, or pass `--credentials FILE`" if file is None else ""
+        raise RequestValueError(f"there is no {names[0]} and {names[1]}", column="credentials", hint=hint)
+    return Credentials(str(id_), secret, token or None)
+
+
+def _texts(values: Any, names: Sequence[str]) -> list[Secret] | None:
+    """The texts under some names, "" where there is none; None if `values` is not a mapping."""
+    from fastiam.sts import Secret
+
+    if not isinstance(values, Mapping):
+        return None
+    found = map(values.get, names)
+    return [Secret(value if isinstance(value, str) else "") for value in found]
+
+
+def _json_value(file: str) -> Any:
+    """The JSON value in a file; None for other content, without an error that contains it."""
+    try:
+        return json.loads(read_bytes(file))
+    except ValueError:
+        return None
+
+
+@contextmanager
+def open_secret_file(out: str, *read: str | None) -> Iterator[BinaryIO]:
+    """The file for a secret, opened before the secret is made: one that could not be written would be lost.
+
+    `read` : the files that the verb reads, which it does not replace.
+    """
+    check_out(out, "the credentials", *filter(None, read))
+    with open_out(out, private=True) as file:
+        yield file
+
+
+def show(made: dict[str, Any], form: str, file: BinaryIO | None = None) -> None:
+    """The result of a verb, on standard output if no file is given: indented JSON, or `name: value` by line."""
+    if form == "json":
+        text = json.dumps(made, indent=2) + "\n"
+    else:
+        text = "".join(f"{name}: {_text(value)}\n" for name, value in made.items() if value is not None)
+    if file is None:
+        sys.stdout.write(text)
+    else:
+        file.write(text.encode())
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)

@@ -1,0 +1,1 @@
+"""Access keys, passwords, MFA devices and the keyring that seals their secrets."""

@@ -1,0 +1,155 @@
+"""Long-term access keys of users and roots (spec 1.7, 7.3)."""
+
+from __future__ import annotations
+
+import hmac
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from fastiam.credentials.errors import AuthenticationError, ValidationError
+from fastiam.credentials.ids import LONG_TERM, new_key_id, new_secret
+from fastiam.credentials.records import AccessKey, Status
+from fastiam.credentials.results import Credentials
+from fastiam.credentials.secret import Secret, shown, takes_secrets
+from fastiam.credentials.state import State, access_key_purpose
+from fastiam.errors import StoreError
+from fastiam.model.request import shorten
+
+MOST = 2  # inactive ones count
+_USED_EVERY = timedelta(minutes=1)  # so that a busy key does not write at each call
+_NOBODY = "AKIA" + "A" * 16
+
+
+class AccessKeys:
+    """Create, list, disable and delete access keys. Secrets are shown once, by `create`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._decoy = state.keyring.seal(access_key_purpose(_NOBODY), new_secret().encode())
+
+    def create(self, principal: str) -> Credentials:
+        """A new active key of a user or root; its secret is shown this once.
+
+        Raises
+        ------
+        ValidationError: nobody who has keys, or two keys already.
+        """
+        state = self._state
+        with state.directory.transaction():
+            subject, unique_id = state.holder(principal)
+            if len(self.list(principal)) >= MOST:
+                raise ValidationError(
+                    f"`{principal}` has {MOST} access keys already", rule="1.7", hint="delete one first", code="LimitExceeded"
+                )
+            id_ = new_key_id(LONG_TERM, subject.account or "")
+            while id_ in state.book.tables.access_keys:
+                id_ = new_key_id(LONG_TERM, subject.account or "")
+            secret = new_secret()
+            sealed = state.keyring.seal(access_key_purpose(id_), secret.encode())
+            state.book.put("access_keys", id_, AccessKey(id_, principal, sealed, state.now(), unique_id=unique_id))
+            state.record(principal, "access key created", id_)
+        return Credentials(id_, secret)
+
+    def list(self, principal: str) -> list[AccessKey]:
+        """The keys of a user or root, without their secrets."""
+        return self._state.book.of("access_keys", principal)
+
+    @takes_secrets(identifiers=("id_",))
+    def get(self, id_: str) -> AccessKey:
+        """One key.
+
+        Raises
+        ------
+        ValidationError: there is none of this id.
+        """
+        key = self._state.book.tables.access_keys.get(id_)
+        if key is None:
+            raise ValidationError(f"access key not found: {shown(id_)}", code="NoSuchEntity")
+        return key
+
+    @takes_secrets(identifiers=("id_",))
+    def set_status(self, id_: str, status: Status | str) -> None:
+        """Let a key sign, or no longer. What it issued while active goes with it: S82."""
+        state = self._state
+        with state.directory.transaction():
+            key = self.get(id_)
+            state.book.put("access_keys", id_, replace(key, status=Status(status)))
+            state.record(key.principal, f"access key made {Status(status).lower()}", id_)
+
+    @takes_secrets(identifiers=("id_",))
+    def delete(self, id_: str) -> None:
+        """Take a key away for good, and what it issued with it."""
+        state = self._state
+        with state.directory.transaction():
+            key = self.get(id_)
+            state.book.put("access_keys", id_, None)
+            state.record(key.principal, "access key deleted", id_)
+
+    # -- verifying ----------------------------------------------------------------------------------------------------
+
+    @takes_secrets("secret", identifiers=("id_",))
+    def verify(self, id_: str, secret: str) -> AccessKey:
+        """The key that id and secret are of. An unknown id costs what a wrong secret costs.
+
+        Raises
+        ------
+        AuthenticationError: no such key, another secret, inactive, or its user is gone.
+        """
+        self._state.catch_up()
+        key = self._state.book.tables.access_keys.get(id_)
+        is_right = hmac.compare_digest(self._open(key).encode(), secret.encode("utf-8", "surrogatepass"))
+        if key is None:
+            raise AuthenticationError(f"access key not found: {shown(id_)}", reason="unknown_key")
+        if not is_right:
+            raise AuthenticationError(f"that is not the secret of `{id_}`", reason="wrong_secret", code="SignatureDoesNotMatch")
+        self.require_active(key)
+        return self._used(key)
+
+    @takes_secrets(identifiers=("id_",))
+    def secret_of(self, id_: str) -> tuple[AccessKey, Secret]:
+        """An active key and its secret, for a door that checks signatures made with it.
+
+        Raises
+        ------
+        AuthenticationError: no such key, inactive, or its user is gone.
+        """
+        self._state.catch_up()
+        key = self._state.book.tables.access_keys.get(id_)
+        secret = self._open(key)
+        if key is None:
+            raise AuthenticationError(f"access key not found: {shown(id_)}", reason="unknown_key")
+        self.require_active(key)
+        return self._used(key), secret
+
+    def require_active(self, key: AccessKey | None, principal: str | None = None) -> None:
+        """Check that a key is active and its user exists; with `principal`, also that the key belongs to it.
+
+        Raises
+        ------
+        AuthenticationError: deleted, inactive, of another principal, or its user was deleted.
+        """
+        if key is None or key.status is not Status.ACTIVE:
+            state = "deleted" if key is None else "inactive"
+            raise AuthenticationError(f"the access key is {state}", reason="inactive_key")
+        if principal is not None and key.principal != principal:  # renamed, or another one's
+            raise AuthenticationError(f"the access key is not of `{shorten(principal)}`", reason="unknown_principal")
+        self._state.require(key.principal, key.unique_id)
+
+    def _open(self, key: AccessKey | None) -> Secret:
+        id_, sealed = (_NOBODY, self._decoy) if key is None else (key.id, key.sealed)
+        return Secret(self._state.keyring.open(access_key_purpose(id_), sealed).decode())
+
+    def _used(self, key: AccessKey) -> AccessKey:
+        """Note that a key was used. A store that cannot be written keeps nobody from being known."""
+        now = self._state.now()
+        if _is_due(key.last_used, now):
+            with suppress(StoreError), self._state.directory.transaction():
+                held = self._state.book.tables.access_keys.get(key.id)
+                self.require_active(held)  # the transaction has taken in what other processes have written
+                self._state.book.put("access_keys", key.id, replace(held or key, last_used=now))
+        return key
+
+
+def _is_due(last_used: datetime | None, now: datetime) -> bool:
+    return last_used is None or now - last_used >= _USED_EVERY or now < last_used

@@ -1,0 +1,171 @@
+"""Passwords of users and roots: hashed by argon2id, held against the policy of their account."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import replace
+from datetime import timedelta
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from fastiam.credentials.errors import AuthenticationError, ValidationError
+from fastiam.credentials.records import Password, PasswordPolicy
+from fastiam.credentials.secret import Secret, SecretBytes, shown, takes_secrets
+from fastiam.credentials.state import State
+from fastiam.directory.naming_rules import check_account
+from fastiam.model.profile import PrincipalKind
+
+_LONGEST = 128
+_MOST_REMEMBERED, _OLDEST = 24, 1095
+
+
+class Passwords:
+    """Set, change and verify passwords."""
+
+    def __init__(self, state: State, hasher: PasswordHasher | None = None) -> None:
+        self._state, self._hasher = state, hasher or PasswordHasher()
+        self._decoy = ""  # made with the first verification, whoever's it is: a hash of nobody's password
+
+    # -- the policy of an account -------------------------------------------------------------------------------------
+
+    def policy(self, account: str) -> PasswordPolicy:
+        """What an account asks of passwords."""
+        return self._state.book.tables.password_policies.get(account) or PasswordPolicy(account)
+
+    def set_policy(self, policy: PasswordPolicy) -> None:
+        """Ask this of the passwords of an account from now on; those that are set stay.
+
+        Raises
+        ------
+        ValidationError: a number out of its range.
+        """
+        for name, value, low, high in (
+            ("minimum_length", policy.minimum_length, 6, _LONGEST),
+            ("kinds", policy.kinds, 0, 4),
+            ("max_age_days", policy.max_age_days, 0, _OLDEST),
+            ("remembered", policy.remembered, 0, _MOST_REMEMBERED),
+        ):
+            if not low <= value <= high:
+                raise ValidationError(f"`{name}` is {value}, it must be {low} to {high}")
+        with self._state.directory.transaction():
+            self._state.book.put("password_policies", check_account(policy.account), policy)
+
+    # -- passwords ----------------------------------------------------------------------------------------------------
+
+    @takes_secrets("password", identifiers=("principal",))
+    def set(self, principal: str, password: str, *, must_change: bool = False) -> None:
+        """Give a user or root a password, in place of any other.
+
+        Raises
+        ------
+        ValidationError: nobody who has passwords; the password breaks the policy of the account.
+        """
+        self._set(principal, Secret(password), must_change=must_change)
+
+    @takes_secrets("old", "new", identifiers=("principal",))
+    def change(self, principal: str, old: str, new: str) -> None:
+        """What a user does with the own password.
+
+        Raises
+        ------
+        AuthenticationError: the old password is wrong.
+        ValidationError: the account does not let its users, or the new password breaks its policy.
+        """
+        self._check(principal, Secret(old))
+        subject, _ = self._state.holder(principal)
+        if subject.kind is PrincipalKind.USER and not self.policy(subject.account or "").users_may_change:
+            raise ValidationError("the password policy lets no user change the own password", code="AccessDenied")
+        self._set(principal, Secret(new), must_change=False)
+
+    @takes_secrets(identifiers=("principal",))
+    def delete(self, principal: str) -> None:
+        """Take the password away."""
+        with self._state.directory.transaction():
+            if principal not in self._state.book.tables.passwords:
+                raise ValidationError(f"{shown(principal)} has no password", code="NoSuchEntity")
+            self._state.book.put("passwords", principal, None)
+            self._state.record(principal, "password deleted")
+
+    def get(self, principal: str) -> Password | None:
+        """What is known of a password: when it was set, and whether it must be changed."""
+        return self._state.book.tables.passwords.get(principal)
+
+    @takes_secrets("password", identifiers=("principal",))
+    def verify(self, principal: str, password: str) -> Password:
+        """That it is the password of a user or root. Somebody unknown costs what a wrong password costs.
+
+        Raises
+        ------
+        AuthenticationError: unknown or wrong, which are not told apart; expired (`reason` says `password_expired`).
+        """
+        stored = self._check(principal, Secret(password))
+        policy = self.policy(principal.split(":")[4])
+        if policy.max_age_days and self._state.now() >= stored.changed + timedelta(days=policy.max_age_days):
+            raise AuthenticationError("the password has expired", reason="password_expired")
+        return stored
+
+    def _check(self, principal: str, password: Secret) -> Password:
+        self._state.directory.refresh()
+        decoy, held = self._nobody(), self._state.book.tables.passwords.get(principal)
+        if not self._matches(held.hash if held else decoy, password) or held is None:
+            raise AuthenticationError("the name or the password is wrong", reason="wrong_password")
+        self._state.require(held.principal, held.unique_id)
+        if self._hasher.check_needs_rehash(held.hash):
+            self._replace(held, self._hasher.hash(_encoded(password)))
+        return held
+
+    def _replace(self, held: Password, new: str) -> None:
+        with self._state.directory.transaction():
+            if self._state.book.tables.passwords.get(held.principal) is held:
+                self._state.book.put("passwords", held.principal, replace(held, hash=new))
+
+    def _nobody(self) -> str:
+        self._decoy = self._decoy or self._hasher.hash("nobody")
+        return self._decoy
+
+    def _matches(self, hash_: str, password: Secret) -> bool:
+        try:
+            return self._hasher.verify(hash_, _encoded(password))
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _set(self, principal: str, password: Secret, *, must_change: bool) -> None:
+        state = self._state
+        subject, _ = state.holder(principal)
+        policy = self.policy(subject.account or "")
+        _check_policy(policy, password, (subject.name, subject.account or ""))
+        hash_ = self._hasher.hash(_encoded(password))
+        with state.directory.transaction():
+            _, unique_id = state.holder(principal)
+            held = state.book.tables.passwords.get(principal)
+            former = () if held is None else (held.hash, *held.earlier)
+            if any(self._matches(each, password) for each in former[: policy.remembered]):
+                raise ValidationError(f"it is one of the last {policy.remembered} passwords", code="PasswordPolicyViolation")
+            new = Password(principal, hash_, state.now(), must_change, unique_id, former[:_MOST_REMEMBERED])
+            state.book.put("passwords", principal, new)
+            state.record(principal, "password set")
+
+
+def _encoded(password: Secret) -> SecretBytes:
+    return password.encode("utf-8", "surrogatepass")  # any text is a password, though not every one is well-formed
+
+
+def _check_policy(policy: PasswordPolicy, password: Secret, names: tuple[str, ...]) -> None:
+    """Raise with everything that the password lacks."""
+    has = {
+        "an upper-case letter": any(c in string.ascii_uppercase for c in password),
+        "a lower-case letter": any(c in string.ascii_lowercase for c in password),
+        "a digit": any(c in string.digits for c in password),
+        "a symbol": any(c not in string.ascii_letters + string.digits for c in password),
+    }
+    asked = dict(zip(has, (policy.upper, policy.lower, policy.digit, policy.symbol), strict=True))
+    lacks = [kind for kind, wanted in asked.items() if wanted and not has[kind]]
+    if not policy.minimum_length <= len(password) <= _LONGEST:
+        lacks.insert(0, f"{policy.minimum_length} to {_LONGEST} characters")
+    if sum(has.values()) < policy.kinds:
+        lacks.append(f"{policy.kinds} kinds among upper case, lower case, digits and symbols")
+    if any(name and password.lower() == name.lower() for name in names):
+        lacks.append("another text than the own name")
+    if lacks:
+        raise ValidationError(f"the password needs {', '.join(lacks)}", code="PasswordPolicyViolation")

@@ -1,0 +1,34 @@
+"""The account model: accounts, users, groups, roles, managed policies, resources, endpoints and one organisation.
+
+Every write is checked as a whole and then done as a whole (`writes`); what is there is read by `readers`, and through
+snapshots.
+"""
+
+from __future__ import annotations
+
+from fastiam.directory.readers import AccountReaders
+from fastiam.directory.writes.accounts import AccountWrites
+from fastiam.directory.writes.groups import GroupWrites
+from fastiam.directory.writes.organizations import OrganizationWrites
+from fastiam.directory.writes.policies import HolderWrites, PolicyWrites
+from fastiam.directory.writes.principals import PrincipalWrites
+from fastiam.directory.writes.providers import IdentityWrites
+from fastiam.directory.writes.resources import ResourceWrites
+from fastiam.directory.writes.roles_anywhere import RolesAnywhereWrites
+from fastiam.directory.writes.tags import TagWrites
+
+
+class AccountModel(
+    AccountReaders,
+    AccountWrites,
+    OrganizationWrites,
+    PolicyWrites,
+    HolderWrites,
+    GroupWrites,
+    PrincipalWrites,
+    IdentityWrites,
+    RolesAnywhereWrites,
+    TagWrites,
+    ResourceWrites,
+):
+    """Accounts and everything in them."""

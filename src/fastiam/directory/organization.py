@@ -1,0 +1,153 @@
+"""An organisation: its tree, who administers it, and the policies at each element (spec 6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import NoneType
+
+from fastiam.directory.stored_policies import FULL_ACCESS, StoredLevels, StoredPolicy
+from fastiam.errors import DirectoryError, did_you_mean
+from fastiam.model.arn import is_account
+from fastiam.model.request import shorten
+
+IAM_SERVICE = "iam.amazonaws.com"
+SCP_TYPE, RCP_TYPE = "SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"
+POLICY_TYPES = frozenset((SCP_TYPE, RCP_TYPE))
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """One organisation.
+
+    Attributes
+    ----------
+    parents : parent of every organisational unit and of every account, up to the root.
+    delegated : services that an account administers for the organisation.
+    scps, rcps : policies by element: root, unit or account. An element without an entry has `FullAWSAccess` as its one
+        SCP (G5), and `RCPFullAWSAccess` alone as its RCP (G3), which is left out: RCPs only deny (D13).
+    """
+
+    id: str
+    root: str
+    management_account: str | None = None
+    parents: Mapping[str, str] = field(default_factory=dict)
+    delegated: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    scps: Mapping[str, tuple[StoredPolicy, ...]] = field(default_factory=dict)
+    rcps: Mapping[str, tuple[StoredPolicy, ...]] = field(default_factory=dict)
+    policy_types: frozenset[str] = POLICY_TYPES
+
+    def accounts(self) -> Iterable[str]:
+        """The ids of the member accounts and of the management account."""
+        return filter(is_account, self.parents)
+
+    def elements(self, account: str) -> tuple[str, ...] | None:
+        """Root, units and account itself, from the top (D10); None for an account outside."""
+        if account not in self.parents:
+            return None
+        found = [account]
+        while found[-1] != self.root:
+            found.append(self.parents[found[-1]])
+        return tuple(reversed(found))
+
+    def path(self, account: str) -> str | None:
+        """The value of `aws:PrincipalOrgPaths`: `o-x/r-x/ou-y/`, without the account (spec 5.2)."""
+        elements = self.elements(account)
+        return None if elements is None else "/".join((self.id, *elements[:-1])) + "/"
+
+    def scp_levels(self, account: str) -> StoredLevels:
+        """The SCPs of each element on the account's path."""
+        return tuple(self.scps.get(element, (FULL_ACCESS,)) for element in self.elements(account) or ())
+
+    def rcp_levels(self, account: str) -> StoredLevels:
+        """The RCPs of each element on the account's path."""
+        return tuple(self.rcps.get(element, ()) for element in self.elements(account) or ())
+
+    def administers_iam(self, account: str) -> bool:
+        """Whether the account is the management account or the delegated administrator for IAM (spec 7.4)."""
+        return account == self.management_account or IAM_SERVICE in self.delegated.get(account, ())
+
+
+def read_tree(id: str, root: str, units: Mapping[str, str], accounts: Mapping[str, str | Sequence[str] | None]) -> dict[str, str]:
+    """The parent of every unit and account of an organisation.
+
+    Parameters
+    ----------
+    units : parent of each organisational unit.
+    accounts : for each account its parent (`ou-a`), or its path from the root down (`ou-a/ou-b`, `o-1/r-1/ou-a/`, or a list);
+        None or "" is the root. Units that only occur in paths are added. A lone one is added under the root where `units`
+        names none: beside others it is as likely misspelt, and what hangs at the unit that was meant would not reach it.
+
+    Raises
+    ------
+    DirectoryError: an id of another form, a lone unit that is not named, two parents of one unit, or a circle.
+    """
+    parents: dict[str, str] = {}
+    for unit, parent in units.items():
+        _add_unit(parents, root, unit, parent)
+    places = {account: _steps(id, root, place) for account, place in accounts.items()}
+    for steps, is_path in places.values():
+        for parent, unit in zip((root, *steps), steps if is_path else (), strict=False):
+            _add_unit(parents, root, unit, parent)
+    known = frozenset(parents)
+    for account, (steps, is_path) in places.items():
+        if not is_account(account):
+            raise DirectoryError(f"`{account}` is not an account id", hint="write 12 digits")
+        if not is_path and steps[0] not in known:  # a lone unit that is known stays where it is
+            _add_lone(parents, root, steps[0], account, bool(units))
+        parents[account] = steps[-1] if steps else root
+    check_tree(parents, root)
+    return parents
+
+
+def _add_lone(parents: dict[str, str], root: str, unit: str, account: str, are_named: bool) -> None:
+    """A unit of which nothing is known but that an account lies in it; refused where units are named."""
+    if are_named and unit.startswith("ou-"):
+        hint = did_you_mean(unit, parents) or "name it in `organizational_units`, or write its path"
+        message = f"account `{account}` lies in `{shorten(unit)}`, which is no unit of the organisation"
+        raise DirectoryError(message, hint=hint)
+    _add_unit(parents, root, unit, root)
+
+
+def _steps(id: str, root: str, place: str | Sequence[str] | None) -> tuple[list[str], bool]:
+    """The units of a place without organisation and root, and whether they are a whole path, not one parent's id."""
+    if not isinstance(place, (str, Sequence, NoneType)) or not all(isinstance(step, str) for step in place or ()):
+        raise DirectoryError("the place of an account must be the id of a unit, a path, or None", hint="write `ou-1234-5678`")
+    steps = [step for step in (place.split("/") if isinstance(place, str) else place or ()) if step]
+    if steps and steps[0].startswith("o-") and steps.pop(0) != id:
+        raise DirectoryError(f"`{place}` does not lie in the organisation, which is `{id}`")
+    from_root = bool(steps) and steps[0].startswith("r-")
+    if from_root and steps.pop(0) != root:
+        raise DirectoryError(f"`{place}` does not start at the root of the organisation, which is `{root}`")
+    return steps, from_root or len(steps) != 1
+
+
+def _add_unit(parents: dict[str, str], root: str, unit: str, parent: str) -> None:
+    if not (isinstance(unit, str) and isinstance(parent, str) and unit.startswith("ou-")):
+        raise DirectoryError(f"`{unit}` is not an organisational unit", hint="its id starts with `ou-`")
+    if is_account(parent):
+        raise DirectoryError(f"`{unit}` lies below `{parent}`, which is an account, and nothing lies below one")
+    if parents.setdefault(unit, parent) != parent:
+        raise DirectoryError(f"`{unit}` cannot lie under both `{parents[unit]}` and `{parent}`")
+
+
+def check_tree(parents: Mapping[str, str], root: str) -> None:
+    """Whether everything lies below the root.
+
+    Raises
+    ------
+    DirectoryError: a circle, or a parent that is not there.
+    """
+    safe = {root}
+    for start in parents:
+        seen: list[str] = []
+        at = start
+        while at not in safe:
+            if at in seen:
+                raise DirectoryError(f"`{at}` lies below itself")
+            if at not in parents:
+                message = f"`{seen[-1]}` has the parent `{at}`, which is not in the organisation"
+                raise DirectoryError(message, hint=did_you_mean(str(at), {root, *parents}))
+            seen.append(at)
+            at = parents[at]
+        safe.update(seen)

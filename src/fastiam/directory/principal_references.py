@@ -1,0 +1,102 @@
+"""Whom a policy names, and the same policy with another name for him (spec 3.5, N30 to N34).
+
+IAM stores unique ids in place of the ARNs of users and roles, and shows the ARNs of those that are there. A model keeps what IAM
+shows: an ARN stands for the user or role that is there now. It becomes the unique id when that one is deleted, after which
+nobody answers to it, and the new ARN when that one is renamed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from fastiam.directory.principal_refs import Subject, read_subject, role_arn
+from fastiam.directory.stored_policies import StoredPolicy, text_of
+from fastiam.errors import RequestValueError
+from fastiam.model.policy import Policy, Statement
+from fastiam.model.profile import PrincipalKind
+from fastiam.policy.json_text import JsonValue, read_json
+
+_ENTITIES = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR)
+_ARN = re.compile('"(arn:[^"]*:iam::[0-9]{12}:(?:user|role)/[^"]*)"')
+_ELEMENTS = ("Principal", "NotPrincipal")
+
+
+def named_entities(policy: Policy) -> Iterator[Subject]:
+    """The users and roles that the statements name by ARN; sessions and account forms are none (N33)."""
+    for statement in policy.statements:
+        for entry in statement.principals or ():
+            named = _named(entry.value) if entry.type == "AWS" else None
+            if named is not None:
+                yield named
+
+
+@lru_cache(maxsize=8192)
+def _named(value: str) -> Subject | None:
+    """The user or role of a principal value, None for all other forms."""
+    if not value.startswith("arn:"):
+        return None
+    try:
+        named = read_subject(value)
+    except RequestValueError:
+        return None  # another form, such as a group: the language reports it
+    return named if named.kind in _ENTITIES and not named.session else None
+
+
+def identity_of(named: Subject) -> str:
+    """What two ARNs have in common that name the same user or role: of a role the path does not count (N11)."""
+    return named.text if named.kind is PrincipalKind.USER else role_arn(named)
+
+
+def identities_in(stored: StoredPolicy) -> set[str]:
+    """Everybody whom the policy may name. It may give too many, never too few: the text is searched, and not read.
+
+    PERF: of a store with 50,000 roles no trust policy is read before somebody asks for it.
+    """
+    if "\\" in stored.text:  # escaped letters
+        return {identity_of(named) for named in named_entities(stored.policy)}
+    found = map(_named, _ARN.findall(stored.text))
+    return {identity_of(named) for named in found if named is not None}
+
+
+def names_identity(stored: StoredPolicy, identity: str) -> bool:
+    """Whether the policy names the user or role."""
+    return any(identity_of(named) == identity for named in named_entities(stored.policy))
+
+
+def with_name(stored: StoredPolicy, identity: str, name: str) -> StoredPolicy:
+    """The policy with another name for one user or role, wherever it is named (N33: in principals alone)."""
+
+    def change(value: str) -> str:
+        named = _named(value)
+        return name if named is not None and identity_of(named) == identity else value
+
+    statements = tuple(_with_principals(statement, change) for statement in stored.policy.statements)
+    return StoredPolicy(replace(stored.policy, statements=statements), text_of(_changed(read_json(stored.text), change)))
+
+
+def _with_principals(statement: Statement, change: Callable[[str], str]) -> Statement:
+    if not statement.principals:
+        return statement
+    entries = (replace(e, value=change(e.value)) if e.type == "AWS" else e for e in statement.principals)
+    return replace(statement, principals=tuple(entries))
+
+
+def _changed(document: JsonValue, change: Callable[[str], str]) -> Mapping[str, JsonValue]:
+    """The document with other names in the principals of its statements."""
+    assert isinstance(document, dict)
+    statements = document.get("Statement")
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for element in _ELEMENTS:
+            principals = statement.get(element) if isinstance(statement, dict) else None
+            if isinstance(principals, dict) and "AWS" in principals:
+                principals["AWS"] = _each(principals["AWS"], change)
+    return document
+
+
+def _each(values: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    if isinstance(values, list):
+        return [change(value) if isinstance(value, str) else value for value in values]
+    return change(values) if isinstance(values, str) else values

@@ -1,0 +1,110 @@
+"""Who a principal string means, by its form alone (spec N3): kind, partition, account and names. No record is asked."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fastiam.errors import RequestValueError
+from fastiam.model.arn import Arn, is_account, split_arn
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import exact_text, shorten
+
+LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
+FEDERATION = {  # actions by which a name that is no ARN is a federated provider's (N3)
+    "sts:assumerolewithsaml": PrincipalKind.SAML,
+    "sts:assumerolewithwebidentity": PrincipalKind.OIDC,
+}
+_PROVIDERS = {"saml-provider": PrincipalKind.SAML, "oidc-provider": PrincipalKind.OIDC}
+_HINT = (
+    "name a root, user, role, assumed-role session, federated user, SAML or OIDC provider by its ARN, a service by its name, "
+    "or an unsigned caller by `*`"
+)
+
+
+class Subject(NamedTuple):
+    """A principal string taken apart.
+
+    Attributes
+    ----------
+    kind : spec 3.1. A role session is ROLE here whatever its role's path, which a session ARN does not tell (N6).
+    text : the string itself.
+    partition, account : None where the form has none.
+    path : of users and roles, with both slashes; "" for all else.
+    name : of the user, role, federated user or provider; the role's name for a session of it.
+    session : the session's name, "" where only the role is given (N5).
+    """
+
+    kind: PrincipalKind
+    text: str
+    partition: str | None = None
+    account: str | None = None
+    path: str = ""
+    name: str = ""
+    session: str = ""
+
+
+def read_subject(text: object, action: str = "") -> Subject:
+    """The subject of a principal string; `action` tells a federated provider's name from a service's (N3).
+
+    Raises
+    ------
+    RequestValueError: not text, empty, or an ARN of another form.
+    """
+    if not isinstance(text, str):
+        raise RequestValueError(f"a principal must be text or a Session, not `{type(text).__name__}`", column="principal")
+    text = exact_text(text)
+    if text == "*":
+        return Subject(PrincipalKind.ANON, text)
+    if text.startswith("arn:"):
+        return _read_arn(text)
+    if not text or not text.isprintable():
+        raise RequestValueError(f"`{shorten(text)}` is not a principal", column="principal", hint=_HINT)
+    return Subject(FEDERATION.get(action.lower(), PrincipalKind.SVC), text, name=text)
+
+
+def _read_arn(text: str) -> Subject:
+    arn = split_arn(text)
+    found = _read_iam(text, arn) or _read_sts(text, arn) if arn and arn.partition and not arn.region else None
+    if found is None or not is_account(found.account or "") or not text.isprintable():
+        raise RequestValueError(f"`{shorten(text)}` is not a principal", column="principal", hint=_HINT)
+    return found
+
+
+def _read_iam(text: str, arn: Arn) -> Subject | None:
+    if arn.service != "iam":
+        return None
+    if arn.rest == "root":
+        return Subject(PrincipalKind.ROOT, text, arn.partition, arn.account)
+    type_, slash, rest = arn.rest.partition("/")
+    path, _, name = ("/" + rest).rpartition("/")
+    if type_ == "oidc-provider":
+        name = rest  # a URL may end in `/`
+    if not (slash and name):
+        return None
+    if type_ in ("user", "role"):
+        path += "/"
+        kind = PrincipalKind.USER if type_ == "user" else role_kind(path)
+        return Subject(kind, text, arn.partition, arn.account, path, name)
+    return Subject(_PROVIDERS[type_], text, arn.partition, arn.account, name=rest) if type_ in _PROVIDERS else None
+
+
+def _read_sts(text: str, arn: Arn) -> Subject | None:
+    if arn.service != "sts":
+        return None
+    type_, _, rest = arn.rest.partition("/")
+    role, slash, session = rest.partition("/")
+    if type_ == "assumed-role" and role and session and "/" not in session:
+        return Subject(PrincipalKind.ROLE, text, arn.partition, arn.account, name=role, session=session)
+    if type_ == "federated-user" and role and not slash:
+        return Subject(PrincipalKind.FED, text, arn.partition, arn.account, name=role)
+    return None
+
+
+def role_kind(path: str) -> PrincipalKind:
+    """SLR for the path of service-linked roles, else ROLE (spec 3.1)."""
+    return PrincipalKind.SLR if path.startswith(LINKED_PATH) else PrincipalKind.ROLE
+
+
+def role_arn(subject: Subject) -> str:
+    """The ARN of a session's role where nobody knows its path (N6)."""
+    return f"arn:{subject.partition}:iam::{subject.account}:role/{subject.name}"

@@ -1,0 +1,192 @@
+"""What an account model holds, for those who ask: names of records, one record, its documents, where a policy is attached.
+
+A listing gives ARNs or ids in the order of writing. A record is a copy that nothing changes any more. Documents are no part of
+any `repr`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
+from fastiam.directory.stored_policies import StoredPolicy
+from fastiam.directory.writes.base import Writes
+from fastiam.errors import DirectoryError, did_you_mean
+from fastiam.model.policy import PolicyKind
+from fastiam.model.request import shorten
+
+_COMPARED = 5_000  # names among which a likely one is searched
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDocument:
+    """One policy document of a directory.
+
+    Attributes
+    ----------
+    owner : the ARN or id of what has the document: a principal, group, managed policy, resource, endpoint, account, unit.
+    name : what answers call the policy.
+    kind : how it is read (spec 1.1).
+    text : its JSON text.
+    version : of a managed policy, the version; `in_force` says whether it is the default one.
+    """
+
+    owner: str
+    name: str
+    kind: PolicyKind
+    text: str = field(repr=False)
+    version: str | None = None
+    in_force: bool = True
+
+    def parsed(self) -> dict[str, Any]:
+        """The document as a mapping."""
+        document: dict[str, Any] = json.loads(self.text)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """Where a managed policy is attached: the ARNs of users, groups and roles that have it, and those that it bounds."""
+
+    attached_to: tuple[str, ...]
+    boundary_of: tuple[str, ...]
+
+
+class AccountReaders(Writes):
+    """The readers. What a store holds is what was taken in last: `refresh` takes in what other processes have written."""
+
+    def accounts(self) -> tuple[str, ...]:
+        """The ids of all accounts."""
+        return tuple(self.tables.accounts)
+
+    def account(self, id: str) -> Account:
+        """The record of an account: partition, name, canonical id.
+
+        Raises
+        ------
+        DirectoryError: there is no such record. So it is with all readers of one record.
+        """
+        return _found(self.tables.accounts, id, "account")
+
+    def principals(self, account: str | None = None) -> tuple[str, ...]:
+        """The ARNs of all users and roles, or of those of an account."""
+        return _of_account(self.tables.entities, account)
+
+    def principal(self, arn: str) -> Entity:
+        """The record of a user or role: tags, groups, names of policies, boundary, ids."""
+        entity = _found(self.tables.entities, arn, "user or role")
+        return replace(entity, tags=dict(entity.tags))
+
+    def groups(self, account: str | None = None) -> tuple[str, ...]:
+        """The ARNs of all groups, or of those of an account."""
+        return _of_account(self.tables.groups, account)
+
+    def group(self, arn: str) -> Group:
+        """The record of a group."""
+        return _found(self.tables.groups, arn, "group")
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """The ARNs of the users in a group."""
+        self.group(group)
+        return tuple(entity.arn for entity in tuple(self.tables.entities.values()) if group in entity.groups)
+
+    def policies(self, account: str | None = None) -> tuple[str, ...]:
+        """The ARNs of all managed policies, or of those of an account; `aws` stands for the policies of AWS."""
+        return _of_account(self.tables.managed, account)
+
+    def policy(self, arn: str) -> ManagedPolicy:
+        """The record of a managed policy: its versions, the default one, tags."""
+        managed = _found(self.tables.managed, arn, "managed policy")
+        return replace(managed, versions=dict(managed.versions), tags=dict(managed.tags))
+
+    def resources(self, account: str | None = None) -> tuple[str, ...]:
+        """The ARNs of all resources with a record, or of those that an account owns."""
+        records = tuple(self.tables.resources.values())
+        return tuple(record.arn for record in records if account in (None, record.account, record.arn.split(":")[4]))
+
+    def resource(self, arn: str) -> Resource:
+        """The record of a resource: owner, tags, names of policies."""
+        resource = _found(self.tables.resources, arn, "resource")
+        return replace(resource, tags=dict(resource.tags))
+
+    def endpoints(self) -> tuple[str, ...]:
+        """The ids of all VPC endpoints with a record."""
+        return tuple(self.tables.endpoints)
+
+    def endpoint(self, id: str) -> Endpoint:
+        """The record of a VPC endpoint."""
+        return _found(self.tables.endpoints, id, "endpoint")
+
+    def documents(self, owner: str | None = None) -> tuple[PolicyDocument, ...]:
+        """All policy documents, or those of one ARN or id: of a principal its own ones, its boundary and its trust policy.
+
+        Attached managed policies are documents of their own ARN (`principal(arn).attached`).
+
+        Raises
+        ------
+        DirectoryError: there is no record of the owner.
+        """
+        tables = self.tables
+        if owner is not None and not any(owner in table for table in _tables_of(tables)):
+            raise DirectoryError(f"there is no record of `{shorten(str(owner))}`", hint="name it by its ARN or id")
+        return tuple(_documents(tables, owner))
+
+    def attachments(self, policy: str) -> Attachments:
+        """Where a managed policy is attached, which need not have a record itself."""
+        entities, groups = tuple(self.tables.entities.values()), tuple(self.tables.groups.values())
+        owners = [entity.arn for entity in entities if policy in entity.attached]
+        owners += [group.arn for group in groups if policy in group.attached]
+        return Attachments(tuple(owners), tuple(entity.arn for entity in entities if policy in (entity.boundary or ())))
+
+
+def _found(table: Mapping[str, R], key: str, what: str) -> R:
+    found = table.get(key)
+    if found is None:
+        hint = did_you_mean(str(key), tuple(table)) if len(table) <= _COMPARED else ""
+        raise DirectoryError(f"there is no {what} `{shorten(str(key))}`", hint=hint)
+    return found
+
+
+def _of_account(table: Iterable[str], account: str | None) -> tuple[str, ...]:
+    return tuple(arn for arn in tuple(table) if account is None or arn.split(":")[4] == account)
+
+
+def _tables_of(tables: Tables) -> Iterator[Mapping[str, object]]:
+    yield from (tables.entities, tables.groups, tables.managed, tables.resources, tables.endpoints, tables.accounts)
+    if tables.organization is not None:
+        yield from (tables.organization.parents, {tables.organization.root: None})
+
+
+def _documents(tables: Tables, owner: str | None) -> Iterator[PolicyDocument]:
+    def of(table: Mapping[str, R]) -> tuple[R, ...]:
+        return tuple(table.values()) if owner is None else (table[owner],) if owner in table else ()
+
+    for entity in of(tables.entities):
+        own = [stored for stored in entity.boundary or () if isinstance(stored, StoredPolicy)]
+        yield from _named(entity.arn, (*entity.inline, *own, *((entity.trust,) if entity.trust else ())))
+    for group in of(tables.groups):
+        yield from _named(group.arn, group.inline)
+    for managed in of(tables.managed):
+        for version, stored in managed.versions.items():
+            yield PolicyDocument(managed.arn, stored.name, stored.kind, stored.text, version, version == managed.default)
+    for resource in of(tables.resources):
+        yield from _named(resource.arn, resource.policies)
+    for endpoint in of(tables.endpoints):
+        yield from _named(endpoint.id, endpoint.policies or ())
+    for account in of(tables.accounts):
+        for levels in (account.scps, account.rcps):
+            for level in levels or ():
+                yield from _named(account.id, level)
+    if tables.organization is not None:
+        for by_element in (tables.organization.scps, tables.organization.rcps):
+            for element, level in by_element.items():
+                if owner in (None, element):
+                    yield from _named(element, level)
+
+
+def _named(owner: str, policies: Iterable[StoredPolicy]) -> Iterator[PolicyDocument]:
+    return (PolicyDocument(owner, stored.name, stored.kind, stored.text) for stored in policies)

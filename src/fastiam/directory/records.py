@@ -1,0 +1,258 @@
+"""What an account model holds: one frozen record per thing of IAM. A write replaces records, it never changes one.
+
+So a snapshot shares the tables with its model until the next write to one of them, which copies that one (`store`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fastiam.directory.organization import Organization
+from fastiam.directory.stored_policies import StoredLevels, StoredPolicy
+from fastiam.model.profile import PrincipalKind
+
+Tags = Mapping[str, str]
+SESSION_DURATION = 3600  # seconds: what IAM gives a role of which nothing is said
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account. `scps` and `rcps`, where given, stand in place of the levels of its organisation path."""
+
+    id: str
+    partition: str = "aws"
+    name: str | None = None
+    canonical_id: str | None = None
+    scps: StoredLevels | None = None
+    rcps: StoredLevels | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A user or role; a root user too where a lenient load gave it layers of its own (D6).
+
+    `inline` policies carry their names. `attached` and, in `boundary`, plain strings are ARNs of managed policies.
+    `made_id` tells that the model made the unique id and nobody told it: a request may bring another one (K1).
+    `groups` are group ARNs. `boundary` is None where there is none; an empty tuple allows nothing.
+    `max_session_duration`, in seconds, is that of a role's sessions (spec 1.7, 7.1).
+    """
+
+    arn: str
+    kind: PrincipalKind
+    partition: str
+    account: str
+    path: str = ""
+    name: str = ""
+    unique_id: str | None = None
+    made_id: bool = False
+    tags: Tags = field(default_factory=dict)
+    inline: tuple[StoredPolicy, ...] = ()
+    attached: tuple[str, ...] = ()
+    boundary: tuple[StoredPolicy | str, ...] | None = None
+    groups: tuple[str, ...] = ()
+    trust: StoredPolicy | None = None
+    max_session_duration: int = SESSION_DURATION
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group: it has policies and is no principal (D1)."""
+
+    arn: str
+    partition: str
+    account: str
+    path: str
+    name: str
+    unique_id: str | None = None
+    inline: tuple[StoredPolicy, ...] = ()
+    attached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedPolicy:
+    """A managed policy, of AWS or of a customer, with its versions; `default` names the one in force."""
+
+    arn: str
+    versions: Mapping[str, StoredPolicy]
+    default: str
+    unique_id: str | None = None
+    tags: Tags = field(default_factory=dict)
+
+    @property
+    def document(self) -> StoredPolicy:
+        """The version in force."""
+        return self.versions[self.default]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource under the ARN of what carries its policies (D60). `account` is None where nothing tells the owner."""
+
+    arn: str
+    account: str | None = None
+    policies: tuple[StoredPolicy, ...] = ()
+    tags: Tags = field(default_factory=dict)
+    restrict_public_buckets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A VPC endpoint; without `policies` it gives full access (G4)."""
+
+    id: str
+    policies: tuple[StoredPolicy, ...] | None = None
+    account: str | None = None
+    gateway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceProfile:
+    """What hands a role to the machines of EC2. `role` is the ARN of its one role, None while it has none."""
+
+    arn: str
+    partition: str
+    account: str
+    path: str
+    name: str
+    unique_id: str | None = None
+    role: str | None = None
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SamlProvider:
+    """A SAML identity provider of an account; `metadata` is the XML that its owner published.
+
+    `unique_id` is internal: a provider that is created again under the same name has another one, "" in rows of older releases.
+    `uuid` is public (`SAMLProviderUUID`). `encryption` is the assertion encryption mode: `Required`, `Allowed`, or "" for none.
+    """
+
+    arn: str
+    account: str
+    name: str
+    metadata: str = ""
+    tags: Tags = field(default_factory=dict)
+    unique_id: str = field(default="", compare=False)
+    uuid: str = ""
+    encryption: str = ""
+    created: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OidcProvider:
+    """An OpenID Connect provider of an account.
+
+    `url` comes without `https://`, as in the ARN and in the names of condition keys (`<url>:aud`). `client_ids` are the
+    audiences that it may speak for, `thumbprints` those of certificates, in hexadecimal. `unique_id` is as of a SAML provider.
+    `keys` is a pinned JWKS, the JSON text of the keys that sign its tokens; "" reads them from the provider.
+    """
+
+    arn: str
+    account: str
+    url: str
+    client_ids: tuple[str, ...] = ()
+    thumbprints: tuple[str, ...] = ()
+    tags: Tags = field(default_factory=dict)
+    unique_id: str = field(default="", compare=False)
+    created: datetime | None = None
+    keys: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationSetting:
+    """A notification setting of a trust anchor. It is stored and has no effect on decisions."""
+
+    event: str
+    enabled: bool = False
+    threshold: int | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustAnchor:
+    """A trust anchor of IAM Roles Anywhere: certificates of authorities, each of them a root of trust.
+
+    `certificates` is PEM text, "" if it is unknown. `acm_pca_arn` names the private authority that they are of, if they are.
+    `crls_missing` : the anchor has revocation lists whose data are unknown, so that it issues no session.
+    """
+
+    arn: str
+    account: str
+    name: str
+    enabled: bool = False
+    certificates: str = ""
+    acm_pca_arn: str = ""
+    crls_missing: bool = False
+    notification_settings: tuple[NotificationSetting, ...] = ()
+    tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """A certificate revocation list (CRL) for one trust anchor; `data` is PEM text."""
+
+    arn: str
+    account: str
+    name: str
+    trust_anchor: str
+    enabled: bool = False
+    data: str = ""
+    tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+def default_mappings() -> dict[str, tuple[str, ...]]:
+    """The attribute mappings of a new profile, by certificate field."""
+    return {"x509Subject": ("*",), "x509Issuer": ("*",), "x509SAN": ("DNS", "URI", "Name/*")}
+
+
+@dataclass(frozen=True, slots=True)
+class RolesAnywhereProfile:
+    """A profile of IAM Roles Anywhere: the roles that its sessions may have, and what limits these sessions.
+
+    `session_policy` is the text of an inline session policy, "" for none. `attribute_mappings` are specifiers by field of the
+    certificate.
+    """
+
+    arn: str
+    account: str
+    name: str
+    enabled: bool = False
+    role_arns: tuple[str, ...] = ()
+    session_policy: str = ""
+    managed_policy_arns: tuple[str, ...] = ()
+    duration_seconds: int = SESSION_DURATION
+    accept_role_session_name: bool = False
+    require_instance_properties: bool = False
+    attribute_mappings: Mapping[str, tuple[str, ...]] = field(default_factory=default_mappings)
+    tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+RolesAnywhereRecord = TrustAnchor | RevocationList | RolesAnywhereProfile
+
+
+@dataclass(slots=True)
+class Tables:
+    """All records, by id or ARN. `roles` finds a role by partition, account and name (N11)."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    entities: dict[str, Entity] = field(default_factory=dict)
+    roles: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    managed: dict[str, ManagedPolicy] = field(default_factory=dict)
+    resources: dict[str, Resource] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    instance_profiles: dict[str, InstanceProfile] = field(default_factory=dict)
+    saml_providers: dict[str, SamlProvider] = field(default_factory=dict)
+    oidc_providers: dict[str, OidcProvider] = field(default_factory=dict)
+    trust_anchors: dict[str, TrustAnchor] = field(default_factory=dict)
+    revocation_lists: dict[str, RevocationList] = field(default_factory=dict)
+    roles_anywhere_profiles: dict[str, RolesAnywhereProfile] = field(default_factory=dict)
+    organization: Organization | None = None

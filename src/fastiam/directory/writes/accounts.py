@@ -1,0 +1,72 @@
+"""Writes of accounts, and of SCP and RCP paths that are given account by account."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastiam.directory.naming_rules import check_account
+from fastiam.directory.records import Account
+from fastiam.directory.stored_policies import Policies, StoredLevels, StoredPolicy
+from fastiam.directory.transactions import write
+from fastiam.directory.writes.base import Writes
+from fastiam.errors import DirectoryError
+from fastiam.model.policy import PolicyKind
+from fastiam.model.request import shorten
+
+_PARTITION = re.compile("[a-z0-9-]+")
+
+
+class AccountWrites(Writes):
+    """Accounts."""
+
+    @write
+    def add_account(
+        self, id: str, *, name: str | None = None, canonical_id: str | None = None, partition: str | None = None
+    ) -> None:
+        """An account. It need not be added before its principals; `canonical_id` is the S3 canonical user id.
+
+        A second call adds to what is known; None keeps it. The partition of a new account is `aws` if not given.
+        """
+        if partition is not None and not _PARTITION.fullmatch(partition):
+            raise DirectoryError(f"`{shorten(partition)}` is not a partition", hint="write `aws`, `aws-cn`, `aws-us-gov`, ...")
+        old = self.tables.accounts.get(check_account(id), Account(id, partition or "aws"))
+        new = replace(
+            old,
+            name=name or old.name,
+            canonical_id=canonical_id or old.canonical_id,
+            partition=partition or old.partition,
+        )
+        self._put("accounts", new)
+
+    @write
+    def set_scps(self, account: str, levels: Sequence[Policies] | None) -> None:
+        """The SCPs on an account's path, one list per level, root first, with or without an organisation.
+
+        They stand in place of those of the organisation's tree; None brings these back. Management accounts stay free (D11).
+        """
+        found = self._read_levels(account, levels, PolicyKind.SCP, "scps")
+        self._put("accounts", replace(self.tables.accounts[account], scps=found))
+
+    @write
+    def set_rcps(self, account: str, levels: Sequence[Policies] | None) -> None:
+        """The RCPs on an account's path; see `set_scps`. Only their Denies count (D13)."""
+        found = self._read_levels(account, levels, PolicyKind.RCP, "rcps")
+        self._put("accounts", replace(self.tables.accounts[account], rcps=found))
+
+    def _read_levels(self, account: str, levels: Sequence[Policies] | None, kind: PolicyKind, name: str) -> StoredLevels | None:
+        check_account(account)
+        reader = self._reader()
+        found = None if levels is None else reader.read_levels(levels, kind, name)
+        for i, level in enumerate(found or ()):
+            self._check_level(reader, level, f"{name}[{i}] of {account}")
+        self._commit(reader)
+        self._ensure_account(account)
+        if found is None:
+            return None
+        return tuple(tuple(self._one_object(kind, stored) for stored in level) for level in found)
+
+    def _one_object(self, kind: PolicyKind, stored: StoredPolicy) -> StoredPolicy:
+        """Equal SCPs of many accounts are one object."""
+        return self._levels.setdefault((kind, stored.name, stored.text), stored)

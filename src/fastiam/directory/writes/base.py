@@ -1,0 +1,292 @@
+"""What all writes to an account model share.
+
+A write is a transaction: it reads and checks everything that it is given, then puts its records, and what raises has changed
+nothing. `_commit` stands where all checks are done.
+What AWS refuses when it is written is a `DirectoryError` in mode `strict` and a finding in mode `lenient`, which reads state
+that exists (F5). What would be no record at all, or would leave records that lean on nothing, is an error in both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from fastiam.directory.account_store import Store
+from fastiam.directory.naming_rules import hint_of_missing_policy, name_errors, policy_account, read_tags, tag_errors
+from fastiam.directory.principal_references import named_entities, names_identity, with_name
+from fastiam.directory.principal_refs import Subject
+from fastiam.directory.quotas import NO_QUOTAS, Quotas, size_without_space
+from fastiam.directory.records import Account, Entity, Group, Tables
+from fastiam.directory.stored_policies import Given, Mode, Reader, StoredPolicy, as_items, has_name, is_managed_arn
+from fastiam.directory.transactions import Book, Ledger
+from fastiam.errors import DirectoryError, Finding, Findings, PolicyError, RequestValueError, Severity
+from fastiam.model.arguments import check_choice
+from fastiam.model.arn import is_account
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import PolicyKind
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
+from fastiam.resolve.snapshot import Snapshot
+
+_REFUSED_TRUST = "IP51"  # IAM evaluates such a trust policy, and refuses to store it
+HERE = "directory"  # the source of findings that a write makes about itself
+Holder = Entity | Group
+B = TypeVar("B", bound=Book[Any])
+
+
+class Writes:
+    """The state of a model, and the checks of its writes.
+
+    Parameters
+    ----------
+    mode : how documents are read and rules of AWS are kept, `strict` or `lenient`.
+    quotas : limits that a strict model keeps; None keeps none.
+    """
+
+    def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
+        check_choice(mode, "mode", "mode", "strict", "lenient")
+        if quotas is not None and not isinstance(quotas, Quotas):
+            raise RequestValueError(f"quotas must be a `Quotas` or None, not `{type(quotas).__name__}`", column="quotas")
+        self.mode: Mode = mode
+        self.quotas = quotas or NO_QUOTAS
+        self.notes: list[Finding] = []  # readers add theirs
+        self.ledger = Ledger()  # the store, the books that others have joined to it, and the transactions over all of them
+        self._store = self.ledger.join(Store())
+        self._levels: dict[tuple[PolicyKind, str, str], StoredPolicy] = {}
+
+    @property
+    def tables(self) -> Tables:
+        """The records. Only the store changes them."""
+        return self._store.tables
+
+    @property
+    def findings(self) -> Findings:
+        """Everything worth saying about what was written so far, in the order of writing; `print` shows count and first lines."""
+        return Findings(self.notes)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
+        return self.ledger.transaction(self.notes)
+
+    def join(self, book: B) -> B:
+        """A book of records beside those of the directory, changed in the same transactions. The first one of a name stays."""
+        return self.ledger.join(book)
+
+    def snapshot(self) -> Snapshot:
+        """What is there now, immutable: later writes do not touch it."""
+        return self._store.snapshot()
+
+    def _reader(self) -> Reader:
+        return Reader(self.mode, [])
+
+    def _commit(self, reader: Reader) -> None:
+        """The point after which a write does not fail: its findings count."""
+        self.notes += reader.findings
+
+    def _put(self, table: str, record: Any) -> None:
+        """A record under its own ARN or id."""
+        self._store.put(table, record.id if table in ("accounts", "endpoints") else record.arn, record)
+
+    # -- what AWS refuses ---------------------------------------------------------------------------------------------
+
+    def _refuse(self, reader: Reader, rule: str, about: str, message: str, hint: str = "") -> None:
+        """An error in mode strict, a finding in mode lenient."""
+        if self.mode == "strict":
+            raise DirectoryError(f"{message}: `{shorten(about)}`", rule=rule, hint=hint)
+        reader.findings.append(Finding(rule, Severity.ERROR, f"{message}: `{shorten(about)}`", HERE, "$", hint=hint))
+
+    def _exists(self, reader: Reader, table: Mapping[str, Any], key: str, what: str) -> bool:
+        """Whether a record is there already; the first one stays."""
+        if key not in table:
+            return False
+        self._refuse(reader, "DIR-EXISTS", key, f"there is a {what} of this name already")
+        self._commit(reader)
+        return True
+
+    def _check_quota(self, reader: Reader, quota: str, count: int, about: str, what: str) -> None:
+        """A count beyond a quota, which has that name in `Quotas`."""
+        most: int | None = getattr(self.quotas, quota)
+        if most is not None and count > most:
+            self._refuse(reader, "DIR-QUOTA", about, f"{what}: {count:,}, of {most:,} at most (quota `{quota}`)")
+
+    def _check_document(self, reader: Reader, stored: StoredPolicy, quota: str, about: str) -> None:
+        """The size of a document of IAM; one of which only the sum counts has no quota of its own."""
+        self._check_quota(reader, "document_size", len(stored.text), about, "the document is too long")
+        if quota:
+            self._check_quota(
+                reader, quota, size_without_space(stored.text), about, "the document is too long without white space"
+            )
+
+    def _check_level(self, reader: Reader, level: Sequence[StoredPolicy], about: str) -> None:
+        """The SCPs or RCPs of one element."""
+        self._check_quota(reader, "organization_policies_per_element", len(level), about, "too many policies")
+        self._check_names(reader, level, about)
+        for stored in filter(has_name, level):
+            self._check_quota(reader, "organization_policy_size", len(stored.text), about, "the document is too long")
+
+    def _check_names(self, reader: Reader, policies: Sequence[StoredPolicy], about: str) -> None:
+        """Policies side by side, of which each has a name of its own."""
+        if len({stored.name for stored in policies}) < len(policies):
+            twice = next(name for name, n in Counter(stored.name for stored in policies).items() if n > 1)
+            self._refuse(reader, "DIR-NAME", about, f"two policies are called `{shorten(twice)}`")
+
+    def _check_name(
+        self, reader: Reader, arn: str, type_: str, path: str, name: str, key: tuple[str, str] | None = None, *, own: str = ""
+    ) -> None:
+        """Name and path; `key` is partition and account where names are unique, whatever their case (spec 1.3).
+
+        `own` is the ARN that has the name now and gives it up.
+        """
+        for error in name_errors(type_, path, name, self.quotas):
+            self._refuse(reader, "DIR-NAME", arn, error)
+        other = self._store.indexes.names.get((*key, type_, fold(name))) if key is not None else None
+        if other is not None and other not in (arn, own):
+            self._refuse(reader, "DIR-NAME", arn, f"names are unique whatever their case, and `{other}` is there")
+
+    def _check_room(self, reader: Reader, arn: str, type_: str, account: str) -> None:
+        """How many things of one type an account has."""
+        quota = f"{'policies' if type_ == 'policy' else type_.replace('-', '_') + 's'}_per_account"
+        if getattr(self.quotas, quota) is not None:
+            have = self._store.indexes.owned.get(f"{account} {type_}", ())
+            self._check_quota(reader, quota, len(have) + 1, arn, "the account is full")
+
+    def _read_tags(self, reader: Reader, tags: Mapping[str, str], about: str) -> dict[str, str]:
+        """The tags of a thing of IAM."""
+        read = read_tags(tags, ignore_case=True)
+        for error in tag_errors(read, self.quotas):
+            self._refuse(reader, "DIR-TAG", about, error)
+        return read
+
+    # -- records that others lean on ----------------------------------------------------------------------------------
+
+    def _ensure_account(self, account: str, partition: str = "aws") -> None:
+        if account not in self.tables.accounts:
+            self._store.put("accounts", account, Account(account, partition))
+
+    def _partition(self, account: str | None) -> str:
+        known = self.tables.accounts.get(account or "")
+        return known.partition if known else "aws"
+
+    def _entity(self, arn: str) -> Entity:
+        """The record of a user or role."""
+        entity = self.tables.entities.get(arn)
+        if entity is None:
+            raise DirectoryError(f"there is no `{shorten(str(arn))}`", hint="add it with `add_principal`")
+        return entity
+
+    def _holder(self, arn: str) -> Holder:
+        """The record of a user, group or role that can have policies of its own."""
+        group = self.tables.groups.get(arn)
+        holder = self._entity(arn) if group is None else group
+        if isinstance(holder, Entity) and holder.kind is PrincipalKind.ROOT:
+            raise DirectoryError(f"`{arn}` is a root user, which has no policies and no boundary of its own", rule="D6")
+        return holder
+
+    def _put_holder(self, holder: Holder) -> None:
+        self._put("groups" if isinstance(holder, Group) else "entities", holder)
+
+    # -- policies of users, groups and roles --------------------------------------------------------------------------
+
+    def _split(self, reader: Reader, policies: object, owner: str) -> tuple[tuple[StoredPolicy, ...], tuple[str, ...]]:
+        """Inline documents, and the ARNs of attached managed policies, each kept once."""
+        inline: list[StoredPolicy] = []
+        attached: dict[str, None] = {}
+        for i, item in enumerate(as_items(policies)):
+            if is_managed_arn(item):
+                self._check_managed(reader, item, owner, "DIR-NO-POLICY", "grants and denies nothing")
+                attached[item] = None
+            else:
+                inline.append(reader.read(item, PolicyKind.IDENTITY, f"identity_policies[{i}]"))
+        return tuple(inline), tuple(attached)
+
+    def _check_managed(self, reader: Reader, arn: str, owner: str, rule: str, effect: str) -> None:
+        account = policy_account(arn)
+        if is_account(account) and account != owner.split(":")[4]:
+            message = f"`{shorten(owner)}` has a managed policy of another account"
+            self._refuse(reader, "DIR-FOREIGN", arn, message, "IAM attaches those of the own account, and of AWS")
+        if arn not in self.tables.managed:
+            message = f"`{shorten(owner)}` has a managed policy of which no document is known, so that it {effect}"
+            self._refuse(reader, rule, arn, message, hint_of_missing_policy(arn))
+
+    def _check_policies(self, reader: Reader, holder: Holder) -> None:
+        """The limits of what a user, group or role has (spec 1.7); see `Quotas` for documents without name."""
+        type_ = type_of(holder)
+        self._check_quota(reader, f"managed_policies_per_{type_}", len(holder.attached), holder.arn, "too many attached policies")
+        named = list(filter(has_name, holder.inline))
+        if not named:
+            return
+        quota = f"inline_size_per_{type_}"
+        most: int | None = getattr(self.quotas, quota)
+        if most is not None and sum(len(stored.text) for stored in named) > most:  # PERF: else no space need be counted
+            total = sum(size_without_space(stored.text) for stored in named)
+            self._check_quota(reader, quota, total, holder.arn, "the inline policies are too long together")
+        self._check_names(reader, named, holder.arn)
+        for stored in named:
+            self._check_document(reader, stored, "", holder.arn)
+            self._check_name(reader, holder.arn, "policy", "/", stored.name)
+
+    # -- principals in policies ---------------------------------------------------------------------------------------
+
+    def _read_trust(self, reader: Reader, arn: str, policy: Given) -> StoredPolicy:
+        """The trust policy of a role. It may name whom there is, in accounts of which users and roles are known (N32)."""
+        before = len(reader.findings)
+        trust = reader.read(policy, PolicyKind.TRUST, arn)
+        found = [each for each in reader.findings[before:] if each.code == _REFUSED_TRUST]
+        if found and self.mode == "strict":
+            raise PolicyError([replace(each, severity=Severity.ERROR) for each in found])
+        self._check_document(reader, trust, "trust_policy_size", arn)
+        for named in named_entities(trust.policy):
+            if named.text != arn and self._is_stranger(named):
+                message = f"the trust policy of `{arn}` names a principal that its account does not have"
+                self._refuse(reader, "N32", named.text, message, "add users and roles before the roles that trust them")
+        return trust
+
+    def _is_stranger(self, named: Subject) -> bool:
+        """A user or role of an account of which users and roles are known, but not this one; roles go by name (N11)."""
+        place = (named.partition or "", named.account or "")
+        people = self._store.indexes.of_account.get(place[1], ())
+        if not any(arn.startswith(f"arn:{place[0]}:") for arn in people):
+            return False
+        if named.kind is PrincipalKind.USER:
+            return named.text not in self.tables.entities
+        return (*place, named.name) not in self.tables.roles
+
+    def _rename_in_policies(self, identity: str, name: str) -> None:
+        """Every trust and resource policy that names a user or role gets another name for it (N30, N31, N34)."""
+        for arn in list(self._store.indexes.named.get(identity, ())):
+            entity, resource = self.tables.entities.get(arn), self.tables.resources.get(arn)
+            if entity is not None and entity.trust is not None and names_identity(entity.trust, identity):
+                self._put("entities", replace(entity, trust=with_name(entity.trust, identity, name)))
+            if resource is not None and any(names_identity(stored, identity) for stored in resource.policies):
+                policies = (with_name(s, identity, name) if names_identity(s, identity) else s for s in resource.policies)
+                self._put("resources", replace(resource, policies=tuple(policies)))
+
+
+def type_of(holder: Holder) -> str:
+    """`user`, `group` or `role`."""
+    if isinstance(holder, Group):
+        return "group"
+    return "user" if holder.kind in (PrincipalKind.USER, PrincipalKind.ROOT) else "role"
+
+
+def refuse_in_use(arn: str, uses: Mapping[str, Sequence[str]]) -> None:
+    """Raise where something hangs on what is to be deleted.
+
+    Raises
+    ------
+    DirectoryError: says what, and the first of it.
+    """
+    for what, names in uses.items():
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise DirectoryError(
+                f"`{arn}` still {what} `{shorten(names[0])}`{more}", rule="DIR-IN-USE", hint="take it away first"
+            )
+
+
+def stored_names(policies: Iterable[StoredPolicy]) -> tuple[str, ...]:
+    """What answers call some policies."""
+    return tuple(stored.name for stored in policies)

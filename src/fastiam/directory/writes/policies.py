@@ -1,0 +1,183 @@
+"""Writes of policies: managed ones with their versions, and those that users, groups and roles have (spec 1.1, 1.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fastiam.directory.naming_rules import hint_of_missing_policy, iam_name, is_version
+from fastiam.directory.records import Entity, ManagedPolicy
+from fastiam.directory.stored_policies import Given, Reader, StoredPolicy, has_name, is_managed_arn
+from fastiam.directory.transactions import write
+from fastiam.directory.unique_ids import NEW, POLICY, id_for
+from fastiam.directory.writes.base import Holder, Writes, refuse_in_use
+from fastiam.errors import DirectoryError
+from fastiam.model.arn import is_account
+from fastiam.model.policy import PolicyKind
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
+
+
+class PolicyWrites(Writes):
+    """Managed policies."""
+
+    @write
+    def add_managed_policy(
+        self,
+        arn: str,
+        document: Given | None = None,
+        *,
+        versions: Mapping[str, Given] | None = None,
+        default_version: str = "v1",
+        unique_id: str | None = NEW,
+        tags: Mapping[str, str] = {},
+    ) -> None:
+        """A managed policy of AWS or of a customer, to be attached by its ARN; one document, or all versions.
+
+        Raises
+        ------
+        PolicyError: a document is rejected.
+        DirectoryError: no policy ARN, the ARN is taken, no document is in force, or a quota.
+        """
+        parts = iam_name(arn, "policy")
+        given = dict(versions or {})
+        if document is not None:
+            given[default_version] = document
+        if default_version not in given:
+            raise DirectoryError(f"`{arn}` has no version `{default_version}`, which is to be in force")
+        reader = self._reader()
+        if self._exists(reader, self.tables.managed, arn, "managed policy"):
+            return
+        read = {v: reader.read(document, PolicyKind.IDENTITY, arn, arn=arn) for v, document in given.items()}
+        policy = ManagedPolicy(arn, read, default_version, id_for(unique_id, POLICY), self._read_tags(reader, tags, arn))
+        if is_account(parts.account):
+            self._check_name(reader, arn, "policy", parts.path, parts.name)
+            self._check_room(reader, arn, "policy", parts.account)
+            self._check_versions(reader, policy, read)
+        self._commit(reader)
+        self._put("managed", policy)
+        if is_account(parts.account):
+            self._ensure_account(parts.account, parts.partition)
+
+    @write
+    def create_policy_version(self, arn: str, document: Given, *, set_as_default: bool = False) -> str:
+        """Another version of a managed policy, in force at once or not. Gives its id, one more than the highest there is.
+
+        A customer's policy has five at most: delete one first.
+        """
+        policy, reader = self._managed(arn), self._reader()
+        stored = reader.read(document, PolicyKind.IDENTITY, arn, arn=arn)
+        version = f"v{max((int(v[1:]) for v in policy.versions if is_version(v)), default=0) + 1}"
+        default = version if set_as_default else policy.default
+        new = replace(policy, versions={**policy.versions, version: stored}, default=default)
+        if is_account(iam_name(arn, "policy").account):
+            self._check_versions(reader, new, {version: stored})
+        self._commit(reader)
+        self._put("managed", new)
+        return version
+
+    @write
+    def set_default_policy_version(self, arn: str, version: str) -> None:
+        """Another version is in force for whoever has the policy."""
+        policy = self._managed(arn)
+        self._put("managed", replace(policy, default=_known_version(policy, version)))
+
+    @write
+    def delete_policy_version(self, arn: str, version: str) -> None:
+        """A version that is not in force is gone."""
+        policy = self._managed(arn)
+        if _known_version(policy, version) == policy.default:
+            raise DirectoryError(f"`{version}` of `{arn}` is in force", rule="DIR-IN-USE", hint="set another default first")
+        versions = {v: stored for v, stored in policy.versions.items() if v != version}
+        self._put("managed", replace(policy, versions=versions))
+
+    @write
+    def delete_policy(self, arn: str) -> None:
+        """A managed policy is gone.
+
+        Raises
+        ------
+        DirectoryError: somebody has it, as policy or boundary, or it has other versions than the one in force.
+        """
+        policy = self._managed(arn)
+        others = tuple(version for version in policy.versions if version != policy.default)
+        refuse_in_use(arn, {"belongs to": tuple(self._store.indexes.users.get(arn, ())), "has the version": others})
+        self._store.put("managed", arn, None)
+
+    def _managed(self, arn: str) -> ManagedPolicy:
+        policy = self.tables.managed.get(arn)
+        if policy is None:
+            raise DirectoryError(f"there is no managed policy `{shorten(str(arn))}`", hint=hint_of_missing_policy(str(arn)))
+        return policy
+
+    def _check_versions(self, reader: Reader, policy: ManagedPolicy, new: Mapping[str, StoredPolicy]) -> None:
+        """The limits of a customer's policy; AWS keeps none for its own."""
+        self._check_quota(reader, "versions_per_policy", len(policy.versions), policy.arn, "too many versions")
+        for version, stored in new.items():
+            if not is_version(version):
+                self._refuse(reader, "DIR-NAME", policy.arn, f"`{shorten(version)}` is no version: write `v1`, `v2`, ...")
+            self._check_document(reader, stored, "managed_policy_size", policy.arn)
+
+
+class HolderWrites(Writes):
+    """What users, groups and roles have of policies."""
+
+    @write
+    def attach_policy(self, holder: str, policy: str) -> None:
+        """A user, group or role gets a managed policy, both by ARN; one that it has stays in its place."""
+        record, reader = self._changeable(holder), self._reader()
+        if not is_managed_arn(policy):
+            raise DirectoryError(f"`{shorten(str(policy))}` is not the ARN of a managed policy", hint="use `put_inline_policy`")
+        if policy in record.attached:
+            return
+        self._check_managed(reader, policy, holder, "DIR-NO-POLICY", "grants and denies nothing")
+        new = replace(record, attached=(*record.attached, policy))
+        self._check_policies(reader, new)
+        self._commit(reader)
+        self._put_holder(new)
+
+    @write
+    def detach_policy(self, holder: str, policy: str) -> None:
+        """A user, group or role no longer has a managed policy."""
+        record = self._changeable(holder)
+        if policy not in record.attached:
+            raise DirectoryError(f"`{holder}` does not have the managed policy `{shorten(str(policy))}`")
+        self._put_holder(replace(record, attached=tuple(arn for arn in record.attached if arn != policy)))
+
+    @write
+    def put_inline_policy(self, arn: str, name: str, document: Given) -> None:
+        """An inline policy of a user, group or role, in place of one of that name, else after the others."""
+        record, reader = self._changeable(arn), self._reader()
+        if not isinstance(name, str) or not name:
+            raise DirectoryError(f"`{name}` is not the name of a policy", rule="DIR-NAME")
+        stored = reader.read(document, PolicyKind.IDENTITY, name)
+        name, names = stored.name, [stored.name for stored in record.inline]
+        if name not in names and not has_name(stored):  # one that was told without name may be replaced
+            raise DirectoryError(f"`{shorten(name)}` is not the name of a policy", rule="DIR-NAME")
+        at = names.index(name) if name in names else len(names)
+        new = replace(record, inline=(*record.inline[:at], stored, *record.inline[at + 1 :]))
+        self._check_policies(reader, new)
+        self._commit(reader)
+        self._put_holder(new)
+
+    @write
+    def delete_inline_policy(self, arn: str, name: str) -> None:
+        """An inline policy of a user, group or role is gone."""
+        record = self._changeable(arn)
+        kept = tuple(stored for stored in record.inline if stored.name != name)
+        if len(kept) == len(record.inline):
+            raise DirectoryError(f"`{arn}` has no inline policy `{shorten(name)}`")
+        self._put_holder(replace(record, inline=kept))
+
+    def _changeable(self, arn: str) -> Holder:
+        """A user, group or role whose policies its account may change; those of a service-linked role are its service's."""
+        record = self._holder(arn)
+        if isinstance(record, Entity) and record.kind is PrincipalKind.SLR and self.mode == "strict":
+            raise DirectoryError(f"`{arn}` is a service-linked role, whose policies its service writes", rule="DIR-LINKED")
+        return record
+
+
+def _known_version(policy: ManagedPolicy, version: str) -> str:
+    if version not in policy.versions:
+        raise DirectoryError(f"`{policy.arn}` has no version `{shorten(version)}`")
+    return version

@@ -1,0 +1,240 @@
+"""Writes of users and roles: creating, deleting and renaming them, their trust policies and tags of their own (spec 3.5, 1.7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from fastiam.directory.naming_rules import entity_subject, group_parts
+from fastiam.directory.principal_references import identity_of
+from fastiam.directory.principal_refs import Subject
+from fastiam.directory.records import SESSION_DURATION, Entity
+from fastiam.directory.stored_policies import Given, Policies, Reader, StoredPolicy, as_items, has_name, is_managed_arn
+from fastiam.directory.transactions import write
+from fastiam.directory.unique_ids import NEW, ROLE, USER, id_for, new_id
+from fastiam.directory.writes.base import HERE, Writes, refuse_in_use, stored_names, type_of
+from fastiam.errors import DirectoryError, Finding, Severity
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import PolicyKind
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
+
+_ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
+
+
+class PrincipalWrites(Writes):
+    """Users and roles."""
+
+    @write
+    def add_principal(
+        self,
+        arn: str,
+        *,
+        identity_policies: Policies = (),
+        permissions_boundary: Policies | None = None,
+        tags: Mapping[str, str] = {},
+        unique_id: str | None = NEW,
+        made_id: bool = False,
+        trust_policy: Given | None = None,
+        groups: Iterable[str] = (),
+        max_session_duration: int = SESSION_DURATION,
+    ) -> None:
+        """A user or role; a root user brings its account into being and has nothing of its own.
+
+        Parameters
+        ----------
+        identity_policies : inline documents and ARNs of managed policies. An unnamed document is called after its place.
+        permissions_boundary : a document or ARN; None where there is none, an empty list allows nothing.
+        tags : keys are compared without case; a second spelling replaces the first.
+        unique_id : `AIDA...` or `AROA...`, of which `aws:userid` is made. `new` makes one; None: the id is not known, and
+            nothing follows from it.
+        made_id : the id was made and not told, so that a request may bring another one (K1). `new` says so by itself.
+        trust_policy : of a role. It may name users and roles of known accounts only if they are there (N32).
+        groups : names or ARNs of groups of the user's account.
+        max_session_duration : of a role's sessions, in seconds, 3,600 to 43,200.
+
+        Raises
+        ------
+        PolicyError: a document is rejected.
+        DirectoryError: a session, an ARN of another form, a name that is taken, a policy or group that is not there, a quota.
+        """
+        subject = entity_subject(arn)
+        reader = self._reader()
+        if self._exists(reader, self.tables.entities, arn, "principal"):
+            return
+        inline, attached = self._split(reader, identity_policies, arn)
+        entity = Entity(
+            arn,
+            subject.kind,
+            subject.partition or "aws",
+            subject.account or "",
+            subject.path,
+            subject.name,
+            self._read_id(reader, unique_id, subject),
+            made_id or (unique_id == NEW and subject.kind is not PrincipalKind.ROOT),
+            self._read_tags(reader, tags, arn),
+            inline,
+            attached,
+            self._read_boundary(reader, permissions_boundary, arn),
+            self._find_groups(reader, groups, subject),
+            None if trust_policy is None else self._read_trust(reader, arn, trust_policy),
+            max_session_duration,
+        )
+        self._check_entity(reader, entity)
+        if entity.trust is not None:
+            self._check_trust_is_free(arn)
+        self._commit(reader)
+        self._ensure_account(entity.account, entity.partition)
+        if entity.kind is not PrincipalKind.ROOT or inline or attached or entity.boundary is not None:
+            self._put("entities", entity)
+
+    @write
+    def delete_principal(self, arn: str) -> None:
+        """A user or role is gone. Policies that name it keep its unique id, to which nobody answers, not even a new
+        principal of the same name (N30). A service-linked role takes its policies with it.
+
+        Raises
+        ------
+        DirectoryError: it still has policies, is in a group, or is the role of an instance profile.
+        """
+        entity = self._entity(arn)
+        in_use = {"is the role of": tuple(self._store.indexes.profiles.get(arn, ()))}
+        if entity.kind is not PrincipalKind.SLR:
+            in_use |= {
+                "is in the group": entity.groups,
+                "has the managed policy": entity.attached,
+                "has the inline policy": stored_names(entity.inline),
+            }
+        refuse_in_use(arn, in_use)
+        self._store.put("entities", arn, None)
+        if arn in self.tables.resources:  # its trust policy, where that was stored under its ARN, and what is recorded of it
+            self._store.put("resources", arn, None)
+        if entity.kind is not PrincipalKind.ROOT:
+            orphan = entity.unique_id or new_id(ROLE if entity.kind in _ROLES else USER)
+            self._rename_in_policies(identity_of(entity_subject(arn)), orphan)
+
+    @write
+    def set_trust_policy(self, arn: str, trust_policy: Given) -> None:
+        """The trust policy of a role that is there."""
+        entity = self._role(arn)
+        self._check_trust_is_free(arn)
+        reader = self._reader()
+        trust = self._read_trust(reader, arn, trust_policy)
+        self._commit(reader)
+        self._put("entities", replace(entity, trust=trust))
+
+    @write
+    def set_max_session_duration(self, arn: str, seconds: int) -> None:
+        """How long the sessions of a role may last, 3,600 to 43,200 seconds."""
+        entity, reader = self._role(arn), self._reader()
+        self._check_duration(reader, arn, seconds)
+        self._commit(reader)
+        self._put("entities", replace(entity, max_session_duration=seconds))
+
+    @write
+    def set_permissions_boundary(self, arn: str, boundary: Policies) -> None:
+        """The permissions boundary of a user or role, in place of one that was there: the ARN of a managed policy, or a document.
+
+        An empty list is a boundary that allows nothing.
+        """
+        entity, reader = self._entity(arn), self._reader()
+        if boundary is None:
+            raise DirectoryError("None is no boundary", hint="use `delete_permissions_boundary`")
+        new = replace(entity, boundary=self._read_boundary(reader, boundary, arn))
+        self._check_entity(reader, new)
+        self._commit(reader)
+        self._put("entities", new)
+
+    @write
+    def delete_permissions_boundary(self, arn: str) -> None:
+        """A user or role is without boundary."""
+        entity = self._entity(arn)
+        if entity.boundary is None:
+            raise DirectoryError(f"`{arn}` has no permissions boundary")
+        self._put("entities", replace(entity, boundary=None))
+
+    def _role(self, arn: str) -> Entity:
+        entity = self._entity(arn)
+        if entity.kind not in _ROLES:
+            raise DirectoryError(f"`{arn}` is not a role and has no trust policy", rule="1.1")
+        return entity
+
+    def _read_id(self, reader: Reader, given: str | None, subject: Subject) -> str | None:
+        """The id of a new record (spec 7.3); the id of a root user is that of its account (5.2)."""
+        if subject.kind is PrincipalKind.ROOT:
+            if given not in (None, NEW):
+                raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
+            return None
+        prefix = ROLE if subject.kind in _ROLES else USER
+        if given not in (None, NEW) and not re.fullmatch(prefix + "[A-Za-z0-9_]+", given or ""):
+            message = f"`{shorten(given or '')}` is no unique id of this kind, and policies cannot name it: `{subject.text}`"
+            hint = f"write `{prefix}...`, or None where it is not known"
+            reader.findings.append(Finding("DIR-ID", Severity.WARN, message, HERE, "$", hint=hint))
+        return id_for(given, prefix)
+
+    # -- checks -------------------------------------------------------------------------------------------------------
+
+    def _check_entity(self, reader: Reader, entity: Entity) -> None:
+        if entity.kind is PrincipalKind.ROOT:
+            if entity.tags or entity.groups or entity.trust:
+                raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
+            if entity.inline or entity.attached or entity.boundary is not None:
+                self._refuse(reader, "D6", entity.arn, "a root user has no policies and no boundary of its own")
+            return
+        type_ = type_of(entity)
+        if entity.groups and type_ == "role":
+            raise DirectoryError(f"`{entity.arn}` is a role and cannot be in a group", rule="D1")
+        if entity.trust and type_ == "user":
+            raise DirectoryError(f"`{entity.arn}` is a user and has no trust policy", rule="1.1")
+        if entity.kind is PrincipalKind.SLR and entity.boundary is not None:
+            self._refuse(reader, "D6", entity.arn, "a service-linked role has no permissions boundary")
+        if entity.arn not in self.tables.entities:
+            self._check_name(reader, entity.arn, type_, entity.path, entity.name, (entity.partition, entity.account))
+            self._check_room(reader, entity.arn, type_, entity.account)
+        self._check_policies(reader, entity)
+        self._check_quota(reader, "groups_per_user", len(entity.groups), entity.arn, "too many groups")
+        boundaries = sum(isinstance(item, str) or has_name(item) for item in entity.boundary or ())
+        self._check_quota(reader, "boundaries_per_principal", boundaries, entity.arn, "too many boundaries")
+        self._check_duration(reader, entity.arn, entity.max_session_duration)
+
+    def _check_duration(self, reader: Reader, arn: str, seconds: int) -> None:
+        if not isinstance(seconds, int) or isinstance(seconds, bool):
+            raise DirectoryError(f"the session duration of `{arn}` must be a number of seconds, not `{seconds!r}`")
+        least, most = self.quotas.min_session_duration, self.quotas.max_session_duration
+        if (least is not None and seconds < least) or (most is not None and seconds > most):
+            limits = f"{least or 0:,} to {'more' if most is None else f'{most:,}'} (quota `max_session_duration`)"
+            self._refuse(reader, "DIR-QUOTA", arn, f"sessions of {seconds:,} seconds, and not of {limits}")
+
+    def _read_boundary(self, reader: Reader, boundary: object, owner: str) -> tuple[StoredPolicy | str, ...] | None:
+        if boundary is None:
+            return None
+        read: list[StoredPolicy | str] = []
+        for i, item in enumerate(as_items(boundary)):
+            if is_managed_arn(item):
+                self._check_managed(reader, item, owner, "DIR-NO-BOUNDARY", "allows nothing as a boundary")
+                read.append(item)
+            else:
+                read.append(reader.read(item, PolicyKind.BOUNDARY, f"permissions_boundary[{i}]"))
+        return tuple(read)
+
+    def _find_groups(self, reader: Reader, groups: Iterable[str], subject: Subject) -> tuple[str, ...]:
+        """The ARNs of groups given by name or ARN; a name is looked up whatever its case (spec 1.3)."""
+        found: dict[str, None] = {}
+        for group in (groups,) if isinstance(groups, str) else groups:
+            partition, account, _, name = group_parts(group, subject.account, subject.partition or "aws")
+            arn = self._store.indexes.names.get((partition, account, "group", fold(name)))
+            if account != subject.account:
+                raise DirectoryError(f"`{shorten(group)}` is a group of another account than `{subject.text}`")
+            if arn is None:
+                self._refuse(reader, "DIR-NO-GROUP", group, f"`{subject.text}` is in a group that is not there")
+            else:
+                found[arn] = None
+        return tuple(found)
+
+    # -- trust --------------------------------------------------------------------------------------------------------
+
+    def _check_trust_is_free(self, arn: str) -> None:
+        stored = self.tables.resources.get(arn)
+        if stored is not None and stored.policies:
+            raise DirectoryError(f"`{arn}` has a trust policy already", hint="use `set_resource_policy`")

@@ -1,0 +1,57 @@
+"""Writes of tags (spec 1.3, 1.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from fastiam.directory.governing_resources import stored_arn
+from fastiam.directory.naming_rules import read_tags
+from fastiam.directory.records import Entity
+from fastiam.directory.transactions import write
+from fastiam.directory.writes.base import Writes
+from fastiam.errors import DirectoryError
+from fastiam.model.key_registry import fold
+from fastiam.model.profile import PrincipalKind
+from fastiam.model.request import shorten
+
+_TABLES = (
+    *("entities", "managed", "instance_profiles", "saml_providers", "oidc_providers"),
+    *("trust_anchors", "revocation_lists", "roles_anywhere_profiles", "resources"),
+)
+
+
+class TagWrites(Writes):
+    """Tags of whatever has them."""
+
+    @write
+    def tag(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Tags of a user, role, managed policy, instance profile, provider or resource, beside those that it has.
+
+        A key that is there gets the new value. For things of IAM the case of keys does not matter (spec 1.3).
+        """
+        table, record = self._tagged(arn)
+        if table == "resources":
+            self._put(table, replace(record, tags={**record.tags, **read_tags(tags, ignore_case=False)}))
+            return
+        reader = self._reader()
+        new = self._read_tags(reader, {**record.tags, **read_tags(tags, ignore_case=True)}, arn)
+        self._commit(reader)
+        self._put(table, replace(record, tags=new))
+
+    @write
+    def untag(self, arn: str, keys: Iterable[str]) -> None:
+        """The tags of these keys are gone; keys that it does not have do not matter."""
+        table, record = self._tagged(arn)
+        spelled = str if table == "resources" else fold
+        gone = {spelled(key) for key in ((keys,) if isinstance(keys, str) else keys)}
+        self._put(table, replace(record, tags={k: v for k, v in record.tags.items() if spelled(k) not in gone}))
+
+    def _tagged(self, arn: str) -> tuple[str, Any]:
+        """Table and record of what has tags. A user or role has its own before those of a resource of that ARN."""
+        for table in _TABLES:
+            record = getattr(self.tables, table).get(stored_arn(arn) if table == "resources" else arn)
+            if record is not None and not (isinstance(record, Entity) and record.kind is PrincipalKind.ROOT):
+                return table, record
+        raise DirectoryError(f"there is no `{shorten(arn)}` that could have tags", hint="groups have none")

@@ -1,0 +1,1 @@
+"""The compiled engine: resolution of misses, `Decisions`, engine files."""

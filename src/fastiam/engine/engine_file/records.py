@@ -1,0 +1,238 @@
+"""The directory of a saved engine, read record by record when somebody asks.
+
+What most requests need lies in the tables. A name that no table holds (a session), an explanation or a reason need records:
+each is read on first use and stays, so that a policy is one object for as long as the engine lives.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from fastiam.directory.records import Tables
+from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy
+from fastiam.engine.engine_file.file import BROKEN
+from fastiam.engine.engine_file.packing import Unpacker
+from fastiam.engine.engine_file.rows import FULL, NOBODY, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
+from fastiam.errors import SourceError
+from fastiam.model.policy import Policy
+from fastiam.model.source_map import Origin, Source
+from fastiam.resolve.snapshot import Snapshot
+from fastiam.runtime import forking
+from fastiam.storage.record_codec import Form, Forms, from_text, tables_of
+
+_BROKEN = (*BROKEN, zlib.error)
+K = TypeVar("K")
+
+
+class Records:
+    """What `writing` wrote, in sections that are read when needed. Thread-safe.
+
+    Parameters
+    ----------
+    met : is told of each compiled policy that is read, with its number.
+    starts : the first occurrence of each compiled policy, and where the next one would have its own, as bytes of uint32.
+
+    Raises
+    ------
+    ValueError: there are more policies in one place than in another.
+    """
+
+    def __init__(
+        self, section: Callable[[str], memoryview], source: str, met: Callable[[Policy, int], None], starts: bytes | bytearray
+    ) -> None:
+        self._rows = {name: Unpacker(section(f"rows_of_{name}"), section(f"index_of_{name}")) for name in SECTIONS}
+        self.numbers = array("I")
+        self.numbers.frombytes(section("policy_rows"))
+        self._starts = array("I")
+        self._starts.frombytes(starts)
+        if len(self._starts) != len(self.numbers) + 1:
+            raise ValueError(f"{len(self.numbers)} policies, not {len(self._starts) - 1}")
+        self._met, self._source = met, source
+        self._lock = forking.new_lock(forking.LEAF)
+        self._stored: dict[int, StoredPolicy] = {}
+        self._texts: dict[int, str] = {}
+        self._made: dict[int, Any] = {}
+        self._compiled: dict[int, int] | None = None
+        self._kept: list[Policy] = []
+        full = _place_of(FULL, self.numbers)
+        if full is not None:
+            met(FULL_ACCESS.policy, full)
+
+    def policy(self, number: int) -> Policy:
+        """A policy by its number in the tables."""
+        found = self.stored(self.numbers[number]).policy
+        if len(found.statements) != self._starts[number + 1] - self._starts[number]:
+            raise self._broken()  # an occurrence would name a statement that is not there
+        return found
+
+    def stored(self, row: int) -> StoredPolicy:
+        """A policy by its row."""
+        if row == FULL:
+            return FULL_ACCESS
+        with self._lock:
+            found = self._stored.get(row)
+            if found is None:
+                found = self._stored[row] = _SavedPolicy.of(self, row, self._read("policies", row, POLICY))
+            return found
+
+    def text(self, row: int) -> str:
+        """The text of a file."""
+        with self._lock:
+            found = self._texts.get(row)
+            if found is None:
+                found = self._texts[row] = self._read("texts", row, TEXT)
+            return found
+
+    def record(self, row: int, form: Form) -> Any:
+        """A record of the directory."""
+        with self._lock:
+            found = self._made.get(row)
+            if found is None:
+                found = self._made[row] = self._read("records", row, form)
+            return found
+
+    def snapshot(self) -> Snapshot:
+        """The directory; its records are read when they are asked for."""
+        try:
+            index = json.loads(self._rows["tables"].row(0))
+            tables: dict[str, Any] = {
+                "roles": {(partition, account, role): arn for partition, account, role, arn in index["roles"]}
+            }
+            for name, form in tables_of(Tables, Forms(Form(unchanged, self.stored, int))).items():
+                tables[name] = Lazy(index[name], self, form)
+            tables["organization"] = tables["organization"].get("")
+            return Snapshot(Tables(**tables))
+        except _BROKEN as error:
+            raise self._broken() from error
+
+    def tell(self, policy: Policy, row: int) -> None:
+        """A policy was read."""
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = {row: number for number, row in enumerate(self.numbers)}
+            number = self._compiled.get(row)
+            if number is not None:
+                self._kept.append(policy)  # INVARIANT: it goes by its identity, so it must not be collected
+                self._met(policy, number)
+
+    def _read(self, name: str, row: int, form: Form) -> Any:
+        try:
+            return from_text(form, self._rows[name].row(row))
+        except _BROKEN as error:
+            raise self._broken() from error
+
+    def _broken(self) -> SourceError:
+        return SourceError("a record cannot be read", source=self._source, path="", hint="compile the directory again")
+
+
+def _place_of(number: int, numbers: array[int]) -> int | None:
+    """Where a number first stands. PERF: its bytes are looked for, so that no number becomes an object."""
+    data, wanted, at = numbers.tobytes(), array(numbers.typecode, [number]).tobytes(), 0
+    while (at := data.find(wanted, at)) >= 0:
+        if at % numbers.itemsize == 0:
+            return at // numbers.itemsize
+        at += 1
+    return None
+
+
+class _SavedPolicy(StoredPolicy):
+    """A policy of a file, which tells when it is read."""
+
+    __slots__ = ("_records", "_row")
+    _records: Records
+    _row: int
+
+    @classmethod
+    def of(cls, records: Records, row: int, said: PolicyRow) -> _SavedPolicy:
+        origin = None
+        if said.file is not None:
+            source = Source(said.file) if said.file_text is None else _SavedSource.of(records, said.file_text, said.file)
+            origin = Origin(source, said.path)
+        stored = cast(_SavedPolicy, cls.unread(said.text, said.kind, said.name, said.arn, origin))
+        stored._records, stored._row = records, row
+        return stored
+
+    def _read(self) -> Policy:
+        policy = super()._read()
+        self._records.tell(policy, self._row)
+        return policy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredPolicy.unread, (self.text, self.kind, self.name, self.arn, self.origin)
+
+
+class _SavedSource(Source):
+    """A named text that is read when somebody asks where in it something stands."""
+
+    __slots__ = ("_records", "_row")
+    _records: Records
+    _row: int
+
+    @classmethod
+    def of(cls, records: Records, row: int, name: str) -> _SavedSource:
+        source = cls.__new__(cls)
+        for slot, value in (("name", name), ("_records", records), ("_row", row)):
+            object.__setattr__(source, slot, value)
+        return source
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return self._records.text(self._row)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Source, (self.name, self.text)
+
+
+class Lazy(Mapping[K, Any]):
+    """A table of records, each read on first use; it stands where a dict does that nobody writes."""
+
+    def __init__(self, rows: dict[K, int], records: Records, form: Form) -> None:
+        self._rows, self._records, self._form = rows, records, form
+
+    def __getitem__(self, key: K) -> Any:
+        return self._records.record(self._rows[key], self._form)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+class Policies(Sequence[Policy]):
+    """The policies of a saved engine by their number, and behind them those that were compiled later. It stands for a list."""
+
+    def __init__(self, records: Records, later: Sequence[Policy] = ()) -> None:
+        self._records, self.later = records, list(later)
+        self._n = len(records.numbers)
+
+    def saved(self) -> Iterator[StoredPolicy | None]:
+        """Those of the file, not read yet; None for one that nobody has."""
+        for row in self._records.numbers:
+            yield None if row == NOBODY else self._records.stored(row)
+
+    def __len__(self) -> int:
+        return self._n + len(self.later)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):  # INVARIANT: from the first one to one of the later
+            return Policies(self._records, self.later[: at.stop - self._n])
+        return self._records.policy(at) if at < self._n else self.later[at - self._n]
+
+    def __delitem__(self, at: slice) -> None:
+        del self.later[at.start - self._n :]
+
+    def append(self, policy: Policy) -> None:
+        """One more."""
+        self.later.append(policy)

@@ -1,0 +1,1 @@
+"""Compiled kernels: numbers, bytes and arrays. No module of this package knows a policy document."""

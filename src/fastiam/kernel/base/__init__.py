@@ -1,0 +1,1 @@
+"""Text, numbers and hashes: the primitives of the other kernels."""

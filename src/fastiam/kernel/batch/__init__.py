@@ -1,0 +1,1 @@
+"""Batches: threads, blocks and the rows that need the GIL."""

@@ -1,0 +1,75 @@
+"""What rows of a range miss, found before they are decided: names, and the rows of policies of users, roles and services. Header only.
+
+PERF: a row that is decided without them is decided three times, the long way. What others miss, and what resources do, is found there.
+"""
+from libc.stdint cimport int64_t, uint32_t
+
+from fastiam.kernel.model.decision cimport NO_ACTION, NO_PRINCIPAL
+from fastiam.kernel.decide.blocks cimport BLOCK, OWN_ROWS, Block, Rows, Side, find_rows, number_rows, seek_rows
+from fastiam.kernel.model.call cimport CALLER_PLAIN, Call, Caller
+from fastiam.kernel.decide.zone_filter cimport layer_row
+from fastiam.kernel.plan.planner cimport RowKey
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.columns.validate cimport is_readable
+
+
+cdef enum:
+    MOST_MISSING = 4 * BLOCK
+
+
+cdef struct Attempt:           # what a try to decide a row came to
+    int64_t row
+    int status
+    RowKey missing             # MISSING: the row of policies that it misses
+
+
+cdef struct Missing:           # what some rows miss; names come first, for who is not known misses no policies yet
+    Attempt names[MOST_MISSING]    # rows whose action or principal nobody knows yet
+    uint32_t n_names
+    RowKey policies[MOST_MISSING]
+    uint32_t n_policies
+
+
+cdef inline void list_names(const Block* b, const TablesC* t, int64_t row, int64_t n, Missing* missing) noexcept nogil:
+    cdef uint32_t i
+    for i in range(<uint32_t>n):
+        if b.name[i] == NONE or b.who[i] >= t.n_principals:
+            missing.names[missing.n_names].row = row + i
+            missing.names[missing.n_names].status = NO_ACTION if b.name[i] == NONE else NO_PRINCIPAL
+            missing.n_names += 1
+
+
+cdef inline void list_policies(const Side* s, const TablesC* t, int64_t n, Missing* missing) noexcept nogil:
+    """Of the principals' own layers, and of their SCPs; those alone that surely count: who is refused at once has none made."""
+    cdef const Block* b = s.block
+    cdef const Caller* w
+    cdef uint32_t i
+    for i in range(<uint32_t>n):
+        w = b.caller[i]
+        if not w.flags & CALLER_PLAIN or t.classes[b.cls[i]].flags & w.barred:
+            continue
+        if b.rows[OWN_ROWS][i].n == 0:
+            missing.policies[missing.n_policies] = RowKey(w.own_stack, b.cls[i], b.name[i], 0)
+            missing.n_policies += 1
+        if w.scp_stack != NONE and layer_row(t, w.scp_stack, b.cls[i], b.name[i]).n == 0:
+            missing.policies[missing.n_policies] = RowKey(w.scp_stack, b.cls[i], b.name[i], 0)
+            missing.n_policies += 1
+
+
+cdef inline int64_t seek_missing(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n, bint names, Missing* missing) noexcept nogil:
+    """List what a range that starts at row `first` of the batch misses, `names` or policies, up to where the list is full; how many rows were
+    looked at: 0 where columns have to be checked first."""
+    cdef int64_t at = 0, size
+    while at < n and missing.n_names + BLOCK <= MOST_MISSING and missing.n_policies + 2 * BLOCK <= MOST_MISSING:
+        size = min(n - at, <int64_t>BLOCK)
+        if not (is_readable(rows.principals, rows.principal_first + at, size) and is_readable(rows.actions, rows.action_first + at, size)):
+            break
+        number_rows(s, c.t, rows, at, size)
+        if names:
+            list_names(s.block, c.t, first + at, size, missing)
+        else:
+            seek_rows(s, c, size)
+            find_rows(s, c.t, size)
+            list_policies(s, c.t, size, missing)
+        at += size
+    return at

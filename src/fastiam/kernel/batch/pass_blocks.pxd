@@ -1,0 +1,428 @@
+"""One pass over a range of rows, without the GIL, in blocks: first the numbers of who asks and what for, then the rows of policies,
+then everything that these say at once, then the requests that are left. Header only.
+
+Rows that miss something go on the slow list.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from fastiam.kernel.decide.attempt cimport attempt
+from fastiam.kernel.decide.blocks cimport (
+    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows,
+    seek_rows, session_number,
+)
+from fastiam.kernel.base.text cimport prefetch, read_ahead
+from fastiam.kernel.model.call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller, ContextColumn
+from fastiam.kernel.columns.column cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
+from fastiam.kernel.model.decision cimport (
+    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
+)
+from fastiam.kernel.decide.endpoints cimport pass_endpoints
+from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
+from fastiam.kernel.decide.row_driver cimport Look, decide_near, look_at
+from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
+from fastiam.kernel.decide.zone_filter cimport limit_rows, sift
+from fastiam.kernel.decide.locate cimport may_name_provider
+from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
+from fastiam.kernel.decide.fast_path cimport (
+    ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, limits_left, odd_limits, place_differs,
+)
+from fastiam.kernel.eval.memo cimport by_asker, is_unchecked
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.columns.validate cimport is_readable
+from fastiam.kernel.decide.block_driver cimport decide_waves
+
+
+# -- one row ------------------------------------------------------------------------------------------------------------
+
+cdef inline int64_t list_matters(Side* s) noexcept nogil:
+    """Where the list of the keys that matter to the row at hand lies; equal neighbours share one."""
+    cdef int64_t size = s.frame.s.n_matters + 1
+    cdef const uint32_t* of = s.frame.s.matters
+    cdef const uint32_t* before = s.matters + s.last_matters
+    cdef uint32_t* grown
+    if s.n_matters and before[0] == s.frame.s.n_matters and (size == 1 or memcmp(before + 1, of, <size_t>(size - 1) * 4) == 0):
+        return (s.number << LIST_BITS) | s.last_matters
+    if s.n_matters + size > s.room_matters:
+        grown = <uint32_t*>realloc(s.matters, <size_t>(2 * (s.n_matters + size)) * 4)
+        if grown == NULL:
+            s.frame.s.failed = 1
+            return -1
+        s.matters = grown
+        s.room_matters = 2 * (s.n_matters + size)
+    s.last_matters = s.n_matters
+    s.matters[s.n_matters] = s.frame.s.n_matters
+    if size > 1:
+        memcpy(s.matters + s.n_matters + 1, of, <size_t>(size - 1) * 4)
+    s.n_matters += size
+    return (s.number << LIST_BITS) | s.last_matters
+
+
+cdef inline void write(Side* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
+    cdef Answers* out = &s.answers
+    out.outcome[row] = a.outcome
+    if c.reasons:
+        out.layer[row] = a.layer
+        out.reason[row] = a.reason
+        if a.entry != NULL:
+            out.entry[row] = <uint32_t>(a.entry - c.t.entries)
+        if a.outcome == DEPENDS:
+            out.matter[row] = list_matters(s)
+
+
+cdef inline void postpone(Side* s, const Call* c, int64_t row) noexcept nogil:
+    """Put a row on the slow list, with no answer yet."""
+    cdef Answers* out = &s.answers
+    out.outcome[row] = 255
+    out.assumed[row] = False
+    if c.reasons:
+        out.layer[row] = 255
+        out.reason[row] = 255
+    s.slow[s.n_slow] = row
+    s.n_slow += 1
+
+
+cdef inline void finish(Side* s, const Call* c, const Answer* a, int status) noexcept nogil:
+    """Write the answer to the row at hand, or postpone it."""
+    if status == DONE:
+        s.answers.assumed[c.batch_row] = c.assumed_owner
+        write(s, c, a, c.batch_row)
+    else:
+        postpone(s, c, c.batch_row)
+
+
+cdef inline int decide_located(Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
+    """A row whose principal, action and resource are known."""
+    cdef Text owner = Text(NULL, 0)
+    cdef int64_t lo, hi
+    cdef int32_t k
+    if rows.owners != NULL:
+        item_text(rows.owners, rows.owner_first + i, &owner)
+    for k in range(c.n_columns):                         # C5: one value where the registry has one
+        if c.columns[k].column.is_list and not c.columns[k].is_multi:
+            row_items(c.columns[k].column, c.columns[k].first + i, &lo, &hi)
+            if hi - lo > 1:
+                return BAD_CONTEXT
+    return attempt(c, a, &owner, checked)
+
+
+cdef inline int decide_row(
+    const Side* s, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked
+) noexcept nogil:
+    """A row, the long way; `provider` is who asks where name and action had to be settled together (N3)."""
+    cdef Text text
+    cdef uint32_t number
+    c.row = i
+    c.own = c.t.cells.rows[0]
+    # the action
+    if not item_text(rows.actions, rows.action_first + i, &text):
+        return NO_ACTION
+    number = name_number(s, c.t, &text, True)
+    if number == NONE:
+        return NO_ACTION
+    c.action_name = number
+    c.action_class = c.t.name_classes[number]
+    c.action = &c.t.classes[c.action_class]
+    # who asks
+    if not item_text(rows.principals, rows.principal_first + i, &text):
+        return NO_PRINCIPAL
+    number = provider
+    if provider == NONE:
+        if may_name_provider(text, c.action):
+            number = session_number(s, c.t, &text)       # else it has to be looked for with the action
+        else:
+            number = name_number(s, c.t, &text, False)
+    if number >= c.t.n_principals:                       # NONE or BROKEN
+        return NO_PRINCIPAL
+    c.principal = &c.t.principals[number]
+    if not item_text(rows.resources, rows.resource_first + i, &c.resource):
+        return BAD_RESOURCE
+    return decide_located(c, rows, i, a, checked)
+
+
+cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, uint32_t i) noexcept nogil:
+    cdef Answer a
+    cdef Block* b = s.block
+    cdef int status
+    c.batch_row = first + at + i
+    if b.who[i] == s.n_callers - 1 or c.t.classes[b.cls[i]].flags & ACT_FEDERATION:
+        status = decide_row(s, c, rows, at + i, &a, NONE, False)
+    else:
+        c.row = at + i
+        c.principal = &c.t.principals[b.who[i]]
+        c.action_name = b.name[i]
+        c.action_class = b.cls[i]
+        c.action = &c.t.classes[c.action_class]
+        c.own = b.rows[OWN_ROWS][i][0]
+        status = BAD_RESOURCE
+        if item_text(rows.resources, rows.resource_first + at + i, &c.resource):
+            status = decide_located(c, rows, at + i, &a, False)
+    finish(s, c, &a, status)
+
+
+# -- a block --------------------------------------------------------------------------------------------------------------
+
+cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
+    """Answer what the flags of rows say at once, and find the way that the others go.
+
+    Without a branch on what a row holds: which way it goes is not to be foreseen.
+    """
+    cdef Block* b = s.block
+    cdef const ActionClass* classes = c.t.classes
+    cdef const Flat* flats = c.t.flats
+    cdef uint8_t* outcome = s.answers.outcome + first
+    cdef uint8_t* assumed = s.answers.assumed + first
+    cdef const Row* own
+    cdef const Caller* w
+    cdef uint64_t f, other, seen = 0
+    cdef uint32_t i, way, action
+    cdef uint32_t ways_at = REASONS_AT * c.reasons
+    for i in range(<uint32_t>n):
+        own = b.rows[OWN_ROWS][i]
+        f = b.facts[i]
+        w = b.caller[i]
+        action = classes[b.cls[i]].flags
+        b.differs[i] = other = place_differs(w, f)       # PERF: once more, where `sift` has told it, is less than a loop of its own
+        way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
+        way |= ((other | (action & (ACT_HARD | ACT_ON_ROLE))) != 0) * WAY_NEAR
+        way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
+        b.way[i] = <uint8_t>way
+        outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
+        assumed[i] = (f & FACTS_TOLD) == 0
+        seen |= f
+        prefetch(flats + own.flat)
+        prefetch(flats + own.flat + 1)
+    b.has_stars = (seen & FACTS_STAR) != 0
+
+
+cdef inline void check_rows(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """Find the rows of which some column says what has to be compared with what is known of the principal (K1). Tags of resources are not:
+    a principal that fixes one takes the general path, and `hold_rows` compares them with what is stored about the resource."""
+    cdef const ContextColumn* column
+    cdef uint32_t i
+    cdef int32_t k
+    for i in range(<uint32_t>n):
+        b.checks[i] = 0
+        if not b.caller[i].flags & CALLER_CHECKS:
+            continue
+        for k in range(c.n_columns):
+            column = &c.columns[k]
+            if not column.is_checked or c.t.keys[column.key].is_resource_tag:
+                continue
+            if is_unchecked(c, column, by_asker(c, column, b.who[i]), at + i):
+                b.checks[i] = 1
+                b.limits[i] |= WAY_NEAR
+                break
+
+
+cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
+    """What boundaries and session policies ask of rows, and the way that these go then."""
+    cdef Block* b = s.block
+    cdef const Row* own
+    cdef uint32_t i, limits, seen = 0
+    for i in range(<uint32_t>n):
+        own = b.rows[OWN_ROWS][i]
+        limits = limits_left(b.caller[i], own)
+        seen |= limits
+        b.asked[i] = <uint16_t>(limits << LIMITS_ASKED_AT)
+        b.way[i] |= <uint8_t>((own.ways >> REASONS_AT & -<uint32_t>(limits != 0)) & WAY_OWN | (odd_limits(own, limits) != 0) * WAY_NEAR)
+    b.has_more = seen != 0
+
+
+cdef inline void fetch_flats(const Block* b, const TablesC* t, const Listed* listed) noexcept nogil:
+    """Fetch the first flats of the own rows of a list."""
+    cdef uint32_t j
+    for j in range(listed.n):
+        read_ahead(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat + b.skipped[listed.rows[j]])
+
+
+cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
+    """`*` is too short to be compared with pieces of patterns, none of which stands in it: put a text in its place that is not."""
+    cdef uint32_t j
+    for j in range(listed.n * b.has_stars):
+        if b.facts[listed.rows[j]] & FACTS_STAR:
+            b.text[listed.rows[j]] = Text(NOWHERE, ANYWHERE)
+
+
+cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
+    """Ask for the codes of the context of a block."""
+    cdef const Column* column
+    cdef int64_t at, last
+    cdef int32_t k
+    for k in range(c.n_columns):
+        column = c.columns[k].column
+        at = (c.columns[k].first + row) * column.code_width
+        last = at + n * column.code_width
+        if column.is_list or not column.code_width:
+            continue
+        while at < last:
+            prefetch(<const char*>column.codes + at)
+            at += 64
+
+
+cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* listed, uint32_t layer) noexcept nogil:
+    """Ask for the text of the first pattern of the rows of a list."""
+    cdef const Flat* f
+    cdef uint32_t j
+    for j in range(listed.n):
+        f = t.flats + s.block.rows[layer][listed.rows[j]].flat
+        prefetch(t.pool + f.text)
+        prefetch(t.pool + f.text + f.size)
+
+
+cdef inline void fetch_grants(const Side* s, const TablesC* t, const Listed* listed) noexcept nogil:
+    """Ask for whom the first allow of the resources' policies is about, for the rows of a list: each step for what the next one reads."""
+    cdef uint16_t granted[BLOCK]
+    cdef const Row* held
+    cdef const Entry* e
+    cdef uint32_t j, n = 0
+    for j in range(listed.n):
+        held = s.block.rows[HELD_ROWS][listed.rows[j]]
+        granted[n] = listed.rows[j]
+        n += held.n_flats > held.denies
+    for j in range(n):
+        held = s.block.rows[HELD_ROWS][granted[j]]
+        prefetch(t.entries + t.flats[held.flat + held.denies].entry)
+        prefetch(t.principals + s.block.who[granted[j]])
+        prefetch(<const char*>(t.principals + s.block.who[granted[j]] + 1) - 1)
+    for j in range(n):
+        held = s.block.rows[HELD_ROWS][granted[j]]
+        e = t.entries + t.flats[held.flat + held.denies].entry
+        if e.principals != NONE:
+            prefetch(t.principal_elements + e.principals)
+    for j in range(n):
+        held = s.block.rows[HELD_ROWS][granted[j]]
+        e = t.entries + t.flats[held.flat + held.denies].entry
+        if e.principals != NONE:
+            prefetch(t.tokens + t.principal_elements[e.principals].first)
+
+
+cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+    """Decide the rows whose policies have to be looked at."""
+    cdef Block* b = s.block
+    cdef Answer a
+    cdef Look l
+    cdef uint32_t j, i
+    l.c = c
+    l.pool = c.t.pool
+    l.colons = NULL
+    l.first = first
+    decide_waves(s, &l, at)
+    for j in range(b.near_way.n):
+        i = b.near_way.rows[j]
+        look_at(b, &l, at, i)
+        l.caller = b.caller[i]
+        if decide_near(s, &l, &a) == DONE:
+            write(s, c, &a, first + at + i)
+        else:
+            postpone(s, c, first + at + i)
+
+
+cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+    """Decide the rows that go the long way; the texts of their resources are asked for before."""
+    cdef const Listed* listed = &s.block.far_way
+    cdef const Column* column = rows.resources
+    cdef Text text
+    cdef int64_t code
+    cdef uint32_t j
+    for j in range(listed.n * (column.code_width != 0)):
+        ask_value(column, max(item_code(column, rows.resource_first + at + listed.rows[j]), <int64_t>0))
+    for j in range(listed.n * (column.code_width != 0)):
+        code = item_code(column, rows.resource_first + at + listed.rows[j])
+        if code >= 0 and value_text(column, code, &text):
+            prefetch(text.data)
+            prefetch(text.data + 63)
+    for j in range(listed.n):
+        decide_far(s, c, rows, first, at, listed.rows[j])
+
+
+cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
+    """Decide `n` rows of a range that starts at row `first` of the batch, from row `at` of the range."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef uint32_t i
+    number_rows(s, t, rows, at, n)
+    seek_rows(s, c, n)
+    if s.is_plain:
+        find_facts(s, c, rows, at, n)
+    find_rows(s, t, n)
+    if not s.is_plain or t.n_classes == 0:
+        for i in range(<uint32_t>n):
+            b.far_way.rows[i] = <uint16_t>i
+        b.far_way.n = <uint32_t>n
+        decide_all_far(s, c, rows, first, at)
+        return
+    look_up_facts(s, c, rows, n)
+    if rows.owners != NULL:
+        tell_owners(b, rows, at, n)
+    if is_sifted(s):
+        sift(s, c, at, n)
+        limit_rows(s, c, rows, at, n)
+    else:
+        memset(b.limits, 0, <size_t>n)
+        memset(b.owner, 0xFF, <size_t>n * sizeof(uint32_t))
+        memset(b.never, 0, <size_t>n * sizeof(uint64_t))
+        memset(b.skipped, 0, <size_t>n)
+    if s.has_endpoints:
+        pass_endpoints(s, c, rows, at, n)
+    if s.limited & CALLER_CHECKS:
+        check_rows(b, c, at, n)
+    else:
+        memset(b.checks, 0, <size_t>n)
+    sort_rows(s, c, first + at, n)
+    b.has_more = False
+    if s.limited & CALLER_LIMITED:
+        limit_own(s, n)
+    else:
+        memset(b.asked, 0, sizeof(b.asked))
+    list_ways(b, n)
+    if c.reasons:
+        memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
+        memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
+    b.joined_way.n = 0
+    if b.near_way.n:
+        fetch_codes(c, at, n)
+        if t.actions & (ACT_STS_ROLE | ACT_HARD):
+            find_rules(b, t, rows)
+        find_records(s, t)
+        hold_rows(s, c, REASONS_AT * c.reasons, at)
+    fetch_flats(b, t, &b.own_way)
+    fetch_texts(s, rows, &b.own_way)
+    fetch_texts(s, rows, &b.near_way)
+    fetch_texts(s, rows, &b.joined_way)
+    hide_stars(b, &b.own_way)
+    hide_stars(b, &b.near_way)
+    hide_stars(b, &b.joined_way)
+    if b.near_way.n and t.flats != NULL:
+        fetch_patterns(s, t, &b.near_way, OWN_ROWS)
+        fetch_patterns(s, t, &b.near_way, HELD_ROWS)
+        fetch_grants(s, t, &b.near_way)
+    decide_listed(s, c, rows, first, at)
+    decide_all_far(s, c, rows, first, at)
+
+
+cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """Whether a block can be read as it is; what it reads is near then."""
+    cdef int32_t k
+    for k in range(c.n_columns):
+        if not is_readable(c.columns[k].column, c.columns[k].first + at, n):
+            return False
+    if rows.owners != NULL and not is_readable(rows.owners, rows.owner_first + at, n):
+        return False
+    return (
+        is_readable(rows.principals, rows.principal_first + at, n) and is_readable(rows.actions, rows.action_first + at, n)
+        and is_readable(rows.resources, rows.resource_first + at, n)
+    )
+
+
+cdef inline int64_t run_rows(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
+    """Decide a range of rows, up to a block that has to be checked first; how many rows were decided."""
+    cdef int64_t at = 0, size
+    while at < n:
+        size = min(n - at, <int64_t>BLOCK)
+        if not may_read(c, rows, at, size):
+            return at
+        run_block(s, c, rows, first, at, size)
+        at += size
+    return n

@@ -1,0 +1,534 @@
+"""Columns of requests, and the passes that are made over them without the GIL.
+
+A pass works on a snapshot of the tables. Rows that miss something (a name, a row of policies, a contradiction to check) go on a slow list;
+`kernel.batch.resolve` settles what they miss, and tries them again.
+"""
+from functools import partial
+
+from cython cimport no_gc_clear
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memset
+
+from fastiam.kernel.model.decision cimport DONE, MISSING, NO_PRINCIPAL, Answer
+from fastiam.kernel.decide.blocks cimport Answers, Rows, Side, number_values
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.base.text cimport table_find
+from fastiam.kernel.model.call cimport MOST_TEXT_CODES, TAG_AT, Call, ContextColumn
+from fastiam.kernel.columns.column cimport Column, Text, item_text
+from fastiam._core cimport Core, _Declared
+from fastiam.kernel.batch.resource_dictionaries cimport _Facts
+from fastiam.kernel.decide.scratch cimport fit_truths, utf8_of
+from fastiam.kernel.columns.read cimport TextColumn
+from fastiam.kernel.decide.locate cimport may_name_provider
+from fastiam.kernel.batch.misses cimport Attempt, Missing, seek_missing
+from fastiam.kernel.plan.names cimport Names
+from fastiam.kernel.plan.names import provider_key
+from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
+from fastiam.kernel.batch.reasons cimport _Reasons
+from fastiam.kernel.plan.planner cimport RowKey
+from fastiam.kernel.batch.threads cimport MANY, _Sides, reserve_slow
+from fastiam.kernel.eval.memo cimport is_of_owner
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.eval.key_columns cimport new_text_codes
+
+import numpy as np
+
+from fastiam.errors import PolicyError, RequestValueError
+from fastiam.model.key_registry import spelled
+
+
+cdef enum:
+    MOST_CODES = 65000         # of a dictionary by which truths are kept
+    PIECE = 16384              # rows that a thread takes at a time
+    LEAST_PIECE = 2048         # and the last ones
+    SHARED = 8192              # fewer are not worth a second thread
+    BROKEN = 0xFFFFFFFE        # a session that cannot be read
+
+
+def _cut(int64_t first, int64_t last, int threads):
+    """Ranges of a range that threads can share; the last ones are short, so that no thread has much left when the others are done."""
+    cuts = []
+    while first < last:
+        step = min(<int64_t>PIECE, max(<int64_t>LEAST_PIECE, (last - first) // (2 * threads)), last - first)
+        cuts.append((first, first + step))
+        first += step
+    return cuts
+
+
+def _together(work, pool, int threads):
+    """What work gives that threads do together, each with its number: this one at once, those of the pool as soon as they are awake."""
+    others = [pool.submit(work, number) for number in range(1, threads)]
+    return [work(0), *[other.result() for other in others]]
+
+
+cdef inline bint numbered_again(const Column* column):
+    """Whether rows of a column find names that were entered meanwhile: by their text, or by numbers that are found anew."""
+    return not column.code_width or column.n_values <= MOST_RENUMBERED
+
+
+cdef inline void come_to(Side* s, Call* c, const Answer* a, Attempt* tried) noexcept nogil:
+    """Write down the answer of a row, or what it misses."""
+    if tried.status == DONE:
+        finish(s, c, a, DONE)
+    elif tried.status == MISSING:
+        tried.missing = RowKey(a.missing, c.action_class, c.action_name, a.missing_flag)
+
+
+cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
+
+
+@no_gc_clear  # `__dealloc__` leaves the tables
+cdef class _Passes:
+    """The columns of one call of `decide_many`, and what was found."""
+
+    def __cinit__(
+        self, Core core, principals, actions, resources, context, owners, sessions, unknown, int64_t n, int64_t now, bint reasons
+    ):
+        self.core = core
+        self.tables = core.tables
+        self.principals, self.actions, self.resources, self.owners = principals, actions, resources, owners
+        self.n, self.now, self.reasons = n, now, reasons
+        self.sessions = self._named(sessions)
+        self.broken_sessions = {}
+        self.context = context
+        self.outcome = np.empty(n, np.uint8)             # every row of these is written: decided, or put on a slow list
+        self.c_outcome = self.outcome
+        self.assumed = np.empty(n, np.uint8)
+        self.c_assumed = self.assumed
+        self.principal_codes = {}
+        self.action_codes = {}
+        self.facts = _Facts(resources)
+        self.declared = _Declared(unknown) if unknown else None
+        self.unread = {}
+        self.generation = 0xFFFFFFFFFFFFFFFF
+        self.sides = _Sides(len(self.context) + len(core.defaults))
+        self.told = _Reasons(n, bool(unknown)) if reasons else None
+        self.first = self.last = 0
+
+    def __dealloc__(self):
+        if self.entered:
+            self.tables.leave()
+
+    cdef dict _named(self, dict sessions):
+        """The sessions that rows name, where there are few rows: to enter one takes longer than to look at a row."""
+        cdef int64_t row, n = min(self.n, 1) if self.principals.length < 0 else self.n
+        if 2 * n >= len(sessions):                       # PERF: all of them may be named
+            return sessions
+        self.principals.check()                          # SAFETY: its text is read here
+        names = dict.fromkeys([self._value(self.principals, row) for row in range(n)])
+        return {name: sessions[name] for name in names if name in sessions}
+
+    # -- before a pass -----------------------------------------------------------------------------------------------------------------
+
+    cdef Side* _side(self, int number) except NULL:
+        """What a thread has of its own, ready for the tables as they are."""
+        cdef Side* side = self.sides.side(number)
+        cdef int64_t n_session_names = 0 if self.session_names is None else self.session_names.t.principal_names.n
+        self._point_answers(&side.answers)
+        self.sides.fit(side, &self.t)
+        side.session_names = NULL
+        if n_session_names:
+            side.session_names = &self.session_names.t.principal_names
+            side.session_pool = self.session_names.t.pool
+        side.is_plain = self.is_plain
+        # what is unknown tells what can contradict
+        left = self.core.callers if self.declared is None else []
+        self.sides.know_callers(side, &self.t, self.generation, self.keys, self.n, n_session_names, left)
+        return side
+
+    cdef void _point_answers(self, Answers* answers):
+        answers.outcome = &self.c_outcome[0] if self.n else NULL
+        answers.assumed = &self.c_assumed[0] if self.n else NULL
+        if self.told is not None and self.n:
+            self.told.point(answers)
+
+    def begin(self, int64_t first, int64_t last):
+        """Take up the next chunk."""
+        self.first, self.last = first, last
+        if self.told is not None:
+            self.told.begin(first, last)
+        self.prepare()
+
+    def prepare(self):
+        """Take a snapshot of the tables, with everything that the batch names itself entered."""
+        with self.core._lock, self.core._compiler.building():    # nothing is dropped meanwhile, not even by a finalizer of this thread
+            self._prepare()
+
+    cdef int _prepare(self) except -1:
+        cdef Core core = self.core
+        core._refresh()
+        if core.tables.generation != self.generation:
+            self.keep()
+            self.principal_codes = {}
+            self.action_codes = {}
+            self.facts.forget()
+            self.generation = core.tables.generation
+            self.sides.forget_rows()
+            self.session_names, self.session_bytes = None, 0
+            if self.sessions:
+                self._name_sessions()
+        self.keys = [core._key(name) for name in self.context]
+        for column, number in zip(self.context.values(), self.keys):
+            if number < 0:
+                (<TextColumn>column).check()             # no pass looks at it
+        if self.entered:
+            core.tables.leave()
+        core.names.enter(&self.t)
+        self.entered = True
+        if self.declared is not None:
+            self.declared.fit(core.tables)
+        self.is_plain = self._is_plain()
+        self.occurrences = core._occurrences()
+        self.key_names = core._folded_names()
+
+    cdef int _name_sessions(self) except -1:
+        """Enter the sessions that the batch names, and say what they take."""
+        before = self.core._late_bytes()
+        self.session_names = Names(Tables(seed=self.core.tables.t.seed))
+        for name, session in self.sessions.items():
+            self.session_names.principal((<str>name).encode(), self._session_number(name, session))
+        self.session_names.sync()
+        self.session_bytes = self.core._late_bytes() - before
+        self.core.tables.sync()                          # they may have brought keys that nothing read before (K1)
+        return 0
+
+    cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD:
+        """The principal of a session, BROKEN where it cannot be read: its rows get the error."""
+        try:
+            return self.core._session(session)[0]
+        except (RequestValueError, PolicyError) as error:
+            self.broken_sessions[name] = error
+            return BROKEN
+
+    cdef bint _is_plain(self):
+        """Whether rows of this batch can be usual ones: nothing that each of them has to be asked for by itself."""
+        cdef TextColumn column
+        cdef const Key* k
+        if self.declared is not None or self.t.denies_unknown_owner:
+            return False
+        for (name, column), number in zip(self.context.items(), self.keys):
+            if column.is_list and self.core._is_single(name):
+                return False                             # C5
+            if number < 0:
+                continue
+            k = &self.t.keys[<uint32_t>number]
+            if column.is_list and <uint32_t>number == self.t.key_source_vpce:
+                return False                             # D40
+            if k.is_checked and (is_of_owner(k) or k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS)):
+                return False                             # K1, where more than who asks must be known
+        return True
+
+    def read_facts(self, pool, int threads):
+        """Read the facts of the dictionaries of the chunk at hand, where there is more than one thread to do it."""
+        cdef const Column* chunk
+        cdef int64_t row = self.first, local, left
+        while row < self.last:
+            chunk = self.resources.chunk_of(row, &local, &left)
+            if not self.facts.knows(chunk):
+                found = self.facts.room_for(chunk) if self.is_plain else None
+                if found is not None:
+                    parts = iter(_cut(0, chunk.n_values, threads))
+                    _together(partial(self.read_facts_parts, row, found, parts), pool, threads)
+                self.facts.keep(chunk, found)
+            row += left
+
+    def read_facts_parts(self, int64_t row, tuple found, parts, int number):
+        """Facts of the dictionary that a row is in, for ranges of its values as they come. Threads differ in nothing but their number."""
+        cdef int64_t local, left
+        cdef const Column* chunk = self.resources.chunk_of(row, &local, &left)
+        for first, last in parts:
+            self.facts.read(&self.t, chunk, first, last, found)
+
+    cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions):
+        """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
+        cdef uint32_t[::1] numbers
+        key = <size_t>chunk.dictionary
+        found = known.get(key)
+        if found is not None:
+            return found
+        if chunk.code_width == 0 or chunk.is_list or not 0 < chunk.n_values <= 4 * self.n + 1024:
+            return None
+        array = np.empty(chunk.n_values, np.uint32)
+        numbers = array
+        with nogil:
+            number_values(side, &self.t, chunk, of_actions, &numbers[0])
+        return known.setdefault(key, array)              # another thread may have been as quick: what it points at must stay
+
+    cdef int _point_codes(self, Side* s, Rows* rows) except -1:
+        """Point at the numbers of the dictionaries of principals and actions, where these have any. They stay as long as the pass goes on."""
+        cdef uint32_t[::1] codes
+        principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
+        action_codes = self._codes(s, rows.actions, self.action_codes, True)
+        if principal_codes is not None and len(principal_codes):
+            codes = principal_codes
+            rows.principal_codes = &codes[0]
+        if action_codes is not None and len(action_codes):
+            codes = action_codes
+            rows.action_codes = &codes[0]
+        return 0
+
+    cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
+        """Point at the chunks that hold `row`, without the numbers of dictionaries; how many rows follow in all of them."""
+        cdef Side* s = &self.sides.of[side]
+        cdef int64_t left = last - row, here
+        cdef TextColumn column
+        cdef ContextColumn* at
+        cdef const Column* chunk
+        cdef int64_t key
+        cdef int n = 0
+        cdef bint is_plain
+        cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
+        cdef Text own_name
+        c.has_wide = c.has_texts = c.gives_tags = False
+        rows.principal_codes = rows.action_codes = NULL
+        rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
+        left = min(left, here)
+        rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
+        left = min(left, here)
+        rows.resources = self.resources.chunk_of(row, &rows.resource_first, &here)
+        left = min(left, here)
+        rows.owners = NULL
+        if self.owners is not None:
+            rows.owners = self.owners.chunk_of(row, &rows.owner_first, &here)
+            left = min(left, here)
+        for (name, column), number in zip(self.context.items(), self.keys):
+            key = number
+            if key < 0:
+                continue
+            at = &s.columns[n]
+            chunk = column.chunk_of(row, &at.first, &here)
+            is_plain = not chunk.code_width and not chunk.is_list and self.n >= MANY
+            others = others or at.key != <uint32_t>key or not (is_plain and at.has_texts) and (
+                at.column == NULL or at.column.dictionary != chunk.dictionary
+            )
+            at.column = chunk
+            at.keeps_truths = is_plain or (
+                chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= MOST_CODES
+            )
+            at.has_texts = is_plain
+            at.n_codes = MOST_TEXT_CODES if is_plain else chunk.n_values
+            if is_plain and at.texts == NULL:
+                at.texts = new_text_codes()
+                if at.texts == NULL:
+                    raise MemoryError()
+            at.valid = chunk.item_valid if chunk.item_valid != NULL else &ALL_VALID
+            at.valid_mask = -<int64_t>(chunk.item_valid != NULL)
+            left = min(left, here)
+            at.key = <uint32_t>key
+            at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
+            at.is_checked = self.t.keys[key].is_checked
+            at.tag = Text(NULL, 0)
+            if self.t.keys[key].tag:
+                utf8_of(name, &own_name)
+                at.tag = Text(own_name.data + TAG_AT, own_name.size - TAG_AT)
+            s.frame.s.sources[key] = n
+            n += 1
+            c.has_wide |= chunk.is_list or (chunk.code_width != 0 and not at.keeps_truths)
+            c.has_texts |= at.has_texts
+            c.gives_tags |= self.t.keys[key].source == KEY_RESOURCE or self.t.keys[key].source == KEY_IAM_TAG
+        c.columns = s.columns
+        c.n_columns = n
+        if self.n >= MANY:
+            others = others or s.truths_for != self.t.n_principals
+            if others:
+                fit_truths(s.frame, &self.t)
+                s.truths_of, s.truths_for = self.generation, self.t.n_principals
+            self.sides.fit_sieves(s, &self.t, others)
+        self.sides.know_varied(s, &self.t)
+        s.has_endpoints = self.t.n_endpoints != 0 and s.frame.s.sources[self.t.key_source_vpce] >= 0
+        if s.has_endpoints:
+            self.sides.fit_endpoints(&s.columns[s.frame.s.sources[self.t.key_source_vpce]], others)
+        return left
+
+    # -- a pass ------------------------------------------------------------------------------------------------------------------------------
+
+    def check(self):
+        """Check the columns that are not, in the order in which they are given."""
+        cdef TextColumn column
+        for column in (self.principals, self.actions, self.resources, self.owners, *self.context.values()):
+            if column is not None:
+                column.check()
+
+    def run_chunk(self, pool, int threads):
+        """Decide the chunk at hand, but for what goes on slow lists."""
+        if threads > 1 and self.last - self.first >= SHARED:
+            self.read_facts(pool, threads)
+            self.run_pieces(_cut(self.first, self.last, threads), pool, threads)
+        else:
+            self.run_pieces([(self.first, self.last)], pool, 1)
+
+    def run_pieces(self, list pieces, pool, int threads):
+        """Decide ranges of rows; a thread takes the next one when it is done with one, so that none waits for another."""
+        while pieces:
+            left = iter(pieces)                          # which threads share
+            unread = _together(partial(self.run_side, left), pool, threads)
+            pieces = [piece for of_side in unread for piece in of_side]
+            if pieces:                                   # text that is not ASCII, or what is broken
+                self.check()
+
+    def run_side(self, pieces, int side):
+        """Decide ranges as they come; what is left of those that have to be checked first."""
+        unread = []
+        for first, last in pieces:
+            reached = self.run(side, first, last)
+            if reached < last:
+                unread.append((reached, last))
+        return unread
+
+    def run(self, int side, int64_t first, int64_t last):
+        """Decide rows [first, last) on the snapshot; rows that miss something are put on the slow list.
+
+        Returns the row before which columns have to be checked, `last` if there is none.
+        """
+        cdef Call c
+        cdef Rows rows
+        cdef int64_t row = first, n, decided
+        cdef Side* s = self._side(side)
+        self._start(&c, s)
+        while row < last:
+            n = self._point(side, row, last, &c, &rows)
+            self._point_codes(s, &rows)
+            self.facts.point(&self.t, &rows, self.is_plain)
+            reserve_slow(s, n)
+            with nogil:
+                decided = run_rows(s, &c, &rows, row, n)
+            self._unpoint(side, &c)
+            row += decided
+            if decided < n:
+                break
+        if s.frame.s.failed:
+            s.frame.s.failed = 0
+            raise MemoryError()
+        return row
+
+    cdef void _start(self, Call* c, Side* s):
+        """What all rows of a pass have in common."""
+        memset(c, 0, sizeof(Call))
+        c.t = &self.t
+        c.s = &s.frame.s
+        c.now = self.now
+        c.reasons = self.reasons
+        c.accept[0] = STRICT
+        c.accept[1] = BROAD
+        if self.declared is not None:
+            c.unknown = self.declared.keys
+            c.unknown_tags = self.declared.tags
+
+    cdef void _unpoint(self, int side, Call* c):
+        cdef int32_t i
+        for i in range(c.n_columns):
+            self.sides.of[side].frame.s.sources[c.columns[i].key] = -1
+
+    cdef int64_t _seek(self, int64_t row, bint names, Missing* missing) except -1:
+        """List what rows of the chunk at hand miss, from `row` on; how many were looked at, 0 where columns have to be checked first."""
+        cdef Side* s = self._side(0)
+        cdef Call c
+        cdef Rows rows
+        cdef int64_t n
+        self._start(&c, s)
+        n = self._point(0, row, self.last, &c, &rows)
+        self._point_codes(s, &rows)
+        if not names or (numbered_again(rows.principals) and numbered_again(rows.actions)):   # else names that are there would be listed, too
+            with nogil:
+                n = seek_missing(s, &c, &rows, row, n, names, missing)
+        self._unpoint(0, &c)
+        return n
+
+    cdef int _try_rows(self, Attempt* tried, int n) except -1:
+        """Decide some rows again, in their order, and say what they came to."""
+        cdef Side* s
+        cdef Call c
+        cdef Rows rows
+        cdef Answer a
+        cdef int64_t first, left
+        cdef int k = 0
+        self.prepare()
+        s = self._side(0)
+        self._start(&c, s)
+        while k < n:
+            first = tried[k].row
+            left = self._point(0, first, self.last, &c, &rows)
+            with nogil:
+                while k < n and tried[k].row < first + left:
+                    c.batch_row = tried[k].row
+                    tried[k].status = decide_row(s, &c, &rows, c.batch_row - first, &a, NONE, False)
+                    come_to(s, &c, &a, &tried[k])
+                    k += 1
+            self._unpoint(0, &c)
+        return 0
+
+    cdef int _try_alone(self, Attempt* tried, bint is_checked) except -1:
+        """The same of one row, which may name a provider; with `is_checked` nothing in it contradicts what is known (K1)."""
+        cdef Side* s
+        cdef Call c
+        cdef Rows rows
+        cdef Answer a
+        self.prepare()
+        s = self._side(0)
+        self._start(&c, s)
+        c.batch_row = tried.row
+        self._point(0, tried.row, tried.row + 1, &c, &rows)
+        tried.status = decide_row(s, &c, &rows, 0, &a, NONE, is_checked)
+        if tried.status == NO_PRINCIPAL:
+            provider = self._provider(&c, &rows)
+            if provider != <uint32_t>NONE:
+                tried.status = decide_row(s, &c, &rows, 0, &a, provider, is_checked)
+        come_to(s, &c, &a, tried)
+        self._unpoint(0, &c)
+        return 0
+
+    cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD:
+        """A federated provider by its name and the action (N3), NONE where the tables do not have it, or who asks is none."""
+        cdef Text text
+        if c.action == NULL or not item_text(rows.principals, rows.principal_first, &text) or not may_name_provider(text, c.action):
+            return NONE
+        name = text.data[:text.size].decode()
+        if name in self.sessions:
+            return NONE
+        key = provider_key(name, self._text(self.actions, c.batch_row, "action"))
+        return table_find(&self.t.principal_names, self.t.pool, key, len(key), self.t.seed)
+
+    cdef str _text(self, TextColumn column, int64_t row, str name):
+        """The text of a row, or an error where there is none."""
+        text = self._value(column, row)
+        if text is None:
+            raise RequestValueError("the value is null", column=name, hint="principal, action and resource are needed in every row")
+        return text
+
+    cdef object _value(self, TextColumn column, int64_t row):
+        """The text of a row; None where it has none, or a list of them."""
+        cdef Text text
+        cdef int64_t local, left
+        cdef const Column* chunk = column.chunk_of(row, &local, &left)
+        if column.is_list or not item_text(chunk, local, &text):
+            return None
+        return text.data[:text.size].decode()
+
+    # -- what a pass found ----------------------------------------------------------------------------------------------------------------------
+
+    cdef int keep(self) except -1:
+        """Turn the numbers of the chunk into what they stand for, while they still mean what they meant."""
+        if self.told is not None:
+            self.told.keep(&self.t, self.sides, self.key_names)
+            if self.core.tables.generation != self.generation:
+                self.told.turn(self.occurrences)
+        if self.key_names is not None:
+            self.sides.take_unread(self.t.n_keys, self.key_names, self.unread)
+        return 0
+
+    def give_back(self):
+        """Leave what is known about principals to the next batch."""
+        if self.declared is None:
+            self.sides.give_back(self.core.callers)
+
+    def answers(self):
+        """What the batch found."""
+        unread = {spelled(name): n for name, n in self.unread.items()}
+        found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "unread": unread}
+        if self.told is not None:
+            self.told.turn(self.occurrences)
+            found |= {"layer": self.told.layer, "reason": self.told.reason, "statement": self.told.statement}
+            found["statements"] = self.core._statement_refs(self.told.reported)
+            if self.told.matter_code is not None:
+                found |= {"depends_on": self.told.matter_code, "depends_on_sets": self.told.matters}
+        return found

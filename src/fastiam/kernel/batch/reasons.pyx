@@ -1,0 +1,152 @@
+"""The columns of a batch that say why: layers, reported statements, codes of reasons, and the keys that an answer depends on.
+
+A pass writes numbers of entries and lists of keys, which mean something until the tables are dropped; what they stand for is kept
+chunk by chunk.
+"""
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+from fastiam.kernel.decide.blocks cimport LIST_BITS, Answers
+from fastiam.kernel.base.code_table cimport code_of, free_codes
+from fastiam.kernel.batch.threads cimport _Sides
+from fastiam.kernel.model.tables cimport NONE, TablesC
+
+import numpy as np
+
+
+cdef class _Reasons:
+    """Those of `n` rows; with `depends`, some keys are unknown."""
+
+    def __cinit__(self, int64_t n, bint depends):
+        self.layer = np.empty(n, np.uint8)               # every row of these is written: decided, or put on a slow list
+        self.c_layer = self.layer
+        self.reason = np.empty(n, np.uint8)
+        self.c_reason = self.reason
+        self.statement = np.empty(n, np.int32)
+        self.c_statement = self.statement
+        if depends:
+            self.matter = np.full(n, -1, np.int64)
+            self.c_matter = self.matter
+            self.matter_code = np.full(n, -1, np.int32)
+            self.c_matter_code = self.matter_code
+        self.reported, self.matters = [], []
+        self.matter_codes, self.matter_sets = {}, {}
+
+    def __dealloc__(self):
+        self._forget_codes()
+
+    cdef int begin(self, int64_t first, int64_t last) except -1:
+        """Take up the next chunk."""
+        self.first, self.last = first, last
+        if self.entry is None or len(self.entry) < last - first:
+            self.entry = np.empty(last - first, np.uint32)
+            self.c_entry = self.entry
+        self.entry.fill(<uint32_t>NONE)
+        self.statement[first:last] = -1
+        return 0
+
+    cdef void point(self, Answers* answers):
+        """Say where a pass writes, by the number of the row."""
+        answers.layer = &self.c_layer[0]
+        answers.reason = &self.c_reason[0]
+        answers.entry = &self.c_entry[0] - self.first
+        if self.matter is not None:
+            answers.matter = &self.c_matter[0]
+
+    cdef int keep(self, const TablesC* t, _Sides sides, list key_names) except -1:
+        """Turn the entries and keys of the chunk into what they stand for, while their numbers still mean what they meant."""
+        self._keep_statements(t)
+        if self.matter is not None:
+            self._keep_matters(sides, key_names)
+        return 0
+
+    cdef int _keep_statements(self, const TablesC* t) except -1:
+        """Codes of the reported statements; those of an entry are found once."""
+        cdef int32_t code = 0
+        cdef int32_t* known
+        cdef int64_t i
+        cdef uint32_t entry
+        cdef uint64_t key
+        if self.n_coded < t.n_entries:
+            self._room_for_codes(t.n_entries)
+        known = self.entry_codes
+        with nogil:
+            for i in range(self.last - self.first):
+                entry = self.c_entry[i]
+                if entry == NONE:
+                    continue
+                code = known[entry]
+                if code < 0:
+                    key = (<uint64_t>t.entries[entry].occurrence << 8) | t.entries[entry].level
+                    code = code_of(&self.codes, (key << 8) | t.entries[entry].layer)
+                    if code < 0:
+                        break
+                    known[entry] = code
+                self.c_statement[self.first + i] = self.first_statement + code
+                self.c_entry[i] = NONE
+        if code < 0:
+            raise MemoryError()
+        return 0
+
+    cdef int _room_for_codes(self, uint32_t n_entries) except -1:
+        cdef uint32_t room = n_entries + (n_entries >> 2) + 1024
+        cdef int32_t* grown = <int32_t*>realloc(self.entry_codes, <size_t>room * 4)
+        if grown == NULL:
+            raise MemoryError()
+        memset(grown + self.n_coded, 0xFF, <size_t>(room - self.n_coded) * 4)
+        self.entry_codes = grown
+        self.n_coded = room
+        return 0
+
+    cdef int _keep_matters(self, _Sides sides, list key_names) except -1:
+        cdef int64_t row, at, before = -1
+        cdef int32_t code = -1
+        cdef int i
+        cdef const uint32_t* listed
+        for row in range(self.first, self.last):
+            at = self.c_matter[row]
+            if at < 0:
+                continue
+            if at != before:
+                before = at
+                listed = sides.of[at >> LIST_BITS].matters + (at & (((<int64_t>1) << LIST_BITS) - 1))
+                key = (<const char*>(listed + 1))[:listed[0] * 4]
+                found = self.matter_codes.get(key)
+                if found is None:
+                    found = self.matter_codes[key] = self._matter_code(np.frombuffer(key, np.uint32).tolist(), key_names)
+                code = found
+            self.c_matter_code[row] = code
+            self.c_matter[row] = -1
+        for i in range(sides.n):
+            sides.of[i].n_matters = 0
+            sides.of[i].last_matters = 0
+        return 0
+
+    def _matter_code(self, list numbers, list key_names):
+        """The place of a set of keys in `matters`."""
+        names = tuple(sorted([key_names[number] for number in numbers]))
+        found = self.matter_sets.get(names)
+        if found is None:
+            found = self.matter_sets[names] = len(self.matters)
+            self.matters.append(names)
+        return found
+
+    cdef int turn(self, object occurrences) except -1:
+        """The same numbers mean other things from now on: keep what the codes of statements stand for, and begin again."""
+        cdef uint64_t[::1] keys
+        if self.codes.n:
+            found = np.empty(self.codes.n, np.uint64)
+            keys = found
+            memcpy(&keys[0], self.codes.keys, <size_t>self.codes.n * 8)
+            self.reported.append((occurrences, found))
+            self.first_statement += self.codes.n
+        self._forget_codes()
+        self.matter_codes = {}
+        return 0
+
+    cdef void _forget_codes(self):
+        free_codes(&self.codes)
+        free(self.entry_codes)
+        self.entry_codes = NULL
+        self.n_coded = 0

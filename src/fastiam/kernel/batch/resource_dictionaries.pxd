@@ -1,0 +1,21 @@
+"""What is known of the dictionaries of a column of resources."""
+from libc.stdint cimport int64_t, uint8_t
+
+from fastiam.kernel.decide.blocks cimport Rows
+from fastiam.kernel.columns.column cimport Column
+from fastiam.kernel.columns.read cimport TextColumn
+from fastiam.kernel.model.tables cimport TablesC
+
+
+cdef class _Facts:
+    cdef TextColumn resources
+    cdef dict found                                      # dictionary -> `room_for`, filled
+    cdef dict chunks_with                                # dictionary -> its chunks; None: not sought yet
+
+    cdef bint knows(self, const Column* chunk) except -1
+    cdef int keep(self, const Column* chunk, tuple found) except -1
+    cdef int forget(self) except -1
+    cdef tuple room_for(self, const Column* chunk)
+    cdef int64_t _rows_with(self, const Column* chunk, uint8_t* marks) except -1
+    cdef int read(self, const TablesC* t, const Column* chunk, int64_t first, int64_t last, tuple found) except -1
+    cdef int point(self, const TablesC* t, Rows* rows, bint is_plain) except -1

@@ -1,0 +1,1 @@
+"""Single calls: from Python objects to a decision."""

@@ -1,0 +1,202 @@
+"""The usual single request: a user or role asks for something of its own account that has no policy. Header only.
+
+Law: it is decided as `attempt` would; whatever is not surely usual is left to that. The own row of who asks is read from its flats,
+which say all in half a cache line each.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from fastiam.kernel.decide.attempt cimport attempt, contradicts
+from fastiam.kernel.base.text cimport equal, load8, mix, table_find
+from fastiam.kernel.model.call cimport ENDPOINT_NONE, Call
+from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.eval.conditions cimport conditions_hold
+from fastiam.kernel.model.decision cimport ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED, Answer
+from fastiam.kernel.decide.combine cimport action_key, decide, find_row, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
+from fastiam.kernel.eval.statement cimport entry_counts
+from fastiam.kernel.decide.row_driver cimport Look, first_of_run, flat_matches, may_cross
+from fastiam.kernel.decide.scratch cimport next_stamp
+from fastiam.kernel.eval.group_filter cimport has_pieces, passed_over
+from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, word_text
+from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
+from fastiam.kernel.eval.resource cimport tail_has_colon
+from fastiam.kernel.model.tables cimport *
+
+
+cdef enum:
+    N_SERVICES = 16
+    NOT_FLAT = 0xFFFFFFFF      # instead of how many flats: they do not say all, or the row is not there
+    NOT_LOOKED_UP = 0xFFFFFFFE
+
+
+cdef struct Services:          # how records of some are found
+    uint64_t names[N_SERVICES]     # of eight bytes at most
+    uint8_t sizes[N_SERVICES]      # 0: none
+    uint32_t modes[N_SERVICES]
+
+
+cdef inline bint is_usual(const Principal* p, const ActionClass* action) noexcept nogil:
+    """A user or role with no layers that it cannot have, and an action without rules of its own."""
+    if p.flags & (P_KNOWN | P_EXTRA_BOUNDARY | P_EXTRA_SESSION) != P_KNOWN or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
+        return False
+    if p.account == NONE or p.partition == NONE:
+        return False
+    return not action.flags & (ACT_OWN_RULES | <uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
+
+
+cdef inline bint is_at_home(Call* c) noexcept nogil:
+    """The resource, which is cut, is one of the partition and the account of who asks, as far as its ARN tells; puts it into the call."""
+    cdef const Principal* p = c.principal
+    cdef const char* text = c.resource.data
+    cdef Text partition
+    c.owner = Text(&p.account_id[0], 12)
+    c.partition = NONE
+    c.assumed_owner = True
+    if c.is_star:
+        return True
+    if c.is_kms_key:
+        return False                                     # it needs its policy (6.5)
+    c.partition = p.partition
+    partition = word_text(c.t, p.partition)
+    if c.colons[1] - 4 != partition.size or not equal(text + 4, partition.data, partition.size):
+        return False
+    c.assumed_owner = c.colons[4] - c.colons[3] == 1
+    return c.assumed_owner or (c.colons[4] - c.colons[3] == 13 and equal(text + c.colons[3] + 1, c.owner.data, 12))
+
+
+cdef inline void put_home(Call* c) noexcept nogil:
+    """What `locate_resource` puts into the call, where nothing is stored about the resource."""
+    c.owner_known = True
+    c.owner_override = False
+    c.unknown_owner = False
+    c.blocks_public = False
+    c.resource_stack = NONE
+    c.resource_governs = 0
+    c.n_constants = 0
+    c.rcp_stack = NONE
+    c.account = c.principal.account_index
+    if c.account == NONE and c.t.n_accounts:
+        c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, 12, c.t.seed)
+    if c.account != NONE:
+        c.rcp_stack = c.t.accounts[c.account].rcp_stack
+
+
+cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
+    """A resource that is located is of the partition and the account of who asks, and no policy governs it."""
+    if c.is_kms_key or record.arn != NONE or resource_policy_governs(c):
+        return False
+    return c.partition == c.principal.partition and c.owner_known and same_account(c)
+
+
+cdef inline uint32_t known_mode(const Call* c, Services* seen) noexcept nogil:
+    """`record_mode`; `seen` remembers what was found."""
+    cdef const char* name
+    cdef int64_t size
+    cdef uint64_t word
+    cdef int at
+    if c.is_star or c.t.services.n == 0:
+        return NONE
+    name = c.resource.data + c.colons[1] + 1
+    size = c.colons[2] - c.colons[1] - 1
+    if size > 8 or size == 0 or c.resource.data + c.resource.size - name < 8:
+        return record_mode(c)
+    word = load8(name) & (~<uint64_t>0 >> (64 - 8 * size))
+    at = mix(word) & (N_SERVICES - 1)
+    if seen.names[at] != word or seen.sizes[at] != size:   # one name may be another one with a NUL behind it
+        seen.names[at] = word
+        seen.sizes[at] = <uint8_t>size
+        seen.modes[at] = record_mode(c)
+    return seen.modes[at]
+
+
+# -- the own row --------------------------------------------------------------------------------------------------------------
+
+cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nogil:
+    """Whether a statement of the own row applies on one of its patterns; `entry_counts`, from the flat."""
+    cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
+    if f.first == TURN_ODD or f.flags & FLAT_PRINCIPALS or (
+        f.flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c) and may_cross(f, l.pool, c.resource.data, <const char*>l.end)
+    ):
+        return entry_counts(c, &c.t.entries[f.entry], accept) != 0
+    if has_pieces(f) and (c.is_star or not flat_matches(l, f)):
+        return False
+    if f.flags & FLAT_ENDS:
+        return entry_counts(c, &c.t.entries[f.entry], accept) != 0
+    return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
+
+
+cdef inline const Flat* standing(Call* c, const Look* l, const Flat* f) noexcept nogil:
+    """The flat that applies: this one, or the first such one of a long run; NULL if there is none."""
+    if f.first == TURN_INDEX:
+        return first_of_run(c, f)
+    return f if flat_counts(c, l, f) else NULL
+
+
+cdef inline Range flats_of(const Row* own) noexcept nogil:
+    """The flats of an own row, or NOT_FLAT of them."""
+    return Range(own.flat, own.n_flats if own.flags & ROW_FLAT else <uint32_t>NOT_FLAT)
+
+
+cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
+    """The first flat that applies says all: denies stand before allows."""
+    cdef const Flat* f = &c.t.flats[own.first]
+    cdef const Flat* found
+    cdef const Entry* e
+    cdef uint32_t i = 0
+    cdef bint has_colon
+    cdef Look l
+    l.c = c
+    l.text = <const uint8_t*>c.resource.data
+    l.end = l.text + c.resource.size
+    l.pool = c.t.pool
+    l.colons = &c.colons[0]
+    while i < own.n:
+        if f[i].first == TURN_GROUP:
+            has_colon = f[i].flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c)
+            i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4], has_colon)
+        else:
+            found = standing(c, &l, f + i)
+            if found != NULL:
+                e = &c.t.entries[found.entry]
+                if found.flags & FLAT_DENIES:
+                    return verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
+                return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+        i += 1
+    return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
+
+
+cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil:
+    """Decide a call for a resource of the own account without a policy."""
+    if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
+        return decide(c, a)
+    if own.n == NOT_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
+        return decide(c, a)                              # MISSING, where the row is not there; 16: see `kernel.eval.literals`
+    return decide_own(c, own, a)
+
+
+cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, Range own, Services* seen) noexcept nogil:
+    """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
+    up ahead, else as many as NOT_LOOKED_UP."""
+    cdef uint32_t record
+    cdef bint is_home = True
+    cdef int status
+    if owner.data != NULL or c.t.denies_unknown_owner:
+        return attempt(c, a, owner, checked)
+    if own.n == NOT_LOOKED_UP:
+        if not is_usual(c.principal, c.action):
+            return attempt(c, a, owner, checked)
+        own = flats_of(find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack)))
+    next_stamp(c.s)
+    status = find_record(c, known_mode(c, seen), &record)
+    if status != DONE:
+        return status
+    if record == NONE and is_at_home(c):
+        put_home(c)
+    else:
+        status = locate_found(c, owner, record)
+        if status != DONE:
+            return status
+        is_home = record != NONE and is_own(c, &c.t.records[record])
+    locate_endpoint(c)
+    if not checked and contradicts(c):
+        return UNCHECKED
+    return decide_home(c, a, &own) if is_home else decide(c, a)

@@ -1,0 +1,150 @@
+"""What single calls work with, and what is remembered from one to the next. Header only.
+
+A workspace remembers objects that callers pass again: the names of keys and actions, which usually are the same literals of a program in every
+call, and callers. They are told by where they lie, and kept alive meanwhile, so that nothing else can lie there. What is not remembered is
+found by what it says.
+"""
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.base.text cimport mix
+from fastiam.kernel.model.call cimport N_ASKER_TRUTHS, Call
+from fastiam.kernel.decide.scratch cimport Frame, empty_frame
+from fastiam.kernel.call.pointer_cache cimport N_HABITS, Habit, forget_habit, hold
+from fastiam.kernel.call.pair_cache cimport Meetings, forget_meetings
+from fastiam.kernel.model.tables cimport BROAD, NONE, STRICT
+from fastiam.kernel.call.fast_request cimport Services
+
+
+cdef enum:
+    N_KEYS = 256               # places for what is remembered, powers of two
+    N_NAMES = 128
+    N_SESSIONS = 1024          # told by where they lie alone: one that is not remembered goes the long way
+    N_DECISIONS = 256
+    N_PAIRS = 8                # keys of a context that are looked at together
+    SELDOM = 16                # of so many objects that were not remembered one is put in the place of another
+
+
+cdef struct Known:             # an object that callers pass again
+    PyObject* object           # owned; NULL: none
+    int64_t number             # of the key, with flags (NOT_READ: nothing reads it), the action name, or the principal
+
+
+cdef struct Told:
+    uint64_t key               # `answer_key`
+    PyObject* decision         # owned; NULL: none
+
+
+cdef struct Workspace:         # what a single call works with, and what is remembered from one to the next
+    Frame frame
+    Call call                  # of plain calls: zero but for what they set
+    uint64_t epoch             # `Core.epoch` of what is remembered
+    uint32_t n_new             # objects that were not remembered
+    uint32_t n_asked           # requests of a caller who is, and might have a habit
+    Known keys[N_KEYS]
+    Known* lately[N_PAIRS]     # of these, where the names of the last context lie: it mostly has the same ones
+    Known actions[N_NAMES]
+    Known principals[N_NAMES]
+    Known sessions[N_SESSIONS]
+    Told decisions[N_DECISIONS]
+    Habit habits[N_HABITS]
+    uint64_t asker_truths[N_ASKER_TRUTHS]  # as `Scratch` has them
+    Services services
+    Meetings meetings
+    Workspace* next
+
+
+cdef inline Workspace* new_workspace() except NULL:
+    cdef Workspace* w = <Workspace*>calloc(1, sizeof(Workspace))
+    if w == NULL:
+        raise MemoryError()
+    w.call.s = &w.frame.s
+    w.frame.s.asker_truths = w.asker_truths
+    w.call.accept[0] = STRICT
+    w.call.accept[1] = BROAD
+    return w
+
+
+cdef inline void forget_objects(Known* known, int n):
+    cdef int i
+    for i in range(n):
+        Py_XDECREF(known[i].object)
+        known[i].object = NULL
+
+
+cdef inline void forget(Workspace* w):
+    """Let go of what is remembered."""
+    cdef int i
+    forget_objects(w.keys, N_KEYS)
+    forget_objects(w.actions, N_NAMES)
+    forget_objects(w.principals, N_NAMES)
+    forget_objects(w.sessions, N_SESSIONS)
+    for i in range(<int>N_DECISIONS):
+        Py_XDECREF(w.decisions[i].decision)
+        w.decisions[i].decision = NULL
+    for i in range(<int>N_HABITS):
+        forget_habit(&w.habits[i])
+    memset(w.asker_truths, 0, sizeof(w.asker_truths))
+    memset(&w.services, 0, sizeof(Services))
+    forget_meetings(&w.meetings)
+
+
+cdef inline void free_workspace(Workspace* w):
+    forget(w)
+    empty_frame(&w.frame)
+    free(w)
+
+
+cdef inline Known* place_of(Known* known, uint32_t n, PyObject* what) noexcept:
+    """Where an object is remembered, if it is."""
+    return &known[(<uint64_t><size_t>what * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (n - 1)]
+
+
+cdef inline void remember(Workspace* w, Known* place, PyObject* text, int64_t number) noexcept:
+    """Remember a text, seldom in the place of another: a million different ones are not worth the work."""
+    w.n_new += 1
+    if place.object != NULL and w.n_new % SELDOM:
+        return
+    hold(text)
+    Py_XDECREF(place.object)                             # a text: nothing runs
+    place.object = text
+    place.number = number
+
+
+cdef inline void remember_session(Workspace* w, object session, int64_t number):
+    """Remember a session. May run code of one that is forgotten for it."""
+    cdef Known* place = place_of(w.sessions, N_SESSIONS, <PyObject*>session)
+    cdef PyObject* other = place.object
+    if other != <PyObject*>session:
+        Py_INCREF(session)
+        place.object = <PyObject*>session
+        place.number = number
+        Py_XDECREF(other)
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------------
+
+cdef inline uint64_t answer_key(const Call* c, const Answer* a, bint indeterminate) noexcept nogil:
+    """All that a `Decision` says, but for the unknown keys that matter."""
+    cdef uint64_t occurrence = NONE if a.entry == NULL else a.entry.occurrence
+    cdef uint32_t level = 0 if a.entry == NULL else a.entry.level
+    return (
+        (occurrence << 32) | (level << 24) | (<uint32_t>a.outcome << 20) | (<uint32_t>a.layer << 16) | (<uint32_t>a.reason << 8)
+        | (<uint32_t>indeterminate << 2) | (<uint32_t>c.assumed_owner << 1) | c.owner_override
+    )
+
+
+cdef inline Told* told_place(Workspace* w, uint64_t key) noexcept nogil:
+    """Where the decision with this key is kept, if it is."""
+    return &w.decisions[mix(key) & (N_DECISIONS - 1)]
+
+
+cdef inline void keep_decision(Told* place, uint64_t key, object decision):
+    cdef PyObject* other = place.decision
+    Py_INCREF(decision)
+    place.key = key
+    place.decision = <PyObject*>decision
+    Py_XDECREF(other)

@@ -1,0 +1,1 @@
+"""Columns of requests: reading and writing over the Arrow C interface."""

@@ -1,0 +1,7 @@
+"""What is left for later of a column that came through Arrow's C interface."""
+from libc.stdint cimport int64_t
+
+from fastiam.kernel.columns.chunk cimport Chunk
+
+
+cdef int check_rows(Chunk chunk, str name, int64_t first_row) except -1

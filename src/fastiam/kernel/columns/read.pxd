@@ -1,0 +1,20 @@
+"""`TextColumn`: what the batch kernel gets for each column. See `kernel/columns/column.pxd` for what it reads."""
+from libc.stdint cimport int64_t
+
+from fastiam.kernel.columns.column cimport Column
+
+
+cdef class TextColumn:
+    cdef readonly str name
+    cdef readonly int64_t length      # rows, or -1: one value for all rows
+    cdef readonly int64_t n_chunks
+    cdef readonly bint is_list        # rows hold lists of values
+    cdef const Column** columns       # one a chunk
+    cdef int64_t* starts              # n_chunks + 1: the first row of each chunk, and the end
+    cdef list chunks                  # of `_chunk.Chunk`: the owners
+    cdef object reject                # of a column that is not checked yet: what bad values are told; else None
+
+    cdef const Column* chunk_of(self, int64_t row, int64_t* local_row, int64_t* rows_left) noexcept nogil
+    cdef int _grow(self) except -1
+    cdef int _append(self, chunk) except -1
+    cdef int check(self) except -1

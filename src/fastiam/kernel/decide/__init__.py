@@ -1,0 +1,1 @@
+"""Decisions: how statements and layers combine, for one row or a block of rows."""

@@ -1,0 +1,56 @@
+"""An attempt to decide one request on the tables as they are: locate, check, decide. Header only."""
+from libc.stdint cimport uint32_t
+
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.model.decision cimport BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED, Answer
+from fastiam.kernel.decide.combine cimport cut_resource, decide
+from fastiam.kernel.decide.partial cimport decide_open, find_matters
+from fastiam.kernel.decide.scratch cimport next_stamp
+from fastiam.kernel.decide.locate cimport locate_endpoint, locate_resource, may_contradict
+from fastiam.kernel.eval.principal cimport is_root
+from fastiam.kernel.model.tables cimport DECLARED_BY_NAME
+
+
+cdef inline bint contradicts(Call* c) noexcept nogil:
+    """Whether some value that a located request gives needs the full check of K1."""
+    cdef uint32_t i
+    if c.columns != NULL:
+        for i in range(<uint32_t>c.n_columns):
+            if c.t.keys[c.columns[i].key].is_checked and may_contradict(c, c.columns[i].key):
+                return True
+    else:
+        for i in range(<uint32_t>c.n_slots):
+            if c.t.keys[c.slots[i].key].is_checked and may_contradict(c, c.slots[i].key):
+                return True
+    return False
+
+
+cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noexcept nogil:
+    """Locate and decide. `c` has principal, action, resource and context."""
+    cdef int status
+    if not cut_resource(c):
+        return BAD_RESOURCE
+    next_stamp(c.s)
+    status = locate_resource(c, owner)
+    if status != DONE:
+        return status
+    locate_endpoint(c)
+    if c.unknown != NULL and c.unknown[c.t.key_assumed_root] == DECLARED_BY_NAME and is_root(c.principal):
+        return BAD_UNKNOWN
+    if not checked and contradicts(c):
+        return UNCHECKED
+    return answer(c, a)
+
+
+cdef inline int answer(Call* c, Answer* a) noexcept nogil:
+    """Decide a call that is located."""
+    return decide(c, a) if c.unknown == NULL else decide_unknown(c, a)
+
+
+cdef inline int decide_unknown(Call* c, Answer* a) noexcept nogil:
+    """Decide a call with unknown keys; of one that depends on them also find those that matter, where reasons are wanted."""
+    cdef int status = decide_open(c, a)
+    if status == DONE and a.outcome == DEPENDS and c.reasons:
+        return find_matters(c, a)
+    return status

@@ -1,0 +1,541 @@
+"""What a pass holds of a block of rows, and the first stages over it: the numbers of who asks and what for, and where the rows of policies
+lie. Header only.
+
+Each stage runs over the whole block, so that the memory that it needs was asked for by the stage before.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
+
+from fastiam.kernel.base.text cimport (
+    ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
+)
+from fastiam.kernel.model.call cimport (
+    BY_COPIES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, SIFTED, Call, Caller, ContextColumn,
+)
+from fastiam.kernel.columns.column cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
+from fastiam.kernel.decide.combine cimport cell_key, keyed_row, row_at
+from fastiam.kernel.decide.scratch cimport Frame
+from fastiam.kernel.decide.fast_path cimport read_caller
+from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.decide.principal_hint cimport N_OPENS, OpenAllows
+
+
+cdef enum:
+    BLOCK = 1 << WINDOW_BITS
+    LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
+
+
+cdef struct Rows:              # the chunks that hold a range of rows
+    const Column* principals
+    const Column* actions
+    const Column* resources
+    const Column* owners
+    int64_t principal_first
+    int64_t action_first
+    int64_t resource_first
+    int64_t owner_first
+    const uint32_t* principal_codes   # numbers of dictionary values, or NULL
+    const uint32_t* action_codes
+    const uint64_t* facts      # of dictionary values, or NULL
+    const uint32_t* records    # and their records, with OF_HOLDER
+
+
+cdef struct Answers:           # where the answers go, a place a row; those of reasons only where they are asked for
+    uint8_t* outcome
+    uint8_t* assumed
+    uint8_t* layer
+    uint8_t* reason
+    uint32_t* entry            # `entries` of the reported statements
+    int64_t* matter
+
+
+cdef struct Listed:            # rows of a block that go the same way
+    uint16_t rows[BLOCK]
+    uint32_t n
+
+
+cdef enum:                     # the rows that may count for a request, in the order in which their denies are asked (D50)
+    RCP_ROWS = 0
+    SCP_ROWS = 1
+    HELD_ROWS = 2              # of the resource's policies
+    OWN_ROWS = 3               # of the principal's own layers
+    N_LAYERED = 4
+    HELD_ALLOWS = 4            # what is asked of a row after these denies, one after the other
+    OWN_ALLOWS = 5
+    BOUND_ALLOWS = 6
+    SESSION_ALLOWS = 7
+    LIMITS_ASKED = 1 << BOUND_ALLOWS | 1 << SESSION_ALLOWS
+    FROM_ELSEWHERE = 1 << 8    # in `asked`: another account owns the resource; no grant of its policies is enough
+    STAGES = FROM_ELSEWHERE - 1
+    HAS_TAGS = 1 << 9          # what is stored about the resource has constants of its own
+    MUST_HOLD = 1 << 10        # the resource's policies have to allow, as they do from elsewhere
+
+
+cdef enum:
+    MOST_LEFT = 10             # flats, or ranges of them, that a row puts aside
+
+
+cdef struct Wave:              # flats of rows of a block whose turn is the same
+    uint64_t flats[BLOCK]      # flat << 32 | row; of TURN_ASKS, which condition stands above the row
+    uint64_t apart[8]          # waves whose ends lie a whole page from one another would meet in the cache
+
+
+cdef struct Block:
+    uint32_t who[BLOCK]        # principals, NONE where nobody is found
+    Caller* caller[BLOCK]      # what is known of them
+    uint32_t name[BLOCK]       # action names
+    uint32_t hash[BLOCK]       # of the names at hand
+    uint32_t cls[BLOCK]        # action classes
+    const uint32_t* place[BLOCK]   # where the grid holds the number of a row
+    uint32_t zero              # a class where there is none
+    uint32_t what[BLOCK]       # dictionary values of the resources
+    uint64_t facts[BLOCK]
+    uint64_t differs[BLOCK]    # what the place of the resource has other than the caller's (`place_differs`)
+    uint32_t record[BLOCK]     # of texts without a dictionary, with OF_HOLDER
+    const Record* stored[BLOCK]
+    Record nothing             # where nothing is stored
+    Flat no_flat               # where there are no allows
+    Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
+    const Row* rows[N_LAYERED][BLOCK]
+    uint32_t owner[BLOCK]      # whose the resource is, as `Basis` has it
+    uint64_t never[BLOCK]      # bits of `sieve_blocks` that are known not to hold
+    uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
+    uint8_t limits[BLOCK]      # WAY_* that SCPs, RCPs and endpoints leave
+    uint8_t way[BLOCK]         # and all that is known
+    uint8_t checks[BLOCK]      # whether what columns say has to be compared with what is known of who asks (K1)
+    uint8_t has_stars          # some row asks for `*`
+    Listed own_way             # the others are decided by flags; before that, rows of which something is sought that most have near
+    Listed near_way
+    Listed far_way
+    Listed joined_way          # of `near_way`: flats of several rows, one after the other, say all
+    Wave waves[N_TURNS]
+    uint64_t* ends[N_TURNS]    # of these
+    uint32_t stop[BLOCK]       # behind the flats at hand of a row
+    uint16_t asked[BLOCK]      # what comes after them, as bits
+    Range left[BLOCK][MOST_LEFT]   # flats that come after those at hand, the next ones last: what an index has found, or what is not passed over
+    uint8_t n_left[BLOCK]
+    uint8_t has_left           # some row has such
+    uint8_t stage[BLOCK]       # what these are of
+    uint8_t has_more           # an allow may not be all that some row needs
+    const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none
+
+
+cdef enum:
+    N_OWNERS = 2048
+    N_MATCHES = 1024
+    N_VARIABLES = 2048
+
+
+cdef struct Owner:             # an account by its place, as it was found
+    uint64_t place             # 0: nothing
+    uint32_t account
+
+
+cdef struct Match:             # in which classes an element of principals matches somebody, as it was found
+    uint64_t key               # 0: nothing
+    uint32_t classes
+
+
+cdef struct VariableText:      # the text of a variable for somebody, as it was found
+    uint64_t key               # 0: nothing
+    uint32_t text              # in the pool
+    uint32_t size
+    uint8_t truth              # F: there is none
+
+
+cdef struct Seen:              # what was found lately, each at the place that its hash gives it
+    Owner owners[N_OWNERS]
+    Match matches[N_MATCHES]
+    VariableText variables[N_VARIABLES]
+    OpenAllows opens[N_OPENS]
+
+
+cdef enum:
+    OF_SESSION = 0x80000000    # in the size of a name: the batch itself names it
+    OF_HOLDER = 0x80000000     # beside the record of a resource: it is of what holds the resource, a bucket
+    HOLDER_AT = 31
+    MOST_LINES = 32768
+    FAR_NAMES = 4096           # of so many, the texts may lie beyond the second-level cache
+
+
+cdef struct NameLine:          # names whose hashes share a place: one cache line
+    uint32_t tag[4]            # hashes, 0: none
+    uint32_t size[4]
+    uint32_t text[4]           # in the pool
+    uint32_t number[4]
+
+
+cdef struct NameMemo:          # names that a batch has met, so that most are found in two steps
+    NameLine* lines
+    uint32_t mask
+    void* memory
+
+
+cdef struct Side:              # what one thread of a batch has of its own
+    int64_t number
+    Frame* frame
+    Block* block
+    Caller* callers            # by number of the principal, filled as they are met; the last one is nobody
+    uint32_t n_callers
+    uint8_t is_plain           # rows may be usual ones; else all of them take the long way
+    uint8_t has_endpoints      # some column says which endpoint rows come through
+    uint8_t limited            # by what somebody is: BY_*, and flags of callers
+    uint8_t denies_much        # rows deny so much that sifting pays
+    Seen* seen
+    NameMemo memos[2]          # principals, actions
+    uint32_t n_counted         # keys that the counts of the frame have room for
+    int64_t* slow              # rows that need the GIL
+    int64_t n_slow
+    int64_t room
+    ContextColumn* columns
+    uint64_t truths_of         # generation of the tables whose atoms truths are kept of
+    uint32_t truths_for        # how many principals there were: one that is new may fix a key that none fixed before
+    uint32_t n_sieved          # `sieve_blocks` that are known
+    uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
+    int64_t n_matters
+    int64_t room_matters
+    int64_t last_matters       # where the last list starts
+    Answers answers
+    const StringTable* session_names   # that the batch itself names; NULL: none
+    const uint8_t* session_pool
+
+
+cdef inline bint is_sifted(const Side* s) noexcept nogil:
+    """Whether denies are sifted (`kernel.decide.zone_filter`)."""
+    return s.denies_much or s.limited & SIFTED
+
+
+cdef extern from *:
+    """
+    /* the rows of a block by the highest of the bits 1, 2 and 4 of their ways: 16 rows at a time */
+    static inline void fastiam_list(
+        uint8_t* ways, int64_t n, uint16_t* one, uint32_t* n_one, uint16_t* two, uint32_t* n_two, uint16_t* four, uint32_t* n_four
+    ) {
+        uint32_t a = 0, b = 0, c = 0;
+    #if defined(__SSE2__)
+        memset(ways + n, 0, (size_t)(-n & 15));
+        for (int64_t i = 0; i < n; i += 16) {
+            __m128i w = _mm_loadu_si128((const __m128i*)(ways + i));
+            uint32_t fours = (uint32_t)_mm_movemask_epi8(_mm_slli_epi16(w, 5));
+            uint32_t twos = (uint32_t)_mm_movemask_epi8(_mm_slli_epi16(w, 6)) & ~fours;
+            uint32_t ones = (uint32_t)_mm_movemask_epi8(_mm_slli_epi16(w, 7)) & ~fours & ~twos;
+            for (; ones; ones &= ones - 1) one[a++] = (uint16_t)(i + fastiam_first_bit(ones));
+            for (; twos; twos &= twos - 1) two[b++] = (uint16_t)(i + fastiam_first_bit(twos));
+            for (; fours; fours &= fours - 1) four[c++] = (uint16_t)(i + fastiam_first_bit(fours));
+        }
+    #else
+        for (int64_t i = 0; i < n; i++) {
+            one[a] = two[b] = four[c] = (uint16_t)i;
+            a += (ways[i] & 7) == 1; b += (ways[i] & 6) == 2; c += (ways[i] & 4) != 0;
+        }
+    #endif
+        *n_one = a; *n_two = b; *n_four = c;
+    }
+    """
+    void fastiam_list(
+        uint8_t* ways, int64_t n, uint16_t* one, uint32_t* n_one, uint16_t* two, uint32_t* n_two, uint16_t* four, uint32_t* n_four
+    ) noexcept nogil
+
+
+cdef inline void list_ways(Block* b, int64_t n) noexcept nogil:
+    fastiam_list(&b.way[0], n, b.own_way.rows, &b.own_way.n, b.near_way.rows, &b.near_way.n, b.far_way.rows, &b.far_way.n)
+
+
+cdef inline uint32_t record_of(const Block* b, uint32_t i) noexcept nogil:
+    """The record of the resource of a row, or of what holds it; NONE: there is none."""
+    cdef uint32_t record = b.record[i] if b.records == NULL else b.records[b.what[i]]
+    return record if record == NONE else record & ~OF_HOLDER
+
+
+cdef inline uint32_t is_of_holder(const Block* b, uint32_t i) noexcept nogil:
+    """Whether that record is of what holds the resource."""
+    return (b.record[i] if b.records == NULL else b.records[b.what[i]]) >> HOLDER_AT
+
+
+# -- numbers ------------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t session_number(const Side* s, const TablesC* t, const Text* text) noexcept nogil:
+    """The number of a session that the batch itself names, BROKEN where it cannot be one, NONE where the batch names none like that."""
+    if s.session_names == NULL:
+        return NONE
+    return table_find(s.session_names, s.session_pool, text.data, text.size, t.seed)
+
+
+cdef inline uint32_t name_number(const Side* s, const TablesC* t, const Text* text, bint of_actions) noexcept nogil:
+    cdef uint32_t found
+    if of_actions:
+        return table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
+    found = session_number(s, t, text)
+    if found != NONE:
+        return found
+    return table_find(&t.principal_names, t.pool, text.data, text.size, t.seed)
+
+
+cdef inline void number_codes(const Column* column, int64_t first, int64_t n, const uint32_t* codes, uint32_t* out) noexcept nogil:
+    """Numbers of a dictionary column; NONE for nulls."""
+    cdef int64_t i, code
+    cdef const uint32_t* wide = whole_codes(column, first)
+    if wide != NULL:
+        for i in range(n):
+            out[i] = codes[wide[i]]
+        return
+    for i in range(n):
+        code = item_code(column, first + i)
+        out[i] = NONE if code < 0 else codes[code]
+
+
+cdef inline void number_texts(
+    const Side* s, const TablesC* t, const Column* column, int64_t first, int64_t n, bint of_actions, Block* b, uint32_t* out
+) noexcept nogil:
+    """Numbers of a column of texts, NONE for nulls and for names that are not known."""
+    cdef uint32_t number = NONE
+    cdef int64_t i
+    cdef Text one
+    if column.kind == TEXT_CONST:
+        if item_text(column, first, &one):
+            number = name_number(s, t, &one, of_actions)
+        for i in range(n):
+            out[i] = number
+        return
+    take_texts(column, first, n, b.text)
+    recall(s, t, &s.memos[of_actions], n, out)
+    look_up_names(s, t, &s.memos[of_actions], of_actions, out)
+
+
+cdef inline void look_up_names(const Side* s, const TablesC* t, const NameMemo* memo, bint of_actions, uint32_t* out) noexcept nogil:
+    """Numbers of the listed texts of a block, NONE for names that are not known."""
+    if not of_actions and s.session_names != NULL:
+        look_up(s, t, s.session_names, s.session_pool, memo, OF_SESSION, out)
+    look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, memo, 0, out)
+
+
+cdef inline void number_values(const Side* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
+    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is remembered: each stands there once."""
+    cdef Column plain = chunk[0]
+    cdef Block* b = s.block
+    cdef int64_t first = 0, n
+    cdef uint32_t i
+    plain.code_width = 0                                 # its values as rows
+    plain.item_valid = NULL
+    while first < chunk.n_values:
+        n = min(<int64_t>BLOCK, chunk.n_values - first)
+        take_texts(&plain, first, n, b.text)
+        for i in range(<uint32_t>n):
+            b.own_way.rows[i] = <uint16_t>i
+        b.own_way.n = <uint32_t>n
+        look_up_names(s, t, NULL, of_actions, out + first)
+        first += n
+
+
+cdef inline void recall(const Side* s, const TablesC* t, const NameMemo* memo, int64_t n, uint32_t* out) noexcept nogil:
+    """Numbers of the texts of a block that were met before; the other rows are listed."""
+    cdef Block* b = s.block
+    cdef const NameLine* m
+    cdef const char* pools[2]
+    cdef uint32_t i, j, size, n_new = 0
+    cdef bint far = memo.mask >= FAR_NAMES
+    pools[0] = <const char*>t.pool
+    pools[1] = <const char*>s.session_pool
+    for i in range(<uint32_t>n):
+        b.hash[i] = <uint32_t>short_hash(b.text[i].data, b.text[i].size, t.seed) | 1
+        prefetch(&memo.lines[(b.hash[i] >> 1) & memo.mask])
+    for i in range(<uint32_t>n * far):
+        m = &memo.lines[(b.hash[i] >> 1) & memo.mask]
+        j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
+        prefetch(pools[m.size[j] >> 31] + m.text[j])
+        prefetch(pools[m.size[j] >> 31] + m.text[j] + 44)
+    for i in range(<uint32_t>n):
+        m = &memo.lines[(b.hash[i] >> 1) & memo.mask]
+        j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
+        size = m.size[j]
+        out[i] = m.number[j]
+        b.own_way.rows[n_new] = <uint16_t>i
+        n_new += not (
+            m.tag[j] == b.hash[i] and b.text[i].size == size & ~<uint32_t>OF_SESSION
+            and short_equal(b.text[i].data, pools[size >> 31] + m.text[j], b.text[i].size)
+        )
+    b.own_way.n = n_new
+
+
+cdef inline void look_up(
+    const Side* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const NameMemo* memo, uint32_t kind, uint32_t* out
+) noexcept nogil:
+    """Look up the listed rows in a table, side by side; those that it does not hold stay listed. What is found is remembered, if anywhere."""
+    cdef Block* b = s.block
+    cdef uint16_t* listed = &b.own_way.rows[0]
+    cdef uint32_t i, j, v, kept = 0
+    for j in range(b.own_way.n):
+        i = listed[j]
+        b.cls[i] = table_hash(b.text[i].data, b.text[i].size, t.seed)
+        ask_slot(table, b.cls[i])
+    for j in range(b.own_way.n):
+        i = listed[j]
+        out[i] = ask_name(table, b.cls[i])
+    for j in range(b.own_way.n):
+        i = listed[j]
+        if out[i] != NONE:
+            ask_text(table, pool, out[i])
+    for j in range(b.own_way.n):
+        i = listed[j]
+        out[i] = NONE
+        v = NONE
+        if b.text[i].size:                               # a null has none; no name is empty
+            v = hashed_name(table, pool, b.text[i].data, b.text[i].size, b.cls[i])
+        if v == NONE:
+            listed[kept] = <uint16_t>i
+            kept += 1
+            continue
+        out[i] = table.values[v]
+        if memo != NULL:
+            remember(memo, b.hash[i], table.texts[v], kind, out[i])
+    b.own_way.n = kept
+
+
+cdef inline void remember(const NameMemo* memo, uint32_t tag, PoolText text, uint32_t kind, uint32_t number) noexcept nogil:
+    """Note a name that was found, in place of another one where four share its place."""
+    cdef NameLine* m = &memo.lines[(tag >> 1) & memo.mask]
+    cdef uint32_t free = same_tags(m.tag, 0)
+    cdef int j = first_bit(free) if free else number & 3
+    if same_tags(m.tag, tag) or text.size & OF_SESSION:
+        return
+    m.tag[j] = tag
+    m.size[j] = text.size | kind
+    m.text[j] = text.text
+    m.number[j] = number
+
+
+cdef inline void ask_value(const Column* column, int64_t value) noexcept nogil:
+    """Ask for what tells where a value of a dictionary lies."""
+    if column.kind == TEXT_32:
+        prefetch(<const int32_t*>column.offsets + value)
+    elif column.kind == TEXT_VIEW:
+        prefetch(column.views + 16 * value)
+
+
+cdef inline void take_values(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
+    """`take_texts` of a dictionary column: where its values lie is asked for, and then what they are."""
+    cdef int64_t codes[BLOCK]
+    cdef int64_t i
+    for i in range(n):
+        codes[i] = item_code(column, first + i)
+        ask_value(column, max(codes[i], <int64_t>0))
+    for i in range(n):
+        if codes[i] < 0 or not value_text(column, codes[i], &out[i]):
+            out[i] = Text(NULL, 0)
+        prefetch(out[i].data)
+        prefetch(out[i].data + 63)
+
+
+cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
+    """The texts of some rows of a block, NULL and empty for nulls."""
+    cdef const int32_t* offsets = <const int32_t*>column.offsets + first
+    cdef const char* data = column.data
+    cdef int64_t i
+    if column.code_width:
+        take_values(column, first, n, out)
+        return
+    if column.kind == TEXT_32 and column.item_valid == NULL and column.value_valid == NULL:
+        for i in range(n):
+            out[i] = Text(data + offsets[i], offsets[i + 1] - offsets[i])
+            prefetch(data + offsets[i])
+        return
+    if column.kind == TEXT_VIEW and column.item_valid == NULL and column.value_valid == NULL:
+        for i in range(n):
+            out[i] = view_text(column, first + i)
+        return
+    for i in range(n):
+        if not item_text(column, first + i, &out[i]):
+            out[i] = Text(NULL, 0)
+
+
+cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """Who asks, and what for."""
+    cdef Block* b = s.block
+    if rows.action_codes != NULL:
+        number_codes(rows.actions, rows.action_first + at, n, rows.action_codes, b.name)
+    else:
+        number_texts(s, t, rows.actions, rows.action_first + at, n, True, b, b.name)
+    if rows.principal_codes != NULL:
+        number_codes(rows.principals, rows.principal_first + at, n, rows.principal_codes, b.who)
+    else:
+        number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.who)
+
+
+cdef inline void know_rows(Side* s, Call* c, int64_t n) noexcept nogil:
+    """Whoever or whatever is not known makes a row one of nobody; and read the callers."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef Caller* w
+    cdef uint32_t nobody = s.n_callers - 1, n_principals = t.n_principals, known
+    cdef int64_t i
+    for i in range(n):                                   # several at once
+        known = -<uint32_t>((b.who[i] < n_principals) & (b.name[i] != NONE))
+        b.who[i] = (b.who[i] & known) | (nobody & ~known)
+        b.name[i] &= known
+    for i in range(n):
+        b.caller[i] = w = s.callers + b.who[i]
+        if not w.flags & CALLER_KNOWN:                   # PERF: this reads ahead, too
+            c.principal = &t.principals[b.who[i]]
+            read_caller(c, w)
+            s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
+            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * SIFTED
+            s.limited |= (s.frame.s.kin[b.who[i]] != 0) * BY_COPIES
+
+
+cdef inline void seek_outside(Side* s, const TablesC* t) noexcept nogil:
+    """Ask for the cells of the listed rows, which the grid has no place for."""
+    cdef Block* b = s.block
+    cdef uint16_t* outside = &b.own_way.rows[0]
+    cdef uint32_t j
+    for j in range(b.own_way.n):
+        b.place[outside[j]] = &b.zero
+        prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, outside[j])) & t.cells.mask])
+
+
+cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
+    """Where the numbers of the rows of the principals' own layers lie; rows that the grid has no place for are listed."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef Caller* w
+    cdef const uint32_t* grid = t.cells.grid
+    cdef const uint32_t* name_classes = t.name_classes
+    cdef uint32_t cls, n_stacks = t.cells.n_stacks, last_stack = n_stacks - 1, last_class = t.cells.n_classes - 1, n_outside = 0
+    cdef int64_t i
+    if t.n_classes == 0:                                 # no action has been met yet
+        memset(b.name, 0xFF, <size_t>n * 4)
+        name_classes = &b.zero
+    know_rows(s, c, n)
+    for i in range(n):
+        w = b.caller[i]
+        cls = name_classes[b.name[i]]
+        b.cls[i] = cls
+        b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)
+        prefetch(b.place[i])
+        b.own_way.rows[n_outside] = <uint16_t>i
+        n_outside += (w.own_stack | (last_stack - w.own_stack) | (last_class - cls)) >> 31   # no grid has 2^31 of either
+    b.own_way.n = n_outside
+    seek_outside(s, t)
+
+
+cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
+    """What the cell of a row goes by that the grid has no place for."""
+    cdef uint32_t stack = s.block.caller[i].own_stack
+    return cell_key(stack, s.block.cls[i] if stack < t.n_indexed_stacks else s.block.name[i] | BY_NAME)
+
+
+cdef inline void find_rows(const Side* s, const TablesC* t, int64_t n) noexcept nogil:
+    """Those rows; the empty one where they are not there yet."""
+    cdef Block* b = s.block
+    cdef const Row* rows = t.cells.rows
+    cdef uint32_t n_rows = t.cells.n_rows, number, j
+    cdef int64_t i
+    for i in range(n):
+        number = b.place[i][0]
+        number = number if number < n_rows else 0
+        b.rows[OWN_ROWS][i] = rows + number
+        prefetch(rows + number)
+    for j in range(b.own_way.n):
+        i = b.own_way.rows[j]
+        b.rows[OWN_ROWS][i] = row_at(t, keyed_row(t, own_key(s, t, <uint32_t>i)))
+        prefetch(b.rows[OWN_ROWS][i])

@@ -1,0 +1,455 @@
+"""One decision (spec 6.4): rows of every layer, denies in the order of D50, then what must allow. Header only.
+
+`decide` never allocates and never looks at a policy that is not in the rows of (stack, action class). A row that does not
+exist yet ends it with `MISSING`; the builder makes the row, and the call is decided again.
+"""
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
+from libc.string cimport memcmp
+
+from fastiam.kernel.model.decision cimport (
+    ALLOW, Answer, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP,
+    LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, MISSING, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE,
+    REASON_PARTITION, REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT, REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
+)
+from fastiam.kernel.eval.statement cimport entry_counts, first_counting
+from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.model.call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
+from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.eval.principal cimport is_alone, is_role, is_root
+from fastiam.kernel.eval.glob cimport five_colons
+from fastiam.kernel.eval.resource cimport tail_has_colon
+from fastiam.kernel.base.text cimport first_bit, mix, places
+from fastiam.kernel.model.tables cimport *
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+cdef inline uint64_t cell_key(uint32_t stack, uint32_t action) noexcept nogil:
+    return ((<uint64_t>stack << 32) | action) + 1
+
+
+cdef inline const uint32_t* grid_place(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+    """Where the grid holds the number of a row; NULL where it has no place for it."""
+    if action >= t.cells.n_classes or stack >= t.cells.n_stacks:
+        return NULL
+    return &t.cells.grid[<size_t>action * t.cells.n_stacks + stack]
+
+
+cdef inline const Row* row_at(const TablesC* t, uint64_t number) noexcept nogil:
+    """A row by its number; the first one, whose `n` is 0, where it lies beyond this snapshot of the tables."""
+    return &t.cells.rows[number if number < t.cells.n_rows else 0]
+
+
+cdef inline uint64_t keyed_row(const TablesC* t, uint64_t key) noexcept nogil:
+    """The number of a row that the grid has no place for, by the key of its cell; 0 where it is not there."""
+    cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
+    while t.cells.cells[at].key != 0:
+        if t.cells.cells[at].key == key:
+            return t.cells.cells[at].row
+        at = (at + 1) & t.cells.mask
+    return 0
+
+
+cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+    """The row of a cell."""
+    cdef const uint32_t* place = grid_place(t, stack, action)
+    return row_at(t, keyed_row(t, cell_key(stack, action)) if place == NULL else place[0])
+
+
+cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
+    """What a cell of this stack goes by: the class of the action, or its name where the classes do not know the stack's patterns."""
+    return c.action_class if stack < c.t.n_indexed_stacks else c.action_name | BY_NAME
+
+
+# -- what needs no policy ---------------------------------------------------------------------------------------------------
+
+cdef inline bint always_allowed(const Call* c) noexcept nogil:
+    """6.3: `sts:GetCallerIdentity` by anyone authenticated, `sts:GetSessionToken` with long-term keys."""
+    cdef uint8_t kind = c.principal.kind
+    if c.action.flags & ACT_CALLER_IDENTITY:
+        return kind <= KIND_SVC
+    if c.action.flags & ACT_SESSION_TOKEN:
+        return (kind == KIND_USER or kind == KIND_ROOT) and not c.principal.flags & P_TEMPORARY
+    return False
+
+
+cdef inline bint tail_starts(const Call* c, const char* text, int64_t n) noexcept nogil:
+    cdef int64_t at = c.colons[4] + 1
+    return c.resource.size - at >= n and memcmp(c.resource.data + at, text, <size_t>n) == 0
+
+
+cdef inline bint service_is(const Call* c, const char* text, int64_t n) noexcept nogil:
+    return not c.is_star and c.colons[2] - c.colons[1] - 1 == n and memcmp(c.resource.data + c.colons[1] + 1, text, <size_t>n) == 0
+
+
+cdef inline bint hard_rule(const Call* c) noexcept nogil:
+    """Changes to what AWS owns (D17)."""
+    cdef uint32_t flags = c.action.flags
+    cdef Text account
+    if not flags & (ACT_HARD_POLICY | ACT_HARD_RESERVED | ACT_HARD_LINKED | ACT_HARD_ALIAS) or c.is_star:
+        return False
+    if flags & ACT_HARD_ALIAS:
+        return service_is(c, b"kms", 3) and tail_starts(c, b"alias/aws/", 10)
+    if not c.is_iam:
+        return False
+    if tail_starts(c, b"policy/", 7):
+        account = field(c, 3)
+        return flags & ACT_HARD_POLICY and account.size == 3 and memcmp(account.data, b"aws", 3) == 0
+    if tail_starts(c, b"role/aws-reserved/", 18):
+        return flags & ACT_HARD_RESERVED != 0
+    return flags & ACT_HARD_LINKED and tail_starts(c, b"role/aws-service-role/", 22)
+
+
+cdef inline bint same_account(const Call* c) noexcept nogil:
+    if c.principal.account == NONE or not c.owner_known:
+        return c.principal.account == NONE and not c.owner_known
+    return memcmp(c.principal.account_id, c.owner.data, 12) == 0
+
+
+cdef inline uint8_t service_refusal(const Call* c) noexcept nogil:
+    """The reason for an implicit deny in layer `service`, the first of 6.4."""
+    if hard_rule(c):
+        return REASON_HARD_RULE
+    if c.principal.kind == KIND_ANON and not c.action.flags & ACT_ANONYMOUS:
+        return REASON_ANONYMOUS
+    if c.action.flags & ACT_PASS_ROLE and not same_account(c):
+        return REASON_PASS_ROLE
+    if c.partition != NONE and c.principal.partition != NONE and c.partition != c.principal.partition:
+        return REASON_PARTITION
+    if c.unknown_owner:
+        return REASON_UNKNOWN_OWNER
+    return REASON_NONE
+
+
+# -- the decision -------------------------------------------------------------------------------------------------------------
+
+cdef struct Rows:              # of a request; `n` is 0 where the layer does not apply
+    Row rcp
+    Row scp
+    Row vpce
+    Row resource
+    Row own
+
+
+cdef inline bint rcp_applies(const Call* c) noexcept nogil:
+    """D14, D15."""
+    if c.rcp_stack == NONE or c.principal.kind == KIND_SLR or not c.action.flags & ACT_RCP or c.action.flags & ACT_RETIRE_GRANT:
+        return False
+    return not (c.action.flags & ACT_STS_ROLE and c.is_role and tail_starts(c, b"role/aws-service-role/", 22))
+
+
+cdef inline bint scp_applies(const Call* c) noexcept nogil:
+    """D11, D12."""
+    return (
+        c.principal.flags & P_HAS_SCP and c.principal.kind != KIND_SLR and not is_alone(c.principal)
+        and not c.action.flags & ACT_SCP_EXEMPT
+    )
+
+
+cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
+    """6.3 (iam:PassRole), 6.10 (trust policies, log groups)."""
+    if c.resource_stack == NONE or c.action.flags & ACT_PASS_ROLE:
+        return False
+    if c.resource_governs & RECORD_TRUST and not c.action.flags & ACT_TRUST:
+        return False
+    return not (c.resource_governs & RECORD_SERVICE and c.principal.kind != KIND_SVC)
+
+
+cdef inline bint want(Call* c, bint applies, uint32_t stack, Row* row, Answer* a) noexcept nogil:
+    row[0] = c.t.cells.rows[0]
+    if not applies:
+        return True
+    row[0] = find_row(c.t, stack, action_key(c, stack))[0]
+    if row.n == 0:
+        a.missing = stack
+        a.missing_flag = 0
+        return False
+    return True
+
+
+cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
+    cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.stack != NONE and c.principal.kind != KIND_SVC
+    r.own = c.own
+    return (
+        (r.own.n > 0 or want(c, True, c.principal.own_stack, &r.own, a))
+        and want(c, scp_applies(c), c.principal.scp_stack, &r.scp, a)
+        and want(c, resource_policy_governs(c), c.resource_stack, &r.resource, a)
+        and want(c, rcp_applies(c), c.rcp_stack, &r.rcp, a)
+        and want(c, vpce, c.endpoint.stack if vpce else NONE, &r.vpce, a)
+    )
+
+
+cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reason, const Entry* entry) noexcept nogil:
+    promise(outcome <= DEPENDS and layer <= LAYER_SERVICE)
+    a.outcome = outcome
+    a.layer = layer
+    a.reason = reason
+    a.entry = entry
+    return DONE
+
+
+cdef inline bint denied(Call* c, Row row, Answer* a) noexcept nogil:
+    cdef const Entry* e
+    if not row.flags & ROW_DENIES:
+        return False
+    e = first_counting(c, &c.t.runs[row.first], c.accept[1])
+    if e == NULL:
+        return False
+    verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
+    return True
+
+
+cdef inline bint endpoint_denies(Call* c) noexcept nogil:
+    """The endpoint is not known (D40); where the caller does not say which it is, the best is that there is none (D71)."""
+    if c.endpoint_state != ENDPOINT_UNKNOWN or c.principal.kind == KIND_SVC:
+        return False
+    if c.endpoint_open:
+        c.met_open = True
+    return not (c.endpoint_open and c.best)
+
+
+cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
+    """The first applicable Deny in the order of D50."""
+    if denied(c, r.rcp, a) or denied(c, r.scp, a):
+        return True
+    if endpoint_denies(c):
+        verdict(a, EXPLICIT_DENY, LAYER_VPCE, REASON_UNKNOWN_ENDPOINT, NULL)
+        return True
+    return denied(c, r.vpce, a) or denied(c, r.resource, a) or denied(c, r.own, a)
+
+
+cdef inline const Entry* segment_allow(Call* c, Row row, uint32_t segment) noexcept nogil:
+    promise(segment + 1 < row.n)
+    return first_counting(c, &c.t.runs[row.first + 1 + segment], c.accept[0])
+
+
+cdef inline bint every_level_allows(Call* c, Row row) noexcept nogil:
+    """D10; no level at all allows nothing."""
+    cdef uint32_t i
+    if row.flags & ROW_PASSES:
+        return True
+    for i in range(1, row.n):
+        if segment_allow(c, row, i - 1) == NULL:
+            return False
+    return row.n > 1
+
+
+cdef struct Grant:             # what the resource policies allow
+    uint32_t classes           # M
+    const Entry* entry         # the first statement with a class that suffices
+
+
+cdef inline void resource_grant(Call* c, Row row, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
+    """`M` of 6.4, up to the first class that decides by itself (`bypass`)."""
+    cdef const Run* run
+    cdef const Entry* e
+    cdef uint32_t i, found
+    g.classes = 0
+    g.entry = NULL
+    if row.n == 0:
+        return
+    run = &c.t.runs[row.first + 1]
+    for i in range(run.n):
+        e = &c.t.entries[run.first + i]
+        found = entry_counts(c, e, c.accept[0])
+        if found == 0:
+            continue
+        g.classes |= found
+        if g.entry == NULL and found & sufficient:
+            g.entry = e
+        if g.classes & bypass:
+            return
+
+
+cdef inline bint bound_ok(Call* c, Row own) noexcept nogil:
+    """The boundary, where the kind has one: segment 1."""
+    if not c.principal.flags & P_HAS_BOUNDARY or c.principal.flags & P_EXTRA_BOUNDARY:
+        return True
+    return segment_allow(c, own, 1) != NULL
+
+
+cdef inline bint session_ok(Call* c, Row own) noexcept nogil:
+    """Session policies, where the kind has them; mandatory for FED and AROOT, whose task policy needs no Allow (6.1): segment 2."""
+    if c.principal.flags & P_EXTRA_SESSION:
+        return True
+    if not c.principal.flags & P_HAS_SESSION:
+        return c.principal.kind != KIND_FED and c.principal.kind != KIND_AROOT
+    if c.principal.kind == KIND_AROOT:
+        return True
+    return segment_allow(c, own, 2) != NULL
+
+
+cdef inline bint strays(Call* c, Row own, Answer* a) noexcept nogil:
+    """Layers that the kind cannot have still limit an allow (D6)."""
+    if c.principal.flags & P_EXTRA_BOUNDARY and segment_allow(c, own, 1) == NULL:
+        verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
+        return True
+    if c.principal.flags & P_EXTRA_SESSION and segment_allow(c, own, 2) == NULL:
+        verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+        return True
+    return False
+
+
+cdef inline bint within_limits(Call* c, Row own, Answer* a) noexcept nogil:
+    if not bound_ok(c, own):
+        verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
+        return False
+    if not session_ok(c, own):
+        verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+        return False
+    return True
+
+
+cdef inline bint identity_needed(const Principal* p) noexcept nogil:
+    return not is_root(p) and not (p.kind == KIND_FED and p.flags & P_ISSUER_ROOT)
+
+
+cdef inline int identity_path(Call* c, const Rows* r, const Entry* granted, Answer* a) noexcept nogil:
+    """Identity, then its limits; ALLOW is reported in `resource` with `granted` where the caller says so."""
+    cdef const Entry* e = NULL
+    cdef bint needed = identity_needed(c.principal)
+    if needed:
+        e = segment_allow(c, r.own, 0)
+        if e == NULL:
+            return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
+    if not within_limits(c, r.own, a):
+        return DONE
+    if granted != NULL and not needed:
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, granted)
+    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+
+
+cdef inline int root_path(Call* c, const Rows* r, const Grant* g, bint required, Answer* a) noexcept nogil:
+    if required and g.classes == 0:
+        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
+    if not session_ok(c, r.own):
+        return verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+    if g.classes:
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, NULL)
+
+
+cdef inline int same_account_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
+    """6.4 `same_account`, with the rows of 6.5."""
+    cdef bint is_fed = c.principal.kind == KIND_FED
+    cdef bint required = (
+        (c.action.flags & ACT_STS_ROLE and c.is_role) or c.is_kms_key or c.action.flags & ACT_NEEDS_RESOURCE
+    )
+    cdef uint32_t bypass = CLASS_D if is_fed else CLASS_D | CLASS_STAR
+    cdef uint32_t sufficient = CLASS_ALL
+    cdef Grant g
+    if identity_needed(c.principal) or (is_fed and not required):
+        sufficient = bypass | CLASS_R | CLASS_P
+    resource_grant(c, r.resource, sufficient, bypass, &g)
+    if is_root(c.principal):
+        return root_path(c, r, &g, required, a)
+    if g.classes & bypass:
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+    if g.classes & (CLASS_R | CLASS_P):
+        if within_limits(c, r.own, a):
+            return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+        return DONE
+    if required and g.classes == 0:
+        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
+    return identity_path(c, r, g.entry if required else NULL, a)
+
+
+cdef inline int grant_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
+    cdef Grant g
+    cdef bint chained = c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(c.principal)
+    if not is_alone(c.principal) and same_account(c) and not chained:
+        return same_account_path(c, r, a)
+    resource_grant(c, r.resource, CLASS_ALL, CLASS_ALL, &g)
+    if g.classes == 0:
+        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
+    if is_alone(c.principal):
+        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
+    return identity_path(c, r, g.entry, a)
+
+
+cdef inline int decide(Call* c, Answer* a) noexcept nogil:
+    cdef const Principal* p = c.principal
+    cdef uint8_t reason
+    cdef Rows r
+    if not p.flags & P_KNOWN:
+        return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_UNKNOWN_PRINCIPAL, NULL)
+    if always_allowed(c):
+        return verdict(a, ALLOW, LAYER_SERVICE, REASON_ALWAYS_ALLOWED, NULL)
+    if (c.action.flags >> (ACT_FORBID_SHIFT + p.credential)) & 1:
+        return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_CREDENTIAL, NULL)
+    if not find_rows(c, &r, a):
+        return MISSING
+    if any_deny(c, &r, a):
+        return DONE
+    if c.blocks_public and p.kind != KIND_SVC and (p.kind == KIND_ANON or not same_account(c)):
+        return verdict(a, EXPLICIT_DENY, LAYER_SERVICE, REASON_PUBLIC_ACCESS, NULL)
+    if r.scp.n and not every_level_allows(c, r.scp):
+        return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)
+    if r.vpce.n and segment_allow(c, r.vpce, 0) == NULL:
+        return verdict(a, IMPLICIT_DENY, LAYER_VPCE, REASON_NONE, NULL)
+    reason = service_refusal(c)
+    if reason != REASON_NONE:
+        return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, reason, NULL)
+    grant_path(c, &r, a)
+    if a.outcome == ALLOW and p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
+        strays(c, r.own, a)
+    return DONE
+
+
+cdef inline bint is_indeterminate(Call* c, const Answer* a) noexcept nogil:
+    """Whether a denial rests on `U` (F6): its Deny applies through `U`, or with every `U` in the caller's favour it is an allow."""
+    cdef Answer other
+    cdef bint found
+    cdef uint8_t allow = c.accept[0], deny = c.accept[1]
+    if a.outcome == ALLOW or a.outcome == DEPENDS or a.layer == LAYER_CREDENTIAL:
+        return False
+    if a.outcome == EXPLICIT_DENY:
+        return a.reason == REASON_UNKNOWN_ENDPOINT or (a.entry != NULL and entry_counts(c, a.entry, STRICT) == 0)
+    c.accept[0] = allow | ACCEPT_U
+    c.accept[1] = deny & ~ACCEPT_U
+    found = decide(c, &other) == DONE and other.outcome == ALLOW
+    c.accept[0] = allow
+    c.accept[1] = deny
+    return found
+
+
+# -- the resource of a call -----------------------------------------------------------------------------------------------------
+
+cdef inline bint arn_colons(Call* c) noexcept nogil:
+    """The first five colons of the resource, and whether there are more, where the first 64 bytes tell; False if there are fewer."""
+    cdef uint64_t bits = places(c.resource.data, c.resource.size, 58)
+    cdef int i
+    for i in range(5):
+        if bits == 0:
+            return c.resource.size > 64 and five_colons(c.resource.data, c.resource.size, c.colons)
+        c.colons[i] = <uint16_t>first_bit(bits)
+        bits &= bits - 1
+    if bits or c.resource.size <= 64:
+        c.tail_has_colon = bits != 0
+    return True
+
+
+cdef inline bint cut_resource(Call* c) noexcept nogil:
+    """Find the fields of the resource; False if it is neither `*` nor an ARN of six fields.
+
+    A field that starts beyond 64 KiB makes it no ARN: the five short fields of a real one never reach that far.
+    """
+    cdef const char* p = c.resource.data
+    c.is_star = c.resource.size == 1 and p[0] == 42
+    c.tail_has_colon = COLON_NOT_SOUGHT
+    c.is_iam = False
+    c.is_iam_entity = False
+    c.is_role = False
+    c.is_kms_key = False
+    if c.is_star:
+        return True
+    if c.resource.size < 8 or p[0] != 97 or p[1] != 114 or p[2] != 110 or p[3] != 58:
+        return False
+    if not arn_colons(c):
+        return False
+    if c.colons[2] - c.colons[1] == 4:
+        c.is_iam = memcmp(p + c.colons[1] + 1, b"iam", 3) == 0
+        c.is_role = c.is_iam and tail_starts(c, b"role/", 5)
+        c.is_iam_entity = c.is_role or (c.is_iam and tail_starts(c, b"user/", 5))
+        c.is_kms_key = memcmp(p + c.colons[1] + 1, b"kms", 3) == 0 and tail_starts(c, b"key/", 4)
+    return True

@@ -1,0 +1,368 @@
+"""The usual request of a batch: a user or role of one partition, an action without rules of its own, in its own account. Header only.
+
+What does not depend on the row is worked out once: a `Caller` for each principal of a batch, the facts of each resource of a
+dictionary. Law: a row is decided here exactly as `kernel.decide.combine` would; whatever is not surely usual goes the long way.
+"""
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy
+
+from fastiam.kernel.base.text cimport first_bit, places, same, sixteen, table_find
+from fastiam.kernel.model.call cimport (
+    CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, MARK_AT,
+    Call, Caller, field,
+)
+from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.decide.combine cimport cut_resource
+from fastiam.kernel.decide.locate cimport use_record, word_text
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.eval.unknown cimport known_absent
+from fastiam.kernel.decide.principal_hint cimport whom_mark
+
+
+cdef extern from *:
+    """
+    /* Whether twelve bytes are digits, and the number that they write then: without a branch on what they are. Reads four bytes before. */
+    #if defined(__SSE2__)
+    static inline int fastiam_twelve_digits(const char* p, uint64_t* number) {
+        const __m128i odd = _mm_set_epi32(-0xFF0100, -0xFF0100, -0xFF0100, 0), even = _mm_set_epi32(0xFF00FF, 0xFF00FF, 0xFF00FF, 0);
+        __m128i digits = _mm_sub_epi8(_mm_loadu_si128((const __m128i*)(p - 4)), _mm_set1_epi8('0'));
+        int are_digits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits)) >= 0xFFF0;
+        __m128i two = _mm_add_epi16(
+            _mm_mullo_epi16(_mm_and_si128(digits, even), _mm_set1_epi16(10)), _mm_srli_epi16(_mm_and_si128(digits, odd), 8));
+        __m128i four = _mm_madd_epi16(two, _mm_set1_epi32((1 << 16) + 100));
+        __m128i eight = _mm_madd_epi16(_mm_packs_epi32(four, four), _mm_set1_epi32((1 << 16) + 10000));
+        uint32_t halves[4];
+        _mm_storeu_si128((__m128i*)halves, eight);
+        *number = (uint64_t)halves[0] * 100000000 + halves[1];
+        return are_digits;
+    }
+    #else
+    static inline int fastiam_twelve_digits(const char* p, uint64_t* number) {
+        int are_digits = 1;
+        *number = 0;
+        for (int i = 0; i < 12; i++) {
+            are_digits &= (uint8_t)(p[i] - '0') < 10;
+            *number = *number * 10 + (uint8_t)(p[i] - '0');
+        }
+        return are_digits;
+    }
+    #endif
+    """
+    bint twelve_digits "fastiam_twelve_digits" (const char* p, uint64_t* number) noexcept nogil
+
+
+cdef enum:
+    NUMBER_BITS = 40           # an account id as a number
+
+
+cdef enum:                     # actions that have rules of their own
+    ACT_OWN_RULES = (
+        ACT_CALLER_IDENTITY | ACT_SESSION_TOKEN | ACT_PASS_ROLE | ACT_SET_SOURCE_IDENTITY | ACT_STS_ROLE | ACT_RETIRE_GRANT
+        | ACT_SCP_EXEMPT | ACT_NEEDS_RESOURCE | ACT_FEDERATION | ACT_TRUST
+    )
+    ACT_HARD = ACT_HARD_POLICY | ACT_HARD_RESERVED | ACT_HARD_LINKED | ACT_HARD_ALIAS
+    ACT_ON_ROLE = ACT_PASS_ROLE | ACT_STS_ROLE | ACT_TRUST  # what the near way knows of these own rules
+
+
+cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
+    PLACE = 0x3FFFFFFFFFF      # partition << NUMBER_BITS | account, where it is told
+    PARTITION = 0x30000000000
+    ACCOUNT = 0xFFFFFFFFFF     # the account of services, too: no account has more than twelve digits
+    NOBODYS = 0xFFFFFFFFFE     # and that of who is anonymous: no policy names it, as it may name services
+    FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
+    FACTS_STAR = 0x080000000000
+    FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it; or there has to be one
+    FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a record that must be asked for
+    COMPARED_AT = 42           # two bits, told and star: which part of the place counts
+    WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where a record holds something, and WAY_FAR
+    FACTS_COLON = 0x400000000000  # more than five colons
+    FACTS_KEY = 0x800000000000  # a key of KMS: its policies have to allow, whoever owns it (6.3)
+    COLON_BITS = 6             # of the place of a colon
+    COLON_3_AT = 48            # where the colons after region and account lie
+    COLON_4_AT = COLON_3_AT + COLON_BITS
+    FACTS_NO_ROOM = 0xFFF000000000000  # these are nowhere
+    LAST_BIT = 0x8000000000000000
+
+
+cdef enum:
+    LIMITS_AT = 3              # CALLER_BOUND is ROW_BOUND_ALL >> 3, and so on
+    LIMITS_ASKED_AT = 4        # and 1 << BOUND_ALLOWS >> 4
+
+
+cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:
+    """1 to 3 for the partitions that AWS has for everybody, 0 for others."""
+    if size == 3 and p[0] == 97 and p[1] == 119 and p[2] == 115:
+        return 1
+    if size == 6 and p[0] == 97 and p[1] == 119 and p[2] == 115 and p[3] == 45 and p[4] == 99 and p[5] == 110:
+        return 2
+    if size == 10 and p[0] == 97 and p[1] == 119 and p[2] == 115 and p[3] == 45 and p[4] == 117 and p[5] == 115 and p[6] == 45:
+        return 3 if p[7] == 103 and p[8] == 111 and p[9] == 118 else 0
+    return 0
+
+
+cdef inline bint account_number(const char* p, int64_t size, uint64_t* number) noexcept nogil:
+    """The number of an account id of twelve digits; False if it is none."""
+    cdef char digits[16]
+    if size != 12:
+        return False
+    memcpy(digits + 4, p, 12)
+    return twelve_digits(digits + 4, number)
+
+
+cdef inline void account_text(uint64_t number, char* text) noexcept nogil:
+    """The twelve digits of an account id."""
+    cdef int i
+    for i in range(12):
+        text[11 - i] = <char>(48 + number % 10)
+        number //= 10
+
+
+cdef inline bint is_kms_key(const char* p, int64_t size, int service_end, int tail) noexcept nogil:
+    """Of an ARN by the colon after its service and by where field 6 starts."""
+    return memcmp(p + service_end - 4, b":kms:", 5) == 0 and size - tail >= 4 and memcmp(p + tail, b"key/", 4) == 0
+
+
+cdef inline uint64_t partition_of(const char* p, int* size) noexcept nogil:
+    """The number of the partition of an ARN of 16 bytes or more, and how long the ARN is up to there; 0 if it is another one."""
+    size[0] = 8
+    if memcmp(p, b"arn:aws:", 8) == 0:
+        return 1
+    size[0] = 11
+    if memcmp(p, b"arn:aws-cn:", 11) == 0:
+        return 2
+    size[0] = 15
+    return 3 if memcmp(p, b"arn:aws-us-gov:", 15) == 0 else 0
+
+
+cdef inline uint64_t later_colons(const char* p, int64_t size) noexcept nogil:
+    """Not 0 if there is a colon behind the first 64 bytes: without a branch where few bytes are."""
+    if size > 80:
+        return memchr(p + 64, 58, <size_t>(size - 64)) != NULL
+    return sixteen(p + size - 16, 58) >> min(16, 80 - <int>size)
+
+
+cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start, int* service_end) noexcept nogil:
+    """What the text of a resource tells, and where its service starts and ends.
+
+    The long way takes whatever is rare: less than 16 bytes (see `kernel.eval.literals`), or five colons that do not lie in the first 64. No
+    branch asks what is not to be foreseen, such as whether there is an account.
+    """
+    cdef uint64_t number, facts, bits, told
+    cdef int region_end, account_end, account
+    cdef bint is_number
+    if size < 16:
+        return FACTS_STAR | FACTS_NO_ROOM if size == 1 and p[0] == 42 else <uint64_t>FACTS_LONG
+    facts = partition_of(p, service_start) << NUMBER_BITS
+    bits = places(p, size, 58) & (~<uint64_t>0 << service_start[0])
+    service_end[0] = first_bit(bits | LAST_BIT)
+    bits &= bits - 1
+    region_end = first_bit(bits | LAST_BIT)
+    bits &= bits - 1
+    account_end = first_bit(bits | LAST_BIT)
+    if facts == 0 or bits == 0:
+        return FACTS_LONG
+    account = account_end - region_end - 1
+    told = 0 - <uint64_t>(account != 0)
+    is_number = twelve_digits(p + min(region_end + 1, <int>size - 12), &number)
+    if told & ((account != 12) | (not is_number)):
+        return FACTS_LONG
+    bits = (bits & (bits - 1)) | later_colons(p, size)
+    facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
+    if is_kms_key(p, size, service_end[0], account_end + 1):
+        facts |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
+    return facts | (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
+
+
+cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record, bint is_holder) noexcept nogil:
+    """The facts of a resource with what is stored about it, or about what holds it, whose tags are not its own."""
+    cdef const Record* r = &t.records[record]
+    cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
+    cdef uint64_t holds = (r.stack != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_holder else (r.flags & RECORD_HOLDS) != 0
+    facts &= ~(numbered & ACCOUNT)
+    facts |= numbered & (<uint64_t>r.number_high << 32 | r.number)
+    return facts | <uint64_t>(r.account != NONE) * FACTS_TOLD | holds * FACTS_HOLDS
+
+
+cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
+    """Where the colon after the region of a resource (3), or after its account (4), lies; 0 for 5, which is none."""
+    return (facts >> (COLON_3_AT - 3 * COLON_BITS + COLON_BITS * colon)) & ((1 << COLON_BITS) - 1)
+
+
+cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
+    """Whether what a column gives for a key can contradict what is known of who asks (K1)."""
+    cdef const Constant* own = &c.t.constants[c.principal.constants]
+    cdef const Key* k = &c.t.keys[key]
+    cdef uint32_t i
+    if k.source == KEY_MFA_AGE and c.principal.mfa_at != INT64_MIN:
+        return True
+    for i in range(c.principal.n_constants):
+        if own[i].key == key:
+            return own[i].certainty != FACT_ASSUMED
+    return known_absent(c, k, key)
+
+
+cdef inline bint same_constant(const TablesC* t, const Constant* a, const Constant* b) noexcept nogil:
+    cdef const PoolText* x = t.const_texts + a.first
+    cdef const PoolText* y = t.const_texts + b.first
+    cdef uint32_t i
+    if a.n != b.n or a.form != b.form:
+        return False
+    for i in range(a.n * (a.first != b.first)):
+        if not same(<const char*>t.pool + x[i].text, x[i].size, <const char*>t.pool + y[i].text, y[i].size):
+            return False
+    return True
+
+
+cdef inline uint32_t n_of_account(const TablesC* t, const Principal* p) noexcept nogil:
+    """How many keys a principal has that are `is_of_account`."""
+    cdef uint32_t i, n = 0
+    for i in range(p.n_constants):
+        n += t.keys[t.constants[p.constants + i].key].is_of_account
+    return n
+
+
+cdef inline bint is_housed(Call* c, const Caller* caller) noexcept nogil:
+    """Whether who asks has the same as the first caller of its account that was met, under all keys that are `is_of_account`."""
+    cdef const TablesC* t = c.t
+    cdef const Principal* p = c.principal
+    cdef const Principal* first = p
+    cdef const Constant* own = t.constants + p.constants
+    cdef const Constant* others
+    cdef uint32_t i, k
+    if caller.account >= c.s.n_houses:                   # NONE, too
+        return False
+    if c.s.houses[caller.account]:
+        first = t.principals + c.s.houses[caller.account] - 1
+    else:
+        c.s.houses[caller.account] = <uint32_t>(p - t.principals) + 1
+    others = t.constants + first.constants
+    for i in range(p.n_constants):
+        if not t.keys[own[i].key].is_of_account:
+            continue
+        k = 0
+        while k < first.n_constants and others[k].key != own[i].key:
+            k += 1
+        if k == first.n_constants or not same_constant(t, own + i, others + k):
+            return False
+    return n_of_account(t, p) == n_of_account(t, first)
+
+
+cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noexcept nogil:
+    """What of a service or somebody anonymous goes in waves: as somebody of another account than any resource has, of whom nothing of its own is
+    asked.
+
+    The long way takes what a service's names are told for row by row, and what depends on the partition of who asks: it has none (6.4, K6). So it
+    does where an endpoint, which does not count for a service, may not let a row pass.
+    """
+    if is_service and c.s.sources[c.t.key_service_names] >= 0:
+        return
+    caller.place = <uint64_t>1 << NUMBER_BITS | (<uint64_t>ACCOUNT if is_service else <uint64_t>NOBODYS)    # of partition aws
+    caller.scp_stack = NONE
+    caller.barred |= ACT_GLOBAL
+    caller.flags |= CALLER_PLAIN | CALLER_ALONE | (0 if is_service else CALLER_ANONYMOUS)
+    caller.way = WAY_NEAR
+
+
+cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
+    """What there is to know about `c.principal` in this batch."""
+    cdef const Principal* p = c.principal
+    cdef Text text
+    cdef uint64_t number = 0, partition = 0
+    cdef int32_t i
+    caller.flags = CALLER_KNOWN
+    caller.way = WAY_FAR
+    caller.own_stack = p.own_stack
+    caller.scp_stack = p.scp_stack if p.flags & P_HAS_SCP else <uint32_t>NONE
+    caller.account = NONE
+    caller.rcp_stack = NONE
+    caller.barred = ACT_OWN_RULES & ~<uint32_t>ACT_ON_ROLE | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
+    if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
+        return
+    for i in range(c.n_columns):
+        if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
+            if c.t.keys[c.columns[i].key].is_resource_tag:   # a session that carries one
+                return
+            caller.flags |= CALLER_CHECKS
+    if p.kind == KIND_SVC or p.kind == KIND_ANON:
+        read_alone(c, caller, p.kind == KIND_SVC)
+    if not (p.kind == KIND_USER or p.kind == KIND_ROLE):
+        return
+    if p.account == NONE or p.partition == NONE or not account_number(p.account_id, 12, &number):
+        return
+    text = word_text(c.t, p.partition)
+    partition = partition_number(text.data, text.size)
+    if partition == 0:
+        return
+    caller.place = (partition << NUMBER_BITS) | number
+    caller.flags |= CALLER_PLAIN
+    if p.flags & P_HAS_BOUNDARY:
+        caller.flags |= CALLER_BOUND
+    if p.flags & P_HAS_SESSION:
+        caller.flags |= CALLER_SESSION
+    caller.account = p.account_index
+    if p.account_index == NONE and c.t.n_accounts:
+        caller.account = table_find(&c.t.account_names, c.t.pool, p.account_id, 12, c.t.seed)
+    if caller.account != NONE:
+        caller.rcp_stack = c.t.accounts[caller.account].rcp_stack
+    if is_housed(c, caller):
+        caller.flags |= CALLER_HOUSED
+    caller.way = 0
+    if (p.role == NONE) != (p.user_arn == NONE):
+        caller.way = <uint8_t>(whom_mark(p.role if p.user_arn == NONE else p.user_arn) << MARK_AT)
+
+
+cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept nogil:
+    """Which of boundary and session policies do not allow everything of an action, without a branch."""
+    return caller.flags & CALLER_LIMITED & ~(own.flags >> LIMITS_AT)
+
+
+cdef inline uint32_t odd_limits(const Row* own, uint32_t limits) noexcept nogil:
+    """Those of some limits of which flats do not say all."""
+    return limits & -<uint32_t>((own.flags & ROW_LIMITS_FLAT) == 0)
+
+
+cdef extern from *:
+    """
+    /* of facts, by FACTS_TOLD and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
+    static const uint64_t fastiam_compared[4] = {0x30000000000, 0x3FFFFFFFFFF, 0, 0};
+    """
+    const uint64_t* COMPARED "fastiam_compared"
+
+
+cdef inline uint64_t place_differs(const Caller* caller, uint64_t facts) noexcept nogil:
+    """What the place of a resource has other than the caller's; 0 where `is_here`. Without a branch."""
+    return (facts ^ caller.place) & COMPARED[(facts >> COMPARED_AT) & 3]
+
+
+cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
+    """The resource belongs to the caller's own account, or nothing tells whose it is."""
+    return place_differs(caller, facts) == 0
+
+
+cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:
+    """Put the resource into the call, as `locate_resource` would: it is an ARN of the caller's partition, or `*`."""
+    cut_resource(c)
+    c.partition = NONE if c.is_star else c.principal.partition
+    c.resource_stack = NONE
+    c.resource_governs = 0
+    c.blocks_public = False
+    c.n_constants = 0
+    c.owner_known = True
+    c.owner_override = False
+    c.unknown_owner = False
+    c.assumed_owner = not facts & FACTS_TOLD
+    if c.assumed_owner or c.is_star:
+        c.owner = Text(&c.principal.account_id[0], 12)
+    elif record != NONE and c.t.records[record].account != NONE:
+        c.owner = word_text(c.t, c.t.records[record].account)
+    elif c.colons[4] - c.colons[3] > 1:
+        c.owner = field(c, 3)
+    else:
+        c.owner = Text(&c.s.owner_text[0], 12)           # a column tells it
+        account_text(facts & ACCOUNT, &c.s.owner_text[0])
+    c.account = caller.account
+    if not is_here(caller, facts):
+        c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
+    c.rcp_stack = NONE if c.account == NONE else c.t.accounts[c.account].rcp_stack
+    if record != NONE:
+        use_record(c, record)

@@ -1,0 +1,222 @@
+"""What is stored about the resources of a block, and where that lets its rows go. Header only.
+
+Where flats say all that counts - denies of SCPs, RCPs and the resource's policies, what these allow, the own row and its limits - a row
+is decided in waves; where something is stored that has rules of its own, the long way.
+"""
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcmp
+
+from fastiam.kernel.decide.blocks cimport (
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block,
+    Rows, Side, is_of_holder, is_sifted, record_of,
+)
+from fastiam.kernel.base.text cimport prefetch
+from fastiam.kernel.model.call cimport CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller, ContextColumn
+from fastiam.kernel.columns.column cimport Text, value_text
+from fastiam.kernel.decide.zone_filter cimport layer_row, may_deny
+from fastiam.kernel.decide.fast_path cimport (
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, limits_left, odd_limits,
+    partition_of,
+)
+from fastiam.kernel.eval.memo cimport by_record, is_unchecked
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.decide.principal_hint cimport is_idle, open_allows
+
+
+cdef struct Layers:            # the rows of policies that count for a request
+    const Row* own
+    const Row* scp
+    const Row* rcp
+    const Row* held
+
+
+cdef inline bint names_role(const Text* resource, uint64_t facts, int* tail) noexcept nogil:
+    """Whether an ARN of a partition that is known names a role, and where field 6 starts."""
+    cdef int start
+    partition_of(resource.data, &start)
+    tail[0] = <int>colon_place(facts, 4) + 1
+    return memcmp(resource.data + start, b"iam:", 4) == 0 and resource.size - tail[0] >= 5 and memcmp(resource.data + tail[0], b"role/", 5) == 0
+
+
+cdef inline bint is_reserved(const Text* resource, int tail) noexcept nogil:
+    """Whether an ARN may name what AWS owns, so that D17 has to be asked; its policies are in no account of twelve digits, and go the long way
+    anyhow."""
+    cdef const char* name = resource.data + tail
+    cdef int64_t size = resource.size - tail
+    return (
+        (size >= 18 and memcmp(name, b"role/aws-reserved/", 18) == 0) or (size >= 22 and memcmp(name, b"role/aws-service-role/", 22) == 0)
+        or (size >= 10 and memcmp(name, b"alias/aws/", 10) == 0)
+    )
+
+
+cdef inline void find_rules(Block* b, const TablesC* t, const Rows* rows) noexcept nogil:
+    """Of rows of the near way that call STS for a role, whose trust policy has to allow (6.3), or that write what AWS may own (D17). Where
+    that has rules of its own - RCPs do not apply to a role that is linked to a service (D15) - they go the long way."""
+    cdef Text text
+    cdef uint32_t j, i, action
+    cdef int tail
+    for j in range(b.near_way.n):
+        i = b.near_way.rows[j]
+        action = t.classes[b.cls[i]].flags
+        if not action & (ACT_STS_ROLE | ACT_HARD) or b.facts[i] & FACTS_STAR:
+            continue
+        text = b.text[i]
+        if rows.facts != NULL:
+            value_text(rows.resources, b.what[i], &text)
+        if names_role(&text, b.facts[i], &tail) and action & ACT_STS_ROLE:
+            b.facts[i] |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
+        if is_reserved(&text, tail):
+            b.facts[i] |= FACTS_LONG
+
+
+cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
+    """Whether the policies of a record count for a user or role that asks for an action (6.10), but for iam:PassRole."""
+    cdef uint32_t others = RECORD_SERVICE | RECORD_TRUST
+    if action & ACT_TRUST:
+        others = RECORD_SERVICE
+    return (r.stack != NONE) & ((r.flags & others) == 0)
+
+
+cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
+    """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
+    cdef Block* b = s.block
+    cdef uint16_t stored[BLOCK]
+    cdef uint32_t j, i, record, n = 0, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
+    cdef const Record* r
+    cdef const Row* held
+    cdef const uint32_t* place
+    cdef uintptr_t mask
+    for j in range(b.near_way.n):
+        i = b.near_way.rows[j]
+        b.stored[i] = &b.nothing
+        b.place[i] = &b.zero
+        b.rows[HELD_ROWS][i] = t.cells.rows
+        stored[n] = <uint16_t>i
+        n += (b.facts[i] & FACTS_HOLDS) != 0
+    for j in range(n * (b.records != NULL)):
+        prefetch(b.records + b.what[stored[j]])
+    for j in range(n):
+        i = stored[j]
+        record = record_of(b, i)
+        b.stored[i] = t.records + record if record != NONE else &b.nothing    # a key of KMS may have none
+        prefetch(b.stored[i])
+    for j in range(n):
+        i = stored[j]
+        r = b.stored[i]
+        mask = -<uintptr_t>((r.stack < n_stacks) & (b.cls[i] < n_classes) & governs(r, t.classes[b.cls[i]].flags))
+        place = t.cells.grid + (<size_t>b.cls[i] * n_stacks + r.stack)
+        b.place[i] = <const uint32_t*>((<uintptr_t>place & mask) | (<uintptr_t>&b.zero & ~mask))
+        prefetch(b.place[i])
+    for j in range(n):
+        i = stored[j]
+        row = b.place[i][0]
+        row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
+        b.rows[HELD_ROWS][i] = t.cells.rows + row
+        prefetch(b.rows[HELD_ROWS][i])
+        prefetch(t.sieves + (b.rows[HELD_ROWS][i] - t.cells.rows))
+    for j in range(n):
+        held = b.rows[HELD_ROWS][stored[j]]
+        prefetch(t.flats + held.flat)
+        prefetch(t.flats + held.flat + held.denies)
+
+
+cdef inline uint32_t may_grant(const Side* s, const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
+    """Whether the policies of a resource, which need not allow, may allow something to somebody."""
+    cdef uint32_t n = held.n_flats - held.denies
+    if n > 1:
+        return open_allows(s.seen.opens, w, t, held, 1) != 0
+    # there is one more often than not, and no branch is foreseen
+    return n & ~is_idle(w, t.flats + held.flat + held.denies if n else &s.block.no_flat, 1)
+
+
+cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t checks) noexcept nogil:
+    """Whether flats of several rows, one after the other, decide. Without a branch."""
+    cdef uint32_t odd = (of.own.ways | of.scp.ways | of.rcp.ways | of.held.ways) & WAY_NEAR  # flats do not say all
+    odd |= checks | odd_limits(of.own, limits_left(w, of.own))
+    odd |= (of.scp.n != 0) & ((of.scp.flags & ROW_PASSES) == 0)
+    return odd == 0
+
+
+cdef inline uint32_t asked_stages(const Side* s, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
+    """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
+    of who is alone these are all that must."""
+    cdef const Block* b = s.block
+    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(s, w, c.t, of.held) | must
+    return (                                             # a deny of no resource has no flat
+        (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
+        | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
+        | others << HELD_ALLOWS | ((w.flags & CALLER_ALONE) == 0) << OWN_ALLOWS
+        | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE | must * MUST_HOLD
+    )
+
+
+cdef inline uint32_t is_odd_alone(const Block* b, const Caller* w, const Record* r, const Row* held, uint32_t action, uint32_t i) noexcept nogil:
+    """Whether nothing tells who owns a resource, so that for a service, or who is anonymous, nobody does (D23); whether its policies count for
+    services alone (6.10), or name everybody but perhaps them (N12); whether nobody anonymous may ask for the action (D19)."""
+    cdef uint32_t untold = (b.facts[i] & FACTS_TOLD) == 0
+    if w.flags & CALLER_ANONYMOUS:
+        return untold | ((action & ACT_ANONYMOUS) == 0)
+    return untold | ((r.flags & RECORD_SERVICE) != 0) | ((held.ways & SERVICES_FAR) != 0)
+
+
+cdef inline bint are_tags_unchecked(const Call* c, const Record* r, int64_t row) noexcept nogil:
+    """Whether a column gives a tag that may contradict what is stored about a resource (K1), as far as that was told."""
+    cdef const ContextColumn* column
+    cdef int32_t k
+    for k in range(c.n_columns):
+        column = &c.columns[k]
+        if column.is_checked and c.t.keys[column.key].is_resource_tag and is_unchecked(c, column, by_record(r), row):
+            return True
+    return False
+
+
+cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at) noexcept nogil:
+    """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef uint16_t* listed = &b.near_way.rows[0]
+    cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
+    cdef uint32_t here, far, lone, action, counts, checks, joined, alone, asked, has_tags, seen = 0
+    cdef const Record* r
+    cdef const Caller* w
+    cdef Layers of
+    for j in range(n):
+        i = listed[j]
+        r = b.stored[i]
+        w = b.caller[i]
+        if not is_sifted(s):
+            b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
+        action = t.classes[b.cls[i]].flags
+        counts = governs(r, action)
+        if counts and b.place[i] == &b.zero:
+            b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
+        of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
+        here = b.differs[i] == 0
+        far = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)
+        if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
+            far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags | counts)
+        lone = (w.flags & CALLER_ALONE) != 0
+        if lone:
+            far |= is_odd_alone(b, w, r, of.held, action, i)
+        asked = asked_stages(s, c, &of, w, i, here)
+        has_tags = r.n_constants != 0 and not is_of_holder(b, i)
+        checks = b.checks[i]
+        if has_tags and c.gives_tags:
+            checks |= are_tags_unchecked(c, r, at + i)
+        joined = is_joined(&of, w, checks) & (far ^ 1)
+        far |= lone & (joined ^ 1)
+        seen |= asked & -joined
+        # what has tags stays with the rows of which something is stored
+        alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)
+        asked ^= alone << OWN_ALLOWS                     # it starts with these
+        b.asked[i] = <uint16_t>(asked | has_tags * HAS_TAGS)
+        b.far_way.rows[n_far] = <uint16_t>i
+        n_far += far
+        b.own_way.rows[n_own] = <uint16_t>i              # where its flags do not say all
+        n_own += alone & (of.own.ways >> (ways_at | (asked != 0) * REASONS_AT))
+        b.joined_way.rows[n_joined] = <uint16_t>i
+        n_joined += joined ^ alone
+        listed[n_near] = <uint16_t>i
+        n_near += (far | joined) ^ 1
+    b.far_way.n, b.own_way.n, b.joined_way.n, b.near_way.n = n_far, n_own, n_joined, n_near
+    b.has_more |= seen >> BOUND_ALLOWS != 0

@@ -1,0 +1,278 @@
+"""The resource and the endpoint of a call, looked up in the tables of a directory (D23, 6.10, D40, K1). Header only."""
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memchr, memcmp
+
+from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.model.call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, Fetched, field, given
+from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.model.decision cimport BAD_OWNER, DONE, NO_FACTS
+from fastiam.kernel.base.text cimport same, table_find
+from fastiam.kernel.eval.unknown cimport is_declared, known_absent
+from fastiam.kernel.model.tables cimport *
+
+
+cdef enum:
+    OTHER_PARTITION = 0xFFFFFFFE   # a word that no principal has
+    START_AT = 3               # where the key of a `start` starts in an ARN that begins so
+    MOST_MARKS = 16            # PERF: an ARN of slashes would be hashed again and again; what begins behind more is asked for ARN by ARN
+
+
+cdef inline bint is_account_id(Text t) noexcept nogil:
+    cdef int i
+    if t.size != 12:
+        return False
+    for i in range(12):
+        if not 48 <= <uint8_t>t.data[i] <= 57:
+            return False
+    return True
+
+
+cdef inline bint may_name_provider(Text name, const ActionClass* action) noexcept nogil:
+    """Whether who asks goes by a name and the action (N3), a `provider_key`, and not by a name alone: a federated provider."""
+    return action.flags & ACT_FEDERATION and not (name.size >= 4 and memcmp(name.data, b"arn:", 4) == 0)
+
+
+cdef inline Text word_text(const TablesC* t, uint32_t word) noexcept nogil:
+    return Text(<const char*>t.pool + t.words[word].text, t.words[word].size)
+
+
+cdef inline uint32_t bucket_record(Call* c, bint objects) noexcept nogil:
+    """The record of an S3 object's bucket, or of the object itself for its tags."""
+    cdef const char* tail = c.resource.data + c.colons[4] + 1
+    cdef int64_t size = c.resource.size - c.colons[4] - 1
+    cdef const char* slash = <const char*>memchr(tail, 47, <size_t>size)
+    cdef uint32_t found = NONE
+    if slash == NULL or objects:
+        found = table_find(&c.t.record_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
+    if found == NONE and slash != NULL:
+        found = table_find(&c.t.record_names, c.t.pool, c.resource.data, slash - c.resource.data, c.t.seed)
+    return found
+
+
+cdef inline bint stands_alone(uint32_t mode, const char* last, int64_t size) noexcept nogil:
+    """Whether an ARN has no holder but itself (6.10), by its last field: what is not stored need not be asked for."""
+    cdef int64_t i, marks = 0
+    if mode == MODE_SECRET:
+        if size < 8 or last[size - 7] != 45:
+            return False
+        for i in range(size - 6, size):                  # characters, not bytes
+            marks |= last[i] & 0x80
+        return marks == 0
+    for i in range(size):
+        marks += (last[i] == 47) | (last[i] == 58)
+    return mode > MODE_FACTS and marks <= (mode != MODE_WHOLE)
+
+
+cdef inline uint32_t shared_record(const TablesC* t, const char* arn, int64_t size, int64_t last) noexcept nogil:
+    """The record of all resources that have none of their own and begin as this one does, up to a mark of its last field, which starts
+    at `last`: a `start_key` of `kernel.plan.names`. NONE: the directory was not asked for one of them yet."""
+    cdef uint32_t record = NONE, marks = 0
+    cdef int64_t i
+    for i in range(last, size):
+        if arn[i] == 47 or arn[i] == 58:
+            record = table_find(&t.fact_names, t.pool, arn + START_AT, i + 1 - START_AT, t.seed)
+            marks += 1
+            if record != NONE or marks == MOST_MARKS:
+                break
+    return record
+
+
+cdef inline uint32_t record_mode(const Call* c) noexcept nogil:
+    """How records of the service of the resource are found; NONE: it has none."""
+    if c.is_star or c.t.services.n == 0:
+        return NONE
+    return table_find(&c.t.services, c.t.pool, c.resource.data + c.colons[1] + 1, c.colons[2] - c.colons[1] - 1, c.t.seed)
+
+
+cdef inline int find_record(Call* c, uint32_t mode, uint32_t* record) noexcept nogil:
+    """What is stored about the resource of the call, by the mode of its service; NONE if nothing."""
+    record[0] = NONE
+    if mode == NONE:
+        return DONE
+    if mode == MODE_EXACT:
+        record[0] = table_find(&c.t.record_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
+        return DONE
+    if mode < MODE_FACTS and field(c, 3).size == 0 and field(c, 2).size == 0:
+        record[0] = bucket_record(c, mode == MODE_OBJECT)
+        return DONE
+    record[0] = table_find(&c.t.fact_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
+    if record[0] != NONE or stands_alone(mode, c.resource.data + c.colons[4] + 1, c.resource.size - c.colons[4] - 1):
+        return DONE
+    record[0] = shared_record(c.t, c.resource.data, c.resource.size, c.colons[4] + 1)
+    return NO_FACTS if record[0] == NONE else DONE
+
+
+cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:
+    """Take policies and constants of a record; tags only of exactly this resource."""
+    cdef const Record* r = &c.t.records[id]
+    promise(id < c.t.n_records)
+    c.resource_stack = r.stack
+    c.resource_governs = r.flags
+    c.blocks_public = r.flags & RECORD_BLOCKS_PUBLIC
+    c.constants = &c.t.constants[r.constants]
+    c.n_constants = r.n_constants
+    if r.arn != NONE:
+        c.resource = Text(<const char*>c.t.pool + r.arn, r.arn_size)
+    elif r.flags & RECORD_HOLDER and memchr(c.resource.data + c.colons[4] + 1, 47, <size_t>(c.resource.size - c.colons[4] - 1)) != NULL:
+        c.n_constants = 0
+
+
+cdef inline int find_owner(Call* c, const Text* override, uint32_t record) noexcept nogil:
+    """D23, in its order: the caller's word, the record, the ARN's account field, else the principal's account."""
+    cdef Text field_text = Text(NULL, 0)
+    cdef Text recorded = Text(NULL, 0)
+    if not c.is_star:
+        field_text = field(c, 3)
+    if record != NONE and c.t.records[record].account != NONE:
+        recorded = word_text(c.t, c.t.records[record].account)
+    c.owner_known = True
+    if override != NULL and override.data != NULL:
+        if not is_account_id(override[0]):
+            return BAD_OWNER
+        if recorded.data != NULL and memcmp(recorded.data, override.data, 12) != 0:
+            return BAD_OWNER
+        c.owner = override[0]
+        c.owner_override = field_text.size > 0 and not same(field_text.data, field_text.size, override.data, 12)
+    elif recorded.data != NULL:
+        c.owner = recorded
+    elif is_account_id(field_text):
+        c.owner = field_text
+    else:
+        c.unknown_owner = (
+            c.t.denies_unknown_owner and not c.is_star
+            and not (field_text.size == 3 and memcmp(field_text.data, b"aws", 3) == 0)
+        )
+        c.owner_known = c.principal.account != NONE
+        c.assumed_owner = c.owner_known
+        if c.owner_known:
+            c.owner = Text(&c.principal.account_id[0], 12)
+    return DONE
+
+
+cdef inline void find_partition(Call* c) noexcept nogil:
+    """The resource's partition as a word, as far as it is compared: the principal's, or another one."""
+    cdef Text own, p
+    c.partition = NONE
+    if c.is_star:
+        return
+    c.partition = OTHER_PARTITION
+    p = field(c, 0)
+    if c.principal.partition != NONE:
+        own = word_text(c.t, c.principal.partition)
+        if same(own.data, own.size, p.data, p.size):
+            c.partition = c.principal.partition
+
+
+cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noexcept nogil:
+    """Owner, what the record says, RCPs of the owner's account."""
+    cdef int status
+    c.owner_override = False
+    c.assumed_owner = False
+    c.unknown_owner = False
+    c.blocks_public = False
+    c.resource_stack = NONE
+    c.resource_governs = 0
+    c.n_constants = 0
+    c.rcp_stack = NONE
+    c.account = NONE
+    find_partition(c)
+    status = find_owner(c, override, record)
+    if status != DONE:
+        return status
+    if record != NONE:
+        use_record(c, record)
+    if c.owner_known and c.t.n_accounts > 0:
+        if c.principal.account_index != NONE and memcmp(c.principal.account_id, c.owner.data, 12) == 0:
+            c.account = c.principal.account_index
+        if c.account == NONE:
+            c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
+        if c.account != NONE:
+            promise(c.account < c.t.n_accounts)
+            c.rcp_stack = c.t.accounts[c.account].rcp_stack
+    return DONE
+
+
+cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
+    """`locate_found`, of a record that has to be found."""
+    cdef uint32_t record
+    cdef int status = find_record(c, record_mode(c), &record)
+    return status if status != DONE else locate_found(c, override, record)
+
+
+cdef inline void locate_endpoint(Call* c) noexcept nogil:
+    """The endpoint that `aws:SourceVpce` names (D40)."""
+    cdef Fetched chosen
+    cdef uint32_t found = NONE
+    c.endpoint = NULL
+    c.endpoint_state = ENDPOINT_NONE
+    c.endpoint_open = False
+    if c.t.n_endpoints == 0:
+        return
+    given(c, c.t.key_source_vpce, 0, &chosen)
+    if chosen.n == 0:
+        if c.unknown != NULL and c.t.has_endpoints and is_declared(c, c.t.key_source_vpce):
+            c.endpoint_state = ENDPOINT_UNKNOWN
+            c.endpoint_open = True
+        return
+    if chosen.n == 1:
+        found = table_find(&c.t.endpoint_names, c.t.pool, chosen.texts[0].data, chosen.texts[0].size, c.t.seed)
+    promise(found == NONE or found < c.t.n_endpoints)
+    if found != NONE:
+        c.endpoint = &c.t.endpoints[found]
+        c.endpoint_state = ENDPOINT_KNOWN
+    elif c.t.has_endpoints:
+        c.endpoint_state = ENDPOINT_UNKNOWN
+
+
+cdef inline bint agrees(Call* c, const Constant* k, const Fetched* value) noexcept nogil:
+    """Whether what is given is letter by letter what is known."""
+    cdef PoolText text
+    cdef int32_t i
+    if k.n != value.n or value.is_conflict:
+        return False
+    for i in range(k.n):
+        text = c.t.const_texts[k.first + i]
+        if not same(value.texts[i].data, value.texts[i].size, <const char*>c.t.pool + text.text, text.size):
+            return False
+    return True
+
+
+cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_t key, const Fetched* value, bint* found) noexcept nogil:
+    """Whether a constant of this key says something else."""
+    cdef uint32_t i
+    found[0] = False
+    for i in range(n):
+        if constants[i].key == key:
+            found[0] = True
+            return constants[i].certainty != FACT_ASSUMED and not agrees(c, &constants[i], value)
+    return False
+
+
+cdef inline bint may_contradict(Call* c, uint32_t key) noexcept nogil:
+    """Whether a given derived key needs the full check of K1; False only where it surely does not contradict."""
+    cdef const Key* k = &c.t.keys[key]
+    cdef Fetched value
+    cdef bint found
+    given(c, key, 0, &value)
+    if value.n == 0:
+        return False
+    if c.principal.flags & P_KNOWN:
+        if differs(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, &value, &found):
+            return True
+        if not found and known_absent(c, k, key):
+            return True
+    if k.source == KEY_MFA_AGE:
+        return c.principal.mfa_at != INT64_MIN
+    if k.source == KEY_RESOURCE_ACCOUNT:
+        return c.owner_known and not c.assumed_owner and not (
+            value.n == 1 and same(value.texts[0].data, value.texts[0].size, c.owner.data, c.owner.size)
+        )
+    if k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS:
+        return c.account != NONE
+    if k.source == KEY_ENDPOINT:
+        return c.endpoint != NULL
+    if k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
+        return c.t.n_accounts > 0
+    if k.source == KEY_RESOURCE or k.source == KEY_IAM_TAG:
+        return differs(c, c.constants, c.n_constants, k.other if k.source == KEY_IAM_TAG else key, &value, &found)
+    return False

@@ -1,0 +1,222 @@
+"""Decisions over unknown keys (spec 6.11): the worst, the best, and the keys on which they part. Header only.
+
+Nothing here runs where no key is declared unknown. Open tests are told by the masks of truths: those of Allow and Deny that
+count in a run hold `ACCEPT_OPEN` where an open test makes the statement apply (D73).
+"""
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
+
+from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.eval.conditions cimport atom_truth, reads_unknown_values
+from fastiam.kernel.model.decision cimport ALLOW, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE, Answer
+from fastiam.kernel.decide.combine cimport Rows, action_key, decide, find_row, find_rows
+from fastiam.kernel.eval.statement cimport entry_counts, is_gateway
+from fastiam.kernel.eval.principal cimport AS_OPEN, OPEN_NAME, token_classes
+from fastiam.kernel.eval.resource cimport IF_OPEN, pattern_matches
+from fastiam.kernel.model.tables cimport (
+    ACCEPT_OPEN, BROAD, CLASS_ALL, ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, KIND_FED, KIND_ROLE, KIND_SLR, KIND_SVC, KIND_USER, NONE,
+    ONE, OP_NULL, OPEN, PATTERN_SLOTS, RUN_CUT, STRICT, WHOLE, Atom, Entry, Pattern, Range, Row, Run,
+)
+from fastiam.kernel.eval.unknown cimport is_unknown, matters, reads_unknown
+
+
+cdef enum:
+    N_LAYERS = 7               # those that have policies
+
+
+cdef inline void settle_open(Call* c, bint best) noexcept nogil:
+    """Take open tests in the caller's favour, or against it (D73)."""
+    c.best = best
+    c.accept[0] = STRICT | ACCEPT_OPEN if best else STRICT
+    c.accept[1] = BROAD if best else BROAD | ACCEPT_OPEN
+
+
+cdef inline int decide_open(Call* c, Answer* a) noexcept nogil:
+    """The answer for all values of the unknown keys, or DEPENDS (D73).
+
+    A worst run that met no open test is the best run as well. After a denial the call stands as in the best run.
+    """
+    cdef Answer best
+    cdef int status
+    c.met_open = False
+    settle_open(c, False)
+    status = decide(c, a)
+    if status != DONE or a.outcome == ALLOW:
+        return status
+    settle_open(c, True)
+    if not c.met_open:
+        return DONE
+    decide(c, &best)                                     # its rows are there: the worst run has asked for them
+    if best.outcome != ALLOW:
+        a[0] = best
+        return DONE
+    a.outcome = DEPENDS
+    a.reason = REASON_NONE
+    return DONE
+
+
+# -- the keys that matter (D74) -----------------------------------------------------------------------------------------
+
+cdef inline bint widen(Call* c, uint32_t stack, Row* row, Answer* a) noexcept nogil:
+    """Take the row with every statement, where the one that decides leaves some out; False where it is not there yet."""
+    cdef uint32_t i
+    for i in range(row.n):
+        if c.t.runs[row.first + i].flags & RUN_CUT:
+            row[0] = find_row(c.t, stack, action_key(c, stack) | WHOLE)[0]
+            if row.n == 0:
+                a.missing = stack
+                a.missing_flag = WHOLE
+                return False
+            return True
+    return True
+
+
+cdef inline bint whole_rows(Call* c, Row* rows, Answer* a) noexcept nogil:
+    """The rows of all layers, in the order of D50."""
+    cdef Rows r
+    if not find_rows(c, &r, a):
+        return False
+    rows[0] = r.rcp
+    rows[1] = r.scp
+    rows[2] = r.vpce
+    rows[3] = r.resource
+    rows[4] = r.own
+    return (
+        widen(c, c.rcp_stack, &rows[0], a)
+        and widen(c, c.principal.scp_stack, &rows[1], a)
+        and widen(c, c.endpoint.stack if rows[2].n else NONE, &rows[2], a)
+        and widen(c, c.resource_stack, &rows[3], a)
+        and widen(c, c.principal.own_stack, &rows[4], a)
+    )
+
+
+cdef inline uint32_t counts_in(Call* c, const Entry* e, bint best) noexcept nogil:
+    settle_open(c, best)
+    return entry_counts(c, e, c.accept[1 if e.flags & ENTRY_DENY else 0])
+
+
+cdef inline bint is_heard(const Call* c, const Run* run, bint denies) noexcept nogil:
+    """Identity policies that the kind cannot have grant nothing (D6)."""
+    cdef uint8_t kind = c.principal.kind
+    if denies or run.layer != LAYER_IDENTITY:
+        return True
+    return kind == KIND_USER or kind == KIND_ROLE or kind == KIND_SLR or kind == KIND_FED
+
+
+cdef inline void find_differences(Call* c, const Row* row, bint* differs) noexcept nogil:
+    """Which layers of a row say something else at best than at worst: a Deny, an Allow of a level, or classes of grants."""
+    cdef const Run* run
+    cdef const Entry* e
+    cdef uint32_t denied[2][N_LAYERS]
+    cdef uint32_t allowed[2]
+    cdef uint32_t i, j, found
+    cdef int best
+    memset(denied, 0, sizeof(denied))
+    for i in range(row.n):
+        run = &c.t.runs[row.first + i]
+        if not is_heard(c, run, i == 0):
+            continue
+        allowed[0] = allowed[1] = 0
+        for j in range(run.n):
+            e = &c.t.entries[run.first + j]
+            promise(e.layer < N_LAYERS)
+            for best in range(2):
+                found = counts_in(c, e, best)
+                if found != 0 and (i == 0 or e.layer != LAYER_RESOURCE):
+                    found = 1
+                if i == 0:
+                    denied[best][e.layer] |= found
+                else:
+                    allowed[best] |= found
+        if allowed[0] != allowed[1]:
+            differs[run.layer] = True
+    for i in range(<uint32_t>N_LAYERS):
+        if denied[0][i] != denied[1][i]:
+            differs[i] = True
+
+
+cdef inline bint parts(Call* c, const Entry* e) noexcept nogil:
+    """Whether a statement applies in one run alone, or grants in other classes."""
+    cdef uint32_t worst = counts_in(c, e, False)
+    cdef uint32_t best = counts_in(c, e, True)
+    if e.layer == LAYER_RESOURCE and not e.flags & ENTRY_DENY:
+        return worst != best
+    return (worst == 0) != (best == 0)
+
+
+cdef inline void open_atom(Call* c, uint32_t id) noexcept nogil:
+    cdef const Atom* atom = &c.t.atoms[id]
+    if atom_truth(c, id) != OPEN:
+        return
+    if is_unknown(c, atom.key):
+        matters(c, atom.key)
+    if atom.op != OP_NULL:
+        reads_unknown_values(c, atom, True)
+
+
+cdef inline void open_pattern(Call* c, const Pattern* p, bint inverted) noexcept nogil:
+    """An entry of `Resource` is open where it matches at best, in either reading; one of `NotResource` always."""
+    if p.kind != PATTERN_SLOTS or c.is_star:
+        return
+    if inverted or pattern_matches(c, p) == IF_OPEN or (
+        p.crossing != NONE and pattern_matches(c, &c.t.patterns[p.crossing]) == IF_OPEN
+    ):
+        reads_unknown(c, c.t.pool + p.text, p.size, True)
+
+
+cdef inline void open_principals(Call* c, const Entry* e) noexcept nogil:
+    cdef Range list = c.t.principal_elements[e.principals]
+    cdef uint32_t i, classes
+    for i in range(list.n):
+        classes = token_classes(c, c.principal, &c.t.tokens[list.first + i], is_gateway(c, e))
+        if (classes >> AS_OPEN) & CLASS_ALL:
+            matters(c, c.t.key_user_id)
+        if classes & OPEN_NAME and e.flags & (ENTRY_DENY | ENTRY_NOT_PRINCIPAL):
+            matters(c, c.t.key_service_names)
+
+
+cdef inline void open_tests(Call* c, const Entry* e) noexcept nogil:
+    """Add the unknown keys of the open tests of a statement."""
+    cdef Range list
+    cdef uint32_t i
+    cdef bint inverted = e.flags & ENTRY_NOT_RESOURCE != 0
+    if e.conditions != NONE and e.conditions & ONE:
+        open_atom(c, e.conditions ^ ONE)
+    elif e.conditions != NONE:
+        list = c.t.condition_lists[e.conditions]
+        for i in range(list.n):
+            open_atom(c, c.t.atom_lists[list.first + i])
+    if e.resources != NONE and e.resources & ONE:
+        open_pattern(c, &c.t.patterns[e.resources ^ ONE], inverted)
+    elif e.resources != NONE:
+        list = c.t.resource_elements[e.resources]
+        for i in range(list.n):
+            open_pattern(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], inverted)
+    if e.principals != NONE:
+        open_principals(c, e)
+
+
+cdef inline int find_matters(Call* c, Answer* a) noexcept nogil:
+    """Put the keys on which a DEPENDS rests into the scratch; MISSING where a whole row is not there yet."""
+    cdef Row rows[5]
+    cdef bint differs[N_LAYERS]
+    cdef const Run* run
+    cdef uint32_t i, j, k
+    c.s.n_matters = 0
+    if not whole_rows(c, rows, a):
+        return MISSING
+    memset(differs, 0, sizeof(differs))
+    for i in range(5):
+        find_differences(c, &rows[i], differs)
+    for i in range(5):
+        for j in range(rows[i].n):
+            run = &c.t.runs[rows[i].first + j]
+            if not is_heard(c, run, j == 0):
+                continue
+            for k in range(run.n):
+                if differs[c.t.entries[run.first + k].layer] and parts(c, &c.t.entries[run.first + k]):
+                    open_tests(c, &c.t.entries[run.first + k])
+    if c.endpoint_open and c.principal.kind != KIND_SVC:
+        matters(c, c.t.key_source_vpce)
+    return DONE

@@ -1,0 +1,242 @@
+"""The rows of SCPs and RCPs of a block, and which denies can hold. Header only.
+
+Most denies have conditions, and most of these do not hold. What is known of that by the codes of columns, by who asks, and by who owns
+the resource, is kept as bits: the denies of a row of which no bit may hold are not looked at. Beside those of SCPs and RCPs these are the
+own ones, and those of the resource's policies, where an organization limits somebody or rows deny much (`is_sifted`): else the columns would be
+read for few of them.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy
+
+from fastiam.kernel.decide.blocks cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Rows, Side, ask_value
+from fastiam.kernel.base.text cimport mix, prefetch, table_find
+from fastiam.kernel.model.call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn, Never, Scratch
+from fastiam.kernel.columns.column cimport Column, Text, value_text
+from fastiam.kernel.decide.combine cimport cell_key, keyed_row, row_at
+from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
+from fastiam.kernel.eval.memo cimport Basis, is_region_told, kin_of, pair_never, region_number
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.eval.key_columns cimport ask_text_codes, met_code
+
+
+cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
+    """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
+    if stack < t.cells.n_stacks and cls < t.cells.n_classes:
+        return row_at(t, t.cells.grid[<size_t>cls * t.cells.n_stacks + stack])
+    if stack == NONE:
+        return t.cells.rows
+    return row_at(t, keyed_row(t, cell_key(stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)))
+
+
+cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
+    """The account with this number, NONE: it is not modelled."""
+    cdef uint32_t slot = <uint32_t>mix(place) & (N_OWNERS - 1)
+    cdef char text[12]
+    if s.seen.owners[slot].place != place:
+        account_text(place & ACCOUNT, &text[0])
+        s.seen.owners[slot].place = place
+        s.seen.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
+    return s.seen.owners[slot].account
+
+
+cdef inline uint8_t find_rcp(
+    const TablesC* t, const Caller* w, uint32_t owner, uint32_t cls, uint32_t name, const Row** row
+) noexcept nogil:
+    """The row of the RCPs of who owns the resource; WAY_FAR where it is not there yet."""
+    cdef uint32_t stack = w.rcp_stack
+    if owner != NONE:
+        stack = NONE if owner == 0 else t.accounts[owner - 1].rcp_stack
+    row[0] = layer_row(t, stack, cls, name)
+    return WAY_FAR * (row[0].n == 0 and stack != NONE)
+
+
+cdef inline void sift_codes(Block* b, const ContextColumn* column, int64_t at, int64_t n) noexcept nogil:
+    """What a column tells by its codes not to hold."""
+    cdef const Column* k = column.column
+    cdef int64_t first = column.first + at, valid_first = first + k.item_valid_offset, i, there
+    cdef uint32_t codes[BLOCK]
+    if k.code_width == 4:
+        memcpy(codes, <const uint32_t*>k.codes + first, <size_t>n * sizeof(uint32_t))
+    elif k.code_width == 2:
+        for i in range(n):
+            codes[i] = (<const uint16_t*>k.codes)[first + i]
+    elif k.code_width == 1:
+        for i in range(n):
+            codes[i] = (<const uint8_t*>k.codes)[first + i]
+    else:
+        for i in range(n):
+            codes[i] = <uint32_t>(<const int64_t*>k.codes)[first + i]
+    if column.valid_mask:
+        for i in range(n):
+            there = (column.valid[(valid_first + i) >> 3] >> ((valid_first + i) & 7)) & 1
+            codes[i] ^= (codes[i] ^ <uint32_t>k.n_values) & <uint32_t>(there - 1)
+    for i in range(n):
+        b.never[i] |= column.never[codes[i]]
+
+
+cdef inline void sift_copies(Block* b, const Scratch* s, int64_t n) noexcept nogil:
+    """The same, of what is known not to hold for the principal of which who asks is a copy, but for what varies: that is its own."""
+    cdef const Never* never
+    cdef int64_t i
+    for i in range(n):
+        never = &s.nevers[s.callers[kin_of(s, b.who[i])].never]
+        b.never[i] |= (never.anywhere | (never.at_home & -<uint64_t>(b.differs[i] == 0))) & ~s.varied
+
+
+cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`sift_texts`)."""
+    cdef Block* b = s.block
+    cdef const ContextColumn* column
+    cdef const Never* nevers = s.frame.s.nevers
+    cdef const Caller* w
+    cdef int32_t k
+    cdef int64_t i
+    for i in range(n):
+        w = b.caller[i]
+        b.differs[i] = place_differs(w, b.facts[i])
+        b.never[i] = nevers[w.never].anywhere | (nevers[w.never].at_home & -<uint64_t>(b.differs[i] == 0))
+    if s.limited & BY_COPIES:
+        sift_copies(b, &s.frame.s, n)
+    for k in range(c.n_columns):
+        column = &c.columns[k]
+        if column.never == NULL or column.has_texts:
+            continue
+        sift_codes(b, column, at, n)
+
+
+cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """What is known not to hold by the plain text of a block, where a sieve asks for it; side by side, column after column."""
+    cdef const ContextColumn* column
+    cdef const Row* empty = c.t.cells.rows
+    cdef Text text[BLOCK]
+    cdef uint64_t hash[BLOCK]
+    cdef uint64_t sieve[BLOCK]
+    cdef uint64_t asked = 0
+    cdef uint16_t listed[BLOCK]
+    cdef uint32_t i, j, m
+    cdef int32_t k
+    for i in range(<uint32_t>n):
+        sieve[i] = c.t.sieves[b.rows[SCP_ROWS][i] - empty] | c.t.sieves[b.rows[RCP_ROWS][i] - empty]
+        asked |= sieve[i]
+    for k in range(c.n_columns):
+        column = &c.columns[k]
+        if not column.has_texts or column.never == NULL or not asked & column.never_bits:
+            continue
+        m = 0
+        for i in range(<uint32_t>n):
+            listed[m] = <uint16_t>i
+            m += (sieve[i] & ~b.never[i] & column.never_bits) != 0
+        ask_text_codes(column, at, listed, m, text, hash)
+        for j in range(m):
+            b.never[listed[j]] |= column.never[met_code(column, text[j], hash[j])]
+
+
+cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+    """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
+    return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
+
+
+cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
+    cdef uintptr_t mask = -<uintptr_t>counts
+    return <const Row*>((<uintptr_t>row & mask) | (<uintptr_t>empty & ~mask))
+
+
+cdef inline const Row* own_denies(const Block* b, const Row* empty, uint32_t i) noexcept nogil:
+    """The own row; where it denies nothing the empty one, whose sieve is near."""
+    return row_if(b.rows[OWN_ROWS][i].denies != 0, b.rows[OWN_ROWS][i], empty)
+
+
+cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+    """Whether the region of the resource may tell that no deny of a row applies, of which one may as far as that is known."""
+    cdef uint64_t left = c.t.sieves[row - c.t.cells.rows] & ~b.never[i]
+    return (left != 0) & ((left & ~c.s.never_regions[0]) == 0)
+
+
+cdef inline const ContextColumn* region_column(const Call* c) noexcept nogil:
+    """The column that gives `aws:RequestedRegion`; NULL: none."""
+    cdef int32_t k
+    for k in range(c.n_columns):
+        if c.t.keys[c.columns[k].key].source == KEY_REGION:
+            return &c.columns[k]
+    return NULL
+
+
+cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """What is known not to hold by the regions of resources, where no column gives one and a sieve asks for nothing else."""
+    cdef const TablesC* t = c.t
+    cdef const Row* empty = t.cells.rows
+    cdef uint16_t listed[BLOCK]
+    cdef Text text[BLOCK]
+    cdef const ContextColumn* column = region_column(c)
+    cdef uint32_t i, j, m = 0, number
+    cdef Basis q
+    for i in range(<uint32_t>n):
+        listed[m] = <uint16_t>i
+        # what has no account, such as a bucket, has hardly ever a region
+        m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_place(b.facts[i], 4) - colon_place(b.facts[i], 3) > 1) & (
+            may_be_region(b, c, b.rows[SCP_ROWS][i], i)
+            | may_be_region(b, c, b.rows[RCP_ROWS][i], i)
+            | may_be_region(b, c, own_denies(b, empty, i), i)
+        ) & is_region_told(column, at + i)
+    for j in range(m * (rows.facts != NULL)):
+        ask_value(rows.resources, b.what[listed[j]])
+    for j in range(m):
+        i = listed[j]
+        if rows.facts == NULL:
+            text[j] = b.text[i]
+        else:
+            value_text(rows.resources, b.what[i], &text[j])
+            prefetch(text[j].data)
+    for j in range(m):
+        i = listed[j]
+        c.action = &t.classes[b.cls[i]]
+        # INVARIANT: rows of nobody have no sieve, and are not listed
+        q = Basis(0, b.who[i], NONE, NONE, text[j].data + colon_place(b.facts[i], 3), 0)
+        number = region_number(c, &q)
+        if number != NONE and number != 0:
+            b.never[i] |= c.s.never_regions[number]
+
+
+cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+    """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one instead of those that leave nothing."""
+    cdef Block* b = s.block
+    cdef const TablesC* t = c.t
+    cdef const Row* empty = t.cells.rows
+    cdef const Row* scp
+    cdef const Row* rcp
+    cdef const Caller* w
+    cdef uint32_t i, owner, scp_counts, rcp_counts
+    cdef uint8_t far
+    for i in range(<uint32_t>n):
+        w = b.caller[i]
+        scp = rcp = empty
+        far = 0
+        if w.scp_stack != NONE:
+            scp = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
+            far = WAY_FAR * (scp.n == 0)
+        owner = NONE
+        if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:
+            owner = account_at(s, t, b.facts[i] & PLACE) + 1   # NONE is 0
+            if owner < c.s.n_owned:
+                b.never[i] |= c.s.never_owned[owner] | pair_never(c.s, w, owner)
+        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
+            far |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
+        b.limits[i] = far
+        b.owner[i] = owner
+        b.rows[SCP_ROWS][i] = scp
+        b.rows[RCP_ROWS][i] = rcp
+        prefetch(&t.sieves[scp - empty])
+        prefetch(&t.sieves[rcp - empty])
+        prefetch(&t.sieves[own_denies(b, empty, i) - empty])
+    if c.has_texts:
+        sift_texts(b, c, at, n)
+    if c.s.never_regions[0] and c.s.n_owned:
+        sift_regions(b, c, rows, at, n)
+    for i in range(<uint32_t>n):
+        scp = b.rows[SCP_ROWS][i]
+        scp_counts = may_deny(b, c, scp, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))
+        rcp_counts = may_deny(b, c, b.rows[RCP_ROWS][i], i)
+        b.rows[SCP_ROWS][i] = row_if(scp_counts, scp, empty)
+        b.rows[RCP_ROWS][i] = row_if(rcp_counts, b.rows[RCP_ROWS][i], empty)
+        b.limits[i] |= (scp_counts | rcp_counts) * WAY_NEAR
+        b.skipped[i] = b.rows[OWN_ROWS][i].denies & <uint8_t>(may_deny(b, c, own_denies(b, empty, i), i) - 1)

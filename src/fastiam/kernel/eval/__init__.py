@@ -1,0 +1,1 @@
+"""Tests of one statement: patterns, principals, conditions."""

@@ -1,0 +1,39 @@
+"""Flats that are passed over together where none can match. Header only.
+
+Some flats of a row that follow one another have one before them. Its `text` are their marks in the pool, `head` is how many they are,
+`least` how many literal bytes the sixth field of all their patterns starts with, and `suffix` how many bits do not count of the last
+eight bytes of these, of which the marks are made.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastiam.kernel.base.text cimport first_bit, load8, mix, sixteen_words
+from fastiam.kernel.model.tables cimport FLAT_CROSSES, TURN_HEAD, TURN_HEAD_INNER, TURN_NEXT, Flat
+
+
+cdef enum:
+    MOST_GROUPED = 16          # flats of a group
+    GROUPED_BYTES = 8          # that a mark is made of
+
+
+cdef inline bint has_pieces(const Flat* f) noexcept nogil:
+    return f.first == TURN_NEXT or f.first == TURN_HEAD or f.first == TURN_HEAD_INNER
+
+
+cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
+    """A number for the last eight bytes of a text, so many bits of which do not count."""
+    return <uint16_t>mix(load8(end - GROUPED_BYTES) >> spare)
+
+
+cdef inline uint32_t passed_over(
+    const Flat* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon, bint has_colon
+) noexcept nogil:
+    """How many flats of a group cannot match before the first one that may, given where the fifth colon of a resource lies, and whether
+    there are more.
+
+    What their patterns have of the sixth field is compared, which says nothing of matches across colons.
+    """
+    cdef int64_t end = colon + 1 + group.least
+    cdef uint64_t may = 1 if has_colon and group.flags & FLAT_CROSSES else 0
+    if GROUPED_BYTES <= end <= size:
+        may |= sixteen_words(pool + group.text, field_mark(text + end, group.suffix))
+    return <uint32_t>first_bit(may | <uint64_t>1 << group.head)

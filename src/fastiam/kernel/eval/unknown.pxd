@@ -1,0 +1,199 @@
+"""Which keys of a call are unknown (spec D70, D71). Header only.
+
+What the caller declares lies in `Call.unknown`, by number of the key; it is NULL where nothing is declared, and then nothing
+here is asked.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport realloc
+from libc.string cimport memchr
+
+from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.model.call cimport Call, Scratch
+from fastiam.kernel.columns.column cimport Text, item_text, row_items
+from fastiam.kernel.model.tables cimport (
+    ACT_PASS_ROLE, ATOM_FIXED, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG, KEY_MFA,
+    KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE,
+    KIND_AROOT, KIND_ROOT, KIND_USER, NONE, FACT_KNOWN, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Atom, Constant, Key, TablesC, Value,
+)
+
+
+cdef inline uint32_t slot_number(const uint8_t* slot) noexcept nogil:
+    """The variable that a slot stands for."""
+    promise((slot[1] | slot[2] | slot[3] | slot[4]) < 128)
+    return slot[1] | (<uint32_t>slot[2] << 7) | (<uint32_t>slot[3] << 14) | (<uint32_t>slot[4] << 21)
+
+
+cdef inline const uint8_t* next_slot(const uint8_t* p, const uint8_t* end) noexcept nogil:
+    """The first slot of a text from a place on that is none, or is behind one; NULL: there is none."""
+    return <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
+
+
+cdef struct Slots:             # the variables of an atom's values that are to come
+    uint32_t value             # from this value on
+    const uint8_t* at          # and those of the one before, from here on
+    const uint8_t* end
+
+
+cdef inline uint32_t next_variable(const TablesC* t, const Atom* atom, Slots* left) noexcept nogil:
+    """The key that the next variable of an atom's values stands for; NONE: there is none left."""
+    cdef const Value* v
+    cdef const uint8_t* p
+    while True:
+        p = next_slot(left.at, left.end) if left.at != left.end else NULL
+        if p != NULL:
+            left.at = p + SLOT_SIZE
+            return t.variables[slot_number(p)].key
+        if atom.flags & ATOM_FIXED or left.value == atom.n:
+            return NONE
+        v = &t.values[atom.first + left.value]
+        left.value += 1
+        left.end = t.pool + v.text + v.size
+        left.at = t.pool + v.text if v.has_slots else left.end
+
+
+cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t key) noexcept nogil:
+    cdef uint32_t i
+    for i in range(n):
+        if constants[i].key == key:
+            return True
+    return False
+
+
+cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogil:
+    """Whether who asks is known not to have a key."""
+    cdef const uint32_t* absent = &c.t.word_lists[c.principal.absent]
+    cdef uint32_t i
+    if k.is_principal_tag and c.principal.flags & P_TAGS_KNOWN:
+        return True
+    if k.is_session_entry and c.principal.flags & P_SESSION_KNOWN:
+        return True
+    for i in range(c.principal.n_absent):
+        if absent[i] == key:
+            return True
+    return False
+
+
+cdef inline bint is_known(Call* c, const Key* k, uint32_t key) noexcept nogil:
+    """Whether principal, resource or endpoint tell a key, so that its declaration is ignored (D71)."""
+    cdef const Constant* own = &c.t.constants[c.principal.constants]
+    cdef uint32_t i
+    for i in range(c.principal.n_constants):
+        if own[i].key == key:
+            return own[i].certainty == FACT_KNOWN
+    if known_absent(c, k, key):
+        return True
+    if k.source == KEY_RESOURCE_ACCOUNT and c.owner_known and not c.is_loose:
+        return True
+    if k.source == KEY_RESOURCE_ORG and c.account != NONE and c.t.accounts[c.account].org != NONE:
+        return True
+    if k.source == KEY_RESOURCE_ORG_PATHS and c.account != NONE and c.t.accounts[c.account].org_paths != NONE:
+        return True
+    if c.endpoint != NULL and has_constant(&c.t.constants[c.endpoint.constants], c.endpoint.n_constants, key):
+        return True
+    if k.source == KEY_IAM_TAG and c.is_iam_entity and has_constant(c.constants, c.n_constants, k.other):
+        return True
+    return has_constant(c.constants, c.n_constants, key)
+
+
+cdef inline uint32_t followed(Call* c, const Key* k) noexcept nogil:
+    """The key that this one follows from, and nothing else; NONE where there is none."""
+    if k.source == KEY_VIA_SERVICE or k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST:
+        return c.t.key_called_via
+    if k.source == KEY_TIME:
+        return c.t.key_epoch
+    if k.source == KEY_EPOCH:
+        return c.t.key_time
+    if k.source == KEY_IAM_TAG and c.is_iam_entity:
+        return k.other
+    return NONE
+
+
+cdef inline bint is_declared(Call* c, uint32_t key) noexcept nogil:
+    """Declared unknown by name, or by a prefix where the caller does not tell it; and not known (D71)."""
+    cdef const Key* k = &c.t.keys[key]
+    cdef uint8_t how = c.unknown[key]
+    cdef uint32_t other
+    promise(key < c.t.n_keys and key < c.s.n_sources)
+    if how == DECLARED_NOT or c.s.sources[key] >= 0:
+        return False
+    if how == DECLARED_BY_PREFIX:
+        other = followed(c, k)
+        if other != NONE and c.s.sources[other] >= 0:
+            return False
+    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+        return False
+    if key == c.t.key_assumed_root and (c.principal.kind == KIND_ROOT or c.principal.kind == KIND_AROOT):
+        return False
+    return not is_known(c, k, key)
+
+
+cdef inline bint has_value(Call* c, uint32_t key) noexcept nogil:
+    """Whether the caller gives a key with a value; without the scratch lists."""
+    cdef int32_t at = c.s.sources[key]
+    cdef int64_t first, last, i
+    cdef Text text
+    if at < 0:
+        return False
+    if c.columns == NULL:
+        return c.slots[at].n > 0
+    row_items(c.columns[at].column, c.columns[at].first + c.row, &first, &last)
+    for i in range(first, last):
+        if item_text(c.columns[at].column, i, &text):
+            return True
+    return False
+
+
+cdef inline bint is_unknown(Call* c, uint32_t key) noexcept nogil:
+    """Declared unknown, or derived from what is declared so and not given (D71)."""
+    cdef const Key* k = &c.t.keys[key]
+    cdef uint32_t other
+    if is_declared(c, key):
+        return True
+    if k.source == KEY_TAG_KEYS:
+        return c.unknown_tags and not has_value(c, key)
+    if k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
+        other = c.t.key_source_account
+    elif k.source == KEY_ENDPOINT:
+        other = c.t.key_source_vpce
+    elif k.source == KEY_MFA:
+        other = c.t.key_called_via if c.principal.kind == KIND_USER and not is_known(c, k, key) else NONE
+    else:
+        other = followed(c, k)
+    return other != NONE and is_declared(c, other) and not has_value(c, key)
+
+
+cdef inline void matters(Call* c, uint32_t key) noexcept nogil:
+    """Add a key to those on which the answer depends."""
+    cdef Scratch* s = c.s
+    cdef uint32_t* grown
+    cdef uint32_t i
+    for i in range(s.n_matters):
+        if s.matters[i] == key:
+            return
+    if s.n_matters == s.room_matters:
+        grown = <uint32_t*>realloc(s.matters, (2 * s.room_matters + 16) * 4)
+        if grown == NULL:
+            s.failed = 1
+            return
+        s.matters = grown
+        s.room_matters = 2 * s.room_matters + 16
+    s.matters[s.n_matters] = key
+    s.n_matters += 1
+
+
+cdef inline bint reads_unknown(Call* c, const uint8_t* p, int64_t size, bint collect) noexcept nogil:
+    """Whether a text has an unknown variable; with `collect` all of them are added to the keys that matter."""
+    cdef const uint8_t* end = p + size
+    cdef uint32_t key
+    cdef bint found = False
+    while True:
+        p = next_slot(p, end)
+        if p == NULL:
+            return found
+        key = c.t.variables[slot_number(p)].key
+        if is_unknown(c, key):
+            if not collect:
+                return True
+            found = True
+            matters(c, key)
+        p += SLOT_SIZE

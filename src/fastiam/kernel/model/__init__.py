@@ -1,0 +1,1 @@
+"""Structs of the tables, of a call and of a decision."""

@@ -1,0 +1,572 @@
+"""One request being decided, and where the values of its context keys come from. Header only.
+
+A key is first what the caller gives (a slot of a single call, or a column of a batch), then what principal, resource and
+endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are texts (C24); nothing is copied.
+"""
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memcmp
+from libc.time cimport time
+
+from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.columns.column cimport Column, Text, item_text, row_items
+from fastiam.kernel.base.text cimport table_find
+from fastiam.kernel.base.format cimport day_of, put_day_of, put_integer, put_time_of
+from fastiam.kernel.model.missing_keys cimport TouchedRows, count_row, is_counted
+from fastiam.kernel.model.tables cimport (
+    ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT,
+    KEY_EPOCH, KEY_IAM_TAG, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG,
+    KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, KIND_USER, NONE, ActionClass, Constant,
+    Endpoint, Key, Principal, Row, TablesC,
+)
+from fastiam.kernel.base.values cimport Instant, read_instant
+
+
+cdef enum:
+    TAG_AT = 15                # len("aws:RequestTag/")
+
+
+cdef struct Slot:              # a context key of a single call
+    uint32_t key
+    int32_t first              # `slot_texts`
+    int32_t n
+    uint8_t is_multi
+    uint8_t is_conflict        # C6
+    Text tag                   # `aws:RequestTag/k`: the `k` as the caller writes it
+
+
+cdef enum:
+    MOST_TEXT = 56             # bytes of a text that gets a code
+    LEAST_TEXT_CODES = 1 << 7
+    MOST_TEXT_CODES = 1 << 13
+
+
+cdef struct TextCode:          # a text of a plain column, as it was met: one cache line
+    uint32_t tag               # of its hash, 0: none
+    uint16_t size
+    uint16_t code
+    char text[MOST_TEXT]
+
+
+cdef struct TextCodes:         # a table that grows
+    TextCode* lines
+    uint32_t mask              # of their number, a power of two: twice the codes that there is room for
+    uint32_t n
+
+
+cdef struct ContextColumn:     # a context key of a batch, in the chunk where the row lies
+    const Column* column
+    int64_t first              # the row of the chunk that is row 0 of the range
+    uint32_t key
+    uint8_t is_multi
+    uint8_t is_checked         # as `Key` has it
+    uint8_t keeps_truths       # truths of conditions are kept by its codes
+    int64_t n_codes            # the code of a null; values have smaller ones
+    uint8_t has_texts          # of a plain column: its texts get codes as they are met
+    TextCodes* texts           # those; NULL: there was none at this place yet
+    uint64_t* never            # by code: the bits of `sieve_blocks` that are known not to hold; NULL: of this column none are
+    uint64_t never_bits        # those that this column tells
+    uint32_t* endpoints        # by code: which one `aws:SourceVpce` names, as far as it was sought; NULL: of this column none is
+    const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place tells
+    int64_t valid_mask
+    Text tag
+
+
+cdef enum Plan:                # what the truth of an atom depends on in a batch, beside the value that a column has
+    PLAN_MADE = 1              # it is known
+    PLAN_TOLD = 2              # on nothing but what is said here
+    PLAN_WHO = 4               # on who asks
+    PLAN_ABSENT_WHO = 8        # that, where no column has a value
+    PLAN_ABSENT_MORE = 16      # on more than that then
+    PLAN_ABSENT_BARE = 32      # on constants of the resource, then; if it has none, on nothing more
+    PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
+    PLAN_ABSENT_HOME = 128     # on who owns the resource, then; if that is the account of who asks, on nothing more
+    PLAN_ABSENT_REGION = 256   # on the region of the resource, then
+    PLAN_ABSENT_VIA = 512      # on whether `aws:CalledVia` has a value, then
+    PLAN_VARIES = 1024         # where on who asks, on what varies among copies of one principal
+    PLAN_ACCOUNT = 2048        # where on who asks, on nothing but `is_of_account`
+    PLAN_ALONE = 4096          # on nothing but who asks, if on that: no column gives the key, no resource tells it
+
+
+cdef struct Kept:              # of an atom: what it is for each value of its column
+    uint8_t* truths            # by code, then of a null, then 0: truth plus 1, 0 where it is not known yet; NULL: none are kept
+    uint32_t column
+    uint16_t plan              # PLAN_*
+    uint64_t sieve             # the bits that do not hold where it does not
+
+
+cdef enum:
+    N_REGIONS = 256
+    MOST_REGION = 23
+
+
+cdef extern from *:
+    """
+    static const char fastiam_no_region[] = "::";   /* its second byte ends a region that is not there */
+    """
+    const char* NO_REGION "fastiam_no_region"
+
+
+cdef struct Region:            # one that was met
+    char text[MOST_REGION]
+    uint8_t size               # 0: none
+
+
+cdef struct Buffer:
+    uint8_t* data
+    int64_t capacity
+
+
+cdef struct Caller:            # of a principal, as far as this batch is concerned
+    uint64_t place
+    uint32_t own_stack
+    uint32_t scp_stack         # NONE: SCPs do not apply
+    uint32_t account           # its own, in `accounts`; NONE: not modelled
+    uint32_t rcp_stack         # of its own account, NONE: none
+    uint32_t barred            # actions with these flags may have rules of their own for it
+    uint8_t flags
+    uint8_t way                # WAY_* that all its requests go, at least; from MARK_AT on its WHOM_MARK, 0: none
+    uint16_t never             # in `nevers`
+
+
+cdef enum CallerFlag:
+    CALLER_KNOWN = 1           # this is filled in
+    CALLER_PLAIN = 2           # a user or role of an account in a partition that is known, or CALLER_ALONE
+    CALLER_BOUND = 4           # has a boundary
+    CALLER_SESSION = 8         # has session policies
+    CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
+    CALLER_ALONE = 128         # a service, or anonymous: the resource's policies alone can allow
+    CALLER_ANONYMOUS = 32
+    CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
+    CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
+    MARK_AT = 3
+    SIFTED = 1                 # among these flags, SCPs or RCPs limit somebody
+    BY_COPIES = 32             # and that somebody is a copy of another principal
+
+
+cdef enum:
+    N_NEVERS = 1 << 13
+    N_PAIRS = 1 << 10
+
+
+cdef struct Never:             # bits of `sieve_blocks` that are known not to hold, of some callers
+    uint64_t anywhere
+    uint64_t at_home           # where the resource is of the own account
+
+
+cdef struct Pair:              # of an account that asks, CALLER_HOUSED, and one that owns the resource
+    uint64_t key               # both: `pair_key`
+    uint64_t never             # the bits that are known not to hold
+
+
+cdef enum:
+    N_ASKER_TRUTHS = 1024      # truths of who asks, each where its key tells
+
+
+cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
+    uint32_t* memo             # truth of an atom: stamp << 2 | truth
+    Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
+    uint32_t n_kept
+    Caller* callers            # of a batch, by number of the principal
+    uint32_t* houses           # of each account, one more than the first of its callers that was met
+    uint32_t n_houses          # 0: there are too many principals and accounts to tell them apart by numbers (`LAST_ASKER`)
+    uint32_t* kin              # of those of them that are known, one more than the principal of which they are copies; else 0
+    Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
+    uint64_t varied            # bits of which copies know by themselves alone whether they hold
+    uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
+    uint32_t n_owned           # 0: somebody carries what owners or regions tell
+    Pair* pairs                # each where its key tells
+    uint64_t* never_regions    # of each region by its number, for its resources; the first are those of all of them
+    int64_t truth_bytes        # what the truths in `kept` take
+    uint64_t* asker_truths     # of single calls: truths by who asks, as principal << 32 | atom << 2 | truth, plus 1; or NULL
+    uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
+    uint32_t told_mask
+    uint32_t n_crowded         # of these were forgotten for want of room
+    uint32_t told_epoch        # of the keys that mean something
+    Region* regions            # that these keys name by their place
+    int32_t* sources           # slot or column of a key, -1: not given
+    int64_t* touched           # rows that read a key which nobody supplied, or NULL
+    TouchedRows* touched_rows  # those of a key that were counted last
+    uint32_t n_memo
+    uint32_t n_sources
+    uint32_t stamp
+    int32_t failed             # out of memory: the call must not be believed
+    Text* texts[2]             # items of a multivalued key: [0] of a condition, [1] of a variable
+    int64_t n_texts[2]
+    Buffer expanded[2]         # a pattern or value with its variables: [0] pattern, [1] value
+    Buffer folded[2]           # case folded: [0] context, [1] policy
+    uint8_t expanded_open      # the last expanded text has an unknown variable, read as `*`
+    uint32_t* matters          # keys on which the answer depends (D74)
+    uint32_t n_matters
+    uint32_t room_matters
+    char time_text[32]         # derived texts of this call
+    char epoch_text[24]
+    char age_text[24]
+    char owner_text[12]
+
+
+cdef struct Call:
+    const TablesC* t
+    Scratch* s
+    const Principal* principal
+    const ActionClass* action
+    uint32_t action_class
+    uint32_t action_name
+    Row own                    # the row of the principal's own layers, where it was looked up ahead
+    Text resource
+    uint16_t colons[5]         # of the resource
+    uint8_t reasons            # the reported statement is asked for (D51)
+    uint8_t resource_governs   # RECORD_* flags that say when the resource policies count
+    uint8_t is_star            # resource `*`
+    uint8_t tail_has_colon     # COLON_NOT_SOUGHT until somebody asks
+    uint8_t is_iam             # service of the resource
+    uint8_t is_iam_entity      # an IAM user or role
+    uint8_t is_kms_key
+    uint8_t is_role            # an IAM role
+    uint32_t partition         # of the resource, a word; NONE for `*`
+    uint8_t is_loose           # profiles given as they are: nothing is looked up in a directory
+    uint8_t owner_known
+    uint8_t assumed_owner
+    uint8_t owner_override
+    uint8_t unknown_owner      # and such requests are denied (D23)
+    uint8_t blocks_public
+    uint8_t endpoint_state     # ENDPOINT_*
+    uint8_t accept[2]          # masks of truths that count: [0] for Allow, [1] for Deny
+    Text owner                 # account id
+    uint32_t resource_stack    # NONE: no resource policy
+    uint32_t rcp_stack         # NONE: RCPs do not apply
+    uint32_t account           # of the owner, in `accounts`; NONE: not modelled
+    const Constant* constants  # of the resource
+    uint32_t n_constants
+    const Endpoint* endpoint   # NULL: none
+    const Slot* slots          # single call
+    const Text* slot_texts
+    int32_t n_slots
+    const ContextColumn* columns   # batch; NULL in a single call
+    int32_t n_columns
+    uint8_t has_wide           # truths of some column are not kept by its codes, or it has lists
+    uint8_t has_texts          # some column is plain text
+    uint8_t gives_tags         # some column gives tags of resources, which a record may contradict (K1)
+    int64_t row                # of the range
+    int64_t batch_row
+    int64_t now                # INT64_MIN: nobody has asked yet
+    const uint8_t* unknown     # how each key is declared unknown, DECLARED_*; NULL: nothing is
+    uint8_t unknown_tags       # some `aws:RequestTag/*` is
+    uint8_t best               # open tests are settled in the caller's favour (D73)
+    uint8_t met_open           # an open test was met
+    uint8_t endpoint_open      # ENDPOINT_UNKNOWN because `aws:SourceVpce` is unknown (D71)
+
+
+cdef enum:
+    COLON_NOT_SOUGHT = 2
+
+
+cdef enum EndpointState:
+    ENDPOINT_NONE = 0
+    ENDPOINT_KNOWN = 1
+    ENDPOINT_UNKNOWN = 2       # D40: the layer is U
+
+
+cdef struct Fetched:
+    const Text* texts
+    int64_t n
+    bint is_multi
+    bint is_conflict
+
+
+cdef inline bint reserve(Buffer* buffer, int64_t size, int32_t* failed) noexcept nogil:
+    cdef uint8_t* grown
+    if size <= buffer.capacity:
+        return True
+    grown = <uint8_t*>realloc(buffer.data, <size_t>(2 * size))
+    if grown == NULL:
+        failed[0] = 1
+        return False
+    buffer.data = grown
+    buffer.capacity = 2 * size
+    return True
+
+
+cdef inline bint reserve_texts(Scratch* s, int depth, int64_t n) noexcept nogil:
+    cdef Text* grown
+    if n <= s.n_texts[depth]:
+        return True
+    grown = <Text*>realloc(s.texts[depth], <size_t>(2 * n) * sizeof(Text))
+    if grown == NULL:
+        s.failed = 1
+        return False
+    s.texts[depth] = grown
+    s.n_texts[depth] = 2 * n
+    return True
+
+
+cdef inline int64_t instant(Call* c) noexcept nogil:
+    """The time of the call; the clock is read once, and only where somebody asks (K5)."""
+    if c.now == INT64_MIN:
+        c.now = time(NULL)
+    return c.now
+
+
+cdef inline Text field(const Call* c, int i) noexcept nogil:
+    """Field 2 to 5 of the resource ARN: `i` from 0 (partition) to 3 (account)."""
+    return Text(c.resource.data + c.colons[i] + 1, c.colons[i + 1] - c.colons[i] - 1)
+
+
+cdef inline void one_text(Call* c, int depth, const char* data, int64_t size, Fetched* out) noexcept nogil:
+    if reserve_texts(c.s, depth, 1):
+        c.s.texts[depth][0] = Text(data, size)
+        out.texts = c.s.texts[depth]
+        out.n = 1
+
+
+cdef inline void from_constant(Call* c, const Constant* constant, int depth, Fetched* out) noexcept nogil:
+    cdef int32_t i
+    if not reserve_texts(c.s, depth, constant.n + 1):
+        return
+    for i in range(constant.n):
+        c.s.texts[depth][i] = Text(
+            <const char*>c.t.pool + c.t.const_texts[constant.first + i].text, c.t.const_texts[constant.first + i].size
+        )
+    out.texts = c.s.texts[depth]
+    out.n = constant.n
+    out.is_multi = constant.form & CONSTANT_MULTI
+    out.is_conflict = constant.form & CONSTANT_CONFLICT
+
+
+cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    cdef uint32_t i
+    for i in range(n):
+        if constants[i].key == key:
+            from_constant(c, &constants[i], depth, out)
+            return True
+    return False
+
+
+cdef inline void column_values(Call* c, const ContextColumn* column, int depth, Fetched* out) noexcept nogil:
+    """The values of a row; nulls in a list are not there."""
+    cdef int64_t first, last, i
+    row_items(column.column, column.first + c.row, &first, &last)
+    if not reserve_texts(c.s, depth, last - first):
+        return
+    for i in range(first, last):
+        if item_text(column.column, i, &c.s.texts[depth][out.n]):
+            out.n += 1
+    out.texts = c.s.texts[depth]
+    out.is_multi = column.is_multi
+
+
+cdef inline void given(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """What the caller gives for a key; `n` is 0 if nothing."""
+    cdef int32_t at = c.s.sources[key]
+    promise(key < c.s.n_sources and at < (c.n_columns if c.columns != NULL else c.n_slots))
+    out.n = 0
+    out.is_multi = False
+    out.is_conflict = False
+    if at < 0:
+        return
+    if c.columns != NULL:
+        column_values(c, &c.columns[at], depth, out)
+        return
+    out.texts = c.slot_texts + c.slots[at].first
+    out.n = c.slots[at].n
+    out.is_multi = c.slots[at].is_multi
+    out.is_conflict = c.slots[at].is_conflict
+
+
+cdef inline void tag_keys(Call* c, int depth, Fetched* out) noexcept nogil:
+    """`aws:TagKeys`: the names of the `aws:RequestTag/` keys that are given."""
+    cdef int32_t i
+    cdef Fetched tag
+    cdef int64_t n = 0
+    cdef int other = 1 - depth
+    if not reserve_texts(c.s, depth, c.n_slots + c.n_columns):
+        return
+    for i in range(c.n_slots):
+        if c.slots[i].tag.data != NULL:                  # never of a key that is said to be absent
+            c.s.texts[depth][n] = c.slots[i].tag
+            n += 1
+    for i in range(c.n_columns):
+        if c.columns[i].tag.data != NULL:
+            given(c, c.columns[i].key, other, &tag)
+            if tag.n > 0:
+                c.s.texts[depth][n] = c.columns[i].tag
+                n += 1
+    out.texts = c.s.texts[depth]
+    out.n = n
+    out.is_multi = True
+
+
+cdef inline int write_time(int64_t seconds, char* out) noexcept nogil:
+    """`YYYY-MM-DDTHH:MM:SSZ`, or 0 where the year has no four digits."""
+    cdef int64_t days = day_of(seconds)
+    if not -719528 <= days <= 2932896:                   # years 0000 to 9999
+        return 0
+    return <int>(put_time_of(put_day_of(out, days), <uint32_t>(seconds - days * 86400), 0) - out)
+
+
+cdef inline void time_value(Call* c, bint as_epoch, int depth, Fetched* out) noexcept nogil:
+    """`aws:CurrentTime` or `aws:EpochTime`: from the other one if the caller gives that, else from `now` (K5)."""
+    cdef Fetched other
+    cdef Instant read
+    cdef int64_t seconds
+    cdef int size
+    given(c, c.t.key_time if as_epoch else c.t.key_epoch, depth, &other)
+    if other.n > 0:
+        if other.n != 1 or not read_instant(<const uint8_t*>other.texts[0].data, other.texts[0].size, &read) or read.nanos:
+            out[0] = other
+            return
+        seconds = read.seconds
+    else:
+        seconds = instant(c)
+    out.is_multi = other.is_multi
+    size = 0 if as_epoch else write_time(seconds, c.s.time_text)
+    if size > 0:
+        one_text(c, depth, c.s.time_text, size, out)
+    elif as_epoch or other.n == 0:
+        one_text(c, depth, c.s.epoch_text, put_integer(c.s.epoch_text, seconds) - c.s.epoch_text, out)
+    else:
+        out[0] = other
+
+
+cdef inline void region_value(Call* c, int depth, Fetched* out) noexcept nogil:
+    """`aws:RequestedRegion`: the region field, else `us-east-1` for a global service in partition `aws` (5.4, K6)."""
+    cdef Text region
+    if not c.is_star:
+        region = field(c, 2)
+        if region.size > 0:
+            one_text(c, depth, region.data, region.size, out)
+            return
+        region = field(c, 0)
+        if region.size != 3 or memcmp(region.data, b"aws", 3) != 0:
+            return
+    else:
+        if c.principal.partition == NONE:
+            return                                       # no partition is known, so not `aws` (K6)
+        region.size = c.t.words[c.principal.partition].size
+        if region.size != 3 or memcmp(c.t.pool + c.t.words[c.principal.partition].text, b"aws", 3) != 0:
+            return
+    if c.action.flags & ACT_GLOBAL:
+        one_text(c, depth, b"us-east-1", 9, out)
+
+
+cdef inline void org_value(Call* c, uint32_t account, bint paths, int depth, Fetched* out) noexcept nogil:
+    cdef uint32_t constant
+    promise(account == NONE or account < c.t.n_accounts)
+    if account != NONE:
+        constant = c.t.accounts[account].org_paths if paths else c.t.accounts[account].org
+        if constant != NONE:
+            from_constant(c, &c.t.constants[constant], depth, out)
+
+
+cdef inline uint32_t source_account(Call* c, int depth) noexcept nogil:
+    """The account that `aws:SourceAccount` names, in `accounts`, or NONE."""
+    cdef Fetched source
+    given(c, c.t.key_source_account, depth, &source)
+    if source.n != 1:
+        return NONE
+    return table_find(&c.t.account_names, c.t.pool, source.texts[0].data, source.texts[0].size, c.t.seed)
+
+
+cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """The value of a key that the caller does not give."""
+    cdef Fetched other
+    if search(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, depth, out):
+        return
+    if k.source == KEY_CALLER or k.source == KEY_PRINCIPAL:
+        return
+    if k.source == KEY_RESOURCE:
+        search(c, c.constants, c.n_constants, key, depth, out)
+    elif k.source == KEY_RESOURCE_ACCOUNT:
+        if not search(c, c.constants, c.n_constants, key, depth, out) and c.owner_known and not c.is_loose:
+            one_text(c, depth, c.owner.data, c.owner.size, out)
+    elif k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS:
+        if not search(c, c.constants, c.n_constants, key, depth, out) and not c.is_loose:
+            org_value(c, c.account, k.source == KEY_RESOURCE_ORG_PATHS, depth, out)
+    elif k.source == KEY_ENDPOINT:
+        if c.endpoint != NULL:
+            search(c, &c.t.constants[c.endpoint.constants], c.endpoint.n_constants, key, depth, out)
+    elif k.source == KEY_TIME or k.source == KEY_EPOCH:
+        time_value(c, k.source == KEY_EPOCH, depth, out)
+    elif k.source == KEY_REGION:
+        region_value(c, depth, out)
+    elif k.source == KEY_DEFAULT:
+        from_constant(c, &c.t.constants[k.other], depth, out)
+    elif k.source == KEY_VIA_SERVICE:
+        given(c, c.t.key_called_via, depth, &other)
+        if other.n > 0:
+            one_text(c, depth, b"true", 4, out)
+        else:
+            one_text(c, depth, b"false", 5, out)
+    elif k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST:
+        given(c, c.t.key_called_via, depth, &other)
+        if other.n > 0 and not other.is_conflict:
+            out.texts = other.texts if k.source == KEY_CALLED_FIRST else other.texts + other.n - 1
+            out.n = 1
+    elif k.source == KEY_TAG_KEYS:
+        tag_keys(c, depth, out)
+    elif k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
+        if not c.is_loose:
+            org_value(c, source_account(c, depth), k.source == KEY_SOURCE_ORG_PATHS, depth, out)
+    elif k.source == KEY_MFA_AGE:
+        if c.principal.mfa_at != INT64_MIN:
+            one_text(c, depth, c.s.age_text, put_integer(c.s.age_text, instant(c) - c.principal.mfa_at) - c.s.age_text, out)
+    elif k.source == KEY_MFA and c.principal.kind == KIND_USER:    # 7.6: a service calls for a user without a session
+        given(c, c.t.key_called_via, depth, &other)
+        if other.n > 0:
+            one_text(c, depth, b"false", 5, out)
+
+
+cdef inline bint is_withheld(const Call* c, const Key* k) noexcept nogil:
+    """Tags of what iam:PassRole passes are absent, whoever gives them."""
+    return k.is_resource_tag and c.action.flags & ACT_PASS_ROLE
+
+
+cdef inline bint is_supplied(const Key* k) noexcept nogil:
+    """Whether the absence of a key is knowledge: its source is the model or the clock, not the caller."""
+    return not (
+        k.source == KEY_CALLER or k.source == KEY_DEFAULT or k.source == KEY_IAM_TAG or k.source == KEY_RESOURCE
+        or k.source == KEY_REGION
+    )
+
+
+cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
+    """Whether the row is to be counted under a key once something reads it, and was not yet: nobody supplies it."""
+    cdef const Key* k = &c.t.keys[key]
+    if c.s.touched == NULL or is_counted(&c.s.touched_rows[key], c.batch_row):
+        return False
+    return c.s.sources[key] < 0 and not is_supplied(k) and not is_withheld(c, k)
+
+
+cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept nogil:
+    if is_to_count(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
+        count_row(&c.s.touched_rows[key], &c.s.touched[key], c.batch_row)
+
+
+cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """`fetch`, which nobody counts as reading the key."""
+    cdef const Key* k = &c.t.keys[key]
+    promise(key < c.t.n_keys)
+    out.n = 0
+    out.is_multi = False
+    out.is_conflict = False
+    if is_withheld(c, k):
+        return
+    given(c, key, depth, out)
+    if out.n > 0:
+        return
+    if k.source == KEY_IAM_TAG:
+        if search(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, depth, out):
+            return
+        if c.is_iam_entity:
+            given(c, k.other, depth, out)
+            if out.n == 0:
+                derive(c, &c.t.keys[k.other], k.other, depth, out)
+    else:
+        derive(c, k, key, depth, out)
+
+
+cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+    """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
+    peek(c, key, depth, out)
+    if c.s.touched != NULL:
+        count_reading(c, key, out.n == 0)

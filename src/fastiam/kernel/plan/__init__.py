@@ -1,0 +1,1 @@
+"""Tables and plans: what one policy set decides for one action class, compiled for evaluation."""

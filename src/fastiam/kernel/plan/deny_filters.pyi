@@ -1,0 +1,3 @@
+from fastiam.kernel.plan.match_programs import Flats
+
+class Sieves(Flats): ...

@@ -1,0 +1,22 @@
+"""Ways to find a pattern."""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from fastiam.kernel.model.tables cimport Pattern, Range
+from fastiam.kernel.storage.vectors cimport Vectors
+
+
+cdef enum Part:                # kinds of ways, by what they cost a request
+    PIECES = 0                 # shapes below SHAPE_GRAM
+    GRAMS = 1
+    CROSSING_GRAMS = 2         # SHAPE_CROSSING
+    N_PARTS = 3
+
+
+cdef class Ways(Vectors):
+    cdef Range _ways_of(self, uint32_t pattern, Part part) except *
+    cdef int _add_way(self, uint32_t first, uint8_t kind, int64_t size, uint8_t fields, uint32_t h) except -1
+    cdef int _add_piece(self, uint32_t first, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields) except -1
+    cdef int _add_pieces(self, uint32_t first, const Pattern* p) except -1
+    cdef int _add_ends(self, uint32_t first, const Pattern* p, int64_t prefix, int64_t suffix, uint8_t fields) except -1
+    cdef int _add_words(self, uint32_t first, const Pattern* p) except -1
+    cdef int _add_grams(self, uint32_t first, const Pattern* p, uint32_t size, uint8_t kind) except -1

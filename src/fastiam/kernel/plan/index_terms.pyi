@@ -1,0 +1,3 @@
+from fastiam.kernel.storage.vectors import Vectors
+
+class Ways(Vectors): ...

@@ -1,0 +1,141 @@
+"""Ways to find a pattern in an index: by some bytes that it has literally, hashed as those of a resource will be.
+
+A way is a shape (what is hashed) and a hash, in one number: shape << 32 | hash. Those of a pattern are found once, for many rows hold it.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from fastiam.kernel.base.text cimport breaks, hash_bytes
+from fastiam.kernel.eval.term_hashes cimport fields_hash, gram_hash, prefix_hash, shape_hash, word_hash
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.storage.vectors cimport Vectors
+
+
+cdef enum:
+    MOST_HASHED = 1024         # bytes of a pattern
+    MOST_PLACES = 256          # of words and grams: some of the ways of a long pattern are enough
+
+
+cdef int64_t usual_size(int64_t n):
+    """How many bytes are hashed where those suffice, of `n`: the fewer sizes an index has, the fewer hashes a request takes."""
+    cdef int64_t size
+    for size in (128, 64, 48, 32, 24, 16, 12, 8, 4):
+        if size <= n:
+            return size
+    return n
+
+
+cdef int64_t past_token(const uint8_t* tail, int64_t i):
+    """Behind a star, a question mark or a variable."""
+    return i + (SLOT_SIZE if tail[i] == TOKEN_SLOT else 1)
+
+
+cdef class Ways(Vectors):
+    """Vectors that know the ways to find patterns of six fields."""
+
+    cdef Range _ways_of(self, uint32_t pattern, Part part) except *:
+        """The ways of one kind to find a pattern, in `ways`; the cheapest first."""
+        cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
+        cdef uint32_t at = pattern * N_PARTS + part, n = self.pattern_ways.n, first = self.ways.n
+        if n <= at:
+            memset(self._push(&self.pattern_ways, at + 1 - n), 0, (at + 1 - n) * sizeof(Range))
+        if (<Range*>self.pattern_ways.data)[at].n == 0:
+            if part == PIECES:
+                self._add_pieces(first, p)
+                self._add_words(first, p)
+            else:
+                self._add_grams(first, p, 8, SHAPE_GRAM if part == GRAMS else SHAPE_CROSSING)
+                self._add_grams(first, p, 4, SHAPE_GRAM if part == GRAMS else SHAPE_CROSSING)
+            (<Range*>self.pattern_ways.data)[at] = Range(first, self.ways.n - first)
+        return (<Range*>self.pattern_ways.data)[at]
+
+    cdef int _add_way(self, uint32_t first, uint8_t kind, int64_t size, uint8_t fields, uint32_t h) except -1:
+        """Append a way to those of a pattern, which start at `first`, if it is not among them."""
+        cdef uint64_t way = (<uint64_t>kind << 24 | <uint64_t>size << 8 | fields) << 32 | h
+        cdef uint32_t i
+        for i in range(first, self.ways.n):
+            if (<uint64_t*>self.ways.data)[i] == way:
+                return 0
+        (<uint64_t*>self._push(&self.ways))[0] = way
+        return 0
+
+    cdef int _add_piece(self, uint32_t first, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields) except -1:
+        """By some bytes of field 6, before which eight lie in any case: those of `arn:::::`."""
+        cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
+        cdef Shape shape = Shape(<uint16_t>size if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
+        cdef uint64_t piece, before = self.t.seed
+        cdef int64_t at = 0
+        if kind == SHAPE_PREFIX or kind == SHAPE_PATH:
+            piece = prefix_hash(tail, size, &at, &before)
+        else:
+            piece = hash_bytes(tail + start, size, self.t.seed)
+        return self._add_way(first, kind, shape.size, fields, shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields), piece, &shape))
+
+    cdef int _add_pieces(self, uint32_t first, const Pattern* p) except -1:
+        """By the whole of field 6, or how it begins or ends, without the fields before it and with those that are literal."""
+        cdef int64_t n = p.size - p.colons[4] - 1, prefix = 0, at = 0, last = 0
+        cdef const uint8_t* tail = <const uint8_t*>self.pool.data + p.text + p.colons[4] + 1
+        cdef uint8_t fields = SHAPE_SERVICE if p.literal_fields & 3 == 3 else 0
+        cdef uint8_t hashed
+        if p.literal_fields & 4:
+            fields |= SHAPE_REGION
+        if p.literal_fields & 8:
+            fields |= SHAPE_ACCOUNT
+        while prefix < n and tail[prefix] < TOKEN_SLOT:
+            prefix += 1
+        while at < n:
+            if tail[at] >= TOKEN_SLOT:
+                at = last = past_token(tail, at)
+            else:
+                at += 1
+        for hashed in (0, fields):                       # what is there twice is kept once
+            if prefix == n:
+                self._add_piece(first, p, 0, n, SHAPE_EXACT, hashed)
+            else:
+                self._add_ends(first, p, min(prefix, <int64_t>MOST_HASHED), min(n - last, <int64_t>MOST_HASHED), hashed)
+                if 0 < prefix <= 64 and tail[prefix - 1] == 47:
+                    self._add_piece(first, p, 0, prefix, SHAPE_PATH, hashed)
+                if hashed:
+                    self._add_piece(first, p, 0, 0, SHAPE_PREFIX, hashed)
+        return 0
+
+    cdef int _add_ends(self, uint32_t first, const Pattern* p, int64_t prefix, int64_t suffix, uint8_t fields) except -1:
+        """By some of a literal prefix and suffix, and by all of them."""
+        cdef int64_t n = p.size - p.colons[4] - 1
+        if prefix:
+            self._add_piece(first, p, 0, usual_size(prefix), SHAPE_PREFIX, fields)
+            self._add_piece(first, p, 0, prefix, SHAPE_PREFIX, fields)
+        if suffix:
+            self._add_piece(first, p, n - usual_size(suffix), usual_size(suffix), SHAPE_SUFFIX, fields)
+            self._add_piece(first, p, n - suffix, suffix, SHAPE_SUFFIX, fields)
+        return 0
+
+    cdef int _add_words(self, uint32_t first, const Pattern* p) except -1:
+        """By every word that stands whole in field 6; a star, or a variable, may stand for the first or last letters of one."""
+        cdef const uint8_t* tail = <const uint8_t*>self.pool.data + p.text + p.colons[4] + 1
+        cdef int64_t n = p.size - p.colons[4] - 1, i = 0, at = 0
+        while i <= n and i <= MOST_PLACES:
+            if i < n and tail[i] >= TOKEN_SLOT:
+                i = past_token(tail, i)
+                at = -1
+                continue
+            if i == n or breaks(<const char*>tail + i, 1):
+                if 0 <= at < i:
+                    self._add_way(first, SHAPE_WORD, 0, 0, word_hash(<const char*>tail + at, i - at))
+                at = i + 1
+            i += 1
+        return 0
+
+    cdef int _add_grams(self, uint32_t first, const Pattern* p, uint32_t size, uint8_t kind) except -1:
+        """By every four or eight bytes in a row."""
+        cdef const uint8_t* tail = <const uint8_t*>self.pool.data + p.text + p.colons[4] + 1
+        cdef int64_t n = p.size - p.colons[4] - 1, i = 0, start = 0
+        cdef Shape shape = Shape(<uint16_t>size, kind, 0)
+        while i < n and i < MOST_PLACES:
+            if tail[i] >= TOKEN_SLOT:
+                i = start = past_token(tail, i)
+                continue
+            i += 1
+            if i - start >= size:
+                self._add_way(first, kind, size, 0, gram_hash(<const char*>tail + i - size, &shape))
+        return 0

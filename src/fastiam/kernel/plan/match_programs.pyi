@@ -1,0 +1,3 @@
+from fastiam.kernel.plan.index_builder import Indexes
+
+class Flats(Indexes): ...

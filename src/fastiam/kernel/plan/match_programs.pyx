@@ -1,0 +1,453 @@
+"""Rows written out flat, so that a pass need not follow statements to their patterns and conditions.
+
+A row says all that it has in flats, where these are few, or it has none.
+"""
+from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcpy, memmove, memset
+
+from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SESSION
+from fastiam.kernel.base.text cimport first_bit
+from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
+from fastiam.kernel.plan.index_builder cimport Indexes
+from fastiam.kernel.plan.patterns cimport MAX_COLON
+from fastiam.kernel.eval.literals cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
+from fastiam.kernel.decide.fast_path cimport account_number
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.decide.principal_hint cimport account_bit, whom_mark
+
+
+cdef enum:
+    MOST_FLATS = 64            # of a row, without those of limits
+    MOST_LIMITS = 32           # of these
+    LOAD = 16                  # bytes that are read at once
+    MOST_NTH = 1 << 16         # conditions of a statement that are asked one by one (`kernel.decide.condition_batch`)
+    LEAST_GROUPED = 3          # flats of a group
+    LEAST_FIELD = 3            # bytes of the sixth field that are worth a look
+
+
+cdef inline uint8_t spare_of(uint32_t least):
+    """How many bits of eight bytes do not count in a mark that is made of so many bytes."""
+    return <uint8_t>(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
+
+
+cdef class Flats(Indexes):
+    """Vectors with flats."""
+
+    # -- flats -----------------------------------------------------------------------------------------------------------------------
+
+    cdef int _flatten(self, Row* row) except -1:
+        """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
+        cdef Run* runs = <Run*>self.runs.data + row.first
+        cdef Flat flats[2 * (MOST_FLATS + MOST_LIMITS)]  # those of groups come after the others are there
+        cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
+        if row.n > 1:
+            n = self._run_flats(runs + 1, flats, denies, MOST_FLATS)
+        if n > MOST_FLATS or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS)):
+            return 0
+        row.flags |= ROW_FLAT
+        row.denies = <uint8_t>denies
+        row.n_flats = <uint8_t>n
+        n = self._limit_flats(row, flats)
+        if n:
+            row.flat = self.flats.n                      # else the first one of all, which can be read
+            memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
+        return 0
+
+    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE:
+        """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then."""
+        cdef Run* runs = <Run*>self.runs.data + row.first
+        cdef uint32_t bound = row.n_flats, session
+        if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL:
+            bound = self._run_flats(runs + 2, flats, bound, MOST_FLATS + MOST_LIMITS)
+        session = bound
+        if row.n > 3 and runs[3].layer == LAYER_SESSION and not runs[3].flags & RUN_ALL:
+            session = self._run_flats(runs + 3, flats, bound, MOST_FLATS + MOST_LIMITS)
+        if session > MOST_FLATS + MOST_LIMITS:
+            return row.n_flats
+        row.flags |= ROW_LIMITS_FLAT
+        row.n_bound = <uint8_t>(bound - row.n_flats)
+        row.n_session = <uint8_t>(session - bound)
+        return session
+
+    cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
+        """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
+        cdef uint32_t j, first = n, looks
+        if n > most or run.n == 0:
+            return n
+        for j in range(run.n):
+            if n <= most:
+                n = self._flats_of(run.first + j, flats, n)
+        if n > most:
+            looks = n - first
+        else:
+            n = self._group(flats, first, n)
+            looks = self._looks(flats, first, n)
+        if looks < self.index_from or self._is_grant(run):
+            return n
+        if run.index == NONE:
+            run.index = self._index(run.first, run.n)
+        if n <= most and looks < self.index_from + self._unsought(run):
+            return n
+        return self._run_flat(run, flats, first)
+
+    cdef uint32_t _unsought(self, const Run* run):
+        """How many items of a run are looked at whatever is asked for."""
+        cdef const Index* index = <const Index*>self.indexes.data + run.index
+        return index.always.n if index.always.split == NONE else 0
+
+    cdef bint _is_grant(self, const Run* run):
+        """Its statements are allows of a resource's policy: these are looked at one by one."""
+        cdef const Entry* e = <const Entry*>self.entries.data + run.first
+        return e.layer == LAYER_RESOURCE and not e.flags & ENTRY_DENY
+
+    cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n):
+        """How many looks flats may take: of a group, one for it and those whose marks are the same."""
+        cdef uint32_t looks = 0
+        while first < n:
+            looks += 1
+            if flats[first].first == TURN_GROUP:
+                looks += self._alike(flats + first + 1, flats[first].head, flats[first].least)
+                first += flats[first].head
+            first += 1
+        return looks
+
+    cdef uint32_t _alike(self, const Flat* flats, uint32_t n, uint32_t least):
+        """How many of some flats have the same mark, made of so many bytes of the sixth field, at most."""
+        cdef uint16_t marks[MOST_GROUPED]
+        cdef uint32_t i, j, alike, most = 0
+        for i in range(n):
+            marks[i] = self._mark_of(flats + i, least)
+        for i in range(n):
+            alike = 0
+            for j in range(n):
+                alike += marks[i] == marks[j]
+            most = max(most, alike)
+        return most
+
+    cdef bint _blurs(self, const Flat* flats, uint32_t n, uint32_t least, uint32_t field):
+        """Whether marks of so few bytes as one more flat has tell those of a group apart less well."""
+        return field < least and self._alike(flats, n, field) > self._alike(flats, n, least)
+
+    cdef uint16_t _mark_of(self, const Flat* f, uint32_t least):
+        """The mark of a flat."""
+        return field_mark(<const char*>self._field_of(f) + least, spare_of(least))
+
+    cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
+        """Append one flat for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
+        cdef const Index* index = <const Index*>self.indexes.data + run.index
+        cdef const Item* item
+        cdef Flat f = self._statement_flat(run.first)
+        cdef uint32_t j, first = self.flats.n
+        self._push(&self.flats, index.n_items)
+        for j in range(index.n_items):
+            item = <const Item*>self.index_items.data + index.first_item + j
+            f = self._statement_flat(run.first + item.entry)
+            if item.resources != NONE and f.first != TURN_ODD:
+                if item.resources & ONE and not (<const Entry*>self.entries.data)[run.first + item.entry].flags & ENTRY_NOT_RESOURCE:
+                    self._flat_pattern(&f, item.resources ^ ONE)
+                else:
+                    f.first = TURN_ODD
+            (<Flat*>self.flats.data)[first + j] = f
+        memset(&flats[n], 0, sizeof(Flat))
+        flats[n].flags = f.flags & FLAT_DENIES
+        flats[n].entry = <uint32_t>(run - <const Run*>self.runs.data)
+        flats[n].conditions = run.index
+        flats[n].atom = first
+        flats[n].first = TURN_INDEX
+        flats[n].sieve = SIEVE_NONE
+        if run.flags & RUN_ALL:                          # the last one always counts
+            flats[n + 1] = f
+            return n + 2
+        return n + 1
+
+    cdef uint32_t _group(self, Flat* flats, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
+        """Put a flat that tells which may match before some that follow one another, from `first` on; how many all are then.
+
+        INVARIANT: there is room for them, one for each three.
+        """
+        cdef uint32_t least, end, field
+        while first < n:
+            least, end = MAX_COLON, first
+            while end < n and end - first < MOST_GROUPED:
+                field = self._field_bytes(&flats[end])
+                if field < LEAST_FIELD or (end - first >= LEAST_GROUPED and self._blurs(flats + first, end - first, least, field)):
+                    break
+                least = min(least, field)
+                end += 1
+            if end - first < LEAST_GROUPED:
+                first = max(end, first + 1)
+                continue
+            memmove(&flats[first + 1], &flats[first], (n - first) * sizeof(Flat))
+            self._mark_group(&flats[first], end - first, least)
+            first = end + 1
+            n += 1
+        return n
+
+    cdef const uint8_t* _field_of(self, const Flat* f):
+        """Where the sixth field of its pattern starts, as if every colon stood between fields: so it is in a resource."""
+        cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
+        cdef int _
+        for _ in range(5):                               # INVARIANT: five colons, and no slot before the fifth (`kernel.saved.verify`)
+            p = <const uint8_t*>memchr(p, 58, f.size) + 1
+        return p
+
+    cdef uint32_t _field_bytes(self, const Flat* f):
+        """How many literal bytes the sixth field of a pattern starts with; 0 where it must not be grouped."""
+        cdef const uint8_t* end = <const uint8_t*>self.pool.data + f.text + f.size
+        cdef const uint8_t* field
+        cdef const uint8_t* p
+        if not has_pieces(f) or f.flags & FLAT_PRINCIPALS:
+            return 0
+        p = field = self._field_of(f)
+        while p < end and p[0] < TOKEN_SLOT:
+            p += 1
+        return <uint32_t>(p - field)
+
+    cdef int _mark_group(self, Flat* group, uint32_t n, uint32_t least) except -1:
+        """Make the first flat, which stands twice, that of a group."""
+        cdef uint32_t i, at = self.pool.n
+        cdef uint16_t marks[MOST_GROUPED]
+        memset(marks, 0, sizeof(marks))
+        group.suffix = spare_of(least)
+        for i in range(1, n + 1):
+            marks[i - 1] = self._mark_of(group + i, least)
+            group.flags |= group[i].flags & FLAT_CROSSES
+        memcpy(self._push(&self.pool, sizeof(marks)), marks, sizeof(marks))
+        group.flags &= ~<uint8_t>FLAT_ENDS
+        group.first, group.head, group.least, group.text, group.size = TURN_GROUP, <uint8_t>n, <uint16_t>least, at, 0
+        return 0
+
+    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
+        """Append the flats of a statement to the `n` that are there, while there is room; how many these are, or would be."""
+        cdef const Entry* e = <const Entry*>self.entries.data + entry
+        cdef const uint32_t* members
+        cdef Range element = Range(0, 1)
+        cdef Flat f = self._statement_flat(entry)
+        cdef uint32_t i, only = e.resources ^ ONE
+        if e.resources == NONE or f.first == TURN_ODD:
+            if n < MOST_FLATS + MOST_LIMITS:
+                flats[n] = f
+            return n + 1
+        members = &only
+        if not e.resources & ONE:
+            element = (<const Range*>self.resource_elements.data)[e.resources]
+            members = <const uint32_t*>self.pattern_lists.data + element.first
+        for i in range(element.n):
+            if n + i < MOST_FLATS + MOST_LIMITS:
+                flats[n + i] = f
+                self._flat_pattern(&flats[n + i], members[i])
+        return n + element.n
+
+    cdef Flat _statement_flat(self, uint32_t entry):
+        """The flat of a statement, but for what its patterns say."""
+        cdef const Entry* e = <const Entry*>self.entries.data + entry
+        cdef uint8_t several = False
+        cdef Flat f
+        memset(&f, 0, sizeof(Flat))
+        f.entry = entry
+        f.conditions = e.conditions
+        f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
+        f.flags |= e.layer << FLAT_LAYER_SHIFT
+        f.sieve = SIEVE_NONE
+        f.first = TURN_DONE
+        if e.conditions != NONE:
+            f.first = TURN_ASKS
+            f.atom = e.conditions ^ ONE
+            if not e.conditions & ONE:
+                f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
+        if e.principals != NONE and not self._is_about_all(e):
+            f.flags |= FLAT_PRINCIPALS
+            f.atom = self._accounts_of(e, &several)
+            if several and e.flags & ENTRY_DENY:
+                f.atom = 0
+            if f.atom and not e.flags & ENTRY_DENY:
+                f.sieve = <uint8_t>(self._whom(e) | 1 << WHOM_TOLD_AT | several << WHOM_SEVERAL_AT)
+            f.first = TURN_WHOM
+        if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
+            f.first = TURN_ODD
+        return f
+
+    cdef bint _has_too_many(self, uint32_t conditions):
+        """Whether a statement has more conditions than waves count."""
+        return conditions != NONE and not conditions & ONE and (<const Range*>self.condition_lists.data)[conditions].n > MOST_NTH
+
+    cdef bint _is_about_all(self, const Entry* e):
+        """Its principal element holds `*`: every user or role. Of services: `_may_leave_services_out`."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef uint32_t i, form
+        for i in range(list.n):
+            form = (<const PrincipalToken*>self.tokens.data)[list.first + i].form
+            if form == FORM_STAR or form == FORM_AWS_STAR:
+                return not e.flags & ENTRY_NOT_PRINCIPAL
+        return False
+
+    cdef bint _may_leave_services_out(self, const Entry* e):
+        """Its principal element holds `{"AWS": "*"}`, of which it is not known whether services are meant (N12)."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef uint32_t i
+        for i in range(list.n):
+            if (<const PrincipalToken*>self.tokens.data)[list.first + i].form == FORM_AWS_STAR:
+                return True
+        return False
+
+    cdef uint32_t _accounts_of(self, const Entry* e, uint8_t* several):
+        """The lower half of the number of the only account whose users and roles a principal element names, and no services, or the bits of
+        several; NONE: it names services alone, or nobody; 0: that cannot be told."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef const PrincipalToken* k
+        cdef PoolText text
+        cdef const char* p
+        cdef uint64_t number
+        cdef uint32_t i, word, found = NONE, bits = 0
+        cdef bint services = False
+        if e.flags & ENTRY_NOT_PRINCIPAL:
+            return 0
+        for i in range(list.n):
+            k = <const PrincipalToken*>self.tokens.data + list.first + i
+            services = services or k.form == FORM_SERVICE
+            if k.form == FORM_SERVICE or k.form == FORM_FEDERATED_USER or k.form == FORM_NEVER:
+                continue                                 # neither user nor role
+            word = k.value if k.form == FORM_ACCOUNT or k.form == FORM_ROLE else k.other
+            if not FORM_ACCOUNT <= k.form <= FORM_SESSION or word >= self.words.texts.n:
+                return 0
+            text = (<const PoolText*>self.words.texts.data)[word]
+            p = <const char*>self.pool.data + text.text
+            if k.form == FORM_ROLE or k.form == FORM_SESSION:    # partition, account and name
+                p = <const char*>memchr(p, 0, text.size)
+                p = p + 1 if p != NULL and <const char*>self.pool.data + text.text + text.size - p > ACCOUNT_SIZE else NULL
+            elif text.size != ACCOUNT_SIZE:
+                p = NULL
+            if p == NULL or not account_number(p, ACCOUNT_SIZE, &number) or <uint32_t>number == NONE:
+                return 0
+            several[0] |= found != NONE and found != <uint32_t>number
+            found = <uint32_t>number
+            bits |= account_bit(found)
+        if services and found != NONE:
+            return 0
+        return bits if several[0] else found
+
+    cdef uint8_t _whom(self, const Entry* e):
+        """Whom of the accounts that it is about a principal element names."""
+        cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
+        cdef const PrincipalToken* k
+        cdef uint32_t i, mark, marks = 0                 # a bit for each that is met, and 1 for the account itself
+        for i in range(list.n):
+            k = <const PrincipalToken*>self.tokens.data + list.first + i
+            if k.form == FORM_ACCOUNT:
+                marks |= 1
+            elif k.form == FORM_ROLE or k.form == FORM_USER:
+                marks |= <uint32_t>1 << whom_mark(k.value)
+            elif k.form == FORM_SESSION:
+                marks |= <uint32_t>1 << whom_mark(k.other)
+        mark = first_bit(marks) if marks else 0
+        if marks != <uint32_t>1 << mark:
+            return 0
+        return <uint8_t>(mark if mark else 1 << WHOM_ACCOUNT_AT)
+
+    cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
+        cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
+        cdef const uint8_t* rest = <const uint8_t*>self.pool.data + p.text
+        cdef uint32_t head = p.head, mid = p.mid, at = p.colons[p.colon]
+        cdef uint8_t after
+        if mid == 0:                                     # what is too long of the head goes for the middle
+            at = head = min(head, <uint32_t>MOST_HEAD)
+            mid = p.head - head
+        if p.kind == PATTERN_ANY and not p.flags:
+            return 0
+        if p.kind == PATTERN_SLOTS or p.kind == PATTERN_FIELDS:
+            self._flat_ends(f, p)
+            return 0
+        # what is read before a piece, where it is shorter than what is read at once, lies in the pool
+        if (
+            p.flags or p.kind != PATTERN_PIECES or head > MOST_HEAD or mid > MOST_MID or p.suffix > MOST_SUFFIX
+            or p.text + min(at, <uint32_t>p.size) < LOAD
+        ):
+            f.first = TURN_ODD
+            return 0
+        after = f.turn = f.first
+        f.first = TURN_NEXT
+        f.text, f.size, f.mid_at = p.text, <uint16_t>p.size, <uint16_t>at
+        f.head, f.mid, f.suffix = <uint8_t>head, <uint8_t>mid, <uint8_t>p.suffix
+        f.least = p.head + p.mid + p.need
+        f.colon = p.colon if p.mid else NO_COLON
+        f.rest = -1 if p.rest == REST_NOTHING else <int8_t>p.rest
+        if p.crossing != NONE and f.flags & FLAT_DENIES:
+            f.flags |= FLAT_CROSSES
+        if p.rest >= REST_INNER:
+            if memchr(rest, TOKEN_ONE, p.size) == NULL and p.rest == REST_GLOB:
+                f.rest = REST_PIECES
+            f.turn = TURN_ODD
+            rest += at + mid
+            at = 1
+            while rest[at] < TOKEN_STAR and at <= LOAD and at < p.need - p.suffix + 1:
+                at += 1
+            if rest[0] == TOKEN_STAR and at > 1 and not f.flags & FLAT_PRINCIPALS:
+                f.turn = TURN_INNER
+                f.inner = <uint8_t>(at - 1)
+                if f.inner < p.need - p.suffix:
+                    f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
+                f.turn |= (after if f.rest == REST_INNER else TURN_ODD) << TURN_BITS
+        if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX and not f.flags & FLAT_CROSSES:
+            f.first = TURN_HEAD_INNER if f.turn & TURN_MASK == TURN_INNER else TURN_HEAD
+        self._room_beyond(p)
+        return 0
+
+    cdef int _flat_ends(self, Flat* f, const Pattern* p) except -1:
+        """Of a pattern that is no pieces, its literal ends: whatever else it may match across colons (R5) has them, too, but for one that is
+        too short (R6)."""
+        cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
+        cdef uint32_t head = 0, at, last, after = f.first
+        while head < p.size and text[head] < TOKEN_SLOT:
+            head += 1
+        at = last = head
+        while at < p.size:
+            if text[at] >= TOKEN_SLOT:
+                at += (SLOT_SIZE - 1) * (text[at] == TOKEN_SLOT)
+                last = at + 1
+            at += 1
+        f.first = TURN_ODD
+        if p.flags == MATCH_IS_U or head <= p.colons[1] or head == p.size or p.size > MAX_COLON or p.text + p.size < LOAD:
+            return 0
+        f.first, f.turn = TURN_HEAD, TURN_ODD
+        f.flags |= FLAT_ENDS | (FLAT_CROSSES if p.crossing != NONE and f.flags & FLAT_DENIES else 0)
+        f.text, f.size, f.rest, f.colon = p.text, <uint16_t>p.size, REST_SUFFIX, NO_COLON
+        f.head, f.suffix = <uint8_t>min(head, <uint32_t>MOST_END_HEAD), <uint8_t>min(p.size - last, <uint32_t>MOST_END_SUFFIX)
+        f.mid_at = <uint16_t>head
+        f.least = f.head + f.suffix
+        if p.kind == PATTERN_SLOTS and not p.flags and not f.flags & FLAT_PRINCIPALS and self._flat_slot(f, p, head):
+            f.turn = <uint8_t>(after << TURN_BITS | TURN_WHOSE)
+        self._room_beyond(p)
+        return 0
+
+    cdef bint _flat_slot(self, Flat* f, const Pattern* p, uint32_t head):
+        """Where the first variable of a pattern stands, if nothing is open before it but the region and the account, as a whole: all
+        colons are between fields then, so that what matches field by field is worth T. `inner` says what is open, and how far into field 6
+        it stands then."""
+        cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
+        cdef uint32_t field = p.colons[4] + 1, at = field, open = 0, i
+        if self._field_of(f) != text + field or field >= p.size:
+            return False
+        if text[p.colons[2] + 1] == TOKEN_STAR and p.colons[3] == p.colons[2] + 2 and head <= MOST_END_HEAD:
+            open |= OPEN_REGION
+        if text[p.colons[3] + 1] == TOKEN_STAR and p.colons[4] == p.colons[3] + 2:
+            open |= OPEN_ACCOUNT
+        for i in range(p.colons[1] + 1, field):
+            if text[i] >= TOKEN_SLOT and not (i == p.colons[2] + 1 and open & OPEN_REGION) and not (
+                i == p.colons[3] + 1 and open & OPEN_ACCOUNT
+            ):
+                return False
+        while at < p.size and text[at] < TOKEN_SLOT:
+            at += 1
+        if at == p.size or text[at] != TOKEN_SLOT or (open and (at - field) >> (8 - OPEN_BITS)):
+            return False
+        f.mid_at = <uint16_t>at
+        f.inner = <uint8_t>(open | (at - field) << OPEN_BITS if open else 0)
+        if memchr(text + at + SLOT_SIZE, TOKEN_SLOT, p.size - at - SLOT_SIZE) != NULL:
+            f.inner |= OPEN_MORE
+        return True
+
+    cdef int _room_beyond(self, const Pattern* p) except -1:
+        """What is read beyond a pattern lies in the pool, too."""
+        if self.pool.n < p.text + p.size + 2 * LOAD:
+            self._push(&self.pool, 2 * LOAD)
+        return 0

@@ -1,0 +1,422 @@
+"""`Names`: principals, resources, accounts and endpoints of one engine, by name.
+
+Tables hold what policies say; they are shared by all engines that come from one another through `updated`. Names hold who and
+what there is at one moment: numbers into the tables. A fork copies names and shares everything else, and so costs what the
+names cost. What requests bring is cut off when the tables are dropped, before anybody looks again.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.base.text cimport hash_bytes
+from fastiam.kernel.decide.locate cimport MOST_MARKS, START_AT
+from fastiam.kernel.model.tables cimport (
+    KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, Key, PoolText, Principal, StringSlot, TablesC,
+)
+from fastiam.kernel.storage.vectors cimport NameTable, Vector, bytes_of, free_items
+
+
+cdef enum:
+    NEVER = 0xFFFFFFFFFFFFFFFF
+    LIKENESS = 250             # bytes that an entry of `alike` takes, about
+
+
+cdef bint is_printable(bytes text):
+    """Whether a text is there, of printable ASCII alone."""
+    cdef uint8_t c
+    for c in text:
+        if not 32 <= c <= 126:
+            return False
+    return len(text) > 0
+
+
+def provider_key(str name, str action):
+    """What a federated provider is known by: its name and an action of federation (N3). No text holds the byte between the two, so that
+    nobody has this name."""
+    return name.encode() + b"\xff" + action.lower().encode()
+
+
+cdef bytes start_key(str start):
+    """What all resources are known by whose ARNs begin so and that have no record of their own (6.10), None where `shared_record` would not
+    look that far. Without its `arn`, so that it is no ARN."""
+    cdef str last = start.split(":", 5)[5] if start else ""
+    return start[START_AT:].encode() if 0 < last.count("/") + last.count(":") <= MOST_MARKS else None
+
+
+cdef class _Alike:
+    """What `liken` was told."""
+
+
+cdef class Names:
+    """Who and what an engine knows by name.
+
+    Thread-safety: methods are called with the lock of the compiler; kernels read what `view` or `enter` lends them.
+    """
+
+    def __cinit__(self, Tables tables):
+        cdef int i
+        self.tables = tables
+        self.generation = tables.generation
+        self.seen = NEVER
+        self.alike = {}
+        for i in range(N_LISTS):
+            self._list(i).item = 4
+        for i in range(N_TABLES):
+            self._table(i).slots.item = sizeof(StringSlot)
+            self._table(i).texts.item = sizeof(PoolText)
+        self.accounts.item = sizeof(Account)
+        self.endpoints.item = sizeof(Endpoint)
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(N_LISTS):
+            if not self._list(i).is_mapped:
+                free_items(self._list(i).data)
+        for i in range(N_TABLES):
+            if not self._table(i).slots.is_mapped:
+                free_items(self._table(i).slots.data)
+
+    cdef NameTable* _table(self, int i):
+        cdef NameTable* all[N_TABLES]
+        all[0] = &self.principals
+        all[1] = &self.records
+        all[2] = &self.facts
+        all[3] = &self.account_ids
+        all[4] = &self.endpoint_ids
+        all[5] = &self.services
+        return all[i]
+
+    cdef Vector* _list(self, int i):
+        if i == 0:
+            return &self.accounts
+        if i == 1:
+            return &self.endpoints
+        return &self._table((i - 2) // 2).values if i & 1 else &self._table((i - 2) // 2).texts
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    cdef int sync(self) except -1:
+        """Write addresses and counts into `t`, which kernels copy."""
+        cdef TablesC* t = &self.t
+        if self.generation != self.tables.generation:
+            self._cut()
+        self.tables.sync()
+        t[0] = self.tables.t
+        t.accounts = <const Account*>self.accounts.data
+        t.endpoints = <const Endpoint*>self.endpoints.data
+        t.n_accounts = self.accounts.n
+        t.n_endpoints = self.endpoints.n
+        t.has_endpoints = self.has_endpoints
+        t.denies_unknown_owner = self.denies_unknown_owner
+        self.tables._lend(&self.principals, &t.principal_names)
+        self.tables._lend(&self.records, &t.record_names)
+        self.tables._lend(&self.facts, &t.fact_names)
+        self.tables._lend(&self.account_ids, &t.account_names)
+        self.tables._lend(&self.endpoint_ids, &t.endpoint_names)
+        self.tables._lend(&self.services, &t.services)
+        self.seen = self.tables.version
+        return 0
+
+    cdef int enter(self, TablesC* snapshot) except -1:
+        """A batch begins to read: what `snapshot` points to stays where it is until the tables are left."""
+        self.sync()
+        snapshot[0] = self.t
+        self.tables.readers += 1
+        return 0
+
+    cdef int _cut(self) except -1:
+        """Forget what requests brought: the tables have."""
+        cdef NameTable* names
+        cdef bint late[N_TABLES]
+        cdef int i
+        memset(late, 0, sizeof(late))
+        self.generation = self.tables.generation
+        self.alike = {}
+        self.alike_bytes = 0
+        if not self.is_frozen:
+            return 0
+        for i in range(N_TABLES):
+            names = self._table(i)
+            if names.texts.n > names.texts.mark:
+                late[i] = True
+        for i in range(N_LISTS):
+            self.tables._cut(self._list(i))
+        for i in range(N_TABLES):
+            if late[i]:
+                self.tables._make_slots(self._table(i), self._table(i).slots.capacity)
+        return 0
+
+    def find_principal(self, bytes text):
+        """The principal of a name, or None."""
+        view(self)
+        found = self.tables._find(&self.principals, text)
+        return None if found == NONE else found
+
+    def find_service(self, bytes text):
+        """How records of a service are found, or None."""
+        view(self)
+        found = self.tables._find(&self.services, text)
+        return None if found == NONE else found
+
+    def find_account(self, bytes id):
+        """The index of an account, or NONE."""
+        view(self)
+        return self.tables._find(&self.account_ids, id)
+
+    def size_bytes(self):
+        """The memory of the names."""
+        cdef uint64_t total = self.alike_bytes
+        cdef int i
+        for i in range(N_LISTS):
+            total += bytes_of(self._list(i))
+        for i in range(N_TABLES):
+            total += bytes_of(&self._table(i).slots)
+        return total
+
+    def late_bytes(self):
+        """The memory that names of requests take."""
+        return self.size_bytes() - self.frozen_bytes
+
+    def counts(self):
+        """How many there are of each."""
+        return {"named_principals": self.principals.texts.n, "accounts": self.accounts.n, "cached_names": self.facts.texts.n}
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    cdef uint32_t _entry_of(self, const NameTable* names, bytes text) except? 0xFFFFFFFE:
+        """Where a text is entered, or NONE."""
+        cdef const StringSlot* slots
+        cdef const PoolText* known
+        cdef uint32_t h, i
+        view(self)                                       # it may cut tables back
+        if names.texts.n == 0:
+            return NONE
+        slots = <const StringSlot*>names.slots.data
+        h = <uint32_t>hash_bytes(text, len(text), self.tables.t.seed) | 1
+        i = (h >> 1) & (names.slots.capacity - 1)
+        while slots[i].hash != 0:
+            known = <const PoolText*>names.texts.data + slots[i].value
+            if slots[i].hash == h and self.tables.pool.data[known.text:known.text + known.size] == text:
+                return slots[i].value
+            i = (i + 1) & (names.slots.capacity - 1)
+        return NONE
+
+    cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1:
+        """Enter a text, or give it another value."""
+        cdef uint32_t at = self._entry_of(names, text)
+        self.seen = NEVER
+        if at == NONE:
+            return self.tables._name(names, text, value)
+        (<uint32_t*>names.values.data)[at] = value
+        return 0
+
+    def principal(self, bytes text, uint32_t principal):
+        """Let a principal be found by its ARN or name."""
+        self._give(&self.principals, text, principal)
+
+    def liken(self, bytes start, uint32_t base, bytes role, list varied):
+        """Let `enter_alike` enter names that begin so, up to the last slash, as principals like `base`.
+
+        `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `varied` are
+        constants that differ, each (key, before, certainty): a text before what follows the slash, or None for the whole name.
+        """
+        cdef _Alike alike = _Alike()
+        cdef Varied* v
+        alike.base, alike.role = base, role
+        for key, before, certainty in varied:
+            v = &alike.varied[alike.n_varied]            # INVARIANT: they are MOST_VARIED at most (`Likeness`)
+            v[0] = Varied(key, PoolText(0, NONE), certainty)
+            if before is not None:
+                v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
+            self.tables._check_key(v.key)
+            (<Key*>self.tables.keys.data)[v.key].varies = True
+            alike.n_varied += 1
+        if start not in self.alike:
+            self.alike_bytes += LIKENESS + <uint64_t>len(start)
+        self.alike[start] = alike
+
+    cpdef bint enter_alike(self, bytes name) except -1:
+        """See that a name is there; False where nothing tells what principals it is like.
+
+        INVARIANT: the role of each principal of a directory has its word, so that of a word that is not there no record tells.
+        """
+        cdef Py_ssize_t end = name.rfind(b"/") + 1
+        cdef bytes last = name[end:], role = None
+        cdef _Alike alike
+        if self.generation != self.tables.generation:    # PERF: a view for each name would be dear
+            self._cut()
+        if self.tables._find(&self.principals, name) != NONE:
+            return True
+        alike = self.alike.get(name[:end])
+        if alike is None or not is_printable(last):
+            return False
+        if alike.role is not None:
+            role = alike.role + last
+            if self.tables._find(&self.tables.words, role) != NONE:
+                return False
+        self._enter_alike(alike, name, last, role)
+        return True
+
+    cdef int _enter_alike(self, _Alike alike, bytes name, bytes last, bytes role) except -1:
+        cdef Tables t = self.tables
+        cdef PoolText text = PoolText(t._text(name), <uint32_t>len(name))
+        cdef Principal p = (<const Principal*>t.principals.data)[alike.base]
+        p.names = alike.base + 1                         # INVARIANT: it has no names: neither services nor providers have likenesses
+        if role is not None:
+            p.role = t._word(role)
+        elif p.kind == KIND_USER:
+            p.user_arn = self._word_at(text, name)
+        elif p.kind == KIND_FED:
+            p.federated_arn = self._word_at(text, name)
+        else:
+            p.session_arn = self._word_at(text, name)
+        self._vary(&p, alike, text, last)
+        (<Principal*>t._push(&t.principals))[0] = p
+        self.seen = NEVER
+        return t._name_at(&self.principals, text, t.principals.n - 1)
+
+    cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE:
+        """The word of a name that lies in the pool already."""
+        cdef uint32_t found = self.tables._find(&self.tables.words, name)
+        if found == NONE:
+            found = self.tables.words.texts.n
+            self.tables._name_at(&self.tables.words, text, found)
+        return found
+
+    cdef int _vary(self, Principal* p, _Alike alike, PoolText name, bytes last) except -1:
+        """Constants of its own for a principal that is like another one."""
+        cdef Tables t = self.tables
+        cdef uint32_t first = t.constants.n, n = p.n_constants, i, k
+        cdef Constant* at = <Constant*>t._push(&t.constants, n + alike.n_varied)
+        cdef const Varied* v
+        memcpy(at, <const Constant*>t.constants.data + p.constants, n * sizeof(Constant))
+        for k in range(alike.n_varied):
+            v = &alike.varied[k]
+            (<PoolText*>t._push(&t.const_texts))[0] = name if v.before.size == NONE else self._joined(v.before, last)
+            i = 0
+            while i < n and at[i].key != v.key:
+                i += 1
+            at[i] = Constant(v.key, t.const_texts.n - 1, 1, 0, v.certainty)
+            n = max(n, i + 1)
+        t.constants.n = first + n
+        p.constants, p.n_constants = first, <uint16_t>n
+        return 0
+
+    cdef PoolText _joined(self, PoolText before, bytes last) except *:
+        """A text of the pool and another one behind it, in the pool."""
+        cdef uint32_t start = self.tables.pool.n, size = before.size + <uint32_t>len(last)
+        cdef char* at = self.tables._push(&self.tables.pool, size)
+        memcpy(at, self.tables.pool.data + before.text, before.size)
+        memcpy(at + before.size, <const char*>last, len(last))
+        return PoolText(start, size)
+
+    def record(self, bytes text, uint32_t record):
+        """Let a record be found by its ARN; NONE takes it away."""
+        self._give(&self.records, text, record)
+
+    def fact(self, bytes text, uint32_t record, str start=""):
+        """Keep the answer of the directory for an ARN of MODE_FACTS; for all that begin with `start`, if that is told, unless they have a
+        record of their own."""
+        self._give(&self.facts, start_key(start) or text, record)
+
+    cdef int _forget(self, NameTable* names, bytes text) except -1:
+        """Let nothing be found by a text: what was entered is no name any more, and what requests bring is another one."""
+        cdef uint32_t at = self._entry_of(names, text)
+        self.seen = NEVER
+        if at != NONE:
+            (<PoolText*>names.texts.data)[at] = PoolText(0, 0)
+            (<uint32_t*>names.values.data)[at] = NONE
+        return 0
+
+    def no_principal(self, bytes text):
+        """Let the directory be asked for who has this name."""
+        self._forget(&self.principals, text)
+
+    def no_fact(self, bytes text):
+        """Let it be asked for this ARN."""
+        self._forget(&self.facts, text)
+
+    def service(self, bytes text, uint32_t mode):
+        """Say how records of a service are found."""
+        self._give(&self.services, text, mode)
+
+    def account(self, bytes id, *, rcp_stack, org, org_paths):
+        """An account as an owner of resources; `org` and `org_paths` are constants."""
+        cdef uint32_t at = self.find_account(id)
+        cdef Account* a
+        if at == NONE:
+            at = self.accounts.n
+            self.tables._push(&self.accounts)
+            self._give(&self.account_ids, id, at)
+        a = <Account*>self.accounts.data + at
+        a[0] = Account(self.tables.word(id), rcp_stack, org, org_paths)
+        self.seen = NEVER
+
+    def endpoint(self, bytes id, *, uint32_t stack, is_gateway, list constants):
+        """A VPC endpoint; its number."""
+        cdef uint32_t fixed = self.tables._constants(constants, False)
+        cdef Endpoint* e = <Endpoint*>self.tables._push(&self.endpoints)
+        e[0] = Endpoint(stack, fixed, <uint32_t>len(constants), is_gateway)
+        self._give(&self.endpoint_ids, id, self.endpoints.n - 1)
+        return self.endpoints.n - 1
+
+    def no_endpoint(self, bytes id):
+        """Take an endpoint away."""
+        self._give(&self.endpoint_ids, id, NONE)
+
+    def judge_endpoints(self, bint has_policies):
+        """Whether an unknown endpoint leaves its layer undetermined (D40)."""
+        self.has_endpoints = has_policies
+        self.seen = NEVER
+
+    def deny_unknown_owner(self):
+        """Deny requests on ARNs whose owner nothing tells (D23)."""
+        self.denies_unknown_owner = True
+        self.seen = NEVER
+
+    def freeze(self):
+        """End of compilation: what comes later can be cut off."""
+        cdef int i
+        self.is_frozen = True
+        for i in range(N_LISTS):
+            self.tables._mark(self._list(i))
+        self.frozen_bytes = self.size_bytes()
+
+    cdef int _copy(self, Vector* to, const Vector* source, uint32_t n) except -1:
+        if n:
+            self.tables._resize(to, n)
+            memcpy(to.data, source.data, <size_t>n * to.item)
+            to.n = to.mark = n
+        return 0
+
+    cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1:
+        """The slots of the texts that were copied.
+
+        INVARIANT: those were entered before all others, so that none of them lies behind one that is cleared.
+        """
+        cdef StringSlot* slots
+        cdef uint32_t i, at, mask = source.slots.capacity - 1
+        if source.slots.capacity == 0:
+            return 0
+        self.tables._resize(&to.slots, source.slots.capacity)
+        memcpy(to.slots.data, source.slots.data, <size_t>source.slots.capacity * sizeof(StringSlot))
+        slots = <StringSlot*>to.slots.data
+        for i in range(to.texts.n, source.texts.n):
+            at = (self.tables._hash((<const PoolText*>source.texts.data)[i]) >> 1) & mask
+            while slots[at].hash == 0 or slots[at].value != i:
+                at = (at + 1) & mask
+            slots[at] = StringSlot(0, 0)
+        return 0
+
+    def fork(self):
+        """Names of their own, equal to the compiled ones of these; the tables are shared."""
+        cdef Names fork = Names(self.tables)
+        cdef int i
+        view(self)
+        for i in range(N_LISTS):
+            fork._copy(fork._list(i), self._list(i), self._list(i).mark)
+        for i in range(N_TABLES):
+            fork._copy_slots(fork._table(i), self._table(i))
+        fork.has_endpoints = self.has_endpoints
+        fork.denies_unknown_owner = self.denies_unknown_owner
+        return fork

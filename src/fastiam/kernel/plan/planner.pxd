@@ -1,0 +1,43 @@
+"""Rows, and the names and classes of actions."""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from fastiam.kernel.plan.deny_filters cimport Sieves
+from fastiam.kernel.model.tables cimport Body, Entry, Row, Segment
+from fastiam.kernel.storage.vectors cimport Vector
+
+
+cdef struct RowKey:            # a row of policies, be it there or not
+    uint32_t stack
+    uint32_t cls               # of the action
+    uint32_t name
+    uint32_t flag              # WHOLE or 0
+
+
+cdef class Rows(Sieves):
+    cdef uint32_t n_cells, n_hashed
+    cdef uint32_t stamp
+    cdef dict class_ids
+    cdef object match_actions
+    cdef list pattern_texts
+    cdef Py_ssize_t n_matched  # action patterns that classes know
+
+    cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE
+    cdef int _cells(self, uint64_t capacity) except -1
+    cdef int _enter_cell(self, uint32_t stack, uint32_t action, uint32_t number) except -1
+    cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1
+    cdef int _stamp(self, uint32_t action_class) except -1
+    cdef int _stamp_name(self, uint32_t name) except -1
+    cdef int _action_truth(self, const Body* b)
+    cdef int _collect(self, Segment s) except -1
+    cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
+    cdef int make_rows(self, const RowKey* keys, uint32_t n) except -1
+    cdef void _ask_for(self, const RowKey* keys, uint32_t n)
+    cdef int _make_row(self, const RowKey* row) except -1
+    cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
+    cdef int _grow_row_slots(self) except -1
+    cdef const Entry* _scratch_of(self, uint32_t i)
+    cdef bint _is_row(self, uint32_t number)
+    cdef int _add_row(self, bint whole) except -1
+    cdef Row _flags_of(self, uint32_t first, uint32_t n)
+    cdef void _find_ways(self, Row* row)
+    cdef bint _may_mean_services(self, const Row* row)

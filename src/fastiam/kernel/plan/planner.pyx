@@ -1,0 +1,451 @@
+"""Rows: what a stack says of an action, made when a request first asks. With them the names and classes of actions.
+
+Law: a row is whole before its number can be found, and never changes. All of it is a cache: `Tables.drop` takes it back.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from fastiam.kernel.base.text cimport hash_bytes, mix, prefetch
+from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
+from fastiam.kernel.decide.combine cimport cell_key, find_row, grid_place
+from fastiam.kernel.eval.glob cimport glob
+from fastiam.kernel.plan.deny_filters cimport Sieves
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.storage.vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
+
+
+cdef enum:
+    MOST_GRID = 1 << 24        # cells of the grid
+    ASKED_FOR = 32             # rows of which all that they are built of is asked for before
+    MOST_POLICIES = 1024       # policies of these, at most
+    MOST_BODIES = 16           # and statements of each
+
+
+cdef extern from "Python.h":
+    int PyGC_Enable()
+    int PyGC_Disable()         # whether it was enabled
+
+
+cdef class Rows(Sieves):
+    """Vectors with action names, action classes and rows."""
+
+    def __cinit__(self):
+        self.class_ids = {}
+        self.pattern_texts = []
+        self._cells(64)
+
+    # -- actions ---------------------------------------------------------------------------------------------------------------------
+
+    cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE:
+        """The class of an action, and the number of its name; enters what is new."""
+        cdef uint32_t found = self._find(&self.action_names, action)
+        cdef ActionClass* k
+        cdef uint32_t first
+        if found != NONE:
+            name[0] = found
+            return (<uint32_t*>self.name_classes.data)[found]
+        key = self.match_actions(action)
+        patterns = list(key[0])
+        found = self._find(&self.action_names, action)   # a finalizer that ran meanwhile may have asked for it, too
+        if found != NONE:
+            name[0] = found
+            return (<uint32_t*>self.name_classes.data)[found]
+        number = self.class_ids.get(key)
+        if self.name_classes.data == NULL:
+            self._resize(&self.name_classes, 8)          # where there is a class, kernels look at this
+        if number is None:
+            first = self._numbers(&self.class_patterns, patterns)
+            k = <ActionClass*>self._push(&self.classes)
+            k[0] = ActionClass(key[1], first, <uint32_t>len(patterns))
+            number = self.classes.n - 1
+            self.class_ids[key] = number
+        name[0] = self.name_classes.n
+        self._number(&self.name_classes, number)
+        try:
+            self._name(&self.action_names, action, name[0])
+        except BaseException:
+            self.name_classes.n -= 1                     # as many as there are names
+            raise
+        self.sync()
+        return number
+
+    # -- rows --------------------------------------------------------------------------------------------------------------------------
+
+    cdef int _cells(self, uint64_t capacity) except -1:
+        """An empty table of cells, and no rows."""
+        cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
+        if self.rows.n == 0:
+            (<Row*>self._push(&self.rows))[0] = self._flags_of(0, 0)     # of all that are not there yet
+            self._keep_sieve(0)
+        self._resize(&cells, capacity)
+        self._release(self.cells.data)
+        self.cells = cells
+        self.n_cells = 0
+        self.n_hashed = 0
+        self._resize(&slots, 64)
+        self._release(self.row_slots.data)
+        self.row_slots = slots
+        self.sync()
+        return 0
+
+    cdef int _enter_cell(self, uint32_t stack, uint32_t action, uint32_t number) except -1:
+        """Let a cell be found: in the grid, or by hash where the grid would become too large."""
+        cdef uint64_t needed
+        self.n_cells += 1
+        if stack < self.t.n_indexed_stacks < LIMIT and action < <uint32_t>BY_NAME:
+            needed = (<uint64_t>action + 1) * self.t.n_indexed_stacks
+            if not action & <uint32_t>WHOLE and needed <= MOST_GRID:
+                if needed > self.grid.n:
+                    self._push(&self.grid, <uint32_t>(needed - self.grid.n))
+                self.sync()                              # the row is there before its number is
+                (<uint32_t*>self.grid.data)[<size_t>action * self.t.n_indexed_stacks + stack] = number
+                return 0
+        return self._enter_hashed(cell_key(stack, action), number)
+
+    cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1:
+        cdef Cell* old
+        cdef Cell* cells
+        cdef uint32_t i, n, at
+        cdef Vector before, larger
+        if self.n_hashed * 2 >= self.cells.capacity:
+            larger = emptied(&self.cells)
+            self._resize(&larger, <uint64_t>self.cells.capacity * 2)
+            before = self.cells
+            self.cells = larger
+            self.sync()
+            old = <Cell*>before.data
+            n = before.capacity
+            self.n_hashed = 0
+            for i in range(n):
+                if old[i].key != 0:
+                    self._enter_hashed(old[i].key, old[i].row)
+            self._release(before.data)
+        cells = <Cell*>self.cells.data
+        at = <uint32_t>mix(key) & (self.cells.capacity - 1)
+        while cells[at].key != 0:
+            at = (at + 1) & (self.cells.capacity - 1)
+        cells[at].row = number
+        fastiam_publish(&cells[at].key, key)
+        self.n_hashed += 1
+        return 0
+
+    cdef int _stamp(self, uint32_t action_class) except -1:
+        """Mark the action patterns of a class."""
+        cdef ActionClass k = (<ActionClass*>self.classes.data)[action_class]
+        cdef uint32_t* patterns = <uint32_t*>self.class_patterns.data
+        cdef uint32_t i
+        if self.stamps.capacity < len(self.pattern_texts):
+            self._resize(&self.stamps, len(self.pattern_texts) + 64)
+        self.stamp += 1
+        if self.stamp == 0:
+            memset(self.stamps.data, 0, <size_t>self.stamps.capacity * 4)
+            self.stamp = 1
+        for i in range(k.n):
+            (<uint32_t*>self.stamps.data)[patterns[k.first + i]] = self.stamp
+        return 0
+
+    cdef int _stamp_name(self, uint32_t name) except -1:
+        """Mark all action patterns that match a name: those of its class, and those that no class knows."""
+        cdef PoolText text = (<PoolText*>self.action_names.texts.data)[name]
+        cdef bytes action = self.pool.data[text.text:text.text + text.size].lower()
+        cdef const uint8_t* t = action
+        cdef int64_t n = len(action), colon = action.index(b":"), i
+        cdef bytes prefix, rest
+        self._stamp((<uint32_t*>self.name_classes.data)[name])
+        for i in range(self.n_matched, len(self.pattern_texts)):
+            parts = self.pattern_texts[i]
+            if parts is None:
+                (<uint32_t*>self.stamps.data)[i] = self.stamp
+                continue
+            prefix, rest = parts
+            if glob(prefix, <const uint8_t*>prefix + len(prefix), t, t + colon):
+                if glob(rest, <const uint8_t*>rest + len(rest), t + colon + 1, t + n):
+                    (<uint32_t*>self.stamps.data)[i] = self.stamp
+        return 0
+
+    cdef int _action_truth(self, const Body* b):
+        """T, F or U of the action element of a statement, for the marked patterns (A3 to A5)."""
+        cdef const uint32_t* actions = <uint32_t*>self.action_lists.data + b.actions
+        cdef const uint32_t* stamps = <uint32_t*>self.stamps.data
+        cdef uint32_t i
+        cdef int found = U if b.flags & BODY_ACTION_U else F
+        if b.flags & BODY_NO_ACTION:
+            return T
+        for i in range(b.n_actions):
+            if stamps[actions[i]] == self.stamp:
+                found = T
+                break
+        return 1 - found if b.flags & BODY_NOT_ACTION and found != U else found
+
+    cdef int _collect(self, Segment s) except -1:
+        """The statements of a segment that can apply, into the two scratch lists."""
+        cdef const uint32_t* members = <uint32_t*>self.stack_policies.data + s.first
+        cdef Range policy
+        cdef Body b
+        cdef Entry* e
+        cdef uint32_t i, j
+        cdef int truth
+        for i in range(s.n):
+            policy = (<Range*>self.policies.data)[members[i]]
+            for j in range(policy.n):
+                b = (<Body*>self.bodies.data)[(<uint32_t*>self.policy_bodies.data)[policy.first + j]]
+                if s.layer == LAYER_RCP and not b.flags & BODY_DENY:
+                    continue                             # D13
+                truth = self._action_truth(&b)
+                if truth == F:
+                    continue
+                e = <Entry*>self._push(&self.scratch_denies if b.flags & BODY_DENY else &self.scratch_allows)
+                e.occurrence = policy.first + j
+                e.resources = b.resources
+                e.conditions = b.conditions
+                e.principals = b.principals
+                e.level = s.level
+                e.layer = s.layer
+                e.flags = 0
+                if b.flags & BODY_NOT_RESOURCE:
+                    e.flags |= ENTRY_NOT_RESOURCE
+                if b.flags & BODY_NOT_PRINCIPAL:
+                    e.flags |= ENTRY_NOT_PRINCIPAL
+                if b.flags & BODY_U or truth == U:
+                    e.flags |= ENTRY_U
+                if b.flags & BODY_DENY:
+                    e.flags |= ENTRY_DENY
+        return 0
+
+    cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1:
+        """Make what a scratch list holds from `first` on a run; what follows an entry that always counts is left out, unless it is
+        to be `whole`."""
+        cdef const Entry* e = <Entry*>scratch.data
+        cdef uint32_t i, n = scratch.n
+        cdef uint8_t flags = 0
+        cdef Run* run
+        for i in range(first, scratch.n):
+            # a later grant of a resource policy may match in a class that decides more (6.5)
+            if whole or (e[i].layer == LAYER_RESOURCE and not e[i].flags & ENTRY_DENY):
+                continue
+            if e[i].resources == NONE and e[i].conditions == NONE and e[i].principals == NONE and not e[i].flags & ENTRY_U:
+                flags = RUN_ALL if i + 1 == scratch.n else RUN_ALL | RUN_CUT
+                n = i + 1
+                break
+        scratch.n = n
+        run = <Run*>self._push(&self.scratch_runs)
+        run.first = first                                # one by one: what lies between them must stay zero, for rows are hashed
+        run.n = n - first
+        run.index = NONE
+        run.layer = layer
+        run.level = level
+        run.flags = flags
+        return 0
+
+    cdef int make_rows(self, const RowKey* keys, uint32_t n) except -1:
+        """Build the rows of cells that have none; one may be named twice.
+
+        Nothing is collected meanwhile: a finalizer may decide with the same engine, and would build a row in the midst of another one.
+        """
+        cdef uint32_t first, i
+        cdef bint collects = PyGC_Disable()
+        try:
+            for first in range(0, n, ASKED_FOR):
+                self._ask_for(keys + first, min(n - first, <uint32_t>ASKED_FOR))
+                for i in range(first, min(n, first + <uint32_t>ASKED_FOR)):
+                    self._make_row(keys + i)
+        finally:
+            if collects:
+                PyGC_Enable()
+        return 0
+
+    cdef void _ask_for(self, const RowKey* keys, uint32_t n):
+        """PERF: ask for what some rows are built of, each step for what the next one reads."""
+        cdef const Stack* stacks = <Stack*>self.stacks.data
+        cdef const Segment* segments = <Segment*>self.segments.data
+        cdef const uint32_t* members = <uint32_t*>self.stack_policies.data
+        cdef const Range* policies = <Range*>self.policies.data
+        cdef const uint32_t* listed = <uint32_t*>self.policy_bodies.data
+        cdef const Body* bodies = <Body*>self.bodies.data
+        cdef const uint32_t* actions = <uint32_t*>self.action_lists.data
+        cdef uint32_t found[MOST_POLICIES]
+        cdef uint32_t n_policies = 0, i, j, k
+        cdef Range r
+        if n < 2:
+            return
+        for i in range(n):
+            prefetch(stacks + keys[i].stack)
+            prefetch(grid_place(&self.t, keys[i].stack, keys[i].cls))
+        for i in range(n):
+            prefetch(segments + stacks[keys[i].stack].first)
+        for i in range(n):
+            for j in range(stacks[keys[i].stack].n):
+                prefetch(members + segments[stacks[keys[i].stack].first + j].first)
+        for i in range(n):
+            for j in range(stacks[keys[i].stack].n):
+                for k in range(segments[stacks[keys[i].stack].first + j].n):
+                    if n_policies < MOST_POLICIES:
+                        found[n_policies] = members[segments[stacks[keys[i].stack].first + j].first + k]
+                        prefetch(policies + found[n_policies])
+                        n_policies += 1
+        for i in range(n_policies):
+            prefetch(listed + policies[found[i]].first)
+        for i in range(n_policies):
+            r = policies[found[i]]
+            for j in range(min(r.n, <uint32_t>MOST_BODIES)):
+                prefetch(bodies + listed[r.first + j])
+        for i in range(n_policies):
+            r = policies[found[i]]
+            for j in range(min(r.n, <uint32_t>MOST_BODIES)):
+                prefetch(actions + bodies[listed[r.first + j]].actions)
+
+    cdef int _make_row(self, const RowKey* row) except -1:
+        """The denies of all segments, then the allows of each."""
+        cdef Stack s = (<Stack*>self.stacks.data)[row.stack]
+        cdef Segment* segments = <Segment*>self.segments.data + s.first
+        cdef bint late = row.stack >= self.t.n_indexed_stacks
+        cdef uint32_t key = (row.name | BY_NAME if late else row.cls) | row.flag
+        cdef uint32_t i, first
+        if find_row(&self.t, row.stack, key).n:
+            return 0
+        if late:
+            self._stamp_name(row.name)
+        else:
+            self._stamp(row.cls)
+        self.scratch_denies.n = self.scratch_allows.n = self.scratch_runs.n = 0
+        for i in range(s.n):
+            first = self.scratch_allows.n
+            self._collect(segments[i])
+            if segments[i].layer != LAYER_RCP:
+                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, row.flag != 0)
+        self._close_run(&self.scratch_denies, 0, 0, 0, row.flag != 0)
+        self._enter_cell(row.stack, key, self._row_number(row.flag != 0))
+        self.sync()
+        return 0
+
+    # -- equal rows exist once ---------------------------------------------------------------------------------------------------
+
+    cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE:
+        """The number of the row that the scratch lists hold, which is new or known."""
+        cdef StringSlot* slots = <StringSlot*>self.row_slots.data
+        cdef uint64_t h
+        cdef uint32_t at
+        h = hash_bytes(self.scratch_denies.data, <int64_t>self.scratch_denies.n * <int64_t>sizeof(Entry), self.t.seed)
+        h = hash_bytes(self.scratch_allows.data, <int64_t>self.scratch_allows.n * <int64_t>sizeof(Entry), h)
+        h = hash_bytes(self.scratch_runs.data, <int64_t>self.scratch_runs.n * <int64_t>sizeof(Run), h)
+        at = (<uint32_t>h >> 1) & (self.row_slots.capacity - 1)
+        while slots[at].hash != 0:
+            if slots[at].hash == <uint32_t>h | 1 and self._is_row(slots[at].value):
+                return slots[at].value
+            at = (at + 1) & (self.row_slots.capacity - 1)
+        self._add_row(whole)
+        slots[at] = StringSlot(<uint32_t>h | 1, self.rows.n - 1)
+        if self.rows.n * 2 > self.row_slots.capacity:
+            self._grow_row_slots()
+        return self.rows.n - 1
+
+    cdef int _grow_row_slots(self) except -1:
+        cdef Vector before = self.row_slots, larger = emptied(&before)
+        cdef StringSlot* old = <StringSlot*>before.data
+        cdef StringSlot* slots
+        cdef uint32_t i, at
+        self._resize(&larger, <uint64_t>before.capacity * 2)
+        self.row_slots = larger
+        slots = <StringSlot*>self.row_slots.data
+        for i in range(before.capacity):
+            if old[i].hash != 0:
+                at = (old[i].hash >> 1) & (self.row_slots.capacity - 1)
+                while slots[at].hash != 0:
+                    at = (at + 1) & (self.row_slots.capacity - 1)
+                slots[at] = old[i]
+        free_items(before.data)
+        return 0
+
+    cdef const Entry* _scratch_of(self, uint32_t i):
+        """The entries of a scratch run, of which the denies come first in a row and last in the list."""
+        cdef const Run* run = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+        return <Entry*>(self.scratch_denies.data if i == 0 else self.scratch_allows.data) + run.first
+
+    cdef bint _is_row(self, uint32_t number):
+        """Whether a row is the one that the scratch lists hold."""
+        cdef Row row = (<Row*>self.rows.data)[number]
+        cdef const Run* run
+        cdef const Run* other
+        cdef uint32_t i
+        if row.n != self.scratch_runs.n:
+            return False
+        for i in range(row.n):
+            run = <Run*>self.runs.data + row.first + i
+            other = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+            if run.n != other.n or run.layer != other.layer or run.level != other.level or run.flags != other.flags:
+                return False
+            if run.n and memcmp(<Entry*>self.entries.data + run.first, self._scratch_of(i), <size_t>run.n * sizeof(Entry)) != 0:
+                return False
+        return True
+
+    cdef int _add_row(self, bint whole) except -1:
+        """Append the row that the scratch lists hold; nobody sees it before its number is in a cell."""
+        cdef uint32_t first = self.runs.n, i, at
+        cdef Run run
+        cdef Row* row
+        for i in range(self.scratch_runs.n):
+            run = (<Run*>self.scratch_runs.data)[self.scratch_runs.n - 1 if i == 0 else i - 1]
+            at = self.entries.n
+            if run.n:
+                memcpy(self._push(&self.entries, run.n), self._scratch_of(i), <size_t>run.n * sizeof(Entry))
+            run.first = at
+            run.index = self._index(at, run.n) if run.n >= self.index_from and not whole else NONE
+            (<Run*>self._push(&self.runs))[0] = run
+        row = <Row*>self._push(&self.rows)
+        row[0] = self._flags_of(first, self.runs.n - first)
+        if not whole:
+            self._flatten(row)
+        self._find_ways(row)
+        self._keep_sieve(self._sieve_of(row))
+        return 0
+
+    cdef Row _flags_of(self, uint32_t first, uint32_t n):
+        """A row, with what can be told of it at once."""
+        cdef const Run* runs = <const Run*>self.runs.data + first
+        cdef uint32_t i
+        cdef Row row
+        memset(&row, 0, sizeof(Row))
+        row.first = first
+        row.n = <uint16_t>n
+        row.ways = WAY_FAR << REASONS_AT | WAY_FAR
+        if n == 0:
+            return row
+        if n > 1:
+            row.flags = ROW_PASSES
+        if runs[0].n:
+            row.flags |= ROW_DENIES
+        for i in range(1, n):
+            if not runs[i].flags & RUN_ALL:
+                row.flags &= ~ROW_PASSES
+        if n > 2 and runs[2].flags & RUN_ALL:
+            row.flags |= ROW_BOUND_ALL
+        if n > 3 and runs[3].flags & RUN_ALL:
+            row.flags |= ROW_SESSION_ALL
+        if n > 1 and runs[1].n:
+            row.flags |= ROW_GRANTS
+            if runs[1].flags & RUN_ALL:
+                row.flags |= ROW_GRANTS_ALL
+        return row
+
+    cdef void _find_ways(self, Row* row):
+        """What the flags leave to do."""
+        cdef uint8_t own = 0 if row.flags & ROW_FLAT else WAY_NEAR, reasons = own
+        if row.flags & ROW_DENIES or (row.flags & ROW_GRANTS and not row.flags & ROW_GRANTS_ALL):
+            own |= WAY_OWN
+        if row.flags & (ROW_DENIES | ROW_GRANTS):
+            reasons |= WAY_OWN
+        row.ways = reasons << REASONS_AT | own | SERVICES_FAR * self._may_mean_services(row)
+
+    cdef bint _may_mean_services(self, const Row* row):
+        """Whether an allow of a resource's policies is perhaps about services."""
+        cdef const Run* run
+        cdef const Entry* e
+        cdef uint32_t i
+        if row.n < 2:
+            return False
+        run = <const Run*>self.runs.data + row.first + 1
+        e = <const Entry*>self.entries.data + run.first
+        for i in range(run.n):
+            if e[i].layer == LAYER_RESOURCE and e[i].principals != NONE and self._may_leave_services_out(e + i):
+                return True
+        return False

@@ -1,0 +1,22 @@
+"""The owner of the tables."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from fastiam.kernel.plan.planner cimport Rows
+from fastiam.kernel.model.tables cimport Pattern
+from fastiam.kernel.storage.vectors cimport Vector
+
+
+cdef class Tables(Rows):
+    cdef Py_ssize_t n_patterns                           # action patterns that `drop` keeps
+    cdef public uint64_t generation
+
+    cdef uint32_t _pattern(self, const Pattern* p) except? 0xFFFFFFFE
+    cdef uint32_t _word(self, text) except? 0xFFFFFFFE
+    cdef int _check_key(self, uint32_t key) except -1
+    cdef uint32_t _constants(self, list constants, bint own) except? 0xFFFFFFFE
+    cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE
+    cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE
+    cdef int _mark(self, Vector* v) except -1
+    cdef int _slot_stacks(self, uint64_t capacity) except -1
+    cdef uint32_t _stack_hash(self, uint32_t stack)
+    cdef bint _same_stack(self, uint32_t a, uint32_t b)

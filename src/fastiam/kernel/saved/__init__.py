@@ -1,0 +1,1 @@
+"""Engine files: layout and verification of mapped tables."""

@@ -1,0 +1,497 @@
+"""Whether tables that somebody else has written say nothing that must not be followed.
+
+Law: every index that a kernel or a builder follows is looked at here, and every size that it trusts. What passes may decide
+wrongly, if somebody made it so, but it reads no foreign memory. Whoever lets a kernel follow another index adds it here; what
+kernels `promise` each other of the tables is checked here too.
+"""
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp
+
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.base.text cimport prefetch
+from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_SESSION
+from fastiam.kernel.plan.names cimport Names
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.storage.vectors cimport NameTable, Vector
+
+
+cdef enum:
+    TAG_SIZE = 15              # len("aws:requesttag/")
+    AHEAD = 2048               # bytes that are asked for before their turn
+
+cdef int64_t LATEST = 1 << 40  # seconds: no sum with an instant of a call overflows
+
+
+cdef inline bint within(uint64_t first, uint64_t n, uint64_t total) noexcept nogil:
+    return first + n <= total
+
+
+cdef inline bint is_index(uint32_t i, uint32_t n) noexcept nogil:
+    return i < n or i == NONE
+
+
+cdef inline bint is_member(uint32_t i, uint32_t n_one, uint32_t n_many) noexcept nogil:
+    """NONE, ONE and an index, or the index of a list."""
+    if i == NONE:
+        return True
+    return (i ^ ONE) < n_one if i & ONE else i < n_many
+
+
+cdef bint are_ranges(const Vector* ranges, uint32_t total) noexcept nogil:
+    cdef const Range* r = <const Range*>ranges.data
+    cdef uint32_t i
+    for i in range(ranges.n):
+        prefetch(<const char*>(r + i) + AHEAD)
+        if not within(r[i].first, r[i].n, total):
+            return False
+    return True
+
+
+cdef bint are_below(const Vector* numbers, uint32_t limit) noexcept nogil:
+    cdef const uint32_t* at = <const uint32_t*>numbers.data
+    cdef uint32_t i, most = 0
+    for i in range(numbers.n):                           # PERF: no branch, so that vectors of numbers are compared
+        most |= at[i] >= limit
+    return most == 0
+
+
+cdef bint are_texts(Tables s, const Vector* texts) noexcept nogil:
+    cdef const PoolText* at = <const PoolText*>texts.data
+    cdef uint32_t i
+    for i in range(texts.n):
+        prefetch(<const char*>(at + i) + AHEAD)
+        if not within(at[i].text, at[i].size, s.pool.n):
+            return False
+    return True
+
+
+cdef bint are_slots(const Vector* slots, uint32_t n) noexcept nogil:
+    """Whether slots name only what there is, and have an empty one, where a search ends."""
+    cdef const StringSlot* at = <const StringSlot*>slots.data
+    cdef uint32_t i, used = 0, wrong = 0
+    if slots.capacity == 0:
+        return n == 0
+    if slots.capacity & (slots.capacity - 1):
+        return False
+    for i in range(slots.capacity):
+        prefetch(<const char*>(at + i) + AHEAD)
+        used += at[i].hash != 0
+        wrong |= (at[i].hash != 0) & (at[i].value >= n)
+    return wrong == 0 and used < slots.capacity
+
+
+# -- texts with variables ------------------------------------------------------------------------------------------------
+
+
+cdef struct Budget:            # texts may lie in each other: what is searched for slots has an end all the same
+    uint64_t bytes
+
+
+cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) noexcept nogil:
+    """Whether every variable in a text is one that there is."""
+    cdef const uint8_t* at = <const uint8_t*>s.pool.data + start
+    cdef const uint8_t* end = at + size
+    cdef uint32_t number
+    if size > left.bytes:
+        return False
+    left.bytes -= size
+    while True:
+        at = <const uint8_t*>memchr(at, TOKEN_SLOT, <size_t>(end - at))
+        if at == NULL:
+            return True
+        if end - at < SLOT_SIZE or (at[1] | at[2] | at[3] | at[4]) & 128:
+            return False
+        number = at[1] | <uint32_t>at[2] << 7 | <uint32_t>at[3] << 14 | <uint32_t>at[4] << 21
+        if number >= s.variables.n:
+            return False
+        at += SLOT_SIZE
+
+
+cdef bint are_pieces(const Pattern* p) noexcept nogil:
+    """Whether the pieces of PATTERN_PIECES lie in its text; its colons do."""
+    cdef uint32_t start = p.head
+    if p.size > 0xFFFF or p.rest > REST_GLOB or p.colon > 4 or (p.mid != 0) != (p.colon >= 3) or p.suffix > p.need:
+        return False                                     # a row written out flat has the size in 16 bits
+    if p.mid:
+        start = <uint32_t>p.colons[p.colon] + p.mid
+        if p.head > p.colons[p.colon]:
+            return False
+    if p.head > p.size or start + p.need > p.size:       # so `need` and what stands before it have 16 bits, too
+        return False
+    if p.rest == REST_INNER:
+        return p.need > p.suffix and start + 1 + p.need <= p.size
+    return p.rest < REST_SUFFIX or start + p.suffix <= p.size
+
+
+cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
+    cdef bint has_fields = p.colons[4] != 0
+    cdef int i
+    if p.kind > PATTERN_UNRESOLVED or not within(p.text, p.size, s.pool.n):
+        return False
+    if p.crossing != NONE:
+        if p.crossing >= s.patterns.n:
+            return False
+        i = (<const Pattern*>s.patterns.data)[p.crossing].kind
+        if i != PATTERN_CROSS and i != PATTERN_CROSS_SLOTS:
+            return False
+    if has_fields:
+        if p.colons[0] != 3 or p.colons[4] >= p.size:
+            return False
+        for i in range(4):
+            if p.colons[i] >= p.colons[i + 1]:
+                return False
+        for i in range(5):
+            if (<const uint8_t*>s.pool.data)[p.text + p.colons[i]] != 58:
+                return False
+    elif p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
+        return False
+    elif p.kind == PATTERN_CROSS_SLOTS:
+        return False
+    if p.kind == PATTERN_PIECES and not are_pieces(p):
+        return False
+    if p.kind == PATTERN_SLOTS or p.kind == PATTERN_CROSS_SLOTS:
+        return has_good_slots(s, p.text, p.size, left)
+    return True
+
+
+cdef bint are_variables(Tables s) noexcept nogil:
+    cdef const Variable* v
+    cdef uint32_t i
+    for i in range(s.variables.n):
+        v = <const Variable*>s.variables.data + i
+        if v.key >= s.keys.n or (v.default_text != NONE and not within(v.default_text, v.default_size, s.pool.n)):
+            return False
+    return True
+
+
+# -- conditions ------------------------------------------------------------------------------------------------------------
+
+
+cdef bint are_values(Tables s, Budget* left) noexcept nogil:
+    cdef const Value* v
+    cdef uint32_t i
+    for i in range(s.values.n):
+        v = <const Value*>s.values.data + i
+        prefetch(<const char*>v + AHEAD)
+        if not within(v.text, v.size, s.pool.n) or (v.has_slots and not has_good_slots(s, v.text, v.size, left)):
+            return False
+    return True
+
+
+cdef bint are_atoms(Tables s) noexcept nogil:
+    """Atoms have their values one after the other."""
+    cdef const Atom* a
+    cdef const Value* v
+    cdef uint32_t i, j
+    cdef uint64_t next = 0
+    for i in range(s.atoms.n):
+        a = <const Atom*>s.atoms.data + i
+        prefetch(<const char*>a + AHEAD)
+        if a.key >= s.keys.n or a.op > OP_NULL or a.relation > REL_GE or a.qualifier > FOR_ANY:
+            return False
+        if a.first != next or not within(a.first, a.n, s.values.n):
+            return False
+        next += a.n
+        if a.op == OP_IP:
+            for j in range(a.n):
+                v = <const Value*>s.values.data + a.first + j
+                if v.number < 0 or v.number > 128:
+                    return False
+    return True
+
+
+cdef bint is_key(Tables s, const Key* k) noexcept nogil:
+    cdef const uint8_t* text = <const uint8_t*>s.pool.data + k.text
+    if not within(k.text, k.size, s.pool.n) or k.source > KEY_MFA:
+        return False
+    if k.tag and (k.tag != TAG_SIZE or k.size < TAG_SIZE or memcmp(text, b"aws:requesttag/", TAG_SIZE) != 0):
+        return False
+    if k.source == KEY_IAM_TAG:
+        return k.other < s.keys.n
+    return k.source != KEY_DEFAULT or k.other < s.constants.n
+
+
+cdef bint are_keys(Tables s) noexcept nogil:
+    cdef uint32_t i
+    for i in range(s.keys.n):
+        if not is_key(s, <const Key*>s.keys.data + i):
+            return False
+    return True
+
+
+cdef bint are_constants(Tables s) noexcept nogil:
+    cdef const Constant* c
+    cdef uint32_t i
+    for i in range(s.constants.n):
+        c = <const Constant*>s.constants.data + i
+        prefetch(<const char*>c + AHEAD)
+        if c.key >= s.keys.n or not within(c.first, c.n, s.const_texts.n):
+            return False
+    return True
+
+
+# -- principals --------------------------------------------------------------------------------------------------------------
+
+
+cdef bint is_token(Tables s, const PrincipalToken* k) noexcept nogil:
+    if k.form > FORM_U:
+        return False
+    return k.form != FORM_SERVICE or k.value < s.words.texts.n
+
+
+cdef bint are_tokens(Tables s) noexcept nogil:
+    cdef uint32_t i
+    for i in range(s.tokens.n):
+        if not is_token(s, <const PrincipalToken*>s.tokens.data + i):
+            return False
+    return True
+
+
+cdef uint32_t n_allows(Tables s, uint32_t stack) noexcept nogil:
+    """How many runs of allows the rows of a stack have, of its first three segments; RCPs have none."""
+    cdef const Stack* at
+    cdef const Segment* g
+    cdef uint32_t i, found = 0
+    at = <const Stack*>s.stacks.data + stack
+    g = <const Segment*>s.segments.data + at.first
+    for i in range(min(at.n, <uint32_t>3)):
+        found += g[i].layer != LAYER_RCP
+    return found
+
+
+cdef bint grants(Tables s, uint32_t stack) noexcept nogil:
+    """NONE, or a stack with a run of allows."""
+    return stack == NONE or (stack < s.stacks.n and n_allows(s, stack) > 0)
+
+
+cdef bint are_names(Tables s, const Principal* p) noexcept nogil:
+    cdef const uint32_t* words = <const uint32_t*>s.word_lists.data
+    cdef uint32_t i
+    if not within(p.absent, p.n_absent, s.word_lists.n):
+        return False
+    if p.n_names == 0 and p.names > s.principals.n:
+        return False
+    if p.n_names and not within(p.names, p.n_names, s.word_lists.n):
+        return False
+    for i in range(p.n_names):
+        if words[p.names + i] >= s.words.texts.n:
+            return False
+    return p.n_names > 0 or not (p.kind == KIND_SVC or p.kind == KIND_OIDC or p.kind == KIND_SAML)
+
+
+cdef bint is_principal(Tables s, const Principal* p) noexcept nogil:
+    cdef uint32_t segments = 1
+    if p.kind > KIND_ANON or p.credential > CRED_ROOT_TOKEN_MFA or not is_index(p.partition, s.words.texts.n):
+        return False
+    if not are_names(s, p) or not within(p.constants, p.n_constants, s.constants.n):
+        return False
+    if p.own_stack >= s.stacks.n or not is_index(p.scp_stack, s.stacks.n) or (p.flags & P_HAS_SCP and p.scp_stack == NONE):
+        return False
+    if p.mfa_at != INT64_MIN and not -LATEST <= p.mfa_at <= LATEST:
+        return False
+    if p.flags & (P_HAS_BOUNDARY | P_EXTRA_BOUNDARY):
+        segments = 2
+    if p.flags & (P_HAS_SESSION | P_EXTRA_SESSION):
+        segments = 3
+    return n_allows(s, p.own_stack) >= segments
+
+
+cdef bint are_principals(Tables s) noexcept nogil:
+    cdef uint32_t i
+    for i in range(s.principals.n):
+        prefetch(<const char*>(<const Principal*>s.principals.data + i) + AHEAD)
+        if not is_principal(s, <const Principal*>s.principals.data + i):
+            return False
+    return True
+
+
+cdef bint are_at_home(Tables s, Names names) noexcept nogil:
+    """Whether the accounts of all who have a name are there; those of others are of engines that share the tables."""
+    cdef const Principal* principals = <const Principal*>s.principals.data
+    cdef const uint32_t* values = <const uint32_t*>names.principals.values.data
+    cdef uint32_t i
+    for i in range(names.principals.values.n):
+        if values[i] != NONE and not is_index(principals[values[i]].account_index, names.accounts.n):
+            return False
+    return True
+
+
+# -- policies -----------------------------------------------------------------------------------------------------------------
+
+
+cdef bint are_bodies(Tables s) noexcept nogil:
+    cdef const Body* b
+    cdef uint32_t i
+    for i in range(s.bodies.n):
+        b = <const Body*>s.bodies.data + i
+        prefetch(<const char*>b + AHEAD)
+        if not within(b.actions, b.n_actions, s.action_lists.n) or not is_member(b.resources, s.patterns.n, s.resource_elements.n):
+            return False
+        if not is_member(b.conditions, s.atoms.n, s.condition_lists.n) or not is_index(b.principals, s.principal_elements.n):
+            return False
+    return True
+
+
+cdef bint are_policies(Tables s) noexcept nogil:
+    """Policies have their statements one after the other: an occurrence is found by halving."""
+    cdef const Range* r = <const Range*>s.policies.data
+    cdef uint32_t i
+    cdef uint64_t next = 0
+    for i in range(s.policies.n):
+        if r[i].first != next or not within(r[i].first, r[i].n, s.policy_bodies.n):
+            return False
+        next += r[i].n
+    return True
+
+
+cdef bint are_segments(Tables s) noexcept nogil:
+    cdef const Segment* g
+    cdef uint32_t i
+    for i in range(s.segments.n):
+        g = <const Segment*>s.segments.data + i
+        prefetch(<const char*>g + AHEAD)
+        if not within(g.first, g.n, s.stack_policies.n) or g.layer > LAYER_SESSION:
+            return False
+    return True
+
+
+# -- resources, accounts, endpoints ---------------------------------------------------------------------------------------------
+
+
+cdef bint is_account(Tables s, uint32_t word) noexcept nogil:
+    """NONE, or a word of which twelve bytes can be compared."""
+    return word == NONE or (word < s.words.texts.n and within((<const PoolText*>s.words.texts.data)[word].text, ACCOUNT_SIZE, s.pool.n))
+
+
+cdef bint are_records(Tables s) noexcept nogil:
+    cdef const Record* k
+    cdef uint32_t i
+    for i in range(s.records.n):
+        k = <const Record*>s.records.data + i
+        prefetch(<const char*>k + AHEAD)
+        if not is_account(s, k.account) or not grants(s, k.stack) or not within(k.constants, k.n_constants, s.constants.n):
+            return False
+        if k.arn != NONE and not within(k.arn, k.arn_size, s.pool.n):
+            return False
+    return True
+
+
+cdef bint lead_to_themselves(Tables s, const NameTable* k) noexcept nogil:
+    """Whether no name of a resource leads to a record that stands for another ARN (6.10): these go by names that requests bring."""
+    cdef const Record* records = <const Record*>s.records.data
+    cdef const uint32_t* values = <const uint32_t*>k.values.data
+    cdef uint32_t i
+    for i in range(k.values.n):
+        if values[i] != NONE and records[values[i]].arn != NONE:
+            return False
+    return True
+
+
+cdef bint are_accounts(Tables s, Names names) noexcept nogil:
+    cdef const Account* a
+    cdef uint32_t i
+    for i in range(names.accounts.n):
+        a = <const Account*>names.accounts.data + i
+        if not is_index(a.rcp_stack, s.stacks.n) or not is_index(a.org, s.constants.n) or not is_index(a.org_paths, s.constants.n):
+            return False
+    return True
+
+
+cdef bint are_endpoints(Tables s, Names names) noexcept nogil:
+    cdef const Endpoint* e
+    cdef uint32_t i
+    for i in range(names.endpoints.n):
+        e = <const Endpoint*>names.endpoints.data + i
+        if not grants(s, e.stack) or not within(e.constants, e.n_constants, s.constants.n):
+            return False
+    return True
+
+
+cdef bint are_found(Tables s, const NameTable* k, uint32_t limit) noexcept nogil:
+    """Whether a table of names leads only to what there is."""
+    cdef const uint32_t* values = <const uint32_t*>k.values.data
+    cdef uint32_t i, wrong = 0
+    if k.texts.n != k.values.n or not are_texts(s, &k.texts) or not are_slots(&k.slots, k.texts.n):
+        return False
+    for i in range(k.texts.n):
+        wrong |= (values[i] >= limit) & (values[i] != NONE)
+    return wrong == 0
+
+
+cdef bint are_all_found(Tables s, Names names) noexcept nogil:
+    return (
+        are_found(s, &names.principals, s.principals.n) and are_found(s, &names.records, s.records.n)
+        and are_found(s, &names.facts, s.records.n) and are_found(s, &names.account_ids, names.accounts.n)
+        and are_found(s, &names.endpoint_ids, names.endpoints.n) and are_found(s, &names.services, MODE_SECRET + 1)
+    )
+
+
+cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
+    """The first kind of thing that refers to what is not there. Each is looked at after what it is looked at through."""
+    cdef Budget left
+    cdef uint32_t i
+    left.bytes = 16 * <uint64_t>s.pool.n + 65536         # patterns share texts, two or three each
+    if not are_texts(s, &s.const_texts) or not are_texts(s, &s.words.texts) or not are_slots(&s.words.slots, s.words.texts.n):
+        return "texts"
+    if s.words.values.n != s.words.texts.n or not are_below(&s.words.values, s.words.texts.n):
+        return "words"
+    if not are_keys(s) or not are_variables(s) or not are_constants(s):
+        return "keys"
+    for i in range(s.patterns.n):
+        prefetch(<const char*>(<const Pattern*>s.patterns.data + i) + AHEAD)
+        if not is_pattern(s, <const Pattern*>s.patterns.data + i, &left):
+            return "patterns"
+    if not are_below(&s.pattern_lists, s.patterns.n) or not are_ranges(&s.resource_elements, s.pattern_lists.n):
+        return "resources"
+    if not are_values(s, &left) or not are_atoms(s):
+        return "conditions"
+    if not are_below(&s.atom_lists, s.atoms.n) or not are_ranges(&s.condition_lists, s.atom_lists.n):
+        return "conditions"
+    if not are_tokens(s) or not are_ranges(&s.principal_elements, s.tokens.n):
+        return "principals of statements"
+    if not are_bodies(s) or not are_policies(s) or not are_below(&s.policy_bodies, s.bodies.n):
+        return "policies"
+    if not are_segments(s) or not are_below(&s.stack_policies, s.policies.n) or not are_ranges(&s.stacks, s.segments.n):
+        return "stacks"
+    if not are_slots(&s.stack_slots, s.stacks.n) or s.folds_from.n != s.folds_to.n:
+        return "stacks"
+    if not are_principals(s):
+        return "principals"
+    if not are_records(s) or not are_accounts(s, names) or not are_endpoints(s, names):
+        return "resources"
+    if not are_all_found(s, names):
+        return "names"
+    if not are_at_home(s, names):
+        return "principals"
+    if not lead_to_themselves(s, &names.records) or not lead_to_themselves(s, &names.facts):
+        return "resources"
+    return NULL
+
+
+def check_tables(Tables tables not None, Names names not None, list keys not None):
+    """What refers to something that is not there, in words; None where nothing does.
+
+    `keys` are the names of the condition keys by number, as Python has them.
+    """
+    cdef TablesC* t = &tables.t
+    cdef const char* found
+    cdef const Key* k
+    with nogil:
+        found = first_wrong(tables, names)
+    if found != NULL:
+        return found.decode()
+    for key in (
+        t.key_called_via, t.key_source_account, t.key_source_vpce, t.key_service_names, t.key_time, t.key_epoch, t.key_user_id,
+        t.key_assumed_root,
+    ):
+        if key >= tables.keys.n:
+            return "keys"
+    if len(keys) != tables.keys.n:
+        return "keys"
+    for number, name in enumerate(keys):
+        k = <const Key*>tables.keys.data + <uint32_t>number
+        if tables.pool.data[k.text:k.text + k.size] != name.encode("utf-8", "surrogatepass"):
+            return "keys"
+    if not are_below(&tables.action_lists, <uint32_t>len(tables.pattern_texts)):
+        return "actions"
+    return None

@@ -1,0 +1,1 @@
+"""Growing arrays that running batches may read."""

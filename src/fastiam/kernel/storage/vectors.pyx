@@ -1,0 +1,345 @@
+"""`Vectors`: the arrays that a decision reads, and how they grow.
+
+Law: what a running batch may read never moves and never changes. Arrays only grow; when one must move, the old memory
+is retired and freed once no batch runs. A batch works on a copy of `TablesC`, so what is added meanwhile lies beyond its
+counts. Cells and name slots are published last, in one store.
+"""
+from cython cimport no_gc_clear
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+from fastiam.kernel.base.text cimport hash_bytes, table_find
+from fastiam.kernel.model.tables cimport *
+
+from fastiam.errors import LimitError
+
+
+# Every vector once, in the order in which `kernel/storage/vectors.pxd` declares them: name, bytes of an item, what becomes of it.
+cdef list VECTORS = [
+    ("pool", 1, COMPILED),
+    ("patterns", sizeof(Pattern), COMPILED),
+    ("pattern_lists", 4, COMPILED),
+    ("resource_elements", sizeof(Range), COMPILED),
+    ("variables", sizeof(Variable), COMPILED),
+    ("values", sizeof(Value), COMPILED),
+    ("atoms", sizeof(Atom), COMPILED),
+    ("atom_lists", 4, COMPILED),
+    ("condition_lists", sizeof(Range), COMPILED),
+    ("keys", sizeof(Key), COMPILED),
+    ("constants", sizeof(Constant), COMPILED),
+    ("const_texts", sizeof(PoolText), COMPILED),
+    ("tokens", sizeof(PrincipalToken), COMPILED),
+    ("principal_elements", sizeof(Range), COMPILED),
+    ("word_lists", 4, COMPILED),
+    ("principals", sizeof(Principal), COMPILED),
+    ("records", sizeof(Record), COMPILED),
+    ("bodies", sizeof(Body), COMPILED),
+    ("action_lists", 4, COMPILED),
+    ("policies", sizeof(Range), COMPILED),
+    ("policy_bodies", 4, COMPILED),
+    ("stacks", sizeof(Stack), COMPILED),
+    ("segments", sizeof(Segment), COMPILED),
+    ("stack_policies", 4, COMPILED),
+    ("folds_from", 4, COMPILED),
+    ("folds_to", 4, COMPILED),
+    ("word_slots", sizeof(StringSlot), LOOKUP),
+    ("words", sizeof(PoolText), COMPILED),
+    ("word_values", 4, COMPILED),
+    ("stack_slots", sizeof(StringSlot), LOOKUP),
+    ("classes", sizeof(ActionClass), CACHE),
+    ("class_patterns", 4, CACHE),
+    ("name_classes", 4, CACHE),
+    ("action_slots", sizeof(StringSlot), WORK),
+    ("action_names", sizeof(PoolText), CACHE),
+    ("action_values", 4, CACHE),
+    ("entries", sizeof(Entry), CACHE),
+    ("runs", sizeof(Run), CACHE),
+    ("indexes", sizeof(Index), CACHE),
+    ("shapes", sizeof(Shape), CACHE),
+    ("index_items", sizeof(Item), CACHE),
+    ("index_slots", sizeof(IndexSlot), CACHE),
+    ("index_lists", 4, CACHE),
+    ("index_splits", sizeof(Split), CACHE),
+    ("index_filters", 8, CACHE),
+    ("ways", 8, CACHE),
+    ("pattern_ways", sizeof(Range), CACHE),
+    ("rows", sizeof(Row), CACHE),
+    ("grid", 4, CACHE),
+    ("flats", sizeof(Flat), CACHE),
+    ("sieves", 8, CACHE),
+    ("sieve_blocks", 4, CACHE),
+    ("cells", sizeof(Cell), WORK),
+    ("row_slots", sizeof(StringSlot), WORK),
+    ("stamps", 4, WORK),
+    ("scratch_denies", sizeof(Entry), WORK),
+    ("scratch_allows", sizeof(Entry), WORK),
+    ("scratch_runs", sizeof(Run), WORK),
+    ("noted", sizeof(Noted), WORK),
+    ("way_counts", sizeof(WayCount), WORK),
+    ("placed", 8, WORK),
+]
+cdef int N_VECTORS = len(VECTORS)
+
+
+@no_gc_clear  # `__dealloc__` reads the list of retired memory
+cdef class Vectors:
+    """All arrays of the tables, and the texts in them.
+
+    Thread-safety: methods are called with the GIL held; kernels read a snapshot (`Names.enter`, `leave`).
+    """
+
+    def __cinit__(self, *, uint64_t seed=0, uint32_t index_from=8):
+        cdef Vector* v
+        # INVARIANT: vectors lie side by side, and each has its line in `VECTORS`
+        if <char*>&self.end_of_vectors - <char*>&self.pool != <Py_ssize_t>(len(VECTORS) * sizeof(Vector)):
+            raise SystemError("a vector is missing in `VECTORS`")
+        for i, (_, item, role) in enumerate(VECTORS):
+            v = self._vector(i)
+            v.item = item
+            v.role = role
+        self.index_from = max(index_from, 1)
+        self.retired = []
+        self.texts = {}
+        self.shared = {}
+        self.t.seed = seed
+        self.t.n_indexed_stacks = LIMIT
+        self._resize(&self.pool, 64)                     # an empty text lies somewhere, too
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(N_VECTORS):
+            if not self._vector(i).is_mapped:
+                free_items(self._vector(i).data)
+        for address in self.retired:
+            free_items(<void*><uintptr_t>address)
+        if self.region != NULL:
+            fastiam_unmap(self.region, self.region_size)
+
+    # -- memory --------------------------------------------------------------------------------------------------------
+
+    cdef Vector* _vector(self, int i):
+        """A vector by its place in `VECTORS`."""
+        return <Vector*>(<char*>&self.pool + <size_t>i * sizeof(Vector))
+
+    cdef list _vectors(self):
+        """The name of every vector, in the order of `_vector`."""
+        return [name for name, _, _ in VECTORS]
+
+    def total_bytes(self):
+        """The memory of all of them."""
+        cdef uint64_t total = 0
+        cdef int i
+        for i in range(N_VECTORS):
+            total += bytes_of(self._vector(i))
+        return total
+
+    cdef int _release(self, void* data) except -1:
+        """Free memory, or keep it until no batch runs. What is mapped stays as long as the tables."""
+        if data == NULL or self.region <= <char*>data < self.region + self.region_size:
+            return 0
+        if self.readers:
+            self.retired.append(<uintptr_t>data)
+        else:
+            free_items(data)
+        return 0
+
+    cdef int _resize(self, Vector* v, uint64_t capacity) except -1:
+        cdef char* data
+        if capacity > LIMIT:
+            raise LimitError(f"a table of the engine is full, the limit is {LIMIT} items")
+        data = new_items(<size_t>capacity + 1, v.item)
+        if data == NULL:
+            raise MemoryError()
+        if v.n:
+            memcpy(data, v.data, <size_t>v.n * v.item)
+        self._release(v.data)
+        v.data = data
+        v.is_mapped = False
+        v.capacity = <uint32_t>capacity
+        self.sync()                                      # another thread may decide before the builder is done
+        return 0
+
+    cdef int _give_back(self, Vector* v) except -1:
+        """Release what one large thing has needed while it was made."""
+        if v.capacity > MOST_KEPT:
+            self._release(v.data)
+            v[0] = emptied(v)
+        return 0
+
+    cdef int _cut(self, Vector* v) except -1:
+        """Take a vector back to what is compiled. What lies behind it is zero again, and elsewhere if a batch may read it."""
+        if v.n > v.mark:
+            if v.is_mapped and not self.readers:
+                memset(v.data + <size_t>v.mark * v.item, 0, <size_t>(v.n - v.mark) * v.item)
+                v.n = v.mark
+            else:
+                v.n = v.mark
+                self._resize(v, max(<uint64_t>8, <uint64_t>v.n))
+        return 0
+
+    cdef char* _push(self, Vector* v, uint32_t n=1) except NULL:
+        """Room for `n` more items; the address of the first."""
+        cdef uint64_t needed = <uint64_t>v.n + n, room
+        cdef char* at
+        if needed > v.capacity or v.data == NULL:
+            # what is beside the compiled part doubles; that part itself is as large as it will be
+            room = (needed - v.mark) * 2 + 16384 // v.item if v.mark else <uint64_t>v.capacity * 3 // 2
+            self._resize(v, max(needed, max(<uint64_t>8, min(<uint64_t>LIMIT, v.mark + room))))
+        at = v.data + <size_t>v.n * v.item
+        v.n = <uint32_t>needed
+        return at
+
+    cdef uint32_t _number(self, Vector* v, uint32_t value) except? 0xFFFFFFFE:
+        """Append a number to a list; its index."""
+        (<uint32_t*>self._push(v))[0] = value
+        return v.n - 1
+
+    cdef uint32_t _numbers(self, Vector* v, list values) except? 0xFFFFFFFE:
+        cdef uint32_t first = v.n
+        for value in values:
+            self._number(v, value)
+        return first
+
+    cdef uint32_t _text(self, bytes text) except? 0xFFFFFFFE:
+        """Append bytes to the pool; where they start."""
+        cdef uint32_t start = self.pool.n
+        cdef const char* data = text
+        if len(text):
+            memcpy(self._push(&self.pool, <uint32_t>len(text)), data, len(text))
+        return start
+
+    cdef uint32_t _shared(self, bytes text) except? 0xFFFFFFFE:
+        """Where a text lies in the pool; while an engine is compiled, equal texts lie there once."""
+        if self.texts is None:
+            return self._text(text)
+        found = self.texts.get(text)
+        if found is None:
+            found = self.texts[text] = self._text(text)
+        return found
+
+    cdef void _lend(self, NameTable* names, StringTable* table):
+        table.slots = <const StringSlot*>names.slots.data
+        table.texts = <const PoolText*>names.texts.data
+        table.values = <const uint32_t*>names.values.data
+        table.mask = names.slots.capacity - 1
+        table.n = names.texts.n
+
+    cdef void sync(self):
+        """Write the addresses and counts into `t`, which kernels copy."""
+        cdef TablesC* t = &self.t
+        t.pool = <const uint8_t*>self.pool.data
+        t.patterns = <const Pattern*>self.patterns.data
+        t.pattern_lists = <const uint32_t*>self.pattern_lists.data
+        t.resource_elements = <const Range*>self.resource_elements.data
+        t.variables = <const Variable*>self.variables.data
+        t.values = <const Value*>self.values.data
+        t.atoms = <const Atom*>self.atoms.data
+        t.atom_lists = <const uint32_t*>self.atom_lists.data
+        t.condition_lists = <const Range*>self.condition_lists.data
+        t.keys = <const Key*>self.keys.data
+        t.constants = <const Constant*>self.constants.data
+        t.const_texts = <const PoolText*>self.const_texts.data
+        t.tokens = <const PrincipalToken*>self.tokens.data
+        t.principal_elements = <const Range*>self.principal_elements.data
+        t.word_lists = <const uint32_t*>self.word_lists.data
+        t.words = <const PoolText*>self.words.texts.data
+        t.principals = <const Principal*>self.principals.data
+        t.records = <const Record*>self.records.data
+        t.classes = <const ActionClass*>self.classes.data
+        t.name_classes = <const uint32_t*>self.name_classes.data
+        t.entries = <const Entry*>self.entries.data
+        t.flats = <const Flat*>self.flats.data
+        t.sieves = <const uint64_t*>self.sieves.data
+        t.sieve_blocks = <const uint32_t*>self.sieve_blocks.data
+        t.n_sieve_blocks = self.sieve_blocks.n
+        t.runs = <const Run*>self.runs.data
+        t.indexes = <const Index*>self.indexes.data
+        t.shapes = <const Shape*>self.shapes.data
+        t.index_slots = <const IndexSlot*>self.index_slots.data
+        t.index_items = <const Item*>self.index_items.data
+        t.index_lists = <const uint32_t*>self.index_lists.data
+        t.index_splits = <const Split*>self.index_splits.data
+        t.index_filters = <const uint64_t*>self.index_filters.data
+        t.fold_from = <const uint32_t*>self.folds_from.data
+        t.fold_to = <const uint32_t*>self.folds_to.data
+        t.n_folds = self.folds_from.n
+        t.n_atoms = self.atoms.n
+        t.n_keys = self.keys.n
+        t.key_changes = self.keys.n + self.n_checked
+        t.n_principals = self.principals.n
+        t.n_records = self.records.n
+        while t.n_classes < self.classes.n:
+            t.actions |= t.classes[t.n_classes].flags
+            t.n_classes += 1
+        t.n_classes = self.classes.n
+        t.n_runs = self.runs.n
+        t.n_entries = self.entries.n
+        t.n_patterns = self.patterns.n
+        self._lend(&self.action_names, &t.action_names)
+        t.cells.cells = <const Cell*>self.cells.data
+        t.cells.mask = self.cells.capacity - 1
+        t.cells.rows = <const Row*>self.rows.data
+        t.cells.n_rows = self.rows.n
+        t.cells.grid = <const uint32_t*>self.grid.data
+        t.cells.n_stacks = 0 if t.n_indexed_stacks == LIMIT else t.n_indexed_stacks
+        t.cells.n_classes = 0 if t.cells.n_stacks == 0 else self.grid.n // t.cells.n_stacks
+        self.version += 1
+
+    cdef void leave(self):
+        """A batch that `Names.enter` let in has read."""
+        self.readers -= 1
+        if self.readers == 0 and self.retired:
+            for address in self.retired:
+                free_items(<void*><uintptr_t>address)
+            self.retired = []
+
+    # -- names -----------------------------------------------------------------------------------------------------------
+
+    cdef int _place(self, Vector* slots, uint32_t h, uint32_t value) except -1:
+        cdef StringSlot* s = <StringSlot*>slots.data
+        cdef uint32_t mask = slots.capacity - 1
+        cdef uint32_t at = (h >> 1) & mask
+        while s[at].hash != 0:
+            at = (at + 1) & mask
+        fastiam_publish(&s[at], (<uint64_t>value << 32) | h)
+        return 0
+
+    cdef int _make_slots(self, NameTable* names, uint64_t capacity) except -1:
+        """Slots for the texts there are, in memory of their own."""
+        cdef Vector fresh = emptied(&names.slots)
+        cdef const PoolText* texts = <const PoolText*>names.texts.data
+        cdef uint32_t i
+        self._resize(&fresh, capacity)
+        for i in range(names.texts.n):
+            self._place(&fresh, self._hash(texts[i]), i)
+        self._release(names.slots.data)
+        names.slots = fresh
+        self.sync()
+        return 0
+
+    cdef uint32_t _hash(self, PoolText text):
+        return <uint32_t>hash_bytes(self.pool.data + text.text, text.size, self.t.seed) | 1
+
+    cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1:
+        """Enter a text that is not there yet."""
+        return self._name_at(names, PoolText(self._shared(text), <uint32_t>len(text)), value)
+
+    cdef int _name_at(self, NameTable* names, PoolText text, uint32_t value) except -1:
+        """The same for a text that lies in the pool."""
+        cdef uint64_t n = <uint64_t>names.texts.n + 1
+        cdef uint64_t needed = slots_for(n if names == &self.words else n * 8 // 5)   # of what requests search, half the slots are empty
+        if needed > names.slots.capacity:                # before there is a text: none is without a slot where memory ends
+            self._make_slots(names, needed)
+        self._number(&names.values, value)
+        try:
+            (<PoolText*>self._push(&names.texts))[0] = text
+        except BaseException:
+            names.values.n -= 1
+            raise
+        self._place(&names.slots, self._hash(text), names.texts.n - 1)
+        return 0
+
+    cdef uint32_t _find(self, NameTable* names, bytes text) except? 0xFFFFFFFE:
+        cdef StringTable table
+        self._lend(names, &table)
+        return table_find(&table, <const uint8_t*>self.pool.data, text, len(text), self.t.seed)

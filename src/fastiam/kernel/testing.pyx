@@ -1,0 +1,272 @@
+"""Doors on inline functions and numbers that have no other way to Python; tests alone import this."""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from fastiam.kernel.base cimport text as _bytes, search as _search, utf8 as _text, values as _values
+from fastiam.kernel.eval cimport conditions as _conditions, glob as _glob
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.model.call cimport Buffer, Call, Scratch, write_time as c_write_time
+from fastiam.kernel.columns.column cimport Column, Text, item_text, row_items
+from fastiam.kernel.model.decision cimport (
+    ALLOW, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RCP, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE,
+    LAYER_SESSION, LAYER_VPCE, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE, REASON_PARTITION,
+    REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT, REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
+)
+from fastiam.kernel.columns.read cimport TextColumn
+from fastiam.kernel.plan.names cimport Names, view
+from fastiam.kernel.model.tables cimport *
+
+
+def numbers():
+    """The numbers of the kernels that Python repeats, by their names there."""
+    return {
+        "NONE": <uint32_t>NONE, "ONE": <uint32_t>ONE, "NOT_READ": NOT_READ, "NOT_READ_ONE": NOT_READ_ONE,
+        "TOKEN_ONE": TOKEN_ONE, "TOKEN_STAR": TOKEN_STAR, "TOKEN_SLOT": TOKEN_SLOT,
+        "PATTERN_ANY": PATTERN_ANY, "PATTERN_PIECES": PATTERN_PIECES, "PATTERN_FIELDS": PATTERN_FIELDS, "PATTERN_CROSS": PATTERN_CROSS,
+        "PATTERN_SLOTS": PATTERN_SLOTS, "PATTERN_CROSS_SLOTS": PATTERN_CROSS_SLOTS, "PATTERN_NEVER": PATTERN_NEVER,
+        "PATTERN_UNRESOLVED": PATTERN_UNRESOLVED,
+        "MATCH_IS_U": MATCH_IS_U, "MATCH_IS_U_IN_IAM": MATCH_IS_U_IN_IAM, "CROSSES_SHORT": CROSSES_SHORT,
+        "OP_STRING": OP_STRING, "OP_STRING_FOLD": OP_STRING_FOLD, "OP_STRING_LIKE": OP_STRING_LIKE, "OP_NUMERIC": OP_NUMERIC,
+        "OP_DATE": OP_DATE, "OP_BOOL": OP_BOOL, "OP_BINARY": OP_BINARY, "OP_IP": OP_IP, "OP_ARN": OP_ARN, "OP_NULL": OP_NULL,
+        "REL_EQ": REL_EQ, "REL_LT": REL_LT, "REL_LE": REL_LE, "REL_GT": REL_GT, "REL_GE": REL_GE,
+        "PLAIN": PLAIN, "FOR_ALL": FOR_ALL, "FOR_ANY": FOR_ANY,
+        "ATOM_NEGATED": ATOM_NEGATED, "ATOM_IF_EXISTS": ATOM_IF_EXISTS, "ATOM_U": ATOM_U, "ATOM_FIXED": ATOM_FIXED, "ATOM_ORDERED": ATOM_ORDERED,
+        "ATOM_OF_ASKER": ATOM_OF_ASKER,
+        "KEY_CALLER": KEY_CALLER, "KEY_PRINCIPAL": KEY_PRINCIPAL, "KEY_RESOURCE": KEY_RESOURCE, "KEY_IAM_TAG": KEY_IAM_TAG,
+        "KEY_RESOURCE_ACCOUNT": KEY_RESOURCE_ACCOUNT, "KEY_RESOURCE_ORG": KEY_RESOURCE_ORG,
+        "KEY_RESOURCE_ORG_PATHS": KEY_RESOURCE_ORG_PATHS, "KEY_ENDPOINT": KEY_ENDPOINT, "KEY_TIME": KEY_TIME,
+        "KEY_EPOCH": KEY_EPOCH, "KEY_REGION": KEY_REGION, "KEY_DEFAULT": KEY_DEFAULT, "KEY_VIA_SERVICE": KEY_VIA_SERVICE,
+        "KEY_CALLED_FIRST": KEY_CALLED_FIRST, "KEY_CALLED_LAST": KEY_CALLED_LAST, "KEY_TAG_KEYS": KEY_TAG_KEYS,
+        "KEY_SOURCE_ORG": KEY_SOURCE_ORG, "KEY_SOURCE_ORG_PATHS": KEY_SOURCE_ORG_PATHS, "KEY_MFA_AGE": KEY_MFA_AGE, "KEY_MFA": KEY_MFA,
+        "KIND_ROOT": KIND_ROOT, "KIND_USER": KIND_USER, "KIND_ROLE": KIND_ROLE, "KIND_SLR": KIND_SLR, "KIND_FED": KIND_FED,
+        "KIND_AROOT": KIND_AROOT, "KIND_SVC": KIND_SVC, "KIND_OIDC": KIND_OIDC, "KIND_SAML": KIND_SAML, "KIND_ANON": KIND_ANON,
+        "P_KNOWN": P_KNOWN, "P_BOUNDED": P_BOUNDED, "P_ISSUER_KNOWN": P_ISSUER_KNOWN, "P_ISSUER_ROOT": P_ISSUER_ROOT,
+        "P_HAS_BOUNDARY": P_HAS_BOUNDARY, "P_HAS_SESSION": P_HAS_SESSION, "P_HAS_SCP": P_HAS_SCP, "P_TAGS_KNOWN": P_TAGS_KNOWN,
+        "P_UNCLEAR_ID": P_UNCLEAR_ID, "P_EXTRA_BOUNDARY": P_EXTRA_BOUNDARY, "P_EXTRA_SESSION": P_EXTRA_SESSION,
+        "P_TEMPORARY": P_TEMPORARY,
+        "P_SESSION_KNOWN": P_SESSION_KNOWN,
+        "FACT_KNOWN": FACT_KNOWN, "FACT_REPLACEABLE": FACT_REPLACEABLE, "FACT_ASSUMED": FACT_ASSUMED,
+        "FORM_STAR": FORM_STAR, "FORM_AWS_STAR": FORM_AWS_STAR, "FORM_ACCOUNT": FORM_ACCOUNT, "FORM_USER": FORM_USER,
+        "FORM_ROLE": FORM_ROLE, "FORM_SESSION": FORM_SESSION, "FORM_FEDERATED_USER": FORM_FEDERATED_USER,
+        "FORM_UNIQUE": FORM_UNIQUE, "FORM_SERVICE": FORM_SERVICE, "FORM_PROVIDER": FORM_PROVIDER,
+        "FORM_CANONICAL": FORM_CANONICAL, "FORM_NEVER": FORM_NEVER, "FORM_U": FORM_U,
+        "BODY_DENY": BODY_DENY, "BODY_NOT_ACTION": BODY_NOT_ACTION, "BODY_NOT_RESOURCE": BODY_NOT_RESOURCE,
+        "BODY_NOT_PRINCIPAL": BODY_NOT_PRINCIPAL, "BODY_U": BODY_U, "BODY_ACTION_U": BODY_ACTION_U,
+        "BODY_NO_ACTION": BODY_NO_ACTION,
+        "RECORD_BLOCKS_PUBLIC": RECORD_BLOCKS_PUBLIC, "RECORD_TRUST": RECORD_TRUST, "RECORD_SERVICE": RECORD_SERVICE,
+        "RECORD_HOLDER": RECORD_HOLDER,
+        "MODE_EXACT": MODE_EXACT, "MODE_BUCKET": MODE_BUCKET, "MODE_OBJECT": MODE_OBJECT, "MODE_FACTS": MODE_FACTS,
+        "MODE_WHOLE": MODE_WHOLE, "MODE_PARTED": MODE_PARTED, "MODE_SECRET": MODE_SECRET,
+        "ACT_CALLER_IDENTITY": ACT_CALLER_IDENTITY, "ACT_SESSION_TOKEN": ACT_SESSION_TOKEN, "ACT_PASS_ROLE": ACT_PASS_ROLE,
+        "ACT_SET_SOURCE_IDENTITY": ACT_SET_SOURCE_IDENTITY, "ACT_STS": ACT_STS, "ACT_STS_ROLE": ACT_STS_ROLE,
+        "ACT_KMS": ACT_KMS, "ACT_RETIRE_GRANT": ACT_RETIRE_GRANT, "ACT_RCP": ACT_RCP, "ACT_ANONYMOUS": ACT_ANONYMOUS,
+        "ACT_SCP_EXEMPT": ACT_SCP_EXEMPT, "ACT_NEEDS_RESOURCE": ACT_NEEDS_RESOURCE, "ACT_GLOBAL": ACT_GLOBAL,
+        "ACT_HARD_POLICY": ACT_HARD_POLICY, "ACT_HARD_RESERVED": ACT_HARD_RESERVED, "ACT_HARD_LINKED": ACT_HARD_LINKED,
+        "ACT_HARD_ALIAS": ACT_HARD_ALIAS, "ACT_FEDERATION": ACT_FEDERATION, "ACT_TRUST": ACT_TRUST,
+        "ACT_OF_SAML": ACT_OF_SAML, "ACT_OF_OIDC": ACT_OF_OIDC,
+        "ACT_FORBID_SHIFT": ACT_FORBID_SHIFT,
+        "CRED_NONE": CRED_NONE, "CRED_ROLE": CRED_ROLE, "CRED_USER": CRED_USER, "CRED_USER_ROOTS": CRED_USER_ROOTS,
+        "CRED_USER_TOKEN": CRED_USER_TOKEN, "CRED_USER_TOKEN_MFA": CRED_USER_TOKEN_MFA, "CRED_FED": CRED_FED,
+        "CRED_ROOT": CRED_ROOT, "CRED_ROOT_TOKEN": CRED_ROOT_TOKEN, "CRED_ROOT_TOKEN_MFA": CRED_ROOT_TOKEN_MFA,
+        "IMPLICIT_DENY": IMPLICIT_DENY, "ALLOW": ALLOW, "EXPLICIT_DENY": EXPLICIT_DENY,
+        "LAYER_RCP": LAYER_RCP, "LAYER_SCP": LAYER_SCP, "LAYER_VPCE": LAYER_VPCE, "LAYER_RESOURCE": LAYER_RESOURCE,
+        "LAYER_IDENTITY": LAYER_IDENTITY, "LAYER_BOUNDARY": LAYER_BOUNDARY, "LAYER_SESSION": LAYER_SESSION,
+        "LAYER_CREDENTIAL": LAYER_CREDENTIAL, "LAYER_SERVICE": LAYER_SERVICE,
+        "REASON_UNKNOWN_OWNER": REASON_UNKNOWN_OWNER, "REASON_UNKNOWN_ENDPOINT": REASON_UNKNOWN_ENDPOINT,
+        "REASON_UNKNOWN_PRINCIPAL": REASON_UNKNOWN_PRINCIPAL, "REASON_ALWAYS_ALLOWED": REASON_ALWAYS_ALLOWED,
+        "REASON_HARD_RULE": REASON_HARD_RULE, "REASON_ANONYMOUS": REASON_ANONYMOUS, "REASON_PASS_ROLE": REASON_PASS_ROLE,
+        "REASON_PARTITION": REASON_PARTITION, "REASON_CREDENTIAL": REASON_CREDENTIAL,
+        "REASON_PUBLIC_ACCESS": REASON_PUBLIC_ACCESS, "REASON_NONE": REASON_NONE,
+    }
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+cdef object _word(const TablesC* t, uint32_t word):
+    """The text of a word, None for NONE."""
+    return None if word == NONE else t.pool[t.words[word].text:t.words[word].text + t.words[word].size]
+
+
+cdef list _constants(const TablesC* t, uint32_t first, uint32_t n):
+    """Key, form, certainty and texts of each."""
+    cdef const Constant* k
+    cdef const PoolText* p
+    found = []
+    for i in range(first, first + n):
+        k = &t.constants[i]
+        p = &t.const_texts[k.first]
+        found.append((k.key, k.form, k.certainty, [t.pool[p[j].text:p[j].text + p[j].size] for j in range(k.n)]))
+    return found
+
+
+def principal_of(Names names, uint32_t number):
+    """Everything that the tables say of a principal; words as their texts."""
+    cdef const TablesC* t = view(names)
+    cdef const Principal* p = &t.principals[number]
+    return {
+        "kind": p.kind, "flags": p.flags, "credential": p.credential, "account_index": p.account_index, "account_id": p.account_id[:12],
+        "account": _word(t, p.account), "partition": _word(t, p.partition), "user_arn": _word(t, p.user_arn), "role": _word(t, p.role),
+        "session_arn": _word(t, p.session_arn), "federated_arn": _word(t, p.federated_arn), "unique_id": _word(t, p.unique_id),
+        "canonical_id": _word(t, p.canonical_id), "own_stack": p.own_stack, "scp_stack": p.scp_stack, "mfa_at": p.mfa_at,
+        "names": [_word(t, t.word_lists[p.names + i]) for i in range(p.n_names)],
+        "absent": [t.word_lists[p.absent + i] for i in range(p.n_absent)],
+        "constants": _constants(t, p.constants, p.n_constants),
+    }
+
+
+# -- columns --------------------------------------------------------------------------------------------------------
+
+cdef object _item(const Column* c, int64_t item):
+    cdef Text text
+    return text.data[: text.size].decode() if item_text(c, item, &text) else None
+
+
+def column_texts(TextColumn column):
+    """What the kernel would read: one text, None or list a row; for a value that stands for all rows, one text."""
+    cdef int64_t row = 0
+    cdef int64_t local, left, first, last
+    cdef const Column* c
+    texts = []
+    while row < (column.length if column.length >= 0 else 1):
+        c = column.chunk_of(row, &local, &left)
+        row_items(c, local, &first, &last)
+        items = [_item(c, item) for item in range(first, last)]
+        texts.append(items if column.is_list else items[0])
+        row += 1
+    return texts
+
+
+# -- texts ----------------------------------------------------------------------------------------------------------
+
+def hash_bytes(bytes data, uint64_t seed):
+    """64 bits of some bytes."""
+    return _bytes.hash_bytes(data, len(data), seed)
+
+
+def characters(bytes text):
+    """The text cut by steps of one character."""
+    cdef const uint8_t* start = text
+    cdef const uint8_t* p = start
+    cdef const uint8_t* end = p + len(text)
+    found = []
+    while p < end:
+        start = p
+        p = _bytes.next_char(p, end)
+        found.append(start[:p - start])
+    return found
+
+
+def is_ascii(bytes text):
+    """Whether no byte has its high bit set."""
+    return _text.is_ascii(text, len(text))
+
+
+def is_utf8(bytes text):
+    """Whether the bytes are valid UTF-8."""
+    return _text.is_utf8(text, len(text))
+
+
+def write_utf8(uint32_t point):
+    """The bytes of a code point; none for what is no character."""
+    cdef char out[4]
+    return out[:_text.write_utf8(point, out)]
+
+
+def fold_text(Tables tables, bytes text):
+    """The folded text, by the table of folds that `tables` holds."""
+    cdef Call c
+    cdef Scratch s
+    cdef Buffer buffer
+    memset(&c, 0, sizeof(Call))
+    memset(&s, 0, sizeof(Scratch))
+    memset(&buffer, 0, sizeof(Buffer))
+    tables.sync()
+    c.t = &tables.t
+    c.s = &s
+    n = _conditions.fold_text(&c, text, len(text), &buffer)
+    try:
+        return buffer.data[:n]
+    finally:
+        free(buffer.data)
+
+
+# -- wildcards; `cut` is the plain twin of `five_colons` --------------------------------------------------------------
+
+def five_colons(bytes text):
+    """Where the first five colons are, or None with fewer."""
+    cdef uint16_t colons[5]
+    return tuple(colons) if _glob.five_colons(text, len(text), colons) else None
+
+
+def cut(bytes text):
+    """As `five_colons`, colon by colon."""
+    cdef uint16_t colons[5]
+    return tuple(colons) if _glob.cut(text, len(text), colons) else None
+
+
+def glob_crossing(bytes pattern, int64_t tail, bytes text):
+    """Whether an encoded pattern whose field 6 starts at `tail` matches in the crossing reading (R5)."""
+    return _search.glob_crossing(pattern, len(pattern), tail, text, <const uint8_t*>text + len(text))
+
+
+def find_literal(bytes text, bytes piece):
+    """As `text.find(piece)`, of a piece that is not empty."""
+    cdef const uint8_t* t = text
+    cdef const uint8_t* found = _search.find_literal(t, t + len(text), piece, len(piece))
+    return -1 if found == NULL else found - t
+
+
+def glob_fields(bytes pattern, bytes text, uint8_t literal_fields):
+    """Whether fields 2 to 5 match one by one; pattern and text have five colons each."""
+    cdef uint16_t p_colons[5]
+    cdef uint16_t t_colons[5]
+    if not _glob.cut(pattern, len(pattern), p_colons) or not _glob.cut(text, len(text), t_colons):
+        raise ValueError("five colons are needed")
+    return _glob.glob_fields(pattern, p_colons, text, t_colons, literal_fields)
+
+
+# -- values -----------------------------------------------------------------------------------------------------------
+
+def compare_decimals(bytes one, bytes two):
+    """Below, at or above zero as `one` is to `two`; None where one of them is no number."""
+    cdef _values.Decimal a, b
+    if not _values.read_decimal(one, len(one), &a) or not _values.read_decimal(two, len(two), &b):
+        return None
+    return _values.compare_decimals(&a, &b)
+
+
+def compare_instants(bytes one, bytes two):
+    """As `compare_decimals`, of dates."""
+    cdef _values.Instant a, b
+    if not _values.read_instant(one, len(one), &a) or not _values.read_instant(two, len(two), &b):
+        return None
+    return _values.compare_instants(&a, &b)
+
+
+def write_time(int64_t seconds):
+    """The text of an instant, empty where its year has no four digits."""
+    cdef char out[32]
+    return out[:c_write_time(seconds, out)]
+
+
+def in_range(bytes address, bytes base, int64_t prefix):
+    """Whether the first `prefix` bits of two addresses of 16 bytes agree, and both are of one version."""
+    return _values.in_range(address, base, prefix)
+
+
+def decode_base64(bytes text):
+    """What a base64 text stands for, or None."""
+    cdef const uint8_t* p = text
+    cdef int64_t i, n = _values.base64_size(p, len(text))
+    return None if n < 0 else bytes([_values.base64_byte(p, i) for i in range(n)])
+
+
+def compare_base64(bytes one, bytes two):
+    """Below, at or above zero as what `one` stands for is to what `two` does: shorter first."""
+    return _values.compare_base64(one, _values.base64_size(one, len(one)), two, _values.base64_size(two, len(two)))
+
+
+def read_bool(bytes text):
+    """1, 0 or -1."""
+    return _values.read_bool(text, len(text))

@@ -1,0 +1,1 @@
+"""Policies, decisions, profiles, requests and sessions: immutable data without I/O."""

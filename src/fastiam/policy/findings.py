@@ -1,0 +1,100 @@
+"""What is known while one document is read, and the findings so far.
+
+Findings are kept as they are found, without places: the places are looked up once somebody reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from fastiam.errors import Finding, Severity
+from fastiam.model.policy import PolicyKind
+from fastiam.model.request import shorten
+from fastiam.model.source_map import Origin, Path, json_path, snippet_at
+from fastiam.policy.validation_rules import RULES, severity_of
+
+_SUGGESTIONS = 50  # per document: likenesses are costly to find, and nobody reads more
+_LONGEST_WORD = 60
+
+
+class Problem(NamedTuple):
+    """What is wrong with one text, wherever it stands."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+Problems = tuple[Problem, ...]
+
+
+class _Found(NamedTuple):
+    code: str
+    severity: Severity
+    path: Path
+    message: str
+    hint: str
+    at_name: bool
+
+
+class Reading:
+    """The reading of one document: its kind, whether `${...}` is a variable in it (1.4), its findings.
+
+    `undetermined` lists the rules that make every statement undetermined (V4 at the top level).
+    """
+
+    __slots__ = ("_found", "_suggestions", "has_error", "is_fatal", "kind", "origin", "undetermined", "variables")
+
+    def __init__(self, kind: PolicyKind, origin: Origin) -> None:
+        self.kind = kind
+        self.origin = origin
+        self.variables = False
+        self.undetermined: tuple[str, ...] = ()
+        self.has_error = False
+        self.is_fatal = False
+        self._found: list[_Found] = []
+        self._suggestions = _SUGGESTIONS
+
+    def add(self, code: str, path: Path, message: str, hint: str = "", *, at_name: bool = False) -> None:
+        """Note that the value under `path` (with `at_name`: its name) breaks a rule."""
+        severity = severity_of(code, self.kind)
+        self.has_error = self.has_error or severity is Severity.ERROR
+        self.is_fatal = self.is_fatal or RULES[code].fatal
+        self._found.append(_Found(code, severity, path, message, hint, at_name))
+
+    def add_all(self, problems: Iterable[Problem], path: Path, *, at_name: bool = False) -> None:
+        """Note everything that is wrong with the text under `path`."""
+        for problem in problems:
+            self.add(problem.code, path, problem.message, problem.hint, at_name=at_name)
+
+    def did_you_mean(self, word: str, known: Iterable[str]) -> str:
+        """A hint that names the most alike of the known words, or ""."""
+        if self._suggestions <= 0 or len(word) > _LONGEST_WORD:
+            return ""
+        from difflib import get_close_matches  # PERF: most documents need none of it
+
+        self._suggestions -= 1
+        by_fold = {name.lower(): name for name in known}
+        near = get_close_matches(word.lower(), by_fold, n=1, cutoff=0.7)
+        return f"did you mean `{by_fold[near[0]]}`?" if near else ""
+
+    def findings(self) -> list[Finding]:
+        """Everything found, in the order of reading, with places."""
+        return [self._place(found) for found in self._found]
+
+    def _place(self, found: _Found) -> Finding:
+        source = self.origin.source
+        origin = self.origin.child(*found.path)
+        position = origin.position(name=found.at_name)
+        rest = (found.hint, RULES[found.code].fatal)
+        parts = (found.code, found.severity, found.message, source.name, json_path(origin.path))
+        if position is None or source.text is None:
+            return Finding(*parts, 0, 0, *rest)
+        snippet, column = snippet_at(source.text, position)
+        return Finding(*parts, position.line, position.column, *rest, snippet, position.end - position.start, column)
+
+
+def quote(text: str) -> str:
+    """A text of the document as messages show it: cut, escaped, in backticks."""
+    return f"`{shorten(text)}`"

@@ -1,0 +1,126 @@
+"""What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37), issuers that are
+shared by many customers (S42, IP51)."""
+
+from __future__ import annotations
+
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import ConditionEntry, Effect, PolicyKind, PrincipalEntry, Statement
+from fastiam.model.source_map import Path
+from fastiam.policy.findings import Reading, quote
+from fastiam.policy.principals import WEB_PROVIDERS
+
+_BESIDE = ("sts:tagsession", "sts:setsourceidentity")
+_SAML = frozenset(("sts:assumerolewithsaml", *_BESIDE))
+_WEB = frozenset(("sts:assumerolewithwebidentity", *_BESIDE))
+_OF_SUBJECT = (
+    "vstoken.actions.githubusercontent.com oidc-configuration.audit-log.githubusercontent.com gitlab.com app.terraform.io"
+    " agent.buildkite.com oidc.codefresh.io scalr.io studio.datachain.ai/api proidc.upbound.io tokens.cloud.shisho.dev"
+)
+_OF_AUDIENCE = "cognito-identity.amazonaws.com api.pulumi.com/oidc sandboxes.cloud oidc.vercel.com"
+_CLAIMS_OF_SHARED: dict[str, tuple[str, ...]] = {  # IP52: one of these has to be compared
+    "token.actions.githubusercontent.com": ("sub", "job_workflow_ref"),
+    **dict.fromkeys(_OF_SUBJECT.split(), ("sub",)),
+    **dict.fromkeys(_OF_AUDIENCE.split(), ("aud",)),
+    "sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d": ("sts:RoleSessionName",),
+}
+_CLAIMS_OF_WARNED: dict[str, tuple[str, ...]] = {  # of these IAM only advises it
+    "oidc.circleci.com": ("sub",),
+    "accounts.google.com": ("aud",),
+    "www.amazon.com": ("app_id",),
+    "graph.facebook.com": ("app_id",),
+}
+_COMPARING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
+_ROLES_ANYWHERE = PrincipalEntry("Service", "rolesanywhere.amazonaws.com")
+_ROLES_ANYWHERE_CALLS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+
+
+def check_trust(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
+    """Note what a trust policy as a whole, and each of its statements, asks in vain."""
+    if reading.kind is not PolicyKind.TRUST:
+        return
+    for path, statement in statements:
+        _check_providers(reading, path, statement)
+        _check_shared_issuers(reading, path, statement)
+    _check_roles_anywhere(reading, statements)
+
+
+def _check_providers(reading: Reading, path: Path, statement: Statement) -> None:
+    """V36. An action that another principal of the statement can call is no mistake."""
+    kinds = {_calls_of(entry) for entry in statement.principals or ()}
+    if statement.actions is None or statement.not_action or None in kinds or not kinds:
+        return
+    callable_ = frozenset().union(*(calls for calls in kinds if calls))
+    for action in statement.actions:
+        if action.lower() not in callable_:
+            names = " or ".join(quote(entry.value) for entry in statement.principals or ())
+            hint = "providers call `sts:AssumeRoleWithSAML` or `sts:AssumeRoleWithWebIdentity`, beside `sts:TagSession`"
+            reading.add("V36", (*path, "Action"), f"{quote(action)} is not what {names} can call", hint)
+
+
+def _calls_of(entry: PrincipalEntry) -> frozenset[str] | None:
+    """The actions that an identity provider can call; None for any other principal."""
+    if entry.type != "Federated":
+        return None
+    if ":saml-provider/" in entry.value:
+        return _SAML
+    return _WEB if entry.value in WEB_PROVIDERS or ":oidc-provider/" in entry.value else None
+
+
+def _check_shared_issuers(reading: Reading, path: Path, statement: Statement) -> None:
+    """IP51, S42: without a condition on its claims, all customers of an issuer can assume the role."""
+    if statement.effect is not Effect.ALLOW or not _names(statement, "sts:AssumeRoleWithWebIdentity"):
+        return
+    compared = {fold(entry.key) for entry in statement.conditions if _can_fail(entry)}
+    for entry in statement.principals or ():
+        url = entry.value.rpartition(":oidc-provider/")[2]
+        issuer = url.rstrip("/").lower()
+        claims = _CLAIMS_OF_SHARED.get(issuer) or _CLAIMS_OF_WARNED.get(issuer)
+        if entry.type != "Federated" or claims is None:
+            continue
+        keys = [claim if ":" in claim else f"{url}:{claim}" for claim in claims]
+        if compared.isdisjoint(map(fold, keys)):
+            message = f"every token of {quote(url)} is accepted"
+            hint = f"compare {' or '.join(map(quote, keys))} with fixed text in a condition"
+            reading.add("IP51" if issuer in _CLAIMS_OF_SHARED else "S42", (*path, "Principal"), message, hint)
+
+
+def _can_fail(entry: ConditionEntry) -> bool:
+    """Whether a condition can fail for a stranger's token: one that compares, and that fails for an absent key (IP51)."""
+    is_comparing = entry.operator in _COMPARING and entry.qualifier != "ForAllValues" and not entry.if_exists
+    return is_comparing and all(value.strip("*?") for value in entry.values)
+
+
+def _check_roles_anywhere(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
+    """V37: the three calls may be allowed by different statements."""
+    trusting = [
+        (path, statement)
+        for path, statement in statements
+        if statement.effect is Effect.ALLOW and _ROLES_ANYWHERE in (statement.principals or ())
+    ]
+    missing = [call for call in _ROLES_ANYWHERE_CALLS if not any(_names(statement, call) for _, statement in trusting)]
+    if trusting and missing:
+        message = f"`{_ROLES_ANYWHERE.value}` needs {' and '.join(map(quote, missing))} too"
+        reading.add("V37", trusting[0][0], message, "without all three the call is denied")
+
+
+def _names(statement: Statement, call: str) -> bool:
+    """Whether a statement is about a call, as far as its actions say."""
+    if statement.actions is None:
+        return False
+    return any(_matches(action.lower(), call.lower()) for action in statement.actions) is not statement.not_action
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Glob (P1) in two walking places: a mismatch goes back to the last star, never further."""
+    at = start = 0
+    star, behind = -1, 0
+    while at < len(text):
+        if start < len(pattern) and pattern[start] == "*":
+            star, behind, start = start, at, start + 1
+        elif start < len(pattern) and pattern[start] in (text[at], "?"):
+            at, start = at + 1, start + 1
+        elif star >= 0:
+            behind, at, start = behind + 1, behind + 1, star + 1
+        else:
+            return False
+    return not pattern[start:].strip("*")

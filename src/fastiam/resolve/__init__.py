@@ -1,0 +1,1 @@
+"""Directory to profiles: derived keys, and what a change affects."""

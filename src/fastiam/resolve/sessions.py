@@ -1,0 +1,116 @@
+"""What is true of a `Session` whoever resolves it: its forms (spec 3.1, N2), and its policies, read strictly (F5)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from fastiam.directory.principal_refs import Subject, read_subject
+from fastiam.errors import RequestValueError
+from fastiam.model.policy import Policy, PolicyKind
+from fastiam.model.profile import Policies, PrincipalKind
+from fastiam.model.request import epoch_seconds
+from fastiam.model.session import Session, what_is_said
+
+ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
+ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
+_KINDS = (*ROLES, *ROOTS, PrincipalKind.FED, PrincipalKind.USER)
+_ISSUERS = {
+    PrincipalKind.ROLE: ROLES,
+    PrincipalKind.SLR: ROLES,
+    PrincipalKind.FED: (PrincipalKind.USER, PrincipalKind.ROOT),
+}
+_WITHOUT_POLICIES = (PrincipalKind.USER, PrincipalKind.ROOT)  # GetSessionToken takes none (6.1)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParts:
+    """A session's ARN and issuer taken apart; `kind` is as the session says."""
+
+    kind: PrincipalKind
+    subject: Subject
+    issuer: Subject | None
+
+
+def read_session(session: Session) -> SessionParts:
+    """The parts of a session.
+
+    Raises
+    ------
+    RequestValueError: a kind that has no sessions; an ARN of another form than the kind's; an issuer of another account, or
+    of another role than the ARN names; tags of a root user.
+    """
+    kind = PrincipalKind(session.kind)
+    if kind not in _KINDS:
+        raise RequestValueError(f"`{kind}` has no sessions", column="principal", hint="pass its name in place of a Session")
+    subject = read_subject(session.arn)
+    if not _fits(kind, subject):
+        raise RequestValueError(f"`{session.arn}` is not the ARN of a session of kind {kind}", column="principal")
+    if session.tags and kind in ROOTS:
+        raise RequestValueError(f"`{session.arn}` is a root user and has no tags", column="principal")
+    return SessionParts(kind, subject, _read_issuer(session, kind, subject))
+
+
+def _fits(kind: PrincipalKind, subject: Subject) -> bool:
+    if kind in ROLES:
+        return bool(subject.session)
+    if kind in ROOTS:
+        return subject.kind is PrincipalKind.ROOT
+    return subject.kind is kind
+
+
+def _read_issuer(session: Session, kind: PrincipalKind, subject: Subject) -> Subject | None:
+    """The issuer, where one is told and matters: of role sessions and federated users."""
+    if session.issuer is None or kind not in _ISSUERS:
+        return None
+    issuer = read_subject(session.issuer)
+    same_account = (issuer.partition, issuer.account) == (subject.partition, subject.account)
+    same_role = kind not in ROLES or issuer.name == subject.name
+    if issuer.kind not in _ISSUERS[kind] or issuer.session or not same_account or not same_role:
+        raise RequestValueError(f"`{session.issuer}` cannot be the issuer of `{session.arn}`", column="principal")
+    return issuer
+
+
+def takes_session_policies(kind: PrincipalKind) -> bool:
+    """Whether sessions of the kind can have session policies (6.1)."""
+    return kind not in _WITHOUT_POLICIES
+
+
+def read_session_policies(documents: Sequence[Any] | None) -> Policies | None:
+    """The session policies as one layer (D4), named `session_policies[0]`, ...; None where none were passed."""
+    return None if documents is None else tuple(_read(document, i) for i, document in enumerate(documents))
+
+
+def _read(document: Any, i: int) -> Policy:
+    if isinstance(document, Policy):
+        return document
+    says = what_is_said(document)
+    return _read_new(document, i) if says is None else _read_known(_Document(says, document), i)
+
+
+def _read_new(document: Any, i: int) -> Policy:
+    from fastiam.policy.document import read_policy  # PERF: most sessions have none
+
+    return read_policy(document, PolicyKind.SESSION, name=f"session_policies[{i}]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A document that is known by what it says."""
+
+    says: Hashable
+    document: Any = field(compare=False)
+
+
+@lru_cache(maxsize=1024)  # PERF: sessions of one issuer often come with one policy; equal ones are then one object, compiled once
+def _read_known(known: _Document, i: int) -> Policy:
+    return _read_new(known.document, i)
+
+
+def mfa_seconds(session: Session, kind: PrincipalKind) -> int | None:
+    """When MFA was given, in epoch seconds: known of GetSessionToken credentials alone (7.6)."""
+    if session.mfa_at is None or kind not in _WITHOUT_POLICIES:
+        return None
+    return epoch_seconds(session.mfa_at)

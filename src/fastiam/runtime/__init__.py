@@ -1,0 +1,1 @@
+"""Services of the process: forks, output files, the garbage collector."""

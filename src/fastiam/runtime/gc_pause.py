@@ -1,0 +1,59 @@
+"""Work without the cyclic garbage collector, where it would only look at what is there to stay."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+from fastiam.runtime import forking
+
+_FEW, _MANY = 1_000, 100_000  # objects; Python 3.12 begins with some 400 that are frozen
+
+
+class _Pauser:
+    """The thread that has paused the collector, if any."""
+
+    thread: int | None = None
+
+    def _forked(self) -> None:
+        if self.thread not in (None, threading.get_ident()):  # a thread that is not in the child cannot end its pause
+            self.thread = None
+            gc.enable()
+
+
+_pauser = _Pauser()
+forking.on_fork(_pauser)
+
+
+class collection_paused:
+    """No cyclic garbage collection meanwhile, where `when` says that it pays.
+
+    Reading policies and compiling them makes millions of objects and no cycle. The collector would go through all of them again
+    and again: of reading 28 MB with 100,000 statements it made 5.4 seconds out of 1.5, of compiling them 2.8 out of 1.9.
+    """
+
+    def __init__(self, *, when: bool = True) -> None:
+        self._pauses = when
+
+    def __enter__(self) -> None:
+        self._pauses = self._pauses and gc.isenabled()
+        if self._pauses:
+            _pauser.thread = threading.get_ident()
+            gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._pauses:
+            _make_old()
+            _pauser.thread = None
+            gc.enable()
+
+
+def _make_old() -> None:
+    """What was made meanwhile is old, where it is much: the next full collection looks at it, the small ones before it do not.
+
+    PERF: a third of a second for each of two, after 50,000 principals. To freeze all and to thaw it moves lists and no objects.
+    Where others have frozen much, it stays so and nothing is done.
+    """
+    if gc.get_count()[0] > _MANY and gc.get_freeze_count() < _FEW:
+        gc.freeze()
+        gc.unfreeze()

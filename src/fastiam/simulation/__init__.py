@@ -1,0 +1,1 @@
+"""Requests over ad-hoc policies that are in no directory."""

@@ -1,0 +1,297 @@
+"""Who made a call: `userIdentity` as a principal, with what the record tells of its session.
+
+A log does not say which session policies and tags a session has, unless the call that issued its credentials is in the log
+as well and came before: `Issued` remembers those by access key. What is not told stays open (spec 6.11):
+
+* A role session of unknown issue is asked about by its ARN alone, and may have session policies (`open_policies`).
+* Temporary credentials of a user are those of GetSessionToken or of a sign-in, which 7.4 treats differently (`open_kind`).
+* `mfaAuthenticated` says false of federated role sessions too, of which 7.6 says that the key is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from fastiam.analysis.logged_calls import Asker, Open
+from fastiam.model.session import Session
+from fastiam.sources.cloudtrail.records import Record
+
+MFA, MFA_AGE, ISSUED_AT = "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge", "aws:TokenIssueTime"
+SOURCE_IDENTITY, PROVIDER = "aws:SourceIdentity", "aws:FederatedProvider"
+Keys = Mapping[str, str | Open | None]
+
+_KEPT = 200_000  # issued sessions; of older ones nothing is known any more
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+_SERVICE_LINKED = ":role/aws-service-role/"
+_EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+_ISSUING = ("AssumeRole", "GetFederationToken", "GetSessionToken")
+_SESSION_KEYS: Keys = {ISSUED_AT: None, SOURCE_IDENTITY: None, PROVIDER: None}
+
+
+class _Issuer(msgspec.Struct):
+    arn: str = ""
+
+
+class _Attributes(msgspec.Struct):
+    creationDate: str = ""
+    mfaAuthenticated: str | bool = ""
+
+
+class _Web(msgspec.Struct):
+    federatedProvider: str = ""
+
+
+class _Context(msgspec.Struct):
+    sessionIssuer: _Issuer | None = None
+    attributes: _Attributes | None = None
+    webIdFederationData: _Web | None = None
+    sourceIdentity: str | None = None
+    ec2RoleDelivery: str | None = None
+
+
+class Identity(msgspec.Struct):
+    """`userIdentity`, as far as it tells who asks."""
+
+    type: str = ""
+    arn: str = ""
+    accountId: str = ""
+    principalId: str = ""
+    accessKeyId: str = ""
+    invokedBy: str = ""
+    identityProvider: str = ""
+    sessionContext: _Context | None = None
+
+
+class _Credentials(msgspec.Struct):
+    accessKeyId: str = ""
+
+
+class _Response(msgspec.Struct):
+    credentials: _Credentials | None = None
+
+
+_decode_identity = msgspec.json.Decoder(Identity | None)
+_decode_response = msgspec.json.Decoder(_Response | None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Issue:
+    """How credentials were issued. `by_service`: they may carry session keys that no log shows. `tags` None: not told."""
+
+    call: str
+    by_service: bool
+    policies: tuple[Any, ...] | None
+    tags: Mapping[str, str] | None
+    transitive: Mapping[str, str]
+    source_identity: str | None
+
+
+class Issued:
+    """The sessions that a log shows being issued, by access key; the last ones are kept."""
+
+    def __init__(self) -> None:
+        self._of_key: dict[str, _Issue] = {}
+
+    def learn(self, record: Record, parameters: Any, identity: Identity) -> str:
+        """Remember what a call of STS issued; the access key, or "" where it issued none."""
+        if record.eventName not in _ISSUING or record.errorCode or not is_told(parameters):
+            return ""
+        response = _decoded(_decode_response, record.responseElements)
+        key = response.credentials.accessKeyId if response and response.credentials else ""
+        if key:
+            self._of_key[key] = self._read(record.eventName, parameters, identity)
+            if len(self._of_key) > _KEPT:
+                del self._of_key[next(iter(self._of_key))]
+        return key
+
+    def find(self, key: str) -> _Issue | None:
+        """How the credentials were issued, or None where the log does not tell."""
+        return self._of_key.get(key)
+
+    def _read(self, call: str, parameters: dict[str, Any], identity: Identity) -> _Issue:
+        inline, managed = parameters.get("policy"), parameters.get("policyArns") or ()
+        policies = ((inline,) if inline else ()) + tuple(
+            item["arn"] for item in managed if isinstance(item, dict) and "arn" in item
+        )
+        passed = _tags_in(parameters.get("tags"))
+        is_chained = identity.type == "AssumedRole"
+        before = self.find(identity.accessKeyId) if is_chained else None
+        # what a chained session inherits is known only if its caller's session is
+        inherited = (before.transitive if before and before.tags is not None else None) if is_chained else {}
+        is_known = passed is not None and inherited is not None
+        tags = {**(inherited or {}), **(passed or {})}
+        names = {str(name).lower() for name in parameters.get("transitiveTagKeys") or ()} | {
+            key.lower() for key in inherited or {}
+        }
+        source = parameters.get("sourceIdentity") or (before.source_identity if before else None)
+        return _Issue(
+            call=call,
+            by_service=identity.type not in ("IAMUser", "AssumedRole", "Root"),
+            policies=policies or None,
+            tags=tags if is_known else None,
+            transitive={key: value for key, value in tags.items() if key.lower() in names},
+            source_identity=str(source) if source else None,
+        )
+
+
+def _tags_in(given: Any) -> dict[str, str] | None:
+    """Tags as CloudTrail writes them; None where it hides them, or they are none."""
+    if given is None:
+        return {}
+    pairs = given if isinstance(given, list) else [given]
+    if not all(
+        isinstance(pair, dict) and isinstance(pair.get("key"), str) and isinstance(pair.get("value"), str) for pair in pairs
+    ):
+        return None
+    tags = {pair["key"]: pair["value"] for pair in pairs}
+    return None if HIDDEN in (*tags, *tags.values()) else tags
+
+
+def is_told(parameters: Any) -> bool:
+    """Whether `requestParameters` are all there: CloudTrail leaves out what is too large, and says so."""
+    return isinstance(parameters, dict) and parameters.get("omitted") is not True
+
+
+class Callers:
+    """Callers with what is known of their keys, by the bytes of `userIdentity`."""
+
+    def __init__(self, issued: Issued, *, no_session_policies: bool) -> None:
+        self._issued, self._no_session_policies = issued, no_session_policies
+
+    def read(self, raw: msgspec.Raw, from_console: bool) -> tuple[Identity, Asker, Keys]:
+        """Identity, caller, and the context keys that follow from them."""
+        identity = _decoded(_decode_identity, raw) or Identity()
+        caller, keys = self._caller(identity, from_console)
+        return identity, caller, keys
+
+    def _caller(self, identity: Identity, from_console: bool) -> tuple[Asker, Keys]:
+        match identity.type:
+            case "AssumedRole":
+                return self._role_session(identity)
+            case "IAMUser" | "Root":
+                return self._user(identity, from_console)
+            case "FederatedUser":
+                return self._federated_user(identity)
+            case "AWSService":
+                return _told(identity.invokedBy) if "." in identity.invokedBy else _untold(identity)
+            case "WebIdentityUser" | "SAMLUser":
+                provider = identity.identityProvider
+                return _told(provider) if "." in provider or provider.startswith("arn:") else _untold(identity)
+            case "AWSAccount" if identity.accountId == "ANONYMOUS_PRINCIPAL":
+                return _told("*")
+            case _:
+                return _untold(identity)
+
+    def _user(self, identity: Identity, from_console: bool) -> tuple[Asker, Keys]:
+        issued_at, has_mfa = _session_of(identity)
+        if not identity.arn.startswith("arn:"):
+            return _untold(identity)
+        if issued_at is None:  # a long-term key
+            return Asker(identity.arn, identity.arn), {**_SESSION_KEYS, MFA: None, MFA_AGE: None}
+        issue = self._issued.find(identity.accessKeyId)
+        session = Session(
+            identity.arn,
+            kind="ROOT" if identity.type == "Root" else "USER",
+            issuer=identity.arn,
+            issued_at=issued_at,
+            mfa_at=issued_at if has_mfa else None,
+        )
+        is_open = issue is None or issue.call != "GetSessionToken" or from_console
+        return Asker(identity.arn, session, open_kind=is_open), {} if has_mfa else {MFA_AGE: None}
+
+    def _role_session(self, identity: Identity) -> tuple[Asker, Keys]:
+        context = identity.sessionContext or _Context()
+        role = context.sessionIssuer.arn if context.sessionIssuer else ""
+        if not identity.arn.startswith("arn:") or not role.startswith("arn:"):
+            return _untold(identity)
+        issued_at, has_mfa = _session_of(identity)
+        issue = self._issued.find(identity.accessKeyId)
+        if issue is not None and issue.call == "AssumeRole" and not issue.by_service and issue.tags is not None and issued_at:
+            session = Session(
+                identity.arn,
+                kind="SLR" if _SERVICE_LINKED in role else "ROLE",
+                issuer=role,
+                policies=issue.policies,
+                tags=issue.tags,
+                issued_at=issued_at,
+                source_identity=issue.source_identity,
+                context={MFA: has_mfa},
+            )
+            return Asker(role, session), {}
+        is_open = not self._no_session_policies if issue is None else issue.policies is not None
+        caller = Asker(role, identity.arn, open_policies=is_open)
+        return caller, _keys_of_role_session(
+            identity, context, has_mfa, is_assumed=issue is not None and issue.call == "AssumeRole"
+        )
+
+    def _federated_user(self, identity: Identity) -> tuple[Asker, Keys]:
+        context = identity.sessionContext or _Context()
+        issue = self._issued.find(identity.accessKeyId)
+        issued_at, _ = _session_of(identity)
+        if not identity.arn.startswith("arn:"):
+            return _untold(identity)
+        known = issue if issue is not None and issue.call == "GetFederationToken" else None
+        session = Session(
+            identity.arn,
+            kind="FED",
+            issuer=context.sessionIssuer.arn if context.sessionIssuer and context.sessionIssuer.arn else None,
+            policies=known.policies if known else [_EVERYTHING],
+            tags=(known.tags if known else None) or {},
+            issued_at=issued_at,
+        )
+        return Asker(identity.arn, session, open_policies=not known, open_tags=known is None or known.tags is None), {}
+
+
+def _keys_of_role_session(identity: Identity, context: _Context, has_mfa: bool, *, is_assumed: bool) -> Keys:
+    """What the record tells of a session of which only the role and the name are known."""
+    keys: dict[str, str | Open | None] = {SOURCE_IDENTITY: context.sourceIdentity or None}
+    if context.attributes and context.attributes.creationDate:
+        keys[ISSUED_AT] = context.attributes.creationDate
+    provider = context.webIdFederationData.federatedProvider if context.webIdFederationData else ""
+    if provider:
+        keys |= {PROVIDER: provider, MFA: None, MFA_AGE: None}
+    elif has_mfa:
+        keys[MFA] = "true"
+    else:
+        keys[MFA_AGE] = None
+        if is_assumed or context.ec2RoleDelivery:
+            keys |= {MFA: "false", PROVIDER: None}
+    if context.ec2RoleDelivery:
+        keys["ec2:RoleDelivery"] = context.ec2RoleDelivery
+    return keys
+
+
+def _session_of(identity: Identity) -> tuple[datetime | None, bool]:
+    """When the session began, None without one, and whether with MFA."""
+    attributes = identity.sessionContext.attributes if identity.sessionContext else None
+    if attributes is None or not attributes.creationDate:
+        return None, False
+    try:
+        began = datetime.fromisoformat(attributes.creationDate)
+    except ValueError:
+        return None, False
+    return (began if began.tzinfo else None), str(attributes.mfaAuthenticated).lower() == "true"
+
+
+def _told(name: str) -> tuple[Asker, Keys]:
+    return Asker(name, name), {}
+
+
+def _untold(identity: Identity) -> tuple[Asker, Keys]:
+    """Nobody whom an engine could be asked about; `shown` says what the log does tell."""
+    name = identity.arn or identity.principalId or identity.accountId or identity.invokedBy
+    kind = identity.type or "no type"
+    return Asker(f"{kind} {name}".rstrip(), None), {}
+
+
+def _decoded(decoder: Any, raw: msgspec.Raw) -> Any:
+    """A value of another shape than expected tells nothing."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

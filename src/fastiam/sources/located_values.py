@@ -1,0 +1,275 @@
+"""A value in a file, with its place: what readers walk, so that every error and finding names file, line and path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from fastiam.directory.account_model import AccountModel
+from fastiam.directory.stored_policies import StoredPolicy, denying_policy, is_managed_arn, text_of, text_of_parsed
+from fastiam.directory.writes.base import HERE
+from fastiam.errors import DirectoryError, Finding, PolicyError, Severity, SourceError, did_you_mean
+from fastiam.model.policy import PolicyKind
+from fastiam.model.request import shorten
+from fastiam.model.source_map import Origin, Path, Source, json_path
+from fastiam.policy.document import read_policy
+from fastiam.policy.json_text import JsonObject, JsonValue, Number
+
+Marks = dict[str, tuple[int, int]]  # line and column by path, of a YAML text
+
+
+Policies = dict[tuple[PolicyKind, str], StoredPolicy]
+
+
+@dataclass(slots=True)
+class Text:
+    """What all values of a file share. `marks` holds the places of a YAML text and is None for JSON.
+
+    `policies` are the documents that were read so far, by kind and text: one for all files of a call. `broken` says why a file
+    that holds nothing but one document cannot be read, or is "".
+    """
+
+    source: Source
+    marks: Marks | None = None
+    policies: Policies = field(default_factory=dict)
+    broken: str = ""
+
+
+@dataclass(slots=True)  # PERF: not frozen, and the origin made when asked for: there is a node for every value
+class Node:
+    """A value and where it stands."""
+
+    value: JsonValue
+    file: Text
+    steps: Path = ()
+
+    @property
+    def source(self) -> Source:
+        """The file of the value."""
+        return self.file.source
+
+    @property
+    def origin(self) -> Origin:
+        """Source and path of the value."""
+        return Origin(self.file.source, self.steps)
+
+    @property
+    def path(self) -> str:
+        """The path in messages, `$.users[0].arn`."""
+        return json_path(self.steps)
+
+    def place(self) -> tuple[int, int]:
+        """Line and column, 1-based; zeros where there are none."""
+        if self.file.marks is not None:
+            return self.file.marks.get(self.path, (0, 0))
+        position = self.origin.position()
+        return (position.line, position.column) if position is not None else (0, 0)
+
+    def error(self, message: str, *, hint: str = "") -> SourceError:
+        """An error about this value."""
+        line, column = self.place()
+        return SourceError(message, source=self.source.name, path=self.path, line=line, column=column, hint=hint)
+
+    def note(self, model: AccountModel, code: str, message: str, *, severity: Severity = Severity.ERROR, hint: str = "") -> None:
+        """A finding about this value; one of severity ERROR is an error in mode strict."""
+        if model.mode == "strict" and severity is Severity.ERROR:
+            raise self.error(f"{message} [{code}]", hint=hint)
+        line, column = self.place()
+        model.notes.append(Finding(code, severity, message, self.source.name, self.path, line, column, hint))
+
+    # -- walking ------------------------------------------------------------------------------------------------------
+
+    def child(self, step: str | int, value: JsonValue) -> Node:
+        """A value below this one."""
+        return Node(value, self.file, (*self.steps, step))
+
+    def object(self, known: Sequence[str] | None = None) -> dict[str, JsonValue]:
+        """The value as an object without double names; with `known`, of these names alone."""
+        value = self.value
+        if not isinstance(value, dict):
+            raise self.error(f"expected an object, not {_type_name(value)}")
+        if isinstance(value, JsonObject) and value.duplicates:
+            raise self.error(f"`{value.duplicates[0]}` occurs twice in one object")
+        for name in value if known else ():
+            if known and name not in known:
+                hint = did_you_mean(name, known) or "known are " + ", ".join(f"`{k}`" for k in known)
+                raise self.child(name, value[name]).error(f"unknown name `{name}`", hint=hint)
+        return value
+
+    def get(self, name: str) -> Node | None:
+        """The member of that name, or None; `null` counts as absent."""
+        held = self.value
+        value = (held if type(held) is dict else self.object()).get(name)  # PERF: nearly all are plain
+        return None if value is None else Node(value, self.file, (*self.steps, name))
+
+    def document(self, name: str) -> Node:
+        """The member of that name, a document: one that is missing or `null` is one that cannot be read."""
+        return self.child(name, self.object().get(name))
+
+    def need(self, name: str) -> Node:
+        """The member of that name."""
+        found = self.get(name)
+        if found is None:
+            raise self.error(f"`{name}` is missing")
+        return found
+
+    def items(self) -> list[Node]:
+        """The values of a list."""
+        if not isinstance(self.value, list):
+            raise self.error(f"expected a list, not {_type_name(self.value)}")
+        return [Node(value, self.file, (*self.steps, i)) for i, value in enumerate(self.value)]
+
+    def members(self) -> list[tuple[str, Node]]:
+        """The members of an object."""
+        return [(name, self.child(name, value)) for name, value in self.object().items()]
+
+    def list_of(self, name: str) -> list[Node]:
+        """The values of the list of that name; none where it is absent."""
+        found = self.get(name)
+        return [] if found is None else found.items()
+
+    def text(self) -> str:
+        """The value as text; in YAML an unquoted number is text too."""
+        if not isinstance(self.value, str) or (isinstance(self.value, Number) and self.file.marks is None):
+            raise self.error(f"expected text, not {_type_name(self.value)}")
+        return str(self.value)
+
+    def arn(self) -> str:
+        """The value as an ARN; no policy document can be meant."""
+        text = self.text()
+        if not is_managed_arn(text):
+            raise self.error(f"`{shorten(text)}` is not an ARN")
+        return text
+
+    def text_of(self, name: str) -> str | None:
+        """The text of that name, or None."""
+        found = self.get(name)
+        return None if found is None else found.text()
+
+    def instant_of(self, name: str) -> datetime | None:
+        """The instant of a field, ISO 8601 with a time zone; None where it is missing."""
+        node = self.get(name)
+        if node is None:
+            return None
+        try:
+            instant = datetime.fromisoformat(node.text())
+        except ValueError:
+            instant = None
+        if instant is None or instant.tzinfo is None:
+            raise node.error("expected an instant", hint="use `2026-01-31T12:00:00+00:00`")
+        return instant
+
+    def flag_of(self, name: str) -> bool:
+        """The truth value of that name; false where it is absent."""
+        found = self.get(name)
+        if found is None:
+            return False
+        if not isinstance(found.value, bool):
+            raise found.error(f"expected true or false, not {_type_name(found.value)}")
+        return found.value
+
+    def whole_of(self, name: str, default: int) -> int:
+        """The whole number of that name."""
+        found = self.get(name)
+        if found is None:
+            return default
+        if not isinstance(found.value, Number) or not found.value.isdigit():
+            raise found.error(f"expected a whole number, not {_type_name(found.value)}")
+        return int(found.value)
+
+    # -- handing over -------------------------------------------------------------------------------------------------
+
+    def policy(self, model: AccountModel, kind: PolicyKind, name: str, *, arn: str | None = None) -> StoredPolicy:
+        """The value as a policy document: an object, JSON text, or URL-encoded JSON text.
+
+        In mode lenient a document that cannot be read is a finding, and denies everything that it could deny.
+
+        Raises
+        ------
+        PolicyError, SourceError: in mode strict, the document is rejected; the error names file, line and path.
+        """
+        if self.file.broken:
+            return self.unreadable(model, kind, name, self.file.broken, arn=arn)
+        if not isinstance(self.value, (str, dict)) or isinstance(self.value, Number):
+            return self.unreadable(model, kind, name, f"expected a policy document, not {_type_name(self.value)}", arn=arn)
+        try:
+            text = self.value if isinstance(self.value, str) else text_of_parsed(self.value)
+        except DirectoryError as error:
+            return self.unreadable(model, kind, name, error.message, arn=arn)
+        known = self.file.policies.get((kind, text))
+        if known is not None and not _has_doubles(self.value):
+            return StoredPolicy(replace(known.policy, name=name, arn=arn, origin=self.origin), known.text)
+        return self._read_policy(model, kind, text, name, arn)
+
+    def unreadable(self, model: AccountModel, kind: PolicyKind, name: str, why: str, *, arn: str | None = None) -> StoredPolicy:
+        """The substitute for a document that cannot be read, with a finding; in mode strict an error."""
+        message = f"the document of `{shorten(name)}` is not read and counts as one that denies everything: {why}"
+        self.note(model, "POLICY-NOT-READ", message, hint="mend the document, and load it again")
+        return denying_policy(kind, name, why, arn=arn, origin=self.origin)
+
+    def add_missing(self, model: AccountModel, arn: str, version: str, code: str, message: str, *, hint: str = "") -> None:
+        """A managed policy of which there is a record without the document in force: a finding, and all that it could deny."""
+        self.note(model, code, f"{message}: it counts as one that denies everything", hint=hint)
+        document = denying_policy(PolicyKind.IDENTITY, arn, "its document is missing", arn=arn, origin=self.origin)
+        with self.writing(model):
+            model.add_managed_policy(arn, versions={version: document}, default_version=version, unique_id=None)
+
+    def _read_policy(self, model: AccountModel, kind: PolicyKind, text: str, name: str, arn: str | None) -> StoredPolicy:
+        """A document that was not met yet. One with findings is read again where it occurs again: they have a place."""
+        found: list[Finding] = []
+        value: Any = self.value
+        try:
+            policy = read_policy(value, kind, mode=model.mode, name=name, arn=arn, origin=self.origin, findings=found, text=text)
+        except PolicyError as error:
+            if model.mode == "strict":
+                raise
+            self._add(model, found)
+            first = error.findings[0]
+            return self.unreadable(model, kind, name, f"{first.message} [{first.code}]", arn=arn)
+        self._add(model, found)
+        stored = StoredPolicy(policy, text if text is not value else text_of(text))
+        if not found:
+            self.file.policies[kind, text] = stored
+        return stored
+
+    def _add(self, model: AccountModel, found: list[Finding]) -> None:
+        model.notes += found if self.file.marks is None else map(self._marked, found)
+
+    def _marked(self, finding: Finding) -> Finding:
+        """A finding inside a YAML text, or about a document that is text in it, with its place."""
+        line, column = (self.file.marks or {}).get(finding.path) or self.place()
+        return replace(finding, line=line, column=column)
+
+    @contextmanager
+    def writing(self, model: AccountModel, codes: str = "DIR") -> Iterator[None]:
+        """A write of this value: what the model says about it gets its place, and `codes` in place of `DIR`."""
+        first = len(model.notes)
+        try:
+            yield
+        except DirectoryError as error:
+            raise self.error(error.message, hint=error.hint) from None
+        model.notes[first:] = [self._placed(finding, codes) for finding in model.notes[first:]]
+
+    def _placed(self, finding: Finding, codes: str) -> Finding:
+        if finding.source != HERE:
+            return finding
+        line, column = self.place()
+        code = finding.code.replace("DIR-", f"{codes}-", 1)
+        return replace(finding, code=code, source=self.source.name, path=self.path, line=line, column=column)
+
+
+def _has_doubles(value: JsonValue) -> bool:
+    """Whether a name occurs twice in one object: the text of a value does not tell."""
+    if isinstance(value, dict):
+        return bool(getattr(value, "duplicates", ())) or any(map(_has_doubles, value.values()))
+    return isinstance(value, list) and any(map(_has_doubles, value))
+
+
+def _type_name(value: JsonValue) -> str:
+    if isinstance(value, Number):
+        return "a number"
+    names = {str: "text", bool: "true or false", list: "a list", dict: "an object", JsonObject: "an object"}
+    return "null" if value is None else names[type(value)]

@@ -1,0 +1,182 @@
+"""Managed policies from elsewhere than an account's export, so that a policy whose text an export lacks can be found.
+
+Read are a file of AWS managed policies, one record a line (`arn`, `name`, `version`, `deprecated`, `document`), and what
+`aws iam get-policy`, `list-policies` and `get-policy-version` print. What an export, or a file of ours, says of a policy
+comes first: it tells what was in force in that account. Then come single outputs, then the file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastiam.directory.account_model import AccountModel
+from fastiam.directory.stored_policies import StoredPolicy
+from fastiam.errors import Severity
+from fastiam.model.policy import PolicyKind
+from fastiam.sources.located_values import Node
+from fastiam.sources.query_protocol import flag, listed, unwrapped
+
+_OF_AWS = re.compile(r"arn:[^:]+:iam::aws:policy/")
+
+
+@dataclass(slots=True)
+class Known:
+    """What the readers of one call know together about managed policies, by ARN, with the place that says so.
+
+    `attached` : named by a user, group or role, as policy or as boundary. `withdrawn` : cannot be attached any more.
+    """
+
+    attached: dict[str, Node] = field(default_factory=dict)
+    withdrawn: dict[str, Node] = field(default_factory=dict)
+
+
+class Policies:
+    """The reader of all that holds managed policies and nothing else."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._records: dict[str, Node] = {}  # by ARN
+        self._nameless: dict[str, Node] = {}  # records without ARN, by the policy's name
+        self._outputs: dict[str, Node] = {}  # of `get-policy`, by ARN
+        self._without_default: dict[str, Node] = {}
+        self._versions: list[Node] = []  # outputs of `get-policy-version`
+
+    def is_format(self, node: Node) -> bool:
+        """Whether the value is a record of a policy, or an output about one."""
+        value = unwrapped(node).value
+        if not isinstance(value, dict):
+            return False
+        if "document" in value and "name" in value and ("arn" in value or "deprecated" in value):
+            return True
+        policy, several = value.get("Policy"), value.get("Policies")
+        told = policy if isinstance(policy, dict) else several[0] if isinstance(several, list) and several else None
+        return isinstance(value.get("PolicyVersion"), dict) or _is_policy(told)
+
+    def gather(self, model: AccountModel, node: Node) -> None:
+        """What the value is about."""
+        node = unwrapped(node)
+        if "document" in node.object():
+            self._gather_record(model, node)
+            return
+        policy = node.get("Policy")
+        for item in listed(node, "Policies") if policy is None else [policy]:
+            arn = item.need("Arn").text()
+            self._outputs.setdefault(arn, item)
+            if not flag(item, "IsAttachable", True):
+                self._known.withdrawn.setdefault(arn, item)
+        if node.get("PolicyVersion") is not None:
+            self._versions.append(node)
+
+    def _gather_record(self, model: AccountModel, node: Node) -> None:
+        arn, name = node.text_of("arn"), node.need("name").text()
+        if arn is None:
+            self._nameless.setdefault(name, node)
+            return
+        first = self._records.setdefault(arn, node)
+        if first is not node and first.value != node.value:
+            node.note(model, "POLICY-EXISTS", f"`{arn}` comes a second time, and differs; the first record counts")
+        if node.flag_of("deprecated"):
+            self._known.withdrawn.setdefault(arn, node)
+
+    # -- adding what nobody else has ------------------------------------------------------------------------------------
+
+    def add_known(self, model: AccountModel) -> None:
+        """All policies that no account's export holds."""
+        for arn, (versions, default, node) in self._documents_of_outputs(model).items():
+            self._add(model, node, arn, versions, default)
+        for arn, node in self._records.items():
+            self._add_record(model, node, arn)
+        for arn in self._known.attached:
+            record = self._nameless.get(arn.rpartition("/")[2])
+            if record is not None and arn not in self._records and _OF_AWS.match(arn):
+                self._add_record(model, record, arn)
+                self._known.withdrawn.setdefault(arn, record)
+
+    def check_policies(self, model: AccountModel) -> None:
+        """Policies without the document in force, of which no other file has it."""
+        for arn, node in self._without_default.items():
+            if arn not in model.tables.managed:
+                message = f"`{arn}` comes without the document of its default version"
+                node.add_missing(model, arn, "v1", "POLICY-NO-DEFAULT", message)
+
+    def _add_record(self, model: AccountModel, node: Node, arn: str) -> None:
+        version = node.text_of("version") or "default"
+        if node.flag_of("malformed"):
+            document = node.unreadable(model, PolicyKind.IDENTITY, arn, "the record says that it is malformed", arn=arn)
+        else:
+            document = node.document("document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
+        self._add(model, node, arn, {version: document}, version)
+
+    def _add(self, model: AccountModel, node: Node, arn: str, versions: dict[str, StoredPolicy], default: str) -> None:
+        there = model.tables.managed.get(arn)
+        if there is None:
+            with node.writing(model, "POLICY"):
+                model.add_managed_policy(arn, versions=versions, default_version=default, unique_id=None)
+        elif not says_the_same(there.document, versions[default]):
+            message = f"`{arn}` is of version {default} here; what counts is version {there.default}, which is met first"
+            node.note(model, "POLICY-OTHER-VERSION", message, severity=Severity.WARN)
+
+    def _documents_of_outputs(self, model: AccountModel) -> dict[str, tuple[dict[str, StoredPolicy], str, Node]]:
+        """The versions of each policy of which there is the one in force."""
+        versions: dict[str, dict[str, StoredPolicy]] = {}
+        defaults: dict[str, str] = {}
+        nodes = dict(self._outputs)
+        for output in self._versions:
+            arn, version = self._arn_of(output), output.need("PolicyVersion")
+            id_ = version.need("VersionId").text()
+            document = version.document("Document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
+            versions.setdefault(arn, {})[id_] = document
+            nodes.setdefault(arn, output)
+            if flag(version, "IsDefaultVersion"):
+                defaults[arn] = id_
+        for arn, output in self._outputs.items():
+            defaults[arn] = output.text_of("DefaultVersionId") or defaults.get(arn, "")
+        self._without_default = {arn: nodes[arn] for arn in versions if defaults.get(arn) not in versions[arn]}
+        return {arn: (found, defaults[arn], nodes[arn]) for arn, found in versions.items() if defaults.get(arn) in found}
+
+    def _arn_of(self, output: Node) -> str:
+        """Whose version it is, which the output does not say: beside it, or the policy that the file's name holds."""
+        given, policy = output.text_of("PolicyArn"), output.get("Policy")
+        if given is not None:
+            return given
+        if policy is not None:
+            return policy.need("Arn").text()
+        file = Path(output.source.name).name
+        found = [arn for arn in self._outputs if _holds(file, arn.rpartition("/")[2])]
+        if len(found) != 1:
+            several = "several policies, " + " and ".join(f"`{arn}`" for arn in found[:2]) if found else "no policy"
+            hint = 'put `"PolicyArn": "arn:..."` beside the output, or the output of `get-policy` with it'
+            raise output.error(f"the output does not say whose version it is, and the file's name tells of {several}", hint=hint)
+        return found[0]
+
+    # -- afterwards -------------------------------------------------------------------------------------------------------
+
+    def finish(self, model: AccountModel) -> None:
+        """Attached policies that AWS offers no more: they stay in force where they are attached."""
+        for arn, node in self._known.attached.items():
+            if arn in self._known.withdrawn:
+                message = f"`{arn}` is deprecated: it stays in force where it is attached, and cannot be attached again"
+                self._known.withdrawn[arn].note(model, "POLICY-DEPRECATED", message, severity=Severity.WARN)
+            elif self._records and arn not in self._records and _OF_AWS.match(arn):
+                message = f"`{arn}` is attached and not in the file of AWS managed policies: deprecated, or newer than the file"
+                node.note(model, "POLICY-NOT-LISTED", message, severity=Severity.WARN)
+        if self._nameless:
+            name, node = next(iter(self._nameless.items()))
+            message = f"{len(self._nameless)} records have no `arn`, `{name}` first: they are found by name where attached"
+            node.note(model, "POLICY-NO-ARN", message, severity=Severity.WARN)
+
+
+def says_the_same(one: StoredPolicy, other: StoredPolicy) -> bool:
+    """Whether two documents mean the same, however they are written."""
+    return one.policy.statements == other.policy.statements and one.policy.variables == other.policy.variables
+
+
+def _is_policy(value: object) -> bool:
+    """A policy as `get-policy` describes it: an export has its versions as well."""
+    return isinstance(value, dict) and "Arn" in value and "PolicyName" in value and "PolicyVersionList" not in value
+
+
+def _holds(file: str, name: str) -> bool:
+    return re.search(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])", file) is not None

@@ -1,0 +1,116 @@
+"""What is to be said about everything that holds policy documents: `fastiam validate`.
+
+A file may be one document, several of them (JSON lines, a list), records of managed policies, or whatever `load` reads. What
+`load` reads is read leniently, so that all of it is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from fastiam.api.directory import Directory
+from fastiam.errors import Finding, SourceError
+from fastiam.model.policy import PolicyKind
+from fastiam.policy.document import guess_kind, validate_policy
+from fastiam.sources import known_format, load, load_files
+from fastiam.sources.files import File, read_files
+from fastiam.sources.iam_collect import Collected
+from fastiam.sources.located_values import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document, or a file or folder of many, and what was found in it.
+
+    Attributes
+    ----------
+    source : the file.
+    kind : how the document was read; None where there are many.
+    path : of a document inside a file, where it is: a JSON path, or in a store whose document it is; else "".
+    n_documents : how many there are.
+    """
+
+    source: str
+    kind: PolicyKind | None
+    path: str
+    n_documents: int
+    findings: tuple[Finding, ...]
+
+
+def check_store(path: str | os.PathLike[str]) -> list[Checked]:
+    """The documents of a store, one by one."""
+    found = []
+    for document in load(path).documents():
+        at = document.owner if document.name == document.owner else f"{document.owner}, {document.name}"
+        findings = validate_policy(document.text, document.kind, name=f"{path}, {at}")
+        found.append(Checked(str(path), document.kind, at, 1, tuple(findings)))
+    return found
+
+
+def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None) -> list[Checked]:
+    """A folder: files that are documents by themselves, all others together, as `load` reads them."""
+    files = list(read_files([path]))
+    alone = [file for file in files if not file.skipped and not _is_loaded(file)]
+    found = [checked for file in alone for checked in check_file(file, kind)]
+    rest = [file for file in files if file not in alone]
+    if not alone or any(not file.skipped for file in rest):
+        found.append(_checked(str(path), load_files(rest, str(path))))
+    return found
+
+
+def _is_loaded(file: File) -> bool:
+    """Whether a file is of a format that is loaded, and no mere document."""
+    try:
+        nodes = _nodes(file)
+    except SourceError:
+        return Collected.is_document(file.name)
+    return not all("Statement" in node.value for node in nodes if isinstance(node.value, dict)) or any(map(known_format, nodes))
+
+
+def check_file(file: File, kind: PolicyKind | None) -> list[Checked]:
+    """A file, by its content. `kind` is that of the documents; told by content if it is None."""
+    try:
+        nodes = _nodes(file)
+    except SourceError:  # a document that cannot be parsed says more of itself
+        nodes = []
+    documents = [_document(node) for node in nodes]
+    if len(nodes) > 1 or any(document is not node for document, node in zip(documents, nodes, strict=True)):
+        if all(document is not None for document in documents):
+            return [_check_node(file.name, document, kind) for document in documents if document is not None]
+    if nodes and any(known_format(node) for node in nodes):
+        return [_checked(file.name, load_files([file], file.name))]
+    return [_check(file.name, "", file.data, kind)]
+
+
+def _nodes(file: File) -> list[Node]:
+    """The values of a file, and in place of a list of objects its items."""
+    nodes: list[Node] = []
+    for root in file.values({}):
+        is_list = isinstance(root.value, list) and root.value and all(isinstance(item, dict) for item in root.value)
+        nodes += root.items() if is_list else [root]
+    return nodes
+
+
+def _document(node: Node) -> Node | None:
+    """The document that a value is, or that a record of a policy holds."""
+    if not isinstance(node.value, dict):
+        return None
+    if "Statement" in node.value:
+        return node
+    return node.child("document", node.value["document"]) if "document" in node.value and "format" not in node.value else None
+
+
+def _check_node(name: str, node: Node, kind: PolicyKind | None) -> Checked:
+    chosen = kind or guess_kind(node.value)  # type: ignore[arg-type]  # whatever it is, the reading says so
+    findings = validate_policy(node.value, chosen, name=name, origin=node.origin)  # type: ignore[arg-type]
+    return Checked(name, chosen, node.path, 1, tuple(findings))
+
+
+def _check(name: str, path: str, document: bytes, kind: PolicyKind | None) -> Checked:
+    chosen = kind or guess_kind(document)
+    return Checked(name, chosen, path, 1, tuple(validate_policy(document, chosen, name=name)))
+
+
+def _checked(name: str, directory: Directory) -> Checked:
+    return Checked(name, None, "", len(directory.documents()), tuple(directory.findings))

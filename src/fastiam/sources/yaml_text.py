@@ -1,0 +1,98 @@
+"""YAML text to the values that JSON text would give, with their places.
+
+Scalars are read as JSON reads them: `true`, `false`, `null`, numbers kept as their token; all else is text, so that
+neither the version `2012-10-17` nor an account id becomes something else. Aliases are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastiam.errors import SourceError
+from fastiam.model.source_map import Path, Source, json_path
+from fastiam.policy.json_text import JsonObject, JsonValue, Number
+from fastiam.sources.located_values import Marks, Node, Policies, Text
+
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+def read_yaml(name: str, data: bytes, policies: Policies) -> Node:
+    """The value of a YAML text.
+
+    Raises
+    ------
+    SourceError: no YAML, an alias, more than one document, or PyYAML is not installed.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise SourceError("YAML needs the package `pyyaml`", source=name, hint="`pip install fastiam[cli]`") from None
+    marks: Marks = {}
+    try:
+        root = yaml.compose(data.decode("utf-8-sig"), Loader=yaml.BaseLoader)
+        _refuse_aliases(root, name)
+        value = _value(root, (), marks, name)
+    except UnicodeDecodeError:
+        raise SourceError("not UTF-8 text", source=name) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+        raise SourceError(f"not YAML: {error.problem or error.context}", source=name, line=place[0], column=place[1]) from None
+    except yaml.YAMLError as error:
+        raise SourceError(f"not YAML: {error}".replace("\n", " "), source=name) from None
+    except RecursionError:
+        raise SourceError("brackets are nested too deeply", source=name) from None
+    return Node(value, Text(Source(name), marks, policies))
+
+
+def _refuse_aliases(root: Any, name: str) -> None:
+    """A node that is met twice was named by an alias: small texts could stand for endless documents."""
+    seen: set[int] = set()
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        children = getattr(node, "value", None)
+        if not isinstance(children, list):
+            continue
+        if id(node) in seen:
+            raise _at(node, "aliases are not supported", name)
+        seen.add(id(node))
+        for child in children:
+            todo += child if isinstance(child, tuple) else (child,)
+
+
+def _value(node: Any, path: Path, marks: Marks, name: str) -> JsonValue:
+    if node is None:
+        return None
+    marks[json_path(path)] = (node.start_mark.line + 1, node.start_mark.column + 1)
+    if node.id == "mapping":
+        return _mapping(node, path, marks, name)
+    if node.id == "sequence":
+        return [_value(item, (*path, i), marks, name) for i, item in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _mapping(node: Any, path: Path, marks: Marks, name: str) -> JsonObject:
+    found = JsonObject()
+    for key, item in node.value:
+        if key.id != "scalar":
+            raise _at(key, "a key must be text", name)
+        if key.value in found:
+            found.duplicates = (*found.duplicates, key.value)
+        found[key.value] = _value(item, (*path, key.value), marks, name)
+    return found
+
+
+def _scalar(node: Any) -> JsonValue:
+    text: str = node.value
+    if node.style is not None:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    return Number(text) if _NUMBER.fullmatch(text) else text
+
+
+def _at(node: Any, message: str, name: str) -> SourceError:
+    return SourceError(message, source=name, line=node.start_mark.line + 1, column=node.start_mark.column + 1)

@@ -1,0 +1,179 @@
+"""Which layers a decision meets (spec 6.1, 6.2, 6.8), and what each of them says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastiam.model.arn import split_arn
+from fastiam.model.policy import Effect, Layer
+from fastiam.model.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
+from fastiam.spec.service_rules import is_trust_request
+from fastiam.spec.statement import Place, Scene, Tested, check_statement
+
+WITH_IDENTITY = frozenset({PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED})
+WITH_BOUNDARY = frozenset({PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED})
+WITH_SESSION = frozenset({PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED, PrincipalKind.AROOT})
+WITHOUT_ACCOUNT = frozenset({PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML, PrincipalKind.ANON})
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInput:
+    """One layer of a decision.
+
+    Attributes
+    ----------
+    levels : its policies by level, one level but for SCPs and RCPs; None where the layer does not apply.
+    note : why it does not apply.
+    grants : its Allows count; False for RCPs (D13) and for identity policies that the kind cannot have (D6).
+    names_principals : its statements have a principal element.
+    gateway : it is the policy of a gateway endpoint (N17).
+    """
+
+    layer: Layer
+    levels: Levels | None
+    note: str = ""
+    grants: bool = True
+    names_principals: bool = False
+    gateway: bool = False
+
+
+def applicable_layers(
+    principal: PrincipalProfile,
+    resource: ResourceProfile,
+    endpoint: EndpointProfile | None,
+    action: tuple[str, str],
+    settings: Settings,
+) -> tuple[LayerInput, ...]:
+    """The seven layers of policies in the order of D50. What the kind cannot have still denies (D6)."""
+    scp_note = _scp_note(principal, action, settings)
+    rcp_note = _rcp_note(principal, resource, action, settings)
+    endpoint_note = _endpoint_note(principal, endpoint)
+    # `iam:PassRole` is decided by identity policies alone (6.3)
+    policies = None if action == ("iam", "passrole") else resource.policies
+    gateway = endpoint is not None and endpoint.gateway
+    endpoint_policies = None if endpoint is None else endpoint.policies
+    has_identity = principal.kind in WITH_IDENTITY
+    return (
+        LayerInput(Layer.RCP, None if rcp_note else resource.rcps, rcp_note, grants=False, names_principals=True),
+        LayerInput(Layer.SCP, None if scp_note else principal.scps, scp_note),
+        LayerInput(Layer.VPCE, _one_level(None if endpoint_note else endpoint_policies), endpoint_note, True, True, gateway),
+        LayerInput(Layer.RESOURCE, _one_level(policies), "" if policies else "none", names_principals=True),
+        LayerInput(Layer.IDENTITY, (principal.identity_policies,), grants=has_identity),
+        LayerInput(Layer.BOUNDARY, _one_level(principal.boundary), "none"),
+        LayerInput(Layer.SESSION, _one_level(principal.session_policies), "none"),
+    )
+
+
+def _one_level(policies: Policies | None) -> Levels | None:
+    return None if policies is None else (policies,)
+
+
+def _scp_note(principal: PrincipalProfile, action: tuple[str, str], settings: Settings) -> str:
+    """Why no SCP applies, or "" (D11, D12)."""
+    if principal.kind is PrincipalKind.SLR:
+        return "service_linked_role"
+    if principal.kind in WITHOUT_ACCOUNT:
+        return "no_account"
+    if ":".join(action) in settings.scp_exempt_actions:
+        return "exempt_action"
+    return (principal.scp_note or "none") if principal.scps is None else ""
+
+
+def _rcp_note(principal: PrincipalProfile, resource: ResourceProfile, action: tuple[str, str], settings: Settings) -> str:
+    """Why no RCP applies, or "" (D14 to D16)."""
+    if principal.kind is PrincipalKind.SLR:
+        return "service_linked_role"
+    arn = split_arn(resource.arn)
+    if arn is not None and is_trust_request(arn, action) and arn.rest.startswith("role/aws-service-role/"):
+        return "service_linked_role_trust"
+    if action[0] not in settings.rcp_services:
+        return "unsupported_service"
+    if action == ("kms", "retiregrant"):
+        return "exempt_action"
+    return (resource.rcp_note or "none") if resource.rcps is None else ""
+
+
+def _endpoint_note(principal: PrincipalProfile, endpoint: EndpointProfile | None) -> str:
+    """Why no endpoint policy applies, or "" (6.1, D40, G4)."""
+    if endpoint is None:
+        return "no_endpoint"
+    if principal.kind is PrincipalKind.SVC:
+        return "service_principal"
+    return "full_access" if endpoint.policies is None and endpoint.known else ""
+
+
+def check_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> list[Tested]:
+    """Every statement that counts, in the order of D50 and D51: layer, level, policy, index."""
+    return list(_check_layers(layers, scene, best))
+
+
+def _check_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> Iterator[Tested]:
+    for given in layers:
+        for level, policies in enumerate(given.levels or ()):
+            for policy in policies:
+                place = Place(given.layer, level, policy, given.names_principals, given.gateway)
+                for statement in policy.statements:
+                    if given.grants or statement.effect is Effect.DENY:
+                        yield check_statement(statement, place, scene, best)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the layers say, as far as the algorithm of 6.4 asks.
+
+    Attributes
+    ----------
+    denied : the layers with an applicable Deny, in the order of D50.
+    scp_failing : the levels without an applicable Allow; `scp` is false too where there are no levels (D10).
+    scp, vpce, boundary, session : the layer does not apply or has an applicable Allow. `session` is false where session
+        policies are mandatory and none were passed; the task policy of AROOT needs no Allow (6.1).
+    identity : an identity Allow applies.
+    match : the classes of the applicable Allows of the resource policies, `M`.
+    """
+
+    denied: tuple[Layer, ...]
+    scp: bool
+    scp_failing: tuple[int, ...]
+    vpce: bool
+    match: frozenset[str]
+    identity: bool
+    boundary: bool
+    session: bool
+
+
+def _session_ok(principal: PrincipalProfile, allowed: bool) -> bool:
+    if principal.kind is PrincipalKind.AROOT:
+        return bool(principal.session_policies)
+    return allowed or principal.session_policies is None and principal.kind is not PrincipalKind.FED
+
+
+def listen(
+    principal: PrincipalProfile,
+    layers: tuple[LayerInput, ...],
+    tested: list[Tested],
+    *,
+    endpoint_denies: bool = False,
+    hopefully: bool = False,
+) -> Said:
+    """Sum up the statements. `endpoint_denies`: the endpoint is unknown (D40); `hopefully`: every `U` helps the caller."""
+    applied = [each for each in tested if (each.applies_hopefully if hopefully else each.applies)]
+    allows = [each for each in applied if each.statement.effect is Effect.ALLOW]
+    denied = {each.place.layer for each in applied if each.statement.effect is Effect.DENY}
+    if endpoint_denies:
+        denied.add(Layer.VPCE)
+    levels = {given.layer: given.levels for given in layers}
+    allowed = {(each.place.layer, each.place.level) for each in allows}
+    scps = levels[Layer.SCP]
+    scp_failing = tuple(level for level in range(len(scps or ())) if (Layer.SCP, level) not in allowed)
+    matches = (each.possible if hopefully else each.classes for each in allows if each.place.layer is Layer.RESOURCE)
+    return Said(
+        denied=tuple(given.layer for given in layers if given.layer in denied),
+        scp=scps is None or bool(scps) and not scp_failing,
+        scp_failing=scp_failing,
+        vpce=levels[Layer.VPCE] is None or (Layer.VPCE, 0) in allowed,
+        match=frozenset("".join(matches)),
+        identity=(Layer.IDENTITY, 0) in allowed,
+        boundary=levels[Layer.BOUNDARY] is None or (Layer.BOUNDARY, 0) in allowed,
+        session=_session_ok(principal, (Layer.SESSION, 0) in allowed),
+    )

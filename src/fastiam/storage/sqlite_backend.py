@@ -1,0 +1,268 @@
+"""The disk of a ledger: books in an SQLite file, which one process writes at a time and any number read.
+
+Memory is what everybody reads; the file is what memory follows. A commit has a number, each record carries that of its last
+commit, and whoever has seen commit n takes in the records with a greater one. A writer does so behind the lock, before it
+looks at anything: so it never decides on, or overwrites, what it has not seen.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastiam.directory.transactions import Book, Change
+from fastiam.runtime.gc_pause import collection_paused
+from fastiam.storage.connection import Connection
+from fastiam.storage.record_codec import Form, UnknownFieldError, from_text, tables_of, to_text
+
+_NOTHING = -1  # no commit: all is to be compared
+_FORGET = 4096  # commits after which a removed record loses its row
+_LOAD = """SELECT tables.name, key, body, checksum FROM records JOIN tables ON tables.id = table_id
+           WHERE body IS NOT NULL ORDER BY records.id"""
+_SINCE = """SELECT tables.name, key, body, checksum FROM records JOIN tables ON tables.id = table_id
+            WHERE commit_id > ? ORDER BY commit_id, records.id"""
+_UPDATE = "UPDATE records SET (body, checksum, commit_id) = (?, ?, ?) WHERE table_id = ? AND key = ?"
+_INSERT = "INSERT OR REPLACE INTO records (body, checksum, commit_id, table_id, key) VALUES (?, ?, ?, ?, ?)"
+_Row = tuple[str, str, str | None, int]
+_State = tuple[Book[Any], str, str, Any]  # book, table, key, record
+
+
+class SqliteDisk:
+    """The file of a store, opened and brought up to this release.
+
+    Parameters
+    ----------
+    path : the file.
+    lock : of the ledger: one thread at a time uses the disk.
+    create : whether to make the file if it is not there.
+    read_only : never write, not even to bring an older store up.
+    timeout : seconds to wait for another writer.
+
+    Raises
+    ------
+    StoreError: no file, no store, or one that this release cannot read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        lock: threading.RLock,
+        create: bool,
+        read_only: bool,
+        timeout: float,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self._read_only = read_only
+        self._connection = Connection(self.path, read_only=read_only, timeout=timeout, lock=lock)
+        self._books: dict[str, Book[Any]] = {}
+        self._forms: dict[str, tuple[Book[Any], str, Form]] = {}  # by the name of a table in the file
+        self._seen = 0  # the last commit that memory has taken in
+        self._is_closed = False
+        if not read_only and (create or self.path.exists()):
+            self._connection.create()
+        self._connection.check()
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def load(self, book: Book[Any]) -> None:
+        """Fill a book that has just joined; the others are brought to the same commit."""
+        with self._using() as connection, _at_one_moment(connection), collection_paused():
+            if self._books:
+                self._catch_up(connection)
+            else:
+                self._seen = _counter(connection, "commit")
+            forms = {f"{book.name}.{table}": (book, table, form) for table, form in tables_of(type(book.tables)).items()}
+            for _, table, key, record in self._records(self._all_rows(connection), forms):
+                book.change(table, key, None, record)
+            if self._connection.is_replaced:
+                raise self._connection.error("busy", "the store was changed while it was read", hint="try again")
+        self._books[book.name] = book
+        self._forms |= forms
+
+    def refresh(self) -> bool:
+        """Bring all books up to what others have written; whether there was anything."""
+        with self._using() as connection:
+            if _counter(connection, "commit") == self._seen:
+                return False
+            with _at_one_moment(connection):
+                return self._catch_up(connection)
+
+    def _catch_up(self, connection: sqlite3.Connection) -> bool:
+        """Take in what was committed since. Of another file, or after too many commits, all is compared."""
+        self._connection.check_version(connection)  # a newer release may have come while the store was open
+        latest, horizon = _counter(connection, "commit"), _counter(connection, "horizon")
+        if latest == self._seen:
+            return False
+        if horizon <= self._seen < latest:
+            states = list(self._records(connection.execute(_SINCE, (self._seen,)), self._forms))
+        else:
+            states = self._all_states(connection)
+        for book, table, key, record in states:
+            old = book.get(table, key)
+            if old is not record and old != record:
+                book.change(table, key, old, record)
+        self._seen = latest
+        return True
+
+    def _all_states(self, connection: sqlite3.Connection) -> list[_State]:
+        states = list(self._records(self._all_rows(connection), self._forms))
+        there = {(id(book), table, key) for book, table, key, _ in states}
+        gone: list[_State] = []
+        for book, table, _ in self._forms.values():
+            held = getattr(book.tables, table)
+            keys = list(held) if isinstance(held, dict) else [""] if held is not None else []
+            gone += [(book, table, key, None) for key in keys if (id(book), table, key) not in there]
+        return gone + states
+
+    def _all_rows(self, connection: sqlite3.Connection) -> Iterator[_Row]:
+        """The rows of all records. They are counted, since a damaged page may lose some without an error."""
+        n_records = 0
+        for row in connection.execute(_LOAD):
+            n_records += 1
+            yield row
+        wanted = _counter(connection, "records")
+        if n_records != wanted:
+            raise self._corrupt(f"{wanted} records were written, {n_records} are there")
+
+    def _records(self, rows: Iterable[_Row], forms: dict[str, tuple[Book[Any], str, Form]]) -> Iterator[_State]:
+        """The records of rows; those of books that have not joined are passed over."""
+        books = {book.name for book, _, _ in forms.values()}
+        for name, key, body, checksum in rows:
+            if name not in forms:
+                if name.partition(".")[0] in books:
+                    raise self._newer(f"the table `{name}` is not known")
+                continue
+            book, table, form = forms[name]
+            if checksum != _checksum(name, key, body):
+                raise self._corrupt(f"the checksum of the row `{key}` of `{name}` is wrong")
+            yield book, table, key, None if body is None else self._read(form, name, key, body)
+
+    def _read(self, form: Form, name: str, key: str, body: str) -> Any:
+        try:
+            return from_text(form, body)
+        except UnknownFieldError as error:
+            raise self._newer(f"the row `{key}` of `{name}`: {error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._corrupt(f"the row `{key}` of `{name}` cannot be read: {error}") from error
+
+    def _newer(self, message: str) -> Exception:
+        return self._connection.error("newer", f"a newer release has written the store: {message}", hint="install it")
+
+    def _corrupt(self, why: str) -> Exception:
+        return self._connection.error("corrupt", f"the store is broken: {why}", hint="put a backup in its place")
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Lock out other writers, then take in what they have written."""
+        if self._read_only:
+            raise self._connection.error("read_only", "the store was opened for reading")
+        with self._using() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._catch_up(connection)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Make the changes durable and let others write."""
+        with self._using() as connection:
+            written = [change for change in changes if change.book.name in self._books]
+            if not written:
+                connection.execute("ROLLBACK")
+                return
+            number = self._seen + 1
+            for change in written:
+                self._write(connection, number, change)
+            more = sum((change.new is not None) - (change.old is not None) for change in written)
+            connection.execute("UPDATE counters SET value = ? WHERE name = 'commit'", (number,))
+            connection.execute("UPDATE counters SET value = value + ? WHERE name = 'records'", (more,))
+            if number % _FORGET == 0:
+                _forget(connection, number - _FORGET)
+            connection.execute("COMMIT")
+            self._seen = number
+
+    def rollback(self) -> None:
+        """Let others write, with nothing changed."""
+        if not self._connection.roll_back():
+            # it has ended by itself, or an interrupt came just after it was committed: memory may lack what is there
+            self._seen = _NOTHING
+
+    def _write(self, connection: sqlite3.Connection, number: int, change: Change) -> None:
+        name = f"{change.book.name}.{change.table}"
+        if name not in self._forms:
+            raise TypeError(f"`{name}` is no table of records")
+        table_id = _table_id(connection, name)
+        body = None if change.new is None else to_text(self._forms[name][2], change.new)
+        values = (body, _checksum(name, change.key, body), number, table_id, change.key)
+        # INVARIANT: rows stand in the order in which records came: one that comes again comes last, as in a dict
+        done = connection.execute(_INSERT if change.old is None else _UPDATE, values)
+        if done.rowcount != 1:
+            raise self._corrupt(f"the row `{change.key}` of `{name}` is not there")
+
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the file, for good."""
+        self._is_closed = True
+        self._connection.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        if self._is_closed:
+            raise self._connection.error("closed", "the store was closed")
+        if self._connection.is_replaced:
+            if self._connection.in_transaction:
+                raise self._connection.error("gone", "another file has taken the place of the store", hint="write again")
+            self._connection.close()
+            self._connection.check()
+            self._seen = _NOTHING
+        with self._connection.use() as connection:
+            yield connection
+
+
+def _counter(connection: sqlite3.Connection, name: str) -> int:
+    found = connection.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+    if found is None:
+        raise sqlite3.DatabaseError(f"the counter `{name}` is not there")
+    return int(found[0])
+
+
+def _table_id(connection: sqlite3.Connection, name: str) -> int:
+    found = connection.execute("SELECT id FROM tables WHERE name = ?", (name,)).fetchone()
+    if found is None:
+        found = connection.execute("INSERT INTO tables (name) VALUES (?) RETURNING id", (name,)).fetchone()
+    return int(found[0])
+
+
+def _forget(connection: sqlite3.Connection, number: int) -> None:
+    """Rows of what was removed until then; who has seen less has to compare."""
+    done = connection.execute("DELETE FROM records WHERE body IS NULL AND commit_id <= ?", (number,))
+    if done.rowcount:
+        connection.execute("UPDATE counters SET value = ? WHERE name = 'horizon'", (number,))
+
+
+def _checksum(table: str, key: str, body: str | None) -> int:
+    return zlib.crc32(f"{table}\0{key}\0{body}".encode("utf-8", "surrogatepass"))
+
+
+@contextmanager
+def _at_one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All reading inside sees one commit; inside of a transaction it does so anyway."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,150 @@
+"""Whether a call of STS may be made: the engine decides it, action by action (spec 6.6, D30), and a refusal is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from fastiam.credentials.errors import AccessDeniedError
+from fastiam.engine.compiled_engine import Engine
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import Decision, Layer, Outcome, Reason
+from fastiam.model.session import Session
+from fastiam.resolve.derived_keys import organization_keys, single
+from fastiam.simulation.ad_hoc_engine import decide_profiles
+
+ASSUME_ROLE, TAG_SESSION, SET_SOURCE = "sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"
+_TAG = "aws:resourcetag/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of the engine.
+
+    Attributes
+    ----------
+    subject : who asks; a provider's name, a service, an ARN or a `Session`.
+    actions : the call itself first, then what it needs beside (D30).
+    call : the call whose name tells that `subject` is an identity provider (N3), "" where that does not matter.
+    inherited : transitive tags, which stand in place of equal keys among the tags of the role (S25).
+    is_own_side : no policy of the resource has to allow, as within one account, though it is of another one: AssumeRoot (7.2).
+    """
+
+    subject: str | Session
+    actions: tuple[str, ...]
+    resource: str
+    context: Mapping[str, Any]
+    now: datetime
+    call: str = ""
+    inherited: Mapping[str, str] = field(default_factory=dict)
+    is_own_side: bool = False
+
+    @property
+    def subject_text(self) -> str:
+        """The principal ARN, or name."""
+        return self.subject if isinstance(self.subject, str) else self.subject.arn
+
+
+def require(engine: Engine, question: Question) -> None:
+    """Raise at the first action that is refused.
+
+    Raises
+    ------
+    AccessDeniedError: says which layer refuses, which statement and which rule.
+    RequestValueError: the context contradicts what the directory or the session knows (K1).
+    """
+    for action in question.actions:
+        decision = _decide(engine, question, action)
+        if decision.outcome is not Outcome.ALLOW:
+            raise _refusal(question, action, decision)
+
+
+def role_actions(call: str, *, tags: Iterable[str], source_identity: str | None) -> tuple[str, ...]:
+    """A call that gives out a role, with the permissions that it needs beside its own (D30)."""
+    extra = (SET_SOURCE,) if source_identity is not None else ()
+    return (call, *extra, TAG_SESSION) if any(True for _ in tags) else (call, *extra)
+
+
+def _decide(engine: Engine, question: Question, action: str) -> Decision:
+    is_renamed = bool(question.call) and action != question.call and not question.subject_text.startswith("arn:")
+    if question.inherited or is_renamed or question.is_own_side:
+        return _decide_profiles(engine, question, action)
+    return engine.decide(question.subject, action, question.resource, question.context, now=question.now)
+
+
+def _decide_profiles(engine: Engine, question: Question, action: str) -> Decision:
+    """Decide a request that `Engine.decide` cannot express: another action names the caller, or tags or owner are replaced.
+
+    Compiles the profiles of this request, and decides with the compiled engine.
+    """
+    snapshot, request = engine.snapshot, engine.read_request(action, question.context, now=question.now)
+    context = request.context
+    principal = snapshot.principal(question.subject, question.call or action)
+    resource = snapshot.resource(question.resource, action, principal)
+    endpoint_id = context.get("aws:sourcevpce")
+    endpoint = None if endpoint_id is None else snapshot.endpoint(endpoint_id.values[0])
+    snapshot.check_context(principal, resource, endpoint, context)
+    inherited = {_TAG + fold(key): single(value) for key, value in question.inherited.items()}
+    tags = {key: value for key, value in inherited.items() if key in resource.keys}  # S25: in place of equal keys
+    if question.is_own_side:
+        resource = replace(resource, account=principal.account)
+    source = context.get("aws:sourceaccount")
+    facts = None if source is None or len(source.values) != 1 else snapshot.account_facts(source.values[0])
+    derived = {} if facts is None else organization_keys("source", facts.org_id, facts.org_path)
+    return decide_profiles(
+        principal,
+        replace(resource, keys={**resource.keys, **tags}),
+        replace(request, context={**derived, **context}),
+        endpoint,
+        engine.settings,
+    )
+
+
+# -- telling a refusal ----------------------------------------------------------------------------------------------------
+
+_WHY = {
+    Layer.RCP: ("a resource control policy does not allow it", "D13"),
+    Layer.SCP: ("a service control policy on the path of the caller's account does not allow it", "D10"),
+    Layer.VPCE: ("the policy of the VPC endpoint does not allow it", "6.8"),
+    Layer.RESOURCE: ("the trust policy does not allow it", "6.6"),
+    Layer.IDENTITY: ("no identity policy of the caller allows it", "7.2"),
+    Layer.BOUNDARY: ("the permissions boundary of the caller does not allow it", "D3"),
+    Layer.SESSION: ("the session policies of the caller do not allow it", "D4"),
+    Layer.SERVICE: ("the service does not do that", "6.3"),
+    Layer.CREDENTIAL: ("such credentials cannot make this call", "7.4"),
+}
+
+
+def _refusal(question: Question, action: str, decision: Decision) -> AccessDeniedError:
+    subject = question.subject_text
+    why, rule = _WHY[decision.layer]
+    if decision.outcome is Outcome.EXPLICIT_DENY:
+        rule = "6.4"
+        why = "it is denied" if decision.statement is None else f"{_named(decision)} denies it"
+    elif decision.reason is Reason.UNKNOWN_PRINCIPAL:
+        why, rule = "nobody knows the caller", "6.7"
+    if action != question.actions[0]:
+        rule = "D30"
+    return AccessDeniedError(
+        f"`{subject}` may not `{action}` on `{question.resource}`: {why} - layer `{decision.layer}`",
+        principal=subject,
+        action=action,
+        resource=question.resource,
+        layer=str(decision.layer),
+        decision=decision,
+        rule=rule,
+    )
+
+
+def _named(decision: Decision) -> str:
+    ref = decision.statement
+    assert ref is not None
+    return f"statement `{ref.label}` of `{ref.policy}`"
+
+
+def inherited_tags(session: Session) -> dict[str, str]:
+    """The tags of a session that one chained to it takes over (S22, S24)."""
+    keys = {fold(key) for key in session.transitive_tags}
+    return {key: value for key, value in session.tags.items() if fold(key) in keys}

@@ -1,0 +1,513 @@
+"""The fuzz generator: mostly well-typed policies, each aimed at a request.
+
+`loose(seed)` gives a case with the arguments of `fastiam.simulate`. `directory(seed)` gives a directory and a batch of requests
+over it. Both are plain data in the form of the case files, so that what is found can be shrunk and kept. Plain `random` with
+a seed is used for speed; `loose_cases` and `directories` wrap it for hypothesis.
+
+A statement is written for a target request: each of its elements matches it with probability `fit`. A case has a goal (allow,
+deny, spoil one layer, or nothing) that sets `fit` per statement, so that every outcome is frequent.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import generator_names as v
+import resource_forms as forms
+from hypothesis import strategies as st
+
+Json = Any
+
+
+@dataclass
+class Target:
+    """The request that a statement is aimed at."""
+
+    kind: str
+    principal: Json
+    action: str
+    resource: str
+    context: Mapping[str, Json] = field(default_factory=dict)
+    account: str | None = None
+
+    @property
+    def arn(self) -> str:
+        return self.principal if isinstance(self.principal, str) else self.principal["session"]["arn"]
+
+
+class Maker:
+    """Writes documents with one source of chance. `lenient` lets malformed entries in."""
+
+    def __init__(self, rng: random.Random, *, lenient: bool = False) -> None:
+        self.rng, self.lenient, self.kind = rng, lenient, "identity"
+        self.given: Mapping[str, Json] = {}  # the context of the target
+        self.usual = 0.0  # the share of what people write: patterns of literal pieces, conditions on what requests say
+        self.topic: str | None = None  # a key that most conditions are about
+        self.places: tuple[tuple[str, str], ...] = ()  # what most requests do, and to what
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def pick(self, *items: Any) -> Any:
+        return self.rng.choice(items)
+
+    # -- actions (A1 to A7) --------------------------------------------------------------------------------------------
+
+    def action(self, action: str, fit: float) -> str:
+        if self.lenient and self.chance(0.06):
+            return str(self.pick(*v.BAD_ACTIONS))
+        if not self.chance(fit):
+            return str(self.pick(*v.OTHER_ACTIONS))
+        prefix, name = action.split(":")
+        cut = self.rng.randint(1, len(name))
+        at = self.rng.randrange(len(name))
+        return str(
+            self.pick(
+                action,
+                action,
+                action.upper(),
+                f"{prefix}:{name[:cut]}*",
+                f"{prefix}:*{name[at:]}",
+                f"{prefix}:*",
+                "*",
+                "**",
+                f"{prefix}:{name[:at]}?{name[at + 1 :]}",
+                f"*:{name}",
+                f"{prefix[:1]}*:{name[:1]}*",
+                f"{prefix}:{name[:at]}*{name[at:]}",
+            )  # fmt: skip
+        )
+
+    def actions(self, statement: dict[str, Json], target: Target, fit: float) -> None:
+        if self.chance(0.12):
+            inside = self.chance(1 - fit)
+            entries = [self.action(target.action, 1.0 if inside else 0.0)]
+            entries += [self.pick(*v.OTHER_ACTIONS)] * self.chance(0.3)
+            statement["NotAction"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
+            return
+        entries = [self.action(target.action, fit)] + [self.action(target.action, 0.0)] * self.chance(0.25)
+        self.crowd(entries, lambda: self.action(self.pick(*v.ALL_ACTIONS), 1.0))
+        self.rng.shuffle(entries)
+        statement["Action"] = [] if self.chance(0.01) and self.lenient else self.one_or_list(entries)
+
+    def crowd(self, entries: list[Any], stranger: Callable[[], Any], share: float = 0.015) -> None:
+        """Now and then far more entries than people write: long lists are what an engine indexes."""
+        if self.chance(share):
+            entries += [stranger() for _ in range(self.pick(15, 40, 120))]
+
+    def one_or_list(self, entries: list[Json]) -> Json:
+        return entries[0] if len(entries) == 1 and self.chance(0.7) else entries
+
+    # -- resources (R1 to R13, VR) ---------------------------------------------------------------------------------------
+
+    def resource(self, resource: str, fit: float) -> str:
+        if self.lenient and self.chance(0.06):
+            return str(self.pick(*v.BAD_RESOURCES))
+        if not self.chance(fit):
+            return str(self.pick(*v.OTHER_RESOURCES))
+        if resource == "*":
+            return str(self.pick("*", "*", "**", "arn:aws:s3:::*"))
+        return self.rng.choice(forms.USUAL if self.chance(self.usual) else forms.ALL)(self, resource)
+
+    def stray_resource(self) -> str:
+        """A pattern for a resource near those that are asked for: most fail late, some do match."""
+        head, rest = self.pick(*v.ALL_RESOURCES).rsplit(":", 1)
+        typed = not self.lenient and re.fullmatch("arn:[^:]*:(iam:.*|s3:[^:]+:.*)", head)  # R7: the type is one that exists
+        at = self.rng.randint(rest.find("/") + 1 if typed else 0, len(rest)) if self.chance(0.3) else len(rest)
+        return self.resource(f"{head}:{rest[:at]}{self.pick('', '', '1', 'z', '/x', '-team-')}{rest[at:]}", 1.0)
+
+    def resources(self, statement: dict[str, Json], target: Target, fit: float) -> None:
+        if self.chance(0.12):
+            entries = [self.resource(target.resource, 1.0 if self.chance(1 - fit) else 0.0)]
+            if target.resource != "*" and self.chance(0.25):  # an entry that may be U (R5, R9, VR8)
+                entries[0] = self.rng.choice((forms.crossing, forms.bridge, forms.short_crossing, forms.inside, forms.variable))(
+                    self, target.resource
+                )
+            statement["NotResource"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
+            return
+        entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
+        self.crowd(entries, self.stray_resource)
+        self.rng.shuffle(entries)
+        statement["Resource"] = [] if self.chance(0.03) and self.lenient else self.one_or_list(entries)
+
+    # -- principals (N1 to N24) -------------------------------------------------------------------------------------------
+
+    def principal_entries(self, target: Target) -> list[tuple[str, str]]:
+        """Every entry that names the target, by its key in the principal map; `*` stands for the bare star."""
+        arn, found = target.arn, [("*", "*"), ("AWS", "*")]
+        if target.kind == "SVC":
+            return [*found, ("Service", arn), ("Service", v.SERVICES[0])]
+        if target.kind in ("OIDC", "SAML"):
+            return [*found, ("Federated", arn)]
+        if target.kind == "ANON":
+            return found
+        account = arn.split(":")[4]
+        found += [("AWS", account), ("AWS", v.root_of(account)), ("AWS", arn)]
+        issuer = None if isinstance(target.principal, str) else target.principal["session"].get("issuer")
+        if issuer:
+            found += [("AWS", issuer)] * 2
+        elif ":federated-user/" in arn:  # N4
+            found += [("AWS", v.ANA)] * 5 + [("AWS", v.AIDA)] * 2
+        if ":assumed-role/" in arn:
+            found += [("AWS", f"arn:aws:iam::{account}:role/{arn.split('/')[1]}"), ("AWS", v.AROA)]
+        if ":role/" in arn:
+            found += [("AWS", v.session_arn(arn, "run1")), ("AWS", v.AROA)]
+        return found + [("AWS", v.AIDA)] * (arn == v.ANA) + [("CanonicalUser", "cafe" + account[:4])]
+
+    OTHERS = (("AWS", v.BO), ("AWS", v.X), ("Service", "ec2.amazonaws.com"), ("AWS", v.ROLE_BY_NAME.lower()), ("AWS", v.OLD_ID),
+              ("AWS", v.session_arn(v.DEP, "run9")), ("AWS", v.federated(v.A, "zed")))  # fmt: skip
+    BAD = (("AWS", "ana"), ("User", "x"), ("AWS", f"arn:aws:iam::{v.A}:user/*"), ("Federated", v.SAML), ("Service", "*"),
+           ("AWS", f"arn:aws:iam::{v.A}:group/g"), ("Federated", "*"))  # fmt: skip
+
+    def principal(self, target: Target, fit: float, *, trust: bool) -> Json:
+        entries = [self.pick(*self.principal_entries(target)) if self.chance(fit) else self.pick(*self.OTHERS)]
+        while self.chance(0.25):
+            entries.append(self.pick(*self.OTHERS))
+        self.crowd(
+            entries, lambda: ("AWS", f"arn:aws:iam::{v.A}:user/u{self.rng.randrange(500)}") if not trust else self.OTHERS[1]
+        )
+        if self.lenient and self.chance(0.08):
+            entries.append(self.pick(*self.BAD))
+        if not trust and not self.lenient:
+            entries = [e for e in entries if e[0] != "Federated"] or [("AWS", v.BO)]
+        return self.principal_map(entries)
+
+    def principal_map(self, entries: list[tuple[str, str]]) -> Json:
+        if entries[0] == ("*", "*"):
+            return "*"
+        grouped: dict[str, list[str]] = {}
+        for kind, value in entries:
+            if kind != "*":
+                grouped.setdefault(kind, []).append(value)
+        return {kind: self.one_or_list(values) for kind, values in grouped.items()}
+
+    def not_principal(self, target: Target) -> Json:
+        """Often all levels of the target (exempt), often all but one (N21)."""
+        if target.kind == "ANON" or self.chance(0.08):
+            return self.pick("*", {"AWS": "*"}, {"AWS": [v.ANA]})
+        left_out = ("CanonicalUser",) if self.lenient else ("CanonicalUser", "Federated")  # V35
+        entries = [e for e in dict.fromkeys(self.principal_entries(target)) if e[1] != "*" and e[0] not in left_out]
+        levels: dict[str, list[tuple[str, str]]] = {}
+        for entry in entries:
+            levels.setdefault(_level(entry), []).append(entry)
+        if self.chance(0.7):
+            entries = [self.pick(*level) for level in levels.values()]
+        if len(levels) > 1 and self.chance(0.4):
+            left_out_level = self.pick(*levels)
+            entries = [entry for entry in entries if _level(entry) != left_out_level]
+        if self.lenient and self.chance(0.1):
+            entries.append(self.pick(*self.BAD))
+        return self.principal_map(entries or [("AWS", v.ANA)])
+
+    # -- conditions (C1 to C64) ----------------------------------------------------------------------------------------
+
+    def condition(self, target: Target, fit: float) -> dict[str, Json]:
+        block: dict[str, dict[str, Json]] = {}
+        for _ in range(self.pick(1, 1, 2)):
+            operator, key, values = self.condition_entry(target, fit)
+            entries = block.setdefault(operator, {})
+            if self.lenient or key.lower() not in map(str.lower, entries):  # V3
+                entries[key] = values
+        return block
+
+    def condition_entry(self, target: Target, fit: float) -> tuple[str, str, Json]:
+        """An entry that holds with about the chance `fit`, as far as a writer can tell without evaluating it."""
+        key, family, multi = self.condition_key(target)
+        base, actual, holds = self.operator(family), target.context.get(key), self.chance(fit)
+        qualifier = self.qualifier(multi or isinstance(actual, list), base)
+        if_exists = "IfExists" if base != "Null" and self.chance(0.2) else ""
+        if holds and actual in (None, []) and key not in v.DERIVED_KEYS and base != "Null" and self.chance(0.8):
+            qualifier = self.pick("ForAllValues:", "" if self.lenient or not multi else "ForAllValues:")
+            if_exists = if_exists if qualifier else "IfExists"
+        if self.lenient and self.chance(0.03):
+            return str(self.pick(*v.BAD_OPERATORS)), key, "a"
+        count = self.pick(1, 1, 1, 2) if base != "Bool" or self.lenient else 1
+        values = [self.policy_value(base, actual, holds != ("Not" in base), key) for _ in range(count)]
+        if base not in ("Bool", "Null"):
+            self.crowd(values, lambda: self.any_value(v.FAMILY[base]))
+        if self.lenient and self.chance(0.06):
+            values = []
+        elif not self.lenient and len(set(map(type, values))) > 1:
+            values = [str(value).lower() for value in values]  # V19
+        name = self.pick(key, key, key.upper().replace("AWS:", "aws:"), key.lower())
+        return qualifier + base + if_exists, name, self.one_or_list(values)
+
+    def condition_key(self, target: Target) -> tuple[str, str, bool]:
+        """A key with the family of its values and whether it takes several; often one that the request has."""
+        shunned = v.SENSITIVE if self.kind == "vpce" and not self.lenient else frozenset()  # V38
+        if self.topic is not None and self.topic not in shunned and self.chance(0.6):
+            return self.topic, *family_of(self.topic)
+        present = [key for key in target.context if key in v.KEYS and key not in shunned]
+        hints = [*target.context, target.action.partition(":")[0], target.kind]
+        related = [hint for hint in hints if not shunned.issuperset(v.RELATED.get(hint, ()))]
+        if related and self.chance(0.3) and not self.chance(self.usual):
+            key = self.pick(*(key for key in v.RELATED[self.pick(*related)] if key not in shunned))
+            return key, *family_of(key)
+        if present and self.chance(max(0.6, self.usual)):
+            key = self.pick(*present)
+            return key, *v.KEYS[key]
+        if self.chance(0.5):
+            key = self.pick(*(key for key in v.DERIVED_KEYS if key not in shunned))
+            return key, *family_of(key)
+        if self.lenient and self.chance(0.05):
+            return str(self.pick("username", "aws:PrincipalTag", "aws:RequestTag/")), "string", False  # V17
+        key = self.pick(*(key for key in v.KEYS if key not in shunned))
+        return key, *v.KEYS[key]
+
+    def operator(self, family: str) -> str:
+        if self.chance(0.1):
+            return "Null"
+        if self.chance(0.08):  # C24: another family
+            return str(self.pick(*v.OPERATORS))
+        return str(self.pick(*(op for op in v.OPERATORS if v.FAMILY[op] == family)))
+
+    def qualifier(self, multi: bool, base: str) -> str:
+        if multi and (not self.lenient or self.chance(0.7)) and base != "Null":
+            return str(self.pick(*v.QUALIFIERS[1:]))
+        return str(self.pick("", "", *v.QUALIFIERS)) if not multi or self.lenient else ""
+
+    def policy_value(self, base: str, actual: Json, matches: bool, key: str) -> Json:
+        """A value of a policy, often one that the value of the request matches, or does not."""
+        family = v.FAMILY[base]
+        if self.lenient and family in v.BAD and self.chance(0.06):
+            return self.pick(*v.BAD[family])
+        if family == "null":
+            return self.pick("true", True) if (actual in (None, [], "")) == matches else self.pick("false", False)
+        if key in v.DERIVED_KEYS and v.DERIVED_KEYS[key][0] == family and self.chance(0.8):
+            return self.pick(*v.DERIVED_KEYS[key][1])
+        one = actual[0] if isinstance(actual, list) and actual else actual
+        if matches and one is not None and self.chance(0.7):
+            return self.matching(family, base, one)
+        return self.any_value(family)
+
+    def matching(self, family: str, base: str, actual: Json) -> Json:
+        """A value that `actual` very likely matches."""
+        text = str(actual).lower() if isinstance(actual, bool) else str(actual)
+        if family == "number" and _NUMBER.fullmatch(text) and self.chance(0.5):
+            return self.pick(*_near_numbers(text))
+        if base.endswith(("LessThan", "LessThanEquals")):
+            return self.pick("9007199254740993") if family == "number" else self.pick("9999-12-31", "2300-01-01")
+        if base.endswith(("GreaterThan", "GreaterThanEquals")):
+            return self.pick(-1, "-2") if family == "number" else self.pick("1970-01-01", "-1")
+        if family == "ip":
+            if ":" in text[:5]:
+                return self.pick("::/0", "2001:DB8::/32", "2001:db8::/33")
+            return self.pick("0.0.0.0/0", "203.0.113.77/24", "203.0.113.77/25", "::ffff:0:0/95")  # C52
+        if family == "date" and text in _SAME_TIME and self.chance(0.5):
+            return self.pick(*_SAME_TIME)
+        if family == "binary" and text in ("QUI=", "QUJ="):  # C32
+            return self.pick("QUI=", "QUJ=")
+        if family == "arn":
+            if self.lenient and self.chance(0.15):  # C62
+                return self.pick("*", "?rn", "ARN") + text[3:]
+            return self.pick("arn:*:*:*:*:*", "arn:aws:*:*:*:*", "arn:aws*:*:*:*:?*")
+        names = [key for key, value in self.given.items() if value == actual or isinstance(value, list) and actual in value[:1]]
+        if family == "string" and names and self.chance(0.15):
+            return f"${{{self.pick(*names)}}}"
+        if family == "string" and text in ("ä", "Ä", "é", "É"):  # O14
+            return self.pick(text, text.swapcase(), text.swapcase(), "?")
+        if family == "string" and text and "$" not in text and text.isascii():
+            return self.pick(text, text, text.swapcase(), text[:1] + "*", "*" + text[-1:])
+        return text if text in v.VALUES[family] and text else self.any_value(family)
+
+    def any_value(self, family: str) -> Json:
+        if family == "string":
+            return self.pick(*v.STRING_PATTERNS) if self.chance(0.5) else self.pick(*v.VALUES["string"])
+        if family == "ip":
+            return self.pick(*v.RANGES)
+        if family == "arn" and self.chance(0.6):
+            return self.pick(*v.ARN_PATTERNS)
+        if family == "bool" and self.chance(0.3):
+            return self.chance(0.5)
+        if family == "number" and self.chance(0.2):
+            return self.pick(0, 10, -1, 11)
+        return self.pick(*(text for text in v.VALUES[family] if text))
+
+    # -- statements and documents -----------------------------------------------------------------------------------------
+
+    def statement(self, target: Target, effect: str, fit: float, *, kind: str = "identity", conditions: float = 0.5) -> Json:
+        statement: dict[str, Json] = {"Effect": effect}
+        self.kind, self.given = kind, target.context
+        if kind in ("resource", "vpce", "rcp", "trust"):
+            self.principals_of(statement, target, fit, kind)
+        self.actions(statement, target, fit)
+        if kind != "trust" and (kind != "resource" or self.chance(0.9)):
+            self.resources(statement, target, fit)
+        if self.chance(conditions):
+            statement["Condition"] = self.condition(target, fit)
+        if self.chance(0.1):
+            statement["Sid"] = f"S{self.rng.randrange(10**6)}"
+        if self.lenient and self.chance(0.02):
+            statement["Comment"] = "x"  # V4
+        if self.lenient and self.chance(0.01):
+            statement.pop(self.pick(*[k for k in statement if k != "Effect"]))  # V7, V9
+        return statement
+
+    def principals_of(self, statement: dict[str, Json], target: Target, fit: float, kind: str) -> None:
+        deny_or_lenient = statement["Effect"] == "Deny" or self.lenient
+        if kind == "rcp":
+            statement["Principal"] = "*" if not self.lenient or self.chance(0.9) else self.principal(target, fit, trust=False)
+        elif kind in ("resource", "vpce") and deny_or_lenient and self.chance(0.25):
+            empty = self.lenient and self.chance(0.05)
+            statement["NotPrincipal"] = {"AWS": []} if empty else self.not_principal(target)
+        else:
+            statement["Principal"] = {"AWS": []} if self.chance(0.01) else self.principal(target, fit, trust=kind == "trust")
+
+    def document(self, statements: list[Json], *, kind: str = "identity") -> Json:
+        version = "2012-10-17"
+        needs_variables = '"${aws:PrincipalTag/src}"' in json.dumps(statements)  # V18: no ARN as literal text
+        if self.lenient or kind not in ("scp", "rcp") and not needs_variables:
+            version = self.pick(*["2012-10-17"] * 12, "2008-10-17", None)
+        whole: dict[str, Json] = {} if version is None else {"Version": version}
+        if self.lenient and self.chance(0.01):
+            whole["Comment"] = "x"
+        return {**whole, "Statement": self.one_or_list(statements)}
+
+    def policy(self, target: Target, *, allow: float | None, deny: float | None, kind: str = "identity") -> Json:
+        """A document with statements of each effect asked for, at the fit given, among some others; in any order."""
+        allows = self.pick(1, 2, 2) if allow is not None and kind != "rcp" else 0
+        statements = [self.statement(target, "Allow", allow or 0, kind=kind, conditions=0.4) for _ in range(allows)]
+        if deny is not None:
+            statements.append(self.statement(target, "Deny", deny, kind=kind))
+        while not statements or self.chance(0.35):
+            effect = "Deny" if kind == "rcp" or self.chance(0.3) else "Allow"
+            statements.append(self.statement(target, effect, 0.4, kind=kind))
+        if kind == "resource" and self.chance(0.4 if target.kind.startswith("FED") else 0.05):  # 6.5: a star, then more
+            statements.append({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"})
+        if target.resource != "*" and kind != "trust" and self.chance(0.25 if target.resource.count(":") > 5 else 0.05):
+            statements += [self.crossing_deny(target, kind) for _ in range(self.pick(1, 2, 3))]
+        self.rng.shuffle(statements)
+        return self.document(statements, kind=kind)
+
+    def crossing_deny(self, target: Target, kind: str) -> Json:
+        """A Deny that holds, if at all, in the reading where a star crosses colons (R5)."""
+        statement = self.statement(target, "Deny", 1.0, kind=kind, conditions=0.1)
+        for element in ("NotAction", "NotResource"):
+            statement.pop(element, None)
+        resource = target.resource if self.chance(0.6) else self.pick(*v.ALL_RESOURCES)
+        form = self.pick(forms.crossing, forms.bridge, forms.short_crossing)
+        return statement | {"Action": self.action(target.action, 1.0), "Resource": form(self, resource)}
+
+    def guard(self, target: Target, kind: str) -> Json:
+        """A Deny of whatever is done to a resource that mostly says whom it is about: often not who asks."""
+        statement = self.statement(target, "Deny", self.pick(0.4, 0.9), kind=kind, conditions=0.3)
+        if self.chance(0.7):
+            statement.pop("NotAction", None)
+            statement["Action"] = self.pick("*", f"{target.action.partition(':')[0]}:*")
+        if target.resource != "*" and self.chance(0.7):
+            statement.pop("NotResource", None)
+            statement["Resource"] = forms.between(self, target.resource)
+        return statement
+
+    # -- requests --------------------------------------------------------------------------------------------------------
+
+    def context(self, *, loose: bool) -> dict[str, Json]:
+        keys = [k for k in v.KEYS if loose or k not in v.LOOSE_ONLY]
+        context = {key: self.value_of(key) for key in self.rng.sample(keys, self.pick(0, 2, 3, 4, 5))}
+        for key in [key for key in context if key in v.LISTED and self.chance(0.04)]:  # C5, C20
+            context[key] = [context[key]] * self.pick(1, 1, 2)
+        if loose and self.chance(0.1):  # C6: one key in two spellings; a batch has one column for a key
+            context |= {"aws:RequestTag/Team": self.pick("a", "b"), "aws:RequestTag/team": self.pick("a", "b")}
+        if loose and self.chance(0.25):
+            context["aws:PrincipalOrgPaths"] = [self.pick("o-1/r-1/ou-a/", "o-2/r-9/")]
+            context["aws:PrincipalOrgID"] = self.pick("o-1", "o-2")
+        return context
+
+    def value_of(self, key: str) -> Json:
+        """A value of a request: of its family, or one that the rules look at."""
+        if key in v.KEY_VALUES and self.chance(0.8):
+            if v.KEYS[key][1]:
+                return [self.pick(*v.KEY_VALUES[key]) for _ in range(self.pick(1, 2, 2, 3))]
+            return self.pick(*v.KEY_VALUES[key])
+        return self.request_value(*v.KEYS[key])
+
+    def request_value(self, family: str, multi: bool) -> Json:
+        if multi:
+            return [self.request_value(family, False) for _ in range(self.pick(0, 1, 1, 2, 3))]
+        if family in v.BAD and family != "string" and self.chance(0.1):
+            return self.pick(*v.BAD[family])
+        if family == "bool" and self.chance(0.5):
+            return self.chance(0.5)
+        if family == "number" and self.chance(0.3):
+            return self.pick(0, 10, -1, 0.1, 11)
+        return {"base64": "QUJD"} if family == "binary" and self.chance(0.3) else self.pick(*v.VALUES[family])
+
+    def scene(self, kind: str) -> tuple[str, str]:
+        if kind in ("TOKEN", "ROOT", "ROOT-TOKEN", "FED") and self.chance(0.12):  # 6.3, 7.4
+            return self.pick(*v.CREDENTIAL_SCENE)
+        if self.places and self.chance(0.7):
+            return self.pick(*self.places)
+        if kind in ("OIDC", "SAML") and self.chance(0.7):  # N3: elsewhere such a name is another caller
+            actions, resources = v.FEDERATION_SCENE
+        else:
+            scenes = v.SCENES if kind != "ANON" or self.chance(0.2) else v.SCENES[:2]  # D19
+            _, actions, resources = self.rng.choices(scenes, [weight for weight, _, _ in scenes])[0]
+        return self.pick(*actions), self.pick(*resources)
+
+
+def family_of(key: str) -> tuple[str, bool]:
+    """The family of a key's values, and whether it takes several."""
+    return v.KEYS[key] if key in v.KEYS else v.DERIVED_KEYS[key][::2]
+
+
+def _level(entry: tuple[str, str]) -> str:
+    """The level of a caller that an entry lists, about (N21)."""
+    kind, value = entry
+    if kind == "CanonicalUser" or value.isdigit() or value.endswith(":root"):
+        return "account"
+    return "issuer" if ":role/" in value or ":user/" in value or value.startswith("AROA") else "own"
+
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_SAME_TIME = ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00", "2024-05-05T22:00:00-02:00")
+
+
+def _near_numbers(text: str) -> list[str]:
+    """The same number in other words, and some beside it (C30)."""
+    same = [text + "0" if "." in text else text + ".0", ("-0" if text.startswith("-") else "0") + text.lstrip("-")]
+    if not text.strip("-0."):
+        return ["0", "-0", "-0.0", "0.00"]
+    if text.startswith("-"):
+        return [*same, "-2", "-0.5", "-10", "-1.5"]
+    return [*same, f"{text}1" if "." in text else f"{text}.1", "-2"]
+
+
+# -- wrappers --------------------------------------------------------------------------------------------------------------
+
+
+# from how many statements on a row has an index: small ones let short rows use it, the last one none
+INDEX_FROM = (*[8] * 6, 6, 2, 1, 10**9)
+
+
+def loose(seed: int) -> dict[str, Json]:
+    """A case over loose documents. Equal seeds give equal cases."""
+    from request_generators import make_loose
+
+    rng = random.Random(seed)
+    return make_loose(rng) | {"index_from": rng.choice(INDEX_FROM)}
+
+
+def directory(seed: int, rows: int = 60) -> dict[str, Json]:
+    """A directory and a batch: `{"directory", "requests", "now", "mode", ...}`. Equal seeds give equal ones."""
+    from directory_generators import make_directory
+
+    rng = random.Random(seed)
+    return make_directory(rng, rows) | {"index_from": rng.choice(INDEX_FROM)}
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def loose_cases() -> st.SearchStrategy[dict[str, Json]]:
+    """Loose cases for hypothesis."""
+    return SEEDS.map(loose)
+
+
+def directories(rows: int = 20) -> st.SearchStrategy[dict[str, Json]]:
+    """Directories with a batch, for hypothesis."""
+    return SEEDS.map(lambda seed: directory(seed, rows))
