@@ -75,8 +75,8 @@ types: build
 	$(RUN) -m mypy
 	$(RUN) -m mypy.stubtest $(COMPILED)
 
-# Not in a debug run: tests of parts that import no kernel, so that all reaches these by the engine, and tests of tests and pages.
-UNCOMPILED := account bench cli generator language layers mutations project reference sources storage sts
+# What a debug run tests: all that imports a kernel.
+COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/laws tests/unit/analysis tests/unit/resolve
 
 # A copy of the tree for another build: neither the modules nor their objects mix with the release build. What is imported is said
 # by PYTHONPATH, which comes before what the environment has installed; that it is the copy is looked at.
@@ -92,7 +92,7 @@ endef
 debug: build
 	$(call copied,debug,FASTIAM_CHECKS=1)
 	cd build/debug-tree && PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
-		$(or $(PYTEST),$(UNCOMPILED:%=--ignore-glob=tests/test_%[_.]*))
+		$(or $(PYTEST),$(COMPILED_TESTS))
 
 # The suite under AddressSanitizer and UBSan: a report ends the run. GCC. It takes three quarters of an hour.
 SANITIZERS = $(foreach lib,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(lib).so))
@@ -103,10 +103,10 @@ sanitize: build
 		$(abspath $(RUN)) -m pytest -s -p no:xdist $(PYTEST)
 
 fuzz: build
-	$(RUN) tests/fuzz.py --minutes $(MINUTES)
+	$(RUN) tests/tools/fuzz.py --minutes $(MINUTES)
 
 mutate: build
-	$(RUN) tests/mutation_testing.py
+	$(RUN) tests/tools/mutation_testing.py
 
 docs: build $(VENV)/bench-extra
 	$(RUN) bench/report.py

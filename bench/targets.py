@@ -233,9 +233,9 @@ _QUESTIONS = [
 
 # what no clock tells: a promise, and the test that keeps it
 PROMISES = {
-    "rows and caches are bounded, and shown in `stats()`": "tests/test_memory.py",
-    "a saved engine is mapped: two processes share its pages": "tests/test_saved.py",
-    "a truncated, altered, older or foreign file is refused": "tests/test_saved_hostile.py",
+    "rows and caches are bounded, and shown in `stats()`": "tests/engine/test_memory.py",
+    "a saved engine is mapped: two processes share its pages": "tests/engine/test_engine_file.py",
+    "a truncated, altered, older or foreign file is refused": "tests/engine/test_engine_file_hostile.py",
 }
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,0 +1,408 @@
+"""`Engine.updated`: what changed is recompiled, everything else is shared, and the old engine answers as it did."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from test_resolve_changes import ACCOUNTS, ASKED, WRITES, A, Writer, statement
+
+import fastiam
+from fastiam import Directory, Engine, Outcome, Session
+from fastiam.errors import DirectoryError
+
+ACTIONS = [f"s3:{verb}{n}" for verb in ("Get", "Put", "Del") for n in range(6)] + ["sts:AssumeRole", "s3:ListBucket"]
+USERS = [f"arn:aws:iam::{account}:user/u{n}" for account in ACCOUNTS for n in range(6)]
+ROLES = [f"arn:aws:iam::{account}:role/p/r{n}" for account in ACCOUNTS for n in range(6)]
+SESSIONS = [f"arn:aws:sts::{account}:assumed-role/r{n}/run" for account in ACCOUNTS for n in range(6)]
+OTHERS = [*(f"arn:aws:iam::{account}:root" for account in ACCOUNTS), "*", "s3.amazonaws.com", f"arn:aws:iam::{A}:user/ghost"]
+PATHS = ("", "p/", "q/r/")  # where a role may lie that moves
+MOVED = [f"arn:aws:iam::{A}:role/{path}m{n}" for path in PATHS for n in range(2)]
+MOVED += [f"arn:aws:sts::{A}:assumed-role/m{n}/run" for n in range(2)] + [f"arn:aws-cn:iam::{A}:root"]
+CALLERS = [*USERS, *ROLES, *SESSIONS, *OTHERS, *MOVED * 2]
+# a resource, and what else can govern it (6.10)
+HELD = [
+    (f"arn:aws:lambda:us-east-1:{A}:function:f:1", f"arn:aws:lambda:us-east-1:{A}:function:f"),
+    (f"arn:aws:dynamodb:us-east-1:{A}:table/t/index/i", f"arn:aws:dynamodb:us-east-1:{A}:table/t"),
+    (f"arn:aws:sns:us-east-1:{A}:topic:sub", f"arn:aws:sns:us-east-1:{A}:topic"),
+    (f"arn:aws:glue:us-east-1:{A}:database/d", f"arn:aws:glue:us-east-1:{A}:catalog"),
+    (f"arn:aws:execute-api:us-east-1:{A}:api/stage/GET/x", f"arn:aws:execute-api:us-east-1:{A}:api"),
+    (f"arn:aws:s3:us-east-1:{A}:accesspoint/ap/object/x", f"arn:aws:s3:us-east-1:{A}:accesspoint/ap"),
+    ("arn:aws:s3:::bucket/key", "arn:aws:s3:::bucket"),
+]
+CONDITIONS = [
+    {"StringEquals": {"aws:PrincipalOrgID": "o-1"}},
+    {"StringNotEquals": {"aws:ResourceOrgID": "o-0"}},
+    {"StringEquals": {"aws:PrincipalTag/t": "2"}},
+    {"StringEquals": {"aws:ResourceTag/t": "${aws:PrincipalTag/t}"}},
+    {"StringEquals": {"aws:VpceAccount": A}},
+]
+
+
+class Changer(Writer):
+    """Writes that also set conditions on what a change of something else changes, and take away what hides something."""
+
+    def write(self) -> None:
+        own = self.rng.choice((self.put_condition, self.move_role, self.move_account, self.hold, self.drop))
+        if self.rng.random() < 0.4:
+            with suppress(DirectoryError):
+                own()
+        else:
+            super().write()
+
+    def move_role(self) -> None:
+        """A role deleted, and added under another path."""
+        name = f"m{self.n() % 2}"
+        for path in PATHS:
+            arn = f"arn:aws:iam::{A}:role/{path}{name}"
+            with suppress(DirectoryError):
+                self.directory.delete_inline_policy(arn, "moved")
+                self.directory.delete_principal(arn)
+        policies = [("moved", statement(self.n()))] if self.n() else []
+        self.directory.add_principal(f"arn:aws:iam::{A}:role/{self.rng.choice(PATHS)}{name}", identity_policies=policies)
+
+    def move_account(self) -> None:
+        self.directory.add_account(A, partition=self.rng.choice(("aws", "aws", "aws-cn")))
+
+    def hold(self) -> None:
+        arn = self.rng.choice(self.rng.choice(HELD))
+        policy = statement(self.n(), Principal="*") if self.n() else None
+        self.directory.add_resource(arn, account=A, policy=policy)
+
+    def drop(self) -> None:
+        self.directory.delete_resource(self.rng.choice(self.rng.choice(HELD)))
+
+    def put_condition(self) -> None:
+        stored = sorted(self.directory.snapshot().tables.entities)
+        if stored:
+            document = statement(self.n(), Condition=self.rng.choice(CONDITIONS))
+            self.directory.put_inline_policy(self.rng.choice(stored), "conditional", document)
+
+
+def requests(rng: random.Random, n: int) -> list[tuple[str, str, str, dict[str, str]]]:
+    endpoints = [{}, {}, {"aws:SourceVpce": "vpce-1"}, {"aws:SourceVpce": "vpce-9"}]
+    resources = [
+        *ASKED,
+        *ROLES,
+        "*",
+        "arn:aws:s3:::bkt/other",
+        f"arn:aws:lambda:us-east-1:{A}:function:g",
+        *(arn for arn, _ in HELD),
+        *(f"{arn}{rest}" for arn, _ in HELD for rest in ("", "0", "/1")),  # what lies beside it, and is never stored
+    ]
+    return [(rng.choice(CALLERS), rng.choice(ACTIONS), rng.choice(resources), rng.choice(endpoints)) for _ in range(n)]
+
+
+def answers(engine: Engine, asked: list[tuple[str, str, str, dict[str, str]]]) -> list[object]:
+    """Outcome, layer and statement of each request, or what is wrong with it."""
+    found: list[object] = []
+    for principal, action, resource, context in asked:
+        try:
+            decision = engine.decide(principal, action, resource, context)
+        except fastiam.RequestValueError as error:
+            found.append(str(error))
+        else:
+            found.append((decision, engine.is_allowed(principal, action, resource, context)))
+    return found
+
+
+def in_bulk(engine: Engine, asked: list[tuple[str, str, str, dict[str, str]]]) -> list[int]:
+    columns = [[request[i] for request in asked] for i in range(3)]
+    endpoints = [request[3].get("aws:SourceVpce") for request in asked]
+    return engine.decide_many(*columns, {"aws:SourceVpce": endpoints}, on_error="deny").outcome.tolist()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_an_updated_engine_answers_as_one_that_is_compiled_anew_and_the_old_one_as_before(seed):
+    changer = Changer(seed)
+    for _ in range(30):
+        changer.write()
+    engine = changer.directory.compile()
+    asked = requests(changer.rng, 150)
+    for _ in range(6):
+        before = answers(engine, asked)
+        for _ in range(changer.rng.randrange(1, 5)):
+            changer.write()
+        updated, anew = engine.updated(changer.directory), changer.directory.compile()
+        assert answers(updated, asked) == answers(anew, asked)
+        assert in_bulk(updated, asked) == in_bulk(anew, asked)
+        assert answers(engine, asked) == before
+        engine = updated if changer.rng.random() < 0.8 else engine  # updates may branch
+
+
+def small() -> Directory:
+    directory = Directory(quotas=None)
+    directory.add_principal(f"arn:aws:iam::{A}:user/u", identity_policies=[("own", statement(0))])
+    directory.add_principal(f"arn:aws:iam::{A}:role/r", identity_policies=[("own", statement(1))])
+    directory.add_resource("arn:aws:s3:::bkt", account=A)
+    return directory
+
+
+def test_the_tables_are_shared_and_the_rows_stay_warm():
+    directory = small()
+    engine = directory.compile()
+    assert engine.is_allowed(f"arn:aws:iam::{A}:role/r", "s3:Get1", "arn:aws:s3:::bkt/x")
+    directory.put_inline_policy(f"arn:aws:iam::{A}:user/u", "own", statement(5))
+    updated = engine.updated(directory)
+    rows = updated.stats()["rows"]
+    assert rows > 0 and updated.names.tables is engine.names.tables
+    assert updated.is_allowed(f"arn:aws:iam::{A}:role/r", "s3:Get1", "arn:aws:s3:::bkt/x")
+    assert updated.stats()["rows"] == rows
+    assert updated.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get5", "arn:aws:s3:::bkt/x")
+    assert not engine.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get5", "arn:aws:s3:::bkt/x")
+
+
+def test_an_update_without_changes_and_one_from_a_directory_read_anew_share_too():
+    directory = small()
+    engine = directory.compile()
+    again = small()
+    again.put_inline_policy(f"arn:aws:iam::{A}:user/u", "more", statement(3))
+    assert engine.updated(directory).names.tables is engine.names.tables
+    updated = engine.updated(again)
+    assert updated.names.tables is engine.names.tables
+    assert updated.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get3", "arn:aws:s3:::bkt/x")
+
+
+def test_one_session_has_its_own_answer_from_each_engine():
+    directory = small()
+    engine = directory.compile()
+    role = f"arn:aws:iam::{A}:role/r"
+    session = Session(f"arn:aws:sts::{A}:assumed-role/r/run", kind="role", issuer=role)
+    asked = (session, "s3:Get4", "arn:aws:s3:::bkt/x")
+    assert not engine.is_allowed(*asked)
+    directory.put_inline_policy(role, "more", statement(4))
+    updated = engine.updated(directory)
+    for _ in range(2):
+        assert updated.is_allowed(*asked)
+        assert not engine.is_allowed(*asked)
+    bulk = [e.decide_many("s", *asked[1:], sessions={"s": session}).allowed.tolist() for e in (engine, updated)]
+    assert bulk == [[False], [True]]
+
+
+def test_what_one_engine_drops_the_others_find_again():
+    directory = small()
+    engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=1 << 14)
+    directory.put_inline_policy(f"arn:aws:iam::{A}:role/r", "more", statement(4))
+    updated = engine.updated(directory)
+    session = Session(f"arn:aws:sts::{A}:assumed-role/r/run", kind="role", issuer=f"arn:aws:iam::{A}:role/r")
+    dropped = engine.stats()["generation"]
+    for n in range(3_000):
+        assert updated.is_allowed(session, "s3:Get4", "arn:aws:s3:::bkt/x")
+        engine.is_allowed(f"arn:aws:iam::{A}:user/nobody{n}", f"s3:Made{n}", "arn:aws:s3:::bkt/x")
+        assert not engine.is_allowed(session, "s3:Get4", "arn:aws:s3:::bkt/x")
+    assert updated.stats()["generation"] == engine.stats()["generation"] > dropped
+
+
+def test_many_updates_do_not_grow_without_bound(monkeypatch):
+    monkeypatch.setattr("fastiam.compile.compiler._WORN", 1 << 20)
+    directory = small()
+    engine = directory.compile()
+    sizes = []
+    for n in range(200):
+        document = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": f"s3:Get{n}-{i}", "Resource": f"arn:aws:s3:::bkt/{'x' * 200}{n}/{i}"} for i in range(40)
+        ]}  # fmt: skip
+        directory.put_inline_policy(f"arn:aws:iam::{A}:user/u", "own", document)
+        engine = engine.updated(directory)
+        sizes.append(engine.stats()["bytes"])
+    assert max(sizes) < 3 * (1 << 20)
+    assert sizes[-1] < max(sizes)  # once at least, everything was compiled anew
+
+
+def test_threads_ask_engines_of_every_generation_while_others_are_made():
+    directory = small()
+    user = f"arn:aws:iam::{A}:user/u"
+    engines = [Engine.from_snapshot(directory.snapshot(), cache_bytes=1 << 16)]
+    wrong: list[tuple[int, int]] = []
+    is_over = False
+
+    def ask(seed: int) -> None:
+        rng = random.Random(seed)
+        while not is_over:
+            number = rng.randrange(len(engines))
+            n = rng.randrange(len(engines) + 2)
+            # generation k allows Get0..Get(k) to the user, by one policy each
+            if engines[number].is_allowed(user, f"s3:Get{n}", f"arn:aws:s3:::bkt/{rng.randrange(1000)}") != (n <= number):
+                wrong.append((number, n))
+            if rng.random() < 0.02:
+                actions = [f"s3:Get{i}" for i in range(40)]
+                if engines[number].decide_many(user, actions, "arn:aws:s3:::bkt/x").allowed.sum() != min(40, number + 1):
+                    wrong.append((number, -1))
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask, seed) for seed in range(8)]
+        try:
+            for n in range(1, 120):
+                directory.put_inline_policy(user, f"p{n}", statement(n))
+                engines.append(engines[-1].updated(directory))
+        finally:
+            is_over = True
+        for one in asking:
+            one.result()
+    assert not wrong
+
+
+def test_the_writes_of_the_test_reach_every_kind():
+    assert {"add_user", "add_endpoint", "set_organization", "set_resource", "set_trust"} <= set(WRITES)
+
+
+def test_a_part_of_an_arn_stands_for_a_secret_that_was_written_since():
+    """6.10: a Deny on the whole ARN counts, alone, in columns, and from a file."""
+    secret = f"arn:aws:secretsmanager:us-east-1:{ACCOUNTS[0]}:secret:db"
+    directory = fastiam.Directory(quotas=None)
+    allowed = {"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}
+    denied = {**allowed, "Effect": "Deny", "Resource": secret + "-AbCdEf"}
+    directory.add_principal(USERS[0], identity_policies=[{"Version": "2012-10-17", "Statement": [allowed, denied]}])
+    engine, asked = directory.compile(), (USERS[0], "secretsmanager:GetSecretValue", secret)
+    writes = (
+        lambda: directory.add_resource(secret + "-AbCdEf"),
+        lambda: directory.tag(secret + "-AbCdEf", {"a": "b"}),
+        lambda: directory.add_resource(secret + "-GhIjKl"),
+        lambda: directory.delete_resource(secret + "-GhIjKl"),
+        lambda: directory.delete_resource(secret + "-AbCdEf"),
+    )
+    for write in writes:
+        write()
+        engine = engine.updated(directory)
+        outcome = engine.explain(*asked).decision.outcome
+        for twin in (engine, pickle.loads(pickle.dumps(engine))):
+            for _ in range(2):
+                assert twin.decide(*asked).outcome is outcome
+                assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [outcome] * 600
+    assert outcome is Outcome.ALLOW
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
+@pytest.mark.parametrize(("held", "holder"), HELD, ids=[held.split(":")[2] for held, _ in HELD])
+def test_what_governs_a_resource_that_was_deleted_may_change_after_it(held, holder, is_asked):
+    """D60 to D62: nothing of how it was is kept for its name; what requests brought meanwhile is dropped, and asked for again."""
+    granted = {"Effect": "Allow", "Principal": {"AWS": USERS[0]}, "Action": "*", "Resource": "*"}
+    policy, denied = ({"Version": "2012-10-17", "Statement": one} for one in (granted, {**granted, "Effect": "Deny"}))
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(USERS[0])
+    directory.add_resource(holder, account=A, policy=policy)
+    directory.add_resource(held, account=A)
+    engine, asked = directory.compile(), (USERS[0], f"{held.split(':')[2]}:Do", held)
+    writes = (
+        lambda: directory.delete_resource(held),
+        lambda: directory.set_resource_policy(holder, None),
+        lambda: directory.set_resource_policy(holder, policy),
+        lambda: directory.set_resource_policy(holder, denied),
+        lambda: directory.add_resource(held, account=A),
+        lambda: directory.delete_resource(held),
+        lambda: directory.delete_resource(holder),
+    )
+    for number, write in enumerate(writes, 1):
+        write()
+        engine = engine.updated(directory)
+        if is_asked or number in (2, len(writes)):
+            expected = directory.compile().explain(*asked).decision
+            for twin in (engine, pickle.loads(pickle.dumps(engine))):
+                for _ in range(2):
+                    assert twin.decide(*asked) == expected
+                    assert twin.decide_many(*[[text] * 600 for text in asked]).outcome.tolist() == [expected.outcome] * 600
+
+
+def agree(engine, directory, asked):
+    """Whether an engine says what a fresh one says, alone and in columns, and after it was pickled."""
+    fresh = directory.compile()
+    for twin in (engine, pickle.loads(pickle.dumps(engine))):
+        for _ in range(2):
+            expected = [fresh.explain(*request).decision for request in asked]
+            assert [twin.decide(*request) for request in asked] == expected
+            columns = [[request[i] for request in asked] * 200 for i in range(3)]
+            assert twin.decide_many(*columns).outcome.tolist() == [decision.outcome for decision in expected] * 200
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
+def test_whom_a_name_means_that_has_no_record_any_more_may_change_after_it(is_asked):
+    """N11: the ARN of a role that was moved means the one of its name that there is, with what that has now."""
+    old, new, session = (
+        f"arn:aws:iam::{A}:role/deploy",
+        f"arn:aws:iam::{A}:role/ci/deploy",
+        f"arn:aws:sts::{A}:assumed-role/deploy/x",
+    )
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(old)
+    directory.put_inline_policy(old, "all", everything)
+    engine = directory.compile()
+
+    def give(who):
+        directory.put_inline_policy(who, "all", everything)
+
+    def take(who):
+        directory.delete_inline_policy(who, "all")
+
+    def move(was, is_):
+        take(was)
+        directory.delete_principal(was)
+        directory.add_principal(is_)
+        give(is_)
+
+    writes = (
+        lambda: move(old, new),
+        lambda: take(new),
+        lambda: give(new),
+        lambda: move(new, old),
+        lambda: take(old),
+        lambda: give(old),
+        lambda: move(old, new),
+        lambda: take(new),
+        lambda: directory.delete_principal(new),
+    )
+    for number, write in enumerate(writes, 1):
+        write()
+        engine = engine.updated(directory)
+        if is_asked or number in (2, len(writes)):
+            agree(engine, directory, [(who, "s3:GetObject", "*") for who in (old, new, session)])
+
+
+def test_the_root_of_an_account_whose_partition_changed_follows_its_scps():
+    """D11: by the name that it had, too."""
+    directory = fastiam.Directory(quotas=None, mode="lenient")
+    directory.add_account(A)
+    engine = directory.compile()
+    denied = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "sqs:*", "Resource": "*"}}
+    writes = (
+        lambda: directory.add_account(A, partition="aws-cn"),
+        lambda: directory.set_scps(A, [[("No", denied)]]),
+        lambda: directory.add_account(A, partition="aws"),
+    )
+    for write in writes:
+        write()
+        engine = engine.updated(directory)
+        agree(engine, directory, [(f"arn:{partition}:iam::{A}:root", "sqs:Send", "*") for partition in ("aws", "aws-cn")])
+
+
+def test_an_engine_can_be_kept_after_another_was_updated_from_it():
+    """They share their principals, but not their accounts."""
+    directory = fastiam.Directory(quotas=None)
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    directory.add_principal(USERS[0], identity_policies=[everything])
+    engine = directory.compile()
+    other = f"arn:aws:iam::{ACCOUNTS[1]}:user/new"
+    directory.add_principal(other, identity_policies=[everything])
+    updated = engine.updated(directory)
+    for twin, allowed in ((engine, [True, False]), (updated, [True, True])):
+        kept = pickle.loads(pickle.dumps(twin))
+        assert [kept.is_allowed(who, "s3:GetObject", "*") for who in (USERS[0], other)] == allowed
+        assert kept.decide_many([USERS[0], other], "s3:GetObject", "*").allowed.tolist() == allowed
+
+
+def test_a_session_of_a_role_that_no_name_leads_to_is_nobodys():
+    """N11: of two roles of one name, which a lenient directory may have, the last one is found; once it is deleted, none is."""
+    directory = fastiam.Directory(quotas=None, mode="lenient")
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    first, last = f"arn:aws:iam::{A}:role/r", f"arn:aws:iam::{A}:role/p/r"
+    directory.add_principal(first, identity_policies=[everything])
+    directory.add_principal(last)
+    engine = directory.compile()
+    asked = [(who, "s3:GetObject", "*") for who in (f"arn:aws:sts::{A}:assumed-role/r/x", first, last)]
+    agree(engine, directory, asked)
+    directory.delete_principal(last)
+    agree(engine.updated(directory), directory, asked)
+    agree(directory.compile(), directory, asked)

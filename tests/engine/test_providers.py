@@ -1,0 +1,138 @@
+"""Names that may stand for a federated provider, a service or a session of a batch: which of these they are (spec N3).
+
+Providers go by a name and an action; whoever was met before, and however a name is written, that must not become another caller.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from test_engine import ANA, APP, OK, A, allow, document, session
+
+import fastiam
+from fastiam import Session
+from fastiam.errors import PolicyError, RequestValueError
+
+FEDERATION = ("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
+
+
+@pytest.mark.parametrize("action", ["sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"])
+@pytest.mark.parametrize("name", ["tok", "the principal", "accounts.google.com", "arn:x"])
+@pytest.mark.parametrize("kind", ["USER", "FED", "ROLE"])
+def test_a_name_of_a_session_stands_for_it_even_where_it_might_name_a_provider(action, name, kind):
+    """N3, S10: no provider is looked for, and the session's own account may deny."""
+    everything, assume = document(allow("*")), {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole*"}
+    denied = {"Effect": "Deny", "Principal": {"AWS": A}, "Action": "sts:AssumeRoleWith*"}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ANA, identity_policies=[everything])
+    directory.add_principal(APP, identity_policies=[everything], trust_policy=document(assume, denied))
+    who = {
+        "USER": Session(ANA, kind="USER", issuer=ANA),
+        "FED": Session(f"arn:aws:sts::{A}:federated-user/bob", kind="FED", issuer=ANA, policies=[everything]),
+        "ROLE": session(),
+    }[kind]
+    engine = directory.compile()
+    outcome = engine.explain(who, action, APP).decision.outcome
+    assert engine.decide(who, action, APP).outcome is outcome
+    for rows in (1, 2, 600):
+        assert engine.decide_many([name] * rows, action, APP, sessions={name: who}).outcome.tolist() == [outcome] * rows
+    allowed = engine.what_can(who, APP, actions=[action], unknown=["*"])
+    assert [found.outcome for found in allowed] == [OK] * (outcome is OK)
+    broken = engine.decide_many([name] * 2, action, APP, sessions={name: session(policies=["{"])}, on_error="deny")
+    assert [type(error) for error in broken.errors.values()] == [PolicyError] * 2
+
+
+@pytest.mark.parametrize("name", ["idp:8443", "foo:bar", "arn", "ar:n:x", "accounts.google.com", "*"])
+@pytest.mark.parametrize(
+    "condition", [{}, {"Bool": {"aws:PrincipalIsAWSService": "true"}}, {"Null": {"aws:FederatedProvider": "true"}}], ids=str
+)
+def test_a_name_is_a_provider_by_some_actions_and_a_service_by_others(name, condition):
+    """N3: whatever it was met with before."""
+    directory = fastiam.Directory(quotas=None)
+    assume = {"Effect": "Allow", "Principal": "*", "Action": "sts:*", "Condition": condition}
+    directory.add_principal(APP, trust_policy=document(assume))
+    engine, actions = directory.compile(), ["s3:GetObject", *FEDERATION, "sts:AssumeRoleWithOther", "sts:TagSession"]
+    outcomes = [directory.compile().explain(name, action, APP).decision.outcome for action in actions]
+    for _ in range(2):
+        assert [engine.decide(name, action, APP).outcome for action in actions] == outcomes
+        assert [found.outcome for found in engine.decide_each([(name, action, APP) for action in actions])] == outcomes
+        assert engine.decide_many([name] * 5, actions, APP).outcome.tolist() == outcomes
+    fresh = directory.compile().decide_many([name] * 1000, actions * 200, APP)
+    assert fresh.outcome.tolist() == outcomes * 200
+    allowed = engine.what_can(name, APP, actions=actions, unknown=["*"])
+    assert {found.action for found in allowed} == {a for a, outcome in zip(actions, outcomes, strict=True) if outcome is OK}
+
+
+def test_no_text_names_what_a_provider_is_known_by():
+    """N3, N5: a principal that cannot be printed is none, whatever providers were met."""
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(APP, trust_policy=document({"Effect": "Allow", "Principal": "*", "Action": "sts:*"}))
+    engine = directory.compile()
+    for action in FEDERATION:
+        engine.is_allowed("accounts.google.com", action, APP)
+        for between in "\0", "\xff", "\udcff":
+            name = f"accounts.google.com{between}{action.lower()}"
+            for ask in (engine.is_allowed, engine.decide, lambda *asked: engine.decide_many(*[[text] for text in asked])):
+                if between == "\xff":  # a letter like any other
+                    ask(name, "sts:TagSession", APP)
+                    continue
+                with pytest.raises(RequestValueError):
+                    ask(name, "sts:TagSession", APP)
+
+
+def test_a_pattern_of_actions_of_federation_is_asked_about():
+    """What stands in for it is an action that there is not."""
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(
+        APP, trust_policy=document({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:Assume*"})
+    )
+    engine = directory.compile()
+    assert engine.what_can("ec2.amazonaws.com", APP, unknown=["*"])
+    assert engine.is_allowed("ec2.amazonaws.com", "sts:AssumeRoleWithXyz", APP)
+
+
+@pytest.mark.parametrize("url", ["x.example", "x.example/", "x.example/a/", "x.example/a"])
+def test_url_of_a_provider_is_compared_with_its_trailing_slash(url):
+    """WI20 and 1.4 of the federation rules: in the ARN, and in the prefix of the condition keys."""
+    call, arns = FEDERATION[1], {each: f"arn:aws:iam::{A}:oidc-provider/{each}" for each in (url, url.rstrip("/"), f"{url}/")}
+    trust = {"Effect": "Allow", "Principal": {"Federated": arns[url]}, "Action": call}
+    trust["Condition"] = {"StringEquals": {f"{url}:aud": "app"}}
+    for (given, arn), key in itertools.product(arns.items(), arns):
+        expected = given == url == key
+        for engine in ("compiled", "reference"):
+            asked = {"context": {f"{key}:aud": "app"}, "resource_policy": document(trust)}
+            assert fastiam.simulate(arn, call, APP, engine=engine, **asked).allowed is expected, (given, key, engine)
+        directory = fastiam.Directory(quotas=None)
+        directory.add_principal(APP, trust_policy=document(trust))
+        decisions = directory.compile().decide_many([arn] * 3, call, APP, {f"{key}:aud": "app"})
+        assert decisions.allowed.tolist() == [expected] * 3
+
+
+SHARED = [
+    case
+    for case in json.loads((Path(__file__).resolve().parents[1] / "cases/validation.json").read_text())
+    if case["rule"] == "IP51"
+]
+
+
+@pytest.mark.parametrize("case", SHARED, ids=lambda case: case["id"])
+def test_trust_in_a_shared_issuer_without_the_required_condition_is_not_stored(case):
+    """IP51, IP52: a strict write is refused, a lenient one reports it."""
+    is_refused = "IP51" in case["expect"]["warnings"]
+    for mode in ("strict", "lenient"):
+        directory = fastiam.Directory(mode=mode, quotas=None)
+        directory.add_principal(APP)
+        writes = (
+            lambda d=directory: d.add_principal(f"{APP}2", trust_policy=document(case["statement"])),
+            lambda d=directory: d.set_trust_policy(APP, document(case["statement"])),
+        )
+        for write in writes:
+            if is_refused and mode == "strict":
+                with pytest.raises(PolicyError, match="IP51"):
+                    write()
+            else:
+                write()
+                assert ("IP51" in {finding.code for finding in directory.findings}) is is_refused

@@ -1,0 +1,96 @@
+"""The numbers that Python and the kernels share are equal, and neither side has one that the other lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import IntEnum, IntFlag
+from pathlib import Path
+
+import pytest
+
+from fastiam import Outcome
+from fastiam.compile import compiler, layout
+from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS
+from fastiam.kernel.testing import numbers
+from fastiam.model.policy import Layer
+from fastiam.model.profile import PrincipalKind
+
+KERNELS = Path(__file__).resolve().parents[2] / "src" / "fastiam"
+IN_C = numbers()
+QUALIFIERS_IN_C = {"": "PLAIN", "ForAllValues": "FOR_ALL", "ForAnyValue": "FOR_ANY"}
+
+# what layout.py repeats, by the prefix of its names in C
+PREFIXES: dict[type[IntEnum | IntFlag], str] = {
+    layout.PatternKind: "PATTERN_",
+    layout.PatternFlag: "",
+    layout.Op: "OP_",
+    layout.Relation: "REL_",
+    layout.AtomFlag: "ATOM_",
+    layout.Source: "KEY_",
+    layout.PrincipalFlag: "P_",
+    layout.Certainty: "FACT_",
+    layout.Form: "FORM_",
+    layout.BodyFlag: "BODY_",
+    layout.RecordFlag: "RECORD_",
+    layout.ServiceMode: "MODE_",
+    layout.ActionFlag: "ACT_",
+    layout.Credential: "CRED_",
+}
+ALONE = {name: getattr(layout, name) for name in ("NONE", "NOT_READ", "NOT_READ_ONE", "TOKEN_ONE", "TOKEN_STAR", "TOKEN_SLOT")}
+
+
+def enums_of(header: str) -> Iterator[tuple[str, list[str]]]:
+    """Each enum of a header with the names of its numbers."""
+    for enum, body in re.findall(r"^cdef enum ?(\w*):[^\n]*\n((?:    .*\n)+)", (KERNELS / header).read_text(), re.M):
+        yield enum, re.findall(r"^    ([A-Z]\w*) =", body, re.M)
+
+
+@pytest.mark.parametrize(("enum", "prefix"), PREFIXES.items(), ids=lambda value: getattr(value, "__name__", value))
+def test_an_enum_of_the_layout_has_the_numbers_of_the_kernels(enum: type[IntEnum | IntFlag], prefix: str) -> None:
+    assert {prefix + name: int(member) for name, member in enum.__members__.items()} == {
+        prefix + name: IN_C.get(prefix + name) for name in enum.__members__
+    }
+
+
+def test_single_numbers_of_the_layout_are_those_of_the_kernels() -> None:
+    assert {name: IN_C[name] for name in ALONE} == ALONE
+    assert IN_C["ACT_FORBID_SHIFT"] == layout.FORBID_SHIFT
+    assert {name: IN_C[code] for name, code in QUALIFIERS_IN_C.items()} == layout.QUALIFIERS
+    assert {kind: IN_C[f"KIND_{kind.name}"] for kind in PrincipalKind} == layout.KINDS
+
+
+def test_a_credential_has_a_bit_of_its_own_in_the_flags_of_an_action() -> None:  # 7.4
+    assert max(layout.Credential) + layout.FORBID_SHIFT < 32
+    assert max(layout.ActionFlag) < 1 << layout.FORBID_SHIFT
+
+
+def test_enums_of_the_kernels_that_the_layout_repeats_have_no_further_member() -> None:
+    repeated = {prefix + name for enum, prefix in PREFIXES.items() for name in enum.__members__}
+    repeated |= {*ALONE, "ACT_FORBID_SHIFT", *QUALIFIERS_IN_C.values(), *(f"KIND_{kind.name}" for kind in PrincipalKind)}
+    seen = 0
+    for enum, names in enums_of("kernel/model/tables.pxd"):
+        if repeated & set(names) and enum:
+            assert set(names) <= repeated, enum
+            seen += 1
+    assert seen == len(PREFIXES) + 2  # qualifiers and kinds are no enums of the layout
+
+
+def test_the_layers_of_an_answer_are_those_of_the_model_in_its_order() -> None:  # D50
+    in_c = {name: number for name, number in IN_C.items() if name.startswith("LAYER_")}
+    assert {f"LAYER_{layer.name}": number for number, layer in enumerate(LAYERS)} == in_c
+    assert tuple(Layer) == LAYERS
+    assert {f"LAYER_{layer.name}": number for layer, number in compiler.LAYERS.items()} == in_c
+
+
+def test_the_reasons_of_an_answer_are_those_of_the_kernels() -> None:  # 6.9
+    in_c = {name: number for name, number in IN_C.items() if name.startswith("REASON_")}
+    assert in_c.pop("REASON_NONE") == NO_CODE
+    assert in_c.pop("REASON_PASS_ROLE") == REASONS.index("pass_role_account")
+    assert in_c == {f"REASON_{name.upper()}": number for number, name in enumerate(REASONS) if name != "pass_role_account"}
+
+
+def test_the_outcomes_that_kernels_give_are_those_of_the_model() -> None:  # 0.2
+    assert {name: IN_C[name] for name in ("IMPLICIT_DENY", "ALLOW", "EXPLICIT_DENY")} == {
+        outcome.name: int(outcome) for outcome in (Outcome.IMPLICIT_DENY, Outcome.ALLOW, Outcome.EXPLICIT_DENY)
+    }

@@ -1,0 +1,76 @@
+"""The compiled engine answers as the reference does: outcome, layer, statement, flags (spec D50, D51, F6).
+
+Short enough for every run of the suite; `tests/tools/fuzz.py` goes on for as long as told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from case_files import load_batches
+from differential import compare_directory, examine, fails_loose, shrink
+from runners import HAS_ENGINE
+
+needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the compiled engine is not built yet")
+LOOSE, DIRECTORIES, ROWS = 2_000, 100, 60  # 20,000 comparisons: one by one, NumPy and Arrow
+
+
+def compared(kind: str, seeds: range, folder: Path) -> tuple[int, str]:
+    """How many comparisons were made up to the first difference, and that difference as a case, shrunk."""
+    made = 0
+    for seed in seeds:
+        n, files = examine(kind, seed, ROWS, folder)
+        made += n
+        if files:
+            return made, f"seed {seed}:\n{files[0].read_text()}"
+    return made, ""
+
+
+@needs_engine
+@pytest.mark.parametrize("part", range(4))
+def test_loose_documents_decide_alike(part, tmp_path):
+    made, difference = compared("loose", range(part, LOOSE, 4), tmp_path)
+    assert not difference, difference
+    assert made == LOOSE // 4
+
+
+@needs_engine
+@pytest.mark.parametrize("part", range(4))
+def test_directories_decide_alike(part, tmp_path):
+    made, difference = compared("directory", range(part, DIRECTORIES, 4), tmp_path)
+    assert not difference, difference
+    assert made >= 0.96 * 3 * ROWS * DIRECTORIES // 4
+
+
+@needs_engine
+@pytest.mark.parametrize("case", load_batches(), ids=lambda case: case["id"])
+def test_kept_batches_decide_alike(case):
+    """Batches that once differed although no row of them did alone."""
+    assert not list(compare_directory(case))
+
+
+def test_shrinking_leaves_what_matters():
+    """A fault that needs one statement keeps that statement alone."""
+    case = {
+        "mode": "strict",
+        "policies": {"identity_policies": [{"Statement": [{"Action": "a"}, {"Action": "b", "Sid": "x"}]}, {}], "scps": [[]]},
+        "request": {"principal": "p", "action": "b", "resource": "*", "context": {"k": "v"}},
+    }
+    small = shrink(
+        case,
+        lambda c: any(s.get("Action") == "b" for p in c["policies"].get("identity_policies", []) for s in p.get("Statement", [])),
+    )
+    assert small["policies"] == {"identity_policies": [{"Statement": [{"Action": "b"}]}]}
+    assert small["request"] == {"principal": "p", "action": "b", "resource": "*", "context": {}}
+
+
+@needs_engine
+def test_a_case_that_agrees_does_not_fail():
+    assert not fails_loose(
+        {
+            "mode": "strict",
+            "policies": {},
+            "request": {"principal": "*", "action": "s3:GetObject", "resource": "*", "context": {}},
+        }
+    )

@@ -1,0 +1,123 @@
+"""What the project promises about itself: its face, its pages, its commands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastiam
+
+ROOT = Path(__file__).resolve().parents[3]
+FENCE = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+
+# DESIGN section 4: checks outside the project call these
+FACE = "simulate Session Directory load Engine Decision Decisions Explanation Outcome Layer Finding".split()
+
+
+def loaded_by(statement: str, names: set[str]) -> list[str]:
+    """Which of some modules a fresh interpreter has loaded after a statement."""
+    code = f"import sys; {statement}; print(*sorted({names!r} & sys.modules.keys()))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_the_public_face_is_there() -> None:
+    assert set(FACE) <= set(fastiam.__all__)
+    for name in fastiam.__all__:
+        assert getattr(fastiam, name) is not None
+        assert name in dir(fastiam)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute `Dictionary`"):
+        fastiam.Dictionary  # noqa: B018
+
+
+def test_every_error_of_the_tree_is_public() -> None:
+    from fastiam import errors
+
+    tree = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.FastiamError)}
+    assert tree <= set(fastiam.__all__)
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    heavy = {"numpy", "orjson", "ahocorasick", "click", "rich", "duckdb", "pyarrow", "json", "fastiam.engine.compiled_engine"}
+    assert loaded_by("import fastiam", heavy) == []
+
+
+def test_deciding_loads_nothing_that_issues_sessions() -> None:
+    code = "import fastiam; fastiam.Directory().compile(); fastiam.load; fastiam.LiveEngine"
+    assert loaded_by(code, {"cryptography", "argon2", "pyotp", "fastiam.sts"}) == []
+
+
+def test_simulate_is_the_function_whatever_was_imported_before() -> None:
+    code = "import fastiam.simulation.simulate, fastiam; assert callable(fastiam.simulate)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_is_typed_and_says_its_version_once() -> None:
+    assert (ROOT / "src/fastiam/py.typed").exists()
+    assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_run_from_top_to_bottom(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
+    shutil.copytree(ROOT / "examples", "examples")
+    names: dict[str, object] = {}
+    for block in FENCE.findall(page.read_text()):
+        exec(compile(block, page.name, "exec"), names)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_has_two_set_up_commands_and_make_knows_them() -> None:
+    readme = (ROOT / "README.md").read_text()
+    block = readme.split("```")[1]
+    commands = re.findall(r"^make (\w+)", block, re.M)
+    assert commands == ["demo", "test"]
+    targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.M))
+    assert {*commands, "bench", "lint", "types", "debug", "fuzz", "clean"} <= targets
+
+
+def test_the_page_of_the_command_line_names_every_verb_and_option() -> None:
+    from fastiam.cli.main import VERBS
+    from fastiam.cli.main import fastiam as group
+
+    page = (ROOT / "docs/cli.md").read_text()
+    for verb in VERBS:
+        assert f"## {verb}: " in page
+        command = group.get_command(None, verb)  # type: ignore[arg-type]
+        assert command is not None
+        for each in (command, *getattr(command, "commands", {}).values()):
+            for option in (name for param in each.params for name in param.opts if name.startswith("--")):
+                assert option in page, f"docs/cli.md lacks {option} of {verb}"
+
+
+def test_the_demo_runs_small(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples/demo.py"), "--roles", "50", "--requests", "2000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "decisions a second" in done.stdout
+    assert "ALLOWED" in done.stdout and "DENIED" in done.stdout
+
+
+def test_acme_is_the_same_each_time() -> None:
+    sys.path.insert(0, str(ROOT / "examples"))
+    from acme import Acme
+
+    one, two = (Acme(50, n_resources=2_000) for _ in range(2))
+    assert one.roles == two.roles
+    assert one.requests(500).resource.texts() == two.requests(500).resource.texts()

@@ -1,0 +1,47 @@
+"""The tutorial of the README, from an export to a server, as a reader types it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or shutil.which("curl") is None, reason="needs fork and curl")
+def test_readme_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path) -> None:
+    pytest.importorskip("gunicorn")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for name, module in (("fastiam", "fastiam.cli.main"), ("gunicorn", "gunicorn")):  # as an installation has them
+        script = tmp_path / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        script.chmod(0o755)
+    blocks = SHELL.findall((ROOT / "README.md").read_text())
+    assert len(blocks) == 2
+    script_text = "\n".join(("set -eu", *blocks)).replace("127.0.0.1:8000", f"127.0.0.1:{free_port()}")
+    environment = os.environ | {
+        "PATH": os.pathsep.join((str(tmp_path / "bin"), os.environ["PATH"])),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), *filter(None, sys.path))),
+    }
+    done = subprocess.run(
+        ["sh", "-c", script_text], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answers = re.findall(r"^(\w+) (\w+), decided by process \d+$", done.stdout, re.M)
+    assert answers == [("ALLOW", "identity"), ("IMPLICIT_DENY", "identity")], done.stdout + done.stderr
+    assert "assumed-role/Publisher/lea" in done.stdout
