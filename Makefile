@@ -66,6 +66,7 @@ lint: build
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cython-lint $(CYTHON_FILES)
+	$(VENV)/bin/lint-imports
 
 format: build
 	$(RUN) -m ruff check --fix .

@@ -17,7 +17,8 @@ from fastiam.errors import RequestValueError
 from fastiam.model.arguments import as_path, check_type
 from fastiam.model.profile import CACHE_BYTES, Settings
 from fastiam.model.request import Context
-from fastiam.resolve.snapshot import UnknownOwner
+from fastiam.resolve.journal import Journal
+from fastiam.resolve.snapshot import Snapshot, UnknownOwner
 from fastiam.runtime.output_files import open_output
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Directory(AccountModel):
     mode : how documents are read and rules of AWS are kept, `strict` or `lenient`.
     quotas : limits of AWS that a strict directory keeps (spec 1.7); None keeps none.
     """
+
+    def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
+        super().__init__(mode, quotas=quotas)
+        self._journal = self._store.observer = Journal()
 
     @classmethod
     def open(
@@ -117,6 +122,10 @@ class Directory(AccountModel):
         self.close()
 
     # -- what is there ------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """What is there now, immutable: later writes do not affect it."""
+        return self._journal.snapshot(self._store)
 
     def to_json(self) -> str:
         """The whole directory in our own format, version 1; `fastiam.load` reads it back to equal answers."""

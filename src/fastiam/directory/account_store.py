@@ -1,46 +1,50 @@
-"""The book of an account model: its records, with the indexes and the journal that follow each change.
+"""The record store of an account model: its records, and the indexes that follow each change.
 
-A table that a snapshot shares is copied before its next change, so a snapshot costs nothing and the first write after it
-copies one dict.
+Tables that `freeze` has returned are immutable: a table is copied before its next change. So `freeze` costs nothing, and the
+first write after it copies one dict.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from fastiam.directory.indexes import Indexes, name_of
 from fastiam.directory.organization import Organization
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.transactions import SINGLE, Book
-from fastiam.resolve.changes import Mark, Touched
-from fastiam.resolve.snapshot import Snapshot
+
+
+class ChangeObserver(Protocol):
+    """An observer of the changes of a record store. It is called before the tables change."""
+
+    def record(self, table: str, key: str, old: Any, new: Any, tables: Tables, indexes: Indexes) -> None:
+        """One record is replaced by another; None where there was or will be none."""
+
+    def organization(self, old: Tables, new: Tables, indexes: Indexes) -> None:
+        """The organisation has changed."""
 
 
 class Store(Book[Tables]):
-    """Records, their indexes and their journal."""
+    """Records and their indexes.
+
+    Attributes
+    ----------
+    observer : receives each change. None: no observer.
+    """
 
     name = "directory"
 
     def __init__(self) -> None:
         self.indexes = Indexes()
-        self._shared: set[str] = set()  # tables that the last snapshot holds too
-        self._mark = Mark()
-        self._touched: Touched | None = None  # None until a snapshot could be compared with what comes
-        self._snapshot: Snapshot | None = None
+        self.observer: ChangeObserver | None = None
+        self._shared: set[str] = set()  # tables that the last `freeze` returned as well
         super().__init__(Tables())
 
-    def snapshot(self) -> Snapshot:
-        """An immutable view of what is there now."""
-        with self.ledger.lock:
-            if self._snapshot is None:
-                if self._touched:
-                    self._mark.touched, self._mark.next = self._touched, Mark(self._mark.number + 1)
-                    self._mark = self._mark.next
-                self._touched = Touched()
-                self._shared = set(Tables.__slots__)
-                self._snapshot = Snapshot(replace(self.tables), self._mark)
-            return self._snapshot
+    def freeze(self) -> Tables:
+        """The tables as they are now; later changes do not affect them."""
+        self._shared = set(Tables.__slots__)
+        return replace(self.tables)
 
     def put_organization(self, organization: Organization | None) -> None:
         """Another organisation, or another state of it."""
@@ -52,12 +56,11 @@ class Store(Book[Tables]):
             self._change_organization(new)
         else:
             self._change_record(table, key, old, new)
-        self._snapshot = None
 
     def _change_record(self, table: str, key: str, old: Any, new: Any) -> None:
         held = self._own(table)
-        if self._touched is not None:
-            self._touched.record(table, key, old, new, self.tables, self.indexes)
+        if self.observer is not None:
+            self.observer.record(table, key, old, new, self.tables, self.indexes)
         if old is None:
             self.indexes.add(table, key, new)
         else:
@@ -72,8 +75,8 @@ class Store(Book[Tables]):
     def _change_organization(self, organization: Organization | None) -> None:
         old = replace(self.tables)
         self.tables.organization = organization
-        if self._touched is not None:
-            self._touched.organization(old, self.tables, self.indexes)
+        if self.observer is not None:
+            self.observer.organization(old, self.tables, self.indexes)
 
     def _own(self, table: str) -> dict[Any, Any]:
         """The table, as one that no snapshot holds."""

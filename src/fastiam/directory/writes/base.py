@@ -29,7 +29,6 @@ from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
-from fastiam.resolve.snapshot import Snapshot
 
 _REFUSED_TRUST = "IP51"  # IAM evaluates such a trust policy, and refuses to store it
 HERE = "directory"  # the source of findings that a write makes about itself
@@ -74,10 +73,6 @@ class Writes:
     def join(self, book: B) -> B:
         """A book of records beside those of the directory, changed in the same transactions. The first one of a name stays."""
         return self.ledger.join(book)
-
-    def snapshot(self) -> Snapshot:
-        """What is there now, immutable: later writes do not touch it."""
-        return self._store.snapshot()
 
     def _reader(self) -> Reader:
         return Reader(self.mode, [])

@@ -1,0 +1,46 @@
+"""Snapshots of a directory, and the journal of what was written between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastiam.directory.account_store import Store
+from fastiam.directory.indexes import Indexes
+from fastiam.directory.records import Tables
+from fastiam.resolve.changes import Mark, Touched
+from fastiam.resolve.snapshot import Snapshot
+
+
+class Journal:
+    """Observes a record store and makes its snapshots. `changes_between` reads what it has noted.
+
+    It does not hold the store, which holds it: without a reference cycle, memory is freed with the last reference.
+    """
+
+    def __init__(self) -> None:
+        self._mark = Mark()
+        self._touched: Touched | None = None  # None until there is a snapshot that later writes could be compared with
+        self._snapshot: Snapshot | None = None
+
+    def record(self, table: str, key: str, old: Any, new: Any, tables: Tables, indexes: Indexes) -> None:
+        """Note which principals and resources the change of a record affects."""
+        self._snapshot = None
+        if self._touched is not None:
+            self._touched.record(table, key, old, new, tables, indexes)
+
+    def organization(self, old: Tables, new: Tables, indexes: Indexes) -> None:
+        """Note which accounts another organisation affects."""
+        self._snapshot = None
+        if self._touched is not None:
+            self._touched.organization(old, new, indexes)
+
+    def snapshot(self, store: Store) -> Snapshot:
+        """An immutable view of the store. The same one as before if nothing was written since."""
+        with store.ledger.lock:
+            if self._snapshot is None:
+                if self._touched:
+                    self._mark.touched, self._mark.next = self._touched, Mark(self._mark.number + 1)
+                    self._mark = self._mark.next
+                self._touched = Touched()
+                self._snapshot = Snapshot(store.freeze(), self._mark)
+            return self._snapshot
