@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from fastiam.analysis.what_can import Doable
     from fastiam.analysis.who_can import Caller, Callers
     from fastiam.api.directory import Directory
+    from fastiam.api.engine import Engine
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
-    from fastiam.engine.compiled_engine import Engine
     from fastiam.engine.decisions import Decisions, DictionaryColumn, RowDecision, Summary
     from fastiam.errors import (
         DirectoryError,
@@ -134,7 +134,7 @@ _HOMES = {
     "directory.records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
     "engine.decisions": ("Decisions", "DictionaryColumn", "RowDecision", "Summary"),
     "api.directory": ("Directory",),
-    "engine.compiled_engine": ("Engine",),
+    "api.engine": ("Engine",),
     "errors": (
         "DirectoryError",
         "FastiamError",

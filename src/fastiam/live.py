@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from fastiam.api.directory import Directory
+from fastiam.api.engine import Engine
 from fastiam.directory.stored_policies import Mode
-from fastiam.engine.compiled_engine import Engine
 from fastiam.engine.engine_file import is_saved
 from fastiam.errors import FastiamError
 from fastiam.model.arguments import as_path, check_items, check_type

@@ -173,7 +173,7 @@ def compile_check(check: Check) -> Any:
 
 def compile_snapshot(snapshot: Any, check: Check) -> Any:
     """The `Engine` over a snapshot, with the options of the case."""
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.api.engine import Engine
 
     return Engine.from_snapshot(
         snapshot, unknown_owner=check.unknown_owner, settings=settings_of(check), index_from=check.index_from

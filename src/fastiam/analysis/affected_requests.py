@@ -20,7 +20,7 @@ from fastiam.resolve.changes import changes_between
 from fastiam.resolve.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
 
 _MOST_CELLS = 5_000_000
 _MOST_STORED = 100  # stored resources with policies that stand for one pattern
@@ -83,7 +83,7 @@ class Cells:
         return self.column(2)
 
 
-def reached(old: Engine, new: Engine) -> Cells:
+def reached(old: CompiledEngine, new: CompiledEngine) -> Cells:
     """The requests that the changes between the directories of two engines can reach."""
     snapshots = old._snapshot_or_fail(), new._snapshot_or_fail()
     changes = changes_between(*snapshots)

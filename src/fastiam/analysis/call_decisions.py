@@ -23,7 +23,7 @@ from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
 
 SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"
 RESOURCE, OWNER = "resource", "resource owner"
@@ -68,7 +68,7 @@ class Replayed:
 class Replayer:
     """Answers calls, batch by batch."""
 
-    def __init__(self, engine: Engine, *, threads: int = 1) -> None:
+    def __init__(self, engine: CompiledEngine, *, threads: int = 1) -> None:
         self._engine, self._threads = engine, threads
         self._answers, self._known = _Answers(), _Known(engine)
 
@@ -98,7 +98,7 @@ class _Answers:
 class _Known:
     """What a directory knows of resources that a log names less fully."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: CompiledEngine) -> None:
         self._engine, self._snapshot = engine, engine._snapshot_or_fail()
         entities = self._snapshot.tables.entities
         self._paths = {_without_path(arn): arn for arn in entities if arn.count("/") > 1}
@@ -173,7 +173,13 @@ class _Rows:
     """One batch on its way to an answer for each row."""
 
     def __init__(
-        self, engine: Engine, calls: Calls, resources: Sequence[str | None], answers: _Answers, known: _Known, threads: int
+        self,
+        engine: CompiledEngine,
+        calls: Calls,
+        resources: Sequence[str | None],
+        answers: _Answers,
+        known: _Known,
+        threads: int,
     ) -> None:
         self._engine, self._calls, self._resources = engine, calls, resources
         self._answers, self._known, self._threads = answers, known, threads

@@ -20,7 +20,7 @@ from fastiam.model.profile import Levels, PrincipalProfile
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
 
 RANK = np.zeros(256, np.int8)  # how near to an ALLOW an outcome is
 RANK[Outcome.DEPENDS], RANK[Outcome.ALLOW] = 1, 2
@@ -42,14 +42,14 @@ class Rows:
     on_error: Literal["raise", "deny"]
     unreadable: Mapping[int, Exception]  # rows of which a value was read as null
 
-    def decide(self, engine: Engine) -> Decisions:
+    def decide(self, engine: CompiledEngine) -> Decisions:
         """What an engine says of all of them."""
         return engine.decide_many(
             self.principals, self.actions, self.resources, self.context, unknown=self.unknown, sessions=self.sessions,
             resource_accounts=self.accounts, now=self.now, reasons=True, on_error=self.on_error, threads=self.threads,
         )  # fmt: skip
 
-    def explain(self, engine: Engine, row: int) -> Explanation | None:
+    def explain(self, engine: CompiledEngine, row: int) -> Explanation | None:
         """The whole record of one of them, None where a `simulate` would refuse it."""
         name, action, resource = (column.take([row])[0] for column in (self.principals, self.actions, self.resources))
         account = None if self.accounts is None else self.accounts.take([row])[0]
@@ -76,7 +76,7 @@ def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> n
 
 
 def grouped(
-    old: Engine, new: Engine, rows: Rows, before: Decisions, after: Decisions, flipped: npt.NDArray[np.int64]
+    old: CompiledEngine, new: CompiledEngine, rows: Rows, before: Decisions, after: Decisions, flipped: npt.NDArray[np.int64]
 ) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
     """The groups, and the place of each flipped row among them."""
     if not len(flipped):
@@ -123,8 +123,8 @@ def _answers(
 def _group_of(
     found: dict[tuple[Any, ...], int],
     groups: list[DiffGroup],
-    old: Engine,
-    new: Engine,
+    old: CompiledEngine,
+    new: CompiledEngine,
     rows: Rows,
     before: Decisions,
     after: Decisions,
@@ -143,7 +143,7 @@ def _group_of(
 
 
 def _causes(
-    old: Engine, new: Engine, rows: Rows, members: npt.NDArray[np.int64], layer: Layer | None
+    old: CompiledEngine, new: CompiledEngine, rows: Rows, members: npt.NDArray[np.int64], layer: Layer | None
 ) -> Iterator[tuple[Any, ...]]:
     """What rows with the same answers may still differ in: the policies of the layer that denies, and the action."""
     wanted = members.tolist()
@@ -154,7 +154,7 @@ def _causes(
         yield policies[name], action
 
 
-def _policies_of(engines: tuple[Engine, Engine], subject: str | Session, layer: Layer | None) -> tuple[Any, ...]:
+def _policies_of(engines: tuple[CompiledEngine, CompiledEngine], subject: str | Session, layer: Layer | None) -> tuple[Any, ...]:
     """The policies of one layer in both engines, by identity: of who asks, or in layer `resource` of the ARN asked for."""
     found: list[Any] = []
     for engine in engines:

@@ -28,7 +28,7 @@ from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
     from fastiam.analysis.logged_calls import Calls
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
     from fastiam.model.decision_json import Json
 
 Side = Literal["old", "new"]
@@ -158,8 +158,8 @@ def _coded(name: str, texts: Sequence[str | None]) -> DictionaryColumn:
 
 
 def diff(
-    old: Engine,
-    new: Engine,
+    old: CompiledEngine,
+    new: CompiledEngine,
     principals: object = None,
     actions: object = None,
     resources: object = None,
@@ -200,7 +200,7 @@ def diff(
     nothing else names. What these cannot show is in `unseen`.
     """
     for name, engine in (("old", old), ("new", new)):
-        check_type(engine, SettlingCore, name, "an Engine", "compile a directory; of a `LiveEngine` pass `live.engine`")
+        check_type(engine, SettlingCore, name, "an CompiledEngine", "compile a directory; of a `LiveEngine` pass `live.engine`")
     given = principals, actions, resources
     if log is not None:
         from fastiam.analysis.log_diff import diff_log
@@ -253,7 +253,7 @@ def _rows(
     return Rows(principals, actions, resources, keys, owners, named, unknown, instant, threads, on_error, unreadable)
 
 
-def _compare(old: Engine, new: Engine, rows: Rows) -> Diff:
+def _compare(old: CompiledEngine, new: CompiledEngine, rows: Rows) -> Diff:
     before, after = rows.decide(old), rows.decide(new)
     ranks = RANK[before.outcome], RANK[after.outcome]
     broken = (before.outcome == Outcome.ERROR) | (after.outcome == Outcome.ERROR)

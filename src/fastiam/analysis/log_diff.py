@@ -20,12 +20,12 @@ from fastiam.analysis.logged_calls import Calls
 from fastiam.model.policy import Outcome
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
 
 _Texts = tuple[str, str, str]  # principal, action and resource of a call
 
 
-def diff_log(old: Engine, new: Engine, log: Iterable[Calls], *, threads: int = 1) -> Diff:
+def diff_log(old: CompiledEngine, new: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) -> Diff:
     """The calls of a log that two engines answer differently; its rows are calls, numbered through the log from 0.
 
     Calls that one of the two cannot decide, because caller or resource are not in its directory, count as `n_errors`.

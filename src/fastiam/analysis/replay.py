@@ -16,7 +16,7 @@ from fastiam.model.arguments import check_items, check_type
 from fastiam.model.policy import Layer, Outcome, Result, StatementRef
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
 
 _LOG_HINT = "pass what `fastiam.read_cloudtrail` gives"
 
@@ -96,7 +96,7 @@ class Replay(Result):
         return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}
 
 
-def replay(engine: Engine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
+def replay(engine: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
     """What the policies of an engine say of the calls in a log (docs/replay.md).
 
     Parameters

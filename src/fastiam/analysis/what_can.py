@@ -21,7 +21,7 @@ from fastiam.model.request import Context, check_action, check_context
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
 
 # services whose actions are about the resources of another one
 _ALSO = {"iam": ("sts",), "execute-api": ("apigateway",), "apigateway": ("execute-api",)}
@@ -53,7 +53,7 @@ class Doable(Deferred):
         return {"conditions": source()}
 
 
-def actions_on(engine: Engine, principal: str | Session, question: Question, names: Iterable[str] | None) -> list[Doable]:
+def actions_on(engine: CompiledEngine, principal: str | Session, question: Question, names: Iterable[str] | None) -> list[Doable]:
     """What the principal can do on the resource of a question, whose action is of no account."""
     principal = check_principal_type(principal)
     if names is not None and not isinstance(names, str):
@@ -79,7 +79,7 @@ def actions_on(engine: Engine, principal: str | Session, question: Question, nam
     return found
 
 
-def _actions(engine: Engine, resource: str) -> dict[str, tuple[str, bool]]:
+def _actions(engine: CompiledEngine, resource: str) -> dict[str, tuple[str, bool]]:
     """The actions about a resource that policies write, as they write them; for a pattern a name that nothing else matches."""
     arn = split_arn(resource)
     services = None if arn is None else {arn.service, *_ALSO.get(arn.service, ())}
@@ -105,7 +105,7 @@ def _literals(written: str, services: Collection[str] | None) -> Iterator[tuple[
         yield from ((f"{service}:{name}", written) for service in sorted(services))
 
 
-def grants_of(engine: Engine, principal: str | Session, context: Context | None) -> list[Grant]:
+def grants_of(engine: CompiledEngine, principal: str | Session, context: Context | None) -> list[Grant]:
     """What a principal can in effect, over all resources."""
     snapshot = engine._snapshot_or_fail()
     profile = snapshot.principal(check_principal_type(principal))

@@ -37,7 +37,7 @@ from fastiam.model.request import (
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
     from fastiam.model.decision_json import Json
 
 _CLOCK = ("aws:currenttime", "aws:epochtime")
@@ -124,7 +124,7 @@ class Callers(Sequence[Caller]):
 class Stored:
     """Everybody of whom a snapshot has a record, as a column that is read once."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: CompiledEngine) -> None:
         self._snapshot = engine._snapshot_or_fail()
         found = list(self._snapshot.names())
         self.names = [name for name, _ in found]
@@ -153,7 +153,7 @@ def _reads_user_id(policy: Policy) -> bool:
 class Question:
     """A question to an engine, with what is given, and what is not."""
 
-    engine: Engine
+    engine: CompiledEngine
     action: str
     resource: str
     context: Mapping[str, Any]
@@ -194,7 +194,7 @@ class Question:
 
 
 def read_question(
-    engine: Engine,
+    engine: CompiledEngine,
     action: str,
     resource: str,
     context: Context | None,

@@ -22,7 +22,7 @@ from fastiam.resolve.snapshot import Snapshot, UnknownOwner
 from fastiam.runtime.output_files import open_output
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.api.engine import Engine
 
 _MAX_TIMEOUT = 1_000_000  # seconds; SQLite counts milliseconds in 32 bits
 
@@ -163,7 +163,7 @@ class Directory(AccountModel):
             what comes again, they are dropped and made again and again, which takes a hundred times as long; `Engine.stats()`
             counts that as `generation`.
         """
-        from fastiam.engine.compiled_engine import Engine
+        from fastiam.api.engine import Engine
 
         return Engine.from_snapshot(
             self.snapshot(),

@@ -28,7 +28,7 @@ from fastiam.errors import RequestValueError, SourceError
 from fastiam.model.request import check_key, shorten
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.api.engine import Engine
 
 REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"

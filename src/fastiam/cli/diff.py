@@ -21,7 +21,7 @@ from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.api.engine import Engine
 
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")

@@ -10,7 +10,7 @@ from fastiam.cli.console import note
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.api.engine import Engine
 
 
 def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
@@ -45,7 +45,7 @@ def open_engine(
     if saved is not None:
         if unknown_owner is not None:
             raise click.UsageError("an engine has its --unknown-owner since it was compiled: leave it out")
-        from fastiam.engine.compiled_engine import Engine
+        from fastiam.api.engine import Engine
 
         return Engine.load(saved)
     return compile_engine(open_directory(given_or_store(paths), quiet=quiet), unknown_owner)

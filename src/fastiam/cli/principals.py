@@ -16,7 +16,7 @@ from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.api.engine import Engine
 
 _NEAREST = 3  # names in a hint
 _LONGEST = 200  # characters of a name that is compared with known ones

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from fastiam.api.directory import Directory
+from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.records import CredentialBook, Event
@@ -16,7 +17,6 @@ from fastiam.credentials.secret import Secret, shown
 from fastiam.directory.principal_refs import Subject, read_subject
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.transactions import Book
-from fastiam.engine.compiled_engine import Engine
 from fastiam.errors import RequestValueError
 from fastiam.live import LiveEngine
 from fastiam.model.profile import PrincipalKind

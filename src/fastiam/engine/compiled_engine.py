@@ -6,10 +6,10 @@ The class checks, names and wraps; `_core` and `kernel.batch.resolve` decide, an
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.directory_tables import compile_all, compile_changes
@@ -41,11 +41,6 @@ from fastiam.resolve.snapshot import Snapshot, UnknownOwner
 from fastiam.runtime.gc_pause import collection_paused
 
 if TYPE_CHECKING:
-    from fastiam.analysis.grants import Grant
-    from fastiam.analysis.logged_calls import Calls
-    from fastiam.analysis.replay import Replay
-    from fastiam.analysis.what_can import Doable
-    from fastiam.analysis.who_can import Callers, Stored
     from fastiam.api.directory import Directory
     from fastiam.kernel.batch.resolve import _Answers
 
@@ -53,15 +48,13 @@ _SMALL = 8  # an eighth of the bound on the cache may be kept for good by an upd
 MAX_THREADS = 64
 
 
-class Engine(SettlingCore):
+class CompiledEngine(SettlingCore):
     """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
 
     A pickle holds what `save` writes, and is read by the release that made it.
 
     Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
     """
-
-    _stored: Stored | None = None  # the column of `who_can`
 
     @classmethod
     def from_snapshot(
@@ -73,7 +66,7 @@ class Engine(SettlingCore):
         settings: Settings = Settings(),  # noqa: B008  (frozen)
         cache_bytes: int = CACHE_BYTES,
         index_from: int = 8,
-    ) -> Engine:
+    ) -> Self:
         """Compile a snapshot of a directory.
 
         Parameters
@@ -146,7 +139,7 @@ class Engine(SettlingCore):
         save_engine(self, as_path(path))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, cache_bytes: int | None = None) -> Engine:
+    def load(cls, path: str | os.PathLike[str], *, cache_bytes: int | None = None) -> Self:
         """An engine from a file that `save` wrote: it answers as the saved one, in milliseconds.
 
         Processes that load one file share its memory. The directory behind it (for sessions, explanations, reasons, `updated`)
@@ -167,7 +160,7 @@ class Engine(SettlingCore):
 
         return load_engine(cls, as_path(path), {} if cache_bytes is None else {"cache_bytes": _checked_bytes(cache_bytes)})
 
-    def updated(self, directory: Directory) -> Engine:
+    def updated(self, directory: Directory) -> Self:
         """An engine over what the directory is now; this one goes on answering as it did.
 
         The two share the tables of all policies, and the rows that requests have led to. What it costs is the names of
@@ -183,7 +176,7 @@ class Engine(SettlingCore):
         with collection_paused():  # PERF: of a directory that was read anew, every record is compared
             changes = changes_between(self._snapshot_or_fail(), snapshot)
         if changes.everything or compiler.is_worn:
-            return Engine.from_snapshot(snapshot, **self._options)
+            return type(self).from_snapshot(snapshot, **self._options)
         if compiler.late_bytes > self._options["cache_bytes"] // _SMALL:
             with self._lock:
                 compiler.drop()  # else it would stay for good
@@ -193,7 +186,7 @@ class Engine(SettlingCore):
             compile_changes(compiler, names, snapshot, changes)
             with compiler.lock:
                 compiler.freeze(names)
-        return Engine._over(snapshot, compiler, names, self._options, self._defaults)
+        return type(self)._over(snapshot, compiler, names, self._options, self._defaults)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from fastiam.engine.engine_file.engines import engine_bytes
@@ -308,130 +301,6 @@ class Engine(SettlingCore):
             principal, resource, self.read_request(action, context, unknown=unknown, now=now), resource_account
         )
 
-    def who_can(
-        self,
-        action: str,
-        resource: str,
-        context: Context | None = None,
-        *,
-        unknown: Collection[str] = (),
-        resource_account: str | None = None,
-        now: datetime | None = None,
-    ) -> Callers:
-        """Everybody who can do something to a resource, for certain or if conditions are met.
-
-        Decided for are the root of every account, every user, every role (as some session of it, N5; where the answer turns on
-        `aws:userid`, as one of a name that no policy writes, unless only named ones can), and whom the policies
-        of the resource let in beside them: services, unsigned callers, identity providers, named sessions, and users, roles
-        and whole accounts of which the directory has no record (`Caller` says how each is told).
-
-        Parameters
-        ----------
-        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
-        unknown : the keys of which nothing is known, as in `decide_many`; by default none, and a key that is not given is
-            absent. With `["*"]` all that `context` does not give are unknown, the time too unless `now` is given: who can only
-            if conditions are met is a `Caller` of outcome DEPENDS.
-
-        Returns
-        -------
-        Callers: a sequence of `Caller`. Whoever is not in it cannot, or cannot make such a request at all (K1).
-
-        Raises
-        ------
-        RequestValueError: action, resource or a value cannot be read; `resource_account` contradicts the record (D23).
-
-        Notes
-        -----
-        One batch over all who have a record, some 200 ns each. What is open is said by D73: it may be said of a request that
-        is decided, never the other way round.
-        """
-        from fastiam.analysis.who_can import Stored, read_question, who_can
-
-        question = read_question(self, action, resource, context, unknown, resource_account, now)
-        if self._stored is None:
-            self._stored = Stored(self)
-        return who_can(question, self._stored)
-
-    def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
-        """What the policies say of the calls in a log, beside what the log says became of them (docs/replay.md).
-
-        Parameters
-        ----------
-        log : batches of calls, as `fastiam.read_cloudtrail` gives them.
-        threads : for decisions; the GIL is free meanwhile.
-
-        Returns
-        -------
-        Replay: the calls in groups by caller, action, answer and reason, the disagreements first.
-
-        Raises
-        ------
-        SourceError: a file of the log is broken.
-
-        Notes
-        -----
-        What a log does not tell is unknown (spec 6.11), so that a plain answer stays whatever the truth was.
-        """
-        from fastiam.analysis.replay import replay
-
-        return replay(self, log, threads=threads)
-
-    @overload
-    def what_can(self, principal: str | Session, resource: None = None, context: Context | None = None) -> list[Grant]: ...
-    @overload
-    def what_can(
-        self,
-        principal: str | Session,
-        resource: str,
-        context: Context | None = None,
-        *,
-        actions: Iterable[str] | None = None,
-        unknown: Collection[str] = (),
-        resource_account: str | None = None,
-        now: datetime | None = None,
-    ) -> list[Doable]: ...
-    def what_can(
-        self,
-        principal: str | Session,
-        resource: str | None = None,
-        context: Context | None = None,
-        *,
-        actions: Iterable[str] | None = None,
-        unknown: Collection[str] = (),
-        resource_account: str | None = None,
-        now: datetime | None = None,
-    ) -> list[Grant] | list[Doable]:
-        """What a principal can do: on one resource, or over all of them.
-
-        Parameters
-        ----------
-        resource : an ARN, or `*` for actions without one. Each action is decided by itself. None: the grants of the principal
-            as patterns, cut by the layers that limit them.
-        actions : the actions to decide, with a resource; by default those of its service that policies write, and for each
-            pattern in a policy one name that nothing else matches.
-        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
-        unknown, resource_account, now : with a resource, as in `who_can`. Grants say their conditions themselves.
-
-        Returns
-        -------
-        With a resource, `Doable`s: an action that is not among them is denied. Without, `Grant`s: whatever the principal is
-        allowed lies in one of them, and what lies in one is allowed where its conditions hold, its limits allow and its Denies
-        do not apply. Endpoint policies, and rules that no policy changes (6.3, 7.4), are not among their terms.
-
-        Raises
-        ------
-        RequestValueError: principal, resource, an action or a value cannot be read; `actions`, `unknown`, `resource_account` or
-            `now` without a resource.
-        """
-        from fastiam.analysis.what_can import actions_on, grants_of
-        from fastiam.analysis.who_can import read_question
-
-        if resource is None:
-            _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)
-            return grants_of(self, principal, context)
-        question = read_question(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
-        return actions_on(self, principal, question, actions)
-
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the tables and of the cache beside them.
 
@@ -443,13 +312,6 @@ class Engine(SettlingCore):
         sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
         sizes["bytes"] += self._met_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
-
-
-def _need_resource(**given: object) -> None:
-    """Refuse arguments of `what_can` that say something about one resource, where there is none."""
-    for name, value in given.items():
-        if value is not None:
-            raise RequestValueError(f"`{name}` is about one resource", column=name, hint="pass `resource`, or leave it out")
 
 
 def _checked_bytes(cache_bytes: object) -> int:
@@ -500,7 +362,7 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
     return {exact_text(name): session for name, session in named.items()}
 
 
-def _engine_of(cls: type[Engine], data: bytes) -> Engine:
+def _engine_of(cls: type[CompiledEngine], data: bytes) -> CompiledEngine:
     from fastiam.engine.engine_file.engines import engine_of
 
     return engine_of(cls, data)

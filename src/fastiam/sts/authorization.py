@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AccessDeniedError
-from fastiam.engine.compiled_engine import Engine
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Decision, Layer, Outcome, Reason
 from fastiam.model.session import Session

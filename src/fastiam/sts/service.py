@@ -13,6 +13,7 @@ from typing import Any
 from argon2 import PasswordHasher
 
 from fastiam.api.directory import Directory
+from fastiam.api.engine import Engine
 from fastiam.credentials.access_keys import AccessKeys
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.ids import LONG_TERM, TEMPORARY, account_of
@@ -32,7 +33,6 @@ from fastiam.credentials.root_recovery import Recovery
 from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.state import Clock, State, utc_clock
 from fastiam.directory.principal_refs import read_subject
-from fastiam.engine.compiled_engine import Engine
 from fastiam.live import LiveEngine
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten

@@ -23,12 +23,12 @@ from fastiam.kernel.saved.verify import check_tables
 from fastiam.model.request import read_context
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import Engine
+    from fastiam.engine.compiled_engine import CompiledEngine
 
-E = TypeVar("E", bound="Engine")
+E = TypeVar("E", bound="CompiledEngine")
 
 
-def save_engine(engine: Engine, path: str | os.PathLike[str]) -> None:
+def save_engine(engine: CompiledEngine, path: str | os.PathLike[str]) -> None:
     """Write the compiled part of an engine.
 
     Raises
@@ -49,7 +49,7 @@ def load_engine(cls: type[E], path: str | os.PathLike[str], options: Mapping[str
         return _engine_over(cls, file, options)
 
 
-def engine_bytes(engine: Engine) -> bytes:
+def engine_bytes(engine: CompiledEngine) -> bytes:
     """What `save_engine` writes."""
     return b"".join(build(*_parts(engine)))
 
@@ -64,7 +64,7 @@ def engine_of(cls: type[E], data: bytes) -> E:
     return _engine_over(cls, SavedFile(memoryview(data), "a pickled engine"), {})
 
 
-def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _parts(engine: CompiledEngine) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Head and sections. Nothing is dropped meanwhile."""
     compiler, snapshot = engine._compiler, engine.snapshot
     with compiler.building(), compiler.lock:

@@ -1,0 +1,163 @@
+"""`Engine`: the public engine. It adds the analyses of a whole directory to the compiled engine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, overload
+
+from fastiam.engine.compiled_engine import CompiledEngine
+from fastiam.errors import RequestValueError
+from fastiam.model.request import Context
+from fastiam.model.session import Session
+
+if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a program that only decides starts faster
+    from fastiam.analysis.grants import Grant
+    from fastiam.analysis.logged_calls import Calls
+    from fastiam.analysis.replay import Replay
+    from fastiam.analysis.what_can import Doable
+    from fastiam.analysis.who_can import Callers, Stored
+
+
+class Engine(CompiledEngine):
+    """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
+
+    A pickle holds what `save` writes, and is read by the release that made it.
+
+    Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
+    """
+
+    _stored: Stored | None = None  # the column of `who_can`
+
+    def who_can(
+        self,
+        action: str,
+        resource: str,
+        context: Context | None = None,
+        *,
+        unknown: Collection[str] = (),
+        resource_account: str | None = None,
+        now: datetime | None = None,
+    ) -> Callers:
+        """Everybody who can do something to a resource, for certain or if conditions are met.
+
+        Decided for are the root of every account, every user, every role (as some session of it, N5; where the answer turns on
+        `aws:userid`, as one of a name that no policy writes, unless only named ones can), and whom the policies
+        of the resource let in beside them: services, unsigned callers, identity providers, named sessions, and users, roles
+        and whole accounts of which the directory has no record (`Caller` says how each is told).
+
+        Parameters
+        ----------
+        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
+        unknown : the keys of which nothing is known, as in `decide_many`; by default none, and a key that is not given is
+            absent. With `["*"]` all that `context` does not give are unknown, the time too unless `now` is given: who can only
+            if conditions are met is a `Caller` of outcome DEPENDS.
+
+        Returns
+        -------
+        Callers: a sequence of `Caller`. Whoever is not in it cannot, or cannot make such a request at all (K1).
+
+        Raises
+        ------
+        RequestValueError: action, resource or a value cannot be read; `resource_account` contradicts the record (D23).
+
+        Notes
+        -----
+        One batch over all who have a record, some 200 ns each. What is open is said by D73: it may be said of a request that
+        is decided, never the other way round.
+        """
+        from fastiam.analysis.who_can import Stored, read_question, who_can
+
+        question = read_question(self, action, resource, context, unknown, resource_account, now)
+        if self._stored is None:
+            self._stored = Stored(self)
+        return who_can(question, self._stored)
+
+    def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
+        """What the policies say of the calls in a log, beside what the log says became of them (docs/replay.md).
+
+        Parameters
+        ----------
+        log : batches of calls, as `fastiam.read_cloudtrail` gives them.
+        threads : for decisions; the GIL is free meanwhile.
+
+        Returns
+        -------
+        Replay: the calls in groups by caller, action, answer and reason, the disagreements first.
+
+        Raises
+        ------
+        SourceError: a file of the log is broken.
+
+        Notes
+        -----
+        What a log does not tell is unknown (spec 6.11), so that a plain answer stays whatever the truth was.
+        """
+        from fastiam.analysis.replay import replay
+
+        return replay(self, log, threads=threads)
+
+    @overload
+    def what_can(self, principal: str | Session, resource: None = None, context: Context | None = None) -> list[Grant]: ...
+
+    @overload
+    def what_can(
+        self,
+        principal: str | Session,
+        resource: str,
+        context: Context | None = None,
+        *,
+        actions: Iterable[str] | None = None,
+        unknown: Collection[str] = (),
+        resource_account: str | None = None,
+        now: datetime | None = None,
+    ) -> list[Doable]: ...
+
+    def what_can(
+        self,
+        principal: str | Session,
+        resource: str | None = None,
+        context: Context | None = None,
+        *,
+        actions: Iterable[str] | None = None,
+        unknown: Collection[str] = (),
+        resource_account: str | None = None,
+        now: datetime | None = None,
+    ) -> list[Grant] | list[Doable]:
+        """What a principal can do: on one resource, or over all of them.
+
+        Parameters
+        ----------
+        resource : an ARN, or `*` for actions without one. Each action is decided by itself. None: the grants of the principal
+            as patterns, cut by the layers that limit them.
+        actions : the actions to decide, with a resource; by default those of its service that policies write, and for each
+            pattern in a policy one name that nothing else matches.
+        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
+        unknown, resource_account, now : with a resource, as in `who_can`. Grants say their conditions themselves.
+
+        Returns
+        -------
+        With a resource, `Doable`s: an action that is not among them is denied. Without, `Grant`s: whatever the principal is
+        allowed lies in one of them, and what lies in one is allowed where its conditions hold, its limits allow and its Denies
+        do not apply. Endpoint policies, and rules that no policy changes (6.3, 7.4), are not among their terms.
+
+        Raises
+        ------
+        RequestValueError: principal, resource, an action or a value cannot be read; `actions`, `unknown`, `resource_account` or
+            `now` without a resource.
+        """
+        from fastiam.analysis.what_can import actions_on, grants_of
+        from fastiam.analysis.who_can import read_question
+
+        if resource is None:
+            _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)
+            return grants_of(self, principal, context)
+        question = read_question(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
+        return actions_on(self, principal, question, actions)
+
+
+def _need_resource(**given: object) -> None:
+    """Refuse arguments of `what_can` that say something about one resource, where there is none."""
+    for name, value in given.items():
+        if value is not None:
+            raise RequestValueError(f"`{name}` is about one resource", column=name, hint="pass `resource`, or leave it out")
