@@ -7,7 +7,7 @@ shows `<secret>`. The same holds for an identifier that is not written like one:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, Self, SupportsIndex, TypeVar, overload
@@ -69,7 +69,11 @@ def shown(identifier: object) -> str:
 
 
 def takes_secrets(
-    *secrets: str, codes: Collection[str] = (), identifiers: Collection[str] = (), tokens: Collection[str] = ()
+    *secrets: str,
+    codes: Collection[str] = (),
+    identifiers: Collection[str] = (),
+    tokens: Collection[str] = (),
+    mappings: Collection[str] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a method that takes secrets: convert the named arguments before the method runs.
 
@@ -79,11 +83,13 @@ def takes_secrets(
     codes : MFA codes, of any type; one that is not text is wrong like any other wrong code.
     identifiers : values that become a `Secret` unless they are an ARN, an access key id or an account id.
     tokens : texts, or their bytes as a client sends them.
+    mappings : mappings whose values are secrets; a text in place of one is hidden as well.
     """
 
     def wrap(method: Callable[P, R]) -> Callable[P, R]:
         converters: dict[str, Callable[[Any], Any]] = dict.fromkeys(secrets, _secret)
         converters |= dict.fromkeys(tokens, _token) | dict.fromkeys(codes, _code) | dict.fromkeys(identifiers, _identifier)
+        converters |= dict.fromkeys(mappings, _mapping)
         parameters = enumerate(signature(method).parameters)
         places = [(place, name, converters[name]) for place, name in parameters if name in converters]
 
@@ -130,6 +136,12 @@ def _secret(value: object) -> object:
 
 def _token(value: object) -> object:
     return _secret(value.decode("latin-1") if isinstance(value, bytes) else value)
+
+
+def _mapping(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: Secret(each) if isinstance(each, str) else _Unreadable(type(each).__name__) for key, each in value.items()}
+    return None if value is None else Secret(str(value))
 
 
 def _code(value: object) -> object:

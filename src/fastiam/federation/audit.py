@@ -64,9 +64,13 @@ def digest_of(text: str | bytes) -> str:
 
 
 class Entry:
-    """An event that is being written. A verifier adds the details that it has verified."""
+    """An event that is being written. A verifier adds the details that it has verified.
 
-    def __init__(self) -> None:
+    `account` is set by a call that finds it out after its beginning.
+    """
+
+    def __init__(self, account: str = "") -> None:
+        self.account = account
         self.details: dict[str, str] = {}
         self.warnings: list[str] = []
 
@@ -89,16 +93,16 @@ class Auditor:
     @contextmanager
     def call(self, kind: str, at: datetime, *, account: str = "", source: str = "", **details: str) -> Iterator[Entry]:
         """Record the call inside of the `with` block. An error is recorded and goes on."""
-        entry = Entry()
+        entry = Entry(account)
         entry.add(**details)
         try:
             yield entry
         except Exception as error:
-            self._hand_over(entry, kind, at, account, source, error)
+            self._hand_over(entry, kind, at, source, error)
             raise
-        self._hand_over(entry, kind, at, account, source, None)
+        self._hand_over(entry, kind, at, source, None)
 
-    def _hand_over(self, entry: Entry, kind: str, at: datetime, account: str, source: str, error: Exception | None) -> None:
+    def _hand_over(self, entry: Entry, kind: str, at: datetime, source: str, error: Exception | None) -> None:
         code, rule, reason = ("", "", "") if error is None else _read_error(error)
         shown = entry.details
         if self._is_hashing:
@@ -107,7 +111,7 @@ class Auditor:
             number=next(self._numbers),
             at=at,
             kind=kind,
-            account=account,
+            account=entry.account,
             source=source,
             outcome="success" if error is None else "refused",
             code=code,

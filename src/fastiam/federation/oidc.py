@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.federation.audit import Entry, digest_of
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource
-from fastiam.federation.oauth_tokens import USER_KEYS, TokenChecker, check_access_token
+from fastiam.federation.oauth_tokens import USER_KEYS, AccessToken, TokenChecker, check_access_token
 from fastiam.federation.oidc_claims import SessionClaims, read_keys, read_session_claims
 from fastiam.federation.oidc_token import (
     MAX_TOKEN,
     MIN_TOKEN,
     Audience,
+    Token,
     check_audience,
     check_kind,
     check_times,
@@ -131,7 +133,7 @@ class WebIdentityCalls:
 
     def _verify_access_token(self, role: str, session_name: str, token: str, provider: str, now: datetime) -> WebIdentity:
         asserted.require_provider(self._state.issuer, asserted.OIDC, provider, role)
-        found = check_access_token(self._checkers.get(provider), token, now)
+        found = self.check_access_token(provider, token, now)
         return WebIdentity(
             provider=provider,
             keys={f"{provider}:app_id": found.app_id, f"{provider}:{USER_KEYS[provider]}": found.user_id},
@@ -146,11 +148,7 @@ class WebIdentityCalls:
         token = read_token(text)
         provider = self._provider(role, token.issuer)
         entry.add(provider=provider.name)
-        keys = self._keys.find(provider.keys, token.key_id, now)
-        for warning in keys.warnings:
-            entry.warn(warning)
-        claims = token.verify(keys.candidates(token.key_id, token.algorithm))
-        check_times(claims, now, self._state.settings.skew)
+        claims = self.verified_claims(token, provider.keys, now, entry)
         subject, audience = read_subject_claim(claims), read_audience(claims)
         check_kind(claims)
         _check_audience(provider, audience)
@@ -165,9 +163,7 @@ class WebIdentityCalls:
         url = issuer.removeprefix(_HTTPS)
         has_scheme = issuer != url
         if url in self._built_in and partition == "aws" and (has_scheme or url == GOOGLE):
-            given = self._built_in[url]
-            source = KeySource(url, "", f"{_HTTPS}{url}", pinned=given if isinstance(given, str) else given())
-            return _Provider(url, url, source, None)
+            return _Provider(url, url, self.built_in(url), None)
         record = self._state.tables.oidc_providers.get(f"arn:{partition}:iam::{account}:oidc-provider/{url}")
         if record is None or not has_scheme or record.url != url:
             raise IdentityTokenError(
@@ -177,6 +173,60 @@ class WebIdentityCalls:
             )
         source = KeySource(record.arn, record.unique_id, issuer, record.thumbprints, record.keys)
         return _Provider(record.arn, url, source, record.client_ids)
+
+    # -- for packages on top of federation ------------------------------------------------------------------------------------
+
+    def verified_claims(self, token: Token, keys: KeySource, now: datetime, entry: Entry) -> dict[str, Any]:
+        """The claims of a token that a key of the source has signed and that is valid now.
+
+        Raises
+        ------
+        IdentityTokenError, ExpiredTokenError, CommunicationError: see steps 4 to 7 of 3.1.
+        """
+        found = self._keys.find(keys, token.key_id, now)
+        for warning in found.warnings:
+            entry.warn(warning)
+        claims = token.verify(found.candidates(token.key_id, token.algorithm))
+        check_times(claims, now, self._state.settings.skew)
+        return claims
+
+    def check_access_token(self, provider: str, token: str, now: datetime) -> AccessToken:
+        """What the checker of a provider says of an access token.
+
+        Raises
+        ------
+        IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError: see 3.7.
+        """
+        return check_access_token(self._checkers.get(provider), token, now)
+
+    def built_in(self, name: str) -> KeySource:
+        """The keys of a built-in provider of ID tokens.
+
+        Raises
+        ------
+        IdentityTokenError: it is switched off.
+        """
+        given = self._built_in.get(name)
+        if given is None:
+            raise IdentityTokenError(f"the provider `{name}` is switched off", reason="unknown_provider", rule="IP40")
+        return KeySource(name, "", f"{_HTTPS}{name}", pinned=given if isinstance(given, str) else given())
+
+    def add_keys(self, name: str, keys: Callable[[], str]) -> None:
+        """Accept tokens of a built-in provider that are signed by keys of our own, next to those that were configured."""
+        given = self._built_in.get(name)
+        if given is None:
+            self._built_in[name] = keys
+            return
+
+        def both() -> str:
+            configured = given if isinstance(given, str) else given()
+            try:
+                listed = list(json.loads(configured)["keys"])
+            except (ValueError, KeyError, TypeError):
+                return configured  # refused as it is alone
+            return json.dumps({"keys": listed + json.loads(keys())["keys"]})
+
+        self._built_in[name] = both
 
     # -- the call ---------------------------------------------------------------------------------------------------------------
 

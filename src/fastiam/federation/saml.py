@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AccessDeniedError, ValidationError
@@ -15,10 +17,16 @@ from fastiam.federation.audit import Entry, digest_of
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.replay import Replays, Use
 from fastiam.federation.saml_assertion import REDEEM, Facts, name_qualifier, read_facts
-from fastiam.federation.saml_attributes import read_attributes, read_aws_attributes, read_keys, read_pairs
+from fastiam.federation.saml_attributes import (
+    read_all_attributes,
+    read_attributes,
+    read_aws_attributes,
+    read_keys,
+    read_pairs,
+)
 from fastiam.federation.saml_metadata import SamlMetadata
 from fastiam.federation.saml_providers import SamlProviders
-from fastiam.federation.saml_response import MAX_CHARACTERS, ResponseKeys, verify_response
+from fastiam.federation.saml_response import MAX_CHARACTERS, ResponseKeys, Verified, verify_response
 from fastiam.federation.state import FederationState
 from fastiam.federation.xml_reading import XmlError
 from fastiam.model.arn import split_arn
@@ -62,6 +70,23 @@ class SamlRole(AssumedRole):
     name_qualifier: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamlLogin:
+    """Who signed in at a SAML provider.
+
+    Attributes
+    ----------
+    provider_id : unique id of the provider; one that is created again has another one.
+    subject, subject_format : the NameID.
+    attributes : all attributes by name; one with several values is a list.
+    """
+
+    provider_id: str
+    subject: str
+    subject_format: str
+    attributes: Mapping[str, str | list[str]] = field(repr=False)
+
+
 class SamlCalls:
     """Verification of SAML responses, and the sessions that follow from them."""
 
@@ -81,25 +106,9 @@ class SamlCalls:
         self._state.directory.refresh()
         asserted.require_provider(self._state.issuer, asserted.SAML, provider, role)
         record = self._state.tables.saml_providers[provider]
-        metadata = self._metadata(record, now)
-        keys = ResponseKeys(
-            signing=metadata.keys,
-            private=self._providers.private_keys(record) if record.encryption else (),
-            encryption=record.encryption,
-            ignore_dates=self._state.settings.saml_ignore_certificate_dates,
-        )
-        verified = verify_response(response, keys, now)
-        facts = read_facts(verified, metadata.entity_id, record, self._state.settings, now)
+        keys = self._providers.private_keys(record) if record.encryption else ()
+        verified, facts = self._read(record, response, keys, now, entry)
         qualifier = name_qualifier(facts.issuer, record)
-        entry.add(
-            issuer=facts.issuer,
-            assertion_id=facts.id,
-            subject=facts.subject,
-            subject_format=facts.subject_format,
-            user_name=facts.subject,
-            type="SAMLUser",
-            principal_id=f"{qualifier}:{facts.subject}",
-        )
         attributes = read_attributes(verified.assertion, entry)
         pairs = read_pairs(attributes, entry)
         if not facts.subject or (role, provider) not in pairs:
@@ -122,6 +131,55 @@ class SamlCalls:
             duration=own.duration,
             one_time=facts.one_time,
         )
+
+    def verify_login(self, provider: str, account: str, response: str | bytes, now: datetime, entry: Entry) -> SamlLogin:
+        """Who signed in, for a login to an identity pool of an account: no role is looked for, and nothing is spent (5.2).
+
+        Raises
+        ------
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError: see steps 1 to 10 of 2.1.
+        """
+        if not isinstance(response, (str, bytes)) or not 4 <= len(response) <= MAX_CHARACTERS:
+            raise ValidationError(f"a SAML response is base64 of 4 to {MAX_CHARACTERS:,} characters", rule="2.1")
+        record = self._state.tables.saml_providers.get(provider)
+        if record is None or record.account != account:
+            message = f"identity provider not found in account `{account}`: `{provider}`"
+            raise IdentityTokenError(message, reason="unknown_provider", rule="IP41")
+        if record.encryption == "Required":
+            raise IdentityTokenError("encrypted assertions are not accepted as logins", reason="form", rule="5.2")
+        verified, facts = self._read(replace(record, encryption=""), response, (), now, entry)
+        if not facts.subject:
+            raise IdentityTokenError("the assertion has no `NameID`", reason="subject", rule="SA38")
+        return SamlLogin(
+            provider_id=record.unique_id or record.arn,
+            subject=facts.subject,
+            subject_format=facts.subject_format,
+            attributes=read_all_attributes(verified.assertion),
+        )
+
+    def _read(
+        self, record: SamlProvider, response: str | bytes, private: Sequence[RSAPrivateKey], now: datetime, entry: Entry
+    ) -> tuple[Verified, Facts]:
+        """Steps 4 to 10: the verified response of a provider. `private` keys decrypt it."""
+        metadata = self._metadata(record, now)
+        keys = ResponseKeys(
+            signing=metadata.keys,
+            private=private,
+            encryption=record.encryption,
+            ignore_dates=self._state.settings.saml_ignore_certificate_dates,
+        )
+        verified = verify_response(response, keys, now)
+        facts = read_facts(verified, metadata.entity_id, record, self._state.settings, now)
+        entry.add(
+            issuer=facts.issuer,
+            assertion_id=facts.id,
+            subject=facts.subject,
+            subject_format=facts.subject_format,
+            user_name=facts.subject,
+            type="SAMLUser",
+            principal_id=f"{name_qualifier(facts.issuer, record)}:{facts.subject}",
+        )
+        return verified, facts
 
     def _metadata(self, record: SamlProvider, now: datetime) -> SamlMetadata:
         try:

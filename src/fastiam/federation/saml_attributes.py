@@ -80,19 +80,36 @@ def read_attributes(assertion: Element, entry: Entry) -> Attributes:
     """
     values: dict[str, tuple[str, ...]] = {}
     twice: list[str] = []
+    for name, attribute in _attributes(assertion):
+        if not _has_meaning(name):
+            if name.startswith(PREFIX):
+                entry.warn("an attribute under the prefix of AWS is not known")
+            continue
+        if name in values and name != _ROLE:
+            twice.append(name)
+        values[name] = values.get(name, ()) + tuple(_values(attribute))
+    return Attributes(values, tuple(twice))
+
+
+def read_all_attributes(assertion: Element) -> dict[str, str | list[str]]:
+    """All attributes of an assertion by name; one with several values is a list.
+
+    Raises
+    ------
+    IdentityTokenError: an encrypted attribute, or a value with child elements.
+    """
+    values: dict[str, list[str]] = {}
+    for name, attribute in _attributes(assertion):
+        values.setdefault(name, []).extend(_values(attribute))
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items() if found}
+
+
+def _attributes(assertion: Element) -> Iterable[tuple[str, Element]]:
     for statement in children(assertion, SAML, "AttributeStatement"):
         for attribute in statement:
             if attribute.tag != f"{{{SAML}}}Attribute":
                 raise invalid("an `AttributeStatement` contains something other than attributes", "SA36")
-            name = attribute.get("Name", "")
-            if not _has_meaning(name):
-                if name.startswith(PREFIX):
-                    entry.warn("an attribute under the prefix of AWS is not known")
-                continue
-            if name in values and name != _ROLE:
-                twice.append(name)
-            values[name] = values.get(name, ()) + tuple(_values(attribute))
-    return Attributes(values, tuple(twice))
+            yield attribute.get("Name", ""), attribute
 
 
 def _has_meaning(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, takes_secrets
@@ -22,6 +23,15 @@ from fastiam.federation.settings import FederationSettings
 from fastiam.federation.state import FederationState
 from fastiam.sts.service import STS
 from fastiam.sts.session_issuer import PolicyText
+
+
+@dataclass(frozen=True, slots=True)
+class Verifiers:
+    """The parts that packages on top of federation share."""
+
+    state: FederationState
+    saml: SamlCalls
+    web: WebIdentityCalls
 
 
 class Federation:
@@ -77,6 +87,11 @@ class Federation:
         """Warnings about providers: missing ones that trust policies name, and incomplete ones, as imports leave them."""
         self._state.directory.refresh()
         return Findings(provider_findings(self._state, self.saml_providers))
+
+    @property
+    def verifiers(self) -> Verifiers:
+        """The parts that packages on top of federation share. Not for programs that use fastiam."""
+        return Verifiers(self._state, self._saml, self._web)
 
     # -- SAML -------------------------------------------------------------------------------------------------------------
 
