@@ -141,8 +141,20 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
         out["groups"] = ["eng"]
     if ":role/" in arn:
         callers = [t for t in targets if t.resource == arn and is_trust(t)]
-        out["trust_policy"] = without_strangers(fitting(make, callers or targets, kind="trust", count=4))
+        policy = without_strangers(fitting(make, callers or targets, kind="trust", count=4))
+        out["trust_policy"] = policy if make.lenient else storable(policy)
     return out
+
+
+def storable(policy: Json) -> Json:
+    """A trust policy that IAM stores: an Allow for identity pools compares the audience (IP51)."""
+    statements = policy["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if isinstance(statement, dict) and v.POOLS in json.dumps(statement.get("Principal", "")):
+            condition = statement.get("Condition", {})
+            audience = {f"{v.POOLS}:aud": "us-east-1:00000000-0000-4000-8000-000000000000"}
+            statement["Condition"] = condition | {"StringEquals": condition.get("StringEquals", {}) | audience}
+    return policy
 
 
 def without_strangers(policy: Json) -> Json:

@@ -1,7 +1,7 @@
 """Results as files: Parquet, CSV and JSON lines through DuckDB, Arrow through arro3.
 
-The batches are pulled by the writer, one after the other and in order, so that none accumulate. Neither library opens the file:
-`fastiam.runtime.output_files` alone decides how a file is written. arro3 takes an open one, DuckDB needs a path and gets that of a pipe.
+The writer pulls the batches one after the other and in order, so that none accumulate. Neither library opens the file:
+`runtime.output_files` alone decides how a file is written. arro3 takes an open file, DuckDB needs a path and gets that of a pipe.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def test_cython_file_imports_no_later_folder(path: Path) -> None:
 
 
 def test_imported_finds_all_forms() -> None:
-    text = "from fastiam.kernel.eval.glob cimport match\ncimport fastiam.kernel.base.utf8\n    from fastiam.errors import LimitError\n"
+    text = "from fastiam.kernel.eval.glob cimport match\ncimport fastiam.kernel.base.utf8\n"
+    text += "    from fastiam.errors import LimitError\n"
     assert [*imported(text)] == ["kernel.eval.glob", "kernel.base.utf8", "errors"]
 
 

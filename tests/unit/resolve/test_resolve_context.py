@@ -37,7 +37,6 @@ def snapshot():
 ACCEPTED = [
     # who, resource, context
     (ANA, BKT, {}),
-    (ANA, BKT, {"aws:PrincipalTag/": "names no tag"}),
     (ANA, BKT, {"aws:PrincipalAccount": A, "aws:USERNAME": "ana", "aws:userid": "AIDAANA", "aws:PrincipalTag/TEAM": "r"}),
     (ANA, BKT, {"aws:PrincipalOrgPaths": ["o-1/r-1/ou-a/"]}),
     (ANA, BKT, {"aws:MultiFactorAuthPresent": True, "aws:MultiFactorAuthAge": 0}),
