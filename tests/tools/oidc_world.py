@@ -113,6 +113,7 @@ class OidcWorld:
             self.sts, fetch=options.pop("fetch", self.issuer.fetch), settings=settings, audit=self.events.append, **options
         )
         self.federation.oidc_providers.create(A, url, client_ids=[CLIENT])
+        self.events.clear()
         self.set_trust(self.provider, actions, trust)
 
     def set_trust(self, who: str, actions: Sequence[str], condition: Mapping[str, Any]) -> None:

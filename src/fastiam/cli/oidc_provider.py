@@ -9,6 +9,7 @@ import click
 from fastiam.cli import entity_commands as nouns
 from fastiam.cli import options
 from fastiam.cli.entity_commands import OIDC, change, named
+from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ client_ids = click.option("--client-id", "client_ids", multiple=True, metavar="I
 thumbprints = click.option(
     "--thumbprint", "thumbprints", multiple=True, metavar="HEX", help="SHA-1 of a certificate; may be repeated."
 )
+
+keys_file = click.option("--keys", "keys_file", metavar="FILE", help="A pinned JWKS: then nothing is read from the network.")
 
 
 @click.group("oidc-provider")
@@ -29,6 +32,7 @@ def command() -> None:
 @click.argument("url")
 @client_ids
 @thumbprints
+@keys_file
 @nouns.tags
 @store
 @nouns.account
@@ -37,6 +41,7 @@ def create(
     url: str,
     client_ids: tuple[str, ...],
     thumbprints: tuple[str, ...],
+    keys_file: str | None,
     tags: tuple[tuple[str, str], ...],
     store: str,
     account: str | None,
@@ -45,7 +50,8 @@ def create(
     """Create the provider of URL, with or without `https://`."""
     with nouns.writing(store) as directory:
         arn = OIDC.arn(directory, url.removeprefix("https://"), "/", account)
-        directory.create_oidc_provider(arn, client_ids=client_ids, thumbprints=thumbprints, tags=dict(tags))
+        keys = "" if keys_file is None else read_bytes(keys_file).decode()
+        directory.create_oidc_provider(arn, client_ids=client_ids, thumbprints=thumbprints, tags=dict(tags), keys=keys)
         record = directory.tables.oidc_providers[arn]
     return nouns.show_record(record, form)
 
@@ -59,10 +65,20 @@ nouns.add_tags(command, OIDC)
 @named
 @client_ids
 @thumbprints
-def set_(name: str, client_ids: tuple[str, ...], thumbprints: tuple[str, ...], store: str, account: str | None, form: str) -> int:
-    """Give the provider NAME other client ids or thumbprints; what is not given stays."""
+@keys_file
+def set_(
+    name: str,
+    client_ids: tuple[str, ...],
+    thumbprints: tuple[str, ...],
+    keys_file: str | None,
+    store: str,
+    account: str | None,
+    form: str,
+) -> int:
+    """Give the provider NAME other client ids, thumbprints or pinned keys; what is not given stays."""
 
     def write(directory: Directory, arn: str) -> None:
-        directory.update_oidc_provider(arn, client_ids=client_ids or None, thumbprints=thumbprints or None)
+        keys = None if keys_file is None else read_bytes(keys_file).decode()
+        directory.update_oidc_provider(arn, client_ids=client_ids or None, thumbprints=thumbprints or None, keys=keys)
 
     return change(OIDC, store, name, account, form, write)

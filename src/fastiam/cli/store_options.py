@@ -75,11 +75,11 @@ def open_sts(path: str, keyring_path: str | None) -> Iterator[STS]:
 def open_federation(path: str, keyring_path: str | None) -> Iterator[Federation]:
     """`Federation` over a store that exists."""
     try:
-        from fastiam.federation import Federation
+        from fastiam.federation import Federation, HttpsFetch
     except ModuleNotFoundError as error:
         raise FastiamError(str(error)) from None
     with open_sts(path, keyring_path) as sts:
-        yield Federation(sts)
+        yield Federation(sts, fetch=HttpsFetch())
 
 
 def join_federation(sts: STS) -> None:

@@ -126,6 +126,43 @@ def assume_role_with_saml(
     return exits.OK
 
 
+@command.command("assume-role-with-web-identity")
+@click.option("--role-arn", "role", required=True, metavar="ARN")
+@click.option("--role-session-name", "name", required=True, metavar="NAME")
+@click.option("--web-identity-token", "token", required=True, metavar="FILE", help="The ID token, or `-`.")
+@duration
+@policy
+@policy_arns
+@of_store
+@secret_out
+def assume_role_with_web_identity(
+    role: str,
+    name: str,
+    token: str,
+    duration: int | None,
+    policy: str | None,
+    policy_arns: tuple[str, ...],
+    store: str,
+    keyring: str | None,
+    out: str,
+) -> int:
+    """Verify an ID token, and print credentials of the role. Exits with 2 if the trust policy does not allow it.
+
+    The keys of the issuer are read over HTTPS from public addresses, unless the provider has pinned keys.
+    """
+    with open_federation(store, keyring) as federation, open_secret_file(out, store, keyring, None) as file:
+        made = federation.assume_role_with_web_identity(
+            role,
+            name,
+            read_bytes(token).strip(),
+            duration=duration,
+            policy=None if policy is None else read_bytes(policy),
+            policy_arns=policy_arns,
+        )
+        show(made.credentials.process_json(), "json", file)
+    return exits.OK
+
+
 @command.command("get-session-token")
 @duration
 @serial

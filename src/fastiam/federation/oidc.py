@@ -105,7 +105,7 @@ class WebIdentityCalls:
     # -- verification (steps 1 to 9) ------------------------------------------------------------------------------------------
 
     def verify(
-        self, role: str, session_name: str, token: str, provider_id: str | None, now: datetime, entry: Entry
+        self, role: str, session_name: str, token: str | bytes, provider_id: str | None, now: datetime, entry: Entry
     ) -> WebIdentity:
         """The identity in a token.
 
@@ -113,12 +113,12 @@ class WebIdentityCalls:
         ------
         ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError: see 3.1.
         """
-        _check_parameters(role, session_name, token, provider_id)
+        text = _check_parameters(role, session_name, token, provider_id)
         self._state.directory.refresh()
         if provider_id is not None:
-            found = self._verify_access_token(role, session_name, token, provider_id, now)
+            found = self._verify_access_token(role, session_name, text, provider_id, now)
         else:
-            found = self._verify_id_token(role, session_name, token, now, entry)
+            found = self._verify_id_token(role, session_name, text, now, entry)
         entry.add(
             provider=found.provider,
             subject=found.subject,
@@ -234,7 +234,7 @@ class WebIdentityCalls:
         self,
         role: str,
         session_name: str,
-        token: str,
+        token: str | bytes,
         *,
         provider_id: str | None,
         duration: int | None,
@@ -245,7 +245,7 @@ class WebIdentityCalls:
         """AssumeRoleWithWebIdentity. One event is written, whatever the outcome."""
         now, state = self._state.now(), self._state
         arn = split_arn(role) if isinstance(role, str) else None
-        details = {"role": str(role), "session_name": str(session_name), "token": digest_of(token)}
+        details = {"role": shorten(str(role), _MAX_ARN), "session_name": shorten(str(session_name)), "token": digest_of(token)}
         with state.auditor.call(CALL, now, account="" if arn is None else arn.account, source=source, **details) as entry:
             limits.read_duration(duration, limits.ROLE)
             identity = self.verify(role, session_name, token, provider_id, now, entry)
@@ -294,8 +294,8 @@ class WebIdentityCalls:
         )
 
 
-def _check_parameters(role: str, session_name: str, token: str, provider_id: str | None) -> None:
-    """Step 1."""
+def _check_parameters(role: str, session_name: str, token: str | bytes, provider_id: str | None) -> str:
+    """Step 1. Returns the text of the token; `takes_secrets` has decoded bytes."""
     if not isinstance(role, str) or not _MIN_ARN <= len(role) <= _MAX_ARN:
         raise ValidationError("the ARN of the role is text of 20 to 2,048 characters", rule="3.1")
     check_role(role)
@@ -303,11 +303,12 @@ def _check_parameters(role: str, session_name: str, token: str, provider_id: str
     if not isinstance(token, str) or not MIN_TOKEN <= len(token) <= MAX_TOKEN:
         raise ValidationError(f"a web identity token is text of {MIN_TOKEN} to {MAX_TOKEN:,} characters", rule="3.1")
     if provider_id is None:
-        return
+        return token
     is_bounded = isinstance(provider_id, str) and _MIN_ID <= len(provider_id) <= _MAX_ID
     if not is_bounded or provider_id not in USER_KEYS:
         hint = "leave it out for ID tokens"
         raise ValidationError(f"`{shorten(str(provider_id))}` is not a provider of access tokens", rule="3.1", hint=hint)
+    return token
 
 
 def _check_audience(provider: _Provider, audience: Audience) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from fastiam.directory.records import OidcProvider
 from fastiam.errors import DirectoryError
@@ -17,7 +18,10 @@ _CODES = {"DIR-EXISTS": "EntityAlreadyExists", "DIR-QUOTA": "LimitExceeded"}
 
 
 class OidcProviders:
-    """The OIDC providers of a directory. Each write is one transaction, and is refused with the code that IAM answers."""
+    """The OIDC providers of a directory. Each write is one transaction, and is refused with the code that IAM answers.
+
+    `caller` of a write is the principal that makes the call, for the audit event. No policy is evaluated here.
+    """
 
     def __init__(self, state: FederationState) -> None:
         self._state = state
@@ -32,6 +36,7 @@ class OidcProviders:
         thumbprints: Sequence[str] = (),
         tags: Mapping[str, str] = {},
         keys: str = "",
+        caller: str = "",
         **unsupported: object,
     ) -> OidcProvider:
         """CreateOpenIDConnectProvider. Nothing is read from the network (IP31).
@@ -47,20 +52,19 @@ class OidcProviders:
         ------
         ProviderError: `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
         """
-        if unsupported:
-            raise ProviderError(f"`{next(iter(unsupported))}` is not supported", rule="IP18")
-        if not isinstance(url, str) or not url.startswith(_HTTPS):
-            raise ProviderError(f"`{shorten(str(url))}` is not a URL with `https://`", rule="1.4")
-        _check_count("client ids", client_ids, _MAX_CLIENT_IDS)
-        _check_count("thumbprints", thumbprints, _MAX_THUMBPRINTS)
-        _check_keys(keys)
-        arn = f"arn:{partition}:iam::{account}:oidc-provider/{url.removeprefix(_HTTPS)}"
-        directory, now = self._state.directory, self._state.now()
-        self._write(
-            lambda: directory.create_oidc_provider(
-                arn, client_ids=client_ids, thumbprints=thumbprints, tags=tags, created=now, keys=keys
+        text = url if isinstance(url, str) else ""
+        arn = f"arn:{partition}:iam::{account}:oidc-provider/{text.removeprefix(_HTTPS)}"
+        with self._change("CreateOpenIDConnectProvider", arn, caller, "provider"):
+            if unsupported:
+                raise ProviderError(f"`{next(iter(unsupported))}` is not supported", rule="IP18")
+            if not text.startswith(_HTTPS):
+                raise ProviderError(f"`{shorten(str(url))}` is not a URL with `https://`", rule="1.4")
+            _check_count("client ids", client_ids, _MAX_CLIENT_IDS)
+            _check_count("thumbprints", thumbprints, _MAX_THUMBPRINTS)
+            _check_keys(keys)
+            self._state.directory.create_oidc_provider(
+                arn, client_ids=client_ids, thumbprints=thumbprints, tags=tags, created=self._state.now(), keys=keys
             )
-        )
         return self.get(arn)
 
     def get(self, arn: str) -> OidcProvider:
@@ -72,7 +76,7 @@ class OidcProviders:
         """
         record = self._state.tables.oidc_providers.get(arn)
         if record is None:
-            raise ProviderError(f"there is no OIDC provider `{shorten(str(arn))}`", rule="1.9", code="NoSuchEntity")
+            raise ProviderError(f"OIDC provider not found: `{shorten(str(arn))}`", rule="1.9", code="NoSuchEntity")
         return record
 
     def list(self, account: str) -> list[OidcProvider]:
@@ -80,70 +84,93 @@ class OidcProviders:
         records = self._state.tables.oidc_providers.values()
         return sorted((record for record in records if record.account == account), key=lambda record: record.arn)
 
-    def add_client_id(self, arn: str, client_id: str) -> OidcProvider:
+    def add_client_id(self, arn: str, client_id: str, *, caller: str = "") -> OidcProvider:
         """AddClientIDToOpenIDConnectProvider; one that is there already changes nothing.
 
         Raises
         ------
         ProviderError: `NoSuchEntity`, `InvalidInput`, or `LimitExceeded` for the 101st.
         """
-        with self._state.directory.transaction():
+        with self._change("AddClientIDToOpenIDConnectProvider", arn, caller, "client ids"):
             ids = self.get(arn).client_ids
             if client_id not in ids:
-                self._write(lambda: self._state.directory.update_oidc_provider(arn, client_ids=(*ids, client_id)))
+                self._state.directory.update_oidc_provider(arn, client_ids=(*ids, client_id))
         return self.get(arn)
 
-    def remove_client_id(self, arn: str, client_id: str) -> OidcProvider:
+    def remove_client_id(self, arn: str, client_id: str, *, caller: str = "") -> OidcProvider:
         """RemoveClientIDFromOpenIDConnectProvider; one that is not there changes nothing.
 
         Raises
         ------
         ProviderError: `NoSuchEntity`.
         """
-        with self._state.directory.transaction():
-            ids = self.get(arn).client_ids
-            left = tuple(each for each in ids if each != client_id)
-            self._write(lambda: self._state.directory.update_oidc_provider(arn, client_ids=left))
+        with self._change("RemoveClientIDFromOpenIDConnectProvider", arn, caller, "client ids"):
+            left = tuple(each for each in self.get(arn).client_ids if each != client_id)
+            self._state.directory.update_oidc_provider(arn, client_ids=left)
         return self.get(arn)
 
-    def update_thumbprints(self, arn: str, thumbprints: Sequence[str]) -> OidcProvider:
+    def update_thumbprints(self, arn: str, thumbprints: Sequence[str], *, caller: str = "") -> OidcProvider:
         """UpdateOpenIDConnectProviderThumbprint: replaces the list.
 
         Raises
         ------
         ProviderError: `NoSuchEntity` or `InvalidInput`.
         """
-        _check_count("thumbprints", thumbprints, _MAX_THUMBPRINTS)
-        with self._state.directory.transaction():
+        with self._change("UpdateOpenIDConnectProviderThumbprint", arn, caller, "thumbprints"):
             self.get(arn)
-            self._write(lambda: self._state.directory.update_oidc_provider(arn, thumbprints=thumbprints))
+            _check_count("thumbprints", thumbprints, _MAX_THUMBPRINTS)
+            self._state.directory.update_oidc_provider(arn, thumbprints=thumbprints)
         return self.get(arn)
 
-    def pin_keys(self, arn: str, keys: str) -> OidcProvider:
+    def pin_keys(self, arn: str, keys: str, *, caller: str = "") -> OidcProvider:
         """Replace the pinned JWKS; "" reads the keys from the issuer again (IP33). Not a call of IAM.
 
         Raises
         ------
         ProviderError: `NoSuchEntity` or `InvalidInput`.
         """
-        _check_keys(keys)
-        with self._state.directory.transaction():
+        with self._change("PinOpenIDConnectProviderKeys", arn, caller, "keys"):
             self.get(arn)
-            self._write(lambda: self._state.directory.update_oidc_provider(arn, keys=keys))
+            _check_keys(keys)
+            self._state.directory.update_oidc_provider(arn, keys=keys)
         return self.get(arn)
 
-    def delete(self, arn: str) -> None:
-        """DeleteOpenIDConnectProvider; one that is not there is deleted already. Sessions that exist go on (IP3)."""
-        if arn in self._state.tables.oidc_providers:
-            self._state.directory.delete_provider(arn)
+    def tag(self, arn: str, tags: Mapping[str, str], *, caller: str = "") -> None:
+        """TagOpenIDConnectProvider: tags next to those that it has.
 
-    def _write(self, write: Callable[[], None]) -> None:
-        """A write that keeps the rules, also to a directory that only reports them (mode `lenient`)."""
+        Raises
+        ------
+        ProviderError: `InvalidInput` or `NoSuchEntity`.
+        """
+        with self._change("TagOpenIDConnectProvider", arn, caller, "tags"):
+            self.get(arn)
+            self._state.directory.tag(arn, tags)
+
+    def untag(self, arn: str, keys: Iterable[str], *, caller: str = "") -> None:
+        """UntagOpenIDConnectProvider: the tags of these keys are removed.
+
+        Raises
+        ------
+        ProviderError: `NoSuchEntity`.
+        """
+        with self._change("UntagOpenIDConnectProvider", arn, caller, "tags"):
+            self.get(arn)
+            self._state.directory.untag(arn, keys)
+
+    def delete(self, arn: str, *, caller: str = "") -> None:
+        """DeleteOpenIDConnectProvider; one that is not there is deleted already. Sessions that exist go on (IP3)."""
+        with self._change("DeleteOpenIDConnectProvider", arn, caller, "provider"):
+            if arn in self._state.tables.oidc_providers:
+                self._state.directory.delete_provider(arn)
+
+    @contextmanager
+    def _change(self, kind: str, arn: str, caller: str, changed: str) -> Iterator[None]:
+        """One write with its event. It keeps the rules also in a directory that only reports them (mode `lenient`)."""
         directory = self._state.directory
-        with directory.transaction():
+        with self._state.change(kind, arn, caller, changed), directory.transaction():
             before = len(directory.findings)
             try:
-                write()
+                yield
             except DirectoryError as error:
                 raise _refusal(error.rule, str(error).partition("\n")[0]) from None
             for finding in directory.findings[before:]:

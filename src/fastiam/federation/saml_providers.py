@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,13 +19,11 @@ from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.records import SamlProvider
 from fastiam.directory.unique_ids import new_saml_uuid
 from fastiam.errors import DirectoryError
-from fastiam.federation.audit import Entry
 from fastiam.federation.errors import ProviderError
 from fastiam.federation.records import SamlKey, saml_key_purpose
 from fastiam.federation.saml_metadata import MAX_CHARACTERS, MIN_CHARACTERS, SamlMetadata, read_metadata
 from fastiam.federation.state import FederationState
 from fastiam.federation.xml_reading import XmlError
-from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.request import shorten
 
@@ -97,7 +95,7 @@ class SamlProviders:
         ProviderError: `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
         """
         arn, now = f"arn:{partition}:iam::{account}:saml-provider/{name}", self._state.now()
-        with self._change("CreateSAMLProvider", arn, caller, "provider"):
+        with self._state.change("CreateSAMLProvider", arn, caller, "provider"):
             _refuse_unsupported(unsupported)
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 hint = "use 1 to 128 of `A-Za-z0-9._-`"
@@ -142,7 +140,7 @@ class SamlProviders:
             "private key removed": remove_private_key,
         }
         changed = ", ".join(name for name, value in given.items() if value is not None)
-        with self._change("UpdateSAMLProvider", arn, caller, changed):
+        with self._state.change("UpdateSAMLProvider", arn, caller, changed):
             _refuse_unsupported(unsupported)
             if add_private_key is not None and remove_private_key is not None:
                 raise ProviderError("a private key is added and removed in separate updates", rule="1.2")
@@ -200,7 +198,7 @@ class SamlProviders:
         ------
         ProviderError: `NoSuchEntity`.
         """
-        with self._change("DeleteSAMLProvider", arn, caller, "provider"), self._state.directory.transaction():
+        with self._state.change("DeleteSAMLProvider", arn, caller, "provider"), self._state.directory.transaction():
             self._record(arn)
             self._state.directory.delete_provider(arn)
 
@@ -211,7 +209,7 @@ class SamlProviders:
         ------
         ProviderError: `InvalidInput` or `NoSuchEntity`.
         """
-        with self._change("TagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction(), _refusing():
+        with self._state.change("TagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction(), _refusing():
             self._record(arn)
             self._state.directory.tag(arn, tags)
 
@@ -222,7 +220,7 @@ class SamlProviders:
         ------
         ProviderError: `NoSuchEntity`.
         """
-        with self._change("UntagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction():
+        with self._state.change("UntagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction():
             self._record(arn)
             self._state.directory.untag(arn, keys)
 
@@ -259,13 +257,6 @@ class SamlProviders:
         return [key for key in keys if key is not None]
 
     # -- parts ------------------------------------------------------------------------------------------------------------
-
-    def _change(self, kind: str, arn: str, caller: str, changed: str) -> AbstractContextManager[Entry]:
-        """The audit event of a write (9.4)."""
-        parts = split_arn(arn)
-        account = "" if parts is None else parts.account
-        details = {"provider": arn, "caller": caller, "changed": changed}
-        return self._state.auditor.call(kind, self._state.now(), account=account, **details)
 
     def _record(self, arn: str) -> SamlProvider:
         record = self._state.tables.saml_providers.get(arn)

@@ -191,7 +191,9 @@ class Federation:
     # -- OpenID Connect and OAuth 2.0 -------------------------------------------------------------------------------------
 
     @takes_secrets(tokens=("token",))
-    def verify_web_identity(self, role: str, session_name: str, token: str, *, provider_id: str | None = None) -> WebIdentity:
+    def verify_web_identity(
+        self, role: str, session_name: str, token: str | bytes, *, provider_id: str | None = None
+    ) -> WebIdentity:
         """Verify a web identity token for a role. Nothing is decided, and nothing is spent.
 
         Parameters
@@ -214,7 +216,7 @@ class Federation:
         self,
         role: str,
         session_name: str,
-        token: str,
+        token: str | bytes,
         *,
         provider_id: str | None = None,
         duration: int | None = None,

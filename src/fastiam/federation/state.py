@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
 from fastiam.api.directory import Directory
 from fastiam.directory.records import Tables
-from fastiam.federation.audit import Auditor
+from fastiam.federation.audit import Auditor, Entry
 from fastiam.federation.fetch import Fetch
 from fastiam.federation.records import FederationStore
 from fastiam.federation.settings import FederationSettings
+from fastiam.model.arn import split_arn
 from fastiam.sts.session_issuer import Issuer
 
 
@@ -33,6 +35,12 @@ class FederationState:
     def tables(self) -> Tables:
         """The records of the directory now (IP42)."""
         return self.issuer.state.tables
+
+    def change(self, kind: str, arn: str, caller: str, changed: str) -> AbstractContextManager[Entry]:
+        """The audit event of a write to a provider (9.4): what was changed, and who did it."""
+        parts = split_arn(arn)
+        account = "" if parts is None else parts.account
+        return self.auditor.call(kind, self.now(), account=account, provider=arn, caller=caller, changed=changed)
 
     def now(self) -> datetime:
         """The instant of a call, to whole seconds; read once per call (FD6)."""

@@ -378,6 +378,20 @@ def test_missing_provider_is_no_such_entity_but_deleted(providers):
         assert code_of(call, gone) == "NoSuchEntity"
 
 
+def test_write_of_a_provider_is_an_event():
+    """9.4: who, which object, what changed; also for a refused write."""
+    world = OidcWorld()
+    world.federation.oidc_providers.tag(PROVIDER, {"team": "blue"}, caller="arn:aws:iam::111111111111:user/ana")
+    assert world.federation.oidc_providers.get(PROVIDER).tags == {"team": "blue"}
+    world.federation.oidc_providers.untag(PROVIDER, ["team"])
+    assert code_of(world.federation.oidc_providers.create, A, URL) == "EntityAlreadyExists"
+    first, second, third = world.events
+    assert (first.kind, first.account, first.outcome) == ("TagOpenIDConnectProvider", A, "success")
+    assert first.details == {"provider": PROVIDER, "caller": "arn:aws:iam::111111111111:user/ana", "changed": "tags"}
+    assert second.kind == "UntagOpenIDConnectProvider"
+    assert (third.kind, third.outcome, third.code) == ("CreateOpenIDConnectProvider", "refused", "EntityAlreadyExists")
+
+
 def test_provider_without_client_ids_accepts_no_token():
     world = OidcWorld()
     world.federation.oidc_providers.remove_client_id(PROVIDER, CLIENT)

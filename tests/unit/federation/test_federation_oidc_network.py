@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import threading
@@ -17,7 +16,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from oidc_world import CALLS, CLIENT, PROVIDER, URL, WEB, A, Issuer, OidcWorld, jwk
+from oidc_world import CALLS, CLIENT, PROVIDER, URL, A, Issuer, OidcWorld, jwk
 from sts_fixture import CHEAP, Clock, trusting
 
 import fastiam
@@ -319,5 +318,4 @@ def test_token_of_a_mock_provider_becomes_a_session(mock_app, authority, tmp_pat
         assert (made.subject, made.provider) == ("ana@x.example", f"https://{host}")
         with pytest.raises(fastiam.sts.AccessDeniedError):
             federation.assume_role_with_web_identity(role, "run1", token_of_mock(mock_app, "bo@x.example"))
-    assert json.loads(json.dumps([event.outcome for event in events])) == ["success", "refused"]
-    assert WEB not in directory.tables.entities
+    assert [(event.kind[:10], event.outcome) for event in events[1:]] == [("AssumeRole", "success"), ("AssumeRole", "refused")]
