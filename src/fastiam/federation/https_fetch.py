@@ -92,7 +92,7 @@ class HttpsFetch:
         addresses = list(found)
         if thread.is_alive() or failed or not addresses:
             raise FetchError(f"no address of `{host}`", is_reachable=False)
-        if host not in limits.hosts and not all(is_public(address) for address, _ in addresses):
+        if host not in {name.lower() for name in limits.hosts} and not all(is_public(address) for address, _ in addresses):
             raise FetchError(f"`{host}` has an address that is not public", is_reachable=True)
         return addresses
 

@@ -182,7 +182,7 @@ def _refusal(rule: str, message: str) -> ProviderError:
 
 
 def _check_count(what: str, given: Sequence[str], most: int) -> None:
-    if isinstance(given, (str, bytes)) or len(given) > most:
+    if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or len(given) > most:
         raise ProviderError(f"{what} are a list of at most {most}", rule="1.4")
 
 

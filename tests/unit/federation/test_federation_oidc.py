@@ -492,6 +492,20 @@ def test_anything_else_than_a_token_is_refused_before_it_is_read(raw):
     assert world.issuer.asked == []
 
 
+@pytest.mark.parametrize("key", ["RSA", "P-256"])
+def test_token_with_any_other_character_is_refused(key):
+    """Each place of a token is under the signature, or is the signature."""
+    world = OidcWorld(issuer=Issuer(URL, jwk(key)))
+    token = world.token(key)
+    accepted = [
+        place
+        for place, old in enumerate(token)
+        for new in {"A", "B", "-", "_", "."} - {old}
+        if world.outcome(token[:place] + new + token[place + 1 :]) == "OK"
+    ]
+    assert world.outcome(token) == "OK" and accepted == []
+
+
 def test_skew_can_be_lowered():
     """FD6."""
     world = OidcWorld(settings=FederationSettings(skew=0))

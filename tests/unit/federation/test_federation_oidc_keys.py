@@ -361,6 +361,9 @@ def test_limits_and_forms_of_a_provider(providers):
     assert code_of(providers.add_client_id, PROVIDER, "") == "InvalidInput"
     assert code_of(providers.update_thumbprints, PROVIDER, ["0" * 40] * 6) == "InvalidInput"
     assert code_of(providers.update_thumbprints, PROVIDER, ["x"]) == "InvalidInput"
+    for wrong in ("app1", 7, None):
+        assert code_of(providers.create, A, "https://y.example", client_ids=wrong) == "InvalidInput"
+    assert code_of(providers.create, A, None) == code_of(providers.create, A, "https://y.example", keys=7) == "InvalidInput"
     assert code_of(providers.create, A, "https://y.example", keys="{}") == "InvalidInput"
     assert code_of(providers.create, A, "https://y.example", keys='{"keys": []}') == "InvalidInput"
     assert code_of(providers.create, A, "https://y.example", ContextProvider={}) == "InvalidInput"  # IP18
