@@ -1,0 +1,18 @@
+"""Cognito user pools: users, sign-up, sign-in and tokens (docs/federation.md). Needs `pip install 'fastiam[federation]'`."""
+
+from __future__ import annotations
+
+try:
+    import jwt as _jwt  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"user pools need the package `{error.name}`\nhelp: pip install 'fastiam[federation]'", name=error.name
+    ) from None
+
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.user_pools.codes import CodeMessage, FileSender
+from fastiam.cognito.user_pools.operations import error_code
+from fastiam.cognito.user_pools.service import UserPools
+from fastiam.cognito.user_pools.state import Settings
+
+__all__ = ["CodeMessage", "CognitoError", "FileSender", "NotAuthorizedError", "Settings", "UserPools", "error_code"]

@@ -1,0 +1,197 @@
+"""One attempt to sign in, from step to step. Between steps its whole state is in the sealed `Session` string (UP41)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls
+from fastiam.cognito.user_pools.records import Client, Pool, User
+from fastiam.cognito.user_pools.state import INVALID_SESSION, Json
+from fastiam.cognito.user_pools.triggers import attributes_of, run_trigger
+from fastiam.credentials.secret import Secret
+
+USER_SRP, USER_PASSWORD, ADMIN_PASSWORD, CUSTOM = "USER_SRP_AUTH", "USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "CUSTOM_AUTH"
+REFRESH = "REFRESH_TOKEN_AUTH"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt to sign in.
+
+    Attributes
+    ----------
+    user : None for an unknown name, in pools that hide it.
+    name : the user name as given; of a user its real one.
+    subject : under which attempts are counted.
+    custom : the state of custom authentication, None in other flows.
+    metadata : `ClientMetadata`, for triggers.
+    """
+
+    pool: Pool
+    client: Client
+    flow: str
+    is_admin: bool
+    user: User | None
+    name: str
+    subject: str
+    custom: Json | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def username(self) -> str:
+        """The user name, in triggers."""
+        return self.name if self.user is None else self.user.username
+
+
+class AttemptCalls(Calls):
+    """Steps that all flows share."""
+
+    # -- session strings --------------------------------------------------------------------------------------------------
+
+    def _session(self, attempt: Attempt, step: str, **extra: Any) -> Secret:
+        """The `Session` string for the next step."""
+        content = {
+            "p": attempt.pool.id,
+            "c": attempt.client.id,
+            "s": "" if attempt.user is None else attempt.user.sub,
+            "n": attempt.name,
+            "q": attempt.subject,
+            "f": attempt.flow,
+            "adm": attempt.is_admin,
+            "u": attempt.custom,
+            "step": step,
+            **extra,
+        }
+        return self._state.seal("session", content, attempt.client.session_validity)
+
+    def _challenge(self, attempt: Attempt, step: str, parameters: Json, **extra: Any) -> Json:
+        """The answer with the next challenge."""
+        self._state.note(step=step)
+        return {
+            "ChallengeName": step,
+            "Session": self._session(attempt, step, **extra),
+            "ChallengeParameters": parameters,
+        }
+
+    def _open_session(self, session: str | None, step: str, client_id: str | None = None) -> Json:
+        """The content of a `Session` string for a step; of a client, if the call names one.
+
+        Raises
+        ------
+        NotAuthorizedError: unknown, altered, spent, expired, of another client or for another step.
+        """
+        content = None if session is None else self._state.open("session", session)
+        if content is None or content["step"] != step or client_id not in (None, content["c"]) or self._state.is_spent(content):
+            raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP41")
+        if self._state.is_over(content):
+            raise NotAuthorizedError("Invalid session for the user, session is expired.", reason="expired", rule="UP41")
+        return content
+
+    def _resume(self, content: Json, metadata: Mapping[str, str] | None = None) -> Attempt:
+        """The attempt that a `Session` string or secret block continues.
+
+        Raises
+        ------
+        NotAuthorizedError: user, client or pool are gone.
+        """
+        tables = self._state.tables
+        pool, client = tables.pools.get(content["p"]), tables.clients.get(content["c"])
+        user = tables.users.get(f"{content['p']}/{content['s']}") if content["s"] else None
+        if pool is None or client is None or (content["s"] and user is None):
+            raise NotAuthorizedError(INVALID_SESSION, reason="unknown_principal", rule="UP41")
+        self._state.note(sub=content["s"], flow=content["f"])
+        return Attempt(
+            pool, client, content["f"], content["adm"], user, content["n"], content["q"], content.get("u"), metadata or {}
+        )
+
+    # -- 4.8 --------------------------------------------------------------------------------------------------------------
+
+    def _run_pre_authentication(self, attempt: Attempt) -> None:
+        """PreAuthentication may refuse, before the password is checked."""
+        request: Json = {"userAttributes": {}, "validationData": dict(attempt.metadata)}
+        if attempt.user is not None:
+            request["userAttributes"] = attributes_of(attempt.user)
+        if attempt.client.hides_existence:
+            request["userNotFound"] = attempt.user is None
+        run_trigger(
+            self._state,
+            attempt.pool,
+            "PreAuthentication",
+            "Authentication",
+            username=attempt.username,
+            client_id=attempt.client.id,
+            request=request,
+            response={},
+        )
+
+    def _check_user(self, attempt: Attempt) -> User:
+        """Step 2: the state of a user whose first factor was right.
+
+        Raises
+        ------
+        NotAuthorizedError: disabled.
+        CognitoError: UserNotConfirmedException, PasswordResetRequiredException.
+        """
+        user = attempt.user
+        if user is None:
+            raise NotAuthorizedError(WRONG_PASSWORD, reason="wrong_password", rule="4.17")
+        if not user.enabled:
+            message = WRONG_PASSWORD if attempt.client.hides_existence else "User is disabled."
+            raise NotAuthorizedError(message, reason="wrong_password", rule="4.4")
+        if user.status == "UNCONFIRMED":
+            raise CognitoError("User is not confirmed.", code="UserNotConfirmedException", rule="4.4")
+        if user.status == "RESET_REQUIRED":
+            raise CognitoError("Password reset required for the user", code="PasswordResetRequiredException", rule="4.4")
+        return user
+
+    def _is_reset_without_password(self, attempt: Attempt) -> bool:
+        """Whether the user came by import and must set a password first; only clients that do not hide users say so (4.17)."""
+        user = attempt.user
+        return (
+            user is not None
+            and user.status == "RESET_REQUIRED"
+            and user.key not in self._state.tables.passwords
+            and not attempt.client.hides_existence
+        )
+
+    def _fail(self, attempt: Attempt, message: str = WRONG_PASSWORD) -> NotAuthorizedError:
+        """Count a failed first factor; the error to raise."""
+        if self._is_reset_without_password(attempt):
+            raise CognitoError("Password reset required for the user", code="PasswordResetRequiredException", rule="4.17")
+        self._limits.failed(attempt.subject)
+        return NotAuthorizedError(message, reason="wrong_password", rule="UP100")
+
+    def _finish(self, attempt: Attempt, source: str = "Authentication", spend: Json | None = None) -> Json:
+        """Step 5: tokens. `spend` is a `Session` string that this answers.
+
+        Raises
+        ------
+        NotAuthorizedError: the user was disabled, deleted or signed out meanwhile, or the string was used meanwhile.
+        CognitoError: a trigger refuses.
+        """
+        state, pool, client, user = self._state, attempt.pool, attempt.client, self._check_user(attempt)
+        refresh, sign_in = self._tokens.refresh_token(pool, client, self._tokens.new_sign_in(pool, client, user))
+        result = self._tokens.issue(pool, client, user, sign_in, source, attempt.metadata)
+        run_trigger(
+            state,
+            pool,
+            "PostAuthentication",
+            "Authentication",
+            username=user.username,
+            client_id=client.id,
+            request={"userAttributes": attributes_of(user), "newDeviceUsed": False, "clientMetadata": dict(attempt.metadata)},
+            response={},
+        )
+        with state.transaction():
+            self._limits.check_lock(attempt.subject)
+            current = state.current(user)
+            if not current.enabled or current.status != user.status or sign_in.record.made <= current.signed_out:
+                raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
+            if spend is not None:
+                state.spend(spend)
+            self._limits.succeeded(attempt.subject)
+            state.put("sign_ins", sign_in.key, sign_in.record)
+        return {"AuthenticationResult": {**result, "RefreshToken": refresh}, "ChallengeParameters": {}}

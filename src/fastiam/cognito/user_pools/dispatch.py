@@ -1,0 +1,116 @@
+"""`UserPools.call`: a call by the name that AWS gives it, as a server gets it, with the decision about its caller (UP1)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.user_pools.calls import Calls
+from fastiam.cognito.user_pools.operations import Json, hide, model
+from fastiam.credentials.errors import AccessDeniedError
+from fastiam.model.arn import split_arn
+from fastiam.model.session import Session
+
+if TYPE_CHECKING:
+    Method = tuple[str, dict[str, str], bool]
+
+_OF_ACCOUNT = ("CreateUserPool", "ListUserPools")
+
+
+class Dispatch(Calls):
+    """Calls by their name."""
+
+    @classmethod
+    @cache
+    def _methods(cls) -> dict[str, Method]:
+        """By the name of the call: its method, the parameters that the method takes by AWS's name, and whether it is public."""
+        found = {}
+        for title, described in model()["operations"].items():
+            if "method" in described and hasattr(cls, described["method"]):
+                accepted = inspect.signature(getattr(cls, described["method"])).parameters
+                names = {member: name for name, member in described["parameters"].items() if name in accepted}
+                found[title] = (described["method"], names, described["public"])
+        return found
+
+    def call(self, operation: str, parameters: Mapping[str, Any], *, caller: str | Session | None = None) -> Json:
+        """Run a call with AWS's names.
+
+        Parameters
+        ----------
+        operation : `InitiateAuth` and others.
+        parameters : the JSON object of the request.
+        caller : principal that signed the request. For a call that is not public the engine decides whether it may make the call:
+            `cognito-idp:<operation>` on the ARN of the pool.
+
+        Returns
+        -------
+        The JSON object of the answer. Times are `datetime`, and secrets are `Secret`.
+
+        Raises
+        ------
+        CognitoError: the call or a parameter is unknown or not supported: `OperationNotEnabledException` or
+        `InvalidParameterException`; or what the method raises.
+        AccessDeniedError: there is no caller, or a policy does not allow the call.
+        """
+        described = model()["operations"].get(operation)
+        if described is None or "method" not in described:
+            code = "OperationNotEnabledException" if described is None or described["refused"] else "InvalidParameterException"
+            raise CognitoError(f"`{operation[:64]}` is not supported", code=code, rule="4.1")
+        if not isinstance(parameters, Mapping):
+            raise CognitoError("the parameters must be an object", rule="FD3")
+        method, names, is_public = self._methods()[operation]
+        kwargs = {}
+        for member, value in hide(parameters, described["input"]).items():
+            if value is None or (value is False and member in described["parameters"].values() and member not in names):
+                continue  # an unsupported setting that is off
+            if member not in names:
+                raise CognitoError(f"the parameter `{str(member)[:64]}` is not supported", rule="4.1")
+            kwargs[names[member]] = value
+        with self._state.event(operation):
+            if not is_public:
+                kwargs |= self._authorize(operation, kwargs, caller)
+            result: Json = getattr(self, method)(**kwargs)
+        return result
+
+    def _authorize(self, operation: str, kwargs: Json, caller: str | Session | None) -> Json:
+        """Decide a call that is not public. The result is the account in which it creates or lists pools."""
+        action = f"cognito-idp:{operation}"
+        arn = caller.arn if isinstance(caller, Session) else caller
+        parts = None if arn is None else split_arn(arn)
+        if caller is None or arn is None or parts is None:
+            raise AccessDeniedError(
+                f"`{action}` needs a caller", principal="*", action=action, resource="*", layer="credential", rule="UP1"
+            )
+        resource, owner = self._resource(operation, kwargs, parts.partition, parts.account)
+        self._state.note(principal=arn)
+        decision = self._state.base.engine().decide(caller, action, resource, resource_account=owner, now=self._state.now())
+        if not decision.allowed:
+            raise AccessDeniedError(
+                f"User: {arn} is not authorized to perform: {action} on resource: {resource}",
+                principal=arn,
+                action=action,
+                resource=resource,
+                layer=str(decision.layer),
+                decision=decision,
+                rule="UP1",
+                code="AccessDeniedException",
+            )
+        return {"account": parts.account} if operation in _OF_ACCOUNT else {}
+
+    def _resource(self, operation: str, kwargs: Json, partition: str, account: str) -> tuple[str, str]:
+        """The resource that a call is decided on, and its account."""
+        if operation in _OF_ACCOUNT:
+            return "*", account
+        if "resource_arn" in kwargs:
+            arn = str(kwargs["resource_arn"])
+            read = split_arn(arn)
+            return arn, account if read is None else read.account
+        domain = self._state.tables.domains.get(kwargs.get("domain", "")) if "user_pool_id" not in kwargs else None
+        pool = self._state.tables.pools.get(domain.pool if domain is not None else kwargs.get("user_pool_id", ""))
+        if pool is not None:
+            return pool.arn, pool.account
+        region = str(kwargs.get("user_pool_id", "")).partition("_")[0]
+        return f"arn:{partition}:cognito-idp:{region}:{account}:userpool/{kwargs.get('user_pool_id', '')}", account

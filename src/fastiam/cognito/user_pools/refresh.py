@@ -1,0 +1,191 @@
+"""Refresh tokens, their rotation, and revocation (UP82 to UP84)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import jwt
+
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.user_pools.attempt import REFRESH
+from fastiam.cognito.user_pools.calls import Calls, parameter
+from fastiam.cognito.user_pools.operations import operation, plain
+from fastiam.cognito.user_pools.records import Client, Pool, SignIn, User
+from fastiam.cognito.user_pools.state import Json
+from fastiam.cognito.user_pools.tokens import NewSignIn
+from fastiam.credentials.secret import Secret
+
+MAX_LIVE = 100  # refresh tokens of one sign-in, with rotation
+_REVOKED, _INVALID = "Refresh Token has been revoked", "Invalid Refresh Token"
+
+
+def _invalid(message: str = _INVALID, reason: str = "token_invalid") -> NotAuthorizedError:
+    return NotAuthorizedError(message, reason=reason, rule="UP83")
+
+
+class RefreshCalls(Calls):
+    """Refresh and revoke."""
+
+    def _refresh(self, pool: Pool, client: Client, given: Mapping[str, str], metadata: Mapping[str, str]) -> Json:
+        """`REFRESH_TOKEN_AUTH`."""
+        token = parameter(given, "REFRESH_TOKEN")
+        content, names = self._state.open("refresh", token), [plain(given["USERNAME"])] if given.get("USERNAME") else []
+        user = None if content is None else self._state.tables.users.get(f"{pool.id}/{content['s']}")
+        if not names and user is not None:
+            names = [user.username, user.sub]
+        self._check_hash(client, given.get("SECRET_HASH"), *names)
+        if client.grace is not None:
+            raise _invalid("refresh tokens of this client rotate, call GetTokensFromRefreshToken")
+        user, key, record = self._opened(client, content)
+        if given.get("USERNAME") and self._state.store.user_key(pool.id, names[0]) != user.key:
+            raise _invalid()
+        return self._renewed(pool, client, user, key, record, metadata)
+
+    @operation
+    def get_tokens_from_refresh_token(
+        self,
+        *,
+        refresh_token: str,
+        client_id: str,
+        client_secret: str | None = None,
+        client_metadata: Mapping[str, str] | None = None,
+    ) -> Json:
+        """New tokens for a refresh token; with rotation a new refresh token as well."""
+        from fastiam.cognito.user_pools.sign_in import allowed_flows
+
+        pool, client = self._client(client_id)
+        if not self._is_secret(client, client_secret):
+            message = f"Unable to verify the secret of client {client.id}"
+            raise NotAuthorizedError(message, reason="wrong_secret", rule="UP10")
+        if client.grace is None and REFRESH not in allowed_flows(client):
+            raise CognitoError(f"{REFRESH} flow not enabled for this client", rule="UP12")
+        content = self._state.open("refresh", refresh_token)
+        if client.grace is not None:
+            return self._rotated(pool, client, content, client.grace, client_metadata or {})
+        user, key, record = self._opened(client, content)
+        return self._renewed(pool, client, user, key, record, client_metadata or {})
+
+    def _opened(self, client: Client, content: Json | None) -> tuple[User, str, SignIn]:
+        """The sign-in of a refresh token, if it goes on.
+
+        Raises
+        ------
+        NotAuthorizedError: another token, expired, revoked, or the user is disabled or gone.
+        """
+        if content is None or content["c"] != client.id or content["p"] != client.pool:
+            raise _invalid()
+        user = self._state.tables.users.get(f"{content['p']}/{content['s']}")
+        record = self._state.tables.sign_ins.get(content["k"])
+        if user is None:
+            raise _invalid(_REVOKED, "unknown_principal")
+        if self._state.is_over(content) or record is None or record.until <= self._state.now():
+            raise _invalid("Refresh Token has expired", "expired")
+        self._tokens.check_sign_in(user, record, _REVOKED)
+        if client.grace is None and record.live and record.live.get(content["id"]) != 0:
+            raise _invalid(_REVOKED)  # replaced while the client rotated
+        self._state.note(sub=user.sub, origin_jti=record.origin)
+        return user, content["k"], record
+
+    def _renewed(self, pool: Pool, client: Client, user: User, key: str, record: SignIn, metadata: Mapping[str, str]) -> Json:
+        sign_in = NewSignIn(key, record)
+        result = self._tokens.issue(pool, client, user, sign_in, "RefreshTokens", metadata)
+        return {"AuthenticationResult": result, "ChallengeParameters": {}}
+
+    def _rotated(self, pool: Pool, client: Client, content: Json | None, grace: int, metadata: Mapping[str, str]) -> Json:
+        """A new refresh token in place of one; a replaced one counts for `grace` seconds longer, then revokes the sign-in."""
+        user, key, record = self._opened(client, content)
+        assert content is not None
+        answer = self._renewed(pool, client, user, key, record, metadata)
+        is_reused = False
+        with self._state.transaction():
+            self._opened(client, content)
+            record, now = self._state.tables.sign_ins[key], self._state.millis()
+            replaced = record.live.get(content["id"]) if record.live else 0  # empty: made before the client rotated
+            if replaced is None or (replaced and now >= replaced + grace * 1000):
+                is_reused = True
+                self._state.put("sign_ins", key, replace(record, revoked=True))
+            else:
+                live = {id_: at for id_, at in record.live.items() if not at or now < at + grace * 1000}
+                if len(live) >= MAX_LIVE:
+                    raise _invalid("too many refresh tokens of this sign-in")
+                live[content["id"]] = replaced or now
+                sign_in = NewSignIn(key, replace(record, live=live))
+                token, sign_in = self._tokens.refresh_token(pool, client, sign_in)
+                self._state.put("sign_ins", key, sign_in.record)
+        if is_reused:
+            raise CognitoError("Refresh Token has been used already", code="RefreshTokenReuseException", rule="UP83")
+        answer["AuthenticationResult"]["RefreshToken"] = token
+        return answer
+
+    # -- revocation -------------------------------------------------------------------------------------------------------
+
+    @operation
+    def revoke_token(
+        self, *, token: str, client_id: str, client_secret: str | None = None, revoke_associated_sessions: str = "NONE"
+    ) -> Json:
+        """Revoke a refresh token with all tokens of its sign-in."""
+        _, client = self._client(client_id)
+        if revoke_associated_sessions != "NONE":
+            raise CognitoError("only `NONE` is supported for `RevokeAssociatedSessions`", rule="4.1")
+        if not self._is_secret(client, client_secret):
+            message = f"Unable to verify the secret of client {client.id}"
+            raise CognitoError(message, code="UnauthorizedException", rule="UP10")
+        self._revoke(client, Secret(token))
+        return {}
+
+    def _revoke(self, client: Client, token: Secret) -> None:
+        """Revoke, for the API and for OAuth.
+
+        Raises
+        ------
+        CognitoError: UnsupportedOperationException, UnsupportedTokenTypeException, UnauthorizedException, or
+        InvalidParameterException.
+        """
+        if not client.revocation:
+            message = "Revocation is not enabled for this client"
+            raise CognitoError(message, code="UnsupportedOperationException", rule="UP84")
+        content = self._state.open("refresh", token)
+        if content is None:
+            if is_own_jwt(self, token):
+                raise CognitoError("only refresh tokens can be revoked", code="UnsupportedTokenTypeException", rule="UP84")
+            raise CognitoError("the token cannot be read", rule="UP84")
+        if content["c"] != client.id:
+            message = "the token was issued to another client"
+            raise CognitoError(message, code="UnauthorizedException", rule="UP84")
+        with self._state.transaction():
+            record = self._state.tables.sign_ins.get(content["k"])
+            if record is not None and not record.revoked:
+                self._state.put("sign_ins", content["k"], replace(record, revoked=True))
+                self._state.note(sub=record.sub, origin_jti=record.origin)
+
+    def _sign_out(self, user: User) -> User:
+        """End every sign-in of a user made up to now, inside a transaction."""
+        user = replace(self._state.current(user), signed_out=max(self._state.millis(), user.signed_out))
+        self._state.put_user(user)
+        return user
+
+    @operation
+    def global_sign_out(self, *, access_token: str) -> Json:
+        """End every sign-in of the caller."""
+        access = self._access(access_token)
+        with self._state.transaction():
+            self._sign_out(access.user)
+        return {}
+
+    @operation
+    def admin_user_global_sign_out(self, *, user_pool_id: str, username: str) -> Json:
+        """End every sign-in of a user."""
+        user = self._state.user(self._state.pool(user_pool_id), username)
+        with self._state.transaction():
+            self._sign_out(user)
+        return {}
+
+
+def is_own_jwt(calls: Calls, token: str) -> bool:
+    """Whether a text is an ID or access token of a pool, by its key."""
+    try:
+        kid = jwt.get_unverified_header(token).get("kid") if len(token) <= 65_536 else None
+    except jwt.InvalidTokenError:
+        return False
+    return isinstance(kid, str) and calls._state.store.signing_key(kid) is not None

@@ -1,0 +1,364 @@
+"""Sign-in: the first factor by SRP or password, the answers to challenges, and the order of the steps (4.7, 4.8)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.user_pools import srp
+from fastiam.cognito.user_pools.attempt import ADMIN_PASSWORD, CUSTOM, REFRESH, USER_PASSWORD, USER_SRP, Attempt
+from fastiam.cognito.user_pools.attributes import (
+    alias_kind,
+    changed_values,
+    listed,
+    missing_required,
+    read_attributes,
+    refused,
+    schema_of,
+)
+from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, parameter
+from fastiam.cognito.user_pools.custom import CustomCalls, with_step
+from fastiam.cognito.user_pools.migration import migrate
+from fastiam.cognito.user_pools.operations import operation, plain
+from fastiam.cognito.user_pools.passwords import check_policy
+from fastiam.cognito.user_pools.records import Client, Pool, User
+from fastiam.cognito.user_pools.refresh import RefreshCalls
+from fastiam.cognito.user_pools.state import INVALID_SESSION, Json
+from fastiam.credentials.secret import Secret
+
+BLOCK_SECONDS = 60
+_NAMES = {"ADMIN_NO_SRP_AUTH": ADMIN_PASSWORD, "REFRESH_TOKEN": REFRESH}
+_OLD = {"ADMIN_NO_SRP_AUTH": ADMIN_PASSWORD, "USER_PASSWORD_AUTH": USER_PASSWORD}
+_PUBLIC, _ADMIN = {USER_SRP, USER_PASSWORD, CUSTOM, REFRESH}, {USER_SRP, ADMIN_PASSWORD, CUSTOM, REFRESH}
+
+
+def allowed_flows(client: Client) -> set[str]:
+    """The flows that a client allows."""
+    new = {flow.removeprefix("ALLOW_") for flow in client.flows if flow.startswith("ALLOW_")}
+    if new:
+        return new
+    if "CUSTOM_AUTH_FLOW_ONLY" in client.flows:
+        return {CUSTOM, REFRESH}
+    return {USER_SRP, CUSTOM, REFRESH} | {_OLD[flow] for flow in client.flows if flow in _OLD}
+
+
+class SignInCalls(CustomCalls, RefreshCalls):
+    """InitiateAuth, RespondToAuthChallenge and their admin twins."""
+
+    @operation
+    def initiate_auth(
+        self,
+        *,
+        client_id: str,
+        auth_flow: str,
+        auth_parameters: Mapping[str, str] | None = None,
+        client_metadata: Mapping[str, str] | None = None,
+        user_context_data: Mapping[str, str] | None = None,
+    ) -> Json:
+        """Begin to sign in, or refresh tokens. `user_context_data` has no effect: it serves threat protection only."""
+        pool, client = self._client(client_id)
+        return self._initiate(pool, client, auth_flow, auth_parameters or {}, client_metadata or {}, is_admin=False)
+
+    @operation
+    def admin_initiate_auth(
+        self,
+        *,
+        user_pool_id: str,
+        client_id: str,
+        auth_flow: str,
+        auth_parameters: Mapping[str, str] | None = None,
+        client_metadata: Mapping[str, str] | None = None,
+        context_data: Mapping[str, object] | None = None,
+    ) -> Json:
+        """Begin to sign a user in from a server. `context_data` has no effect: it serves threat protection only."""
+        pool, client = self._client(client_id, user_pool_id)
+        return self._initiate(pool, client, auth_flow, auth_parameters or {}, client_metadata or {}, is_admin=True)
+
+    @operation
+    def respond_to_auth_challenge(
+        self,
+        *,
+        client_id: str,
+        challenge_name: str,
+        session: str | None = None,
+        challenge_responses: Mapping[str, str] | None = None,
+        client_metadata: Mapping[str, str] | None = None,
+        user_context_data: Mapping[str, str] | None = None,
+    ) -> Json:
+        """Answer a challenge. `user_context_data` has no effect."""
+        _, client = self._client(client_id)
+        return self._respond(client, challenge_name, session, challenge_responses or {}, client_metadata or {}, is_admin=False)
+
+    @operation
+    def admin_respond_to_auth_challenge(
+        self,
+        *,
+        user_pool_id: str,
+        client_id: str,
+        challenge_name: str,
+        session: str | None = None,
+        challenge_responses: Mapping[str, str] | None = None,
+        client_metadata: Mapping[str, str] | None = None,
+        context_data: Mapping[str, object] | None = None,
+    ) -> Json:
+        """Answer a challenge of `admin_initiate_auth`. `context_data` has no effect."""
+        _, client = self._client(client_id, user_pool_id)
+        return self._respond(client, challenge_name, session, challenge_responses or {}, client_metadata or {}, is_admin=True)
+
+    # -- first factor -----------------------------------------------------------------------------------------------------
+
+    def _initiate(
+        self,
+        pool: Pool,
+        client: Client,
+        flow: str,
+        given: Mapping[str, str],
+        metadata: Mapping[str, str],
+        *,
+        is_admin: bool,
+    ) -> Json:
+        flow = _NAMES.get(flow, flow)
+        self._state.note(pool=pool.id, flow=flow)
+        if flow not in (_ADMIN if is_admin else _PUBLIC):
+            raise CognitoError(f"{flow} is not possible in this call", rule="UP40")
+        if flow not in allowed_flows(client):
+            raise CognitoError(f"{flow} flow not enabled for this client", rule="UP12")
+        if flow == REFRESH:
+            return self._refresh(pool, client, given, metadata)
+        name = plain(parameter(given, "USERNAME"))
+        self._check_hash(client, given.get("SECRET_HASH"), name)
+        password = Secret(parameter(given, "PASSWORD")) if flow in (USER_PASSWORD, ADMIN_PASSWORD) else None
+        is_srp = flow == USER_SRP or (flow == CUSTOM and given.get("CHALLENGE_NAME") == "SRP_A")
+        public = srp.read_public(parameter(given, "SRP_A")) if is_srp else None
+        if is_srp and public is None:
+            raise CognitoError("SRP_A is not a number that a client may send", rule="UP54")
+        user = self._state.store.user(pool.id, name)
+        if user is None and password is not None:
+            user = migrate(self, pool, client, name, "Authentication", password, metadata)
+        if user is None and not client.hides_existence:
+            raise self._not_found()
+        subject = self._limits.subject(pool, user, name)
+        custom: Json | None = {"steps": [], "A": f"{public:x}" if public else ""} if flow == CUSTOM else None
+        attempt = Attempt(pool, client, flow, is_admin, user, name if user is None else user.username, subject, custom, metadata)
+        self._limits.check_lock(subject)
+        self._run_pre_authentication(attempt)
+        if password is not None:
+            if not self._passwords.matches(pool, user, name, password):
+                raise self._fail(attempt)
+            return self._after_password(attempt)
+        if custom is not None:
+            if public is not None:
+                attempt = with_step(attempt, {"challengeName": "SRP_A", "challengeResult": True})
+            return self._define(attempt)
+        assert public is not None
+        if self._is_reset_without_password(attempt):
+            raise CognitoError("Password reset required for the user", code="PasswordResetRequiredException", rule="4.17")
+        return self._srp_challenge(attempt, public)
+
+    def _srp_name(self, attempt: Attempt) -> str:
+        """`USER_ID_FOR_SRP`: the real user name; for an unknown one what cannot be distinguished from it (UP56)."""
+        if attempt.user is not None:
+            return attempt.user.username
+        pool, folded = attempt.pool, self._state.store.fold(attempt.pool.id, attempt.name)
+        if not pool.username_attributes and alias_kind(attempt.name) not in pool.alias_attributes:
+            return folded
+        raw = bytearray(self._state.keyed_hash(pool, "srp name", folded)[:16])
+        raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
+        text = raw.hex()
+        return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+    def _srp_challenge(self, attempt: Attempt, public: int) -> Json:
+        """The challenge `PASSWORD_VERIFIER`; its state is in the secret block (UP53)."""
+        salt, verifier, _ = self._passwords.verifier_of(attempt.pool, attempt.user, attempt.name)
+        while (shake := srp.answer(public, verifier, int.from_bytes(self._state.random(48)))) is None:
+            pass
+        name = self._srp_name(attempt)
+        content = {
+            "p": attempt.pool.id,
+            "c": attempt.client.id,
+            "s": "" if attempt.user is None else attempt.user.sub,
+            "n": attempt.name,
+            "q": attempt.subject,
+            "f": attempt.flow,
+            "adm": attempt.is_admin,
+            "srp": name,
+            "A": f"{public:x}",
+            "b": f"{shake.b:x}",
+        }
+        block = self._state.seal("block", content, BLOCK_SECONDS)
+        parameters = {
+            "SALT": f"{salt:x}",
+            "SRP_B": f"{shake.public:x}",
+            "SECRET_BLOCK": base64.b64encode(_raw(block)).decode(),
+            "USERNAME": name,
+            "USER_ID_FOR_SRP": name,
+        }
+        if attempt.custom is not None:
+            return self._challenge(attempt, "PASSWORD_VERIFIER", parameters)
+        self._state.note(step="PASSWORD_VERIFIER")
+        return {"ChallengeName": "PASSWORD_VERIFIER", "ChallengeParameters": parameters}
+
+    def _password_challenge(self, attempt: Attempt) -> Json:
+        assert attempt.custom is not None
+        return self._srp_challenge(attempt, int(attempt.custom["A"], 16))
+
+    def _answer_srp(
+        self, client: Client, session: str | None, answers: Mapping[str, str], metadata: Mapping[str, str], *, is_admin: bool
+    ) -> Json:
+        """Check the proof of the password."""
+        given = parameter(answers, "PASSWORD_CLAIM_SECRET_BLOCK")
+        timestamp, proof = plain(parameter(answers, "TIMESTAMP")), parameter(answers, "PASSWORD_CLAIM_SIGNATURE")
+        try:
+            raw = base64.b64decode(given, validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        block = self._state.open("block", base64.urlsafe_b64encode(raw).decode().rstrip("="))
+        if block is None or block["c"] != client.id or block["adm"] is not is_admin:
+            raise NotAuthorizedError(WRONG_PASSWORD, reason="token_invalid", rule="UP53")
+        attempt = self._resume(block, metadata)
+        spend = None
+        if block["f"] == CUSTOM:
+            spend = self._open_session(session, "PASSWORD_VERIFIER", client.id)
+            if (spend["q"], spend["adm"]) != (block["q"], is_admin) or spend["u"]["A"] != block["A"]:
+                raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP42")
+            attempt = replace(attempt, custom=spend["u"])
+        self._check_name(attempt, block["srp"], answers)
+        self._limits.check_lock(attempt.subject)
+        with self._state.transaction():
+            self._state.spend(block)  # INVARIANT: good for one try, whatever comes of it
+        _, verifier, is_real = self._passwords.verifier_of(attempt.pool, attempt.user, attempt.name)
+        shake = srp.answer(int(block["A"], 16), verifier, int(block["b"], 16))
+        is_right = False
+        if shake is not None:
+            key = srp.session_key(int(block["A"], 16), verifier, shake)
+            right = srp.signature(key, attempt.pool.id.partition("_")[2], block["srp"], raw, timestamp)
+            is_right = hmac.compare_digest(right, proof.encode("utf-8", "surrogatepass"))
+        is_right = is_right and is_real and srp.is_recent(timestamp, self._state.now())
+        if attempt.custom is not None:
+            return self._after_custom_password(attempt, spend, is_right=is_right)
+        if not is_right:
+            raise self._fail(attempt)
+        return self._after_password(attempt)
+
+    def _after_custom_password(self, attempt: Attempt, spend: Json | None, *, is_right: bool) -> Json:
+        """Custom authentication goes on after the password, and after MFA if the pool requires it (UP47)."""
+        if not is_right:
+            self._limits.failed(attempt.subject)
+        attempt = with_step(attempt, {"challengeName": "PASSWORD_VERIFIER", "challengeResult": is_right})
+        if spend is not None:
+            with self._state.transaction():
+                self._limits.check_lock(attempt.subject)
+                self._state.spend(spend)
+        if not is_right:
+            return self._define(attempt)
+        return self._after_password(attempt)
+
+    # -- the order of steps -----------------------------------------------------------------------------------------------
+
+    def _after_password(self, attempt: Attempt) -> Json:
+        """Steps 2 to 5, after a right password."""
+        self._limits.check_lock(attempt.subject)
+        user = self._check_user(attempt)
+        if user.status == "FORCE_CHANGE_PASSWORD":
+            return self._new_password_challenge(attempt, user)
+        return self._after_new_password(attempt, user)
+
+    def _after_new_password(self, attempt: Attempt, user: User, source: str = "Authentication") -> Json:
+        due = self._second_factor(attempt, user)
+        return self._done(attempt, source) if due is None else due
+
+    def _done(self, attempt: Attempt, source: str = "Authentication", spend: Json | None = None) -> Json:
+        """All factors are there: tokens, or the next step of custom authentication."""
+        return self._finish(attempt, source, spend) if attempt.custom is None else self._define(attempt, spend)
+
+    def _new_password_challenge(self, attempt: Attempt, user: User) -> Json:
+        stored = self._state.tables.passwords.get(user.key)
+        days = timedelta(days=attempt.pool.password.temporary_days)
+        if stored is None or (stored.temporary and stored.changed + days <= self._state.now()):
+            message = "Temporary password has expired and must be reset by an administrator."
+            raise NotAuthorizedError(message, reason="password_expired", rule="4.8")
+        required = [f"userAttributes.{name}" for name in missing_required(attempt.pool, user.attributes)]
+        parameters = {
+            "USER_ID_FOR_SRP": user.username,
+            "userAttributes": json.dumps(dict(user.attributes)),
+            "requiredAttributes": json.dumps(required),
+        }
+        return self._challenge(attempt, "NEW_PASSWORD_REQUIRED", parameters)
+
+    def _answer_new_password(self, attempt: Attempt, user: User, answers: Mapping[str, str], spend: Json) -> Json:
+        """Set the new password with the attributes that come with it; nothing is changed if any of it is refused."""
+        pool, password = attempt.pool, Secret(parameter(answers, "NEW_PASSWORD"))
+        prefix, schema = "userAttributes.", schema_of(pool)
+        given = {name.removeprefix(prefix): plain(value) for name, value in answers.items() if name.startswith(prefix)}
+        code = "InvalidParameterException"
+        values = read_attributes(pool, listed(given), client=attempt.client, user=user, unauthorized=code)
+        for name in values:
+            if schema[name].required and user.attributes.get(name):
+                raise refused(f"Cannot modify an already provided {name}", rule="4.8")
+        check_policy(pool.password, password)
+        with self._state.transaction():
+            user = self._state.current(user)
+            if user.status != "FORCE_CHANGE_PASSWORD":
+                raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
+            self._state.spend(spend)
+            attributes = changed_values(user, values, keep_verified=False)
+            if missing := missing_required(pool, attributes):
+                raise refused(f"Invalid user attributes: {', '.join(missing)}", rule="4.8")
+            self._passwords.set(pool, user, password, temporary=False)
+            user = replace(user, status="CONFIRMED", attributes=attributes)
+            self._state.put_user(user)
+        attempt = replace(attempt, user=self._state.current(user))
+        return self._after_new_password(attempt, user, "NewPasswordChallenge")
+
+    # -- answers ----------------------------------------------------------------------------------------------------------
+
+    def _check_name(self, attempt: Attempt, name: str, answers: Mapping[str, str]) -> None:
+        """The user name of an answer must be that of the session (UP42)."""
+        given = plain(parameter(answers, "USERNAME"))
+        fold = self._state.store.fold
+        is_same = fold(attempt.pool.id, given) in (fold(attempt.pool.id, name), fold(attempt.pool.id, attempt.name))
+        if not is_same and (attempt.user is None or self._state.store.user_key(attempt.pool.id, given) != attempt.user.key):
+            raise NotAuthorizedError(INVALID_SESSION, reason="unknown_principal", rule="UP42")
+
+    def _respond(
+        self,
+        client: Client,
+        challenge: str,
+        session: str | None,
+        answers: Mapping[str, str],
+        metadata: Mapping[str, str],
+        *,
+        is_admin: bool,
+    ) -> Json:
+        self._state.note(pool=client.pool, step=challenge)
+        self._check_hash(client, answers.get("SECRET_HASH"), plain(parameter(answers, "USERNAME")))
+        if challenge == "PASSWORD_VERIFIER":
+            return self._answer_srp(client, session, answers, metadata, is_admin=is_admin)
+        content = self._open_session(session, challenge, client.id)
+        if content["adm"] is not is_admin:
+            raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP43")
+        attempt = self._resume(content, metadata)
+        self._check_name(attempt, attempt.username, answers)
+        if challenge == "CUSTOM_CHALLENGE":
+            return self._answer_custom(attempt, answers, content)
+        user = self._check_user(attempt)
+        if challenge == "NEW_PASSWORD_REQUIRED":
+            return self._answer_new_password(attempt, user, answers, content)
+        if challenge == "SELECT_MFA_TYPE":
+            return self._answer_choice(attempt, user, answers, content)
+        if challenge == "MFA_SETUP":
+            if not content.get("done"):
+                raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="4.8")
+            return self._done(attempt, spend=content)
+        self._answer_factor(attempt, user, challenge, answers, content)
+        return self._done(attempt)
+
+
+def _raw(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
