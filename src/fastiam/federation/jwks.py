@@ -85,7 +85,7 @@ def read_jwks(raw: bytes) -> KeySet:
 
 
 def _read_key(jwk: dict[str, Any]) -> VerificationKey | None:
-    type_, key_id, algorithm = jwk.get("kty"), jwk.get("kid"), jwk.get("alg", "")
+    type_, curve, key_id, algorithm = jwk.get("kty"), jwk.get("crv"), jwk.get("kid"), jwk.get("alg", "")
     operations = jwk.get("key_ops", ["verify"])
     is_usable = (
         jwk.get("use", "sig") == "sig"
@@ -99,9 +99,9 @@ def _read_key(jwk: dict[str, Any]) -> VerificationKey | None:
     if type_ == "RSA":
         rsa = _read_rsa(jwk)
         return None if rsa is None else VerificationKey(key_id, "RSA", "", algorithm, rsa)
-    if type_ == "EC" and jwk.get("crv") in _CURVES:
+    if type_ == "EC" and isinstance(curve, str) and curve in _CURVES:
         ec = _read_ec(jwk)
-        return None if ec is None else VerificationKey(key_id, "EC", jwk["crv"], algorithm, ec)
+        return None if ec is None else VerificationKey(key_id, "EC", curve, algorithm, ec)
     return None
 
 

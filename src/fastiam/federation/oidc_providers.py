@@ -74,7 +74,7 @@ class OidcProviders:
         ------
         ProviderError: `NoSuchEntity`.
         """
-        record = self._state.tables.oidc_providers.get(arn)
+        record = self._state.tables.oidc_providers.get(arn) if isinstance(arn, str) else None
         if record is None:
             raise ProviderError(f"OIDC provider not found: `{shorten(str(arn))}`", rule="1.9", code="NoSuchEntity")
         return record

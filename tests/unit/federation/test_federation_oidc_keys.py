@@ -376,6 +376,7 @@ def test_missing_provider_is_no_such_entity_but_deleted(providers):
     """F012."""
     gone = f"{PROVIDER}/gone"
     providers.delete(gone)
+    assert code_of(providers.get, []) == "NoSuchEntity"
     for call in (providers.get, lambda arn: providers.add_client_id(arn, "a"), lambda arn: providers.remove_client_id(arn, "a"),
                  lambda arn: providers.update_thumbprints(arn, []), lambda arn: providers.pin_keys(arn, "")):  # fmt: skip
         assert code_of(call, gone) == "NoSuchEntity"
