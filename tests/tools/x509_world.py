@@ -1,7 +1,7 @@
 """Certificates, and requests that are signed with them, written after the specification alone (federation.md 6.3).
 
 `World` has a directory with trust anchor, profile and role `Host`, and `RolesAnywhere` over it. Certificates are valid around
-`sts_world.START`. Keys are made once, since RSA keys are slow to make.
+`START`. Keys are made once, since RSA keys are slow to make.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-import sts_fixture as sts_world
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sts_fixture import A, document
+from sts_fixture import START, A, document
+from sts_fixture import World as StsWorld
 
 from fastiam.federation.audit import AuditEvent
 from fastiam.rolesanywhere import RolesAnywhere, RolesAnywhereSettings, SignedRequest
@@ -119,7 +119,7 @@ def issue(
     critical: Sequence[str] = (),
     signed_by: Any = None,
 ) -> Identity:
-    """A certificate. `start` and `end` are seconds from `sts_world.START`. Without `issuer` it is self-signed."""
+    """A certificate. `start` and `end` are seconds from `START`. Without `issuer` it is self-signed."""
     own = make_key(key, label or str(subject))
     if ca:
         usage = ("key_cert_sign", "crl_sign", "digital_signature") if usage == ("digital_signature",) else usage
@@ -130,8 +130,8 @@ def issue(
         .issuer_name(name(subject) if issuer is None else issuer.cert.subject)
         .public_key(own.public_key())
         .serial_number(serial or x509.random_serial_number())
-        .not_valid_before(sts_world.START + timedelta(seconds=start))
-        .not_valid_after(sts_world.START + timedelta(seconds=end))
+        .not_valid_before(START + timedelta(seconds=start))
+        .not_valid_after(START + timedelta(seconds=end))
     )
     if basic is not None:
         builder = builder.add_extension(x509.BasicConstraints(basic, path_length if basic else None), critical=True)
@@ -160,12 +160,12 @@ def crl(
     entry_extension: Any = None,
     hash: str = "sha256",
 ) -> str:
-    """A revocation list as PEM text; times are seconds from `sts_world.START`."""
+    """A revocation list as PEM text; times are seconds from `START`."""
     builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.cert.subject)
-    builder = builder.last_update(sts_world.START + timedelta(seconds=this_update))
-    builder = builder.next_update(sts_world.START + timedelta(seconds=next_update))
+    builder = builder.last_update(START + timedelta(seconds=this_update))
+    builder = builder.next_update(START + timedelta(seconds=next_update))
     for serial in serials:
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(sts_world.START - timedelta(days=1))
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(START - timedelta(days=1))
         if entry_extension is not None:
             entry = entry.add_extension(entry_extension, critical=True)
         builder = builder.add_revoked_certificate(entry.build())
@@ -208,11 +208,16 @@ def inner(element: bytes) -> bytes:
 
 def resigned(identity: Identity, signer: Any, change: Any, *, algorithm: bytes | None = None) -> Identity:
     """The certificate with other elements in its signed part, signed again by an EC key."""
+    der = resigned_der(identity, signer, change, algorithm=algorithm)
+    return Identity(x509.load_der_x509_certificate(der), identity.key)
+
+
+def resigned_der(identity: Identity, signer: Any, change: Any, *, algorithm: bytes | None = None) -> bytes:
+    """As `resigned`; for bytes that the library does not load."""
     whole = parts_of(inner(identity.der))
     signed = tlv(0x30, b"".join(change(parts_of(inner(whole[0])))))
     signature = tlv(0x03, b"\0" + signer.sign(signed, ec.ECDSA(hashes.SHA256())))
-    der = tlv(0x30, signed + (algorithm or whole[1]) + signature)
-    return Identity(x509.load_der_x509_certificate(der), identity.key)
+    return tlv(0x30, signed + (algorithm or whole[1]) + signature)
 
 
 def version_1(parts: list[bytes]) -> list[bytes]:
@@ -247,12 +252,13 @@ class Draft:
     headers: Sequence[tuple[str, str]] = ()
     content_type: str | None = "application/json"
 
-    def signed(self) -> SignedRequest:
+    def signed(self, *, x509_header: bytes = b"") -> SignedRequest:
+        """The request. `x509_header` : a certificate to send in place of that of the identity; the signature covers it."""
         date = self.at.strftime("%Y%m%dT%H%M%SZ")
         headers = [
             ("Host", f"rolesanywhere.{self.region}.amazonaws.com"),
             ("X-Amz-Date", date),
-            ("X-Amz-X509", base64.b64encode(self.identity.der).decode()),
+            ("X-Amz-X509", base64.b64encode(x509_header or self.identity.der).decode()),
         ]
         if self.content_type is not None:
             headers.append(("Content-Type", self.content_type))
@@ -279,7 +285,7 @@ class Draft:
         )
 
 
-class World(sts_world.World):
+class World(StsWorld):
     """A directory with anchor, profile and role, enabled; `events` are those of the audit."""
 
     def __init__(

@@ -6,7 +6,7 @@ by its ARN, or by its name: in the account of `--account` or `FASTIAM_ACCOUNT`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,10 +38,18 @@ document = click.argument("document", metavar="DOCUMENT")
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """A kind of thing: its table, and the type that its ARNs have, which is what the noun is called."""
+    """A kind of thing: its table, and the type that its ARNs have, which is what the noun is called.
+
+    `is_titled` : records have a field `name`, since their ARNs end in an id.
+    """
 
     type: str
     table: str
+    is_titled: bool = False
+
+    def name(self, arn: str, record: Any) -> str:
+        """The name of a thing."""
+        return str(record.name) if self.is_titled else name_of(arn)
 
     def records(self, directory: Directory) -> dict[str, Any]:
         """The things of this kind, by ARN."""
@@ -61,17 +69,19 @@ class Noun:
         if name.startswith("arn:"):
             found = [name] if name in records else []
         else:
-            named = [arn for arn in records if name_of(arn).lower() == name.lower()]
+            named = [arn for arn, record in records.items() if self.name(arn, record).lower() == name.lower()]
             found = [arn for arn in named if account in (None, account_of(arn)) and account_of(arn) != "aws"]
             found = found or [arn for arn in named if account_of(arn) == "aws"]
         if not found:
             raise DirectoryError(f"there is no {self.type} `{name}`", hint=self._hint(name, records))
         if len(found) > 1:
-            raise DirectoryError(f"`{name}` is in several accounts", hint="pass `--account` or the whole ARN")
+            where = "accounts" if len(set(map(account_of, found))) > 1 else "ARNs"
+            raise DirectoryError(f"`{name}` is in several {where}", hint="pass `--account` or the whole ARN")
         return found[0]
 
-    def _hint(self, name: str, records: Iterable[str]) -> str:
-        hint = did_you_mean(name, records if name.startswith("arn:") else map(name_of, records)) or "`list` shows what there is"
+    def _hint(self, name: str, records: Mapping[str, Any]) -> str:
+        names = records if name.startswith("arn:") else [self.name(arn, record) for arn, record in records.items()]
+        hint = did_you_mean(name, names) or "`list` shows what there is"
         if self.type == "policy":
             hint += "; policies of AWS come with `fastiam import FILE` (docs/sources.md)"
         return hint
@@ -93,6 +103,8 @@ class Noun:
 USER, ROLE, GROUP = Noun("user", "entities"), Noun("role", "entities"), Noun("group", "groups")
 POLICY, PROFILE = Noun("policy", "managed"), Noun("instance-profile", "instance_profiles")
 SAML, OIDC = Noun("saml-provider", "saml_providers"), Noun("oidc-provider", "oidc_providers")
+TRUST_ANCHOR, CRL = Noun("trust-anchor", "trust_anchors", True), Noun("crl", "revocation_lists", True)
+ANYWHERE_PROFILE = Noun("profile", "roles_anywhere_profiles", True)
 
 
 def holder(directory: Directory, name: str, account: str | None) -> str:
@@ -205,7 +217,8 @@ def add_show(group: click.Group, noun: Noun, more: Callable[[Directory, str], di
             records = {arn: record for arn, record in noun.records(directory).items() if account in (None, account_of(arn))}
         records = dict(sorted(records.items(), key=lambda item: account_of(item[0]) == "aws"))  # the accounts' own first
         rows = [
-            {"name": name_of(arn), "unique_id": getattr(record, "unique_id", None), "arn": arn} for arn, record in records.items()
+            {"name": noun.name(arn, record), "unique_id": getattr(record, "unique_id", None), "arn": arn}
+            for arn, record in records.items()
         ]
         write_rows(("name", "unique_id", "arn"), rows, chosen(form, "table"))
         return exits.OK

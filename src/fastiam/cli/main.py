@@ -48,9 +48,13 @@ VERBS = {  # in the order in which `--help` lists them
     "instance-profile": "instance profiles of a store",
     "saml-provider": "SAML providers of a store",
     "oidc-provider": "OpenID Connect providers of a store",
+    "trust-anchor": "trust anchors of a store, for IAM Roles Anywhere",
+    "profile": "profiles of a store, for IAM Roles Anywhere",
+    "crl": "certificate revocation lists of a store",
     "key": "access keys of a store",
     "mfa": "MFA devices of a store",
     "sts": "issue sessions from a store",
+    "rolesanywhere": "issue sessions from a store for a certificate",
     "whoami": "tell whose credentials these are",
 }
 

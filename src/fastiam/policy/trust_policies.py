@@ -1,4 +1,5 @@
-"""What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37), issuers that are
+"""What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37, RW52,
+RW57), issuers that are
 shared by many customers (S42, IP51)."""
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _CLAIMS_OF_WARNED: dict[str, tuple[str, ...]] = {  # of these IAM only advises i
 }
 _COMPARING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
 _ROLES_ANYWHERE = PrincipalEntry("Service", "rolesanywhere.amazonaws.com")
+_TAGS = ("aws:principaltag/x509", "aws:requesttag/x509")
 _ROLES_ANYWHERE_CALLS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 
 
@@ -97,10 +99,48 @@ def _check_roles_anywhere(reading: Reading, statements: list[tuple[Path, Stateme
         for path, statement in statements
         if statement.effect is Effect.ALLOW and _ROLES_ANYWHERE in (statement.principals or ())
     ]
+    if not trusting:
+        return
     missing = [call for call in _ROLES_ANYWHERE_CALLS if not any(_names(statement, call) for _, statement in trusting)]
-    if trusting and missing:
+    if missing:
         message = f"`{_ROLES_ANYWHERE.value}` needs {' and '.join(map(quote, missing))} too"
         reading.add("V37", trusting[0][0], message, "without all three the call is denied")
+    _check_certificates(reading, trusting)
+    _check_negated_tags(reading, statements)
+
+
+def _check_certificates(reading: Reading, trusting: list[tuple[Path, Statement]]) -> None:
+    """RW57: without a condition on trust anchor or certificate, every certificate of every anchor of the account is accepted."""
+    for path, statement in trusting:
+        keys = [fold(entry.key) for entry in statement.conditions]
+        if _names(statement, "sts:AssumeRole") and not any(key.startswith(("aws:sourcearn", *_TAGS)) for key in keys):
+            message = "every certificate of every trust anchor of the account is accepted"
+            hint = "compare `aws:SourceArn` or a tag such as `aws:PrincipalTag/x509Subject/CN` in a condition"
+            reading.add("RW57", (*path, "Principal"), message, hint)
+
+
+def _check_negated_tags(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
+    """RW52: an attribute that cannot be a tag value gives no tag, so that a negated test of it passes."""
+    tests = [
+        (path, statement, entry)
+        for path, statement in statements
+        for entry in statement.conditions
+        if fold(entry.key).startswith(_TAGS)
+    ]
+    if tests and all(_passes_without(statement, entry) for _, statement, entry in tests):
+        path, _, entry = tests[0]
+        message = f"a certificate without {quote(entry.key.partition('/')[2])} passes each test of its attributes"
+        hint = "an attribute with characters that tags do not have gives no tag; test one with `StringEquals` in an Allow"
+        reading.add("RW52", (*path, "Condition"), message, hint)
+
+
+def _passes_without(statement: Statement, entry: ConditionEntry) -> bool:
+    """Whether a request without the key is not refused by a condition: an Allow that still applies, a Deny that does not."""
+    if entry.operator == "Null":
+        holds = all(value.lower() == "true" for value in entry.values)
+    else:
+        holds = entry.if_exists or "Not" in entry.operator or entry.qualifier == "ForAllValues"
+    return holds if statement.effect is Effect.ALLOW else not holds
 
 
 def _names(statement: Statement, call: str) -> bool:

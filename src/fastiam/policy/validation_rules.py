@@ -92,6 +92,8 @@ RULES: dict[str, Rule] = {
         " to store it",
         _EVALUATED,
     ),
+    "RW52": Rule(_WARN, "a trust policy for Roles Anywhere that tests attributes of certificates by negation alone", _EVALUATED),
+    "RW57": Rule(_WARN, "a trust policy for Roles Anywhere without a condition on trust anchor or certificate", _EVALUATED),
     "O3": Rule(_WARN, "an element of a resource control policy that AWS may refuse", _EVALUATED),
     "1.2": Rule(_ERROR, "an empty list of actions or resources", "contributes nothing"),
     "1.3": Rule(_ERROR, "a condition operator in other than its canonical case", "read as the canonical operator"),

@@ -14,6 +14,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.rolesanywhere.client import sign_request
 from fastiam.rolesanywhere.errors import CertificateError
 from fastiam.rolesanywhere.objects import RolesAnywhereObjects
 from fastiam.rolesanywhere.records import Subject
@@ -36,5 +37,6 @@ __all__ = [
     "Subject",
     "TrustAnchor",
     "error_response",
+    "sign_request",
     "success_response",
 ]

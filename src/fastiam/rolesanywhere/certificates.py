@@ -52,6 +52,11 @@ def usable_key(certificate: x509.Certificate) -> Key:
     raise untrusted(f"its key is neither RSA of {_BITS[0]} to {_BITS[-1]} bits nor EC P-256, P-384 or P-521", rule="RW30")
 
 
+def has_whole_signature(der: bytes, signature: bytes) -> bool:
+    """Whether the signature at the end of a DER encoding is of whole bytes: no other encoding of it is accepted."""
+    return der.endswith(b"\0" + signature)
+
+
 def has_strong_hash(certificate: x509.Certificate | x509.CertificateSigningRequest | x509.CertificateRevocationList) -> bool:
     """Whether it is signed with SHA-256 or stronger."""
     algorithm = certificate.signature_hash_algorithm
@@ -215,7 +220,6 @@ def _problem_of(path: Sequence[x509.Certificate], now: datetime) -> str | None:
     """What is wrong with a path whose signatures are right; None for a valid one."""
     *_, anchor = path
     for authority in path[1:]:
-        usable_key(authority)
         usage = usage_of(authority)
         if usage is None or not usage.key_cert_sign:
             return "a certificate authority of the path may not sign certificates"
@@ -223,6 +227,8 @@ def _problem_of(path: Sequence[x509.Certificate], now: datetime) -> str | None:
             return "a certificate authority of the path is not for client authentication"
         if authority is not anchor and not has_strong_hash(authority):
             return "a certificate of the path is signed with a weak hash"
+        if authority.not_valid_after_utc <= now:  # at the instant itself it is over (ST20); the library includes it
+            return "a certificate authority of the path has expired"
         if _has_unchecked_constraint(authority, path[0]):
             return "a certificate authority of the path has a name constraint that is not supported"
     builder = PolicyBuilder().time(now.astimezone(UTC).replace(tzinfo=None)).store(Store([anchor]))

@@ -9,9 +9,10 @@ from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from fastiam.directory.records import RevocationList
-from fastiam.rolesanywhere.certificates import has_strong_hash, read_bundle, usable_key, usage_of
+from fastiam.rolesanywhere.certificates import has_strong_hash, has_whole_signature, read_bundle, usable_key, usage_of
 from fastiam.rolesanywhere.errors import refusing, untrusted
 
 MAX_LENGTH = 300_000  # bytes of PEM text
@@ -58,6 +59,8 @@ def read_crl(text: str, bundle: str) -> ReadCrl:
     ValueError: it is not acceptable.
     """
     crl = x509.load_pem_x509_crl(text.encode("ascii"))
+    if not has_whole_signature(crl.public_bytes(Encoding.DER), crl.signature):
+        raise ValueError("the signature has unused bits")
     number = None
     for extension in crl.extensions:
         if isinstance(extension.value, x509.DeltaCRLIndicator):

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -224,19 +224,19 @@ class RolesAnywhereObjects:
     ) -> RevocationList:
         """A revocation list, as PEM text, that a certificate of the trust anchor has signed."""
         _refuse_members(aliasName=alias_name)
-        now = self._now()
-        with self._directory.transaction():
-            anchor = self._get(TrustAnchor, trust_anchor)
+        self._directory.refresh()
+        anchor = self._get(TrustAnchor, trust_anchor)
+        arn = self._new_arn(anchor.account, anchor.arn.split(":")[3], "crl", partition=anchor.arn.split(":")[1])
+        with self._changing("ImportCrl", arn) as now:
+            anchor = self._get(TrustAnchor, trust_anchor)  # as other processes have left it
             _crl(data, anchor, now)
             have = [crl for crl in self._directory.tables.revocation_lists.values() if crl.trust_anchor == anchor.arn]
             if len(have) >= crls.MAX_PER_ANCHOR:
                 raise invalid(f"the trust anchor has {crls.MAX_PER_ANCHOR} revocation lists, which is the most", rule="RW13")
-            region = anchor.arn.split(":")[3]
-            arn = self._new_arn(anchor.account, region, "crl", partition=anchor.arn.split(":")[1])
             crl = RevocationList(
                 arn, anchor.account, _name(name), anchor.arn, enabled, _text(data), tags=dict(tags), created=now, updated=now
             )
-            return self._add("ImportCrl", crl)
+            return self._added(crl)
 
     def update_crl(
         self, arn: str, *, name: str | None = None, data: str | bytes | None = None, alias_name: str | None = None
@@ -272,11 +272,11 @@ class RolesAnywhereObjects:
 
     def get(self, arn: str) -> RolesAnywhereRecord:
         """The trust anchor, profile or revocation list of an ARN."""
-        for kind in _TYPES:
-            record: RolesAnywhereRecord | None = self._table(kind).get(arn)
-            if record is not None:
-                return record
-        raise absent(f"there is no `{shorten(str(arn))}`", rule="6.1")
+        self._directory.refresh()
+        record = self._found(arn)
+        if record is None:
+            raise absent(f"there is no `{shorten(str(arn))}`", rule="6.1")
+        return record
 
     def subjects(self, account: str | None = None) -> list[Subject]:
         """The subjects of certificates that have authenticated, in one account or in all."""
@@ -291,6 +291,10 @@ class RolesAnywhereObjects:
             self._directory.replace_roles_anywhere(new)
             return new
 
+    def _found(self, arn: str) -> RolesAnywhereRecord | None:
+        tables: list[Mapping[str, RolesAnywhereRecord]] = [self._table(kind) for kind in _TYPES]
+        return next((table[arn] for table in tables if arn in table), None)
+
     def _now(self) -> datetime:
         return self._clock().astimezone(UTC).replace(microsecond=0)
 
@@ -299,17 +303,25 @@ class RolesAnywhereObjects:
         """A change of one object: one transaction and one event."""
         now = self._now()
         account = arn.split(":")[4] if arn.count(":") >= 5 else ""
-        with self._auditor.call(kind, now, account=account, object=arn), self._directory.transaction():
+        with self._auditor.call(kind, now, account=account, object=arn) as entry, self._directory.transaction():
+            before = self._found(arn)
             yield now
+            after = self._found(arn)
+            if before is not None and after is not None:
+                names = (each.name for each in fields(before) if getattr(before, each.name) != getattr(after, each.name))
+                entry.add(changed=", ".join(name for name in names if name != "updated"))
 
     def _add(self, kind: str, record: R) -> R:
         with self._changing(kind, record.arn):
-            try:
-                self._directory.add_roles_anywhere(record)
-            except DirectoryError as error:
-                raise invalid(error.message, rule=error.rule, hint=error.hint) from None
-            added: R = self._table(type(record))[record.arn]
-            return added
+            return self._added(record)
+
+    def _added(self, record: R) -> R:
+        try:
+            self._directory.add_roles_anywhere(record)
+        except DirectoryError as error:
+            raise invalid(error.message, rule=error.rule, hint=error.hint) from None
+        added: R = self._table(type(record))[record.arn]
+        return added
 
     def _replace(self, record: R, now: datetime) -> R:
         new = replace(record, updated=now)

@@ -161,6 +161,8 @@ def _decoded(text: str) -> str:
 
 
 def _read_body(body: bytes) -> dict[str, Any]:
+    if not isinstance(body, bytes):
+        raise invalid("the body is not bytes", rule="6.2")
     if len(body) > MAX_BYTES:
         raise invalid(f"the body is longer than {MAX_BYTES:,} bytes", rule="RW21")
     if not body:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastiam.credentials.errors import AccessDeniedError, StsError
 from fastiam.credentials.results import AssumedRole
-from fastiam.errors import FastiamError
+from fastiam.errors import FastiamError, PolicyError
 
 _STATUS = {"ValidationException": 400, "AccessDeniedException": 403, "ResourceNotFoundException": 404}
 _NOTE = "some attributes failed"
@@ -58,8 +58,10 @@ def success_response(session: CreatedSession) -> Response:
 
 def error_response(error: FastiamError) -> Response:
     """The answer to a refused call: AWS's code and a message. It contains neither policies nor a rule id (FD4)."""
-    if not isinstance(error, StsError):  # a session policy of the profile that is rejected
+    if isinstance(error, PolicyError):
         return _failed("ValidationException", "the session policy of the profile is rejected")
+    if not isinstance(error, StsError):
+        return _failed("InternalFailure", "the request cannot be answered")
     if isinstance(error, AccessDeniedError):
         note = f" - {error.hint}" if error.hint.startswith(_NOTE) else ""
         return _failed("AccessDeniedException", f"Unable to assume role {error.resource}{note}")

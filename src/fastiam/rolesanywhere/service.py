@@ -30,7 +30,7 @@ from fastiam.rolesanywhere.signature import read_certificates, verify_signature
 from fastiam.sts import federated_roles as asserted
 from fastiam.sts.service import STS
 
-_KEPT = 50  # certificates, and instance properties, of a subject
+_KEPT = 10  # certificates, and instance properties, of a subject
 
 
 class RolesAnywhere:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64decode
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from fastiam.rolesanywhere.certificates import usable_key
+from fastiam.rolesanywhere.certificates import has_whole_signature, usable_key
 from fastiam.rolesanywhere.errors import CertificateError, refusing
 from fastiam.rolesanywhere.request import METHOD, PATH, SessionCall
 
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 _AUTHORIZATION = re.compile(
     r"(AWS4-X509-(RSA|ECDSA)-SHA(?:256|384|512)) Credential=([^,\s]+),[ ]?"
     r"SignedHeaders=([a-z0-9;-]+),[ ]?Signature=([0-9a-f]{16,2048})"
@@ -44,7 +46,11 @@ def read_certificates(call: SessionCall) -> tuple[x509.Certificate, tuple[x509.C
 
 
 def _read(text: str) -> x509.Certificate:
-    return x509.load_der_x509_certificate(b64decode(text.strip(" "), validate=True))
+    der = b64decode(text.strip(" "), validate=True)
+    certificate = x509.load_der_x509_certificate(der)
+    if not has_whole_signature(der, certificate.signature):
+        raise ValueError("the signature has unused bits")
+    return certificate
 
 
 def verify_signature(call: SessionCall, certificate: x509.Certificate, *, now: datetime, skew: int) -> tuple[str, datetime]:
@@ -70,14 +76,10 @@ def verify_signature(call: SessionCall, certificate: x509.Certificate, *, now: d
         raise _wrong(f"the scope is of region `{scope[3]}`", rule="RW20")
     date = call.header("x-amz-date") or ""
     instant = _check_date(date, scope[2], now, skew)
-    text = "\n".join(
-        (
-            algorithm,
-            date,
-            credential.partition("/")[2],
-            hashlib.sha256(_canonical_request(call, names)).hexdigest(),
-        )
-    ).encode("ascii")
+    _check_names(call, names)
+    text = string_to_sign(
+        algorithm, date, credential.partition("/")[2], canonical_request(call.headers, names, call.query, call.body)
+    )
     try:
         if isinstance(key, RSAPublicKey):
             key.verify(bytes.fromhex(signature), text, PKCS1v15(), SHA256())
@@ -102,7 +104,8 @@ def _check_date(text: str, day: str, now: datetime, skew: int) -> datetime:
     return instant
 
 
-def _canonical_request(call: SessionCall, names: str) -> bytes:
+def _check_names(call: SessionCall, names: str) -> None:
+    """Which headers are signed."""
     signed = names.split(";")
     if signed != sorted(set(signed)):
         raise _wrong("the signed headers are not sorted, or one occurs twice")
@@ -110,11 +113,24 @@ def _canonical_request(call: SessionCall, names: str) -> bytes:
     missing += [name for name in signed if name not in call.headers]
     if missing:
         raise _wrong(f"the header `{missing[0]}` is not signed, or not sent")
-    headers = "".join(f"{name}:{','.join(map(_trimmed, call.headers[name]))}\n" for name in signed)
-    pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in call.query)
-    query = "&".join(f"{name}={value}" for name, value in pairs)
-    body = hashlib.sha256(call.body).hexdigest()
-    return f"{METHOD}\n{PATH}\n{query}\n{headers}\n{names}\n{body}".encode("ascii")
+
+
+def canonical_request(headers: Mapping[str, tuple[str, ...]], names: str, query: Iterable[tuple[str, str]], body: bytes) -> bytes:
+    """The canonical request; `names` are those of the signed headers, joined with `;`."""
+    lines = "".join(f"{name}:{','.join(map(_trimmed, headers[name]))}\n" for name in names.split(";"))
+    pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query)
+    text = "&".join(f"{name}={value}" for name, value in pairs)
+    return f"{METHOD}\n{PATH}\n{text}\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}".encode("ascii")
+
+
+def string_to_sign(algorithm: str, date: str, scope: str, canonical: bytes) -> bytes:
+    """What the key of the certificate signs; the scope is without the serial number."""
+    return f"{algorithm}\n{date}\n{scope}\n{hashlib.sha256(canonical).hexdigest()}".encode("ascii")
+
+
+def sign(key: PrivateKey, text: bytes) -> bytes:
+    """The signature of a client."""
+    return key.sign(text, PKCS1v15(), SHA256()) if isinstance(key, RSAPrivateKey) else key.sign(text, ECDSA(SHA256()))
 
 
 def _trimmed(value: str) -> str:

@@ -1,0 +1,71 @@
+"""`fastiam trust-anchor`: trust anchors of a store, for IAM Roles Anywhere."""
+
+from __future__ import annotations
+
+import click
+
+from fastiam.cli import entity_commands as nouns
+from fastiam.cli import options
+from fastiam.cli.entity_commands import TRUST_ANCHOR, named
+from fastiam.cli.files import read_bytes
+from fastiam.cli.roles_anywhere_objects import account_of_store, add_enable, changing, enabled, region
+from fastiam.cli.store_options import store
+
+
+@click.group("trust-anchor")
+def command() -> None:
+    """Create, change, list and delete trust anchors."""
+
+
+@command.command("create")
+@click.argument("name")
+@click.argument("certificates", metavar="FILE")
+@click.option("--acm-pca-arn", default="", metavar="ARN", help="The private authority that the certificates are of.")
+@enabled
+@region
+@nouns.tags
+@store
+@nouns.account
+@options.form
+def create(
+    name: str,
+    certificates: str,
+    acm_pca_arn: str,
+    enabled: bool,
+    region: str,
+    tags: tuple[tuple[str, str], ...],
+    store: str,
+    account: str | None,
+    form: str,
+) -> int:
+    """Create the trust anchor NAME. FILE has the certificates of authorities as PEM text, or is `-`."""
+    with changing(store) as (directory, objects):
+        record = objects.create_trust_anchor(
+            account_of_store(directory, account),
+            region,
+            name,
+            certificates=read_bytes(certificates),
+            acm_pca_arn=acm_pca_arn,
+            enabled=enabled,
+            tags=dict(tags),
+        )
+    return nouns.show_record(record, form)
+
+
+nouns.add_show(command, TRUST_ANCHOR)
+nouns.add_delete(command, TRUST_ANCHOR, lambda directory, arn: directory.delete_roles_anywhere(arn))
+nouns.add_tags(command, TRUST_ANCHOR)
+add_enable(command, TRUST_ANCHOR)
+
+
+@command.command("set")
+@named
+@click.option("--name", "title", metavar="NAME", help="Another name.")
+@click.option("--certificates", metavar="FILE", help="Other certificates, as PEM text.")
+def set_(name: str, title: str | None, certificates: str | None, store: str, account: str | None, form: str) -> int:
+    """Give the trust anchor NAME another name or other certificates."""
+    with changing(store) as (directory, objects):
+        arn = TRUST_ANCHOR.find(directory, name, account)
+        read = None if certificates is None else read_bytes(certificates)
+        record = objects.update_trust_anchor(arn, name=title, certificates=read)
+    return nouns.show_record(record, form)

@@ -1,0 +1,725 @@
+"""Attacks on CreateSession: each row of federation.md 6.7, altered certificates, hostile requests, and the cost of refusing."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from sts_fixture import A
+from x509_world import (
+    HOST,
+    REGION,
+    Identity,
+    World,
+    crl,
+    inner,
+    issue,
+    make_key,
+    parts_of,
+    resigned,
+    resigned_der,
+    tlv,
+    trust_policy,
+)
+
+from fastiam.rolesanywhere import RolesAnywhereSettings, SignedRequest, certificates, error_response
+from fastiam.rolesanywhere.request import MAX_BYTES
+from fastiam.sts import StsError
+
+CN_OID, OU_OID = bytes.fromhex("0603550403"), bytes.fromhex("060355040b")
+ADE, INVALID = "AccessDeniedException", "ValidationException"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def host(world: World) -> Identity:
+    return issue("host1", world.root)
+
+
+def refused(world: World, request: SignedRequest, code: str = ADE) -> StsError:
+    """The error of a request that gives no session and records no subject."""
+    before = len(world.objects.subjects())
+    with pytest.raises(StsError) as caught:
+        world.anywhere.create_session(request)
+    assert caught.value.code == code, str(caught.value)
+    assert world.events[-1].outcome == "refused"
+    assert len(world.objects.subjects()) == before
+    return caught.value
+
+
+def with_header(request: SignedRequest, name: str, value: str | None) -> SignedRequest:
+    """The request with another value of a header, or without it."""
+    kept = [(n, v) for n, v in request.headers if n.lower() != name.lower()]
+    return replace(request, headers=kept if value is None else [*kept, (name, value)])
+
+
+def encoded(identity: Identity) -> str:
+    return b64encode(identity.der).decode()
+
+
+def chained(world: World, identity: Identity, *chain: Identity) -> SignedRequest:
+    draft = world.draft(identity)
+    draft.chain = chain
+    return draft.signed()
+
+
+# -- the rows of 6.7 --------------------------------------------------------------------------------------------------------
+
+
+def test_an_authority_is_not_an_end_entity(world):
+    intermediate = issue("Intermediate", world.root, ca=True)
+    assert refused(world, world.draft(intermediate).signed()).rule == "RW30"
+    assert refused(world, world.draft(world.root).signed()).rule == "RW30"
+
+
+def test_an_end_entity_that_is_itself_a_trust_anchor_is_refused(world):
+    alone = issue("alone")
+    broken = replace(world.directory.tables.trust_anchors[world.anchor], certificates=alone.pem)
+    world.directory.replace_roles_anywhere(broken)  # as of an import, which does not check certificates
+    assert refused(world, world.draft(alone).signed()).rule == "RW32"
+
+
+def test_a_root_that_comes_with_the_request_is_not_trusted(world):
+    own = issue("Root", ca=True, label="own")  # the name of the anchor, another key
+    assert refused(world, chained(world, issue("host1", own), own)).rule == "RW32"
+
+
+def test_certificates_of_sibling_authorities_and_other_anchors_are_refused(world):
+    sibling, other = issue("Sibling", world.root, ca=True), issue("Other", ca=True)
+    narrow = world.objects.create_trust_anchor(
+        A, REGION, "narrow", certificates=issue("Intermediate", world.root, ca=True).pem, enabled=True
+    )
+    draft = world.draft(issue("host1", sibling), anchor=narrow.arn)
+    draft.chain = [sibling, world.root]
+    assert refused(world, draft.signed()).rule == "RW32"
+    world.objects.create_trust_anchor(A, REGION, "other", certificates=other.pem, enabled=True)
+    assert refused(world, world.draft(issue("host1", other)).signed()).rule == "RW32"
+
+
+def test_a_certificate_without_its_private_key_gives_nothing(world, host):
+    draft = world.draft(host)
+    draft.key = make_key("ec", "thief")
+    assert refused(world, draft.signed()).reason == "wrong_signature"
+
+
+def test_a_certificate_that_is_swapped_after_signing_is_refused(world, host):
+    request = world.draft(host).signed()
+    same_key = issue("admin", world.root, label="host1", serial=host.cert.serial_number)  # all but the name is the same
+    assert same_key.key is host.key
+    assert refused(world, with_header(request, "X-Amz-X509", encoded(same_key))).reason == "wrong_signature"
+
+
+@pytest.mark.parametrize("name", ["profileArn", "roleArn", "trustAnchorArn"])
+@pytest.mark.parametrize("place", ["body", "query"])
+def test_arns_that_are_swapped_after_signing_are_refused(world, host, name, place):
+    made = world.objects
+    others = {
+        "profileArn": made.create_profile(A, REGION, "other", role_arns=[HOST], enabled=True).arn,
+        "trustAnchorArn": made.create_trust_anchor(A, REGION, "other", certificates=world.root.pem, enabled=True).arn,
+        "roleArn": f"{HOST}2",
+    }
+    mine = {"profileArn": world.profile, "trustAnchorArn": world.anchor, "roleArn": HOST}[name]
+    request = world.draft(host, place=place).signed()
+    if place == "body":
+        swapped = replace(request, body=request.body.replace(mine.encode(), others[name].encode()))
+    else:
+        swapped = replace(request, query=request.query.replace(mine.replace(":", "%3A").replace("/", "%2F"), others[name]))
+    assert swapped != request
+    assert refused(world, swapped).reason == "wrong_signature"
+
+
+@pytest.mark.parametrize("place", ["body", "query"])
+def test_arns_that_differ_between_query_and_body_are_refused(world, host, place):
+    draft = world.draft(host, place="both")
+    draft.query[1] = ("roleArn", f"{HOST}2")
+    assert refused(world, draft.signed(), INVALID).rule == "6.2"
+
+
+def test_scope_and_date_of_another_request_are_refused(world, host):
+    request = world.draft(host).signed()
+    stated = dict(request.headers)["Authorization"]
+    for old, new in (("/20260101/", "/20260102/"), (f"/{REGION}/", "/us-east-1/"), ("aws4_request", "aws5_request")):
+        assert refused(world, with_header(request, "Authorization", stated.replace(old, new))).code == ADE
+    assert refused(world, with_header(request, "X-Amz-Date", "20260101T000001Z")).reason == "wrong_signature"
+    world.clock.tick(301)
+    assert refused(world, request).reason == "expired"
+
+
+def test_the_serial_number_of_another_certificate_is_refused(world, host):
+    draft = world.draft(host)
+    draft.serial = str(issue("host2", world.root).cert.serial_number)
+    assert refused(world, draft.signed()).reason == "wrong_signature"
+
+
+@pytest.mark.parametrize(
+    "subject", [[("CN", "host1"), ("CN", "admin")], "ID=" + "1" * 59, "CN=" + "a" * 59, "a" * 65, "", "host one", "a\0b", "a\nb"]
+)
+def test_a_common_name_cannot_pass_for_another_identity(world, subject):
+    with pytest.raises((StsError, UserWarning)) as caught:
+        world.create(issue(subject or [("CN", "")], world.root))
+    assert not isinstance(caught.value, StsError) or caught.value.code == ADE
+
+
+def test_a_serial_number_and_a_common_name_of_its_form_differ(world):
+    unnamed = issue([("O", "Corp")], world.root, serial=0x12)
+    assert world.create(unnamed).source_identity == "ID=12"
+    assert world.create(issue("ID=12", world.root)).source_identity == "CN=ID=12"
+
+
+def test_an_organizational_unit_with_a_slash_is_not_joined(world):
+    joined = issue([("CN", "a1"), ("OU", "Security"), ("OU", "Engineering")], world.root)
+    assert world.create(joined).session.tags["x509Subject/OU"] == "Security/Engineering"
+    mixed = issue([("CN", "a1"), ("OU", "Security/Engineering"), ("OU", "x")], world.root)
+    assert "x509Subject/OU" not in world.create(mixed).session.tags
+
+
+def test_an_attribute_that_escapes_its_tag_is_reported_and_can_be_refused(world):
+    escaping = issue([("CN", "host1"), ("OU", "Contractors (x)")], world.root)
+    assert "x509Subject/OU" not in world.create(escaping).session.tags
+    assert any("x509Subject/OU" in warning for warning in world.events[-1].warnings)
+    strict = World(root=world.root, settings=RolesAnywhereSettings(strict_tags=True))
+    with pytest.raises(StsError, match="RW52"):
+        strict.create(escaping)
+
+
+def test_attributes_that_gave_no_tag_are_named_where_the_trust_policy_refuses():
+    world = World(trust={"StringEquals": {"aws:PrincipalTag/x509Subject/OU": "Ops"}})
+    request = world.draft(issue([("CN", "host1"), ("OU", "Ops, Inc.")], world.root)).signed()
+    with pytest.raises(StsError) as caught:
+        world.anywhere.create_session(request)
+    answer = error_response(caught.value)
+    assert answer.status == 403 and "x509Subject/OU" in json.loads(answer.body)["message"]
+    assert "Unable to assume role" in json.loads(answer.body)["message"]
+
+
+def test_self_made_certificates_fill_no_subjects(world):
+    own = issue("Own", ca=True)
+    for i in range(3):
+        refused(world, chained(world, issue(f"host{i}", own), own))
+    assert world.objects.subjects() == []
+
+
+def test_huge_keys_are_refused_before_they_are_used(world, monkeypatch):
+    huge = issue("host1", world.root, key="rsa16384")
+    assert refused(world, world.draft(huge).signed()).rule == "RW30"
+    authority = issue("Huge", world.root, ca=True, key="rsa16384")
+    orphan = issue("host2", issue("Huge", ca=True, label="x"))
+    checks: list[Any] = []
+    monkeypatch.setattr(certificates._Search, "count", lambda self, n: checks.append(n))
+    assert refused(world, chained(world, orphan, authority)).rule == "RW32"
+    assert checks == []  # the name of the issuer fits, its key is not used
+
+
+def test_many_intermediates_of_one_name_cost_a_bounded_number_of_checks(world):
+    """Each of five authorities of one name and key may follow each other one."""
+    loop = [issue("Loop", ca=True, label="loop", serial=i + 1) for i in range(5)]
+    assert refused(world, chained(world, issue("host1", loop[0]), *loop)).rule == "RW32"
+    keys = [issue("Loop", ca=True, label=f"loop{i}") for i in range(5)]
+    cross = [issue("Loop", keys[(i + 1) % 5], ca=True, label=f"loop{i}") for i in range(5)]
+    assert refused(world, chained(world, issue("host1", cross[0]), *cross)).rule in ("RW22", "RW32")
+    anchors = "".join(issue("Same", ca=True, label=f"anchor{i}").pem for i in range(30))
+    many = world.objects.create_trust_anchor(A, REGION, "many", certificates=anchors, enabled=True)
+    draft = world.draft(issue("host1", issue("Same", ca=True, label="anchor29")), anchor=many.arn)
+    assert refused(world, draft.signed()).rule == "RW22"
+
+
+def test_an_old_revocation_list_does_not_replace_a_newer_one(world, host):
+    serial = host.cert.serial_number
+    current = world.objects.import_crl("crl", crl(world.root, [serial], number=7, this_update=-60), world.anchor, enabled=True)
+    for old in (crl(world.root, number=6, this_update=-30), crl(world.root, number=8, this_update=-61)):
+        with pytest.raises(StsError, match="RW13"):
+            world.objects.update_crl(current.arn, data=old)
+    with pytest.raises(StsError, match="RW13"):
+        world.objects.update_crl(current.arn, data=crl(world.root, number=None, this_update=-30))
+    with pytest.raises(StsError, match="RW34"):
+        world.create(host)
+    world.objects.update_crl(current.arn, data=crl(world.root, number=8, this_update=-30))
+    assert world.create(host)
+
+
+def test_distribution_points_are_not_believed_in(world):
+    with pytest.raises(StsError, match="RW16"):
+        world.objects.create_trust_anchor(A, REGION, "x", certificates=world.root.pem, crl_dp_revocation_enabled=True)
+
+
+def rdn(oid: bytes, tag: int, value: bytes) -> bytes:
+    return tlv(0x31, tlv(0x30, oid + tlv(tag, value)))
+
+
+def renamed(identity: Identity, signer: Any, *rdns: bytes) -> Identity:
+    """The certificate with a subject of any encoding."""
+    return resigned(identity, signer, lambda parts: [*parts[:5], tlv(0x30, b"".join(rdns)), *parts[6:]])
+
+
+def test_a_common_name_injects_no_attribute(world, host):
+    injecting = renamed(host, world.root.key, rdn(CN_OID, 0x0C, b"a,OU=admin"))
+    tags = world.create(injecting).session.tags
+    assert "x509Subject/OU" not in tags and "x509Subject/CN" not in tags
+
+
+def test_values_in_other_encodings_are_decoded_strictly(world, host):
+    """BMPString is UTF-16: what is not, is refused; T61String and UTF8String that are not UTF-8, too; NUL gives no tag."""
+    wide = renamed(host, world.root.key, rdn(CN_OID, 0x1E, "wide1".encode("utf-16-be")))
+    assert world.create(wide).source_identity == "CN=wide1"
+    for tag, value in (
+        (0x1E, b"\xd8\0\xd8"),
+        (0x1E, b"\xd8\0\xd8\0"),
+        (0x14, b"h\xf6st"),
+        (0x0C, b"h\xf6st"),
+        (0x13, b"h\xf6st"),
+        (0x13, b"host_\0"),
+    ):
+        name = tlv(0x30, rdn(CN_OID, tag, value))
+        odd = resigned_der(host, world.root.key, lambda parts, name=name: [*parts[:5], name, *parts[6:]])
+        assert refused(world, world.draft(host).signed(x509_header=odd)).code == ADE
+    nul = renamed(host, world.root.key, rdn(CN_OID, 0x0C, b"host1"), rdn(OU_OID, 0x0C, b"Ops\0x"))
+    assert "x509Subject/OU" not in world.create(nul).session.tags
+
+
+def test_a_revoked_intermediate_takes_its_certificates_along(world):
+    intermediate = issue("Intermediate", world.root, ca=True)
+    request = chained(world, issue("host1", intermediate), intermediate)
+    assert world.anywhere.create_session(request)
+    data = crl(world.root, [intermediate.cert.serial_number])
+    list_ = world.objects.import_crl("crl", data, world.anchor, enabled=True)
+    with pytest.raises(StsError, match="RW34"):
+        world.anywhere.create_session(request)
+    world.clock.tick(2 * 3600)  # past its next update
+    later = chained(world, issue("host1", intermediate), intermediate)
+    with pytest.raises(StsError, match="RW34"):
+        world.anywhere.create_session(later)
+    world.objects.disable(list_.arn)
+    assert world.anywhere.create_session(later)
+
+
+# -- revocation lists -------------------------------------------------------------------------------------------------------
+
+DELTA = [(x509.DeltaCRLIndicator(1), True)]
+INDIRECT = [(x509.IssuingDistributionPoint(None, None, False, False, None, True, False), True)]
+UNKNOWN = [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda root: crl(root, extensions=DELTA),
+        lambda root: crl(root, extensions=INDIRECT),
+        lambda root: crl(root, extensions=UNKNOWN),
+        lambda root: crl(root, [1], entry_extension=x509.CertificateIssuer([x509.DirectoryName(root.cert.subject)])),
+        lambda root: crl(root, this_update=60),
+        lambda root: crl(root)[:-200] + "\n-----END X509 CRL-----\n",
+        lambda root: "",
+        lambda root: "x" * 300_001,
+        lambda root: crl(root).replace("\n", "é\n", 1),
+        lambda root: root.pem,
+    ],
+    ids="delta indirect unknown entry future cut empty long text certificate".split(),
+)
+def test_a_revocation_list_that_cannot_count_is_refused_at_import(world, make):
+    with pytest.raises(StsError) as caught:
+        world.objects.import_crl("crl", make(world.root), world.anchor)
+    assert caught.value.code == INVALID
+
+
+def test_a_third_revocation_list_is_refused(world):
+    for number in range(2):
+        world.objects.import_crl("crl", crl(world.root, number=number), world.anchor)
+    with pytest.raises(StsError, match="RW13"):
+        world.objects.import_crl("crl", crl(world.root), world.anchor)
+
+
+def test_an_imported_revocation_list_that_cannot_be_read_refuses_everything(world, host):
+    made = world.objects.import_crl("crl", crl(world.root), world.anchor, enabled=True)
+    world.directory.replace_roles_anywhere(replace(made, data="broken"))
+    with pytest.raises(StsError, match="RW34"):
+        world.create(host)
+
+
+def test_names_of_revocation_lists_are_compared_as_names(world):
+    """RFC 5280 7.1: case, blanks and the kind of string do not matter."""
+    authority = issue("Some  Root", ca=True, label="some")
+    twin = renamed(authority, authority.key, rdn(CN_OID, 0x13, b"SOME root"))
+    named = World(root=authority)
+    host = issue("host1", authority)
+    named.objects.import_crl(
+        "crl", crl(Identity(twin.cert, authority.key), [host.cert.serial_number]), named.anchor, enabled=True
+    )
+    with pytest.raises(StsError, match="RW34"):
+        named.create(host)
+
+
+# -- paths ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_path_has_five_intermediates_at_most(world):
+    chain, issuer = [], world.root
+    for i in range(5):
+        issuer = issue(f"CA{i}", issuer, ca=True)
+        chain.append(issuer)
+    assert world.anywhere.create_session(chained(world, issue("host1", issuer), *chain))
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        {"end": 0},
+        {"start": 60},
+        {"basic": None},
+        {"usage": ["crl_sign"]},
+        {"usage": None},
+        {"critical": ["unknown"]},
+        {"eku": ["server"]},
+        {"constraints": x509.NameConstraints([x509.DNSName("corp.example")], None)},
+        {"constraints": x509.NameConstraints([x509.DirectoryName(x509.Name([]))], None)},
+        {"constraints": x509.NameConstraints(None, [x509.UniformResourceIdentifier("corp.example")])},
+    ],
+    ids="expired early basic usage no-usage unknown server dns directory uri".split(),
+)
+def test_an_authority_that_may_not_issue_the_certificate_breaks_the_path(world, authority):
+    intermediate = issue("Intermediate", world.root, ca=True, **authority)
+    host = issue("host1", intermediate, san=[("DNS", "host1.evil.example"), ("URI", "spiffe://corp.example/x")])
+    assert refused(world, chained(world, host, intermediate)).rule == "RW32"
+
+
+def test_a_path_length_is_kept(world):
+    first = issue("First", world.root, ca=True, path_length=0)
+    second = issue("Second", first, ca=True)
+    assert world.anywhere.create_session(chained(world, issue("host1", first), first))
+    assert refused(world, chained(world, issue("host2", second), first, second)).rule == "RW32"
+
+
+def test_an_email_constraint_covers_the_subject(world):
+    constraint = x509.NameConstraints([x509.RFC822Name("corp.example")], None)
+    intermediate = issue("Intermediate", world.root, ca=True, constraints=constraint)
+    named = issue([("CN", "host1"), ("E", "eve@evil.example")], intermediate)
+    assert refused(world, chained(world, named, intermediate)).rule == "RW32"
+    assert world.anywhere.create_session(chained(world, issue("host1", intermediate), intermediate))
+
+
+def test_another_path_is_found_where_one_is_not_valid(world):
+    """Two certificates of one authority, of which one has expired: in any order."""
+    old, new = issue("Int", world.root, ca=True, end=0), issue("Int", world.root, ca=True, serial=5)
+    host = issue("host1", new)
+    for chain in ((old, new), (new, old)):
+        assert world.anywhere.create_session(chained(world, host, *chain))
+
+
+def test_a_trust_anchor_that_has_expired_issues_nothing(world, host):
+    world.clock.tick(31 * 86_400)
+    assert refused(world, world.draft(issue("late", world.root, end=60 * 86_400)).signed()).rule == "RW32"
+
+
+@pytest.mark.parametrize(("seconds", "is_valid"), [(-1, False), (0, True), (599, True), (600, False)])
+def test_an_end_entity_is_valid_within_its_dates_without_skew(world, seconds, is_valid):
+    host = issue("host1", world.root, start=0, end=600)
+    world.clock.tick(seconds)
+    if is_valid:
+        assert world.create(host)
+    else:
+        assert refused(world, world.draft(host).signed()).reason == "expired"
+
+
+@pytest.mark.parametrize("serial", [b"\x80", b"\x00", b"\x01" + b"\0" * 20], ids=["negative", "zero", "long"])
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_serial_numbers_are_positive_and_have_20_octets_at_most(world, host, serial):
+    strange = resigned(host, world.root.key, lambda parts: [parts[0], tlv(0x02, serial), *parts[2:]])
+    assert refused(world, world.draft(strange).signed()).code == ADE
+
+
+def test_a_certificate_with_an_extension_twice_is_refused(world, host):
+    def doubled(parts: list[bytes]) -> list[bytes]:
+        extensions = parts_of(inner(inner(parts[-1])))
+        return [*parts[:-1], tlv(0xA3, tlv(0x30, b"".join((*extensions, extensions[-1]))))]
+
+    assert refused(world, world.draft(resigned(host, world.root.key, doubled)).signed()).code == ADE
+
+
+# -- altered bytes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["ec", "rsa2048"])
+@pytest.mark.filterwarnings("ignore")
+def test_an_altered_certificate_is_never_accepted(key):
+    """Each bit of a certificate in turn. The attacker has its private key and signs the request for what results."""
+    world = World(root=issue("Root", ca=True, key=key, label="altered"))
+    host = issue("host1", world.root)
+    draft = world.draft(host)
+    for at in range(len(host.der)):
+        for bit in range(8):
+            der = bytearray(host.der)
+            der[at] ^= 1 << bit
+            with pytest.raises(StsError) as caught:
+                world.anywhere.create_session(draft.signed(x509_header=bytes(der)))
+            assert caught.value.code == ADE
+    assert world.objects.subjects() == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_altered_revocation_list_is_never_accepted(world):
+    lines = crl(world.root, [5]).splitlines()
+    der = b64decode("".join(lines[1:-1]))
+    for at in range(len(der)):
+        changed = bytearray(der)
+        changed[at] ^= 1 << at % 8
+        text = "\n".join((lines[0], b64encode(changed).decode(), lines[-1]))
+        with pytest.raises(StsError) as caught:
+            world.objects.import_crl("crl", text, world.anchor)
+        assert caught.value.code == INVALID
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.filterwarnings("ignore")
+def test_an_altered_certificate_that_an_authority_signs_gives_a_session_or_an_error_of_sts(world, host, seed):
+    """The readers behind the signature get every kind of content."""
+    chance = random.Random(seed)
+    for _ in range(150):
+
+        def altered(parts: list[bytes]) -> list[bytes]:
+            content = bytearray(b"".join(parts))
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+            return [bytes(content)]
+
+        try:
+            strange = resigned(host, world.root.key, altered)
+            request = world.draft(strange).signed()
+        except Exception:
+            continue
+        try:
+            made = world.anywhere.create_session(request)
+        except StsError:
+            continue
+        assert made.source_identity.startswith(("CN=", "ID="))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_altered_request_is_never_accepted(world, host, seed):
+    chance = random.Random(seed)
+    request = world.draft(host).signed()
+    for _ in range(100):
+        headers = [list(pair) for pair in request.headers]
+        index = chance.randrange(len(headers) + 1)
+        if index == len(headers):
+            body = bytearray(request.body)
+            body[chance.randrange(len(body))] ^= 1 << chance.randrange(7)
+            altered = replace(request, body=bytes(body))
+        else:
+            value = headers[index][1]
+            at = chance.randrange(len(value))
+            other = chr(33 + (ord(value[at]) - 33 + chance.randrange(1, 94)) % 94)
+            headers[index][1] = value[:at] + other + value[at + 1 :]
+            altered = replace(request, headers=[tuple(pair) for pair in headers])
+        with pytest.raises(StsError):
+            world.anywhere.create_session(altered)
+
+
+# -- form of requests -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Amz-Date", "20260101T000000Z\r\nX-Amz-X509: x"),
+        ("X-Amz-X509", "a\nb"),
+        ("X-Note\r\nHost", "x"),
+        ("X-Note", "a\0b"),
+        ("X-Note", "h\xf6st"),
+        ("X Note", "x"),
+        ("", "x"),
+        ("X-Note", "x" * MAX_BYTES),
+    ],
+)
+def test_headers_that_no_header_can_be_are_refused(world, host, name, value):
+    request = world.draft(host).signed()
+    headers = [*request.headers, (name, value)]
+    assert refused(world, replace(request, headers=headers), INVALID).rule in ("FD3", "RW21", "6.3")
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Host", "X-Amz-Date", "X-Amz-X509", "Content-Type", "x-amz-x509"])
+def test_a_header_of_the_signature_occurs_once(world, host, name):
+    request = world.draft(host).signed()
+    value = next(v for n, v in request.headers if n.lower() == name.lower())
+    assert refused(world, replace(request, headers=[*request.headers, (name, value)]), INVALID).rule == "6.3"
+
+
+def test_a_header_is_not_signed_under_a_name_that_was_not_sent(world, host):
+    request = world.draft(host).signed()
+    stated = dict(request.headers)["Authorization"]
+    for old, new in (
+        (";x-amz-date", ";x-absent;x-amz-date"),
+        ("host;", "host;host;"),
+        ("content-type;host", "host;content-type"),
+    ):
+        assert refused(world, with_header(request, "Authorization", stated.replace(old, new))).reason == "wrong_signature"
+
+
+def test_further_signed_headers_count(world, host):
+    """Blanks are joined, repeated headers by commas."""
+    draft = world.draft(host)
+    draft.headers = [("X-Note", "  a   b\tc "), ("X-Note", "d")]
+    request = draft.signed()
+    assert world.anywhere.create_session(request)
+    kept = [(name, value.replace("d", "e") if name == "X-Note" else value) for name, value in request.headers]
+    assert refused(world, replace(request, headers=kept)).reason == "wrong_signature"
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Amz-X509", "X-Amz-Date", "Host"])
+def test_a_header_that_is_missing_is_refused(world, host, header):
+    assert refused(world, with_header(world.draft(host).signed(), header, None)).code == ADE
+
+
+BODIES = {
+    "not JSON": b"{",
+    "no object": b"[]",
+    "not UTF-8": b'{"roleArn": "\xff"}',
+    "a member twice": b'{"durationSeconds": 900, "durationSeconds": 901}',
+    "an unknown member": b'{"admin": true}',
+    "NaN": b'{"durationSeconds": NaN}',
+    "deep": b"[" * 60_000,
+    "a long number": b'{"durationSeconds": ' + b"9" * 60_000 + b"}",
+    "too long": b" " * (MAX_BYTES + 1),
+    "an array as ARN": b'{"roleArn": ["a"]}',
+    "null": b'{"roleSessionName": null}',
+    "a true duration": b'{"durationSeconds": true}',
+    "a list of properties": b'{"instanceProperties": []}',
+    "an empty property": b'{"instanceProperties": {"": "x"}}',
+    "many properties": json.dumps({"instanceProperties": {str(i): "x" for i in range(51)}}).encode(),
+    "a surrogate": b'{"instanceProperties": {"a": "\\ud800"}}',
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_body_of_another_form_is_refused(world, host, body):
+    draft = world.draft(host, place="query")
+    draft.body = body
+    assert refused(world, draft.signed(), INVALID).code == INVALID
+
+
+QUERIES = {
+    "a parameter twice": "roleArn=x&roleArn=x",
+    "an unknown parameter": "admin=true",
+    "no value": "roleArn",
+    "a bare plus": "roleArn=a+b",
+    "a bad escape": "roleArn=%4",
+    "not UTF-8": "roleArn=%FF",
+    "a line feed": "roleArn=a\nb",
+    "too long": "roleArn=" + "a" * MAX_BYTES,
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_a_query_of_another_form_is_refused(world, host, query):
+    request = replace(world.draft(host).signed(), query=query)
+    assert refused(world, request, INVALID).code == INVALID
+
+
+@pytest.mark.parametrize("change", [{"method": "GET"}, {"path": "/sessions/"}, {"path": "/%73essions"}, {"body": "text"}])
+def test_another_call_is_refused(world, host, change):
+    assert refused(world, replace(world.draft(host).signed(), **change), INVALID).rule == "6.2"
+
+
+def test_deprecated_members_are_ignored(world, host):
+    made = world.create(host, sessionName="admin", cert=encoded(issue("admin", world.root)))
+    assert made.source_identity == "CN=host1" and not made.arn.endswith("admin")
+
+
+@pytest.mark.parametrize("text", ["", "x", "AAAA", "MII=", "-----BEGIN CERTIFICATE-----", encoded(issue("x")) + " "])
+def test_certificates_that_cannot_be_read_are_refused(world, host, text):
+    request = world.draft(host).signed()
+    assert refused(world, with_header(request, "X-Amz-X509", text)).code == ADE
+    intermediate = issue("Intermediate", world.root, ca=True)
+    request = chained(world, issue("host1", intermediate), intermediate)
+    assert refused(world, with_header(request, "X-Amz-X509-Chain", f"{text},")).code == ADE
+
+
+def test_each_refusal_of_large_input_is_quick(world, host):
+    """Limits come before parsing. The bound is far above what it takes, so that only a missing limit fails."""
+    request = world.draft(host).signed()
+    megabyte = "A" * 1_000_000
+    started = time.perf_counter()
+    refused(world, replace(request, body=megabyte.encode()), INVALID)
+    refused(world, replace(request, query=f"roleArn={megabyte}"), INVALID)
+    for name in ("X-Amz-X509", "X-Amz-X509-Chain", "Authorization", "X-Note"):
+        refused(world, with_header(request, name, megabyte), INVALID)
+    with pytest.raises(StsError):
+        world.objects.create_trust_anchor(A, REGION, "x", certificates=megabyte)
+    with pytest.raises(StsError):
+        world.objects.import_crl("x", megabyte, world.anchor)
+    assert time.perf_counter() - started < 8
+
+
+# -- replay -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_used_once_with_any_signature(host):
+    """ECDSA has many signatures of one request, so that a signature does not identify it (RW21)."""
+    world = World(settings=RolesAnywhereSettings(single_use=True))
+    host = issue("host1", world.root)
+    draft = world.draft(host)
+    assert world.anywhere.create_session(draft.signed())
+    again = draft.signed()
+    with pytest.raises(StsError, match="used before"):
+        world.anywhere.create_session(again)
+    world.clock.tick(1)
+    assert world.create(host)
+
+
+def test_a_used_request_stays_used_when_the_clock_runs_backwards():
+    """ST20: the entry is deleted after the window, and nothing older is accepted then."""
+    world = World(settings=RolesAnywhereSettings(single_use=True))
+    host = issue("host1", world.root)
+    request = world.draft(host).signed()
+    assert world.anywhere.create_session(request)
+    world.clock.tick(301)
+    assert world.create(host)
+    assert len(world.anywhere._records.tables.used_requests) == 1
+    world.clock.now -= timedelta(seconds=301)
+    with pytest.raises(StsError, match="used before"):
+        world.anywhere.create_session(request)
+
+
+# -- what errors contain ----------------------------------------------------------------------------------------------------
+
+
+def test_refusals_contain_neither_signature_nor_certificate(world, host):
+    request = world.draft(host).signed()
+    headers = dict(request.headers)
+    signature, certificate = headers["Authorization"].rpartition("=")[2], headers["X-Amz-X509"]
+    for changed in (with_header(request, "X-Amz-Date", "20260101T000001Z"), replace(request, body=b"{}")):
+        with pytest.raises(StsError) as caught:
+            world.anywhere.create_session(changed)
+        everything = f"{caught.value}{caught.value!r}{world.events[-1]}{request!r}"
+        assert signature not in everything and certificate not in everything
+        assert caught.value.rule not in error_response(caught.value).body.decode() or not caught.value.rule
+
+
+def test_a_missing_role_and_one_that_does_not_trust_give_the_same_answer(world, host):
+    ghost = f"arn:aws:iam::{A}:role/Ghost"
+    world.objects.update_profile(world.profile, role_arns=[HOST, ghost])
+    world.directory.set_trust_policy(HOST, trust_policy({"StringEquals": {"aws:SourceAccount": "0"}}))
+    answers = []
+    for role in (HOST, ghost):
+        with pytest.raises(StsError) as caught:
+            world.create(host, role=role)
+        answer = error_response(caught.value)
+        answers.append((answer.status, answer.body.replace(role.encode(), b"")))
+    assert answers[0] == answers[1]
+
+
+def test_certificate_bytes_are_public_and_keys_are_not_kept(world, host):
+    world.create(host)
+    (subject,) = world.objects.subjects()
+    assert subject.credentials[0].certificate == host.cert.public_bytes(Encoding.PEM).decode()
+    assert isinstance(host.key, ec.EllipticCurvePrivateKey)
