@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import fastiam
-from fastiam.analysis.logged_calls import Calls, Logged
+from fastiam.analysis.logged_calls import Calls, LoggedOutcome
 
 Granted = dict[str, dict[str, set[str]]]  # a principal or resource to actions, and those to resources or principals
 ACCOUNT = 4  # the field of an ARN
@@ -39,7 +39,7 @@ def main() -> None:
     owners: dict[str, str] = {}
     left_out = 0
     for calls in fastiam.read_cloudtrail(*sys.argv[1:]):
-        callers.update(asker.shown for asker in calls.callers if asker.principal is not None)
+        callers.update(caller.shown for caller in calls.callers if caller.principal is not None)
         owners.update((bucket_of(arn), owner) for arn, owner in zip(calls.resources, calls.owners, strict=True) if arn and owner)
         left_out += gather(calls, granted, through_resource)
     notes: list[str] = []
@@ -53,19 +53,19 @@ def gather(calls: Calls, granted: Granted, through_resource: Granted) -> int:
     """Enter the requests of allowed calls; how many name no resource."""
     left_out = 0
     for row, call in enumerate(calls.row_call.tolist()):
-        asker = calls.callers[calls.caller[call]]
-        if calls.logged[call] != Logged.ALLOWED or asker.principal is None:
+        caller = calls.callers[calls.caller[call]]
+        if calls.logged[call] != LoggedOutcome.ALLOWED or caller.principal is None:
             continue
         action, resource = calls.actions[calls.row_action[row]], calls.resources[row]
         if resource is None:
             left_out += 1
             continue
-        own = account_of(asker.shown)
+        own = account_of(caller.shown)
         owner = calls.owners[row] or account_of(resource) or own
         if own:
-            granted[asker.shown][action].add(resource)
+            granted[caller.shown][action].add(resource)
         if needs_resource_policy(action, resource) or owner != own:
-            through_resource[resource][action].add(asker.shown)
+            through_resource[resource][action].add(caller.shown)
     return left_out
 
 

@@ -34,7 +34,7 @@ import botocore.loaders
 
 from fastiam.sources.cloudtrail.action_catalog import Action
 from fastiam.sources.cloudtrail.actions import actions_of_event
-from fastiam.sources.cloudtrail.passed_roles import may_give
+from fastiam.sources.cloudtrail.passed_roles import may_pass_role
 
 TABLE = Path(__file__).resolve().parents[1] / "src/fastiam/sources/cloudtrail/passed_roles.json"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -175,7 +175,7 @@ def parameters_of(services: Iterable[str], documented: set[str]) -> dict[str, di
             for action in actions:
                 if _NOT_GIVEN.get(action.name) == ():
                     table[action.name] = {}
-                elif may_give(action, name) or action.name in documented:
+                elif may_pass_role(action, name) or action.name in documented:
                     _enter(table, action, members_of(model, operation), also)
     return {name: dict(sorted(found.items())) for name, found in sorted(table.items())}
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastiam.analysis.decision_changes import Change, DiffGroup
     from fastiam.analysis.diff import Diff, diff
-    from fastiam.analysis.grants import Grant, Limit, Part
-    from fastiam.analysis.logged_calls import Calls, Logged
+    from fastiam.analysis.grants import Grant, GrantStatement, Limit
+    from fastiam.analysis.logged_calls import Calls, LoggedOutcome
     from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
-    from fastiam.analysis.what_can import Doable
-    from fastiam.analysis.who_can import Caller, Callers
+    from fastiam.analysis.what_can import AllowedAction
+    from fastiam.analysis.who_can import PrincipalAccess, WhoCanResult
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
     from fastiam.directory.quotas import Quotas
@@ -64,8 +64,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Attachments",
-    "Caller",
-    "Callers",
+    "PrincipalAccess",
+    "WhoCanResult",
     "Calls",
     "Change",
     "CloudTrail",
@@ -77,7 +77,7 @@ __all__ = [
     "DiffGroup",
     "Directory",
     "DirectoryError",
-    "Doable",
+    "AllowedAction",
     "Effect",
     "Endpoint",
     "Engine",
@@ -93,14 +93,14 @@ __all__ = [
     "Limit",
     "LimitError",
     "LiveEngine",
-    "Logged",
+    "LoggedOutcome",
     "ManagedPolicy",
     "MatchClass",
     "MatchedStatement",
     "NearMiss",
     "OpenStatement",
     "Outcome",
-    "Part",
+    "GrantStatement",
     "PolicyDocument",
     "PolicyError",
     "PolicyKind",
@@ -166,28 +166,46 @@ _HOMES = {
         "StatementRef",
     ),
     "model.profile": ("PrincipalKind", "Settings"),
-    "analysis.logged_calls": ("Calls", "Logged"),
+    "analysis.logged_calls": ("Calls", "LoggedOutcome"),
     "analysis.diff": ("Diff", "diff"),
     "analysis.decision_changes": ("Change", "DiffGroup"),
-    "analysis.grants": ("Grant", "Limit", "Part"),
+    "analysis.grants": ("Grant", "Limit", "GrantStatement"),
     "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),
-    "analysis.what_can": ("Doable",),
-    "analysis.who_can": ("Caller", "Callers"),
+    "analysis.what_can": ("AllowedAction",),
+    "analysis.who_can": ("PrincipalAccess", "WhoCanResult"),
     "model.session": ("Session",),
     "simulation.simulate": ("simulate",),
     "sources": ("load", "read_cloudtrail"),
     "sources.cloudtrail.reader": ("CloudTrail",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_OLD_NAMES = {  # names of earlier releases, which the next release removes
+    "Caller": "PrincipalAccess",
+    "Callers": "WhoCanResult",
+    "Doable": "AllowedAction",
+    "Logged": "LoggedOutcome",
+    "Part": "GrantStatement",
+}
 
 
 def __getattr__(name: str) -> object:
+    if name in _OLD_NAMES:
+        return _renamed(name)
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module `fastiam` has no attribute `{name}`")
     value = getattr(import_module(f"fastiam.{home}"), name)
     globals()[name] = value  # found without this function from now on
     return value
+
+
+def _renamed(name: str) -> object:
+    """Return what an old name meant, with a warning."""
+    import warnings
+
+    new = _OLD_NAMES[name]
+    warnings.warn(f"`fastiam.{name}` is now `fastiam.{new}`", DeprecationWarning, stacklevel=3)
+    return getattr(import_module("fastiam"), new)
 
 
 def __dir__() -> list[str]:

@@ -97,9 +97,9 @@ RESULTS: dict[str, Callable[[Engine], Any]] = {
     "Explanation": lambda e: e.explain(ANA, "s3:DeleteObject", KEY),
     "Explanation of a denial": lambda e: e.explain(ANA, "s3:PutObject", KEY),
     "Explanation that depends": lambda e: e.explain(APP, "s3:PutObject", KEY, unknown=["aws:SourceIp"]),
-    "Caller": lambda e: next(c for c in e.who_can("s3:PutObject", KEY, unknown=["*"]) if c.outcome is Outcome.DEPENDS),
-    "Callers": lambda e: e.who_can("s3:PutObject", KEY, unknown=["*"]),
-    "Doable": lambda e: e.what_can(APP, KEY, actions=["s3:PutObject"], unknown=["*"])[0],
+    "PrincipalAccess": lambda e: next(c for c in e.who_can("s3:PutObject", KEY, unknown=["*"]) if c.outcome is Outcome.DEPENDS),
+    "WhoCanResult": lambda e: e.who_can("s3:PutObject", KEY, unknown=["*"]),
+    "AllowedAction": lambda e: e.what_can(APP, KEY, actions=["s3:PutObject"], unknown=["*"])[0],
     "Grant": lambda e: e.what_can(ANA)[0],
     "Decisions": batch,
     "RowDecision": lambda e: batch(e)[1],
@@ -141,7 +141,7 @@ def test_a_pickled_result_holds_no_document_and_says_the_same(name: str, engine:
     assert pickle.loads(data).to_dict() == result.to_dict()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("Callers", "Decisions", "Diff", "Summary")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("WhoCanResult", "Decisions", "Diff", "Summary")])
 def test_libraries_that_write_dataclasses_write_no_document(name: str, engine: Engine) -> None:
     result = RESULTS[name](engine)
     assert HIDDEN not in str(dataclasses.asdict(RESULTS[name](engine)))
@@ -251,7 +251,7 @@ def test_the_schema_names_outcomes() -> None:
 def test_the_form_writes_names_and_keys_as_people_do(engine: Engine) -> None:
     told = decision_to_json(RESULTS["Decision that depends"](engine))
     assert (told["outcome"], told["allowed"], told["depends_on"]) == ("DEPENDS", False, ["aws:SourceIp"])
-    open_statement = RESULTS["Caller"](engine).to_dict()["conditions"][0]
+    open_statement = RESULTS["PrincipalAccess"](engine).to_dict()["conditions"][0]
     assert open_statement["keys"] == ["aws:SourceIp"]
     assert open_statement["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
     summary = RESULTS["Summary"](engine).to_dict()
@@ -297,7 +297,7 @@ def test_references_compare_by_what_they_name() -> None:
 
 def test_conditions_are_found_once_and_the_engine_is_let_go() -> None:
     engine = directory().compile()
-    caller, doable = RESULTS["Caller"](engine), RESULTS["Doable"](engine)
+    caller, doable = RESULTS["PrincipalAccess"](engine), RESULTS["AllowedAction"](engine)
     assert caller.conditions is caller.conditions and doable.conditions == caller.conditions
     gone = weakref.ref(engine.snapshot)
     del engine
@@ -332,9 +332,9 @@ VERBS = {
     "Decision": ("simulate", "--principal", ANA, "--action", "s3:GetObject", "--resource", KEY, "--identity-policy", "p.json",
                  "--format", "json"),
     "Explanation": ("explain", "--policies", "d.json", ANA, "s3:DeleteObject", KEY),
-    "Caller": ("who-can", "--policies", "d.json", "s3:PutObject", KEY, "--unknown", "*"),
+    "PrincipalAccess": ("who-can", "--policies", "d.json", "s3:PutObject", KEY, "--unknown", "*"),
     "Grant": ("what-can", "--policies", "d.json", ANA),
-    "Doable": ("what-can", "--policies", "d.json", ANA, "--resource", KEY, "--action", "s3:GetObject"),
+    "AllowedAction": ("what-can", "--policies", "d.json", ANA, "--resource", KEY, "--action", "s3:GetObject"),
     "DiffGroup": ("diff", "--old", "d.json", "--new", "new.json"),
     "ReplayGroup": ("replay", "--policies", "d.json", "log.json"),
 }  # fmt: skip
@@ -425,6 +425,26 @@ def test_every_type_of_an_answer_is_exported() -> None:
     exported = {name for name in fastiam.__all__ if isinstance(getattr(fastiam, name), type)}
     assert exported >= {each.__name__ for each in result_types()}
     used = (
-        "Caller Callers Grant Limit Part Doable Replay ReplayGroup Diff DiffGroup Summary RowDecision MatchedStatement Decisions"
+        "PrincipalAccess WhoCanResult Grant Limit GrantStatement AllowedAction Replay ReplayGroup Diff DiffGroup Summary "
+        "RowDecision MatchedStatement Decisions"
     )
     assert exported >= {*used.split(), "Reason", "MatchClass", "Verdict", "Change", "DictionaryColumn"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Caller", "PrincipalAccess"),
+        ("Callers", "WhoCanResult"),
+        ("Doable", "AllowedAction"),
+        ("Logged", "LoggedOutcome"),
+        ("Part", "GrantStatement"),
+    ],
+)
+def test_old_class_name_warns_and_returns_the_class(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"is now `fastiam.{new}`"):
+        assert getattr(fastiam, old) is getattr(fastiam, new)
+
+
+def test_old_verdict_is_read_as_inconclusive() -> None:
+    assert Verdict("untold") is Verdict.UNTOLD is Verdict.INCONCLUSIVE

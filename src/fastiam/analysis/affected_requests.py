@@ -22,14 +22,14 @@ from fastiam.resolve.snapshot import Snapshot
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
 
-_MOST_CELLS = 5_000_000
-_MOST_STORED = 100  # stored resources with policies that stand for one pattern
+_MAX_REQUESTS = 5_000_000
+_MAX_STORED = 100  # stored resources with policies that stand for one pattern
 _ANY_ACTION, _ANY_RESOURCE = f"{FRESH}:{FRESH}", f"arn:aws:{FRESH}:::{FRESH}"  # what only the widest patterns match
 _Body = tuple[object, ...]
 
 
 @dataclass
-class Cells:
+class RequestMatrix:
     """Requests as columns, and what they cannot show."""
 
     blocks: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], None] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Cells:
         kept: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], None] = {}
         for block in self.blocks:
             size = len(block[0]) * len(block[1]) * len(block[2])
-            if total + size <= _MOST_CELLS:
+            if total + size <= _MAX_REQUESTS:
                 total += size
                 kept[block] = None
             else:
@@ -83,27 +83,27 @@ class Cells:
         return self.column(2)
 
 
-def reached(old: CompiledEngine, new: CompiledEngine) -> Cells:
+def affected_requests(old: CompiledEngine, new: CompiledEngine) -> RequestMatrix:
     """The requests that the changes between the directories of two engines can reach."""
     snapshots = old._snapshot_or_fail(), new._snapshot_or_fail()
     changes = changes_between(*snapshots)
-    cells = Cells()
-    reach = _Reach(*snapshots)
+    matrix = RequestMatrix()
+    reach = _ChangeImpact(*snapshots)
     for name in sorted(changes.principals):
-        reach.principal(cells, name)
+        reach.principal(matrix, name)
     for arn in sorted(changes.resources):
-        reach.resource(cells, arn)
+        reach.resource(matrix, arn)
     for account in sorted(changes.accounts):
-        reach.account(cells, account)
+        reach.account(matrix, account)
     notes = [f"policies of the endpoint {id_}: give requests that come through it" for id_ in sorted(changes.endpoints)]
     if changes.everything:
         notes.append("requests through endpoints without a record")
-    cells.unseen += tuple(notes)
-    cells.fit()
-    return cells
+    matrix.unseen += tuple(notes)
+    matrix.fit()
+    return matrix
 
 
-class _Reach:
+class _ChangeImpact:
     """What two directories hold, as far as patterns are stood for by it."""
 
     def __init__(self, old: Snapshot, new: Snapshot) -> None:
@@ -111,21 +111,21 @@ class _Reach:
         self._policies = {id(policy): policy for snapshot in (old, new) for policy in snapshot.policies()}
         self._actions = Patterns((*actions_in(self._policies.values()), _ANY_ACTION))
         self._actions_of: dict[int, frozenset[str]] = {}
-        held = {arn: None for snapshot in (old, new) for arn, record in snapshot.resources() if record.policies}
-        self._held = Patterns(held)
-        self._everybody = tuple(dict.fromkeys(name for snapshot in (old, new) for name, _ in snapshot.names()))
+        stored = {arn: None for snapshot in (old, new) for arn, record in snapshot.resources() if record.policies}
+        self._stored = Patterns(stored)
+        self._principals = tuple(dict.fromkeys(name for snapshot in (old, new) for name, _ in snapshot.names()))
 
     # -- principals ---------------------------------------------------------------------------------------------------
 
-    def principal(self, cells: Cells, name: str) -> None:
+    def principal(self, matrix: RequestMatrix, name: str) -> None:
         """A principal whose own layers or keys have changed, one block for each statement that changed."""
         before, after = self.old.principal(name), self.new.principal(name)
         own = [policy for profile in (before, after) for policies in _layers(profile).values() for policy in policies]
         known = frozenset((_ANY_ACTION,)).union(*map(self._named_in, own))
         patterns = list(resources_in(statements_of(own), after.keys or before.keys))
         for statement in _changed_statements(before, after):
-            actions = [action for action in self._stand_ins(statement) if action in known]
-            cells.add((name,), actions, self._resources(statement, patterns, after if after.known else before))
+            actions = [action for action in self._representatives(statement) if action in known]
+            matrix.add((name,), actions, self._resources(statement, patterns, after if after.known else before))
 
     def _named_in(self, policy: Policy) -> frozenset[str]:
         found = self._actions_of.get(id(policy))
@@ -134,14 +134,14 @@ class _Reach:
             self._policies[id(policy)] = policy  # an id is one policy's as long as it is held
         return found
 
-    def _stand_ins(self, statement: Statement) -> Iterator[str]:
+    def _representatives(self, statement: Statement) -> Iterator[str]:
         """The actions that a statement is about."""
         entries = statement.actions or ()
         if statement.not_action:
             yield from self._actions.outside(entries)
             return
         for pattern in entries:
-            yield from self._actions.instances(pattern)
+            yield from self._actions.representatives(pattern)
 
     def _resources(self, statement: Statement, own: list[str], profile: PrincipalProfile) -> Iterator[str]:
         """The resources that a statement is about, as far as the principal's own patterns and stored policies tell them apart."""
@@ -151,11 +151,11 @@ class _Reach:
         yield from resources_in([statement], profile.keys)
         for pattern in statement.resources:
             yield from (resource for resource in own if glob(pattern).fullmatch(resource))
-            yield from self._held.instances(pattern)[:_MOST_STORED]
+            yield from self._stored.representatives(pattern)[:_MAX_STORED]
 
     # -- resources ----------------------------------------------------------------------------------------------------
 
-    def resource(self, cells: Cells, arn: str) -> None:
+    def resource(self, matrix: RequestMatrix, arn: str) -> None:
         """A resource whose policies, tags or owner have changed: everybody may ask for it."""
         before, after = self.old.facts(arn), self.new.facts(arn)
         if before == after:
@@ -166,12 +166,12 @@ class _Reach:
         if replace(before, policies=None) != replace(after, policies=None):
             service = arn.split(":")[2]
             about = [action for action in self._actions.literals if action.startswith(service + ":")]
-            cells.add(self._everybody, [*about, f"{service}:{FRESH}"], below)
+            matrix.add(self._principals, [*about, f"{service}:{FRESH}"], below)
         for statement in changed:
             named = [entry.value for entry in statement.principals or () if entry.type in ("AWS", "Service", "Federated", "*")]
-            callers = dict.fromkeys((*self._everybody, "*", *filter(self._is_caller, named)))
+            callers = dict.fromkeys((*self._principals, "*", *filter(self._is_caller, named)))
             resources = [*below, *(r for r in resources_in([statement]) if r.startswith(arn))]
-            cells.add(callers, self._stand_ins(statement), resources)
+            matrix.add(callers, self._representatives(statement), resources)
 
     def _is_caller(self, name: str) -> bool:
         """Whether a principal entry can ask by itself: a session, a user, a role, a service, not an account."""
@@ -179,24 +179,26 @@ class _Reach:
 
     # -- accounts -----------------------------------------------------------------------------------------------------
 
-    def account(self, cells: Cells, account: str) -> None:
+    def account(self, matrix: RequestMatrix, account: str) -> None:
         """An account whose RCPs have changed: its own principals ask for its resources."""
         before, after = self.old.account_facts(account), self.new.account_facts(account)
         if replace(before, rcps=None) != replace(after, rcps=None):
-            cells.unseen += (f"conditions on the organization of the resources of account {account}",)
+            matrix.unseen += (f"conditions on the organization of the resources of account {account}",)
         levels = [facts.rcps or () for facts in (before, after)]
         changed = list(_differing(*(tuple(policy for level in of for policy in level) for of in levels)))
         if not changed:
             return
         owned = [arn for arn, record in self.new.resources() if record.account == account or arn.split(":")[4] == account]
-        callers = [*(name for name in self._everybody if name.split(":")[4] == account), "*"]
+        callers = [*(name for name in self._principals if name.split(":")[4] == account), "*"]
         for statement in changed:
             patterns = statement.resources or ("*",)
             if not statement.not_resource:
                 found = [arn for arn in owned if any(glob(pattern).fullmatch(arn) for pattern in patterns)]
             else:
                 found = [arn for arn in owned if not any(glob(pattern).fullmatch(arn) for pattern in patterns)]
-            cells.add(callers, self._stand_ins(statement), [*found, *(f"{arn}/{FRESH}" for arn in found if ":s3:::" in arn), "*"])
+            matrix.add(
+                callers, self._representatives(statement), [*found, *(f"{arn}/{FRESH}" for arn in found if ":s3:::" in arn), "*"]
+            )
 
 
 def _layers(profile: PrincipalProfile) -> Mapping[tuple[str, int], tuple[Policy, ...]]:

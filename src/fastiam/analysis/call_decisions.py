@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.logged_calls import PASS_ROLE, Calls, Facts, Open
-from fastiam.analysis.pattern_sets import action_region
+from fastiam.analysis.logged_calls import PASS_ROLE, Calls, LoggedContext, Open
+from fastiam.analysis.pattern_sets import action_pattern_set
 from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
 from fastiam.model.policy import Effect, Layer, Outcome, Reason, Statement, StatementRef
 from fastiam.model.profile import PrincipalKind, ResourceFacts
@@ -33,7 +33,7 @@ NO_RESOURCE = "the resource, whose policy would have to allow it, is not in the 
 
 _WITH_POLICIES = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)
 _KEPT = 50_000  # facts of resources
-_Ints = npt.NDArray[Any]
+IntArray = npt.NDArray[Any]
 _ORDER = (Outcome.ALLOW, Outcome.DEPENDS, Outcome.ERROR, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)  # the worst row decides
 _WEIGHT = np.zeros(256, np.int64)
 for _weight, _outcome in enumerate(_ORDER):
@@ -41,7 +41,7 @@ for _weight, _outcome in enumerate(_ORDER):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallDecision:
     """An answer with its reason; `note` where there is none."""
 
     outcome: Outcome
@@ -52,8 +52,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """The answers to a batch of calls: of each call the row that decided it, and the code of its answer in `answers`.
+class CallDecisions:
+    """The answers to a batch of calls: of each call the row that decided it, and the code of its answer in `decisions`.
 
     `resources` are those of `calls`, users and roles with their paths.
     """
@@ -61,41 +61,41 @@ class Replayed:
     calls: Calls
     resources: Sequence[str | None]
     row: npt.NDArray[np.int64]
-    answer: npt.NDArray[np.int64]
-    answers: Sequence[Answer]
+    decision: npt.NDArray[np.int64]
+    decisions: Sequence[CallDecision]
 
 
-class Replayer:
+class CallDecider:
     """Answers calls, batch by batch."""
 
     def __init__(self, engine: CompiledEngine, *, threads: int = 1) -> None:
         self._engine, self._threads = engine, threads
-        self._answers, self._known = _Answers(), _Known(engine)
+        self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine)
 
-    def replay(self, calls: Calls) -> Replayed:
+    def replay(self, calls: Calls) -> CallDecisions:
         """The answers to a batch of one call or more."""
-        resources = self._known.full(calls.resources)
-        rows = _Rows(self._engine, calls, resources, self._answers, self._known, self._threads).answer()
-        decided = _deciding_rows(calls, rows, self._answers)
-        return Replayed(calls, resources, decided, rows[decided], self._answers.list)
+        resources = self._directory.full(calls.resources)
+        rows = _BatchDecider(self._engine, calls, resources, self._decisions, self._directory, self._threads).decision()
+        decided = _deciding_rows(calls, rows, self._decisions)
+        return CallDecisions(calls, resources, decided, rows[decided], self._decisions.list)
 
 
-class _Answers:
+class _DecisionTable:
     """Answers by number; equal ones exist once."""
 
     def __init__(self) -> None:
-        self.list: list[Answer] = []
-        self._codes: dict[Answer, int] = {}
+        self.list: list[CallDecision] = []
+        self._codes: dict[CallDecision, int] = {}
 
-    def code(self, answer: Answer) -> int:
-        found = self._codes.get(answer)
+    def code(self, decision: CallDecision) -> int:
+        found = self._codes.get(decision)
         if found is None:
-            found = self._codes[answer] = len(self.list)
-            self.list.append(answer)
+            found = self._codes[decision] = len(self.list)
+            self.list.append(decision)
         return found
 
 
-class _Known:
+class _DirectoryLookup:
     """What a directory knows of resources that a log names less fully."""
 
     def __init__(self, engine: CompiledEngine) -> None:
@@ -154,9 +154,9 @@ class _Known:
 def _may_cover_passing(statement: Statement) -> bool:
     if statement.actions is None or statement.not_action:
         return True
-    regions = map(action_region, statement.actions)
-    wanted = action_region(PASS_ROLE)
-    return any(wanted is None or region is None or region.meets(wanted) for region in regions)
+    pattern_sets = map(action_pattern_set, statement.actions)
+    wanted = action_pattern_set(PASS_ROLE)
+    return any(wanted is None or pattern_set is None or pattern_set.intersects(wanted) for pattern_set in pattern_sets)
 
 
 def _reads_tags(statement: Statement) -> bool:
@@ -169,7 +169,7 @@ def _without_path(arn: str) -> str:
     return f"{kind}/{rest.rpartition('/')[2]}"
 
 
-class _Rows:
+class _BatchDecider:
     """One batch on its way to an answer for each row."""
 
     def __init__(
@@ -177,46 +177,46 @@ class _Rows:
         engine: CompiledEngine,
         calls: Calls,
         resources: Sequence[str | None],
-        answers: _Answers,
-        known: _Known,
+        decisions: _DecisionTable,
+        known: _DirectoryLookup,
         threads: int,
     ) -> None:
         self._engine, self._calls, self._resources = engine, calls, resources
-        self._answers, self._known, self._threads = answers, known, threads
+        self._decisions, self._directory, self._threads = decisions, known, threads
         self._caller = calls.caller[calls.row_call]
         self._times = _Column(calls.times)
         self._columns: dict[tuple[int, str], _Column] = {}
         self._has_owners = any(owner is not None for owner in calls.owners)
 
-    def answer(self) -> npt.NDArray[np.int64]:
+    def decision(self) -> npt.NDArray[np.int64]:
         """The code of each row's answer. Rows of which the same keys are known are decided together."""
         calls = self._calls
         nobody = np.array([caller.principal is None for caller in calls.callers])[self._caller]
-        codes = np.full(len(calls.row_call), self._answers.code(Answer(Outcome.ERROR, note=NO_CALLER)), np.int64)
+        codes = np.full(len(calls.row_call), self._decisions.code(CallDecision(Outcome.ERROR, note=NO_CALLER)), np.int64)
         same, known = _known_together(calls.facts)
         of_row = same[calls.row_call]
         for number, keys in enumerate(known):
             rows = np.flatnonzero(~nobody & (of_row == number))
             if len(rows):
                 codes[rows] = self._codes(rows, self._decide(rows, keys))
-        self._open_untold(codes)
+        self._set_unknown_resources(codes)
         return codes
 
-    def _open_untold(self, codes: npt.NDArray[np.int64]) -> None:
+    def _set_unknown_resources(self, codes: npt.NDArray[np.int64]) -> None:
         """Replace the answers of rows with an unknown resource, which were decided on `*`.
 
         A caller without any grant of `iam:PassRole` is denied: only the policies of the caller decide on that action.
         """
-        code = self._answers.code(Answer(Outcome.DEPENDS, depends_on=(RESOURCE,)))
-        denied = self._answers.code(Answer(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
+        code = self._decisions.code(CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,)))
+        denied = self._decisions.code(CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
         calls = self._calls
         for row in [row for row, resource in enumerate(self._resources) if resource is None]:
-            if self._answers.list[codes[row]].note in (NO_CALLER, NOT_IN_DIRECTORY):
+            if self._decisions.list[codes[row]].note in (NO_CALLER, NOT_IN_DIRECTORY):
                 continue
-            is_failed = self._answers.list[codes[row]].outcome is Outcome.ERROR
+            is_failed = self._decisions.list[codes[row]].outcome is Outcome.ERROR
             is_passing = not is_failed and calls.actions[calls.row_action[row]] == PASS_ROLE
             principal = calls.callers[self._caller[row]].principal if is_passing else None
-            codes[row] = code if principal is None or self._known.may_pass_roles(principal) else denied
+            codes[row] = code if principal is None or self._directory.may_pass_roles(principal) else denied
 
     def _decide(self, rows: npt.NDArray[np.int64], keys: Sequence[frozenset[str]]) -> Decisions:
         calls = self._calls
@@ -252,8 +252,8 @@ class _Rows:
 
     def _codes(self, rows: npt.NDArray[np.int64], decisions: Decisions) -> npt.NDArray[np.int64]:
         """The answers to decided rows: one is made for each combination that occurs."""
-        has_tags = any(c.open_tags for c in self._calls.callers) and self._known.are_tags_read
-        opened = [c.open_policies + 2 * c.open_kind + 4 * (c.open_tags and has_tags) for c in self._calls.callers]
+        has_tags = any(c.may_have_tags for c in self._calls.callers) and self._directory.are_tags_read
+        opened = [c.may_have_policies + 2 * c.has_unknown_kind + 4 * (c.may_have_tags and has_tags) for c in self._calls.callers]
         flags = np.array(opened, np.int64)[self._caller[rows]]
         statement, refs = decisions.statement_refs
         depends = decisions.depends_on
@@ -269,16 +269,16 @@ class _Rows:
         for codes, size in parts:
             mixed = mixed * size + codes
         _, at, inverse = np.unique(mixed, return_index=True, return_inverse=True)
-        made = [self._answers.code(_answer(decisions, row, int(flags[row]))) for row in at.tolist()]
+        made = [self._decisions.code(_call_decision(decisions, row, int(flags[row]))) for row in at.tolist()]
         found: npt.NDArray[np.int64] = np.array(made, np.int64)[inverse]
         of_resource = (decisions.layer.codes == LAYERS.index(Layer.RESOURCE)) & (decisions.outcome == Outcome.IMPLICIT_DENY)
         for row in np.flatnonzero(of_resource).tolist():
-            if self._known.is_absent(self._resources[rows[row]] or "*"):
-                found[row] = self._answers.code(Answer(Outcome.ERROR, note=NO_RESOURCE))
+            if self._directory.is_absent(self._resources[rows[row]] or "*"):
+                found[row] = self._decisions.code(CallDecision(Outcome.ERROR, note=NO_RESOURCE))
         for row, error in decisions.errors.items():
             message = getattr(error, "message", "") or str(error).partition("\n")[0]
             resource = shorten(self._resources[rows[row]] or "*")  # which would make a group of each
-            found[row] = self._answers.code(Answer(Outcome.ERROR, note=message.replace(f"`{resource}`", "the resource")))
+            found[row] = self._decisions.code(CallDecision(Outcome.ERROR, note=message.replace(f"`{resource}`", "the resource")))
         self._open_owners(rows, found)
         return found
 
@@ -287,29 +287,34 @@ class _Rows:
         owners, resources = self._calls.owners, self._resources
         for at, row in enumerate(rows.tolist()):
             resource = resources[row]
-            if owners[row] is None and resource is not None and ":s3:::" in resource and not self._known.is_owner_told(resource):
-                answer = self._answers.list[found[at]]
-                if answer.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
-                    depends_on = (*answer.depends_on, OWNER)
-                    found[at] = self._answers.code(replace(answer, outcome=Outcome.DEPENDS, depends_on=depends_on))
+            if (
+                owners[row] is None
+                and resource is not None
+                and ":s3:::" in resource
+                and not self._directory.is_owner_told(resource)
+            ):
+                decision = self._decisions.list[found[at]]
+                if decision.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
+                    depends_on = (*decision.depends_on, OWNER)
+                    found[at] = self._decisions.code(replace(decision, outcome=Outcome.DEPENDS, depends_on=depends_on))
 
 
-def _answer(decisions: Decisions, row: int, flags: int) -> Answer:
+def _call_decision(decisions: Decisions, row: int, flags: int) -> CallDecision:
     """The answer to a row, with what the log leaves open of its session."""
-    decision, open_policies, open_kind = decisions[row], flags & 1, flags & 2
+    decision, may_have_policies, has_unknown_kind = decisions[row], flags & 1, flags & 2
     if decision.reason is Reason.UNKNOWN_PRINCIPAL:
-        return Answer(Outcome.ERROR, note=NOT_IN_DIRECTORY)
+        return CallDecision(Outcome.ERROR, note=NOT_IN_DIRECTORY)
     outcome, depends_on = decision.outcome, decision.depends_on
-    if open_policies and decision.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
+    if may_have_policies and decision.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
         outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_POLICIES)
-    if open_kind and decision.layer is Layer.CREDENTIAL:
+    if has_unknown_kind and decision.layer is Layer.CREDENTIAL:
         outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_KIND)
     if flags & 4 and decision.outcome is not Outcome.ERROR:
         outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_TAGS)
-    return Answer(outcome, decision.layer, decision.statement, depends_on)
+    return CallDecision(outcome, decision.layer, decision.statement, depends_on)
 
 
-def _known_together(facts: Sequence[Facts]) -> tuple[_Ints, list[tuple[frozenset[str], ...]]]:
+def _known_together(facts: Sequence[LoggedContext]) -> tuple[IntArray, list[tuple[frozenset[str], ...]]]:
     """Calls of which the same keys are known: a number for each call, and the keys by number, one set for each of `facts`."""
     sets: list[list[tuple[frozenset[str], frozenset[str]]]] = []
     mixed = np.zeros(len(facts[0].codes), np.int64)
@@ -341,19 +346,19 @@ def _keys_of(entry: Mapping[str, str | Open | None]) -> tuple[frozenset[str], fr
 class _Column:
     """Texts of calls, each distinct one once; None is no value."""
 
-    def __init__(self, values: Sequence[str | None], codes: _Ints | None = None) -> None:
+    def __init__(self, values: Sequence[str | None], codes: IntArray | None = None) -> None:
         numbers: dict[str, int] = {}
         of_value = np.array([-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values], np.int32)
         self._codes = of_value if codes is None else of_value[codes]
         self._values = list(numbers)
 
-    def at(self, calls: _Ints) -> DictionaryColumn:
+    def at(self, calls: IntArray) -> DictionaryColumn:
         return DictionaryColumn("", self._codes[calls], self._values)
 
 
-def _deciding_rows(calls: Calls, rows: npt.NDArray[np.int64], answers: _Answers) -> npt.NDArray[np.int64]:
+def _deciding_rows(calls: Calls, rows: npt.NDArray[np.int64], decisions: _DecisionTable) -> npt.NDArray[np.int64]:
     """The row that decides each call: the first of the worst (R12)."""
-    weight = _WEIGHT[np.array([answer.outcome for answer in answers.list], np.int64)][rows]
+    weight = _WEIGHT[np.array([decision.outcome for decision in decisions.list], np.int64)][rows]
     n = len(rows)
     starts = np.flatnonzero(np.diff(calls.row_call, prepend=-1))
     best: npt.NDArray[np.int64] = np.maximum.reduceat(weight * n + np.arange(n - 1, -1, -1), starts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup, culprit, is_plain
+from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup, flipping_statement, outcomes_suffice
 from fastiam.engine.decisions import Decisions
 from fastiam.errors import FastiamError
 from fastiam.kernel.columns.read import TextColumn
@@ -27,7 +27,7 @@ RANK[Outcome.DEPENDS], RANK[Outcome.ALLOW] = 1, 2
 
 
 @dataclass(frozen=True)
-class Rows:
+class RequestRows:
     """Requests as columns that both engines read, and what both are told beside them."""
 
     principals: TextColumn
@@ -76,7 +76,12 @@ def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> n
 
 
 def grouped(
-    old: CompiledEngine, new: CompiledEngine, rows: Rows, before: Decisions, after: Decisions, flipped: npt.NDArray[np.int64]
+    old: CompiledEngine,
+    new: CompiledEngine,
+    rows: RequestRows,
+    before: Decisions,
+    after: Decisions,
+    flipped: npt.NDArray[np.int64],
 ) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
     """The groups, and the place of each flipped row among them."""
     if not len(flipped):
@@ -92,7 +97,7 @@ def grouped(
     for number in range(len(answers)):
         members = order[starts[number] : starts[number + 1]]
         told, row = CHANGES[change[members[0]]], int(flipped[members[0]])
-        if is_plain(told, before[row], after[row]):
+        if outcomes_suffice(told, before[row], after[row]):
             codes[number] = _group_of(found, groups, old, new, rows, before, after, row, told)
             continue
         layer = (before if told in GAINING else after)[row].layer
@@ -125,7 +130,7 @@ def _group_of(
     groups: list[DiffGroup],
     old: CompiledEngine,
     new: CompiledEngine,
-    rows: Rows,
+    rows: RequestRows,
     before: Decisions,
     after: Decisions,
     row: int,
@@ -133,7 +138,7 @@ def _group_of(
 ) -> int:
     """The group of a row, which is made where it is the first of its kind."""
     one, two = before[row], after[row]
-    statement, side = culprit(change, one, two, cache(lambda side: rows.explain(old if side == "old" else new, row)))
+    statement, side = flipping_statement(change, one, two, cache(lambda side: rows.explain(old if side == "old" else new, row)))
     layer = one.layer if change in GAINING else two.layer
     key = change, statement, side, layer
     if key not in found:
@@ -143,7 +148,7 @@ def _group_of(
 
 
 def _causes(
-    old: CompiledEngine, new: CompiledEngine, rows: Rows, members: npt.NDArray[np.int64], layer: Layer | None
+    old: CompiledEngine, new: CompiledEngine, rows: RequestRows, members: npt.NDArray[np.int64], layer: Layer | None
 ) -> Iterator[tuple[Any, ...]]:
     """What rows with the same answers may still differ in: the policies of the layer that denies, and the action."""
     wanted = members.tolist()

@@ -52,7 +52,7 @@ class DiffGroup(Result):
     example: int
 
 
-def is_plain(change: Change, old: RowDecision, new: RowDecision) -> bool:
+def outcomes_suffice(change: Change, old: RowDecision, new: RowDecision) -> bool:
     """Whether the two answers alone tell the statement; else the record of a row has to be looked at (6.9)."""
     denier, other = (old, new) if change in GAINING else (new, old)
     if denier.outcome is Outcome.EXPLICIT_DENY or denier.outcome is Outcome.DEPENDS and denier.statement is not None:
@@ -60,7 +60,7 @@ def is_plain(change: Change, old: RowDecision, new: RowDecision) -> bool:
     return other.outcome is Outcome.ALLOW and other.layer is denier.layer
 
 
-def culprit(
+def flipping_statement(
     change: Change, old: RowDecision, new: RowDecision, explain: Explain
 ) -> tuple[StatementRef | None, Literal["old", "new"]]:
     """The statement that flips a row, and where it stands."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.compare import RANK, Rows, grouped
+from fastiam.analysis.compare import RANK, RequestRows, grouped
 from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.engine.decisions import NO_STATEMENT, REASONS, Decisions, DictionaryColumn
 from fastiam.engine.resolving import SettlingCore
@@ -210,9 +210,9 @@ def diff(
         return diff_log(old, new, log, threads=threads)
     options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
     if all(column is None for column in given):
-        from fastiam.analysis.affected_requests import reached
+        from fastiam.analysis.affected_requests import affected_requests
 
-        cells = reached(old, new)
+        matrix = affected_requests(old, new)
         told = {check_key(name): value for name, value in check_context(context).items()}
         if unknown is not None and len(read_unknown(unknown)):
             hint = "pass requests, or leave it out: every key that `context` does not give is unknown"
@@ -220,8 +220,8 @@ def diff(
         options["unknown"] = ("*",)
         if now is not None:
             told.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
-        found = _compare(old, new, _rows((cells.principals, cells.actions, cells.resources), told, on_error="deny", **options))
-        found.unseen = cells.unseen
+        found = _compare(old, new, _rows((matrix.principals, matrix.actions, matrix.resources), told, on_error="deny", **options))
+        found.unseen = matrix.unseen
         return found
     for name, column in zip(_COLUMNS, given, strict=True):
         if column is None:
@@ -239,7 +239,7 @@ def _rows(
     now: Any,
     on_error: Literal["raise", "deny"],
     threads: Any,
-) -> Rows:
+) -> RequestRows:
     """The requests, read once for both engines."""
     errors: dict[int, Exception] | None = None if on_error == "raise" else {}
     read = [read_column(column, name, kind="text", errors=errors) for column, name in zip(columns, _COLUMNS, strict=True)]
@@ -250,10 +250,10 @@ def _rows(
     principals, actions, resources = read
     unreadable = errors or {}
     named = {} if sessions is None else sessions
-    return Rows(principals, actions, resources, keys, owners, named, unknown, instant, threads, on_error, unreadable)
+    return RequestRows(principals, actions, resources, keys, owners, named, unknown, instant, threads, on_error, unreadable)
 
 
-def _compare(old: CompiledEngine, new: CompiledEngine, rows: Rows) -> Diff:
+def _compare(old: CompiledEngine, new: CompiledEngine, rows: RequestRows) -> Diff:
     before, after = rows.decide(old), rows.decide(new)
     ranks = RANK[before.outcome], RANK[after.outcome]
     broken = (before.outcome == Outcome.ERROR) | (after.outcome == Outcome.ERROR)

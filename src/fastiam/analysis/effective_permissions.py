@@ -12,8 +12,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fastiam.analysis.grants import Grant, Limit, Part
-from fastiam.analysis.pattern_sets import Region, action_region, resource_region
+from fastiam.analysis.grants import Grant, GrantStatement, Limit
+from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, resource_pattern_set
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import ConditionEntry, Effect, Layer, Policy, PrincipalEntry, Statement, StatementRef
 from fastiam.model.profile import Levels, PrincipalKind, PrincipalProfile, Settings
@@ -29,50 +29,50 @@ from fastiam.spec.three_valued import F, T
 if TYPE_CHECKING:
     from fastiam.model.profile import Policies
 
-_Terms = tuple[tuple[ConditionEntry, ...], tuple["Limit", ...], tuple["Part", ...], bool]
-_MOST_PIECES = 64  # a grant that limits would cut into more stays whole, with the limits beside it
+_Terms = tuple[tuple[ConditionEntry, ...], tuple["Limit", ...], tuple["GrantStatement", ...], bool]
+_MAX_PIECES = 64  # a grant that limits would cut into more stays whole, with the limits beside it
 _TRUST = "sts:assumerole sts:assumerolewithsaml sts:assumerolewithwebidentity sts:tagsession sts:setsourceidentity".split()
-_ALL = Region("*", ())
+_ALL = PatternSet("*", ())
 
 
 @dataclass(frozen=True)
-class _Read:
+class _ParsedStatement:
     """A statement as this principal meets it: regions, and what is open of its conditions."""
 
     ref: StatementRef
-    actions: tuple[Region, ...]
-    resources: tuple[Region, ...]
+    actions: tuple[PatternSet, ...]
+    resources: tuple[PatternSet, ...]
     not_actions: bool
     not_resources: bool
     conditions: tuple[ConditionEntry, ...]
     is_certain: bool  # no doubt of rules (`U`) beside its conditions
     classes: str = ""
 
-    def meets(self, action: Region, resource: Region) -> bool:
+    def intersects(self, action: PatternSet, resource: PatternSet) -> bool:
         """Whether it may apply to some request of a rectangle."""
-        return _meets(self.actions, self.not_actions, action) and _meets(self.resources, self.not_resources, resource)
+        return _intersect(self.actions, self.not_actions, action) and _intersect(self.resources, self.not_resources, resource)
 
-    def covers(self, action: Region, resource: Region) -> bool:
+    def covers(self, action: PatternSet, resource: PatternSet) -> bool:
         """Whether it applies to every request of a rectangle."""
         if self.conditions or not self.is_certain:
             return False
         return _covers(self.actions, self.not_actions, action) and _covers(self.resources, self.not_resources, resource)
 
-    def told(self) -> Part:
-        texts = tuple(region.text for region in self.actions), tuple(region.text for region in self.resources)
-        return Part(self.ref, *texts, self.not_actions, self.not_resources, self.conditions)
+    def as_grant_statement(self) -> GrantStatement:
+        texts = tuple(pattern_set.text for pattern_set in self.actions), tuple(pattern_set.text for pattern_set in self.resources)
+        return GrantStatement(self.ref, *texts, self.not_actions, self.not_resources, self.conditions)
 
 
-def _meets(regions: tuple[Region, ...], inverted: bool, region: Region) -> bool:
+def _intersect(pattern_sets: tuple[PatternSet, ...], inverted: bool, pattern_set: PatternSet) -> bool:
     if inverted:
-        return not any(region.within(one) for one in regions)
-    return any(region.meets(one) for one in regions)
+        return not any(pattern_set.is_subset_of(one) for one in pattern_sets)
+    return any(pattern_set.intersects(one) for one in pattern_sets)
 
 
-def _covers(regions: tuple[Region, ...], inverted: bool, region: Region) -> bool:
+def _covers(pattern_sets: tuple[PatternSet, ...], inverted: bool, pattern_set: PatternSet) -> bool:
     if inverted:
-        return not any(region.meets(one) for one in regions)
-    return any(region.within(one) for one in regions)
+        return not any(pattern_set.intersects(one) for one in pattern_sets)
+    return any(pattern_set.is_subset_of(one) for one in pattern_sets)
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,20 @@ class _Layer:
 
     layer: Layer
     level: int
-    allows: tuple[_Read, ...]
+    allows: tuple[_ParsedStatement, ...]
 
 
 @dataclass
-class _Piece:
+class _GrantPiece:
     """A rectangle on its way through the layers."""
 
-    action: Region
-    resource: Region
+    action: PatternSet
+    resource: PatternSet
     conditions: tuple[ConditionEntry, ...]
     limits: tuple[Limit, ...] = ()
 
 
-class _Unknown(Container[str]):
+class _UnknownKeys(Container[str]):
     """Every key that neither the principal nor the caller tells."""
 
     def __init__(self, keys: Mapping[str, ContextValue], absent: frozenset[str]) -> None:
@@ -108,7 +108,7 @@ class _Unknown(Container[str]):
         return True
 
 
-class Effective:
+class EffectivePermissions:
     """The layers of one principal, read once."""
 
     def __init__(
@@ -122,10 +122,10 @@ class Effective:
         self._snapshot, self._profile, self._settings = snapshot, profile, settings
         self._keys = {**{k: v for k, v in profile.keys.items() if k not in profile.open_keys}, **given}
         self._absent = profile.absent_keys | absent
-        self._unknown = _Unknown(self._keys, self._absent)
-        self._asker = make_asker(profile, profile.partition or "aws", given)
-        self._denies: list[_Read] = []
-        self._rcps: dict[str, list[_Read]] = {}
+        self._unknown = _UnknownKeys(self._keys, self._absent)
+        self._request_principal = make_asker(profile, profile.partition or "aws", given)
+        self._denies: list[_ParsedStatement] = []
+        self._rcps: dict[str, list[_ParsedStatement]] = {}
         kind = profile.kind
         self._identity = self._read_layer(Layer.IDENTITY, 0, profile.identity_policies, grants=kind in WITH_IDENTITY)
         self._boundary = self._limit(Layer.BOUNDARY, profile.boundary, mandatory=False)
@@ -148,22 +148,22 @@ class Effective:
             denies = [
                 *self._denies,
                 *rcps,
-                *(_reaching(arn, one) for arn, own, _, denying in resources if own for one in denying),
+                *(_as_uncertain_deny(arn, one) for arn, own, _, denying in resources if own for one in denying),
             ]
             limits = (*self._scps, *self._boundary, *self._session)
             if self._needs_identity:
                 for read in self._identity.allows:
-                    yield from self._rows(read, limits, denies, Layer.IDENTITY)
+                    yield from self._grants_of(read, limits, denies, Layer.IDENTITY)
             else:
-                everything = _Read(_NOBODY, (_ALL,), (_ALL,), False, False, (), True)
-                yield from (replace(row, statement=None) for row in self._rows(everything, limits, denies, Layer.IDENTITY))
+                everything = _ParsedStatement(_NO_STATEMENT, (_ALL,), (_ALL,), False, False, (), True)
+                yield from (replace(row, statement=None) for row in self._grants_of(everything, limits, denies, Layer.IDENTITY))
         for arn, own, allows, denying in resources:
             against = [*self._denies, *(rcps if own else ()), *denying]
             for read in allows:
-                for limited in self._ways(read, arn, own):
-                    yield from (replace(row, holder=arn) for row in self._rows(read, limited, against, Layer.RESOURCE))
+                for limited in self._limits_by_call(read, arn, own):
+                    yield from (replace(row, holder=arn) for row in self._grants_of(read, limited, against, Layer.RESOURCE))
 
-    def _ways(self, read: _Read, arn: str, own: bool) -> Iterator[tuple[_Layer, ...]]:
+    def _limits_by_call(self, read: _ParsedStatement, arn: str, own: bool) -> Iterator[tuple[_Layer, ...]]:
         """The layers that limit the grant of a resource policy, once for each of the ways that its actions are decided."""
         is_trust = self._snapshot.facts(arn).governs == "trust"
         chained = is_trust and own and self._profile.kind in (PrincipalKind.ROLE, PrincipalKind.SLR)  # D30
@@ -175,7 +175,7 @@ class Effective:
             if found is not None:
                 yield (calls, *found) if is_trust else found
 
-    def _limits_of(self, read: _Read, arn: str, own: bool) -> tuple[_Layer, ...] | None:
+    def _limits_of(self, read: _ParsedStatement, arn: str, own: bool) -> tuple[_Layer, ...] | None:
         """The layers that have to allow beside the grant of a resource policy (6.4, 6.5); None where it adds nothing."""
         kind, identity = self._profile.kind, (self._identity,) if self._needs_identity else ()
         if kind in WITHOUT_ACCOUNT:
@@ -192,22 +192,24 @@ class Effective:
             return both
         return (*both, *identity) if _is_required(arn, self._settings) else None
 
-    def _rows(self, read: _Read, limits: Iterable[_Layer], denies: list[_Read], layer: Layer) -> Iterator[Grant]:
+    def _grants_of(
+        self, read: _ParsedStatement, limits: Iterable[_Layer], denies: list[_ParsedStatement], layer: Layer
+    ) -> Iterator[Grant]:
         """The rows of one grant: its rectangles cut by the limits, those that meet the same put together again."""
         if read.not_actions or read.not_resources:
-            yield from self._inverted(read, tuple(limits), denies, layer)
+            yield from self._inverted_grant(read, tuple(limits), denies, layer)
             return
-        pieces = [_Piece(a, r, read.conditions) for a in read.actions for r in read.resources]
+        pieces = [_GrantPiece(a, r, read.conditions) for a in read.actions for r in read.resources]
         for limit in limits:
-            cut = [piece for one in pieces for piece in _cut(one, limit)]
-            if len(cut) > _MOST_PIECES + len(pieces):
-                cut = [piece for one in pieces for piece in _beside(one, limit)]
+            cut = [piece for one in pieces for piece in _restrict(one, limit)]
+            if len(cut) > _MAX_PIECES + len(pieces):
+                cut = [piece for one in pieces for piece in _with_limit(one, limit)]
             pieces = cut
         found: dict[_Terms, dict[str, dict[str, None]]] = {}
         for piece in pieces:
             if any(deny.covers(piece.action, piece.resource) for deny in denies):
                 continue
-            denied = tuple(deny.told() for deny in denies if deny.meets(piece.action, piece.resource))
+            denied = tuple(deny.as_grant_statement() for deny in denies if deny.intersects(piece.action, piece.resource))
             needs = layer is Layer.IDENTITY and self._is_needed(piece.action, piece.resource)
             terms = piece.conditions, piece.limits, denied, needs
             found.setdefault(terms, {}).setdefault(piece.action.text, {})[piece.resource.text] = None
@@ -218,7 +220,9 @@ class Effective:
             for told, actions in by_resources.items():
                 yield Grant(tuple(actions), told, layer, read.ref, False, False, *terms)
 
-    def _inverted(self, read: _Read, limits: tuple[_Layer, ...], denies: list[_Read], layer: Layer) -> Iterator[Grant]:
+    def _inverted_grant(
+        self, read: _ParsedStatement, limits: tuple[_Layer, ...], denies: list[_ParsedStatement], layer: Layer
+    ) -> Iterator[Grant]:
         """A grant of everything but some: one row, with what meets it beside it."""
         whole = [
             (action, resource)
@@ -227,27 +231,29 @@ class Effective:
         ]
         beside: list[Limit] = []
         for limit in limits:
-            meeting = tuple(one for one in limit.allows if any(one.meets(*rectangle) for rectangle in whole))
+            meeting = tuple(one for one in limit.allows if any(one.intersects(*rectangle) for rectangle in whole))
             if not meeting:
                 return
             if not any(all(one.covers(*rectangle) for rectangle in whole) for one in meeting):
-                beside.append(Limit(limit.layer, limit.level, tuple(one.told() for one in meeting)))
-        denied = tuple(deny.told() for deny in denies if any(deny.meets(*rectangle) for rectangle in whole))
+                beside.append(Limit(limit.layer, limit.level, tuple(one.as_grant_statement() for one in meeting)))
+        denied = tuple(deny.as_grant_statement() for deny in denies if any(deny.intersects(*rectangle) for rectangle in whole))
         if any(all(deny.covers(*rectangle) for rectangle in whole) for deny in denies):
             return
-        told = read.told()
+        told = read.as_grant_statement()
         yield Grant(
             told.actions, told.resources, layer, read.ref, read.not_actions, read.not_resources, read.conditions, tuple(beside),
             denied, layer is Layer.IDENTITY and any(self._is_needed(*rectangle) for rectangle in whole),
         )  # fmt: skip
 
-    def _is_needed(self, action: Region, resource: Region) -> bool:
+    def _is_needed(self, action: PatternSet, resource: PatternSet) -> bool:
         """Whether some of a rectangle needs the policy of the resource in the same account too (6.3)."""
-        services = [region for name in self._settings.resource_policy_services if (region := action_region(f"{name}:*"))]
+        services = [
+            pattern_set for name in self._settings.resource_policy_services if (pattern_set := action_pattern_set(f"{name}:*"))
+        ]
         return (
-            any(action.meets(region) for region in services)
-            or (resource.meets(_KEYS) and (action.meets(_KMS) or resource.within(_KEYS)))
-            or (resource.meets(_ROLES) and any(action.meets(region) for region in _TRUST_REGIONS))
+            any(action.intersects(pattern_set) for pattern_set in services)
+            or (resource.intersects(_KEYS) and (action.intersects(_KMS) or resource.is_subset_of(_KEYS)))
+            or (resource.intersects(_ROLES) and any(action.intersects(pattern_set) for pattern_set in _TRUST_REGIONS))
         )
 
     # -- layers ---------------------------------------------------------------------------------------------------------
@@ -277,7 +283,7 @@ class Effective:
                     allows.append(read)
         return _Layer(layer, level, tuple(allows))
 
-    def _rcps_of(self, account: str | None) -> list[_Read]:
+    def _rcps_of(self, account: str | None) -> list[_ParsedStatement]:
         """The Denies of RCPs on an account's resources; which services they reach is left open."""
         if account is None or self._profile.kind is PrincipalKind.SLR:
             return []
@@ -289,7 +295,7 @@ class Effective:
                 found += (replace(one, is_certain=False) for one in read)
         return found
 
-    def _resource_policies(self) -> Iterator[tuple[str, bool, list[_Read], list[_Read]]]:
+    def _resource_policies(self) -> Iterator[tuple[str, bool, list[_ParsedStatement], list[_ParsedStatement]]]:
         """Resources with policies: ARN, whether the principal's account owns them, Allows and Denies that reach the principal."""
         for arn in (*(arn for arn, _ in self._snapshot.resources()), *self._snapshot.entity_resources()):
             facts = self._snapshot.facts(arn)
@@ -298,24 +304,30 @@ class Effective:
             field = arn.split(":", 5)[4]
             own = (facts.account or field or self._profile.account) == self._profile.account is not None
             shut = facts.blocks_public and not own and self._profile.kind is not PrincipalKind.SVC  # D33
-            denies = [self._held(read, arn) for read in self._read_all(facts.policies, Layer.RESOURCE, 0, Effect.DENY)]
+            denies = [self._governed_part(read, arn) for read in self._read_all(facts.policies, Layer.RESOURCE, 0, Effect.DENY)]
             allows = [] if shut else self._read_all(facts.policies, Layer.RESOURCE, 0, Effect.ALLOW)
             owner = facts.account or field
             if not own and owner:
                 denies += self._rcps_of(owner)
-            yield arn, own, [self._held(read, arn) for read in allows], denies
+            yield arn, own, [self._governed_part(read, arn) for read in allows], denies
 
-    def _held(self, read: _Read, arn: str) -> _Read:
+    def _governed_part(self, read: _ParsedStatement, arn: str) -> _ParsedStatement:
         """A statement of a resource policy: of its resources those that the policy can govern (D62)."""
         if read.not_resources:
             return read
         held = []
-        for region in read.resources:
-            below = [small for small in _below(arn) if small.within(region)]
-            held += below if not region.parts or below else [region] if any(map(region.meets, _below(arn))) else []
+        for pattern_set in read.resources:
+            below = [small for small in _governed_patterns(arn) if small.is_subset_of(pattern_set)]
+            held += (
+                below
+                if not pattern_set.parts or below
+                else [pattern_set]
+                if any(map(pattern_set.intersects, _governed_patterns(arn)))
+                else []
+            )
         return replace(read, resources=tuple(held))
 
-    def _read_all(self, policies: Policies, layer: Layer, level: int, effect: Effect) -> list[_Read]:
+    def _read_all(self, policies: Policies, layer: Layer, level: int, effect: Effect) -> list[_ParsedStatement]:
         found = []
         for policy in policies:
             for statement in policy.statements:
@@ -325,7 +337,7 @@ class Effective:
                         found.append(read)
         return found
 
-    def _read(self, statement: Statement, policy: Policy, layer: Layer, level: int) -> _Read | None:
+    def _read(self, statement: Statement, policy: Policy, layer: Layer, level: int) -> _ParsedStatement | None:
         """A statement as the principal meets it; None where it never applies to one of its requests."""
         is_deny = statement.effect is Effect.DENY
         if statement.undetermined and not is_deny:
@@ -336,33 +348,39 @@ class Effective:
             if (
                 statement.principals is not None
                 and not statement.not_principal
-                and not any(map(self._may_be, statement.principals))
+                and not any(map(self._may_name_principal, statement.principals))
             ):
                 return None
-            match = check_principals(statement, policy, self._asker, False, View(self._keys, self._unknown, True))
+            match = check_principals(statement, policy, self._request_principal, False, View(self._keys, self._unknown, True))
             classes = match.classes
             if match.result is F or not is_deny and match.result is not T:
                 return None
-            sure = check_principals(statement, policy, self._asker, False, View(self._keys, self._unknown, False))
+            sure = check_principals(statement, policy, self._request_principal, False, View(self._keys, self._unknown, False))
             is_certain = is_certain and sure.result is match.result
-        conditions = self._open(statement, policy.variables, is_deny)
+        conditions = self._residual_conditions(statement, policy.variables, is_deny)
         if conditions is None:
             return None
-        regions = [action_region(pattern) for pattern in statement.actions or ()]
-        if None in regions and not is_deny:
+        pattern_sets = [action_pattern_set(pattern) for pattern in statement.actions or ()]
+        if None in pattern_sets and not is_deny:
             if statement.not_action:
                 return None  # A5
-        elif None in regions:
-            regions, is_certain = [_ALL], False
+        elif None in pattern_sets:
+            pattern_sets, is_certain = [_ALL], False
             statement = replace(statement, not_action=False)
-        actions = tuple(region for region in regions if region is not None) if statement.actions is not None else (_ALL,)
+        actions = (
+            tuple(pattern_set for pattern_set in pattern_sets if pattern_set is not None)
+            if statement.actions is not None
+            else (_ALL,)
+        )
         resources = self._resources(statement, policy.variables, is_deny)
         if resources is None or not (actions and resources) and not (statement.not_action or statement.not_resource):
             return None
         ref = StatementRef.of(policy, statement, layer, level)
-        return _Read(ref, actions, resources, statement.not_action, statement.not_resource, conditions, is_certain, classes)
+        return _ParsedStatement(
+            ref, actions, resources, statement.not_action, statement.not_resource, conditions, is_certain, classes
+        )
 
-    def _may_be(self, entry: PrincipalEntry) -> bool:
+    def _may_name_principal(self, entry: PrincipalEntry) -> bool:
         """Whether a principal entry may name the principal, by its text alone: most of an organization's name somebody else."""
         account = self._profile.account
         if account is None or entry.type not in ("AWS", "Service"):
@@ -371,18 +389,20 @@ class Effective:
             return _SERVICE_NAME.fullmatch(entry.value) is None
         return account in entry.value or _OF_AN_ACCOUNT.fullmatch(entry.value) is None
 
-    def _resources(self, statement: Statement, variables: bool, is_deny: bool) -> tuple[Region, ...] | None:
+    def _resources(self, statement: Statement, variables: bool, is_deny: bool) -> tuple[PatternSet, ...] | None:
         if statement.resources is None:
             return (_ALL,)
         strictly = not is_deny and not statement.not_resource
-        regions = [resource_region(one, variables, self._keys, self._absent, grants=strictly) for one in statement.resources]
-        if statement.not_resource and None in regions and not is_deny:
+        pattern_sets = [
+            resource_pattern_set(one, variables, self._keys, self._absent, grants=strictly) for one in statement.resources
+        ]
+        if statement.not_resource and None in pattern_sets and not is_deny:
             return None  # VR8: undetermined, so that an Allow does not apply
         if is_deny and not statement.not_resource and not all(map(_is_pattern, statement.resources)):
             return (_ALL,)  # V25: undetermined, so that a Deny applies
-        return tuple(region for region in regions if region is not None)
+        return tuple(pattern_set for pattern_set in pattern_sets if pattern_set is not None)
 
-    def _open(self, statement: Statement, variables: bool, is_deny: bool) -> tuple[ConditionEntry, ...] | None:
+    def _residual_conditions(self, statement: Statement, variables: bool, is_deny: bool) -> tuple[ConditionEntry, ...] | None:
         """The conditions that may come out either way; None where one never lets the statement apply."""
         found = []
         for entry in statement.conditions:
@@ -399,20 +419,20 @@ def _is_pattern(text: str) -> bool:
     return text.startswith("arn:") or bool(text) and not text.strip("*")
 
 
-def _below(arn: str) -> tuple[Region, ...]:
+def _governed_patterns(arn: str) -> tuple[PatternSet, ...]:
     """What the policies stored under an ARN can govern (6.10), and more where no single pattern says it."""
     parts = split_arn(arn)
     texts = [arn]
-    if parts is not None and parts.service in _UNDER:
-        texts.append(arn + _UNDER[parts.service])
+    if parts is not None and parts.service in _GOVERNED_SUFFIXES:
+        texts.append(arn + _GOVERNED_SUFFIXES[parts.service])
     elif parts is not None and parts.service in ("apigateway", "execute-api", "glue", "codeartifact"):
         texts.append(f"arn:{parts.partition}:*:{parts.region}:*:*")
-    return tuple(region for text in texts if (region := resource_region(text, False, {}, frozenset())) is not None)
+    return tuple(pattern_set for text in texts if (pattern_set := resource_pattern_set(text, False, {}, frozenset())) is not None)
 
 
-def _reaching(arn: str, deny: _Read) -> _Read:
+def _as_uncertain_deny(arn: str, deny: _ParsedStatement) -> _ParsedStatement:
     """A Deny of a resource's policy beside grants on all resources: it reaches what the policy governs, and covers nothing."""
-    resources = _below(arn) if deny.not_resources else deny.resources
+    resources = _governed_patterns(arn) if deny.not_resources else deny.resources
     return replace(deny, resources=resources, not_resources=False, is_certain=False)
 
 
@@ -423,79 +443,79 @@ def _is_required(arn: str, settings: Settings) -> bool:
     return is_role or is_key or (parts is not None and parts.service in settings.resource_policy_services)
 
 
-def _cut(piece: _Piece, limit: _Layer) -> Iterator[_Piece]:
+def _restrict(piece: _GrantPiece, limit: _Layer) -> Iterator[_GrantPiece]:
     """What a limiting layer leaves of a piece: the narrower of two patterns wherever one lies within the other."""
-    meeting = [one for one in limit.allows if one.meets(piece.action, piece.resource)]
+    meeting = [one for one in limit.allows if one.intersects(piece.action, piece.resource)]
     if any(one.covers(piece.action, piece.resource) for one in meeting):
         yield piece
         return
-    smaller: list[_Piece] = []
+    smaller: list[_GrantPiece] = []
     for one in meeting:
-        cut = _narrowed(piece, one)
+        cut = _intersection(piece, one)
         if cut is None:
-            yield from _beside(piece, limit)
+            yield from _with_limit(piece, limit)
             return
         smaller += cut
     yield from smaller
 
 
-def _beside(piece: _Piece, limit: _Layer) -> Iterator[_Piece]:
+def _with_limit(piece: _GrantPiece, limit: _Layer) -> Iterator[_GrantPiece]:
     """The piece whole, with the layer as a limit beside it, where it does not lie within it."""
-    meeting = [one for one in limit.allows if one.meets(piece.action, piece.resource)]
+    meeting = [one for one in limit.allows if one.intersects(piece.action, piece.resource)]
     if any(one.covers(piece.action, piece.resource) for one in meeting):
         yield piece
     elif meeting:
-        told = Limit(limit.layer, limit.level, tuple(one.told() for one in meeting))
+        told = Limit(limit.layer, limit.level, tuple(one.as_grant_statement() for one in meeting))
         yield replace(piece, limits=(*piece.limits, told))
 
 
-def _narrowed(piece: _Piece, one: _Read) -> list[_Piece] | None:
+def _intersection(piece: _GrantPiece, one: _ParsedStatement) -> list[_GrantPiece] | None:
     """The rectangles that a piece shares with a statement; None where they are no single patterns."""
     if one.not_actions or one.not_resources or not one.is_certain:
         return None
-    actions = _shared(piece.action, one.actions)
-    resources = _shared(piece.resource, one.resources)
+    actions = _common_patterns(piece.action, one.actions)
+    resources = _common_patterns(piece.resource, one.resources)
     if actions is None or resources is None:
         return None
     conditions = (*piece.conditions, *(entry for entry in one.conditions if entry not in piece.conditions))
-    return [_Piece(action, resource, conditions, piece.limits) for action in actions for resource in resources]
+    return [_GrantPiece(action, resource, conditions, piece.limits) for action in actions for resource in resources]
 
 
-def _shared(region: Region, others: tuple[Region, ...]) -> list[Region] | None:
+def _common_patterns(pattern_set: PatternSet, others: tuple[PatternSet, ...]) -> list[PatternSet] | None:
     shared = []
     for other in others:
-        if region.within(other):
-            return [region]
-        if not region.meets(other):
+        if pattern_set.is_subset_of(other):
+            return [pattern_set]
+        if not pattern_set.intersects(other):
             continue
-        if not other.within(region):
+        if not other.is_subset_of(pattern_set):
             return None
         shared.append(other)
     return shared
 
 
-_UNDER = {
+_GOVERNED_SUFFIXES = {
     "s3": "/*", "lambda": ":*", "dynamodb": "/*", "sns": ":*", "logs": ":*", "kinesis": "/*", "es": "/*", "acm-pca": "/*",
 }  # fmt: skip
 # entries that name one account, or a service, and nothing that is undetermined
 _OF_AN_ACCOUNT = re.compile(r"[0-9]{12}|arn:aws[a-z-]*:iam::[0-9]{12}:(?:root|(?:user|role)/[\w+=,.@/-]+)")
 _SERVICE_NAME = re.compile(r"[a-z0-9.-]+\.amazonaws\.com")
-_NOBODY = StatementRef(Layer.IDENTITY, 0, "", 0)
-_TRUST_REGIONS = tuple(region for name in _TRUST if (region := action_region(name)) is not None)
+_NO_STATEMENT = StatementRef(Layer.IDENTITY, 0, "", 0)
+_TRUST_REGIONS = tuple(pattern_set for name in _TRUST if (pattern_set := action_pattern_set(name)) is not None)
 
 
-def _only(*patterns: str) -> _Layer:
+def _actions_only_layer(*patterns: str) -> _Layer:
     """A layer that allows some actions and nothing else."""
-    actions = tuple(region for pattern in patterns if (region := action_region(pattern)) is not None)
-    return _Layer(Layer.RESOURCE, 0, (_Read(_NOBODY, actions, (_ALL,), False, False, (), True),))
+    actions = tuple(pattern_set for pattern in patterns if (pattern_set := action_pattern_set(pattern)) is not None)
+    return _Layer(Layer.RESOURCE, 0, (_ParsedStatement(_NO_STATEMENT, actions, (_ALL,), False, False, (), True),))
 
 
-_ALL_TRUST_CALLS = _only("sts:Assume*", "sts:TagSession", "sts:SetSourceIdentity")
-_TRUST_CALLS, _CHAINED_CALLS = _only("sts:Assume*", "sts:TagSession"), _only("sts:SetSourceIdentity")
+_ALL_TRUST_CALLS = _actions_only_layer("sts:Assume*", "sts:TagSession", "sts:SetSourceIdentity")
+_TRUST_CALLS, _CHAINED_CALLS = _actions_only_layer("sts:Assume*", "sts:TagSession"), _actions_only_layer("sts:SetSourceIdentity")
 _PROVIDER_CALLS = {
-    kind: _only(call, "sts:TagSession", "sts:SetSourceIdentity")
+    kind: _actions_only_layer(call, "sts:TagSession", "sts:SetSourceIdentity")
     for kind, call in ((PrincipalKind.SAML, "sts:AssumeRoleWithSAML"), (PrincipalKind.OIDC, "sts:AssumeRoleWithWebIdentity"))
 }
-_KMS = action_region("kms:*") or _ALL
-_KEYS = resource_region("arn:*:kms:*:*:key/*", False, {}, frozenset()) or _ALL
-_ROLES = resource_region("arn:*:iam::*:role/*", False, {}, frozenset()) or _ALL
+_KMS = action_pattern_set("kms:*") or _ALL
+_KEYS = resource_pattern_set("arn:*:kms:*:*:key/*", False, {}, frozenset()) or _ALL
+_ROLES = resource_pattern_set("arn:*:iam::*:role/*", False, {}, frozenset()) or _ALL

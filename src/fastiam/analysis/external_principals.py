@@ -26,7 +26,7 @@ ANY_SERVICE = "*.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Outsider:
+class ExternalPrincipal:
     """A caller, or with `kind` None a whole account or all accounts: any of their users and roles."""
 
     name: str
@@ -34,7 +34,7 @@ class Outsider:
     profile: PrincipalProfile
 
 
-def named_callers(snapshot: Snapshot, policies: Policies, action: str) -> Iterator[str]:
+def named_principals(snapshot: Snapshot, policies: Policies, action: str) -> Iterator[str]:
     """Callers without a record of their own that decide like any other: the unsigned one, services, providers, sessions."""
     yield "*"
     call = FEDERATION.get(action.lower())
@@ -51,10 +51,13 @@ def named_callers(snapshot: Snapshot, policies: Policies, action: str) -> Iterat
                 yield entry.value
 
 
-def outsiders(
-    snapshot: Snapshot, policies: Policies, action: str, partition: str, peopled: Collection[str]
-) -> Iterator[Outsider]:
-    """Whom the policies of a resource may let in from outside; `peopled` are the accounts whose users and roles are known."""
+def external_principals(
+    snapshot: Snapshot, policies: Policies, action: str, partition: str, accounts_with_principals: Collection[str]
+) -> Iterator[ExternalPrincipal]:
+    """External principals that the policies of a resource may allow.
+
+    `accounts_with_principals` are the accounts with a user or role in the directory.
+    """
     accounts: dict[str, None] = {}
     for entry in _granted(policies):
         if entry.type == "CanonicalUser":
@@ -69,12 +72,12 @@ def outsiders(
                 yield from _one(snapshot, entry.value)
     for root in accounts:
         account = root.split(":")[4]
-        if account not in peopled:
-            yield Outsider(root, None, _anybody(snapshot, root, account))
+        if account not in accounts_with_principals:
+            yield ExternalPrincipal(root, None, _anybody(snapshot, root, account))
     stranger = next(id_ for id_ in map("{:012d}".format, range(10**6)) if id_ not in snapshot.tables.accounts)
     anybody = _anybody(snapshot, f"arn:{partition}:iam::*:root", stranger)
     keys = {name: value for name, value in anybody.keys.items() if name != "aws:principalaccount"}
-    yield Outsider(anybody.name, None, replace(anybody, keys=keys))
+    yield ExternalPrincipal(anybody.name, None, replace(anybody, keys=keys))
     yield _unnamed(snapshot, ANY_SERVICE, action)
     kind = FEDERATION.get(action.lower())
     if kind is not None:
@@ -100,14 +103,16 @@ def _read(snapshot: Snapshot, name: str) -> PrincipalProfile | None:
         return None
 
 
-def _one(snapshot: Snapshot, name: str) -> Iterator[Outsider]:
+def _one(snapshot: Snapshot, name: str) -> Iterator[ExternalPrincipal]:
     """A user, role or session that is named by its ARN, where there is no record of it."""
     profile = _read(snapshot, name)
     if profile is None or profile.known:
         return
     keys = {key: value for key, value in profile.keys.items() if key != "aws:principalarn" or not profile.session_arn}
     policies = _ALL if profile.kind is PrincipalKind.FED else None
-    yield Outsider(name, profile.kind, replace(profile, known=True, keys=keys, identity_policies=_ALL, session_policies=policies))
+    yield ExternalPrincipal(
+        name, profile.kind, replace(profile, known=True, keys=keys, identity_policies=_ALL, session_policies=policies)
+    )
 
 
 def _anybody(snapshot: Snapshot, name: str, account: str) -> PrincipalProfile:
@@ -118,17 +123,17 @@ def _anybody(snapshot: Snapshot, name: str, account: str) -> PrincipalProfile:
     return replace(profile, name=name, known=True, keys=keys, absent_keys=_SERVICE_KEYS, identity_policies=_ALL)
 
 
-def _canonical(snapshot: Snapshot, id_: str, partition: str) -> Iterator[Outsider]:
+def _canonical(snapshot: Snapshot, id_: str, partition: str) -> Iterator[ExternalPrincipal]:
     """The account with an S3 canonical id, where no account of the directory has it."""
     if all(account.canonical_id != id_ for account in snapshot.tables.accounts.values()):
         somebody = _anybody(snapshot, f"arn:{partition}:iam::*:root", "000000000000")
         keys = {name: value for name, value in somebody.keys.items() if name != "aws:principalaccount"}
-        yield Outsider(id_, None, replace(somebody, name=id_, keys=keys, canonical_id=id_))
+        yield ExternalPrincipal(id_, None, replace(somebody, name=id_, keys=keys, canonical_id=id_))
 
 
-def _unnamed(snapshot: Snapshot, name: str, action: str) -> Outsider:
+def _unnamed(snapshot: Snapshot, name: str, action: str) -> ExternalPrincipal:
     """A service or provider of which the name is not known."""
     read = read_subject(name, action)
     profile = snapshot.principal(name, action)
     keys = {key: value for key, value in profile.keys.items() if key not in _NAME_KEYS}
-    return Outsider(name, read.kind, replace(profile, keys=keys))
+    return ExternalPrincipal(name, read.kind, replace(profile, keys=keys))

@@ -8,7 +8,7 @@ from fastiam.model.policy import ConditionEntry, Layer, Result, StatementRef
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Result):
+class GrantStatement(Result):
     """A statement of a limiting layer, or a Deny, where it reaches into a row.
 
     `actions` and `resources` are its patterns, those that it excludes where `not_actions`, `not_resources`; `conditions` what is
@@ -29,7 +29,7 @@ class Limit(Result):
 
     layer: Layer
     level: int
-    statements: tuple[Part, ...]
+    statements: tuple[GrantStatement, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,6 @@ class Grant(Result):
     not_resources: bool = False
     conditions: tuple[ConditionEntry, ...] = ()
     limited_by: tuple[Limit, ...] = ()
-    denied_by: tuple[Part, ...] = ()
+    denied_by: tuple[GrantStatement, ...] = ()
     needs_resource_policy: bool = False
     holder: str | None = None

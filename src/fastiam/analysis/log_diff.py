@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.call_decisions import Answer, Replayed, Replayer
+from fastiam.analysis.call_decisions import CallDecider, CallDecision, CallDecisions
 from fastiam.analysis.compare import RANK, changes_of, in_order
 from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.analysis.diff import Diff
@@ -35,7 +35,7 @@ def diff_log(old: CompiledEngine, new: CompiledEngine, log: Iterable[Calls], *, 
     SourceError: a file of the log is broken.
     """
     found = _Found()
-    replayers = Replayer(old, threads=threads), Replayer(new, threads=threads)
+    replayers = CallDecider(old, threads=threads), CallDecider(new, threads=threads)
     for calls in log:
         if len(calls):
             found.add(*(replayer.replay(calls) for replayer in replayers))
@@ -54,9 +54,9 @@ class _Found:
         self._groups: dict[tuple[object, ...], int] = {}
         self._kinds: list[DiffGroup] = []
 
-    def add(self, one: Replayed, two: Replayed) -> None:
+    def add(self, one: CallDecisions, two: CallDecisions) -> None:
         """The answers of both engines to a batch."""
-        before, after = (np.array([a.outcome for a in done.answers], np.uint8)[done.answer] for done in (one, two))
+        before, after = (np.array([a.outcome for a in done.decisions], np.uint8)[done.decision] for done in (one, two))
         broken = (before == Outcome.ERROR) | (after == Outcome.ERROR)
         flips = (RANK[before] != RANK[after]) & ~broken
         changes = changes_of(before, after)
@@ -67,8 +67,8 @@ class _Found:
         self._n_errors += int(np.count_nonzero(broken))
         self._n += len(before)
 
-    def _enter(self, call: int, change: Change, one: Replayed, two: Replayed) -> None:
-        before, after = one.answers[one.answer[call]], two.answers[two.answer[call]]
+    def _enter(self, call: int, change: Change, one: CallDecisions, two: CallDecisions) -> None:
+        before, after = one.decisions[one.decision[call]], two.decisions[two.decision[call]]
         denied = one if change in GAINING else two
         row = int(denied.row[call])
         group = _group(change, before, after)
@@ -97,7 +97,7 @@ class _Found:
         return Diff(self._n, rows, (outcomes[:, 0], outcomes[:, 1]), groups, group, take, self._undecidable, self._n_errors)
 
 
-def _group(change: Change, old: Answer, new: Answer) -> DiffGroup:
+def _group(change: Change, old: CallDecision, new: CallDecision) -> DiffGroup:
     """The statement that flips an answer: a Deny where one decides, else the Allow that the other side has."""
     denier, other = (old, new) if change in GAINING else (new, old)
     if denier.statement is not None and denier.outcome in (Outcome.EXPLICIT_DENY, Outcome.DEPENDS):

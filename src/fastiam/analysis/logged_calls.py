@@ -19,7 +19,7 @@ Codes = npt.NDArray[np.int32]
 PASS_ROLE = "iam:PassRole"  # the permission to pass a role to a service, in addition to the action of the call
 
 
-class Logged(IntEnum):
+class LoggedOutcome(IntEnum):
     """What a log says became of a call. UNKNOWN: it failed before anybody can have asked a policy, such as by throttling."""
 
     ALLOWED = 0
@@ -34,7 +34,7 @@ class Open(Enum):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Asker:
+class LoggedPrincipal:
     """Who made a call.
 
     Attributes
@@ -48,13 +48,13 @@ class Asker:
 
     shown: str
     principal: str | Session | None
-    open_policies: bool = False
-    open_kind: bool = False
-    open_tags: bool = False
+    may_have_policies: bool = False
+    has_unknown_kind: bool = False
+    may_have_tags: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class LoggedContext:
     """What is known of groups of calls: `table[codes[call]]` maps a key to its value, or to None where it is absent.
 
     A key that is missing in an entry is unknown, unless earlier facts contain it. A key with the value `Open.OPEN` is unknown
@@ -73,7 +73,7 @@ class Calls:
     ----------
     sources, source : the files, and the code of each call's.
     numbers, times, ids : of each call: the record's number in the file from 1, its instant and its id.
-    logged : `Logged` of each call, uint8.
+    logged : `LoggedOutcome` of each call, uint8.
     errors : the error code of each call, or None.
     callers, caller : the callers that occur, and the code of each call's.
     facts : what is known of context keys; where two know a key, the later one counts.
@@ -90,9 +90,9 @@ class Calls:
     ids: Sequence[str | None]
     logged: npt.NDArray[np.uint8]
     errors: Sequence[str | None]
-    callers: Sequence[Asker]
+    callers: Sequence[LoggedPrincipal]
     caller: Codes
-    facts: Sequence[Facts]
+    facts: Sequence[LoggedContext]
     row_call: npt.NDArray[np.int64]
     actions: Sequence[str]
     row_action: Codes

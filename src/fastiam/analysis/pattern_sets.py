@@ -1,7 +1,7 @@
-"""Patterns as sets of texts: whether one lies within another, whether two meet.
+"""Patterns as sets of texts: subset and intersection tests.
 
-Laws: `within` is never true of a pattern that has a text the other lacks; `meets` is never false of two that share one. A
-variable that is not known is any text to what is covered, and covers nothing.
+INVARIANT: `is_subset_of` is never true of a pattern that matches a text the other does not match; `intersects` is never false
+of two patterns with a common text. An unknown variable matches any text in a subset, and no text in a superset.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ANY: Symbols = (Wild.ANY,)
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class PatternSet:
     """A pattern of actions (two parts) or of resources (six fields); no parts for the pattern `*`.
 
     Attributes
@@ -37,17 +37,17 @@ class Region:
     is_exact: bool = True
     written: Symbols | None = None
 
-    def within(self, other: Region) -> bool:
+    def is_subset_of(self, other: PatternSet) -> bool:
         """Whether every text of this one is one of the other."""
         if not other.parts:
             return True
-        return bool(self.parts) and other.is_exact and all(map(_within, self.parts, other.parts))
+        return bool(self.parts) and other.is_exact and all(map(_is_subset_of, self.parts, other.parts))
 
-    def meets(self, other: Region) -> bool:
+    def intersects(self, other: PatternSet) -> bool:
         """Whether some text may be one of both."""
         if not self.parts or not other.parts:
             return True
-        return any(_meets(one, two) for one in self._readings() for two in other._readings())
+        return any(_intersect(one, two) for one in self._readings() for two in other._readings())
 
     def _readings(self) -> tuple[Symbols, ...]:
         whole = _joined(self.parts)
@@ -55,25 +55,25 @@ class Region:
 
 
 @lru_cache(maxsize=8192)
-def action_region(pattern: str) -> Region | None:
+def action_pattern_set(pattern: str) -> PatternSet | None:
     """The region of an action pattern; None for a malformed one (V24)."""
     if pattern and not pattern.strip("*"):
-        return Region("*", ())
+        return PatternSet("*", ())
     prefix, _, name = pattern.partition(":")
     if not prefix or not name or ":" in name or "," in pattern or any(map(str.isspace, pattern)):
         return None
-    return Region(pattern, (_symbols(read_glob(ascii_lower(prefix))), _symbols(read_glob(ascii_lower(name)))))
+    return PatternSet(pattern, (_symbols(read_glob(ascii_lower(prefix))), _symbols(read_glob(ascii_lower(name)))))
 
 
-def resource_region(
+def resource_pattern_set(
     pattern: str, variables: bool, keys: Mapping[str, ContextValue], absent: frozenset[str], *, grants: bool = False
-) -> Region | None:
+) -> PatternSet | None:
     """The region of a resource pattern for a caller with these keys; None where it matches nothing (V25, VR8).
 
     `grants`: a match that AWS leaves open is none (R6, R9).
     """
     if pattern and not pattern.strip("*"):
-        return Region("*", ())
+        return PatternSet("*", ())
     if not pattern.startswith("arn:"):
         return None
     read = read_pattern(pattern, variables)
@@ -87,7 +87,7 @@ def resource_region(
     fields = pattern.split(":", 5)
     told = ":".join(fields[:5]) + ":" + "".join(map(_told, rest)) if len(fields) == 6 else pattern + ":*" * read.padded
     written = _joined(tuple(map(_symbols, read.fields[: read.written - 1]))) if read.written < 6 else None
-    return Region(told, (*(_symbols(field) for field in read.fields), symbols), exact, written)
+    return PatternSet(told, (*(_symbols(field) for field in read.fields), symbols), exact, written)
 
 
 def _bound(tokens: Tokens, keys: Mapping[str, ContextValue], absent: frozenset[str]) -> Tokens | None:
@@ -134,7 +134,7 @@ def _joined(parts: tuple[Symbols, ...]) -> Symbols:
 
 
 @lru_cache(maxsize=65536)
-def _within(inner: Symbols, outer: Symbols) -> bool:
+def _is_subset_of(inner: Symbols, outer: Symbols) -> bool:
     """Whether `outer` matches whatever `inner` matches: it matches it symbol by symbol, a wildcard being a character that only
     wildcards match."""
     reached = _closed({0}, outer)
@@ -164,7 +164,7 @@ def _closed(places: set[int], pattern: Symbols) -> set[int]:
 
 
 @lru_cache(maxsize=65536)
-def _meets(one: Symbols, two: Symbols) -> bool:
+def _intersect(one: Symbols, two: Symbols) -> bool:
     """Whether some text matches both, by the pairs of places that a common text can lead to."""
     seen, todo = set(), [(0, 0)]
     while todo:

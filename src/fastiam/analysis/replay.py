@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastiam.analysis.call_decisions import Answer, Replayed, Replayer
-from fastiam.analysis.logged_calls import Calls, Logged
+from fastiam.analysis.call_decisions import CallDecider, CallDecision, CallDecisions
+from fastiam.analysis.logged_calls import Calls, LoggedOutcome
 from fastiam.model.arguments import check_items, check_type
 from fastiam.model.policy import Layer, Outcome, Result, StatementRef
 
@@ -27,8 +27,13 @@ class Verdict(StrEnum):
     DISAGREES = "disagrees"  # allowed here and denied there, or the other way round
     DEPENDS = "depends"  # on what the log does not tell
     UNDECIDED = "undecided"  # no answer: nobody to ask about, or a request that contradicts the directory
-    UNTOLD = "untold"  # an answer, and nothing in the log to compare it with
+    INCONCLUSIVE = "inconclusive"  # a decision, and an error in the log that is not about policies
     AGREES = "agrees"
+    UNTOLD = INCONCLUSIVE  # its name in earlier releases, which the next release removes
+
+    @classmethod
+    def _missing_(cls, value: object) -> Verdict | None:
+        return cls.INCONCLUSIVE if value == "untold" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class ReplayGroup(Result):
     principal: str
     action: str
     outcome: Outcome
-    logged: Logged
+    logged: LoggedOutcome
     layer: Layer | None
     statement: StatementRef | None
     depends_on: tuple[str, ...]
@@ -112,7 +117,7 @@ def replay(engine: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) ->
     counts: Counter[Any] = Counter()
     first: dict[Any, tuple[str, str, int, str]] = {}
     calls = 0
-    replayer = Replayer(engine, threads=threads)
+    replayer = CallDecider(engine, threads=threads)
     for batch in check_items(log, "log", "batches of calls", _LOG_HINT):
         check_type(batch, Calls, "log", "batches of calls", _LOG_HINT)
         calls += len(batch)
@@ -126,45 +131,45 @@ def replay(engine: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) ->
     return Replay(tuple(groups), calls, getattr(log, "records", calls), unmapped, without_role)
 
 
-def _counted(done: Replayed) -> Iterator[tuple[Any, int, tuple[str, str, int, str]]]:
+def _counted(done: CallDecisions) -> Iterator[tuple[Any, int, tuple[str, str, int, str]]]:
     """Calls that are alike: the key of their group, how many, and the first of them."""
     calls = done.calls
     shown: dict[str, int] = {}
     who = np.array([shown.setdefault(caller.shown, len(shown)) for caller in calls.callers], np.int64)[calls.caller]
     action = calls.row_action[done.row]
-    mixed = ((who * len(calls.actions) + action) * len(done.answers) + done.answer) * len(Logged) + calls.logged
+    mixed = ((who * len(calls.actions) + action) * len(done.decisions) + done.decision) * len(LoggedOutcome) + calls.logged
     _, at, n = np.unique(mixed, return_index=True, return_counts=True)
     for call, count in zip(at.tolist(), n.tolist(), strict=True):
         row = int(done.row[call])
         caller = calls.callers[calls.caller[call]]
-        answer, logged = done.answers[int(done.answer[call])], Logged(int(calls.logged[call]))
-        key = (caller.shown, calls.actions[calls.row_action[row]], answer, logged)
+        decision, logged = done.decisions[int(done.decision[call])], LoggedOutcome(int(calls.logged[call]))
+        key = (caller.shown, calls.actions[calls.row_action[row]], decision, logged)
         yield key, count, (done.resources[row] or "", calls.sources[calls.source[call]], calls.numbers[call], calls.times[call])
 
 
-def verdict_of(outcome: Outcome, logged: Logged) -> Verdict:
+def verdict_of(outcome: Outcome, logged: LoggedOutcome) -> Verdict:
     """How an answer compares with what the log says."""
     if outcome is Outcome.ERROR:
         return Verdict.UNDECIDED
     if outcome is Outcome.DEPENDS:
         return Verdict.DEPENDS
-    if logged is Logged.UNKNOWN:
-        return Verdict.UNTOLD
-    return Verdict.AGREES if (outcome is Outcome.ALLOW) == (logged is Logged.ALLOWED) else Verdict.DISAGREES
+    if logged is LoggedOutcome.UNKNOWN:
+        return Verdict.INCONCLUSIVE
+    return Verdict.AGREES if (outcome is Outcome.ALLOW) == (logged is LoggedOutcome.ALLOWED) else Verdict.DISAGREES
 
 
-def _group(key: tuple[str, str, Answer, Logged], calls: int, first: tuple[str, str, int, str]) -> ReplayGroup:
-    principal, action, answer, logged = key
+def _group(key: tuple[str, str, CallDecision, LoggedOutcome], calls: int, first: tuple[str, str, int, str]) -> ReplayGroup:
+    principal, action, decision, logged = key
     return ReplayGroup(
-        verdict_of(answer.outcome, logged),
+        verdict_of(decision.outcome, logged),
         principal,
         action,
-        answer.outcome,
+        decision.outcome,
         logged,
-        answer.layer,
-        answer.statement,
-        answer.depends_on,
-        answer.note,
+        decision.layer,
+        decision.statement,
+        decision.depends_on,
+        decision.note,
         calls,
         *first,
     )

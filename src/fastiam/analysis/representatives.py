@@ -30,7 +30,7 @@ class Patterns:
         self.literals = tuple(dict.fromkeys(literals))
         self._found: dict[str, tuple[str, ...]] = {}
 
-    def instances(self, pattern: str) -> tuple[str, ...]:
+    def representatives(self, pattern: str) -> tuple[str, ...]:
         """The literals that a pattern matches, its own included."""
         found = self._found.get(pattern)
         if found is None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastiam.analysis.effective_permissions import Effective
+from fastiam.analysis.effective_permissions import EffectivePermissions
 from fastiam.analysis.grants import Grant
 from fastiam.analysis.representatives import FRESH, action_of
-from fastiam.analysis.who_can import Question
+from fastiam.analysis.who_can import WhoCanRequest
 from fastiam.engine.resolving import check_principal_type
 from fastiam.model.arguments import check_items
 from fastiam.model.arn import split_arn
@@ -28,7 +28,7 @@ _ALSO = {"iam": ("sts",), "execute-api": ("apigateway",), "apigateway": ("execut
 
 
 @dataclass(frozen=True, slots=True)
-class Doable(Deferred):
+class AllowedAction(Deferred):
     """An action that a principal can do on one resource, for certain or if conditions are met.
 
     Attributes
@@ -53,7 +53,9 @@ class Doable(Deferred):
         return {"conditions": source()}
 
 
-def actions_on(engine: CompiledEngine, principal: str | Session, question: Question, names: Iterable[str] | None) -> list[Doable]:
+def actions_on(
+    engine: CompiledEngine, principal: str | Session, question: WhoCanRequest, names: Iterable[str] | None
+) -> list[AllowedAction]:
     """What the principal can do on the resource of a question, whose action is of no account."""
     principal = check_principal_type(principal)
     if names is not None and not isinstance(names, str):
@@ -75,7 +77,7 @@ def actions_on(engine: CompiledEngine, principal: str | Session, question: Quest
         told, is_pattern = asked[literal]
         opened = partial(question.conditions, principal, literal) if decision.outcome is Outcome.DEPENDS else tuple
         where = decision.layer, decision.statement, decision.depends_on
-        found.append(Doable.deferring(opened, told, decision.outcome, *where, is_pattern, decision.assumed_owner))
+        found.append(AllowedAction.deferring(opened, told, decision.outcome, *where, is_pattern, decision.assumed_owner))
     return found
 
 
@@ -109,5 +111,5 @@ def grants_of(engine: CompiledEngine, principal: str | Session, context: Context
     """What a principal can in effect, over all resources."""
     snapshot = engine._snapshot_or_fail()
     profile = snapshot.principal(check_principal_type(principal))
-    effective = Effective(snapshot, profile, engine._options["settings"], *engine._given(check_context(context)))
+    effective = EffectivePermissions(snapshot, profile, engine._options["settings"], *engine._given(check_context(context)))
     return list(effective.grants())

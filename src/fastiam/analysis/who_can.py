@@ -1,7 +1,7 @@
 """`who_can`: everybody who can do something to a resource, with the conditions that are still to be met.
 
 One batch decides for all users, roles and roots with a record; what the policies of the resource let in beside them comes from
-`outsiders`. Law: it says of everybody what deciding for them alone says.
+`external_principals`. Law: it says of everybody what deciding for them alone says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.external_principals import Outsider, named_callers, outsiders
+from fastiam.analysis.external_principals import ExternalPrincipal, external_principals, named_principals
 from fastiam.analysis.representatives import FRESH
 from fastiam.engine.decisions import Decisions, RowDecision
 from fastiam.errors import PolicyError, RequestValueError
@@ -47,7 +47,7 @@ _CAN = (Outcome.ALLOW, Outcome.DEPENDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Caller(Deferred):
+class PrincipalAccess(Deferred):
     """Somebody who can, for certain or if conditions are met.
 
     Attributes
@@ -79,18 +79,18 @@ class Caller(Deferred):
         return {"conditions": source()}
 
 
-class Callers(Sequence[Caller]):
+class WhoCanResult(Sequence[PrincipalAccess]):
     """Everybody who can, those with a record first, in the order of the directory.
 
     Attributes
     ----------
-    principals : their names, as in `Caller`.
+    principals : their names, as in `PrincipalAccess`.
     outcome : `Outcome` numbers, uint8, shape (n,).
     """
 
     __slots__ = ("_make", "outcome", "principals")
 
-    def __init__(self, names: Sequence[str], make: Callable[[int], Caller], outcomes: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, names: Sequence[str], make: Callable[[int], PrincipalAccess], outcomes: npt.NDArray[np.uint8]) -> None:
         """For the engine: `make` gives the row of a place."""
         self.principals, self._make, self.outcome = names, make, outcomes
 
@@ -98,30 +98,30 @@ class Callers(Sequence[Caller]):
         return len(self.principals)
 
     @overload
-    def __getitem__(self, row: int) -> Caller: ...
+    def __getitem__(self, row: int) -> PrincipalAccess: ...
     @overload
-    def __getitem__(self, row: slice) -> list[Caller]: ...
-    def __getitem__(self, row: int | slice) -> Caller | list[Caller]:
+    def __getitem__(self, row: slice) -> list[PrincipalAccess]: ...
+    def __getitem__(self, row: int | slice) -> PrincipalAccess | list[PrincipalAccess]:
         at = range(len(self))[row]
         return [self._make(i) for i in at] if isinstance(at, range) else self._make(at)
 
-    def __iter__(self) -> Iterator[Caller]:
+    def __iter__(self) -> Iterator[PrincipalAccess]:
         return map(self._make, range(len(self)))
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON form: the callers, each as `Caller.to_dict` gives it."""
+        """The JSON form: the callers, each as `PrincipalAccess.to_dict` gives it."""
         return {"callers": [caller.to_dict() for caller in self]}
 
     def __reduce__(self) -> tuple[Any, ...]:
         callers = list(self)
-        return Callers, (list(self.principals), callers.__getitem__, self.outcome)
+        return WhoCanResult, (list(self.principals), callers.__getitem__, self.outcome)
 
     def __repr__(self) -> str:
         n = int(np.count_nonzero(self.outcome == Outcome.ALLOW))
-        return f"<Callers: {n} can, {len(self) - n} if conditions are met>"
+        return f"<WhoCanResult: {n} can, {len(self) - n} if conditions are met>"
 
 
-class Stored:
+class PrincipalColumn:
     """Everybody of whom a snapshot has a record, as a column that is read once."""
 
     def __init__(self, engine: CompiledEngine) -> None:
@@ -131,7 +131,7 @@ class Stored:
         self.kinds = [kind for _, kind in found]
         self.column: TextColumn | None = read_column(self.names, "principals", kind="text") if found else None
         # accounts of which users or roles are known
-        self.peopled = frozenset(name.split(":", 5)[4] for name, kind in found if kind is not PrincipalKind.ROOT)
+        self.accounts_with_principals = frozenset(name.split(":", 5)[4] for name, kind in found if kind is not PrincipalKind.ROOT)
 
     @cached_property
     def reads_user_id(self) -> bool:
@@ -150,7 +150,7 @@ def _reads_user_id(policy: Policy) -> bool:
 
 
 @dataclass(frozen=True)
-class Question:
+class WhoCanRequest:
     """A question to an engine, with what is given, and what is not."""
 
     engine: CompiledEngine
@@ -193,7 +193,7 @@ class Question:
         return {"unknown": self.unknown, "resource_account": self.resource_account, "now": self.now}
 
 
-def read_question(
+def read_who_can_request(
     engine: CompiledEngine,
     action: str,
     resource: str,
@@ -201,7 +201,7 @@ def read_question(
     unknown: Collection[str],
     resource_account: str | None,
     now: datetime | None,
-) -> Question:
+) -> WhoCanRequest:
     """A question, checked. Defaults of the engine count as given, but for keys that are declared unknown by name (D71).
 
     Without `now` the time is as unknown as other keys.
@@ -218,10 +218,10 @@ def read_question(
     instant = datetime.fromtimestamp(seconds, UTC)
     if now is not None and told.isdisjoint(_CLOCK) and is_declared(declared, _CLOCK[0]):
         given["aws:CurrentTime"] = instant
-    return Question(engine, check_action(action), check_resource(resource), given, declared, resource_account, instant)
+    return WhoCanRequest(engine, check_action(action), check_resource(resource), given, declared, resource_account, instant)
 
 
-def who_can(question: Question, stored: Stored) -> Callers:
+def who_can(question: WhoCanRequest, stored: PrincipalColumn) -> WhoCanResult:
     """Those of `stored` who can, and then those from outside."""
     engine, snapshot = question.engine, question.engine._snapshot_or_fail()
     nobody = snapshot.resource(
@@ -234,7 +234,7 @@ def who_can(question: Question, stored: Stored) -> Callers:
     policies = None if question.resource == "*" else snapshot.facts(question.resource).policies
     others = [] if policies is None else list(_others(question, stored, policies, nobody))
     if stored.column is None:
-        return Callers([c.principal for c in others], others.__getitem__, np.array([c.outcome for c in others], np.uint8))
+        return WhoCanResult([c.principal for c in others], others.__getitem__, np.array([c.outcome for c in others], np.uint8))
     decisions = question.decide_all(stored.column)
     found = decisions.outcome.copy()
     by_session = _by_session(question, stored, decisions, _rows_that_can(found))
@@ -243,7 +243,7 @@ def who_can(question: Question, stored: Stored) -> Callers:
     rows = _rows_that_can(found)
     names = [stored.names[row] for row in rows]
 
-    def make(at: int) -> Caller:
+    def make(at: int) -> PrincipalAccess:
         if at >= len(rows):
             return others[at - len(rows)]
         row = rows[at]
@@ -251,7 +251,7 @@ def who_can(question: Question, stored: Stored) -> Callers:
         return _caller(question, asker, stored.kinds[row], told, name=stored.names[row])
 
     outcomes = np.concatenate([found[rows], np.array([caller.outcome for caller in others], np.uint8)])
-    return Callers(names + [caller.principal for caller in others], make, outcomes)
+    return WhoCanResult(names + [caller.principal for caller in others], make, outcomes)
 
 
 def _rows_that_can(outcomes: npt.NDArray[np.uint8]) -> list[int]:
@@ -260,7 +260,7 @@ def _rows_that_can(outcomes: npt.NDArray[np.uint8]) -> list[int]:
 
 
 def _by_session(
-    question: Question, stored: Stored, decisions: Decisions, rows: Sequence[int]
+    question: WhoCanRequest, stored: PrincipalColumn, decisions: Decisions, rows: Sequence[int]
 ) -> dict[int, tuple[str, RowDecision]]:
     """Roles whose answer turns on `aws:userid`, decided for a session of a name that no policy writes.
 
@@ -285,38 +285,42 @@ def _by_session(
 
 
 def _caller(
-    question: Question,
+    question: WhoCanRequest,
     asker: str,
     kind: PrincipalKind,
     decision: Decision | RowDecision,
     *,
     name: str,
     is_outside: bool = False,
-) -> Caller:
+) -> PrincipalAccess:
     opened = partial(question.conditions, asker) if decision.outcome is Outcome.DEPENDS else tuple
     where = decision.layer, decision.statement, decision.depends_on
-    return Caller.deferring(opened, name, kind, decision.outcome, *where, is_outside, decision.assumed_owner)
+    return PrincipalAccess.deferring(opened, name, kind, decision.outcome, *where, is_outside, decision.assumed_owner)
 
 
-def _others(question: Question, stored: Stored, policies: Policies, nobody: ResourceProfile) -> Iterator[Caller]:
+def _others(
+    question: WhoCanRequest, stored: PrincipalColumn, policies: Policies, nobody: ResourceProfile
+) -> Iterator[PrincipalAccess]:
     """Those without a record who can."""
     snapshot = question.engine._snapshot_or_fail()
-    for name in named_callers(snapshot, policies, question.action):
+    for name in named_principals(snapshot, policies, question.action):
         decision = question.decide(name)
         if decision is not None and decision.outcome in _CAN:
             profile = snapshot.principal(name, question.action)
             yield _caller(question, name, profile.kind, decision, name=name, is_outside=profile.account is None)
-    for outsider in outsiders(snapshot, policies, question.action, nobody.partition or "aws", stored.peopled):
-        found = _outside(question, outsider, nobody)
+    for external in external_principals(
+        snapshot, policies, question.action, nobody.partition or "aws", stored.accounts_with_principals
+    ):
+        found = _external_access(question, external, nobody)
         if found is not None:
             yield found
 
 
-def _outside(question: Question, outsider: Outsider, nobody: ResourceProfile) -> Caller | None:
+def _external_access(question: WhoCanRequest, external: ExternalPrincipal, nobody: ResourceProfile) -> PrincipalAccess | None:
     """What the side of the resource says of an outsider. A resource that nobody is known to own is not theirs."""
     from fastiam.spec import decide
 
-    engine, profile = question.engine, outsider.profile
+    engine, profile = question.engine, external.profile
     request = question.request()
     try:
         who, what, endpoint = engine._profiles(profile, question.action, question.resource, request, question.resource_account)
@@ -330,4 +334,4 @@ def _outside(question: Question, outsider: Outsider, nobody: ResourceProfile) ->
     if found.outcome not in _CAN:
         return None
     where = found.layer, found.statement, found.depends_on
-    return Caller(outsider.name, outsider.kind, found.outcome, *where, True, found.assumed_owner, told.open_statements)
+    return PrincipalAccess(external.name, external.kind, found.outcome, *where, True, found.assumed_owner, told.open_statements)

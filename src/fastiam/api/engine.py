@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     from fastiam.analysis.grants import Grant
     from fastiam.analysis.logged_calls import Calls
     from fastiam.analysis.replay import Replay
-    from fastiam.analysis.what_can import Doable
-    from fastiam.analysis.who_can import Callers, Stored
+    from fastiam.analysis.what_can import AllowedAction
+    from fastiam.analysis.who_can import PrincipalColumn, WhoCanResult
 
 
 class Engine(CompiledEngine):
@@ -27,7 +27,7 @@ class Engine(CompiledEngine):
     Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
     """
 
-    _stored: Stored | None = None  # the column of `who_can`
+    _stored: PrincipalColumn | None = None  # the column of `who_can`
 
     def who_can(
         self,
@@ -38,24 +38,24 @@ class Engine(CompiledEngine):
         unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
-    ) -> Callers:
+    ) -> WhoCanResult:
         """Everybody who can do something to a resource, for certain or if conditions are met.
 
         Decided for are the root of every account, every user, every role (as some session of it, N5; where the answer turns on
         `aws:userid`, as one of a name that no policy writes, unless only named ones can), and whom the policies
         of the resource let in beside them: services, unsigned callers, identity providers, named sessions, and users, roles
-        and whole accounts of which the directory has no record (`Caller` says how each is told).
+        and whole accounts of which the directory has no record (`PrincipalAccess` says how each is told).
 
         Parameters
         ----------
         context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
         unknown : the keys of which nothing is known, as in `decide_many`; by default none, and a key that is not given is
             absent. With `["*"]` all that `context` does not give are unknown, the time too unless `now` is given: who can only
-            if conditions are met is a `Caller` of outcome DEPENDS.
+            if conditions are met is a `PrincipalAccess` of outcome DEPENDS.
 
         Returns
         -------
-        Callers: a sequence of `Caller`. Whoever is not in it cannot, or cannot make such a request at all (K1).
+        WhoCanResult: a sequence of `PrincipalAccess`. Whoever is not in it cannot, or cannot make such a request at all (K1).
 
         Raises
         ------
@@ -66,11 +66,11 @@ class Engine(CompiledEngine):
         One batch over all who have a record, some 200 ns each. What is open is said by D73: it may be said of a request that
         is decided, never the other way round.
         """
-        from fastiam.analysis.who_can import Stored, read_question, who_can
+        from fastiam.analysis.who_can import PrincipalColumn, read_who_can_request, who_can
 
-        question = read_question(self, action, resource, context, unknown, resource_account, now)
+        question = read_who_can_request(self, action, resource, context, unknown, resource_account, now)
         if self._stored is None:
-            self._stored = Stored(self)
+            self._stored = PrincipalColumn(self)
         return who_can(question, self._stored)
 
     def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
@@ -111,7 +111,7 @@ class Engine(CompiledEngine):
         unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
-    ) -> list[Doable]: ...
+    ) -> list[AllowedAction]: ...
 
     def what_can(
         self,
@@ -123,7 +123,7 @@ class Engine(CompiledEngine):
         unknown: Collection[str] = (),
         resource_account: str | None = None,
         now: datetime | None = None,
-    ) -> list[Grant] | list[Doable]:
+    ) -> list[Grant] | list[AllowedAction]:
         """What a principal can do: on one resource, or over all of them.
 
         Parameters
@@ -137,9 +137,9 @@ class Engine(CompiledEngine):
 
         Returns
         -------
-        With a resource, `Doable`s: an action that is not among them is denied. Without, `Grant`s: whatever the principal is
-        allowed lies in one of them, and what lies in one is allowed where its conditions hold, its limits allow and its Denies
-        do not apply. Endpoint policies, and rules that no policy changes (6.3, 7.4), are not among their terms.
+        With a resource, `AllowedAction` records: an action that is not among them is denied. Without a resource, `Grant` records:
+        each allowed request is in one of them, and a request in one of them is allowed if its conditions hold, its limits allow
+        the request and its Denies do not apply. Endpoint policies and rules that no policy changes (6.3, 7.4) are not included.
 
         Raises
         ------
@@ -147,12 +147,12 @@ class Engine(CompiledEngine):
             `now` without a resource.
         """
         from fastiam.analysis.what_can import actions_on, grants_of
-        from fastiam.analysis.who_can import read_question
+        from fastiam.analysis.who_can import read_who_can_request
 
         if resource is None:
             _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)
             return grants_of(self, principal, context)
-        question = read_question(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
+        question = read_who_can_request(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
         return actions_on(self, principal, question, actions)
 
 

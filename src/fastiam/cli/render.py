@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from fastiam.analysis.grants import Limit, Part
+from fastiam.analysis.grants import GrantStatement, Limit
 from fastiam.cli.console import is_rich, write
 from fastiam.model.decision_json import to_json
 from fastiam.model.explanation_text import condition_text, open_text
@@ -108,7 +108,7 @@ def cell_text(value: object, between: str) -> str:
         return condition_text(value)
     if isinstance(value, OpenStatement):
         return open_text(value)
-    if isinstance(value, (Part, Limit)):
+    if isinstance(value, (GrantStatement, Limit)):
         return json.dumps(to_json(value))
     if isinstance(value, StatementRef):
         return f"{value.label} of {value.policy}"

@@ -172,6 +172,6 @@ _MEANING = {
     Verdict.DISAGREES: "the policies allow what the log says was denied, or the other way round",
     Verdict.DEPENDS: "the answer turns on what the log does not tell",
     Verdict.UNDECIDED: "nobody to ask about: caller or resource is not in the policies, or the log does not tell",
-    Verdict.UNTOLD: "an answer, and a failure in the log that says nothing about policies",
+    Verdict.INCONCLUSIVE: "an answer, and a failure in the log that says nothing about policies",
     Verdict.AGREES: "the policies say what the log says",
 }

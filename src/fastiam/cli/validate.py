@@ -17,7 +17,7 @@ from fastiam.errors import Finding, Severity
 from fastiam.model.policy import PolicyKind
 
 if TYPE_CHECKING:
-    from fastiam.sources.validation import Checked
+    from fastiam.sources.validation import ValidatedDocument
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow"}
 
@@ -46,7 +46,7 @@ def command(paths: tuple[str, ...], kind: str | None, lenient: bool, form: str, 
     return exits.DENIED if any(result.findings for result in results) else exits.OK
 
 
-def _check(path: str, kind: PolicyKind | None) -> list[Checked]:
+def _check(path: str, kind: PolicyKind | None) -> list[ValidatedDocument]:
     from fastiam.sources.files import File, unpacked
     from fastiam.sources.validation import check_file, check_folder, check_store
     from fastiam.storage import is_sqlite
@@ -59,7 +59,7 @@ def _check(path: str, kind: PolicyKind | None) -> list[Checked]:
     return check_file(File(name, unpacked(read_bytes(path), name), named=True), kind)
 
 
-def _is_rejected(result: Checked, lenient: bool) -> bool:
+def _is_rejected(result: ValidatedDocument, lenient: bool) -> bool:
     """Whether the mode would refuse a document."""
     return any(_rejects(finding, lenient) for finding in result.findings)
 
@@ -68,7 +68,7 @@ def _rejects(finding: Finding, lenient: bool) -> bool:
     return finding.fatal or (finding.severity is Severity.ERROR and not lenient)
 
 
-def _print_text(results: Sequence[Checked], lenient: bool) -> None:
+def _print_text(results: Sequence[ValidatedDocument], lenient: bool) -> None:
     for result in results:
         for finding in result.findings:
             head, _, rest = finding.render().partition(f": {finding.severity}: ")
@@ -80,7 +80,7 @@ def _print_text(results: Sequence[Checked], lenient: bool) -> None:
     note(f"{_count(sum(result.n_documents for result in results), 'document')}: {counts}, {rejected} rejected")
 
 
-def _print_json(results: Sequence[Checked], lenient: bool) -> None:
+def _print_json(results: Sequence[ValidatedDocument], lenient: bool) -> None:
     rows = [
         {
             "file": result.source,

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.grants import Grant, Part
-from fastiam.analysis.what_can import Doable
+from fastiam.analysis.grants import Grant, GrantStatement
+from fastiam.analysis.what_can import AllowedAction
 from fastiam.cli import entity_commands as nouns
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
@@ -75,7 +75,7 @@ def command(
         return exits.OK if grants or exit_zero else exits.DENIED
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
 
-    def decided(unknown: Collection[str]) -> list[Doable]:
+    def decided(unknown: Collection[str]) -> list[AllowedAction]:
         found = engine.what_can(principal, resource, given, actions=actions or None, unknown=unknown, **about)
         named = [] if actions else _known(resource, {one.action.lower() for one in found})
         found += engine.what_can(principal, resource, given, actions=named, unknown=unknown, **about) if named else []
@@ -104,7 +104,7 @@ def _known(resource: str, told: Collection[str]) -> list[str]:
     return [action.name for action in found if action.name.lower() not in told]
 
 
-def _action(one: Doable) -> dict[str, Any]:
+def _action(one: AllowedAction) -> dict[str, Any]:
     return {name: getattr(one, name) for name in ACTION} | {
         "depends_on": tuple(map(spelled, one.depends_on)),
         "owner": options.owner_cell(one),
@@ -129,5 +129,5 @@ def _but(patterns: Sequence[str], inverted: bool) -> Iterator[str]:
     yield from (f"all but {pattern}" if inverted else pattern for pattern in patterns)
 
 
-def _part(part: Part) -> str:
+def _part(part: GrantStatement) -> str:
     return f"{part.ref.label} of {part.ref.policy}"

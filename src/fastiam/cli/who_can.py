@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.who_can import Caller
+from fastiam.analysis.who_can import PrincipalAccess
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
@@ -69,7 +69,7 @@ def command(
     return exits.UNKNOWN if len(found) else exits.DENIED
 
 
-def _row(caller: Caller) -> dict[str, Any]:
+def _row(caller: PrincipalAccess) -> dict[str, Any]:
     row = {name: getattr(caller, name) for name in COLUMNS}
     return row | {
         "kind": caller.kind or "account",

@@ -18,24 +18,23 @@ from fastiam.errors import Finding, Severity, SourceError
 from fastiam.model.arguments import as_path
 from fastiam.model.source_map import Source
 from fastiam.runtime.gc_pause import collection_paused
-from fastiam.sources import directory_format as native
+from fastiam.sources import directory_format
 from fastiam.sources.files import File, read_files
-from fastiam.sources.gaad import Exports
-from fastiam.sources.iam_collect import Collected
-from fastiam.sources.located_values import Node, Text
-from fastiam.sources.located_values import Policies as Texts
-from fastiam.sources.managed_policies import Known, Policies
-from fastiam.sources.organization_builder import Tree
-from fastiam.sources.organizations import Dumps
+from fastiam.sources.gaad import AccountExportReader
+from fastiam.sources.iam_collect import IamCollectReader
+from fastiam.sources.located_values import LocatedValue, ParsedPolicies, SourceFile
+from fastiam.sources.managed_policies import KnownPolicies, ManagedPolicyReader
+from fastiam.sources.organization_builder import OrganizationBuilder
+from fastiam.sources.organizations import OrganizationsReader
 from fastiam.storage import is_sqlite
 
 if TYPE_CHECKING:
     from fastiam.sources.cloudtrail import CloudTrail
 
 # A reader has some of these functions. In this order over all files: whatever names something comes after what it names.
-_OF_DOCUMENTS = ("gather", "read_policies"), ("read_groups",), ("read_principals",), ("read_trust",), ("read_rest",)
-_OF_READERS = ("add_known", "check_policies"), (), (), (), ("finish",)
-_Found = list[tuple[Any, Node]]
+_STAGES_OF_DOCUMENTS = ("gather", "read_policies"), ("read_groups",), ("read_principals",), ("read_trust",), ("read_rest",)
+_STAGES_OF_READERS = ("add_known_policies", "check_policies"), (), (), (), ("finish",)
+_Found = list[tuple[Any, LocatedValue]]
 
 
 def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory | None = None) -> Directory:
@@ -80,9 +79,9 @@ def load_files(files: Iterable[File], name: str) -> Directory:
     return directory
 
 
-def known_format(node: Node) -> bool:
+def known_format(node: LocatedValue) -> bool:
     """Whether a value is of a format that is loaded."""
-    return any(reader.is_format(node) for reader in _readers(Tree()))
+    return any(reader.is_format(node) for reader in _readers(OrganizationBuilder()))
 
 
 def _load_store(paths: Sequence[str | os.PathLike[str]], mode: Mode) -> Directory:
@@ -95,28 +94,34 @@ def _load_store(paths: Sequence[str | os.PathLike[str]], mode: Mode) -> Director
         return directory.detached()
 
 
-def _readers(tree: Tree) -> tuple[Any, ...]:
-    known = Known()
-    return Collected(known, tree), Dumps(tree), Policies(known), Exports(known), native
+def _readers(builder: OrganizationBuilder) -> tuple[Any, ...]:
+    known = KnownPolicies()
+    return (
+        IamCollectReader(known, builder),
+        OrganizationsReader(builder),
+        ManagedPolicyReader(known),
+        AccountExportReader(known),
+        directory_format,
+    )
 
 
 def _load_into(model: AccountModel, files: Iterable[File], name: str) -> None:
-    tree = Tree()
-    readers = _readers(tree)
+    builder = OrganizationBuilder()
+    readers = _readers(builder)
     found: _Found = []
-    texts: Texts = {}
+    parsed: ParsedPolicies = {}
     for file in files:
-        found += _documents(model, file, readers, texts)
+        found += _documents(model, file, readers, parsed)
     if not found:
         raise SourceError("nothing to load", source=name, hint=_KNOWN)
-    for of_documents, of_readers in zip(_OF_DOCUMENTS, _OF_READERS, strict=True):
+    for of_documents, of_readers in zip(_STAGES_OF_DOCUMENTS, _STAGES_OF_READERS, strict=True):
         for stage in of_documents:
             for reader, node in found:
                 _run(reader, stage, model, node)
         for stage in of_readers:
             for reader in readers:
                 _run(reader, stage, model)
-    tree.write(model)
+    builder.write(model)
 
 
 def _run(reader: object, stage: str, *arguments: object) -> None:
@@ -125,13 +130,13 @@ def _run(reader: object, stage: str, *arguments: object) -> None:
         run(*arguments)
 
 
-def _documents(model: AccountModel, file: File, readers: Sequence[Any], texts: Texts) -> _Found:
+def _documents(model: AccountModel, file: File, readers: Sequence[Any], parsed: ParsedPolicies) -> _Found:
     """The documents of a file with their readers: its one value, the items of a list, or several values."""
     if file.skipped:
         model.notes.append(_skipped(file.name, file.skipped))
         return []
-    roots = _values(model, file, texts)
-    nodes = roots if isinstance(readers[0], Collected) and readers[0].is_format(roots[0]) else _items(roots)
+    roots = _values(model, file, parsed)
+    nodes = roots if isinstance(readers[0], IamCollectReader) and readers[0].is_format(roots[0]) else _items(roots)
     told = [(next((reader for reader in readers if reader.is_format(node)), None), node) for node in nodes]
     unknown = [node for reader, node in told if reader is None]
     if unknown:
@@ -142,21 +147,21 @@ def _documents(model: AccountModel, file: File, readers: Sequence[Any], texts: T
     return told
 
 
-def _values(model: AccountModel, file: File, texts: Texts) -> list[Node]:
+def _values(model: AccountModel, file: File, parsed: ParsedPolicies) -> list[LocatedValue]:
     """The values of a file. Of a file that is one document, what cannot be read is that document's matter."""
-    is_document = Collected.is_document(file.name)
+    is_document = IamCollectReader.is_document(file.name)
     try:
-        roots = file.values(texts)
+        roots = file.values(parsed)
         if is_document and len(roots) > 1:
             raise roots[1].error("a second value in a file of one document")
     except SourceError as error:
         if not is_document or model.mode == "strict":
             raise
-        return [Node(None, Text(Source(file.name), broken=error.message))]
+        return [LocatedValue(None, SourceFile(Source(file.name), broken=error.message))]
     return roots
 
 
-def _items(roots: list[Node]) -> list[Node]:
+def _items(roots: list[LocatedValue]) -> list[LocatedValue]:
     """A list of documents, such as the pages of an export, is as good as the documents one after the other."""
     return [item for root in roots for item in ((isinstance(root.value, list) and root.items()) or [root])]
 

@@ -22,7 +22,7 @@ from fastiam.directory.records import (
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
 from fastiam.directory.unique_ids import NEW
 from fastiam.model.policy import PolicyKind
-from fastiam.sources.located_values import Node
+from fastiam.sources.located_values import LocatedValue
 
 _TOP = "format version accounts organization managed_policies groups users roles instance_profiles".split()
 _TOP += "saml_providers oidc_providers trust_anchors revocation_lists roles_anywhere_profiles resources endpoints".split()
@@ -45,12 +45,12 @@ _RESOURCE = "arn account tags restrict_public_buckets policies".split()
 _ENDPOINT = "id account gateway policies".split()
 
 
-def is_format(node: Node) -> bool:
+def is_format(node: LocatedValue) -> bool:
     """Whether the value says that it is a directory of ours."""
     return isinstance(node.value, dict) and node.value.get("format") == FORMAT
 
 
-def read_policies(model: AccountModel, root: Node) -> None:
+def read_policies(model: AccountModel, root: LocatedValue) -> None:
     """Managed policies; here the document is checked as a whole."""
     root.object(_TOP)
     version = root.need("version")
@@ -70,7 +70,7 @@ def read_policies(model: AccountModel, root: Node) -> None:
             )
 
 
-def read_groups(model: AccountModel, root: Node) -> None:
+def read_groups(model: AccountModel, root: LocatedValue) -> None:
     """Groups with inline and attached policies."""
     for node in root.list_of("groups"):
         node.object(_GROUP)
@@ -79,7 +79,7 @@ def read_groups(model: AccountModel, root: Node) -> None:
             model.add_group(node.need("arn").text(), identity_policies=policies, unique_id=node.text_of("unique_id"))
 
 
-def read_principals(model: AccountModel, root: Node) -> None:
+def read_principals(model: AccountModel, root: LocatedValue) -> None:
     """Accounts, users and roles; trust policies come later, when all whom they may name are there."""
     for node in root.list_of("accounts"):
         node.object(_ACCOUNT)
@@ -96,7 +96,7 @@ def read_principals(model: AccountModel, root: Node) -> None:
             _add_principal(model, node)
 
 
-def _add_principal(model: AccountModel, node: Node) -> None:
+def _add_principal(model: AccountModel, node: LocatedValue) -> None:
     policies, boundary = _identity(model, node), node.get("permissions_boundary")
     limits = None
     if boundary is not None:
@@ -114,7 +114,7 @@ def _add_principal(model: AccountModel, node: Node) -> None:
         )
 
 
-def read_trust(model: AccountModel, root: Node) -> None:
+def read_trust(model: AccountModel, root: LocatedValue) -> None:
     """The trust policies of roles."""
     for node in root.list_of("roles"):
         arn, trust = node.need("arn").text(), node.get("trust_policy")
@@ -125,7 +125,7 @@ def read_trust(model: AccountModel, root: Node) -> None:
                 model.set_trust_policy(arn, policy)
 
 
-def read_rest(model: AccountModel, root: Node) -> None:
+def read_rest(model: AccountModel, root: LocatedValue) -> None:
     """All that names roles or nobody: profiles, providers, resources, endpoints, the organisation, levels of accounts."""
     for node in root.list_of("instance_profiles"):
         node.object(_INSTANCE_PROFILE)
@@ -151,7 +151,7 @@ def read_rest(model: AccountModel, root: Node) -> None:
         _set_levels(model, node)
 
 
-def _add_providers(model: AccountModel, root: Node) -> None:
+def _add_providers(model: AccountModel, root: LocatedValue) -> None:
     for node in root.list_of("saml_providers"):
         node.object(_SAML)
         with node.writing(model):
@@ -180,7 +180,7 @@ def _add_providers(model: AccountModel, root: Node) -> None:
             )
 
 
-def _add_roles_anywhere(model: AccountModel, root: Node) -> None:
+def _add_roles_anywhere(model: AccountModel, root: LocatedValue) -> None:
     """Trust anchors before their revocation lists. Certificates are checked when a session is requested."""
     for node in root.list_of("trust_anchors"):
         node.object(_ANCHOR)
@@ -215,7 +215,7 @@ def _add_roles_anywhere(model: AccountModel, root: Node) -> None:
             model.add_roles_anywhere(profile)
 
 
-def _common(node: Node) -> dict[str, Any]:
+def _common(node: LocatedValue) -> dict[str, Any]:
     """What the records of Roles Anywhere have in common; the model takes the account from the ARN."""
     return {
         "arn": node.need("arn").text(),
@@ -228,13 +228,13 @@ def _common(node: Node) -> dict[str, Any]:
     }
 
 
-def _notification(node: Node) -> NotificationSetting:
+def _notification(node: LocatedValue) -> NotificationSetting:
     node.object(_NOTIFICATION)
     days = node.whole_of("threshold", 0) or None
     return NotificationSetting(node.need("event").text(), node.flag_of("enabled"), days, node.text_of("channel"))
 
 
-def _mappings(node: Node) -> dict[str, tuple[str, ...]]:
+def _mappings(node: LocatedValue) -> dict[str, tuple[str, ...]]:
     found = node.get("attribute_mappings")
     if found is None:
         return default_mappings()
@@ -242,11 +242,11 @@ def _mappings(node: Node) -> dict[str, tuple[str, ...]]:
     return {name: tuple(item.text() for item in items.items()) for name, items in found.members()}
 
 
-def _texts(node: Node, name: str) -> tuple[str, ...]:
+def _texts(node: LocatedValue, name: str) -> tuple[str, ...]:
     return tuple(item.text() for item in node.list_of(name))
 
 
-def _add_resource(model: AccountModel, node: Node) -> None:
+def _add_resource(model: AccountModel, node: LocatedValue) -> None:
     arn = node.need("arn").text()
     is_role = ":iam::" in arn and ":role/" in arn
     given = node.get("policies")
@@ -261,14 +261,14 @@ def _add_resource(model: AccountModel, node: Node) -> None:
         )
 
 
-def _add_endpoint(model: AccountModel, node: Node) -> None:
+def _add_endpoint(model: AccountModel, node: LocatedValue) -> None:
     id_, given = node.need("id").text(), node.get("policies")
     policies = None if given is None else _several(model, given, PolicyKind.VPCE, name=id_)
     with node.writing(model):
         model.add_endpoint(id_, policy=policies, account=node.text_of("account"), gateway=node.flag_of("gateway"))
 
 
-def _set_organization(model: AccountModel, node: Node) -> None:
+def _set_organization(model: AccountModel, node: LocatedValue) -> None:
     node.object(_ORGANIZATION)
     old, id_ = model.tables.organization, node.need("id").text()
     if old is not None and old.id != id_:
@@ -293,19 +293,19 @@ def _set_organization(model: AccountModel, node: Node) -> None:
         )
 
 
-def _delegates(node: Node) -> dict[str, list[str]]:
+def _delegates(node: LocatedValue) -> dict[str, list[str]]:
     found = node.get("delegated_administrators")
     return {id_: [name.text() for name in names.items()] for id_, names in found.members()} if found else {}
 
 
-def _by_element(model: AccountModel, node: Node, name: str, kind: PolicyKind) -> dict[str, list[StoredPolicy | str]]:
+def _by_element(model: AccountModel, node: LocatedValue, name: str, kind: PolicyKind) -> dict[str, list[StoredPolicy | str]]:
     found = node.get(name)
     if found is None:
         return {}
     return {element: _several(model, level, kind, _is_full_access, f"{name}[{element}]") for element, level in found.members()}
 
 
-def _set_levels(model: AccountModel, node: Node) -> None:
+def _set_levels(model: AccountModel, node: LocatedValue) -> None:
     """The paths of an account that are given with it."""
     account = node.need("id").text()
     for name, kind, write in (("scps", PolicyKind.SCP, model.set_scps), ("rcps", PolicyKind.RCP, model.set_rcps)):
@@ -322,7 +322,7 @@ def _set_levels(model: AccountModel, node: Node) -> None:
 # -- policies -----------------------------------------------------------------------------------------------------------
 
 
-def _identity(model: AccountModel, node: Node) -> list[StoredPolicy | str]:
+def _identity(model: AccountModel, node: LocatedValue) -> list[StoredPolicy | str]:
     inline = [
         _entry(model, item, PolicyKind.IDENTITY, f"identity_policies[{i}]")
         for i, item in enumerate(node.list_of("inline_policies"))
@@ -339,7 +339,7 @@ def _is_full_access(text: object) -> bool:
 
 
 def _several(
-    model: AccountModel, node: Node, kind: PolicyKind, is_arn: Callable[[object], bool] = _never, name: str = ""
+    model: AccountModel, node: LocatedValue, kind: PolicyKind, is_arn: Callable[[object], bool] = _never, name: str = ""
 ) -> list[StoredPolicy | str]:
     """A policy or a list of them; texts of which `is_arn` is true stay ARNs."""
     nodes = node.items() if isinstance(node.value, list) else [node]
@@ -349,7 +349,7 @@ def _several(
     ]
 
 
-def _entry(model: AccountModel, node: Node, kind: PolicyKind, name: str) -> StoredPolicy:
+def _entry(model: AccountModel, node: LocatedValue, kind: PolicyKind, name: str) -> StoredPolicy:
     """A document, or an object of `name` and `document`."""
     if isinstance(node.value, dict) and "document" in node.value:
         node.object(("name", "document"))
@@ -357,6 +357,6 @@ def _entry(model: AccountModel, node: Node, kind: PolicyKind, name: str) -> Stor
     return node.policy(model, kind, name)
 
 
-def _tags(node: Node) -> dict[str, str]:
+def _tags(node: LocatedValue) -> dict[str, str]:
     found = node.get("tags")
     return {key: value.text() for key, value in found.members()} if found else {}

@@ -14,7 +14,7 @@ from fastiam.errors import PolicyError, SourceError
 from fastiam.model.arguments import as_path
 from fastiam.model.source_map import Source
 from fastiam.policy.json_text import parse_json_values
-from fastiam.sources.located_values import Node, Policies, Text
+from fastiam.sources.located_values import LocatedValue, ParsedPolicies, SourceFile
 
 _YAML = (".yaml", ".yml")
 _KNOWN = (".json", ".jsonl", ".ndjson", *_YAML)
@@ -29,7 +29,7 @@ class File:
     named: bool
     skipped: str = ""
 
-    def values(self, policies: Policies) -> list[Node]:
+    def values(self, policies: ParsedPolicies) -> list[LocatedValue]:
         """The values of the file: one, or several one after the other (JSON Lines, or outputs appended to one file).
 
         Raises
@@ -93,12 +93,12 @@ def unpacked(data: bytes, name: str) -> bytes:
         raise SourceError("the file is broken: it does not unpack as gzip", source=name) from None
 
 
-def _read_json(name: str, data: bytes, policies: Policies) -> list[Node]:
+def _read_json(name: str, data: bytes, policies: ParsedPolicies) -> list[LocatedValue]:
     try:
         values = parse_json_values(data, Source(name))
     except PolicyError as error:
         found = error.findings[0]
         message = found.message.replace("not a policy: ", "")
         raise SourceError(message, source=name, line=found.line, column=found.column) from None
-    text = Text(Source(name, data.decode("utf-8-sig")), policies=policies)
-    return [Node(value, text, () if len(values) == 1 else (i,)) for i, value in enumerate(values)]
+    text = SourceFile(Source(name, data.decode("utf-8-sig")), policies=policies)
+    return [LocatedValue(value, text, () if len(values) == 1 else (i,)) for i, value in enumerate(values)]

@@ -16,8 +16,8 @@ from fastiam.directory.records import SESSION_DURATION
 from fastiam.directory.stored_policies import Given, StoredPolicy
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import PolicyKind
-from fastiam.sources.located_values import Node
-from fastiam.sources.managed_policies import Known, says_the_same
+from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.managed_policies import KnownPolicies, is_same_document
 from fastiam.sources.query_protocol import flag, listed, unwrapped
 
 _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
@@ -28,21 +28,21 @@ _ROLE += "MaxSessionDuration InstanceProfileList".split()
 _GROUP = "GroupId GroupPolicyList AttachedManagedPolicies".split()
 
 
-class Exports:
+class AccountExportReader:
     """The reader of exports."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: KnownPolicies) -> None:
         self._known = known
-        self._pages: list[Node] = []
-        self._records: dict[str, Node] = {}  # the first one of each ARN
-        self._without_default: dict[str, Node] = {}
+        self._pages: list[LocatedValue] = []
+        self._records: dict[str, LocatedValue] = {}  # the first one of each ARN
+        self._without_default: dict[str, LocatedValue] = {}
 
-    def is_format(self, node: Node) -> bool:
+    def is_format(self, node: LocatedValue) -> bool:
         """Whether the value is an export, or a page of one."""
         value = unwrapped(node).value
         return isinstance(value, dict) and any(name in value for name in _LISTS)
 
-    def read_policies(self, model: AccountModel, node: Node) -> None:
+    def read_policies(self, model: AccountModel, node: LocatedValue) -> None:
         """Managed policies with all versions of which there is a document."""
         page = unwrapped(node)
         self._pages.append(page)
@@ -52,7 +52,7 @@ class Exports:
             for arn in [*_attached(holder), *(_boundary(holder) or ())]:
                 self._known.attached.setdefault(arn, holder)
 
-    def _read_policy(self, model: AccountModel, node: Node) -> None:
+    def _read_policy(self, model: AccountModel, node: LocatedValue) -> None:
         arn = node.need("Arn").text()
         versions, default = {}, node.text_of("DefaultVersionId")
         for version in listed(node, "PolicyVersionList"):
@@ -80,7 +80,7 @@ class Exports:
                 version = node.text_of("DefaultVersionId") or "v1"
                 node.add_missing(model, arn, version, "GAAD-NO-DEFAULT", message, hint=hint)
 
-    def read_groups(self, model: AccountModel, node: Node) -> None:
+    def read_groups(self, model: AccountModel, node: LocatedValue) -> None:
         """Groups with inline and attached policies."""
         for group in listed(unwrapped(node), "GroupDetailList"):
             arn = group.need("Arn").text()
@@ -89,7 +89,7 @@ class Exports:
                 with group.writing(model, _CODES):
                     model.add_group(arn, identity_policies=policies, unique_id=group.text_of("GroupId"))
 
-    def read_principals(self, model: AccountModel, node: Node) -> None:
+    def read_principals(self, model: AccountModel, node: LocatedValue) -> None:
         """Users and roles; trust policies come later, when all whom they may name are there."""
         page = unwrapped(node)
         for user in listed(page, "UserDetailList"):
@@ -100,7 +100,7 @@ class Exports:
             if self._is_new(model, role, role.need("Arn").text(), _ROLE):
                 _add(model, role, "RolePolicyList", role.text_of("RoleId"), ())
 
-    def _is_new(self, model: AccountModel, node: Node, arn: str, members: Iterable[str]) -> bool:
+    def _is_new(self, model: AccountModel, node: LocatedValue, arn: str, members: Iterable[str]) -> bool:
         """Whether no page before had this record; one that says something else is a finding, and does not count."""
         first = self._records.setdefault(arn, node)
         if first is not node and any((first.object().get(name) or None) != (node.object().get(name) or None) for name in members):
@@ -109,7 +109,7 @@ class Exports:
             node.note(model, "GAAD-EXISTS", message)
         return first is node
 
-    def read_trust(self, model: AccountModel, node: Node) -> None:
+    def read_trust(self, model: AccountModel, node: LocatedValue) -> None:
         """The trust policies of roles."""
         for role in listed(unwrapped(node), "RoleDetailList"):
             arn, document = role.need("Arn").text(), role.get("AssumeRolePolicyDocument")
@@ -125,7 +125,7 @@ class Exports:
 
     def finish(self, model: AccountModel) -> None:
         """A page that says that more follow, of an account that has no last page, is a finding."""
-        cut: dict[str, Node] = {}
+        cut: dict[str, LocatedValue] = {}
         complete: defaultdict[str, bool] = defaultdict(bool)
         for page in self._pages:
             account = _account_of(page)
@@ -141,14 +141,14 @@ class Exports:
 def _is_there(model: AccountModel, arn: str, document: StoredPolicy) -> bool:
     """The same policy came with the export of another account, or another page."""
     known = model.tables.managed.get(arn)
-    return known is not None and says_the_same(known.document, document)
+    return known is not None and is_same_document(known.document, document)
 
 
-def _holders(page: Node) -> list[Node]:
+def _holders(page: LocatedValue) -> list[LocatedValue]:
     return [*listed(page, "UserDetailList"), *listed(page, "RoleDetailList")]
 
 
-def _add(model: AccountModel, node: Node, inline: str, unique_id: str | None, groups: Iterable[str]) -> None:
+def _add(model: AccountModel, node: LocatedValue, inline: str, unique_id: str | None, groups: Iterable[str]) -> None:
     policies = [*_inline(model, node, inline), *_attached(node)]
     with node.writing(model, _CODES):
         model.add_principal(
@@ -162,7 +162,7 @@ def _add(model: AccountModel, node: Node, inline: str, unique_id: str | None, gr
         )
 
 
-def _add_instance_profiles(model: AccountModel, role: Node, arn: str) -> None:
+def _add_instance_profiles(model: AccountModel, role: LocatedValue, arn: str) -> None:
     """The instance profiles that hand out a role."""
     for profile in listed(role, "InstanceProfileList"):
         if profile.need("Arn").text() not in model.tables.instance_profiles:
@@ -171,27 +171,27 @@ def _add_instance_profiles(model: AccountModel, role: Node, arn: str) -> None:
                 model.create_instance_profile(profile.need("Arn").text(), role=arn, unique_id=id_, tags=_tags(profile))
 
 
-def _tags(node: Node) -> dict[str, str]:
+def _tags(node: LocatedValue) -> dict[str, str]:
     return {tag.need("Key").text(): tag.text_of("Value") or "" for tag in listed(node, "Tags")}
 
 
-def _inline(model: AccountModel, node: Node, name: str) -> list[Given]:
+def _inline(model: AccountModel, node: LocatedValue, name: str) -> list[Given]:
     return [
         item.document("PolicyDocument").policy(model, PolicyKind.IDENTITY, item.need("PolicyName").text())
         for item in listed(node, name)
     ]
 
 
-def _attached(node: Node) -> list[str]:
+def _attached(node: LocatedValue) -> list[str]:
     return [item.need("PolicyArn").arn() for item in listed(node, "AttachedManagedPolicies")]
 
 
-def _boundary(node: Node) -> list[str] | None:
+def _boundary(node: LocatedValue) -> list[str] | None:
     boundary = node.get("PermissionsBoundary")
     return None if boundary is None else [boundary.need("PermissionsBoundaryArn").arn()]
 
 
-def _account_of(page: Node) -> str:
+def _account_of(page: LocatedValue) -> str:
     """The account of a page, from the first ARN in it that has one."""
     for name in _LISTS:
         for node in listed(page, name):

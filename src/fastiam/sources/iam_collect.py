@@ -20,10 +20,10 @@ from fastiam.directory.account_model import AccountModel
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.errors import Severity
 from fastiam.model.policy import PolicyKind
-from fastiam.sources.iam_collect_organization import Structure
-from fastiam.sources.located_values import Node
-from fastiam.sources.managed_policies import Known
-from fastiam.sources.organization_builder import Tree
+from fastiam.sources.iam_collect_organization import OrganizationFolderReader
+from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.managed_policies import KnownPolicies
+from fastiam.sources.organization_builder import OrganizationBuilder
 
 _THING = re.compile(
     r".*/aws[^/]*/accounts/(?P<account>[0-9]{12}|aws)/(?P<service>[^/]+)/(?:.+/)?(?P<type>[^/]+)/[^/]+/[^/]+\.json(?:\.gz)?"
@@ -36,7 +36,7 @@ _READ = {
     "user": {"metadata", "inline-policies", "managed-policies", "groups", "tags"},
     "role": {"metadata", "inline-policies", "managed-policies", "trust-policy", "tags"},
 }
-_OF_DOCUMENTS = {"policy", "current-policy", "trust-policy", "inline-policies"}
+_DOCUMENT_FILES = {"policy", "current-policy", "trust-policy", "inline-policies"}
 _READ_OF_RESOURCES = {"metadata", "policy", "tags"}
 _UNIQUE_ID = re.compile("A(?:IDA|ROA|GPA)[A-Z0-9]+")
 _ARNS = ("arn", "Arn", "PolicyArn", "policyArn", "PermissionsBoundaryArn", "permissionsBoundaryArn", "GroupArn", "groupArn")
@@ -46,15 +46,15 @@ _CODES = "COLLECT"
 
 
 @dataclass(frozen=True, slots=True)
-class _Thing:
+class _CollectedRecord:
     """A folder of an account: its files by name."""
 
     account: str
     type: str  # of IAM "role", "user", "group" or "policy"; of all other services ""
-    files: dict[str, Node]
+    files: dict[str, LocatedValue]
 
     @property
-    def metadata(self) -> Node:
+    def metadata(self) -> LocatedValue:
         return self.files["metadata"]
 
     @property
@@ -62,46 +62,46 @@ class _Thing:
         return self.metadata.need("arn").text()
 
 
-class Collected:
+class IamCollectReader:
     """The reader of these folders."""
 
-    def __init__(self, known: Known, tree: Tree) -> None:
+    def __init__(self, known: KnownPolicies, builder: OrganizationBuilder) -> None:
         self._known = known
-        self._structure = Structure(tree)
-        self._things: dict[str, _Thing] = {}  # by folder
+        self._structure = OrganizationFolderReader(builder)
+        self._records: dict[str, _CollectedRecord] = {}  # by folder
 
     @staticmethod
     def is_document(name: str) -> bool:
         """Whether a file of this name holds a policy document, or the inline policies of one principal, and nothing else."""
         path = Path(name).absolute().as_posix()
-        return _stem(path) in _OF_DOCUMENTS and (_THING.fullmatch(path) or _ORGANIZATION.fullmatch(path)) is not None
+        return _stem(path) in _DOCUMENT_FILES and (_THING.fullmatch(path) or _ORGANIZATION.fullmatch(path)) is not None
 
-    def is_format(self, node: Node) -> bool:
+    def is_format(self, node: LocatedValue) -> bool:
         """Whether the file lies where iam-collect puts one."""
         return _ANY.fullmatch(_path_of(node)) is not None
 
-    def gather(self, model: AccountModel, node: Node) -> None:
+    def gather(self, model: AccountModel, node: LocatedValue) -> None:
         """What lies in one folder belongs together."""
         path = _path_of(node)
-        organization, thing = _ORGANIZATION.fullmatch(path), _THING.fullmatch(path)
+        organization, record = _ORGANIZATION.fullmatch(path), _THING.fullmatch(path)
         if organization is not None:
             self._structure.read(model, node, organization["id"], organization["rest"])
-        elif thing is not None:
+        elif record is not None:
             folder = path.rpartition("/")[0]
-            type_ = thing["type"] if thing["service"] == "iam" else ""
-            self._things.setdefault(folder, _Thing(thing["account"], type_, {})).files[_stem(path)] = node
+            type_ = record["type"] if record["service"] == "iam" else ""
+            self._records.setdefault(folder, _CollectedRecord(record["account"], type_, {})).files[_stem(path)] = node
 
-    def _of(self, node: Node, *types: str) -> _Thing | None:
+    def _of(self, node: LocatedValue, *types: str) -> _CollectedRecord | None:
         """The thing of a metadata file, if it is of one of these types."""
         folder, _, name = _path_of(node).rpartition("/")
-        thing = self._things.get(folder) if name.startswith("metadata.") else None
-        if thing is None or thing.type not in types or node.get("arn") is None:
+        record = self._records.get(folder) if name.startswith("metadata.") else None
+        if record is None or record.type not in types or node.get("arn") is None:
             return None
-        return thing
+        return record
 
     # -- stages ---------------------------------------------------------------------------------------------------------
 
-    def read_policies(self, model: AccountModel, node: Node) -> None:
+    def read_policies(self, model: AccountModel, node: LocatedValue) -> None:
         """Managed policies, of which the version in force is there."""
         for arn in _arns(node) if _stem(_path_of(node)) == "managed-policies" else ():
             self._known.attached.setdefault(arn, node)
@@ -115,15 +115,15 @@ class Collected:
 
     def check_policies(self, model: AccountModel) -> None:
         """Managed policies without their document, of which no other file has it."""
-        for thing in self._things.values():
-            if thing.type != "policy" or "metadata" not in thing.files or thing.metadata.get("arn") is None:
+        for record in self._records.values():
+            if record.type != "policy" or "metadata" not in record.files or record.metadata.get("arn") is None:
                 continue
-            if thing.arn not in model.tables.managed:
-                version = thing.metadata.text_of("defaultVersionId") or "v1"
-                message = f"`{thing.arn}` comes without `current-policy.json`"
-                thing.metadata.add_missing(model, thing.arn, version, "COLLECT-NO-DOCUMENT", message)
+            if record.arn not in model.tables.managed:
+                version = record.metadata.text_of("defaultVersionId") or "v1"
+                message = f"`{record.arn}` comes without `current-policy.json`"
+                record.metadata.add_missing(model, record.arn, version, "COLLECT-NO-DOCUMENT", message)
 
-    def read_groups(self, model: AccountModel, node: Node) -> None:
+    def read_groups(self, model: AccountModel, node: LocatedValue) -> None:
         """Groups with inline and attached policies."""
         group = self._of(node, "group")
         if group is not None:
@@ -131,29 +131,29 @@ class Collected:
             with node.writing(model, _CODES):
                 model.add_group(group.arn, identity_policies=policies, unique_id=_unique_id(node))
 
-    def read_principals(self, model: AccountModel, node: Node) -> None:
+    def read_principals(self, model: AccountModel, node: LocatedValue) -> None:
         """Users and roles; trust policies come later, when all whom they may name are there."""
-        thing = self._of(node, "user", "role")
-        if thing is None:
+        record = self._of(node, "user", "role")
+        if record is None:
             return
-        policies, boundary = self._policies(model, thing), node.get("permissionBoundary")
+        policies, boundary = self._policies(model, record), node.get("permissionBoundary")
         limits = None if boundary is None else [_arn(boundary)]
         for arn in limits or ():
             self._known.attached.setdefault(arn, boundary or node)
-        groups = thing.files.get("groups")
+        groups = record.files.get("groups")
         with node.writing(model, _CODES):
             model.add_principal(
-                thing.arn,
+                record.arn,
                 identity_policies=policies,
                 permissions_boundary=limits,
-                tags=_tags(thing),
+                tags=_tags(record),
                 unique_id=_unique_id(node),
                 trust_policy=None,
                 groups=_arns(groups) if groups is not None else (),
             )
 
-    def _policies(self, model: AccountModel, thing: _Thing) -> list[StoredPolicy | str]:
-        inline, attached = thing.files.get("inline-policies"), thing.files.get("managed-policies")
+    def _policies(self, model: AccountModel, record: _CollectedRecord) -> list[StoredPolicy | str]:
+        inline, attached = record.files.get("inline-policies"), record.files.get("managed-policies")
         own: list[StoredPolicy] = []
         if inline is not None and (inline.file.broken or not isinstance(inline.value, (dict, list))):
             own = [inline.policy(model, PolicyKind.IDENTITY, "inline-policies")]
@@ -161,7 +161,7 @@ class Collected:
             own = [document.policy(model, PolicyKind.IDENTITY, name) for name, document in _named(inline)]
         return [*own, *(_arns(attached) if attached is not None else ())]
 
-    def read_trust(self, model: AccountModel, node: Node) -> None:
+    def read_trust(self, model: AccountModel, node: LocatedValue) -> None:
         """The trust policies of roles."""
         role = self._of(node, "role")
         document = role.files.get("trust-policy") if role is not None else None
@@ -173,49 +173,51 @@ class Collected:
             with document.writing(model, _CODES):
                 model.set_trust_policy(role.arn, trust)
 
-    def read_rest(self, model: AccountModel, node: Node) -> None:
+    def read_rest(self, model: AccountModel, node: LocatedValue) -> None:
         """Resources of all other services, and endpoints, with their policies."""
-        thing = self._of(node, "")
-        if thing is None:
+        record = self._of(node, "")
+        if record is None:
             return
-        document, arn = thing.files.get("policy"), thing.arn
+        document, arn = record.files.get("policy"), record.arn
         is_endpoint = ":vpc-endpoint/" in arn
         kind, name = (PolicyKind.VPCE, arn.rpartition("/")[2]) if is_endpoint else (PolicyKind.RESOURCE, arn)
         policies = None if document is None else [document.policy(model, kind, name)]
         with node.writing(model, _CODES):
             if is_endpoint:
-                model.add_endpoint(name, policy=policies, account=thing.account, gateway=False)
+                model.add_endpoint(name, policy=policies, account=record.account, gateway=False)
             else:
-                model.add_resource(arn, account=thing.account, policy=policies, tags=_tags(thing), restrict_public_buckets=False)
+                model.add_resource(
+                    arn, account=record.account, policy=policies, tags=_tags(record), restrict_public_buckets=False
+                )
 
     def finish(self, model: AccountModel) -> None:
         """What was met and not read."""
-        unread: defaultdict[str, list[Node]] = defaultdict(list)
-        for folder, thing in self._things.items():
-            self._check(model, folder, thing)
-            for name, node in thing.files.items():
-                if name not in (_READ.get(thing.type, set()) if thing.type else _READ_OF_RESOURCES):
+        unread: defaultdict[str, list[LocatedValue]] = defaultdict(list)
+        for folder, record in self._records.items():
+            self._check(model, folder, record)
+            for name, node in record.files.items():
+                if name not in (_READ.get(record.type, set()) if record.type else _READ_OF_RESOURCES):
                     unread[f"`{name}` of type `{Path(folder).parent.name}`"].append(node)
         for what, nodes in unread.items():
             message = f"{len(nodes)} files {what} are not read, this one first"
             nodes[0].note(model, "COLLECT-NOT-READ", message, severity=Severity.WARN)
 
-    def _check(self, model: AccountModel, folder: str, thing: _Thing) -> None:
-        first = next(iter(thing.files.values()))
-        if thing.type not in _READ and thing.type:
+    def _check(self, model: AccountModel, folder: str, record: _CollectedRecord) -> None:
+        first = next(iter(record.files.values()))
+        if record.type not in _READ and record.type:
             return
-        if "metadata" not in thing.files:
+        if "metadata" not in record.files:
             first.note(model, "COLLECT-NO-METADATA", f"there is no `metadata.json` in `{folder}`: nothing in it is read")
-        elif thing.metadata.get("arn") is None:
-            thing.metadata.note(model, "COLLECT-NO-ARN", f"the metadata in `{folder}` has no `arn`: nothing in it is read")
-        elif thing.type == "role" and "trust-policy" not in thing.files:
-            first.note(model, "COLLECT-NO-TRUST", f"`{thing.arn}` comes without its trust policy: nobody can assume it")
+        elif record.metadata.get("arn") is None:
+            record.metadata.note(model, "COLLECT-NO-ARN", f"the metadata in `{folder}` has no `arn`: nothing in it is read")
+        elif record.type == "role" and "trust-policy" not in record.files:
+            first.note(model, "COLLECT-NO-TRUST", f"`{record.arn}` comes without its trust policy: nobody can assume it")
 
 
 # -- values, in the forms in which they may stand ---------------------------------------------------------------------------
 
 
-def _path_of(node: Node) -> str:
+def _path_of(node: LocatedValue) -> str:
     return Path(node.source.name).absolute().as_posix()
 
 
@@ -223,7 +225,7 @@ def _stem(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".gz").removesuffix(".json")
 
 
-def _first(node: Node, names: tuple[str, ...]) -> Node:
+def _first(node: LocatedValue, names: tuple[str, ...]) -> LocatedValue:
     """The first of these members that is there."""
     for name in names:
         found = node.get(name)
@@ -232,15 +234,15 @@ def _first(node: Node, names: tuple[str, ...]) -> Node:
     raise node.error("none of " + ", ".join(f"`{name}`" for name in names) + " is there")
 
 
-def _arn(node: Node) -> str:
+def _arn(node: LocatedValue) -> str:
     return node.arn() if isinstance(node.value, str) else _first(node, _ARNS).arn()
 
 
-def _arns(node: Node) -> list[str]:
+def _arns(node: LocatedValue) -> list[str]:
     return [_arn(item) for item in node.items()]
 
 
-def _named(node: Node) -> Iterator[tuple[str, Node]]:
+def _named(node: LocatedValue) -> Iterator[tuple[str, LocatedValue]]:
     """Documents with their names: an object of them, or a list of objects of name and document."""
     if isinstance(node.value, dict):
         yield from node.members()
@@ -250,8 +252,8 @@ def _named(node: Node) -> Iterator[tuple[str, Node]]:
         yield _first(item, _NAMES).text(), item.document(at)
 
 
-def _tags(thing: _Thing) -> dict[str, str]:
-    node = thing.files.get("tags")
+def _tags(record: _CollectedRecord) -> dict[str, str]:
+    node = record.files.get("tags")
     if node is None:
         return {}
     if isinstance(node.value, dict):
@@ -259,6 +261,6 @@ def _tags(thing: _Thing) -> dict[str, str]:
     return {_first(tag, ("Key", "key")).text(): _first(tag, ("Value", "value")).text() for tag in node.items()}
 
 
-def _unique_id(node: Node) -> str | None:
+def _unique_id(node: LocatedValue) -> str | None:
     texts = (value for value in node.object().values() if isinstance(value, str))
     return next((text for text in texts if _UNIQUE_ID.fullmatch(text)), None)

@@ -13,8 +13,8 @@ from fastiam.directory.account_model import AccountModel
 from fastiam.directory.organization import RCP_TYPE, SCP_TYPE
 from fastiam.errors import Severity
 from fastiam.model.arn import is_account
-from fastiam.sources.located_values import Node
-from fastiam.sources.organization_builder import KINDS, Tree
+from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.organization_builder import KINDS, OrganizationBuilder
 
 _ELEMENT = re.compile(r"(?:.*/)?(r-[0-9a-z]+|ou-[0-9a-z-]+|[0-9]{12})")
 _POLICY = re.compile(r"(?:.*/)?(p-[0-9A-Za-z_]+)")
@@ -24,16 +24,16 @@ _PARENTS = ("parent", "parentid", "ou", "ouid")
 _MANAGEMENT = ("managementaccountid", "managementaccount", "masteraccountid", "masteraccount")
 
 
-class Structure:
+class OrganizationFolderReader:
     """Reads the files of an organisation's folder into a tree."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+    def __init__(self, builder: OrganizationBuilder) -> None:
+        self._builder = builder
 
-    def read(self, model: AccountModel, node: Node, organization: str, name: str) -> None:
+    def read(self, model: AccountModel, node: LocatedValue, organization: str, name: str) -> None:
         """A file; `name` is its path below the organisation's folder, without `.json`."""
         folder, _, rest = name.partition("/")
-        self._tree.say("organization", organization, node)
+        self._builder.set_fact("organization", organization, node)
         if name == "metadata":
             self._read_metadata(node)
         elif name in ("structure", "accounts", "ous"):
@@ -43,26 +43,26 @@ class Structure:
         elif folder != "indexes":
             node.note(model, "COLLECT-NOT-READ", f"`{name}.json` of the organization is not read", severity=Severity.WARN)
 
-    def _read_metadata(self, node: Node) -> None:
-        self._tree.say_arn(node, node.text_of("arn"))
+    def _read_metadata(self, node: LocatedValue) -> None:
+        self._builder.set_arn(node, node.text_of("arn"))
         for name, value in node.members():
             if _folded(name) in _MANAGEMENT:
-                self._tree.say("management account", value.text(), value)
+                self._builder.set_fact("management account", value.text(), value)
             elif _folded(name) == "rootid":
-                self._tree.say("root", value.text(), value)
+                self._builder.set_fact("root", value.text(), value)
 
-    def _read_policy(self, model: AccountModel, node: Node, type_: str, rest: str) -> None:
+    def _read_policy(self, model: AccountModel, node: LocatedValue, type_: str, rest: str) -> None:
         """`<id>/policy`, the document; `<id>/metadata`, which may tell where it hangs."""
         id_, _, name = rest.partition("/")
-        self._tree.types = {type_} | (self._tree.types or set())
-        self._tree.types_of[id_] = type_
+        self._builder.types = {type_} | (self._builder.types or set())
+        self._builder.types_of[id_] = type_
         if name == "policy":
-            self._tree.describe(id_, type_, node.policy(model, KINDS[type_], id_), node, model)
+            self._builder.describe(id_, type_, node.policy(model, KINDS[type_], id_), node, model)
         elif name == "metadata" and node.get("targets") is not None:
             for target, at in _matches(node.need("targets"), _ELEMENT):
-                self._tree.attach(id_, type_, target, at)
+                self._builder.attach(id_, type_, target, at)
 
-    def _walk(self, node: Node, own: str | None, above: str | None) -> None:
+    def _walk(self, node: LocatedValue, own: str | None, above: str | None) -> None:
         """A value about the element `own`, or inside the element `above`."""
         if isinstance(node.value, list):
             for item in node.items():
@@ -72,7 +72,7 @@ class Structure:
         elif isinstance(node.value, str) and _ELEMENT.fullmatch(node.value):
             self._put(_last(node.value), own or above, node)
 
-    def _walk_members(self, node: Node, own: str | None, above: str | None) -> None:
+    def _walk_members(self, node: LocatedValue, own: str | None, above: str | None) -> None:
         if own is not None:
             self._put(own, above, node)
         inside = own or above
@@ -83,23 +83,23 @@ class Structure:
                 self._put(_last(name), inside, child)
                 self._walk(child, _last(name), inside)
             elif type_ is not None and inside is not None:
-                self._tree.told.add((type_, inside))
+                self._builder.told.add((type_, inside))
                 for policy, at in _matches(child, _POLICY):
-                    self._tree.attach(policy, type_, inside, at)
+                    self._builder.attach(policy, type_, inside, at)
             elif folded in _PARENTS and own is not None and isinstance(child.value, str) and _last(child.value) != own:
                 self._put(own, _last(child.value), child)
             elif folded == "name" and own is not None and is_account(own):
-                self._tree.accounts[own] = (child.text(), "aws")
+                self._builder.accounts[own] = (child.text(), "aws")
             elif isinstance(child.value, (dict, list)):
                 self._walk(child, None, inside)
 
-    def _put(self, element: str, above: str | None, node: Node) -> None:
-        self._tree.add_element(element, node)
+    def _put(self, element: str, above: str | None, node: LocatedValue) -> None:
+        self._builder.add_element(element, node)
         if above is not None and above != element and not element.startswith("r-"):
-            self._tree.put_below(element, above, node)
+            self._builder.put_below(element, above, node)
 
 
-def _own_id(node: Node) -> str | None:
+def _own_id(node: LocatedValue) -> str | None:
     """The id of the element that an object is about."""
     for name, value in node.members():
         if _folded(name) in _IDS and isinstance(value.value, str) and _ELEMENT.fullmatch(value.value):
@@ -107,7 +107,7 @@ def _own_id(node: Node) -> str | None:
     return None
 
 
-def _matches(node: Node, form: re.Pattern[str]) -> Iterator[tuple[str, Node]]:
+def _matches(node: LocatedValue, form: re.Pattern[str]) -> Iterator[tuple[str, LocatedValue]]:
     """All ids of a form, whether they are values, parts of ARNs, or names of members."""
     if isinstance(node.value, list):
         for item in node.items():

@@ -18,14 +18,14 @@ from fastiam.model.source_map import Origin, Path, Source, json_path
 from fastiam.policy.document import read_policy
 from fastiam.policy.json_text import JsonObject, JsonValue, Number
 
-Marks = dict[str, tuple[int, int]]  # line and column by path, of a YAML text
+Positions = dict[str, tuple[int, int]]  # line and column by path, of a YAML text
 
 
-Policies = dict[tuple[PolicyKind, str], StoredPolicy]
+ParsedPolicies = dict[tuple[PolicyKind, str], StoredPolicy]
 
 
 @dataclass(slots=True)
-class Text:
+class SourceFile:
     """What all values of a file share. `marks` holds the places of a YAML text and is None for JSON.
 
     `policies` are the documents that were read so far, by kind and text: one for all files of a call. `broken` says why a file
@@ -33,17 +33,17 @@ class Text:
     """
 
     source: Source
-    marks: Marks | None = None
-    policies: Policies = field(default_factory=dict)
+    marks: Positions | None = None
+    policies: ParsedPolicies = field(default_factory=dict)
     broken: str = ""
 
 
 @dataclass(slots=True)  # PERF: not frozen, and the origin made when asked for: there is a node for every value
-class Node:
+class LocatedValue:
     """A value and where it stands."""
 
     value: JsonValue
-    file: Text
+    file: SourceFile
     steps: Path = ()
 
     @property
@@ -82,9 +82,9 @@ class Node:
 
     # -- walking ------------------------------------------------------------------------------------------------------
 
-    def child(self, step: str | int, value: JsonValue) -> Node:
+    def child(self, step: str | int, value: JsonValue) -> LocatedValue:
         """A value below this one."""
-        return Node(value, self.file, (*self.steps, step))
+        return LocatedValue(value, self.file, (*self.steps, step))
 
     def object(self, known: Sequence[str] | None = None) -> dict[str, JsonValue]:
         """The value as an object without double names; with `known`, of these names alone."""
@@ -99,34 +99,34 @@ class Node:
                 raise self.child(name, value[name]).error(f"unknown name `{name}`", hint=hint)
         return value
 
-    def get(self, name: str) -> Node | None:
+    def get(self, name: str) -> LocatedValue | None:
         """The member of that name, or None; `null` counts as absent."""
         held = self.value
         value = (held if type(held) is dict else self.object()).get(name)  # PERF: nearly all are plain
-        return None if value is None else Node(value, self.file, (*self.steps, name))
+        return None if value is None else LocatedValue(value, self.file, (*self.steps, name))
 
-    def document(self, name: str) -> Node:
+    def document(self, name: str) -> LocatedValue:
         """The member of that name, a document: one that is missing or `null` is one that cannot be read."""
         return self.child(name, self.object().get(name))
 
-    def need(self, name: str) -> Node:
+    def need(self, name: str) -> LocatedValue:
         """The member of that name."""
         found = self.get(name)
         if found is None:
             raise self.error(f"`{name}` is missing")
         return found
 
-    def items(self) -> list[Node]:
+    def items(self) -> list[LocatedValue]:
         """The values of a list."""
         if not isinstance(self.value, list):
             raise self.error(f"expected a list, not {_type_name(self.value)}")
-        return [Node(value, self.file, (*self.steps, i)) for i, value in enumerate(self.value)]
+        return [LocatedValue(value, self.file, (*self.steps, i)) for i, value in enumerate(self.value)]
 
-    def members(self) -> list[tuple[str, Node]]:
+    def members(self) -> list[tuple[str, LocatedValue]]:
         """The members of an object."""
         return [(name, self.child(name, value)) for name, value in self.object().items()]
 
-    def list_of(self, name: str) -> list[Node]:
+    def list_of(self, name: str) -> list[LocatedValue]:
         """The values of the list of that name; none where it is absent."""
         found = self.get(name)
         return [] if found is None else found.items()

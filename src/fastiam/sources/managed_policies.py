@@ -15,35 +15,35 @@ from fastiam.directory.account_model import AccountModel
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.errors import Severity
 from fastiam.model.policy import PolicyKind
-from fastiam.sources.located_values import Node
+from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.query_protocol import flag, listed, unwrapped
 
 _OF_AWS = re.compile(r"arn:[^:]+:iam::aws:policy/")
 
 
 @dataclass(slots=True)
-class Known:
+class KnownPolicies:
     """What the readers of one call know together about managed policies, by ARN, with the place that says so.
 
     `attached` : named by a user, group or role, as policy or as boundary. `withdrawn` : cannot be attached any more.
     """
 
-    attached: dict[str, Node] = field(default_factory=dict)
-    withdrawn: dict[str, Node] = field(default_factory=dict)
+    attached: dict[str, LocatedValue] = field(default_factory=dict)
+    withdrawn: dict[str, LocatedValue] = field(default_factory=dict)
 
 
-class Policies:
+class ManagedPolicyReader:
     """The reader of all that holds managed policies and nothing else."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: KnownPolicies) -> None:
         self._known = known
-        self._records: dict[str, Node] = {}  # by ARN
-        self._nameless: dict[str, Node] = {}  # records without ARN, by the policy's name
-        self._outputs: dict[str, Node] = {}  # of `get-policy`, by ARN
-        self._without_default: dict[str, Node] = {}
-        self._versions: list[Node] = []  # outputs of `get-policy-version`
+        self._records: dict[str, LocatedValue] = {}  # by ARN
+        self._nameless: dict[str, LocatedValue] = {}  # records without ARN, by the policy's name
+        self._outputs: dict[str, LocatedValue] = {}  # of `get-policy`, by ARN
+        self._without_default: dict[str, LocatedValue] = {}
+        self._versions: list[LocatedValue] = []  # outputs of `get-policy-version`
 
-    def is_format(self, node: Node) -> bool:
+    def is_format(self, node: LocatedValue) -> bool:
         """Whether the value is a record of a policy, or an output about one."""
         value = unwrapped(node).value
         if not isinstance(value, dict):
@@ -54,7 +54,7 @@ class Policies:
         told = policy if isinstance(policy, dict) else several[0] if isinstance(several, list) and several else None
         return isinstance(value.get("PolicyVersion"), dict) or _is_policy(told)
 
-    def gather(self, model: AccountModel, node: Node) -> None:
+    def gather(self, model: AccountModel, node: LocatedValue) -> None:
         """What the value is about."""
         node = unwrapped(node)
         if "document" in node.object():
@@ -69,7 +69,7 @@ class Policies:
         if node.get("PolicyVersion") is not None:
             self._versions.append(node)
 
-    def _gather_record(self, model: AccountModel, node: Node) -> None:
+    def _gather_record(self, model: AccountModel, node: LocatedValue) -> None:
         arn, name = node.text_of("arn"), node.need("name").text()
         if arn is None:
             self._nameless.setdefault(name, node)
@@ -82,7 +82,7 @@ class Policies:
 
     # -- adding what nobody else has ------------------------------------------------------------------------------------
 
-    def add_known(self, model: AccountModel) -> None:
+    def add_known_policies(self, model: AccountModel) -> None:
         """All policies that no account's export holds."""
         for arn, (versions, default, node) in self._documents_of_outputs(model).items():
             self._add(model, node, arn, versions, default)
@@ -101,7 +101,7 @@ class Policies:
                 message = f"`{arn}` comes without the document of its default version"
                 node.add_missing(model, arn, "v1", "POLICY-NO-DEFAULT", message)
 
-    def _add_record(self, model: AccountModel, node: Node, arn: str) -> None:
+    def _add_record(self, model: AccountModel, node: LocatedValue, arn: str) -> None:
         version = node.text_of("version") or "default"
         if node.flag_of("malformed"):
             document = node.unreadable(model, PolicyKind.IDENTITY, arn, "the record says that it is malformed", arn=arn)
@@ -109,16 +109,16 @@ class Policies:
             document = node.document("document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
         self._add(model, node, arn, {version: document}, version)
 
-    def _add(self, model: AccountModel, node: Node, arn: str, versions: dict[str, StoredPolicy], default: str) -> None:
+    def _add(self, model: AccountModel, node: LocatedValue, arn: str, versions: dict[str, StoredPolicy], default: str) -> None:
         there = model.tables.managed.get(arn)
         if there is None:
             with node.writing(model, "POLICY"):
                 model.add_managed_policy(arn, versions=versions, default_version=default, unique_id=None)
-        elif not says_the_same(there.document, versions[default]):
+        elif not is_same_document(there.document, versions[default]):
             message = f"`{arn}` is of version {default} here; what counts is version {there.default}, which is met first"
             node.note(model, "POLICY-OTHER-VERSION", message, severity=Severity.WARN)
 
-    def _documents_of_outputs(self, model: AccountModel) -> dict[str, tuple[dict[str, StoredPolicy], str, Node]]:
+    def _documents_of_outputs(self, model: AccountModel) -> dict[str, tuple[dict[str, StoredPolicy], str, LocatedValue]]:
         """The versions of each policy of which there is the one in force."""
         versions: dict[str, dict[str, StoredPolicy]] = {}
         defaults: dict[str, str] = {}
@@ -136,7 +136,7 @@ class Policies:
         self._without_default = {arn: nodes[arn] for arn in versions if defaults.get(arn) not in versions[arn]}
         return {arn: (found, defaults[arn], nodes[arn]) for arn, found in versions.items() if defaults.get(arn) in found}
 
-    def _arn_of(self, output: Node) -> str:
+    def _arn_of(self, output: LocatedValue) -> str:
         """Whose version it is, which the output does not say: beside it, or the policy that the file's name holds."""
         given, policy = output.text_of("PolicyArn"), output.get("Policy")
         if given is not None:
@@ -168,7 +168,7 @@ class Policies:
             node.note(model, "POLICY-NO-ARN", message, severity=Severity.WARN)
 
 
-def says_the_same(one: StoredPolicy, other: StoredPolicy) -> bool:
+def is_same_document(one: StoredPolicy, other: StoredPolicy) -> bool:
     """Whether two documents mean the same, however they are written."""
     return one.policy.statements == other.policy.statements and one.policy.variables == other.policy.variables
 

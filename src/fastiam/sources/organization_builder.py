@@ -16,7 +16,7 @@ from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, den
 from fastiam.errors import Severity
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import PolicyKind
-from fastiam.sources.located_values import Node
+from fastiam.sources.located_values import LocatedValue
 
 KINDS = {SCP_TYPE: PolicyKind.SCP, RCP_TYPE: PolicyKind.RCP}
 _SHORT = {SCP_TYPE: "SCPs", RCP_TYPE: "RCPs"}
@@ -24,51 +24,51 @@ _FULL = {"p-FullAWSAccess": (FULL_ACCESS_ARN,), "p-RCPFullAWSAccess": ()}  # the
 _ONE = "a directory holds one organization: load the files of each by themselves"
 
 
-class Tree:
+class OrganizationBuilder:
     """Facts about one organisation, each with the value in a file that told it."""
 
     def __init__(self) -> None:
-        self.facts: dict[str, tuple[str, Node]] = {}  # "organization", "root", "management account"
+        self.facts: dict[str, tuple[str, LocatedValue]] = {}  # "organization", "root", "management account"
         self.types: set[str] | None = None  # the enabled policy types, None where no file tells
-        self.elements: dict[str, Node] = {}  # units and accounts
+        self.elements: dict[str, LocatedValue] = {}  # units and accounts
         self.accounts: dict[str, tuple[str | None, str]] = {}  # name and partition
-        self.parents: defaultdict[str, dict[str, Node]] = defaultdict(dict)
-        self.attached: defaultdict[tuple[str, str], dict[str, Node]] = defaultdict(dict)  # by type and element
+        self.parents: defaultdict[str, dict[str, LocatedValue]] = defaultdict(dict)
+        self.attached: defaultdict[tuple[str, str], dict[str, LocatedValue]] = defaultdict(dict)  # by type and element
         self.told: set[tuple[str, str]] = set()  # types and elements of which a file lists the policies
         self.listed: defaultdict[str, set[str]] = defaultdict(set)  # all policies of a type
         self.with_targets: set[str] = set()  # policies of which a file lists the targets
         self.documents: dict[str, StoredPolicy] = {}
         self.types_of: dict[str, str] = {}  # the type of each policy that a file describes
-        self.targets: dict[str, dict[str, Node]] = {}  # by policy: where it is attached
-        self.delegates: dict[str, tuple[Node, set[str]]] = {}
+        self.targets: dict[str, dict[str, LocatedValue]] = {}  # by policy: where it is attached
+        self.delegates: dict[str, tuple[LocatedValue, set[str]]] = {}
 
     # -- facts ----------------------------------------------------------------------------------------------------------
 
-    def say(self, what: str, value: str, node: Node) -> None:
+    def set_fact(self, what: str, value: str, node: LocatedValue) -> None:
         """The id of the organisation, its root or its management account."""
         known, first = self.facts.setdefault(what, (value, node))
         if known != value:
             other = f"{first.source.name}:{first.place()[0]}"
             raise node.error(f"`{value}` and `{known}` ({other}) cannot both be the {what}", hint=_ONE)
 
-    def say_arn(self, node: Node, arn: str | None) -> None:
+    def set_arn(self, node: LocatedValue, arn: str | None) -> None:
         """What the ARN of an element tells: organisation and management account."""
         parts = split_arn(arn or "")
         steps = parts.rest.split("/") if parts is not None and parts.service == "organizations" else []
         if parts is not None and len(steps) > 2 and steps[1].startswith("o-") and is_account(parts.account):
-            self.say("organization", steps[1], node)
-            self.say("management account", parts.account, node)
+            self.set_fact("organization", steps[1], node)
+            self.set_fact("management account", parts.account, node)
 
-    def add_element(self, id_: str, node: Node) -> None:
+    def add_element(self, id_: str, node: LocatedValue) -> None:
         """A unit or account; a root says that it is the root."""
         if id_.startswith("r-"):
-            self.say("root", id_, node)
+            self.set_fact("root", id_, node)
         elif id_.startswith("ou-") or is_account(id_):
             self.elements.setdefault(id_, node)
         else:
             raise node.error(f"`{id_}` is no root, organizational unit or account")
 
-    def put_below(self, child: str, parent: str, node: Node) -> None:
+    def put_below(self, child: str, parent: str, node: LocatedValue) -> None:
         """Where an element lies."""
         self.add_element(child, node)
         self.add_element(parent, node)
@@ -76,21 +76,21 @@ class Tree:
             raise node.error(f"`{child}` cannot lie below `{parent}`")
         self.parents[child].setdefault(parent, node)
 
-    def put_path(self, path: str, node: Node) -> None:
+    def put_path(self, path: str, node: LocatedValue) -> None:
         """All of a path, `o-1/r-1/ou-a/ou-b/` or with an account at its end."""
         steps = [step for step in path.split("/") if step]
         if len(steps) < 2 or not steps[0].startswith("o-"):
             raise node.error(f"`{path}` is no path of an organization", hint="such a path is `o-.../r-.../ou-.../`")
-        self.say("organization", steps[0], node)
+        self.set_fact("organization", steps[0], node)
         self.add_element(steps[1], node)
         for parent, child in zip(steps[1:], steps[2:], strict=False):
             self.put_below(child, parent, node)
 
-    def attach(self, policy: str, type_: str, element: str, node: Node) -> None:
+    def attach(self, policy: str, type_: str, element: str, node: LocatedValue) -> None:
         """A policy that hangs at an element."""
         self.attached[type_, element].setdefault(policy, node)
 
-    def describe(self, policy: str, type_: str, document: StoredPolicy, node: Node, model: AccountModel) -> None:
+    def describe(self, policy: str, type_: str, document: StoredPolicy, node: LocatedValue, model: AccountModel) -> None:
         """The text of a policy; one that comes twice with another text is a finding."""
         self.types_of[policy] = type_
         if self.documents.setdefault(policy, document).text != document.text:
@@ -136,7 +136,7 @@ class Tree:
     def _fact(self, what: str) -> str | None:
         return self.facts[what][0] if what in self.facts else None
 
-    def _need(self, what: str, call: str, node: Node) -> str:
+    def _need(self, what: str, call: str, node: LocatedValue) -> str:
         found = self._fact(what)
         if found is None:
             raise node.error(f"no file tells the id of the {what}", hint=f"add the output of `aws organizations {call}`")
@@ -179,7 +179,7 @@ class Tree:
         self._check_circle(places, root)
         return places, lost
 
-    def _note_place(self, model: AccountModel, element: str, node: Node, found: dict[str, Node]) -> None:
+    def _note_place(self, model: AccountModel, element: str, node: LocatedValue, found: dict[str, LocatedValue]) -> None:
         what = "account" if is_account(element) else "organizational unit"
         so = "everything is denied there"
         if not found:
@@ -202,7 +202,7 @@ class Tree:
                 at = places[at]
             safe.update(seen)
 
-    def _types(self, model: AccountModel, node: Node) -> set[str]:
+    def _types(self, model: AccountModel, node: LocatedValue) -> set[str]:
         if self.types is None:
             hint = "add the output of `aws organizations list-roots`"
             node.note(model, "ORG-NO-TYPES", "no file tells which policy types are enabled: SCPs and RCPs both count", hint=hint)
@@ -220,7 +220,7 @@ class Tree:
             if element in lost:
                 level.append(denying_policy(KINDS[type_], element, "its place is not known"))
             levels[element] = level
-        for element in self._untold(model, type_, root):
+        for element in self._missing_facts(model, type_, root):
             levels[element].append(denying_policy(KINDS[type_], element, "its policies are not known"))
         return levels
 
@@ -234,7 +234,7 @@ class Tree:
                 node.note(model, "ORG-NO-POLICY", message, hint=hint)
                 yield policy, denying_policy(KINDS[type_], policy, "no document is known")
 
-    def _untold(self, model: AccountModel, type_: str, root: str) -> Iterator[str]:
+    def _missing_facts(self, model: AccountModel, type_: str, root: str) -> Iterator[str]:
         """Elements of which no file tells the policies of an enabled type; the management account has no need of any (D11)."""
         if self.listed[type_] and self.listed[type_] <= self.with_targets:
             return
@@ -260,7 +260,7 @@ class Tree:
                 node.note(model, "ORG-NO-SERVICES", message, hint=hint)
         return {account: services for account, (_, services) in self.delegates.items() if services and account in places}
 
-    def _check_outside(self, model: AccountModel, node: Node) -> None:
+    def _check_outside(self, model: AccountModel, node: LocatedValue) -> None:
         """Accounts with users or roles that are in no list: nothing of the organisation reaches them."""
         for account in dict.fromkeys(entity.account for entity in model.tables.entities.values()):
             if account not in self.elements:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from fastiam.directory.account_model import AccountModel
 from fastiam.errors import Severity
-from fastiam.sources.located_values import Node
-from fastiam.sources.organization_builder import KINDS, Tree
+from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.organization_builder import KINDS, OrganizationBuilder
 
 _ACCOUNT, _UNIT, _ROOT = r"[0-9]{12}", r"ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}", r"r-[0-9a-z]{4,32}"
 _FORMS = {  # what the file's name may tell; of several ids the first form that occurs counts
@@ -28,21 +28,21 @@ _FORMS = {  # what the file's name may tell; of several ids the first form that 
 _TYPE_WORDS = {"scp": 0, "service_control_policy": 0, "rcp": 1, "resource_control_policy": 1}
 
 
-class Dumps:
+class OrganizationsReader:
     """The reader of the outputs; what they tell goes into a tree, which others may tell of as well."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-        self._pages: defaultdict[tuple[str, str | None], list[Node]] = defaultdict(list)
+    def __init__(self, builder: OrganizationBuilder) -> None:
+        self._builder = builder
+        self._pages: defaultdict[tuple[str, str | None], list[LocatedValue]] = defaultdict(list)
 
-    def is_format(self, node: Node) -> bool:
+    def is_format(self, node: LocatedValue) -> bool:
         """Whether the value is the output of a call that is known."""
         return _call_of(node) is not None
 
-    def read_policies(self, model: AccountModel, node: Node) -> None:
+    def read_policies(self, model: AccountModel, node: LocatedValue) -> None:
         """All that an output tells."""
         call = _call_of(node) or ""
-        read: Callable[[AccountModel, Node], str | None] = getattr(self, f"_read_{call}")
+        read: Callable[[AccountModel, LocatedValue], str | None] = getattr(self, f"_read_{call}")
         self._pages[call, read(model, node)].append(node)
 
     def finish(self, model: AccountModel) -> None:
@@ -53,108 +53,108 @@ class Dumps:
 
     # -- one function for each call: they give back what was asked about ------------------------------------------------
 
-    def _read_organization(self, model: AccountModel, node: Node) -> None:
+    def _read_organization(self, model: AccountModel, node: LocatedValue) -> None:
         found = node.need("Organization")
-        self._tree.say("organization", found.need("Id").text(), found)
+        self._builder.set_fact("organization", found.need("Id").text(), found)
         master = found.text_of("MasterAccountId")
         if master is not None:
-            self._tree.say("management account", master, found)
-        self._tree.say_arn(found, found.text_of("MasterAccountArn"))
+            self._builder.set_fact("management account", master, found)
+        self._builder.set_arn(found, found.text_of("MasterAccountArn"))
 
-    def _read_roots(self, model: AccountModel, node: Node) -> None:
+    def _read_roots(self, model: AccountModel, node: LocatedValue) -> None:
         for root in node.list_of("Roots"):
-            self._tree.add_element(root.need("Id").text(), root)
-            self._tree.say_arn(root, root.text_of("Arn"))
+            self._builder.add_element(root.need("Id").text(), root)
+            self._builder.set_arn(root, root.text_of("Arn"))
             types = {item.need("Type").text() for item in root.list_of("PolicyTypes")}
-            self._tree.types = types | (self._tree.types or set())
+            self._builder.types = types | (self._builder.types or set())
 
-    def _read_units(self, model: AccountModel, node: Node) -> str | None:
+    def _read_units(self, model: AccountModel, node: LocatedValue) -> str | None:
         parent = _parameter(node, "ParentId")
         for unit in _listed(node, "OrganizationalUnits", "OrganizationalUnit"):
             self._place(unit, unit.need("Id").text(), parent)
             path = unit.get("Path")
             if path is not None:
-                self._tree.put_path(path.text(), path)
+                self._builder.put_path(path.text(), path)
         return parent
 
-    def _read_accounts(self, model: AccountModel, node: Node) -> str | None:
+    def _read_accounts(self, model: AccountModel, node: LocatedValue) -> str | None:
         parent = _parameter(node, "ParentId")
         for account in _listed(node, "Accounts", "Account"):
             id_, arn = account.need("Id").text(), account.get("Arn")
             self._place(account, id_, parent)
-            self._tree.accounts[id_] = (account.text_of("Name"), "aws" if arn is None else arn.arn().split(":")[1])
+            self._builder.accounts[id_] = (account.text_of("Name"), "aws" if arn is None else arn.arn().split(":")[1])
             for path in account.list_of("Paths"):
-                self._tree.put_path(path.text(), path)
+                self._builder.put_path(path.text(), path)
             state = account.text_of("State") or account.text_of("Status") or "ACTIVE"
             if state != "ACTIVE":
                 message = f"account `{id_}` is {state}: its policies are read as if it were active"
                 account.note(model, "ORG-NOT-ACTIVE", message, severity=Severity.WARN)
         return parent
 
-    def _place(self, node: Node, id_: str, parent: str | None) -> None:
-        self._tree.add_element(id_, node)
-        self._tree.say_arn(node, node.text_of("Arn"))
+    def _place(self, node: LocatedValue, id_: str, parent: str | None) -> None:
+        self._builder.add_element(id_, node)
+        self._builder.set_arn(node, node.text_of("Arn"))
         if parent is not None:
-            self._tree.put_below(id_, parent, node)
+            self._builder.put_below(id_, parent, node)
 
-    def _read_parents(self, model: AccountModel, node: Node) -> str:
+    def _read_parents(self, model: AccountModel, node: LocatedValue) -> str:
         child = _needed(node, "ChildId")
         for parent in node.list_of("Parents"):
-            self._tree.put_below(child, parent.need("Id").text(), parent)
+            self._builder.put_below(child, parent.need("Id").text(), parent)
         return child
 
-    def _read_children(self, model: AccountModel, node: Node) -> str:
+    def _read_children(self, model: AccountModel, node: LocatedValue) -> str:
         parent = _needed(node, "ParentId")
         for child in node.list_of("Children"):
-            self._tree.put_below(child.need("Id").text(), parent, child)
+            self._builder.put_below(child.need("Id").text(), parent, child)
         return parent
 
-    def _read_policies(self, model: AccountModel, node: Node) -> str | None:
+    def _read_policies(self, model: AccountModel, node: LocatedValue) -> str | None:
         """`list-policies-for-target`, or without a target `list-policies`."""
         target = _target(node)
         types = _filter(node)
         for policy in node.list_of("Policies"):
             id_, type_ = policy.need("Id").text(), policy.need("Type").text()
             types.add(type_)
-            self._tree.types_of[id_] = type_
-            self._tree.say_arn(policy, policy.text_of("Arn"))
+            self._builder.types_of[id_] = type_
+            self._builder.set_arn(policy, policy.text_of("Arn"))
             if type_ in KINDS and target is not None:
-                self._tree.attach(id_, type_, target, policy)
+                self._builder.attach(id_, type_, target, policy)
             elif type_ in KINDS:
-                self._tree.listed[type_].add(id_)
+                self._builder.listed[type_].add(id_)
         if target is not None:
-            self._tree.told.update((type_, target) for type_ in types)
+            self._builder.told.update((type_, target) for type_ in types)
         return f"{target} {sorted(types)}"
 
-    def _read_policy(self, model: AccountModel, node: Node) -> str:
+    def _read_policy(self, model: AccountModel, node: LocatedValue) -> str:
         found = node.need("Policy")
         summary, content = found.need("PolicySummary"), found.get("Content")
         id_, type_ = summary.need("Id").text(), summary.need("Type").text()
-        self._tree.say_arn(summary, summary.text_of("Arn"))
-        self._tree.types_of[id_] = type_
+        self._builder.set_arn(summary, summary.text_of("Arn"))
+        self._builder.types_of[id_] = type_
         if type_ in KINDS and content is not None:
             name, arn = summary.text_of("Name") or id_, summary.text_of("Arn")
-            self._tree.describe(id_, type_, content.policy(model, KINDS[type_], name, arn=arn), content, model)
+            self._builder.describe(id_, type_, content.policy(model, KINDS[type_], name, arn=arn), content, model)
         return id_
 
-    def _read_targets(self, model: AccountModel, node: Node) -> str:
+    def _read_targets(self, model: AccountModel, node: LocatedValue) -> str:
         policy = _needed(node, "PolicyId")
-        self._tree.with_targets.add(policy)
-        targets = self._tree.targets.setdefault(policy, {})
+        self._builder.with_targets.add(policy)
+        targets = self._builder.targets.setdefault(policy, {})
         for target in node.list_of("Targets"):
             targets.setdefault(target.need("TargetId").text(), target)
         return policy
 
-    def _read_delegates(self, model: AccountModel, node: Node) -> str | None:
+    def _read_delegates(self, model: AccountModel, node: LocatedValue) -> str | None:
         service = _parameter(node, "ServicePrincipal")
         for account in node.list_of("DelegatedAdministrators"):
-            _, services = self._tree.delegates.setdefault(account.need("Id").text(), (account, set()))
+            _, services = self._builder.delegates.setdefault(account.need("Id").text(), (account, set()))
             services.update([service] if service else [])
         return service
 
-    def _read_services(self, model: AccountModel, node: Node) -> str:
+    def _read_services(self, model: AccountModel, node: LocatedValue) -> str:
         account = _needed(node, "AccountId")
-        _, services = self._tree.delegates.setdefault(account, (node, set()))
+        _, services = self._builder.delegates.setdefault(account, (node, set()))
         services.update(item.need("ServicePrincipal").text() for item in node.list_of("DelegatedServices"))
         return account
 
@@ -174,7 +174,7 @@ _CALLS = {
 }
 
 
-def _call_of(node: Node) -> str | None:
+def _call_of(node: LocatedValue) -> str | None:
     """Which of the functions above reads a value."""
     value = node.value
     if not isinstance(value, dict):
@@ -191,13 +191,13 @@ def _is_summary(value: object) -> bool:
     return isinstance(value, dict) and "Type" in value and str(value.get("Id", "")).startswith("p-")
 
 
-def _listed(node: Node, several: str, one: str) -> list[Node]:
+def _listed(node: LocatedValue, several: str, one: str) -> list[LocatedValue]:
     """The items of a `list-...` output, or the one of a `describe-...` output."""
     single = node.get(one)
     return node.list_of(several) if single is None else [single]
 
 
-def _target(node: Node) -> str | None:
+def _target(node: LocatedValue) -> str | None:
     """Whose policies the output lists. A file that is called after `list-policies` alone lists those of all."""
     name = Path(node.source.name).name
     if node.get("TargetId") is None and "list-policies" in name and "for-target" not in name:
@@ -205,7 +205,7 @@ def _target(node: Node) -> str | None:
     return _parameter(node, "TargetId")
 
 
-def _filter(node: Node) -> set[str]:
+def _filter(node: LocatedValue) -> set[str]:
     """The type that was asked for, where the output or the file's name tells; an empty list does not."""
     given = node.text_of("Filter")
     name = Path(node.source.name).name.lower()
@@ -213,7 +213,7 @@ def _filter(node: Node) -> set[str]:
     return {given} if given else words if len(words) == 1 and not node.list_of("Policies") else set()
 
 
-def _parameter(node: Node, name: str) -> str | None:
+def _parameter(node: LocatedValue, name: str) -> str | None:
     """A parameter of the call: the member of its name, or the one id of its form in the file's name."""
     given = node.text_of(name)
     if given is not None:
@@ -228,7 +228,7 @@ def _parameter(node: Node, name: str) -> str | None:
     return None
 
 
-def _needed(node: Node, name: str) -> str:
+def _needed(node: LocatedValue, name: str) -> str:
     found = _parameter(node, name)
     if found is None:
         raise node.error(f"the output does not say for which `{name}` it was asked", hint=_hint(name))

@@ -7,10 +7,10 @@ or "" where it has none), truth values and documents as text.
 
 from __future__ import annotations
 
-from fastiam.sources.located_values import Node
+from fastiam.sources.located_values import LocatedValue
 
 
-def unwrapped(node: Node) -> Node:
+def unwrapped(node: LocatedValue) -> LocatedValue:
     """The answer without the elements around it."""
     for ending in ("Response", "Result"):
         names = [name for name in node.value if name.endswith(ending)] if isinstance(node.value, dict) else []
@@ -19,7 +19,7 @@ def unwrapped(node: Node) -> Node:
     return node
 
 
-def listed(node: Node, name: str) -> list[Node]:
+def listed(node: LocatedValue, name: str) -> list[LocatedValue]:
     """The values of the list of that name; none where it is absent."""
     found = node.get(name)
     if found is None or found.value == "":
@@ -33,7 +33,7 @@ def listed(node: Node, name: str) -> list[Node]:
     return below.items() if isinstance(member, list) else [below]
 
 
-def flag(node: Node, name: str, default: bool = False) -> bool:
+def flag(node: LocatedValue, name: str, default: bool = False) -> bool:
     """The truth value of that name, which may be text."""
     found = node.get(name)
     if found is None:

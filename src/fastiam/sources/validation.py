@@ -15,12 +15,12 @@ from fastiam.model.policy import PolicyKind
 from fastiam.policy.document import guess_kind, validate_policy
 from fastiam.sources import known_format, load, load_files
 from fastiam.sources.files import File, read_files
-from fastiam.sources.iam_collect import Collected
-from fastiam.sources.located_values import Node
+from fastiam.sources.iam_collect import IamCollectReader
+from fastiam.sources.located_values import LocatedValue
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ValidatedDocument:
     """A document, or a file or folder of many, and what was found in it.
 
     Attributes
@@ -38,17 +38,17 @@ class Checked:
     findings: tuple[Finding, ...]
 
 
-def check_store(path: str | os.PathLike[str]) -> list[Checked]:
+def check_store(path: str | os.PathLike[str]) -> list[ValidatedDocument]:
     """The documents of a store, one by one."""
     found = []
     for document in load(path).documents():
         at = document.owner if document.name == document.owner else f"{document.owner}, {document.name}"
         findings = validate_policy(document.text, document.kind, name=f"{path}, {at}")
-        found.append(Checked(str(path), document.kind, at, 1, tuple(findings)))
+        found.append(ValidatedDocument(str(path), document.kind, at, 1, tuple(findings)))
     return found
 
 
-def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None) -> list[Checked]:
+def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None) -> list[ValidatedDocument]:
     """A folder: files that are documents by themselves, all others together, as `load` reads them."""
     files = list(read_files([path]))
     alone = [file for file in files if not file.skipped and not _is_loaded(file)]
@@ -64,11 +64,11 @@ def _is_loaded(file: File) -> bool:
     try:
         nodes = _nodes(file)
     except SourceError:
-        return Collected.is_document(file.name)
+        return IamCollectReader.is_document(file.name)
     return not all("Statement" in node.value for node in nodes if isinstance(node.value, dict)) or any(map(known_format, nodes))
 
 
-def check_file(file: File, kind: PolicyKind | None) -> list[Checked]:
+def check_file(file: File, kind: PolicyKind | None) -> list[ValidatedDocument]:
     """A file, by its content. `kind` is that of the documents; told by content if it is None."""
     try:
         nodes = _nodes(file)
@@ -83,16 +83,16 @@ def check_file(file: File, kind: PolicyKind | None) -> list[Checked]:
     return [_check(file.name, "", file.data, kind)]
 
 
-def _nodes(file: File) -> list[Node]:
+def _nodes(file: File) -> list[LocatedValue]:
     """The values of a file, and in place of a list of objects its items."""
-    nodes: list[Node] = []
+    nodes: list[LocatedValue] = []
     for root in file.values({}):
         is_list = isinstance(root.value, list) and root.value and all(isinstance(item, dict) for item in root.value)
         nodes += root.items() if is_list else [root]
     return nodes
 
 
-def _document(node: Node) -> Node | None:
+def _document(node: LocatedValue) -> LocatedValue | None:
     """The document that a value is, or that a record of a policy holds."""
     if not isinstance(node.value, dict):
         return None
@@ -101,16 +101,16 @@ def _document(node: Node) -> Node | None:
     return node.child("document", node.value["document"]) if "document" in node.value and "format" not in node.value else None
 
 
-def _check_node(name: str, node: Node, kind: PolicyKind | None) -> Checked:
+def _check_node(name: str, node: LocatedValue, kind: PolicyKind | None) -> ValidatedDocument:
     chosen = kind or guess_kind(node.value)  # type: ignore[arg-type]  # whatever it is, the reading says so
     findings = validate_policy(node.value, chosen, name=name, origin=node.origin)  # type: ignore[arg-type]
-    return Checked(name, chosen, node.path, 1, tuple(findings))
+    return ValidatedDocument(name, chosen, node.path, 1, tuple(findings))
 
 
-def _check(name: str, path: str, document: bytes, kind: PolicyKind | None) -> Checked:
+def _check(name: str, path: str, document: bytes, kind: PolicyKind | None) -> ValidatedDocument:
     chosen = kind or guess_kind(document)
-    return Checked(name, chosen, path, 1, tuple(validate_policy(document, chosen, name=name)))
+    return ValidatedDocument(name, chosen, path, 1, tuple(validate_policy(document, chosen, name=name)))
 
 
-def _checked(name: str, directory: Directory) -> Checked:
-    return Checked(name, None, "", len(directory.documents()), tuple(directory.findings))
+def _checked(name: str, directory: Directory) -> ValidatedDocument:
+    return ValidatedDocument(name, None, "", len(directory.documents()), tuple(directory.findings))

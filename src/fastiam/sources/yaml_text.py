@@ -12,13 +12,13 @@ from typing import Any
 from fastiam.errors import SourceError
 from fastiam.model.source_map import Path, Source, json_path
 from fastiam.policy.json_text import JsonObject, JsonValue, Number
-from fastiam.sources.located_values import Marks, Node, Policies, Text
+from fastiam.sources.located_values import LocatedValue, ParsedPolicies, Positions, SourceFile
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-def read_yaml(name: str, data: bytes, policies: Policies) -> Node:
+def read_yaml(name: str, data: bytes, policies: ParsedPolicies) -> LocatedValue:
     """The value of a YAML text.
 
     Raises
@@ -29,7 +29,7 @@ def read_yaml(name: str, data: bytes, policies: Policies) -> Node:
         import yaml
     except ImportError:
         raise SourceError("YAML needs the package `pyyaml`", source=name, hint="`pip install fastiam[cli]`") from None
-    marks: Marks = {}
+    marks: Positions = {}
     try:
         root = yaml.compose(data.decode("utf-8-sig"), Loader=yaml.BaseLoader)
         _refuse_aliases(root, name)
@@ -44,7 +44,7 @@ def read_yaml(name: str, data: bytes, policies: Policies) -> Node:
         raise SourceError(f"not YAML: {error}".replace("\n", " "), source=name) from None
     except RecursionError:
         raise SourceError("brackets are nested too deeply", source=name) from None
-    return Node(value, Text(Source(name), marks, policies))
+    return LocatedValue(value, SourceFile(Source(name), marks, policies))
 
 
 def _refuse_aliases(root: Any, name: str) -> None:
@@ -63,7 +63,7 @@ def _refuse_aliases(root: Any, name: str) -> None:
             todo += child if isinstance(child, tuple) else (child,)
 
 
-def _value(node: Any, path: Path, marks: Marks, name: str) -> JsonValue:
+def _value(node: Any, path: Path, marks: Positions, name: str) -> JsonValue:
     if node is None:
         return None
     marks[json_path(path)] = (node.start_mark.line + 1, node.start_mark.column + 1)
@@ -74,7 +74,7 @@ def _value(node: Any, path: Path, marks: Marks, name: str) -> JsonValue:
     return _scalar(node)
 
 
-def _mapping(node: Any, path: Path, marks: Marks, name: str) -> JsonObject:
+def _mapping(node: Any, path: Path, marks: Positions, name: str) -> JsonObject:
     found = JsonObject()
     for key, item in node.value:
         if key.id != "scalar":

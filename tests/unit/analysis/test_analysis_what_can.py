@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import fastiam
 from fastiam.analysis.grants import Grant
-from fastiam.analysis.pattern_sets import action_region, resource_region
+from fastiam.analysis.pattern_sets import action_pattern_set, resource_pattern_set
 from fastiam.analysis.representatives import action_of, glob, resource_of
 from fastiam.errors import DirectoryError, FastiamError, PolicyError, RequestValueError
 from fastiam.model.policy import Layer, Outcome
@@ -73,9 +73,11 @@ def test_on_a_resource_it_says_what_the_reference_says_of_each_action(seed: int)
 def covers(grant: Grant, action: str, resource: str) -> bool:
     by_action = any(glob(pattern).fullmatch(action) for pattern in grant.actions) is not grant.not_actions
     if grant.not_resources:  # left out is what surely matches, field by field
-        literal = resource_region(resource, False, {}, frozenset())
-        regions = [resource_region(pattern, True, {}, frozenset()) for pattern in grant.resources]
-        return by_action and not any(literal and region and literal.within(region) for region in regions)
+        literal = resource_pattern_set(resource, False, {}, frozenset())
+        pattern_sets = [resource_pattern_set(pattern, True, {}, frozenset()) for pattern in grant.resources]
+        return by_action and not any(
+            literal and pattern_set and literal.is_subset_of(pattern_set) for pattern_set in pattern_sets
+        )
     return by_action and any(glob(pattern).fullmatch(resource) for pattern in grant.resources)
 
 
@@ -113,8 +115,8 @@ def test_what_lies_in_a_grant_without_terms_is_allowed(seed: int) -> None:
         for grant in engine.what_can(name):
             if grant.conditions or grant.limited_by or grant.denied_by or grant.needs_resource_policy or grant.not_actions:
                 continue
-            regions = [resource_region(pattern, True, {}, frozenset()) for pattern in grant.resources]
-            if not all(region is not None and region.is_exact for region in regions):
+            pattern_sets = [resource_pattern_set(pattern, True, {}, frozenset()) for pattern in grant.resources]
+            if not all(pattern_set is not None and pattern_set.is_exact for pattern_set in pattern_sets):
                 continue  # unknown variables; wildcards in service and type of a resource are undetermined where it is IAM (R9)
             pairs = {(action_of(a), resource_of(r)) for a in grant.actions for r in grant.resources}
             pairs |= {(row["action"], row["resource"]) for row in world.rows if covers_exactly(grant, row)}
@@ -149,11 +151,17 @@ def governs(snapshot: Any, holder: str, resource: str) -> bool:
 
 def covers_exactly(grant: Grant, row: Any) -> bool:
     """Whether a literal request lies in the patterns of a grant."""
-    action, resource = action_region(row["action"]), resource_region(row["resource"], False, {}, frozenset())
-    regions = [resource_region(pattern, False, {}, frozenset()) for pattern in grant.resources]
-    within = resource is not None and any(region is not None and resource.within(region) for region in regions)
-    actions = map(action_region, grant.actions)
-    return within and action is not None and any(region is not None and action.within(region) for region in actions)
+    action, resource = action_pattern_set(row["action"]), resource_pattern_set(row["resource"], False, {}, frozenset())
+    pattern_sets = [resource_pattern_set(pattern, False, {}, frozenset()) for pattern in grant.resources]
+    within = resource is not None and any(
+        pattern_set is not None and resource.is_subset_of(pattern_set) for pattern_set in pattern_sets
+    )
+    actions = map(action_pattern_set, grant.actions)
+    return (
+        within
+        and action is not None
+        and any(pattern_set is not None and action.is_subset_of(pattern_set) for pattern_set in actions)
+    )
 
 
 # -- grants ---------------------------------------------------------------------------------------------------------------
@@ -306,14 +314,14 @@ PATTERNS = st.text("ab*?", min_size=1, max_size=6)
 @settings(max_examples=300, deadline=None)
 @given(PATTERNS, PATTERNS, st.text("ab", max_size=6))
 def test_patterns_are_compared_by_the_texts_that_they_match(one: str, two: str, text: str) -> None:
-    first, second = action_region(f"s:{one}"), action_region(f"s:{two}")
+    first, second = action_pattern_set(f"s:{one}"), action_pattern_set(f"s:{two}")
     assert first is not None and second is not None
     in_first, in_second = glob(one).fullmatch(text), glob(two).fullmatch(text)
     if in_first and in_second:
-        assert first.meets(second)
+        assert first.intersects(second)
     if in_first and not in_second:
-        assert not first.within(second)
-    assert first.within(first) and first.meets(first)
+        assert not first.is_subset_of(second)
+    assert first.is_subset_of(first) and first.intersects(first)
 
 
 @pytest.mark.parametrize(
@@ -329,5 +337,5 @@ def test_patterns_are_compared_by_the_texts_that_they_match(one: str, two: str, 
     ],
 )
 def test_a_resource_pattern_lies_within_another(inner: str, outer: str, expected: bool) -> None:
-    one, two = (resource_region(text, True, {}, frozenset()) for text in (inner, outer))
-    assert one is not None and two is not None and one.within(two) is expected
+    one, two = (resource_pattern_set(text, True, {}, frozenset()) for text in (inner, outer))
+    assert one is not None and two is not None and one.is_subset_of(two) is expected

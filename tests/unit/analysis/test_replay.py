@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import fastiam
 from fastiam import Outcome
 from fastiam.analysis.call_decisions import NO_CALLER, NO_RESOURCE, NOT_IN_DIRECTORY
-from fastiam.analysis.logged_calls import Logged
+from fastiam.analysis.logged_calls import LoggedOutcome
 from fastiam.analysis.replay import ReplayGroup, Verdict, verdict_of
 from fastiam.cli.main import run
 
@@ -72,7 +72,7 @@ CASES = [
     ("denied there", [EVERYTHING], record(LIST, **DENIED), ALLOW, Verdict.DISAGREES, ""),
     ("denied here", [], record(LIST), DENY, Verdict.DISAGREES, ""),
     ("denied in both", [], record(LIST, **DENIED), DENY, Verdict.AGREES, ""),
-    ("throttled", [EVERYTHING], record(LIST, **THROTTLED), ALLOW, Verdict.UNTOLD, ""),
+    ("throttled", [EVERYTHING], record(LIST, **THROTTLED), ALLOW, Verdict.INCONCLUSIVE, ""),
     ("failed later", [EVERYTHING], record(LIST, errorCode="NoSuchBucket"), ALLOW, Verdict.AGREES, ""),
     ("address", [OFFICE], record(LIST), ALLOW, Verdict.AGREES, ""),
     ("another address", [OFFICE], record(LIST, sourceIPAddress="203.0.113.9"), DENY, Verdict.DISAGREES, ""),
@@ -197,14 +197,14 @@ def test_batches_do_not_show(tmp_path, monkeypatch):
 
 def test_verdicts_cover_every_answer_and_every_log():
     expected = {
-        (ALLOW, Logged.ALLOWED): Verdict.AGREES,
-        (ALLOW, Logged.DENIED): Verdict.DISAGREES,
-        (DENY, Logged.ALLOWED): Verdict.DISAGREES,
-        (DENY, Logged.DENIED): Verdict.AGREES,
-        (Outcome.EXPLICIT_DENY, Logged.ALLOWED): Verdict.DISAGREES,
-        (DENY, Logged.UNKNOWN): Verdict.UNTOLD,
-        (DEPENDS, Logged.ALLOWED): Verdict.DEPENDS,
-        (NONE, Logged.DENIED): Verdict.UNDECIDED,
+        (ALLOW, LoggedOutcome.ALLOWED): Verdict.AGREES,
+        (ALLOW, LoggedOutcome.DENIED): Verdict.DISAGREES,
+        (DENY, LoggedOutcome.ALLOWED): Verdict.DISAGREES,
+        (DENY, LoggedOutcome.DENIED): Verdict.AGREES,
+        (Outcome.EXPLICIT_DENY, LoggedOutcome.ALLOWED): Verdict.DISAGREES,
+        (DENY, LoggedOutcome.UNKNOWN): Verdict.INCONCLUSIVE,
+        (DEPENDS, LoggedOutcome.ALLOWED): Verdict.DEPENDS,
+        (NONE, LoggedOutcome.DENIED): Verdict.UNDECIDED,
     }
     assert {pair: verdict_of(*pair) for pair in expected} == expected
 

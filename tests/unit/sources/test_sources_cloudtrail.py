@@ -12,7 +12,7 @@ import pytest
 from cloudtrail_records import ACCOUNT, ANA, OPS, SESSION, assume_role, record, session, temporary, user, write_log
 
 import fastiam
-from fastiam.analysis.logged_calls import Calls, Logged
+from fastiam.analysis.logged_calls import Calls, LoggedOutcome
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.action_catalog import actions_of
 from fastiam.sources.cloudtrail.actions import actions_of_event, renames
@@ -334,47 +334,47 @@ CALLERS = [
 @pytest.mark.parametrize(("identity", "shown", "principal"), CALLERS, ids=[str(i)[:50] for i, _, _ in CALLERS])
 def test_who_calls_is_told_by_the_identity(tmp_path, identity, shown, principal):
     told = record("s3:ListBuckets") | {"userIdentity": identity}
-    (asker,) = calls_of(tmp_path, told).callers
-    assert (asker.shown, asker.principal) == (shown, principal)
+    (caller,) = calls_of(tmp_path, told).callers
+    assert (caller.shown, caller.principal) == (shown, principal)
 
 
 def test_a_session_of_unknown_issue_may_have_session_policies(tmp_path):
     log = write_log(tmp_path / "l.json", record("s3:ListBuckets", session()))
-    assert [a.open_policies for calls in fastiam.read_cloudtrail(log) for a in calls.callers] == [True]
+    assert [a.may_have_policies for calls in fastiam.read_cloudtrail(log) for a in calls.callers] == [True]
     assumed = fastiam.read_cloudtrail(log, assume_no_session_policies=True)
-    assert [a.open_policies for calls in assumed for a in calls.callers] == [False]
+    assert [a.may_have_policies for calls in assumed for a in calls.callers] == [False]
 
 
 def test_the_call_that_issued_a_session_tells_its_policies_and_tags(tmp_path):
     policy = '{"Version": "2012-10-17", "Statement": []}'
     issued = assume_role(policy=policy, policyArns=[{"arn": "arn:aws:iam::aws:policy/X"}], tags=[{"key": "t", "value": "v"}])
-    _, asker = calls_of(tmp_path, issued, record("s3:ListBuckets", session())).callers
-    assert not asker.open_policies and isinstance(asker.principal, Session)
-    assert asker.principal.policies == (policy, "arn:aws:iam::aws:policy/X")
-    assert (asker.principal.tags, asker.principal.issuer) == ({"t": "v"}, OPS)
+    _, caller = calls_of(tmp_path, issued, record("s3:ListBuckets", session())).callers
+    assert not caller.may_have_policies and isinstance(caller.principal, Session)
+    assert caller.principal.policies == (policy, "arn:aws:iam::aws:policy/X")
+    assert (caller.principal.tags, caller.principal.issuer) == ({"t": "v"}, OPS)
 
 
 def test_tags_travel_along_a_chain_only_if_they_are_transitive(tmp_path):
     tags = [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]
     first = assume_role("ASIA2", tags=tags, transitiveTagKeys=["A"], sourceIdentity="ana")
     second = assume_role("ASIA3", session(key="ASIA2"))
-    *_, asker = calls_of(tmp_path, first, second, record("s3:ListBuckets", session(key="ASIA3"))).callers
-    assert (asker.principal.tags, asker.principal.source_identity) == ({"a": "1"}, "ana")
+    *_, caller = calls_of(tmp_path, first, second, record("s3:ListBuckets", session(key="ASIA3"))).callers
+    assert (caller.principal.tags, caller.principal.source_identity) == ({"a": "1"}, "ana")
 
 
 def test_a_session_that_a_service_issued_keeps_its_keys_open(tmp_path):
     """The session of an instance carries keys that no log shows, so only its policies are known."""
     service = {"type": "AWSService", "invokedBy": "ec2.amazonaws.com"}
     calls = calls_of(tmp_path, assume_role(caller=service), record("s3:ListBuckets", session(ec2RoleDelivery="2.0")))
-    asker = calls.callers[1]
-    assert (asker.principal, asker.open_policies) == (SESSION, False)
+    caller = calls.callers[1]
+    assert (caller.principal, caller.may_have_policies) == (SESSION, False)
     assert keys_of(calls, 1)["ec2:RoleDelivery"] == "2.0"
 
 
 def test_a_failed_issue_tells_nothing(tmp_path):
     failed = {**assume_role(), "errorCode": "AccessDenied"}
-    asker = next(a for a in calls_of(tmp_path, failed, record("s3:ListBuckets", session())).callers if a.shown == OPS)
-    assert asker.open_policies
+    caller = next(a for a in calls_of(tmp_path, failed, record("s3:ListBuckets", session())).callers if a.shown == OPS)
+    assert caller.may_have_policies
 
 
 @pytest.mark.parametrize(
@@ -387,25 +387,25 @@ def test_a_failed_issue_tells_nothing(tmp_path):
     ids=["hidden", "no list", "left out"],
 )
 def test_what_cloudtrail_hides_of_an_issue_stays_open(tmp_path, told):
-    *_, asker = calls_of(tmp_path, assume_role(**told), record("s3:ListBuckets", session())).callers
-    assert asker.principal == SESSION and asker.open_policies == ("omitted" in told)
+    *_, caller = calls_of(tmp_path, assume_role(**told), record("s3:ListBuckets", session())).callers
+    assert caller.principal == SESSION and caller.may_have_policies == ("omitted" in told)
 
 
 def test_an_issue_counts_for_the_calls_after_it(tmp_path):
     use = record("s3:ListBuckets", session())
     calls = calls_of(tmp_path, use, assume_role(), use)
-    assert [calls.callers[code].open_policies for code in calls.caller] == [True, False, False]
+    assert [calls.callers[code].may_have_policies for code in calls.caller] == [True, False, False]
 
 
 def test_temporary_credentials_of_a_user_are_of_an_open_kind_unless_the_log_shows_their_issue(tmp_path):
     """7.4 limits those of GetSessionToken, not those of a sign-in."""
     issue = record("sts:GetSessionToken", None, {}, responseElements={"credentials": {"accessKeyId": "ASIA1"}})
     use = record("iam:ListUsers", user(**temporary("true")))
-    assert calls_of(tmp_path, use).callers[0].open_kind
-    asker = calls_of(tmp_path, issue, use).callers[1]
-    assert not asker.open_kind and asker.principal.kind == "USER" and asker.principal.mfa_at is not None
+    assert calls_of(tmp_path, use).callers[0].has_unknown_kind
+    caller = calls_of(tmp_path, issue, use).callers[1]
+    assert not caller.has_unknown_kind and caller.principal.kind == "USER" and caller.principal.mfa_at is not None
     console = use | {"sessionCredentialFromConsole": "true"}
-    assert calls_of(tmp_path, issue, console).callers[1].open_kind
+    assert calls_of(tmp_path, issue, console).callers[1].has_unknown_kind
 
 
 def test_a_federated_user_has_the_policies_of_its_call_or_open_ones(tmp_path):
@@ -419,8 +419,8 @@ def test_a_federated_user_has_the_policies_of_its_call_or_open_ones(tmp_path):
         responseElements={"credentials": {"accessKeyId": "ASIA9"}},
     )
     open_, known = (calls_of(tmp_path, *log, record("s3:ListBuckets", identity)).callers[-1] for log in ([], [issue]))
-    assert open_.open_policies and open_.principal.issuer == ANA
-    assert not known.open_policies and known.principal.policies == ("{}",)
+    assert open_.may_have_policies and open_.principal.issuer == ANA
+    assert not known.may_have_policies and known.principal.policies == ("{}",)
 
 
 # -- context ----------------------------------------------------------------------------------------------------------
@@ -475,11 +475,12 @@ def test_a_code_of_mfa_counts_for_the_call_that_passes_it(tmp_path):
 # -- what became of it ------------------------------------------------------------------------------------------------
 
 OUTCOMES = {
-    Logged.DENIED: "AccessDenied AccessDeniedException Client.UnauthorizedOperation UnauthorizedOperation UnauthorizedAccess"
-    " AuthorizationError NotAuthorizedException",
-    Logged.ALLOWED: "NoSuchBucketPolicy ResourceNotFoundException Client.InvalidParameterValue BucketNotEmpty"
+    LoggedOutcome.DENIED: "AccessDenied AccessDeniedException Client.UnauthorizedOperation UnauthorizedOperation "
+    "UnauthorizedAccess AuthorizationError NotAuthorizedException",
+    LoggedOutcome.ALLOWED: "NoSuchBucketPolicy ResourceNotFoundException Client.InvalidParameterValue BucketNotEmpty"
     " Client.DryRunOperation",
-    Logged.UNKNOWN: "ThrottlingException Throttling RequestLimitExceeded InternalError ServiceUnavailable ExpiredToken SlowDown",
+    LoggedOutcome.UNKNOWN: "ThrottlingException Throttling RequestLimitExceeded InternalError ServiceUnavailable "
+    "ExpiredToken SlowDown",
 }
 
 

@@ -11,11 +11,11 @@ from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, 
 
 import fastiam
 from fastiam import Outcome
-from fastiam.analysis.logged_calls import Calls, Logged
+from fastiam.analysis.logged_calls import Calls, LoggedOutcome
 from fastiam.cli.main import run
 from fastiam.sources.cloudtrail.action_catalog import actions_of
 from fastiam.sources.cloudtrail.outcomes import logged_of
-from fastiam.sources.cloudtrail.resources import Place, finder_of
+from fastiam.sources.cloudtrail.resources import RequestOrigin, resource_finder
 
 OTHER = "222222222222"
 
@@ -128,7 +128,7 @@ SEVERAL = [
 @pytest.mark.parametrize(("tables", "indexes", "expected"), SEVERAL)
 def test_resources_of_two_names_need_a_single_one(tables, indexes, expected):
     names = {"tablename": tables, "indexname": indexes}
-    found = finder_of(actions_of("dynamodb")["query"]).find(names, [], Place("aws", "eu-west-1", ACCOUNT))
+    found = resource_finder(actions_of("dynamodb")["query"]).find(names, [], RequestOrigin("aws", "eu-west-1", ACCOUNT))
     prefix = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:"
     assert [arn and arn.removeprefix(prefix) for arn in found if arn is None or "/index/" in arn] == expected
 
@@ -208,4 +208,4 @@ UNREADABLE = "InvalidSignatureException IncompleteSignature RequestExpired Reque
 
 @pytest.mark.parametrize("code", f"{UNAUTHENTICATED} {UNREADABLE} Server.Unavailable".split())
 def test_failure_before_authorization_is_unknown(code):
-    assert logged_of(code) is Logged.UNKNOWN
+    assert logged_of(code) is LoggedOutcome.UNKNOWN

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-Way = tuple[str | None, str | None, str | None, str, bool, str]  # address, agent, endpoint, Region, over TLS, by service
+NetworkKeys = tuple[str | None, str | None, str | None, str, bool, str]  # address, agent, endpoint, Region, over TLS, by service
 
 SOURCE_IP, VPC_SOURCE_IP, ENDPOINT = "aws:SourceIp", "aws:VpcSourceIp", "aws:SourceVpce"
 _OF_VPC = ("aws:SourceVpc", "aws:SourceVpcArn")
 _CHAIN = ("aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast")
 _AGENT, _VIA = "aws:UserAgent", "aws:ViaAWSService"
-OF_WAY = (
+NETWORK_CONTEXT_KEYS = (
     SOURCE_IP,
     VPC_SOURCE_IP,
     ENDPOINT,
@@ -26,12 +26,12 @@ OF_WAY = (
 )  # these differ for requests of a service on behalf of the caller
 
 
-def keys_of_way(way: Way, *, of_user: bool) -> Mapping[str, str | None]:
+def context_of_network(network: NetworkKeys, *, of_user: bool) -> Mapping[str, str | None]:
     """What is known: a value, None for a key that is absent; a key that is missing is unknown.
 
     `of_user`: the caller is a user or root, in whose name a service acts by forward access alone (N1).
     """
-    address, agent, endpoint, region, over_tls, service = way
+    address, agent, endpoint, region, over_tls, service = network
     keys: dict[str, str | None] = {}
     if region:
         keys["aws:RequestedRegion"] = region

@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fastiam.analysis.logged_calls import Logged
+from fastiam.analysis.logged_calls import LoggedOutcome
 
 _DENIED = re.compile(
     r"AccessDenied|UnauthorizedOperation|UnauthorizedAccess|AccessDeniedException|NotAuthorized|AuthorizationError"
     r"|AuthorizationFailure|^Unauthorized$|^Forbidden(?:Exception)?$|^403$",
     re.I,
 )
-_UNTOLD = re.compile(
+_UNKNOWN = re.compile(
     r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|ServiceUnavailable|InternalError|InternalFailure|InternalService"
     r"|ServerException|InternalServer|RequestTimeout|^503$|^500$|^(?:Server\.)?Unavailable$"
     # the request was not authenticated, or not readable
@@ -57,8 +57,8 @@ def refusal_in(message: str) -> Refusal | None:
 
 
 @lru_cache(maxsize=4096)
-def logged_of(error: str) -> Logged:
+def logged_of(error: str) -> LoggedOutcome:
     """ALLOWED, DENIED, or UNKNOWN where the failure says nothing about policies."""
     if _DENIED.search(error):
-        return Logged.DENIED
-    return Logged.UNKNOWN if _UNTOLD.search(error) else Logged.ALLOWED
+        return LoggedOutcome.DENIED
+    return LoggedOutcome.UNKNOWN if _UNKNOWN.search(error) else LoggedOutcome.ALLOWED

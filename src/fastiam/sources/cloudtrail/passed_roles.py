@@ -15,7 +15,7 @@ from typing import Any
 
 from fastiam.sources.cloudtrail.action_catalog import Action
 from fastiam.sources.cloudtrail.principals import HIDDEN
-from fastiam.sources.cloudtrail.resources import Place
+from fastiam.sources.cloudtrail.resources import RequestOrigin
 
 _ROLE = re.compile(r"arn:[^:]+:iam::\d*:role/\S+").fullmatch
 _PROFILE = re.compile(r"arn:[^:]+:iam::\d*:instance-profile/\S+").fullmatch
@@ -25,14 +25,14 @@ _TAKES_AWAY = ("BatchDelete", "Cancel", "Delete", "Deregister", "Detach", "Disas
 _LISTS = ("item", "items", "member", "content")  # elements of lists in XML: the list is named by the enclosing element
 
 
-def may_give(action: Action, operation: str) -> bool:
+def may_pass_role(action: Action, operation: str) -> bool:
     """Whether an operation may pass a role, by its name and the access level of its action."""
     is_write = "Write" in action.level or "Permissions" in action.level
     return is_write and action.prefix not in ("iam", "sts") and not operation.startswith(_TAKES_AWAY)
 
 
 @dataclass(frozen=True, slots=True)
-class Passing:
+class RoleParameters:
     """The role parameters of an action.
 
     Attributes
@@ -52,11 +52,11 @@ class Passing:
         """Whether a parameter accepts the name of a role or of an instance profile."""
         return not {"name", "profile"}.isdisjoint(self.kinds.values())
 
-    def roles(self, parameters: Any, place: Place) -> list[str | None]:
+    def roles(self, parameters: Any, origin: RequestOrigin) -> list[str | None]:
         """The ARNs of the passed roles; None for a role that is hidden or referenced by an instance profile."""
-        return list(dict.fromkeys(role for text in _strings(parameters) for role in self._read(*text, place)))
+        return list(dict.fromkeys(role for text in _strings(parameters) for role in self._read(*text, origin)))
 
-    def _read(self, parent: str, name: str, value: str, place: Place) -> tuple[str | None, ...]:
+    def _read(self, parent: str, name: str, value: str, origin: RequestOrigin) -> tuple[str | None, ...]:
         kinds = self.kinds
         kind = kinds.get(name) or kinds.get(f"{parent}.{name}") or kinds.get(parent)  # a map of roles by arbitrary names
         if kind == "none" or not value:
@@ -67,17 +67,17 @@ class Passing:
             return (None,) if kind or self.is_documented else ()
         if kind == "name":
             is_name = _NAME(value) and value != HIDDEN
-            return (f"arn:{place.partition}:iam::{place.account}:role/{value.removeprefix('/')}" if is_name else None,)
+            return (f"arn:{origin.partition}:iam::{origin.account}:role/{value.removeprefix('/')}" if is_name else None,)
         return (None,) if kind and value == HIDDEN else ()
 
 
-_UNKNOWN = Passing("", {}, is_documented=False)
+_UNKNOWN = RoleParameters("", {}, is_documented=False)
 
 
-def passing_of(action: Action, operation: str) -> Passing | None:
+def role_parameters_of(action: Action, operation: str) -> RoleParameters | None:
     """The role parameters of an action; None if it passes no roles."""
     table = _table()
-    return table[action.name] if action.name in table else _UNKNOWN if may_give(action, operation) else None
+    return table[action.name] if action.name in table else _UNKNOWN if may_pass_role(action, operation) else None
 
 
 def may_name_roles(raw: bytes) -> bool:
@@ -86,15 +86,15 @@ def may_name_roles(raw: bytes) -> bool:
 
 
 @cache
-def _table() -> Mapping[str, Passing | None]:
+def _table() -> Mapping[str, RoleParameters | None]:
     import orjson
 
     content = orjson.loads((resources.files(__package__) / "passed_roles.json").read_bytes())
     documented, parameters = frozenset(content["documented"]), content["parameters"]
-    table: dict[str, Passing | None] = {}
+    table: dict[str, RoleParameters | None] = {}
     for name in documented | parameters.keys():
         kinds, is_documented = parameters.get(name, {}), name in documented
-        table[name] = Passing(name, kinds, is_documented) if kinds or is_documented else None
+        table[name] = RoleParameters(name, kinds, is_documented) if kinds or is_documented else None
     return table
 
 

@@ -1,10 +1,10 @@
 """Who made a call: `userIdentity` as a principal, with what the record tells of its session.
 
 A log does not say which session policies and tags a session has, unless the call that issued its credentials is in the log
-as well and came before: `Issued` remembers those by access key. What is not told stays open (spec 6.11):
+as well and came before: `IssuedSessions` remembers those by access key. What is not told stays open (spec 6.11):
 
-* A role session of unknown issue is asked about by its ARN alone, and may have session policies (`open_policies`).
-* Temporary credentials of a user are those of GetSessionToken or of a sign-in, which 7.4 treats differently (`open_kind`).
+* A role session of unknown issue is asked about by its ARN alone, and may have session policies (`may_have_policies`).
+* Temporary credentials of a user are those of GetSessionToken or of a sign-in, which 7.4 treats differently (`has_unknown_kind`).
 * `mfaAuthenticated` says false of federated role sessions too, of which 7.6 says that the key is absent.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from fastiam.analysis.logged_calls import Asker, Open
+from fastiam.analysis.logged_calls import LoggedPrincipal, Open
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.records import Record
 
@@ -80,7 +80,7 @@ _decode_response = msgspec.json.Decoder(_Response | None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Issue:
+class _SessionIssue:
     """How credentials were issued. `by_service`: they may carry session keys that no log shows. `tags` None: not told."""
 
     call: str
@@ -91,15 +91,15 @@ class _Issue:
     source_identity: str | None
 
 
-class Issued:
+class IssuedSessions:
     """The sessions that a log shows being issued, by access key; the last ones are kept."""
 
     def __init__(self) -> None:
-        self._of_key: dict[str, _Issue] = {}
+        self._of_key: dict[str, _SessionIssue] = {}
 
-    def learn(self, record: Record, parameters: Any, identity: Identity) -> str:
+    def add_issued(self, record: Record, parameters: Any, identity: Identity) -> str:
         """Remember what a call of STS issued; the access key, or "" where it issued none."""
-        if record.eventName not in _ISSUING or record.errorCode or not is_told(parameters):
+        if record.eventName not in _ISSUING or record.errorCode or not is_visible(parameters):
             return ""
         response = _decoded(_decode_response, record.responseElements)
         key = response.credentials.accessKeyId if response and response.credentials else ""
@@ -109,11 +109,11 @@ class Issued:
                 del self._of_key[next(iter(self._of_key))]
         return key
 
-    def find(self, key: str) -> _Issue | None:
+    def find(self, key: str) -> _SessionIssue | None:
         """How the credentials were issued, or None where the log does not tell."""
         return self._of_key.get(key)
 
-    def _read(self, call: str, parameters: dict[str, Any], identity: Identity) -> _Issue:
+    def _read(self, call: str, parameters: dict[str, Any], identity: Identity) -> _SessionIssue:
         inline, managed = parameters.get("policy"), parameters.get("policyArns") or ()
         policies = ((inline,) if inline else ()) + tuple(
             item["arn"] for item in managed if isinstance(item, dict) and "arn" in item
@@ -129,7 +129,7 @@ class Issued:
             key.lower() for key in inherited or {}
         }
         source = parameters.get("sourceIdentity") or (before.source_identity if before else None)
-        return _Issue(
+        return _SessionIssue(
             call=call,
             by_service=identity.type not in ("IAMUser", "AssumedRole", "Root"),
             policies=policies or None,
@@ -152,24 +152,24 @@ def _tags_in(given: Any) -> dict[str, str] | None:
     return None if HIDDEN in (*tags, *tags.values()) else tags
 
 
-def is_told(parameters: Any) -> bool:
+def is_visible(parameters: Any) -> bool:
     """Whether `requestParameters` are all there: CloudTrail leaves out what is too large, and says so."""
     return isinstance(parameters, dict) and parameters.get("omitted") is not True
 
 
-class Callers:
+class PrincipalReader:
     """Callers with what is known of their keys, by the bytes of `userIdentity`."""
 
-    def __init__(self, issued: Issued, *, no_session_policies: bool) -> None:
+    def __init__(self, issued: IssuedSessions, *, no_session_policies: bool) -> None:
         self._issued, self._no_session_policies = issued, no_session_policies
 
-    def read(self, raw: msgspec.Raw, from_console: bool) -> tuple[Identity, Asker, Keys]:
+    def read(self, raw: msgspec.Raw, from_console: bool) -> tuple[Identity, LoggedPrincipal, Keys]:
         """Identity, caller, and the context keys that follow from them."""
         identity = _decoded(_decode_identity, raw) or Identity()
         caller, keys = self._caller(identity, from_console)
         return identity, caller, keys
 
-    def _caller(self, identity: Identity, from_console: bool) -> tuple[Asker, Keys]:
+    def _caller(self, identity: Identity, from_console: bool) -> tuple[LoggedPrincipal, Keys]:
         match identity.type:
             case "AssumedRole":
                 return self._role_session(identity)
@@ -178,21 +178,21 @@ class Callers:
             case "FederatedUser":
                 return self._federated_user(identity)
             case "AWSService":
-                return _told(identity.invokedBy) if "." in identity.invokedBy else _untold(identity)
+                return _identified(identity.invokedBy) if "." in identity.invokedBy else _unidentified(identity)
             case "WebIdentityUser" | "SAMLUser":
                 provider = identity.identityProvider
-                return _told(provider) if "." in provider or provider.startswith("arn:") else _untold(identity)
+                return _identified(provider) if "." in provider or provider.startswith("arn:") else _unidentified(identity)
             case "AWSAccount" if identity.accountId == "ANONYMOUS_PRINCIPAL":
-                return _told("*")
+                return _identified("*")
             case _:
-                return _untold(identity)
+                return _unidentified(identity)
 
-    def _user(self, identity: Identity, from_console: bool) -> tuple[Asker, Keys]:
+    def _user(self, identity: Identity, from_console: bool) -> tuple[LoggedPrincipal, Keys]:
         issued_at, has_mfa = _session_of(identity)
         if not identity.arn.startswith("arn:"):
-            return _untold(identity)
+            return _unidentified(identity)
         if issued_at is None:  # a long-term key
-            return Asker(identity.arn, identity.arn), {**_SESSION_KEYS, MFA: None, MFA_AGE: None}
+            return LoggedPrincipal(identity.arn, identity.arn), {**_SESSION_KEYS, MFA: None, MFA_AGE: None}
         issue = self._issued.find(identity.accessKeyId)
         session = Session(
             identity.arn,
@@ -202,13 +202,13 @@ class Callers:
             mfa_at=issued_at if has_mfa else None,
         )
         is_open = issue is None or issue.call != "GetSessionToken" or from_console
-        return Asker(identity.arn, session, open_kind=is_open), {} if has_mfa else {MFA_AGE: None}
+        return LoggedPrincipal(identity.arn, session, has_unknown_kind=is_open), {} if has_mfa else {MFA_AGE: None}
 
-    def _role_session(self, identity: Identity) -> tuple[Asker, Keys]:
+    def _role_session(self, identity: Identity) -> tuple[LoggedPrincipal, Keys]:
         context = identity.sessionContext or _Context()
         role = context.sessionIssuer.arn if context.sessionIssuer else ""
         if not identity.arn.startswith("arn:") or not role.startswith("arn:"):
-            return _untold(identity)
+            return _unidentified(identity)
         issued_at, has_mfa = _session_of(identity)
         issue = self._issued.find(identity.accessKeyId)
         if issue is not None and issue.call == "AssumeRole" and not issue.by_service and issue.tags is not None and issued_at:
@@ -222,19 +222,19 @@ class Callers:
                 source_identity=issue.source_identity,
                 context={MFA: has_mfa},
             )
-            return Asker(role, session), {}
+            return LoggedPrincipal(role, session), {}
         is_open = not self._no_session_policies if issue is None else issue.policies is not None
-        caller = Asker(role, identity.arn, open_policies=is_open)
+        caller = LoggedPrincipal(role, identity.arn, may_have_policies=is_open)
         return caller, _keys_of_role_session(
             identity, context, has_mfa, is_assumed=issue is not None and issue.call == "AssumeRole"
         )
 
-    def _federated_user(self, identity: Identity) -> tuple[Asker, Keys]:
+    def _federated_user(self, identity: Identity) -> tuple[LoggedPrincipal, Keys]:
         context = identity.sessionContext or _Context()
         issue = self._issued.find(identity.accessKeyId)
         issued_at, _ = _session_of(identity)
         if not identity.arn.startswith("arn:"):
-            return _untold(identity)
+            return _unidentified(identity)
         known = issue if issue is not None and issue.call == "GetFederationToken" else None
         session = Session(
             identity.arn,
@@ -244,7 +244,9 @@ class Callers:
             tags=(known.tags if known else None) or {},
             issued_at=issued_at,
         )
-        return Asker(identity.arn, session, open_policies=not known, open_tags=known is None or known.tags is None), {}
+        return LoggedPrincipal(
+            identity.arn, session, may_have_policies=not known, may_have_tags=known is None or known.tags is None
+        ), {}
 
 
 def _keys_of_role_session(identity: Identity, context: _Context, has_mfa: bool, *, is_assumed: bool) -> Keys:
@@ -278,15 +280,15 @@ def _session_of(identity: Identity) -> tuple[datetime | None, bool]:
     return (began if began.tzinfo else None), str(attributes.mfaAuthenticated).lower() == "true"
 
 
-def _told(name: str) -> tuple[Asker, Keys]:
-    return Asker(name, name), {}
+def _identified(name: str) -> tuple[LoggedPrincipal, Keys]:
+    return LoggedPrincipal(name, name), {}
 
 
-def _untold(identity: Identity) -> tuple[Asker, Keys]:
+def _unidentified(identity: Identity) -> tuple[LoggedPrincipal, Keys]:
     """Nobody whom an engine could be asked about; `shown` says what the log does tell."""
     name = identity.arn or identity.principalId or identity.accountId or identity.invokedBy
     kind = identity.type or "no type"
-    return Asker(f"{kind} {name}".rstrip(), None), {}
+    return LoggedPrincipal(f"{kind} {name}".rstrip(), None), {}
 
 
 def _decoded(decoder: Any, raw: msgspec.Raw) -> Any:

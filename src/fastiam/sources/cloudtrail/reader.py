@@ -14,14 +14,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.logged_calls import Asker, Calls, Facts, Logged
+from fastiam.analysis.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
 from fastiam.runtime.gc_pause import collection_paused
-from fastiam.sources.cloudtrail.network import Way, keys_of_way
+from fastiam.sources.cloudtrail.network import NetworkKeys, context_of_network
 from fastiam.sources.cloudtrail.outcomes import logged_of, refusal_in
-from fastiam.sources.cloudtrail.principals import Callers, Identity, Issued, Keys
+from fastiam.sources.cloudtrail.principals import Identity, IssuedSessions, Keys, PrincipalReader
 from fastiam.sources.cloudtrail.records import Batch, Record, read_records
-from fastiam.sources.cloudtrail.requests import SINGLE_KEYS, Asked, Plan, Row, decoded, refused
-from fastiam.sources.cloudtrail.resources import Place
+from fastiam.sources.cloudtrail.requests import (
+    SINGLE_KEYS,
+    LoggedRequest,
+    LoggedRequests,
+    RequestPlan,
+    decoded,
+    narrow_to_refusal,
+)
+from fastiam.sources.cloudtrail.resources import RequestOrigin
 
 _BATCH = 16_384
 _KEPT = 50_000  # entries of a store
@@ -84,7 +91,7 @@ def _batches(parts: Iterator[Batch]) -> Iterator[list[Batch]]:
         yield waiting
 
 
-class _Known(NamedTuple):
+class _KnownPrincipal(NamedTuple):
     """A caller that was understood: its number, and what calls need of the identity."""
 
     number: int
@@ -99,8 +106,8 @@ class _Entry(NamedTuple):
     record: Record
     source: int
     number: int
-    asker: int
-    way: int
+    principal: int
+    network: int
     single: int
     n_rows: int
 
@@ -110,68 +117,70 @@ class _Reading:
 
     def __init__(self, unmapped: Counter[str], without_role: Counter[str], *, no_session_policies: bool) -> None:
         self._unmapped, self._without_role = unmapped, without_role
-        self._issued = Issued()
-        self._reader = Callers(self._issued, no_session_policies=no_session_policies)
-        self._forget()
+        self._issued = IssuedSessions()
+        self._reader = PrincipalReader(self._issued, no_session_policies=no_session_policies)
+        self._clear()
 
-    def _forget(self) -> None:
-        self._plans: dict[tuple[str, str, str], Plan] = {}
-        self._asked: dict[Any, Asked] = {}
-        self._places: dict[tuple[str, str, str, str], Place] = {}
-        self._known: dict[Any, _Known] = {}
+    def _clear(self) -> None:
+        self._plans: dict[tuple[str, str, str], RequestPlan] = {}
+        self._requests: dict[Any, LoggedRequests] = {}
+        self._origins: dict[tuple[str, str, str, str], RequestOrigin] = {}
+        self._known: dict[Any, _KnownPrincipal] = {}
         self._of_key: dict[str, list[Any]] = {}  # what is known of callers, by their access keys
-        self._askers: list[Asker] = []
-        self._asker_keys: list[Keys] = []
-        self._ways: dict[tuple[Way, bool], int] = {}
-        self._way_keys: list[Keys] = []
+        self._principals: list[LoggedPrincipal] = []
+        self._principal_keys: list[Keys] = []
+        self._networks: dict[tuple[NetworkKeys, bool], int] = {}
+        self._network_keys: list[Keys] = []
 
     def calls(self, parts: Sequence[Batch]) -> Calls:
         """A batch of calls; records without an action are counted and left out."""
-        if any(len(store) > _KEPT for store in (self._plans, self._asked, self._places, self._known, self._ways)):
-            self._forget()
+        if any(len(store) > _KEPT for store in (self._plans, self._requests, self._origins, self._known, self._networks)):
+            self._clear()
         entries: list[_Entry] = []
-        rows: list[Row] = []
+        rows: list[LoggedRequest] = []
         single: list[Keys] = [_NO_SINGLE_KEYS]
         for source, (_, first, records) in enumerate(parts):
             for number, record in enumerate(records, first):
-                asked = self._read(record, source, number, entries, single)
-                if asked is not None:
-                    rows += asked.rows
+                requests = self._read(record, source, number, entries, single)
+                if requests is not None:
+                    rows += requests.rows
         return self._columns([source for source, _, _ in parts], entries, rows, single)
 
-    def _read(self, record: Record, source: int, number: int, entries: list[_Entry], single: list[Keys]) -> Asked | None:
+    def _read(self, record: Record, source: int, number: int, entries: list[_Entry], single: list[Keys]) -> LoggedRequests | None:
         """Enter a record, and say what its call asks; None without an action. PERF: nothing here is done twice."""
         kind = (record.eventSource, record.eventName, record.eventType)
         plan = self._plans.get(kind)
         if plan is None:
-            plan = self._plans[kind] = Plan(*kind)
+            plan = self._plans[kind] = RequestPlan(*kind)
         if not plan.actions:
             self._count_unmapped(f"{kind[0]}:{kind[1]}")
             return None
         raw = (bytes(record.userIdentity), record.sessionCredentialFromConsole)
-        asker = self._known.get(raw)
-        if asker is None:
-            asker = self._known[raw] = self._understand(record, raw)
-        asked = plan.asked or self._ask(plan, record, asker)
-        if record.errorMessage is not None and _logged(record.errorCode) is Logged.DENIED:
-            asked = self._narrowed(asked, record, asker)
-        way = (_way(record, asker.identity), asker.is_user)
-        at = self._ways.get(way)
+        principal = self._known.get(raw)
+        if principal is None:
+            principal = self._known[raw] = self._read_principal(record, raw)
+        requests = plan.requests or self._requests_of(plan, record, principal)
+        if record.errorMessage is not None and _logged(record.errorCode) is LoggedOutcome.DENIED:
+            requests = self._narrowed(requests, record, principal)
+        network = (_network_of(record, principal.identity), principal.is_user)
+        at = self._networks.get(network)
         if at is None:
-            at = self._ways[way] = len(self._way_keys)
-            self._way_keys.append(keys_of_way(way[0], of_user=asker.is_user))
-        if asked.without_role:
-            self._without_role[asked.without_role] += 1
-        if asked.single:
-            single.append({**_NO_SINGLE_KEYS, **asked.single})
-        own = len(single) - 1 if asked.single else 0
-        entries.append(_Entry(record, source, number, asker.number, at, own, len(asked.rows)))
-        return asked
+            at = self._networks[network] = len(self._network_keys)
+            self._network_keys.append(context_of_network(network[0], of_user=principal.is_user))
+        if requests.without_role:
+            self._without_role[requests.without_role] += 1
+        if requests.single:
+            single.append({**_NO_SINGLE_KEYS, **requests.single})
+        own = len(single) - 1 if requests.single else 0
+        entries.append(_Entry(record, source, number, principal.number, at, own, len(requests.rows)))
+        return requests
 
-    def _columns(self, files: list[str], entries: Sequence[_Entry], rows: Sequence[Row], single: Sequence[Keys]) -> Calls:
-        records, sources, numbers, askers, ways, singles, n_rows = zip(*entries, strict=True) if entries else [()] * 7
-        caller, used = _compact(askers)
-        way, used_ways = _compact(ways)
+    def _columns(
+        self, files: list[str], entries: Sequence[_Entry], rows: Sequence[LoggedRequest], single: Sequence[Keys]
+    ) -> Calls:
+        records, sources, numbers, principals, networks, singles, n_rows = zip(*entries, strict=True) if entries else [()] * 7
+        caller, used = _compact(principals)
+        network, used_networks = _compact(networks)
         actions: dict[str, int] = {}
         return Calls(
             sources=files,
@@ -181,12 +190,12 @@ class _Reading:
             ids=[record.eventID for record in records],
             logged=np.array([_logged(record.errorCode) for record in records], np.uint8),
             errors=[record.errorCode for record in records],
-            callers=[self._askers[i] for i in used],
+            callers=[self._principals[i] for i in used],
             caller=caller,
             facts=(
-                Facts(caller, [self._asker_keys[i] for i in used]),
-                Facts(way, [self._way_keys[i] for i in used_ways]),
-                Facts(np.array(singles, np.int32), single),
+                LoggedContext(caller, [self._principal_keys[i] for i in used]),
+                LoggedContext(network, [self._network_keys[i] for i in used_networks]),
+                LoggedContext(np.array(singles, np.int32), single),
             ),
             row_call=np.repeat(np.arange(len(records)), np.array(n_rows, np.int64)),
             row_action=np.array([actions.setdefault(row[0], len(actions)) for row in rows], np.int32),
@@ -199,57 +208,59 @@ class _Reading:
         known = name in self._unmapped or len(self._unmapped) < _KEPT
         self._unmapped[name if known else "other names"] += 1
 
-    def _understand(self, record: Record, raw: Any) -> _Known:
-        identity, asker, keys = self._reader.read(record.userIdentity, str(record.sessionCredentialFromConsole).lower() == "true")
-        self._askers.append(asker)
-        self._asker_keys.append(keys)
+    def _read_principal(self, record: Record, raw: Any) -> _KnownPrincipal:
+        identity, principal, keys = self._reader.read(
+            record.userIdentity, str(record.sessionCredentialFromConsole).lower() == "true"
+        )
+        self._principals.append(principal)
+        self._principal_keys.append(keys)
         if identity.accessKeyId:
             self._of_key.setdefault(identity.accessKeyId, []).append(raw)
         partition = identity.arn.split(":", 2)[1] if identity.arn.startswith("arn:") else ""
-        return _Known(len(self._askers) - 1, identity, identity.type in ("IAMUser", "Root"), partition)
+        return _KnownPrincipal(len(self._principals) - 1, identity, identity.type in ("IAMUser", "Root"), partition)
 
-    def _ask(self, plan: Plan, record: Record, asker: _Known) -> Asked:
+    def _requests_of(self, plan: RequestPlan, record: Record, principal: _KnownPrincipal) -> LoggedRequests:
         """The requests of a call, kept for calls that say the same."""
-        identity = asker.identity
+        identity = principal.identity
         caller = identity.arn if plan.of_caller and identity.type == "IAMUser" else ""
         account = record.recipientAccountId or identity.accountId
         parameters, listed = bytes(record.requestParameters), record.resources or ()
         if plan.is_sts:
-            for raw in self._of_key.pop(self._issued.learn(record, decoded(parameters), identity), ()):
+            for raw in self._of_key.pop(self._issued.add_issued(record, decoded(parameters), identity), ()):
                 self._known.pop(raw, None)  # it called before; from now on more is known of it
         arns = tuple([(item.ARN, item.accountId) for item in listed]) if listed else ()
-        key = (id(plan), parameters, arns, account, record.awsRegion, caller, asker.partition)
-        asked = self._asked.get(key)
-        if asked is None:
-            asked = plan.ask(parameters, listed, self._place(asker.partition, record.awsRegion, account, caller))
+        key = (id(plan), parameters, arns, account, record.awsRegion, caller, principal.partition)
+        requests = self._requests.get(key)
+        if requests is None:
+            requests = plan.requests_of(parameters, listed, self._origin(principal.partition, record.awsRegion, account, caller))
             if len(parameters) < _LARGE:
-                self._asked[key] = asked
-        return asked
+                self._requests[key] = requests
+        return requests
 
-    def _narrowed(self, asked: Asked, record: Record, asker: _Known) -> Asked:
+    def _narrowed(self, requests: LoggedRequests, record: Record, principal: _KnownPrincipal) -> LoggedRequests:
         """The requests of a denied call that the message names, if it names the caller as the principal."""
-        refusal, identity = refusal_in(record.errorMessage or ""), asker.identity
+        refusal, identity = refusal_in(record.errorMessage or ""), principal.identity
         if refusal is None or refusal.user != identity.arn:
-            return asked
-        place = self._place(asker.partition, record.awsRegion, identity.accountId or record.recipientAccountId or "", "")
-        return refused(asked, refusal, record.resources or (), place)
+            return requests
+        origin = self._origin(principal.partition, record.awsRegion, identity.accountId or record.recipientAccountId or "", "")
+        return narrow_to_refusal(requests, refusal, record.resources or (), origin)
 
-    def _place(self, partition: str, region: str, account: str, caller: str) -> Place:
+    def _origin(self, partition: str, region: str, account: str, caller: str) -> RequestOrigin:
         key = (partition, region, account, caller)
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = Place(partition or _partition(region), region, account, caller)
-        return place
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._origins[key] = RequestOrigin(partition or _partition(region), region, account, caller)
+        return origin
 
 
-def _way(record: Record, identity: Identity) -> Way:
+def _network_of(record: Record, identity: Identity) -> NetworkKeys:
     extra = record.additionalEventData
     over_tls = record.tlsDetails is not None or (extra is not None and extra.CipherSuite is not None)
     return (record.sourceIPAddress, record.userAgent, record.vpcEndpointId, record.awsRegion, over_tls, identity.invokedBy)
 
 
-def _logged(error: str | None) -> Logged:
-    return Logged.ALLOWED if error is None else logged_of(error)
+def _logged(error: str | None) -> LoggedOutcome:
+    return LoggedOutcome.ALLOWED if error is None else logged_of(error)
 
 
 def _compact(numbers: Sequence[int]) -> tuple[npt.NDArray[np.int32], list[int]]:

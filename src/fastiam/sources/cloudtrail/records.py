@@ -39,7 +39,7 @@ class Extra(msgspec.Struct, gc=False):
     CipherSuite: str | None = None
 
 
-class Listed(msgspec.Struct, gc=False):
+class ListedResource(msgspec.Struct, gc=False):
     """An entry of `resources`."""
 
     ARN: str | None = None
@@ -67,7 +67,7 @@ class Record(msgspec.Struct, gc=False):
     responseElements: msgspec.Raw = _NULL
     additionalEventData: Extra | None = None
     tlsDetails: Tls | None = None
-    resources: list[Listed] | None = None
+    resources: list[ListedResource] | None = None
 
 
 class _Event(msgspec.Struct, gc=False):

@@ -11,12 +11,12 @@ import msgspec
 from fastiam.analysis.logged_calls import PASS_ROLE, Open
 from fastiam.sources.cloudtrail.action_catalog import Action
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
-from fastiam.sources.cloudtrail.network import OF_WAY
+from fastiam.sources.cloudtrail.network import NETWORK_CONTEXT_KEYS
 from fastiam.sources.cloudtrail.outcomes import Refusal
-from fastiam.sources.cloudtrail.passed_roles import Passing, may_name_roles, passing_of
-from fastiam.sources.cloudtrail.principals import MFA, MFA_AGE, Keys, is_told
-from fastiam.sources.cloudtrail.records import Listed
-from fastiam.sources.cloudtrail.resources import Finder, Names, Place, finder_of, names_of
+from fastiam.sources.cloudtrail.passed_roles import RoleParameters, may_name_roles, role_parameters_of
+from fastiam.sources.cloudtrail.principals import MFA, MFA_AGE, Keys, is_visible
+from fastiam.sources.cloudtrail.records import ListedResource
+from fastiam.sources.cloudtrail.resources import Names, RequestOrigin, ResourceFinder, names_of, resource_finder
 
 _STS_KEYS = {
     "externalid": "sts:ExternalId",
@@ -24,12 +24,12 @@ _STS_KEYS = {
     "sourceidentity": "sts:SourceIdentity",
 }
 SINGLE_KEYS = (*_STS_KEYS.values(), "iam:PolicyARN")  # a call that does not name them does not have them
-_OPEN_OF_STS = dict.fromkeys((*_STS_KEYS.values(), MFA, MFA_AGE), Open.OPEN)  # if the record has no parameters
-_OPEN_WAY = dict.fromkeys(OF_WAY, Open.OPEN)
-_OPEN_OF_IAM = {"iam:PolicyARN": Open.OPEN}
+_UNKNOWN_STS = dict.fromkeys((*_STS_KEYS.values(), MFA, MFA_AGE), Open.OPEN)  # if the record has no parameters
+_UNKNOWN_NETWORK = dict.fromkeys(NETWORK_CONTEXT_KEYS, Open.OPEN)
+_UNKNOWN_IAM = {"iam:PolicyARN": Open.OPEN}
 
 
-class Row(NamedTuple):
+class LoggedRequest(NamedTuple):
     """One request. `resource` is None where the record does not tell it; `owner` is its account, where that is told."""
 
     action: str
@@ -37,23 +37,23 @@ class Row(NamedTuple):
     owner: str | None
 
 
-class Asked(NamedTuple):
+class LoggedRequests(NamedTuple):
     """The requests of a call, and the context keys of this call alone.
 
     `without_role` is the action if AWS documents that it needs `iam:PassRole` and the call names no role.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[LoggedRequest, ...]
     single: Keys
     without_role: str = ""
 
 
-class Plan:
-    """What the calls of one operation need. `asked` is set where every call asks the same."""
+class RequestPlan:
+    """What the calls of one operation need. `requests` is set where every call asks the same."""
 
     __slots__ = (
         "actions",
-        "asked",
+        "requests",
         "is_sts",
         "of_caller",
         "_finders",
@@ -68,18 +68,18 @@ class Plan:
         self.actions: tuple[Action, ...] = actions_of_event(source, name, kind)
         self.is_sts = source.startswith("sts.")
         self.of_caller = any(action.prefix in ("iam", "sts") for action in self.actions)
-        self._finders: list[Finder] = [finder_of(action) for action in self.actions]
+        self._finders: list[ResourceFinder] = [resource_finder(action) for action in self.actions]
         self._versioned = any(action.name in VERSIONED for action in self.actions)
         # these services list all resources of a call, but for copies of an object
         self._lists_all = source.startswith(("s3.", "kms.")) and len(self.actions) == 1 and "Copy" not in name
-        self._passing: list[Passing] = [found for action in self.actions if (found := passing_of(action, name))]
+        self._passing: list[RoleParameters] = [found for action in self.actions if (found := role_parameters_of(action, name))]
         self._needs_role = next((found.action for found in self._passing if found.is_documented), "")
         self._takes_names = bool(self._needs_role) or any(passing.takes_names for passing in self._passing)
         # PERF: one result for all records if the actions have the resource `*` and pass no role
         matters = self.is_sts or self._passing or any(finder.needs_parameters for finder in self._finders)
-        self.asked = None if matters else Asked(tuple(Row(a.name, "*", None) for a in self.actions), {})
+        self.requests = None if matters else LoggedRequests(tuple(LoggedRequest(a.name, "*", None) for a in self.actions), {})
 
-    def ask(self, raw: bytes, listed: Sequence[Listed], place: Place) -> Asked:
+    def requests_of(self, raw: bytes, listed: Sequence[ListedResource], origin: RequestOrigin) -> LoggedRequests:
         """The requests of a call with these `requestParameters` and `resources`."""
         arns = [item.ARN for item in listed if item.ARN]
         owners = _Owners(listed) if listed else _NO_OWNERS
@@ -88,61 +88,63 @@ class Plan:
             (finder,), (action,) = self._finders, self.actions
             found = finder.listed(arns)
             if found:
-                return Asked(tuple([Row(action.name, arn, owners.of(arn)) for arn in found]), {})
+                return LoggedRequests(tuple([LoggedRequest(action.name, arn, owners.of(arn)) for arn in found]), {})
         parameters = decoded(raw)
-        names, is_whole = names_of(parameters), parameters is None or is_told(parameters)
+        names, is_whole = names_of(parameters), parameters is None or is_visible(parameters)
         source = names["x-amz-copy-source"][0] if "x-amz-copy-source" in names else None
         if source is not None and source in names.get("", ()):
             names[""].remove(source)  # not a resource of the action that writes
-        rows: dict[Row, None] = {}
+        rows: dict[LoggedRequest, None] = {}
         for finder, action in zip(self._finders, self.actions, strict=True):
             name = VERSIONED.get(action.name, action.name) if self._versioned and "versionid" in names else action.name
-            for resource in finder.find(names, arns, place) if is_whole or not finder.needs_parameters else (None,):
-                rows[Row(name, resource, owners.of(resource) if listed else None)] = None
+            for resource in finder.find(names, arns, origin) if is_whole or not finder.needs_parameters else (None,):
+                rows[LoggedRequest(name, resource, owners.of(resource) if listed else None)] = None
         if source is not None:
-            rows[_copied(source, owners, place)] = None
+            rows[_read_of_copy_source(source, owners, origin)] = None
         without_role = ""
         if may_pass or not is_whole:
-            passed = self._passed(parameters, place) if is_whole else self._unknown_roles()
-            rows |= dict.fromkeys(Row(PASS_ROLE, role, None) for role in passed)
+            passed = self._passed(parameters, origin) if is_whole else self._unknown_roles()
+            rows |= dict.fromkeys(LoggedRequest(PASS_ROLE, role, None) for role in passed)
             without_role = "" if passed else self._needs_role
         single: Keys = {}
         if not isinstance(parameters, dict) or not is_whole:
             # CloudTrail often omits the parameters of denied calls
-            single = _OPEN_OF_STS if self.is_sts else _OPEN_OF_IAM if self.of_caller else {}
+            single = _UNKNOWN_STS if self.is_sts else _UNKNOWN_IAM if self.of_caller else {}
         elif self.is_sts:
-            rows |= dict.fromkeys(_also_asked(tuple(rows), names, parameters))
+            rows |= dict.fromkeys(_session_requests(tuple(rows), names, parameters))
             single = _keys_of_sts(names)
         elif "policyarn" in names and self.of_caller:
             single = {"iam:PolicyARN": names["policyarn"][0]}
-        return Asked(tuple(rows), single, without_role)
+        return LoggedRequests(tuple(rows), single, without_role)
 
-    def _passed(self, parameters: Any, place: Place) -> list[str | None]:
-        return [role for passing in self._passing for role in passing.roles(parameters, place)]
+    def _passed(self, parameters: Any, origin: RequestOrigin) -> list[str | None]:
+        return [role for passing in self._passing for role in passing.roles(parameters, origin)]
 
     def _unknown_roles(self) -> list[str | None]:
         """One unknown role for a call without its parameters, if its action passes roles."""
         return [None] if any(passing.kinds for passing in self._passing) else []
 
 
-def refused(asked: Asked, refusal: Refusal, listed: Sequence[Listed], place: Place) -> Asked:
+def narrow_to_refusal(
+    requests: LoggedRequests, refusal: Refusal, listed: Sequence[ListedResource], origin: RequestOrigin
+) -> LoggedRequests:
     """The request that the message of a denied call names. The log does not contain the outcome of the other requests.
 
     For a request that another service made on behalf of the caller, the network keys are unknown.
     """
-    resource, service = refusal.resource_in(place.partition, place.account), refusal.action.partition(":")[0]
-    of_call = {row.action.partition(":")[0] for row in asked.rows}
-    single = asked.single if service in of_call or refusal.action == PASS_ROLE else {**asked.single, **_OPEN_WAY}
+    resource, service = refusal.resource_in(origin.partition, origin.account), refusal.action.partition(":")[0]
+    of_call = {row.action.partition(":")[0] for row in requests.rows}
+    single = requests.single if service in of_call or refusal.action == PASS_ROLE else {**requests.single, **_UNKNOWN_NETWORK}
     if resource is None:
-        rows = tuple(row for row in asked.rows if row.action.lower() == refusal.action.lower())
-        return Asked(rows or (Row(refusal.action, None, None),), single)
-    return Asked((Row(refusal.action, resource, _Owners(listed).of(resource)),), single)
+        rows = tuple(row for row in requests.rows if row.action.lower() == refusal.action.lower())
+        return LoggedRequests(rows or (LoggedRequest(refusal.action, None, None),), single)
+    return LoggedRequests((LoggedRequest(refusal.action, resource, _Owners(listed).of(resource)),), single)
 
 
 class _Owners:
     """The accounts of resources whose ARNs have none, from the `resources` of a record."""
 
-    def __init__(self, listed: Sequence[Listed]) -> None:
+    def __init__(self, listed: Sequence[ListedResource]) -> None:
         self._of = {item.ARN: item.accountId for item in listed if item.ARN and item.accountId}
 
     def of(self, resource: str | None) -> str | None:
@@ -163,15 +165,15 @@ def decoded(raw: bytes) -> Any:
         return "unreadable"
 
 
-def _copied(source: str, owners: _Owners, place: Place) -> Row:
+def _read_of_copy_source(source: str, owners: _Owners, origin: RequestOrigin) -> LoggedRequest:
     """The request to read the source of a copy: `bucket/key` or the ARN of an object of an access point, and a version."""
     path, _, query = unquote(source).removeprefix("/").partition("?")
     action = "s3:GetObjectVersion" if query.startswith("versionId=") else "s3:GetObject"
-    arn = path if path.startswith("arn:") else f"arn:{place.partition}:s3:::{path}" if "/" in path else None
-    return Row(action, arn, owners.of(arn))
+    arn = path if path.startswith("arn:") else f"arn:{origin.partition}:s3:::{path}" if "/" in path else None
+    return LoggedRequest(action, arn, owners.of(arn))
 
 
-def _also_asked(rows: Sequence[Row], names: Names, parameters: Any) -> list[Row]:
+def _session_requests(rows: Sequence[LoggedRequest], names: Names, parameters: Any) -> list[LoggedRequest]:
     """Tags and source identities of a session are permissions of their own (D30)."""
     also = []
     if isinstance(parameters, dict) and parameters.get("tags"):

@@ -27,7 +27,7 @@ Names = dict[str, list[str]]  # parameters by their lower-case names, from any d
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RequestOrigin:
     """Where a call was made: what ARNs are built from. `caller` is the caller's ARN if it is a user, else ""."""
 
     partition: str
@@ -100,58 +100,58 @@ _PLACE = ("partition", "region", "account")
 _MAX_ARNS = 1_000  # of one type in one call; a call that names more is untold
 
 
-class Finder:
+class ResourceFinder:
     """Finds the resources of one action's calls."""
 
     def __init__(self, action: Action) -> None:
         self.name = action.name
         self._action = action
-        self._forms = [_Form(action, kind) for kind in action.types]
-        required = [form for form in self._forms if form.kind.required]
-        for form in required if len(required) == 1 else self._forms if len(self._forms) == 1 else ():
-            form.is_only = action.prefix != "ec2"  # whose ids have names of their own
+        self._templates = [_ArnTemplate(action, kind) for kind in action.types]
+        required = [template for template in self._templates if template.kind.required]
+        for template in required if len(required) == 1 else self._templates if len(self._templates) == 1 else ():
+            template.is_only = action.prefix != "ec2"  # whose ids have names of their own
 
     @property
     def needs_parameters(self) -> bool:
         """Whether anything about a record matters: an action without types is about `*`."""
-        return bool(self._forms)
+        return bool(self._templates)
 
-    def find(self, names: Names, listed: Sequence[str], place: Place) -> list[str | None]:
+    def find(self, names: Names, listed: Sequence[str], origin: RequestOrigin) -> list[str | None]:
         """The ARNs, `*`, or None for a resource that the record does not tell."""
         found: dict[str | None, None] = {}
         in_parameters = names.get("", ())
-        for form in self._forms:
-            arns: Sequence[str | None] = form.among(listed) or form.among(in_parameters) or form.built(names, place)
+        for template in self._templates:
+            arns: Sequence[str | None] = template.among(listed) or template.among(in_parameters) or template.built(names, origin)
             for arn in arns:
                 found[arn] = None
-            if not arns and form.kind.required:
-                found[self._unnamed(form, names, place)] = None
+            if not arns and template.kind.required:
+                found[self._unnamed(template, names, origin)] = None
         if self._action.prefix == "dynamodb" and any(arn and "/index/" in arn for arn in found):
             return [arn for arn in found if arn is None or "/index/" in arn]  # reading an index is no reading of its table
-        return list(found) or self._about_all(names, place)
+        return list(found) or self._about_all(names, origin)
 
     def listed(self, arns: Sequence[str]) -> list[str]:
         """The resources of a record that lists them in full; [] where it does not."""
-        found = dict.fromkeys(arn for form in self._forms for arn in form.among(arns))
-        return list(found) if all(form.among(arns) for form in self._forms if form.kind.required) else []
+        found = dict.fromkeys(arn for template in self._templates for arn in template.among(arns))
+        return list(found) if all(template.among(arns) for template in self._templates if template.kind.required) else []
 
-    def _unnamed(self, form: _Form, names: Names, place: Place) -> str | None:
+    def _unnamed(self, template: _ArnTemplate, names: Names, origin: RequestOrigin) -> str | None:
         """A resource that each call has and this one does not name."""
-        if form.kind.name == "user" and self._action.prefix == "iam" and place.caller:
-            return place.caller  # IAM takes the caller where no user is named
-        return form.all_of(place) if form.is_created or not names else None
+        if template.kind.name == "user" and self._action.prefix == "iam" and origin.caller:
+            return origin.caller  # IAM takes the caller where no user is named
+        return template.all_of(origin) if template.is_created or not names else None
 
-    def _about_all(self, names: Names, place: Place) -> list[str | None]:
-        if not self._forms:
+    def _about_all(self, names: Names, origin: RequestOrigin) -> list[str | None]:
+        if not self._templates:
             return ["*"]
-        if any(form.kind.name in _OBJECTS for form in self._forms) or (names and "Write" in self._action.level):
+        if any(template.kind.name in _OBJECTS for template in self._templates) or (names and "Write" in self._action.level):
             return [None]
-        only = self._forms[0]
-        is_own = len(self._forms) == 1 and only.kind.arn.split(":")[2] == self._action.prefix
-        return [only.all_of(place) if is_own else "*"]
+        only = self._templates[0]
+        is_own = len(self._templates) == 1 and only.kind.arn.split(":")[2] == self._action.prefix
+        return [only.all_of(origin) if is_own else "*"]
 
 
-class _Form:
+class _ArnTemplate:
     """The ARNs of one type: told from others, and built from parameters."""
 
     def __init__(self, action: Action, kind: ResourceType) -> None:
@@ -187,7 +187,7 @@ class _Form:
     def among(self, arns: Sequence[str]) -> list[str]:
         return [arn for arn in arns if self._pattern(arn)] if arns else []
 
-    def built(self, names: Names, place: Place) -> list[str | None]:
+    def built(self, names: Names, origin: RequestOrigin) -> list[str | None]:
         values = []
         for variable in self._own:
             found = self._values(variable, names)
@@ -199,14 +199,14 @@ class _Form:
         counts = sorted(map(len, values))
         if counts[-1] > _MAX_ARNS or (len(values) > 1 and counts[-2] > 1):
             return [None]  # of several lists, the log does not contain which values belong together
-        return [self._filled(own, place) for own in product(*values)]
+        return [self._filled(own, origin) for own in product(*values)]
 
-    def all_of(self, place: Place) -> str:
-        return self._filled(["*"] * len(self._own), place)
+    def all_of(self, origin: RequestOrigin) -> str:
+        return self._filled(["*"] * len(self._own), origin)
 
-    def _filled(self, own: Sequence[str], place: Place) -> str:
+    def _filled(self, own: Sequence[str], origin: RequestOrigin) -> str:
         given = iter(own)
-        return self._template % tuple(getattr(place, name) if name in _PLACE else next(given) for name in self._variables)
+        return self._template % tuple(getattr(origin, name) if name in _PLACE else next(given) for name in self._variables)
 
     def _values(self, variable: str, names: Names) -> list[str]:
         for name in self._candidates[variable]:
@@ -252,9 +252,9 @@ def _is_created(action: Action, kind: ResourceType) -> bool:
 
 
 @cache
-def finder_of(action: Action) -> Finder:
+def resource_finder(action: Action) -> ResourceFinder:
     """The finder of an action; one each."""
-    return Finder(action)
+    return ResourceFinder(action)
 
 
 def names_of(parameters: Any) -> Names:
@@ -273,7 +273,7 @@ def names_of(parameters: Any) -> Names:
                     if item.startswith("arn:"):
                         names.setdefault("", []).append(item)
             elif isinstance(item, (dict, list)):
-                if not _is_beside(lower):
+                if not _describes_other(lower):
                     inner.append((lower, item))
             elif item is not None and not isinstance(item, bool):
                 names.setdefault(name if lower == "content" else lower, []).append(str(item))
@@ -282,5 +282,5 @@ def names_of(parameters: Any) -> Names:
 
 
 @lru_cache(maxsize=4096)
-def _is_beside(name: str) -> bool:
+def _describes_other(name: str) -> bool:
     return "policy" in name or name.startswith(("filter", "tag")) or name.endswith(("tags", "tagset"))
