@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,6 +172,16 @@ def test_credential_process_takes_the_key_of_the_certificate_alone(call: Call) -
     Path("host.key").write_text("secret")
     code, message = process(call, anchor, profile)
     assert code == 1 and "cannot be read" in message and "secret" not in message
+
+
+def test_missing_extra_is_named(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    for name in [name for name in sys.modules if name.startswith(("fastiam.federation", "fastiam.rolesanywhere"))]:
+        monkeypatch.delitem(sys.modules, name)
+    code, message = call("trust-anchor create ca root.pem")
+    assert code == 1 and "pip install 'fastiam[federation]'" in message
+    code, message = process(call, "arn:aws:x", "arn:aws:y")
+    assert code == 1 and "pip install 'fastiam[federation]'" in message
 
 
 def test_export_and_import_keep_the_objects_and_no_subjects(call: Call, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -129,46 +128,37 @@ def read_bundle(text: str) -> tuple[x509.Certificate, ...]:
 
 
 class _Search:
-    """The paths from an end entity to a trust anchor, without any certificate twice, under a limit of signature checks."""
+    """The paths from an end entity to a trust anchor as far as names tell, under a limit of signature checks."""
 
     def __init__(self, chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]) -> None:
         self._anchors, self._checks = list(filter(_is_usable, anchors)), 0
-        roots = set(anchors)
+        roots = set(anchors)  # never trusted from the request
         self._pool = [each for each in dict.fromkeys(chain) if each not in roots and _is_usable(each)]
 
-    def paths(self, leaf: x509.Certificate) -> Iterator[tuple[x509.Certificate, ...]]:
-        """Each path with its anchor as the last one."""
-        yield from self._extended((leaf,))
+    def paths(self, *path: x509.Certificate) -> Iterator[tuple[x509.Certificate, ...]]:
+        """Each path that begins so, with its anchor as the last one.
 
-    def _extended(self, path: tuple[x509.Certificate, ...]) -> Iterator[tuple[x509.Certificate, ...]]:
+        Raises
+        ------
+        CertificateError: the paths so far take too many signature checks.
+        """
+        issuer = path[-1].issuer.public_bytes()
         for anchor in self._anchors:
-            if self._is_issued(path[-1], anchor):
+            if anchor.subject.public_bytes() == issuer:
+                self._count((*path, anchor))
                 yield (*path, anchor)
         if len(path) > MAX_INTERMEDIATES:
             return
         keys = {_identity(each) for each in path[1:]}
         for candidate in self._pool:
-            if candidate not in path and _identity(candidate) not in keys and self._is_issued(path[-1], candidate):
-                yield from self._extended((*path, candidate))
+            is_new = candidate not in path and _identity(candidate) not in keys
+            if is_new and candidate.subject.public_bytes() == issuer:
+                yield from self.paths(*path, candidate)
 
-    def _is_issued(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        if certificate.issuer.public_bytes() != issuer.subject.public_bytes():
-            return False
-        self.count(1)
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, ValueError, TypeError):
-            return False
-        return True
-
-    def count(self, checks: int) -> None:
-        """Note signature checks, also those of the library.
-
-        Raises
-        ------
-        CertificateError: there are too many.
-        """
-        self._checks += checks
+    def _count(self, path: Sequence[x509.Certificate]) -> None:
+        """Add the signatures that the library verifies at most: it tries each certificate of the issuer's name."""
+        subjects = [each.subject.public_bytes() for each in path[1:]]
+        self._checks += sum(subjects.count(each.issuer.public_bytes()) for each in path[:-1])
         if self._checks > MAX_CHECKS:
             raise untrusted(f"the path takes more than {MAX_CHECKS} signature checks", rule="RW22")
 
@@ -202,7 +192,6 @@ def find_path(
         search = _Search(chain, anchors)
         problem = "no path leads to the trust anchor"
         for path in search.paths(leaf):
-            search.count(_checks_of(path))
             found = _problem_of(path, now)
             if found is None:
                 return path
@@ -210,14 +199,8 @@ def find_path(
     raise untrusted(problem, rule="RW32")
 
 
-def _checks_of(path: Sequence[x509.Certificate]) -> int:
-    """How many signatures the library verifies at most: it tries each certificate of the issuer's name."""
-    subjects = [each.subject.public_bytes() for each in path[1:]]
-    return sum(subjects.count(each.issuer.public_bytes()) for each in path[:-1])
-
-
 def _problem_of(path: Sequence[x509.Certificate], now: datetime) -> str | None:
-    """What is wrong with a path whose signatures are right; None for a valid one."""
+    """What is wrong with a path of which the names are right; None for a valid one."""
     *_, anchor = path
     for authority in path[1:]:
         usage = usage_of(authority)

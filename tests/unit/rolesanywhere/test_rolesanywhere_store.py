@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from fastiam.rolesanywhere import (
     success_response,
 )
 from fastiam.sts import STS, Keyring, StsError
+
+UUID = "00000000-0000-4000-8000-000000000000"
 
 
 class Processes:
@@ -214,6 +218,20 @@ def test_one_region_is_served_where_it_is_named():
 def test_a_skew_is_not_above_that_of_the_specification(skew):
     with pytest.raises(StsError, match="FD6"):
         RolesAnywhereSettings(skew=skew)
+
+
+def test_nothing_else_imports_the_package_or_needs_its_extra():
+    """A directory reads and writes the objects without reading certificates."""
+    code = (
+        "import sys, fastiam, fastiam.sts; sys.modules['jwt'] = sys.modules['signxml'] = None;"
+        "from fastiam.directory.records import TrustAnchor; d = fastiam.Directory();"
+        f"d.add_roles_anywhere(TrustAnchor('arn:aws:rolesanywhere:x:{A}:trust-anchor/{UUID}', '', 'ca', certificates='x'));"
+        "assert 'trust_anchors' in d.to_json() and 'fastiam.rolesanywhere' not in sys.modules\n"
+        "try: import fastiam.rolesanywhere\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'fastiam[federation]'" in done.stdout
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------------
