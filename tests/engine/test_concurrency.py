@@ -160,7 +160,7 @@ def test_fork_waits_for_locks_so_that_a_child_can_take_them() -> None:
         directory.put_inline_policy(USER, "more", ALL)
         return engine.is_allowed("arn:aws:iam::111111111111:role/new", *ASKED[1:]), engine.updated(directory).is_allowed(*ASKED)
 
-    for lock in (engine._compiler.lock, directory.ledger.lock):
+    for lock in (engine._compiler.lock, directory.transaction_manager.lock):
         with acquired_by_a_thread(lock):
             assert Child(use).result() == [False, True]
 

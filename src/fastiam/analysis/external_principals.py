@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from fastiam.directory.principal_refs import FEDERATION, read_subject
+from fastiam.directory.principal_refs import FEDERATION, parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import Effect, Policy, PolicyKind, PrincipalEntry, Statement
@@ -133,7 +133,7 @@ def _canonical(snapshot: Snapshot, id_: str, partition: str) -> Iterator[Externa
 
 def _unnamed(snapshot: Snapshot, name: str, action: str) -> ExternalPrincipal:
     """A service or provider of which the name is not known."""
-    read = read_subject(name, action)
+    read = parse_principal(name, action)
     profile = snapshot.principal(name, action)
     keys = {key: value for key, value in profile.keys.items() if key not in _NAME_KEYS}
     return ExternalPrincipal(name, read.kind, replace(profile, keys=keys))

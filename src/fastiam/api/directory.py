@@ -73,20 +73,22 @@ class Directory(AccountModel):
         ------
         StoreError: no store, one of a newer release, a broken one; `reason` says which. Any write raises it too.
         """
-        from fastiam.storage import SqliteDisk
+        from fastiam.storage import SqliteBackend
 
         file = as_path(path)
         check_type(timeout, (int, float), "timeout", "a number of seconds")
         if not 0 <= timeout <= _MAX_TIMEOUT:
             raise RequestValueError(f"`{timeout}` is not a number of seconds", column="timeout", hint="pass 0 to 1,000,000")
         directory = cls(mode, quotas=quotas)
-        ledger = directory.ledger
-        ledger.keep_on(SqliteDisk(file, lock=ledger.lock, create=create, read_only=read_only, timeout=timeout))
+        transaction_manager = directory.transaction_manager
+        transaction_manager.attach_backend(
+            SqliteBackend(file, lock=transaction_manager.lock, create=create, read_only=read_only, timeout=timeout)
+        )
         return directory
 
     def detached(self) -> Directory:
         """The same directory without its store: what is written from now on stays in memory."""
-        self.ledger.keep_in_memory()
+        self.transaction_manager.detach_backend()
         return self
 
     def __repr__(self) -> str:
@@ -101,19 +103,19 @@ class Directory(AccountModel):
             "resources": len(tables.resources),
             "findings": len(self.notes),
         }
-        disk = self.ledger.disk
-        where = "" if disk is None else f", store `{getattr(disk, 'path', '')}`"
+        backend = self.transaction_manager.backend
+        where = "" if backend is None else f", store `{getattr(backend, 'path', '')}`"
         return f"<Directory, {self.mode}: {', '.join(f'{n} {name}' for name, n in counts.items())}{where}>"
 
     # -- the store ----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> bool:
         """Take in what other processes have written to the store since; whether there was anything."""
-        return self.ledger.refresh()
+        return self.transaction_manager.refresh()
 
     def close(self) -> None:
         """Let go of the store. What was read can be read and compiled further on, and not be written."""
-        self.ledger.close()
+        self.transaction_manager.close()
 
     def __enter__(self) -> Self:
         return self

@@ -172,10 +172,10 @@ def writing(store: str) -> Iterator[Directory]:
 def _join_credentials(directory: Directory) -> None:
     """Credentials follow a user that is renamed, and go with one that is deleted."""
     try:
-        from fastiam.credentials.records import CredentialBook
+        from fastiam.credentials.records import CredentialStore
     except ModuleNotFoundError:  # without `fastiam[sts]` nobody has any here
         return
-    directory.join(CredentialBook())
+    directory.join(CredentialStore())
 
 
 def show_record(record: object, form: str, **more: object) -> int:

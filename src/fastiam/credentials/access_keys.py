@@ -37,23 +37,23 @@ class AccessKeys:
         """
         state = self._state
         with state.directory.transaction():
-            subject, unique_id = state.holder(principal)
+            ref, unique_id = state.holder(principal)
             if len(self.list(principal)) >= MOST:
                 raise ValidationError(
                     f"`{principal}` has {MOST} access keys already", rule="1.7", hint="delete one first", code="LimitExceeded"
                 )
-            id_ = new_key_id(LONG_TERM, subject.account or "")
-            while id_ in state.book.tables.access_keys:
-                id_ = new_key_id(LONG_TERM, subject.account or "")
+            id_ = new_key_id(LONG_TERM, ref.account or "")
+            while id_ in state.credential_store.tables.access_keys:
+                id_ = new_key_id(LONG_TERM, ref.account or "")
             secret = new_secret()
             sealed = state.keyring.seal(access_key_purpose(id_), secret.encode())
-            state.book.put("access_keys", id_, AccessKey(id_, principal, sealed, state.now(), unique_id=unique_id))
+            state.credential_store.put("access_keys", id_, AccessKey(id_, principal, sealed, state.now(), unique_id=unique_id))
             state.record(principal, "access key created", id_)
         return Credentials(id_, secret)
 
     def list(self, principal: str) -> list[AccessKey]:
         """The keys of a user or root, without their secrets."""
-        return self._state.book.of("access_keys", principal)
+        return self._state.credential_store.of("access_keys", principal)
 
     @takes_secrets(identifiers=("id_",))
     def get(self, id_: str) -> AccessKey:
@@ -63,7 +63,7 @@ class AccessKeys:
         ------
         ValidationError: there is none of this id.
         """
-        key = self._state.book.tables.access_keys.get(id_)
+        key = self._state.credential_store.tables.access_keys.get(id_)
         if key is None:
             raise ValidationError(f"access key not found: {shown(id_)}", code="NoSuchEntity")
         return key
@@ -74,7 +74,7 @@ class AccessKeys:
         state = self._state
         with state.directory.transaction():
             key = self.get(id_)
-            state.book.put("access_keys", id_, replace(key, status=Status(status)))
+            state.credential_store.put("access_keys", id_, replace(key, status=Status(status)))
             state.record(key.principal, f"access key made {Status(status).lower()}", id_)
 
     @takes_secrets(identifiers=("id_",))
@@ -83,7 +83,7 @@ class AccessKeys:
         state = self._state
         with state.directory.transaction():
             key = self.get(id_)
-            state.book.put("access_keys", id_, None)
+            state.credential_store.put("access_keys", id_, None)
             state.record(key.principal, "access key deleted", id_)
 
     # -- verifying ----------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class AccessKeys:
         AuthenticationError: no such key, another secret, inactive, or its user is gone.
         """
         self._state.catch_up()
-        key = self._state.book.tables.access_keys.get(id_)
+        key = self._state.credential_store.tables.access_keys.get(id_)
         is_right = hmac.compare_digest(self._open(key).encode(), secret.encode("utf-8", "surrogatepass"))
         if key is None:
             raise AuthenticationError(f"access key not found: {shown(id_)}", reason="unknown_key")
@@ -115,7 +115,7 @@ class AccessKeys:
         AuthenticationError: no such key, inactive, or its user is gone.
         """
         self._state.catch_up()
-        key = self._state.book.tables.access_keys.get(id_)
+        key = self._state.credential_store.tables.access_keys.get(id_)
         secret = self._open(key)
         if key is None:
             raise AuthenticationError(f"access key not found: {shown(id_)}", reason="unknown_key")
@@ -145,9 +145,9 @@ class AccessKeys:
         now = self._state.now()
         if _is_due(key.last_used, now):
             with suppress(StoreError), self._state.directory.transaction():
-                held = self._state.book.tables.access_keys.get(key.id)
+                held = self._state.credential_store.tables.access_keys.get(key.id)
                 self.require_active(held)  # the transaction has taken in what other processes have written
-                self._state.book.put("access_keys", key.id, replace(held or key, last_used=now))
+                self._state.credential_store.put("access_keys", key.id, replace(held or key, last_used=now))
         return key
 
 

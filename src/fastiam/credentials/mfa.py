@@ -22,7 +22,7 @@ STEP = 30  # seconds
 DRIFT = 1  # steps that a clock may be off
 MOST = 8  # devices of a principal (spec 1.7)
 _ENABLING = 2  # the first of two codes may be this old, in steps, when the second one is there
-_FREE_FAILURES, _LONGEST_BLOCK = 5, 3600
+_FREE_FAILURES, _MAX_BLOCK = 5, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +51,23 @@ class MfaDevices:
         check_form(name, DEVICE_NAME)
         check_form(path, DEVICE_PATH)
         with state.directory.transaction():
-            subject, unique_id = state.holder(principal)
-            serial = f"arn:{subject.partition}:iam::{subject.account}:mfa{path}{name}"
-            if serial in state.book.tables.mfa_devices:
+            ref, unique_id = state.holder(principal)
+            serial = f"arn:{ref.partition}:iam::{ref.account}:mfa{path}{name}"
+            if serial in state.credential_store.tables.mfa_devices:
                 raise ValidationError(f"there is an MFA device `{serial}` already", code="EntityAlreadyExists")
             if len(self.list(principal)) >= MOST:
                 raise ValidationError(f"`{principal}` has {MOST} MFA devices already", rule="1.7", code="LimitExceeded")
             sealed = state.keyring.seal(mfa_purpose(serial), seed.encode())
-            state.book.put("mfa_devices", serial, MfaDevice(serial, principal, sealed, state.now(), unique_id=unique_id))
+            state.credential_store.put(
+                "mfa_devices", serial, MfaDevice(serial, principal, sealed, state.now(), unique_id=unique_id)
+            )
             state.record(principal, "MFA device created", serial)
-        uri = pyotp.TOTP(seed).provisioning_uri(name=f"{subject.name or 'root'}@{subject.account}", issuer_name="fastiam")
+        uri = pyotp.TOTP(seed).provisioning_uri(name=f"{ref.name or 'root'}@{ref.account}", issuer_name="fastiam")
         return NewMfaDevice(serial, seed, Secret(uri))
 
     def list(self, principal: str) -> list[MfaDevice]:
         """The devices of a user or root, those that are not enabled too."""
-        return self._state.book.of("mfa_devices", principal)
+        return self._state.credential_store.of("mfa_devices", principal)
 
     @takes_secrets(codes=("first", "second"), identifiers=("serial",))
     def enable(self, serial: str, first: str, second: str) -> None:
@@ -88,7 +90,7 @@ class MfaDevices:
                 if _is_code(totp, at, first) & _is_code(totp, at + 1, second) and at > device.last_step
             ]
             if found:
-                state.book.put("mfa_devices", serial, replace(device, enabled=state.now(), last_step=found[-1] + 1))
+                state.credential_store.put("mfa_devices", serial, replace(device, enabled=state.now(), last_step=found[-1] + 1))
                 state.record(device.principal, "MFA device enabled", serial)
         if not found:
             raise AuthenticationError(
@@ -104,7 +106,7 @@ class MfaDevices:
         """Take a device away."""
         with self._state.directory.transaction():
             device = self._get(serial)
-            self._state.book.put("mfa_devices", serial, None)
+            self._state.credential_store.put("mfa_devices", serial, None)
             self._state.record(device.principal, "MFA device deleted", serial)
 
     @takes_secrets(codes=("code",), identifiers=("principal", "serial"))
@@ -118,7 +120,7 @@ class MfaDevices:
         """
         state, now = self._state, self._state.now()
         with state.directory.transaction():
-            device = state.book.tables.mfa_devices.get(serial)
+            device = state.credential_store.tables.mfa_devices.get(serial)
             is_owner = device is not None and device.principal == principal and device.enabled is not None
             if not is_owner or device is None:
                 step, blocked = None, False
@@ -126,14 +128,14 @@ class MfaDevices:
                 blocked = device.blocked_until is not None and now < device.blocked_until
                 step = None if blocked else self._step_of(device, code)
                 if not blocked:
-                    state.book.put("mfa_devices", serial, _tried(device, step, now))
+                    state.credential_store.put("mfa_devices", serial, _tried(device, step, now))
         if blocked:
             raise AuthenticationError("too many wrong MFA codes, try again later", reason="throttled", rule="7.6")
         if step is None:
             raise AuthenticationError("the MFA code is wrong, or used already", reason="wrong_code", rule="7.6")
 
     def _get(self, serial: str) -> MfaDevice:
-        device = self._state.book.tables.mfa_devices.get(serial)
+        device = self._state.credential_store.tables.mfa_devices.get(serial)
         if device is None:
             raise ValidationError(f"MFA device not found: {shown(serial)}", code="NoSuchEntity")
         return device
@@ -162,5 +164,5 @@ def _tried(device: MfaDevice, step: int | None, now: datetime) -> MfaDevice:
     failures = device.failures + 1
     if failures < _FREE_FAILURES:
         return replace(device, failures=failures)
-    seconds = min(STEP << (failures - _FREE_FAILURES), _LONGEST_BLOCK)
+    seconds = min(STEP << (failures - _FREE_FAILURES), _MAX_BLOCK)
     return replace(device, failures=failures, blocked_until=now + timedelta(seconds=seconds))

@@ -21,7 +21,7 @@ HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DurationRange:
     """Seconds that a session may last. `cut` takes a longer wish as the longest (GetSessionToken of a root user)."""
 
     low: int
@@ -30,15 +30,15 @@ class Span:
     cut: bool = False
 
 
-ROLE = Span(900, 12 * HOUR, HOUR)  # and not beyond the maximum of the role
-CHAINED = Span(900, HOUR, HOUR)  # S2
-TOKEN = Span(900, 36 * HOUR, 12 * HOUR)
-ROOT_TOKEN = Span(900, HOUR, HOUR, cut=True)
-ASSUME_ROOT = Span(0, 900, 900)
-INSTANCE = Span(900, 12 * HOUR, 6 * HOUR)  # S3: the maximum of the role does not limit what a service assumes
+ROLE = DurationRange(900, 12 * HOUR, HOUR)  # and not beyond the maximum of the role
+CHAINED = DurationRange(900, HOUR, HOUR)  # S2
+TOKEN = DurationRange(900, 36 * HOUR, 12 * HOUR)
+ROOT_TOKEN = DurationRange(900, HOUR, HOUR, cut=True)
+ASSUME_ROOT = DurationRange(0, 900, 900)
+INSTANCE = DurationRange(900, 12 * HOUR, 6 * HOUR)  # S3: the maximum of the role does not limit what a service assumes
 
 
-def read_duration(seconds: int | None, span: Span) -> int:
+def read_duration(seconds: int | None, allowed: DurationRange) -> int:
     """How long a session lasts.
 
     Raises
@@ -46,13 +46,13 @@ def read_duration(seconds: int | None, span: Span) -> int:
     ValidationError: out of range (S1).
     """
     if seconds is None:
-        return span.default
+        return allowed.default
     if not isinstance(seconds, int) or isinstance(seconds, bool):
         raise ValidationError(f"`{seconds}` is no duration", rule="7.1", hint="write whole seconds")
-    if seconds > span.high and span.cut:
-        return span.high
-    if not span.low <= seconds <= span.high:
-        raise ValidationError(f"a duration of {seconds} seconds is not in {span.low} to {span.high}", rule="S1")
+    if seconds > allowed.high and allowed.cut:
+        return allowed.high
+    if not allowed.low <= seconds <= allowed.high:
+        raise ValidationError(f"a duration of {seconds} seconds is not in {allowed.low} to {allowed.high}", rule="S1")
     return seconds
 
 
@@ -62,7 +62,7 @@ _PLAIN, _EXTERNAL = "[A-Za-z0-9_+=,.@-]", "[A-Za-z0-9_+=,.@:/-]"
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class TextRule:
     """How a name is written."""
 
     what: str
@@ -70,33 +70,33 @@ class Form:
     says: str
 
 
-SESSION_NAME = Form("role session name", re.compile(_PLAIN + "{2,64}"), "2 to 64 letters, digits and `_+=,.@-`")
-FEDERATION_NAME = Form("federation name", re.compile(_PLAIN + "{2,32}"), "2 to 32 letters, digits and `_+=,.@-`")
-EXTERNAL_ID = Form("external id", re.compile(_EXTERNAL + "{2,1224}"), "2 to 1,224 letters, digits and `_+=,.@:/-`")
-SOURCE_IDENTITY = Form(
+SESSION_NAME = TextRule("role session name", re.compile(_PLAIN + "{2,64}"), "2 to 64 letters, digits and `_+=,.@-`")
+FEDERATION_NAME = TextRule("federation name", re.compile(_PLAIN + "{2,32}"), "2 to 32 letters, digits and `_+=,.@-`")
+EXTERNAL_ID = TextRule("external id", re.compile(_EXTERNAL + "{2,1224}"), "2 to 1,224 letters, digits and `_+=,.@:/-`")
+SOURCE_IDENTITY = TextRule(
     "source identity",
     re.compile("(?!aws:)" + _PLAIN + "{2,256}", re.IGNORECASE),
     "2 to 256 letters, digits and `_+=,.@-`",
 )
-DEVICE_NAME = Form("name of an MFA device", re.compile(_PLAIN + "{1,128}"), "1 to 128 letters, digits and `_+=,.@-`")
-DEVICE_PATH = Form("path", re.compile("/|/[!-~]{1,510}/"), "1 to 512 characters that start and end with `/`")
+DEVICE_NAME = TextRule("name of an MFA device", re.compile(_PLAIN + "{1,128}"), "1 to 128 letters, digits and `_+=,.@-`")
+DEVICE_PATH = TextRule("path", re.compile("/|/[!-~]{1,510}/"), "1 to 512 characters that start and end with `/`")
 
 
-def check_form(text: object, form: Form) -> str:
+def check_form(text: object, rule: TextRule) -> str:
     """The text, if it has the form.
 
     Raises
     ------
     ValidationError: it has not (1.7).
     """
-    if not isinstance(text, str) or form.pattern.fullmatch(text) is None:
-        raise ValidationError(f"`{shorten(str(text))}` is no {form.what}", rule="1.7", hint=f"use {form.says}")
+    if not isinstance(text, str) or rule.pattern.fullmatch(text) is None:
+        raise ValidationError(f"`{shorten(str(text))}` is no {rule.what}", rule="1.7", hint=f"use {rule.says}")
     return text
 
 
 # -- session tags (7.5) ---------------------------------------------------------------------------------------------------
 
-MOST_TAGS, _LONGEST_KEY, _LONGEST_VALUE = 50, 128, 256
+MAX_TAGS, _MAX_KEY, _MAX_VALUE = 50, 128, 256
 
 
 def read_session_tags(
@@ -119,8 +119,8 @@ def read_session_tags(
             why = "is inherited and cannot be passed" if known else "is passed twice"
             raise ValidationError(f"the session tag `{key}` {why}", rule="S23" if known else "S22", code="InvalidParameterValue")
         seen.add(fold(key))
-    if len(seen) > MOST_TAGS:
-        raise ValidationError(f"a session has at most {MOST_TAGS} tags, not {len(seen)}", rule="S28")
+    if len(seen) > MAX_TAGS:
+        raise ValidationError(f"a session has at most {MAX_TAGS} tags, not {len(seen)}", rule="S28")
     passed = {fold(key): key for key in tags}
     missing = [key for key in transitive if fold(key) not in passed]
     if missing:
@@ -132,12 +132,12 @@ def read_session_tags(
 def _check_tag(key: object, value: object) -> None:
     if not isinstance(key, str) or not isinstance(value, str):
         raise ValidationError(f"the tag `{shorten(str(key))}` must have text as key and value", rule="1.7")
-    if not 1 <= len(key) <= _LONGEST_KEY or not all(map(_is_tag_character, key)):
-        raise ValidationError(f"`{shorten(key)}` is no tag key", rule="1.7", hint=f"use 1 to {_LONGEST_KEY} {_TAG_HINT}")
+    if not 1 <= len(key) <= _MAX_KEY or not all(map(_is_tag_character, key)):
+        raise ValidationError(f"`{shorten(key)}` is no tag key", rule="1.7", hint=f"use 1 to {_MAX_KEY} {_TAG_HINT}")
     if key.lower().startswith("aws:"):
         raise ValidationError(f"the tag key `{shorten(key)}` starts with `aws:`", rule="1.7", hint="`aws:` is reserved")
     if not is_tag_value(value):
-        raise ValidationError(f"`{shorten(value)}` is no tag value", rule="1.7", hint=f"use up to {_LONGEST_VALUE} {_TAG_HINT}")
+        raise ValidationError(f"`{shorten(value)}` is no tag value", rule="1.7", hint=f"use up to {_MAX_VALUE} {_TAG_HINT}")
 
 
 _TAG_HINT = "letters, digits, spaces and `_.:/=+-@`"
@@ -145,7 +145,7 @@ _TAG_HINT = "letters, digits, spaces and `_.:/=+-@`"
 
 def is_tag_value(text: str) -> bool:
     """Whether a text can be the value of a session tag (1.7)."""
-    return len(text) <= _LONGEST_VALUE and all(map(_is_tag_character, text))
+    return len(text) <= _MAX_VALUE and all(map(_is_tag_character, text))
 
 
 def _is_tag_character(c: str) -> bool:
@@ -154,7 +154,7 @@ def _is_tag_character(c: str) -> bool:
 
 # -- session policies -----------------------------------------------------------------------------------------------------
 
-MOST_ARNS, MOST_CHARACTERS = 10, 2048
+MAX_ARNS, MAX_CHARACTERS = 10, 2048
 
 
 def read_policies(
@@ -167,8 +167,8 @@ def read_policies(
     ValidationError: too large, too many, or a managed policy that is not there or of another account.
     PolicyError: the inline policy is rejected; it is read strictly.
     """
-    if isinstance(arns, (str, bytes)) or len(arns) > MOST_ARNS:
-        raise ValidationError(f"session policies are a list of at most {MOST_ARNS} ARNs", rule="1.7")
+    if isinstance(arns, (str, bytes)) or len(arns) > MAX_ARNS:
+        raise ValidationError(f"session policies are a list of at most {MAX_ARNS} ARNs", rule="1.7")
     for arn in arns:
         parts = split_arn(arn) if is_managed_arn(arn) else None
         if parts is None or parts.account not in (account, "aws"):
@@ -177,16 +177,16 @@ def read_policies(
             raise ValidationError(f"there is no managed policy `{arn}`", code="NoSuchEntity")
     inline = () if policy is None else (_text(policy),)
     size = sum(map(len, (*inline, *arns)))
-    if size > MOST_CHARACTERS:
+    if size > MAX_CHARACTERS:
         raise ValidationError(
-            f"the session policies take {size} characters, the limit is {MOST_CHARACTERS}",
+            f"the session policies take {size} characters, the limit is {MAX_CHARACTERS}",
             rule="1.7",
             code="PackedPolicyTooLarge",
         )
     if inline:
         read_policy(inline[0], PolicyKind.SESSION, name="session_policies[0]")
     found = (*inline, *arns)
-    return found or None, -(-100 * size // MOST_CHARACTERS)
+    return found or None, -(-100 * size // MAX_CHARACTERS)
 
 
 def _text(policy: str | bytes | Mapping[str, Any]) -> str:

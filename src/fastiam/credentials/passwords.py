@@ -16,8 +16,8 @@ from fastiam.credentials.state import State
 from fastiam.directory.naming_rules import check_account
 from fastiam.model.profile import PrincipalKind
 
-_LONGEST = 128
-_MOST_REMEMBERED, _OLDEST = 24, 1095
+_MAX_LENGTH = 128
+_MAX_REMEMBERED, _OLDEST = 24, 1095
 
 
 class Passwords:
@@ -31,7 +31,7 @@ class Passwords:
 
     def policy(self, account: str) -> PasswordPolicy:
         """What an account asks of passwords."""
-        return self._state.book.tables.password_policies.get(account) or PasswordPolicy(account)
+        return self._state.credential_store.tables.password_policies.get(account) or PasswordPolicy(account)
 
     def set_policy(self, policy: PasswordPolicy) -> None:
         """Ask this of the passwords of an account from now on; those that are set stay.
@@ -41,15 +41,15 @@ class Passwords:
         ValidationError: a number out of its range.
         """
         for name, value, low, high in (
-            ("minimum_length", policy.minimum_length, 6, _LONGEST),
+            ("minimum_length", policy.minimum_length, 6, _MAX_LENGTH),
             ("kinds", policy.kinds, 0, 4),
             ("max_age_days", policy.max_age_days, 0, _OLDEST),
-            ("remembered", policy.remembered, 0, _MOST_REMEMBERED),
+            ("remembered", policy.remembered, 0, _MAX_REMEMBERED),
         ):
             if not low <= value <= high:
                 raise ValidationError(f"`{name}` is {value}, it must be {low} to {high}")
         with self._state.directory.transaction():
-            self._state.book.put("password_policies", check_account(policy.account), policy)
+            self._state.credential_store.put("password_policies", check_account(policy.account), policy)
 
     # -- passwords ----------------------------------------------------------------------------------------------------
 
@@ -73,8 +73,8 @@ class Passwords:
         ValidationError: the account does not let its users, or the new password breaks its policy.
         """
         self._check(principal, Secret(old))
-        subject, _ = self._state.holder(principal)
-        if subject.kind is PrincipalKind.USER and not self.policy(subject.account or "").users_may_change:
+        ref, _ = self._state.holder(principal)
+        if ref.kind is PrincipalKind.USER and not self.policy(ref.account or "").users_may_change:
             raise ValidationError("the password policy lets no user change the own password", code="AccessDenied")
         self._set(principal, Secret(new), must_change=False)
 
@@ -82,14 +82,14 @@ class Passwords:
     def delete(self, principal: str) -> None:
         """Take the password away."""
         with self._state.directory.transaction():
-            if principal not in self._state.book.tables.passwords:
+            if principal not in self._state.credential_store.tables.passwords:
                 raise ValidationError(f"{shown(principal)} has no password", code="NoSuchEntity")
-            self._state.book.put("passwords", principal, None)
+            self._state.credential_store.put("passwords", principal, None)
             self._state.record(principal, "password deleted")
 
     def get(self, principal: str) -> Password | None:
         """What is known of a password: when it was set, and whether it must be changed."""
-        return self._state.book.tables.passwords.get(principal)
+        return self._state.credential_store.tables.passwords.get(principal)
 
     @takes_secrets("password", identifiers=("principal",))
     def verify(self, principal: str, password: str) -> Password:
@@ -107,7 +107,7 @@ class Passwords:
 
     def _check(self, principal: str, password: Secret) -> Password:
         self._state.directory.refresh()
-        decoy, held = self._nobody(), self._state.book.tables.passwords.get(principal)
+        decoy, held = self._nobody(), self._state.credential_store.tables.passwords.get(principal)
         if not self._matches(held.hash if held else decoy, password) or held is None:
             raise AuthenticationError("the name or the password is wrong", reason="wrong_password")
         self._state.require(held.principal, held.unique_id)
@@ -117,8 +117,8 @@ class Passwords:
 
     def _replace(self, held: Password, new: str) -> None:
         with self._state.directory.transaction():
-            if self._state.book.tables.passwords.get(held.principal) is held:
-                self._state.book.put("passwords", held.principal, replace(held, hash=new))
+            if self._state.credential_store.tables.passwords.get(held.principal) is held:
+                self._state.credential_store.put("passwords", held.principal, replace(held, hash=new))
 
     def _nobody(self) -> str:
         self._decoy = self._decoy or self._hasher.hash("nobody")
@@ -132,18 +132,18 @@ class Passwords:
 
     def _set(self, principal: str, password: Secret, *, must_change: bool) -> None:
         state = self._state
-        subject, _ = state.holder(principal)
-        policy = self.policy(subject.account or "")
-        _check_policy(policy, password, (subject.name, subject.account or ""))
+        ref, _ = state.holder(principal)
+        policy = self.policy(ref.account or "")
+        _check_policy(policy, password, (ref.name, ref.account or ""))
         hash_ = self._hasher.hash(_encoded(password))
         with state.directory.transaction():
             _, unique_id = state.holder(principal)
-            held = state.book.tables.passwords.get(principal)
+            held = state.credential_store.tables.passwords.get(principal)
             former = () if held is None else (held.hash, *held.earlier)
             if any(self._matches(each, password) for each in former[: policy.remembered]):
                 raise ValidationError(f"it is one of the last {policy.remembered} passwords", code="PasswordPolicyViolation")
-            new = Password(principal, hash_, state.now(), must_change, unique_id, former[:_MOST_REMEMBERED])
-            state.book.put("passwords", principal, new)
+            new = Password(principal, hash_, state.now(), must_change, unique_id, former[:_MAX_REMEMBERED])
+            state.credential_store.put("passwords", principal, new)
             state.record(principal, "password set")
 
 
@@ -161,8 +161,8 @@ def _check_policy(policy: PasswordPolicy, password: Secret, names: tuple[str, ..
     }
     asked = dict(zip(has, (policy.upper, policy.lower, policy.digit, policy.symbol), strict=True))
     lacks = [kind for kind, wanted in asked.items() if wanted and not has[kind]]
-    if not policy.minimum_length <= len(password) <= _LONGEST:
-        lacks.insert(0, f"{policy.minimum_length} to {_LONGEST} characters")
+    if not policy.minimum_length <= len(password) <= _MAX_LENGTH:
+        lacks.insert(0, f"{policy.minimum_length} to {_MAX_LENGTH} characters")
     if sum(has.values()) < policy.kinds:
         lacks.append(f"{policy.kinds} kinds among upper case, lower case, digits and symbols")
     if any(name and password.lower() == name.lower() for name in names):

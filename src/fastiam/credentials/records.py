@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from fastiam.directory.transactions import Book, Change
+from fastiam.directory.transactions import Change, RecordStore
 
 
 class Status(StrEnum):
@@ -122,7 +122,7 @@ class CredentialTables:
     events: dict[str, Event] = field(default_factory=dict)
 
 
-class CredentialBook(Book[CredentialTables]):
+class CredentialStore(RecordStore[CredentialTables]):
     """The credentials of a directory, in its transactions. A user or root that goes takes them along."""
 
     name = "credentials"
@@ -148,7 +148,7 @@ class CredentialBook(Book[CredentialTables]):
 
     def before_commit(self, changes: Sequence[Change]) -> None:
         """Credentials follow a user that is renamed (N34), and go with one that is deleted, or whose name another one takes."""
-        entities = [change for change in changes if change.book.name != self.name and change.table == "entities"]
+        entities = [change for change in changes if change.record_store.name != self.name and change.table == "entities"]
         came = {c.new.unique_id: c.key for c in entities if c.old is None and c.new is not None and c.new.unique_id is not None}
         for change in entities:
             old, new = change.old, change.new

@@ -47,16 +47,16 @@ class Recovery:
     def set_contact(self, account: str, *, email: str, phone: str) -> None:
         """The e-mail address and telephone number of an account, in place of those before."""
         with self._state.directory.transaction():
-            self._state.book.put("contacts", check_account(account), RootContact(account, email, phone))
+            self._state.credential_store.put("contacts", check_account(account), RootContact(account, email, phone))
             self._state.record(self._root(account), "contact set")
 
     def contact(self, account: str) -> RootContact | None:
         """The registered contact."""
-        return self._state.book.tables.contacts.get(account)
+        return self._state.credential_store.tables.contacts.get(account)
 
     def events(self, principal: str | None = None) -> list[Event]:
         """What was done to credentials, or tried, in order: of one principal, or of all."""
-        held = self._state.book.tables.events.values()
+        held = self._state.credential_store.tables.events.values()
         return sorted((e for e in held if principal in (None, e.principal)), key=lambda e: e.number)
 
     @takes_secrets("password", identifiers=("account",))
@@ -105,9 +105,9 @@ class Recovery:
             raise AuthenticationError(f"the {kind} that was proved is not the registered one", reason="wrong_proof")
         if not now - FRESH <= proof.proved_at <= now:
             raise AuthenticationError(f"the proof of the {kind} is not of the last 15 minutes", reason="wrong_proof")
-        if proof.reference in self._state.book.tables.proofs:
+        if proof.reference in self._state.credential_store.tables.proofs:
             raise AuthenticationError(f"the proof of the {kind} was used before", reason="wrong_proof")
-        self._state.book.put("proofs", proof.reference, self._state.record(root, f"{kind} proved", proof.reference))
+        self._state.credential_store.put("proofs", proof.reference, self._state.record(root, f"{kind} proved", proof.reference))
 
     def _root(self, account: str) -> str:
         record = self._state.tables.accounts.get(check_account(account))

@@ -12,11 +12,11 @@ from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.keyring import Keyring
-from fastiam.credentials.records import CredentialBook, Event
+from fastiam.credentials.records import CredentialStore, Event
 from fastiam.credentials.secret import Secret, shown
-from fastiam.directory.principal_refs import Subject, read_subject
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.directory.records import Entity, Tables
-from fastiam.directory.transactions import Book
+from fastiam.directory.transactions import RecordStore
 from fastiam.errors import RequestValueError
 from fastiam.live import LiveEngine
 from fastiam.model.profile import PrincipalKind
@@ -42,20 +42,20 @@ class State:
                 hint="pass `live=LiveEngine(directory)`",
             )
         self.directory, self.keyring, self.clock = directory, keyring, clock
-        self.book: CredentialBook = directory.join(CredentialBook())
+        self.credential_store: CredentialStore = directory.join(CredentialStore())
         self._live, self._lock = live, forking.new_lock(forking.STS)
         self._engine: Engine | None = None if live is None else live.engine  # the options of a live engine stay in its updates
         self._caught_up = 0.0
-        self._sealed: dict[tuple[str, str], tuple[Book[Any], Purpose]] = {}
-        self.seals(self.book, "access_keys", access_key_purpose)
-        self.seals(self.book, "mfa_devices", mfa_purpose)
+        self._sealed: dict[tuple[str, str], tuple[RecordStore[Any], Purpose]] = {}
+        self.seals(self.credential_store, "access_keys", access_key_purpose)
+        self.seals(self.credential_store, "mfa_devices", mfa_purpose)
 
-    def seals(self, book: Book[Any], table: str, purpose: Purpose) -> None:
+    def seals(self, store: RecordStore[Any], table: str, purpose: Purpose) -> None:
         """Register a table whose records have a field `sealed`: `reseal` seals it with the current key (ST10).
 
         `purpose` maps the key of a record to the purpose for which its secret is sealed.
         """
-        self._sealed[book.name, table] = (book, purpose)
+        self._sealed[store.name, table] = (store, purpose)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("what holds a keyring is not pickled; make it where it is needed")
@@ -116,7 +116,7 @@ class State:
         """The record of a user or role."""
         return self.tables.entities.get(arn)
 
-    def holder(self, arn: str) -> tuple[Subject, str | None]:
+    def holder(self, arn: str) -> tuple[PrincipalRef, str | None]:
         """A user or root that can have long-term credentials, and its unique id.
 
         Raises
@@ -124,29 +124,29 @@ class State:
         ValidationError: a role, a session, or somebody who is not there.
         """
         try:
-            subject = None if isinstance(arn, Secret) else read_subject(arn)
+            ref = None if isinstance(arn, Secret) else parse_principal(arn)
         except RequestValueError:
-            subject = None
-        if subject is None or subject.kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
+            ref = None
+        if ref is None or ref.kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
             raise ValidationError(
                 f"{shown(arn)} is not a user or root",
                 hint="write `arn:aws:iam::111111111111:user/ana`",
                 code="InvalidInput",
             )
-        if not self.is_there(subject):
+        if not self.has_entity(ref):
             raise ValidationError(f"there is no `{arn}`", code="NoSuchEntity")
-        return subject, self.unique_id(subject)
+        return ref, self.unique_id(ref)
 
-    def is_there(self, subject: Subject) -> bool:
+    def has_entity(self, ref: PrincipalRef) -> bool:
         """Whether there is such a user, or such an account."""
-        if subject.kind is PrincipalKind.ROOT:
-            return subject.account in self.tables.accounts
-        return subject.text in self.tables.entities
+        if ref.kind is PrincipalKind.ROOT:
+            return ref.account in self.tables.accounts
+        return ref.text in self.tables.entities
 
-    def unique_id(self, subject: Subject) -> str | None:
+    def unique_id(self, ref: PrincipalRef) -> str | None:
         """The unique id of a user or role, where it has one."""
-        entity = self.entity(subject.text)
-        return None if entity is None or subject.kind is PrincipalKind.ROOT else entity.unique_id
+        entity = self.entity(ref.text)
+        return None if entity is None or ref.kind is PrincipalKind.ROOT else entity.unique_id
 
     def require(self, arn: str, unique_id: str | None) -> None:
         """That the user, role or root is still there, and still the same one (spec 6.7).
@@ -159,7 +159,7 @@ class State:
         if entity is not None:
             if entity.unique_id == unique_id:
                 return
-        elif unique_id is None and arn.endswith(":root") and self.is_there(read_subject(arn)):
+        elif unique_id is None and arn.endswith(":root") and self.has_entity(parse_principal(arn)):
             return
         raise AuthenticationError(f"`{arn}` is not there any more", reason="unknown_principal")
 
@@ -167,20 +167,20 @@ class State:
 
     def record(self, principal: str, what: str, detail: str = "", *, by: str = "") -> Event:
         """Note an event, in the transaction that is open."""
-        number = len(self.book.tables.events) + 1
+        number = len(self.credential_store.tables.events) + 1
         event = Event(number, self.now(), principal, what, detail, by)
-        self.book.put("events", str(number), event)
+        self.credential_store.put("events", str(number), event)
         return event
 
     def reseal(self) -> int:
         """Seal all secrets anew where the sealing key did not; how many there were. After it, older keys can go."""
         count = 0
         with self.directory.transaction():
-            for (_, table), (book, purpose) in self._sealed.items():
-                for key, record in list(getattr(book.tables, table).items()):
+            for (_, table), (store, purpose) in self._sealed.items():
+                for key, record in list(getattr(store.tables, table).items()):
                     if not self.keyring.is_current(record.sealed):
                         plain = self.keyring.open(purpose(key), record.sealed)
-                        book.put(table, key, replace(record, sealed=self.keyring.seal(purpose(key), plain)))
+                        store.put(table, key, replace(record, sealed=self.keyring.seal(purpose(key), plain)))
                         count += 1
         return count
 

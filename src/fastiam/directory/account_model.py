@@ -10,9 +10,9 @@ from fastiam.directory.readers import AccountReaders
 from fastiam.directory.writes.accounts import AccountWrites
 from fastiam.directory.writes.groups import GroupWrites
 from fastiam.directory.writes.organizations import OrganizationWrites
-from fastiam.directory.writes.policies import HolderWrites, PolicyWrites
+from fastiam.directory.writes.policies import IdentityPolicyWrites, PolicyWrites
 from fastiam.directory.writes.principals import PrincipalWrites
-from fastiam.directory.writes.providers import IdentityWrites
+from fastiam.directory.writes.providers import ProviderWrites
 from fastiam.directory.writes.resources import ResourceWrites
 from fastiam.directory.writes.roles_anywhere import RolesAnywhereWrites
 from fastiam.directory.writes.tags import TagWrites
@@ -23,10 +23,10 @@ class AccountModel(
     AccountWrites,
     OrganizationWrites,
     PolicyWrites,
-    HolderWrites,
+    IdentityPolicyWrites,
     GroupWrites,
     PrincipalWrites,
-    IdentityWrites,
+    ProviderWrites,
     RolesAnywhereWrites,
     TagWrites,
     ResourceWrites,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from fastiam.directory.indexes import Indexes, name_of
 from fastiam.directory.organization import Organization
 from fastiam.directory.records import Entity, Tables
-from fastiam.directory.transactions import SINGLE, Book
+from fastiam.directory.transactions import SINGLE, RecordStore
 
 
 class ChangeObserver(Protocol):
@@ -25,7 +25,7 @@ class ChangeObserver(Protocol):
         """The organisation has changed."""
 
 
-class Store(Book[Tables]):
+class AccountStore(RecordStore[Tables]):
     """Records and their indexes.
 
     Attributes

@@ -17,7 +17,7 @@ ALWAYS, TRUST, SERVICE = "always", "trust", "service"  # `ResourceFacts.governs`
 
 
 @dataclass(frozen=True, slots=True)
-class Holders:
+class GoverningResources:
     """The holders of a request ARN; no tuple means that nothing can carry a policy for it. The rest: `ResourceFacts`."""
 
     groups: tuple[tuple[str, ...], ...]
@@ -25,13 +25,13 @@ class Holders:
     start: str = ""
 
 
-def holders_of(text: str) -> Holders:
+def governing_resources_of(text: str) -> GoverningResources:
     """The holders of a request ARN, in stored spelling (`stored_arn`)."""
     arn = split_arn(text)
     row = ROWS.get(arn.service) if arn is not None else None
     if arn is None or row is None:
-        return Holders(((text,),))
-    return row(arn) or Holders(((text,),), start=_start_of_type(arn))
+        return GoverningResources(((text,),))
+    return row(arn) or GoverningResources(((text,),), start=_start_of_type(arn))
 
 
 def stored_arn(text: str) -> str:
@@ -50,72 +50,72 @@ def _at(arn: Arn, rest: str) -> str:
     return str(arn._replace(rest=rest))
 
 
-def _one(*arns: str, start: str = "") -> Holders:
-    return Holders((arns,), start=start)
+def _one(*arns: str, start: str = "") -> GoverningResources:
+    return GoverningResources((arns,), start=start)
 
 
-def _below(arn: Arn, start: str, holder: str) -> Holders:
+def _below(arn: Arn, start: str, holder: str) -> GoverningResources:
     """The one holder of everything that begins so."""
     return _one(_at(arn, holder), start=_at(arn, start))
 
 
-_NONE = Holders(())
+_NONE = GoverningResources(())
 _LOG_GROUP = re.compile(r"(log-group:[^:]+)(?::\*|(:log-stream:).*)?", re.DOTALL)
 _LOG_GROUP_ALL = re.compile(r"log-group:[^:]+:\*")
 _REST_API = re.compile(r"/restapis/([^/]+)(/.*)?", re.DOTALL)
 
 
-def _s3(arn: Arn) -> Holders | None:
+def _s3(arn: Arn) -> GoverningResources | None:
     if arn.region or arn.account:
         point = re.match(r"(accesspoint/[^/]+)/object/", arn.rest)
         return _below(arn, point[0], point[1]) if point else None
     return _one(_at(arn, arn.rest.partition("/")[0]))
 
 
-def _lambda(arn: Arn) -> Holders | None:
+def _lambda(arn: Arn) -> GoverningResources | None:
     function = re.match(r"(function:[^:]+):", arn.rest)
     return _one(str(arn), _at(arn, function[1]), start=_at(arn, function[0])) if function else None
 
 
-def _dynamodb(arn: Arn) -> Holders | None:
+def _dynamodb(arn: Arn) -> GoverningResources | None:
     part = re.match(r"(table/[^/]+)/([^/]+)/", arn.rest)
     if part is None:
         return None
     if part[2] in ("index", "export"):
         return _below(arn, part[0], part[1])
-    return Holders(() if part[2] in ("backup", "import") else ((str(arn),),), start=_at(arn, part[0]))
+    return GoverningResources(() if part[2] in ("backup", "import") else ((str(arn),),), start=_at(arn, part[0]))
 
 
-def _kms(arn: Arn) -> Holders | None:
+def _kms(arn: Arn) -> GoverningResources | None:
     return _NONE if arn.rest.startswith("alias/") else None
 
 
-def _sns(arn: Arn) -> Holders | None:
+def _sns(arn: Arn) -> GoverningResources | None:
     topic, colon, _ = arn.rest.partition(":")
     return _below(arn, topic + colon, topic) if colon else None
 
 
-def _logs(arn: Arn) -> Holders | None:
+def _logs(arn: Arn) -> GoverningResources | None:
     group = _LOG_GROUP.fullmatch(arn.rest)
     if group is None:
         return None
     start = _at(arn, group[1] + group[2]) if group[2] else ""
-    return Holders(((_at(arn, group[1]),), (_at(arn, "*"),)), SERVICE, start)
+    return GoverningResources(((_at(arn, group[1]),), (_at(arn, "*"),)), SERVICE, start)
 
 
-def _kinesis(arn: Arn) -> Holders | None:
+def _kinesis(arn: Arn) -> GoverningResources | None:
     stream = re.match(r"(stream/[^/]+)/consumer/", arn.rest)
     return _one(str(arn), _at(arn, stream[1]), start=_at(arn, stream[0])) if stream else None
 
 
-def _apigateway(arn: Arn) -> Holders | None:
+def _apigateway(arn: Arn) -> GoverningResources | None:
     api = _REST_API.fullmatch(arn.rest)
     if api is None or arn.account:
         return None
     return _one(_api(arn, api[1]), start=_at(arn, f"/restapis/{api[1]}/") if api[2] else "")
 
 
-def _execute_api(arn: Arn) -> Holders:
+def _execute_api(arn: Arn) -> GoverningResources:
     id_, slash, _ = arn.rest.partition("/")
     return _one(_api(arn, id_), start=_at(arn, id_ + slash) if slash else "")
 
@@ -124,38 +124,38 @@ def _api(arn: Arn, id_: str) -> str:
     return str(Arn(arn.partition, "apigateway", arn.region, "", f"/restapis/{id_}"))
 
 
-def _es(arn: Arn) -> Holders | None:
+def _es(arn: Arn) -> GoverningResources | None:
     domain = re.match(r"(domain/[^/]+)/", arn.rest)
     return _below(arn, domain[0], domain[1]) if domain else None
 
 
-def _iam(arn: Arn) -> Holders | None:
-    return Holders(((str(arn),),), TRUST) if arn.rest.startswith("role/") else None
+def _iam(arn: Arn) -> GoverningResources | None:
+    return GoverningResources(((str(arn),),), TRUST) if arn.rest.startswith("role/") else None
 
 
-def _backup(arn: Arn) -> Holders | None:
+def _backup(arn: Arn) -> GoverningResources | None:
     return _NONE if arn.rest.startswith("recovery-point:") else None
 
 
-def _codeartifact(arn: Arn) -> Holders | None:
+def _codeartifact(arn: Arn) -> GoverningResources | None:
     package = re.match(r"package/([^/]+)/([^/]+)/", arn.rest)
     if package:
         repository, domain = f"repository/{package[1]}/{package[2]}", f"domain/{package[1]}"
-        return Holders(((_at(arn, repository),), (_at(arn, domain),)), start=_at(arn, package[0]))
+        return GoverningResources(((_at(arn, repository),), (_at(arn, domain),)), start=_at(arn, package[0]))
     group = re.match(r"package-group/([^/]+)/", arn.rest)
     return _below(arn, group[0], f"domain/{group[1]}") if group else None
 
 
-def _elasticfilesystem(arn: Arn) -> Holders | None:
+def _elasticfilesystem(arn: Arn) -> GoverningResources | None:
     return _NONE if arn.rest.startswith("access-point/") else None
 
 
-def _acm_pca(arn: Arn) -> Holders | None:
+def _acm_pca(arn: Arn) -> GoverningResources | None:
     authority = re.match(r"(certificate-authority/[^/]+)/certificate/", arn.rest)
     return _below(arn, authority[0], authority[1]) if authority else None
 
 
-def _glue(arn: Arn) -> Holders | None:
+def _glue(arn: Arn) -> GoverningResources | None:
     type_, slash, _ = arn.rest.partition("/")
     return _below(arn, type_ + slash, "catalog") if type_ + slash in _TOLD_BY_MORE["glue"] else None
 
@@ -181,7 +181,7 @@ def _start_of_type(arn: Arn) -> str:
     return "" if type_ is None or told is None or type_[0] in told else _at(arn, type_[0])
 
 
-ROWS: dict[str, Callable[[Arn], Holders | None]] = {
+ROWS: dict[str, Callable[[Arn], GoverningResources | None]] = {
     "s3": _s3,
     "lambda": _lambda,
     "dynamodb": _dynamodb,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fastiam.directory.governing_resources import holders_of
+from fastiam.directory.governing_resources import governing_resources_of
 from fastiam.directory.principal_references import identities_in
 from fastiam.directory.records import Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Resource, SamlProvider
 from fastiam.directory.stored_policies import StoredPolicy
@@ -111,10 +111,10 @@ def _of_oidc_provider(_: Indexes, provider: OidcProvider) -> Iterator[tuple[str,
 
 
 def _of_resource(_: Indexes, resource: Resource) -> Iterator[tuple[str, str]]:
-    for group in holders_of(resource.arn).groups:
-        for holder in group:
-            if holder != resource.arn:
-                yield "dependents", holder
+    for group in governing_resources_of(resource.arn).groups:
+        for governing in group:
+            if governing != resource.arn:
+                yield "dependents", governing
     yield from _names(resource.policies)
 
 

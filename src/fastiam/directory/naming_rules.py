@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from fastiam.directory.principal_refs import Subject, read_subject
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.directory.quotas import Quotas
 from fastiam.errors import DirectoryError, RequestValueError
 from fastiam.model.arn import is_account, split_arn
@@ -22,7 +22,7 @@ _TAG = re.compile(r"[\w\s.:/=+@-]*")
 _VERSION = re.compile(r"v[1-9][0-9]*")
 
 
-def entity_subject(arn: object) -> Subject:
+def entity_ref(arn: object) -> PrincipalRef:
     """The subject of an ARN that a directory can hold a record of: root, user or role.
 
     Raises
@@ -30,17 +30,17 @@ def entity_subject(arn: object) -> Subject:
     DirectoryError: any other text; the message says what to add in place of a session.
     """
     try:
-        subject = read_subject(arn)
+        ref = parse_principal(arn)
     except RequestValueError as error:
         raise DirectoryError(error.message, hint="add users and roles by their ARN") from None
-    if subject.kind is PrincipalKind.FED or subject.session:
+    if ref.kind is PrincipalKind.FED or ref.session:
         raise DirectoryError(
             f"`{arn}` is a session, not a principal with policies",
             hint="add the user or role that issued it, and pass the session with the request",
         )
-    if subject.kind not in (PrincipalKind.ROOT, PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR):
-        raise DirectoryError(f"`{shorten(subject.text)}` is not a user or role", hint="add users and roles by their ARN")
-    return subject
+    if ref.kind not in (PrincipalKind.ROOT, PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR):
+        raise DirectoryError(f"`{shorten(ref.text)}` is not a user or role", hint="add users and roles by their ARN")
+    return ref
 
 
 def group_parts(group: str, account: str | None, partition: str) -> tuple[str, str, str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from fastiam.directory.principal_refs import Subject, read_subject, role_arn
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role_arn
 from fastiam.directory.stored_policies import StoredPolicy, text_of
 from fastiam.errors import RequestValueError
 from fastiam.model.policy import Policy, Statement
@@ -24,7 +24,7 @@ _ARN = re.compile('"(arn:[^"]*:iam::[0-9]{12}:(?:user|role)/[^"]*)"')
 _ELEMENTS = ("Principal", "NotPrincipal")
 
 
-def named_entities(policy: Policy) -> Iterator[Subject]:
+def named_entities(policy: Policy) -> Iterator[PrincipalRef]:
     """The users and roles that the statements name by ARN; sessions and account forms are none (N33)."""
     for statement in policy.statements:
         for entry in statement.principals or ():
@@ -34,18 +34,18 @@ def named_entities(policy: Policy) -> Iterator[Subject]:
 
 
 @lru_cache(maxsize=8192)
-def _named(value: str) -> Subject | None:
+def _named(value: str) -> PrincipalRef | None:
     """The user or role of a principal value, None for all other forms."""
     if not value.startswith("arn:"):
         return None
     try:
-        named = read_subject(value)
+        named = parse_principal(value)
     except RequestValueError:
         return None  # another form, such as a group: the language reports it
     return named if named.kind in _ENTITIES and not named.session else None
 
 
-def identity_of(named: Subject) -> str:
+def identity_of(named: PrincipalRef) -> str:
     """What two ARNs have in common that name the same user or role: of a role the path does not count (N11)."""
     return named.text if named.kind is PrincipalKind.USER else role_arn(named)
 

@@ -21,7 +21,7 @@ _HINT = (
 )
 
 
-class Subject(NamedTuple):
+class PrincipalRef(NamedTuple):
     """A principal string taken apart.
 
     Attributes
@@ -43,7 +43,7 @@ class Subject(NamedTuple):
     session: str = ""
 
 
-def read_subject(text: object, action: str = "") -> Subject:
+def parse_principal(text: object, action: str = "") -> PrincipalRef:
     """The subject of a principal string; `action` tells a federated provider's name from a service's (N3).
 
     Raises
@@ -54,15 +54,15 @@ def read_subject(text: object, action: str = "") -> Subject:
         raise RequestValueError(f"a principal must be text or a Session, not `{type(text).__name__}`", column="principal")
     text = exact_text(text)
     if text == "*":
-        return Subject(PrincipalKind.ANON, text)
+        return PrincipalRef(PrincipalKind.ANON, text)
     if text.startswith("arn:"):
         return _read_arn(text)
     if not text or not text.isprintable():
         raise RequestValueError(f"`{shorten(text)}` is not a principal", column="principal", hint=_HINT)
-    return Subject(FEDERATION.get(action.lower(), PrincipalKind.SVC), text, name=text)
+    return PrincipalRef(FEDERATION.get(action.lower(), PrincipalKind.SVC), text, name=text)
 
 
-def _read_arn(text: str) -> Subject:
+def _read_arn(text: str) -> PrincipalRef:
     arn = split_arn(text)
     found = _read_iam(text, arn) or _read_sts(text, arn) if arn and arn.partition and not arn.region else None
     if found is None or not is_account(found.account or "") or not text.isprintable():
@@ -70,11 +70,11 @@ def _read_arn(text: str) -> Subject:
     return found
 
 
-def _read_iam(text: str, arn: Arn) -> Subject | None:
+def _read_iam(text: str, arn: Arn) -> PrincipalRef | None:
     if arn.service != "iam":
         return None
     if arn.rest == "root":
-        return Subject(PrincipalKind.ROOT, text, arn.partition, arn.account)
+        return PrincipalRef(PrincipalKind.ROOT, text, arn.partition, arn.account)
     type_, slash, rest = arn.rest.partition("/")
     path, _, name = ("/" + rest).rpartition("/")
     if type_ == "oidc-provider":
@@ -84,19 +84,19 @@ def _read_iam(text: str, arn: Arn) -> Subject | None:
     if type_ in ("user", "role"):
         path += "/"
         kind = PrincipalKind.USER if type_ == "user" else role_kind(path)
-        return Subject(kind, text, arn.partition, arn.account, path, name)
-    return Subject(_PROVIDERS[type_], text, arn.partition, arn.account, name=rest) if type_ in _PROVIDERS else None
+        return PrincipalRef(kind, text, arn.partition, arn.account, path, name)
+    return PrincipalRef(_PROVIDERS[type_], text, arn.partition, arn.account, name=rest) if type_ in _PROVIDERS else None
 
 
-def _read_sts(text: str, arn: Arn) -> Subject | None:
+def _read_sts(text: str, arn: Arn) -> PrincipalRef | None:
     if arn.service != "sts":
         return None
     type_, _, rest = arn.rest.partition("/")
     role, slash, session = rest.partition("/")
     if type_ == "assumed-role" and role and session and "/" not in session:
-        return Subject(PrincipalKind.ROLE, text, arn.partition, arn.account, name=role, session=session)
+        return PrincipalRef(PrincipalKind.ROLE, text, arn.partition, arn.account, name=role, session=session)
     if type_ == "federated-user" and role and not slash:
-        return Subject(PrincipalKind.FED, text, arn.partition, arn.account, name=role)
+        return PrincipalRef(PrincipalKind.FED, text, arn.partition, arn.account, name=role)
     return None
 
 
@@ -105,6 +105,6 @@ def role_kind(path: str) -> PrincipalKind:
     return PrincipalKind.SLR if path.startswith(LINKED_PATH) else PrincipalKind.ROLE
 
 
-def role_arn(subject: Subject) -> str:
+def role_arn(ref: PrincipalRef) -> str:
     """The ARN of a session's role where nobody knows its path (N6)."""
-    return f"arn:{subject.partition}:iam::{subject.account}:role/{subject.name}"
+    return f"arn:{ref.partition}:iam::{ref.account}:role/{ref.name}"

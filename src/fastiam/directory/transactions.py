@@ -1,6 +1,6 @@
 """Books, the sets of tables that a directory is made of, and the ledger, which runs transactions over them.
 
-A table maps keys to frozen records. It changes through one door, `Book.put`, inside of a transaction. The law: what one
+A table maps keys to frozen records. It changes through one door, `RecordStore.put`, inside of a transaction. The law: what one
 transaction changes is there as a whole or not at all: in memory, and on the disk where the ledger has one.
 """
 
@@ -18,7 +18,7 @@ from fastiam.errors import DirectoryError
 from fastiam.runtime import forking
 
 T = TypeVar("T")
-B = TypeVar("B", bound="Book[Any]")
+B = TypeVar("B", bound="RecordStore[Any]")
 P = ParamSpec("P")
 R = TypeVar("R")
 SINGLE = ""  # the key of the record in a table that holds one at most
@@ -27,17 +27,17 @@ SINGLE = ""  # the key of the record in a table that holds one at most
 class Change(NamedTuple):
     """One record in place of another; None where there was or will be none."""
 
-    book: Book[Any]
+    record_store: RecordStore[Any]
     table: str
     key: str
     old: Any
     new: Any
 
 
-class Disk(Protocol):
+class StorageBackend(Protocol):
     """What keeps the books of a ledger beyond the process."""
 
-    def load(self, book: Book[Any]) -> None:
+    def load(self, record_store: RecordStore[Any]) -> None:
         """Fill a book that has just joined."""
 
     def begin(self) -> None:
@@ -56,11 +56,11 @@ class Disk(Protocol):
         """Let go of the file."""
 
 
-def _no_ledger() -> None:
+def _no_transaction_manager() -> None:
     """What a book knows of its ledger before it has joined one."""
 
 
-class Book(Generic[T]):
+class RecordStore(Generic[T]):
     """A set of tables. A subclass gives it a name, and keeps whatever indexes it wants in `changed`.
 
     Parameters
@@ -73,18 +73,18 @@ class Book(Generic[T]):
 
     def __init__(self, tables: T) -> None:
         self.tables = tables
-        self._ledger: Callable[[], Ledger | None] = _no_ledger
+        self._transaction_manager: Callable[[], TransactionManager | None] = _no_transaction_manager
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return self.__dict__ | {"_ledger": _no_ledger}  # the ledger tells it again
+        return self.__dict__ | {"_transaction_manager": _no_transaction_manager}  # the ledger tells it again
 
     @property
-    def ledger(self) -> Ledger:
+    def transaction_manager(self) -> TransactionManager:
         """The ledger that has the book. It is not kept by it: without a circle, memory is given back with the last reference."""
-        ledger = self._ledger()
-        if ledger is None:
+        transaction_manager = self._transaction_manager()
+        if transaction_manager is None:
             raise RuntimeError(f"`{self.name}` is a book of no ledger")
-        return ledger
+        return transaction_manager
 
     def get(self, table: str, key: str) -> Any:
         """The record under a key, or None."""
@@ -100,7 +100,7 @@ class Book(Generic[T]):
         """
         old = self.get(table, key)
         if old is not new:
-            self.ledger.note(Change(self, table, key, old, new))
+            self.transaction_manager.note(Change(self, table, key, old, new))
             self.change(table, key, old, new)
 
     def change(self, table: str, key: str, old: Any, new: Any) -> None:
@@ -121,62 +121,62 @@ class Book(Generic[T]):
         """Called with what a transaction has changed, in whatever book. It may put more, or raise, which undoes everything."""
 
 
-class Ledger:
+class TransactionManager:
     """The books of one directory. One transaction at a time; other threads wait."""
 
     def __init__(self) -> None:
-        self.books: dict[str, Book[Any]] = {}
-        self.disk: Disk | None = None
+        self.record_stores: dict[str, RecordStore[Any]] = {}
+        self.backend: StorageBackend | None = None
         self.lock = forking.new_lock(forking.DIRECTORY)  # held by a transaction, and by who reads several tables at once
         self._is_open = False  # whether a transaction is
         self._changes: list[Change] = []  # by it, so far
 
     def __getstate__(self) -> dict[str, Any]:
-        if self.disk is not None:
+        if self.backend is not None:
             raise TypeError("a directory that is kept in a store does not pickle; open the store where it is needed")
-        return {"books": self.books}
+        return {"record_stores": self.record_stores}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        Ledger.__init__(self)
-        self.books = state["books"]
-        for book in self.books.values():
-            book._ledger = weakref.ref(self)
+        TransactionManager.__init__(self)
+        self.record_stores = state["record_stores"]
+        for record_store in self.record_stores.values():
+            record_store._transaction_manager = weakref.ref(self)
 
-    def join(self, book: B) -> B:
+    def join(self, record_store: B) -> B:
         """Take a book in, with what the disk holds of it. Of two of one name the first one stays, and is given back."""
         with self.lock:
-            held = self.books.get(book.name)
-            if isinstance(held, type(book)):
+            held = self.record_stores.get(record_store.name)
+            if isinstance(held, type(record_store)):
                 return held
             if held is not None:
-                raise TypeError(f"`{book.name}` is the name of another book")
-            if self.disk is not None:
-                self.disk.load(book)
-            self.books[book.name], book._ledger = book, weakref.ref(self)
-            return book
+                raise TypeError(f"`{record_store.name}` is the name of another book")
+            if self.backend is not None:
+                self.backend.load(record_store)
+            self.record_stores[record_store.name], record_store._transaction_manager = record_store, weakref.ref(self)
+            return record_store
 
-    def keep_on(self, disk: Disk) -> None:
+    def attach_backend(self, backend: StorageBackend) -> None:
         """From now on the books are kept on a disk, and begin with what it holds."""
-        for book in self.books.values():
-            disk.load(book)
-        self.disk = disk
+        for record_store in self.record_stores.values():
+            backend.load(record_store)
+        self.backend = backend
 
-    def keep_in_memory(self) -> None:
+    def detach_backend(self) -> None:
         """From now on nothing is kept on the disk."""
         with self.lock:
             self.close()
-            self.disk = None
+            self.backend = None
 
     def close(self) -> None:
         """Let go of the disk, for good: what is in memory can be read, and not be written."""
         with self.lock:
-            if self.disk is not None:
-                self.disk.close()
+            if self.backend is not None:
+                self.backend.close()
 
     def note(self, change: Change) -> None:
         """A change that the open transaction makes."""
         if not self._is_open:
-            raise RuntimeError(f"`{change.book.name}.{change.table}` changes inside of a transaction only")
+            raise RuntimeError(f"`{change.record_store.name}.{change.table}` changes inside of a transaction only")
         self._changes.append(change)
 
     @contextmanager
@@ -196,8 +196,8 @@ class Ledger:
             except BaseException:
                 del notes[n_notes:]
                 self._undo(start)
-                if is_outer and self.disk is not None:
-                    self.disk.rollback()
+                if is_outer and self.backend is not None:
+                    self.backend.rollback()
                 raise
             finally:
                 if is_outer:
@@ -206,26 +206,26 @@ class Ledger:
     def refresh(self) -> bool:
         """Take in what other processes have written; whether there was anything. Inside of a transaction there is nothing."""
         with self.lock:
-            return self.disk is not None and not self._is_open and self.disk.refresh()
+            return self.backend is not None and not self._is_open and self.backend.refresh()
 
     def _begin(self) -> None:
-        if self.disk is not None:
-            self.disk.begin()
+        if self.backend is not None:
+            self.backend.begin()
         self._is_open = True
 
     def _commit(self) -> None:
         seen = 0
         while seen < len(self._changes):
             latest, seen = self._changes[seen:], len(self._changes)
-            for book in self.books.values():
-                book.before_commit(latest)
-        if self.disk is not None:
-            self.disk.commit(self._changes)
+            for record_store in self.record_stores.values():
+                record_store.before_commit(latest)
+        if self.backend is not None:
+            self.backend.commit(self._changes)
 
     def _undo(self, start: int) -> None:
         while len(self._changes) > start:
             change = self._changes.pop()
-            change.book.change(change.table, change.key, change.new, change.old)
+            change.record_store.change(change.table, change.key, change.new, change.old)
 
 
 class Transactional(Protocol):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from fastiam.directory.records import SamlProvider
-from fastiam.directory.transactions import Book, Change
+from fastiam.directory.transactions import Change, RecordStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class FederationTables:
     horizon: Horizon | None = None
 
 
-class FederationStore(Book[FederationTables]):
+class FederationStore(RecordStore[FederationTables]):
     """The records of federation. A provider that is deleted takes its keys with it (ST12)."""
 
     name = "federation"

@@ -53,7 +53,7 @@ class Changes:
 
 
 @dataclass(slots=True)
-class Touched:
+class AffectedSet:
     """What writes have reached so far."""
 
     principals: set[str] = field(default_factory=set)
@@ -64,7 +64,7 @@ class Touched:
     def __bool__(self) -> bool:
         return bool(self.principals or self.resources or self.accounts or self.endpoints)
 
-    def add(self, other: Touched) -> None:
+    def add(self, other: AffectedSet) -> None:
         """All of the other's as well."""
         self.principals |= other.principals
         self.resources |= other.resources
@@ -138,20 +138,20 @@ def _inherited(accounts: Accounts, id_: str) -> tuple[object, ...]:
 
 
 @dataclass(slots=True, eq=False)
-class Mark:
+class JournalPosition:
     """A moment of a model: what was written until the next one, which is None for the last."""
 
     number: int = 0
-    touched: Touched | None = None
-    next: Mark | None = None
+    affected: AffectedSet | None = None
+    next: JournalPosition | None = None
 
-    def until(self, other: Mark) -> Touched | None:
+    def until(self, other: JournalPosition) -> AffectedSet | None:
         """What was written between this mark and a later one; None where the other does not follow."""
-        found = Touched()
-        at: Mark | None = self
+        found = AffectedSet()
+        at: JournalPosition | None = self
         while at is not None and at is not other and at.number < other.number:
-            if at.touched is not None:
-                found.add(at.touched)
+            if at.affected is not None:
+                found.add(at.affected)
             at = at.next
         return found if at is other else None
 
@@ -161,32 +161,32 @@ def changes_between(old: Snapshot, new: Snapshot) -> Changes:
 
     Within one model it costs what the writes between the two reach; else every record is compared.
     """
-    touched = _by_journal(old.mark, new.mark)
-    if touched is None:
-        touched = _by_records(old.tables, new.tables)
+    affected = _by_journal(old.position, new.position)
+    if affected is None:
+        affected = _by_records(old.tables, new.tables)
     return Changes(
-        frozenset(touched.principals),
-        frozenset(touched.resources),
-        frozenset(touched.accounts),
-        frozenset(touched.endpoints),
+        frozenset(affected.principals),
+        frozenset(affected.resources),
+        frozenset(affected.accounts),
+        frozenset(affected.endpoints),
         everything=old.has_endpoint_policies != new.has_endpoint_policies,
     )
 
 
-def _by_journal(old: Mark | None, new: Mark | None) -> Touched | None:
+def _by_journal(old: JournalPosition | None, new: JournalPosition | None) -> AffectedSet | None:
     if old is None or new is None:
         return None
     return old.until(new) if old.number <= new.number else new.until(old)
 
 
-def _by_records(old: Tables, new: Tables) -> Touched:
-    touched, reach = Touched(), _reach((old, new))
+def _by_records(old: Tables, new: Tables) -> AffectedSet:
+    affected, reach = AffectedSet(), _reach((old, new))
     for table in TABLES:
         for key, before, after in _differing(getattr(old, table), getattr(new, table)):
-            touched.record(table, key, before, after, old, reach)
-            touched.record(table, key, before, after, new, reach)
-    touched.organization(old, new, reach)
-    return touched
+            affected.record(table, key, before, after, old, reach)
+            affected.record(table, key, before, after, new, reach)
+    affected.organization(old, new, reach)
+    return affected
 
 
 def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastiam.directory.principal_refs import Subject, read_subject, role_arn
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role_arn
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn
 from fastiam.errors import RequestValueError
@@ -70,16 +70,16 @@ class Principals:
         entity = self._tables.entities.get(name)
         if entity is not None and entity.kind is not PrincipalKind.ROOT:
             return self._of_entity(entity)
-        subject = read_subject(name, action)
-        if subject.kind in _WITHOUT_ACCOUNT:
-            return _without_account(subject)
-        if subject.kind in ROOTS:
-            return self._root(subject)
-        role = self._role(subject) if subject.kind in ROLES else None
+        ref = parse_principal(name, action)
+        if ref.kind in _WITHOUT_ACCOUNT:
+            return _without_account(ref)
+        if ref.kind in ROOTS:
+            return self._root(ref)
+        role = self._role(ref) if ref.kind in ROLES else None
         if role is None:
-            return self._unknown(subject)
+            return self._unknown(ref)
         profile = self._of_entity(role)
-        return self._bare_session(profile, role, subject) if subject.session else profile
+        return self._bare_session(profile, role, ref) if ref.session else profile
 
     def of_session(self, session: Session) -> PrincipalProfile:
         """The caller behind temporary credentials; the last ones are kept."""
@@ -169,23 +169,23 @@ class Principals:
         arns = tuple(item for item in entity.boundary if isinstance(item, str))
         return tuple(item.policy for item in entity.boundary if isinstance(item, StoredPolicy)) + self._documents(arns)
 
-    def _role(self, subject: Subject) -> Entity | None:
+    def _role(self, ref: PrincipalRef) -> Entity | None:
         """The role of a session or role ARN, by its name, whatever its path (N11)."""
-        arn = self._tables.roles.get((subject.partition or "", subject.account or "", subject.name))
+        arn = self._tables.roles.get((ref.partition or "", ref.account or "", ref.name))
         return None if arn is None else self._tables.entities[arn]
 
     # -- callers without a record of their own ----------------------------------------------------------------------------
 
-    def _root(self, subject: Subject, kind: PrincipalKind = PrincipalKind.ROOT) -> PrincipalProfile:
+    def _root(self, ref: PrincipalRef, kind: PrincipalKind = PrincipalKind.ROOT) -> PrincipalProfile:
         """A root user. One of an account that is not modelled may come as well: it has no policies of its own (D22)."""
-        account = subject.account or ""
-        keys = principal_keys(kind, subject.text, self._accounts.keys(account), user_id=account)
+        account = ref.account or ""
+        keys = principal_keys(kind, ref.text, self._accounts.keys(account), user_id=account)
         scps, note = self._accounts.scps(account, kind)
-        record = self._tables.entities.get(subject.text)  # what a lenient load gave it (D6)
+        record = self._tables.entities.get(ref.text)  # what a lenient load gave it (D6)
         return PrincipalProfile(
             kind,
-            subject.text,
-            subject.partition,
+            ref.text,
+            ref.partition,
             account,
             canonical_id=self._accounts.canonical_id(account),
             may_assume_root=self._accounts.may_assume_root(account),
@@ -197,31 +197,31 @@ class Principals:
             scp_note=note,
         )
 
-    def _bare_session(self, role: PrincipalProfile, entity: Entity, subject: Subject) -> PrincipalProfile:
+    def _bare_session(self, role: PrincipalProfile, entity: Entity, ref: PrincipalRef) -> PrincipalProfile:
         """A session of which only the ARN is given: the role's record and the session's name (S20)."""
         keys = dict(role.keys)
         if entity.unique_id is not None:
-            keys["aws:userid"] = single(f"{entity.unique_id}:{subject.session}")
+            keys["aws:userid"] = single(f"{entity.unique_id}:{ref.session}")
         absent = absent_of_bare_session(keys, user_id_known=entity.unique_id is not None)
-        return replace(role, name=subject.text, session_arn=subject.text, keys=keys, absent_keys=absent)
+        return replace(role, name=ref.text, session_arn=ref.text, keys=keys, absent_keys=absent)
 
-    def _unknown(self, subject: Subject) -> PrincipalProfile:
+    def _unknown(self, ref: PrincipalRef) -> PrincipalProfile:
         """A user, role or session without a record: it is allowed nothing."""
-        account = subject.account or ""
-        is_role, is_user = subject.kind in ROLES, subject.kind is PrincipalKind.USER
-        arn = role_arn(subject) if subject.session else subject.text
-        scps, note = self._accounts.scps(account, subject.kind)
+        account = ref.account or ""
+        is_role, is_user = ref.kind in ROLES, ref.kind is PrincipalKind.USER
+        arn = role_arn(ref) if ref.session else ref.text
+        scps, note = self._accounts.scps(account, ref.kind)
         return PrincipalProfile(
-            subject.kind,
-            subject.text,
-            subject.partition,
+            ref.kind,
+            ref.text,
+            ref.partition,
             account,
             known=False,
-            user_arn=subject.text if is_user else None,
-            role_name=subject.name if is_role else None,
-            session_arn=subject.text if subject.session else None,
-            issuer_known=subject.kind is not PrincipalKind.FED,
-            keys=principal_keys(subject.kind, arn, self._accounts.keys(account), user_name=subject.name if is_user else None),
+            user_arn=ref.text if is_user else None,
+            role_name=ref.name if is_role else None,
+            session_arn=ref.text if ref.session else None,
+            issuer_known=ref.kind is not PrincipalKind.FED,
+            keys=principal_keys(ref.kind, arn, self._accounts.keys(account), user_name=ref.name if is_user else None),
             scps=scps,
             scp_note=note,
         )
@@ -230,23 +230,23 @@ class Principals:
         """Whom the caller of a name is like, as `of_name` tells it; None for who has a record, and for kinds that are few."""
         if name in self._tables.entities or not name.startswith("arn:"):
             return None
-        subject = read_subject(name)
-        role = self._role(subject) if subject.kind in ROLES else None
+        ref = parse_principal(name)
+        role = self._role(ref) if ref.kind in ROLES else None
         start = name[: name.rfind("/") + 1]
-        if subject.session:  # `_bare_session`, `kernel.eval.unknown`
-            base = role_arn(subject) if role is None else role.arn
+        if ref.session:  # `_bare_session`, `kernel.eval.unknown`
+            base = role_arn(ref) if role is None else role.arn
             if role is None and base in self._tables.entities:  # whom no name leads to, since another one of it was deleted
                 return None
             if role is None or role.unique_id is None:
                 return Likeness(start, base)
             before: dict[str, str | None] = {"aws:userid": f"{role.unique_id}:"}
             return Likeness(start, role.arn, keys=before, open_keys=_open_keys(_NOTHING, role))
-        if role is not None or subject.kind not in _UNRECORDED:
+        if role is not None or ref.kind not in _UNRECORDED:
             return None
         keys: dict[str, str | None] = {"aws:principalarn": None}
-        if subject.kind is PrincipalKind.USER:
+        if ref.kind is PrincipalKind.USER:
             keys["aws:username"] = ""
-        home = (subject.partition or "", subject.account or "") if subject.kind in ROLES else None
+        home = (ref.partition or "", ref.account or "") if ref.kind in ROLES else None
         return Likeness(start, name, home, keys)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Principals:
             raise RequestValueError(f"`{session.arn}` cannot have session policies", column="principal", hint="spec D6")
         issuer = self._issuer(parts)
         if issuer is None:
-            return self._unknown(parts.subject)
+            return self._unknown(parts.ref)
         base, entity = issuer
         kind = base.kind if parts.kind in ROLES else parts.kind
         user_id = self._user_id(parts, entity)
@@ -265,10 +265,10 @@ class Principals:
         own = session_keys(session, kind)
         keys = own | principal_keys(
             kind,
-            parts.subject.text if parts.kind not in ROLES else base.name,
+            parts.ref.text if parts.kind not in ROLES else base.name,
             self._accounts.keys(base.account or ""),
             user_id=user_id,
-            user_name=parts.subject.name if kind is PrincipalKind.USER else None,
+            user_name=parts.ref.name if kind is PrincipalKind.USER else None,
             tags=tags,
         )
         absent = absent_of_session(session, keys, user_id_known=user_id is not None)
@@ -276,8 +276,8 @@ class Principals:
         return replace(
             base,
             kind=kind,
-            name=parts.subject.text,
-            session_arn=parts.subject.text if kind in ROLES else None,
+            name=parts.ref.text,
+            session_arn=parts.ref.text if kind in ROLES else None,
             issuer_root=kind is PrincipalKind.FED and entity is None,
             temporary=is_token,
             mfa=is_token and own[MFA] == TRUE,
@@ -291,24 +291,24 @@ class Principals:
 
     def _issuer(self, parts: SessionParts) -> tuple[PrincipalProfile, Entity | None] | None:
         """Profile and record of who issued the session; a root has no record, and who is not known is None (N2)."""
-        subject = parts.issuer if parts.kind is PrincipalKind.FED else parts.subject
-        if subject is None:
+        ref = parts.issuer if parts.kind is PrincipalKind.FED else parts.ref
+        if ref is None:
             return None
-        if subject.kind is PrincipalKind.ROOT:
-            return self._root(subject), None
-        entity = self._role(subject) if parts.kind in ROLES else self._tables.entities.get(subject.text)
+        if ref.kind is PrincipalKind.ROOT:
+            return self._root(ref), None
+        entity = self._role(ref) if parts.kind in ROLES else self._tables.entities.get(ref.text)
         return None if entity is None else (self._of_entity(entity), entity)
 
     def _user_id(self, parts: SessionParts, entity: Entity | None) -> str | None:
         """The value of `aws:userid` (5.2); None where the id of the user or role is not known."""
-        subject = parts.subject
+        ref = parts.ref
         if parts.kind is PrincipalKind.FED:
-            return f"{subject.account}:{subject.name}"
+            return f"{ref.account}:{ref.name}"
         if entity is None:
-            return subject.account
+            return ref.account
         if entity.unique_id is None or parts.kind is PrincipalKind.USER:
             return entity.unique_id
-        return f"{entity.unique_id}:{subject.session}"
+        return f"{entity.unique_id}:{ref.session}"
 
     def _session_policies(self, given: Sequence[Any] | None) -> Policies | None:
         """Inline session policies, then managed ones by their ARN (D4, D51)."""
@@ -327,16 +327,16 @@ def _open_keys(known: frozenset[str], entity: Entity | None) -> frozenset[str]:
     return known | {"aws:userid"} if entity is not None and entity.made_id else known
 
 
-def _without_account(subject: Subject) -> PrincipalProfile:
+def _without_account(ref: PrincipalRef) -> PrincipalProfile:
     """A service, an unsigned caller, or a caller with a federated identity: nothing of theirs is in a directory."""
-    is_service = subject.kind is PrincipalKind.SVC
+    is_service = ref.kind is PrincipalKind.SVC
     return PrincipalProfile(
-        subject.kind,
-        subject.text,
-        subject.partition,
-        service_names=(subject.text,) if is_service else (),
-        keys=keys_without_account(subject.kind, subject.text),
-        absent_keys=absent_without_account(subject.kind, subject.text),
+        ref.kind,
+        ref.text,
+        ref.partition,
+        service_names=(ref.text,) if is_service else (),
+        keys=keys_without_account(ref.kind, ref.text),
+        absent_keys=absent_without_account(ref.kind, ref.text),
         open_keys=OPEN_OF_SERVICE if is_service else _NOTHING,
         scp_note="no_account",
     )

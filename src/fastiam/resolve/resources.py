@@ -8,8 +8,8 @@ from fastiam.directory.governing_resources import (
     ALWAYS,
     SERVICE,
     TRUST,
-    Holders,
-    holders_of,
+    GoverningResources,
+    governing_resources_of,
     is_full_secret,
     partial_secret,
     stored_arn,
@@ -42,33 +42,33 @@ class Resources:
     def facts(self, arn: str) -> ResourceFacts:
         """Owner, policies of all holders, tags: everything but who asks."""
         arn = self._full_secret(arn)
-        holders = holders_of(arn)
+        found = governing_resources_of(arn)
         own = self._tables.resources.get(stored_arn(arn))
         policies: list[Policy] = []
         account, blocks_public = (own.account if own else self._account_of_entity(arn)), False
-        for group in holders.groups:
-            for holder in group:
-                record = self._tables.resources.get(holder)
+        for group in found.groups:
+            for governing in group:
+                record = self._tables.resources.get(governing)
                 if record is not None:
                     account = account or record.account
                     blocks_public = blocks_public or self._blocks_public(record)
-            policies += self._governing(group, holders)
+            policies += self._governing(group, found)
         keys = self._tag_keys(arn, own)
-        start = holders.start if own is None else ""
-        return ResourceFacts(arn, account, tuple(policies) if policies else None, holders.governs, keys, blocks_public, start)
+        start = found.start if own is None else ""
+        return ResourceFacts(arn, account, tuple(policies) if policies else None, found.governs, keys, blocks_public, start)
 
     def _account_of_entity(self, arn: str) -> str | None:
         """The account of a user or role that is a resource of note (`Snapshot.entity_resources`)."""
         entity = self._tables.entities.get(arn)
-        return None if entity is None or not is_of_note(entity) else entity.account
+        return None if entity is None or not is_recorded(entity) else entity.account
 
-    def _governing(self, group: tuple[str, ...], holders: Holders) -> Policies:
+    def _governing(self, group: tuple[str, ...], found: GoverningResources) -> Policies:
         """The policies of the first holder of a group that has some."""
-        for holder in group:
-            record = self._tables.resources.get(holder)
+        for governing in group:
+            record = self._tables.resources.get(governing)
             if record is not None and record.policies:
                 return tuple(stored.policy for stored in record.policies)
-            entity = self._tables.entities.get(holder) if holders.governs == TRUST else None
+            entity = self._tables.entities.get(governing) if found.governs == TRUST else None
             if entity is not None and entity.trust is not None:
                 return (entity.trust.policy,)
         return ()
@@ -142,7 +142,7 @@ class Resources:
         return {"aws:resourceaccount": single(owner), **organization_keys("resource", facts.org_id, facts.org_path)}
 
 
-def is_of_note(entity: Entity) -> bool:
+def is_recorded(entity: Entity) -> bool:
     """Whether a user or role is recorded as a resource: it has tags, or a trust policy."""
     return entity.trust is not None or bool(entity.tags)
 

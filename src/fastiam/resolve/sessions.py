@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from fastiam.directory.principal_refs import Subject, read_subject
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.policy import Policy, PolicyKind
 from fastiam.model.profile import Policies, PrincipalKind
@@ -30,8 +30,8 @@ class SessionParts:
     """A session's ARN and issuer taken apart; `kind` is as the session says."""
 
     kind: PrincipalKind
-    subject: Subject
-    issuer: Subject | None
+    ref: PrincipalRef
+    issuer: PrincipalRef | None
 
 
 def read_session(session: Session) -> SessionParts:
@@ -45,29 +45,29 @@ def read_session(session: Session) -> SessionParts:
     kind = PrincipalKind(session.kind)
     if kind not in _KINDS:
         raise RequestValueError(f"`{kind}` has no sessions", column="principal", hint="pass its name in place of a Session")
-    subject = read_subject(session.arn)
-    if not _fits(kind, subject):
+    ref = parse_principal(session.arn)
+    if not _fits(kind, ref):
         raise RequestValueError(f"`{session.arn}` is not the ARN of a session of kind {kind}", column="principal")
     if session.tags and kind in ROOTS:
         raise RequestValueError(f"`{session.arn}` is a root user and has no tags", column="principal")
-    return SessionParts(kind, subject, _read_issuer(session, kind, subject))
+    return SessionParts(kind, ref, _read_issuer(session, kind, ref))
 
 
-def _fits(kind: PrincipalKind, subject: Subject) -> bool:
+def _fits(kind: PrincipalKind, ref: PrincipalRef) -> bool:
     if kind in ROLES:
-        return bool(subject.session)
+        return bool(ref.session)
     if kind in ROOTS:
-        return subject.kind is PrincipalKind.ROOT
-    return subject.kind is kind
+        return ref.kind is PrincipalKind.ROOT
+    return ref.kind is kind
 
 
-def _read_issuer(session: Session, kind: PrincipalKind, subject: Subject) -> Subject | None:
+def _read_issuer(session: Session, kind: PrincipalKind, ref: PrincipalRef) -> PrincipalRef | None:
     """The issuer, where one is told and matters: of role sessions and federated users."""
     if session.issuer is None or kind not in _ISSUERS:
         return None
-    issuer = read_subject(session.issuer)
-    same_account = (issuer.partition, issuer.account) == (subject.partition, subject.account)
-    same_role = kind not in ROLES or issuer.name == subject.name
+    issuer = parse_principal(session.issuer)
+    same_account = (issuer.partition, issuer.account) == (ref.partition, ref.account)
+    same_role = kind not in ROLES or issuer.name == ref.name
     if issuer.kind not in _ISSUERS[kind] or issuer.session or not same_account or not same_role:
         raise RequestValueError(f"`{session.issuer}` cannot be the issuer of `{session.arn}`", column="principal")
     return issuer

@@ -22,11 +22,11 @@ from fastiam.model.profile import (
 from fastiam.model.request import ContextValue, check_action, check_resource
 from fastiam.model.session import Session
 from fastiam.resolve.accounts import Accounts
-from fastiam.resolve.changes import Mark
+from fastiam.resolve.changes import JournalPosition
 from fastiam.resolve.context_checks import check_context
 from fastiam.resolve.derived_keys import Keys, organization_keys, single
 from fastiam.resolve.principals import Principals
-from fastiam.resolve.resources import Resources, is_of_note
+from fastiam.resolve.resources import Resources, is_recorded
 
 UnknownOwner = Literal["principal", "deny"]
 _ENDPOINT = "aws:sourcevpce"
@@ -35,8 +35,8 @@ _ENDPOINT = "aws:sourcevpce"
 class Snapshot:
     """An immutable view of an account model. It pickles."""
 
-    def __init__(self, tables: Tables, mark: Mark | None = None) -> None:
-        self._tables, self._mark = tables, mark
+    def __init__(self, tables: Tables, position: JournalPosition | None = None) -> None:
+        self._tables, self._position = tables, position
         self._accounts = Accounts(self._tables)
         self._principals = Principals(self._tables, self._accounts)
         self._resources = Resources(self._tables, self._accounts)
@@ -51,9 +51,9 @@ class Snapshot:
         return self._tables
 
     @property
-    def mark(self) -> Mark | None:
+    def position(self) -> JournalPosition | None:
         """The moment in the life of its model; None for one that was unpickled."""
-        return self._mark
+        return self._position
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
@@ -84,12 +84,12 @@ class Snapshot:
 
     def entity_resources(self) -> Iterator[str]:
         """The ARNs of users and roles that are resources of note: with tags, or with a trust policy."""
-        return (entity.arn for entity in self._tables.entities.values() if is_of_note(entity))
+        return (entity.arn for entity in self._tables.entities.values() if is_recorded(entity))
 
     def has_record(self, arn: str) -> bool:
         """Whether `resources` or `entity_resources` has this ARN."""
         entity = self._tables.entities.get(arn)
-        return arn in self._tables.resources or (entity is not None and is_of_note(entity))
+        return arn in self._tables.resources or (entity is not None and is_recorded(entity))
 
     def accounts(self) -> Iterator[AccountFacts]:
         """Every account with a record."""

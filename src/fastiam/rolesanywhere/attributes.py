@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from fastiam.credentials.parameter_limits import MOST_TAGS, SOURCE_IDENTITY, is_tag_value
+from fastiam.credentials.parameter_limits import MAX_TAGS, SOURCE_IDENTITY, is_tag_value
 from fastiam.directory.records import default_mappings
 from fastiam.model.request import shorten
 from fastiam.rolesanywhere.errors import CertificateError, invalid, refusing
@@ -129,8 +129,8 @@ def check_tags(found: Tags, *, is_strict: bool) -> None:
     if is_strict and found.unmapped:
         message = f"attributes cannot be mapped into session tags: {', '.join(found.unmapped)}"
         raise CertificateError(f"unable to assume role: {message}", reason="wrong_attribute", rule="RW52")
-    if len(found.tags) > MOST_TAGS:
-        message = f"the certificate gives {len(found.tags)} session tags, of {MOST_TAGS} at most"
+    if len(found.tags) > MAX_TAGS:
+        message = f"the certificate gives {len(found.tags)} session tags, of {MAX_TAGS} at most"
         raise CertificateError(f"unable to assume role: {message}", reason="wrong_attribute", rule="RW52")
 
 

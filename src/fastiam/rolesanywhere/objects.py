@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from fastiam.api.directory import Directory
 from fastiam.credentials.errors import StsError
-from fastiam.credentials.parameter_limits import MOST_ARNS
+from fastiam.credentials.parameter_limits import MAX_ARNS
 from fastiam.credentials.state import Clock, utc_clock
 from fastiam.directory.records import (
     SESSION_DURATION,
@@ -428,8 +428,8 @@ def _managed(given: Iterable[str]) -> tuple[str, ...]:
     arns = tuple(dict.fromkeys((given,) if isinstance(given, str) else given))
     if len(arns) > MAX_MANAGED:
         raise invalid(f"a profile has {MAX_MANAGED} managed policies at most", rule="RW12")
-    if len(arns) > MOST_ARNS:
-        raise invalid(f"no session can use more than {MOST_ARNS} managed policies", rule="RW12")
+    if len(arns) > MAX_ARNS:
+        raise invalid(f"no session can use more than {MAX_ARNS} managed policies", rule="RW12")
     return arns
 
 

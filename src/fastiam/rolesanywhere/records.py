@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fastiam.directory.transactions import Book
+from fastiam.directory.transactions import RecordStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class RolesAnywhereTables:
     evicted: UsedRequest | None = None
 
 
-class RolesAnywhereRecords(Book[RolesAnywhereTables]):
+class RolesAnywhereRecords(RecordStore[RolesAnywhereTables]):
     """The records of Roles Anywhere that are not configuration, in the transactions of a directory."""
 
     name = "rolesanywhere"

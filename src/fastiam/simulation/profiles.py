@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fastiam.directory.principal_refs import Subject, read_subject, role_arn, role_kind
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role_arn, role_kind
 from fastiam.directory.stored_policies import Mode, PolicyLike
 from fastiam.errors import RequestValueError
 from fastiam.model.arguments import check_choice
@@ -60,9 +60,9 @@ class Caller:
     """Who asks, before any policy: the subject, its kind, and the session if there is one."""
 
     kind: PrincipalKind
-    subject: Subject
+    subject: PrincipalRef
     session: Session | None = None
-    issuer: Subject | None = None
+    issuer: PrincipalRef | None = None
 
 
 def loose_profiles(
@@ -122,11 +122,11 @@ def loose_profiles(
 def _read_caller(principal: object, action: str, given: Mapping[str, ContextValue]) -> Caller:
     """The caller with its kind: the form of a string (N3), or what a session says of itself."""
     if not isinstance(principal, Session):
-        subject = read_subject(principal, action)
+        subject = parse_principal(principal, action)
         is_assumed = subject.kind is PrincipalKind.ROOT and _is_true(given.get("aws:assumedroot"))
         return Caller(PrincipalKind.AROOT if is_assumed else subject.kind, subject)
     parts = read_session(principal)
-    return Caller(_kind_of_session(parts), parts.subject, principal, parts.issuer)
+    return Caller(_kind_of_session(parts), parts.ref, principal, parts.issuer)
 
 
 def _kind_of_session(parts: SessionParts) -> PrincipalKind:

@@ -1,6 +1,6 @@
 """Where the books of a directory are kept beyond the process: one SQLite file (docs/store.md)."""
 
 from fastiam.storage.schema import is_sqlite
-from fastiam.storage.sqlite_backend import SqliteDisk
+from fastiam.storage.sqlite_backend import SqliteBackend
 
-__all__ = ["SqliteDisk", "is_sqlite"]
+__all__ = ["SqliteBackend", "is_sqlite"]

@@ -31,7 +31,7 @@ def _same(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FieldCodec:
     """How the values of a type become JSON and come back. `json` is the type they have there, which tells members of a union."""
 
     write: Convert
@@ -43,16 +43,16 @@ class UnknownFieldError(ValueError):
     """A row has a field that its record lacks: a newer release has written it."""
 
 
-def to_text(form: Form, record: Any) -> str:
+def to_text(codec: FieldCodec, record: Any) -> str:
     """The row of a record. Lone surrogates are escaped: neither UTF-8 nor SQLite has them."""
-    plain = form.write(record)
+    plain = codec.write(record)
     try:
         return orjson.dumps(plain).decode()
     except orjson.JSONEncodeError:
         return json.dumps(plain, separators=(",", ":"))
 
 
-def from_text(form: Form, text: str) -> Any:
+def from_text(codec: FieldCodec, text: str) -> Any:
     """The record of a row.
 
     Raises
@@ -64,20 +64,20 @@ def from_text(form: Form, text: str) -> Any:
         plain = orjson.loads(text)
     except orjson.JSONDecodeError:
         plain = json.loads(text)  # escaped surrogates
-    return form.read(plain)
+    return codec.read(plain)
 
 
-def tables_of(tables: type, forms: Forms | None = None) -> dict[str, Form]:
-    """The tables of a book with the form of their records: fields `dict[str, Record]` and `Record | None` (see `books`).
+def tables_of(tables: type, codecs: FieldCodecs | None = None) -> dict[str, FieldCodec]:
+    """The tables of a book with the form of their records: fields `dict[str, Record]` and `Record | None` (see `record_stores`).
 
-    `forms` may have another form for policies than their text.
+    `codecs` may have another form for policies than their text.
     """
-    forms = forms or _forms
+    codecs = codecs or _codecs
     found = {}
     for name, hint in get_type_hints(tables).items():
         key, record = get_args(hint) if get_origin(hint) is dict else (str, _without_none(hint))
         if key is str and is_dataclass(record):
-            found[name] = forms.of(record)
+            found[name] = codecs.of(record)
     return found
 
 
@@ -90,13 +90,13 @@ def _is_union(hint: Any) -> bool:
     return get_origin(hint) in (Union, types.UnionType)
 
 
-class Forms:
+class FieldCodecs:
     """Forms by type; `policy` is that of a stored policy."""
 
-    def __init__(self, policy: Form) -> None:
-        self._known: dict[Any, Form] = {**_SCALARS, StoredPolicy: policy}
+    def __init__(self, policy: FieldCodec) -> None:
+        self._known: dict[Any, FieldCodec] = {**_SCALARS, StoredPolicy: policy}
 
-    def of(self, hint: Any) -> Form:
+    def of(self, hint: Any) -> FieldCodec:
         """The form of a type.
 
         Raises
@@ -108,13 +108,13 @@ class Forms:
             found = self._known[hint] = self._make(hint)
         return found
 
-    def _make(self, hint: Any) -> Form:
+    def _make(self, hint: Any) -> FieldCodec:
         if _is_union(hint):
             return _union(get_args(hint), self.of)
         if is_dataclass(hint):
             return _record(hint, self.of)  # type: ignore[arg-type]
         if isinstance(hint, type) and issubclass(hint, Enum):
-            return Form(lambda member: member.value, hint, type(next(iter(hint)).value))
+            return FieldCodec(lambda member: member.value, hint, type(next(iter(hint)).value))
         origin, arguments = get_origin(hint), get_args(hint)
         if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
             return _sequence(self.of(arguments[0]), tuple, list)
@@ -147,56 +147,56 @@ def _read_policy(plain: dict[str, str]) -> StoredPolicy:
     return _shared.setdefault((name, kind, text, arn or ""), stored) if kind in _SHARED_KINDS else stored
 
 
-_SCALARS: dict[Any, Form] = {
-    str: Form(_same, _same, str),
-    bool: Form(_same, _same, bool),
-    int: Form(_integer, _same, int),
-    float: Form(_same, float, float),
-    type(None): Form(_same, _same, type(None)),
-    bytes: Form(lambda value: b64encode(value).decode(), lambda text: b64decode(text, validate=True), str),
-    datetime: Form(datetime.isoformat, datetime.fromisoformat, str),
+_SCALARS: dict[Any, FieldCodec] = {
+    str: FieldCodec(_same, _same, str),
+    bool: FieldCodec(_same, _same, bool),
+    int: FieldCodec(_integer, _same, int),
+    float: FieldCodec(_same, float, float),
+    type(None): FieldCodec(_same, _same, type(None)),
+    bytes: FieldCodec(lambda value: b64encode(value).decode(), lambda text: b64decode(text, validate=True), str),
+    datetime: FieldCodec(datetime.isoformat, datetime.fromisoformat, str),
 }
 
 
-def _sequence(item: Form, of_python: Convert, of_json: Convert) -> Form:
+def _sequence(item: FieldCodec, of_python: Convert, of_json: Convert) -> FieldCodec:
     if item.write is _same:
-        return Form(of_json, of_python, list)
+        return FieldCodec(of_json, of_python, list)
     write, read = item.write, item.read
-    return Form(lambda values: of_json([write(v) for v in values]), lambda plain: of_python([read(v) for v in plain]), list)
+    return FieldCodec(lambda values: of_json([write(v) for v in values]), lambda plain: of_python([read(v) for v in plain]), list)
 
 
-def _mapping(item: Form) -> Form:
+def _mapping(item: FieldCodec) -> FieldCodec:
     if item.write is _same:
-        return Form(dict, _same, dict)
+        return FieldCodec(dict, _same, dict)
     write, read = item.write, item.read
-    return Form(
+    return FieldCodec(
         lambda values: {key: write(value) for key, value in values.items()},
         lambda plain: {key: read(value) for key, value in plain.items()},
         dict,
     )
 
 
-def _union(members: tuple[Any, ...], form_of: Callable[[Any], Form]) -> Form:
+def _union(members: tuple[Any, ...], codec_of: Callable[[Any], FieldCodec]) -> FieldCodec:
     """Members that differ in Python and in JSON, such as `StoredPolicy | str | None`."""
-    writers = {get_origin(member) or member: form_of(member) for member in members}
-    readers = {form.json: form.read for form in writers.values()}
+    writers = {get_origin(member) or member: codec_of(member) for member in members}
+    readers = {codec.json: codec.read for codec in writers.values()}
     if len(readers) < len(members):
         raise TypeError(f"`{members}` cannot be told from each other in a row")
 
     def write(value: Any) -> Any:
-        form = writers.get(type(value)) or next(form for kind, form in writers.items() if isinstance(value, kind))
-        return form.write(value)
+        codec = writers.get(type(value)) or next(codec for kind, codec in writers.items() if isinstance(value, kind))
+        return codec.write(value)
 
-    return Form(write, lambda plain: readers[type(plain)](plain), object)
+    return FieldCodec(write, lambda plain: readers[type(plain)](plain), object)
 
 
-def _record(kind: type[Any], form_of: Callable[[Any], Form]) -> Form:
+def _record(kind: type[Any], codec_of: Callable[[Any], FieldCodec]) -> FieldCodec:
     """A dataclass: the fields that have another value than their default."""
     hints = get_type_hints(kind)
     defaults = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
-    forms = {name: form_of(hints[name]) for name in defaults}
-    writers = [(name, form.write, defaults[name]) for name, form in forms.items()]
-    readers = {name: form.read for name, form in forms.items()}
+    codecs = {name: codec_of(hints[name]) for name in defaults}
+    writers = [(name, codec.write, defaults[name]) for name, codec in codecs.items()]
+    readers = {name: codec.read for name, codec in codecs.items()}
 
     def write(record: Any) -> dict[str, Any]:
         values = ((name, write, getattr(record, name), default) for name, write, default in writers)
@@ -211,8 +211,8 @@ def _record(kind: type[Any], form_of: Callable[[Any], Form]) -> Form:
                 raise UnknownFieldError(f"`{min(unknown)}` is no field of `{kind.__name__}`") from None
             raise
 
-    return Form(write, read, dict)
+    return FieldCodec(write, read, dict)
 
 
-_forms = Forms(Form(_write_policy, _read_policy, dict))
-form_of = _forms.of
+_codecs = FieldCodecs(FieldCodec(_write_policy, _read_policy, dict))
+codec_of = _codecs.of

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fastiam.directory.transactions import Book, Change
+from fastiam.directory.transactions import Change, RecordStore
 from fastiam.runtime.gc_pause import collection_paused
 from fastiam.storage.connection import Connection
-from fastiam.storage.record_codec import Form, UnknownFieldError, from_text, tables_of, to_text
+from fastiam.storage.record_codec import FieldCodec, UnknownFieldError, from_text, tables_of, to_text
 
 _NOTHING = -1  # no commit: all is to be compared
 _FORGET = 4096  # commits after which a removed record loses its row
@@ -30,10 +30,10 @@ _SINCE = """SELECT tables.name, key, body, checksum FROM records JOIN tables ON 
 _UPDATE = "UPDATE records SET (body, checksum, commit_id) = (?, ?, ?) WHERE table_id = ? AND key = ?"
 _INSERT = "INSERT OR REPLACE INTO records (body, checksum, commit_id, table_id, key) VALUES (?, ?, ?, ?, ?)"
 _Row = tuple[str, str, str | None, int]
-_State = tuple[Book[Any], str, str, Any]  # book, table, key, record
+_State = tuple[RecordStore[Any], str, str, Any]  # book, table, key, record
 
 
-class SqliteDisk:
+class SqliteBackend:
     """The file of a store, opened and brought up to this release.
 
     Parameters
@@ -61,8 +61,8 @@ class SqliteDisk:
         self.path = Path(path).absolute()
         self._read_only = read_only
         self._connection = Connection(self.path, read_only=read_only, timeout=timeout, lock=lock)
-        self._books: dict[str, Book[Any]] = {}
-        self._forms: dict[str, tuple[Book[Any], str, Form]] = {}  # by the name of a table in the file
+        self._record_stores: dict[str, RecordStore[Any]] = {}
+        self._codecs: dict[str, tuple[RecordStore[Any], str, FieldCodec]] = {}  # by the name of a table in the file
         self._seen = 0  # the last commit that memory has taken in
         self._is_closed = False
         if not read_only and (create or self.path.exists()):
@@ -71,20 +71,23 @@ class SqliteDisk:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def load(self, book: Book[Any]) -> None:
+    def load(self, record_store: RecordStore[Any]) -> None:
         """Fill a book that has just joined; the others are brought to the same commit."""
         with self._using() as connection, _at_one_moment(connection), collection_paused():
-            if self._books:
+            if self._record_stores:
                 self._catch_up(connection)
             else:
                 self._seen = _counter(connection, "commit")
-            forms = {f"{book.name}.{table}": (book, table, form) for table, form in tables_of(type(book.tables)).items()}
-            for _, table, key, record in self._records(self._all_rows(connection), forms):
-                book.change(table, key, None, record)
+            codecs = {
+                f"{record_store.name}.{table}": (record_store, table, codec)
+                for table, codec in tables_of(type(record_store.tables)).items()
+            }
+            for _, table, key, record in self._records(self._all_rows(connection), codecs):
+                record_store.change(table, key, None, record)
             if self._connection.is_replaced:
                 raise self._connection.error("busy", "the store was changed while it was read", hint="try again")
-        self._books[book.name] = book
-        self._forms |= forms
+        self._record_stores[record_store.name] = record_store
+        self._codecs |= codecs
 
     def refresh(self) -> bool:
         """Bring all books up to what others have written; whether there was anything."""
@@ -101,24 +104,24 @@ class SqliteDisk:
         if latest == self._seen:
             return False
         if horizon <= self._seen < latest:
-            states = list(self._records(connection.execute(_SINCE, (self._seen,)), self._forms))
+            states = list(self._records(connection.execute(_SINCE, (self._seen,)), self._codecs))
         else:
             states = self._all_states(connection)
-        for book, table, key, record in states:
-            old = book.get(table, key)
+        for record_store, table, key, record in states:
+            old = record_store.get(table, key)
             if old is not record and old != record:
-                book.change(table, key, old, record)
+                record_store.change(table, key, old, record)
         self._seen = latest
         return True
 
     def _all_states(self, connection: sqlite3.Connection) -> list[_State]:
-        states = list(self._records(self._all_rows(connection), self._forms))
-        there = {(id(book), table, key) for book, table, key, _ in states}
+        states = list(self._records(self._all_rows(connection), self._codecs))
+        there = {(id(record_store), table, key) for record_store, table, key, _ in states}
         gone: list[_State] = []
-        for book, table, _ in self._forms.values():
-            held = getattr(book.tables, table)
+        for record_store, table, _ in self._codecs.values():
+            held = getattr(record_store.tables, table)
             keys = list(held) if isinstance(held, dict) else [""] if held is not None else []
-            gone += [(book, table, key, None) for key in keys if (id(book), table, key) not in there]
+            gone += [(record_store, table, key, None) for key in keys if (id(record_store), table, key) not in there]
         return gone + states
 
     def _all_rows(self, connection: sqlite3.Connection) -> Iterator[_Row]:
@@ -131,22 +134,22 @@ class SqliteDisk:
         if n_records != wanted:
             raise self._corrupt(f"{wanted} records were written, {n_records} are there")
 
-    def _records(self, rows: Iterable[_Row], forms: dict[str, tuple[Book[Any], str, Form]]) -> Iterator[_State]:
+    def _records(self, rows: Iterable[_Row], codecs: dict[str, tuple[RecordStore[Any], str, FieldCodec]]) -> Iterator[_State]:
         """The records of rows; those of books that have not joined are passed over."""
-        books = {book.name for book, _, _ in forms.values()}
+        record_stores = {record_store.name for record_store, _, _ in codecs.values()}
         for name, key, body, checksum in rows:
-            if name not in forms:
-                if name.partition(".")[0] in books:
+            if name not in codecs:
+                if name.partition(".")[0] in record_stores:
                     raise self._newer(f"the table `{name}` is not known")
                 continue
-            book, table, form = forms[name]
+            record_store, table, codec = codecs[name]
             if checksum != _checksum(name, key, body):
                 raise self._corrupt(f"the checksum of the row `{key}` of `{name}` is wrong")
-            yield book, table, key, None if body is None else self._read(form, name, key, body)
+            yield record_store, table, key, None if body is None else self._read(codec, name, key, body)
 
-    def _read(self, form: Form, name: str, key: str, body: str) -> Any:
+    def _read(self, codec: FieldCodec, name: str, key: str, body: str) -> Any:
         try:
-            return from_text(form, body)
+            return from_text(codec, body)
         except UnknownFieldError as error:
             raise self._newer(f"the row `{key}` of `{name}`: {error}") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -175,7 +178,7 @@ class SqliteDisk:
     def commit(self, changes: Sequence[Change]) -> None:
         """Make the changes durable and let others write."""
         with self._using() as connection:
-            written = [change for change in changes if change.book.name in self._books]
+            written = [change for change in changes if change.record_store.name in self._record_stores]
             if not written:
                 connection.execute("ROLLBACK")
                 return
@@ -197,11 +200,11 @@ class SqliteDisk:
             self._seen = _NOTHING
 
     def _write(self, connection: sqlite3.Connection, number: int, change: Change) -> None:
-        name = f"{change.book.name}.{change.table}"
-        if name not in self._forms:
+        name = f"{change.record_store.name}.{change.table}"
+        if name not in self._codecs:
             raise TypeError(f"`{name}` is no table of records")
         table_id = _table_id(connection, name)
-        body = None if change.new is None else to_text(self._forms[name][2], change.new)
+        body = None if change.new is None else to_text(self._codecs[name][2], change.new)
         values = (body, _checksum(name, change.key, body), number, table_id, change.key)
         # INVARIANT: rows stand in the order in which records came: one that comes again comes last, as in a dict
         done = connection.execute(_INSERT if change.old is None else _UPDATE, values)

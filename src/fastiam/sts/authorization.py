@@ -20,19 +20,19 @@ _TAG = "aws:resourcetag/"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class AuthorizationRequest:
     """What is asked of the engine.
 
     Attributes
     ----------
-    subject : who asks; a provider's name, a service, an ARN or a `Session`.
+    principal : who asks; a provider's name, a service, an ARN or a `Session`.
     actions : the call itself first, then what it needs beside (D30).
-    call : the call whose name tells that `subject` is an identity provider (N3), "" where that does not matter.
+    call : the call whose name tells that `principal` is an identity provider (N3), "" where that does not matter.
     inherited : transitive tags, which stand in place of equal keys among the tags of the role (S25).
     is_own_side : no policy of the resource has to allow, as within one account, though it is of another one: AssumeRoot (7.2).
     """
 
-    subject: str | Session
+    principal: str | Session
     actions: tuple[str, ...]
     resource: str
     context: Mapping[str, Any]
@@ -42,12 +42,12 @@ class Question:
     is_own_side: bool = False
 
     @property
-    def subject_text(self) -> str:
+    def principal_text(self) -> str:
         """The principal ARN, or name."""
-        return self.subject if isinstance(self.subject, str) else self.subject.arn
+        return self.principal if isinstance(self.principal, str) else self.principal.arn
 
 
-def require(engine: Engine, question: Question) -> None:
+def require(engine: Engine, request: AuthorizationRequest) -> None:
     """Raise at the first action that is refused.
 
     Raises
@@ -55,10 +55,10 @@ def require(engine: Engine, question: Question) -> None:
     AccessDeniedError: says which layer refuses, which statement and which rule.
     RequestValueError: the context contradicts what the directory or the session knows (K1).
     """
-    for action in question.actions:
-        decision = _decide(engine, question, action)
+    for action in request.actions:
+        decision = _decide(engine, request, action)
         if decision.outcome is not Outcome.ALLOW:
-            raise _refusal(question, action, decision)
+            raise _refusal(request, action, decision)
 
 
 def role_actions(call: str, *, tags: Iterable[str], source_identity: str | None) -> tuple[str, ...]:
@@ -67,28 +67,28 @@ def role_actions(call: str, *, tags: Iterable[str], source_identity: str | None)
     return (call, *extra, TAG_SESSION) if any(True for _ in tags) else (call, *extra)
 
 
-def _decide(engine: Engine, question: Question, action: str) -> Decision:
-    is_renamed = bool(question.call) and action != question.call and not question.subject_text.startswith("arn:")
-    if question.inherited or is_renamed or question.is_own_side:
-        return _decide_profiles(engine, question, action)
-    return engine.decide(question.subject, action, question.resource, question.context, now=question.now)
+def _decide(engine: Engine, request: AuthorizationRequest, action: str) -> Decision:
+    is_renamed = bool(request.call) and action != request.call and not request.principal_text.startswith("arn:")
+    if request.inherited or is_renamed or request.is_own_side:
+        return _decide_profiles(engine, request, action)
+    return engine.decide(request.principal, action, request.resource, request.context, now=request.now)
 
 
-def _decide_profiles(engine: Engine, question: Question, action: str) -> Decision:
+def _decide_profiles(engine: Engine, request: AuthorizationRequest, action: str) -> Decision:
     """Decide a request that `Engine.decide` cannot express: another action names the caller, or tags or owner are replaced.
 
     Compiles the profiles of this request, and decides with the compiled engine.
     """
-    snapshot, request = engine.snapshot, engine.read_request(action, question.context, now=question.now)
-    context = request.context
-    principal = snapshot.principal(question.subject, question.call or action)
-    resource = snapshot.resource(question.resource, action, principal)
+    snapshot, read = engine.snapshot, engine.read_request(action, request.context, now=request.now)
+    context = read.context
+    principal = snapshot.principal(request.principal, request.call or action)
+    resource = snapshot.resource(request.resource, action, principal)
     endpoint_id = context.get("aws:sourcevpce")
     endpoint = None if endpoint_id is None else snapshot.endpoint(endpoint_id.values[0])
     snapshot.check_context(principal, resource, endpoint, context)
-    inherited = {_TAG + fold(key): single(value) for key, value in question.inherited.items()}
+    inherited = {_TAG + fold(key): single(value) for key, value in request.inherited.items()}
     tags = {key: value for key, value in inherited.items() if key in resource.keys}  # S25: in place of equal keys
-    if question.is_own_side:
+    if request.is_own_side:
         resource = replace(resource, account=principal.account)
     source = context.get("aws:sourceaccount")
     facts = None if source is None or len(source.values) != 1 else snapshot.account_facts(source.values[0])
@@ -96,7 +96,7 @@ def _decide_profiles(engine: Engine, question: Question, action: str) -> Decisio
     return decide_profiles(
         principal,
         replace(resource, keys={**resource.keys, **tags}),
-        replace(request, context={**derived, **context}),
+        replace(read, context={**derived, **context}),
         endpoint,
         engine.settings,
     )
@@ -117,21 +117,21 @@ _WHY = {
 }
 
 
-def _refusal(question: Question, action: str, decision: Decision) -> AccessDeniedError:
-    subject = question.subject_text
+def _refusal(request: AuthorizationRequest, action: str, decision: Decision) -> AccessDeniedError:
+    principal = request.principal_text
     why, rule = _WHY[decision.layer]
     if decision.outcome is Outcome.EXPLICIT_DENY:
         rule = "6.4"
         why = "it is denied" if decision.statement is None else f"{_named(decision)} denies it"
     elif decision.reason is Reason.UNKNOWN_PRINCIPAL:
         why, rule = "nobody knows the caller", "6.7"
-    if action != question.actions[0]:
+    if action != request.actions[0]:
         rule = "D30"
     return AccessDeniedError(
-        f"`{subject}` may not `{action}` on `{question.resource}`: {why} - layer `{decision.layer}`",
-        principal=subject,
+        f"`{principal}` may not `{action}` on `{request.resource}`: {why} - layer `{decision.layer}`",
+        principal=principal,
         action=action,
-        resource=question.resource,
+        resource=request.resource,
         layer=str(decision.layer),
         decision=decision,
         rule=rule,

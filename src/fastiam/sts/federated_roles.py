@@ -12,14 +12,14 @@ from typing import Any
 from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
-from fastiam.directory.principal_refs import read_subject
+from fastiam.directory.principal_refs import parse_principal
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.policy.principals import WEB_PROVIDERS
-from fastiam.sts.authorization import ASSUME_ROLE, SET_SOURCE, TAG_SESSION, Question, require, role_actions
-from fastiam.sts.roles import RoleRequest, call_context, draft_session, give_out
+from fastiam.sts.authorization import ASSUME_ROLE, SET_SOURCE, TAG_SESSION, AuthorizationRequest, require, role_actions
+from fastiam.sts.roles import RoleRequest, call_context, draft_session, issue_session
 from fastiam.sts.session_issuer import Issuer, PolicyText
 
 SAML, OIDC = "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"
@@ -50,16 +50,16 @@ def with_provider(
         raise ValidationError(f"`{wanted.role}` is given out by IAM Identity Center alone", rule="7.1")
     require_provider(issuer, call, assertion.provider, wanted.role)
     _check_time(assertion, now)
-    question = Question(
-        subject=assertion.provider,
+    request = AuthorizationRequest(
+        principal=assertion.provider,
         actions=role_actions(call, tags=draft.tags, source_identity=draft.source_identity),
         resource=wanted.role,
         context={**assertion.keys, **call_context(wanted, draft)},
         now=now,
         call=call,
     )
-    require(engine, question)
-    return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after, limited=limited)
+    require(engine, request)
+    return issue_session(issuer, wanted.role, draft, now, not_after=assertion.not_after, limited=limited)
 
 
 def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> None:
@@ -72,7 +72,7 @@ def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> Non
     ValidationError: not an identity provider, or one of the other call.
     AuthenticationError: the provider does not exist in the account of the role.
     """
-    if read_subject(provider, call).kind is not _PROVIDERS[call] or not (provider in WEB_PROVIDERS or split_arn(provider)):
+    if parse_principal(provider, call).kind is not _PROVIDERS[call] or not (provider in WEB_PROVIDERS or split_arn(provider)):
         raise ValidationError(f"`{shorten(provider)}` is not an identity provider for `{call}`", rule="3.1")
     partition, account = role.split(":")[1], role.split(":")[4]
     if provider in WEB_PROVIDERS:
@@ -101,15 +101,15 @@ def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest, 
     _check_time(assertion, now)
     draft = draft_session(issuer, wanted, limits.ROLE, context=_NO_MFA)
     tags = {f"aws:PrincipalTag/{key}": value for key, value in draft.tags.items()}
-    question = Question(
-        subject=_ANYWHERE,
+    request = AuthorizationRequest(
+        principal=_ANYWHERE,
         actions=(ASSUME_ROLE, TAG_SESSION, SET_SOURCE),
         resource=wanted.role,
         context={**_account_of_anchor(assertion.keys), **assertion.keys, **tags, **call_context(wanted, draft)},
         now=now,
     )
-    require(engine, question)
-    return give_out(issuer, wanted.role, draft, now, not_after=assertion.not_after)
+    require(engine, request)
+    return issue_session(issuer, wanted.role, draft, now, not_after=assertion.not_after)
 
 
 def with_instance(
@@ -127,9 +127,11 @@ def with_instance(
         raise ValidationError(f"`{shorten(instance_arn)}` is not an instance", hint=hint)
     wanted = RoleRequest(role=profile.role, name=arn.rest.partition("/")[2], duration=duration)
     draft = draft_session(issuer, wanted, limits.INSTANCE, context={"ec2:SourceInstanceArn": instance_arn, **keys})
-    question = Question(subject=_EC2, actions=(ASSUME_ROLE,), resource=wanted.role, context=call_context(wanted, draft), now=now)
-    require(engine, question)
-    return give_out(issuer, wanted.role, draft, now, limited=False)
+    request = AuthorizationRequest(
+        principal=_EC2, actions=(ASSUME_ROLE,), resource=wanted.role, context=call_context(wanted, draft), now=now
+    )
+    require(engine, request)
+    return issue_session(issuer, wanted.role, draft, now, limited=False)
 
 
 def _check_time(assertion: Assertion, now: datetime) -> None:

@@ -12,13 +12,13 @@ from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, V
 from fastiam.credentials.mfa import MfaDevices
 from fastiam.credentials.parameter_limits import check_form, read_duration, read_session_tags
 from fastiam.credentials.results import AssumedRole, Caller
-from fastiam.directory.principal_refs import read_subject
+from fastiam.directory.principal_refs import parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
-from fastiam.sts.authorization import ASSUME_ROLE, Question, inherited_tags, require, role_actions
+from fastiam.sts.authorization import ASSUME_ROLE, AuthorizationRequest, inherited_tags, require, role_actions
 from fastiam.sts.session_issuer import Issuer, PolicyText, RoleSession, request_tags
 
 NO_ROLE = "S20"  # rule of the refusal: a trust policy is there without its role
@@ -65,16 +65,16 @@ def assume_role(
     if external_id is not None:
         told["sts:ExternalId"] = check_form(external_id, limits.EXTERNAL_ID)
     told |= mfa()
-    question = Question(
-        subject=caller.principal,
+    request = AuthorizationRequest(
+        principal=caller.principal,
         actions=role_actions(ASSUME_ROLE, tags=draft.tags, source_identity=draft.source_identity),
         resource=wanted.role,
         context=told,
         now=now,
         inherited=inherited,
     )
-    require(engine, question)
-    return give_out(issuer, wanted.role, replace(draft, chained=is_chained), now)
+    require(engine, request)
+    return issue_session(issuer, wanted.role, replace(draft, chained=is_chained), now)
 
 
 # -- what every call for a role does --------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def assume_role(
 def draft_session(
     issuer: Issuer,
     wanted: RoleRequest,
-    span: limits.Span,
+    span: limits.DurationRange,
     *,
     inherited: Mapping[str, str] = {},
     source_identity: str | None = None,
@@ -124,7 +124,7 @@ def call_context(wanted: RoleRequest, draft: RoleSession) -> dict[str, Any]:
     return context
 
 
-def give_out(
+def issue_session(
     issuer: Issuer, role_arn: str, draft: RoleSession, now: datetime, *, not_after: datetime | None = None, limited: bool = True
 ) -> AssumedRole:
     """A session of the role, which a policy has just allowed to assume.
@@ -183,7 +183,7 @@ def _further(context: Mapping[str, Any]) -> Mapping[str, Any]:
 def check_role(arn: object) -> None:
     """Check that an ARN is that of a role, existing or not."""
     try:
-        kind = read_subject(arn).kind
+        kind = parse_principal(arn).kind
     except RequestValueError:
         kind = None
     if kind not in _ROLES or ":sts:" in str(arn):

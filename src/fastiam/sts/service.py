@@ -32,18 +32,18 @@ from fastiam.credentials.results import (
 from fastiam.credentials.root_recovery import Recovery
 from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.state import Clock, State, utc_clock
-from fastiam.directory.principal_refs import read_subject
+from fastiam.directory.principal_refs import parse_principal
 from fastiam.live import LiveEngine
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.sts import federated_roles as asserted
 from fastiam.sts import revocation, roles, users
-from fastiam.sts.authorization import ASSUME_ROLE, Question, require
+from fastiam.sts.authorization import ASSUME_ROLE, AuthorizationRequest, require
 from fastiam.sts.session_issuer import Issuer, PolicyText
 from fastiam.sts.tokens import CACHED, Claims, Tokens
 
-Who = Caller | Credentials | Session | str
+CallerCredentials = Caller | Credentials | Session | str
 
 
 class STS:
@@ -160,16 +160,16 @@ class STS:
         issuer = session.arn if session.issuer is None else session.issuer
         self._state.require(issuer, caller.issuer_id)
         if caller.issuer_key is not None:
-            self.keys.require_active(self._state.book.tables.access_keys.get(caller.issuer_key))
+            self.keys.require_active(self._state.credential_store.tables.access_keys.get(caller.issuer_key))
 
-    def _caller(self, who: Who) -> Caller:
+    def _caller(self, who: CallerCredentials) -> Caller:
         self._state.directory.refresh()
         if isinstance(who, Credentials):
             return self.authenticate(who)
         if isinstance(who, Session):
             return Caller(who)
         if isinstance(who, str):
-            if read_subject(who).kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
+            if parse_principal(who).kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
                 raise ValidationError(f"`{shorten(who)}` has no long-term key", hint="pass a `fastiam.Session` for a session")
             return Caller(who)
         self._recheck(who)
@@ -184,9 +184,9 @@ class STS:
         if isinstance(caller.principal, Session):
             self._require_issuer(caller, caller.principal)
         else:
-            self.keys.require_active(self._state.book.tables.access_keys.get(caller.access_key_id), caller.principal)
+            self.keys.require_active(self._state.credential_store.tables.access_keys.get(caller.access_key_id), caller.principal)
 
-    def get_caller_identity(self, caller: Who) -> CallerIdentity:
+    def get_caller_identity(self, caller: CallerCredentials) -> CallerIdentity:
         """GetCallerIdentity: who calls. No policy has a say (6.3)."""
         known = self._caller(caller)
         profile = self._state.engine().snapshot.principal(known.principal)
@@ -196,16 +196,16 @@ class STS:
         return CallerIdentity(None if user_id is None else user_id.values[0], profile.account or "", known.arn)
 
     @takes_secrets(identifiers=("access_key_id",))
-    def get_access_key_info(self, caller: Who, access_key_id: str) -> str:
+    def get_access_key_info(self, caller: CallerCredentials, access_key_id: str) -> str:
         """GetAccessKeyInfo: the account of an access key id, whether the key is there or not."""
-        question = Question(
-            subject=self._caller(caller).principal,
+        request = AuthorizationRequest(
+            principal=self._caller(caller).principal,
             actions=("sts:GetAccessKeyInfo",),
             resource="*",
             context={},
             now=self._state.now(),
         )
-        require(self._state.engine(), question)
+        require(self._state.engine(), request)
         account = account_of(access_key_id)
         if account is None:
             raise ValidationError(f"{shown(access_key_id)} is not an access key id", rule="7.3")
@@ -216,7 +216,7 @@ class STS:
     @takes_secrets(codes=("mfa_code",), identifiers=("mfa_serial",))
     def assume_role(
         self,
-        caller: Who,
+        caller: CallerCredentials,
         role: str,
         session_name: str,
         *,
@@ -336,14 +336,19 @@ class STS:
 
     @takes_secrets(codes=("mfa_code",), identifiers=("mfa_serial",))
     def get_session_token(
-        self, caller: Who, *, duration: int | None = None, mfa_serial: str | None = None, mfa_code: str | None = None
+        self,
+        caller: CallerCredentials,
+        *,
+        duration: int | None = None,
+        mfa_serial: str | None = None,
+        mfa_code: str | None = None,
     ) -> IssuedSession:
         """GetSessionToken: the same user or root with temporary credentials, and with MFA where a code is given."""
         return users.get_session_token(self._issuer, self.mfa, self._caller(caller), duration, mfa_serial, mfa_code)
 
     def get_federation_token(
         self,
-        caller: Who,
+        caller: CallerCredentials,
         name: str,
         *,
         duration: int | None = None,
@@ -373,19 +378,21 @@ class STS:
         caller = self._caller(credentials)
         token = credentials.session_token
         if token is None:
-            question = Question(
-                subject=caller.principal,
+            request = AuthorizationRequest(
+                principal=caller.principal,
                 actions=("sts:GetScopedCredentials",),
                 resource="*",
                 context={},
                 now=self._state.now(),
             )
-            require(self._state.engine(), question)
+            require(self._state.engine(), request)
             raise ValidationError("only temporary credentials can be scoped", rule="7.1")
         claims = self._tokens.open(credentials.access_key_id, token, self._state.clock()).claims
         return users.get_scoped_credentials(self._issuer, claims, duration, policy, policy_arns)
 
-    def assume_root(self, caller: Who, target: str, task_policy_arn: str, *, duration: int | None = None) -> IssuedSession:
+    def assume_root(
+        self, caller: CallerCredentials, target: str, task_policy_arn: str, *, duration: int | None = None
+    ) -> IssuedSession:
         """AssumeRoot: a session as the root user of a member account, for one of the five tasks (7.1).
 
         Raises

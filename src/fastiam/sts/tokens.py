@@ -26,7 +26,7 @@ from fastiam.model.session import Session
 from fastiam.runtime import forking
 
 CACHED = 16_384  # sessions; about 2 KB each
-_LONGEST = 65_536  # characters: 50 tags and the session policies are well below
+_MAX_LENGTH = 65_536  # characters: 50 tags and the session policies are well below
 _FORM = 1  # of the body
 _KEY_ID = re.compile(TEMPORARY + "[A-Z2-7]{16}")
 
@@ -141,7 +141,7 @@ def _purpose(key_id: str) -> bytes:
 
 def _decode(token: str) -> bytes:
     """The bytes of a token. One spelling each: what decodes to them otherwise is refused."""
-    if len(token) > _LONGEST:
+    if len(token) > _MAX_LENGTH:
         raise ValueError("too long")
     text = token.encode("ascii")
     raw = a2b_base64(text)

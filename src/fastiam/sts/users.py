@@ -13,12 +13,12 @@ from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.mfa import MfaDevices
 from fastiam.credentials.parameter_limits import check_form, read_duration, read_session_tags
 from fastiam.credentials.results import Caller, FederatedUser, IssuedSession
-from fastiam.directory.principal_refs import Subject, read_subject
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.model.arn import is_account
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
-from fastiam.sts.authorization import TAG_SESSION, Question, require
+from fastiam.sts.authorization import TAG_SESSION, AuthorizationRequest, require
 from fastiam.sts.roles import verify_mfa
 from fastiam.sts.session_issuer import Issuer, PolicyText, request_tags
 from fastiam.sts.task_policies import TASK_PATH, TASK_POLICIES
@@ -33,13 +33,15 @@ def get_session_token(
 ) -> IssuedSession:
     """GetSessionToken: the same user or root, with temporary credentials. No policy has a say (6.3)."""
     state, now = issuer.state, issuer.state.now()
-    require(state.engine(), Question(subject=caller.principal, actions=(_GET_TOKEN,), resource="*", context={}, now=now))
-    subject = _long_term(caller, _GET_TOKEN)
-    is_root = subject.kind is PrincipalKind.ROOT
+    require(
+        state.engine(), AuthorizationRequest(principal=caller.principal, actions=(_GET_TOKEN,), resource="*", context={}, now=now)
+    )
+    ref = _long_term(caller, _GET_TOKEN)
+    is_root = ref.kind is PrincipalKind.ROOT
     seconds = read_duration(duration, limits.ROOT_TOKEN if is_root else limits.TOKEN)
     has_mfa = bool(verify_mfa(mfa, caller, serial, code, _GET_TOKEN, "*"))
-    session = Session(subject.text, kind=subject.kind, issuer=subject.text, issued_at=now, mfa_at=now if has_mfa else None)
-    return IssuedSession(_issue(issuer, caller, subject, session, seconds), session)
+    session = Session(ref.text, kind=ref.kind, issuer=ref.text, issued_at=now, mfa_at=now if has_mfa else None)
+    return IssuedSession(_issue(issuer, caller, ref, session, seconds), session)
 
 
 def get_federation_token(
@@ -61,13 +63,13 @@ def get_federation_token(
     actions = (_FEDERATE, TAG_SESSION) if tags else (_FEDERATE,)
     require(
         state.engine(),
-        Question(subject=caller.principal, actions=actions, resource=arn, context=request_tags(tags), now=now),
+        AuthorizationRequest(principal=caller.principal, actions=actions, resource=arn, context=request_tags(tags), now=now),
     )
-    subject = _long_term(caller, _FEDERATE)
-    seconds = read_duration(duration, limits.ROOT_TOKEN if subject.kind is PrincipalKind.ROOT else limits.TOKEN)
+    ref = _long_term(caller, _FEDERATE)
+    seconds = read_duration(duration, limits.ROOT_TOKEN if ref.kind is PrincipalKind.ROOT else limits.TOKEN)
     policies, packed = issuer.policies(policy, policy_arns, account)
-    session = Session(arn, kind=PrincipalKind.FED, issuer=subject.text, policies=policies, tags=tags, issued_at=now)
-    credentials = _issue(issuer, caller, subject, session, seconds)
+    session = Session(arn, kind=PrincipalKind.FED, issuer=ref.text, policies=policies, tags=tags, issued_at=now)
+    credentials = _issue(issuer, caller, ref, session, seconds)
     return FederatedUser(credentials, session, arn, f"{account}:{name}", packed)
 
 
@@ -84,7 +86,7 @@ def get_scoped_credentials(
         raise ValidationError("scoped credentials need a duration or session policies", rule="7.1")
     left = int((claims.expires_at - now).total_seconds())
     most = min(left, limits.TOKEN.high)
-    seconds = read_duration(duration, limits.Span(1, most, most))
+    seconds = read_duration(duration, limits.DurationRange(1, most, most))
     policies, _ = issuer.policies(policy, policy_arns, account)
     if policies is not None and (session.policies is not None or session.kind not in (PrincipalKind.ROLE, PrincipalKind.SLR)):
         raise ValidationError(
@@ -92,26 +94,26 @@ def get_scoped_credentials(
             rule="D4",
             hint="two sets of session policies would have to allow both, and a session has one layer of them",
         )
-    require(state.engine(), Question(subject=session, actions=(_SCOPE,), resource="*", context={}, now=now))
+    require(state.engine(), AuthorizationRequest(principal=session, actions=(_SCOPE,), resource="*", context={}, now=now))
     scoped = session if policies is None else replace(session, policies=policies)
     made = Claims(scoped, now + timedelta(seconds=seconds), claims.issuer_id, claims.issuer_key, claims.chained)
     return IssuedSession(issuer.tokens.issue(made, account), scoped)
 
 
-def _issue(issuer: Issuer, caller: Caller, subject: Subject, session: Session, seconds: int) -> Any:
+def _issue(issuer: Issuer, caller: Caller, ref: PrincipalRef, session: Session, seconds: int) -> Any:
     return issuer.user_session(
         session,
-        subject.account or "",
+        ref.account or "",
         seconds,
-        issuer_id=issuer.state.unique_id(subject),
+        issuer_id=issuer.state.unique_id(ref),
         issuer_key=caller.access_key_id,
     )
 
 
-def _long_term(caller: Caller, action: str) -> Subject:
+def _long_term(caller: Caller, action: str) -> PrincipalRef:
     """The user or root behind a long-term key; the engine has refused all others already (7.4)."""
     assert isinstance(caller.principal, str), action
-    return read_subject(caller.principal)
+    return parse_principal(caller.principal)
 
 
 # -- AssumeRoot -----------------------------------------------------------------------------------------------------------
@@ -143,15 +145,15 @@ def assume_root(issuer: Issuer, caller: Caller, target: str, task_policy_arn: st
     root = f"arn:{partition}:iam::{target}:root" if is_account(target) else target
     account = root.split(":")[4] if root.endswith(":root") and root.count(":") == 5 else ""
     profile = state.engine().snapshot.principal(caller.principal)
-    question = Question(
-        subject=caller.principal,
+    request = AuthorizationRequest(
+        principal=caller.principal,
         actions=(_ASSUME_ROOT,),
         resource=root,
         context={"sts:TaskPolicyArn": task_policy_arn},
         now=now,
         is_own_side=True,
     )
-    require(state.engine(), question)
+    require(state.engine(), request)
     organization = state.tables.organization
     is_member = organization is not None and account in organization.parents and account != organization.management_account
     if not (profile.may_assume_root and is_member):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastiam import Directory
-from fastiam.directory.governing_resources import holders_of, stored_arn
+from fastiam.directory.governing_resources import governing_resources_of, stored_arn
 
 A = "111111111111"
 ana = f"arn:aws:iam::{A}:user/eng/ana"
@@ -79,7 +79,7 @@ ROWS = [
 @pytest.mark.parametrize(("request_arn", "groups", "governs"), ROWS, ids=[row[0].split(":", 2)[2] for row in ROWS])
 def test_the_holders_of_a_request_arn_are_those_of_the_table(request_arn, groups, governs):
     """D60, D61."""
-    found = holders_of(request_arn)
+    found = governing_resources_of(request_arn)
     assert [list(group) for group in found.groups] == groups
     assert found.governs == governs
 

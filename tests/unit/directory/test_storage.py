@@ -161,7 +161,7 @@ class Everything:
     one: Inner | str | None = None
 
 
-form = rows.form_of(Everything)
+codec = rows.codec_of(Everything)
 inner = st.builds(Inner, st.integers(-(2**63), 2**64 - 1))
 texts = st.text(st.characters())  # lone surrogates among them
 
@@ -184,18 +184,18 @@ texts = st.text(st.characters())  # lone surrogates among them
     )
 )
 def test_every_type_of_field_comes_back(record: Everything) -> None:
-    assert rows.from_text(form, rows.to_text(form, record)) == record
+    assert rows.from_text(codec, rows.to_text(codec, record)) == record
 
 
 def test_a_row_says_what_differs_from_the_defaults_and_older_rows_say_less() -> None:
-    assert rows.to_text(form, Everything("x")) == '{"text":"x"}'
-    assert rows.from_text(form, '{"text":"x","number":3}') == Everything("x", number=3)
+    assert rows.to_text(codec, Everything("x")) == '{"text":"x"}'
+    assert rows.from_text(codec, '{"text":"x","number":3}') == Everything("x", number=3)
 
 
 @pytest.mark.parametrize("hint", [complex, dict[int, str], tuple[int, str], str | bytes, list[str]], ids=str)
 def test_a_type_that_rows_cannot_hold_is_refused_at_once(hint: Any) -> None:
     with pytest.raises(TypeError):
-        rows.form_of(hint)
+        rows.codec_of(hint)
 
 
 def test_what_does_not_fit_into_a_row_is_refused_and_nothing_is_written(path: Path) -> None:
@@ -205,7 +205,7 @@ def test_what_does_not_fit_into_a_row_is_refused_and_nothing_is_written(path: Pa
             directory._store.put("accounts", "\ud800", Account("\ud800", "aws"))
         assert caught.value.reason == "text" and not tables_of(directory).entities
         with pytest.raises(ValueError, match="too large"):
-            rows.to_text(form, Everything("x", number=2**64))
+            rows.to_text(codec, Everything("x", number=2**64))
     assert names(path) == set()
 
 
@@ -349,16 +349,16 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(path: 
 
 
 def test_an_interrupt_just_after_a_commit_leaves_memory_and_file_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = disk_module.SqliteDisk.commit
+    original = disk_module.SqliteBackend.commit
 
-    def commit(disk: disk_module.SqliteDisk, changes: Any) -> None:
-        original(disk, changes)
+    def commit(backend: disk_module.SqliteBackend, changes: Any) -> None:
+        original(backend, changes)
         raise KeyboardInterrupt
 
     with Directory.open(path) as directory:
         directory.add_principal(user("ana"))
         with monkeypatch.context() as patched:
-            patched.setattr(disk_module.SqliteDisk, "commit", commit)
+            patched.setattr(disk_module.SqliteBackend, "commit", commit)
             with pytest.raises(KeyboardInterrupt):
                 directory.add_principal(user("bob"))
         assert directory.refresh() and list(tables_of(directory).entities) == [user("ana"), user("bob")]
@@ -372,7 +372,7 @@ def test_an_interrupt_just_after_a_commit_leaves_memory_and_file_alike(path: Pat
 def test_a_refresh_reads_the_changed_records_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     original = disk_module.from_text
-    monkeypatch.setattr(disk_module, "from_text", lambda form, text: read.append(text) or original(form, text))
+    monkeypatch.setattr(disk_module, "from_text", lambda codec, text: read.append(text) or original(codec, text))
     with Directory.open(path) as writer:
         with writer.transaction():
             for i in range(50):
@@ -707,7 +707,7 @@ def test_a_full_disk_loses_nothing(filled: Path) -> None:
 
 def test_a_full_database_says_so(filled: Path) -> None:
     with Directory.open(filled, quotas=None) as directory:
-        with directory.ledger.disk._connection.use() as connection:
+        with directory.transaction_manager.backend._connection.use() as connection:
             connection.execute("PRAGMA max_page_count = 30")
         with pytest.raises(StoreError) as caught, directory.transaction():
             for i in range(1000):

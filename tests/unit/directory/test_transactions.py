@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 import fastiam
-from fastiam.directory.transactions import Book, Change
+from fastiam.directory.transactions import Change, RecordStore
 
 A = "111111111111"
 ANA, BOB = (f"arn:aws:iam::{A}:user/{name}" for name in ("ana", "bob"))
@@ -32,7 +32,7 @@ class BadgeTables:
     printer: Badge | None = None
 
 
-class Badges(Book[BadgeTables]):
+class Badges(RecordStore[BadgeTables]):
     """A book as another part of the package keeps one: an index, a rule over users, a cascade."""
 
     name = "badges"
@@ -149,7 +149,9 @@ def test_a_directory_that_nobody_has_is_gone_at_once() -> None:
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=ALLOW)
     engine = directory.compile()
-    things = [weakref.ref(thing) for thing in (directory, badges_of(directory), directory.ledger, engine, engine.snapshot)]
+    things = [
+        weakref.ref(thing) for thing in (directory, badges_of(directory), directory.transaction_manager, engine, engine.snapshot)
+    ]
     gc.disable()
     try:
         del directory, engine

@@ -109,10 +109,10 @@ def test_a_rotation_reseals_what_is_stored(world):
 def test_a_sealed_secret_cannot_be_moved_to_another_key(world):
     """Whoever can write the database cannot give a user the key of another."""
     mine, theirs = world.sts.keys.create(BO), world.sts.keys.create(ANA)
-    book = world.sts._state.book
+    store = world.sts._state.credential_store
     with world.directory.transaction():
         sealed = world.sts.keys.get(mine.access_key_id).sealed
-        book.put("access_keys", theirs.access_key_id, replace(world.sts.keys.get(theirs.access_key_id), sealed=sealed))
+        store.put("access_keys", theirs.access_key_id, replace(world.sts.keys.get(theirs.access_key_id), sealed=sealed))
     with pytest.raises(KeyringError):
         world.sts.authenticate(replace(mine, access_key_id=theirs.access_key_id))
 

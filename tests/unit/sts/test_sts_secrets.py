@@ -65,7 +65,8 @@ def test_the_list_of_secrets_would_be_found(kept):
 
 def test_representations_show_none(kept):
     sts = kept.sts
-    things = [sts, kept.keyring, kept.key, kept.run1_, kept.device, sts._state.book.tables, sts._tokens._kept, kept.directory]
+    things = [sts, kept.keyring, kept.key, kept.run1_, kept.device, sts._state.credential_store.tables, sts._tokens._kept]
+    things.append(kept.directory)
     things += [
         sts.authenticate(kept.key),
         sts.authenticate(kept.run1_),
@@ -80,7 +81,7 @@ def test_representations_show_none(kept):
 
 def test_records_hold_none_in_the_clear(kept):
     """What is in a record is in the database."""
-    tables = kept.sts._state.book.tables
+    tables = kept.sts._state.credential_store.tables
     for table in dataclasses.fields(tables):
         for record in getattr(tables, table.name).values():
             for value in dataclasses.astuple(record):
@@ -97,7 +98,7 @@ def test_what_holds_a_keyring_is_not_pickled(kept, thing):
     with pytest.raises(TypeError):
         pickle.dumps(getattr(kept, thing))
     with pytest.raises(TypeError):
-        pickle.dumps(kept.sts._state.book)
+        pickle.dumps(kept.sts._state.credential_store)
 
 
 FAILURES: dict[str, Callable[[Kept], object]] = {

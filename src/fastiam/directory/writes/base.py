@@ -14,14 +14,14 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from fastiam.directory.account_store import Store
+from fastiam.directory.account_store import AccountStore
 from fastiam.directory.naming_rules import hint_of_missing_policy, name_errors, policy_account, read_tags, tag_errors
 from fastiam.directory.principal_references import named_entities, names_identity, with_name
-from fastiam.directory.principal_refs import Subject
+from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.directory.quotas import NO_QUOTAS, Quotas, size_without_space
 from fastiam.directory.records import Account, Entity, Group, Tables
 from fastiam.directory.stored_policies import Given, Mode, Reader, StoredPolicy, as_items, has_name, is_managed_arn
-from fastiam.directory.transactions import Book, Ledger
+from fastiam.directory.transactions import RecordStore, TransactionManager
 from fastiam.errors import DirectoryError, Finding, Findings, PolicyError, RequestValueError, Severity
 from fastiam.model.arguments import check_choice
 from fastiam.model.arn import is_account
@@ -32,8 +32,8 @@ from fastiam.model.request import shorten
 
 _REFUSED_TRUST = "IP51"  # IAM evaluates such a trust policy, and refuses to store it
 HERE = "directory"  # the source of findings that a write makes about itself
-Holder = Entity | Group
-B = TypeVar("B", bound=Book[Any])
+IamIdentity = Entity | Group
+B = TypeVar("B", bound=RecordStore[Any])
 
 
 class Writes:
@@ -52,8 +52,10 @@ class Writes:
         self.mode: Mode = mode
         self.quotas = quotas or NO_QUOTAS
         self.notes: list[Finding] = []  # readers add theirs
-        self.ledger = Ledger()  # the store, the books that others have joined to it, and the transactions over all of them
-        self._store = self.ledger.join(Store())
+        self.transaction_manager = (
+            TransactionManager()
+        )  # the store, the books that others have joined to it, and the transactions over all of them
+        self._store = self.transaction_manager.join(AccountStore())
         self._levels: dict[tuple[PolicyKind, str, str], StoredPolicy] = {}
 
     @property
@@ -68,11 +70,11 @@ class Writes:
 
     def transaction(self) -> AbstractContextManager[None]:
         """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
-        return self.ledger.transaction(self.notes)
+        return self.transaction_manager.transaction(self.notes)
 
-    def join(self, book: B) -> B:
+    def join(self, record_store: B) -> B:
         """A book of records beside those of the directory, changed in the same transactions. The first one of a name stays."""
-        return self.ledger.join(book)
+        return self.transaction_manager.join(record_store)
 
     def _reader(self) -> Reader:
         return Reader(self.mode, [])
@@ -172,16 +174,16 @@ class Writes:
             raise DirectoryError(f"there is no `{shorten(str(arn))}`", hint="add it with `add_principal`")
         return entity
 
-    def _holder(self, arn: str) -> Holder:
+    def _get_identity(self, arn: str) -> IamIdentity:
         """The record of a user, group or role that can have policies of its own."""
         group = self.tables.groups.get(arn)
-        holder = self._entity(arn) if group is None else group
-        if isinstance(holder, Entity) and holder.kind is PrincipalKind.ROOT:
+        identity = self._entity(arn) if group is None else group
+        if isinstance(identity, Entity) and identity.kind is PrincipalKind.ROOT:
             raise DirectoryError(f"`{arn}` is a root user, which has no policies and no boundary of its own", rule="D6")
-        return holder
+        return identity
 
-    def _put_holder(self, holder: Holder) -> None:
-        self._put("groups" if isinstance(holder, Group) else "entities", holder)
+    def _put_identity(self, identity: IamIdentity) -> None:
+        self._put("groups" if isinstance(identity, Group) else "entities", identity)
 
     # -- policies of users, groups and roles --------------------------------------------------------------------------
 
@@ -206,22 +208,24 @@ class Writes:
             message = f"`{shorten(owner)}` has a managed policy of which no document is known, so that it {effect}"
             self._refuse(reader, rule, arn, message, hint_of_missing_policy(arn))
 
-    def _check_policies(self, reader: Reader, holder: Holder) -> None:
+    def _check_policies(self, reader: Reader, identity: IamIdentity) -> None:
         """The limits of what a user, group or role has (spec 1.7); see `Quotas` for documents without name."""
-        type_ = type_of(holder)
-        self._check_quota(reader, f"managed_policies_per_{type_}", len(holder.attached), holder.arn, "too many attached policies")
-        named = list(filter(has_name, holder.inline))
+        type_ = type_of(identity)
+        self._check_quota(
+            reader, f"managed_policies_per_{type_}", len(identity.attached), identity.arn, "too many attached policies"
+        )
+        named = list(filter(has_name, identity.inline))
         if not named:
             return
         quota = f"inline_size_per_{type_}"
         most: int | None = getattr(self.quotas, quota)
         if most is not None and sum(len(stored.text) for stored in named) > most:  # PERF: else no space need be counted
             total = sum(size_without_space(stored.text) for stored in named)
-            self._check_quota(reader, quota, total, holder.arn, "the inline policies are too long together")
-        self._check_names(reader, named, holder.arn)
+            self._check_quota(reader, quota, total, identity.arn, "the inline policies are too long together")
+        self._check_names(reader, named, identity.arn)
         for stored in named:
-            self._check_document(reader, stored, "", holder.arn)
-            self._check_name(reader, holder.arn, "policy", "/", stored.name)
+            self._check_document(reader, stored, "", identity.arn)
+            self._check_name(reader, identity.arn, "policy", "/", stored.name)
 
     # -- principals in policies ---------------------------------------------------------------------------------------
 
@@ -234,12 +238,12 @@ class Writes:
             raise PolicyError([replace(each, severity=Severity.ERROR) for each in found])
         self._check_document(reader, trust, "trust_policy_size", arn)
         for named in named_entities(trust.policy):
-            if named.text != arn and self._is_stranger(named):
+            if named.text != arn and self._is_foreign_account(named):
                 message = f"the trust policy of `{arn}` names a principal that its account does not have"
                 self._refuse(reader, "N32", named.text, message, "add users and roles before the roles that trust them")
         return trust
 
-    def _is_stranger(self, named: Subject) -> bool:
+    def _is_foreign_account(self, named: PrincipalRef) -> bool:
         """A user or role of an account of which users and roles are known, but not this one; roles go by name (N11)."""
         place = (named.partition or "", named.account or "")
         people = self._store.indexes.of_account.get(place[1], ())
@@ -260,11 +264,11 @@ class Writes:
                 self._put("resources", replace(resource, policies=tuple(policies)))
 
 
-def type_of(holder: Holder) -> str:
+def type_of(identity: IamIdentity) -> str:
     """`user`, `group` or `role`."""
-    if isinstance(holder, Group):
+    if isinstance(identity, Group):
         return "group"
-    return "user" if holder.kind in (PrincipalKind.USER, PrincipalKind.ROOT) else "role"
+    return "user" if identity.kind in (PrincipalKind.USER, PrincipalKind.ROOT) else "role"
 
 
 def refuse_in_use(arn: str, uses: Mapping[str, Sequence[str]]) -> None:

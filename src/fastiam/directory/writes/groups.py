@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastiam.directory.naming_rules import check_account, entity_subject, group_parts
+from fastiam.directory.naming_rules import check_account, entity_ref, group_parts
 from fastiam.directory.principal_references import identity_of
 from fastiam.directory.records import Entity, Group
 from fastiam.directory.stored_policies import Policies, Reader
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import GROUP, NEW, id_for
-from fastiam.directory.writes.base import Holder, Writes, refuse_in_use, stored_names, type_of
+from fastiam.directory.writes.base import IamIdentity, Writes, refuse_in_use, stored_names, type_of
 from fastiam.errors import DirectoryError
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
@@ -92,7 +92,7 @@ class GroupWrites(Writes):
         ------
         DirectoryError: a role, which cannot be renamed; a name that is taken or breaks the rules.
         """
-        old = self._holder(arn)
+        old = self._get_identity(arn)
         type_, path = type_of(old), old.path if path is None else path
         if type_ == "role":
             raise DirectoryError(f"`{arn}` is a role and keeps its name", hint="delete it, and create another one")
@@ -102,10 +102,10 @@ class GroupWrites(Writes):
         new, reader = replace(old, arn=new_arn, name=name, path=path), self._reader()
         self._check_renamed(reader, old, new)
         self._commit(reader)
-        self._put_holder(new)
+        self._put_identity(new)
         if isinstance(new, Entity):
             self._store.put("entities", arn, None)
-            self._rename_in_policies(identity_of(entity_subject(arn)), new_arn)
+            self._rename_in_policies(identity_of(entity_ref(arn)), new_arn)
             return new_arn
         for member in list(self._store.indexes.members.get(arn, ())):
             user = self.tables.entities[member]
@@ -114,7 +114,7 @@ class GroupWrites(Writes):
         self._store.put("groups", arn, None)
         return new_arn
 
-    def _check_renamed(self, reader: Reader, old: Holder, new: Holder) -> None:
+    def _check_renamed(self, reader: Reader, old: IamIdentity, new: IamIdentity) -> None:
         """A new name, which may be the old one in other case."""
         if not new.name or "/" in new.name or not (new.path.startswith("/") and new.path.endswith("/")):
             raise DirectoryError(f"`{shorten(new.path + new.name)}` is no path and name", hint="a path starts and ends with `/`")

@@ -10,7 +10,7 @@ from fastiam.directory.records import Entity, ManagedPolicy
 from fastiam.directory.stored_policies import Given, Reader, StoredPolicy, has_name, is_managed_arn
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import NEW, POLICY, id_for
-from fastiam.directory.writes.base import Holder, Writes, refuse_in_use
+from fastiam.directory.writes.base import IamIdentity, Writes, refuse_in_use
 from fastiam.errors import DirectoryError
 from fastiam.model.arn import is_account
 from fastiam.model.policy import PolicyKind
@@ -119,30 +119,30 @@ class PolicyWrites(Writes):
             self._check_document(reader, stored, "managed_policy_size", policy.arn)
 
 
-class HolderWrites(Writes):
+class IdentityPolicyWrites(Writes):
     """What users, groups and roles have of policies."""
 
     @write
-    def attach_policy(self, holder: str, policy: str) -> None:
+    def attach_policy(self, identity: str, policy: str) -> None:
         """A user, group or role gets a managed policy, both by ARN; one that it has stays in its place."""
-        record, reader = self._changeable(holder), self._reader()
+        record, reader = self._changeable(identity), self._reader()
         if not is_managed_arn(policy):
             raise DirectoryError(f"`{shorten(str(policy))}` is not the ARN of a managed policy", hint="use `put_inline_policy`")
         if policy in record.attached:
             return
-        self._check_managed(reader, policy, holder, "DIR-NO-POLICY", "grants and denies nothing")
+        self._check_managed(reader, policy, identity, "DIR-NO-POLICY", "grants and denies nothing")
         new = replace(record, attached=(*record.attached, policy))
         self._check_policies(reader, new)
         self._commit(reader)
-        self._put_holder(new)
+        self._put_identity(new)
 
     @write
-    def detach_policy(self, holder: str, policy: str) -> None:
+    def detach_policy(self, identity: str, policy: str) -> None:
         """A user, group or role no longer has a managed policy."""
-        record = self._changeable(holder)
+        record = self._changeable(identity)
         if policy not in record.attached:
-            raise DirectoryError(f"`{holder}` does not have the managed policy `{shorten(str(policy))}`")
-        self._put_holder(replace(record, attached=tuple(arn for arn in record.attached if arn != policy)))
+            raise DirectoryError(f"`{identity}` does not have the managed policy `{shorten(str(policy))}`")
+        self._put_identity(replace(record, attached=tuple(arn for arn in record.attached if arn != policy)))
 
     @write
     def put_inline_policy(self, arn: str, name: str, document: Given) -> None:
@@ -158,7 +158,7 @@ class HolderWrites(Writes):
         new = replace(record, inline=(*record.inline[:at], stored, *record.inline[at + 1 :]))
         self._check_policies(reader, new)
         self._commit(reader)
-        self._put_holder(new)
+        self._put_identity(new)
 
     @write
     def delete_inline_policy(self, arn: str, name: str) -> None:
@@ -167,11 +167,11 @@ class HolderWrites(Writes):
         kept = tuple(stored for stored in record.inline if stored.name != name)
         if len(kept) == len(record.inline):
             raise DirectoryError(f"`{arn}` has no inline policy `{shorten(name)}`")
-        self._put_holder(replace(record, inline=kept))
+        self._put_identity(replace(record, inline=kept))
 
-    def _changeable(self, arn: str) -> Holder:
+    def _changeable(self, arn: str) -> IamIdentity:
         """A user, group or role whose policies its account may change; those of a service-linked role are its service's."""
-        record = self._holder(arn)
+        record = self._get_identity(arn)
         if isinstance(record, Entity) and record.kind is PrincipalKind.SLR and self.mode == "strict":
             raise DirectoryError(f"`{arn}` is a service-linked role, whose policies its service writes", rule="DIR-LINKED")
         return record

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from fastiam.directory.naming_rules import entity_subject, group_parts
+from fastiam.directory.naming_rules import entity_ref, group_parts
 from fastiam.directory.principal_references import identity_of
-from fastiam.directory.principal_refs import Subject
+from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.directory.records import SESSION_DURATION, Entity
 from fastiam.directory.stored_policies import Given, Policies, Reader, StoredPolicy, as_items, has_name, is_managed_arn
 from fastiam.directory.transactions import write
@@ -59,25 +59,25 @@ class PrincipalWrites(Writes):
         PolicyError: a document is rejected.
         DirectoryError: a session, an ARN of another form, a name that is taken, a policy or group that is not there, a quota.
         """
-        subject = entity_subject(arn)
+        ref = entity_ref(arn)
         reader = self._reader()
         if self._exists(reader, self.tables.entities, arn, "principal"):
             return
         inline, attached = self._split(reader, identity_policies, arn)
         entity = Entity(
             arn,
-            subject.kind,
-            subject.partition or "aws",
-            subject.account or "",
-            subject.path,
-            subject.name,
-            self._read_id(reader, unique_id, subject),
-            made_id or (unique_id == NEW and subject.kind is not PrincipalKind.ROOT),
+            ref.kind,
+            ref.partition or "aws",
+            ref.account or "",
+            ref.path,
+            ref.name,
+            self._read_id(reader, unique_id, ref),
+            made_id or (unique_id == NEW and ref.kind is not PrincipalKind.ROOT),
             self._read_tags(reader, tags, arn),
             inline,
             attached,
             self._read_boundary(reader, permissions_boundary, arn),
-            self._find_groups(reader, groups, subject),
+            self._find_groups(reader, groups, ref),
             None if trust_policy is None else self._read_trust(reader, arn, trust_policy),
             max_session_duration,
         )
@@ -112,7 +112,7 @@ class PrincipalWrites(Writes):
             self._store.put("resources", arn, None)
         if entity.kind is not PrincipalKind.ROOT:
             orphan = entity.unique_id or new_id(ROLE if entity.kind in _ROLES else USER)
-            self._rename_in_policies(identity_of(entity_subject(arn)), orphan)
+            self._rename_in_policies(identity_of(entity_ref(arn)), orphan)
 
     @write
     def set_trust_policy(self, arn: str, trust_policy: Given) -> None:
@@ -160,15 +160,15 @@ class PrincipalWrites(Writes):
             raise DirectoryError(f"`{arn}` is not a role and has no trust policy", rule="1.1")
         return entity
 
-    def _read_id(self, reader: Reader, given: str | None, subject: Subject) -> str | None:
+    def _read_id(self, reader: Reader, given: str | None, ref: PrincipalRef) -> str | None:
         """The id of a new record (spec 7.3); the id of a root user is that of its account (5.2)."""
-        if subject.kind is PrincipalKind.ROOT:
+        if ref.kind is PrincipalKind.ROOT:
             if given not in (None, NEW):
                 raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
             return None
-        prefix = ROLE if subject.kind in _ROLES else USER
+        prefix = ROLE if ref.kind in _ROLES else USER
         if given not in (None, NEW) and not re.fullmatch(prefix + "[A-Za-z0-9_]+", given or ""):
-            message = f"`{shorten(given or '')}` is no unique id of this kind, and policies cannot name it: `{subject.text}`"
+            message = f"`{shorten(given or '')}` is no unique id of this kind, and policies cannot name it: `{ref.text}`"
             hint = f"write `{prefix}...`, or None where it is not known"
             reader.findings.append(Finding("DIR-ID", Severity.WARN, message, HERE, "$", hint=hint))
         return id_for(given, prefix)
@@ -218,16 +218,16 @@ class PrincipalWrites(Writes):
                 read.append(reader.read(item, PolicyKind.BOUNDARY, f"permissions_boundary[{i}]"))
         return tuple(read)
 
-    def _find_groups(self, reader: Reader, groups: Iterable[str], subject: Subject) -> tuple[str, ...]:
+    def _find_groups(self, reader: Reader, groups: Iterable[str], ref: PrincipalRef) -> tuple[str, ...]:
         """The ARNs of groups given by name or ARN; a name is looked up whatever its case (spec 1.3)."""
         found: dict[str, None] = {}
         for group in (groups,) if isinstance(groups, str) else groups:
-            partition, account, _, name = group_parts(group, subject.account, subject.partition or "aws")
+            partition, account, _, name = group_parts(group, ref.account, ref.partition or "aws")
             arn = self._store.indexes.names.get((partition, account, "group", fold(name)))
-            if account != subject.account:
-                raise DirectoryError(f"`{shorten(group)}` is a group of another account than `{subject.text}`")
+            if account != ref.account:
+                raise DirectoryError(f"`{shorten(group)}` is a group of another account than `{ref.text}`")
             if arn is None:
-                self._refuse(reader, "DIR-NO-GROUP", group, f"`{subject.text}` is in a group that is not there")
+                self._refuse(reader, "DIR-NO-GROUP", group, f"`{ref.text}` is in a group that is not there")
             else:
                 found[arn] = None
         return tuple(found)

@@ -26,7 +26,7 @@ _URL = re.compile(r"[A-Za-z0-9.-]+(?:/[!\"$->@-~]*)?")  # of a path: all that is
 _MAX_URL = 255 - len("https://")
 
 
-class IdentityWrites(Writes):
+class ProviderWrites(Writes):
     """Instance profiles and identity providers."""
 
     @write

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fastiam.directory.governing_resources import holders_of, stored_arn
+from fastiam.directory.governing_resources import governing_resources_of, stored_arn
 from fastiam.directory.naming_rules import check_account, read_tags
 from fastiam.directory.records import Endpoint, Resource
 from fastiam.directory.stored_policies import Given, Policies, Reader, StoredPolicy, as_items
@@ -135,7 +135,7 @@ class ResourceWrites(Writes):
 
     def _read_resource_policies(self, reader: Reader, arn: str, policy: object) -> tuple[StoredPolicy, ...]:
         items: tuple[Given, ...] = () if policy is None else as_items(policy)
-        if items and not any(arn in group for group in holders_of(arn).groups):
+        if items and not any(arn in group for group in governing_resources_of(arn).groups):
             self._refuse(reader, "6.10", arn, "no policy is ever read from this ARN", "store it under the ARN of its holder")
         if _is_role(arn):
             entity = self.tables.entities.get(arn)

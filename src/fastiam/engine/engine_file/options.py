@@ -7,9 +7,9 @@ from typing import Any
 
 from fastiam.model.profile import Settings
 from fastiam.model.request import canonical_text
-from fastiam.storage.record_codec import form_of
+from fastiam.storage.record_codec import codec_of
 
-_SETTINGS = form_of(Settings)
+_SETTINGS = codec_of(Settings)
 _UNKNOWN_OWNER = ("principal", "deny")
 
 

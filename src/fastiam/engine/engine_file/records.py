@@ -22,7 +22,7 @@ from fastiam.model.policy import Policy
 from fastiam.model.source_map import Origin, Source
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime import forking
-from fastiam.storage.record_codec import Form, Forms, from_text, tables_of
+from fastiam.storage.record_codec import FieldCodec, FieldCodecs, from_text, tables_of
 
 _BROKEN = (*BROKEN, zlib.error)
 K = TypeVar("K")
@@ -87,12 +87,12 @@ class Records:
                 found = self._texts[row] = self._read("texts", row, TEXT)
             return found
 
-    def record(self, row: int, form: Form) -> Any:
+    def record(self, row: int, codec: FieldCodec) -> Any:
         """A record of the directory."""
         with self._lock:
             found = self._made.get(row)
             if found is None:
-                found = self._made[row] = self._read("records", row, form)
+                found = self._made[row] = self._read("records", row, codec)
             return found
 
     def snapshot(self) -> Snapshot:
@@ -102,8 +102,8 @@ class Records:
             tables: dict[str, Any] = {
                 "roles": {(partition, account, role): arn for partition, account, role, arn in index["roles"]}
             }
-            for name, form in tables_of(Tables, Forms(Form(unchanged, self.stored, int))).items():
-                tables[name] = Lazy(index[name], self, form)
+            for name, codec in tables_of(Tables, FieldCodecs(FieldCodec(unchanged, self.stored, int))).items():
+                tables[name] = Lazy(index[name], self, codec)
             tables["organization"] = tables["organization"].get("")
             return Snapshot(Tables(**tables))
         except _BROKEN as error:
@@ -119,9 +119,9 @@ class Records:
                 self._kept.append(policy)  # INVARIANT: it goes by its identity, so it must not be collected
                 self._met(policy, number)
 
-    def _read(self, name: str, row: int, form: Form) -> Any:
+    def _read(self, name: str, row: int, codec: FieldCodec) -> Any:
         try:
-            return from_text(form, self._rows[name].row(row))
+            return from_text(codec, self._rows[name].row(row))
         except _BROKEN as error:
             raise self._broken() from error
 
@@ -191,11 +191,11 @@ class _SavedSource(Source):
 class Lazy(Mapping[K, Any]):
     """A table of records, each read on first use; it stands where a dict does that nobody writes."""
 
-    def __init__(self, rows: dict[K, int], records: Records, form: Form) -> None:
-        self._rows, self._records, self._form = rows, records, form
+    def __init__(self, rows: dict[K, int], records: Records, codec: FieldCodec) -> None:
+        self._rows, self._records, self._codec = rows, records, codec
 
     def __getitem__(self, key: K) -> Any:
-        return self._records.record(self._rows[key], self._form)
+        return self._records.record(self._rows[key], self._codec)
 
     def __contains__(self, key: object) -> bool:
         return key in self._rows

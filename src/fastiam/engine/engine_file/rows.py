@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastiam.model.policy import PolicyKind
-from fastiam.storage.record_codec import form_of
+from fastiam.storage.record_codec import codec_of
 
 FULL, NOBODY = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a row: `FullAWSAccess`, which is ours; a policy that nobody has
 SECTIONS = ("records", "policies", "texts", "tables")
@@ -28,7 +28,7 @@ class PolicyRow:
     path: tuple[str | int, ...] = ()
 
 
-POLICY, TEXT = form_of(PolicyRow), form_of(str)
+POLICY, TEXT = codec_of(PolicyRow), codec_of(str)
 
 
 def unchanged(value: Any) -> Any:

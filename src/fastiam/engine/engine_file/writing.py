@@ -14,17 +14,17 @@ from fastiam.engine.engine_file.records import Policies
 from fastiam.engine.engine_file.rows import FULL, NOBODY, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
 from fastiam.model.policy import Policy
 from fastiam.model.source_map import Origin
-from fastiam.storage.record_codec import Form, Forms, tables_of, to_text
+from fastiam.storage.record_codec import FieldCodec, FieldCodecs, tables_of, to_text
 
 
 def write_records(tables: Tables, policies: Sequence[Policy]) -> dict[str, bytes]:
     """Sections for the records of a directory and the policies of an engine, which are by number those that it has compiled."""
     writer = _Writer()
     index: dict[str, Any] = {"roles": [[*key, arn] for key, arn in tables.roles.items()]}
-    for name, form in tables_of(Tables, writer.forms).items():
+    for name, codec in tables_of(Tables, writer.codecs).items():
         held = getattr(tables, name)
         records = held if isinstance(held, Mapping) else {} if held is None else {"": held}
-        index[name] = {key: writer.records.add(to_text(form, record)) for key, record in records.items()}
+        index[name] = {key: writer.records.add(to_text(codec, record)) for key, record in records.items()}
     if isinstance(policies, Policies):  # of an engine from a file: nothing is read to be written
         numbers = array("I", map(writer.row_of, policies.saved()))
         policies = policies.later
@@ -41,7 +41,7 @@ def write_records(tables: Tables, policies: Sequence[Policy]) -> dict[str, bytes
 class _Writer:
     def __init__(self) -> None:
         self.records, self.policies, self.texts, self.tables = Packer(), Packer(), Packer(), Packer()
-        self.forms = Forms(Form(self._stored, unchanged, int))
+        self.codecs = FieldCodecs(FieldCodec(self._stored, unchanged, int))
         self._rows: dict[int, int] = {}  # of stored policies by identity, as everything here: the tables keep them
         self._compiled: dict[int, int] = {}
         self._texts: dict[int, int] = {}
