@@ -127,6 +127,6 @@ def test_whatever_is_asked_a_session_is_well_formed_or_there_is_none(
         except (StsError, fastiam.PolicyError):
             continue
         parts = read_session(made.session)
-        assert parts.subject.account == "111111111111" and made.arn.count("/") <= 2 and made.arn.count(":") == 5
+        assert parts.ref.account == "111111111111" and made.arn.count("/") <= 2 and made.arn.count(":") == 5
         assert WORLD.sts.authenticate(made.credentials).principal == made.session
         assert WORLD.sts.engine.decide(made.session, "s3:GetObject", ZETA) is not None
