@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastiam.cognito.user_pools.records import Client, Group, Identity, Pool, Provider, SignIn, User, UserPoolTables
-from fastiam.directory.transactions import Book
+from fastiam.directory.transactions import RecordStore
 from fastiam.model.key_registry import fold
 
 _OF_USER = ("passwords", "software_tokens", "codes", "attempts")
 _OF_POOL = ("signing_keys", "users", "groups", "sign_ins", "resource_servers", "providers", "provider_secrets", "identities")
 
 
-class UserPoolStore(Book[UserPoolTables]):
+class UserPoolStore(RecordStore[UserPoolTables]):
     """The records of user pools. Invariant: in a pool, a user name, `sub` or active alias belongs to one user (UP23)."""
 
     name = "user_pools"
