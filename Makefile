@@ -16,7 +16,10 @@ STAMP := $(VENV)/built-$(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
 CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
 COMPILED = $(subst /,.,$(patsubst src/%.pyx,%,$(filter %.pyx,$(CYTHON_FILES))))
 
-.PHONY: help build demo test bench bench-single gates gates-record lint format types debug sanitize fuzz mutate docs clean
+# Places with words that tools/vocabulary.txt replaces by standard terms. The number only falls.
+WORDS := 10211
+
+.PHONY: help build demo test bench bench-single gates gates-record lint format types debug sanitize fuzz mutate docs site clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
@@ -67,6 +70,7 @@ lint: build
 	$(RUN) -m ruff format --check .
 	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cython-lint $(CYTHON_FILES)
 	$(VENV)/bin/lint-imports
+	$(RUN) tools/vocabulary.py --at-most $(WORDS)
 
 format: build
 	$(RUN) -m ruff check --fix .
