@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastiam.analysis.representatives import FRESH, Patterns, actions_in, glob, resources_in, statements_of
+from fastiam.analysis.representatives import FRESH, Patterns, actions_in, may_match, resources_in, statements_of
 from fastiam.engine.decisions import DictionaryColumn
 from fastiam.model.policy import Policy, Statement
 from fastiam.model.profile import PrincipalProfile
@@ -150,7 +150,7 @@ class _ChangeImpact:
             return
         yield from resources_in([statement], profile.keys)
         for pattern in statement.resources:
-            yield from (resource for resource in own if glob(pattern).fullmatch(resource))
+            yield from filter(may_match(pattern), own)
             yield from self._stored.representatives(pattern)[:_MAX_STORED]
 
     # -- resources ----------------------------------------------------------------------------------------------------
@@ -192,10 +192,8 @@ class _ChangeImpact:
         callers = [*(name for name in self._principals if name.split(":")[4] == account), "*"]
         for statement in changed:
             patterns = statement.resources or ("*",)
-            if not statement.not_resource:
-                found = [arn for arn in owned if any(glob(pattern).fullmatch(arn) for pattern in patterns)]
-            else:
-                found = [arn for arn in owned if not any(glob(pattern).fullmatch(arn) for pattern in patterns)]
+            tests = list(map(may_match, patterns))
+            found = [arn for arn in owned if any(matches(arn) for matches in tests) is not statement.not_resource]
             matrix.add(
                 callers, self._representatives(statement), [*found, *(f"{arn}/{FRESH}" for arn in found if ":s3:::" in arn), "*"]
             )

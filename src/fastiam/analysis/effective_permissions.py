@@ -18,6 +18,7 @@ from fastiam.model.arn import split_arn
 from fastiam.model.policy import ConditionEntry, Effect, Layer, Policy, PrincipalEntry, Statement, StatementRef
 from fastiam.model.profile import Levels, PrincipalKind, PrincipalProfile, Settings
 from fastiam.model.request import ContextValue
+from fastiam.policy.wildcards import matches_everything
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.spec.conditions import check_entry
 from fastiam.spec.layers import WITH_IDENTITY, WITHOUT_ACCOUNT
@@ -416,7 +417,7 @@ class EffectivePermissions:
 
 
 def _is_pattern(text: str) -> bool:
-    return text.startswith("arn:") or bool(text) and not text.strip("*")
+    return text.startswith("arn:") or matches_everything(text)
 
 
 def _governed_patterns(arn: str) -> tuple[PatternSet, ...]:

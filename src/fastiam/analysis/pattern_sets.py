@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fastiam.model.request import ContextValue
+from fastiam.policy.action_patterns import split_action_pattern
+from fastiam.policy.wildcards import matches_everything
 from fastiam.spec.resources import read_pattern
 from fastiam.spec.variables import Tokens, Variable
 from fastiam.spec.wildcards import Wild, ascii_lower, read_glob
@@ -57,12 +59,10 @@ class PatternSet:
 @lru_cache(maxsize=8192)
 def action_pattern_set(pattern: str) -> PatternSet | None:
     """The region of an action pattern; None for a malformed one (V24)."""
-    if pattern and not pattern.strip("*"):
+    if matches_everything(pattern):
         return PatternSet("*", ())
-    prefix, _, name = pattern.partition(":")
-    if not prefix or not name or ":" in name or "," in pattern or any(map(str.isspace, pattern)):
-        return None
-    return PatternSet(pattern, (_symbols(read_glob(ascii_lower(prefix))), _symbols(read_glob(ascii_lower(name)))))
+    parts = split_action_pattern(pattern)
+    return None if parts is None else PatternSet(pattern, tuple(_symbols(read_glob(ascii_lower(part))) for part in parts))
 
 
 def resource_pattern_set(
@@ -72,7 +72,7 @@ def resource_pattern_set(
 
     `grants`: a match that AWS leaves open is none (R6, R9).
     """
-    if pattern and not pattern.strip("*"):
+    if matches_everything(pattern):
         return PatternSet("*", ())
     if not pattern.startswith("arn:"):
         return None

@@ -8,13 +8,14 @@ by one name that nothing else matches.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy, Statement
 from fastiam.model.request import ContextValue
+from fastiam.policy.action_patterns import split_action_pattern
+from fastiam.policy.wildcards import glob, matches_everything
 
 FRESH = "zq0"  # what a `*` becomes: no policy writes it
 _ONE = "z"  # what a `?` becomes
@@ -34,21 +35,19 @@ class Patterns:
         """The literals that a pattern matches, its own included."""
         found = self._found.get(pattern)
         if found is None:
-            matches = glob(pattern).fullmatch
+            matches = may_match(pattern)
             found = self._found[pattern] = tuple(text for text in self.literals if matches(text))
         return found
 
     def outside(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """The literals that none of the patterns matches."""
-        expressions = [glob(pattern) for pattern in patterns]
-        return tuple(text for text in self.literals if not any(e.fullmatch(text) for e in expressions))
+        tests = list(map(may_match, patterns))
+        return tuple(text for text in self.literals if not any(matches(text) for matches in tests))
 
 
-@lru_cache(maxsize=8192)
-def glob(pattern: str) -> re.Pattern[str]:
-    """A pattern as an expression over the whole text; a variable stands for any text. It may match too much, never too little."""
-    pieces = ("." if c == "?" else ".*" if c == "*" else re.escape(c) for c in _VARIABLE.sub("*", pattern))
-    return re.compile("".join(pieces), re.DOTALL | re.IGNORECASE)
+def may_match(pattern: str) -> Callable[[str], object]:
+    """Return a test whether a pattern may match a text. A variable is any text. The test is true too often, never too rarely."""
+    return glob(_VARIABLE.sub("*", pattern)).fullmatch
 
 
 def fresh(pattern: str, keys: Mapping[str, ContextValue] = {}) -> str:
@@ -67,15 +66,13 @@ def fresh(pattern: str, keys: Mapping[str, ContextValue] = {}) -> str:
 
 def action_of(pattern: str) -> str | None:
     """A literal action of a pattern in lower case, None for a malformed one (V24)."""
-    text = fresh(f"{pattern}:*" if set(pattern) == {"*"} else pattern).lower()
-    prefix, colon, name = text.partition(":")
-    is_action = prefix and colon and name and ":" not in name and "," not in text and not any(map(str.isspace, text))
-    return text if is_action else None
+    text = fresh(f"{pattern}:*" if matches_everything(pattern) else pattern).lower()
+    return text if split_action_pattern(text) else None
 
 
 def resource_of(pattern: str, keys: Mapping[str, ContextValue] = {}) -> str | None:
     """A literal resource of a pattern: an ARN, or `*` for the pattern `*`; None where it can match none."""
-    if set(pattern) == {"*"}:
+    if matches_everything(pattern):
         return "*"
     fields = pattern.split(":", 5)
     fields += ["*"] * (6 - len(fields))  # R6

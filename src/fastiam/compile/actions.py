@@ -15,6 +15,8 @@ from fastiam.compile.pattern_text import ONE, STAR, globbed, utf8
 from fastiam.directory.principal_refs import FEDERATION
 from fastiam.kernel.plan.tables import glob_matches
 from fastiam.model.profile import Settings
+from fastiam.policy.action_patterns import split_action_pattern
+from fastiam.policy.wildcards import matches_everything
 
 Parts = tuple[bytes, bytes]  # prefix and name, encoded, in lower case
 
@@ -26,12 +28,10 @@ _TOKENS = re.compile(b"[" + STAR + ONE + b"]")
 @lru_cache(maxsize=4096)
 def read_action(text: str) -> Parts | None | bool:
     """Prefix and name of an action entry; None for one that matches every action (A1), False for a malformed one (V24)."""
-    if text and not text.strip("*"):
+    if matches_everything(text):
         return None
-    prefix, _, name = text.partition(":")
-    if not prefix or not name or ":" in name or "," in text or any(map(str.isspace, text)):
-        return False
-    return globbed(lowered(prefix)), globbed(lowered(name))
+    parts = split_action_pattern(text)
+    return False if parts is None else (globbed(lowered(parts[0])), globbed(lowered(parts[1])))
 
 
 def lowered(text: str) -> str:

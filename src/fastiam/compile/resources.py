@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fastiam.compile.layout import PatternFlag, PatternKind
 from fastiam.compile.pattern_text import Variable, cut_fields, globbed, joined, pieces
+from fastiam.policy.wildcards import matches_everything
 
 
 class Resource(NamedTuple):
@@ -30,7 +31,7 @@ _UNRESOLVED = Resource([], kind=PatternKind.UNRESOLVED)
 
 def read_resource(text: str, slot: Callable[[Variable], bytes] | None) -> Resource:
     """One entry; `slot` encodes variables, None where the document has none. V25 comes first, then R1 (R2)."""
-    if text and not text.strip("*"):
+    if matches_everything(text):
         return _EVERY
     if not text.startswith("arn:"):
         return _NO_ARN

@@ -9,14 +9,14 @@ import re
 from functools import lru_cache
 
 from fastiam.policy import variables as variable_syntax
+from fastiam.policy.action_patterns import action_syntax_error
 from fastiam.policy.findings import Problem, Problems, quote
 from fastiam.policy.variables import START
+from fastiam.policy.wildcards import matches_everything
 
 _CLEAN_ACTION = re.compile(r"\*+|[A-Za-z0-9-]+:[^\s:,${]+")
 _CLEAN_RESOURCE = re.compile(r"\*+|arn:[a-z0-9*-]+:(?:s3:|(?!(?:iam|s3):)[a-z0-9-]+:[^:$]*):[^:$]*:[^$]*")
 _WILDCARD = re.compile(r"[*?]")
-_SPACE_OR_COMMA = re.compile(r"[\s,]")
-_ONLY_STARS = re.compile(r"\*+")
 _ACTION_HINT = "write `service:Name`, such as `s3:GetObject`"
 _ARN_HINT = "an ARN is `arn:partition:service:region:account:rest`"
 _PLACEHOLDER = re.compile(r"[*?\0]")  # a wildcard, or a variable that is masked
@@ -36,25 +36,15 @@ def action_problems(text: str, variables: bool) -> Problems:
     """What is wrong with one entry of `Action` or `NotAction`: V24, V28 (V31 without variables), A2."""
     if _CLEAN_ACTION.fullmatch(text):
         return ()
-    if _malformed_action(text):
-        return (Problem("V24", f"{quote(text)} is not an action: {_malformed_action(text)}", _action_hint(text)),)
+    error = action_syntax_error(text)
+    if error:
+        return (Problem("V24", f"{quote(text)} is not an action: {error}", _action_hint(text)),)
     found = []
     if START in text:
         found.append(misplaced(text, variables, "in an action"))
     if _WILDCARD.search(text.partition(":")[0]):
         found.append(Problem("A2", f"{quote(text)} has a wildcard in its service prefix", "name the service"))
     return tuple(found)
-
-
-def _malformed_action(text: str) -> str:
-    prefix, colon, name = text.partition(":")
-    if _SPACE_OR_COMMA.search(text):
-        return "it holds white space or a comma"
-    if not colon:
-        return "it has no colon"
-    if ":" in name:
-        return "it has more than one colon"
-    return "" if prefix and name else "a part before or behind the colon is missing"
 
 
 def _action_hint(text: str) -> str:
@@ -84,7 +74,7 @@ def resource_problems(text: str, variables: bool, endpoint: bool) -> Problems:
 
 @lru_cache(maxsize=1 << 14)
 def _resource_problems(text: str, variables: bool, endpoint: bool) -> Problems:
-    if _ONLY_STARS.fullmatch(text):
+    if matches_everything(text):
         return ()
     if not text.startswith("arn:"):
         return (Problem("V25", f"{quote(text)} is neither `*` nor an ARN", _ARN_HINT),)
@@ -149,4 +139,4 @@ def _type_problems(text: str, service: str, region: str, rest: str) -> Problems:
 
 def is_mixed_account(field: str) -> bool:
     """Whether the account field of an ARN has a wildcard among other characters (D43)."""
-    return len(field) > 1 and _WILDCARD.search(field) is not None and _ONLY_STARS.fullmatch(field) is None
+    return len(field) > 1 and _WILDCARD.search(field) is not None and not matches_everything(field)

@@ -9,6 +9,7 @@ from fastiam.model.policy import ConditionEntry, Effect, PolicyKind, PrincipalEn
 from fastiam.model.source_map import Path
 from fastiam.policy.findings import Reading, quote
 from fastiam.policy.principals import WEB_PROVIDERS
+from fastiam.policy.wildcards import glob
 
 _BESIDE = ("sts:tagsession", "sts:setsourceidentity")
 _SAML = frozenset(("sts:assumerolewithsaml", *_BESIDE))
@@ -147,20 +148,4 @@ def _names(statement: Statement, call: str) -> bool:
     """Whether a statement is about a call, as far as its actions say."""
     if statement.actions is None:
         return False
-    return any(_matches(action.lower(), call.lower()) for action in statement.actions) is not statement.not_action
-
-
-def _matches(pattern: str, text: str) -> bool:
-    """Glob (P1) in two walking places: a mismatch goes back to the last star, never further."""
-    at = start = 0
-    star, behind = -1, 0
-    while at < len(text):
-        if start < len(pattern) and pattern[start] == "*":
-            star, behind, start = start, at, start + 1
-        elif start < len(pattern) and pattern[start] in (text[at], "?"):
-            at, start = at + 1, start + 1
-        elif star >= 0:
-            behind, at, start = behind + 1, behind + 1, star + 1
-        else:
-            return False
-    return not pattern[start:].strip("*")
+    return any(glob(action).fullmatch(call) for action in statement.actions) is not statement.not_action
