@@ -37,22 +37,9 @@ if TYPE_CHECKING:
         StoreError,
     )
     from fastiam.live import LiveEngine
-    from fastiam.model.policy import (
-        ConditionEntry,
-        Decision,
-        Effect,
-        Explanation,
-        Layer,
-        LayerResult,
-        MatchClass,
-        MatchedStatement,
-        NearMiss,
-        OpenStatement,
-        Outcome,
-        PolicyKind,
-        Reason,
-        StatementRef,
-    )
+    from fastiam.model.decision import Decision, Layer, MatchClass, Outcome, Reason, StatementRef
+    from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, OpenStatement
+    from fastiam.model.policy import ConditionEntry, Effect, PolicyKind
     from fastiam.model.profile import PrincipalKind, Settings
     from fastiam.model.session import Session
     from fastiam.simulation.simulate import simulate
@@ -149,22 +136,9 @@ _HOMES = {
         "StoreError",
     ),
     "live": ("LiveEngine",),
-    "model.policy": (
-        "ConditionEntry",
-        "Decision",
-        "Effect",
-        "Explanation",
-        "Layer",
-        "LayerResult",
-        "MatchClass",
-        "MatchedStatement",
-        "NearMiss",
-        "OpenStatement",
-        "Outcome",
-        "PolicyKind",
-        "Reason",
-        "StatementRef",
-    ),
+    "model.decision": ("Decision", "Layer", "MatchClass", "Outcome", "Reason", "StatementRef"),
+    "model.explanation": ("Explanation", "LayerResult", "MatchedStatement", "NearMiss", "OpenStatement"),
+    "model.policy": ("ConditionEntry", "Effect", "PolicyKind"),
     "model.profile": ("PrincipalKind", "Settings"),
     "analysis.logged_calls": ("Calls", "LoggedOutcome"),
     "analysis.diff": ("Diff", "diff"),

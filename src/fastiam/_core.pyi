@@ -5,7 +5,7 @@ from typing import Self
 from typing_extensions import disjoint_base
 
 from fastiam.kernel.plan.names import Names
-from fastiam.model.policy import Decision
+from fastiam.model.decision import Decision
 from fastiam.model.request import Context, ContextValue
 from fastiam.model.session import Session
 

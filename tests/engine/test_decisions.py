@@ -17,7 +17,7 @@ import pytest
 
 from fastiam.engine.decisions import COLUMNS, LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
 from fastiam.errors import RequestValueError
-from fastiam.model.policy import Layer, Outcome, StatementRef
+from fastiam.model.decision import Layer, Outcome, StatementRef
 
 SCP = StatementRef(Layer.SCP, 1, "Guardrails", 0, sid="NoLeave")
 INLINE = StatementRef(Layer.IDENTITY, 0, "Inline", 1)

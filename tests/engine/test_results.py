@@ -212,7 +212,7 @@ def test_answers_over_an_account_are_small(kind: str, lab: dict[str, Engine]) ->
 
 def result_types() -> Iterator[type]:
     """The records that `fastiam` exports and that have a JSON form."""
-    from fastiam.model.policy import Result
+    from fastiam.model.result import Result
 
     for name in fastiam.__all__:
         value = getattr(fastiam, name)

@@ -13,7 +13,7 @@ from fastiam import Outcome
 from fastiam.compile import compiler, layout
 from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS
 from fastiam.kernel.testing import numbers
-from fastiam.model.policy import Layer
+from fastiam.model.decision import Layer
 from fastiam.model.profile import PrincipalKind
 
 KERNELS = Path(__file__).resolve().parents[2] / "src" / "fastiam"

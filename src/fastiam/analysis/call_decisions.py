@@ -16,7 +16,8 @@ import numpy.typing as npt
 from fastiam.analysis.logged_calls import PASS_ROLE, Calls, LoggedContext, Open
 from fastiam.analysis.pattern_sets import action_pattern_set
 from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
-from fastiam.model.policy import Effect, Layer, Outcome, Reason, Statement, StatementRef
+from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
+from fastiam.model.policy import Effect, Statement
 from fastiam.model.profile import PrincipalKind, ResourceFacts
 from fastiam.model.request import shorten
 from fastiam.model.session import Session

@@ -15,7 +15,8 @@ from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGrou
 from fastiam.engine.decisions import Decisions
 from fastiam.errors import FastiamError
 from fastiam.kernel.columns.read import TextColumn
-from fastiam.model.policy import Explanation, Layer, Outcome
+from fastiam.model.decision import Layer, Outcome
+from fastiam.model.explanation import Explanation
 from fastiam.model.profile import Levels, PrincipalProfile
 from fastiam.model.session import Session
 

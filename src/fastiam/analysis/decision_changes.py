@@ -12,7 +12,10 @@ from enum import StrEnum
 from typing import Literal
 
 from fastiam.engine.decisions import RowDecision
-from fastiam.model.policy import Effect, Explanation, Layer, Outcome, Result, StatementRef
+from fastiam.model.decision import Layer, Outcome, StatementRef
+from fastiam.model.explanation import Explanation
+from fastiam.model.policy import Effect
+from fastiam.model.result import Result
 
 Explain = Callable[[Literal["old", "new"]], Explanation | None]
 

@@ -21,7 +21,7 @@ from fastiam.errors import RequestValueError
 from fastiam.kernel.columns.export import stream_of, table_array
 from fastiam.kernel.columns.read import read_column
 from fastiam.model.arguments import check_type
-from fastiam.model.policy import Outcome
+from fastiam.model.decision import Outcome
 from fastiam.model.request import check_context, check_key, epoch_seconds, read_unknown
 from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
@@ -29,7 +29,7 @@ from fastiam.runtime.forking import cached_property
 if TYPE_CHECKING:
     from fastiam.analysis.logged_calls import Calls
     from fastiam.engine.compiled_engine import CompiledEngine
-    from fastiam.model.decision_json import Json
+    from fastiam.model.result import Json
 
 Side = Literal["old", "new"]
 _NAMES = {int(outcome): outcome.name for outcome in Outcome}

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from fastiam.analysis.grants import Grant, GrantStatement, Limit
 from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, resource_pattern_set
 from fastiam.model.arn import split_arn
-from fastiam.model.policy import ConditionEntry, Effect, Layer, Policy, PrincipalEntry, Statement, StatementRef
+from fastiam.model.decision import Layer, StatementRef
+from fastiam.model.policy import ConditionEntry, Effect, Policy, PrincipalEntry, Statement
 from fastiam.model.profile import Levels, PrincipalKind, PrincipalProfile, Settings
 from fastiam.model.request import ContextValue
 from fastiam.policy.wildcards import matches_everything

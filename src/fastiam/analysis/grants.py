@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastiam.model.policy import ConditionEntry, Layer, Result, StatementRef
+from fastiam.model.decision import Layer, StatementRef
+from fastiam.model.policy import ConditionEntry
+from fastiam.model.result import Result
 
 
 @dataclass(frozen=True, slots=True)

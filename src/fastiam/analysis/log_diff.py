@@ -17,7 +17,7 @@ from fastiam.analysis.compare import RANK, changes_of, in_order
 from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.analysis.diff import Diff
 from fastiam.analysis.logged_calls import Calls
-from fastiam.model.policy import Outcome
+from fastiam.model.decision import Outcome
 
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine

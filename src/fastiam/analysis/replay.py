@@ -13,7 +13,8 @@ import numpy as np
 from fastiam.analysis.call_decisions import CallDecider, CallDecision, CallDecisions
 from fastiam.analysis.logged_calls import Calls, LoggedOutcome
 from fastiam.model.arguments import check_items, check_type
-from fastiam.model.policy import Layer, Outcome, Result, StatementRef
+from fastiam.model.decision import Layer, Outcome, StatementRef
+from fastiam.model.result import Result
 
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine

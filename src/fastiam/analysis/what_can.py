@@ -16,8 +16,10 @@ from fastiam.analysis.who_can import WhoCanRequest
 from fastiam.engine.resolving import check_principal_type
 from fastiam.model.arguments import check_items
 from fastiam.model.arn import split_arn
-from fastiam.model.policy import Deferred, Layer, OpenStatement, Outcome, StatementRef
+from fastiam.model.decision import Layer, Outcome, StatementRef
+from fastiam.model.explanation import OpenStatement
 from fastiam.model.request import Context, check_action, check_context
+from fastiam.model.result import Deferred
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:

@@ -20,8 +20,10 @@ from fastiam.analysis.representatives import FRESH
 from fastiam.engine.decisions import Decisions, RowDecision
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.kernel.columns.read import TextColumn, for_all_rows, read_column
+from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
+from fastiam.model.explanation import OpenStatement
 from fastiam.model.key_registry import fold
-from fastiam.model.policy import Decision, Deferred, Layer, OpenStatement, Outcome, Policy, StatementRef
+from fastiam.model.policy import Policy
 from fastiam.model.profile import Policies, PrincipalKind, ResourceProfile
 from fastiam.model.request import (
     Context,
@@ -34,11 +36,12 @@ from fastiam.model.request import (
     read_context,
     read_unknown,
 )
+from fastiam.model.result import Deferred
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
-    from fastiam.model.decision_json import Json
+    from fastiam.model.result import Json
 
 _CLOCK = ("aws:currenttime", "aws:epochtime")
 _USER_ID = "aws:userid"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastiam.model.policy import Outcome
+from fastiam.model.decision import Outcome
 
 OK: Final = 0  # allowed, no finding, job done
 FAILED: Final = 1  # the verb could not run

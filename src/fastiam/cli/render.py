@@ -14,9 +14,11 @@ from typing import Any
 
 from fastiam.analysis.grants import GrantStatement, Limit
 from fastiam.cli.console import is_rich, write
-from fastiam.model.decision_json import to_json
+from fastiam.model.decision import Outcome, StatementRef
+from fastiam.model.explanation import OpenStatement
 from fastiam.model.explanation_text import condition_text, open_text
-from fastiam.model.policy import ConditionEntry, OpenStatement, Outcome, StatementRef
+from fastiam.model.policy import ConditionEntry
+from fastiam.model.result import to_json
 
 _WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # what a column gets at least, if it can use it
 _NARROW = 8  # the same for all others

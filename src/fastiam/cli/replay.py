@@ -16,8 +16,8 @@ from fastiam.cli.console import note
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress
 from fastiam.cli.render import chosen, is_json, write_rows
+from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
-from fastiam.model.policy import Outcome
 
 COLUMNS = (
     "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "policy", "sid", "position", "depends_on", "note",

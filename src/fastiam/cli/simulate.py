@@ -16,8 +16,8 @@ from fastiam.cli.console import write
 from fastiam.cli.files import read_bytes
 from fastiam.cli.render import write_json
 from fastiam.errors import Finding, PolicyError
+from fastiam.model.decision import Decision
 from fastiam.model.explanation_text import decision_lines
-from fastiam.model.policy import Decision
 
 
 @click.command("simulate")

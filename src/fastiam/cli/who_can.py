@@ -14,8 +14,8 @@ from fastiam.cli.console import note
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import check_role
 from fastiam.cli.render import chosen, is_json, write_rows
+from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
-from fastiam.model.policy import Outcome
 
 COLUMNS = ("principal", "kind", "is_outside", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
 OF_TABLE = ("principal", "outcome", "owner", "conditions")

@@ -20,7 +20,7 @@ from fastiam.compile.statements import Statements
 from fastiam.errors import LimitError
 from fastiam.kernel.plan.names import Names
 from fastiam.kernel.plan.tables import Tables
-from fastiam.model.policy import Layer
+from fastiam.model.decision import Layer
 from fastiam.model.profile import (
     AccountFacts,
     EndpointProfile,

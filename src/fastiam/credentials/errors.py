@@ -11,7 +11,7 @@ Each has the `code` that AWS answers with. Messages never hold a secret, nor wha
 from __future__ import annotations
 
 from fastiam.errors import FastiamError
-from fastiam.model.policy import Decision, StatementRef
+from fastiam.model.decision import Decision, StatementRef
 
 
 class StsError(FastiamError):

@@ -21,8 +21,9 @@ from fastiam.kernel.batch.resolve import decide_columns
 from fastiam.kernel.columns.read import TextColumn, are_plain, check_lengths, for_all_rows, read_column
 from fastiam.kernel.plan.names import Names
 from fastiam.model.arguments import as_path, check_choice, check_type
+from fastiam.model.decision import Outcome
+from fastiam.model.explanation import Explanation
 from fastiam.model.key_registry import fold
-from fastiam.model.policy import Explanation, Outcome
 from fastiam.model.profile import CACHE_BYTES, Settings
 from fastiam.model.request import (
     Context,

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.kernel.columns.export import column_array, stream_of, table_array
+from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
 from fastiam.model.key_registry import spelled
-from fastiam.model.policy import Layer, Outcome, Reason, Result, StatementRef
+from fastiam.model.result import Result
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
-    from fastiam.model.decision_json import Json
+    from fastiam.model.result import Json
 
 _T = TypeVar("_T")
 _Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]

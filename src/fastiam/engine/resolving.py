@@ -23,8 +23,9 @@ from fastiam.directory.principal_refs import FEDERATION
 from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS
 from fastiam.errors import RequestValueError
 from fastiam.kernel.plan.names import Names, provider_key
+from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
+from fastiam.model.explanation import Explanation
 from fastiam.model.key_registry import fold, key_info
-from fastiam.model.policy import Decision, Explanation, Layer, Outcome, StatementRef
 from fastiam.model.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile
 from fastiam.model.request import (
     Context,

@@ -6,22 +6,14 @@ The law: whoever reads the text alone can find the statement to change, in its f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from fastiam.model.decision import Decision, Layer, MatchClass, Outcome, Reason, StatementRef
 from fastiam.model.key_registry import fold, spelled
-from fastiam.model.policy import (
-    ConditionEntry,
-    Decision,
-    Explanation,
-    Layer,
-    LayerResult,
-    MatchClass,
-    MatchedStatement,
-    NearMiss,
-    OpenStatement,
-    Outcome,
-    Reason,
-    StatementRef,
-)
+
+if TYPE_CHECKING:
+    from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, OpenStatement
+    from fastiam.model.policy import ConditionEntry
 
 Piece = tuple[str, str]  # text and its style, "" for none
 Line = list[Piece]

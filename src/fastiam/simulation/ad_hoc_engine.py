@@ -9,7 +9,7 @@ from fastiam.compile.layout import NONE
 from fastiam.compile.pattern_text import utf8
 from fastiam.engine.resolving import SettlingCore
 from fastiam.kernel.plan.names import Names
-from fastiam.model.policy import Decision, Layer
+from fastiam.model.decision import Decision, Layer
 from fastiam.model.profile import CACHE_BYTES, EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.model.request import ContextValue, Request
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from fastiam.directory.stored_policies import Mode, PolicyLike
 from fastiam.model.arguments import check_choice
-from fastiam.model.policy import Decision
+from fastiam.model.decision import Decision
 from fastiam.model.profile import Settings
 from fastiam.model.request import Context
 from fastiam.model.session import Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fastiam.model.policy import Layer, Outcome, Reason
+from fastiam.model.decision import Layer, Outcome, Reason
 from fastiam.model.profile import PrincipalKind
 from fastiam.spec.layers import WITH_BOUNDARY, WITH_SESSION, WITHOUT_ACCOUNT, Said
 

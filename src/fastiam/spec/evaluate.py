@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fastiam.model.policy import Decision, Effect, Explanation, Layer, Outcome, Reason, StatementRef
+from fastiam.model.decision import Decision, Layer, Outcome, Reason, StatementRef
+from fastiam.model.explanation import Explanation
+from fastiam.model.policy import Effect
 from fastiam.model.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.model.request import Request
 from fastiam.spec import trace as explain

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastiam.model.arn import split_arn
-from fastiam.model.policy import Effect, Layer
+from fastiam.model.decision import Layer
+from fastiam.model.policy import Effect
 from fastiam.model.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.spec.service_rules import is_trust_request
 from fastiam.spec.statement import Place, Scene, Tested, check_statement

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastiam.model.policy import Effect, Layer, Outcome
+from fastiam.model.decision import Layer, Outcome
+from fastiam.model.policy import Effect
 from fastiam.spec.combining import Verdict
 from fastiam.spec.layers import Said
 from fastiam.spec.statement import Tested

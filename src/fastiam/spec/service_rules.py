@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastiam.model.arn import Arn, split_arn
-from fastiam.model.policy import Reason
+from fastiam.model.decision import Reason
 from fastiam.model.profile import PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 
 _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
-from fastiam.model.policy import ConditionEntry, Effect, Layer, Policy, Statement, StatementRef
+from fastiam.model.decision import Layer, StatementRef
+from fastiam.model.policy import ConditionEntry, Effect, Policy, Statement
 from fastiam.model.request import ContextValue
 from fastiam.spec.actions import check_actions
 from fastiam.spec.conditions import check_entry

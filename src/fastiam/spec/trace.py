@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from fastiam.model.decision import Layer, MatchClass, Outcome, Reason
+from fastiam.model.explanation import LayerResult, MatchedStatement, NearMiss, OpenStatement
 from fastiam.model.key_registry import fold
-from fastiam.model.policy import (
-    Effect,
-    Layer,
-    LayerResult,
-    MatchClass,
-    MatchedStatement,
-    NearMiss,
-    OpenStatement,
-    Outcome,
-    Reason,
-)
+from fastiam.model.policy import Effect
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
 from fastiam.spec.combining import Case, stray_limits
 from fastiam.spec.layers import WITH_BOUNDARY, WITH_SESSION, WITHOUT_ACCOUNT, LayerInput, Said

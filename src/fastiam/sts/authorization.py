@@ -9,8 +9,8 @@ from typing import Any
 
 from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AccessDeniedError
+from fastiam.model.decision import Decision, Layer, Outcome, Reason
 from fastiam.model.key_registry import fold
-from fastiam.model.policy import Decision, Layer, Outcome, Reason
 from fastiam.model.session import Session
 from fastiam.resolve.derived_keys import organization_keys, single
 from fastiam.simulation.ad_hoc_engine import decide_profiles

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import fastiam
 from fastiam.analysis.decision_changes import Change
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError, ShapeError
-from fastiam.model.policy import Layer, Outcome
+from fastiam.model.decision import Layer, Outcome
 
 A, B = "111111111111", "222222222222"
 ANA, APP, BO = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{B}:user/bo"

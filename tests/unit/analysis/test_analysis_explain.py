@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import fastiam
+from fastiam.model.decision import Layer, Outcome
 from fastiam.model.explanation_text import explanation_lines
-from fastiam.model.policy import ConditionEntry, Effect, Layer, Outcome
+from fastiam.model.policy import ConditionEntry, Effect
 from fastiam.model.profile import PrincipalKind, PrincipalProfile, ResourceProfile
 from fastiam.model.request import Request
 from fastiam.spec import decide

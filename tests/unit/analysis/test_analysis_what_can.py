@@ -15,7 +15,7 @@ from fastiam.analysis.grants import Grant
 from fastiam.analysis.pattern_sets import action_pattern_set, resource_pattern_set
 from fastiam.analysis.representatives import action_of, may_match, resource_of
 from fastiam.errors import DirectoryError, FastiamError, PolicyError, RequestValueError
-from fastiam.model.policy import Layer, Outcome
+from fastiam.model.decision import Layer, Outcome
 
 A, B = "111111111111", "222222222222"
 ANA, APP, BO = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{B}:user/bo"

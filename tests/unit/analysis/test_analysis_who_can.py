@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import fastiam
 from fastiam.analysis.who_can import _reads_user_id
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
-from fastiam.model.policy import Outcome
+from fastiam.model.decision import Outcome
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import Request, absent_keys, read_context
 from fastiam.spec import decide

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, Severity
-from fastiam.model.policy import Layer, PolicyKind, StatementRef
+from fastiam.model.decision import Layer, StatementRef
+from fastiam.model.policy import PolicyKind
 from fastiam.model.source_map import Origin, Source, SourceMap, json_path, locate, locate_key
 from fastiam.policy.document import read_policy, validate_policy
 from fastiam.policy.json_text import parse_json

@@ -5,18 +5,10 @@ from typing import Any
 
 import pytest
 
+from fastiam.model.decision import Layer, Outcome
+from fastiam.model.explanation import Explanation
 from fastiam.model.key_registry import fold
-from fastiam.model.policy import (
-    ConditionEntry,
-    Effect,
-    Explanation,
-    Layer,
-    Outcome,
-    Policy,
-    PolicyKind,
-    PrincipalEntry,
-    Statement,
-)
+from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, PrincipalEntry, Statement
 from fastiam.model.profile import AccountFacts, EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.model.request import ContextValue, Request, read_context
 from fastiam.spec import decide

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastiam._core import Core
 from fastiam.kernel.columns.read import TextColumn
-from fastiam.model.policy import StatementRef
+from fastiam.model.decision import StatementRef
 from fastiam.model.session import Session
 
 class _Answers(TypedDict, total=False):
