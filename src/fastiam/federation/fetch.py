@@ -22,6 +22,7 @@ class FetchLimits:
     thumbprints : SHA-1 of CA certificates, as lower-case hexadecimal digits, that are trusted if the host's certificate chain
         does not end in the store of trusted CAs (IP30).
     headers : further request headers, such as the one credential that a protocol requires.
+    form : body of a POST request as `application/x-www-form-urlencoded`; without it the request is a GET.
     """
 
     seconds: float = 5.0
@@ -29,6 +30,7 @@ class FetchLimits:
     hosts: frozenset[str] = frozenset()
     thumbprints: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

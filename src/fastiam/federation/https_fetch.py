@@ -111,10 +111,13 @@ class HttpsFetch:
         try:
             headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close", **limits.headers}
             authority = host if port == 443 else f"{host}:{port}"
-            connection.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
+            if limits.form is not None:
+                headers |= {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(limits.form))}
+            method = "GET" if limits.form is None else "POST"
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in {"Host": authority, **headers}.items():
                 connection.putheader(name, value)
-            connection.endheaders()
+            connection.endheaders(limits.form)
             with connection.getresponse() as response:
                 body = response.read(limits.size + 1)
                 if len(body) > limits.size:

@@ -11,8 +11,19 @@ except ModuleNotFoundError as error:
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.codes import CodeMessage, FileSender
+from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError
 from fastiam.cognito.user_pools.operations import error_code
 from fastiam.cognito.user_pools.service import UserPools
 from fastiam.cognito.user_pools.state import Settings
 
-__all__ = ["CodeMessage", "CognitoError", "FileSender", "NotAuthorizedError", "Settings", "UserPools", "error_code"]
+__all__ = [
+    "CodeMessage",
+    "CognitoError",
+    "FileSender",
+    "NotAuthorizedError",
+    "OAuthAnswer",
+    "OAuthError",
+    "Settings",
+    "UserPools",
+    "error_code",
+]

@@ -27,6 +27,7 @@ class Attempt:
     name : the user name as given; of a user its real one.
     subject : under which attempts are counted.
     custom : the state of custom authentication, None in other flows.
+    oauth : the authorization request that a sign-in on a page is for, None for sign-in by the API.
     metadata : `ClientMetadata`, for triggers.
     """
 
@@ -38,6 +39,7 @@ class Attempt:
     name: str
     subject: str
     custom: Json | None = None
+    oauth: Json | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -62,6 +64,7 @@ class AttemptCalls(Calls):
             "f": attempt.flow,
             "adm": attempt.is_admin,
             "u": attempt.custom,
+            "o": attempt.oauth,
             "step": step,
             **extra,
         }
@@ -104,7 +107,16 @@ class AttemptCalls(Calls):
             raise NotAuthorizedError(INVALID_SESSION, reason="unknown_principal", rule="UP41")
         self._state.note(sub=content["s"], flow=content["f"])
         return Attempt(
-            pool, client, content["f"], content["adm"], user, content["n"], content["q"], content.get("u"), metadata or {}
+            pool,
+            client,
+            content["f"],
+            content["adm"],
+            user,
+            content["n"],
+            content["q"],
+            content.get("u"),
+            content.get("o"),
+            metadata or {},
         )
 
     # -- 4.8 --------------------------------------------------------------------------------------------------------------
@@ -173,25 +185,39 @@ class AttemptCalls(Calls):
         CognitoError: a trigger refuses.
         """
         state, pool, client, user = self._state, attempt.pool, attempt.client, self._check_user(attempt)
+        if attempt.oauth is not None:
+            return self._finish_page(attempt, user, spend)
         refresh, sign_in = self._tokens.refresh_token(pool, client, self._tokens.new_sign_in(pool, client, user))
         result = self._tokens.issue(pool, client, user, sign_in, source, attempt.metadata)
+        self._run_post_authentication(attempt, user)
+        with state.transaction():
+            self._succeed(attempt, user, spend)
+            state.put("sign_ins", sign_in.key, sign_in.record)
+        return {"AuthenticationResult": {**result, "RefreshToken": refresh}, "ChallengeParameters": {}}
+
+    def _finish_page(self, attempt: Attempt, user: User, spend: Json | None) -> Json:
+        """Step 5 of a sign-in on a page."""
+        raise NotImplementedError
+
+    def _run_post_authentication(self, attempt: Attempt, user: User) -> None:
+        """PostAuthentication observes; its error refuses the tokens."""
         run_trigger(
-            state,
-            pool,
+            self._state,
+            attempt.pool,
             "PostAuthentication",
             "Authentication",
             username=user.username,
-            client_id=client.id,
+            client_id=attempt.client.id,
             request={"userAttributes": attributes_of(user), "newDeviceUsed": False, "clientMetadata": dict(attempt.metadata)},
             response={},
         )
-        with state.transaction():
-            self._limits.check_lock(attempt.subject)
-            current = state.current(user)
-            if not current.enabled or current.status != user.status or sign_in.record.made <= current.signed_out:
-                raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
-            if spend is not None:
-                state.spend(spend)
-            self._limits.succeeded(attempt.subject)
-            state.put("sign_ins", sign_in.key, sign_in.record)
-        return {"AuthenticationResult": {**result, "RefreshToken": refresh}, "ChallengeParameters": {}}
+
+    def _succeed(self, attempt: Attempt, user: User, spend: Json | None) -> None:
+        """The last check of a sign-in, inside the transaction that records it: nothing has changed meanwhile (UP72)."""
+        self._limits.check_lock(attempt.subject)
+        current = self._state.current(user)
+        if not current.enabled or current.status != user.status or self._state.millis() <= current.signed_out:
+            raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
+        if spend is not None:
+            self._state.spend(spend)
+        self._limits.succeeded(attempt.subject)

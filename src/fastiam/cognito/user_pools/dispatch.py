@@ -29,7 +29,7 @@ class Dispatch(Calls):
         """By the name of the call: its method, the parameters that the method takes by AWS's name, and whether it is public."""
         found = {}
         for title, described in model()["operations"].items():
-            if "method" in described and hasattr(cls, described["method"]):
+            if "method" in described:
                 accepted = inspect.signature(getattr(cls, described["method"])).parameters
                 names = {member: name for name, member in described["parameters"].items() if name in accepted}
                 found[title] = (described["method"], names, described["public"])

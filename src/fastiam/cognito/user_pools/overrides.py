@@ -21,7 +21,7 @@ def override_claims(
     state: PoolState,
     pool: Pool,
     client: Client,
-    user: User,
+    user: User | None,
     source: str,
     id_claims: Json,
     access_claims: Json,
@@ -36,7 +36,7 @@ def override_claims(
     version = pool.token_version
     name = "claimsOverrideDetails" if version == "V1_0" else "claimsAndScopeOverrideDetails"
     request: Json = {
-        "userAttributes": attributes_of(user),
+        "userAttributes": {} if user is None else attributes_of(user),
         "groupConfiguration": {
             "groupsToOverride": id_claims.get("cognito:groups", []),
             "iamRolesToOverride": id_claims.get("cognito:roles", []),
@@ -51,7 +51,7 @@ def override_claims(
         pool,
         _TRIGGER,
         source,
-        username=user.username,
+        username=client.id if user is None else user.username,
         client_id=client.id,
         request=request,
         response={name: None},

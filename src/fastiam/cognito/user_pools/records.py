@@ -283,7 +283,13 @@ class ResourceServer:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An outside identity provider of a pool, by `pool/name`. `unique_id` is ours; one that is made anew has another."""
+    """An outside identity provider of a pool, by `pool/name`.
+
+    Attributes
+    ----------
+    unique_id : ours; a provider that is created again has another one.
+    metadata, fetched : SAML metadata, and when they were read from their URL.
+    """
 
     pool: str
     name: str
@@ -294,11 +300,13 @@ class Provider:
     details: Mapping[str, str] = field(default_factory=dict)
     mapping: Mapping[str, str] = field(default_factory=dict)
     identifiers: tuple[str, ...] = ()
+    metadata: str = field(default="", repr=False)
+    fetched: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSecret:
-    """The client secret at an outside provider, by `pool/unique id`."""
+    """The client secret at an OIDC provider, or the key that decrypts SAML assertions; by `pool/unique id`."""
 
     sealed: bytes = field(repr=False)
 

@@ -10,10 +10,9 @@ from fastiam.api.directory import Directory
 from fastiam.cognito.user_pools.clients import ClientCalls
 from fastiam.cognito.user_pools.codes import CodeMessage
 from fastiam.cognito.user_pools.dispatch import Dispatch
+from fastiam.cognito.user_pools.federated import FederatedCalls
 from fastiam.cognito.user_pools.groups import GroupCalls
-from fastiam.cognito.user_pools.hosts import HostCalls
 from fastiam.cognito.user_pools.pools import PoolCalls
-from fastiam.cognito.user_pools.sign_in import SignInCalls
 from fastiam.cognito.user_pools.state import Json, PoolState, Random, Settings, Trigger
 from fastiam.cognito.user_pools.users import UserCalls
 from fastiam.credentials.keyring import Keyring
@@ -32,7 +31,7 @@ def log_event(event: AuditEvent) -> None:
     _logger.log(level, "%s %s %s %s %s", event.kind, event.outcome, event.code, event.rule, values, extra={"event": event})
 
 
-class UserPools(SignInCalls, UserCalls, GroupCalls, ClientCalls, HostCalls, PoolCalls, Dispatch):
+class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, Dispatch):
     """Cognito user pools, kept with a directory.
 
     Each call of AWS is a method: `InitiateAuth` is `initiate_auth(client_id=..., auth_flow=..., auth_parameters={...})`. Names of

@@ -145,7 +145,8 @@ class SignInCalls(CustomCalls, RefreshCalls):
             raise self._not_found()
         subject = self._limits.subject(pool, user, name)
         custom: Json | None = {"steps": [], "A": f"{public:x}" if public else ""} if flow == CUSTOM else None
-        attempt = Attempt(pool, client, flow, is_admin, user, name if user is None else user.username, subject, custom, metadata)
+        real = name if user is None else user.username
+        attempt = Attempt(pool, client, flow, is_admin, user, real, subject, custom, metadata=metadata)
         self._limits.check_lock(subject)
         self._run_pre_authentication(attempt)
         if password is not None:
@@ -335,13 +336,15 @@ class SignInCalls(CustomCalls, RefreshCalls):
         metadata: Mapping[str, str],
         *,
         is_admin: bool,
+        is_page: bool = False,
     ) -> Json:
         self._state.note(pool=client.pool, step=challenge)
-        self._check_hash(client, answers.get("SECRET_HASH"), plain(parameter(answers, "USERNAME")))
+        if not is_page:
+            self._check_hash(client, answers.get("SECRET_HASH"), plain(parameter(answers, "USERNAME")))
         if challenge == "PASSWORD_VERIFIER":
             return self._answer_srp(client, session, answers, metadata, is_admin=is_admin)
         content = self._open_session(session, challenge, client.id)
-        if content["adm"] is not is_admin:
+        if content["adm"] is not is_admin or (content["o"] is not None) is not is_page:
             raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP43")
         attempt = self._resume(content, metadata)
         self._check_name(attempt, attempt.username, answers)

@@ -25,6 +25,7 @@ from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.credentials.state import State
 from fastiam.federation.audit import Auditor, Entry
 from fastiam.federation.fetch import Fetch
+from fastiam.federation.issuer_keys import IssuerKeys
 
 Json = dict[str, Any]
 Trigger = Callable[[Json], Json]
@@ -82,6 +83,7 @@ class PoolState:
         self.store: UserPoolStore = base.directory.join(UserPoolStore())
         for table in SEALED:
             base.seals(self.store, table, partial(purpose_of, table))
+        self.issuer_keys: dict[tuple[str, str], IssuerKeys] = {}  # by unique id of an outside provider, and address
         self.signers: dict[str, Any] = {}  # private keys by kid, read from their records
 
     @property

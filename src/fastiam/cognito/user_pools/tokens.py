@@ -192,6 +192,12 @@ class Tokens:
         kid, private = keys.signer(self._state, pool, use)
         return Secret(jwt.encode(claims, private, algorithm="RS256", headers={"kid": kid, "typ": None}))
 
+    def overridden_client_claims(self, pool: Pool, client: Client, claims: Json) -> Json:
+        """The claims of a token for a client itself; PreTokenGeneration changes them in version V3_0."""
+        if pool.token_version != "V3_0":
+            return claims
+        return override_claims(self._state, pool, client, None, "ClientCredentials", {}, claims, {})[1]
+
     # -- verification -----------------------------------------------------------------------------------------------------
 
     def claims_of(self, token: str, use: str) -> tuple[Pool, Json]:

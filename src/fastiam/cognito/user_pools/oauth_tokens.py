@@ -1,0 +1,248 @@
+"""The token endpoint of OAuth 2.0, userInfo, revocation, sign-out and discovery (UP91 to UP95)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.user_pools.attributes import can_read
+from fastiam.cognito.user_pools.hosts import HostCalls
+from fastiam.cognito.user_pools.oauth_requests import (
+    OAuthError,
+    Parameters,
+    read_basic,
+    read_client_scopes,
+    read_parameters,
+)
+from fastiam.cognito.user_pools.records import Client, Pool, User
+from fastiam.cognito.user_pools.refresh import RefreshCalls
+from fastiam.cognito.user_pools.state import Json
+from fastiam.cognito.user_pools.tokens import readable_attributes
+from fastiam.credentials.secret import hidden, takes_secrets
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
+_GRANT = "invalid_grant"
+
+
+class OAuthTokenCalls(RefreshCalls, HostCalls):
+    """`/oauth2/token`, `/oauth2/userInfo`, `/oauth2/revoke` and discovery."""
+
+    def _issue_oauth(
+        self, pool: Pool, client: Client, user: User, request: Json, made: int, *, with_refresh: bool, spend: Json | None = None
+    ) -> Json:
+        """Record a sign-in and give its tokens, in OAuth's form. `spend` is the authorization code."""
+        scopes = tuple(request["scopes"])
+        for scope, attribute in (("email", "email"), ("phone", "phone_number")):
+            if scope in scopes and not can_read(client, attribute):
+                raise OAuthError("the client cannot read an attribute of a scope", code=_GRANT)
+        sign_in = self._tokens.new_sign_in(pool, client, user, scopes=scopes, nonce=request["nonce"])
+        until = datetime.fromtimestamp(made / 1000, UTC) + timedelta(seconds=client.refresh_validity)
+        sign_in = replace(sign_in, record=replace(sign_in.record, made=made, until=until))
+        refresh = None
+        if with_refresh:
+            refresh, sign_in = self._tokens.refresh_token(pool, client, sign_in)
+        result = self._tokens.issue(pool, client, user, sign_in, "HostedAuth")
+        with self._state.transaction():
+            current = self._state.tables.users.get(user.key)
+            if current is None or not current.enabled or made <= current.signed_out:
+                raise OAuthError("the user has signed out", code=_GRANT)
+            if spend is not None:
+                self._state.spend(spend, sign_in.key)
+            self._state.put("sign_ins", sign_in.key, sign_in.record)
+        return _as_oauth(result) | ({} if refresh is None else {"refresh_token": refresh})
+
+    # -- token ------------------------------------------------------------------------------------------------------------
+
+    def _authenticate(self, given: Json, authorization: str | None, status: int = 400) -> tuple[Pool, Client]:
+        """The client of a request to the token endpoint (UP92).
+
+        Raises
+        ------
+        OAuthError: invalid_client, invalid_request.
+        """
+        basic = read_basic(authorization)
+        secret = hidden(given["client_secret"]) if "client_secret" in given else None
+        if basic is not None and (secret is not None or given.get("client_id", basic[0]) != basic[0]):
+            raise OAuthError("the client authenticates in two ways", code="invalid_request")
+        client_id, secret = basic if basic is not None else (given.get("client_id", ""), secret)
+        client = self._state.tables.clients.get(client_id)
+        if client is None or not self._is_secret(client, secret):
+            raise OAuthError("the client is not known, or its secret is wrong", code="invalid_client", status=status)
+        self._state.note(client=client.id, pool=client.pool)
+        return self._state.pool(client.pool), client
+
+    @takes_secrets("authorization")
+    def oauth_token(self, parameters: Parameters, *, authorization: str | None = None) -> Json:
+        """`/oauth2/token`, with the parameters of the form and the header `Authorization`. The answer must not be cached.
+
+        Raises
+        ------
+        OAuthError: the grant is refused.
+        """
+        with self._state.event("OAuthToken"):
+            given = {name: hidden(value) for name, value in read_parameters(parameters).items()}
+            pool, client = self._authenticate(given, authorization)
+            grant = given.get("grant_type")
+            if grant == "authorization_code":
+                return self._redeem(pool, client, given)
+            if grant == "refresh_token":
+                return self._refresh_oauth(pool, client, given)
+            if grant == "client_credentials":
+                return self._client_credentials(pool, client, given)
+            raise OAuthError("the grant is not supported", code="unsupported_grant_type")
+
+    def _redeem(self, pool: Pool, client: Client, given: Json) -> Json:
+        """A code for tokens; a second use revokes those of the first (UP91)."""
+        if "code" not in client.oauth_flows:
+            raise OAuthError("the client does not allow this grant", code="unauthorized_client")
+        content = self._state.open("code", given.get("code", ""))
+        if content is None or content["c"] != client.id or content["redirect"] != given.get("redirect_uri"):
+            raise OAuthError("the code is not valid", code=_GRANT)
+        verifier = given.get("code_verifier")
+        if content["challenge"]:
+            is_right = verifier is not None and _VERIFIER.fullmatch(verifier) and _s256(verifier) == content["challenge"]
+        else:
+            is_right = verifier is None
+        if not is_right:
+            raise OAuthError("the code verifier is not right", code=_GRANT)
+        user = self._state.tables.users.get(f"{pool.id}/{content['s']}")
+        if self._state.is_spent(content):
+            self._revoke_spent(content)
+            raise OAuthError("the code was used", code=_GRANT)
+        if user is None or self._state.is_over(content):
+            raise OAuthError("the code is over", code=_GRANT)
+        try:
+            return self._issue_oauth(pool, client, user, content, content["m"], with_refresh=True, spend=content)
+        except NotAuthorizedError:  # another call has used the code meanwhile
+            self._revoke_spent(content)
+        raise OAuthError("the code was used", code=_GRANT)
+
+    def _revoke_spent(self, content: Json) -> None:
+        with self._state.transaction():
+            spent = self._state.tables.spent.get(content["id"])
+            sign_in = None if spent is None else self._state.tables.sign_ins.get(spent.sign_in)
+            if spent is not None and sign_in is not None:
+                self._state.put("sign_ins", spent.sign_in, replace(sign_in, revoked=True))
+                self._state.note(sub=sign_in.sub, origin_jti=sign_in.origin)
+
+    def _refresh_oauth(self, pool: Pool, client: Client, given: Json) -> Json:
+        if "code" not in client.oauth_flows:
+            raise OAuthError("the client does not allow this grant", code="unauthorized_client")
+        content = self._state.open("refresh", given.get("refresh_token", ""))
+        try:
+            if client.grace is not None:
+                answer = self._rotated(pool, client, content, client.grace, {})
+            else:
+                user, key, record = self._opened(client, content)
+                answer = self._renewed(pool, client, user, key, record, {})
+        except (NotAuthorizedError, CognitoError) as error:
+            if error.code not in ("NotAuthorizedException", "RefreshTokenReuseException"):
+                raise
+            raise OAuthError("the refresh token is not valid", code=_GRANT) from None
+        result = answer["AuthenticationResult"]
+        refresh = {"refresh_token": result["RefreshToken"]} if "RefreshToken" in result else {}
+        return _as_oauth(result) | refresh
+
+    def _client_credentials(self, pool: Pool, client: Client, given: Json) -> Json:
+        """An access token for the client itself (UP94)."""
+        if client.oauth_flows != ("client_credentials",) or not self._secrets(client):
+            raise OAuthError("the client does not allow this grant", code="unauthorized_client", rule="UP94")
+        scopes = read_client_scopes(client, given.get("scope"))
+        now = int(self._state.now().timestamp())
+        claims = {
+            "sub": client.id,
+            "iss": pool.issuer,
+            "client_id": client.id,
+            "token_use": "access",
+            "scope": " ".join(scopes),
+            "auth_time": now,
+            "iat": now,
+            "exp": now + client.access_validity,
+            "jti": self._state.new_id(),
+            "version": 2,
+        }
+        claims = self._tokens.overridden_client_claims(pool, client, claims)
+        access = self._tokens.sign(pool, "access", claims)
+        return {"access_token": access, "expires_in": client.access_validity, "token_type": "Bearer"}
+
+    # -- other endpoints --------------------------------------------------------------------------------------------------
+
+    @takes_secrets("access_token")
+    def oauth_user_info(self, access_token: str) -> Json:
+        """`/oauth2/userInfo` with the bearer token.
+
+        Raises
+        ------
+        OAuthError: invalid_token, with status 401.
+        """
+        with self._state.event("OAuthUserInfo"):
+            try:
+                access = self._tokens.access(access_token, "openid")
+            except NotAuthorizedError:
+                raise OAuthError("the access token is not valid here", code="invalid_token", status=401, rule="UP95") from None
+            values = readable_attributes(access.client, access.user, access.scopes)
+            return {"sub": access.user.sub, **values, "username": access.user.username}
+
+    @takes_secrets("authorization")
+    def oauth_revoke(self, parameters: Parameters, *, authorization: str | None = None) -> None:
+        """`/oauth2/revoke`. A token that cannot be read is no error (RFC 7009).
+
+        Raises
+        ------
+        OAuthError: invalid_client with status 401; unsupported_token_type, unauthorized_client, invalid_request.
+        """
+        with self._state.event("OAuthRevoke"):
+            given = {name: hidden(value) for name, value in read_parameters(parameters).items()}
+            _, client = self._authenticate(given, authorization, status=401)
+            if "token" not in given:
+                raise OAuthError("`token` is missing", code="invalid_request", rule="UP95")
+            codes = {
+                "UnsupportedTokenTypeException": "unsupported_token_type",
+                "UnauthorizedException": "unauthorized_client",
+                "UnsupportedOperationException": "invalid_request",
+            }
+            try:
+                self._revoke(client, given["token"])
+            except CognitoError as error:
+                if error.code in codes:
+                    raise OAuthError(error.message, code=codes[error.code], rule="UP95") from None
+
+    def get_openid_configuration(self, user_pool_id: str) -> Json:
+        """The discovery document of a pool, `/.well-known/openid-configuration`."""
+        with self._state.event("GetOpenIdConfiguration"):
+            pool = self._state.pool(user_pool_id)
+            document: Json = {
+                "issuer": pool.issuer,
+                "jwks_uri": f"{pool.issuer}/.well-known/jwks.json",
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "response_types_supported": ["code", "token"],
+                "scopes_supported": ["openid", "email", "phone", "profile"],
+                "subject_types_supported": ["public"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "code_challenge_methods_supported": ["S256"],
+            }
+            if any(domain.pool == pool.id for domain in self._state.tables.domains.values()):
+                host = self._host(pool)
+                for name, path in (
+                    ("authorization_endpoint", "oauth2/authorize"),
+                    ("token_endpoint", "oauth2/token"),
+                    ("userinfo_endpoint", "oauth2/userInfo"),
+                    ("revocation_endpoint", "oauth2/revoke"),
+                    ("end_session_endpoint", "logout"),
+                ):
+                    document[name] = f"https://{host}/{path}"
+            return document
+
+
+def _s256(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+def _as_oauth(result: Json) -> Json:
+    """`AuthenticationResult` with the names of OAuth."""
+    names = {"AccessToken": "access_token", "IdToken": "id_token", "ExpiresIn": "expires_in", "TokenType": "token_type"}
+    return {names[name]: value for name, value in result.items() if name in names}
