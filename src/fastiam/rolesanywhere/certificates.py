@@ -128,7 +128,7 @@ def read_bundle(text: str) -> tuple[x509.Certificate, ...]:
 
 
 class _Search:
-    """The paths from an end entity to a trust anchor as far as names tell, under a limit of signature checks."""
+    """The paths from an end entity to a trust anchor by their names, under a limit of signature checks."""
 
     def __init__(self, chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]) -> None:
         self._anchors, self._checks = list(filter(_is_usable, anchors)), 0
