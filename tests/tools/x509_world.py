@@ -10,12 +10,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -26,8 +27,11 @@ from sts_fixture import World as StsWorld
 
 from fastiam.federation.audit import AuditEvent
 from fastiam.rolesanywhere import RolesAnywhere, RolesAnywhereSettings, SignedRequest
+from fastiam.sts import StsError
 
 REGION = "eu-west-1"
+CN_OID, OU_OID = bytes.fromhex("0603550403"), bytes.fromhex("060355040b")  # as DER
+ADE, INVALID = "AccessDeniedException", "ValidationException"
 HOST = f"arn:aws:iam::{A}:role/Host"
 READ = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "*"}
 _OIDS = {
@@ -331,3 +335,42 @@ def trust_policy(condition: Mapping[str, Any] = {}) -> dict[str, Any]:
         "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
     }  # fmt: skip
     return document(statement | ({"Condition": condition} if condition else {}))
+
+
+# -- attacks --------------------------------------------------------------------------------------------------------------------
+
+
+def refused(world: World, request: SignedRequest, code: str = ADE) -> StsError:
+    """The error of a request that gives no session and records no subject."""
+    before = len(world.objects.subjects())
+    with pytest.raises(StsError) as caught:
+        world.anywhere.create_session(request)
+    assert caught.value.code == code, str(caught.value)
+    assert world.events[-1].outcome == "refused"
+    assert len(world.objects.subjects()) == before
+    return caught.value
+
+
+def with_header(request: SignedRequest, name: str, value: str | None) -> SignedRequest:
+    """The request with another value of a header, or without it."""
+    kept = [(n, v) for n, v in request.headers if n.lower() != name.lower()]
+    return replace(request, headers=kept if value is None else [*kept, (name, value)])
+
+
+def encoded(identity: Identity) -> str:
+    return base64.b64encode(identity.der).decode()
+
+
+def chained(world: World, identity: Identity, *chain: Identity) -> SignedRequest:
+    draft = world.draft(identity)
+    draft.chain = chain
+    return draft.signed()
+
+
+def rdn(oid: bytes, tag: int, value: bytes) -> bytes:
+    return tlv(0x31, tlv(0x30, oid + tlv(tag, value)))
+
+
+def renamed(identity: Identity, signer: Any, *rdns: bytes) -> Identity:
+    """The certificate with a subject of any encoding."""
+    return resigned(identity, signer, lambda parts: [*parts[:5], tlv(0x30, b"".join(rdns)), *parts[6:]])
