@@ -51,6 +51,7 @@ VERBS = {  # in the order in which `--help` lists them
     "trust-anchor": "trust anchors of a store, for IAM Roles Anywhere",
     "profile": "profiles of a store, for IAM Roles Anywhere",
     "crl": "certificate revocation lists of a store",
+    "identity-pool": "Cognito identity pools of a store",
     "key": "access keys of a store",
     "mfa": "MFA devices of a store",
     "sts": "issue sessions from a store",

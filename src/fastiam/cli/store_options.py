@@ -82,14 +82,21 @@ def open_federation(path: str, keyring_path: str | None) -> Iterator[Federation]
         yield Federation(sts, fetch=HttpsFetch())
 
 
+def accept_own_tokens(federation: Federation) -> None:
+    """Let STS accept the tokens of the identity pools of the store."""
+    from fastiam.cognito.identity_pools import IdentityPools
+
+    IdentityPools(federation)
+
+
 def join_federation(sts: STS) -> None:
     """Let a call that concerns all secrets of a store, such as `reseal`, reach those of federation too."""
     try:
         from fastiam.federation import Federation
     except ModuleNotFoundError:
-        note("private keys of SAML providers are left out\nhelp: pip install 'fastiam[federation]'")
+        note("private keys of SAML providers and Cognito are left out\nhelp: pip install 'fastiam[federation]'")
     else:
-        Federation(sts)
+        accept_own_tokens(Federation(sts))  # joins the records of Cognito
 
 
 def read_credentials(file: str | None) -> Credentials:

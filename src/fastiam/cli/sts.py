@@ -12,6 +12,7 @@ from fastiam.cli import options
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import (
     Calls,
+    accept_own_tokens,
     credentials,
     join_federation,
     of_store,
@@ -151,6 +152,7 @@ def assume_role_with_web_identity(
     The keys of the issuer are read over HTTPS from public addresses, unless the provider has pinned keys.
     """
     with open_federation(store, keyring) as federation, open_secret_file(out, store, keyring, None) as file:
+        accept_own_tokens(federation)
         made = federation.assume_role_with_web_identity(
             role,
             name,

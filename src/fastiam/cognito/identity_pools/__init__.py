@@ -1,0 +1,43 @@
+"""Cognito identity pools: identities for users of outside providers and for guests, and sessions of roles for them."""
+
+from __future__ import annotations
+
+import fastiam.federation as _federation  # noqa: F401  (says which package is missing)
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.identity_pools.records import (
+    CognitoIdentityProvider,
+    IdentityPool,
+    MappingRule,
+    PrincipalTagMap,
+    RoleMapping,
+)
+from fastiam.cognito.identity_pools.results import (
+    DeveloperUsers,
+    IdentityCredentials,
+    IdentityDescription,
+    IdentityPage,
+    IdentityPoolPage,
+    IdentityPoolRoles,
+    OpenIdToken,
+    PrincipalTagAttributeMap,
+)
+from fastiam.cognito.identity_pools.service import IdentityPools
+
+__all__ = [
+    "CognitoError",
+    "CognitoIdentityProvider",
+    "DeveloperUsers",
+    "IdentityCredentials",
+    "IdentityDescription",
+    "IdentityPage",
+    "IdentityPool",
+    "IdentityPoolPage",
+    "IdentityPoolRoles",
+    "IdentityPools",
+    "MappingRule",
+    "NotAuthorizedError",
+    "OpenIdToken",
+    "PrincipalTagAttributeMap",
+    "PrincipalTagMap",
+    "RoleMapping",
+]

@@ -1,0 +1,205 @@
+"""The public calls: GetId, GetCredentialsForIdentity, GetOpenIdToken and UnlinkIdentity (5.3, 5.4, 5.6, 5.7).
+
+Logins are verified first, outside of any transaction. Then one transaction finds, links or merges the identity (ID31).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NoReturn
+
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.identity_pools import parameters
+from fastiam.cognito.identity_pools.identities import Identities, check_guests
+from fastiam.cognito.identity_pools.logins import LoginVerifier
+from fastiam.cognito.identity_pools.pools import Pools
+from fastiam.cognito.identity_pools.records import Identity, IdentityPool
+from fastiam.cognito.identity_pools.results import IdentityCredentials, OpenIdToken
+from fastiam.cognito.identity_pools.roles import choose_role
+from fastiam.cognito.identity_pools.tags import tags_of
+from fastiam.cognito.identity_pools.tokens import Tokens, amr_of
+from fastiam.cognito.identity_pools.verified import VerifiedLogin
+from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
+from fastiam.credentials.keyring import Keyring
+from fastiam.credentials.parameter_limits import HOUR
+from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.federation.audit import Entry
+from fastiam.federation.state import FederationState
+from fastiam.model.request import shorten
+from fastiam.sts import federated_roles as asserted
+from fastiam.sts.roles import RoleRequest
+
+SESSION_NAME = "CognitoIdentityCredentials"
+_SALT = bytes(16)
+
+
+class Access:
+    """What the clients of identity pools call."""
+
+    def __init__(
+        self,
+        state: FederationState,
+        pools: Pools,
+        identities: Identities,
+        logins: LoginVerifier,
+        tokens: Tokens,
+        guest_policy: str,
+    ) -> None:
+        self._state, self._pools, self._identities = state, pools, identities
+        self._logins, self._tokens, self._guest_policy = logins, tokens, guest_policy
+
+    def get_id(self, identity_pool_id: str, logins: Mapping[str, str], account_id: str | None, source: str) -> str:
+        """GetId."""
+        now = self._state.now()
+        with self._state.auditor.call("GetId", now, source=source, pool=shorten(str(identity_pool_id))) as entry:
+            self._state.directory.refresh()
+            pool = self._pools.get(identity_pool_id)
+            if account_id not in (None, pool.account):
+                parameters.wrong("the identity pool is not in this account")
+            entry.account = pool.account
+            verified = self._logins.verify(pool, logins, now, entry)
+            linked = [each.login for each in verified]
+            identity = self._identities.find(pool, linked) if linked else None
+            if identity is None:
+                with self._state.directory.transaction():
+                    pool = self._pools.get(identity_pool_id)
+                    identity = self._identities.of_logins(pool, linked, now) if linked else self._identities.guest(pool, now)
+            self._note(entry, identity)
+            return identity.id
+
+    def get_credentials(
+        self, identity_id: str, logins: Mapping[str, str], custom_role_arn: str | None, source: str
+    ) -> IdentityCredentials:
+        """GetCredentialsForIdentity."""
+        now = self._state.now()
+        with self._state.auditor.call("GetCredentialsForIdentity", now, source=source) as entry:
+            role = None if custom_role_arn is None else parameters.read_role(custom_role_arn)
+            pool, identity, verified = self._identify(identity_id, logins, now, entry, is_enhanced=True)
+            choice = choose_role(pool, verified, role)
+            entry.add(role=choice.role, role_by=choice.by)
+            tags = tags_of(pool, verified, entry)
+            made = self._session(pool, identity, choice.role, verified, tags, now, entry)
+            return IdentityCredentials(
+                credentials=made.credentials,
+                session=made.session,
+                arn=made.arn,
+                role_id=made.role_id,
+                packed_policy_size=made.packed_policy_size,
+                identity_id=identity.id,
+            )
+
+    def get_open_id_token(self, identity_id: str, logins: Mapping[str, str], source: str) -> OpenIdToken:
+        """GetOpenIdToken."""
+        now = self._state.now()
+        with self._state.auditor.call("GetOpenIdToken", now, source=source) as entry:
+            pool, identity, verified = self._identify(identity_id, logins, now, entry, is_enhanced=False)
+            tags = tags_of(pool, verified, entry)
+            token = self._tokens.issue(pool, identity.id, verified, tags, parameters.TOKEN_SECONDS, now)
+            return OpenIdToken(identity.id, token)
+
+    def unlink(self, identity_id: str, logins: Mapping[str, str], logins_to_remove: Sequence[str], source: str) -> None:
+        """UnlinkIdentity."""
+        now = self._state.now()
+        with self._state.auditor.call("UnlinkIdentity", now, source=source) as entry:
+            names = parameters.read_list(logins_to_remove, "logins_to_remove")
+            pool, identity = self._find(identity_id, entry)
+            verified = [each.login for each in self._logins.verify(pool, logins, now, entry)]
+            with self._state.directory.transaction():
+                identity = self._identities.usable(identity_id)
+                if not verified or any(login not in identity.logins for login in verified):
+                    raise NotAuthorizedError("logins don't match those of the identity", reason="login", rule="ID30")
+                removed = [login for login in identity.logins if login.name in names and not login.is_developer]
+                if not names or {login.name for login in removed} != set(names):
+                    raise CognitoError(
+                        "a login to remove is not linked to the identity", rule="ID30", code="ResourceNotFoundException"
+                    )
+                self._identities.unlink(identity, removed, now)
+
+    # -- who it is (ID20 to ID22) ---------------------------------------------------------------------------------------------
+
+    def _find(self, identity_id: str, entry: Entry) -> tuple[IdentityPool, Identity]:
+        self._state.directory.refresh()
+        identity = self._identities.usable(parameters.read_id(identity_id))
+        pool = self._pools.get(identity.pool)
+        entry.account = pool.account
+        entry.add(pool=pool.identity_pool_id)
+        self._note(entry, identity)
+        return pool, identity
+
+    def _identify(
+        self, identity_id: str, logins: Mapping[str, str], now: datetime, entry: Entry, *, is_enhanced: bool
+    ) -> tuple[IdentityPool, Identity, list[VerifiedLogin]]:
+        """The identity that the call is for, and the logins that prove it; none for a guest."""
+        pool, identity = self._find(identity_id, entry)
+        if not is_enhanced:
+            _check_classic(pool)
+        if not logins:
+            if identity.is_authenticated:
+                raise NotAuthorizedError(f"access to identity `{identity.id}` is forbidden", reason="login", rule="ID20")
+            check_guests(pool)
+            return pool, identity, []
+        verified = self._logins.verify(pool, logins, now, entry, identity=identity if is_enhanced else None)
+        linked = [each.login for each in verified]
+        if not all(login in identity.logins for login in linked):
+            with self._state.directory.transaction():
+                current = self._identities.usable(identity_id)
+                identity = self._identities.of_call(pool, current, linked, now)
+            self._note(entry, identity)
+        return pool, identity, verified
+
+    def _note(self, entry: Entry, identity: Identity) -> None:
+        """The id of a guest is a bearer secret, so that events contain a hash of it (ID21)."""
+        id_ = identity.id if identity.is_authenticated else _hashed(self._state.issuer.state.keyring, identity.id)
+        entry.add(identity=id_)
+
+    # -- the session (ID61 to ID63) -------------------------------------------------------------------------------------------
+
+    def _session(
+        self,
+        pool: IdentityPool,
+        identity: Identity,
+        role: str,
+        verified: Sequence[VerifiedLogin],
+        tags: Mapping[str, str],
+        now: datetime,
+        entry: Entry,
+    ) -> AssumedRole:
+        """A session of an hour. Whatever the trust policy answers, a refusal is one of the pool's configuration."""
+        assertion = Assertion(
+            provider=parameters.OWN,
+            keys={
+                f"{parameters.OWN}:aud": pool.identity_pool_id,
+                f"{parameters.OWN}:sub": identity.id,
+                f"{parameters.OWN}:amr": amr_of(verified),
+            },
+            session_name=SESSION_NAME,
+            tags=dict(tags),
+        )
+        policy = None if verified else self._guest_policy
+        wanted = RoleRequest(role=role, name=SESSION_NAME, duration=HOUR, policy=policy, tags=tags)
+        try:
+            return asserted.with_provider(self._state.issuer, asserted.OIDC, assertion, wanted, now=now)
+        except (AccessDeniedError, AuthenticationError, ValidationError) as error:
+            entry.add(denied=error.message)
+            rule = error.rule
+        _misconfigured(rule)
+
+
+def _misconfigured(rule: str) -> NoReturn:
+    code = "InvalidIdentityPoolConfigurationException"
+    raise CognitoError("the role cannot be assumed: check its trust policy", rule=rule or "ID61", code=code)
+
+
+def _check_classic(pool: IdentityPool) -> None:
+    if not pool.allow_classic_flow:
+        parameters.wrong("basic (classic) flow is not enabled for this identity pool", "5.3", "use the enhanced flow")
+    if pool.role_mappings:
+        parameters.wrong("basic (classic) flow is not supported with role mappings", "5.3", "use the enhanced flow")
+
+
+def _hashed(keyring: Keyring, identity_id: str) -> str:
+    """An HMAC of an id, the same as long as the sealing key is."""
+    key = keyring.derive(bytes((1,)) + bytes.fromhex(keyring.ids[0]) + _SALT, b"identity-pool-guest")
+    return "hmac:" + hmac.digest(key, identity_id.encode(), "sha256").hex()[:16]
