@@ -1,21 +1,31 @@
-"""The requests that a change between two directories can reach, where nobody has given any.
+"""The requests that the changes between two directories can affect, for a comparison without given requests.
 
-A principal that changed asks for what its changed statements are about; a resource whose policies changed is asked for by
-everybody. Law: what it cannot show it says (`unseen`).
+A changed principal requests what its changed statements match. Every principal requests a resource whose policies changed.
+INVARIANT: a change that no request can show is listed in `unseen`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastiam.analysis.representatives import FRESH, Patterns, actions_in, may_match, resources_in, statements_of
+from fastiam.analysis.principal_layers import principal_layers
+from fastiam.analysis.representatives import (
+    UNMENTIONED,
+    Patterns,
+    actions_in,
+    may_match,
+    resources_in,
+    statements_of,
+)
 from fastiam.engine.decisions import DictionaryColumn
+from fastiam.model.decision import Layer
 from fastiam.model.policy import Policy, Statement
-from fastiam.model.profile import PrincipalProfile
+from fastiam.model.profile import Levels, Policies, PrincipalProfile
 from fastiam.resolve.changes import changes_between
 from fastiam.resolve.snapshot import Snapshot
 
@@ -23,88 +33,75 @@ if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
 
 _MAX_REQUESTS = 5_000_000
-_MAX_STORED = 100  # stored resources with policies that stand for one pattern
-_ANY_ACTION, _ANY_RESOURCE = f"{FRESH}:{FRESH}", f"arn:aws:{FRESH}:::{FRESH}"  # what only the widest patterns match
-_Body = tuple[object, ...]
+_MAX_STORED = 100  # resources with policies that represent one pattern
+_ANY_ACTION = f"{UNMENTIONED}:{UNMENTIONED}"  # matched by the widest patterns only
+_ANY_RESOURCE = f"arn:aws:{UNMENTIONED}:::{UNMENTIONED}"
+_Block = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_StatementContent = tuple[object, ...]
 
 
 @dataclass
 class RequestMatrix:
-    """Requests as columns, and what they cannot show."""
+    """Requests as blocks of principals, actions and resources, and the changes that these requests cannot show."""
 
-    blocks: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], None] = field(default_factory=dict)
+    blocks: dict[_Block, None] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
 
     def add(self, principals: Iterable[str], actions: Iterable[str], resources: Iterable[str]) -> None:
-        """Everybody of some with each action on each resource."""
+        """Add each combination of a principal, an action and a resource."""
         block = tuple(principals), tuple(dict.fromkeys(actions)), tuple(dict.fromkeys(resources))
         if all(block):
             self.blocks[block] = None
 
-    def fit(self) -> None:
-        """Keep to what can be decided in seconds, and say what was left out."""
-        total, left = 0, 0
-        kept: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], None] = {}
+    def truncate(self) -> None:
+        """Keep the blocks that can be decided in seconds, and list the number of other requests in `unseen`."""
+        total, n_omitted = 0, 0
+        kept: dict[_Block, None] = {}
         for block in self.blocks:
             size = len(block[0]) * len(block[1]) * len(block[2])
             if total + size <= _MAX_REQUESTS:
                 total += size
                 kept[block] = None
             else:
-                left += size
+                n_omitted += size
         self.blocks = kept
-        if left:
-            self.unseen += (f"{left:,} more combinations of principals, actions and resources",)
+        if n_omitted:
+            self.unseen += (f"{n_omitted:,} more combinations of principals, actions and resources",)
 
-    def column(self, which: int) -> DictionaryColumn:
-        """One of the three columns."""
-        places: dict[str, int] = {}
+    def column(self, number: int) -> DictionaryColumn:
+        """Return a column of all requests: 0 for principals, 1 for actions, 2 for resources."""
+        codes_of: dict[str, int] = {}
         parts = [np.empty(0, np.int32)]
         for block in self.blocks:
-            codes = np.array([places.setdefault(text, len(places)) for text in block[which]], np.int32)
-            inner = int(np.prod([len(block[i]) for i in range(which + 1, 3)]))
-            outer = int(np.prod([len(block[i]) for i in range(which)]))
+            codes = np.array([codes_of.setdefault(text, len(codes_of)) for text in block[number]], np.int32)
+            inner = int(np.prod([len(block[i]) for i in range(number + 1, 3)]))
+            outer = int(np.prod([len(block[i]) for i in range(number)]))
             parts.append(np.tile(np.repeat(codes, inner), outer))
-        return DictionaryColumn(("principals", "actions", "resources")[which], np.concatenate(parts), list(places))
-
-    @property
-    def principals(self) -> DictionaryColumn:
-        """Who asks."""
-        return self.column(0)
-
-    @property
-    def actions(self) -> DictionaryColumn:
-        """For what."""
-        return self.column(1)
-
-    @property
-    def resources(self) -> DictionaryColumn:
-        """On what."""
-        return self.column(2)
+        return DictionaryColumn(("principals", "actions", "resources")[number], np.concatenate(parts), list(codes_of))
 
 
 def affected_requests(old: CompiledEngine, new: CompiledEngine) -> RequestMatrix:
-    """The requests that the changes between the directories of two engines can reach."""
+    """Return requests that the changes between the directories of two engines can affect."""
     snapshots = old._snapshot_or_fail(), new._snapshot_or_fail()
     changes = changes_between(*snapshots)
     matrix = RequestMatrix()
-    reach = _ChangeImpact(*snapshots)
+    impact = _ChangeImpact(*snapshots)
     for name in sorted(changes.principals):
-        reach.principal(matrix, name)
+        impact.add_principal(matrix, name)
     for arn in sorted(changes.resources):
-        reach.resource(matrix, arn)
+        impact.add_resource(matrix, arn)
     for account in sorted(changes.accounts):
-        reach.account(matrix, account)
-    notes = [f"policies of the endpoint {id_}: give requests that come through it" for id_ in sorted(changes.endpoints)]
+        impact.add_account(matrix, account)
+    notes = [f"policies of the endpoint {id_}: pass requests through this endpoint" for id_ in sorted(changes.endpoints)]
     if changes.everything:
         notes.append("requests through endpoints without a record")
     matrix.unseen += tuple(notes)
-    matrix.fit()
+    matrix.truncate()
     return matrix
 
 
 class _ChangeImpact:
-    """What two directories hold, as far as patterns are stood for by it."""
+    """The names in two directories that represent the patterns of changed statements."""
 
     def __init__(self, old: Snapshot, new: Snapshot) -> None:
         self.old, self.new = old, new
@@ -117,36 +114,36 @@ class _ChangeImpact:
 
     # -- principals ---------------------------------------------------------------------------------------------------
 
-    def principal(self, matrix: RequestMatrix, name: str) -> None:
-        """A principal whose own layers or keys have changed, one block for each statement that changed."""
+    def add_principal(self, matrix: RequestMatrix, name: str) -> None:
+        """Add requests of a principal whose layers or keys changed: one block for each changed statement."""
         before, after = self.old.principal(name), self.new.principal(name)
-        own = [policy for profile in (before, after) for policies in _layers(profile).values() for policy in policies]
-        known = frozenset((_ANY_ACTION,)).union(*map(self._named_in, own))
+        own = [policy for profile in (before, after) for policy in _policies_of(profile)]
+        known = frozenset((_ANY_ACTION,)).union(*map(self._actions_written_in, own))
         patterns = list(resources_in(statements_of(own), after.keys or before.keys))
         for statement in _changed_statements(before, after):
             actions = [action for action in self._representatives(statement) if action in known]
             matrix.add((name,), actions, self._resources(statement, patterns, after if after.known else before))
 
-    def _named_in(self, policy: Policy) -> frozenset[str]:
+    def _actions_written_in(self, policy: Policy) -> frozenset[str]:
         found = self._actions_of.get(id(policy))
         if found is None:
             found = self._actions_of[id(policy)] = frozenset(actions_in([policy]))
-            self._policies[id(policy)] = policy  # an id is one policy's as long as it is held
+            self._policies[id(policy)] = policy  # the reference keeps the id valid
         return found
 
     def _representatives(self, statement: Statement) -> Iterator[str]:
-        """The actions that a statement is about."""
+        """Yield literal actions that a statement matches."""
         entries = statement.actions or ()
         if statement.not_action:
-            yield from self._actions.outside(entries)
+            yield from self._actions.unmatched(entries)
             return
         for pattern in entries:
             yield from self._actions.representatives(pattern)
 
     def _resources(self, statement: Statement, own: list[str], profile: PrincipalProfile) -> Iterator[str]:
-        """The resources that a statement is about, as far as the principal's own patterns and stored policies tell them apart."""
+        """Yield resources that a statement matches: literals of the principal's own patterns, and stored resources."""
         if statement.resources is None or statement.not_resource:
-            yield from Patterns((*own, _ANY_RESOURCE)).outside(statement.resources or ())
+            yield from Patterns((*own, _ANY_RESOURCE)).unmatched(statement.resources or ())
             return
         yield from resources_in([statement], profile.keys)
         for pattern in statement.resources:
@@ -155,81 +152,82 @@ class _ChangeImpact:
 
     # -- resources ----------------------------------------------------------------------------------------------------
 
-    def resource(self, matrix: RequestMatrix, arn: str) -> None:
-        """A resource whose policies, tags or owner have changed: everybody may ask for it."""
+    def add_resource(self, matrix: RequestMatrix, arn: str) -> None:
+        """Add requests of all principals for a resource whose policies, tags or owner changed."""
         before, after = self.old.facts(arn), self.new.facts(arn)
         if before == after:
             return
-        own, now = before.policies or (), after.policies or ()
-        changed = list(_differing(own, now))
-        below = (arn, f"{arn}/{FRESH}") if ":s3:::" in arn else (arn,)
+        governed = _with_object(arn)
         if replace(before, policies=None) != replace(after, policies=None):
             service = arn.split(":")[2]
-            about = [action for action in self._actions.literals if action.startswith(service + ":")]
-            matrix.add(self._principals, [*about, f"{service}:{FRESH}"], below)
-        for statement in changed:
+            actions = [action for action in self._actions.literals if action.startswith(service + ":")]
+            matrix.add(self._principals, [*actions, f"{service}:{UNMENTIONED}"], governed)
+        for statement in _difference(before.policies or (), after.policies or ()):
             named = [entry.value for entry in statement.principals or () if entry.type in ("AWS", "Service", "Federated", "*")]
-            callers = dict.fromkeys((*self._principals, "*", *filter(self._is_caller, named)))
-            resources = [*below, *(r for r in resources_in([statement]) if r.startswith(arn))]
-            matrix.add(callers, self._representatives(statement), resources)
-
-    def _is_caller(self, name: str) -> bool:
-        """Whether a principal entry can ask by itself: a session, a user, a role, a service, not an account."""
-        return name.startswith("arn:") or "." in name
+            principals = dict.fromkeys((*self._principals, "*", *filter(_is_principal, named)))
+            resources = [*governed, *(r for r in resources_in([statement]) if r.startswith(arn))]
+            matrix.add(principals, self._representatives(statement), resources)
 
     # -- accounts -----------------------------------------------------------------------------------------------------
 
-    def account(self, matrix: RequestMatrix, account: str) -> None:
-        """An account whose RCPs have changed: its own principals ask for its resources."""
+    def add_account(self, matrix: RequestMatrix, account: str) -> None:
+        """Add requests of the principals of an account for its resources, if its RCPs changed."""
         before, after = self.old.account_facts(account), self.new.account_facts(account)
         if replace(before, rcps=None) != replace(after, rcps=None):
             matrix.unseen += (f"conditions on the organization of the resources of account {account}",)
-        levels = [facts.rcps or () for facts in (before, after)]
-        changed = list(_differing(*(tuple(policy for level in of for policy in level) for of in levels)))
+        rcps = [tuple(policy for level in facts.rcps or () for policy in level) for facts in (before, after)]
+        changed = list(_difference(*rcps))
         if not changed:
             return
         owned = [arn for arn, record in self.new.resources() if record.account == account or arn.split(":")[4] == account]
-        callers = [*(name for name in self._principals if name.split(":")[4] == account), "*"]
+        principals = [*(name for name in self._principals if name.split(":")[4] == account), "*"]
         for statement in changed:
-            patterns = statement.resources or ("*",)
-            tests = list(map(may_match, patterns))
+            tests = list(map(may_match, statement.resources or ("*",)))
             found = [arn for arn in owned if any(matches(arn) for matches in tests) is not statement.not_resource]
-            matrix.add(
-                callers, self._representatives(statement), [*found, *(f"{arn}/{FRESH}" for arn in found if ":s3:::" in arn), "*"]
-            )
+            resources = [*found, *(arn for each in found for arn in _with_object(each)[1:]), "*"]
+            matrix.add(principals, self._representatives(statement), resources)
 
 
-def _layers(profile: PrincipalProfile) -> Mapping[tuple[str, int], tuple[Policy, ...]]:
-    """The layers of a principal's own."""
-    found = {("identity", 0): profile.identity_policies}
-    for name, policies in (("boundary", profile.boundary), ("session", profile.session_policies)):
-        if policies is not None:
-            found[name, 0] = policies
-    return found | {("scp", level): policies for level, policies in enumerate(profile.scps or ())}
+def _with_object(arn: str) -> tuple[str, ...]:
+    """Return an ARN, and for a bucket the ARN of an object."""
+    return (arn, f"{arn}/{UNMENTIONED}") if ":s3:::" in arn else (arn,)
+
+
+def _is_principal(name: str) -> bool:
+    """Whether a principal entry names a session, user, role or service, not an account."""
+    return name.startswith("arn:") or "." in name
+
+
+def _policies_of(profile: PrincipalProfile) -> Iterator[Policy]:
+    return (policy for levels in principal_layers(profile).values() for policies in levels for policy in policies)
 
 
 def _changed_statements(before: PrincipalProfile, after: PrincipalProfile) -> Iterator[Statement]:
-    """The statements that only one of two profiles has, or that may be read otherwise."""
-    old, new = _layers(before), _layers(after)
+    """Yield the statements that one of two profiles does not have, and those that can have another result."""
+    old, new = principal_layers(before), principal_layers(after)
     for layer in dict.fromkeys((*old, *new)):
-        yield from _differing(old.get(layer, ()), new.get(layer, ()))
-    if old.keys() != new.keys() or before.known != after.known:  # a layer came or went: what allows may allow more or less
+        for policies in zip_longest(old.get(layer, ()), new.get(layer, ()), fillvalue=()):
+            yield from _difference(*policies)
+    if _level_counts(old) != _level_counts(new) or before.known != after.known:  # a limit was added or removed
         yield from statements_of((*before.identity_policies, *after.identity_policies))
     if before.keys != after.keys:
-        for layers in (old, new):
-            for statement in statements_of(policy for policies in layers.values() for policy in policies):
-                if statement.conditions or any("${" in pattern for pattern in statement.resources or ()):
-                    yield statement
+        for statement in statements_of((*_policies_of(before), *_policies_of(after))):
+            if statement.conditions or any("${" in pattern for pattern in statement.resources or ()):
+                yield statement
 
 
-def _differing(old: tuple[Policy, ...], new: tuple[Policy, ...]) -> Iterator[Statement]:
-    """The statements that only one of two layers has, whatever they are called."""
-    before, after = _bodies(old), _bodies(new)
-    yield from (statement for body, statement in before.items() if body not in after)
-    yield from (statement for body, statement in after.items() if body not in before)
+def _level_counts(layers: dict[Layer, Levels]) -> dict[Layer, int]:
+    return {layer: len(levels) for layer, levels in layers.items()}
 
 
-def _bodies(policies: tuple[Policy, ...]) -> dict[_Body, Statement]:
+def _difference(old: Policies, new: Policies) -> Iterator[Statement]:
+    """Yield the statements of only one of two sets of policies. The names of policies and statements are ignored."""
+    before, after = _by_content(old), _by_content(new)
+    yield from (statement for content, statement in before.items() if content not in after)
+    yield from (statement for content, statement in after.items() if content not in before)
+
+
+def _by_content(policies: Policies) -> dict[_StatementContent, Statement]:
     return {
         (policy.variables, replace(statement, index=0, sid=None)): statement
         for policy in policies

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup, flipping_statement, outcomes_suffice
+from fastiam.analysis.principal_layers import principal_layers
 from fastiam.engine.decisions import Decisions
 from fastiam.errors import FastiamError
 from fastiam.kernel.columns.read import TextColumn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.explanation import Explanation
-from fastiam.model.profile import Levels, PrincipalProfile
+from fastiam.model.profile import Levels
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
@@ -169,18 +170,11 @@ def _policies_of(engines: tuple[CompiledEngine, CompiledEngine], subject: str | 
             if layer is Layer.RESOURCE:
                 levels: Levels = () if subject == "*" else (snapshot.facts(str(subject)).policies or (),)
             else:
-                levels = _own(snapshot.principal(subject), layer)
+                levels = () if layer is None else principal_layers(snapshot.principal(subject)).get(layer, ())
         except FastiamError:
             levels = ()
         found.append(tuple(tuple(map(id, policies)) for policies in levels))
     return tuple(found)
-
-
-def _own(profile: PrincipalProfile, layer: Layer | None) -> Levels:
-    if layer is Layer.SCP:
-        return profile.scps or ()
-    own = {Layer.BOUNDARY: profile.boundary, Layer.SESSION: profile.session_policies, Layer.IDENTITY: profile.identity_policies}
-    return (own.get(layer) or (),) if layer is not None else ()
 
 
 def in_order(

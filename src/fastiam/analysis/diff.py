@@ -220,7 +220,9 @@ def diff(
         options["unknown"] = ("*",)
         if now is not None:
             told.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
-        found = _compare(old, new, _rows((matrix.principals, matrix.actions, matrix.resources), told, on_error="deny", **options))
+        found = _compare(
+            old, new, _rows((matrix.column(0), matrix.column(1), matrix.column(2)), told, on_error="deny", **options)
+        )
         found.unseen = matrix.unseen
         return found
     for name, column in zip(_COLUMNS, given, strict=True):

@@ -24,14 +24,14 @@ _ANY: Symbols = (Wild.ANY,)
 
 @dataclass(frozen=True, slots=True)
 class PatternSet:
-    """A pattern of actions (two parts) or of resources (six fields); no parts for the pattern `*`.
+    """The texts that a pattern of actions (two parts) or resources (six fields) matches; the pattern `*` has no parts.
 
     Attributes
     ----------
-    text : as it is told: known variables are put in, unknown ones stay; `${*}` and the like are literal (VR4).
-    parts : the parts as symbols, an unknown variable as `*`.
-    is_exact : it has no unknown variable and no reading that AWS leaves open, so that it may cover others.
-    written : a pattern of fewer than six fields as it stands, for the reading that crosses fields (R5).
+    text : the pattern with the values of known variables. `${*}`, `${?}` and `${$}` are literal (VR4).
+    parts : the parts as symbols; an unknown variable is `*`.
+    is_exact : it has no unknown variable and one interpretation only, so that it can be a superset of others.
+    written : a pattern of fewer than six fields without padding, for the interpretation that crosses fields (R5).
     """
 
     text: str
@@ -40,25 +40,25 @@ class PatternSet:
     written: Symbols | None = None
 
     def is_subset_of(self, other: PatternSet) -> bool:
-        """Whether every text of this one is one of the other."""
+        """Whether the other set has every text of this set."""
         if not other.parts:
             return True
         return bool(self.parts) and other.is_exact and all(map(_is_subset_of, self.parts, other.parts))
 
     def intersects(self, other: PatternSet) -> bool:
-        """Whether some text may be one of both."""
+        """Whether the sets can have a common text."""
         if not self.parts or not other.parts:
             return True
-        return any(_intersect(one, two) for one in self._readings() for two in other._readings())
+        return any(_intersect(one, two) for one in self._interpretations() for two in other._interpretations())
 
-    def _readings(self) -> tuple[Symbols, ...]:
+    def _interpretations(self) -> tuple[Symbols, ...]:
         whole = _joined(self.parts)
         return (whole,) if self.written is None else (whole, self.written)
 
 
 @lru_cache(maxsize=8192)
 def action_pattern_set(pattern: str) -> PatternSet | None:
-    """The region of an action pattern; None for a malformed one (V24)."""
+    """Return the set of an action pattern, or None for a malformed one (V24)."""
     if matches_everything(pattern):
         return PatternSet("*", ())
     parts = split_action_pattern(pattern)
@@ -68,9 +68,9 @@ def action_pattern_set(pattern: str) -> PatternSet | None:
 def resource_pattern_set(
     pattern: str, variables: bool, keys: Mapping[str, ContextValue], absent: frozenset[str], *, grants: bool = False
 ) -> PatternSet | None:
-    """The region of a resource pattern for a caller with these keys; None where it matches nothing (V25, VR8).
+    """Return the set of a resource pattern for a principal with these keys, or None if it matches nothing (V25, VR8).
 
-    `grants`: a match that AWS leaves open is none (R6, R9).
+    `grants`: a match that is undetermined does not count (R6, R9).
     """
     if matches_everything(pattern):
         return PatternSet("*", ())
@@ -85,13 +85,13 @@ def resource_pattern_set(
     exact = not read.padded and not read.mixed_type and not any(isinstance(token, Variable) for token in rest)
     symbols = _symbols(tuple(Wild.ANY if isinstance(token, Variable) else token for token in rest))
     fields = pattern.split(":", 5)
-    told = ":".join(fields[:5]) + ":" + "".join(map(_told, rest)) if len(fields) == 6 else pattern + ":*" * read.padded
+    text = ":".join(fields[:5]) + ":" + "".join(map(_text_of, rest)) if len(fields) == 6 else pattern + ":*" * read.padded
     written = _joined(tuple(map(_symbols, read.fields[: read.written - 1]))) if read.written < 6 else None
-    return PatternSet(told, (*(_symbols(field) for field in read.fields), symbols), exact, written)
+    return PatternSet(text, (*(_symbols(field) for field in read.fields), symbols), exact, written)
 
 
 def _bound(tokens: Tokens, keys: Mapping[str, ContextValue], absent: frozenset[str]) -> Tokens | None:
-    """The tokens with the values of known keys; None where a variable has none (VR6 to VR8)."""
+    """Return the tokens with the values of known keys, or None if a variable has no value (VR6 to VR8)."""
     bound: list[str | Wild | Variable] = []
     for token in tokens:
         if not isinstance(token, Variable):
@@ -113,7 +113,7 @@ def _starts_absent(name: str, absent: frozenset[str]) -> bool:
     return name[: name.find("/") + 1] in absent if "/" in name else False
 
 
-def _told(token: object) -> str:
+def _text_of(token: object) -> str:
     if isinstance(token, Variable):
         return f"${{{token.name}}}"
     return token.value if isinstance(token, Wild) else re.sub(r"[*?]|\$(?=\{)", r"${\g<0>}", str(token))  # VR4
@@ -135,37 +135,39 @@ def _joined(parts: tuple[Symbols, ...]) -> Symbols:
 
 @lru_cache(maxsize=65536)
 def _is_subset_of(inner: Symbols, outer: Symbols) -> bool:
-    """Whether `outer` matches whatever `inner` matches: it matches it symbol by symbol, a wildcard being a character that only
-    wildcards match."""
-    reached = _closed({0}, outer)
+    """Whether `outer` matches every text of `inner`, by simulation of `outer` on the symbols of `inner`.
+
+    A wildcard in `inner` is a character that only wildcards match.
+    """
+    states = _closure({0}, outer)
     for symbol in inner:
         following = set()
-        for at in reached:
-            want = outer[at] if at < len(outer) else None
-            if want is Wild.ANY:
-                following.add(at)
-            elif want is Wild.ONE and symbol is not Wild.ANY or want is not None and want == symbol:
-                following.add(at + 1)
-        reached = _closed(following, outer)
-        if not reached:
+        for state in states:
+            expected = outer[state] if state < len(outer) else None
+            if expected is Wild.ANY:
+                following.add(state)
+            elif expected is Wild.ONE and symbol is not Wild.ANY or expected is not None and expected == symbol:
+                following.add(state + 1)
+        states = _closure(following, outer)
+        if not states:
             return False
-    return len(outer) in reached
+    return len(outer) in states
 
 
-def _closed(places: set[int], pattern: Symbols) -> set[int]:
-    """The places with those behind a `*` that matches nothing."""
+def _closure(states: set[int], pattern: Symbols) -> set[int]:
+    """Add the states after each `*`, which can match the empty text."""
     found = set()
-    for place in places:
-        found.add(place)
-        while place < len(pattern) and pattern[place] is Wild.ANY:
-            place += 1
-            found.add(place)
+    for state in states:
+        found.add(state)
+        while state < len(pattern) and pattern[state] is Wild.ANY:
+            state += 1
+            found.add(state)
     return found
 
 
 @lru_cache(maxsize=65536)
 def _intersect(one: Symbols, two: Symbols) -> bool:
-    """Whether some text matches both, by the pairs of places that a common text can lead to."""
+    """Whether some text matches both patterns, by a search in the product of their states."""
     seen, todo = set(), [(0, 0)]
     while todo:
         i, j = todo.pop()

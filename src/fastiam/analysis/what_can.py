@@ -11,7 +11,7 @@ import numpy as np
 
 from fastiam.analysis.effective_permissions import EffectivePermissions
 from fastiam.analysis.grants import Grant
-from fastiam.analysis.representatives import FRESH, action_of
+from fastiam.analysis.representatives import UNMENTIONED, action_of
 from fastiam.analysis.who_can import WhoCanRequest
 from fastiam.engine.resolving import check_principal_type
 from fastiam.model.arguments import check_items
@@ -93,7 +93,7 @@ def _actions(engine: CompiledEngine, resource: str) -> dict[str, tuple[str, bool
         for statement in policy.statements:
             for written in statement.actions or ():
                 for literal, told in _literals(written, services):
-                    (patterns if FRESH in literal else names).setdefault(literal, (told, FRESH in literal))
+                    (patterns if UNMENTIONED in literal else names).setdefault(literal, (told, UNMENTIONED in literal))
     return dict(sorted((names | patterns).items()))
 
 
@@ -105,7 +105,7 @@ def _literals(written: str, services: Collection[str] | None) -> Iterator[tuple[
     prefix, _, name = literal.partition(":")
     if services is None or prefix in services:
         yield literal, written
-    elif FRESH in prefix:  # `*`, or a wildcard in the prefix
+    elif UNMENTIONED in prefix:  # `*`, or a wildcard in the prefix
         yield from ((f"{service}:{name}", written) for service in sorted(services))
 
 

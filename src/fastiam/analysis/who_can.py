@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.analysis.external_principals import ExternalPrincipal, external_principals, named_principals
-from fastiam.analysis.representatives import FRESH
+from fastiam.analysis.representatives import UNMENTIONED
 from fastiam.engine.decisions import Decisions, RowDecision
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.kernel.columns.read import TextColumn, for_all_rows, read_column
@@ -276,7 +276,7 @@ def _by_session(
     for row in rows:
         if stored.kinds[row] in _ROLES and _USER_ID in decisions[row].depends_on:
             _, partition, _, _, account, rest = stored.names[row].split(":", 5)
-            asked[row] = f"arn:{partition}:sts::{account}:assumed-role/{rest.rpartition('/')[2]}/{FRESH}"
+            asked[row] = f"arn:{partition}:sts::{account}:assumed-role/{rest.rpartition('/')[2]}/{UNMENTIONED}"
     if not asked:
         return {}
     told = question.decide_all(read_column(list(asked.values()), "principals", kind="text"))

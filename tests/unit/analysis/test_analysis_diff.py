@@ -246,6 +246,12 @@ def test_tags_that_a_condition_reads_are_a_change() -> None:
     assert {change for change, *_ in told(fastiam.diff(*engines))} == {"gained"}
 
 
+def test_new_scp_path_without_levels_loses_all_access() -> None:
+    old, new = directory(READ), directory(READ)
+    new.set_scps(A, [])
+    assert fastiam.diff(old.compile(), new.compile()).counts == {Change.LOST: 1}
+
+
 def test_an_rcp_that_denies_is_seen_on_the_resources_of_the_account() -> None:
     old, new = directory(EVERYTHING), directory(EVERYTHING)
     deny = document({**statement("Deny", "s3:Get*", Sid="Rcp"), "Principal": "*"})
@@ -259,4 +265,4 @@ def test_what_no_request_can_show_is_said() -> None:
     old.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": statement("Allow", "*") | {"Principal": "*"}})
     new.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": statement("Deny", "*") | {"Principal": "*"}})
     found = fastiam.diff(old.compile(), new.compile())
-    assert found.unseen == ("policies of the endpoint vpce-1: give requests that come through it",)
+    assert found.unseen == ("policies of the endpoint vpce-1: pass requests through this endpoint",)
