@@ -19,9 +19,9 @@ from fastiam.model.request import ContextValue
 from fastiam.policy.wildcards import matches_everything
 from fastiam.spec.conditions import check_entry
 from fastiam.spec.principal_elements import check_principals
-from fastiam.spec.principals import make_asker
-from fastiam.spec.statement_trace import View
-from fastiam.spec.three_valued import F, T
+from fastiam.spec.principals import make_request_principal
+from fastiam.spec.statement_keys import StatementKeys
+from fastiam.spec.three_valued import F, T, Truth
 
 EVERYTHING = PatternSet("*", ())
 # the part of a resource below its ARN that the same policy governs
@@ -104,7 +104,7 @@ class StatementReader:
         self._keys = {**{k: v for k, v in profile.keys.items() if k not in profile.open_keys}, **given}
         self._absent = profile.absent_keys | absent
         self._unknown = _UnknownKeys(self._keys, self._absent)
-        self._request_principal = make_asker(profile, profile.partition or "aws", given)
+        self._request_principal = make_request_principal(profile, profile.partition or "aws", given)
 
     def read_all(
         self, policies: Policies, layer: Layer, level: int, effect: Effect | None = None
@@ -128,12 +128,12 @@ class StatementReader:
             is_listed = statement.principals is not None and not statement.not_principal
             if is_listed and not any(map(self._may_name_principal, statement.principals or ())):
                 return None
-            match = check_principals(statement, policy, self._request_principal, False, View(self._keys, self._unknown, True))
+            match = check_principals(statement, policy, self._request_principal, False, self._statement_keys(T))
             classes = match.classes
             if match.result is F or not is_deny and match.result is not T:
                 return None
-            sure = check_principals(statement, policy, self._request_principal, False, View(self._keys, self._unknown, False))
-            is_certain = is_certain and sure.result is match.result
+            sure = check_principals(statement, policy, self._request_principal, False, self._statement_keys(F))
+            is_certain = is_certain and sure.result == match.result
         conditions = self._residual_conditions(statement, policy.variables, is_deny)
         if conditions is None:
             return None
@@ -152,6 +152,9 @@ class StatementReader:
         return ApplicableStatement(
             ref, actions, resources, not_action, statement.not_resource, conditions, is_certain, classes
         )  # fmt: skip
+
+    def _statement_keys(self, residual: Truth) -> StatementKeys:
+        return StatementKeys(self._keys, self._unknown, residual)
 
     def _may_name_principal(self, entry: PrincipalEntry) -> bool:
         """Whether an entry can name the principal. PERF: the text excludes most entries of an organization."""
@@ -178,8 +181,8 @@ class StatementReader:
         """Return the conditions that can be true or false, or None if one excludes that the statement applies."""
         found = []
         for entry in statement.conditions:
-            optimistic = check_entry(entry, variables, View(self._keys, self._unknown, True))
-            pessimistic = check_entry(entry, variables, View(self._keys, self._unknown, False))
+            optimistic = check_entry(entry, variables, self._statement_keys(T))
+            pessimistic = check_entry(entry, variables, self._statement_keys(F))
             if optimistic is F or not is_deny and optimistic is not T:
                 return None
             if pessimistic is F or not is_deny and pessimistic is not T:

@@ -16,10 +16,10 @@ from fastiam.policy.action_patterns import split_action_pattern
 from fastiam.policy.wildcards import matches_everything
 from fastiam.spec.resources import read_pattern
 from fastiam.spec.variables import Tokens, Variable
-from fastiam.spec.wildcards import Wild, ascii_lower, read_glob
+from fastiam.spec.wildcards import Wildcard, ascii_lower, read_glob
 
-Symbols = tuple[str | Wild, ...]  # characters and wildcards
-_ANY: Symbols = (Wild.ANY,)
+Symbols = tuple[str | Wildcard, ...]  # characters and wildcards
+_ANY: Symbols = (Wildcard.ANY,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,16 @@ def resource_pattern_set(
     if grants and (read.padded or read.mixed_type and read.fields[1] == ("iam",)):
         return None
     exact = not read.padded and not read.mixed_type and not any(isinstance(token, Variable) for token in rest)
-    symbols = _symbols(tuple(Wild.ANY if isinstance(token, Variable) else token for token in rest))
+    symbols = _symbols(tuple(Wildcard.ANY if isinstance(token, Variable) else token for token in rest))
     fields = pattern.split(":", 5)
     text = ":".join(fields[:5]) + ":" + "".join(map(_text_of, rest)) if len(fields) == 6 else pattern + ":*" * read.padded
-    written = _joined(tuple(map(_symbols, read.fields[: read.written - 1]))) if read.written < 6 else None
+    written = _joined(tuple(map(_symbols, read.fields[: read.n_written - 1]))) if read.n_written < 6 else None
     return PatternSet(text, (*(_symbols(field) for field in read.fields), symbols), exact, written)
 
 
 def _bound(tokens: Tokens, keys: Mapping[str, ContextValue], absent: frozenset[str]) -> Tokens | None:
     """Return the tokens with the values of known keys, or None if a variable has no value (VR6 to VR8)."""
-    bound: list[str | Wild | Variable] = []
+    bound: list[str | Wildcard | Variable] = []
     for token in tokens:
         if not isinstance(token, Variable):
             bound.append(token)
@@ -116,18 +116,18 @@ def _starts_absent(name: str, absent: frozenset[str]) -> bool:
 def _text_of(token: object) -> str:
     if isinstance(token, Variable):
         return f"${{{token.name}}}"
-    return token.value if isinstance(token, Wild) else re.sub(r"[*?]|\$(?=\{)", r"${\g<0>}", str(token))  # VR4
+    return token.value if isinstance(token, Wildcard) else re.sub(r"[*?]|\$(?=\{)", r"${\g<0>}", str(token))  # VR4
 
 
 def _symbols(tokens: Tokens) -> Symbols:
-    out: list[str | Wild] = []
+    out: list[str | Wildcard] = []
     for token in tokens:
         out.extend(token if isinstance(token, str) else (token,))  # type: ignore[arg-type]
     return tuple(out)
 
 
 def _joined(parts: tuple[Symbols, ...]) -> Symbols:
-    joined: list[str | Wild] = []
+    joined: list[str | Wildcard] = []
     for part in parts:
         joined += (":", *part)
     return tuple(joined)
@@ -144,9 +144,9 @@ def _is_subset_of(inner: Symbols, outer: Symbols) -> bool:
         following = set()
         for state in states:
             expected = outer[state] if state < len(outer) else None
-            if expected is Wild.ANY:
+            if expected is Wildcard.ANY:
                 following.add(state)
-            elif expected is Wild.ONE and symbol is not Wild.ANY or expected is not None and expected == symbol:
+            elif expected is Wildcard.ONE and symbol is not Wildcard.ANY or expected is not None and expected == symbol:
                 following.add(state + 1)
         states = _closure(following, outer)
         if not states:
@@ -159,7 +159,7 @@ def _closure(states: set[int], pattern: Symbols) -> set[int]:
     found = set()
     for state in states:
         found.add(state)
-        while state < len(pattern) and pattern[state] is Wild.ANY:
+        while state < len(pattern) and pattern[state] is Wildcard.ANY:
             state += 1
             found.add(state)
     return found
@@ -178,14 +178,14 @@ def _intersect(one: Symbols, two: Symbols) -> bool:
         b = two[j] if j < len(two) else None
         if a is None and b is None:
             return True
-        if a is Wild.ANY:
+        if a is Wildcard.ANY:
             todo.append((i + 1, j))
             if b is not None:
                 todo.append((i, j + 1))
-        if b is Wild.ANY:
+        if b is Wildcard.ANY:
             todo.append((i, j + 1))
             if a is not None:
                 todo.append((i + 1, j))
-        if a not in (None, Wild.ANY) and b not in (None, Wild.ANY) and (a == b or a is Wild.ONE or b is Wild.ONE):
+        if a not in (None, Wildcard.ANY) and b not in (None, Wildcard.ANY) and (a == b or a is Wildcard.ONE or b is Wildcard.ONE):
             todo.append((i + 1, j + 1))
     return False

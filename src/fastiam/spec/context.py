@@ -1,4 +1,4 @@
-"""The context of a decision (spec section 5): what the caller gives, what profiles know, what the request tells."""
+"""The context of a decision (spec section 5): keys of the request, keys of the profiles, derived keys and defaults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def derive_context(
 ) -> tuple[Keys, UnknownKeys]:
     """The present keys by folded name, and the keys that are unknown.
 
-    The caller's values come first, then those of the profiles, then derived ones and defaults (K1, K2). No key is both
+    Keys of the request come first, then those of the profiles, then derived keys and defaults (K1 to K4). No key is both
     present and unknown (D71).
     """
     profiles: Keys = {**(endpoint.keys if endpoint else {}), **resource.keys, **principal.keys}
@@ -68,7 +68,7 @@ def _flag(value: bool) -> ContextValue:
 
 
 def _tags(context: Keys, now: int) -> Keys:
-    """`aws:TagKeys` lists the tags of the request as they are spelled; absent when there is none."""
+    """`aws:TagKeys` lists the tags of the request as they are spelled; absent if there are none."""
     tags = [(key, value) for key, value in context.items() if key.startswith(REQUEST_TAG)]
     spelled = (value.name if fold(value.name) == key else key for key, value in tags)
     names = tuple(name[len(REQUEST_TAG) :] for name in spelled)
@@ -87,7 +87,7 @@ def _chain(context: Keys, now: int) -> Keys:
 
 
 def _times(context: Keys, now: int) -> Keys:
-    """Both clocks show one instant: `now`, or that of the one clock the caller gives (K5, C44)."""
+    """Both clock keys have one instant: `now`, or that of the one clock key in the request (K5, C44)."""
     if NOW in context:
         return {EPOCH: _other_clock(context[NOW], str)}
     if EPOCH in context:
@@ -97,14 +97,14 @@ def _times(context: Keys, now: int) -> Keys:
 
 
 def _other_clock(given: ContextValue, write: Callable[[int], str | None]) -> ContextValue:
-    """The same instant in the other notation, or the same text where that has none for it (K5)."""
+    """The same instant in the other notation, or the same text if the other notation cannot express it (K5)."""
     instant = read_date(given.values[0]) if len(given.values) == 1 else None
     text = write(instant[0]) if instant is not None and instant[1] == 0 else None
     return given if text is None else ContextValue((text,), given.multi)
 
 
 def _source_organization(context: Keys, sources: Sources | None) -> Keys:
-    """`aws:SourceOrgID` and `aws:SourceOrgPaths`, where the account of `aws:SourceAccount` is in an organisation."""
+    """`aws:SourceOrgID` and `aws:SourceOrgPaths`, if the account of `aws:SourceAccount` is in an organisation (5.4)."""
     source = context.get("aws:sourceaccount")
     if source is None or sources is None or len(source.values) != 1:
         return {}
@@ -135,7 +135,7 @@ def _mfa_age(principal: PrincipalProfile, now: int) -> Keys:
 
 
 def _mfa_in_chain(principal: PrincipalProfile, context: Keys) -> Keys:
-    """What a service does with the long-term key of a user is done without MFA, and says so (7.6)."""
+    """Calls that a service makes with the long-term key of a user have no MFA (7.6)."""
     return {MFA: _flag(False)} if principal.kind is PrincipalKind.USER and "aws:calledvia" in context else {}
 
 

@@ -1,4 +1,4 @@
-"""`decide`: one request against profiles, as section 6 of the specification says."""
+"""`decide`: one request over profiles, as section 6 of the specification defines it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from fastiam.model.explanation import Explanation
 from fastiam.model.policy import Effect
 from fastiam.model.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.model.request import Request
-from fastiam.spec import trace as explain
+from fastiam.spec import trace
 from fastiam.spec.actions import split_action
-from fastiam.spec.combining import Case, Verdict, combine, settled_early
+from fastiam.spec.combining import DecisionInputs, Verdict, combine, decided_without_policies
 from fastiam.spec.context import Keys, Sources, derive_context
-from fastiam.spec.layers import LayerInput, applicable_layers, check_layers, listen
-from fastiam.spec.partial import ENDPOINT_KEY, Run, choose, keys_that_matter, statements_that_matter
-from fastiam.spec.principals import make_asker
+from fastiam.spec.determining import determining_statement
+from fastiam.spec.layers import LayerInput, applicable_layers, evaluate_layers, summarize_layers
+from fastiam.spec.names_read import names_read
+from fastiam.spec.partial import (
+    ENDPOINT_KEY,
+    PolicyDecision,
+    choose,
+    deciding_statements,
+    keys_that_decide,
+    residual_entries,
+    residual_keys,
+)
+from fastiam.spec.principals import make_request_principal
 from fastiam.spec.service_rules import (
     credential_forbids,
     is_always_allowed,
@@ -23,8 +33,8 @@ from fastiam.spec.service_rules import (
     needs_resource_policy,
     service_refusal,
 )
-from fastiam.spec.statement import Scene
-from fastiam.spec.three_valued import U
+from fastiam.spec.statement import EvaluationContext, StatementResult
+from fastiam.spec.three_valued import T
 
 _DEFAULTS = Settings()
 
@@ -38,62 +48,74 @@ def decide(
     settings: Settings = _DEFAULTS,
     sources: Sources | None = None,
 ) -> Explanation:
-    """The decision with its whole record (spec 6.4, 6.9, 6.11).
+    """The decision with its explanation (spec 6.4, 6.9, 6.11).
 
     Parameters
     ----------
-    principal, resource, endpoint : who asks, for what, through what. An endpoint with `known=False` denies (D40); with
-        `aws:sourcevpce` in `request.unknown` it leaves the layer open (D71).
-    request : action, the caller's context and `now`. Its values come before those of the profiles (K1).
+    principal, resource, endpoint : the profiles of the request. An endpoint with `known=False` denies (D40); with
+        `aws:sourcevpce` in `request.unknown` the state of its layer is unknown (D71).
+    request : action, the context of the request and `now`. Its values take precedence over those of the profiles (K1).
     settings : what the specification leaves configurable.
-    sources : facts of the account in `aws:SourceAccount`, for `aws:SourceOrgID` and `aws:SourceOrgPaths`; None: nothing known.
+    sources : facts of the account in `aws:SourceAccount`, for `aws:SourceOrgID` and `aws:SourceOrgPaths`; None: none known.
 
     Returns
     -------
-    Explanation: `.decision` is the answer. Where a rule answers before any policy is read (always allowed, credentials), the
-    lists of statements are empty.
+    Explanation, with the decision in `.decision`. The lists of statements are empty if the decision does not depend on
+    policies (always allowed, credentials).
     """
     action = split_action(request.action)
-    case = _case(principal, resource, action, settings)
+    inputs = _decision_inputs(principal, resource, action, settings)
     context, unknown = derive_context(principal, resource, endpoint, request, settings, sources)
-    early = settled_early(case)
+    early = decided_without_policies(inputs)
     if early is not None:
-        return replace(_record(principal, resource, case, context, _decision(resource, early)), action=request.action)
-    inquiry = _Inquiry(
+        explanation = _explanation(principal, resource, inputs, context, _decision(resource, early))
+        return replace(explanation, action=request.action)
+    evaluation = _Evaluation(
         principal=principal,
-        case=case,
+        resource=resource,
+        inputs=inputs,
         layers=applicable_layers(principal, resource, endpoint, action, settings),
-        scene=Scene(make_asker(principal, resource.partition, request.context, action), action, resource.arn, context, unknown),
+        context=EvaluationContext(
+            principal=make_request_principal(principal, resource.partition, request.context, action),
+            action=action,
+            resource=resource.arn,
+            context=context,
+            unknown=unknown,
+        ),
         endpoint_denies=endpoint is not None and not endpoint.known and principal.kind is not PrincipalKind.SVC,
     )
-    return replace(_answer(inquiry, resource), action=request.action)
+    return replace(_explain_policies(evaluation), action=request.action)
 
 
 @dataclass(frozen=True, slots=True)
-class _Inquiry:
-    """A request made ready: what the two runs of 6.11 have in common."""
+class _Evaluation:
+    """A request with everything that its one or two decisions have in common (6.11)."""
 
     principal: PrincipalProfile
-    case: Case
+    resource: ResourceProfile
+    inputs: DecisionInputs
     layers: tuple[LayerInput, ...]
-    scene: Scene
+    context: EvaluationContext
     endpoint_denies: bool
 
     @property
-    def endpoint_is_open(self) -> bool:
-        """The endpoint is not known because the caller does not say which it is (D71)."""
-        return self.endpoint_denies and ENDPOINT_KEY in self.scene.unknown
+    def endpoint_is_unknown(self) -> bool:
+        """The endpoint is unknown because the caller declares its key unknown (D71)."""
+        return self.endpoint_denies and ENDPOINT_KEY in self.context.unknown
 
-    def run(self, best: bool) -> Run:
-        """One decision by 6.4, with the open tests in the caller's favour or against it (D73)."""
-        tested = check_layers(self.layers, self.scene, best)
-        denies = self.endpoint_denies and not (best and self.endpoint_is_open)
-        said = listen(self.principal, self.layers, tested, endpoint_denies=denies)
-        return Run(tested, said, combine(self.case, said))
+    def decide(self, optimistic: bool) -> PolicyDecision:
+        """One decision by 6.4, with the residual tests taken towards an allow or against it (D73)."""
+        context = replace(self.context, optimistic=optimistic)
+        results = evaluate_layers(self.layers, context)
+        denies = self.endpoint_denies and not (optimistic and self.endpoint_is_unknown)
+        verdicts = summarize_layers(self.principal, self.layers, results, endpoint_denies=denies)
+        return PolicyDecision(context, results, verdicts, combine(self.inputs, verdicts))
 
 
-def _case(principal: PrincipalProfile, resource: ResourceProfile, action: tuple[str, str], settings: Settings) -> Case:
-    return Case(
+def _decision_inputs(
+    principal: PrincipalProfile, resource: ResourceProfile, action: tuple[str, str], settings: Settings
+) -> DecisionInputs:
+    return DecisionInputs(
         kind=principal.kind,
         known=principal.known,
         always_allowed=is_always_allowed(principal, action),
@@ -107,55 +129,62 @@ def _case(principal: PrincipalProfile, resource: ResourceProfile, action: tuple[
     )
 
 
-def _answer(inquiry: _Inquiry, resource: ResourceProfile) -> Explanation:
-    """One run where everything is known; else two, and what they have in common (D73, D74)."""
-    worst = inquiry.run(best=False)
-    if not inquiry.scene.unknown:
-        return _explain(inquiry, resource, worst)
-    best = inquiry.run(best=True)
+def _explain_policies(evaluation: _Evaluation) -> Explanation:
+    """One decision if no key is unknown; else two, and the part that they have in common (D73, D74)."""
+    worst = evaluation.decide(optimistic=False)
+    if not evaluation.context.unknown:
+        return _explain(evaluation, worst)
+    best = evaluation.decide(optimistic=True)
     chosen = choose(best, worst)
     if chosen is not None:
-        return _explain(inquiry, resource, chosen)
-    matter = statements_that_matter(best, worst)
-    keys = keys_that_matter(matter, endpoint_is_open=inquiry.endpoint_is_open)
-    record = _explain(inquiry, resource, worst, depends_on=keys)
-    return replace(record, open_statements=tuple(map(explain.opened, matter)))
+        return _explain(evaluation, chosen)
+    deciding = [(each, residual_keys(each, evaluation.context)) for each in deciding_statements(best, worst)]
+    depends_on = keys_that_decide((keys for _, keys in deciding), endpoint_is_unknown=evaluation.endpoint_is_unknown)
+    open_statements = (
+        trace.residual_statement(each, keys, residual_entries(each, evaluation.context)) for each, keys in deciding
+    )
+    return replace(_explain(evaluation, worst, depends_on), open_statements=tuple(open_statements))
 
 
-def _explain(inquiry: _Inquiry, resource: ResourceProfile, run: Run, depends_on: tuple[str, ...] | None = None) -> Explanation:
-    case, said = inquiry.case, run.said
-    applied = [each for each in run.tested if each.applies]
-    is_implicit_deny = run.verdict.outcome is Outcome.IMPLICIT_DENY and depends_on is None
-    decision = _decide(inquiry, resource, run, depends_on)
+def _explain(evaluation: _Evaluation, decided: PolicyDecision, depends_on: tuple[str, ...] | None = None) -> Explanation:
+    inputs, verdicts, context = evaluation.inputs, decided.verdicts, decided.context
+    applied = [each for each in decided.results if each.applies]
+    is_implicit_deny = decided.verdict.outcome is Outcome.IMPLICIT_DENY and depends_on is None
+    decision = _decide(evaluation, decided, depends_on)
+    names = names_read(decided.results, context)
     return replace(
-        _record(inquiry.principal, resource, case, inquiry.scene.context, decision),
-        statements=tuple(map(explain.matched, applied)),
-        denies=tuple(explain.matched(each) for each in applied if each.statement.effect is Effect.DENY),
-        missing=explain.missing(case, said, inquiry.scene.action) if is_implicit_deny else (),
-        near_misses=explain.near_misses(run.tested, inquiry.scene) if is_implicit_deny else (),
-        unresolved_variables=explain.names(each.unresolved for each in run.tested),
-        absent_keys=explain.names(each.absent for each in run.tested),
-        bypassed=explain.bypassed(case, said, decision.outcome),
-        limits=explain.limits(inquiry.principal, inquiry.layers, run),
+        _explanation(evaluation.principal, evaluation.resource, inputs, context.context, decision),
+        statements=tuple(map(trace.matched_statement, applied)),
+        denies=tuple(trace.matched_statement(each) for each in applied if each.statement.effect is Effect.DENY),
+        missing=trace.missing_layers(inputs, verdicts, context.action) if is_implicit_deny else (),
+        near_misses=trace.near_misses(decided.results, context) if is_implicit_deny else (),
+        unresolved_variables=names.unresolved,
+        absent_keys=names.absent,
+        bypassed=trace.bypassed_layers(inputs, verdicts, decision.outcome),
+        limits=trace.limits(evaluation.principal, evaluation.layers, decided),
     )
 
 
-def _decide(inquiry: _Inquiry, resource: ResourceProfile, run: Run, depends_on: tuple[str, ...] | None) -> Decision:
-    """The answer with the reported statement (D51) and the flag of F6."""
-    reported = explain.reported_statement(inquiry.case, run)
+def _decide(evaluation: _Evaluation, decided: PolicyDecision, depends_on: tuple[str, ...] | None) -> Decision:
+    """The decision with the determining statement (D51) and the flag of F6."""
+    resource, reported = evaluation.resource, determining_statement(evaluation.inputs, decided)
     statement = None if reported is None else reported.ref
-    outcome, layer, reason = run.verdict
+    outcome, layer, _ = decided.verdict
     if depends_on is not None:
-        verdict = Verdict(Outcome.DEPENDS, layer)
-        return _decision(resource, verdict, statement=statement, depends_on=depends_on)
+        return _decision(resource, Verdict(Outcome.DEPENDS, layer), statement=statement, depends_on=depends_on)
     if outcome is Outcome.EXPLICIT_DENY and layer is Layer.VPCE and reported is None:
         return _decision(resource, Verdict(outcome, layer, Reason.UNKNOWN_ENDPOINT), indeterminate=True)
+    indeterminate = _is_indeterminate(evaluation, decided, reported)
+    return _decision(resource, decided.verdict, statement=statement, indeterminate=indeterminate)
+
+
+def _is_indeterminate(evaluation: _Evaluation, decided: PolicyDecision, reported: StatementResult | None) -> bool:
+    """Whether the denial rests on a `U`: of the reported Deny, or in that each `U` taken towards an allow gives `ALLOW` (F6)."""
+    outcome = decided.verdict.outcome
     if outcome is Outcome.IMPLICIT_DENY:
-        hopeful = listen(inquiry.principal, inquiry.layers, run.tested, hopefully=True)
-        indeterminate = combine(inquiry.case, hopeful).outcome is Outcome.ALLOW
-    else:
-        indeterminate = outcome is Outcome.EXPLICIT_DENY and reported is not None and reported.result is U
-    return _decision(resource, Verdict(outcome, layer, reason), statement=statement, indeterminate=indeterminate)
+        optimistic = summarize_layers(evaluation.principal, evaluation.layers, decided.results, optimistic=True)
+        return combine(evaluation.inputs, optimistic).outcome is Outcome.ALLOW
+    return outcome is Outcome.EXPLICIT_DENY and reported is not None and reported.result is not T
 
 
 def _decision(
@@ -178,14 +207,16 @@ def _decision(
     )
 
 
-def _record(principal: PrincipalProfile, resource: ResourceProfile, case: Case, context: Keys, decision: Decision) -> Explanation:
-    """The part of the record that every answer has."""
+def _explanation(
+    principal: PrincipalProfile, resource: ResourceProfile, inputs: DecisionInputs, context: Keys, decision: Decision
+) -> Explanation:
+    """The fields that every explanation has."""
     return Explanation(
         decision,
         principal_kind=str(principal.kind),
         principal_account=principal.account,
         resource_account=resource.account,
-        same_account=case.same_account,
+        same_account=inputs.same_account,
         principal=principal.name,
         resource=resource.arn,
         context={key: value.values for key, value in context.items()},

@@ -1,8 +1,7 @@
-"""Which layers a decision meets (spec 6.1, 6.2, 6.8), and what each of them says."""
+"""The layers that apply to a request (spec 6.1, 6.2, 6.8), and the verdict of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastiam.model.arn import split_arn
@@ -10,7 +9,7 @@ from fastiam.model.decision import Layer
 from fastiam.model.policy import Effect
 from fastiam.model.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.spec.service_rules import is_trust_request
-from fastiam.spec.statement import Place, Scene, Tested, check_statement
+from fastiam.spec.statement import EvaluationContext, StatementLocation, StatementResult, evaluate_statement
 
 WITH_IDENTITY = frozenset({PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED})
 WITH_BOUNDARY = frozenset({PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED})
@@ -24,11 +23,11 @@ class LayerInput:
 
     Attributes
     ----------
-    levels : its policies by level, one level but for SCPs and RCPs; None where the layer does not apply.
-    note : why it does not apply.
+    levels : its policies by level, one level except for SCPs and RCPs; None if the layer does not apply.
+    note : the reason why it does not apply.
     grants : its Allows count; False for RCPs (D13) and for identity policies that the kind cannot have (D6).
     names_principals : its statements have a principal element.
-    gateway : it is the policy of a gateway endpoint (N17).
+    gateway : the policy of a gateway endpoint (N17).
     """
 
     layer: Layer
@@ -46,11 +45,11 @@ def applicable_layers(
     action: tuple[str, str],
     settings: Settings,
 ) -> tuple[LayerInput, ...]:
-    """The seven layers of policies in the order of D50. What the kind cannot have still denies (D6)."""
+    """The seven layers of policies in the order of D50. Layers that the kind cannot have still deny (D6)."""
     scp_note = _scp_note(principal, action, settings)
     rcp_note = _rcp_note(principal, resource, action, settings)
     endpoint_note = _endpoint_note(principal, endpoint)
-    # `iam:PassRole` is decided by identity policies alone (6.3)
+    # only identity policies decide `iam:PassRole` (6.3)
     policies = None if action == ("iam", "passrole") else resource.policies
     gateway = endpoint is not None and endpoint.gateway
     endpoint_policies = None if endpoint is None else endpoint.policies
@@ -71,7 +70,7 @@ def _one_level(policies: Policies | None) -> Levels | None:
 
 
 def _scp_note(principal: PrincipalProfile, action: tuple[str, str], settings: Settings) -> str:
-    """Why no SCP applies, or "" (D11, D12)."""
+    """The reason why no SCP applies, or "" (D11, D12)."""
     if principal.kind is PrincipalKind.SLR:
         return "service_linked_role"
     if principal.kind in WITHOUT_ACCOUNT:
@@ -82,7 +81,7 @@ def _scp_note(principal: PrincipalProfile, action: tuple[str, str], settings: Se
 
 
 def _rcp_note(principal: PrincipalProfile, resource: ResourceProfile, action: tuple[str, str], settings: Settings) -> str:
-    """Why no RCP applies, or "" (D14 to D16)."""
+    """The reason why no RCP applies, or "" (D14 to D16)."""
     if principal.kind is PrincipalKind.SLR:
         return "service_linked_role"
     arn = split_arn(resource.arn)
@@ -96,7 +95,7 @@ def _rcp_note(principal: PrincipalProfile, resource: ResourceProfile, action: tu
 
 
 def _endpoint_note(principal: PrincipalProfile, endpoint: EndpointProfile | None) -> str:
-    """Why no endpoint policy applies, or "" (6.1, D40, G4)."""
+    """The reason why no endpoint policy applies, or "" (6.1, D40, G4)."""
     if endpoint is None:
         return "no_endpoint"
     if principal.kind is PrincipalKind.SVC:
@@ -104,33 +103,32 @@ def _endpoint_note(principal: PrincipalProfile, endpoint: EndpointProfile | None
     return "full_access" if endpoint.policies is None and endpoint.known else ""
 
 
-def check_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> list[Tested]:
-    """Every statement that counts, in the order of D50 and D51: layer, level, policy, index."""
-    return list(_check_layers(layers, scene, best))
-
-
-def _check_layers(layers: tuple[LayerInput, ...], scene: Scene, best: bool) -> Iterator[Tested]:
-    for given in layers:
-        for level, policies in enumerate(given.levels or ()):
-            for policy in policies:
-                place = Place(given.layer, level, policy, given.names_principals, given.gateway)
-                for statement in policy.statements:
-                    if given.grants or statement.effect is Effect.DENY:
-                        yield check_statement(statement, place, scene, best)
+def evaluate_layers(layers: tuple[LayerInput, ...], context: EvaluationContext) -> list[StatementResult]:
+    """The result of each statement that counts, in the order of D50 and D51: layer, level, policy, index."""
+    return [
+        evaluate_statement(statement, location, context)
+        for layer in layers
+        for level, policies in enumerate(layer.levels or ())
+        for policy in policies
+        for location in [StatementLocation(layer.layer, level, policy, layer.names_principals, layer.gateway)]
+        for statement in policy.statements
+        if layer.grants or statement.effect is Effect.DENY
+    ]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the layers say, as far as the algorithm of 6.4 asks.
+class LayerVerdicts:
+    """The verdicts of the layers, as the algorithm of 6.4 reads them.
 
     Attributes
     ----------
     denied : the layers with an applicable Deny, in the order of D50.
-    scp_failing : the levels without an applicable Allow; `scp` is false too where there are no levels (D10).
-    scp, vpce, boundary, session : the layer does not apply or has an applicable Allow. `session` is false where session
-        policies are mandatory and none were passed; the task policy of AROOT needs no Allow (6.1).
-    identity : an identity Allow applies.
+    scp : the layer does not apply, or each level has an applicable Allow and there is a level (D10).
+    scp_failing : the levels without an applicable Allow.
+    vpce, boundary : the layer does not apply or has an applicable Allow.
     match : the classes of the applicable Allows of the resource policies, `M`.
+    identity : an identity Allow applies.
+    session : `session_ok` of 6.4, for any kind.
     """
 
     denied: tuple[Layer, ...]
@@ -144,32 +142,39 @@ class Said:
 
 
 def _session_ok(principal: PrincipalProfile, allowed: bool) -> bool:
+    """FED needs a session policy with an Allow; AROOT needs its task policy, without Allow (6.1, D4)."""
     if principal.kind is PrincipalKind.AROOT:
         return bool(principal.session_policies)
     return allowed or principal.session_policies is None and principal.kind is not PrincipalKind.FED
 
 
-def listen(
+def summarize_layers(
     principal: PrincipalProfile,
     layers: tuple[LayerInput, ...],
-    tested: list[Tested],
+    results: list[StatementResult],
     *,
     endpoint_denies: bool = False,
-    hopefully: bool = False,
-) -> Said:
-    """Sum up the statements. `endpoint_denies`: the endpoint is unknown (D40); `hopefully`: every `U` helps the caller."""
-    applied = [each for each in tested if (each.applies_hopefully if hopefully else each.applies)]
+    optimistic: bool = False,
+) -> LayerVerdicts:
+    """The verdict of each layer (G13, D3, D10).
+
+    Parameters
+    ----------
+    endpoint_denies : the endpoint is unknown (D40).
+    optimistic : each `U` is taken towards an allow (F6).
+    """
+    applied = [each for each in results if (each.applies_optimistically if optimistic else each.applies)]
     allows = [each for each in applied if each.statement.effect is Effect.ALLOW]
-    denied = {each.place.layer for each in applied if each.statement.effect is Effect.DENY}
+    denied = {each.location.layer for each in applied if each.statement.effect is Effect.DENY}
     if endpoint_denies:
         denied.add(Layer.VPCE)
-    levels = {given.layer: given.levels for given in layers}
-    allowed = {(each.place.layer, each.place.level) for each in allows}
+    levels = {layer.layer: layer.levels for layer in layers}
+    allowed = {(each.location.layer, each.location.level) for each in allows}
     scps = levels[Layer.SCP]
     scp_failing = tuple(level for level in range(len(scps or ())) if (Layer.SCP, level) not in allowed)
-    matches = (each.possible if hopefully else each.classes for each in allows if each.place.layer is Layer.RESOURCE)
-    return Said(
-        denied=tuple(given.layer for given in layers if given.layer in denied),
+    matches = (each.possible if optimistic else each.classes for each in allows if each.location.layer is Layer.RESOURCE)
+    return LayerVerdicts(
+        denied=tuple(layer.layer for layer in layers if layer.layer in denied),
         scp=scps is None or bool(scps) and not scp_failing,
         scp_failing=scp_failing,
         vpce=levels[Layer.VPCE] is None or (Layer.VPCE, 0) in allowed,

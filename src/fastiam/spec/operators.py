@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from fastiam.model.arn import Arn, split_arn
 from fastiam.model.key_registry import fold
-from fastiam.spec.statement_trace import View
-from fastiam.spec.three_valued import F, Truth, any_of, truth
+from fastiam.model.request import ContextValue
+from fastiam.spec.three_valued import F, Truth, any_of, truth, undetermined
 from fastiam.spec.values import Network, read_address, read_binary, read_bool, read_date, read_network, read_number
 from fastiam.spec.variables import Variable, read_tokens, substitute, variables_of
-from fastiam.spec.wildcards import Bound, Wild, glob_matches
+from fastiam.spec.wildcards import Glob, Wildcard, glob_matches
 
-Parser = Callable[[Any], Any]  # gives None for what it cannot read
-ArnPattern = tuple[Bound, ...]  # the globs of fields 2 to 6
+Parser = Callable[[Any], Any]  # returns None for a text that it cannot read
+ArnPattern = tuple[Glob, ...]  # the globs of fields 2 to 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Operator:
 
     Attributes
     ----------
-    negated : it holds where its positive counterpart does not (C2).
+    negated : it is true where its positive counterpart is false (C2).
     read_context : text of a context value to a value (C22).
     read_policy : text of a policy value to a value (V18); with `variables`, its tokens after substitution.
     holds : the positive comparison, context value first.
@@ -41,31 +40,31 @@ class Operator:
     wildcards: bool = False
 
 
-def compare(op: Operator, actual: str, expected: tuple[str, ...], variables: bool, view: View) -> Truth:
-    """`P` of 4.3: the OR over the policy values, without the negation of the operator."""
+def compare(op: Operator, actual: str, expected: tuple[str, ...], variables: bool, context: Mapping[str, ContextValue]) -> Truth:
+    """`P` of 4.3: the OR over the policy values, without the negation of the operator (C2)."""
     value = op.read_context(actual)
     if value is None:
-        return view.doubt("C22")
-    return any_of([_compare_one(op, value, text, variables, view) for text in expected])
+        return undetermined("C22")
+    return any_of(_compare_one(op, value, text, variables, context) for text in expected)
 
 
-def _compare_one(op: Operator, value: object, text: str, variables: bool, view: View) -> Truth:
-    """One policy value: `F` if a variable of it is unresolved (VR9, C23), `U` if it cannot be read (V18, V30)."""
-    source: str | Bound | None = text
+def _compare_one(op: Operator, value: object, text: str, variables: bool, context: Mapping[str, ContextValue]) -> Truth:
+    """One policy value: `F` if one of its variables is unresolved (VR9, C23), `U` if it cannot be read (V18, V30)."""
+    source: str | Glob | None = text
     if op.variables:
-        source = substitute(read_tokens(text, variables, op.wildcards), view)
+        source = substitute(read_tokens(text, variables, op.wildcards), context)
         if source is None:
             return F
     expected = op.read_policy(source)
-    return view.doubt("V18") if expected is None else truth(op.holds(value, expected))
+    return undetermined("V18") if expected is None else truth(op.holds(value, expected))
 
 
 def variables_in(op: Operator, text: str) -> list[Variable]:
-    """The variables of a policy value, where the operator has any (VR1)."""
+    """The variables of a policy value, if the operator allows them (VR1)."""
     return variables_of(read_tokens(text, True, op.wildcards)) if op.variables else []
 
 
-def _text_of(tokens: Bound) -> str:
+def _text_of(tokens: Glob) -> str:
     """A value without wildcards is literal text (V21)."""
     return "".join(token if isinstance(token, str) else token.value for token in tokens)
 
@@ -75,22 +74,21 @@ def _equals_fold(actual: str, expected: str) -> bool:
     return fold(actual) == fold(expected)
 
 
-def _like(actual: str, pattern: Bound) -> bool:
+def _like(actual: str, pattern: Glob) -> bool:
     return glob_matches(pattern, actual)
 
 
-@lru_cache(maxsize=8192)
-def read_arn_pattern(tokens: Bound) -> ArnPattern | None:
+def read_arn_pattern(tokens: Glob) -> ArnPattern | None:
     """A value of an ARN operator cut at its first five colons, or None with fewer or without `arn` (C60, C62, C64)."""
-    fields: list[list[str | Wild]] = [[]]
+    fields: list[list[str | Wildcard]] = [[]]
     for token in tokens:
-        if isinstance(token, Wild):
+        if isinstance(token, Wildcard):
             fields[-1].append(token)
             continue
         first, *others = token.split(":", 6 - len(fields))
         fields[-1].append(first)
         fields += [[other] for other in others]
-    if len(fields) < 6 or Wild.ANY in fields[0] or Wild.ONE in fields[0] or _text_of(tuple(fields[0])) != "arn":
+    if len(fields) < 6 or Wildcard.ANY in fields[0] or Wildcard.ONE in fields[0] or _text_of(tuple(fields[0])) != "arn":
         return None
     return tuple(map(tuple, fields[1:]))
 

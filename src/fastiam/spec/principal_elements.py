@@ -1,14 +1,25 @@
-"""The `Principal` and `NotPrincipal` elements (spec 3.3, 3.4): all entries together."""
+"""The `Principal` and `NotPrincipal` elements (spec 3.3, 3.4): the combination of their entries."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
+from fastiam.model.policy import Effect, Policy, PolicyKind, PrincipalEntry, Statement
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
-from fastiam.spec.principals import CLASSES, Asker, Form, Setting, match_entry, read_entry
-from fastiam.spec.statement_trace import View
-from fastiam.spec.three_valued import F, T, Truth, U, all_of, any_of, negate
+from fastiam.spec.principals import (
+    CLASSES,
+    SERVICE_NAMES,
+    USER_ID,
+    Form,
+    MatchOptions,
+    ParsedPrincipal,
+    RequestPrincipal,
+    match_entry,
+    read_entry,
+)
+from fastiam.spec.statement_keys import StatementKeys
+from fastiam.spec.three_valued import F, T, Truth, all_of, any_of, negate
 
 # The identity levels of a request, as the classes in which a statement would name them (N21)
 _LEVELS = {
@@ -35,35 +46,74 @@ class PrincipalMatch:
     possible: str
 
 
-def check_principals(statement: Statement, policy: Policy, asker: Asker, gateway: bool, view: View) -> PrincipalMatch:
-    """The principal element of a statement; without one it names everybody (V9)."""
+def check_principals(
+    statement: Statement, policy: Policy, principal: RequestPrincipal, gateway: bool, keys: StatementKeys
+) -> PrincipalMatch:
+    """The principal element of a statement; a statement without one names every principal (V9)."""
     if statement.principals is None:
         return PrincipalMatch(T, "*", "*")
-    inverted, allow = statement.not_principal, statement.effect is Effect.ALLOW
-    setting = Setting(policy.kind is PolicyKind.TRUST, gateway, allow, inverted)
-    everyone, vague, levels = False, F, dict.fromkeys(CLASSES, F)
-    for entry in statement.principals:
-        named = read_entry(entry.type, entry.value)
-        result, letter = match_entry(named, asker, setting, view)
-        everyone = everyone or named.form in (Form.EVERYONE, Form.IDENTITIES)
-        if inverted and named.form is Form.VAGUE:
-            vague = U
-        elif letter:
-            levels[letter] = max(levels[letter], result)
-    if not inverted:
-        return _principal(levels)
-    levels = {letter: max(result, vague) for letter, result in levels.items()}
-    if allow:
-        return _allow_not_principal(everyone, levels, asker.profile)
-    result = negate(_is_exempt(everyone, levels, asker.profile))
-    return PrincipalMatch(result, "*" if result is T else "", "*" if result is not F else "")
+    options = _options(statement, policy, gateway)
+    if not statement.not_principal:
+        return _check_principal(statement.principals, principal, options, keys)
+    return _check_not_principal(statement.principals, principal, options, keys.inverted())
 
 
-def _principal(levels: dict[str, Truth]) -> PrincipalMatch:
-    """`Principal`: the OR of its entries; it matches in every class in which one of them does (D51)."""
+def residual_keys(
+    statement: Statement, policy: Policy, principal: RequestPrincipal, gateway: bool, keys: StatementKeys
+) -> list[str]:
+    """The unknown keys of the entries that are residual tests (D72)."""
+    options = _options(statement, policy, gateway)
+    names = []
+    for entry in _parse(statement.principals or ()) if keys.unknown else ():
+        at_best, at_worst = (match_entry(entry, principal, options, replace(keys, residual=r))[0] for r in (T, F))
+        if at_best is T and at_worst is F:
+            names.append(USER_ID if entry.form is Form.UNIQUE_ID else SERVICE_NAMES)
+    return names
+
+
+def _parse(entries: Iterable[PrincipalEntry]) -> list[ParsedPrincipal]:
+    return [read_entry(entry.type, entry.value) for entry in entries]
+
+
+def _options(statement: Statement, policy: Policy, gateway: bool) -> MatchOptions:
+    is_allow = statement.effect is Effect.ALLOW
+    return MatchOptions(policy.kind is PolicyKind.TRUST, gateway, is_allow, statement.not_principal)
+
+
+def _check_principal(
+    entries: Sequence[PrincipalEntry], principal: RequestPrincipal, options: MatchOptions, keys: StatementKeys
+) -> PrincipalMatch:
+    """`Principal`: the OR of its entries; it matches in each class in which one of them does (D51)."""
+    levels = _match_classes(_parse(entries), principal, options, keys)
     certain = "".join(letter for letter in CLASSES if levels[letter] is T)
     possible = "".join(letter for letter in CLASSES if levels[letter] is not F)
     return PrincipalMatch(any_of(levels.values()), certain, possible)
+
+
+def _check_not_principal(
+    entries: Sequence[PrincipalEntry], principal: RequestPrincipal, options: MatchOptions, keys: StatementKeys
+) -> PrincipalMatch:
+    """`NotPrincipal` (N20): `Deny` applies unless the request is exempt (N21); `Allow` is N24. The class is `*`."""
+    parsed = _parse(entries)
+    everyone = any(entry.form in (Form.EVERYONE, Form.IDENTITIES) for entry in parsed)
+    vague = [match_entry(entry, principal, options, keys)[0] for entry in parsed if entry.form is Form.VAGUE]
+    levels = _match_classes((entry for entry in parsed if entry.form is not Form.VAGUE), principal, options, keys)
+    levels = {letter: any_of([result, *vague]) for letter, result in levels.items()}
+    listed = (_is_listed if options.allow else _is_exempt)(everyone, levels, principal.profile)
+    result = negate(listed)
+    return PrincipalMatch(result, "*" if result is T else "", "*" if result is not F else "")
+
+
+def _match_classes(
+    entries: Iterable[ParsedPrincipal], principal: RequestPrincipal, options: MatchOptions, keys: StatementKeys
+) -> dict[str, Truth]:
+    """The result of the entries in each class (3.3)."""
+    levels = dict.fromkeys(CLASSES, F)
+    for entry in entries:
+        result, letter = match_entry(entry, principal, options, keys)
+        if letter:
+            levels[letter] = any_of((levels[letter], result))
+    return levels
 
 
 def _is_exempt(everyone: bool, levels: dict[str, Truth], profile: PrincipalProfile) -> Truth:
@@ -77,15 +127,13 @@ def _is_exempt(everyone: bool, levels: dict[str, Truth], profile: PrincipalProfi
     return all_of(levels[letter] for letter in _levels_of(profile))
 
 
-def _allow_not_principal(everyone: bool, levels: dict[str, Truth], profile: PrincipalProfile) -> PrincipalMatch:
-    """`NotPrincipal` with `Allow`, lenient alone: matches whom no entry lists on any level, in class `*` (N24)."""
-    listed = T if everyone else any_of(levels[letter] for letter in _levels_of(profile))
-    result = negate(listed)
-    return PrincipalMatch(result, "*" if result is T else "", "*" if result is not F else "")
+def _is_listed(everyone: bool, levels: dict[str, Truth], profile: PrincipalProfile) -> Truth:
+    """`NotPrincipal` with `Allow`, lenient only: whether an entry lists the request on any identity level (N24)."""
+    return T if everyone else any_of(levels[letter] for letter in _levels_of(profile))
 
 
 def _level_is_not_known(profile: PrincipalProfile) -> bool:
-    """The issuer of a federated user (N4), or which session of a role asks (N5)."""
+    """The issuer of a federated user (N4), or which session of a role makes the request (N5)."""
     if profile.kind is PrincipalKind.FED:
         return not profile.issuer_known
     return profile.kind in (PrincipalKind.ROLE, PrincipalKind.SLR) and profile.session_arn is None

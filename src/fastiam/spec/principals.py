@@ -1,4 +1,4 @@
-"""Principal entries (spec 3.2, 3.3): what each names, and in which class it matches who asks."""
+"""Principal entries (spec 3.2, 3.3): the principals that each names, and the class in which it matches a request."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
 from fastiam.model.request import ContextValue
-from fastiam.spec.statement_trace import View
-from fastiam.spec.three_valued import F, T, Truth, truth
+from fastiam.spec.statement_keys import StatementKeys
+from fastiam.spec.three_valued import F, T, Truth, truth, undetermined
 
+USER_ID, SERVICE_NAMES = "aws:userid", "aws:principalservicenameslist"  # the two keys that principal tests read (K1)
 CLASSES = "DRPA*"  # direct, via role, via parent user, account, wildcard
 
-Match = tuple[Truth, str]  # whether an entry names the asker, and the class (3.3)
+Match = tuple[Truth, str]  # whether an entry names the principal, and the class (3.3)
 NO_MATCH: Match = (F, "")
 
 _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
@@ -25,7 +25,7 @@ _OF_ACCOUNTS = (PrincipalKind.USER, *_ROLES, PrincipalKind.FED)
 
 
 class Form(Enum):
-    """The forms of 3.2. `VAGUE` is what has no known form (V41) or a wildcard (V32): `U` for everyone."""
+    """The forms of 3.2. `VAGUE` is a value of no known form (V41) or with a wildcard (V32): `U` for every principal."""
 
     EVERYONE = auto()
     IDENTITIES = auto()
@@ -60,12 +60,12 @@ _PROVIDER = re.compile(
     r"|cognito-identity\.amazonaws\.com|www\.amazon\.com|graph\.facebook\.com|accounts\.google\.com"
 )
 _CALLS = {PrincipalKind.SAML: "assumerolewithsaml", PrincipalKind.OIDC: "assumerolewithwebidentity"}
-_BESIDE = ("tagsession", "setsourceidentity")  # permissions that these calls require
+_EXTRA_PERMISSIONS = ("tagsession", "setsourceidentity")  # that these calls require (D30)
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """An entry as read: its form, its text, and the parts of it that are compared; `kind` is that of an identity provider."""
+class ParsedPrincipal:
+    """An entry with its form and the parts that are compared; `kind` is the kind of an identity provider."""
 
     form: Form
     text: str
@@ -75,46 +75,45 @@ class Named:
     kind: PrincipalKind | None = None
 
 
-@lru_cache(maxsize=8192)
-def read_entry(type_: str, value: str) -> Named:
+def read_entry(type_: str, value: str) -> ParsedPrincipal:
     """The form of an entry, by its type and its text (3.2, V32, V41)."""
     if type_ == "*":
-        return Named(Form.EVERYONE, value)
+        return ParsedPrincipal(Form.EVERYONE, value)
     if type_ == "AWS" and value == "*":
-        return Named(Form.IDENTITIES, value)
+        return ParsedPrincipal(Form.IDENTITIES, value)
     if "*" in value or "?" in value or "\n" in value or not value:
-        return Named(Form.VAGUE, value)
+        return ParsedPrincipal(Form.VAGUE, value)
     if type_ == "AWS":
         return _read_aws(value)
     if type_ == "Service" and value == value.lower():
-        return Named(Form.SERVICE, value)
+        return ParsedPrincipal(Form.SERVICE, value)
     if type_ == "CanonicalUser":
-        return Named(Form.CANONICAL_USER, value)
+        return ParsedPrincipal(Form.CANONICAL_USER, value)
     found = _PROVIDER.fullmatch(value) if type_ == "Federated" else None
     if found is not None:
-        return Named(Form.PROVIDER, value, kind=PrincipalKind.SAML if found["type"] == "saml" else PrincipalKind.OIDC)
-    return Named(Form.VAGUE, value)
+        return ParsedPrincipal(Form.PROVIDER, value, kind=PrincipalKind.SAML if found["type"] == "saml" else PrincipalKind.OIDC)
+    return ParsedPrincipal(Form.VAGUE, value)
 
 
-def _read_aws(value: str) -> Named:
+def _read_aws(value: str) -> ParsedPrincipal:
     for form, expression in _AWS_FORMS:
         found = expression.fullmatch(value)
         if found is not None:
             parts = found.groupdict()
-            return Named(form, value, parts.get("partition"), parts.get("account"), parts.get("role"))
-    return Named(Form.VAGUE, value)
+            return ParsedPrincipal(form, value, parts.get("partition"), parts.get("account"), parts.get("role"))
+    return ParsedPrincipal(Form.VAGUE, value)
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, with the two things that a given context key may tell of it (K1).
+class RequestPrincipal:
+    """The principal of a request, with the two attributes that context keys of the request can replace (K1).
 
     Attributes
     ----------
     profile : the principal.
-    bare_partition : the partition that a bare account id stands for: that of the resource (N16); None for any.
-    unique_id : the id of the user or role (N30), from `aws:userid` where the caller gives it.
-    unclear_id : the caller gives several values of `aws:userid`.
+    bare_partition : the partition that a bare account id implies: that of the resource (N16); None for any.
+    unique_id : the id of the user or role (N30), from `aws:userid` if the request contains it.
+    unclear_id : the request has several values of `aws:userid`.
     service_names : all names of a service principal (N12), the primary one included.
     action : prefix and name in lower case; None to match a statement for all its actions.
     """
@@ -127,16 +126,16 @@ class Asker:
     action: tuple[str, str] | None
 
 
-def make_asker(
+def make_request_principal(
     profile: PrincipalProfile,
     partition: str | None,
     given: Mapping[str, ContextValue],
     action: tuple[str, str] | None = None,
-) -> Asker:
-    """The asker of a request. `given` is the caller's own context."""
-    user_id, names = given.get("aws:userid"), given.get("aws:principalservicenameslist")
+) -> RequestPrincipal:
+    """The principal of a request. `given` is the context that the caller passes."""
+    user_id, names = given.get(USER_ID), given.get(SERVICE_NAMES)
     unique_id = profile.unique_id if user_id is None else user_id.values[0].partition(":")[0]
-    return Asker(
+    return RequestPrincipal(
         profile,
         partition,
         unique_id,
@@ -152,9 +151,16 @@ def primary_name(profile: PrincipalProfile) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """Where an entry stands: in a trust policy (V35), in the policy of a gateway endpoint (N17), under `Allow` (N12), in
-    `NotPrincipal`."""
+class MatchOptions:
+    """The position of an entry, as far as the matrix depends on it.
+
+    Attributes
+    ----------
+    trust : in a trust policy (V35).
+    gateway : in the policy of a gateway endpoint (N17).
+    allow : in an `Allow` statement (N12).
+    inverted : in `NotPrincipal`.
+    """
 
     trust: bool = False
     gateway: bool = False
@@ -162,104 +168,107 @@ class Setting:
     inverted: bool = False
 
 
-def match_entry(named: Named, asker: Asker, setting: Setting, view: View) -> Match:
+def match_entry(entry: ParsedPrincipal, principal: RequestPrincipal, options: MatchOptions, keys: StatementKeys) -> Match:
     """One cell of the matrix in 3.3."""
-    form, kind = named.form, asker.profile.kind
+    form, kind = entry.form, principal.profile.kind
     if form is Form.EVERYONE:
         return T, "*"
     if form is Form.VAGUE:
-        return view.doubt("V32" if "*" in named.text or "?" in named.text else "V41"), "D"
+        return undetermined("V32" if "*" in entry.text or "?" in entry.text else "V41"), "D"
     if form is Form.IDENTITIES:
-        return (view.doubt("N10"), "*") if kind is PrincipalKind.SVC or kind in _PROVIDERS else (T, "*")
+        return (undetermined("N10"), "*") if kind is PrincipalKind.SVC or kind in _PROVIDERS else (T, "*")
     if form in (Form.ACCOUNT, Form.CANONICAL_USER):
-        return _match_account(named, asker, setting.gateway)
+        return _match_account(entry, principal, options.gateway)
     if form in (Form.USER, Form.FEDERATED_USER):
-        return _match_user(named, asker.profile, view)
+        return _match_user(entry, principal.profile)
     if form in (Form.ROLE, Form.SESSION):
-        return _match_role(named, asker.profile, view)
+        return _match_role(entry, principal.profile)
     if form is Form.UNIQUE_ID:
-        return _match_unique_id(named, asker, setting, view)
+        return _match_unique_id(entry, principal, keys)
     if form is Form.SERVICE:
-        return (_match_service(named, asker, setting, view), "D") if kind is PrincipalKind.SVC else NO_MATCH
+        return (_match_service(entry, principal, options, keys), "D") if kind is PrincipalKind.SVC else NO_MATCH
     if form is Form.PROVIDER:  # V35: only in trust policies
-        return truth(setting.trust and _is_provider_call(named, asker)), "D"
+        return truth(options.trust and _is_provider_call(entry, principal)), "D"
     return NO_MATCH  # groups cannot be principals
 
 
-def _is_provider_call(named: Named, asker: Asker) -> bool:
-    """Whether the requester is this provider, in the call of its kind or a permission that goes with it (N14, V36)."""
-    kind = asker.profile.kind
-    if kind not in _PROVIDERS or kind is not named.kind or named.text != asker.profile.name:
+def _is_provider_call(entry: ParsedPrincipal, principal: RequestPrincipal) -> bool:
+    """Whether the principal is this provider, in the call of its kind or with a permission that the call requires (N14, V36)."""
+    kind = principal.profile.kind
+    if kind not in _PROVIDERS or kind is not entry.kind or entry.text != principal.profile.name:
         return False
-    return asker.action is None or (asker.action[0] == "sts" and asker.action[1] in (_CALLS[kind], *_BESIDE))
+    if principal.action is None:
+        return True
+    prefix, name = principal.action
+    return prefix == "sts" and name in (_CALLS[kind], *_EXTRA_PERMISSIONS)
 
 
-def _match_account(named: Named, asker: Asker, gateway: bool) -> Match:
-    """The account as a whole: direct for its root, account level for the rest; for gateway endpoints root alone (N17)."""
-    profile = asker.profile
-    if named.form is Form.CANONICAL_USER:
-        same = named.text == profile.canonical_id
+def _match_account(entry: ParsedPrincipal, principal: RequestPrincipal, gateway: bool) -> Match:
+    """The account: direct for its root user, account level for others; in gateway endpoints only the root user (N17)."""
+    profile = principal.profile
+    if entry.form is Form.CANONICAL_USER:
+        same = entry.text == profile.canonical_id
     else:
-        partition = named.partition or asker.bare_partition
-        same = named.account == profile.account and partition in (None, profile.partition)
+        partition = entry.partition or principal.bare_partition
+        same = entry.account == profile.account and partition in (None, profile.partition)
     if same and profile.kind in _ROOTS:
         return T, "D"
     return (T, "A") if same and profile.kind in _OF_ACCOUNTS and not gateway else NO_MATCH
 
 
-def _match_user(named: Named, profile: PrincipalProfile, view: View) -> Match:
-    """A user's ARN names the user, and the federated users it issued; whose issuer nobody knows is `U` (N4)."""
+def _match_user(entry: ParsedPrincipal, profile: PrincipalProfile) -> Match:
+    """A user's ARN names the user and the federated users it issued; `U` if the issuer is unknown (N4)."""
     if profile.kind is PrincipalKind.USER:
-        return truth(named.text == (profile.user_arn or profile.name)), "D"
+        return truth(entry.text == (profile.user_arn or profile.name)), "D"
     if profile.kind is not PrincipalKind.FED:
         return NO_MATCH
-    if named.form is Form.FEDERATED_USER:
-        return truth(named.text == profile.name), "D"
+    if entry.form is Form.FEDERATED_USER:
+        return truth(entry.text == profile.name), "D"
     if profile.issuer_known:
-        return truth(named.text == profile.user_arn and not profile.issuer_root), "P"
-    return (view.doubt("N4"), "P") if _same_account(named, profile) else NO_MATCH
+        return truth(entry.text == profile.user_arn and not profile.issuer_root), "P"
+    return (undetermined("N4"), "P") if _same_account(entry, profile) else NO_MATCH
 
 
-def _match_role(named: Named, profile: PrincipalProfile, view: View) -> Match:
-    """A role's ARN names its sessions by account and role name (N11); a session's ARN only that one (N5)."""
+def _match_role(entry: ParsedPrincipal, profile: PrincipalProfile) -> Match:
+    """A role's ARN names its sessions by account and role name (N11); a session's ARN only that session (N5, N13)."""
     if profile.kind not in _ROLES:
         return NO_MATCH
-    same_role = _same_account(named, profile) and named.role == profile.role_name
-    if named.form is Form.ROLE:
+    same_role = _same_account(entry, profile) and entry.role == profile.role_name
+    if entry.form is Form.ROLE:
         return truth(same_role), "R"
     if profile.session_arn is None:
-        return (view.doubt("N5"), "D") if same_role else NO_MATCH
-    return truth(named.text == profile.session_arn), "D"
+        return (undetermined("N5"), "D") if same_role else NO_MATCH
+    return truth(entry.text == profile.session_arn), "D"
 
 
-def _same_account(named: Named, profile: PrincipalProfile) -> bool:
-    return named.account == profile.account and named.partition == profile.partition
+def _same_account(entry: ParsedPrincipal, profile: PrincipalProfile) -> bool:
+    return entry.account == profile.account and entry.partition == profile.partition
 
 
-def _match_unique_id(named: Named, asker: Asker, setting: Setting, view: View) -> Match:
-    """`AIDA` of users and of issuers, `AROA` of roles; an id of nobody matches nobody (N4, N30)."""
-    profile = asker.profile
-    of_role = named.text.startswith("AROA")
+def _match_unique_id(entry: ParsedPrincipal, principal: RequestPrincipal, keys: StatementKeys) -> Match:
+    """`AIDA` of users and of issuers, `AROA` of roles; the id of a deleted entity matches no principal (N4, N30)."""
+    profile = principal.profile
+    of_role = entry.text.startswith("AROA")
     if of_role and profile.kind not in _ROLES or not of_role and profile.kind not in (PrincipalKind.USER, PrincipalKind.FED):
         return NO_MATCH
     if profile.kind is PrincipalKind.FED:
         if not profile.issuer_known:
-            return view.doubt("N4"), "P"
-        return truth(named.text == profile.unique_id and not profile.issuer_root), "P"
+            return undetermined("N4"), "P"
+        return truth(entry.text == profile.unique_id and not profile.issuer_root), "P"
     letter = "R" if of_role else "D"
-    if "aws:userid" in view.unknown:
-        return view.open(["aws:userid"], inverted=setting.inverted), letter
-    if asker.unclear_id:
-        return view.doubt("C20"), letter
-    return truth(named.text == asker.unique_id), letter
+    if USER_ID in keys.unknown:
+        return keys.residual, letter
+    if principal.unclear_id:
+        return undetermined("C20"), letter
+    return truth(entry.text == principal.unique_id), letter
 
 
-def _match_service(named: Named, asker: Asker, setting: Setting, view: View) -> Truth:
-    """`Allow` asks for the primary name, `Deny` and `NotPrincipal` for any name (N12, N21)."""
-    if named.text == primary_name(asker.profile):
+def _match_service(entry: ParsedPrincipal, principal: RequestPrincipal, options: MatchOptions, keys: StatementKeys) -> Truth:
+    """`Allow` requires the primary name, `Deny` and `NotPrincipal` for any name (N12, N21)."""
+    if entry.text == primary_name(principal.profile):
         return T
-    if setting.allow and not setting.inverted:
+    if options.allow and not options.inverted:
         return F
-    if "aws:principalservicenameslist" in view.unknown:
-        return view.open(["aws:principalservicenameslist"], inverted=setting.inverted)
-    return truth(named.text in asker.service_names)
+    if SERVICE_NAMES in keys.unknown:
+        return keys.residual
+    return truth(entry.text in principal.service_names)

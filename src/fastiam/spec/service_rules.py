@@ -38,14 +38,14 @@ _ALIAS_CHANGES = frozenset("createalias updatealias deletealias".split())
 
 
 def is_always_allowed(principal: PrincipalProfile, action: tuple[str, str]) -> bool:
-    """Calls on which policies have no effect (6.3)."""
+    """Calls that policies do not affect (6.3)."""
     if action == ("sts", "getcalleridentity"):
         return principal.kind not in _WITHOUT_CREDENTIALS
     return action == ("sts", "getsessiontoken") and principal.kind in _USER_OR_ROOT and not principal.temporary
 
 
 def credential_forbids(principal: PrincipalProfile, action: tuple[str, str]) -> bool:
-    """Calls that the credentials cannot make (7.4, D31); permissions that other calls ask for are not calls (S10)."""
+    """Calls that the credentials cannot make (7.4, D31); permissions that other calls require are not calls (S10)."""
     if action in _PERMISSIONS:
         return False
     prefix, name = action
@@ -66,7 +66,7 @@ def credential_forbids(principal: PrincipalProfile, action: tuple[str, str]) -> 
 def service_refusal(
     principal: PrincipalProfile, resource: ResourceProfile, action: tuple[str, str], settings: Settings
 ) -> Reason | None:
-    """The reason for an implicit deny in layer `service`, the first of 6.4, or None."""
+    """The reason for an implicit deny in layer `service`, the first of 6.4 (D17, D19, 6.7, N16, D23), or None."""
     arn = split_arn(resource.arn)
     if arn is not None and _is_forbidden_change(arn, action):
         return Reason.HARD_RULE
@@ -80,7 +80,7 @@ def service_refusal(
 
 
 def _is_forbidden_change(arn: Arn, action: tuple[str, str]) -> bool:
-    """Changes to what AWS owns (D17)."""
+    """Changes to resources that AWS owns (D17)."""
     prefix, name = action
     if prefix == "iam" and arn.service == "iam":
         if arn.rest.startswith("policy/"):
@@ -92,7 +92,7 @@ def _is_forbidden_change(arn: Arn, action: tuple[str, str]) -> bool:
 
 
 def needs_resource_policy(resource: ResourceProfile, action: tuple[str, str], settings: Settings) -> bool:
-    """The profile `resource-policy-required` (6.3): trust policies, KMS keys, and services configured so."""
+    """The profile `resource-policy-required` (6.3): trust policies, KMS keys, and configured services."""
     arn = split_arn(resource.arn)
     if arn is not None and arn.service == "kms" and arn.rest.startswith("key/"):
         return True
@@ -100,13 +100,13 @@ def needs_resource_policy(resource: ResourceProfile, action: tuple[str, str], se
 
 
 def is_trust_request(arn: Arn | None, action: tuple[str, str]) -> bool:
-    """A call that a role's trust policy decides (6.3)."""
+    """A call that a role's trust policy decides (6.3, D18)."""
     on_role = arn is not None and arn.service == "iam" and arn.rest.startswith("role/")
     return on_role and action[0] == "sts" and action[1] in _TRUST_ACTIONS
 
 
 def is_restricted_public(principal: PrincipalProfile, resource: ResourceProfile) -> bool:
-    """A public bucket policy under `RestrictPublicBuckets`, for anyone outside the account but services (D33)."""
+    """A public bucket policy under `RestrictPublicBuckets`, for principals outside the account except services (D33)."""
     if not resource.blocks_public or principal.kind is PrincipalKind.SVC:
         return False
     return principal.kind is PrincipalKind.ANON or resource.account != principal.account

@@ -1,182 +1,158 @@
-"""The record of a decision (spec 6.9): what applied, what is missing, what nearly applied."""
+"""The explanation of a decision (spec 6.9): statements that applied, missing layers, near misses, limits.
+
+Nothing here changes a decision: each function reads the results, and repeats tests of statements where it needs more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from fastiam.model.decision import Layer, MatchClass, Outcome, Reason
 from fastiam.model.explanation import LayerResult, MatchedStatement, NearMiss, OpenStatement
 from fastiam.model.key_registry import fold
-from fastiam.model.policy import Effect
+from fastiam.model.policy import ConditionEntry, Effect
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
-from fastiam.spec.combining import Case, stray_limits
-from fastiam.spec.layers import WITH_BOUNDARY, WITH_SESSION, WITHOUT_ACCOUNT, LayerInput, Said
-from fastiam.spec.partial import Run
-from fastiam.spec.statement import Scene, Tested
-from fastiam.spec.three_valued import U
+from fastiam.spec.combining import (
+    DecisionInputs,
+    boundary_ok,
+    bypasses_limits,
+    identity_ok,
+    limits_of_other_kinds,
+    session_ok,
+)
+from fastiam.spec.determining import first_applicable
+from fastiam.spec.layers import WITHOUT_ACCOUNT, LayerInput, LayerVerdicts
+from fastiam.spec.partial import PolicyDecision
+from fastiam.spec.statement import EvaluationContext, StatementResult, StatementTest, statement_tests
+from fastiam.spec.three_valued import T
 
 _LIMITS = (Layer.RCP, Layer.SCP, Layer.VPCE, Layer.BOUNDARY, Layer.SESSION)
-_SHOWN = 20  # values of an element in a near miss
-_LETTERS = "DRP*"  # classes that a grant of the same account can rest on
+_MAX_VALUES = 20  # of an element in a near miss
 
 
-def reported_statement(case: Case, run: Run) -> Tested | None:
-    """The one statement that is reported (D51), the first of its kind in the order of evaluation."""
-    outcome, layer, _ = run.verdict
-    if outcome is Outcome.EXPLICIT_DENY:
-        return _first(run.tested, layer, Effect.DENY)
-    if outcome is not Outcome.ALLOW or layer is Layer.IDENTITY and not case.identity_needed:
-        return None
-    return _first(run.tested, layer, Effect.ALLOW, _sufficient(case) if layer is Layer.RESOURCE else "")
+def matched_statement(result: StatementResult) -> MatchedStatement:
+    """A statement that applies, as the explanation shows it."""
+    statement, rules = result.statement, tuple(dict.fromkeys(result.result.rules))
+    classes = tuple(map(MatchClass, result.classes))
+    return MatchedStatement(result.ref, statement.effect, classes, result.result is not T, rules, statement.conditions)
 
 
-def _first(tested: Iterable[Tested], layer: Layer, effect: Effect, classes: str = "") -> Tested | None:
-    """The first applicable statement of a layer, with one of the classes where any are named."""
-    for each in tested:
-        if each.place.layer is layer and each.statement.effect is effect and each.applies:
-            if not classes or any(letter in classes for letter in each.classes):
-                return each
-    return None
+def residual_statement(result: StatementResult, keys: tuple[str, ...], entries: tuple[ConditionEntry, ...]) -> OpenStatement:
+    """A statement that a `DEPENDS` depends on, as the explanation shows it."""
+    return OpenStatement(result.ref, result.statement.effect, keys, entries)
 
 
-def _sufficient(case: Case) -> str:
-    """The classes that suffice where layer `resource` grants (D51); "" for any."""
-    is_fed = case.kind is PrincipalKind.FED
-    grants_alone = case.same_account and not case.chained_identity and (case.identity_needed or (is_fed and not case.required))
-    if case.kind in WITHOUT_ACCOUNT or not grants_alone:
-        return ""
-    return "DRP" if is_fed else _LETTERS
+def near_misses(results: Iterable[StatementResult], context: EvaluationContext) -> tuple[NearMiss, ...]:
+    """Allow statements with exactly one test that is not `T`."""
+    candidates = (each for each in results if each.statement.effect is Effect.ALLOW and not each.applies)
+    failed = ((each, list(islice(_failed_tests(each, context), 2))) for each in candidates)
+    return tuple(_near_miss(each, tests[0], context) for each, tests in failed if len(tests) == 1)
 
 
-def matched(tested: Tested) -> MatchedStatement:
-    """A statement that applies, as the record shows it."""
-    is_open = tested.result is U
-    reasons = tuple(dict.fromkeys(tested.doubts)) if is_open else ()
-    statement = tested.statement
-    classes = tuple(map(MatchClass, tested.classes))
-    return MatchedStatement(tested.ref, statement.effect, classes, is_open, reasons, statement.conditions)
+def _failed_tests(result: StatementResult, context: EvaluationContext) -> Iterator[StatementTest]:
+    return (test for test in statement_tests(result.statement, result.location, context) if test.result is not T)
 
 
-def opened(tested: Tested) -> OpenStatement:
-    """A statement on which a `DEPENDS` depends, as the record shows it."""
-    return OpenStatement(
-        tested.ref, tested.statement.effect, tuple(sorted(set(tested.opened))), tuple(dict.fromkeys(tested.open_entries))
-    )
-
-
-def near_misses(tested: Iterable[Tested], scene: Scene) -> tuple[NearMiss, ...]:
-    """Allow statements of which exactly one test is not `T`."""
-    return tuple(
-        _near_miss(each, scene)
-        for each in tested
-        if each.statement.effect is Effect.ALLOW and len(each.misses) == 1 and not each.applies
-    )
-
-
-def _near_miss(tested: Tested, scene: Scene) -> NearMiss:
-    element, entry = tested.misses[0]
-    statement = tested.statement
+def _near_miss(result: StatementResult, test: StatementTest, context: EvaluationContext) -> NearMiss:
+    statement, entry, element = result.statement, test.entry, test.element
     key, operator = ("", "") if entry is None else (entry.key, entry.operator_text)
     actual: tuple[str, ...] | None = None
     if entry is not None:
-        value = scene.context.get(fold(entry.key))
+        value = context.context.get(fold(entry.key))
         expected, actual = entry.values, None if value is None else value.values
     elif element.endswith("Action"):
-        expected, actual = statement.actions or (), (":".join(scene.action),)
+        expected, actual = statement.actions or (), (":".join(context.action),)
     elif element.endswith("Resource"):
-        expected, actual = statement.resources or (), (scene.resource,)
+        expected, actual = statement.resources or (), (context.resource,)
     elif element.endswith("Principal"):
-        expected, actual = tuple(entry.value for entry in statement.principals or ()), (scene.asker.profile.name,)
+        expected, actual = tuple(entry.value for entry in statement.principals or ()), (context.principal.profile.name,)
     else:
         expected = statement.undetermined
-    return NearMiss(tested.ref, element, key, operator, _some(expected, scene), actual, len(expected))
+    return NearMiss(result.ref, element, key, operator, _shown_values(expected, context), actual, len(expected))
 
 
-def _some(values: tuple[str, ...], scene: Scene) -> tuple[str, ...]:
-    """Few enough values to show: a statement may list thousands of actions. Those about the service of the request come first."""
-    if len(values) <= _SHOWN:
+def _shown_values(values: tuple[str, ...], context: EvaluationContext) -> tuple[str, ...]:
+    """At most 20 values, since a statement may list thousands of actions; those of the service of the request come first."""
+    if len(values) <= _MAX_VALUES:
         return values
-    service = scene.action[0] + ":"
-    return tuple(sorted(values, key=lambda value: not value.lower().startswith(service))[:_SHOWN])
+    service = context.action[0] + ":"
+    return tuple(sorted(values, key=lambda value: not value.lower().startswith(service))[:_MAX_VALUES])
 
 
-def bypassed(case: Case, said: Said, outcome: Outcome) -> tuple[Layer, ...]:
-    """Layers whose implicit deny a grant of class D or `*` bypassed (6.5)."""
-    if outcome is not Outcome.ALLOW or not _bypasses(case, said):
+def bypassed_layers(inputs: DecisionInputs, verdicts: LayerVerdicts, outcome: Outcome) -> tuple[Layer, ...]:
+    """Layers with an implicit deny that a grant of class D or `*` bypassed (6.5)."""
+    if outcome is not Outcome.ALLOW or not _is_bypass(inputs, verdicts):
         return ()
-    session_ok = case.kind not in WITH_SESSION or said.session
-    boundary_ok = case.kind not in WITH_BOUNDARY or said.boundary
     states = (
-        (Layer.IDENTITY, said.identity or not case.identity_needed),
-        (Layer.BOUNDARY, boundary_ok),
-        (Layer.SESSION, session_ok),
+        (Layer.IDENTITY, identity_ok(inputs, verdicts)),
+        (Layer.BOUNDARY, boundary_ok(inputs, verdicts)),
+        (Layer.SESSION, session_ok(inputs, verdicts)),
     )
     return tuple(layer for layer, ok in states if not ok)
 
 
-def _bypasses(case: Case, said: Said) -> bool:
-    if not case.same_account or case.chained_identity or case.kind in WITHOUT_ACCOUNT:
+def _is_bypass(inputs: DecisionInputs, verdicts: LayerVerdicts) -> bool:
+    if not inputs.same_account or inputs.chained_identity or inputs.kind in WITHOUT_ACCOUNT:
         return False
-    if case.kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
-        return False
-    return "D" in said.match or "*" in said.match and case.kind is not PrincipalKind.FED
+    return inputs.kind not in (PrincipalKind.ROOT, PrincipalKind.AROOT) and bypasses_limits(inputs, verdicts)
 
 
-def missing(case: Case, said: Said, action: tuple[str, str]) -> tuple[tuple[str, ...], ...]:
-    """The smallest sets of layers that would have to allow; () where a rule denies that no policy changes."""
-    if case.service_refusal is not None:
+def missing_layers(inputs: DecisionInputs, verdicts: LayerVerdicts, action: tuple[str, str]) -> tuple[tuple[str, ...], ...]:
+    """The smallest sets of layers that would have to allow; () if a rule denies that no policy changes."""
+    if inputs.service_refusal is not None:
         return ()
-    always = [f"scp:{level}" for level in said.scp_failing] or ([] if said.scp else ["scp"])
-    always += [] if said.vpce else ["vpce"]
-    always += map(str, stray_limits(case, said))
-    ways = [frozenset(way) for way in _ways(case, said, action)]
-    smallest = [way for way in dict.fromkeys(ways) if not any(other < way for other in ways)]
-    return tuple((*always, *sorted(way, key=_order)) for way in smallest)
+    always = [f"scp:{level}" for level in verdicts.scp_failing] or ([] if verdicts.scp else ["scp"])
+    always += [] if verdicts.vpce else ["vpce"]
+    always += map(str, limits_of_other_kinds(inputs, verdicts))
+    alternatives = list(map(frozenset, _alternatives(inputs, verdicts, action)))
+    smallest = [one for one in dict.fromkeys(alternatives) if not any(other < one for other in alternatives)]
+    return tuple((*always, *sorted(one, key=_order)) for one in smallest)
 
 
 def _order(name: str) -> int:
     return list(Layer).index(Layer(name.partition(":")[0]))
 
 
-def _ways(case: Case, said: Said, action: tuple[str, str]) -> list[list[str]]:
-    """What each way to an ALLOW of 6.4 still lacks."""
-    if case.kind in WITHOUT_ACCOUNT:
-        return [[] if said.match else ["resource"]]
-    limits = ["boundary"] if case.kind in WITH_BOUNDARY and not said.boundary else []
-    limits += ["session"] if case.kind in WITH_SESSION and not said.session else []
-    identity = ["identity"] if case.identity_needed and not said.identity else []
-    crossing = not case.same_account or case.chained_identity
-    resource = ["resource"] if (crossing or case.required) and not said.match else []
+def _alternatives(inputs: DecisionInputs, verdicts: LayerVerdicts, action: tuple[str, str]) -> list[list[str]]:
+    """The layers that each path of 6.4 to an ALLOW still lacks."""
+    if inputs.kind in WITHOUT_ACCOUNT:
+        return [[] if verdicts.match else ["resource"]]
+    limits = [] if boundary_ok(inputs, verdicts) else ["boundary"]
+    limits += [] if session_ok(inputs, verdicts) else ["session"]
+    identity = [] if identity_ok(inputs, verdicts) else ["identity"]
+    is_cross_account = not inputs.same_account or inputs.chained_identity
+    resource = ["resource"] if (is_cross_account or inputs.required) and not verdicts.match else []
     through_identity = resource + identity + limits
-    if crossing or not case.identity_needed and case.kind is not PrincipalKind.FED:
+    if is_cross_account or not inputs.identity_needed and inputs.kind is not PrincipalKind.FED:
         return [through_identity]
-    named = [limits] if "R" in said.match or "P" in said.match else []
+    named = [limits] if "R" in verdicts.match or "P" in verdicts.match else []
     direct = [] if action == ("iam", "passrole") or resource == through_identity else [["resource:D"]]
-    return [through_identity, *named, *([[]] if _bypasses(case, said) else direct)]
+    return [through_identity, *named, *([[]] if _is_bypass(inputs, verdicts) else direct)]
 
 
-def limits(principal: PrincipalProfile, layers: Sequence[LayerInput], run: Run) -> tuple[LayerResult, ...]:
-    """What each limiting layer says, and why where it does not apply."""
-    return tuple(_limit(principal, given, run) for given in layers if given.layer in _LIMITS)
+def limits(principal: PrincipalProfile, layers: Sequence[LayerInput], decided: PolicyDecision) -> tuple[LayerResult, ...]:
+    """The result of each limiting layer, and the reason if it does not apply."""
+    return tuple(_limit(principal, layer, decided) for layer in layers if layer.layer in _LIMITS)
 
 
-def _limit(principal: PrincipalProfile, given: LayerInput, run: Run) -> LayerResult:
-    layer, said = given.layer, run.said
-    level = said.scp_failing[0] if layer is Layer.SCP and said.scp_failing else None
-    if layer in said.denied:
-        denied = _first(run.tested, layer, Effect.DENY)
+def _limit(principal: PrincipalProfile, given: LayerInput, decided: PolicyDecision) -> LayerResult:
+    layer, verdicts = given.layer, decided.verdicts
+    level = verdicts.scp_failing[0] if layer is Layer.SCP and verdicts.scp_failing else None
+    if layer in verdicts.denied:
+        denied = first_applicable(decided.results, layer, Effect.DENY)
         has_levels = layer in (Layer.SCP, Layer.RCP)
         reason = Reason.UNKNOWN_ENDPOINT if denied is None else ""
-        return LayerResult(layer, "explicit_deny", reason, denied.place.level if denied and has_levels else None)
+        return LayerResult(layer, "explicit_deny", reason, denied.location.level if denied and has_levels else None)
     is_none = not principal.session_policies if principal.kind is PrincipalKind.AROOT else given.levels is None
     if layer is Layer.SESSION and is_none and principal.kind in (PrincipalKind.FED, PrincipalKind.AROOT):
         return LayerResult(layer, "implicit_deny", "mandatory")
     if given.levels is None:
         return LayerResult(layer, "not_applicable", given.note)
-    allows = {Layer.SCP: said.scp, Layer.VPCE: said.vpce, Layer.BOUNDARY: said.boundary, Layer.SESSION: said.session}
+    allows = {
+        Layer.SCP: verdicts.scp,
+        Layer.VPCE: verdicts.vpce,
+        Layer.BOUNDARY: verdicts.boundary,
+        Layer.SESSION: verdicts.session,
+    }
     return LayerResult(layer, "allow" if allows.get(layer, True) else "implicit_deny", "", level)
-
-
-def names(read: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """The names that statements read in vain, each once, sorted."""
-    return tuple(sorted({name for each in read for name in each}))

@@ -1,6 +1,6 @@
-"""Texts of condition values, read exactly. Every parser gives None for what its grammar does not have (C22, V18).
+"""Parsers for the texts of condition values. Each returns None for a text that its grammar does not contain (C22, V18).
 
-Policy and context values are the same texts (C24), so both sides go through these functions.
+Policy values and context values are the same texts (C24), so these functions read both.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import ipaddress
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import NamedTuple
 
 Instant = tuple[int, int]  # seconds since 1970-01-01T00:00:00Z, nanoseconds in [0, 1e9)
@@ -31,25 +30,21 @@ _DAYS_TO_1970 = 719_528  # from 0000-01-01 of the proleptic Gregorian calendar
 _YEAR_0, _YEAR_1, _YEARS_400 = -719_528 * 86_400, -719_162 * 86_400, 146_097 * 86_400
 
 
-@lru_cache(maxsize=4096)
 def read_number(text: str) -> Decimal | None:
     """A decimal number, compared exactly: no exponent, no space, no bare point (C30)."""
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-@lru_cache(maxsize=4096)
 def read_bool(text: str) -> bool | None:
     """`true` or `false` in any case (C31)."""
     return {"true": True, "false": False}.get(text.lower())
 
 
-@lru_cache(maxsize=4096)
 def read_binary(text: str) -> bytes | None:
     """Standard base64 with padding (C32)."""
     return base64.b64decode(text) if _BASE64.fullmatch(text) else None
 
 
-@lru_cache(maxsize=4096)
 def read_date(text: str) -> Instant | None:
     """An instant: epoch seconds or the W3C profile of ISO 8601 (C40 to C43)."""
     return _read_epoch(text) if _EPOCH.fullmatch(text) else _read_iso(text)
@@ -122,13 +117,11 @@ class Network(NamedTuple):
         return self.version == other.version and self.bits >> unused == other.bits >> unused
 
 
-@lru_cache(maxsize=4096)
 def read_address(text: str) -> Network | None:
     """One address without prefix; IPv4 written inside IPv6 is IPv4 (C51, C52)."""
     return None if "/" in text else _read_network(text, None)
 
 
-@lru_cache(maxsize=4096)
 def read_network(text: str) -> Network | None:
     """An address with an optional prefix length; host bits do not count (C50)."""
     address, slash, prefix = text.partition("/")

@@ -1,15 +1,14 @@
-"""Policy variables (spec 2.4): finding them in a text, and putting values in their place."""
+"""Policy variables (spec 2.4): find them in a text, and replace them by values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from fastiam.model.key_registry import fold, key_info
-from fastiam.spec.statement_trace import View
-from fastiam.spec.wildcards import Bound, Wild, read_glob
+from fastiam.model.request import ContextValue
+from fastiam.spec.wildcards import Glob, Wildcard, read_glob
 
 # `${...}` is one token: to the first brace that is not quoted, else to the first brace, else to the end (V29)
 _TOKEN = re.compile(r"(\$\{(?:[^}']|'[^']*')*+\}|\$\{[^}]*\}|\$\{.*)", re.DOTALL)
@@ -25,13 +24,12 @@ class Variable:
     default: str | None = None
 
 
-Tokens = tuple[str | Wild | Variable, ...]
+Tokens = tuple[str | Wildcard | Variable, ...]
 
 
-@lru_cache(maxsize=8192)
 def read_tokens(text: str, variables: bool, wildcards: bool) -> Tokens:
     """The tokens of a text. Without `variables` the characters `${` are literal (1.4)."""
-    tokens: list[str | Wild | Variable] = []
+    tokens: list[str | Wildcard | Variable] = []
     for part in _TOKEN.split(text) if variables else [text]:
         if variables and part.startswith("${"):
             tokens.append(_LITERAL.get(part) or _read_variable(part))
@@ -65,26 +63,22 @@ def variables_of(tokens: Tokens) -> list[Variable]:
     return [token for token in tokens if isinstance(token, Variable)]
 
 
-def unknown_names(tokens: Iterable[Variable], view: View) -> list[str]:
-    """The names of those variables of a text that are unknown (D72); none where one is malformed: it never resolves (V29)."""
-    names = [token.name for token in tokens]
-    return [] if None in names else [name for name in names if name is not None and name in view.unknown]
+def unknown_names(variables: Iterable[Variable], unknown: Container[str]) -> list[str]:
+    """The names of those variables of a text that are unknown (D72); none if one is malformed, which never resolves (V29)."""
+    names = [variable.name for variable in variables]
+    return [] if None in names else [name for name in names if name is not None and name in unknown]
 
 
-def resolve(variable: Variable, view: View) -> str | None:
-    """The text of a variable, or None where it is unresolved (VR6, VR7, V29)."""
+def resolve(variable: Variable, context: Mapping[str, ContextValue]) -> str | None:
+    """The text of a variable, or None if it is unresolved (VR6, VR7, VR10, V29)."""
     if variable.name is None:
         return None
-    value = view.get(variable.name)
+    value = context.get(variable.name)
     if value is not None and (value.multi or value.conflict):
-        view.unresolved.append(variable.name)
         return None
     if value is not None and value.values[0] != "":
         return value.values[0]
-    if variable.default is None or _is_multivalued(variable.name):
-        view.unresolved.append(variable.name)
-        return None
-    return variable.default
+    return None if _is_multivalued(variable.name) else variable.default
 
 
 def _is_multivalued(name: str) -> bool:
@@ -92,12 +86,12 @@ def _is_multivalued(name: str) -> bool:
     return info is not None and info.multi
 
 
-def substitute(tokens: Tokens, view: View) -> Bound | None:
-    """The pattern with every variable as literal text (VR5), or None where one is unresolved."""
-    bound: list[str | Wild] = []
+def substitute(tokens: Tokens, context: Mapping[str, ContextValue]) -> Glob | None:
+    """The pattern with each variable as literal text (VR5, VR11), or None if one is unresolved."""
+    glob: list[str | Wildcard] = []
     for token in tokens:
-        part = resolve(token, view) if isinstance(token, Variable) else token
+        part = resolve(token, context) if isinstance(token, Variable) else token
         if part is None:
             return None
-        bound.append(part)
-    return tuple(bound)
+        glob.append(part)
+    return tuple(glob)

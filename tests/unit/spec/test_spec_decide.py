@@ -1,4 +1,4 @@
-"""Decisions of the reference over profiles made by hand: the algorithm of 6.4, the tables around it, and the record of 6.9."""
+"""Decisions of the specification evaluator over hand-written profiles: the algorithm and tables of 6.4, explanations (6.9)."""
 
 from dataclasses import replace
 from typing import Any
@@ -146,7 +146,7 @@ SAME_ACCOUNT = [  # principal, its layers, names that the resource policy grants
 
 
 @pytest.mark.parametrize(("principal", "layers", "names", "expected"), SAME_ACCOUNT)
-def test_one_account(principal: PrincipalProfile, layers: dict, names: tuple, expected: tuple) -> None:
+def test_combining_same_account(principal: PrincipalProfile, layers: dict, names: tuple, expected: tuple) -> None:
     resource = a_bucket(grant(*names)) if names else a_bucket()
     assert verdict(replace(principal, **layers), resource) == expected
 
@@ -166,7 +166,7 @@ CROSS_ACCOUNT = [
 
 
 @pytest.mark.parametrize(("principal", "layers", "names", "expected"), CROSS_ACCOUNT)
-def test_two_accounts(principal: PrincipalProfile, layers: dict, names: tuple, expected: tuple) -> None:
+def test_combining_cross_account(principal: PrincipalProfile, layers: dict, names: tuple, expected: tuple) -> None:
     resource = a_bucket(grant(*names), account=B) if names else a_bucket(account=B)
     assert verdict(replace(principal, **layers), resource) == expected
 
@@ -183,17 +183,17 @@ KEYS = [  # 6.3: a KMS key needs its policy
 
 
 @pytest.mark.parametrize(("principal", "layers", "names", "expected"), KEYS)
-def test_a_key_needs_its_policy(principal: PrincipalProfile, layers: dict, names: tuple, expected: tuple) -> None:
+def test_kms_key_requires_its_key_policy(principal: PrincipalProfile, layers: dict, names: tuple, expected: tuple) -> None:
     resource = a_bucket(*([grant(*names)] if names else []), arn=KEY)
     assert verdict(replace(principal, **layers), resource, "kms:Decrypt") == expected
 
 
-def test_a_service_may_be_configured_to_need_its_policy() -> None:  # 6.3
+def test_configured_service_requires_its_resource_policy() -> None:  # 6.3
     settings = Settings(resource_policy_services=frozenset({"s3"}))
     assert verdict(replace(USER, identity_policies=YES), settings=settings) == (IMPLICIT, "resource")
 
 
-def test_a_role_is_assumed_by_its_trust_policy() -> None:  # 6.6, D30, E291, E293, E297
+def test_assume_role_requires_the_trust_policy() -> None:  # 6.6, D30, E291, E293, E297
     def assume(names: tuple[str, ...], principal: PrincipalProfile, action: str = "sts:AssumeRole") -> tuple[Outcome, str]:
         trust = policy(*(statement("Allow", "sts:*", None, name) for name in names), kind=PolicyKind.TRUST)
         return verdict(principal, a_bucket(trust, arn=DEP), action)
@@ -221,18 +221,18 @@ def test_a_role_is_assumed_by_its_trust_policy() -> None:  # 6.6, D30, E291, E29
         (((),), (IMPLICIT, "scp")),
     ],
 )
-def test_every_level_of_scps_must_allow(scps: Any, expected: tuple) -> None:  # D10
+def test_scps_must_allow_at_every_level(scps: Any, expected: tuple) -> None:  # D10
     assert verdict(replace(USER, identity_policies=YES, scps=scps)) == expected
 
 
-def test_scps_do_not_reach_everybody() -> None:  # D11, D12, E244
+def test_scps_do_not_apply_to_exempt_principals() -> None:  # D11, D12, E244
     assert verdict(replace(SLR, identity_policies=YES, scps=(NO,))) == (OK, "identity")
     assert verdict(replace(SVC, scps=(NO,)), a_bucket(grant("*"))) == (OK, "resource")
     settings = Settings(scp_exempt_actions=frozenset({"s3:getobject"}))
     assert verdict(replace(USER, identity_policies=YES, scps=(NO,)), settings=settings) == (OK, "identity")
 
 
-def test_only_the_denies_of_rcps_count() -> None:  # D13 to D15, E249, E252, E253, E261
+def test_rcps_only_deny() -> None:  # D13 to D15, E249, E252, E253, E261
     rcp = (policy(statement("Deny", who="*"), kind=PolicyKind.RCP),)
     able = replace(USER, identity_policies=YES)
     assert verdict(able, a_bucket(rcps=(rcp,))) == (EXPLICIT, "rcp")
@@ -245,7 +245,7 @@ def test_only_the_denies_of_rcps_count() -> None:  # D13 to D15, E249, E252, E25
     assert verdict(able, trust, "sts:AssumeRole") == (OK, "resource")
 
 
-def test_an_endpoint_policy_is_a_necessary_condition() -> None:  # D40, D42, E255 to E257
+def test_endpoint_policy_must_allow() -> None:  # D40, D42, E255 to E257
     able = replace(USER, identity_policies=YES)
     closed = (policy(statement("Allow", "none:Such", who="*"), kind=PolicyKind.VPCE),)
     assert verdict(able, endpoint=EndpointProfile("vpce-1", closed)) == (IMPLICIT, "vpce")
@@ -256,7 +256,7 @@ def test_an_endpoint_policy_is_a_necessary_condition() -> None:  # D40, D42, E25
     assert verdict(SVC, a_bucket(grant("*")), endpoint=EndpointProfile("vpce-1", denying)) == (OK, "resource")
 
 
-def test_an_unknown_endpoint_denies_undetermined() -> None:  # D40, E262
+def test_unknown_endpoint_denies_as_indeterminate() -> None:  # D40, E262
     decision = ask(replace(USER, identity_policies=YES), endpoint=EndpointProfile("vpce-9", known=False)).decision
     assert (decision.outcome, decision.layer, decision.reason) == (EXPLICIT, Layer.VPCE, "unknown_endpoint")
     assert decision.indeterminate and decision.statement is None
@@ -310,14 +310,14 @@ RULES = [  # principal, resource, action, outcome, layer, reason
 
 
 @pytest.mark.parametrize(("principal", "resource", "action", "outcome", "layer", "reason"), RULES)
-def test_rules_that_no_policy_changes(
+def test_service_rules_override_policies(
     principal: PrincipalProfile, resource: ResourceProfile, action: str, outcome: Outcome, layer: str, reason: str | None
 ) -> None:
     decision = ask(principal, resource, action).decision
     assert (decision.outcome, str(decision.layer), decision.reason) == (outcome, layer, reason)
 
 
-def test_a_resource_policy_has_no_say_in_passing_a_role() -> None:  # 6.3, E226
+def test_pass_role_ignores_resource_policies() -> None:  # 6.3, E226
     refusing = policy(statement("Deny", who="*"), kind=PolicyKind.RESOURCE)
     able = replace(USER, identity_policies=YES)
     assert verdict(able, a_bucket(refusing, arn=DEP), "iam:PassRole") == (OK, "identity")
@@ -327,7 +327,7 @@ def test_a_resource_policy_has_no_say_in_passing_a_role() -> None:  # 6.3, E226
 # -- what is reported (D50, D51, 6.9) -----------------------------------------------------------------------------------
 
 
-def test_the_first_layer_and_the_first_statement_are_reported() -> None:  # D50, D51, E259, E340, E345
+def test_explicit_deny_reports_first_layer_and_statement() -> None:  # D50, D51, E259, E340, E345
     scps = (YES, (ALLOW, policy(statement("Allow"), statement("Deny"), name="ou")), NO)
     resource = a_bucket(policy(statement("Deny", who="*"), name="rp", kind=PolicyKind.RESOURCE))
     explanation = ask(replace(USER, identity_policies=YES + NO, scps=scps), resource)
@@ -345,7 +345,7 @@ def test_the_first_layer_and_the_first_statement_are_reported() -> None:  # D50,
         assert decision.statement is not None and decision.statement.policy == order[0].name
 
 
-def test_a_grant_is_reported_if_its_class_suffices() -> None:  # D51, E344
+def test_reported_grant_has_a_sufficient_class() -> None:  # D51, E344
     decision = ask(replace(USER, identity_policies=YES), a_bucket(grant(A, ANA))).decision
     assert decision.statement is not None and (decision.layer, decision.statement.index) == (Layer.RESOURCE, 1)
     decision = ask(replace(USER, identity_policies=YES), a_bucket(grant(A, ANA), account=B)).decision
@@ -373,34 +373,36 @@ MISSING = [  # principal, layers, resource, missing
 
 
 @pytest.mark.parametrize(("principal", "layers", "resource", "expected"), MISSING)
-def test_what_is_missing(principal: PrincipalProfile, layers: dict, resource: ResourceProfile, expected: tuple) -> None:
+def test_missing_lists_the_smallest_alternatives(
+    principal: PrincipalProfile, layers: dict, resource: ResourceProfile, expected: tuple
+) -> None:
     explanation = ask(replace(principal, **layers), resource)
     assert (explanation.decision.outcome, explanation.missing) == (IMPLICIT, expected)  # 6.9
 
 
-def test_what_a_grant_bypasses_is_told() -> None:  # E205, 6.9
+def test_bypassed_lists_layers_that_a_grant_overrides() -> None:  # E205, 6.9
     layers = {"boundary": ZERO, "session_policies": ZERO}
     assert ask(replace(ROLE, **layers), a_bucket(grant(RUN1))).bypassed == (Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
     assert ask(replace(USER, boundary=ZERO), a_bucket(grant(ANA))).bypassed == (Layer.IDENTITY, Layer.BOUNDARY)
     assert ask(replace(ROLE, identity_policies=YES), a_bucket(grant(DEP))).bypassed == ()
 
 
-def test_limits_say_why_a_layer_does_not_apply() -> None:  # 6.9
+def test_limits_give_the_reason_of_layers_that_do_not_apply() -> None:  # 6.9
     principal = replace(USER, identity_policies=YES, boundary=ZERO, scp_note="management_account")
-    told = {each.layer: (each.result, each.reason, each.level) for each in ask(principal, a_bucket(rcps=((),))).limits}
-    assert told == {
+    limits = {each.layer: (each.result, each.reason, each.level) for each in ask(principal, a_bucket(rcps=((),))).limits}
+    assert limits == {
         Layer.RCP: ("allow", "", None),
         Layer.SCP: ("not_applicable", "management_account", None),
         Layer.VPCE: ("not_applicable", "no_endpoint", None),
         Layer.BOUNDARY: ("implicit_deny", "", None),
         Layer.SESSION: ("not_applicable", "none", None),
     }
-    told = {each.layer: (each.result, each.level) for each in ask(replace(FED, scps=(YES, ZERO))).limits}
-    assert told[Layer.SCP] == ("implicit_deny", 1)
-    assert told[Layer.SESSION] == ("implicit_deny", None)
+    limits = {each.layer: (each.result, each.level) for each in ask(replace(FED, scps=(YES, ZERO))).limits}
+    assert limits[Layer.SCP] == ("implicit_deny", 1)
+    assert limits[Layer.SESSION] == ("implicit_deny", None)
 
 
-def test_near_misses_name_the_one_test_that_failed() -> None:  # 6.9
+def test_near_miss_names_the_failed_test() -> None:  # 6.9
     statements = (
         statement("Allow", "s3:Put*"),
         statement("Allow", resource="arn:aws:s3:::other"),
@@ -415,7 +417,7 @@ def test_near_misses_name_the_one_test_that_failed() -> None:  # 6.9
     ]
 
 
-def test_keys_and_variables_that_statements_read_in_vain_are_named() -> None:  # 6.9
+def test_explanation_lists_absent_keys_and_unresolved_variables() -> None:  # 6.9
     statements = (
         statement("Allow", resource="arn:aws:s3:::bkt/${aws:PrincipalTag/Team}"),
         statement("Allow", StringEquals=("aws:SourceVpc", "${aws:PrincipalTag/vpc}")),
@@ -430,7 +432,7 @@ def test_keys_and_variables_that_statements_read_in_vain_are_named() -> None:  #
 # -- indeterminate (F3, F6, F7) -----------------------------------------------------------------------------------------
 
 
-def test_a_denial_through_an_undetermined_test_is_flagged() -> None:  # F3, F6, E046
+def test_denial_by_undetermined_test_is_indeterminate() -> None:  # F3, F6, E046
     doubtful = policy(statement("Deny", "s3:GetObject "))
     explanation = ask(replace(USER, identity_policies=(ALLOW, doubtful)))
     assert explanation.decision.outcome is EXPLICIT and explanation.decision.indeterminate
@@ -441,13 +443,13 @@ def test_a_denial_through_an_undetermined_test_is_flagged() -> None:  # F3, F6, 
     assert not ask(USER).decision.indeterminate
 
 
-def test_an_undetermined_statement_is_still_false_where_another_test_is() -> None:  # F7, E035
+def test_undetermined_statement_with_a_false_test_is_false() -> None:  # F7, E035
     whole = replace(statement("Deny", "ec2:*"), undetermined=("V4",))
     assert verdict(replace(USER, identity_policies=(ALLOW, policy(whole)))) == (OK, "identity")
     assert verdict(replace(USER, identity_policies=(ALLOW, policy(replace(whole, actions=None))))) == (EXPLICIT, "identity")
 
 
-def test_reasons_leave_out_doubts_that_another_entry_settled() -> None:  # F2
+def test_reasons_omit_rules_of_tests_without_effect() -> None:  # F2
     mixed = replace(statement("Deny", "bad"), actions=("bad", "s3:*"), resources=("bkt", "*"))
     doubt = replace(mixed, conditions=statement("Deny", NumericEquals=("k:n", "1")).conditions)
     explanation = ask(replace(USER, identity_policies=(ALLOW, policy(doubt))), context={"k:n": "x"})
@@ -462,7 +464,7 @@ def context_of(principal: PrincipalProfile = USER, resource: ResourceProfile | N
     return dict(ask(principal, resource, **parts).context)
 
 
-def test_defaults_fill_what_nobody_gives() -> None:  # K1, K2, K5
+def test_defaults_fill_keys_that_the_request_lacks() -> None:  # K1, K2, K5
     context = context_of(now=1893456000)
     assert context == {
         "aws:principalarn": (ANA,),
@@ -487,7 +489,7 @@ def test_defaults_fill_what_nobody_gives() -> None:  # K1, K2, K5
         ({"aws:EpochTime": "5", "aws:CurrentTime": "2000-01-01"}, "2000-01-01", "5"),
     ],
 )
-def test_one_given_clock_sets_the_other(given: dict, current: str, epoch: str) -> None:  # K5
+def test_one_clock_key_determines_the_other(given: dict, current: str, epoch: str) -> None:  # K5
     context = context_of(context=given)
     assert (context["aws:currenttime"], context["aws:epochtime"]) == ((current,), (epoch,))
 
@@ -502,11 +504,11 @@ def test_one_given_clock_sets_the_other(given: dict, current: str, epoch: str) -
         ("arn:aws-cn:iam::1:user/x", "iam:GetUser", None),  # K6: partition `aws`
     ],
 )
-def test_the_region_of_a_request(arn: str, action: str, expected: Any) -> None:  # K6
+def test_requested_region_default(arn: str, action: str, expected: Any) -> None:  # K6
     assert context_of(resource=a_bucket(arn=arn), action=action).get("aws:requestedregion") == expected
 
 
-def test_keys_that_other_keys_tell() -> None:  # 5.4
+def test_keys_derived_from_other_keys() -> None:  # 5.4
     given = {"aws:RequestTag/CostCenter": "1", "aws:CalledVia": ["athena.amazonaws.com", "glue.amazonaws.com"]}
     context = context_of(context=given)
     assert context["aws:tagkeys"] == ("CostCenter",)
@@ -520,7 +522,7 @@ def test_keys_that_other_keys_tell() -> None:  # 5.4
     assert context_of(replace(USER, mfa_at=40), now=100)["aws:multifactorauthage"] == ("60",)
 
 
-def test_tags_of_iam_entities_have_two_names_but_none_when_a_role_is_passed() -> None:  # 5.4, 5.5, E228
+def test_iam_resource_tags_are_an_alias_except_in_pass_role() -> None:  # 5.4, 5.5, E228
     keys = {"aws:resourcetag/k": ContextValue(("v",))}
     role = a_bucket(arn=DEP, keys=keys)
     context = context_of(resource=role, action="iam:GetRole")
@@ -530,7 +532,7 @@ def test_tags_of_iam_entities_have_two_names_but_none_when_a_role_is_passed() ->
     assert "iam:resourcetag/k" not in context_of(resource=a_bucket(keys=keys))
 
 
-def test_conditions_read_what_is_derived() -> None:  # C44, E167
+def test_conditions_read_derived_keys() -> None:  # C44, E167
     secure = policy(statement("Allow", Bool=("aws:SecureTransport", "true")))
     assert verdict(replace(USER, identity_policies=(secure,))) == (IMPLICIT, "identity")
     assert verdict(replace(USER, identity_policies=(secure,)), context={"aws:SecureTransport": True}) == (OK, "identity")
@@ -588,22 +590,22 @@ UNKNOWN = [  # layers, unknown keys, expected
 
 
 @pytest.mark.parametrize(("layers", "unknown", "expected"), UNKNOWN)
-def test_an_unknown_key_makes_answers_depend_on_it(layers: dict, unknown: list, expected: tuple) -> None:  # D73, D74
+def test_unknown_key_gives_depends(layers: dict, unknown: list, expected: tuple) -> None:  # D73, D74
     assert depends(replace(USER, **layers), unknown=tuple(unknown)) == expected
 
 
-def test_both_keys_of_two_layers_matter() -> None:  # E350
+def test_depends_on_lists_the_keys_of_two_layers() -> None:  # E350
     layers = {
         "identity_policies": (policy(statement("Allow", StringEquals=("k:1", "a"))),),
         "session_policies": (policy(statement("Allow", StringEquals=("k:2", "a"))),),
     }
-    asker = replace(ROLE, **layers)
-    assert depends(asker, unknown=("k:1", "k:2")) == (DEPENDS, "identity", ("k:1", "k:2"))
-    assert depends(asker, context={"k:1": "a"}, unknown=("k:2",)) == (DEPENDS, "session", ("k:2",))
-    assert depends(asker, context={"k:1": "b"}, unknown=("k:2",)) == (IMPLICIT, "identity", ())
+    principal = replace(ROLE, **layers)
+    assert depends(principal, unknown=("k:1", "k:2")) == (DEPENDS, "identity", ("k:1", "k:2"))
+    assert depends(principal, context={"k:1": "a"}, unknown=("k:2",)) == (DEPENDS, "session", ("k:2",))
+    assert depends(principal, context={"k:1": "b"}, unknown=("k:2",)) == (IMPLICIT, "identity", ())
 
 
-def test_keys_derived_from_an_unknown_key_are_unknown_too() -> None:  # D71
+def test_keys_derived_from_an_unknown_key_are_unknown() -> None:  # D71
     def by(key: str, resource: ResourceProfile | None = None) -> Any:
         allow = policy(statement("Allow", StringEquals=(key, "a")))
         return lambda unknown, **parts: depends(replace(USER, identity_policies=(allow,)), resource, unknown=(unknown,), **parts)
@@ -617,19 +619,19 @@ def test_keys_derived_from_an_unknown_key_are_unknown_too() -> None:  # D71
     assert by("aws:SecureTransport")("aws:SecureTransport") == (DEPENDS, "identity", ("aws:securetransport",))
 
 
-def test_a_declaration_is_ignored_for_what_is_known() -> None:  # D71, K1
+def test_unknown_declaration_of_a_known_key_is_ignored() -> None:  # D71, K1
     allow = policy(statement("Allow", StringEquals=("aws:username", "bo")))
     assert depends(replace(USER, identity_policies=(allow,)), unknown=("aws:username",)) == (IMPLICIT, "identity", ())
     tagged = replace(USER, identity_policies=(policy(TEAM),), absent_keys=frozenset({"aws:principaltag/"}))
     assert depends(tagged, unknown=("aws:PrincipalTag/team",)) == (IMPLICIT, "identity", ())
 
 
-def test_an_endpoint_that_is_not_told_leaves_its_layer_open() -> None:  # D71
+def test_unknown_endpoint_key_gives_depends_of_its_layer() -> None:  # D71
     able, endpoint = replace(USER, identity_policies=YES), EndpointProfile("", known=False)
     assert depends(able, endpoint=endpoint, unknown=("aws:SourceVpce",)) == (DEPENDS, "vpce", ("aws:sourcevpce",))
     assert depends(USER, endpoint=endpoint, unknown=("aws:SourceVpce",)) == (IMPLICIT, "identity", ())
 
 
-def test_what_depends_on_a_user_id_says_so() -> None:  # D72, K1
+def test_unknown_user_id_gives_depends() -> None:  # D72, K1
     resource = a_bucket(grant("AIDAANA"))
     assert depends(USER, resource, unknown=("aws:userid",)) == (DEPENDS, "identity", ("aws:userid",))

@@ -1,4 +1,4 @@
-"""Principal entries of the reference: the matrix of 3.3, `NotPrincipal`, and the rules beside them (spec section 3)."""
+"""Principal entries of the specification evaluator: the matrix of 3.3, `NotPrincipal`, and related rules (spec section 3)."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from fastiam.model.policy import Effect, Policy, PolicyKind, PrincipalEntry, Sta
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
 from fastiam.model.request import ContextValue
 from fastiam.spec import principal_elements as who
-from fastiam.spec.principals import make_asker
-from fastiam.spec.statement_trace import View
+from fastiam.spec.principals import make_request_principal
+from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth, U
 
 A, B = "111111111111", "222222222222"
@@ -22,7 +22,7 @@ S3, S3_HK = "s3.amazonaws.com", "s3.ap-east-1.amazonaws.com"
 IDP = f"arn:aws:iam::{A}:saml-provider/idp"
 
 OF_A = {"partition": "aws", "account": A, "canonical_id": "c0ffee"}
-ASKERS = {
+PRINCIPALS = {
     "root": PrincipalProfile(PrincipalKind.ROOT, ROOT, **OF_A),
     "aroot": PrincipalProfile(PrincipalKind.AROOT, ROOT, **OF_A),
     "ana": PrincipalProfile(PrincipalKind.USER, ANA, user_arn=ANA, unique_id="AIDAANA", **OF_A),
@@ -47,7 +47,7 @@ def principals(*entries: str) -> tuple[PrincipalEntry, ...]:
 
 
 def match(
-    asker: str | PrincipalProfile,
+    principal: str | PrincipalProfile,
     *entries: str,
     effect: Effect = Effect.ALLOW,
     inverted: bool = False,
@@ -56,13 +56,13 @@ def match(
     partition: str | None = "aws",
     given: dict[str, ContextValue] | None = None,
     unknown: frozenset[str] = frozenset(),
-    favour: bool = True,
+    residual: Truth = T,
 ) -> who.PrincipalMatch:
-    profile = ASKERS[asker] if isinstance(asker, str) else asker
+    profile = PRINCIPALS[principal] if isinstance(principal, str) else principal
     statement = Statement(0, None, effect, ("*",), principals=principals(*entries), not_principal=inverted)
-    view = View({}, unknown, favour)
+    keys = StatementKeys({}, unknown, residual)
     return who.check_principals(
-        statement, Policy(kind, True, (statement,)), make_asker(profile, partition, given or {}), gateway, view
+        statement, Policy(kind, True, (statement,)), make_request_principal(profile, partition, given or {}), gateway, keys
     )
 
 
@@ -108,39 +108,39 @@ MATRIX = {  # the rows of 3.3; `-` no match, `u` undetermined
 
 
 @pytest.mark.parametrize("entry", MATRIX)
-def test_the_matrix_of_principals(entry: str) -> None:  # 3.3
-    found = [match(asker, entry, kind=PolicyKind.TRUST) for asker in ORDER]
+def test_principal_matching_matrix(entry: str) -> None:  # 3.3
+    found = [match(principal, entry, kind=PolicyKind.TRUST) for principal in ORDER]
     expected = MATRIX[entry]
-    assert "".join("u" if each.result is U else each.classes or "-" for each in found) == expected
+    assert "".join("u" if each.result == U else each.classes or "-" for each in found) == expected
     for each, letter in zip(found, expected, strict=True):
-        assert each.result is {"-": F, "u": U}.get(letter, T)
+        assert each.result == {"-": F, "u": U}.get(letter, T)
         assert bool(each.possible) is (letter != "-")
 
 
-def test_several_entries_are_an_or_and_keep_all_their_classes() -> None:  # 3.2, D51
+def test_several_entries_keep_all_match_classes() -> None:  # 3.2, D51
     assert match("run1", DEP, A, RUN1).classes == "DRA"
     assert match("run1", "nonsense", B) == who.PrincipalMatch(U, "", "D")
     assert match("run1", "nonsense", DEP) == who.PrincipalMatch(T, "R", "DR")
 
 
-def test_a_provider_is_named_in_trust_policies_alone() -> None:  # V35, E134
+def test_provider_matches_only_in_trust_policies() -> None:  # V35, E134
     assert match("saml", f"Federated={IDP}").result is F
 
 
-def test_a_federated_user_of_unknown_issuer_may_be_of_any_user_of_its_account() -> None:  # N4, E139
+def test_federated_user_with_unknown_issuer_is_undetermined() -> None:  # N4, E139
     assert match("kio?", ANA) == who.PrincipalMatch(U, "", "P")
     assert match("kio?", "AIDAOTHER") == who.PrincipalMatch(U, "", "P")
     assert match("kio?", f"arn:aws:iam::{B}:user/ana").result is F
     assert match("kio root", ANA).result is F
 
 
-def test_a_role_as_request_principal_is_some_session_of_it() -> None:  # N5, E140
+def test_role_as_request_principal_is_an_unknown_session() -> None:  # N5, E140
     assert match("dep", RUN1) == who.PrincipalMatch(U, "", "D")
     assert match("dep", f"arn:aws:sts::{A}:assumed-role/Other/run1").result is F
     assert match("dep", DEP).classes == "R"
 
 
-def test_allow_asks_for_the_primary_name_and_deny_for_any() -> None:  # N12, E123
+def test_allow_requires_primary_service_name_and_deny_any() -> None:  # N12, E123
     assert match("svc", f"Service={S3_HK}").result is F
     assert match("svc", f"Service={S3_HK}", effect=Effect.DENY).result is T
     given = {"aws:principalservicenameslist": ContextValue(("x.amazonaws.com",), multi=True)}  # K1
@@ -149,38 +149,42 @@ def test_allow_asks_for_the_primary_name_and_deny_for_any() -> None:  # N12, E12
     assert match("svc", f"Service={S3_HK}", effect=Effect.DENY, given=given).result is F
 
 
-def test_a_given_user_id_decides_unique_ids() -> None:  # K1, N30
-    nobody = replace(ASKERS["run1"], unique_id=None)
-    assert match(nobody, "AROADEP").result is F
-    assert match(nobody, "AROADEP", given={"aws:userid": ContextValue(("AROADEP:run1",))}).classes == "R"
+def test_userid_of_the_request_decides_unique_ids() -> None:  # K1, N30
+    deleted = replace(PRINCIPALS["run1"], unique_id=None)
+    assert match(deleted, "AROADEP").result is F
+    assert match(deleted, "AROADEP", given={"aws:userid": ContextValue(("AROADEP:run1",))}).classes == "R"
     assert match("ana", "AIDAANA", given={"aws:userid": ContextValue(("AIDANEW",))}).result is F
     several = {"aws:userid": ContextValue(("AIDAANA", "AIDANEW"), multi=True)}
-    assert match("ana", "AIDAANA", given=several).result is U
+    assert match("ana", "AIDAANA", given=several).result == U
 
 
-def test_an_unknown_user_id_leaves_unique_ids_open() -> None:  # D72
+def test_unknown_userid_makes_unique_ids_residual() -> None:  # D72
     unknown = frozenset({"aws:userid", "aws:principalservicenameslist"})
-    for entry, asker, effect in (
+    for entry, principal, effect in (
         ("AIDAX", "ana", Effect.ALLOW),
         ("AROAX", "run1", Effect.ALLOW),
         ("Service=x", "svc", Effect.DENY),
     ):
-        assert [match(asker, entry, effect=effect, unknown=unknown, favour=favour).result for favour in (True, False)] == [T, F]
+        assert [match(principal, entry, effect=effect, unknown=unknown, residual=residual).result for residual in (T, F)] == [
+            T,
+            F,
+        ]
     assert match("ana", "AROAX", unknown=unknown).result is F
     assert match("svc", "Service=x", unknown=unknown).result is F  # Allow reads the primary name alone
     listed = [
-        match("ana", "AIDAX", A, effect=Effect.DENY, inverted=True, unknown=unknown, favour=f).result for f in (True, False)
+        match("ana", "AIDAX", A, effect=Effect.DENY, inverted=True, unknown=unknown, residual=residual).result
+        for residual in (T, F)
     ]
-    assert listed == [T, F]  # inside `NotPrincipal` an open test that holds exempts
+    assert listed == [T, F]  # inside `NotPrincipal` a residual test that holds exempts
 
 
-def test_a_bare_account_id_has_the_partition_of_the_resource() -> None:  # N16, E135
+def test_bare_account_id_has_the_partition_of_the_resource() -> None:  # N16, E135
     assert match("ana", A, partition="aws-cn").result is F
     assert match("ana", ROOT, partition="aws-cn").classes == "A"
     assert match("ana", A, partition=None).classes == "A"
 
 
-def test_in_a_gateway_endpoint_policy_an_account_is_its_root() -> None:  # N17, E137
+def test_gateway_endpoint_account_is_its_root_user() -> None:  # N17, E137
     for form in (A, ROOT, "CanonicalUser=c0ffee"):
         assert match("root", form, gateway=True).classes == "D"
         assert match("ana", form, gateway=True).result is F
@@ -188,7 +192,7 @@ def test_in_a_gateway_endpoint_policy_an_account_is_its_root() -> None:  # N17, 
     assert match("ana", "*", gateway=True).classes == "*"
 
 
-NOT_PRINCIPAL = [  # asker, entries, result of a Deny: `F` is exempt
+NOT_PRINCIPAL = [  # principal, entries, result of a Deny: `F` is exempt
     ("ana", (ANA, ROOT), F),  # E128
     ("ana", ("AIDAANA", A), F),
     ("ana", (ANA,), T),  # E129
@@ -217,25 +221,25 @@ NOT_PRINCIPAL = [  # asker, entries, result of a Deny: `F` is exempt
 ]
 
 
-@pytest.mark.parametrize(("asker", "entries", "expected"), NOT_PRINCIPAL)
-def test_deny_with_not_principal_spares_whom_it_lists_on_every_level(asker: str, entries: tuple, expected: Truth) -> None:
-    assert match(asker, *entries, effect=Effect.DENY, inverted=True).result is expected  # N21, N23
+@pytest.mark.parametrize(("principal", "entries", "expected"), NOT_PRINCIPAL)
+def test_deny_not_principal_exempts_fully_listed_principals(principal: str, entries: tuple, expected: Truth) -> None:
+    assert match(principal, *entries, effect=Effect.DENY, inverted=True).result == expected  # N21, N23
 
 
-@pytest.mark.parametrize("asker", ["ana", "run1", "kio"])
+@pytest.mark.parametrize("principal", ["ana", "run1", "kio"])
 @pytest.mark.parametrize("entries", [("*",), (ANA, DEP, RUN1, KIO, ROOT)])
-def test_who_has_a_boundary_is_never_spared(asker: str, entries: tuple) -> None:  # N22, E131, E132
-    bounded = replace(ASKERS[asker], bounded=True)
+def test_deny_not_principal_exempts_no_bounded_principal(principal: str, entries: tuple) -> None:  # N22, E131, E132
+    bounded = replace(PRINCIPALS[principal], bounded=True)
     assert match(bounded, *entries, effect=Effect.DENY, inverted=True).result is T
 
 
-def test_a_gateway_endpoint_spares_nobody_by_account_but_root() -> None:  # N17 with N21
+def test_gateway_endpoint_account_exempts_only_root() -> None:  # N17 with N21
     assert match("ana", ANA, ROOT, effect=Effect.DENY, inverted=True, gateway=True).result is T
     assert match("root", ROOT, effect=Effect.DENY, inverted=True, gateway=True).result is F
 
 
 @pytest.mark.parametrize(
-    ("asker", "entries", "expected"),
+    ("principal", "entries", "expected"),
     [
         ("ana", (ANA,), F),  # E133
         ("ana", (ROOT,), F),
@@ -248,6 +252,6 @@ def test_a_gateway_endpoint_spares_nobody_by_account_but_root() -> None:  # N17 
         ("svc", (f"Service={S3_HK}",), F),
     ],
 )
-def test_allow_with_not_principal_grants_whom_it_lists_on_no_level(asker: str, entries: tuple, expected: Truth) -> None:
-    found = match(asker, *entries, inverted=True)  # N24
+def test_allow_not_principal_matches_unlisted_principals(principal: str, entries: tuple, expected: Truth) -> None:
+    found = match(principal, *entries, inverted=True)  # N24
     assert (found.result, found.classes) == (expected, "*" if expected is T else "")

@@ -1,4 +1,4 @@
-"""The reference reads values exactly (spec 4.4, 4.5), and what no grammar has it does not read."""
+"""Values of conditions (spec 4.4, 4.5): each grammar is read exactly, and no other text."""
 
 from decimal import Decimal
 
@@ -23,11 +23,11 @@ DAY = 86_400
         *((text, None) for text in ("", "-", "+1", "1.", ".5", "1e3", " 1", "1 ", "5abc", "0x10", "१", "1,0", "1\n")),
     ],
 )
-def test_a_number_is_a_plain_decimal_compared_exactly(text: str, expected: Decimal | None) -> None:  # C30
+def test_number_is_an_exact_plain_decimal(text: str, expected: Decimal | None) -> None:  # C30
     assert values.read_number(text) == expected
 
 
-def test_numbers_that_floats_confuse_stay_apart() -> None:  # C30
+def test_numbers_equal_as_floats_are_distinct() -> None:  # C30
     low, high = values.read_number("9007199254740992"), values.read_number("9007199254740992.0000000000000000001")
     assert low is not None and high is not None and low < high
 
@@ -36,7 +36,7 @@ def test_numbers_that_floats_confuse_stay_apart() -> None:  # C30
     ("text", "expected"),
     [("true", True), ("TRUE", True), ("False", False), ("1", None), ("yes", None), (" true", None), ("", None)],
 )
-def test_a_boolean_is_true_or_false_in_any_case(text: str, expected: bool | None) -> None:  # C31
+def test_boolean_is_true_or_false_in_any_case(text: str, expected: bool | None) -> None:  # C31
     assert values.read_bool(text) is expected
 
 
@@ -103,7 +103,7 @@ def test_binary_values_are_padded_standard_base64(text: str, expected: bytes | N
         ),
     ],
 )
-def test_a_date_is_an_instant_to_the_nanosecond(text: str, expected: tuple[int, int] | None) -> None:  # C40 to C43
+def test_date_is_an_instant_in_nanoseconds(text: str, expected: tuple[int, int] | None) -> None:  # C40 to C43
     assert values.read_date(text) == expected
 
 
@@ -136,7 +136,7 @@ def test_dates_agree_with_the_calendar_of_the_standard_library(moment) -> None: 
         ("::ffff:203.0.113.7", "::ffff:0:0/96", True),
     ],
 )
-def test_an_address_lies_in_a_range_by_value(context: str, policy: str, expected: bool) -> None:  # C50, C52, C53
+def test_address_range_compares_by_value(context: str, policy: str, expected: bool) -> None:  # C50, C52, C53
     address, network = values.read_address(context), values.read_network(policy)
     assert address is not None and network is not None and network.contains(address) is expected
 
@@ -145,12 +145,12 @@ def test_an_address_lies_in_a_range_by_value(context: str, policy: str, expected
     "text",
     ["", "10.0.0", "10.1", "010.0.0.1", "10.0.0.256", "10.0.0.1/24", "fe80::1%eth0", "::1%0", " 10.0.0.1", "1::2::3", "ten"],
 )
-def test_a_context_address_is_one_whole_address(text: str) -> None:  # C51
+def test_context_address_has_no_prefix(text: str) -> None:  # C51
     assert values.read_address(text) is None
 
 
 @pytest.mark.parametrize(
     "text", ["10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/255.0.0.0", "10.0.0.0/8/8", "*"]
 )
-def test_a_range_needs_a_prefix_length_that_fits(text: str) -> None:  # C50, E174
+def test_network_requires_a_valid_prefix_length(text: str) -> None:  # C50, E174
     assert values.read_network(text) is None
