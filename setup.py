@@ -1,4 +1,4 @@
-"""The compiled parts of fastiam; everything else stands in pyproject.toml.
+"""Build of the compiled modules of fastiam. All other settings are in pyproject.toml.
 
 Modes, from the environment:
 
@@ -18,17 +18,18 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-# What takes longest comes first, so that two cores are done together.
+# PERF: the slowest modules come first, so that two cores finish at the same time.
 MODULES = """
     kernel.batch.passes _core kernel.columns.read kernel.batch.resolve kernel.columns.canon kernel.columns.arrow
     kernel.plan.tables kernel.batch.resource_dictionaries kernel.batch.reasons kernel.saved.file kernel.testing
     kernel.plan.names kernel.storage.vectors kernel.columns.export kernel.plan.index_builder kernel.batch.threads
-    kernel.saved.verify kernel.plan.planner kernel.plan.match_programs kernel.plan.deny_filters kernel.plan.pattern_sets
-    kernel.columns.chunk kernel.plan.index_terms kernel.base.search kernel.call.context_values
+    kernel.saved.verify kernel.plan.planner kernel.plan.match_programs kernel.plan.deny_filters kernel.eval.pattern_sets
+    kernel.columns.chunk kernel.plan.index_terms kernel.eval.search kernel.call.context_values
 """.split()
 
-# Names the layout of the tables: a saved engine is read by a build of the same one.
-TYPES = f"{zlib.crc32(Path('src/fastiam/kernel/model/tables.pxd').read_bytes()):08x}"
+# The id of the layout of the tables. A build reads only engine files with its own id.
+LAYOUT_SOURCES = sorted(Path("src/fastiam/kernel/model").glob("*.pxd"))
+TYPES = f"{zlib.crc32(b''.join(path.read_bytes() for path in LAYOUT_SOURCES)):08x}"
 
 SANITIZE = os.environ.get("FASTIAM_SANITIZE", "")
 CHECKS = os.environ.get("FASTIAM_CHECKS", "") == "1" or SANITIZE == "asan"

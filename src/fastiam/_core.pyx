@@ -11,26 +11,26 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 from libc.time cimport time
 
-from fastiam.kernel.call.request_pipeline cimport BREATH, CALM, Ahead, breathe, decide_item, length_of, stop
-from fastiam.kernel.decide.attempt cimport answer, attempt
-from fastiam.kernel.plan.tables cimport Tables
-from fastiam.kernel.base.text cimport table_find
-from fastiam.kernel.model.call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, TAG_AT, Call, Slot
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.model.decision cimport ALLOW, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED, Answer
-from fastiam.kernel.decide.combine cimport cut_resource, is_indeterminate
-from fastiam.kernel.decide.scratch cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
-from fastiam.kernel.decide.locate cimport may_name_provider, use_record, word_text
-from fastiam.kernel.call.pair_cache cimport meetings_bytes
-from fastiam.kernel.plan.names cimport Names, view
-from fastiam.kernel.plan.names import provider_key
+from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.call.fastcall cimport Method, take_decide, take_is_allowed
-from fastiam.kernel.plan.planner cimport RowKey
+from fastiam.kernel.call.pair_cache cimport meetings_bytes
+from fastiam.kernel.call.request_pipeline cimport Ahead, BREATH, CALM, breathe, decide_item, length_of, stop
 from fastiam.kernel.call.single_call cimport decide_plain
-from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.call.workspace cimport (
     Told, Workspace, answer_key, forget, free_workspace, keep_decision, new_workspace, remember_session, told_place,
 )
+from fastiam.kernel.decide.attempt cimport answer, attempt
+from fastiam.kernel.decide.combine cimport cut_resource, is_indeterminate
+from fastiam.kernel.decide.locate cimport may_name_provider, use_record, word_text
+from fastiam.kernel.decide.scratch cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
+from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Slot, TAG_AT
+from fastiam.kernel.model.decision cimport ALLOW, Answer, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED
+from fastiam.kernel.model.plan cimport RowKey
+from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.plan.names cimport Names, view
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.plan.names import provider_key
 
 from collections.abc import Iterable
 

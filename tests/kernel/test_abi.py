@@ -16,7 +16,7 @@ from fastiam.kernel.testing import numbers
 from fastiam.model.decision import Layer
 from fastiam.model.profile import PrincipalKind
 
-KERNELS = Path(__file__).resolve().parents[2] / "src" / "fastiam"
+HEADERS = sorted((Path(__file__).resolve().parents[2] / "src" / "fastiam" / "kernel" / "model").glob("*.pxd"))
 IN_C = numbers()
 QUALIFIERS_IN_C = {"": "PLAIN", "ForAllValues": "FOR_ALL", "ForAnyValue": "FOR_ANY"}
 
@@ -40,9 +40,9 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
 ALONE = {name: getattr(layout, name) for name in ("NONE", "NOT_READ", "NOT_READ_ONE", "TOKEN_ONE", "TOKEN_STAR", "TOKEN_SLOT")}
 
 
-def enums_of(header: str) -> Iterator[tuple[str, list[str]]]:
+def enums_of(header: Path) -> Iterator[tuple[str, list[str]]]:
     """Each enum of a header with the names of its numbers."""
-    for enum, body in re.findall(r"^cdef enum ?(\w*):[^\n]*\n((?:    .*\n)+)", (KERNELS / header).read_text(), re.M):
+    for enum, body in re.findall(r"^cdef enum ?(\w*):[^\n]*\n((?:    .*\n)+)", header.read_text(), re.M):
         yield enum, re.findall(r"^    ([A-Z]\w*) =", body, re.M)
 
 
@@ -69,7 +69,8 @@ def test_enums_of_the_kernels_that_the_layout_repeats_have_no_further_member() -
     repeated = {prefix + name for enum, prefix in PREFIXES.items() for name in enum.__members__}
     repeated |= {*ALONE, "ACT_FORBID_SHIFT", *QUALIFIERS_IN_C.values(), *(f"KIND_{kind.name}" for kind in PrincipalKind)}
     seen = 0
-    for enum, names in enums_of("kernel/model/tables.pxd"):
+    tables = [header for header in HEADERS if header.stem not in {"call", "decision"}]
+    for enum, names in (pair for header in tables for pair in enums_of(header)):
         if repeated & set(names) and enum:
             assert set(names) <= repeated, enum
             seen += 1

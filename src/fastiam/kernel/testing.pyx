@@ -3,19 +3,20 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastiam.kernel.base cimport text as _bytes, search as _search, utf8 as _text, values as _values
-from fastiam.kernel.eval cimport conditions as _conditions, glob as _glob
-from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.base.text cimport Text
+from fastiam.kernel.columns.column cimport Column, item_text, row_items
+from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.model.call cimport Buffer, Call, Scratch, write_time as c_write_time
-from fastiam.kernel.columns.column cimport Column, Text, item_text, row_items
 from fastiam.kernel.model.decision cimport (
     ALLOW, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RCP, LAYER_RESOURCE, LAYER_SCP, LAYER_SERVICE,
     LAYER_SESSION, LAYER_VPCE, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE, REASON_PARTITION,
     REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT, REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
 )
-from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.plan.names cimport Names, view
 from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.plan.names cimport Names, view
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.base cimport arn as _arn, text as _bytes, utf8 as _text, values as _values
+from fastiam.kernel.eval cimport glob as _glob, operators as _operators, search as _search
 
 
 def numbers():
@@ -184,7 +185,7 @@ def fold_text(Tables tables, bytes text):
     tables.sync()
     c.t = &tables.t
     c.s = &s
-    n = _conditions.fold_text(&c, text, len(text), &buffer)
+    n = _operators.fold_text(&c, text, len(text), &buffer)
     try:
         return buffer.data[:n]
     finally:
@@ -196,13 +197,13 @@ def fold_text(Tables tables, bytes text):
 def five_colons(bytes text):
     """Where the first five colons are, or None with fewer."""
     cdef uint16_t colons[5]
-    return tuple(colons) if _glob.five_colons(text, len(text), colons) else None
+    return tuple(colons) if _arn.five_colons(text, len(text), colons) else None
 
 
 def cut(bytes text):
     """As `five_colons`, colon by colon."""
     cdef uint16_t colons[5]
-    return tuple(colons) if _glob.cut(text, len(text), colons) else None
+    return tuple(colons) if _arn.cut(text, len(text), colons) else None
 
 
 def glob_crossing(bytes pattern, int64_t tail, bytes text):
@@ -221,7 +222,7 @@ def glob_fields(bytes pattern, bytes text, uint8_t literal_fields):
     """Whether fields 2 to 5 match one by one; pattern and text have five colons each."""
     cdef uint16_t p_colons[5]
     cdef uint16_t t_colons[5]
-    if not _glob.cut(pattern, len(pattern), p_colons) or not _glob.cut(text, len(text), t_colons):
+    if not _arn.cut(pattern, len(pattern), p_colons) or not _arn.cut(text, len(text), t_colons):
         raise ValueError("five colons are needed")
     return _glob.glob_fields(pattern, p_colons, text, t_colons, literal_fields)
 

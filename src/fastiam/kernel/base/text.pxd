@@ -1,11 +1,14 @@
-"""Bytes: hash, compare, look up, and one step through UTF-8. Header only.
+"""Texts as bytes: hash, compare, search by SIMD, and step through UTF-8. Header only.
 
-The hash is ours, so that it is the same in every process that maps a saved engine.
+The hash function is our own, because it must be the same in every process that maps an engine file.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from fastiam.kernel.model.tables cimport NONE, StringSlot, StringTable
+
+cdef struct Text:
+    const char* data
+    int64_t size
 
 
 cdef extern from *:
@@ -247,79 +250,6 @@ cdef inline bint contains(const void* text, int64_t size, const void* piece, int
 
 cdef inline bint same(const char* a, int64_t n, const char* b, int64_t m) noexcept nogil:
     return n == m and equal(a, b, n)
-
-
-cdef inline uint32_t table_hash(const char* p, int64_t size, uint64_t seed) noexcept nogil:
-    """The hash that a table knows a text by."""
-    return <uint32_t>hash_bytes(p, size, seed) | 1    # 0 marks an empty slot
-
-
-cdef inline uint32_t hashed_name(
-    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint32_t h
-) noexcept nogil:
-    """Where a table holds a text, by the text and its hash; or NONE."""
-    cdef uint32_t at, v
-    if table.n == 0:
-        return NONE
-    at = (h >> 1) & table.mask
-    while table.slots[at].hash != 0:
-        if table.slots[at].hash == h:
-            v = table.slots[at].value
-            # INVARIANT: a slot written after this snapshot names a text beyond it
-            if v < table.n and same(p, size, <const char*>pool + table.texts[v].text, table.texts[v].size):
-                return v
-        at = (at + 1) & table.mask
-    return NONE
-
-
-cdef inline uint32_t hashed_find(
-    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint32_t h
-) noexcept nogil:
-    """`table_find`, by the text and its hash."""
-    cdef uint32_t v = hashed_name(table, pool, p, size, h)
-    return NONE if v == NONE else table.values[v]
-
-
-# What a lookup reads, asked for before: the slot, what it points to, the text. They look at the first slot alone, and guess that it
-# holds the text that is looked for.
-
-cdef inline void ask_slot(const StringTable* table, uint32_t h) noexcept nogil:
-    if table.n:
-        prefetch(&table.slots[(h >> 1) & table.mask])
-
-
-cdef inline uint32_t guessed_name(const StringTable* table, uint32_t h) noexcept nogil:
-    """Where the table holds what has this hash, or NONE."""
-    cdef const StringSlot* slot
-    if table.n == 0:
-        return NONE
-    slot = &table.slots[(h >> 1) & table.mask]
-    return slot.value if slot.hash == h and slot.value < table.n else <uint32_t>NONE
-
-
-cdef inline uint32_t ask_name(const StringTable* table, uint32_t h) noexcept nogil:
-    cdef uint32_t v = guessed_name(table, h)
-    if v != NONE:
-        prefetch(&table.texts[v])
-        prefetch(&table.values[v])
-    return v
-
-
-cdef inline uint32_t ask_text(const StringTable* table, const uint8_t* pool, uint32_t v) noexcept nogil:
-    """The number under a name that was guessed."""
-    cdef const uint8_t* text = pool + table.texts[v].text
-    prefetch(text)
-    prefetch(text + 48)
-    return table.values[v]
-
-
-cdef inline uint32_t table_find(
-    const StringTable* table, const uint8_t* pool, const char* p, int64_t size, uint64_t seed
-) noexcept nogil:
-    """The number that a table holds for a text, or NONE."""
-    if table.n == 0:
-        return NONE
-    return hashed_find(table, pool, p, size, table_hash(p, size, seed))
 
 
 cdef inline const uint8_t* next_char(const uint8_t* p, const uint8_t* end) noexcept nogil:

@@ -4,13 +4,13 @@ PERF: a row that is decided without them is decided three times, the long way. W
 """
 from libc.stdint cimport int64_t, uint32_t
 
-from fastiam.kernel.model.decision cimport NO_ACTION, NO_PRINCIPAL
-from fastiam.kernel.decide.blocks cimport BLOCK, OWN_ROWS, Block, Rows, Side, find_rows, number_rows, seek_rows
-from fastiam.kernel.model.call cimport CALLER_PLAIN, Call, Caller
-from fastiam.kernel.decide.zone_filter cimport layer_row
-from fastiam.kernel.plan.planner cimport RowKey
-from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.columns.validate cimport is_readable
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, OWN_ROWS, Rows, Side, find_rows, number_rows, seek_rows
+from fastiam.kernel.decide.zone_filter cimport layer_row
+from fastiam.kernel.model.call cimport CALLER_PLAIN, Call, Caller
+from fastiam.kernel.model.decision cimport NO_ACTION, NO_PRINCIPAL
+from fastiam.kernel.model.plan cimport RowKey
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:

@@ -7,31 +7,32 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
+from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, row_items
+from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
+from fastiam.kernel.decide.block_driver cimport decide_waves
 from fastiam.kernel.decide.blocks cimport (
-    BLOCK, HELD_ROWS, LIST_BITS, OWN_ROWS, Answers, Block, Listed, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows,
+    Answers, BLOCK, Block, HELD_ROWS, LIST_BITS, Listed, OWN_ROWS, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows,
     seek_rows, session_number,
 )
-from fastiam.kernel.base.text cimport prefetch, read_ahead
-from fastiam.kernel.model.call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller, ContextColumn
-from fastiam.kernel.columns.column cimport TEXT_32, Column, Text, item_code, item_text, row_items, value_text
-from fastiam.kernel.model.decision cimport (
-    ALLOW, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE, Answer,
-)
 from fastiam.kernel.decide.endpoints cimport pass_endpoints
-from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
-from fastiam.kernel.decide.row_driver cimport Look, decide_near, look_at
-from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
-from fastiam.kernel.decide.zone_filter cimport limit_rows, sift
-from fastiam.kernel.decide.locate cimport may_name_provider
-from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
 from fastiam.kernel.decide.fast_path cimport (
     ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, limits_left, odd_limits, place_differs,
 )
+from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
+from fastiam.kernel.decide.locate cimport may_name_provider
+from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
+from fastiam.kernel.decide.row_driver cimport Look, decide_near, look_at
+from fastiam.kernel.decide.zone_filter cimport limit_rows, sift
+from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
 from fastiam.kernel.eval.memo cimport by_asker, is_unchecked
+from fastiam.kernel.eval.operators cimport value_text
+from fastiam.kernel.model.call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller, ContextColumn
+from fastiam.kernel.model.decision cimport (
+    ALLOW, Answer, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
+)
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.columns.validate cimport is_readable
-from fastiam.kernel.decide.block_driver cimport decide_waves
 
 
 # -- one row ------------------------------------------------------------------------------------------------------------

@@ -9,27 +9,28 @@ from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
-from fastiam.kernel.model.decision cimport DONE, MISSING, NO_PRINCIPAL, Answer
-from fastiam.kernel.decide.blocks cimport Answers, Rows, Side, number_values
-from fastiam.kernel.plan.tables cimport Tables
-from fastiam.kernel.base.text cimport table_find
-from fastiam.kernel.model.call cimport MOST_TEXT_CODES, TAG_AT, Call, ContextColumn
-from fastiam.kernel.columns.column cimport Column, Text, item_text
 from fastiam._core cimport Core, _Declared
-from fastiam.kernel.batch.resource_dictionaries cimport _Facts
-from fastiam.kernel.decide.scratch cimport fit_truths, utf8_of
-from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.decide.locate cimport may_name_provider
+from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing, seek_missing
-from fastiam.kernel.plan.names cimport Names
-from fastiam.kernel.plan.names import provider_key
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
 from fastiam.kernel.batch.reasons cimport _Reasons
-from fastiam.kernel.plan.planner cimport RowKey
+from fastiam.kernel.batch.resource_dictionaries cimport _Facts
 from fastiam.kernel.batch.threads cimport MANY, _Sides, reserve_slow
-from fastiam.kernel.eval.memo cimport is_of_owner
-from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.columns.column cimport Column, item_text
+from fastiam.kernel.columns.read cimport TextColumn
+from fastiam.kernel.decide.blocks cimport Answers, Rows, Side, number_values
+from fastiam.kernel.decide.locate cimport may_name_provider
+from fastiam.kernel.decide.scratch cimport fit_truths, utf8_of
 from fastiam.kernel.eval.key_columns cimport new_text_codes
+from fastiam.kernel.eval.memo cimport is_of_owner
+from fastiam.kernel.model.call cimport Call, ContextColumn, MOST_TEXT_CODES, TAG_AT
+from fastiam.kernel.model.decision cimport Answer, DONE, MISSING, NO_PRINCIPAL
+from fastiam.kernel.model.plan cimport RowKey
+from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.plan.names cimport Names
+from fastiam.kernel.plan.tables cimport Tables
+from fastiam.kernel.plan.names import provider_key
 
 import numpy as np
 

@@ -7,10 +7,11 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.decide.blocks cimport LIST_BITS, Answers
 from fastiam.kernel.base.code_table cimport code_of, free_codes
 from fastiam.kernel.batch.threads cimport _Sides
-from fastiam.kernel.model.tables cimport NONE, TablesC
+from fastiam.kernel.decide.blocks cimport Answers, LIST_BITS
+from fastiam.kernel.model.ids cimport NONE
+from fastiam.kernel.model.tables cimport TablesC
 
 import numpy as np
 

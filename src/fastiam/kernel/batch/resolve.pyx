@@ -7,15 +7,16 @@ from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 
-from fastiam.kernel.model.decision cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
-from fastiam.kernel.plan.tables cimport Tables
-from fastiam.kernel.columns.column cimport Column, Text, item_text, row_items
-from fastiam._core cimport MOST_ATTEMPTS, Core
-from fastiam.kernel.columns.read cimport TextColumn
+from fastiam._core cimport Core, MOST_ATTEMPTS
+from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing
 from fastiam.kernel.batch.passes cimport MOST_RENUMBERED, _Passes
-from fastiam.kernel.plan.planner cimport RowKey
+from fastiam.kernel.columns.column cimport Column, item_text, row_items
+from fastiam.kernel.columns.read cimport TextColumn
+from fastiam.kernel.model.decision cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
+from fastiam.kernel.model.plan cimport RowKey
 from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.plan.tables cimport Tables
 
 from fastiam.errors import PolicyError, RequestValueError, not_settled
 from fastiam.model.request import check_action, check_resource, check_root

@@ -3,13 +3,17 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.decide.blocks cimport MOST_LINES, Block, NameLine, NameMemo, Seen, Side
-from fastiam.kernel.model.call cimport CALLER_KNOWN, N_NEVERS, SIFTED, Caller, ContextColumn, Kept, Never, Scratch, is_supplied
+from fastiam.kernel.decide.blocks cimport Block, MOST_LINES, NameLine, NameMemo, Seen, Side
 from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_frame
-from fastiam.kernel.model.missing_keys cimport TouchedRows
-from fastiam.kernel.eval.memo cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies
-from fastiam.kernel.model.tables cimport ATOM_FIXED, ATOM_U, KEY_PRINCIPAL, KEY_REGION, NONE, ONE, WAY_FAR, Atom, F, Key, Range, TablesC
 from fastiam.kernel.eval.key_columns cimport free_text_codes
+from fastiam.kernel.eval.memo cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies
+from fastiam.kernel.model.call cimport CALLER_KNOWN, Caller, ContextColumn, Kept, N_NEVERS, Never, SIFTED, Scratch, is_supplied
+from fastiam.kernel.model.conditions cimport ATOM_FIXED, ATOM_U, Atom, F
+from fastiam.kernel.model.ids cimport NONE, ONE, Range
+from fastiam.kernel.model.keys cimport KEY_PRINCIPAL, KEY_REGION, Key
+from fastiam.kernel.model.missing_keys cimport TouchedRows
+from fastiam.kernel.model.plan cimport WAY_FAR
+from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef enum:

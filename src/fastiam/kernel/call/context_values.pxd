@@ -2,7 +2,7 @@
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t
 
-from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.decide.scratch cimport Frame, text_of
 
 

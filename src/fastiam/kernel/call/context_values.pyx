@@ -3,9 +3,9 @@ from cpython.datetime cimport import_datetime
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t
 
-from fastiam.kernel.columns.column cimport Text
 from fastiam.kernel.base.format cimport put_day, put_float, put_integer, put_time
-from fastiam.kernel.decide.scratch cimport MOST_DIGITS, Frame
+from fastiam.kernel.base.text cimport Text
+from fastiam.kernel.decide.scratch cimport Frame, MOST_DIGITS
 
 
 cdef extern from *:

@@ -5,20 +5,21 @@ which say all in half a cache line each.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.text cimport Text, equal, load8, mix
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
-from fastiam.kernel.base.text cimport equal, load8, mix, table_find
-from fastiam.kernel.model.call cimport ENDPOINT_NONE, Call
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.eval.conditions cimport conditions_hold
-from fastiam.kernel.model.decision cimport ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED, Answer
-from fastiam.kernel.decide.combine cimport action_key, decide, find_row, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
-from fastiam.kernel.eval.statement cimport entry_counts
+from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
+from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
+from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, word_text
 from fastiam.kernel.decide.row_driver cimport Look, first_of_run, flat_matches, may_cross
 from fastiam.kernel.decide.scratch cimport next_stamp
+from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.group_filter cimport has_pieces, passed_over
-from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, word_text
-from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
 from fastiam.kernel.eval.resource cimport tail_has_colon
+from fastiam.kernel.eval.statement cimport entry_counts
+from fastiam.kernel.model.call cimport Call, ENDPOINT_NONE
+from fastiam.kernel.model.decision cimport ALLOW, Answer, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED
+from fastiam.kernel.model.plan_lookup cimport find_row
+from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
 

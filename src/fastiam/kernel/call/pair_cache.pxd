@@ -10,8 +10,7 @@ the very name that it was made for, which is compared letter by letter.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
-from fastiam.kernel.base.text cimport prefetch, same
-from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.base.text cimport Text, prefetch, same
 from fastiam.kernel.model.tables cimport *
 
 

@@ -9,7 +9,7 @@ Law: a habit says what looking up would say. It holds for an epoch of the core, 
 from cpython.ref cimport Py_XDECREF, PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastiam.kernel.model.tables cimport Range
+from fastiam.kernel.model.ids cimport Range
 
 
 cdef enum:

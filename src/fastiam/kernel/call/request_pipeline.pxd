@@ -9,15 +9,15 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam.kernel.base.text cimport prefetch
-from fastiam.kernel.model.decision cimport Answer
-from fastiam.kernel.decide.combine cimport find_row
+from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, flats_of, is_usual
 from fastiam.kernel.call.single_call cimport (
-    UNSETTLED, Asked, Pairs, ask_asked, ask_caller, ask_context, ask_own_place, ask_principal, ask_principal_name, ask_principal_text, decide_found,
+    Asked, Pairs, UNSETTLED, ask_asked, ask_caller, ask_context, ask_own_place, ask_principal, ask_principal_name, ask_principal_text, decide_found,
     decide_plain, find_action, find_principal, gather, put_action, put_resource, read_context,
 )
-from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, flats_of, is_usual
 from fastiam.kernel.call.workspace cimport Workspace
+from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.model.plan_lookup cimport find_row
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:

@@ -8,18 +8,19 @@ that outlives it is allocated.
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
-from fastiam.kernel.base.text cimport ask_name, ask_slot, ask_text, hashed_name, prefetch, table_find, table_hash
-from fastiam.kernel.model.call cimport TAG_AT, Call, Slot
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.model.decision cimport DONE, Answer
-from fastiam.kernel.decide.combine cimport action_key, cut_resource, find_row, grid_place
-from fastiam.kernel.decide.scratch cimport Frame, text_of
-from fastiam.kernel.call.pointer_cache cimport Habit, habit_place, is_habit, keep_habit
+from fastiam.kernel.base.text cimport Text, prefetch
 from fastiam.kernel.call.context_values cimport NOT_PLAIN, put_items, value_text
-from fastiam.kernel.call.pair_cache cimport MANY_PRINCIPALS, Meeting, ask_meeting, ask_met, find_meeting, is_of, keep_meeting
-from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, decide_usual, is_usual
-from fastiam.kernel.call.workspace cimport N_KEYS, N_NAMES, N_PAIRS, N_SESSIONS, SELDOM, Known, Workspace, place_of, remember
+from fastiam.kernel.call.pair_cache cimport MANY_PRINCIPALS, Meeting, ask_meeting, ask_met, find_meeting, is_of, keep_meeting
+from fastiam.kernel.call.pointer_cache cimport Habit, habit_place, is_habit, keep_habit
+from fastiam.kernel.call.workspace cimport Known, N_KEYS, N_NAMES, N_PAIRS, N_SESSIONS, SELDOM, Workspace, place_of, remember
+from fastiam.kernel.decide.combine cimport action_key, cut_resource
+from fastiam.kernel.decide.scratch cimport Frame, text_of
+from fastiam.kernel.model.call cimport Call, Slot, TAG_AT
+from fastiam.kernel.model.decision cimport Answer, DONE
+from fastiam.kernel.model.plan_lookup cimport find_row, grid_place
+from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_name, table_find, table_hash
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:

@@ -9,14 +9,15 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastiam.kernel.model.decision cimport Answer
 from fastiam.kernel.base.text cimport mix
-from fastiam.kernel.model.call cimport N_ASKER_TRUTHS, Call
-from fastiam.kernel.decide.scratch cimport Frame, empty_frame
-from fastiam.kernel.call.pointer_cache cimport N_HABITS, Habit, forget_habit, hold
-from fastiam.kernel.call.pair_cache cimport Meetings, forget_meetings
-from fastiam.kernel.model.tables cimport BROAD, NONE, STRICT
 from fastiam.kernel.call.fast_request cimport Services
+from fastiam.kernel.call.pair_cache cimport Meetings, forget_meetings
+from fastiam.kernel.call.pointer_cache cimport Habit, N_HABITS, forget_habit, hold
+from fastiam.kernel.decide.scratch cimport Frame, empty_frame
+from fastiam.kernel.model.call cimport Call, N_ASKER_TRUTHS
+from fastiam.kernel.model.conditions cimport BROAD, STRICT
+from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.model.ids cimport NONE
 
 
 cdef enum:

@@ -10,6 +10,8 @@ A column that is neither a list nor coded has row == item == value.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.text cimport Text
+
 
 cdef enum TextKind:
     TEXT_CONST = 0   # one value for all rows: `ptrs[0]`, or null if `n_values` is 0
@@ -17,11 +19,6 @@ cdef enum TextKind:
     TEXT_64 = 2      # the same, 64-bit offsets
     TEXT_VIEW = 3    # Arrow string views
     TEXT_PTRS = 4    # borrowed pointers, such as the UTF-8 of Python strings; a NULL pointer is a null
-
-
-cdef struct Text:
-    const char* data
-    int64_t size
 
 
 cdef struct Column:

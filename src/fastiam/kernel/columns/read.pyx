@@ -6,10 +6,11 @@ becomes its canonical text (C24); a value that cannot be read is an error of its
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t
 
+from fastiam.kernel.base.text cimport Text
+from fastiam.kernel.base.utf8 cimport write_utf8
 from fastiam.kernel.columns.arrow cimport check_rows
 from fastiam.kernel.columns.chunk cimport Chunk
-from fastiam.kernel.columns.column cimport Column, Text, item_text, row_items
-from fastiam.kernel.base.utf8 cimport write_utf8
+from fastiam.kernel.columns.column cimport Column, item_text, row_items
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime

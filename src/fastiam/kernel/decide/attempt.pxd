@@ -1,15 +1,15 @@
 """An attempt to decide one request on the tables as they are: locate, check, decide. Header only."""
 from libc.stdint cimport uint32_t
 
-from fastiam.kernel.model.call cimport Call
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.model.decision cimport BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED, Answer
+from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.decide.combine cimport cut_resource, decide
+from fastiam.kernel.decide.locate cimport locate_endpoint, locate_resource, may_contradict
 from fastiam.kernel.decide.partial cimport decide_open, find_matters
 from fastiam.kernel.decide.scratch cimport next_stamp
-from fastiam.kernel.decide.locate cimport locate_endpoint, locate_resource, may_contradict
 from fastiam.kernel.eval.principal cimport is_root
-from fastiam.kernel.model.tables cimport DECLARED_BY_NAME
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.model.decision cimport Answer, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED
+from fastiam.kernel.model.keys cimport DECLARED_BY_NAME
 
 
 cdef inline bint contradicts(Call* c) noexcept nogil:

@@ -6,19 +6,17 @@ Each stage runs over the whole block, so that the memory that it needs was asked
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
-from fastiam.kernel.base.text cimport (
-    ask_name, ask_slot, ask_text, first_bit, hashed_name, mix, prefetch, same_tags, short_equal, short_hash, table_find, table_hash,
-)
-from fastiam.kernel.model.call cimport (
-    BY_COPIES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, SIFTED, Call, Caller, ContextColumn,
-)
-from fastiam.kernel.columns.column cimport TEXT_32, TEXT_CONST, TEXT_VIEW, Column, Text, item_code, item_text, value_text, view_text, whole_codes
-from fastiam.kernel.decide.combine cimport cell_key, keyed_row, row_at
-from fastiam.kernel.decide.scratch cimport Frame
+from fastiam.kernel.base.text cimport Text, first_bit, mix, prefetch, same_tags, short_equal, short_hash
+from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_CONST, TEXT_VIEW, item_code, item_text, view_text, whole_codes
 from fastiam.kernel.decide.fast_path cimport read_caller
-from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
-from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.decide.principal_hint cimport N_OPENS, OpenAllows
+from fastiam.kernel.decide.scratch cimport Frame
+from fastiam.kernel.eval.operators cimport value_text
+from fastiam.kernel.model.call cimport BY_COPIES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Call, Caller, ContextColumn, SIFTED
+from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
+from fastiam.kernel.model.plan_lookup cimport cell_key, keyed_row, row_at
+from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_name, table_find, table_hash
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:

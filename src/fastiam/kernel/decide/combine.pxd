@@ -6,55 +6,23 @@ exist yet ends it with `MISSING`; the builder makes the row, and the call is dec
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp
 
+from fastiam.kernel.base.arn cimport five_colons
+from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.base.text cimport Text, first_bit, places
+from fastiam.kernel.eval.principal cimport is_alone, is_role, is_root
+from fastiam.kernel.eval.resource cimport tail_has_colon
+from fastiam.kernel.eval.statement cimport entry_counts, first_counting
+from fastiam.kernel.model.call cimport COLON_NOT_SOUGHT, Call, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, field
 from fastiam.kernel.model.decision cimport (
     ALLOW, Answer, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP,
     LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, MISSING, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE,
     REASON_PARTITION, REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT, REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
 )
-from fastiam.kernel.eval.statement cimport entry_counts, first_counting
-from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.model.call cimport COLON_NOT_SOUGHT, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, Call, field
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.eval.principal cimport is_alone, is_role, is_root
-from fastiam.kernel.eval.glob cimport five_colons
-from fastiam.kernel.eval.resource cimport tail_has_colon
-from fastiam.kernel.base.text cimport first_bit, mix, places
+from fastiam.kernel.model.plan_lookup cimport find_row
 from fastiam.kernel.model.tables cimport *
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
-
-cdef inline uint64_t cell_key(uint32_t stack, uint32_t action) noexcept nogil:
-    return ((<uint64_t>stack << 32) | action) + 1
-
-
-cdef inline const uint32_t* grid_place(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
-    """Where the grid holds the number of a row; NULL where it has no place for it."""
-    if action >= t.cells.n_classes or stack >= t.cells.n_stacks:
-        return NULL
-    return &t.cells.grid[<size_t>action * t.cells.n_stacks + stack]
-
-
-cdef inline const Row* row_at(const TablesC* t, uint64_t number) noexcept nogil:
-    """A row by its number; the first one, whose `n` is 0, where it lies beyond this snapshot of the tables."""
-    return &t.cells.rows[number if number < t.cells.n_rows else 0]
-
-
-cdef inline uint64_t keyed_row(const TablesC* t, uint64_t key) noexcept nogil:
-    """The number of a row that the grid has no place for, by the key of its cell; 0 where it is not there."""
-    cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
-    while t.cells.cells[at].key != 0:
-        if t.cells.cells[at].key == key:
-            return t.cells.cells[at].row
-        at = (at + 1) & t.cells.mask
-    return 0
-
-
-cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
-    """The row of a cell."""
-    cdef const uint32_t* place = grid_place(t, stack, action)
-    return row_at(t, keyed_row(t, cell_key(stack, action)) if place == NULL else place[0])
-
 
 cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
     """What a cell of this stack goes by: the class of the action, or its name where the classes do not know the stack's patterns."""

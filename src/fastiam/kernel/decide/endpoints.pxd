@@ -4,21 +4,23 @@ One that has no policy, or one that surely allows, leaves a row as it is; what o
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.text cimport Text
+from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport Block, Rows, Side, is_sifted
-from fastiam.kernel.base.text cimport table_find
-from fastiam.kernel.model.call cimport Call, ContextColumn, is_supplied
-from fastiam.kernel.columns.column cimport Text, item_text
+from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_LONG, FACTS_STAR
 from fastiam.kernel.decide.resource_facts cimport fetch_texts
 from fastiam.kernel.decide.row_driver cimport Look, flat_matches, is_odd
-from fastiam.kernel.eval.group_filter cimport has_pieces
 from fastiam.kernel.decide.zone_filter cimport layer_row
-from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_LONG, FACTS_STAR
-from fastiam.kernel.eval.memo cimport TOLD_BITS, Basis, resource_plan, told_at, told_place
-from fastiam.kernel.model.tables cimport (
-    ATOM_FIXED, FLAT_CROSSES, FLAT_ENDS, FLAT_PRINCIPALS, NONE, ONE, ROW_FLAT, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD, WAY_FAR, Atom,
-    Flat, Range, Row, T, TablesC,
-)
+from fastiam.kernel.eval.group_filter cimport has_pieces
 from fastiam.kernel.eval.key_columns cimport kept_code
+from fastiam.kernel.eval.memo cimport Basis, TOLD_BITS, resource_plan, told_at, told_place
+from fastiam.kernel.model.call cimport Call, ContextColumn, is_supplied
+from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, T
+from fastiam.kernel.model.ids cimport NONE, ONE, Range
+from fastiam.kernel.model.match_ops cimport FLAT_CROSSES, FLAT_ENDS, FLAT_PRINCIPALS, Flat, TURN_ASKS, TURN_DONE, TURN_GROUP, TURN_INDEX, TURN_ODD
+from fastiam.kernel.model.plan cimport ROW_FLAT, Row, WAY_FAR
+from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef enum Through:             # what a row comes through, else the number of an endpoint and NAMED

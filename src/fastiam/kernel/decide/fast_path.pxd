@@ -6,49 +6,18 @@ dictionary. Law: a row is decided here exactly as `kernel.decide.combine` would;
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from fastiam.kernel.base.text cimport first_bit, places, same, sixteen, table_find
-from fastiam.kernel.model.call cimport (
-    CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, MARK_AT,
-    Call, Caller, field,
-)
-from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
+from fastiam.kernel.base.text cimport Text, first_bit, places, same, sixteen
 from fastiam.kernel.decide.combine cimport cut_resource
 from fastiam.kernel.decide.locate cimport use_record, word_text
-from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.eval.unknown cimport known_absent
-from fastiam.kernel.decide.principal_hint cimport whom_mark
-
-
-cdef extern from *:
-    """
-    /* Whether twelve bytes are digits, and the number that they write then: without a branch on what they are. Reads four bytes before. */
-    #if defined(__SSE2__)
-    static inline int fastiam_twelve_digits(const char* p, uint64_t* number) {
-        const __m128i odd = _mm_set_epi32(-0xFF0100, -0xFF0100, -0xFF0100, 0), even = _mm_set_epi32(0xFF00FF, 0xFF00FF, 0xFF00FF, 0);
-        __m128i digits = _mm_sub_epi8(_mm_loadu_si128((const __m128i*)(p - 4)), _mm_set1_epi8('0'));
-        int are_digits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits)) >= 0xFFF0;
-        __m128i two = _mm_add_epi16(
-            _mm_mullo_epi16(_mm_and_si128(digits, even), _mm_set1_epi16(10)), _mm_srli_epi16(_mm_and_si128(digits, odd), 8));
-        __m128i four = _mm_madd_epi16(two, _mm_set1_epi32((1 << 16) + 100));
-        __m128i eight = _mm_madd_epi16(_mm_packs_epi32(four, four), _mm_set1_epi32((1 << 16) + 10000));
-        uint32_t halves[4];
-        _mm_storeu_si128((__m128i*)halves, eight);
-        *number = (uint64_t)halves[0] * 100000000 + halves[1];
-        return are_digits;
-    }
-    #else
-    static inline int fastiam_twelve_digits(const char* p, uint64_t* number) {
-        int are_digits = 1;
-        *number = 0;
-        for (int i = 0; i < 12; i++) {
-            are_digits &= (uint8_t)(p[i] - '0') < 10;
-            *number = *number * 10 + (uint8_t)(p[i] - '0');
-        }
-        return are_digits;
-    }
-    #endif
-    """
-    bint twelve_digits "fastiam_twelve_digits" (const char* p, uint64_t* number) noexcept nogil
+from fastiam.kernel.model.call cimport (
+    CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call,
+    Caller, MARK_AT, field,
+)
+from fastiam.kernel.model.match_ops cimport whom_mark
+from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
@@ -98,23 +67,6 @@ cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogi
     if size == 10 and p[0] == 97 and p[1] == 119 and p[2] == 115 and p[3] == 45 and p[4] == 117 and p[5] == 115 and p[6] == 45:
         return 3 if p[7] == 103 and p[8] == 111 and p[9] == 118 else 0
     return 0
-
-
-cdef inline bint account_number(const char* p, int64_t size, uint64_t* number) noexcept nogil:
-    """The number of an account id of twelve digits; False if it is none."""
-    cdef char digits[16]
-    if size != 12:
-        return False
-    memcpy(digits + 4, p, 12)
-    return twelve_digits(digits + 4, number)
-
-
-cdef inline void account_text(uint64_t number, char* text) noexcept nogil:
-    """The twelve digits of an account id."""
-    cdef int i
-    for i in range(12):
-        text[11 - i] = <char>(48 + number % 10)
-        number //= 10
 
 
 cdef inline bint is_kms_key(const char* p, int64_t size, int service_end, int tail) noexcept nogil:

@@ -5,17 +5,17 @@ order of the run, so that the first one that applies says all.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam.kernel.decide.blocks cimport BLOCK, MOST_LEFT, Block
-from fastiam.kernel.base.text cimport first_bit, places, prefetch
-from fastiam.kernel.model.call cimport Call, Caller
-from fastiam.kernel.columns.column cimport Text, item_text
-from fastiam.kernel.eval.term_hashes cimport (
-    AT_ONCE, MOST_OF_TEXT, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, text_hashes, word_hashes,
-)
+from fastiam.kernel.base.text cimport Text, first_bit, places, prefetch
+from fastiam.kernel.columns.column cimport item_text
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, MOST_LEFT
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_place
-from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.decide.step_queue cimport put, start, take_wave
 from fastiam.kernel.decide.principal_hint cimport is_about_others
+from fastiam.kernel.decide.step_queue cimport put, start, take_wave
+from fastiam.kernel.eval.term_hashes cimport (
+    AT_ONCE, Hashing, MOST_OF_TEXT, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, text_hashes, word_hashes,
+)
+from fastiam.kernel.model.call cimport Call, Caller
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:

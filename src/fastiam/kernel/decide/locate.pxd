@@ -3,18 +3,16 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr, memcmp
 
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.model.call cimport ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Call, Fetched, field, given
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.model.decision cimport BAD_OWNER, DONE, NO_FACTS
-from fastiam.kernel.base.text cimport same, table_find
+from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.eval.unknown cimport is_declared, known_absent
+from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Fetched, field, given
+from fastiam.kernel.model.decision cimport BAD_OWNER, DONE, NO_FACTS
+from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
     OTHER_PARTITION = 0xFFFFFFFE   # a word that no principal has
-    START_AT = 3               # where the key of a `start` starts in an ARN that begins so
-    MOST_MARKS = 16            # PERF: an ARN of slashes would be hashed again and again; what begins behind more is asked for ARN by ARN
 
 
 cdef inline bint is_account_id(Text t) noexcept nogil:

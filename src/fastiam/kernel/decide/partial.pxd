@@ -7,18 +7,21 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.decide.combine cimport Rows, action_key, decide, find_rows
 from fastiam.kernel.eval.conditions cimport atom_truth, reads_unknown_values
-from fastiam.kernel.model.decision cimport ALLOW, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE, Answer
-from fastiam.kernel.decide.combine cimport Rows, action_key, decide, find_row, find_rows
-from fastiam.kernel.eval.statement cimport entry_counts, is_gateway
 from fastiam.kernel.eval.principal cimport AS_OPEN, OPEN_NAME, token_classes
 from fastiam.kernel.eval.resource cimport IF_OPEN, pattern_matches
-from fastiam.kernel.model.tables cimport (
-    ACCEPT_OPEN, BROAD, CLASS_ALL, ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, KIND_FED, KIND_ROLE, KIND_SLR, KIND_SVC, KIND_USER, NONE,
-    ONE, OP_NULL, OPEN, PATTERN_SLOTS, RUN_CUT, STRICT, WHOLE, Atom, Entry, Pattern, Range, Row, Run,
-)
+from fastiam.kernel.eval.statement cimport entry_counts, is_gateway
 from fastiam.kernel.eval.unknown cimport is_unknown, matters, reads_unknown
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.model.conditions cimport ACCEPT_OPEN, Atom, BROAD, OPEN, OP_NULL, STRICT
+from fastiam.kernel.model.decision cimport ALLOW, Answer, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE
+from fastiam.kernel.model.ids cimport NONE, ONE, Range
+from fastiam.kernel.model.patterns cimport PATTERN_SLOTS, Pattern
+from fastiam.kernel.model.plan cimport Row, WHOLE
+from fastiam.kernel.model.plan_lookup cimport find_row
+from fastiam.kernel.model.policies cimport ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, Entry, RUN_CUT, Run
+from fastiam.kernel.model.principals cimport CLASS_ALL, KIND_FED, KIND_ROLE, KIND_SLR, KIND_SVC, KIND_USER
 
 
 cdef enum:

@@ -20,12 +20,6 @@ cdef struct OpenAllows:        # which allows of a row are open for an account a
     uint32_t mark              # and whether the account owns the resource
 
 
-cdef inline uint32_t whom_mark(uint32_t word) noexcept nogil:
-    """A number of five bits, not 0, for the name of a role or user."""
-    cdef uint32_t mark = (word * <uint32_t>0x9E3779B1) >> 27
-    return mark | (mark == 0)
-
-
 cdef extern from *:
     """
     #define OTHERS(k) ~(1u | 1u << (k))
@@ -34,11 +28,6 @@ cdef extern from *:
         0, OTHERS(1), OTHERS(2), OTHERS(3), OTHERS_4(4), OTHERS_4(8), OTHERS_4(12), OTHERS_4(16), OTHERS_4(20), OTHERS_4(24), OTHERS_4(28)};
     """
     const uint32_t* OTHER_MARKS "fastiam_other_marks"    # by a WHOM_MARK, a bit for each that who has it surely does not go by
-
-
-cdef inline uint32_t account_bit(uint32_t number) noexcept nogil:
-    """A bit for an account, by the lower half of its number: an allow that names several accounts has the bits of all of them."""
-    return <uint32_t>1 << ((number * <uint32_t>0x9E3779B1) >> 27)
 
 
 cdef inline uint32_t is_idle(const Caller* caller, const Flat* f, uint32_t here) noexcept nogil:

@@ -7,30 +7,31 @@ asks for more gets a whole `Call`, made once a row. Law: a row is decided here e
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from fastiam.kernel.base.text cimport Text, equal, mix
+from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport (
-    HAS_TAGS, HELD_ROWS, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Match, Side, VariableText, record_of,
-)
-from fastiam.kernel.base.text cimport equal, mix
-from fastiam.kernel.model.call cimport CALLER_BOUND, CALLER_SESSION, NO_REGION, Call, Caller, ContextColumn, Fetched, Kept, given
-from fastiam.kernel.columns.column cimport Text, item_text
-from fastiam.kernel.eval.conditions cimport NOT_OPEN, atom_truth, presence_truth, resolve
-from fastiam.kernel.model.decision cimport (
-    ALLOW, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION, REASON_NONE, UNCHECKED,
-    Answer,
+    Block, HAS_TAGS, HELD_ROWS, Match, N_MATCHES, N_VARIABLES, OWN_ROWS, RCP_ROWS, SCP_ROWS, Side, VariableText, record_of,
 )
 from fastiam.kernel.decide.combine cimport Grant, resource_grant, verdict
-from fastiam.kernel.eval.statement cimport entry_classes, entry_counts, first_counting
-from fastiam.kernel.decide.scratch cimport next_stamp
-from fastiam.kernel.decide.locate cimport locate_endpoint, may_contradict
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_here, put_resource
+from fastiam.kernel.decide.locate cimport locate_endpoint, may_contradict
+from fastiam.kernel.decide.principal_hint cimport is_about_others
+from fastiam.kernel.decide.scratch cimport next_stamp
+from fastiam.kernel.eval.conditions cimport NOT_OPEN, atom_truth, presence_truth
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.eval.group_filter cimport has_pieces, passed_over
-from fastiam.kernel.eval.literals cimport STAR, pieces_stand, find_piece, starts_alike
-from fastiam.kernel.eval.memo cimport Basis, by_asker, by_record, keep_truth, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
-from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.eval.unknown cimport next_slot, slot_number
 from fastiam.kernel.eval.key_columns cimport kept_code
-from fastiam.kernel.decide.principal_hint cimport is_about_others
+from fastiam.kernel.eval.literals cimport STAR, find_piece, pieces_stand, starts_alike
+from fastiam.kernel.eval.memo cimport Basis, by_asker, by_record, keep_truth, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
+from fastiam.kernel.eval.operators cimport resolve
+from fastiam.kernel.eval.statement cimport entry_classes, entry_counts, first_counting
+from fastiam.kernel.eval.unknown cimport next_slot, slot_number
+from fastiam.kernel.model.call cimport CALLER_BOUND, CALLER_SESSION, Call, Caller, ContextColumn, Fetched, Kept, NO_REGION, given
+from fastiam.kernel.model.decision cimport (
+    ALLOW, Answer, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION, REASON_NONE,
+    UNCHECKED,
+)
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:

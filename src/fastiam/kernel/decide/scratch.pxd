@@ -5,9 +5,9 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from fastiam.kernel.model.call cimport Kept, Scratch, Slot
-from fastiam.kernel.columns.column cimport Text
+from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.eval.memo cimport forget_told
+from fastiam.kernel.model.call cimport Kept, Scratch, Slot
 from fastiam.kernel.model.tables cimport TablesC
 
 

@@ -8,15 +8,18 @@ read for few of them.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
-from fastiam.kernel.decide.blocks cimport BLOCK, N_OWNERS, OWN_ROWS, RCP_ROWS, SCP_ROWS, Block, Rows, Side, ask_value
-from fastiam.kernel.base.text cimport mix, prefetch, table_find
-from fastiam.kernel.model.call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn, Never, Scratch
-from fastiam.kernel.columns.column cimport Column, Text, value_text
-from fastiam.kernel.decide.combine cimport cell_key, keyed_row, row_at
-from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, account_text, colon_place, place_differs
-from fastiam.kernel.eval.memo cimport Basis, is_region_told, kin_of, pair_never, region_number
-from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.base.arn cimport account_text
+from fastiam.kernel.base.text cimport Text, mix, prefetch
+from fastiam.kernel.columns.column cimport Column
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, ask_value
+from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, colon_place, place_differs
 from fastiam.kernel.eval.key_columns cimport ask_text_codes, met_code
+from fastiam.kernel.eval.memo cimport Basis, is_region_told, kin_of, pair_never, region_number
+from fastiam.kernel.eval.operators cimport value_text
+from fastiam.kernel.model.call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn, Never, Scratch
+from fastiam.kernel.model.plan_lookup cimport cell_key, keyed_row, row_at
+from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.tables cimport *
 
 
 cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:

@@ -7,9 +7,9 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memchr, memcmp
 
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.base.text cimport equal, first_bit, load8, next_char
-from fastiam.kernel.base.search cimport glob_after_star
-from fastiam.kernel.model.tables cimport TOKEN_ONE, TOKEN_STAR
+from fastiam.kernel.base.text cimport equal, next_char
+from fastiam.kernel.eval.search cimport glob_after_star
+from fastiam.kernel.model.patterns cimport TOKEN_ONE, TOKEN_STAR
 
 
 cdef enum:
@@ -49,56 +49,6 @@ cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, 
                 if held == NULL:
                     return False
             t = held
-
-
-cdef inline bint crosses_at(const uint8_t* p, int64_t i, int64_t size, int64_t tail) noexcept nogil:
-    """Whether the token at `i` may match a colon in the crossing reading (R4, R5)."""
-    return i >= tail or (p[i] == TOKEN_STAR and (i + 1 == size or p[i + 1] == 58))
-
-
-cdef inline bint five_colons(const char* p, int64_t size, uint16_t* colons) noexcept nogil:
-    """As `cut`, for a text that is usually an ARN: eight bytes at a time, so that short fields cost no call each."""
-    cdef uint64_t word, hits
-    cdef int64_t at = 0
-    cdef int found = 0
-    while at + 8 <= size and at <= 0xFFF0:
-        word = load8(p + at) ^ <uint64_t>0x3A3A3A3A3A3A3A3AULL
-        # the high bit of every byte that is zero now, and of no other
-        hits = ~(((word & <uint64_t>0x7F7F7F7F7F7F7F7FULL) + <uint64_t>0x7F7F7F7F7F7F7F7FULL) | word | <uint64_t>0x7F7F7F7F7F7F7F7FULL)
-        while hits:
-            colons[found] = <uint16_t>(at + (first_bit(hits) >> 3))
-            found += 1
-            if found == 5:
-                return True
-            hits &= hits - 1
-        at += 8
-    while at < size and at <= 0xFFFF:
-        if p[at] == 58:
-            colons[found] = <uint16_t>at
-            found += 1
-            if found == 5:
-                return True
-        at += 1
-    return False
-
-
-cdef inline bint cut(const uint8_t* p, int64_t size, uint16_t* colons) noexcept nogil:
-    """The first five colons of a text; False if there are fewer, or the fifth lies beyond 64 KiB."""
-    cdef const uint8_t* at = p
-    cdef const uint8_t* end = p + size
-    cdef int i
-    for i in range(5):
-        at = <const uint8_t*>memchr(at, 58, <size_t>(end - at))
-        if at == NULL or at - p > 0xFFFF:
-            return False
-        colons[i] = <uint16_t>(at - p)
-        at += 1
-    return True
-
-
-cdef inline bint cut_arn(const uint8_t* p, int64_t size, uint16_t* colons) noexcept nogil:
-    """The same of an ARN; False if the text is none."""
-    return cut(p, size, colons) and colons[0] == 3 and memcmp(p, b"arn", 3) == 0
 
 
 cdef inline bint glob_fields(

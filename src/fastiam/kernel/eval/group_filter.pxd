@@ -7,7 +7,7 @@ eight bytes of these, of which the marks are made.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.text cimport first_bit, load8, mix, sixteen_words
-from fastiam.kernel.model.tables cimport FLAT_CROSSES, TURN_HEAD, TURN_HEAD_INNER, TURN_NEXT, Flat
+from fastiam.kernel.model.match_ops cimport FLAT_CROSSES, Flat, TURN_HEAD, TURN_HEAD_INNER, TURN_NEXT
 
 
 cdef enum:

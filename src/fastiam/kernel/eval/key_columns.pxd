@@ -5,9 +5,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastiam.kernel.base.text cimport prefetch, short_equal, short_hash
-from fastiam.kernel.model.call cimport LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, ContextColumn, TextCode, TextCodes
-from fastiam.kernel.columns.column cimport TEXT_32, Column, Text, item_text
+from fastiam.kernel.base.text cimport Text, prefetch, short_equal, short_hash
+from fastiam.kernel.columns.column cimport Column, TEXT_32, item_text
+from fastiam.kernel.model.call cimport ContextColumn, LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, TextCode, TextCodes
 
 
 cdef enum:

@@ -6,8 +6,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
 
 from fastiam.kernel.base.text cimport equal  # whose C the code below calls
-from fastiam.kernel.base.search cimport find_literal
-from fastiam.kernel.model.tables cimport TOKEN_STAR
+from fastiam.kernel.eval.search cimport find_literal
+from fastiam.kernel.model.patterns cimport TOKEN_STAR
 
 
 cdef enum:                     # the longest that `windows_stand` compares

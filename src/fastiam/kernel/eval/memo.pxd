@@ -8,21 +8,27 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.base.text cimport mix, short_equal, short_hash
-from fastiam.kernel.model.call cimport (
-    CALLER_HOUSED, MOST_REGION, N_NEVERS, N_PAIRS, N_REGIONS, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION,
-    PLAN_ABSENT_VIA, PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Call, Caller, ContextColumn,
-    Kept, Never, Pair, Region, Scratch, is_supplied,
-)
-from fastiam.kernel.columns.column cimport Text, item_code, item_text, row_items
-from fastiam.kernel.model.missing_keys cimport count_row
-from fastiam.kernel.eval.unknown cimport Slots, has_constant, next_variable
-from fastiam.kernel.model.tables cimport (
-    ACT_GLOBAL, ACT_PASS_ROLE, ATOM_FIXED, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE,
-    KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS,
-    KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, NONE, Atom, F, Key, Principal, Record, T, TablesC,
-)
+from fastiam.kernel.base.text cimport Text, mix, short_equal, short_hash
+from fastiam.kernel.columns.column cimport item_code, item_text, row_items
 from fastiam.kernel.eval.key_columns cimport MOST_PROBES, kept_code
+from fastiam.kernel.eval.unknown cimport Slots, has_constant, next_variable
+from fastiam.kernel.model.actions cimport ACT_GLOBAL, ACT_PASS_ROLE
+from fastiam.kernel.model.call cimport (
+    CALLER_HOUSED, Call, Caller, ContextColumn, Kept, MOST_REGION, N_NEVERS, N_PAIRS, N_REGIONS, Never, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME,
+    PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_VIA, PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES,
+    PLAN_WHO, Pair, Region, Scratch, is_supplied,
+)
+from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, F, T
+from fastiam.kernel.model.ids cimport NONE
+from fastiam.kernel.model.keys cimport (
+    KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE,
+    KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE,
+    Key,
+)
+from fastiam.kernel.model.missing_keys cimport count_row
+from fastiam.kernel.model.principals cimport Principal
+from fastiam.kernel.model.resources cimport Record
+from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef enum:

@@ -5,14 +5,16 @@ use (the further names of a service, N12) sixteen bits higher, those that rest o
 """
 from libc.stdint cimport uint32_t
 
-from fastiam.kernel.model.call cimport Call, Fetched, given
 from fastiam.kernel.base.text cimport same
 from fastiam.kernel.eval.unknown cimport is_unknown
-from fastiam.kernel.model.tables cimport (
-    CLASS_A, CLASS_ALL, CLASS_D, CLASS_P, CLASS_R, CLASS_STAR, F, FORM_ACCOUNT, FORM_AWS_STAR, FORM_CANONICAL, ACT_OF_OIDC, ACT_OF_SAML,
-    FORM_FEDERATED_USER, FORM_PROVIDER, FORM_ROLE, FORM_SERVICE, FORM_SESSION, FORM_STAR, FORM_U, FORM_UNIQUE, FORM_USER, KIND_ANON, KIND_AROOT,
-    KIND_FED, KIND_OIDC, KIND_ROLE, KIND_ROOT, KIND_SAML, KIND_SLR, KIND_SVC, KIND_USER, NONE, P_BOUNDED, P_ISSUER_KNOWN, P_ISSUER_ROOT,
-    P_UNCLEAR_ID, Principal, PrincipalToken, Range, T, U,
+from fastiam.kernel.model.actions cimport ACT_OF_OIDC, ACT_OF_SAML
+from fastiam.kernel.model.call cimport Call, Fetched, given
+from fastiam.kernel.model.conditions cimport F, T, U
+from fastiam.kernel.model.ids cimport NONE, Range
+from fastiam.kernel.model.principals cimport (
+    CLASS_A, CLASS_ALL, CLASS_D, CLASS_P, CLASS_R, CLASS_STAR, FORM_ACCOUNT, FORM_AWS_STAR, FORM_CANONICAL, FORM_FEDERATED_USER, FORM_PROVIDER,
+    FORM_ROLE, FORM_SERVICE, FORM_SESSION, FORM_STAR, FORM_U, FORM_UNIQUE, FORM_USER, KIND_ANON, KIND_AROOT, KIND_FED, KIND_OIDC, KIND_ROLE,
+    KIND_ROOT, KIND_SAML, KIND_SLR, KIND_SVC, KIND_USER, P_BOUNDED, P_ISSUER_KNOWN, P_ISSUER_ROOT, P_UNCLEAR_ID, Principal, PrincipalToken,
 )
 
 

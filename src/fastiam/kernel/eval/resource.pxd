@@ -7,15 +7,17 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr
 
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.model.call cimport COLON_NOT_SOUGHT, Call
 from fastiam.kernel.base.text cimport contains, equal
-from fastiam.kernel.eval.conditions cimport expand
 from fastiam.kernel.eval.glob cimport glob, glob_fields
-from fastiam.kernel.base.search cimport find_literal, glob_crossing
+from fastiam.kernel.eval.operators cimport expand
+from fastiam.kernel.eval.search cimport find_literal, glob_crossing
 from fastiam.kernel.eval.unknown cimport reads_unknown
-from fastiam.kernel.model.tables cimport (
-    ACCEPT_OPEN, ACCEPT_U, NONE, ONE, MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_NEVER,
-    PATTERN_PIECES, PATTERN_SLOTS, PATTERN_UNRESOLVED, REST_ANYTHING, REST_INNER, REST_NOTHING, REST_SUFFIX, Pattern, Range,
+from fastiam.kernel.model.call cimport COLON_NOT_SOUGHT, Call
+from fastiam.kernel.model.conditions cimport ACCEPT_OPEN, ACCEPT_U
+from fastiam.kernel.model.ids cimport NONE, ONE, Range
+from fastiam.kernel.model.patterns cimport (
+    MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_NEVER, PATTERN_PIECES, PATTERN_SLOTS,
+    PATTERN_UNRESOLVED, Pattern, REST_ANYTHING, REST_INNER, REST_NOTHING, REST_SUFFIX,
 )
 
 

@@ -3,11 +3,10 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from libc.string cimport memset
 
-from fastiam.kernel.base.text cimport breaks, first_bit, hash_bytes, load4, load8, mix, places
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.eval.glob cimport cut_arn
-from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.base.arn cimport cut_arn
+from fastiam.kernel.base.text cimport Text, breaks, first_bit, hash_bytes, load4, load8, mix, places
 from fastiam.kernel.base.values cimport read_address
+from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:

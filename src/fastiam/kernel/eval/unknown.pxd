@@ -8,13 +8,20 @@ from libc.stdlib cimport realloc
 from libc.string cimport memchr
 
 from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.base.text cimport Text
+from fastiam.kernel.columns.column cimport item_text, row_items
+from fastiam.kernel.model.actions cimport ACT_PASS_ROLE
 from fastiam.kernel.model.call cimport Call, Scratch
-from fastiam.kernel.columns.column cimport Text, item_text, row_items
-from fastiam.kernel.model.tables cimport (
-    ACT_PASS_ROLE, ATOM_FIXED, DECLARED_BY_PREFIX, DECLARED_NOT, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG, KEY_MFA,
+from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, Value
+from fastiam.kernel.model.ids cimport NONE
+from fastiam.kernel.model.keys cimport (
+    Constant, DECLARED_BY_PREFIX, DECLARED_NOT, FACT_KNOWN, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG, KEY_MFA,
     KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE,
-    KIND_AROOT, KIND_ROOT, KIND_USER, NONE, FACT_KNOWN, P_SESSION_KNOWN, P_TAGS_KNOWN, SLOT_SIZE, TOKEN_SLOT, Atom, Constant, Key, TablesC, Value,
+    Key,
 )
+from fastiam.kernel.model.patterns cimport SLOT_SIZE, TOKEN_SLOT
+from fastiam.kernel.model.principals cimport KIND_AROOT, KIND_ROOT, KIND_USER, P_SESSION_KNOWN, P_TAGS_KNOWN
+from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef inline uint32_t slot_number(const uint8_t* slot) noexcept nogil:

@@ -8,18 +8,24 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp
 from libc.time cimport time
 
-from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.columns.column cimport Column, Text, item_text, row_items
-from fastiam.kernel.base.text cimport table_find
 from fastiam.kernel.base.format cimport day_of, put_day_of, put_integer, put_time_of
-from fastiam.kernel.model.missing_keys cimport TouchedRows, count_row, is_counted
-from fastiam.kernel.model.tables cimport (
-    ACT_GLOBAL, ACT_PASS_ROLE, CONSTANT_CONFLICT, CONSTANT_MULTI, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT,
-    KEY_EPOCH, KEY_IAM_TAG, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG,
-    KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, KIND_USER, NONE, ActionClass, Constant,
-    Endpoint, Key, Principal, Row, TablesC,
-)
+from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.base.values cimport Instant, read_instant
+from fastiam.kernel.columns.column cimport Column, item_text, row_items
+from fastiam.kernel.model.actions cimport ACT_GLOBAL, ACT_PASS_ROLE, ActionClass
+from fastiam.kernel.model.ids cimport NONE
+from fastiam.kernel.model.keys cimport (
+    CONSTANT_CONFLICT, CONSTANT_MULTI, Constant, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
+    KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG,
+    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, Key,
+)
+from fastiam.kernel.model.missing_keys cimport TouchedRows, count_row, is_counted
+from fastiam.kernel.model.plan cimport Row
+from fastiam.kernel.model.principals cimport KIND_USER, Principal
+from fastiam.kernel.model.resources cimport Endpoint
+from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef enum:

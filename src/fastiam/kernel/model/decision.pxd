@@ -1,7 +1,7 @@
 """What a decision says, and how an attempt to decide ends. Header only."""
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastiam.kernel.model.tables cimport Entry
+from fastiam.kernel.model.policies cimport Entry
 
 
 cdef enum OutcomeCode:

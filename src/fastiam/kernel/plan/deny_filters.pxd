@@ -1,8 +1,9 @@
 """The sieves of rows that deny."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from fastiam.kernel.model.match_ops cimport Flat
+from fastiam.kernel.model.plan cimport Row
 from fastiam.kernel.plan.match_programs cimport Flats
-from fastiam.kernel.model.tables cimport Flat, Row
 
 
 cdef class Sieves(Flats):

@@ -1,7 +1,11 @@
 """Indexes of long runs."""
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
-from fastiam.kernel.model.tables cimport Atom, Entry, Index, IndexSlot, Item, Noted, Pattern, Range, WayCount
+from fastiam.kernel.model.conditions cimport Atom
+from fastiam.kernel.model.ids cimport Range
+from fastiam.kernel.model.patterns cimport Pattern
+from fastiam.kernel.model.policies cimport Entry
+from fastiam.kernel.model.statement_index cimport Index, IndexSlot, Item, Noted, WayCount
 from fastiam.kernel.plan.index_terms cimport Part, Ways
 
 

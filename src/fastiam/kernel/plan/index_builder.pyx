@@ -9,8 +9,9 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
 
+from fastiam.kernel.base.arn cimport cut_arn
 from fastiam.kernel.base.text cimport mix
-from fastiam.kernel.eval.glob cimport cut_arn
+from fastiam.kernel.eval.operators cimport is_arn
 from fastiam.kernel.eval.term_hashes cimport MOST_SIZES, keep_bits, split_hash
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.index_terms cimport CROSSING_GRAMS, GRAMS, PIECES, Part, Ways

@@ -1,7 +1,8 @@
 """Ways to find a pattern."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.model.tables cimport Pattern, Range
+from fastiam.kernel.model.ids cimport Range
+from fastiam.kernel.model.patterns cimport Pattern
 from fastiam.kernel.storage.vectors cimport Vectors
 
 

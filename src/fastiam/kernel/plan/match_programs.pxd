@@ -1,8 +1,11 @@
 """Rows written out flat."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
+from fastiam.kernel.model.match_ops cimport Flat
+from fastiam.kernel.model.patterns cimport Pattern
+from fastiam.kernel.model.plan cimport Row
+from fastiam.kernel.model.policies cimport Entry, Run
 from fastiam.kernel.plan.index_builder cimport Indexes
-from fastiam.kernel.model.tables cimport Entry, Flat, Pattern, Row, Run
 
 
 cdef class Flats(Indexes):

@@ -5,15 +5,15 @@ A row says all that it has in flats, where these are few, or it has none.
 from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
-from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SESSION
+from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.text cimport first_bit
 from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
+from fastiam.kernel.eval.literals cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
+from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SESSION
+from fastiam.kernel.model.match_ops cimport account_bit, whom_mark
+from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.index_builder cimport Indexes
 from fastiam.kernel.plan.patterns cimport MAX_COLON
-from fastiam.kernel.eval.literals cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
-from fastiam.kernel.decide.fast_path cimport account_number
-from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.decide.principal_hint cimport account_bit, whom_mark
 
 
 cdef enum:

@@ -1,8 +1,10 @@
 """What one engine knows by name, beside the tables that it may share with others."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from fastiam.kernel.model.principals cimport Principal
+from fastiam.kernel.model.string_table cimport PoolText
+from fastiam.kernel.model.tables cimport TablesC
 from fastiam.kernel.plan.tables cimport Tables
-from fastiam.kernel.model.tables cimport PoolText, Principal, TablesC
 from fastiam.kernel.storage.vectors cimport NameTable, Vector
 
 

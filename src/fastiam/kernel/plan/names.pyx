@@ -7,12 +7,14 @@ names cost. What requests bring is cut off when the tables are dropped, before a
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.base.text cimport hash_bytes
-from fastiam.kernel.decide.locate cimport MOST_MARKS, START_AT
-from fastiam.kernel.model.tables cimport (
-    KIND_FED, KIND_USER, NONE, Account, Constant, Endpoint, Key, PoolText, Principal, StringSlot, TablesC,
-)
+from fastiam.kernel.model.ids cimport NONE
+from fastiam.kernel.model.keys cimport Constant, Key
+from fastiam.kernel.model.principals cimport KIND_FED, KIND_USER, Principal
+from fastiam.kernel.model.resources cimport Account, Endpoint, MOST_MARKS, START_AT
+from fastiam.kernel.model.string_table cimport PoolText, StringSlot
+from fastiam.kernel.model.tables cimport TablesC
+from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.storage.vectors cimport NameTable, Vector, bytes_of, free_items
 
 

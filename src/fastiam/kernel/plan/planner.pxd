@@ -1,16 +1,10 @@
 """Rows, and the names and classes of actions."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from fastiam.kernel.model.plan cimport Row, RowKey
+from fastiam.kernel.model.policies cimport Body, Entry, Segment
 from fastiam.kernel.plan.deny_filters cimport Sieves
-from fastiam.kernel.model.tables cimport Body, Entry, Row, Segment
 from fastiam.kernel.storage.vectors cimport Vector
-
-
-cdef struct RowKey:            # a row of policies, be it there or not
-    uint32_t stack
-    uint32_t cls               # of the action
-    uint32_t name
-    uint32_t flag              # WHOLE or 0
 
 
 cdef class Rows(Sieves):

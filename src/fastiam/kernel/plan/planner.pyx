@@ -6,11 +6,11 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.text cimport hash_bytes, mix, prefetch
-from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
-from fastiam.kernel.decide.combine cimport cell_key, find_row, grid_place
 from fastiam.kernel.eval.glob cimport glob
-from fastiam.kernel.plan.deny_filters cimport Sieves
+from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
+from fastiam.kernel.model.plan_lookup cimport cell_key, find_row, grid_place
 from fastiam.kernel.model.tables cimport *
+from fastiam.kernel.plan.deny_filters cimport Sieves
 from fastiam.kernel.storage.vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
 

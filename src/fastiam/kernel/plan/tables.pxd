@@ -1,8 +1,8 @@
 """The owner of the tables."""
 from libc.stdint cimport uint32_t, uint64_t
 
+from fastiam.kernel.model.patterns cimport Pattern
 from fastiam.kernel.plan.planner cimport Rows
-from fastiam.kernel.model.tables cimport Pattern
 from fastiam.kernel.storage.vectors cimport Vector
 
 

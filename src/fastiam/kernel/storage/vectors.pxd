@@ -1,7 +1,8 @@
 """The memory of the tables: growing arrays, filled under the GIL; kernels read them, also without it."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.model.tables cimport PoolText, StringTable, TablesC
+from fastiam.kernel.model.string_table cimport PoolText, StringTable
+from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef extern from *:

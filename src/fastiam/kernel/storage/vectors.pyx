@@ -8,7 +8,8 @@ from cython cimport no_gc_clear
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.base.text cimport hash_bytes, table_find
+from fastiam.kernel.base.text cimport hash_bytes
+from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
 from fastiam.errors import LimitError

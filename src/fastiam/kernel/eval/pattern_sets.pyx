@@ -10,12 +10,13 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcpy, memset
 
-from fastiam.kernel.base.text cimport mix
+from fastiam.kernel.base.arn cimport cut, cut_arn
+from fastiam.kernel.base.text cimport Text, mix
+from fastiam.kernel.eval.glob cimport glob, glob_fields
+from fastiam.kernel.eval.operators cimport compare, decides_result, fold_text, folded_text, is_arn, value_text
 from fastiam.kernel.model.call cimport Call, Fetched
-from fastiam.kernel.columns.column cimport Text
-from fastiam.kernel.eval.conditions cimport compare, fold_text, folded_text, is_arn, decides_result, value_text
-from fastiam.kernel.eval.glob cimport cut, cut_arn, glob, glob_fields
-from fastiam.kernel.model.tables cimport F, FOR_ANY, OP_ARN, OP_STRING_FOLD, T, TOKEN_ONE, TOKEN_STAR, U, Atom
+from fastiam.kernel.model.conditions cimport Atom, F, FOR_ANY, OP_ARN, OP_STRING_FOLD, T, U
+from fastiam.kernel.model.patterns cimport TOKEN_ONE, TOKEN_STAR
 
 
 cdef enum:

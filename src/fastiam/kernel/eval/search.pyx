@@ -9,8 +9,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcpy, memset
 
 from fastiam.kernel.base.text cimport equal, first_bit, next_char, sixteen
-from fastiam.kernel.eval.glob cimport crosses_at
-from fastiam.kernel.model.tables cimport TOKEN_ONE, TOKEN_STAR
+from fastiam.kernel.model.patterns cimport TOKEN_ONE, TOKEN_STAR
 
 
 cdef enum:

@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.call cimport Call, Fetched
-from fastiam.kernel.model.tables cimport Atom
+from fastiam.kernel.model.conditions cimport Atom
 
 
 cdef enum:

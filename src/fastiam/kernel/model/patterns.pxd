@@ -1,0 +1,59 @@
+"""Resource patterns.
+
+In the text of a pattern, bytes that UTF-8 never uses represent tokens. Header only."""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+
+cdef enum:
+    TOKEN_ONE = 0xFF           # `?`
+    TOKEN_STAR = 0xFE          # `*`
+    TOKEN_SLOT = 0xFD          # a variable: four more bytes, seven bits each, least first, give its index
+    SLOT_SIZE = 5              # of that, in all
+
+
+cdef enum PatternKind:
+    PATTERN_ANY = 0            # matches every resource, `*` included
+    PATTERN_PIECES = 1         # literal bytes at known places; region and account may be `*`, field 6 anything
+    PATTERN_FIELDS = 2         # other wildcards in fields 2 to 5: field by field
+    PATTERN_CROSS = 3          # whole string; a star that ends a field crosses colons (R5)
+    PATTERN_SLOTS = 4          # has variables: expanded first, then field by field
+    PATTERN_CROSS_SLOTS = 5    # has variables: expanded first, then as PATTERN_CROSS
+    PATTERN_NEVER = 6          # matches nothing
+    PATTERN_UNRESOLVED = 7     # a variable that never resolves (V29)
+
+
+cdef enum Rest:                # what follows the pieces of PATTERN_PIECES
+    REST_NOTHING = 0
+    REST_ANYTHING = 1
+    REST_SUFFIX = 2            # anything, then the suffix
+    REST_INNER = 3             # anything, `need - suffix` literal bytes, anything, then the suffix
+    REST_GLOB = 4              # other wildcards, then the suffix
+    REST_PIECES = 5            # of a flat: a glob of stars alone
+
+
+cdef enum PatternFlag:
+    MATCH_IS_U = 1             # a match counts only where `U` does
+    MATCH_IS_U_IN_IAM = 2      # the same, where the service of the request is iam (R9)
+    CROSSES_SHORT = 4          # its crossing reading may match any resource, not only those with more than five colons
+
+
+cdef struct Pattern:
+    uint32_t text              # in the pool
+    uint32_t crossing          # the pattern of the crossing reading (R5), NONE: it matches no more
+    uint8_t kind
+    uint8_t flags
+    uint8_t colon              # of the resource, where `mid` lies
+    uint8_t rest               # Rest
+    uint16_t head              # PATTERN_PIECES: literal bytes at the start
+    uint16_t mid               # literal bytes from `colon` on, with which the last `*` before field 6 ends; 0: there is none
+    uint16_t suffix            # literal bytes at the end
+    uint16_t need              # at least so many bytes follow head and mid
+    uint16_t colons[5]         # where the first five colons of the pattern lie (six-field kinds)
+    uint16_t literal_fields    # bit i: field i + 2 has no token
+    uint32_t size
+
+
+cdef struct Variable:          # `${key, 'default'}`
+    uint32_t key
+    uint32_t default_text      # NONE: no default
+    uint32_t default_size

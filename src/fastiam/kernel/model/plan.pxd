@@ -1,0 +1,61 @@
+"""Plans: the statements of a policy set that can apply to an action class. Header only."""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef enum RowFlag:             # what most requests need to know of a row
+    ROW_DENIES = 1             # has denies
+    ROW_GRANTS = 2             # has allows in the first segment
+    ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts
+    ROW_PASSES = 8             # every segment does
+    ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
+    ROW_BOUND_ALL = 32         # the second segment holds an allow that always counts: a principal's boundary
+    ROW_SESSION_ALL = 64       # the third one does: its session policies
+    ROW_LIMITS_FLAT = 128      # where these two do not, `flats` say all of them
+
+
+cdef enum Way:                 # what is left to do for a request, as bits: the highest one tells
+    WAY_OWN = 1                # nothing counts but its own row
+    WAY_NEAR = 2               # other layers, or what is stored about the resource, do too
+    WAY_FAR = 4                # it may have rules of its own, or something is not there yet
+    WAYS = 7                   # all of these
+    REASONS_AT = 4             # in `Row.ways`
+    SERVICES_FAR = 128         # there, too: some allow is about everybody but services, which flats do not tell apart
+
+
+cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
+    uint32_t first             # `runs`
+    uint32_t flat              # `flats`: the denies, then the allows of the first segment, of a boundary, of session policies
+    uint16_t n                 # 1 + number of segments; 0: the row is not there yet
+    uint8_t flags
+    uint8_t denies             # how many flats are denies
+    uint8_t n_flats            # these, and the allows of the first segment
+    uint8_t n_bound
+    uint8_t n_session
+    uint8_t ways               # WAY_* as the row of a principal's own layers; from REASONS_AT on where the reported statement is asked for
+
+
+cdef enum:
+    BY_NAME = 0x80000000       # in a cell: an action name, not a class
+    WHOLE = 0x40000000         # in a cell: the row with nothing left out, which says what an answer depends on (D74)
+
+
+cdef struct Cell:              # (stack, class or name) -> row
+    uint64_t key               # stack << 32 | class, plus 1; 0: empty
+    uint64_t row               # index in `rows`
+
+
+cdef struct RowTable:          # cells in a grid, class by class, and those that it has no place for by hash
+    const Row* rows            # the first one stands for all that are not there yet
+    const uint32_t* grid       # [class * n_stacks + stack]: index in `rows`
+    const Cell* cells
+    uint32_t mask
+    uint32_t n_rows
+    uint32_t n_stacks
+    uint32_t n_classes
+
+
+cdef struct RowKey:            # a row of policies, be it there or not
+    uint32_t stack
+    uint32_t cls               # of the action
+    uint32_t name
+    uint32_t flag              # WHOLE or 0
