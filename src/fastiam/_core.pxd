@@ -10,9 +10,9 @@ from fastiam.kernel.call.workspace cimport Workspace
 
 
 cdef enum:
-    MOST_MET = 64              # PERF: to tell what requests brought takes longer than to enter a name
-    LONGEST_MET = 256          # bytes of one that is counted so
-    MOST_ATTEMPTS = 10_000     # of one request: each is made because something was settled, or dropped meanwhile
+    CHECK_BOUND_EVERY = 64              # PERF: to tell what requests brought takes longer than to enter a name
+    MAX_COUNTED_NAME = 256          # bytes of one that is counted so
+    MAX_ATTEMPTS = 10_000     # of one request: each is made because something was settled, or dropped meanwhile
 
 
 cdef class _Declared:
@@ -33,27 +33,27 @@ cdef class Core:
     cdef uint64_t generation                             # of the tables, when the caches below were begun
     cdef uint64_t epoch                                  # one more whenever they are begun anew
     cdef Workspace* free                                 # that no call works with
-    cdef dict key_numbers
-    cdef dict session_numbers                            # by the `id` of what is kept of each, and with it
-    cdef dict sessions_alike                             # the one that is kept of those that say the same, by what they say
+    cdef dict key_ids
+    cdef dict session_ids                            # by the `id` of what is kept of each, and with it
+    cdef dict session_by_content                             # the one that is kept of those that say the same, by what they say
     cdef dict decisions
     cdef dict defaults
     cdef list callers                                    # that batches left (`kernel.batch.resolve`)
-    cdef bint misses_much                                # much had to be entered or made for the last chunk of rows (`kernel.batch.resolve`)
+    cdef bint has_many_misses                                # much had to be entered or made for the last chunk of rows (`kernel.batch.resolve`)
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew
-    cdef uint32_t n_met                                  # since what requests brought was last held against its bound
-    cdef bint is_unusual                                 # every call takes the long way
-    cdef Call loose
-    cdef uint32_t loose_record
-    cdef uint32_t loose_owner                            # a word, or NONE
-    cdef int64_t loose_endpoint                          # -1: none
-    cdef readonly bint is_loose
+    cdef uint32_t n_misses                                  # since what requests brought was last held against its bound
+    cdef bint always_general_path                                 # every call takes the long way
+    cdef Call ad_hoc_call
+    cdef uint32_t ad_hoc_record
+    cdef uint32_t ad_hoc_owner                            # a word, or NONE
+    cdef int64_t ad_hoc_endpoint                          # -1: none
+    cdef readonly bint is_ad_hoc
 
     cdef int _refresh(self) except -1
-    cdef void _point_loose(self, Call* c) noexcept
-    cdef object _decision_kept(self, Workspace* w, Call* c, const Answer* a)
+    cdef void _rebind_ad_hoc(self, Call* c) noexcept
+    cdef object _cached_decision(self, Workspace* w, Call* c, const Answer* a)
     cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a)
     cdef int64_t _key(self, str name) except -2
     cdef int _room(self, Frame* f, int32_t texts) except -1
@@ -62,17 +62,17 @@ cdef class Core:
     cdef int _add_context(self, Frame* f, object context, list keep) except -1
     cdef int _add_defaults(self, Frame* f, _Declared declared) except -1
     cdef int _restart(self, Frame* f, object context, list keep) except -1
-    cdef bint _meet(self, bytes name) except -1
+    cdef bint _enter_by_template(self, bytes name) except -1
     cdef int _enter_principal(self, str name, str action) except -1
     cdef tuple _session(self, object session)
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
-    cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1
+    cdef int _resolve_miss(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1
     cdef int _decide(
         self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, _Declared declared, list keep,
     ) except -1
-    cdef int _decide_long(
+    cdef int _decide_general(
         self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, object unknown, list keep,
     ) except -1

@@ -15,7 +15,7 @@ _Asked = tuple[str | Session, str, str] | tuple[str | Session, str, str, Context
 @disjoint_base
 class Core:
     names: Names
-    is_loose: bool
+    is_ad_hoc: bool
 
     def __new__(cls, names: Names) -> Self: ...
     def is_allowed(
@@ -46,9 +46,9 @@ class Core:
     def decide_each(
         self, requests: Iterable[_Asked], *, unknown: Collection[str] = (), now: datetime | None = None
     ) -> list[Decision]: ...
-    def _met_bytes(self) -> int: ...
+    def _runtime_cache_bytes(self) -> int: ...
     def _set_defaults(self, defaults: dict[str, ContextValue]) -> None: ...
-    def _loosen(
+    def _bind_profiles(
         self,
         record: int,
         *,
@@ -56,7 +56,7 @@ class Core:
         assumed_owner: bool,
         owner_override: bool,
         unknown_owner: bool,
-        rcp_stack: int,
+        rcp_set: int,
         partition: int,
         endpoint: int | None,
     ) -> None: ...

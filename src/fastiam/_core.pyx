@@ -21,11 +21,11 @@ from fastiam.kernel.call.workspace cimport (
 )
 from fastiam.kernel.decide.attempt cimport answer, attempt
 from fastiam.kernel.decide.combine cimport cut_resource, is_indeterminate
-from fastiam.kernel.decide.locate cimport may_name_provider, use_record, word_text
+from fastiam.kernel.decide.locate cimport may_name_provider, use_record, symbol_text
 from fastiam.kernel.decide.scratch cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Slot, TAG_AT
 from fastiam.kernel.model.decision cimport ALLOW, Answer, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED
-from fastiam.kernel.model.plan cimport RowKey
+from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.names cimport Names, view
@@ -34,7 +34,7 @@ from fastiam.kernel.plan.names import provider_key
 
 from collections.abc import Iterable
 
-from fastiam.errors import FastiamError, RequestValueError, not_settled
+from fastiam.errors import FastiamError, RequestValueError, not_resolved
 from fastiam.model.request import (
     ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
     is_declared as is_declared_name, read_context, read_unknown, read_value,
@@ -84,7 +84,7 @@ cdef class _Declared:
 
 cdef inline int64_t seconds_of(Core self, object now) except? -1:
     """The time of a call. `simulate` passes epoch seconds."""
-    return now if self.is_loose else epoch_seconds(now)
+    return now if self.is_ad_hoc else epoch_seconds(now)
 
 
 cdef inline Workspace* take(Core self) except NULL:
@@ -104,7 +104,7 @@ cdef inline void give(Core self, Workspace* w) noexcept:
 
 cdef inline bint is_ready(Core self, const Workspace* w) noexcept:
     """Whether requests can be decided on the tables as they are, and with what `w` remembers of them."""
-    if self.is_unusual or self.grew or w.epoch != self.epoch or self.keys_known != self.names.t.key_changes:
+    if self.always_general_path or self.grew or w.epoch != self.epoch or self.keys_known != self.names.t.key_changes:
         return False
     if self.generation != self.tables.generation or self.names.generation != self.tables.generation:
         return False
@@ -114,12 +114,12 @@ cdef inline bint is_ready(Core self, const Workspace* w) noexcept:
 cdef class Core:
     """Tables with their doors. `Engine` adds what Python settles:
 
-    `_settle_principal(name, action)`, `_settle_session(session)`, `_settle_facts(arn)`: enter what an attempt missed;
-    `_what_it_says(session)`: something that is equal for two sessions only if all is that they say, or None;
-    `_settle_key(name)`: the number of a context key by any spelling, NOT_READ or NOT_READ_ONE if nothing reads it;
-    `_settle_check(principal, action, resource, context, resource_account)`: raise where K1, D23 or the grammar is broken;
+    `_resolve_principal(name, action)`, `_resolve_session_id(session)`, `_resolve_resource(arn)`: enter what an attempt missed;
+    `_session_content_key(session)`: something that is equal for two sessions only if all is that they say, or None;
+    `_resolve_key(name)`: the number of a context key by any spelling, NOT_READ or NOT_READ_ONE if nothing reads it;
+    `_check_request(principal, action, resource, context, resource_account)`: raise where K1, D23 or the grammar is broken;
     `_contradicts(principal, key, value)`: whether K1 is broken for who asks;
-    `_settle_limits(needed=0)`: drop the cache where it is full, of which so many bytes are needed; `_late_bytes()`: what it takes;
+    `_enforce_cache_bound(needed=0)`: drop the cache where it is full, of which so many bytes are needed; `_cache_bytes_used()`: what it takes;
     `_statement(occurrence, layer, level)`: the `StatementRef` of an entry; `_decision(...)`: a `Decision`.
     """
 
@@ -130,14 +130,14 @@ cdef class Core:
         self.names = names[0]
         self.tables = self.names.tables
         self.generation = self.tables.generation
-        self.key_numbers = {}
-        self.session_numbers = {}
-        self.sessions_alike = {}
+        self.key_ids = {}
+        self.session_ids = {}
+        self.session_by_content = {}
         self.decisions = {}
         self.defaults = {}
         self.declared = {}
         self.callers = []
-        self.misses_much = True
+        self.has_many_misses = True
 
     def __dealloc__(self):
         cdef Workspace* w = self.free
@@ -150,7 +150,7 @@ cdef class Core:
     def _set_defaults(self, dict defaults):
         """Values by folded key for what a request does not give."""
         self.defaults = defaults
-        self.is_unusual = len(defaults) > 0
+        self.always_general_path = len(defaults) > 0
 
     cdef int _refresh(self) except -1:
         """Forget numbers that were dropped, another engine that shares the tables may have done it; and what is known of keys,
@@ -159,47 +159,47 @@ cdef class Core:
         if self.generation != self.tables.generation:
             self.generation = self.tables.generation
             self.epoch += 1
-            self.key_numbers = {}
-            self.session_numbers = {}
-            self.sessions_alike = {}
+            self.key_ids = {}
+            self.session_ids = {}
+            self.session_by_content = {}
             self.decisions = {}
             self.callers = []
-            self.misses_much = True
+            self.has_many_misses = True
         if self.keys_known != self.tables.t.key_changes:
             self.keys_known = self.tables.t.key_changes
             self.epoch += 1
-            self.key_numbers = {}
+            self.key_ids = {}
         return 0
 
-    def _loosen(self, uint32_t record, *, owner, bint assumed_owner, bint owner_override, bint unknown_owner, rcp_stack, partition, endpoint):
+    def _bind_profiles(self, uint32_t record, *, owner, bint assumed_owner, bint owner_override, bint unknown_owner, rcp_set, partition, endpoint):
         """Decide over profiles as they are: one principal, one resource, an endpoint (None, or its number, -1 for unknown)."""
-        cdef Call* c = &self.loose
-        self.is_loose = self.is_unusual = True
-        self.loose_record = record
-        self.loose_owner = <uint32_t>NONE if owner is None else <uint32_t>owner
-        self.loose_endpoint = -1 if endpoint is None else <int64_t>endpoint
+        cdef Call* c = &self.ad_hoc_call
+        self.is_ad_hoc = self.always_general_path = True
+        self.ad_hoc_record = record
+        self.ad_hoc_owner = <uint32_t>NONE if owner is None else <uint32_t>owner
+        self.ad_hoc_endpoint = -1 if endpoint is None else <int64_t>endpoint
         memset(c, 0, sizeof(Call))
-        c.is_loose = True
+        c.is_ad_hoc = True
         c.owner_known = owner is not None
         c.assumed_owner = assumed_owner
         c.owner_override = owner_override
         c.unknown_owner = unknown_owner
-        c.rcp_stack = rcp_stack
+        c.rcp_set = rcp_set
         c.partition = partition
         c.account = NONE
         c.endpoint_state = ENDPOINT_NONE
         if endpoint is not None:
             c.endpoint_state = ENDPOINT_UNKNOWN if endpoint < 0 else ENDPOINT_KNOWN
 
-    cdef void _point_loose(self, Call* c) noexcept:
-        """Point a loose call at its record, owner and endpoint where they lie now: entering a name may have moved them."""
-        use_record(c, self.loose_record)
-        if self.loose_owner != NONE:
-            c.owner = word_text(c.t, self.loose_owner)
-        if self.loose_endpoint >= 0:
-            c.endpoint = &c.t.endpoints[self.loose_endpoint]
+    cdef void _rebind_ad_hoc(self, Call* c) noexcept:
+        """Point a ad_hoc_call call at its record, owner and endpoint where they lie now: entering a name may have moved them."""
+        use_record(c, self.ad_hoc_record)
+        if self.ad_hoc_owner != NONE:
+            c.owner = symbol_text(c.t, self.ad_hoc_owner)
+        if self.ad_hoc_endpoint >= 0:
+            c.endpoint = &c.t.endpoints[self.ad_hoc_endpoint]
 
-    def _met_bytes(self):
+    def _runtime_cache_bytes(self):
         """The memory of what is kept of who asked, and for what."""
         cdef const Workspace* w = self.free
         cdef uint64_t total = 0
@@ -214,16 +214,16 @@ cdef class Core:
         cdef uint64_t generation
         if self.keys_known != self.tables.t.key_changes:     # a session has brought keys: what nothing read may be read now
             self._refresh()
-        found = self.key_numbers.get(name)
+        found = self.key_ids.get(name)
         while found is None:
             generation = self.tables.generation
-            found = self._settle_key(name)
+            found = self._resolve_key(name)
             self.grew = True
             self.tables.sync()
             if generation != self.tables.generation:     # another thread has dropped what was found
                 found = None
-            elif len(self.key_numbers) < 100_000:        # hostile spellings must not grow it without bound
-                self.key_numbers[name] = found
+            elif len(self.key_ids) < 100_000:        # hostile spellings must not grow it without bound
+                self.key_ids[name] = found
         return found
 
     cdef int _room(self, Frame* f, int32_t texts) except -1:
@@ -327,38 +327,38 @@ cdef class Core:
 
     # -- one request --------------------------------------------------------------------------------------------------------------------
 
-    cdef bint _meet(self, bytes name) except -1:
+    cdef bint _enter_by_template(self, bytes name) except -1:
         """Enter a name by whom it is like, where that is known already."""
         with self._lock:
-            if not self.names.enter_alike(name):
+            if not self.names.enter_from_template(name):
                 return False
-        self.n_met += 1
-        if self.n_met >= MOST_MET or len(name) > LONGEST_MET:
-            self.n_met = 0
+        self.n_misses += 1
+        if self.n_misses >= CHECK_BOUND_EVERY or len(name) > MAX_COUNTED_NAME:
+            self.n_misses = 0
             self.grew = True
         return True
 
     cdef int _enter_principal(self, str name, str action) except -1:
         """Enter who asks by a name that was not found."""
-        if not (name.startswith("arn:") and self._meet(name.encode())):
-            self._settle_principal(name, action)
+        if not (name.startswith("arn:") and self._enter_by_template(name.encode())):
+            self._resolve_principal(name, action)
         return 0
 
     cdef tuple _session(self, object session):
         """The number of a session, with the session. Those that say the same are one principal, and the last one of them is kept."""
         cdef uint64_t generation = self.tables.generation
-        known = self.session_numbers.get(id(session))
+        known = self.session_ids.get(id(session))
         if known is not None:
             return known
-        says = self._what_it_says(session)
-        alike = None if says is None else self.sessions_alike.get(says)
-        known = (self._settle_session(session) if alike is None else alike[0], session)
+        says = self._session_content_key(session)
+        alike = None if says is None else self.session_by_content.get(says)
+        known = (self._resolve_session_id(session) if alike is None else alike[0], session)
         if generation == self.tables.generation:         # else another thread has dropped it
             if alike is not None:
-                self.session_numbers.pop(id(alike[1]), None)
+                self.session_ids.pop(id(alike[1]), None)
             if says is not None:
-                self.sessions_alike[says] = known
-            self.session_numbers[id(session)] = known
+                self.session_by_content[says] = known
+            self.session_ids[id(session)] = known
         return known
 
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1:
@@ -374,15 +374,15 @@ cdef class Core:
                 found = table_find(&t.principal_names, t.pool, key, len(key), t.seed)
             else:
                 found = table_find(&t.principal_names, t.pool, name.data, name.size, t.seed)
-                if found == NONE and self._meet(name.data[:name.size]):
+                if found == NONE and self._enter_by_template(name.data[:name.size]):
                     t = view(self.names)
                     found = table_find(&t.principal_names, t.pool, name.data, name.size, t.seed)
             if found == NONE:
                 self.grew = True
-                self._settle_principal(principal, action)
+                self._resolve_principal(principal, action)
                 return False
         else:
-            known = self.session_numbers.get(id(principal))
+            known = self.session_ids.get(id(principal))
             if known is None:
                 self.grew = True
                 self._session(principal)
@@ -409,25 +409,25 @@ cdef class Core:
         c.action = &self.tables.t.classes[c.action_class]
         return 0
 
-    cdef int _settle(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1:
+    cdef int _resolve_miss(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1:
         """Make ready for another attempt, or raise."""
-        cdef RowKey key
+        cdef PlanKey key
         self.grew = True
         if status == MISSING:
-            key = RowKey(a.missing, c.action_class, c.action_name, a.missing_flag)
+            key = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
             with self._lock:  # one builder at a time
                 if generation == self.tables.generation:  # else the numbers of the attempt have been dropped
                     self.tables.make_rows(&key, 1)
         elif status == NO_FACTS:
-            self._settle_facts(request[2])
+            self._resolve_resource(request[2])
         elif status == UNCHECKED:
-            self._settle_check(*request)
+            self._check_request(*request)
             checked[0] = True
         elif status == BAD_UNKNOWN:
             check_root(("aws:assumedroot",))             # raises
         else:
             check_resource(request[2])
-            self._settle_check(*request)
+            self._check_request(*request)
             raise RequestValueError("the request cannot be read", column="resource")
         return 0
 
@@ -441,7 +441,7 @@ cdef class Core:
         """
         cdef Frame* f = &w.frame
         cdef Text owner_text = Text(NULL, 0)
-        cdef bint checked = self.is_loose
+        cdef bint checked = self.is_ad_hoc
         cdef uint64_t generation
         cdef int status = NO_ACTION
         if type(principal) is not str and isinstance(principal, str):
@@ -460,15 +460,15 @@ cdef class Core:
         memset(c, 0, sizeof(Call))
         if self.grew:                                    # here nothing is in flight, and a call drops once at most
             self.grew = False
-            self._settle_limits()
-        for _ in range(MOST_ATTEMPTS):
+            self._enforce_cache_bound()
+        for _ in range(MAX_ATTEMPTS):
             self._refresh()
             if w.epoch != self.epoch:
                 w.epoch = self.epoch
                 forget(w)
             generation = self.tables.generation
-            if self.is_loose:
-                c[0] = self.loose
+            if self.is_ad_hoc:
+                c[0] = self.ad_hoc_call
             c.now = now
             c.reasons = reasons
             c.accept[0] = STRICT
@@ -476,7 +476,7 @@ cdef class Core:
             clear(f)
             fit_frame(f, &self.tables.t)
             if context is not None:
-                if self.is_loose:
+                if self.is_ad_hoc:
                     self._add_values(f, context)
                 else:
                     self._add_context(f, context, keep)
@@ -504,8 +504,8 @@ cdef class Core:
             if declared is not None:
                 c.unknown = declared.keys
                 c.unknown_tags = declared.tags
-            if self.is_loose:
-                self._point_loose(c)
+            if self.is_ad_hoc:
+                self._rebind_ad_hoc(c)
                 status = BAD_RESOURCE
                 if cut_resource(c):
                     next_stamp(c.s)
@@ -518,8 +518,8 @@ cdef class Core:
             if status == DONE:
                 return 0
             unknown = () if declared is None else declared.unknown
-            self._settle(status, c, a, generation, (principal, action, resource, context, owner, unknown), &checked)
-        raise not_settled()
+            self._resolve_miss(status, c, a, generation, (principal, action, resource, context, owner, unknown), &checked)
+        raise not_resolved()
 
     cdef _Declared _declare(self, object unknown, object context):
         """What a call declares unknown, or None; kept for the next call that declares the same."""
@@ -533,7 +533,7 @@ cdef class Core:
             found = self.declared[read] = _Declared(read)
         return found
 
-    cdef object _decision_kept(self, Workspace* w, Call* c, const Answer* a):
+    cdef object _cached_decision(self, Workspace* w, Call* c, const Answer* a):
         """The `Decision` that says an answer, if it was told before and no key is unknown; runs no Python code."""
         cdef uint64_t key
         cdef Told* place
@@ -553,7 +553,7 @@ cdef class Core:
         cdef bint indeterminate
         cdef uint64_t generation = self.tables.generation
         cdef uint32_t occurrence, level, i
-        found = self._decision_kept(w, c, a)
+        found = self._cached_decision(w, c, a)
         if found is not None:
             return found
         # what the answer points to is read before anything is made: that may run code, and move the tables
@@ -580,7 +580,7 @@ cdef class Core:
             self.decisions[name] = found
         return found
 
-    cdef int _decide_long(
+    cdef int _decide_general(
         self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, object unknown, list keep,
     ) except -1:
@@ -671,9 +671,9 @@ cdef class Core:
                 told = None
                 if is_plain and (ahead.is_looking or is_ready(self, w)):
                     if decide_item(
-                        &ahead, w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>rows, i, seconds, reasons
+                        &ahead, w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>rows, i, seconds, reasons
                     ) == DONE:
-                        told = self._decision_kept(w, &w.call, &a) if reasons else a.outcome == ALLOW
+                        told = self._cached_decision(w, &w.call, &a) if reasons else a.outcome == ALLOW
                     clear(&w.frame)
                 if told is None:
                     stop(&ahead)
@@ -694,7 +694,7 @@ cdef class Core:
             principal, action, resource, context = parts_of(row)
             while found is None:
                 keep = []
-                self._decide_long(w, &c, &a, principal, action, resource, context, None, now, reasons, unknown, keep)
+                self._decide_general(w, &c, &a, principal, action, resource, context, None, now, reasons, unknown, keep)
                 found = self._decision_of(w, &c, &a) if reasons else a.outcome == ALLOW
         except RequestValueError as error:
             raise RequestValueError(error.message, column=error.column, row=i, hint=error.hint) from None
@@ -715,13 +715,13 @@ cdef object ask_allowed(
     cdef Workspace* w = take(self)
     if unknown is () and is_ready(self, w):
         if decide_plain(
-            w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
+            w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
             <PyObject*>context, <PyObject*>resource_account, seconds, False,
         ) == DONE:
             give(self, w)
             return a.outcome == ALLOW
     try:
-        self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, unknown, [])
+        self._decide_general(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, unknown, [])
         return a.outcome == ALLOW
     finally:
         give(self, w)
@@ -739,13 +739,13 @@ cdef object ask_decision(
     try:
         if unknown is () and is_ready(self, w):
             if decide_plain(
-                w, &a, &self.names.t, <PyObject*>self.key_numbers, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
+                w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
                 <PyObject*>context, <PyObject*>resource_account, seconds, True,
             ) == DONE:
                 found = self._decision_of(w, &w.call, &a)
         while found is None:
             keep = []
-            self._decide_long(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, unknown, keep)
+            self._decide_general(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, unknown, keep)
             found = self._decision_of(w, &c, &a)
         return found
     finally:

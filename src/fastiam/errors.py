@@ -200,6 +200,6 @@ def _rebuild(kind: type[Exception], args: tuple[object, ...], kwargs: dict[str, 
     return kind(*args, **kwargs)
 
 
-def not_settled() -> RuntimeError:
+def not_resolved() -> RuntimeError:
     """Of a request that came to nothing however often it was tried."""
     return RuntimeError("a request could not be settled, which is a fault of fastiam: please report it")

@@ -170,7 +170,7 @@ def test_what_a_session_takes_counts_against_the_bound(snapshot, documents):
         objects = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    told = engine._compiler.late_objects
+    told = engine._compiler.cached_objects
     assert objects / 2 < told < 2 * objects
     assert engine.stats()["bytes"] - counted > told
 
@@ -264,7 +264,7 @@ def test_keys_that_were_not_supplied_keep_their_names_when_numbers_are_given_ane
     class Shared(Engine):
         asked = False
 
-        def _settle_limits(self, needed=0):
+        def _enforce_cache_bound(self, needed=0):
             if not self.asked:
                 self.asked = True
                 with self._lock:
@@ -309,7 +309,7 @@ def test_what_an_index_takes_to_be_made_is_given_back():
     engine = directory.compile()
     assert engine.decide(APP, "s3:GetObject", "arn:aws:s3:::x").outcome == NO
     engine._compiler.drop()
-    assert engine._compiler.late_bytes < 1 << 20
+    assert engine._compiler.cache_bytes_used < 1 << 20
 
 
 def test_who_is_refused_without_policies_has_none_made():

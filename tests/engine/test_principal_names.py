@@ -185,7 +185,7 @@ def test_a_saved_engine_says_the_same(engine, tmp_path):
         if meet(engine, name):
             one, two = (principal_of(of.names, of.names.find_principal(name.encode())) for of in (engine, loaded))
             for said in (one, two):
-                said["own_stack"] = said["scp_stack"] = None  # later stacks have numbers in the order in which they came
+                said["principal_set"] = said["scp_set"] = None  # later stacks have numbers in the order in which they came
             assert one == two, name
 
 
@@ -200,18 +200,18 @@ def test_a_saved_engine_says_the_same(engine, tmp_path):
     ],
 )
 def test_the_second_name_of_a_kind_is_entered_without_asking_the_directory(engine, start):
-    assert not engine.names.enter_alike(f"{start}first".encode())
+    assert not engine.names.enter_from_template(f"{start}first".encode())
     assert meet(engine, f"{start}first")
-    assert engine.names.enter_alike(f"{start}second".encode())
-    assert not engine.names.enter_alike(f"{start}".encode())
-    assert not engine.names.enter_alike(f"{start}é".encode())
+    assert engine.names.enter_from_template(f"{start}second".encode())
+    assert not engine.names.enter_from_template(f"{start}".encode())
+    assert not engine.names.enter_from_template(f"{start}é".encode())
 
 
 def test_a_role_of_the_directory_is_not_like_one_that_is_unknown(engine):
     """N11: whatever path a name gives it."""
     assert meet(engine, f"arn:aws:iam::{A}:role/x/Nobody")
     wrong_path = f"arn:aws:iam::{A}:role/x/Deploy"
-    assert not engine.names.enter_alike(wrong_path.encode())
+    assert not engine.names.enter_from_template(wrong_path.encode())
     assert engine.is_allowed(wrong_path, "s3:GetObject", f"{BUCKET}/x")
 
 

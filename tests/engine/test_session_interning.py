@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fastiam import Directory, Engine, PrincipalKind, Session
-from fastiam.model.session import what_it_says
+from fastiam.model.session import session_content_key
 
 ACCOUNT = "111111111111"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
@@ -116,8 +116,8 @@ OTHERS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("one", "other"), OTHERS.values(), ids=OTHERS)
 def test_what_differs_in_anything_is_another_one(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert what_it_says(session(**one)) == what_it_says(session(**one))
-    assert what_it_says(session(**one)) != what_it_says(session(**other))
+    assert session_content_key(session(**one)) == session_content_key(session(**one))
+    assert session_content_key(session(**one)) != session_content_key(session(**other))
 
 
 class Text(str):
@@ -134,7 +134,7 @@ INCOMPARABLE: Mapping[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("more", INCOMPARABLE.values(), ids=INCOMPARABLE)
 def test_what_cannot_be_compared_is_decided_by_itself(engine: Engine, more: dict[str, Any]) -> None:
-    assert what_it_says(session(**more)) is None
+    assert session_content_key(session(**more)) is None
     before = engine.stats()["principals"]
     for _ in range(3):
         assert engine.is_allowed(session(**more), "s3:GetObject", OBJECT) is True
@@ -145,8 +145,8 @@ def test_a_session_of_another_class_is_no_session_of_this_one(engine: Engine) ->
     class Mine(Session):
         pass
 
-    assert what_it_says(Mine(RUN, kind="ROLE", issuer=ROLE)) is None
-    assert what_it_says(RUN) is None
+    assert session_content_key(Mine(RUN, kind="ROLE", issuer=ROLE)) is None
+    assert session_content_key(RUN) is None
     assert engine.is_allowed(Mine(RUN, kind="ROLE", issuer=ROLE), "s3:GetObject", OBJECT) is True
 
 
@@ -185,7 +185,7 @@ def test_they_are_entered_again_when_they_were_dropped() -> None:
 def test_one_without_end_is_refused(engine: Engine) -> None:
     deep: list[Any] = []
     deep.append(deep)
-    assert what_it_says(session(policies=[{"Statement": deep}])) is None
+    assert session_content_key(session(policies=[{"Statement": deep}])) is None
     with pytest.raises(ValueError, match="session_policies"):
         engine.is_allowed(session(policies=[{"Statement": deep}]), "s3:GetObject", OBJECT)
 
@@ -217,4 +217,4 @@ def test_session_after_its_arguments_change_is_unchanged(engine: Engine) -> None
     shared["Statement"][0]["Effect"] = "Deny"
     assert [repr(each) for each in (*made, proxied)] == shown
     assert [engine.is_allowed(each, "s3:GetObject", OBJECT) for each in (*made, proxied)] == [True] * 3
-    assert made[0] == made[1] and what_it_says(made[0]) == what_it_says(made[1]) is not None
+    assert made[0] == made[1] and session_content_key(made[0]) == session_content_key(made[1]) is not None

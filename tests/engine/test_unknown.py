@@ -24,7 +24,7 @@ from runners import run
 
 from fastiam.model.key_registry import fold
 from fastiam.model.request import Request, read_context
-from fastiam.simulation.profiles import loose_profiles
+from fastiam.simulation.profiles import profiles_from_documents
 from fastiam.spec import decide
 
 N = 500  # cases of the generator
@@ -129,7 +129,7 @@ def judged(n_keys: int) -> list[Row]:
         told = as_check({**case, "request": {**case["request"], "unknown": keys}})
         answers = run(told, "reference").outcome, run(told, "compiled").outcome
         if answers[0] != "ERR":
-            *profiles, request = loose_profiles(**simulate_arguments(told))
+            *profiles, request = profiles_from_documents(**simulate_arguments(told))
             truth = by_force(case, keys, profiles, request, ALL if "DEPENDS" in answers else MOST)
             out.append(Row(seed, answers, truth, not is_condition_case(case)))
     return out

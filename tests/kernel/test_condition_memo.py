@@ -302,7 +302,7 @@ def test_what_is_known_of_limits_is_forgotten_with_their_numbers() -> None:
     class Dropping(fastiam.Engine):
         left = 1
 
-        def _settle_limits(self, needed: int = 0) -> None:
+        def _enforce_cache_bound(self, needed: int = 0) -> None:
             if self.left:
                 self.left -= 1
                 with self._lock:

@@ -31,7 +31,7 @@ def ask(engine, principal, action, resource):
 def met_bytes(engine):
     """What meetings take."""
     stats = engine.stats()
-    return stats["bytes"] - stats["compiled_bytes"] - engine._late_bytes()
+    return stats["bytes"] - stats["compiled_bytes"] - engine._cache_bytes_used()
 
 
 @pytest.fixture(scope="module")

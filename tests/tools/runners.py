@@ -61,11 +61,11 @@ def run(check: Check, engine: str) -> Answer:
 
 
 def _loose_reference(check: Check) -> Answer:
-    from fastiam.simulation.profiles import loose_profiles
+    from fastiam.simulation.profiles import profiles_from_documents
     from fastiam.spec import decide
 
     arguments = casefile.simulate_arguments(check)
-    principal, resource, endpoint, request = loose_profiles(**arguments)
+    principal, resource, endpoint, request = profiles_from_documents(**arguments)
     explanation = decide(principal, resource, request, endpoint=endpoint)
     if "now" in check.request:
         simulated = fastiam.simulate(**arguments, engine="reference")
@@ -78,9 +78,9 @@ def _loose_compiled(check: Check) -> Answer:
     if check.index_from == casefile.INDEX_FROM:
         return Answer(fastiam.simulate(**arguments, engine="compiled"))
     from fastiam.simulation.ad_hoc_engine import decide_profiles
-    from fastiam.simulation.profiles import loose_profiles
+    from fastiam.simulation.profiles import profiles_from_documents
 
-    principal, resource, endpoint, request = loose_profiles(**arguments)
+    principal, resource, endpoint, request = profiles_from_documents(**arguments)
     return Answer(decide_profiles(principal, resource, request, endpoint, settings_of(check), index_from=check.index_from))
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastiam.analysis.compare import RANK, RequestRows, grouped
 from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.engine.decisions import NO_STATEMENT, REASONS, Decisions, DictionaryColumn
-from fastiam.engine.resolving import SettlingCore
+from fastiam.engine.resolving import ResolvingCore
 from fastiam.errors import RequestValueError
 from fastiam.kernel.columns.export import stream_of, table_array
 from fastiam.kernel.columns.read import read_column
@@ -200,7 +200,7 @@ def diff(
     nothing else names. What these cannot show is in `unseen`.
     """
     for name, engine in (("old", old), ("new", new)):
-        check_type(engine, SettlingCore, name, "an CompiledEngine", "compile a directory; of a `LiveEngine` pass `live.engine`")
+        check_type(engine, ResolvingCore, name, "an CompiledEngine", "compile a directory; of a `LiveEngine` pass `live.engine`")
     given = principals, actions, resources
     if log is not None:
         from fastiam.analysis.log_diff import diff_log

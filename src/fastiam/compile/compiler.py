@@ -15,7 +15,7 @@ from fastiam.compile.keys import Keys
 from fastiam.compile.layout import KINDS, NONE, Certainty, Credential, PrincipalFlag, RecordFlag
 from fastiam.compile.memory_estimates import THING, session_bytes
 from fastiam.compile.pattern_text import utf8
-from fastiam.compile.principals import role_word
+from fastiam.compile.principals import role_symbol
 from fastiam.compile.statements import Statements
 from fastiam.errors import LimitError
 from fastiam.kernel.plan.names import Names
@@ -25,7 +25,7 @@ from fastiam.model.profile import (
     AccountFacts,
     EndpointProfile,
     Levels,
-    Likeness,
+    PrincipalTemplate,
     Policies,
     PrincipalKind,
     PrincipalProfile,
@@ -90,23 +90,23 @@ class Compiler:
             self._first_bytes = self.compiled_bytes
 
     @property
-    def is_worn(self) -> bool:
+    def needs_rebuild(self) -> bool:
         """Whether updates have left so much behind that everything is better compiled anew."""
         first = self._first_bytes or 0
         return self.compiled_bytes - first > max(first, _WORN)
 
     @property
-    def late_bytes(self) -> int:
+    def cache_bytes_used(self) -> int:
         """The memory of what requests brought, in the tables and beside them."""
-        return int(self.tables.total_bytes()) - self.compiled_bytes + self.late_objects
+        return int(self.tables.total_bytes()) - self.compiled_bytes + self.cached_objects
 
     @property
-    def late_objects(self) -> int:
+    def cached_objects(self) -> int:
         """That of Python objects, about."""
-        things = self._absent.n_late + self.keys.n_late
-        return things * THING + self.statements.late_bytes + self._late_sessions
+        things = self._absent.n_cached + self.keys.n_cached
+        return things * THING + self.statements.cache_bytes_used + self._late_sessions
 
-    def keep_session(self, documents: Iterable[object]) -> None:
+    def retain_session_policies(self, documents: Iterable[object]) -> None:
         """A session is kept until the next drop, with the documents that it brings."""
         self._late_sessions += session_bytes(documents)
 
@@ -171,7 +171,7 @@ class Compiler:
         callers = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
         role = None
         if p.kind in _ROLES and p.partition and p.account and p.role_name is not None:
-            role = role_word(p.partition, p.account, p.role_name)
+            role = role_symbol(p.partition, p.account, p.role_name)
         absent, n_absent = self._absent.get(p.absent_keys, self._absent_keys, p.absent_keys)
         user_arn = (p.user_arn or p.name) if p.kind is PrincipalKind.USER else None if p.issuer_root else p.user_arn
         number: int = self.tables.principal(
@@ -187,8 +187,8 @@ class Compiler:
             federated_arn=p.name if p.kind is PrincipalKind.FED else None,
             unique_id=p.unique_id,
             canonical_id=p.canonical_id,
-            own_stack=self._own(p),
-            scp_stack=self.levels(Layer.SCP, p.scps),
+            principal_set=self._own(p),
+            scp_set=self.levels(Layer.SCP, p.scps),
             names=callers,
             constants=self._constants(p.keys, p.open_keys, p.declarable_keys),
             absent=absent,
@@ -197,7 +197,7 @@ class Compiler:
         )
         return number
 
-    def liken(self, names: Names, likeness: Likeness, base: int) -> None:
+    def add_template(self, names: Names, likeness: PrincipalTemplate, base: int) -> None:
         """Let names be entered whose callers are like the principal `base`."""
         varied: list[tuple[int, bytes | None, int]] = [
             (
@@ -207,12 +207,12 @@ class Compiler:
             )
             for key, before in likeness.keys.items()
         ]
-        role = None if likeness.role_home is None else role_word(*likeness.role_home, "")
-        names.liken(utf8(likeness.start), base, role, varied)
+        role = None if likeness.role_account is None else role_symbol(*likeness.role_account, "")
+        names.add_template(utf8(likeness.start), base, role, varied)
 
     def _absent_keys(self, names: frozenset[str]) -> tuple[int, int]:
         keys = [self.keys.number(name) for name in sorted(names) if not name.endswith("/")]
-        return self.tables.word_list(keys), len(keys)
+        return self.tables.symbol_list(keys), len(keys)
 
     def _flags(self, p: PrincipalProfile) -> int:
         has_boundary, has_session = p.boundary is not None, p.session_policies is not None
@@ -262,7 +262,7 @@ class Compiler:
         )
         return number
 
-    def loose_record(self, resource: ResourceProfile) -> int:
+    def ad_hoc_record(self, resource: ResourceProfile) -> int:
         """A resource that comes as a whole profile."""
         number: int = self.tables.record(
             account=None,
@@ -277,7 +277,7 @@ class Compiler:
         """An account as an owner of resources."""
         names.account(
             utf8(facts.id),
-            rcp_stack=self.levels(Layer.RCP, facts.rcps),
+            rcp_set=self.levels(Layer.RCP, facts.rcps),
             org=self._org_constant("aws:resourceorgid", facts.org_id, is_multi=False),
             org_paths=self._org_constant("aws:resourceorgpaths", facts.org_path, is_multi=True),
         )

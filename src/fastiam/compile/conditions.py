@@ -80,7 +80,7 @@ class Value(NamedTuple):
     number: int
     nanos: int
     is_u: bool
-    has_slots: bool
+    has_variables: bool
     unresolved: bool
     address: bytes
 
@@ -105,7 +105,7 @@ def in_search_order(op: Op, relation: Relation, values: list[Value]) -> tuple[li
     there: it is one value, the last. Of values that are only less or greater, the outermost one decides.
     """
     if op in (Op.STRING, Op.STRING_FOLD, Op.STRING_LIKE, Op.ARN):
-        if op not in _EXACT or any(value.has_slots or value.unresolved for value in values):
+        if op not in _EXACT or any(value.has_variables or value.unresolved for value in values):
             return list(dict.fromkeys(values)), False
         if op is Op.STRING_FOLD and len(values) > 1:
             values = [value._replace(text=_folded(value.text)) for value in values]

@@ -44,7 +44,7 @@ class Interned(Generic[K, V]):
         self._compiled[thing] = number
 
     @property
-    def n_late(self) -> int:
+    def n_cached(self) -> int:
         """How many things are forgotten on the next `drop`."""
         return len(self._late or ())
 

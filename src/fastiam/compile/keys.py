@@ -147,9 +147,9 @@ class Keys:
         return number
 
     @property
-    def n_late(self) -> int:
+    def n_cached(self) -> int:
         """How many keys requests brought."""
-        return self._numbers.n_late
+        return self._numbers.n_cached
 
     def freeze(self) -> None:
         """What there is now stays."""

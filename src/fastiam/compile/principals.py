@@ -21,7 +21,7 @@ _U: Token = (Form.U, NONE, NONE, NONE)
 _NEVER: Token = (Form.NEVER, NONE, NONE, NONE)
 
 
-def role_word(partition: str, account: str, name: str) -> bytes:
+def role_symbol(partition: str, account: str, name: str) -> bytes:
     """What identifies a role: partition, account and name, never the path (N11)."""
     return utf8("\0".join((partition, account, name)))
 
@@ -67,7 +67,7 @@ def _read_aws(value: str, word: Word) -> Token:
         return _U
     parts = name.split("/")
     if kind == "assumed-role" and len(parts) == 2 and all(parts):
-        return (Form.SESSION, word(utf8(value)), word(role_word(arn.partition, arn.account, parts[0])), NONE)
+        return (Form.SESSION, word(utf8(value)), word(role_symbol(arn.partition, arn.account, parts[0])), NONE)
     if kind == "federated-user" and name and len(parts) == 1:
         return (Form.FEDERATED_USER, word(utf8(value)), NONE, NONE)
     return _U
@@ -78,7 +78,7 @@ def _read_iam(partition: str, account: str, rest: str, kind: str, name: str, wor
         return (Form.ACCOUNT, word(utf8(account)), word(utf8(partition)), NONE)
     last = name.rpartition("/")[2]
     if kind == "role" and last:
-        return (Form.ROLE, word(role_word(partition, account, last)), NONE, NONE)
+        return (Form.ROLE, word(role_symbol(partition, account, last)), NONE, NONE)
     return _NEVER if kind == "group" and name else _U  # groups cannot be principals (3.2)
 
 

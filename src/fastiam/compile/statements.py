@@ -82,9 +82,9 @@ class Statements:
         return self._starts, self._kept
 
     @property
-    def late_bytes(self) -> int:
+    def cache_bytes_used(self) -> int:
         """The memory of what requests brought, beside the tables."""
-        return self._late_policies + sum([interned.n_late for interned in self._interned]) * THING
+        return self._late_policies + sum([interned.n_cached for interned in self._interned]) * THING
 
     def freeze(self) -> None:
         """What there is now stays."""
@@ -207,9 +207,9 @@ class Statements:
         values: list[Value] = []
         for text in entry.values:
             value = read_value(text, operator.op, variables=variables)
-            has_slots = any(isinstance(piece, Variable) for piece in value.text) and not value.unresolved
+            has_variables = any(isinstance(piece, Variable) for piece in value.text) and not value.unresolved
             data = b"" if value.unresolved else joined(value.text, self._slot)
-            values.append(Value(data, value.number, value.nanos, value.is_u, has_slots, value.unresolved, value.address))
+            values.append(Value(data, value.number, value.nanos, value.is_u, has_variables, value.unresolved, value.address))
         values, ordered = in_search_order(operator.op, operator.relation, values)
         flags = flags_of(entry, operator) | (AtomFlag.ORDERED if ordered else 0)
         number = self._tables.atom(operator.op, operator.relation, qualifier, flags, key, values)

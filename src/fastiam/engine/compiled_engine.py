@@ -15,7 +15,7 @@ from fastiam.compile.compiler import Compiler
 from fastiam.compile.directory_tables import compile_all, compile_changes
 from fastiam.directory.account_model import AccountModel
 from fastiam.engine.decisions import NO_CODE, NO_STATEMENT, Decisions
-from fastiam.engine.resolving import SettlingCore
+from fastiam.engine.resolving import ResolvingCore
 from fastiam.errors import RequestValueError
 from fastiam.kernel.batch.resolve import decide_columns
 from fastiam.kernel.columns.read import TextColumn, are_plain, check_lengths, for_all_rows, read_column
@@ -49,7 +49,7 @@ _SMALL = 8  # an eighth of the bound on the cache may be kept for good by an upd
 MAX_THREADS = 64
 
 
-class CompiledEngine(SettlingCore):
+class CompiledEngine(ResolvingCore):
     """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
 
     A pickle holds what `save` writes, and is read by the release that made it.
@@ -176,9 +176,9 @@ class CompiledEngine(SettlingCore):
         snapshot, compiler = directory.snapshot(), self._compiler
         with collection_paused():  # PERF: of a directory that was read anew, every record is compared
             changes = changes_between(self._snapshot_or_fail(), snapshot)
-        if changes.everything or compiler.is_worn:
+        if changes.everything or compiler.needs_rebuild:
             return type(self).from_snapshot(snapshot, **self._options)
-        if compiler.late_bytes > self._options["cache_bytes"] // _SMALL:
+        if compiler.cache_bytes_used > self._options["cache_bytes"] // _SMALL:
             with self._lock:
                 compiler.drop()  # else it would stay for good
         with compiler.building():
@@ -309,9 +309,9 @@ class CompiledEngine(SettlingCore):
         directory. `bytes` is all, with the rows and names that requests led to; `compiled_bytes` of it is what was there before.
         """
         sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
-        sizes["bytes"] += self.names.size_bytes() + self._compiler.statements.size_bytes() + self._compiler.late_objects
-        sizes["compiled_bytes"] = sizes["bytes"] - self._late_bytes()
-        sizes["bytes"] += self._met_bytes()
+        sizes["bytes"] += self.names.size_bytes() + self._compiler.statements.size_bytes() + self._compiler.cached_objects
+        sizes["compiled_bytes"] = sizes["bytes"] - self._cache_bytes_used()
+        sizes["bytes"] += self._runtime_cache_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 
 

@@ -43,7 +43,7 @@ from fastiam.model.request import (
     read_context,
     read_unknown,
 )
-from fastiam.model.session import Session, what_it_says
+from fastiam.model.session import Session, session_content_key
 from fastiam.resolve.context_checks import check_principal
 from fastiam.resolve.snapshot import Snapshot
 
@@ -55,7 +55,7 @@ _ENDPOINT = "aws:sourcevpce"
 ReportedPart = tuple[tuple[list[int], list[Any]], npt.NDArray[np.uint64]]
 
 
-class SettlingCore(Core):
+class ResolvingCore(Core):
     """A core that knows the directory it was compiled from; `Engine` adds the public face."""
 
     _snapshot: Snapshot | None
@@ -83,28 +83,28 @@ class SettlingCore(Core):
 
     # -- what an attempt missed ---------------------------------------------------------------------------------------
 
-    def _settle_principal(self, name: str, action: str) -> None:
-        if not (name.startswith("arn:") and self._settle_alike(name)):
-            self._settle_named(name, action)
+    def _resolve_principal(self, name: str, action: str) -> None:
+        if not (name.startswith("arn:") and self._resolve_from_template(name)):
+            self._resolve_named(name, action)
 
-    def _settle_alike(self, name: str) -> bool:
-        """Enter a name by whom it is like, where that can be known; `_meet` has found that it is not yet."""
-        likeness = self._snapshot_or_fail().likeness(name)
-        if likeness is None:
+    def _resolve_from_template(self, name: str) -> bool:
+        """Enter a name by whom it is like, where that can be known; `_enter_by_template` has found that it is not yet."""
+        template_for = self._snapshot_or_fail().template_for(name)
+        if template_for is None:
             return False
-        if self._find(likeness.base) is None:
-            self._settle_named(likeness.base, "")
+        if self._find(template_for.base) is None:
+            self._resolve_named(template_for.base, "")
         with self._lock, self._compiler.building():
-            base = self._find(likeness.base)
+            base = self._find(template_for.base)
             if base is not None:  # else it was dropped meanwhile
-                self._compiler.liken(self.names, likeness, base)
-            return self.names.enter_alike(utf8(name))
+                self._compiler.add_template(self.names, template_for, base)
+            return self.names.enter_from_template(utf8(name))
 
     def _find(self, name: str) -> int | None:
         with self._lock:
             return self.names.find_principal(utf8(name))
 
-    def _settle_named(self, name: str, action: str) -> None:
+    def _resolve_named(self, name: str, action: str) -> None:
         profile = self._snapshot_or_fail().principal(name, action)
         with self._lock, self._compiler.building():
             by_action = not name.startswith("arn:") and action.lower() in FEDERATION
@@ -112,27 +112,27 @@ class SettlingCore(Core):
             if self.names.find_principal(key) is None:
                 self.names.principal(key, self._compiler.principal(self.names, profile))
 
-    def _settle_session(self, session: object) -> int:
+    def _resolve_session_id(self, session: object) -> int:
         if not isinstance(session, Session):
             raise _not_a_principal(session)
         profile = self._snapshot_or_fail().principal(session)
         with self._lock, self._compiler.building():
-            self._compiler.keep_session(session.policies or ())
+            self._compiler.retain_session_policies(session.policies or ())
             return self._compiler.principal(self.names, profile)
 
-    _what_it_says = staticmethod(what_it_says)
+    _session_content_key = staticmethod(session_content_key)
 
-    def _settle_facts(self, arn: str) -> None:
+    def _resolve_resource(self, arn: str) -> None:
         facts = self._snapshot_or_fail().facts(arn)
         with self._lock, self._compiler.building():
             self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn), facts.start)
 
-    def _settle_key(self, name: str) -> int:
+    def _resolve_key(self, name: str) -> int:
         check_key(name)
         with self._lock:
             return self._compiler.keys.find(name)
 
-    def _settle_check(
+    def _check_request(
         self,
         principal: str | Session,
         action: str,
@@ -161,9 +161,9 @@ class SettlingCore(Core):
             return True
         return False
 
-    def _settle_limits(self, needed: int = 0) -> None:
+    def _enforce_cache_bound(self, needed: int = 0) -> None:
         """Drop what requests brought, where it takes more than its bound, not counting what is needed again at once."""
-        if self._late_bytes() - needed > self._options["cache_bytes"]:
+        if self._cache_bytes_used() - needed > self._options["cache_bytes"]:
             with self._lock:
                 self._compiler.drop()
 
@@ -270,8 +270,8 @@ class SettlingCore(Core):
             check_root(request.unknown)
         return profiles
 
-    def _late_bytes(self) -> int:
-        return self._compiler.late_bytes + int(self.names.late_bytes())
+    def _cache_bytes_used(self) -> int:
+        return self._compiler.cache_bytes_used + int(self.names.cache_bytes_used())
 
 
 def check_principal_type(principal: object) -> str | Session:

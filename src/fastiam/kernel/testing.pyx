@@ -84,7 +84,7 @@ def numbers():
 
 # -- names ---------------------------------------------------------------------------------------------------------
 
-cdef object _word(const TablesC* t, uint32_t word):
+cdef object _symbol(const TablesC* t, uint32_t word):
     """The text of a word, None for NONE."""
     return None if word == NONE else t.pool[t.words[word].text:t.words[word].text + t.words[word].size]
 
@@ -107,10 +107,10 @@ def principal_of(Names names, uint32_t number):
     cdef const Principal* p = &t.principals[number]
     return {
         "kind": p.kind, "flags": p.flags, "credential": p.credential, "account_index": p.account_index, "account_id": p.account_id[:12],
-        "account": _word(t, p.account), "partition": _word(t, p.partition), "user_arn": _word(t, p.user_arn), "role": _word(t, p.role),
-        "session_arn": _word(t, p.session_arn), "federated_arn": _word(t, p.federated_arn), "unique_id": _word(t, p.unique_id),
-        "canonical_id": _word(t, p.canonical_id), "own_stack": p.own_stack, "scp_stack": p.scp_stack, "mfa_at": p.mfa_at,
-        "names": [_word(t, t.word_lists[p.names + i]) for i in range(p.n_names)],
+        "account": _symbol(t, p.account), "partition": _symbol(t, p.partition), "user_arn": _symbol(t, p.user_arn), "role": _symbol(t, p.role),
+        "session_arn": _symbol(t, p.session_arn), "federated_arn": _symbol(t, p.federated_arn), "unique_id": _symbol(t, p.unique_id),
+        "canonical_id": _symbol(t, p.canonical_id), "principal_set": p.principal_set, "scp_set": p.scp_set, "mfa_at": p.mfa_at,
+        "names": [_symbol(t, t.word_lists[p.names + i]) for i in range(p.n_names)],
         "absent": [t.word_lists[p.absent + i] for i in range(p.n_absent)],
         "constants": _constants(t, p.constants, p.n_constants),
     }

@@ -99,21 +99,21 @@ class PrincipalProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class PrincipalTemplate:
     """Callers whose names differ behind the last slash alone, and whose profiles differ in nothing that a name does not tell.
 
     Attributes
     ----------
     start : how their names begin, with that slash.
     base : the name of a caller whose profile each of theirs is, but for the ARN of the user or session and what stands here.
-    role_home : partition and account, where what follows the slash is the name of a role; else their role is that of `base`.
+    role_account : partition and account, where what follows the slash is the name of a role; else their role is that of `base`.
     keys : keys that differ, by folded name: a text before what follows the slash, or None for the whole name.
     open_keys : those of `keys` that are open.
     """
 
     start: str
     base: str
-    role_home: tuple[str, str] | None = None
+    role_account: tuple[str, str] | None = None
     keys: Mapping[str, str | None] = field(default_factory=dict)
     open_keys: frozenset[str] = frozenset()
 

@@ -126,12 +126,12 @@ _AS_THEY_ARE = frozenset((str, bytes, type(None)))  # none of which equals one o
 _WITH_TYPE = frozenset((bool, int, PrincipalKind))
 
 
-def what_it_says(session: object) -> Hashable | None:
+def session_content_key(session: object) -> Hashable | None:
     """Of a session: two are one principal where that is equal. None where it cannot be compared."""
-    return what_is_said(tuple(vars(session).values())) if type(session) is Session else None
+    return content_key(tuple(vars(session).values())) if type(session) is Session else None
 
 
-def what_is_said(value: Any) -> Hashable | None:
+def content_key(value: Any) -> Hashable | None:
     """What is equal for two values only if both are of one type, and hold the same in one order.
 
     None where one is of another type than JSON has or a date, or is too deep.

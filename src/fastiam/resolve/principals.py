@@ -11,7 +11,7 @@ from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn
 from fastiam.errors import RequestValueError
-from fastiam.model.profile import Likeness, Policies, PrincipalKind, PrincipalProfile
+from fastiam.model.profile import PrincipalTemplate, Policies, PrincipalKind, PrincipalProfile
 from fastiam.model.session import Session
 from fastiam.resolve.accounts import Accounts
 from fastiam.resolve.derived_keys import (
@@ -226,7 +226,7 @@ class Principals:
             scp_note=note,
         )
 
-    def likeness(self, name: str) -> Likeness | None:
+    def template_for(self, name: str) -> PrincipalTemplate | None:
         """Whom the caller of a name is like, as `of_name` tells it; None for who has a record, and for kinds that are few."""
         if name in self._tables.entities or not name.startswith("arn:"):
             return None
@@ -238,16 +238,16 @@ class Principals:
             if role is None and base in self._tables.entities:  # whom no name leads to, since another one of it was deleted
                 return None
             if role is None or role.unique_id is None:
-                return Likeness(start, base)
+                return PrincipalTemplate(start, base)
             before: dict[str, str | None] = {"aws:userid": f"{role.unique_id}:"}
-            return Likeness(start, role.arn, keys=before, open_keys=_open_keys(_NOTHING, role))
+            return PrincipalTemplate(start, role.arn, keys=before, open_keys=_open_keys(_NOTHING, role))
         if role is not None or ref.kind not in _UNRECORDED:
             return None
         keys: dict[str, str | None] = {"aws:principalarn": None}
         if ref.kind is PrincipalKind.USER:
             keys["aws:username"] = ""
         home = (ref.partition or "", ref.account or "") if ref.kind in ROLES else None
-        return Likeness(start, name, home, keys)
+        return PrincipalTemplate(start, name, home, keys)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 

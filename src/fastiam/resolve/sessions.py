@@ -12,7 +12,7 @@ from fastiam.errors import RequestValueError
 from fastiam.model.policy import Policy, PolicyKind
 from fastiam.model.profile import Policies, PrincipalKind
 from fastiam.model.request import epoch_seconds
-from fastiam.model.session import Session, what_is_said
+from fastiam.model.session import Session, content_key
 
 ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
@@ -86,7 +86,7 @@ def read_session_policies(documents: Sequence[Any] | None) -> Policies | None:
 def _read(document: Any, i: int) -> Policy:
     if isinstance(document, Policy):
         return document
-    says = what_is_said(document)
+    says = content_key(document)
     return _read_new(document, i) if says is None else _read_known(_Document(says, document), i)
 
 

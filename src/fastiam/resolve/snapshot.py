@@ -13,7 +13,7 @@ from fastiam.model.policy import Policy
 from fastiam.model.profile import (
     AccountFacts,
     EndpointProfile,
-    Likeness,
+    PrincipalTemplate,
     PrincipalKind,
     PrincipalProfile,
     ResourceFacts,
@@ -141,14 +141,14 @@ class Snapshot:
             return self._principals.of_session(subject)
         return self._principals.of_name(subject, action)
 
-    def likeness(self, name: str) -> Likeness | None:
+    def template_for(self, name: str) -> PrincipalTemplate | None:
         """What tells callers apart whose names begin like this one, where that is little.
 
         Raises
         ------
         RequestValueError: no principal string.
         """
-        return self._principals.likeness(name)
+        return self._principals.template_for(name)
 
     def facts(self, arn: str) -> ResourceFacts:
         """What is recorded of a literal resource ARN, whoever asks."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.layout import NONE
 from fastiam.compile.pattern_text import utf8
-from fastiam.engine.resolving import SettlingCore
+from fastiam.engine.resolving import ResolvingCore
 from fastiam.kernel.plan.names import Names
 from fastiam.model.decision import Decision, Layer
 from fastiam.model.profile import CACHE_BYTES, EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
@@ -31,7 +31,7 @@ def decide_profiles(
     given_id = request.context.get("aws:userid")
     asker = compiler.principal(names, _with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
     names.principal(utf8(_ASKER), asker)
-    record = compiler.loose_record(resource)
+    record = compiler.ad_hoc_record(resource)
     number = None
     if endpoint is not None:
         number = compiler.endpoint(names, endpoint) if endpoint.known else -1
@@ -41,14 +41,14 @@ def decide_profiles(
     rcps = compiler.levels(Layer.RCP, resource.rcps)
     compiler.match_actions()
     compiler.freeze(names)
-    engine = SettlingCore._over(None, compiler, names, {"cache_bytes": CACHE_BYTES, "settings": settings}, {})
-    engine._loosen(
+    engine = ResolvingCore._over(None, compiler, names, {"cache_bytes": CACHE_BYTES, "settings": settings}, {})
+    engine._bind_profiles(
         record,
         owner=words[0],
         assumed_owner=resource.assumed_owner,
         owner_override=resource.owner_override,
         unknown_owner=resource.unknown_owner,
-        rcp_stack=rcps,
+        rcp_set=rcps,
         partition=NONE if words[1] is None else words[1],
         endpoint=number,
     )

@@ -65,7 +65,7 @@ class Caller:
     issuer: PrincipalRef | None = None
 
 
-def loose_profiles(
+def profiles_from_documents(
     principal: str | Session,
     action: str,
     resource: str,
@@ -98,7 +98,7 @@ def loose_profiles(
     caller = _read_caller(principal, action, given)
     if caller.kind in ROOTS:
         check_root(declared)
-    own = _own_layers(mode, caller, identity_policies, permissions_boundary, session_policies)
+    own = _principal_policies(mode, caller, identity_policies, permissions_boundary, session_policies)
     target, account = _read_target(check_resource(resource), resource_account, caller.subject.account)
     profile = _principal(caller, given, own, _levels(mode, scps, PolicyKind.SCP, "scps"))
     kind = PolicyKind.TRUST if _is_trust(action, resource) else PolicyKind.RESOURCE
@@ -140,7 +140,7 @@ def _is_true(value: ContextValue | None) -> bool:
     return value is not None and [text.lower() for text in value.values] == ["true"]
 
 
-def _principal(caller: Caller, given: Mapping[str, ContextValue], own: _OwnLayers, scps: Levels | None) -> PrincipalProfile:
+def _principal(caller: Caller, given: Mapping[str, ContextValue], own: _PrincipalPolicies, scps: Levels | None) -> PrincipalProfile:
     subject, kind, session = caller.subject, caller.kind, caller.session
     is_role, has_account = kind in ROLES, subject.account is not None and kind not in (PrincipalKind.OIDC, PrincipalKind.SAML)
     note = _scp_note(kind, has_account, scps)
@@ -242,19 +242,19 @@ def _open_keys(caller: Caller) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _OwnLayers:
+class _PrincipalPolicies:
     identity: Policies
     boundary: Policies | None
     session: Policies | None
 
 
-def _own_layers(mode: Mode, caller: Caller, identity: object, boundary: object, session: object) -> _OwnLayers:
+def _principal_policies(mode: Mode, caller: Caller, identity: object, boundary: object, session: object) -> _PrincipalPolicies:
     """The caller's own layers. Strict refuses those that its kind cannot have, lenient leaves them to the decision (D6)."""
     if caller.session is not None and caller.session.policies is not None:
         if session is not None:
             raise RequestValueError("a Session brings its own session policies", column="session_policies")
         session = caller.session.policies
-    layers = _OwnLayers(
+    layers = _PrincipalPolicies(
         _policies(mode, identity, PolicyKind.IDENTITY, "identity_policies"),
         None if boundary is None else _policies(mode, boundary, PolicyKind.BOUNDARY, "permissions_boundary"),
         None if session is None else _policies(mode, session, PolicyKind.SESSION, "session_policies"),

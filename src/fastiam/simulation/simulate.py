@@ -12,7 +12,7 @@ from fastiam.model.decision import Decision
 from fastiam.model.profile import Settings
 from fastiam.model.request import Context
 from fastiam.model.session import Session
-from fastiam.simulation.profiles import loose_profiles
+from fastiam.simulation.profiles import profiles_from_documents
 
 
 def simulate(
@@ -64,7 +64,7 @@ def simulate(
     RequestValueError: another argument cannot be read, or names a layer that the requester's kind cannot have (D6).
     """
     check_choice(engine, "engine", "engine", "compiled", "reference")
-    profile, target, endpoint, request = loose_profiles(
+    profile, target, endpoint, request = profiles_from_documents(
         principal,
         action,
         resource,

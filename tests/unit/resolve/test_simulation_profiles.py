@@ -10,7 +10,7 @@ import pytest
 from fastiam import Outcome, PolicyError, RequestValueError, Session, simulate
 from fastiam.model.policy import PolicyKind
 from fastiam.model.profile import PrincipalKind
-from fastiam.simulation.profiles import loose_profiles
+from fastiam.simulation.profiles import profiles_from_documents
 
 A, B = "111111111111", "222222222222"
 ROOT, ANA, DEP = f"arn:aws:iam::{A}:root", f"arn:aws:iam::{A}:user/eng/ana", f"arn:aws:iam::{A}:role/ops/Dep"
@@ -25,7 +25,7 @@ ASSUMED = {"aws:AssumedRoot": True}
 
 
 def profiles(principal=ANA, action="s3:GetObject", resource=BKT, **more):
-    return loose_profiles(principal, action, resource, **more)
+    return profiles_from_documents(principal, action, resource, **more)
 
 
 KINDS = [

@@ -9,7 +9,7 @@ from fastiam.kernel.decide.blocks cimport BLOCK, Block, OWN_ROWS, Rows, Side, fi
 from fastiam.kernel.decide.zone_filter cimport layer_row
 from fastiam.kernel.model.call cimport CALLER_PLAIN, Call, Caller
 from fastiam.kernel.model.decision cimport NO_ACTION, NO_PRINCIPAL
-from fastiam.kernel.model.plan cimport RowKey
+from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.tables cimport *
 
 
@@ -20,13 +20,13 @@ cdef enum:
 cdef struct Attempt:           # what a try to decide a row came to
     int64_t row
     int status
-    RowKey missing             # MISSING: the row of policies that it misses
+    PlanKey missing             # MISSING: the row of policies that it misses
 
 
 cdef struct Missing:           # what some rows miss; names come first, for who is not known misses no policies yet
     Attempt names[MOST_MISSING]    # rows whose action or principal nobody knows yet
     uint32_t n_names
-    RowKey policies[MOST_MISSING]
+    PlanKey policies[MOST_MISSING]
     uint32_t n_policies
 
 
@@ -49,10 +49,10 @@ cdef inline void list_policies(const Side* s, const TablesC* t, int64_t n, Missi
         if not w.flags & CALLER_PLAIN or t.classes[b.cls[i]].flags & w.barred:
             continue
         if b.rows[OWN_ROWS][i].n == 0:
-            missing.policies[missing.n_policies] = RowKey(w.own_stack, b.cls[i], b.name[i], 0)
+            missing.policies[missing.n_policies] = PlanKey(w.principal_set, b.cls[i], b.name[i], 0)
             missing.n_policies += 1
-        if w.scp_stack != NONE and layer_row(t, w.scp_stack, b.cls[i], b.name[i]).n == 0:
-            missing.policies[missing.n_policies] = RowKey(w.scp_stack, b.cls[i], b.name[i], 0)
+        if w.scp_set != NONE and layer_row(t, w.scp_set, b.cls[i], b.name[i]).n == 0:
+            missing.policies[missing.n_policies] = PlanKey(w.scp_set, b.cls[i], b.name[i], 0)
             missing.n_policies += 1
 
 

@@ -8,7 +8,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
-from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, row_items
+from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
 from fastiam.kernel.decide.block_driver cimport decide_waves
@@ -27,7 +27,6 @@ from fastiam.kernel.decide.row_driver cimport Look, decide_near, look_at
 from fastiam.kernel.decide.zone_filter cimport limit_rows, sift
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
 from fastiam.kernel.eval.memo cimport by_asker, is_unchecked
-from fastiam.kernel.eval.operators cimport value_text
 from fastiam.kernel.model.call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller, ContextColumn
 from fastiam.kernel.model.decision cimport (
     ALLOW, Answer, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,

@@ -25,7 +25,7 @@ from fastiam.kernel.eval.key_columns cimport new_text_codes
 from fastiam.kernel.eval.memo cimport is_of_owner
 from fastiam.kernel.model.call cimport Call, ContextColumn, MOST_TEXT_CODES, TAG_AT
 from fastiam.kernel.model.decision cimport Answer, DONE, MISSING, NO_PRINCIPAL
-from fastiam.kernel.model.plan cimport RowKey
+from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.names cimport Names
@@ -72,7 +72,7 @@ cdef inline void come_to(Side* s, Call* c, const Answer* a, Attempt* tried) noex
     if tried.status == DONE:
         finish(s, c, a, DONE)
     elif tried.status == MISSING:
-        tried.missing = RowKey(a.missing, c.action_class, c.action_name, a.missing_flag)
+        tried.missing = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
 
 
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
@@ -184,12 +184,12 @@ cdef class _Passes:
 
     cdef int _name_sessions(self) except -1:
         """Enter the sessions that the batch names, and say what they take."""
-        before = self.core._late_bytes()
+        before = self.core._cache_bytes_used()
         self.session_names = Names(Tables(seed=self.core.tables.t.seed))
         for name, session in self.sessions.items():
             self.session_names.principal((<str>name).encode(), self._session_number(name, session))
         self.session_names.sync()
-        self.session_bytes = self.core._late_bytes() - before
+        self.session_bytes = self.core._cache_bytes_used() - before
         self.core.tables.sync()                          # they may have brought keys that nothing read before (K1)
         return 0
 
@@ -514,7 +514,7 @@ cdef class _Passes:
             if self.core.tables.generation != self.generation:
                 self.told.turn(self.occurrences)
         if self.key_names is not None:
-            self.sides.take_unread(self.t.n_keys, self.key_names, self.unread)
+            self.sides.take_missing_keys(self.t.n_keys, self.key_names, self.unread)
         return 0
 
     def give_back(self):

@@ -7,18 +7,18 @@ from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 
-from fastiam._core cimport Core, MOST_ATTEMPTS
+from fastiam._core cimport Core, MAX_ATTEMPTS
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing
 from fastiam.kernel.batch.passes cimport MOST_RENUMBERED, _Passes
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.model.decision cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
-from fastiam.kernel.model.plan cimport RowKey
+from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.tables cimport Tables
 
-from fastiam.errors import PolicyError, RequestValueError, not_settled
+from fastiam.errors import PolicyError, RequestValueError, not_resolved
 from fastiam.model.request import check_action, check_resource, check_root
 
 _ARGUMENTS = {  # what errors of single requests call a value -> its column in a batch
@@ -48,16 +48,16 @@ def decide_columns(
     while first < n:
         last = min(n, first + size * threads)
         batch.begin(first, last)
-        batch.n_settled = 0
-        if core.misses_much:
+        batch.n_resolved = 0
+        if core.has_many_misses:
             batch.settle_ahead()
         batch.run_chunk(pool, threads)
         batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
-        core._settle_limits(batch.session_bytes if last < n else 0)
-        core.misses_much = batch.n_settled * FEW > last - first
-        size = CHUNK if core.misses_much else LONG_CHUNK
+        core._enforce_cache_bound(batch.session_bytes if last < n else 0)
+        core.has_many_misses = batch.n_resolved * FEW > last - first
+        size = CHUNK if core.has_many_misses else LONG_CHUNK
         first = last
     batch.give_back()
     return batch.answers()
@@ -76,7 +76,7 @@ def _refuses(check, value):
 cdef class _Batch(_Passes):
     """One call of `decide_many`: passes, and what a row misses is settled between them."""
 
-    cdef int64_t n_settled                               # names and rows of policies that rows of the chunk at hand missed
+    cdef int64_t n_resolved                               # names and rows of policies that rows of the chunk at hand missed
     cdef dict known_errors                               # column -> cause -> error, of those that rest on nothing else
 
     def __cinit__(self, *_):
@@ -89,12 +89,12 @@ cdef class _Batch(_Passes):
         if missing == NULL:
             raise MemoryError()
         try:
-            self._seek_and_settle(True, missing)
-            self._seek_and_settle(False, missing)
+            self._find_and_resolve(True, missing)
+            self._find_and_resolve(False, missing)
         finally:
             free(missing)
 
-    cdef int _seek_and_settle(self, bint names, Missing* missing) except -1:
+    cdef int _find_and_resolve(self, bint names, Missing* missing) except -1:
         cdef int64_t row = self.first, n
         while row < self.last:
             missing.n_names = missing.n_policies = 0
@@ -105,7 +105,7 @@ cdef class _Batch(_Passes):
             if missing.n_names or missing.n_policies:
                 self._enter_names(missing.names, missing.n_names)
                 self._make_rows(missing.policies, missing.n_policies)
-                self.n_settled += missing.n_policies
+                self.n_resolved += missing.n_policies
                 self.prepare()
         return 0
 
@@ -114,14 +114,14 @@ cdef class _Batch(_Passes):
         cdef uint32_t i
         entered = set()
         for i in range(n):
-            self.n_settled += self._settle_one(&tried[i], entered)
+            self.n_resolved += self._resolve_row_miss(&tried[i], entered)
         if entered:
-            self._forget_small_codes()
+            self._renumber_dictionaries()
         return 0
 
     def settle(self, errors):
         """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
-        for row in self._settle_together(self.sides.take_slow()):
+        for row in self._resolve_batch(self.sides.take_slow()):
             error = self._known_error(row)
             if error is None:
                 error = self._error_of(row)
@@ -137,7 +137,7 @@ cdef class _Batch(_Passes):
     cdef object _error_of(self, int64_t row):
         """Settle a row; what is wrong with it, or None."""
         try:
-            self._settle_row(row)
+            self._decide_row_general(row)
         except PolicyError as error:
             return error
         except RequestValueError as error:
@@ -186,7 +186,7 @@ cdef class _Batch(_Passes):
         # a key that nothing reads is looked at where another one is in doubt, and not elsewhere
         return self.core._key(column) >= 0 and self.core._contradicts(self.sessions.get(principal, principal), column, value)
 
-    cdef list _settle_together(self, list rows):
+    cdef list _resolve_batch(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
         cdef list alone = []
         for _ in range(MOST_ROUNDS):
@@ -197,7 +197,7 @@ cdef class _Batch(_Passes):
                 self._decide_again(rows[at:at + TOGETHER], entered, again, alone)
             rows = again
             if entered:
-                self._forget_small_codes()
+                self._renumber_dictionaries()
         return sorted(alone + rows)
 
     cdef int _decide_again(self, list part, set entered, list again, list alone) except -1:
@@ -210,14 +210,14 @@ cdef class _Batch(_Passes):
         for i in range(n):
             if tried[i].status == DONE:
                 continue
-            if self._settle_one(&tried[i], entered):
-                self.n_settled += 1
+            if self._resolve_row_miss(&tried[i], entered):
+                self.n_resolved += 1
                 again.append(tried[i].row)
             else:
                 alone.append(tried[i].row)
         return 0
 
-    cdef bint _settle_one(self, const Attempt* tried, set entered) except -1:
+    cdef bint _resolve_row_miss(self, const Attempt* tried, set entered) except -1:
         """Settle what a row misses; False where it has to be looked at by itself. `entered` holds the names that were."""
         cdef Core core = self.core
         if core.tables.generation != self.generation:
@@ -255,25 +255,25 @@ cdef class _Batch(_Passes):
             tables.find_action(action.encode(), &name)
             return tables.t.classes[tables.t.name_classes[name]].flags & ACT_FEDERATION != 0
 
-    cdef void _forget_small_codes(self):
+    cdef void _renumber_dictionaries(self):
         """Number dictionaries again: what they hold has been entered. Not large ones, for each chunk of rows may enter something."""
         for known in (self.principal_codes, self.action_codes):
             for key in [key for key, codes in known.items() if len(codes) <= MOST_RENUMBERED]:
                 del known[key]
 
-    cdef int _settle_row(self, int64_t row) except -1:
+    cdef int _decide_row_general(self, int64_t row) except -1:
         """One row of a batch: as `Core._decide`, but its context lies in columns."""
         cdef Attempt tried
         cdef bint is_checked = False
         tried.row = row
-        for _ in range(MOST_ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             self._try_alone(&tried, is_checked)
             if tried.status == DONE:
                 return 0
-            self._settle_status(&tried, &is_checked)
-        raise not_settled()
+            self._resolve_status(&tried, &is_checked)
+        raise not_resolved()
 
-    cdef int _settle_status(self, const Attempt* tried, bint* is_checked) except -1:
+    cdef int _resolve_status(self, const Attempt* tried, bint* is_checked) except -1:
         """Settle what a row came to, or raise what is wrong with it."""
         cdef Core core = self.core
         if tried.status == MISSING:
@@ -291,7 +291,7 @@ cdef class _Batch(_Passes):
             return 0
         resource = self._text(self.resources, tried.row, "resource")
         if tried.status == NO_FACTS:
-            core._settle_facts(resource)
+            core._resolve_resource(resource)
             return 0
         check_resource(resource)
         owner = None
@@ -300,13 +300,13 @@ cdef class _Batch(_Passes):
                 owner = self._text(self.owners, tried.row, "resource_account")
             except RequestValueError:
                 owner = None
-        core._settle_check(self.sessions.get(principal, principal), action, resource, self._context_of(tried.row), owner)
+        core._check_request(self.sessions.get(principal, principal), action, resource, self._context_of(tried.row), owner)
         if tried.status != UNCHECKED:
             raise RequestValueError("the row cannot be read", column="resource")
         is_checked[0] = True
         return 0
 
-    cdef int _make_rows(self, const RowKey* keys, uint32_t n) except -1:
+    cdef int _make_rows(self, const PlanKey* keys, uint32_t n) except -1:
         """Make rows of policies that are not there yet."""
         cdef Tables tables = self.core.tables
         if n:

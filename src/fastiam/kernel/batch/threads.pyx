@@ -168,7 +168,7 @@ cdef int reserve_slow(Side* side, int64_t n) except -1:
 cdef bint has_rcps(const TablesC* t):
     cdef uint32_t i
     for i in range(t.n_accounts):
-        if t.accounts[i].rcp_stack != NONE:
+        if t.accounts[i].rcp_set != NONE:
             return True
     return False
 
@@ -365,7 +365,7 @@ cdef class _Sides:
         self.callers = [None] * len(self.callers)
         del left[MOST_SPARE:]
 
-    cdef int take_unread(self, uint32_t n_keys, list names, dict unread) except -1:
+    cdef int take_missing_keys(self, uint32_t n_keys, list names, dict unread) except -1:
         """Add the rows that read keys which nobody supplied, by the name of the key; they count from 0 again."""
         cdef int64_t* touched
         cdef uint32_t key

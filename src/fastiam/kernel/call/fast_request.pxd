@@ -9,7 +9,7 @@ from fastiam.kernel.base.text cimport Text, equal, load8, mix
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
 from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
 from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
-from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, word_text
+from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, symbol_text
 from fastiam.kernel.decide.row_driver cimport Look, first_of_run, flat_matches, may_cross
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.conditions cimport conditions_hold
@@ -18,7 +18,7 @@ from fastiam.kernel.eval.resource cimport tail_has_colon
 from fastiam.kernel.eval.statement cimport entry_counts
 from fastiam.kernel.model.call cimport Call, ENDPOINT_NONE
 from fastiam.kernel.model.decision cimport ALLOW, Answer, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED
-from fastiam.kernel.model.plan_lookup cimport find_row
+from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
@@ -57,7 +57,7 @@ cdef inline bint is_at_home(Call* c) noexcept nogil:
     if c.is_kms_key:
         return False                                     # it needs its policy (6.5)
     c.partition = p.partition
-    partition = word_text(c.t, p.partition)
+    partition = symbol_text(c.t, p.partition)
     if c.colons[1] - 4 != partition.size or not equal(text + 4, partition.data, partition.size):
         return False
     c.assumed_owner = c.colons[4] - c.colons[3] == 1
@@ -70,15 +70,15 @@ cdef inline void put_home(Call* c) noexcept nogil:
     c.owner_override = False
     c.unknown_owner = False
     c.blocks_public = False
-    c.resource_stack = NONE
+    c.resource_set = NONE
     c.resource_governs = 0
     c.n_constants = 0
-    c.rcp_stack = NONE
+    c.rcp_set = NONE
     c.account = c.principal.account_index
     if c.account == NONE and c.t.n_accounts:
         c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, 12, c.t.seed)
     if c.account != NONE:
-        c.rcp_stack = c.t.accounts[c.account].rcp_stack
+        c.rcp_set = c.t.accounts[c.account].rcp_set
 
 
 cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
@@ -185,7 +185,7 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
     if own.n == NOT_LOOKED_UP:
         if not is_usual(c.principal, c.action):
             return attempt(c, a, owner, checked)
-        own = flats_of(find_row(c.t, c.principal.own_stack, action_key(c, c.principal.own_stack)))
+        own = flats_of(find_plan(c.t, c.principal.principal_set, action_key(c, c.principal.principal_set)))
     next_stamp(c.s)
     status = find_record(c, known_mode(c, seen), &record)
     if status != DONE:

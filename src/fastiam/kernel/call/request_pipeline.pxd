@@ -16,7 +16,7 @@ from fastiam.kernel.call.single_call cimport (
 )
 from fastiam.kernel.call.workspace cimport Workspace
 from fastiam.kernel.model.decision cimport Answer
-from fastiam.kernel.model.plan_lookup cimport find_row
+from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.tables cimport *
 
 
@@ -152,8 +152,8 @@ cdef inline void look_at_policies(Looked* one, const TablesC* t) noexcept:
     if one.is_plain:
         p = &t.principals[one.who.found]
         action = t.name_classes[one.action_name]
-        if p.own_stack < t.n_indexed_stacks and is_usual(p, &t.classes[action]):
-            one.own = find_row(t, p.own_stack, action)
+        if p.principal_set < t.n_indexed_stacks and is_usual(p, &t.classes[action]):
+            one.own = find_plan(t, p.principal_set, action)
             prefetch(one.own)
 
 
@@ -208,7 +208,7 @@ cdef inline void begin(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* r
 # -- the turn of a request ------------------------------------------------------------------------------------------------------
 
 cdef inline int decide_looked(
-    Ahead* ahead, Workspace* w, Answer* a, const TablesC* t, PyObject* key_numbers, Py_ssize_t i, int64_t now, bint reasons
+    Ahead* ahead, Workspace* w, Answer* a, const TablesC* t, PyObject* key_ids, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
     """Decide a request that has passed the stages. A status of `kernel.decide.combine`, or UNSETTLED."""
     cdef Looked* one = place_at(ahead, i)
@@ -216,7 +216,7 @@ cdef inline int decide_looked(
     cdef bint checked = True
     if not one.is_plain or not put_action(t, one.action_name, &w.call) or not put_resource(&w.call, one.parts[2]):
         return UNSETTLED
-    if not read_context(w, t, key_numbers, one.parts[3], &one.pairs, &checked):
+    if not read_context(w, t, key_ids, one.parts[3], &one.pairs, &checked):
         return UNSETTLED
     if one.own != NULL:
         own = flats_of(one.own)
@@ -224,7 +224,7 @@ cdef inline int decide_looked(
 
 
 cdef inline int decide_item(
-    Ahead* ahead, Workspace* w, Answer* a, const TablesC* t, PyObject* key_numbers, PyObject* rows, Py_ssize_t i, int64_t now, bint reasons
+    Ahead* ahead, Workspace* w, Answer* a, const TablesC* t, PyObject* key_ids, PyObject* rows, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
     """Decide a request of a list on the tables as they are. A status of `kernel.decide.combine`, or UNSETTLED."""
     cdef Looked alone
@@ -232,11 +232,11 @@ cdef inline int decide_item(
         begin(ahead, w, t, rows, i)
     if ahead.is_looking:
         pass_stages(ahead, w, t, rows, i)
-        return decide_looked(ahead, w, a, t, key_numbers, i, now, reasons)
+        return decide_looked(ahead, w, a, t, key_ids, i, now, reasons)
     ahead.calm += 1
     alone.row = item_of(rows, i)
     if not take_parts(&alone):
         return UNSETTLED
     return decide_plain(
-        w, a, t, key_numbers, alone.parts[0], alone.parts[1], alone.parts[2], alone.parts[3], Py_None, now, reasons
+        w, a, t, key_ids, alone.parts[0], alone.parts[1], alone.parts[2], alone.parts[3], Py_None, now, reasons
     )

@@ -18,7 +18,7 @@ from fastiam.kernel.decide.combine cimport action_key, cut_resource
 from fastiam.kernel.decide.scratch cimport Frame, text_of
 from fastiam.kernel.model.call cimport Call, Slot, TAG_AT
 from fastiam.kernel.model.decision cimport Answer, DONE
-from fastiam.kernel.model.plan_lookup cimport find_row, grid_place
+from fastiam.kernel.model.plan_lookup cimport find_plan, grid_cell
 from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_name, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
 
@@ -66,13 +66,13 @@ cdef struct Pairs:             # some keys of a context with their values
 
 # -- what the objects of a request stand for -------------------------------------------------------------------------------
 
-cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_numbers, PyObject* name) noexcept:
+cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_ids, PyObject* name) noexcept:
     """The number of a key by its name, beside what is asked of it (`KEY_IS_*`); NOT_READ, NOT_READ_ONE, or NOT_MET where the name was not met yet."""
     cdef PyObject* found
     cdef int64_t number
     if not PyUnicode_CheckExact(name):
         return NOT_MET
-    found = PyDict_GetItemWithError(key_numbers, name)
+    found = PyDict_GetItemWithError(key_ids, name)
     if found == NULL:
         return NOT_MET
     number = PyLong_AsLongLong(found)
@@ -100,7 +100,7 @@ cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
     pairs.left -= n
 
 
-cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_numbers, const Pairs* pairs, bint* checked) noexcept:
+cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, const Pairs* pairs, bint* checked) noexcept:
     """Put some keys of a context into slots; False where one is not plain."""
     cdef Frame* f = &w.frame
     cdef int32_t n = f.n_slots, n_items                  # INVARIANT: as many texts; those of lists lie behind them
@@ -117,7 +117,7 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
         place = w.lately[i]
         if place == NULL or place.object != name:
             place = w.lately[i] = place_of(w.keys, N_KEYS, name)
-        key = place.number if place.object == name else key_number(w, t, key_numbers, name)
+        key = place.number if place.object == name else key_number(w, t, key_ids, name)
         n_items = 0
         if not value_text(pairs.values[i], &f.texts[n]):
             n_items = put_items(f, pairs.values[i], n, n + pairs.n + pairs.left, key == NOT_READ or not key & KEY_IS_SINGLE)
@@ -159,12 +159,12 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_number
 
 
 cdef inline bint read_context(
-    Workspace* w, const TablesC* t, PyObject* key_numbers, PyObject* context, Pairs* pairs, bint* checked
+    Workspace* w, const TablesC* t, PyObject* key_ids, PyObject* context, Pairs* pairs, bint* checked
 ) noexcept:
     """Put a context, of which the first pairs are gathered, into slots; `checked` is cleared where a key is among them that may
     contradict the directory (K1)."""
     while True:
-        if not read_pairs(w, t, key_numbers, pairs, checked):
+        if not read_pairs(w, t, key_ids, pairs, checked):
             return False
         if pairs.left <= 0 or pairs.n == 0:
             return True
@@ -265,7 +265,7 @@ cdef inline void ask_principal_text(const TablesC* t, Asked* who) noexcept:
 cdef inline void ask_own_place(const TablesC* t, const Asked* who, uint32_t action_class) noexcept:
     """And for where the grid has its own row."""
     if who.guess < t.n_principals:
-        prefetch(grid_place(t, t.principals[who.guess].own_stack, action_class))
+        prefetch(grid_cell(t, t.principals[who.guess].principal_set, action_class))
 
 
 cdef inline bint find_principal(Workspace* w, const TablesC* t, PyObject* principal, Asked* who) noexcept:
@@ -348,12 +348,12 @@ cdef inline bint prepare_met(
 
 cdef inline void keep_met(Workspace* w, const TablesC* t, const Asked* who) noexcept:
     """Keep that who asks has met the action of the call, if it is usual."""
-    cdef uint32_t stack = t.principals[who.found].own_stack
+    cdef uint32_t stack = t.principals[who.found].principal_set
     if not is_usual(&t.principals[who.found], w.call.action):
         return
     keep_meeting(
         &w.meetings, t, who.hash, w.call.action_name, who.found, t.principal_names.texts[who.name],
-        find_row(t, stack, action_key(&w.call, stack)),
+        find_plan(t, stack, action_key(&w.call, stack)),
     )
 
 
@@ -366,7 +366,7 @@ cdef inline void keep_known(Workspace* w, const TablesC* t, PyObject* principal,
     w.n_asked += 1
     if not PyUnicode_CheckExact(principal) or (place.principal != NULL and w.n_asked % SELDOM) or not is_usual(p, w.call.action):
         return
-    own = find_row(t, p.own_stack, action_key(&w.call, p.own_stack))
+    own = find_plan(t, p.principal_set, action_key(&w.call, p.principal_set))
     if own.flags & ROW_FLAT and place_of(w.actions, N_NAMES, action).object == action:
         keep_habit(place, principal, action, number, w.call.action_name, Range(own.flat, own.n_flats))
 
@@ -413,7 +413,7 @@ cdef inline bint settle_principal(Workspace* w, const TablesC* t, PyObject* prin
 
 
 cdef inline int decide_plain(
-    Workspace* w, Answer* a, const TablesC* t, PyObject* key_numbers, PyObject* principal, PyObject* action, PyObject* resource,
+    Workspace* w, Answer* a, const TablesC* t, PyObject* key_ids, PyObject* principal, PyObject* action, PyObject* resource,
     PyObject* context, PyObject* owner, int64_t now, bint reasons,
 ) noexcept:
     """A status of `kernel.decide.combine`, or UNSETTLED. The slots of `w` must be cleared afterwards.
@@ -437,7 +437,7 @@ cdef inline int decide_plain(
         is_known = who.found != NONE
     else:
         return UNSETTLED
-    if not read_context(w, t, key_numbers, context, &pairs, &checked):
+    if not read_context(w, t, key_ids, context, &pairs, &checked):
         return UNSETTLED
     if own.n == NOT_LOOKED_UP and not settle_principal(w, t, principal, met, &who, &own):
         return UNSETTLED

@@ -16,10 +16,9 @@ from libc.string cimport memcpy, memset
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.base.utf8 cimport is_ascii, is_utf8
 from fastiam.kernel.columns.chunk cimport Chunk
-from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_64, TEXT_CONST, TEXT_VIEW, item_code
+from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_64, TEXT_CONST, TEXT_VIEW, item_code, value_text
 from fastiam.kernel.columns.nanoarrow cimport *
 from fastiam.kernel.columns.validate cimport Span, all_bytes, bad_code, bad_view, descent32, descent64, item_is_valid, list_items, span_of
-from fastiam.kernel.eval.operators cimport value_text
 
 from decimal import Decimal
 

@@ -70,16 +70,16 @@ cdef int _fill(ArrowArray* a, column, int64_t n_rows) except -1:
     a.length = n_rows
     if valid is not None:
         a.null_count = -1
-        _lend(a, 0, valid)
-    _lend(a, 1, values)
+        _publish_table(a, 0, valid)
+    _publish_table(a, 1, values)
     if dictionary is not None:
         a.dictionary.length = len(dictionary[0]) - 1
-        _lend(a.dictionary, 1, dictionary[0])
-        _lend(a.dictionary, 2, dictionary[1])
+        _publish_table(a.dictionary, 1, dictionary[0])
+        _publish_table(a.dictionary, 2, dictionary[1])
     return 0
 
 
-cdef int _lend(ArrowArray* a, int64_t i, array) except -1:
+cdef int _publish_table(ArrowArray* a, int64_t i, array) except -1:
     """Make a NumPy array the buffer `i`."""
     cdef ArrowBuffer buffer
     ArrowBufferInit(&buffer)

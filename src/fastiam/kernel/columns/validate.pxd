@@ -6,9 +6,8 @@ reads them. The functions on a `Span` return the first item that is invalid, or 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.text cimport Text, prefetch  # whose C the code below calls
-from fastiam.kernel.columns.column cimport Column, Offset, TEXT_32, TEXT_VIEW, ascends, bit_at, item_code
+from fastiam.kernel.columns.column cimport Column, Offset, TEXT_32, TEXT_VIEW, ascends, bit_at, item_code, value_text
 from fastiam.kernel.columns.nanoarrow cimport ArrowArrayView, ArrowBitCountSet, NANOARROW_TYPE_NA
-from fastiam.kernel.eval.operators cimport value_text
 
 
 cdef extern from *:

@@ -7,14 +7,13 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.text cimport Text, first_bit, mix, prefetch, same_tags, short_equal, short_hash
-from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_CONST, TEXT_VIEW, item_code, item_text, view_text, whole_codes
+from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_CONST, TEXT_VIEW, item_code, item_text, value_text, view_text, whole_codes
 from fastiam.kernel.decide.fast_path cimport read_caller
 from fastiam.kernel.decide.principal_hint cimport N_OPENS, OpenAllows
 from fastiam.kernel.decide.scratch cimport Frame
-from fastiam.kernel.eval.operators cimport value_text
 from fastiam.kernel.model.call cimport BY_COPIES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Call, Caller, ContextColumn, SIFTED
 from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
-from fastiam.kernel.model.plan_lookup cimport cell_key, keyed_row, row_at
+from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan_by_key, plan_at
 from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_name, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
 
@@ -477,7 +476,7 @@ cdef inline void know_rows(Side* s, Call* c, int64_t n) noexcept nogil:
             c.principal = &t.principals[b.who[i]]
             read_caller(c, w)
             s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
-            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_stack != NONE) * SIFTED
+            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_set != NONE) * SIFTED
             s.limited |= (s.frame.s.kin[b.who[i]] != 0) * BY_COPIES
 
 
@@ -508,17 +507,17 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         w = b.caller[i]
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
-        b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.own_stack) * 4)
+        b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.principal_set) * 4)
         prefetch(b.place[i])
         b.own_way.rows[n_outside] = <uint16_t>i
-        n_outside += (w.own_stack | (last_stack - w.own_stack) | (last_class - cls)) >> 31   # no grid has 2^31 of either
+        n_outside += (w.principal_set | (last_stack - w.principal_set) | (last_class - cls)) >> 31   # no grid has 2^31 of either
     b.own_way.n = n_outside
     seek_outside(s, t)
 
 
 cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
     """What the cell of a row goes by that the grid has no place for."""
-    cdef uint32_t stack = s.block.caller[i].own_stack
+    cdef uint32_t stack = s.block.caller[i].principal_set
     return cell_key(stack, s.block.cls[i] if stack < t.n_indexed_stacks else s.block.name[i] | BY_NAME)
 
 
@@ -535,5 +534,5 @@ cdef inline void find_rows(const Side* s, const TablesC* t, int64_t n) noexcept 
         prefetch(rows + number)
     for j in range(b.own_way.n):
         i = b.own_way.rows[j]
-        b.rows[OWN_ROWS][i] = row_at(t, keyed_row(t, own_key(s, t, <uint32_t>i)))
+        b.rows[OWN_ROWS][i] = plan_at(t, find_plan_by_key(t, own_key(s, t, <uint32_t>i)))
         prefetch(b.rows[OWN_ROWS][i])

@@ -18,7 +18,7 @@ from fastiam.kernel.model.decision cimport (
     LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, MISSING, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE,
     REASON_PARTITION, REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT, REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
 )
-from fastiam.kernel.model.plan_lookup cimport find_row
+from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.tables cimport *
 
 
@@ -101,7 +101,7 @@ cdef struct Rows:              # of a request; `n` is 0 where the layer does not
 
 cdef inline bint rcp_applies(const Call* c) noexcept nogil:
     """D14, D15."""
-    if c.rcp_stack == NONE or c.principal.kind == KIND_SLR or not c.action.flags & ACT_RCP or c.action.flags & ACT_RETIRE_GRANT:
+    if c.rcp_set == NONE or c.principal.kind == KIND_SLR or not c.action.flags & ACT_RCP or c.action.flags & ACT_RETIRE_GRANT:
         return False
     return not (c.action.flags & ACT_STS_ROLE and c.is_role and tail_starts(c, b"role/aws-service-role/", 22))
 
@@ -116,7 +116,7 @@ cdef inline bint scp_applies(const Call* c) noexcept nogil:
 
 cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
     """6.3 (iam:PassRole), 6.10 (trust policies, log groups)."""
-    if c.resource_stack == NONE or c.action.flags & ACT_PASS_ROLE:
+    if c.resource_set == NONE or c.action.flags & ACT_PASS_ROLE:
         return False
     if c.resource_governs & RECORD_TRUST and not c.action.flags & ACT_TRUST:
         return False
@@ -127,7 +127,7 @@ cdef inline bint want(Call* c, bint applies, uint32_t stack, Row* row, Answer* a
     row[0] = c.t.cells.rows[0]
     if not applies:
         return True
-    row[0] = find_row(c.t, stack, action_key(c, stack))[0]
+    row[0] = find_plan(c.t, stack, action_key(c, stack))[0]
     if row.n == 0:
         a.missing = stack
         a.missing_flag = 0
@@ -139,10 +139,10 @@ cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
     cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.stack != NONE and c.principal.kind != KIND_SVC
     r.own = c.own
     return (
-        (r.own.n > 0 or want(c, True, c.principal.own_stack, &r.own, a))
-        and want(c, scp_applies(c), c.principal.scp_stack, &r.scp, a)
-        and want(c, resource_policy_governs(c), c.resource_stack, &r.resource, a)
-        and want(c, rcp_applies(c), c.rcp_stack, &r.rcp, a)
+        (r.own.n > 0 or want(c, True, c.principal.principal_set, &r.own, a))
+        and want(c, scp_applies(c), c.principal.scp_set, &r.scp, a)
+        and want(c, resource_policy_governs(c), c.resource_set, &r.resource, a)
+        and want(c, rcp_applies(c), c.rcp_set, &r.rcp, a)
         and want(c, vpce, c.endpoint.stack if vpce else NONE, &r.vpce, a)
     )
 

@@ -5,14 +5,13 @@ A row stays in the wave, with the next condition of its flat, until one does not
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
-from fastiam.kernel.columns.column cimport item_code, item_text, row_items
+from fastiam.kernel.columns.column cimport item_code, item_text, row_items, value_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, HAS_TAGS, ask_value
 from fastiam.kernel.decide.row_driver cimport Look, basis_of
 from fastiam.kernel.decide.step_queue cimport either, put, take_wave
 from fastiam.kernel.eval.conditions cimport presence_truth
 from fastiam.kernel.eval.key_columns cimport ask_code, ask_text_code, kept_code, met_code
 from fastiam.kernel.eval.memo cimport Basis, keep_never, place_alone, told_place, truth_at
-from fastiam.kernel.eval.operators cimport value_text
 from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, Kept, PLAN_ALONE
 from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
 from fastiam.kernel.model.tables cimport *

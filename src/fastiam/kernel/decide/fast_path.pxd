@@ -9,13 +9,13 @@ from libc.string cimport memchr, memcmp, memcpy
 from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
 from fastiam.kernel.base.text cimport Text, first_bit, places, same, sixteen
 from fastiam.kernel.decide.combine cimport cut_resource
-from fastiam.kernel.decide.locate cimport use_record, word_text
+from fastiam.kernel.decide.locate cimport use_record, symbol_text
 from fastiam.kernel.eval.unknown cimport known_absent
 from fastiam.kernel.model.call cimport (
     CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call,
     Caller, MARK_AT, field,
 )
-from fastiam.kernel.model.match_ops cimport whom_mark
+from fastiam.kernel.model.match_ops cimport principal_fingerprint
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
@@ -209,7 +209,7 @@ cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noex
     if is_service and c.s.sources[c.t.key_service_names] >= 0:
         return
     caller.place = <uint64_t>1 << NUMBER_BITS | (<uint64_t>ACCOUNT if is_service else <uint64_t>NOBODYS)    # of partition aws
-    caller.scp_stack = NONE
+    caller.scp_set = NONE
     caller.barred |= ACT_GLOBAL
     caller.flags |= CALLER_PLAIN | CALLER_ALONE | (0 if is_service else CALLER_ANONYMOUS)
     caller.way = WAY_NEAR
@@ -223,10 +223,10 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     cdef int32_t i
     caller.flags = CALLER_KNOWN
     caller.way = WAY_FAR
-    caller.own_stack = p.own_stack
-    caller.scp_stack = p.scp_stack if p.flags & P_HAS_SCP else <uint32_t>NONE
+    caller.principal_set = p.principal_set
+    caller.scp_set = p.scp_set if p.flags & P_HAS_SCP else <uint32_t>NONE
     caller.account = NONE
-    caller.rcp_stack = NONE
+    caller.rcp_set = NONE
     caller.barred = ACT_OWN_RULES & ~<uint32_t>ACT_ON_ROLE | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
     if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
         return
@@ -241,7 +241,7 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
         return
     if p.account == NONE or p.partition == NONE or not account_number(p.account_id, 12, &number):
         return
-    text = word_text(c.t, p.partition)
+    text = symbol_text(c.t, p.partition)
     partition = partition_number(text.data, text.size)
     if partition == 0:
         return
@@ -255,12 +255,12 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     if p.account_index == NONE and c.t.n_accounts:
         caller.account = table_find(&c.t.account_names, c.t.pool, p.account_id, 12, c.t.seed)
     if caller.account != NONE:
-        caller.rcp_stack = c.t.accounts[caller.account].rcp_stack
+        caller.rcp_set = c.t.accounts[caller.account].rcp_set
     if is_housed(c, caller):
         caller.flags |= CALLER_HOUSED
     caller.way = 0
     if (p.role == NONE) != (p.user_arn == NONE):
-        caller.way = <uint8_t>(whom_mark(p.role if p.user_arn == NONE else p.user_arn) << MARK_AT)
+        caller.way = <uint8_t>(principal_fingerprint(p.role if p.user_arn == NONE else p.user_arn) << MARK_AT)
 
 
 cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept nogil:
@@ -295,7 +295,7 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     """Put the resource into the call, as `locate_resource` would: it is an ARN of the caller's partition, or `*`."""
     cut_resource(c)
     c.partition = NONE if c.is_star else c.principal.partition
-    c.resource_stack = NONE
+    c.resource_set = NONE
     c.resource_governs = 0
     c.blocks_public = False
     c.n_constants = 0
@@ -306,7 +306,7 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     if c.assumed_owner or c.is_star:
         c.owner = Text(&c.principal.account_id[0], 12)
     elif record != NONE and c.t.records[record].account != NONE:
-        c.owner = word_text(c.t, c.t.records[record].account)
+        c.owner = symbol_text(c.t, c.t.records[record].account)
     elif c.colons[4] - c.colons[3] > 1:
         c.owner = field(c, 3)
     else:
@@ -315,6 +315,6 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     c.account = caller.account
     if not is_here(caller, facts):
         c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
-    c.rcp_stack = NONE if c.account == NONE else c.t.accounts[c.account].rcp_stack
+    c.rcp_set = NONE if c.account == NONE else c.t.accounts[c.account].rcp_set
     if record != NONE:
         use_record(c, record)

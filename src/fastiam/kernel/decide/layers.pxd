@@ -7,6 +7,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcmp
 
 from fastiam.kernel.base.text cimport Text, prefetch
+from fastiam.kernel.columns.column cimport value_text
 from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUND_ALLOWS, Block, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, Rows,
     SCP_ROWS, Side, is_of_holder, is_sifted, record_of,
@@ -18,7 +19,6 @@ from fastiam.kernel.decide.fast_path cimport (
 from fastiam.kernel.decide.principal_hint cimport is_idle, open_allows
 from fastiam.kernel.decide.zone_filter cimport layer_row, may_deny
 from fastiam.kernel.eval.memo cimport by_record, is_unchecked
-from fastiam.kernel.eval.operators cimport value_text
 from fastiam.kernel.model.call cimport CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller, ContextColumn
 from fastiam.kernel.model.tables cimport *
 

@@ -30,7 +30,7 @@ cdef inline bint may_name_provider(Text name, const ActionClass* action) noexcep
     return action.flags & ACT_FEDERATION and not (name.size >= 4 and memcmp(name.data, b"arn:", 4) == 0)
 
 
-cdef inline Text word_text(const TablesC* t, uint32_t word) noexcept nogil:
+cdef inline Text symbol_text(const TablesC* t, uint32_t word) noexcept nogil:
     return Text(<const char*>t.pool + t.words[word].text, t.words[word].size)
 
 
@@ -70,7 +70,7 @@ cdef inline uint32_t shared_record(const TablesC* t, const char* arn, int64_t si
         if arn[i] == 47 or arn[i] == 58:
             record = table_find(&t.fact_names, t.pool, arn + START_AT, i + 1 - START_AT, t.seed)
             marks += 1
-            if record != NONE or marks == MOST_MARKS:
+            if record != NONE or marks == MAX_PREFIX_CUTS:
                 break
     return record
 
@@ -104,7 +104,7 @@ cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:
     """Take policies and constants of a record; tags only of exactly this resource."""
     cdef const Record* r = &c.t.records[id]
     promise(id < c.t.n_records)
-    c.resource_stack = r.stack
+    c.resource_set = r.stack
     c.resource_governs = r.flags
     c.blocks_public = r.flags & RECORD_BLOCKS_PUBLIC
     c.constants = &c.t.constants[r.constants]
@@ -122,7 +122,7 @@ cdef inline int find_owner(Call* c, const Text* override, uint32_t record) noexc
     if not c.is_star:
         field_text = field(c, 3)
     if record != NONE and c.t.records[record].account != NONE:
-        recorded = word_text(c.t, c.t.records[record].account)
+        recorded = symbol_text(c.t, c.t.records[record].account)
     c.owner_known = True
     if override != NULL and override.data != NULL:
         if not is_account_id(override[0]):
@@ -156,7 +156,7 @@ cdef inline void find_partition(Call* c) noexcept nogil:
     c.partition = OTHER_PARTITION
     p = field(c, 0)
     if c.principal.partition != NONE:
-        own = word_text(c.t, c.principal.partition)
+        own = symbol_text(c.t, c.principal.partition)
         if same(own.data, own.size, p.data, p.size):
             c.partition = c.principal.partition
 
@@ -168,10 +168,10 @@ cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noe
     c.assumed_owner = False
     c.unknown_owner = False
     c.blocks_public = False
-    c.resource_stack = NONE
+    c.resource_set = NONE
     c.resource_governs = 0
     c.n_constants = 0
-    c.rcp_stack = NONE
+    c.rcp_set = NONE
     c.account = NONE
     find_partition(c)
     status = find_owner(c, override, record)
@@ -186,7 +186,7 @@ cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noe
             c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
         if c.account != NONE:
             promise(c.account < c.t.n_accounts)
-            c.rcp_stack = c.t.accounts[c.account].rcp_stack
+            c.rcp_set = c.t.accounts[c.account].rcp_set
     return DONE
 
 

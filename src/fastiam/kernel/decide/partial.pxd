@@ -19,7 +19,7 @@ from fastiam.kernel.model.decision cimport ALLOW, Answer, DEPENDS, DONE, LAYER_I
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.patterns cimport PATTERN_SLOTS, Pattern
 from fastiam.kernel.model.plan cimport Row, WHOLE
-from fastiam.kernel.model.plan_lookup cimport find_row
+from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.policies cimport ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, Entry, RUN_CUT, Run
 from fastiam.kernel.model.principals cimport CLASS_ALL, KIND_FED, KIND_ROLE, KIND_SLR, KIND_SVC, KIND_USER
 
@@ -66,7 +66,7 @@ cdef inline bint widen(Call* c, uint32_t stack, Row* row, Answer* a) noexcept no
     cdef uint32_t i
     for i in range(row.n):
         if c.t.runs[row.first + i].flags & RUN_CUT:
-            row[0] = find_row(c.t, stack, action_key(c, stack) | WHOLE)[0]
+            row[0] = find_plan(c.t, stack, action_key(c, stack) | WHOLE)[0]
             if row.n == 0:
                 a.missing = stack
                 a.missing_flag = WHOLE
@@ -86,11 +86,11 @@ cdef inline bint whole_rows(Call* c, Row* rows, Answer* a) noexcept nogil:
     rows[3] = r.resource
     rows[4] = r.own
     return (
-        widen(c, c.rcp_stack, &rows[0], a)
-        and widen(c, c.principal.scp_stack, &rows[1], a)
+        widen(c, c.rcp_set, &rows[0], a)
+        and widen(c, c.principal.scp_set, &rows[1], a)
         and widen(c, c.endpoint.stack if rows[2].n else NONE, &rows[2], a)
-        and widen(c, c.resource_stack, &rows[3], a)
-        and widen(c, c.principal.own_stack, &rows[4], a)
+        and widen(c, c.resource_set, &rows[3], a)
+        and widen(c, c.principal.principal_set, &rows[4], a)
     )
 
 

@@ -4,11 +4,10 @@ from libc.string cimport memchr, memcpy, memset
 
 from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.text cimport Text, first_bit, load8, mix, places, prefetch, read_ahead
-from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, whole_codes
+from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, value_text, whole_codes
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, FAR_NAMES, Listed, OF_HOLDER, Rows, Side, ask_value, take_texts
 from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_TOLD, colon_place, read_facts, with_record
 from fastiam.kernel.decide.locate cimport shared_record, stands_alone
-from fastiam.kernel.eval.operators cimport value_text
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_find, table_find, table_hash
 from fastiam.kernel.model.tables cimport *

@@ -10,14 +10,13 @@ from libc.string cimport memcpy
 
 from fastiam.kernel.base.arn cimport account_text
 from fastiam.kernel.base.text cimport Text, mix, prefetch
-from fastiam.kernel.columns.column cimport Column
+from fastiam.kernel.columns.column cimport Column, value_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, ask_value
 from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, colon_place, place_differs
 from fastiam.kernel.eval.key_columns cimport ask_text_codes, met_code
 from fastiam.kernel.eval.memo cimport Basis, is_region_told, kin_of, pair_never, region_number
-from fastiam.kernel.eval.operators cimport value_text
 from fastiam.kernel.model.call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn, Never, Scratch
-from fastiam.kernel.model.plan_lookup cimport cell_key, keyed_row, row_at
+from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan_by_key, plan_at
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
@@ -25,10 +24,10 @@ from fastiam.kernel.model.tables cimport *
 cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
     """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
     if stack < t.cells.n_stacks and cls < t.cells.n_classes:
-        return row_at(t, t.cells.grid[<size_t>cls * t.cells.n_stacks + stack])
+        return plan_at(t, t.cells.grid[<size_t>cls * t.cells.n_stacks + stack])
     if stack == NONE:
         return t.cells.rows
-    return row_at(t, keyed_row(t, cell_key(stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)))
+    return plan_at(t, find_plan_by_key(t, cell_key(stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)))
 
 
 cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
@@ -46,9 +45,9 @@ cdef inline uint8_t find_rcp(
     const TablesC* t, const Caller* w, uint32_t owner, uint32_t cls, uint32_t name, const Row** row
 ) noexcept nogil:
     """The row of the RCPs of who owns the resource; WAY_FAR where it is not there yet."""
-    cdef uint32_t stack = w.rcp_stack
+    cdef uint32_t stack = w.rcp_set
     if owner != NONE:
-        stack = NONE if owner == 0 else t.accounts[owner - 1].rcp_stack
+        stack = NONE if owner == 0 else t.accounts[owner - 1].rcp_set
     row[0] = layer_row(t, stack, cls, name)
     return WAY_FAR * (row[0].n == 0 and stack != NONE)
 
@@ -214,8 +213,8 @@ cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int6
         w = b.caller[i]
         scp = rcp = empty
         far = 0
-        if w.scp_stack != NONE:
-            scp = layer_row(t, w.scp_stack, b.cls[i], b.name[i])
+        if w.scp_set != NONE:
+            scp = layer_row(t, w.scp_set, b.cls[i], b.name[i])
             far = WAY_FAR * (scp.n == 0)
         owner = NONE
         if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:

@@ -156,7 +156,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         q.who = <uint32_t>(c.principal - c.t.principals)
         if place == NULL:
             q.resource = resource_plan(c.n_constants != 0, is_at_own(c))
-            if q.resource & PLAN_ABSENT_HOME and not c.is_loose:
+            if q.resource & PLAN_ABSENT_HOME and not c.is_ad_hoc:
                 q.owner = c.account + 1                  # NONE is 0
             if c.is_star or c.partition == c.principal.partition:
                 q.region_end = NO_REGION + 1 if c.is_star else c.resource.data + c.colons[3]

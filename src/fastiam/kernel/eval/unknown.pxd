@@ -89,7 +89,7 @@ cdef inline bint is_known(Call* c, const Key* k, uint32_t key) noexcept nogil:
             return own[i].certainty == FACT_KNOWN
     if known_absent(c, k, key):
         return True
-    if k.source == KEY_RESOURCE_ACCOUNT and c.owner_known and not c.is_loose:
+    if k.source == KEY_RESOURCE_ACCOUNT and c.owner_known and not c.is_ad_hoc:
         return True
     if k.source == KEY_RESOURCE_ORG and c.account != NONE and c.t.accounts[c.account].org != NONE:
         return True

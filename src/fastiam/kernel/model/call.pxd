@@ -125,10 +125,10 @@ cdef struct Buffer:
 
 cdef struct Caller:            # of a principal, as far as this batch is concerned
     uint64_t place
-    uint32_t own_stack
-    uint32_t scp_stack         # NONE: SCPs do not apply
+    uint32_t principal_set
+    uint32_t scp_set         # NONE: SCPs do not apply
     uint32_t account           # its own, in `accounts`; NONE: not modelled
-    uint32_t rcp_stack         # of its own account, NONE: none
+    uint32_t rcp_set         # of its own account, NONE: none
     uint32_t barred            # actions with these flags may have rules of their own for it
     uint8_t flags
     uint8_t way                # WAY_* that all its requests go, at least; from MARK_AT on its WHOM_MARK, 0: none
@@ -230,7 +230,7 @@ cdef struct Call:
     uint8_t is_kms_key
     uint8_t is_role            # an IAM role
     uint32_t partition         # of the resource, a word; NONE for `*`
-    uint8_t is_loose           # profiles given as they are: nothing is looked up in a directory
+    uint8_t is_ad_hoc           # profiles given as they are: nothing is looked up in a directory
     uint8_t owner_known
     uint8_t assumed_owner
     uint8_t owner_override
@@ -239,8 +239,8 @@ cdef struct Call:
     uint8_t endpoint_state     # ENDPOINT_*
     uint8_t accept[2]          # masks of truths that count: [0] for Allow, [1] for Deny
     Text owner                 # account id
-    uint32_t resource_stack    # NONE: no resource policy
-    uint32_t rcp_stack         # NONE: RCPs do not apply
+    uint32_t resource_set    # NONE: no resource policy
+    uint32_t rcp_set         # NONE: RCPs do not apply
     uint32_t account           # of the owner, in `accounts`; NONE: not modelled
     const Constant* constants  # of the resource
     uint32_t n_constants
@@ -483,10 +483,10 @@ cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched*
     if k.source == KEY_RESOURCE:
         search(c, c.constants, c.n_constants, key, depth, out)
     elif k.source == KEY_RESOURCE_ACCOUNT:
-        if not search(c, c.constants, c.n_constants, key, depth, out) and c.owner_known and not c.is_loose:
+        if not search(c, c.constants, c.n_constants, key, depth, out) and c.owner_known and not c.is_ad_hoc:
             one_text(c, depth, c.owner.data, c.owner.size, out)
     elif k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS:
-        if not search(c, c.constants, c.n_constants, key, depth, out) and not c.is_loose:
+        if not search(c, c.constants, c.n_constants, key, depth, out) and not c.is_ad_hoc:
             org_value(c, c.account, k.source == KEY_RESOURCE_ORG_PATHS, depth, out)
     elif k.source == KEY_ENDPOINT:
         if c.endpoint != NULL:
@@ -511,7 +511,7 @@ cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched*
     elif k.source == KEY_TAG_KEYS:
         tag_keys(c, depth, out)
     elif k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
-        if not c.is_loose:
+        if not c.is_ad_hoc:
             org_value(c, source_account(c, depth), k.source == KEY_SOURCE_ORG_PATHS, depth, out)
     elif k.source == KEY_MFA_AGE:
         if c.principal.mfa_at != INT64_MIN:

@@ -74,7 +74,7 @@ cdef enum Open:                # of a pattern of TURN_WHOSE
     OPEN_BITS = 3
 
 
-cdef inline uint32_t whom_mark(uint32_t word) noexcept nogil:
+cdef inline uint32_t principal_fingerprint(uint32_t word) noexcept nogil:
     """A number of five bits, not 0, for the name of a role or user."""
     cdef uint32_t mark = (word * <uint32_t>0x9E3779B1) >> 27
     return mark | (mark == 0)

@@ -54,7 +54,7 @@ cdef struct RowTable:          # cells in a grid, class by class, and those that
     uint32_t n_classes
 
 
-cdef struct RowKey:            # a row of policies, be it there or not
+cdef struct PlanKey:            # a row of policies, be it there or not
     uint32_t stack
     uint32_t cls               # of the action
     uint32_t name

@@ -10,19 +10,19 @@ cdef inline uint64_t cell_key(uint32_t stack, uint32_t action) noexcept nogil:
     return ((<uint64_t>stack << 32) | action) + 1
 
 
-cdef inline const uint32_t* grid_place(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+cdef inline const uint32_t* grid_cell(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
     """Where the grid holds the number of a row; NULL where it has no place for it."""
     if action >= t.cells.n_classes or stack >= t.cells.n_stacks:
         return NULL
     return &t.cells.grid[<size_t>action * t.cells.n_stacks + stack]
 
 
-cdef inline const Row* row_at(const TablesC* t, uint64_t number) noexcept nogil:
+cdef inline const Row* plan_at(const TablesC* t, uint64_t number) noexcept nogil:
     """A row by its number; the first one, whose `n` is 0, where it lies beyond this snapshot of the tables."""
     return &t.cells.rows[number if number < t.cells.n_rows else 0]
 
 
-cdef inline uint64_t keyed_row(const TablesC* t, uint64_t key) noexcept nogil:
+cdef inline uint64_t find_plan_by_key(const TablesC* t, uint64_t key) noexcept nogil:
     """The number of a row that the grid has no place for, by the key of its cell; 0 where it is not there."""
     cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
     while t.cells.cells[at].key != 0:
@@ -32,7 +32,7 @@ cdef inline uint64_t keyed_row(const TablesC* t, uint64_t key) noexcept nogil:
     return 0
 
 
-cdef inline const Row* find_row(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+cdef inline const Row* find_plan(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
     """The row of a cell."""
-    cdef const uint32_t* place = grid_place(t, stack, action)
-    return row_at(t, keyed_row(t, cell_key(stack, action)) if place == NULL else place[0])
+    cdef const uint32_t* place = grid_cell(t, stack, action)
+    return plan_at(t, find_plan_by_key(t, cell_key(stack, action)) if place == NULL else place[0])

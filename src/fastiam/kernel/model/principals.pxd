@@ -50,8 +50,8 @@ cdef struct Principal:
     uint32_t federated_arn
     uint32_t unique_id
     uint32_t canonical_id
-    uint32_t own_stack         # identity, boundary, session
-    uint32_t scp_stack
+    uint32_t principal_set         # identity, boundary, session
+    uint32_t scp_set
     # in `word_lists`: service names, primary first, or the provider. Where there are none, one more than the principal of which this
     # one is a copy but for its own ARN and constants that vary; 0: of none
     uint32_t names

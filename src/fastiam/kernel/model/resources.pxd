@@ -42,7 +42,7 @@ cdef enum ServiceMode:         # how the record of an ARN is found, by its servi
 
 cdef struct Account:
     uint32_t word              # its id
-    uint32_t rcp_stack         # NONE: no RCPs
+    uint32_t rcp_set         # NONE: no RCPs
     uint32_t org               # constant of its `aws:...OrgID`, NONE: none
     uint32_t org_paths
 
@@ -56,4 +56,4 @@ cdef struct Endpoint:
 
 cdef enum:
     START_AT = 3               # where the key of a `start` starts in an ARN that begins so
-    MOST_MARKS = 16            # PERF: an ARN of slashes would be hashed again and again; what begins behind more is asked for ARN by ARN
+    MAX_PREFIX_CUTS = 16            # PERF: an ARN of slashes would be hashed again and again; what begins behind more is asked for ARN by ARN

@@ -453,7 +453,7 @@ cdef class Indexes(Ways):
         for i in sorted(draft.shapes):                   # so the sizes of prefixes ascend
             (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)
         (<Index*>self._push(&self.indexes))[0] = index
-        self._give_back(&self.noted)
-        self._give_back(&self.way_counts)
-        self._give_back(&self.placed)
+        self._release_memory(&self.noted)
+        self._release_memory(&self.way_counts)
+        self._release_memory(&self.placed)
         return self.indexes.n - 1

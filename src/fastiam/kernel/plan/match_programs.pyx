@@ -10,7 +10,7 @@ from fastiam.kernel.base.text cimport first_bit
 from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam.kernel.eval.literals cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
 from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SESSION
-from fastiam.kernel.model.match_ops cimport account_bit, whom_mark
+from fastiam.kernel.model.match_ops cimport account_bit, principal_fingerprint
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.index_builder cimport Indexes
 from fastiam.kernel.plan.patterns cimport MAX_COLON
@@ -336,9 +336,9 @@ cdef class Flats(Indexes):
             if k.form == FORM_ACCOUNT:
                 marks |= 1
             elif k.form == FORM_ROLE or k.form == FORM_USER:
-                marks |= <uint32_t>1 << whom_mark(k.value)
+                marks |= <uint32_t>1 << principal_fingerprint(k.value)
             elif k.form == FORM_SESSION:
-                marks |= <uint32_t>1 << whom_mark(k.other)
+                marks |= <uint32_t>1 << principal_fingerprint(k.other)
         mark = first_bit(marks) if marks else 0
         if marks != <uint32_t>1 << mark:
             return 0

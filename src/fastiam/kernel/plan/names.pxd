@@ -11,20 +11,20 @@ from fastiam.kernel.storage.vectors cimport NameTable, Vector
 cdef enum:
     N_TABLES = 6
     N_LISTS = 2 + 2 * N_TABLES  # vectors that are cut back when the tables are dropped
-    MOST_VARIED = 2
+    MAX_TEMPLATE_KEYS = 2
 
 
-cdef struct Varied:            # a constant that tells one caller from others that are like it
+cdef struct TemplateKey:            # a constant that tells one caller from others that are like it
     uint32_t key
     PoolText before            # goes before what follows the last slash of the name; its size is NONE where the whole name counts
     uint8_t certainty
 
 
 # PERF: nothing that the collector follows, for there may be one for each role
-cdef class _Alike:
-    cdef uint32_t base, n_varied
+cdef class _Template:
+    cdef uint32_t base, n_template_keys
     cdef bytes role
-    cdef Varied varied[MOST_VARIED]
+    cdef TemplateKey varied[MAX_TEMPLATE_KEYS]
 
 
 cdef class Names:
@@ -37,8 +37,8 @@ cdef class Names:
     cdef bint has_endpoints, denies_unknown_owner
     cdef Vector accounts, endpoints
     cdef NameTable principals, records, facts, account_ids, endpoint_ids, services
-    cdef dict alike            # how names begin -> what `liken` was told of those who have them
-    cdef uint64_t alike_bytes
+    cdef dict templates            # how names begin -> what `add_template` was told of those who have them
+    cdef uint64_t template_bytes
 
     cdef NameTable* _table(self, int i)
     cdef Vector* _list(self, int i)
@@ -47,11 +47,11 @@ cdef class Names:
     cdef int enter(self, TablesC* snapshot) except -1
     cdef uint32_t _entry_of(self, const NameTable* names, bytes text) except? 0xFFFFFFFE
     cdef int _forget(self, NameTable* names, bytes text) except -1
-    cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1
-    cpdef bint enter_alike(self, bytes name) except -1
-    cdef int _enter_alike(self, _Alike alike, bytes name, bytes last, bytes role) except -1
-    cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE
-    cdef int _vary(self, Principal* p, _Alike alike, PoolText name, bytes last) except -1
+    cdef int _append_name(self, NameTable* names, bytes text, uint32_t value) except -1
+    cpdef bint enter_from_template(self, bytes name) except -1
+    cdef int _enter_from_template(self, _Template templates, bytes name, bytes last, bytes role) except -1
+    cdef uint32_t _symbol_at(self, PoolText text, bytes name) except? 0xFFFFFFFE
+    cdef int _fill_template_keys(self, Principal* p, _Template templates, PoolText name, bytes last) except -1
     cdef PoolText _joined(self, PoolText before, bytes last) except *
     cdef int _copy(self, Vector* to, const Vector* source, uint32_t n) except -1
     cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1

@@ -11,7 +11,7 @@ from fastiam.kernel.base.text cimport hash_bytes
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport Constant, Key
 from fastiam.kernel.model.principals cimport KIND_FED, KIND_USER, Principal
-from fastiam.kernel.model.resources cimport Account, Endpoint, MOST_MARKS, START_AT
+from fastiam.kernel.model.resources cimport Account, Endpoint, MAX_PREFIX_CUTS, START_AT
 from fastiam.kernel.model.string_table cimport PoolText, StringSlot
 from fastiam.kernel.model.tables cimport TablesC
 from fastiam.kernel.plan.tables cimport Tables
@@ -20,7 +20,7 @@ from fastiam.kernel.storage.vectors cimport NameTable, Vector, bytes_of, free_it
 
 cdef enum:
     NEVER = 0xFFFFFFFFFFFFFFFF
-    LIKENESS = 250             # bytes that an entry of `alike` takes, about
+    LIKENESS = 250             # bytes that an entry of `templates` takes, about
 
 
 cdef bint is_printable(bytes text):
@@ -42,11 +42,11 @@ cdef bytes start_key(str start):
     """What all resources are known by whose ARNs begin so and that have no record of their own (6.10), None where `shared_record` would not
     look that far. Without its `arn`, so that it is no ARN."""
     cdef str last = start.split(":", 5)[5] if start else ""
-    return start[START_AT:].encode() if 0 < last.count("/") + last.count(":") <= MOST_MARKS else None
+    return start[START_AT:].encode() if 0 < last.count("/") + last.count(":") <= MAX_PREFIX_CUTS else None
 
 
-cdef class _Alike:
-    """What `liken` was told."""
+cdef class _Template:
+    """What `add_template` was told."""
 
 
 cdef class Names:
@@ -60,7 +60,7 @@ cdef class Names:
         self.tables = tables
         self.generation = tables.generation
         self.seen = NEVER
-        self.alike = {}
+        self.templates = {}
         for i in range(N_LISTS):
             self._list(i).item = 4
         for i in range(N_TABLES):
@@ -110,12 +110,12 @@ cdef class Names:
         t.n_endpoints = self.endpoints.n
         t.has_endpoints = self.has_endpoints
         t.denies_unknown_owner = self.denies_unknown_owner
-        self.tables._lend(&self.principals, &t.principal_names)
-        self.tables._lend(&self.records, &t.record_names)
-        self.tables._lend(&self.facts, &t.fact_names)
-        self.tables._lend(&self.account_ids, &t.account_names)
-        self.tables._lend(&self.endpoint_ids, &t.endpoint_names)
-        self.tables._lend(&self.services, &t.services)
+        self.tables._publish_table(&self.principals, &t.principal_names)
+        self.tables._publish_table(&self.records, &t.record_names)
+        self.tables._publish_table(&self.facts, &t.fact_names)
+        self.tables._publish_table(&self.account_ids, &t.account_names)
+        self.tables._publish_table(&self.endpoint_ids, &t.endpoint_names)
+        self.tables._publish_table(&self.services, &t.services)
         self.seen = self.tables.version
         return 0
 
@@ -133,8 +133,8 @@ cdef class Names:
         cdef int i
         memset(late, 0, sizeof(late))
         self.generation = self.tables.generation
-        self.alike = {}
-        self.alike_bytes = 0
+        self.templates = {}
+        self.template_bytes = 0
         if not self.is_frozen:
             return 0
         for i in range(N_TABLES):
@@ -167,7 +167,7 @@ cdef class Names:
 
     def size_bytes(self):
         """The memory of the names."""
-        cdef uint64_t total = self.alike_bytes
+        cdef uint64_t total = self.template_bytes
         cdef int i
         for i in range(N_LISTS):
             total += bytes_of(self._list(i))
@@ -175,7 +175,7 @@ cdef class Names:
             total += bytes_of(&self._table(i).slots)
         return total
 
-    def late_bytes(self):
+    def cache_bytes_used(self):
         """The memory that names of requests take."""
         return self.size_bytes() - self.frozen_bytes
 
@@ -203,7 +203,7 @@ cdef class Names:
             i = (i + 1) & (names.slots.capacity - 1)
         return NONE
 
-    cdef int _give(self, NameTable* names, bytes text, uint32_t value) except -1:
+    cdef int _append_name(self, NameTable* names, bytes text, uint32_t value) except -1:
         """Enter a text, or give it another value."""
         cdef uint32_t at = self._entry_of(names, text)
         self.seen = NEVER
@@ -214,70 +214,70 @@ cdef class Names:
 
     def principal(self, bytes text, uint32_t principal):
         """Let a principal be found by its ARN or name."""
-        self._give(&self.principals, text, principal)
+        self._append_name(&self.principals, text, principal)
 
-    def liken(self, bytes start, uint32_t base, bytes role, list varied):
-        """Let `enter_alike` enter names that begin so, up to the last slash, as principals like `base`.
+    def add_template(self, bytes start, uint32_t base, bytes role, list varied):
+        """Let `enter_from_template` enter names that begin so, up to the last slash, as principals like `base`.
 
         `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `varied` are
         constants that differ, each (key, before, certainty): a text before what follows the slash, or None for the whole name.
         """
-        cdef _Alike alike = _Alike()
-        cdef Varied* v
-        alike.base, alike.role = base, role
+        cdef _Template templates = _Template()
+        cdef TemplateKey* v
+        templates.base, templates.role = base, role
         for key, before, certainty in varied:
-            v = &alike.varied[alike.n_varied]            # INVARIANT: they are MOST_VARIED at most (`Likeness`)
-            v[0] = Varied(key, PoolText(0, NONE), certainty)
+            v = &templates.varied[templates.n_template_keys]            # INVARIANT: they are MAX_TEMPLATE_KEYS at most (`PrincipalTemplate`)
+            v[0] = TemplateKey(key, PoolText(0, NONE), certainty)
             if before is not None:
                 v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
             self.tables._check_key(v.key)
             (<Key*>self.tables.keys.data)[v.key].varies = True
-            alike.n_varied += 1
-        if start not in self.alike:
-            self.alike_bytes += LIKENESS + <uint64_t>len(start)
-        self.alike[start] = alike
+            templates.n_template_keys += 1
+        if start not in self.templates:
+            self.template_bytes += LIKENESS + <uint64_t>len(start)
+        self.templates[start] = templates
 
-    cpdef bint enter_alike(self, bytes name) except -1:
+    cpdef bint enter_from_template(self, bytes name) except -1:
         """See that a name is there; False where nothing tells what principals it is like.
 
         INVARIANT: the role of each principal of a directory has its word, so that of a word that is not there no record tells.
         """
         cdef Py_ssize_t end = name.rfind(b"/") + 1
         cdef bytes last = name[end:], role = None
-        cdef _Alike alike
+        cdef _Template templates
         if self.generation != self.tables.generation:    # PERF: a view for each name would be dear
             self._cut()
         if self.tables._find(&self.principals, name) != NONE:
             return True
-        alike = self.alike.get(name[:end])
-        if alike is None or not is_printable(last):
+        templates = self.templates.get(name[:end])
+        if templates is None or not is_printable(last):
             return False
-        if alike.role is not None:
-            role = alike.role + last
+        if templates.role is not None:
+            role = templates.role + last
             if self.tables._find(&self.tables.words, role) != NONE:
                 return False
-        self._enter_alike(alike, name, last, role)
+        self._enter_from_template(templates, name, last, role)
         return True
 
-    cdef int _enter_alike(self, _Alike alike, bytes name, bytes last, bytes role) except -1:
+    cdef int _enter_from_template(self, _Template templates, bytes name, bytes last, bytes role) except -1:
         cdef Tables t = self.tables
         cdef PoolText text = PoolText(t._text(name), <uint32_t>len(name))
-        cdef Principal p = (<const Principal*>t.principals.data)[alike.base]
-        p.names = alike.base + 1                         # INVARIANT: it has no names: neither services nor providers have likenesses
+        cdef Principal p = (<const Principal*>t.principals.data)[templates.base]
+        p.names = templates.base + 1                         # INVARIANT: it has no names: neither services nor providers have likenesses
         if role is not None:
-            p.role = t._word(role)
+            p.role = t._symbol(role)
         elif p.kind == KIND_USER:
-            p.user_arn = self._word_at(text, name)
+            p.user_arn = self._symbol_at(text, name)
         elif p.kind == KIND_FED:
-            p.federated_arn = self._word_at(text, name)
+            p.federated_arn = self._symbol_at(text, name)
         else:
-            p.session_arn = self._word_at(text, name)
-        self._vary(&p, alike, text, last)
+            p.session_arn = self._symbol_at(text, name)
+        self._fill_template_keys(&p, templates, text, last)
         (<Principal*>t._push(&t.principals))[0] = p
         self.seen = NEVER
         return t._name_at(&self.principals, text, t.principals.n - 1)
 
-    cdef uint32_t _word_at(self, PoolText text, bytes name) except? 0xFFFFFFFE:
+    cdef uint32_t _symbol_at(self, PoolText text, bytes name) except? 0xFFFFFFFE:
         """The word of a name that lies in the pool already."""
         cdef uint32_t found = self.tables._find(&self.tables.words, name)
         if found == NONE:
@@ -285,15 +285,15 @@ cdef class Names:
             self.tables._name_at(&self.tables.words, text, found)
         return found
 
-    cdef int _vary(self, Principal* p, _Alike alike, PoolText name, bytes last) except -1:
+    cdef int _fill_template_keys(self, Principal* p, _Template templates, PoolText name, bytes last) except -1:
         """Constants of its own for a principal that is like another one."""
         cdef Tables t = self.tables
         cdef uint32_t first = t.constants.n, n = p.n_constants, i, k
-        cdef Constant* at = <Constant*>t._push(&t.constants, n + alike.n_varied)
-        cdef const Varied* v
+        cdef Constant* at = <Constant*>t._push(&t.constants, n + templates.n_template_keys)
+        cdef const TemplateKey* v
         memcpy(at, <const Constant*>t.constants.data + p.constants, n * sizeof(Constant))
-        for k in range(alike.n_varied):
-            v = &alike.varied[k]
+        for k in range(templates.n_template_keys):
+            v = &templates.varied[k]
             (<PoolText*>t._push(&t.const_texts))[0] = name if v.before.size == NONE else self._joined(v.before, last)
             i = 0
             while i < n and at[i].key != v.key:
@@ -314,12 +314,12 @@ cdef class Names:
 
     def record(self, bytes text, uint32_t record):
         """Let a record be found by its ARN; NONE takes it away."""
-        self._give(&self.records, text, record)
+        self._append_name(&self.records, text, record)
 
     def fact(self, bytes text, uint32_t record, str start=""):
         """Keep the answer of the directory for an ARN of MODE_FACTS; for all that begin with `start`, if that is told, unless they have a
         record of their own."""
-        self._give(&self.facts, start_key(start) or text, record)
+        self._append_name(&self.facts, start_key(start) or text, record)
 
     cdef int _forget(self, NameTable* names, bytes text) except -1:
         """Let nothing be found by a text: what was entered is no name any more, and what requests bring is another one."""
@@ -340,18 +340,18 @@ cdef class Names:
 
     def service(self, bytes text, uint32_t mode):
         """Say how records of a service are found."""
-        self._give(&self.services, text, mode)
+        self._append_name(&self.services, text, mode)
 
-    def account(self, bytes id, *, rcp_stack, org, org_paths):
+    def account(self, bytes id, *, rcp_set, org, org_paths):
         """An account as an owner of resources; `org` and `org_paths` are constants."""
         cdef uint32_t at = self.find_account(id)
         cdef Account* a
         if at == NONE:
             at = self.accounts.n
             self.tables._push(&self.accounts)
-            self._give(&self.account_ids, id, at)
+            self._append_name(&self.account_ids, id, at)
         a = <Account*>self.accounts.data + at
-        a[0] = Account(self.tables.word(id), rcp_stack, org, org_paths)
+        a[0] = Account(self.tables.word(id), rcp_set, org, org_paths)
         self.seen = NEVER
 
     def endpoint(self, bytes id, *, uint32_t stack, is_gateway, list constants):
@@ -359,12 +359,12 @@ cdef class Names:
         cdef uint32_t fixed = self.tables._constants(constants, False)
         cdef Endpoint* e = <Endpoint*>self.tables._push(&self.endpoints)
         e[0] = Endpoint(stack, fixed, <uint32_t>len(constants), is_gateway)
-        self._give(&self.endpoint_ids, id, self.endpoints.n - 1)
+        self._append_name(&self.endpoint_ids, id, self.endpoints.n - 1)
         return self.endpoints.n - 1
 
     def no_endpoint(self, bytes id):
         """Take an endpoint away."""
-        self._give(&self.endpoint_ids, id, NONE)
+        self._append_name(&self.endpoint_ids, id, NONE)
 
     def judge_endpoints(self, bint has_policies):
         """Whether an unknown endpoint leaves its layer undetermined (D40)."""

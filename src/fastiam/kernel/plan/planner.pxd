@@ -1,7 +1,7 @@
 """Rows, and the names and classes of actions."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.model.plan cimport Row, RowKey
+from fastiam.kernel.model.plan cimport Row, PlanKey
 from fastiam.kernel.model.policies cimport Body, Entry, Segment
 from fastiam.kernel.plan.deny_filters cimport Sieves
 from fastiam.kernel.storage.vectors cimport Vector
@@ -24,9 +24,9 @@ cdef class Rows(Sieves):
     cdef int _action_truth(self, const Body* b)
     cdef int _collect(self, Segment s) except -1
     cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
-    cdef int make_rows(self, const RowKey* keys, uint32_t n) except -1
-    cdef void _ask_for(self, const RowKey* keys, uint32_t n)
-    cdef int _make_row(self, const RowKey* row) except -1
+    cdef int make_rows(self, const PlanKey* keys, uint32_t n) except -1
+    cdef void _ask_for(self, const PlanKey* keys, uint32_t n)
+    cdef int _make_row(self, const PlanKey* row) except -1
     cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
     cdef int _grow_row_slots(self) except -1
     cdef const Entry* _scratch_of(self, uint32_t i)

@@ -8,7 +8,7 @@ from libc.string cimport memcmp, memcpy, memset
 from fastiam.kernel.base.text cimport hash_bytes, mix, prefetch
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
-from fastiam.kernel.model.plan_lookup cimport cell_key, find_row, grid_place
+from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan, grid_cell
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.deny_filters cimport Sieves
 from fastiam.kernel.storage.vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
@@ -237,7 +237,7 @@ cdef class Rows(Sieves):
         run.flags = flags
         return 0
 
-    cdef int make_rows(self, const RowKey* keys, uint32_t n) except -1:
+    cdef int make_rows(self, const PlanKey* keys, uint32_t n) except -1:
         """Build the rows of cells that have none; one may be named twice.
 
         Nothing is collected meanwhile: a finalizer may decide with the same engine, and would build a row in the midst of another one.
@@ -254,7 +254,7 @@ cdef class Rows(Sieves):
                 PyGC_Enable()
         return 0
 
-    cdef void _ask_for(self, const RowKey* keys, uint32_t n):
+    cdef void _ask_for(self, const PlanKey* keys, uint32_t n):
         """PERF: ask for what some rows are built of, each step for what the next one reads."""
         cdef const Stack* stacks = <Stack*>self.stacks.data
         cdef const Segment* segments = <Segment*>self.segments.data
@@ -270,7 +270,7 @@ cdef class Rows(Sieves):
             return
         for i in range(n):
             prefetch(stacks + keys[i].stack)
-            prefetch(grid_place(&self.t, keys[i].stack, keys[i].cls))
+            prefetch(grid_cell(&self.t, keys[i].stack, keys[i].cls))
         for i in range(n):
             prefetch(segments + stacks[keys[i].stack].first)
         for i in range(n):
@@ -294,14 +294,14 @@ cdef class Rows(Sieves):
             for j in range(min(r.n, <uint32_t>MOST_BODIES)):
                 prefetch(actions + bodies[listed[r.first + j]].actions)
 
-    cdef int _make_row(self, const RowKey* row) except -1:
+    cdef int _make_row(self, const PlanKey* row) except -1:
         """The denies of all segments, then the allows of each."""
         cdef Stack s = (<Stack*>self.stacks.data)[row.stack]
         cdef Segment* segments = <Segment*>self.segments.data + s.first
         cdef bint late = row.stack >= self.t.n_indexed_stacks
         cdef uint32_t key = (row.name | BY_NAME if late else row.cls) | row.flag
         cdef uint32_t i, first
-        if find_row(&self.t, row.stack, key).n:
+        if find_plan(&self.t, row.stack, key).n:
             return 0
         if late:
             self._stamp_name(row.name)

@@ -11,7 +11,7 @@ cdef class Tables(Rows):
     cdef public uint64_t generation
 
     cdef uint32_t _pattern(self, const Pattern* p) except? 0xFFFFFFFE
-    cdef uint32_t _word(self, text) except? 0xFFFFFFFE
+    cdef uint32_t _symbol(self, text) except? 0xFFFFFFFE
     cdef int _check_key(self, uint32_t key) except -1
     cdef uint32_t _constants(self, list constants, bint own) except? 0xFFFFFFFE
     cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE

@@ -7,7 +7,7 @@ from fastiam.kernel.plan.planner import Rows
 
 # Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
 _Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, int]  # key, texts, is_multi, is_conflict, certainty
-# text, number, nanos, is_u, has_slots, unresolved, address (16 bytes)
+# text, number, nanos, is_u, has_variables, unresolved, address (16 bytes)
 _Value: TypeAlias = tuple[bytes, int, int, bool, bool, bool, bytes]
 
 def glob_matches(pattern: bytes, text: bytes) -> bool: ...
@@ -19,8 +19,8 @@ def is_base64(text: bytes) -> bool: ...
 class Tables(Rows):
     generation: int  # how often something was dropped
     # words, keys, constants
-    def word(self, text: bytes) -> int: ...
-    def word_list(self, words: list[int]) -> int: ...
+    def symbol(self, text: bytes) -> int: ...
+    def symbol_list(self, words: list[int]) -> int: ...
     def key(
         self,
         name: bytes,
@@ -90,8 +90,8 @@ class Tables(Rows):
         federated_arn: str | None,
         unique_id: str | None,
         canonical_id: str | None,
-        own_stack: int,
-        scp_stack: int,
+        principal_set: int,
+        scp_set: int,
         names: tuple[str, ...],
         constants: list[_Constant],
         absent: int,

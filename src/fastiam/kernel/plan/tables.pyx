@@ -63,9 +63,9 @@ cdef class Tables(Rows):
 
     def word(self, bytes text):
         """A small number for a text that is compared as a whole."""
-        return self._word(text)
+        return self._symbol(text)
 
-    cdef uint32_t _word(self, text) except? 0xFFFFFFFE:
+    cdef uint32_t _symbol(self, text) except? 0xFFFFFFFE:
         """The word of a text, NONE for None; policies may hold lone surrogates (V39)."""
         cdef bytes data
         cdef uint32_t found
@@ -78,7 +78,7 @@ cdef class Tables(Rows):
             self._name(&self.words, data, found)
         return found
 
-    def word_list(self, list words):
+    def symbol_list(self, list words):
         """Consecutive words; the index of the first."""
         return self._numbers(&self.word_lists, words)
 
@@ -370,7 +370,7 @@ cdef class Tables(Rows):
 
     def principal(
         self, *, int kind, int flags, int credential, account, partition, uint32_t account_index, user_arn, role, session_arn,
-        federated_arn, unique_id, canonical_id, uint32_t own_stack, uint32_t scp_stack, tuple names, list constants, uint32_t absent,
+        federated_arn, unique_id, canonical_id, uint32_t principal_set, uint32_t scp_set, tuple names, list constants, uint32_t absent,
         uint32_t n_absent, mfa_at,
     ):
         """A principal; texts are None where there is none."""
@@ -379,24 +379,24 @@ cdef class Tables(Rows):
         cdef Principal* p
         memset(&k, 0, sizeof(Principal))
         for name in names:
-            self._number(&self.word_lists, self._word(name))
+            self._number(&self.word_lists, self._symbol(name))
         k.kind = kind
         k.flags = flags
         k.credential = credential
-        k.account = self._word(account)
-        k.partition = self._word(partition)
+        k.account = self._symbol(account)
+        k.partition = self._symbol(partition)
         k.account_index = account_index
         if account is not None:
             name = (<str>account).encode("utf-8", "surrogatepass")
             memcpy(k.account_id, <const char*>(<bytes>name), min(12, len(name)))
-        k.user_arn = self._word(user_arn)
-        k.role = self._word(role)
-        k.session_arn = self._word(session_arn)
-        k.federated_arn = self._word(federated_arn)
-        k.unique_id = self._word(unique_id)
-        k.canonical_id = self._word(canonical_id)
-        k.own_stack = own_stack
-        k.scp_stack = scp_stack
+        k.user_arn = self._symbol(user_arn)
+        k.role = self._symbol(role)
+        k.session_arn = self._symbol(session_arn)
+        k.federated_arn = self._symbol(federated_arn)
+        k.unique_id = self._symbol(unique_id)
+        k.canonical_id = self._symbol(canonical_id)
+        k.principal_set = principal_set
+        k.scp_set = scp_set
         k.names = listed if names else 0
         k.n_names = <uint16_t>len(names)
         k.constants = fixed
@@ -412,7 +412,7 @@ cdef class Tables(Rows):
         """What is stored about a resource."""
         cdef uint32_t fixed = self._shared_constants(constants)
         cdef uint32_t start = NONE if arn is None else self._text(arn)
-        cdef uint32_t owner = self._word(account)
+        cdef uint32_t owner = self._symbol(account)
         cdef Record* r = <Record*>self._push(&self.records)
         cdef uint64_t number = 0
         if account is not None and len(account) == ACCOUNT_SIZE and account.isascii() and account.isdigit():

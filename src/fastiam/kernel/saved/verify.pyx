@@ -285,7 +285,7 @@ cdef bint is_principal(Tables s, const Principal* p) noexcept nogil:
         return False
     if not are_names(s, p) or not within(p.constants, p.n_constants, s.constants.n):
         return False
-    if p.own_stack >= s.stacks.n or not is_index(p.scp_stack, s.stacks.n) or (p.flags & P_HAS_SCP and p.scp_stack == NONE):
+    if p.principal_set >= s.stacks.n or not is_index(p.scp_set, s.stacks.n) or (p.flags & P_HAS_SCP and p.scp_set == NONE):
         return False
     if p.mfa_at != INT64_MIN and not -LATEST <= p.mfa_at <= LATEST:
         return False
@@ -293,7 +293,7 @@ cdef bint is_principal(Tables s, const Principal* p) noexcept nogil:
         segments = 2
     if p.flags & (P_HAS_SESSION | P_EXTRA_SESSION):
         segments = 3
-    return n_allows(s, p.own_stack) >= segments
+    return n_allows(s, p.principal_set) >= segments
 
 
 cdef bint are_principals(Tables s) noexcept nogil:
@@ -392,7 +392,7 @@ cdef bint are_accounts(Tables s, Names names) noexcept nogil:
     cdef uint32_t i
     for i in range(names.accounts.n):
         a = <const Account*>names.accounts.data + i
-        if not is_index(a.rcp_stack, s.stacks.n) or not is_index(a.org, s.constants.n) or not is_index(a.org_paths, s.constants.n):
+        if not is_index(a.rcp_set, s.stacks.n) or not is_index(a.org, s.constants.n) or not is_index(a.org_paths, s.constants.n):
             return False
     return True
 

@@ -131,7 +131,7 @@ cdef class Vectors:
     cdef Vector* _vector(self, int i)
     cdef list _vectors(self)
     cdef int _release(self, void* data) except -1
-    cdef int _give_back(self, Vector* v) except -1
+    cdef int _release_memory(self, Vector* v) except -1
     cdef int _cut(self, Vector* v) except -1
     cdef int _resize(self, Vector* v, uint64_t capacity) except -1
     cdef char* _push(self, Vector* v, uint32_t n=*) except NULL
@@ -139,7 +139,7 @@ cdef class Vectors:
     cdef uint32_t _numbers(self, Vector* v, list values) except? 0xFFFFFFFE
     cdef uint32_t _text(self, bytes text) except? 0xFFFFFFFE
     cdef uint32_t _shared(self, bytes text) except? 0xFFFFFFFE
-    cdef void _lend(self, NameTable* names, StringTable* table)
+    cdef void _publish_table(self, NameTable* names, StringTable* table)
     cdef void sync(self)
     cdef void leave(self)
     cdef int _place(self, Vector* slots, uint32_t h, uint32_t value) except -1

@@ -160,7 +160,7 @@ cdef class Vectors:
         self.sync()                                      # another thread may decide before the builder is done
         return 0
 
-    cdef int _give_back(self, Vector* v) except -1:
+    cdef int _release_memory(self, Vector* v) except -1:
         """Release what one large thing has needed while it was made."""
         if v.capacity > MOST_KEPT:
             self._release(v.data)
@@ -218,7 +218,7 @@ cdef class Vectors:
             found = self.texts[text] = self._text(text)
         return found
 
-    cdef void _lend(self, NameTable* names, StringTable* table):
+    cdef void _publish_table(self, NameTable* names, StringTable* table):
         table.slots = <const StringSlot*>names.slots.data
         table.texts = <const PoolText*>names.texts.data
         table.values = <const uint32_t*>names.values.data
@@ -276,7 +276,7 @@ cdef class Vectors:
         t.n_runs = self.runs.n
         t.n_entries = self.entries.n
         t.n_patterns = self.patterns.n
-        self._lend(&self.action_names, &t.action_names)
+        self._publish_table(&self.action_names, &t.action_names)
         t.cells.cells = <const Cell*>self.cells.data
         t.cells.mask = self.cells.capacity - 1
         t.cells.rows = <const Row*>self.rows.data
@@ -342,5 +342,5 @@ cdef class Vectors:
 
     cdef uint32_t _find(self, NameTable* names, bytes text) except? 0xFFFFFFFE:
         cdef StringTable table
-        self._lend(names, &table)
+        self._publish_table(names, &table)
         return table_find(&table, <const uint8_t*>self.pool.data, text, len(text), self.t.seed)
