@@ -1,4 +1,4 @@
-"""The doors of the engine, as `kernel.batch.resolve` sees them."""
+"""Declarations of the entry points, for `kernel.batch.resolve`."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.plan.tables cimport Tables

@@ -1,8 +1,7 @@
-"""The doors of the engine for one request; `kernel.batch.resolve` decides columns of them.
+"""Entry points for single requests; `kernel.batch.resolve` decides columns of requests.
 
-A call is attempted on the tables as they are. Where something is not there yet (a row, the name of an action, a principal), the
-attempt ends with a status, Python code settles it, and the call is attempted again: no attempt runs Python code, so none can be
-interrupted half-way by another thread.
+A call is attempted on the tables as they are. If something is missing (a plan, the id of an action, a principal), the attempt ends with a
+status. Python code resolves the miss, and the call is attempted again. No attempt runs Python code, so no other thread can interrupt one.
 """
 cimport cython
 from cpython.ref cimport PyObject

@@ -1,4 +1,4 @@
-"""Doors on inline functions and numbers that have no other way to Python; tests alone import this."""
+"""Test hooks: inline functions and constants of the kernels as Python functions. Only tests import this module."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset

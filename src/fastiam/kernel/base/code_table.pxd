@@ -1,4 +1,4 @@
-"""Codes for keys as they are met: the first key gets 0, the next one that is new 1, and so on. Header only."""
+"""Dense codes for keys, assigned in order of first use. Header only."""
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 

@@ -1,4 +1,4 @@
-"""Numbers and instants as canonical text (C24), written where it shall stand: each returns where that ends. Header only."""
+"""Numbers and instants as canonical text (C24). Each function returns the end of the text that it wrote. Header only."""
 from cpython.exc cimport PyErr_Clear
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int64_t, uint32_t, uint64_t

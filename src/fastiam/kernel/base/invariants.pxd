@@ -1,4 +1,4 @@
-"""Promises that the kernels lean on: asserted in builds with FASTIAM_CHECKS, no code at all in others. Header only."""
+"""Invariants of the kernels: asserted in builds with FASTIAM_CHECKS, assumed by the compiler in others. Header only."""
 
 
 cdef extern from *:

@@ -1,4 +1,4 @@
-"""Bytes that should be UTF-8: is it, and how a code point is written. Header only."""
+"""UTF-8: validation, and encoding of code points. Header only."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 

@@ -1,6 +1,6 @@
-"""Values of conditions, read from text: numbers, dates, addresses, base64, booleans (spec 4.4, 4.5). Header only.
+"""Parsers for values of conditions: numbers, dates, addresses, base64, booleans (spec 4.4, 4.5). Header only.
 
-Each reader accepts exactly its grammar; anything else is unparsable, and the caller makes it `U`.
+Each parser accepts exactly its grammar. Any other text is unparsable, and the caller makes it `U`.
 """
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy

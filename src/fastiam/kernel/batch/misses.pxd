@@ -1,6 +1,6 @@
-"""What rows of a range miss, found before they are decided: names, and the rows of policies of users, roles and services. Header only.
+"""Misses of a range of rows, found before the rows are decided: names, and the plans of users, roles and services. Header only.
 
-PERF: a row that is decided without them is decided three times, the long way. What others miss, and what resources do, is found there.
+PERF: a row with a miss is otherwise attempted three times on the general path. Other principals and resources are resolved there.
 """
 from libc.stdint cimport int64_t, uint32_t
 

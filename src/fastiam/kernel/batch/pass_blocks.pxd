@@ -1,7 +1,7 @@
-"""One pass over a range of rows, without the GIL, in blocks: first the numbers of who asks and what for, then the rows of policies,
-then everything that these say at once, then the requests that are left. Header only.
+"""One pass over a range of rows in blocks, without the GIL. Header only.
 
-Rows that miss something go on the slow list.
+The stages of a block: find the ids of principals, actions and resources; find the plans; decide the rows that these determine; decide the
+other requests. Rows with misses become deferred rows.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc

@@ -1,7 +1,7 @@
-"""Columns of requests, and the passes that are made over them without the GIL.
+"""Passes over columns of requests, without the GIL.
 
-A pass works on a snapshot of the tables. Rows that miss something (a name, a row of policies, a contradiction to check) go on a slow list;
-`kernel.batch.resolve` settles what they miss, and tries them again.
+A pass works on a snapshot of the tables. Rows that miss something (a name, a plan, a check for a contradiction) become deferred rows.
+`kernel.batch.resolve` resolves their misses and decides them again.
 """
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The columns of a batch that say why."""
+"""Result columns that give the reasons of decisions."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.decide.blocks cimport Answers

@@ -1,7 +1,6 @@
-"""The columns of a batch that say why: layers, reported statements, codes of reasons, and the keys that an answer depends on.
+"""Result columns that give the reasons of decisions: layers, reported statements, reason codes and deciding keys.
 
-A pass writes numbers of entries and lists of keys, which mean something until the tables are dropped; what they stand for is kept
-chunk by chunk.
+A pass writes ids of entries and lists of keys. They are valid until run-time entries are evicted, so each chunk resolves its own.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc

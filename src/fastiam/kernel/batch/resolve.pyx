@@ -1,7 +1,7 @@
-"""Columns of requests, decided: `decide_columns`.
+"""Decisions for columns of requests: `decide_columns`.
 
-What a pass leaves is settled with the GIL, by the rules of `_core`, a thousand rows at once where they miss what others miss, too; then the
-next chunk begins.
+Rows that a pass defers are resolved with the GIL by the rules of `_core`: up to a thousand rows together if they have the same kind of miss.
+Then the next chunk begins.
 """
 from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint32_t

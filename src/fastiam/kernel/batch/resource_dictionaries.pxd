@@ -1,4 +1,4 @@
-"""What is known of the dictionaries of a column of resources."""
+"""Facts of the dictionaries of a resource column."""
 from libc.stdint cimport int64_t, uint8_t
 
 from fastiam.kernel.decide.blocks cimport Rows

@@ -1,6 +1,6 @@
-"""Facts of the values of dictionaries of resources, read once for all rows that have them.
+"""Facts of the values of resource dictionaries, computed once for all rows with the same value.
 
-Of a large dictionary of which rows have few values, these are read alone; where hardly two rows share one, each row finds its facts.
+Of a large dictionary, only the values that rows use are read. If few rows share a value, each row computes its own facts.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset

@@ -1,4 +1,4 @@
-"""What the threads of a batch have of their own, and what of it goes to the next batch."""
+"""State of the threads of a batch, and the part of it that the next batch uses."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.decide.blocks cimport Seen, Side

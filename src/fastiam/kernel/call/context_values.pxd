@@ -1,4 +1,4 @@
-"""The values of a context of a single call as texts, as they come."""
+"""Context values of a single call as texts, converted from Python objects."""
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t
 

@@ -1,4 +1,4 @@
-"""Values of a context of a single call that are neither text nor bool: numbers, dates in UTC, lists, tuples."""
+"""Context values of a single call that are neither text nor bool: numbers, dates in UTC, lists, tuples."""
 from cpython.datetime cimport import_datetime
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t

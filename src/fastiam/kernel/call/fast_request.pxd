@@ -1,7 +1,7 @@
-"""The usual single request: a user or role asks for something of its own account that has no policy. Header only.
+"""Fast path of single requests: a user or role, and a resource of its own account without a resource policy. Header only.
 
-Law: it is decided as `attempt` would; whatever is not surely usual is left to that. The own row of who asks is read from its flats,
-which say all in half a cache line each.
+Invariant: the result equals that of `attempt`. Every request that may differ is left to `attempt`. The plan of the principal is read from its
+match program, which has half a cache line for each op.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 

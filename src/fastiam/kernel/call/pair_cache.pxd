@@ -1,11 +1,11 @@
-"""Who asked for what before, and where all lies that decides it. Header only.
+"""Pair cache: maps (principal name, action) to everything that the decision reads. Header only.
 
-What decides a request hangs in a chain: a slot of names, the number under it, the record of who asks, a cell, a row, its flats, the
-text of a pattern. Of many principals none of that is near, and each link is waited for before the next one can be asked for. A
-meeting holds the whole chain of a name and an action: there is one wait for the meeting, and one for all that it points to.
+A decision follows a chain of loads: a hash slot, the id in it, the principal, a cell, a plan, its match program, the text of a pattern. With
+many principals each load misses the cache, and each waits for the one before. An entry holds the whole chain, so there is one wait for the
+entry and one for all that it points to.
 
-Law: a meeting says what looking up would say. It holds for an epoch of the core, in which names and rows stay what they are, and for
-the very name that it was made for, which is compared letter by letter.
+Invariant: an entry equals the result of the lookups. It is valid for one epoch of the core, in which names and plans do not change, and only
+for exactly its name.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free

@@ -1,10 +1,8 @@
-"""Who asks for what again and again, on the same objects. Header only.
+"""Pointer cache: maps a (principal, action) pair of Python objects to its ids and match program. Header only.
 
-A program that asks for the same caller and the same action mostly does so on texts that it had before. A habit holds what follows from the
-two: their numbers, and the flats of the own row. It is told by where the texts lie, and keeps them alive meanwhile, so that nothing else can
-lie there.
+The key is the pair of object addresses. An entry holds a reference to both objects, so that no other object can reuse the addresses.
 
-Law: a habit says what looking up would say. It holds for an epoch of the core, as a meeting does.
+Invariant: an entry equals the result of the lookups. It is valid for one epoch of the core.
 """
 from cpython.ref cimport Py_XDECREF, PyObject
 from libc.stdint cimport uint32_t, uint64_t

@@ -1,8 +1,7 @@
-"""Requests of a list, looked at before their turn. Header only.
+"""Software pipelining of a list of requests. Header only.
 
-While one request is decided, the memory that the next ones need is on its way: each of them passes some stages, a few requests
-apart, and each stage asks for what the next one reads. Law: what was looked up holds as long as no Python code has run since; where
-some may have, `stop` forgets it.
+While one request is decided, the memory that later requests need is prefetched. Each request passes several stages, and each stage prefetches
+what the next one reads. Invariant: a lookup is valid until Python code runs; after that, `stop` flushes the pipeline.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject

@@ -1,9 +1,8 @@
-"""The usual single call, decided on the objects as they come. Header only.
+"""Fast path of single calls, on the Python objects of the call. Header only.
 
-Law: it is decided as `Core._decide` would, or not at all. Whatever is not plain (another type than text, bool, number, date, None or a list of
-these, two spellings of a key, a name or a row that is met for the first time) is UNSETTLED: the long way settles it, and raises where there is
-something to raise. No Python code runs here, so that nothing can come between looking up and deciding, and nothing
-that outlives it is allocated.
+Invariant: the result equals that of `Core._decide`, or is UNSETTLED, and then the general path decides and raises. Values of other types than
+str, bool, number, datetime, None or lists of these, keys in two spellings, and new names or plans take the general path. No Python code runs
+here, so nothing changes between lookup and decision, and nothing is allocated that outlives the call.
 """
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t

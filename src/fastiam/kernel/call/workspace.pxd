@@ -1,8 +1,7 @@
-"""What single calls work with, and what is remembered from one to the next. Header only.
+"""Workspace of single calls: scratch space, and caches from one call to the next. Header only.
 
-A workspace remembers objects that callers pass again: the names of keys and actions, which usually are the same literals of a program in every
-call, and callers. They are told by where they lie, and kept alive meanwhile, so that nothing else can lie there. What is not remembered is
-found by what it says.
+A workspace caches objects that programs pass repeatedly: names of keys and actions, which are usually literals, and principals. The key is the
+address of the object. A cache entry holds a reference to it, so that no other object can reuse the address. Other objects are found by value.
 """
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t

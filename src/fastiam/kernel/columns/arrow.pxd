@@ -1,4 +1,4 @@
-"""What is left for later of a column that came through Arrow's C interface."""
+"""Checks of an Arrow column that are deferred until a pass reads it."""
 from libc.stdint cimport int64_t
 
 from fastiam.kernel.columns.chunk cimport Chunk

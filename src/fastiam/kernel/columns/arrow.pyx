@@ -1,11 +1,10 @@
-"""Columns that a producer hands over through Arrow's C interface. nanoarrow's C does the reading.
+"""Import of columns through the Arrow C data interface, with nanoarrow.
 
-Laws: nothing that a producer says is believed before it is checked (shape, offsets, codes, views, UTF-8), since the kernel
-checks nothing again; codes and plain text alone are left for it, and say so (a pass reads them once then, not twice), and a value
-of a dictionary that no row has may be no UTF-8, since nobody makes text of it; what is moved out of a capsule is released exactly
-once, on errors too.
-The C interface does not say how long a plain buffer is: the last offset is all there is to go by. Lengths that do come
-along (of children, dictionaries and the buffers of views) are held against what points into them.
+Invariants: everything from a producer (shape, offsets, codes, views, UTF-8) is validated before it is used, since the kernel does not check it
+again. Only codes and plain text may be marked as unchecked; a pass validates them block by block, which saves one read. A dictionary value
+that no row uses may be invalid UTF-8, since no text is made of it. A structure that is moved out of a capsule is released exactly once, also
+on errors. The C interface has no size for plain buffers, so the last offset is trusted. Sizes that it has (of children, dictionaries and
+view buffers) are compared with the offsets that refer to them.
 """
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory

@@ -1,8 +1,8 @@
-"""Numbers and instants of a column as canonical texts (C24): each distinct value once, or each row where that is quicker.
+"""Numbers and instants of a column as canonical texts (C24): once for each distinct value, or for each row if that is faster.
 
-The texts are those of `fastiam.model.request.canonical_text`, which the tests compare: integers in decimal, floats as the
-shortest decimal without exponent, instants as `YYYY-MM-DDTHH:MM:SSZ` with a fraction only where there is one.
-A float of 16 or 32 bits is written as the shortest decimal that reads as this float: a Float32 of 0.1 is `0.1`.
+The texts equal those of `fastiam.model.request.canonical_text`; tests compare them. Integers are decimal. Floats are the shortest decimal
+without exponent. Instants are `YYYY-MM-DDTHH:MM:SSZ`, with a fraction only if there is one. A float of 16 or 32 bits is the shortest decimal
+that parses to this float: a Float32 of 0.1 is `0.1`.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy

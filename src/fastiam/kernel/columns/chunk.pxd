@@ -1,4 +1,4 @@
-"""One chunk of a column, as `kernel/columns/column.pxd` describes it, together with what keeps it alive."""
+"""One chunk of a column (see `kernel/columns/column.pxd`), and the owners of its memory."""
 from libc.stdint cimport int64_t
 
 from fastiam.kernel.columns.column cimport Column

@@ -1,4 +1,4 @@
-"""One chunk of a column with what keeps it alive: where Arrow, NumPy and Python values meet."""
+"""One chunk of a column and the owners of its memory, for Arrow, NumPy and Python values."""
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t, uintptr_t
 from libc.string cimport memset

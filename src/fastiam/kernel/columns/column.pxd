@@ -1,8 +1,8 @@
-"""What the batch kernel reads: columns of text, wherever they lie. Header only.
+"""Text columns, the input of the batch kernel. Header only.
 
-A `Column` is a view on rows that lie in one chunk; the kernel never sees chunk borders. Everything is borrowed: the
-`TextColumn` of `kernel.columns.read` owns the memory, and has checked every offset, code and length against the buffers, or says that
-it has not (SAFETY: nothing here is checked again). Text is UTF-8.
+A `Column` is a view of rows in one chunk; the kernel never sees chunk borders. All memory is borrowed: the `TextColumn` of
+`kernel.columns.read` owns it. It has validated every offset, code and size, or marks the column as unchecked (SAFETY: nothing here is checked
+again). Text is UTF-8.
 
     row --(list offsets, if `is_list`)--> items --(codes, if `code_width`)--> values
 

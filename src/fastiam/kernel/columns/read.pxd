@@ -1,4 +1,4 @@
-"""`TextColumn`: what the batch kernel gets for each column. See `kernel/columns/column.pxd` for what it reads."""
+"""`TextColumn`, the owner of an input column of the batch kernel. `kernel/columns/column.pxd` has the layout."""
 from libc.stdint cimport int64_t
 
 from fastiam.kernel.columns.column cimport Column

@@ -1,7 +1,7 @@
-"""What users hold, made readable for the kernel: Arrow and NumPy columns, lists, single values.
+"""Conversion of user columns (Arrow and NumPy columns, lists, single values) into columns that the kernel reads.
 
-Laws: what needs no copy is not copied, and a `TextColumn` keeps its producer's memory alive; every value that is not text
-becomes its canonical text (C24); a value that cannot be read is an error of its row, broken memory an error of the column.
+Invariants: nothing is copied without need, and a `TextColumn` keeps the memory of its producer alive. Every value that is not text becomes its
+canonical text (C24). A value that cannot be read is an error of its row; invalid memory is an error of the column.
 """
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t

@@ -1,4 +1,4 @@
-"""An attempt to decide one request on the tables as they are: locate, check, decide. Header only."""
+"""One attempt to decide a request on the tables as they are: locate the resource, check, decide. Header only."""
 from libc.stdint cimport uint32_t
 
 from fastiam.kernel.base.text cimport Text

@@ -1,8 +1,7 @@
-"""Rows of a block that nothing counts for but flats: of their own rows, or of other layers, one after the other. Decided side by side.
-Header only.
+"""Vectorised evaluation of the rows of a block whose plans have match programs, layer by layer. Header only.
 
-The first flat that applies says all (denies stand before allows). A wave looks at one flat of each row that is not decided yet, without a
-branch on what it finds: that is not to be foreseen, and a processor that goes on at once has the memory of the next rows there in time.
+The first op that applies decides the row; denies precede allows. A step evaluates one op of each undecided row, without a branch on the
+result: such branches are unpredictable, and without them the processor loads the memory of later rows in time.
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset

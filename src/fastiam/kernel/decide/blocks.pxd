@@ -1,7 +1,6 @@
-"""What a pass holds of a block of rows, and the first stages over it: the numbers of who asks and what for, and where the rows of policies
-lie. Header only.
+"""State of a block of rows, and its first stages: the ids of principals, actions and resources, and their plans. Header only.
 
-Each stage runs over the whole block, so that the memory that it needs was asked for by the stage before.
+Each stage runs over the whole block, so that the stage before can prefetch its memory.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset

@@ -1,7 +1,7 @@
-"""One decision (spec 6.4): rows of every layer, denies in the order of D50, then what must allow. Header only.
+"""Combining for one request (spec 6.4): the plans of all layers, denies in the order of D50, then the required allows. Header only.
 
-`decide` never allocates and never looks at a policy that is not in the rows of (stack, action class). A row that does not
-exist yet ends it with `MISSING`; the builder makes the row, and the call is decided again.
+`decide` never allocates, and reads only policies in the plans of (policy set, action class). A missing plan ends it with `MISSING`; the
+planner builds the plan, and the call is decided again.
 """
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp

@@ -1,6 +1,6 @@
-"""Conditions of flats, as far as columns tell their truth or rows before have, for all rows of a wave side by side. Header only.
+"""Conditions of match ops, evaluated for all rows of a step queue from columns and memoized truths. Header only.
 
-A row stays in the wave, with the next condition of its flat, until one does not hold or none is left.
+A row stays in the queue, with the next condition of its op, until a condition is false or none is left.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 

@@ -1,6 +1,6 @@
-"""The endpoints that rows of a block come through. Header only.
+"""Endpoint policies of the rows of a block. Header only.
 
-One that has no policy, or one that surely allows, leaves a row as it is; what others say is asked the long way (D40).
+An endpoint without a policy, or with one that certainly allows, does not change a row. Others are evaluated on the general path (D40).
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 

@@ -1,7 +1,7 @@
-"""The usual request of a batch: a user or role of one partition, an action without rules of its own, in its own account. Header only.
+"""Fast path of a batch: a user or role, an action without special rules, a resource of its own account. Header only.
 
-What does not depend on the row is worked out once: a `Caller` for each principal of a batch, the facts of each resource of a
-dictionary. Law: a row is decided here exactly as `kernel.decide.combine` would; whatever is not surely usual goes the long way.
+Inputs that do not depend on the row are computed once: a `Caller` for each principal of a batch, the facts of each resource of a dictionary.
+Invariant: the result equals that of `kernel.decide.combine`. Every row that may differ takes the general path.
 """
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy

@@ -1,7 +1,7 @@
-"""Statements of long runs that an index finds, for all rows of a wave side by side. Header only.
+"""Index probes of long statement runs, for all rows of a step queue together. Header only.
 
-Most resources are known to a few hashes of an index, or to none. What was found is a flat of its own; several are looked at in the
-order of the run, so that the first one that applies says all.
+Most resources have few hashes in an index, or none. Each candidate has a match op. Several candidates are evaluated in the order of the run,
+so that the first one that applies decides.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 

@@ -1,7 +1,7 @@
-"""What is stored about the resources of a block, and where that lets its rows go. Header only.
+"""Resource records of the rows of a block, and the evaluation path that they require. Header only.
 
-Where flats say all that counts - denies of SCPs, RCPs and the resource's policies, what these allow, the own row and its limits - a row
-is decided in waves; where something is stored that has rules of its own, the long way.
+If match programs contain everything that matters (denies of SCPs, RCPs and resource policies, their allows, the principal policies and their
+limits), a row is decided by vectorised steps. A record with special rules requires the general path.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcmp

@@ -1,4 +1,4 @@
-"""The resource and the endpoint of a call, looked up in the tables of a directory (D23, 6.10, D40, K1). Header only."""
+"""Lookup of the resource and the endpoint of a call in the tables of a directory (D23, 6.10, D40, K1). Header only."""
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr, memcmp
 

@@ -1,7 +1,7 @@
-"""Decisions over unknown keys (spec 6.11): the worst, the best, and the keys on which they part. Header only.
+"""Decisions with unknown keys (spec 6.11): the pessimistic and the optimistic result, and the deciding keys. Header only.
 
-Nothing here runs where no key is declared unknown. Open tests are told by the masks of truths: those of Allow and Deny that
-count in a run hold `ACCEPT_OPEN` where an open test makes the statement apply (D73).
+Nothing here runs unless a key is declared unknown. Masks of truths distinguish residual tests: the mask of an Allow or Deny has `ACCEPT_OPEN` if
+a residual test makes the statement apply (D73).
 """
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset

@@ -1,6 +1,6 @@
-"""Whom the allows of resources' policies are about, as far as numbers tell: most of a long policy are about others than who asks. Header only.
+"""Principal hints: skip the allows of a resource policy whose principals cannot include the requesting principal. Header only.
 
-Of an allow, `Whom` and an account stand beside the flat; of who asks, the account and a mark beside the caller.
+A match op has a hint (`Whom`) and an account; the state of the principal has its account and a fingerprint of its name.
 """
 from libc.stdint cimport uint32_t, uint64_t
 

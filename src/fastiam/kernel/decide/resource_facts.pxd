@@ -1,4 +1,4 @@
-"""What there is to know about the resources of a block: one word of facts each, and the record of what is stored. Header only."""
+"""Facts of the resources of a block, one word each, and their resource records. Header only."""
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 

@@ -1,8 +1,7 @@
-"""Rows of a block whose policies have to be looked at, but which nothing sets apart: a user or role, an action and a resource of its
-partition without rules of their own. Header only.
+"""Row-at-a-time evaluation of common requests: a user or role, a resource in its own partition, an action without special rules.
 
-What most statements need - literal pieces of an ARN, truths that are kept by the values of a column - is tested where it lies; whatever
-asks for more gets a whole `Call`, made once a row. Law: a row is decided here exactly as `kernel.decide.combine` would.
+Common tests (literals of an ARN, truths that are memoized by column code) are evaluated in place. Other tests need a whole `Call`, which is
+built once for each row. Invariant: the result equals that of `kernel.decide.combine`. Header only.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy

@@ -1,4 +1,4 @@
-"""What a thread needs while it decides: scratch space that is reused from call to call. Header only."""
+"""Scratch space of a thread, reused from call to call. Header only."""
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t

@@ -1,4 +1,4 @@
-"""A wave: the flats of rows of a block whose turn is the same, and how a row comes into the next one. Header only."""
+"""Step queues: the (row, op) pairs of a block that wait for the same step. Header only."""
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastiam.kernel.decide.blocks cimport Block

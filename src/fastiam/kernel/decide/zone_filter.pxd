@@ -1,9 +1,8 @@
-"""The rows of SCPs and RCPs of a block, and which denies can hold. Header only.
+"""SCP and RCP plans of a block, and the deny filter. Header only.
 
-Most denies have conditions, and most of these do not hold. What is known of that by the codes of columns, by who asks, and by who owns
-the resource, is kept as bits: the denies of a row of which no bit may hold are not looked at. Beside those of SCPs and RCPs these are the
-own ones, and those of the resource's policies, where an organization limits somebody or rows deny much (`is_sifted`): else the columns would be
-read for few of them.
+Most denies have conditions that are false. The deny filter records, per column code, principal, owner and region, which conditions are known to
+be false. A deny whose conditions are all known false is skipped. The filter covers SCPs and RCPs, and other layers if an organization limits a
+principal or if plans have many denies (`is_sifted`): otherwise reading the columns would cost more than the denies.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy

@@ -1,6 +1,6 @@
 """Condition atoms: one (operator, key) entry of a condition block, evaluated to T, F or U (spec section 4). Header only.
 
-An atom is evaluated at most once per call; its truth is kept under the stamp of the call.
+An atom is evaluated at most once for each call; its truth is memoized under the stamp of the call.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy

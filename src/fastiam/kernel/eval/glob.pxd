@@ -1,7 +1,7 @@
 """Wildcard matching of bytes without recursion (spec 2.1, R4, R5). Header only.
 
-Patterns hold TOKEN_STAR and TOKEN_ONE; `?` is one UTF-8 character (P1). After a star only the last star is ever tried again; where that goes
-on for too long, `kernel.base.search` takes over.
+Patterns contain TOKEN_STAR and TOKEN_ONE; `?` is one UTF-8 character (P1). After a mismatch only the last star is tried again. If that takes too
+many steps, `kernel.eval.search` continues.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memchr, memcmp

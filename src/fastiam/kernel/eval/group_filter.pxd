@@ -1,8 +1,8 @@
-"""Flats that are passed over together where none can match. Header only.
+"""Group filters: a fingerprint test that skips several match ops at once. Header only.
 
-Some flats of a row that follow one another have one before them. Its `text` are their marks in the pool, `head` is how many they are,
-`least` how many literal bytes the sixth field of all their patterns starts with, and `suffix` how many bits do not count of the last
-eight bytes of these, of which the marks are made.
+A group op precedes its match ops in a program. `text` is the position of their fingerprints in the pool, and `head` their number. `least` is the
+number of literal bytes at the start of the sixth field of all their patterns. The fingerprints are hashes of the last eight of these bytes,
+without the lowest `suffix` bits.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 

@@ -1,6 +1,4 @@
-"""By which code a value of a context column is known in a batch: that of its dictionary, or the one that a plain text gets when it is
-first met. Header only.
-"""
+"""Codes of the values of a key column in a batch: dictionary codes, or codes assigned to plain texts on first use. Header only."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy

@@ -1,6 +1,6 @@
-"""Literal pieces of a pattern in an ARN, without a branch on how long they are: that is not to be foreseen. Header only.
+"""Literals of a pattern in an ARN, compared without unpredictable branches on their sizes. Header only.
 
-Texts here have 16 bytes or more, so that as many are read at once; nothing is read before or beyond them.
+Texts here have at least 16 bytes, so that 16 are loaded at a time. No byte before or after them is read.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memchr

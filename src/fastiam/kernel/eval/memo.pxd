@@ -1,8 +1,8 @@
-"""What a thread of a batch keeps of conditions: their truths by what they depend on. Header only.
+"""Memoized truths of condition atoms in a thread of a batch, by the inputs that they depend on. Header only.
 
-Of a column with codes of its own, the truths of a condition lie in an array by code. What depends on who asks, on the text of a plain
-column, on the tags of a resource, or on nothing that a row holds, is told by a table of bounded size, in which what comes later takes the
-place of what was told before; it grows where that happens often.
+For a column with dictionary codes, the truths of an atom are an array by code. Truths that depend on the principal, on the text of a plain
+column, on the tags of a resource or on no input of the row are in a hash table of bounded size. New entries evict old ones; the table grows
+if that happens often.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc

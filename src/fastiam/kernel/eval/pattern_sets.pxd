@@ -1,4 +1,4 @@
-"""Many patterns that are looked for in one pass over a text."""
+"""Search for many patterns in one pass over a text."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.call cimport Call, Fetched

@@ -1,10 +1,10 @@
-"""Many patterns that are looked for in one pass over a text (Aho and Corasick), where each on its own would take pattern x text.
+"""Search for many patterns in one pass over a text (Aho and Corasick), instead of one pass for each pattern.
 
-A pattern is cut at its stars into pieces that have to be found one after the other. Its beginning and its end are symbols of their own, and so
-are the first five colons of ARNs: no star crosses them then (C60). All pieces are in one trie. A pattern waits at the node of the piece that it
-needs next; what begins alike goes on together. A pattern with `?` is searched with stars in their place, and compared as a whole once its pieces are found.
+A pattern is split at its stars into literals that must occur in this order. Its start and its end are symbols of their own, and so are the first
+five colons of ARNs: no star matches them then (C60). All literals are in one trie. A pattern waits at the node of its next literal; patterns with
+a common start advance together. A pattern with `?` is searched with stars in their place, and compared in full once its literals are found.
 
-A pass takes time linear in the text, except for pieces that are suffixes of each other: all of them are visited at each byte.
+A pass takes time linear in the text, except for literals that are suffixes of each other: all of them are visited at each byte.
 """
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc

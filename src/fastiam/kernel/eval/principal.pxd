@@ -1,7 +1,7 @@
-"""Principal elements against who asks (spec 3.2 to 3.4). Header only.
+"""Principal elements, matched with the requesting principal (spec 3.2 to 3.4). Header only.
 
-A match is a set of classes; those that hold only as `U` lie eight bits higher, those that only a Deny or a NotPrincipal may
-use (the further names of a service, N12) sixteen bits higher, those that rest on an unknown key (D72) twenty-four.
+A match is a set of classes. Matches that are only `U` are shifted by eight bits, matches that only a Deny or a NotPrincipal may use (further names
+of a service, N12) by sixteen, and matches that depend on an unknown key (D72) by twenty-four.
 """
 from libc.stdint cimport uint32_t
 

@@ -1,7 +1,7 @@
-"""Resource elements against the ARN of a call (spec 2.3). Header only.
+"""Resource elements, matched with the ARN of a call (spec 2.3). Header only.
 
-A text of a policy becomes one or two patterns: the field-wise reading, and where the crossing reading of R5 could match more,
-a second one whose match is only `U`. A request resource `*` is matched by PATTERN_ANY alone (R2).
+A text of a policy becomes one or two patterns: the reading field by field, and, if the crossing reading of R5 could match more, a second one whose
+match is only `U`. Only PATTERN_ANY matches a request resource `*` (R2).
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr

@@ -1,4 +1,4 @@
-"""Searches whose time does not multiply the sizes of pattern and text (`kernel/eval/search.pyx` has the bounds)."""
+"""Searches in linear or bit-parallel time (`kernel/eval/search.pyx` has the bounds)."""
 from libc.stdint cimport int64_t, uint8_t
 
 from fastiam.kernel.model.patterns cimport TOKEN_STAR

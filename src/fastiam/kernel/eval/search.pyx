@@ -1,8 +1,8 @@
-"""Searches for what patterns and texts made for it would make slow: the short ways in `kernel.eval.glob` and `kernel.eval.literals` hand over to these.
+"""Searches with a bound on time, for patterns and texts that make the simple loops of `kernel.eval.glob` and `kernel.eval.literals` slow.
 
-A literal piece is found in time linear in the text: sixteen positions at a time, and by its failure function (Knuth, Morris, Pratt) where too
-many places look alike. A piece with `?` is found by bit-parallel matching (shift-and): 64 of its tokens take a step at once, so that it costs
-text x piece / 64. The crossing reading runs as a bit-parallel automaton too. Where there is no memory, the plain search gives the same answer.
+A literal is found in time linear in the text: sixteen positions at a time, and by its failure function (Knuth, Morris, Pratt) after many partial
+matches. A literal with `?` is found by bit-parallel matching (shift-and): 64 of its tokens advance at once, so that it costs text x literal / 64.
+The crossing reading is a bit-parallel automaton too. Without memory, a plain search gives the same result.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc

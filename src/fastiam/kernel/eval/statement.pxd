@@ -1,5 +1,4 @@
-"""Whether a statement of a row counts for a call, and the first one of a run that does: one after the other, or those that an index
-finds. Header only."""
+"""Whether a statement entry applies to a call, and the first entry of a run that does, by scan or by index. Header only."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.model.decision cimport LAYER_VPCE

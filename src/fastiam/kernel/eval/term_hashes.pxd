@@ -1,4 +1,4 @@
-"""The hashes by which an index of a long run finds the patterns that a resource may match. Header only."""
+"""Term hashes of a resource, with which an index of a long run finds the patterns that may match it. Header only."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from libc.string cimport memset

@@ -1,7 +1,6 @@
-"""Which keys of a call are unknown (spec D70, D71). Header only.
+"""Unknown keys of a call (spec D70, D71). Header only.
 
-What the caller declares lies in `Call.unknown`, by number of the key; it is NULL where nothing is declared, and then nothing
-here is asked.
+The declarations of the caller are in `Call.unknown`, by id of the key. It is NULL if nothing is declared, and then nothing here runs.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport realloc

@@ -1,7 +1,7 @@
-"""One request being decided, and where the values of its context keys come from. Header only.
+"""One request during its evaluation, and the sources of its context keys. Header only.
 
-A key is first what the caller gives (a slot of a single call, or a column of a batch), then what principal, resource and
-endpoint fix, then what is derived, then a default (spec 5.1, 5.4). Values are texts (C24); nothing is copied.
+The value of a key is what the request gives (an entry of a single call, or a column of a batch), else what principal, resource and endpoint fix,
+else what is derived, else a default (spec 5.1, 5.4). Values are texts (C24); nothing is copied.
 """
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc

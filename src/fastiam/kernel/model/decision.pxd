@@ -1,4 +1,4 @@
-"""What a decision says, and how an attempt to decide ends. Header only."""
+"""Results: the raw decision, and the status of an attempt to decide. Header only."""
 from libc.stdint cimport uint8_t, uint32_t
 
 from fastiam.kernel.model.policies cimport Entry

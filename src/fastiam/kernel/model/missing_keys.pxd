@@ -1,6 +1,6 @@
-"""Rows counted under keys that nobody supplied, each once. Header only.
+"""Counts of the rows that read a missing key, each row once. Header only.
 
-Rows of a block are met in any order, blocks one after the other; a block lies in two windows of rows at most, so no more are remembered.
+Rows of a block are counted in any order, blocks one after the other. A block overlaps at most two windows of rows, so two are stored.
 """
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset

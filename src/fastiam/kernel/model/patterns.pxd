@@ -1,6 +1,7 @@
-"""Resource patterns.
+"""Resource patterns. Header only.
 
-In the text of a pattern, bytes that UTF-8 never uses represent tokens. Header only."""
+In the text of a pattern, bytes that never occur in UTF-8 represent tokens.
+"""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 

@@ -1,4 +1,4 @@
-"""The sieves of rows that deny."""
+"""Deny filters of plans."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.match_ops cimport Flat

@@ -1,4 +1,4 @@
-"""The sieves of rows that deny: which conditions must hold for one of their denies to apply, as bits (`kernel.decide.zone_filter`)."""
+"""Deny filters of plans: the conditions that must hold for one of the denies to apply, as bits (`kernel.decide.zone_filter`)."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.decision cimport LAYER_SCP

@@ -1,4 +1,4 @@
-"""Indexes of long runs."""
+"""Inverted indexes of long statement runs."""
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from fastiam.kernel.model.conditions cimport Atom

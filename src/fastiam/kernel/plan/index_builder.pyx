@@ -1,9 +1,10 @@
-"""Indexes of long runs: candidates by what their patterns have literally. Too many, never too few: each is verified.
+"""Inverted index of long statement runs.
 
-A pattern can be found in several ways (`kernel.plan.index_terms`): by the whole of its field 6, by how that begins or ends, each with or without the fields
-before it, by its slashes, by a word or some bytes anywhere in it. Of those that few other patterns share the index takes such that a
-request has to be asked for little. Where many patterns share the best way, and their statements ask for different texts of a condition
-key, these tell them apart.
+Invariant: the candidates of a resource include every statement that matches (no false negatives). Each candidate is verified.
+
+A pattern has several terms (`kernel.plan.index_terms`): its whole field 6, or a start or end of it, each with or without the fields before; its
+paths; a word or some bytes anywhere in it. Of the terms that few other patterns share, the index selects those that need few probes. If many
+patterns share their best term and their statements test different texts of a condition key, the texts become second-level terms.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort

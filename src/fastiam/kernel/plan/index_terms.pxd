@@ -1,4 +1,4 @@
-"""Ways to find a pattern."""
+"""Terms of an index."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.ids cimport Range

@@ -1,6 +1,7 @@
-"""Ways to find a pattern in an index: by some bytes that it has literally, hashed as those of a resource will be.
+"""Terms of an index: literal bytes of a pattern, hashed as the bytes of a resource are.
 
-A way is a shape (what is hashed) and a hash, in one number: shape << 32 | hash. Those of a pattern are found once, for many rows hold it.
+A term is a shape (the bytes that are hashed) and a hash, in one number: shape << 32 | hash. The terms of a pattern are found once, since many
+plans contain it.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset

@@ -1,4 +1,4 @@
-"""Rows written out flat."""
+"""Match programs of plans."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from fastiam.kernel.model.match_ops cimport Flat

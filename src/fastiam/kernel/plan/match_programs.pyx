@@ -1,6 +1,6 @@
-"""Rows written out flat, so that a pass need not follow statements to their patterns and conditions.
+"""Match programs: the statements of a plan as match ops, so that a pass need not follow pointers to patterns and conditions.
 
-A row says all that it has in flats, where these are few, or it has none.
+A plan has either a program for all its statements, if it has few, or none.
 """
 from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset

@@ -1,4 +1,4 @@
-"""What one engine knows by name, beside the tables that it may share with others."""
+"""Names of one engine, in addition to the tables that it may share with others."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.principals cimport Principal

@@ -1,8 +1,7 @@
 """`Names`: principals, resources, accounts and endpoints of one engine, by name.
 
-Tables hold what policies say; they are shared by all engines that come from one another through `updated`. Names hold who and
-what there is at one moment: numbers into the tables. A fork copies names and shares everything else, and so costs what the
-names cost. What requests bring is cut off when the tables are dropped, before anybody looks again.
+Tables contain policies, and all engines that come from one another through `updated` share them. Names contain the state of one directory: ids of
+table entries. A fork copies the names and shares everything else. When run-time entries are evicted, names are truncated before the next read.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset

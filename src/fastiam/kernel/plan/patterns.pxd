@@ -1,6 +1,6 @@
-"""Resource entries as patterns (spec 2.3): how the text of one is matched, and whether it could match across colons (R5). Header only.
+"""Compilation of resource entries into patterns (spec 2.3): the kind of match, and whether it may cross colons (R5). Header only.
 
-An entry comes encoded, cut into its fields and joined again, so that its first five colons are known: one inside a `${...}` is none (V28).
+An entry is encoded, split into fields and joined again, so that its first five colons are known: a colon inside `${...}` is not one of them (V28).
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 

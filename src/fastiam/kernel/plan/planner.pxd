@@ -1,4 +1,4 @@
-"""Rows, and the names and classes of actions."""
+"""Plans, and the names and classes of actions."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.plan cimport Row, PlanKey

@@ -1,6 +1,6 @@
-"""Rows: what a stack says of an action, made when a request first asks. With them the names and classes of actions.
+"""Plans: the statements of a policy set that can apply to an action class, built on first use; and the action names and classes.
 
-Law: a row is whole before its number can be found, and never changes. All of it is a cache: `Tables.drop` takes it back.
+Invariant: a plan is complete before its id is published, and never changes. All plans are a cache that `Tables.drop` evicts.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset

@@ -1,4 +1,4 @@
-"""The owner of the tables."""
+"""`Tables`, the owner of the compiled tables."""
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastiam.kernel.model.patterns cimport Pattern

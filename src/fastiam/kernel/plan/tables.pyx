@@ -1,7 +1,7 @@
-"""`Tables`: what policies say, entered while an engine is compiled and then frozen.
+"""`Tables`: the compiled policies, filled while an engine is compiled and then frozen.
 
-What requests bring later (rows, action names, sessions) is a bounded cache beside it: `drop` takes everything back to the
-frozen state. `kernel.storage.vectors` holds the memory, `kernel.plan.planner` and `kernel.plan.index_builder` make rows.
+Entries that requests add later (plans, action names, sessions) are a bounded run-time cache: `drop` restores the frozen state.
+`kernel.storage.vectors` owns the memory; `kernel.plan.planner` and `kernel.plan.index_builder` build plans.
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset

@@ -1,9 +1,9 @@
-"""Compiled tables and names as sections of a file, and back by mapping it.
+"""Compiled tables and names as sections of an engine file, and their mapping into memory.
 
-A section is one vector as it lies in memory. Where it is mapped, room for what requests will bring lies behind it, so that it
-need not move: processes that map one file share its pages, but for those that they write to.
+A section is one vector as it is in memory. After a mapped section there is reserved space for run-time entries, so that it need not move.
+Processes that map one file share its pages, except those that they write to.
 
-Law: nothing here judges what a section says. Who attaches one asks `kernel.saved.verify` before a kernel may look.
+Invariant: nothing here validates the content of a section. `kernel.saved.verify` validates it before a kernel reads it.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free

@@ -1,8 +1,8 @@
-"""Whether tables that somebody else has written say nothing that must not be followed.
+"""Verification of mapped tables from an untrusted file: every index and size that a kernel follows is in range.
 
-Law: every index that a kernel or a builder follows is looked at here, and every size that it trusts. What passes may decide
-wrongly, if somebody made it so, but it reads no foreign memory. Whoever lets a kernel follow another index adds it here; what
-kernels `promise` each other of the tables is checked here too.
+Invariant: every index that a kernel or a builder follows, and every size that it trusts, is checked here. Verified tables may decide wrongly if
+someone has forged them, but they read no foreign memory. A kernel that follows another index adds a check here; the invariants that kernels
+assume of the tables (`promise`) are checked here too.
 """
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp

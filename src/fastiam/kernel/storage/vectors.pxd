@@ -1,4 +1,4 @@
-"""The memory of the tables: growing arrays, filled under the GIL; kernels read them, also without it."""
+"""Memory of the tables: growing arrays that are filled under the GIL, and that kernels read also without it."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.string_table cimport PoolText, StringTable

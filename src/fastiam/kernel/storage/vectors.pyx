@@ -1,8 +1,8 @@
-"""`Vectors`: the arrays that a decision reads, and how they grow.
+"""`Vectors`: the arrays that a decision reads, and their growth.
 
-Law: what a running batch may read never moves and never changes. Arrays only grow; when one must move, the old memory
-is retired and freed once no batch runs. A batch works on a copy of `TablesC`, so what is added meanwhile lies beyond its
-counts. Cells and name slots are published last, in one store.
+Invariant: memory that a running batch may read never moves and never changes. Arrays only grow. If one must move, the old memory is retired, and
+freed once no batch runs. A batch works on a copy of `TablesC`, so new entries are beyond its counts. Cells and slots of names are published
+last, in one store.
 """
 from cython cimport no_gc_clear
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
