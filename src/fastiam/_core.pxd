@@ -10,18 +10,18 @@ from fastiam.kernel.call.workspace cimport Workspace
 
 
 cdef enum:
-    CHECK_BOUND_EVERY = 64              # PERF: to tell what requests brought takes longer than to enter a name
-    MAX_COUNTED_NAME = 256          # bytes of one that is counted so
-    MAX_ATTEMPTS = 10_000     # of one request: each is made because something was settled, or dropped meanwhile
+    CHECK_BOUND_EVERY = 64     # PERF: computing the size of the run-time cache takes longer than adding a name
+    MAX_COUNTED_NAME = 256     # bytes of a name that is counted as one miss; longer ones check the bound at once
+    MAX_ATTEMPTS = 10_000      # of one request: each attempt follows a resolved miss, or an eviction by another thread
 
 
 cdef class _Declared:
     cdef frozenset unknown
-    cdef object by_key                                   # bytes, one of DECLARED_* per key
+    cdef object by_key                               # bytes, one of DECLARED_* per key
     cdef const uint8_t* keys
     cdef uint64_t generation
     cdef uint32_t n_keys
-    cdef bint tags                                       # some request tag, and with it `aws:TagKeys`
+    cdef bint tags                                   # some request tag, and with it `aws:TagKeys`
 
     cdef int fit(self, Tables tables) except -1
     cdef int _fit(self, Tables tables, uint32_t n_keys, uint64_t generation) except -1
@@ -30,25 +30,25 @@ cdef class _Declared:
 cdef class Core:
     cdef readonly Names names
     cdef Tables tables
-    cdef uint64_t generation                             # of the tables, when the caches below were begun
-    cdef uint64_t epoch                                  # one more whenever they are begun anew
-    cdef Workspace* free                                 # that no call works with
+    cdef uint64_t generation                         # of the tables, when the caches below were last cleared
+    cdef uint64_t epoch                              # grows when the caches below are cleared
+    cdef Workspace* free                             # workspaces that no call uses
     cdef dict key_ids
-    cdef dict session_ids                            # by the `id` of what is kept of each, and with it
-    cdef dict session_by_content                             # the one that is kept of those that say the same, by what they say
+    cdef dict session_ids                            # `id` of a session -> (id of its principal, the session)
+    cdef dict session_by_content                     # content key -> the session that represents equal ones
     cdef dict decisions
     cdef dict defaults
-    cdef list callers                                    # that batches left (`kernel.batch.resolve`)
-    cdef bint has_many_misses                                # much had to be entered or made for the last chunk of rows (`kernel.batch.resolve`)
+    cdef list callers                                # states that batches left (`kernel.batch.resolve`)
+    cdef bint has_many_misses                        # the last chunk of rows had many misses (`kernel.batch.resolve`)
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew
-    cdef uint32_t n_misses                                  # since what requests brought was last held against its bound
-    cdef bint always_general_path                                 # every call takes the long way
+    cdef uint32_t n_misses                           # since the size of the run-time cache was last compared with its bound
+    cdef bint always_general_path                    # every call takes the general path
     cdef Call ad_hoc_call
     cdef uint32_t ad_hoc_record
-    cdef uint32_t ad_hoc_owner                            # a word, or NONE
-    cdef int64_t ad_hoc_endpoint                          # -1: none
+    cdef uint32_t ad_hoc_owner                       # a symbol, or NONE
+    cdef int64_t ad_hoc_endpoint                     # -1: none
     cdef readonly bint is_ad_hoc
 
     cdef int _refresh(self) except -1

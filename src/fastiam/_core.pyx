@@ -111,15 +111,16 @@ cdef inline bint is_ready(Core self, const Workspace* w) noexcept:
 
 
 cdef class Core:
-    """Tables with their doors. `Engine` adds what Python settles:
+    """The compiled tables, and the calls for single requests. The subclass in Python resolves misses. It has these methods:
 
-    `_resolve_principal(name, action)`, `_resolve_session_id(session)`, `_resolve_resource(arn)`: enter what an attempt missed;
-    `_session_content_key(session)`: something that is equal for two sessions only if all is that they say, or None;
-    `_resolve_key(name)`: the number of a context key by any spelling, NOT_READ or NOT_READ_ONE if nothing reads it;
-    `_check_request(principal, action, resource, context, resource_account)`: raise where K1, D23 or the grammar is broken;
-    `_contradicts(principal, key, value)`: whether K1 is broken for who asks;
-    `_enforce_cache_bound(needed=0)`: drop the cache where it is full, of which so many bytes are needed; `_cache_bytes_used()`: what it takes;
-    `_statement(occurrence, layer, level)`: the `StatementRef` of an entry; `_decision(...)`: a `Decision`.
+    `_resolve_principal(name, action)`, `_resolve_session_id(session)`, `_resolve_resource(arn)`: add what an attempt missed.
+    `_session_content_key(session)`: a value that is equal for two sessions only if they have the same content, or None.
+    `_resolve_key(name)`: the id of a context key by any spelling; NOT_READ or NOT_READ_ONE if no statement reads it.
+    `_check_request(principal, action, resource, context, resource_account)`: raise if the request violates K1, D23 or the grammar.
+    `_contradicts(principal, key, value)`: whether a value violates K1 for the principal.
+    `_enforce_cache_bound(needed=0)`: evict the run-time cache if it exceeds its bound, `needed` bytes of it not counted.
+    `_cache_bytes_used()`: the size of the run-time cache in bytes.
+    `_decision(...)`: a `Decision`.
     """
 
     def __cinit__(self, *names, **others):
@@ -171,7 +172,7 @@ cdef class Core:
         return 0
 
     def _bind_profiles(self, uint32_t record, *, owner, bint assumed_owner, bint owner_override, bint unknown_owner, rcp_set, partition, endpoint):
-        """Decide over profiles as they are: one principal, one resource, an endpoint (None, or its number, -1 for unknown)."""
+        """Bind one principal, one resource and an endpoint for ad-hoc policies. endpoint: its id, -1 for unknown, None for none."""
         cdef Call* c = &self.ad_hoc_call
         self.is_ad_hoc = self.always_general_path = True
         self.ad_hoc_record = record
@@ -191,7 +192,7 @@ cdef class Core:
             c.endpoint_state = ENDPOINT_UNKNOWN if endpoint < 0 else ENDPOINT_KNOWN
 
     cdef void _rebind_ad_hoc(self, Call* c) noexcept:
-        """Point a ad_hoc_call call at its record, owner and endpoint where they lie now: entering a name may have moved them."""
+        """Set the pointers of an ad-hoc call to its record, owner and endpoint: adding a name may have moved them."""
         use_record(c, self.ad_hoc_record)
         if self.ad_hoc_owner != NONE:
             c.owner = symbol_text(c.t, self.ad_hoc_owner)
@@ -199,7 +200,7 @@ cdef class Core:
             c.endpoint = &c.t.endpoints[self.ad_hoc_endpoint]
 
     def _runtime_cache_bytes(self):
-        """The memory of what is kept of who asked, and for what."""
+        """The size in bytes of the pair caches, and of the principal states of batches."""
         cdef const Workspace* w = self.free
         cdef uint64_t total = 0
         while w != NULL:

@@ -173,12 +173,12 @@ def test_services_and_anonymous_callers_in_a_batch_are_answered_as_alone(seed: i
     assert decide(rows).outcome.tolist() == [outcome for outcome, *_ in expected]  # what is not there yet goes the long way
     counted: Counter[str] = Counter()
     for at in range(0, len(rows), 100):  # so few keep no truths
-        counted.update(decide(rows[at : at + 100]).unread)
+        counted.update(decide(rows[at : at + 100]).missing_keys)
     for _ in range(3):
         found = decide(rows)
         assert found.outcome.tolist() == [outcome for outcome, *_ in expected]
         assert [row.assumed_owner for row in found] == [assumed for *_, assumed in expected]
-        assert found.unread == counted
+        assert found.missing_keys == counted
     told = decide(rows, reasons=True)
     assert [layer and str(layer) for layer in told.layer] == [layer for _, layer, _ in expected]
 

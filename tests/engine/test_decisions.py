@@ -56,7 +56,7 @@ def decisions() -> Decisions:
         reason=codes([None, None, None, None, "unknown_principal", None, None], REASONS),
         assumed_owner=np.array([True, False, False, True, False, False, False]),
         errors={5: BROKEN},
-        unread={"aws:SourceIp": 3, "aws:RequestedRegion": 7},
+        missing_keys={"aws:SourceIp": 3, "aws:RequestedRegion": 7},
     )
 
 
@@ -244,7 +244,7 @@ def test_decisions_pickle_with_the_statements_they_rest_on() -> None:
     assert (again.outcome == result.outcome).all() and not again.outcome.flags.writeable
     assert [(row.layer, row.statement, row.reason) for row in again] == [(row.layer, row.statement, row.reason) for row in result]
     assert pa.table(again) == pa.table(result)
-    assert (str(again.errors[5]), again.unread) == (str(BROKEN), result.unread)
+    assert (str(again.errors[5]), again.missing_keys) == (str(BROKEN), result.missing_keys)
     assert again.summary() == result.summary()
     assert pa.table(pickle.loads(pickle.dumps(bare()))) == pa.table(bare())
 
@@ -276,10 +276,16 @@ def test_a_summary_counts_and_reads_as_a_report() -> None:
     summary = decisions().summary()
     assert summary.outcomes == {Outcome.EXPLICIT_DENY: 3, Outcome.IMPLICIT_DENY: 2, Outcome.ALLOW: 1, Outcome.ERROR: 1}
     assert summary.denies == {SCP: 2, SHARED_SID: 1}
-    assert (summary.rows, summary.assumed_owner, summary.unread) == (7, 2, {"aws:SourceIp": 3, "aws:RequestedRegion": 7})
+    assert (summary.rows, summary.assumed_owner, summary.missing_keys) == (7, 2, {"aws:SourceIp": 3, "aws:RequestedRegion": 7})
     assert str(summary) == REPORT
     assert "3 rows" in str(bare().summary()) and "layer" not in str(bare().summary())
     assert str(bare([]).summary()) == "0 rows"
+
+
+@pytest.mark.parametrize("result", [decisions(), decisions().summary()], ids=lambda value: type(value).__name__)
+def test_unread_warns_and_returns_missing_keys(result: Decisions | Summary) -> None:
+    with pytest.warns(DeprecationWarning, match="`unread` is now `missing_keys`"):
+        assert result.unread == result.missing_keys != {}
 
 
 def test_summaries_of_chunks_add_up() -> None:

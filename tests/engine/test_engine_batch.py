@@ -383,12 +383,12 @@ def test_rows_of_a_database_cursor(engine):
 def test_keys_that_were_read_and_not_supplied_are_counted(directory):
     engine = directory.compile()
     rows = [ANA] * 5, ["sqs:A", "sqs:B", "s3:GetObject", "sqs:A", "sqs:A"], "*"
-    assert engine.decide_many(*rows).unread == {"app:stage": 4}
-    assert engine.decide_many(*rows).unread == {"app:stage": 4}  # rows that are there already count too
-    assert engine.decide_many(*rows, {"app:stage": ["live", None, None, "live", "test"]}).unread == {}
-    assert engine.decide_many(*rows, {"APP:STAGE": "live"}).unread == {}
-    assert engine.decide_many(ANA, "s3:GetObject", [OBJECT] * 3).unread == {}
-    assert directory.compile(context_defaults={"app:stage": "live"}).decide_many(*rows).unread == {}
+    assert engine.decide_many(*rows).missing_keys == {"app:stage": 4}
+    assert engine.decide_many(*rows).missing_keys == {"app:stage": 4}  # rows that are there already count too
+    assert engine.decide_many(*rows, {"app:stage": ["live", None, None, "live", "test"]}).missing_keys == {}
+    assert engine.decide_many(*rows, {"APP:STAGE": "live"}).missing_keys == {}
+    assert engine.decide_many(ANA, "s3:GetObject", [OBJECT] * 3).missing_keys == {}
+    assert directory.compile(context_defaults={"app:stage": "live"}).decide_many(*rows).missing_keys == {}
     assert "app:stage" in str(engine.decide_many(*rows).summary())
 
 
@@ -454,7 +454,7 @@ def test_text_that_is_not_ascii_may_come_late(engine, late, type, threads):
     found = engine.decide_many(**columns, context=context, threads=threads)
     assert np.array_equal(found.outcome, expected)
     lists = {key: column.to_pylist() for key, column in context.items()}
-    assert engine.decide_many(**columns, context=lists).unread == found.unread
+    assert engine.decide_many(**columns, context=lists).missing_keys == found.missing_keys
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -159,7 +159,7 @@ def test_batches_are_equal_after(reasons):
     batch = engine.decide_many(*columns, on_error="deny", reasons=reasons)
     twin = again(batch)
     assert np.array_equal(twin.outcome, batch.outcome) and list(twin) == list(batch)
-    assert twin.summary() == batch.summary() and twin.unread == batch.unread == {"app:stage": 1}
+    assert twin.summary() == batch.summary() and twin.missing_keys == batch.missing_keys == {"app:stage": 1}
     assert {row: str(error) for row, error in twin.errors.items()} == {row: str(error) for row, error in batch.errors.items()}
     assert pa.table(twin).equals(pa.table(batch))
     with pytest.raises(ValueError, match="read-only"):

@@ -69,10 +69,10 @@ def agree(directory: fastiam.Directory, rows: list[tuple[str, str, dict[str, Any
         for at in range(0, len(rows), 50):  # so few keep nothing
             some = slice(at, at + 50)
             few = {key: column[some] for key, column in columns.items()}
-            counted.update(engine.decide_many(askers[: len(rows)][some], READ, resources[: len(rows)][some], few).unread)
+            counted.update(engine.decide_many(askers[: len(rows)][some], READ, resources[: len(rows)][some], few).missing_keys)
         plain = engine.decide_many(askers, READ, resources, repeated)
         assert plain.outcome.tolist() == [int(outcome) for outcome, _ in expected] * times
-    assert plain.unread == {key: n * times for key, n in counted.items()}
+    assert plain.missing_keys == {key: n * times for key, n in counted.items()}
     told_why = engine.decide_many(askers, READ, resources, repeated, reasons=True)
     assert [(one.outcome, one.statement) for one in told_why] == expected * times
     for (asker, resource, given), wanted in zip(rows, expected, strict=True):
@@ -165,4 +165,4 @@ def test_a_thousand_prefixes_of_one_bucket_are_each_found() -> None:
     assert found.outcome.tolist() == [Outcome.IMPLICIT_DENY if i is None else Outcome.ALLOW for i in expected]
     for _ in range(2):
         silent = engine.decide_many([ROLES[0]] * 1_000, "s3:ListBucket", "arn:aws:s3:::b")
-        assert not silent.allowed.any() and silent.unread == {"s3:prefix": 1_000}
+        assert not silent.allowed.any() and silent.missing_keys == {"s3:prefix": 1_000}

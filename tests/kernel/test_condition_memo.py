@@ -196,7 +196,7 @@ def test_conditions_are_what_they_are_row_by_row(directory: fastiam.Directory, k
         assert {int(expected)} == {found[row] for found in outcomes}, (principal, action, resource, context)
     assert all(found == outcomes[0] for found in outcomes)
     assert {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY} == set(outcomes[0])
-    assert all(found.unread == forms[0].unread for found in forms)
+    assert all(found.missing_keys == forms[0].missing_keys for found in forms)
 
 
 def test_rows_are_counted_under_keys_that_nobody_supplies_one_by_one(directory: fastiam.Directory) -> None:
@@ -205,8 +205,8 @@ def test_rows_are_counted_under_keys_that_nobody_supplies_one_by_one(directory: 
     made = rows(9, 700, keys)
     counts: Counter[str] = Counter()
     for row in made:
-        counts.update(asked(engine, [row], keys, "plain").unread)
-    assert asked(engine, made, keys, "plain").unread == asked(engine, made, keys, "coded").unread == dict(counts)
+        counts.update(asked(engine, [row], keys, "plain").missing_keys)
+    assert asked(engine, made, keys, "plain").missing_keys == asked(engine, made, keys, "coded").missing_keys == dict(counts)
     assert counts["nobody:says"] > 10
 
 
@@ -222,7 +222,7 @@ def test_a_row_is_counted_once_under_a_key_that_several_statements_read(account:
     directory.add_principal(PRINCIPALS[0], identity_policies=[document(made)])
     engine, resource = directory.compile(), f"arn:aws:sqs:eu-west-1:{account}:q"
     for _ in range(3):
-        assert engine.decide_many([PRINCIPALS[0]] * n, ["sqs:SendMessage"] * n, [resource] * n).unread == {"nobody:says": n}
+        assert engine.decide_many([PRINCIPALS[0]] * n, ["sqs:SendMessage"] * n, [resource] * n).missing_keys == {"nobody:says": n}
 
 
 def test_the_next_batch_knows_who_asks_but_not_what_time_it_was(directory: fastiam.Directory) -> None:

@@ -186,7 +186,7 @@ def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
     for at in range(0, len(rows), 100):  # as many keep no truths, so that nothing is sifted
         few, told = decide(rows[at : at + 100]), decide(rows[at : at + 100], reasons=True)
         assert few.outcome.tolist() == told.outcome.tolist()
-        counted.update(few.unread)
+        counted.update(few.missing_keys)
         expected += zip(told.outcome.tolist(), (layer and str(layer) for layer in told.layer), strict=True)
     assert [explained(*row) for row in rows[::3]] == expected[::3]
     errors = sum(outcome == fastiam.Outcome.ERROR for outcome, _ in expected)
@@ -194,7 +194,7 @@ def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
     for _ in range(3):
         found = decide(rows)
         assert found.outcome.tolist() == [outcome for outcome, _ in expected]
-        assert found.unread == counted
+        assert found.missing_keys == counted
     told = decide(rows, reasons=True)
     assert [layer and str(layer) for layer in told.layer] == [layer for _, layer in expected]
     for at in range(0, len(rows), 100):  # what the large ones left of callers counts for small ones
@@ -251,7 +251,7 @@ def test_what_a_deny_or_an_allow_reads_is_counted_though_another_condition_decid
         context = {"aws:SecureTransport": ["true"] * n} | ({"aws:SourceVpce": ["vpce-1"] * n} if where == "endpoint" else {})
         found = engine.decide_many([USERS[0]] * n, "sqs:Do", queue, context)
         assert set(found.outcome.tolist()) == {fastiam.Outcome.ALLOW}
-        return dict(found.unread)
+        return dict(found.missing_keys)
 
     unread(100)  # of a warm engine: a row that is not there yet goes the long way
     assert unread(100)["app:stage"] == 100
@@ -308,7 +308,7 @@ def test_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: int,
         told = reasoned(rows[at : at + 100])
         few = decide(rows[at : at + 100])  # rows of policies that are there already count in the order of statements
         assert few.outcome.tolist() == [outcome for outcome, *_ in told]
-        counted.update(few.unread)
+        counted.update(few.missing_keys)
         expected += told
     for (who, arn, given), found in zip(rows[::3], expected[::3], strict=True):
         one = engine.explain(who, "sqs:Do", arn, given).decision
@@ -316,7 +316,7 @@ def test_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: int,
     for _ in range(3):
         many = decide(rows)
         assert many.outcome.tolist() == [outcome for outcome, *_ in expected]
-        assert many.unread == counted
+        assert many.missing_keys == counted
     assert reasoned(rows) == expected
     for at in range(0, len(rows), 100):
         assert reasoned(rows[at : at + 100]) == expected[at : at + 100]

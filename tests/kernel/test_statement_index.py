@@ -142,4 +142,4 @@ def test_statements_that_differ_in_a_condition_alone_are_found_by_its_text() -> 
         assert [d.statement.index if d.statement else None for d in found] == [*range(300), *[None] * 10]
         for resource, rows in (("arn:aws:s3:::b/x", 4), ("arn:aws:s3:::c/x", 0)):
             silent = engine.decide_many(ANA, "s3:GetObject", [resource] * 4)
-            assert (set(silent.outcome), silent.unread.get("app:team", 0)) == ({Outcome.IMPLICIT_DENY}, rows)
+            assert (set(silent.outcome), silent.missing_keys.get("app:team", 0)) == ({Outcome.IMPLICIT_DENY}, rows)

@@ -25,10 +25,10 @@ from fastiam.model.profile import (
     AccountFacts,
     EndpointProfile,
     Levels,
-    PrincipalTemplate,
     Policies,
     PrincipalKind,
     PrincipalProfile,
+    PrincipalTemplate,
     ResourceFacts,
     ResourceProfile,
     Settings,
@@ -137,7 +137,7 @@ class Compiler:
     # -- stacks -------------------------------------------------------------------------------------------------------
 
     def _stack(self, segments: _Segments) -> int:
-        number: int = self.tables.stack(segments)
+        number: int = self.tables.policy_set(segments)
         return number
 
     def _segment(self, layer: Layer, level: int, policies: Policies) -> tuple[int, int, tuple[int, ...]]:
@@ -255,7 +255,7 @@ class Compiler:
             flags |= RecordFlag.HOLDER
         number: int = self.tables.record(
             account=facts.account,
-            stack=self.layer(Layer.RESOURCE, facts.policies),
+            policy_set=self.layer(Layer.RESOURCE, facts.policies),
             constants=self._constants(facts.keys),
             arn=utf8(facts.arn) if asked and facts.arn != asked else None,
             flags=flags,
@@ -266,7 +266,7 @@ class Compiler:
         """A resource that comes as a whole profile."""
         number: int = self.tables.record(
             account=None,
-            stack=self.layer(Layer.RESOURCE, resource.policies),
+            policy_set=self.layer(Layer.RESOURCE, resource.policies),
             constants=self._constants(resource.keys),
             arn=None,
             flags=int(RecordFlag.BLOCKS_PUBLIC) if resource.blocks_public else 0,
@@ -292,7 +292,7 @@ class Compiler:
         """A VPC endpoint."""
         number: int = names.endpoint(
             utf8(endpoint.id),
-            stack=self.layer(Layer.VPCE, endpoint.policies),
+            policy_set=self.layer(Layer.VPCE, endpoint.policies),
             is_gateway=endpoint.gateway,
             constants=self._constants(endpoint.keys),
         )

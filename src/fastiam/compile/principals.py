@@ -1,4 +1,4 @@
-"""Principal entries as tokens (spec 3.2): what form a text has, and which words it compares."""
+"""Principal entries as tokens (spec 3.2): the form of a text, and the symbols that it compares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastiam.model.policy import PolicyKind, PrincipalEntry
 from fastiam.model.profile import PrincipalKind
 
 Token = tuple[int, int, int, int]  # form, value, other, third
-Word = Callable[[bytes], int]
+Symbol = Callable[[bytes], int]
 
 _UNIQUE = re.compile(r"(AIDA|AROA)\w+", re.ASCII)
 _BUILT_IN = frozenset({"cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com"})
@@ -22,11 +22,11 @@ _NEVER: Token = (Form.NEVER, NONE, NONE, NONE)
 
 
 def role_symbol(partition: str, account: str, name: str) -> bytes:
-    """What identifies a role: partition, account and name, never the path (N11)."""
+    """The key of a role: partition, account and name, never the path (N11)."""
     return utf8("\0".join((partition, account, name)))
 
 
-def read_principal(entry: PrincipalEntry, kind: PolicyKind, word: Word) -> Token:
+def read_principal(entry: PrincipalEntry, kind: PolicyKind, symbol: Symbol) -> Token:
     """The token of an entry. A form that is not known, or a wildcard in a name, is `U` (V32, V41)."""
     type_, value = entry.type, entry.value
     if type_ == "*":
@@ -36,49 +36,49 @@ def read_principal(entry: PrincipalEntry, kind: PolicyKind, word: Word) -> Token
     if "*" in value or "?" in value or "\n" in value or not value:
         return _U
     if type_ == "AWS":
-        return _read_aws(value, word)
+        return _read_aws(value, symbol)
     if type_ == "Service" and value == value.lower():
-        return (Form.SERVICE, word(utf8(value)), NONE, NONE)
+        return (Form.SERVICE, symbol(utf8(value)), NONE, NONE)
     if type_ == "CanonicalUser":
-        return (Form.CANONICAL, word(utf8(value)), NONE, NONE)
+        return (Form.CANONICAL, symbol(utf8(value)), NONE, NONE)
     provider = _provider_kind(value) if type_ == "Federated" else None
     if provider is not None:
-        return (Form.PROVIDER, word(utf8(value)), KINDS[provider], NONE) if kind is PolicyKind.TRUST else _NEVER  # V35
+        return (Form.PROVIDER, symbol(utf8(value)), KINDS[provider], NONE) if kind is PolicyKind.TRUST else _NEVER  # V35
     return _U
 
 
-def _read_aws(value: str, word: Word) -> Token:
+def _read_aws(value: str, symbol: Symbol) -> Token:
     if is_account(value):
-        return (Form.ACCOUNT, word(utf8(value)), NONE, NONE)
+        return (Form.ACCOUNT, symbol(utf8(value)), NONE, NONE)
     unique = _UNIQUE.fullmatch(value)
     if unique is not None:
-        return (Form.UNIQUE, word(utf8(value)), int(unique[1] == "AIDA"), NONE)
+        return (Form.UNIQUE, symbol(utf8(value)), int(unique[1] == "AIDA"), NONE)
     arn = split_arn(value)
     if arn is None or not arn.partition or arn.region:
         return _U
     kind, slash, name = arn.rest.partition("/")
     if arn.service == "iam" and kind == "user" and name:
-        return (Form.USER, word(utf8(value)), word(utf8(arn.account)), word(utf8(arn.partition)))
+        return (Form.USER, symbol(utf8(value)), symbol(utf8(arn.account)), symbol(utf8(arn.partition)))
     if not is_account(arn.account):
         return _U
     if arn.service == "iam":
-        return _read_iam(arn.partition, arn.account, arn.rest, kind, name, word)
+        return _read_iam(arn.partition, arn.account, arn.rest, kind, name, symbol)
     if arn.service != "sts":
         return _U
     parts = name.split("/")
     if kind == "assumed-role" and len(parts) == 2 and all(parts):
-        return (Form.SESSION, word(utf8(value)), word(role_symbol(arn.partition, arn.account, parts[0])), NONE)
+        return (Form.SESSION, symbol(utf8(value)), symbol(role_symbol(arn.partition, arn.account, parts[0])), NONE)
     if kind == "federated-user" and name and len(parts) == 1:
-        return (Form.FEDERATED_USER, word(utf8(value)), NONE, NONE)
+        return (Form.FEDERATED_USER, symbol(utf8(value)), NONE, NONE)
     return _U
 
 
-def _read_iam(partition: str, account: str, rest: str, kind: str, name: str, word: Word) -> Token:
+def _read_iam(partition: str, account: str, rest: str, kind: str, name: str, symbol: Symbol) -> Token:
     if rest == "root":
-        return (Form.ACCOUNT, word(utf8(account)), word(utf8(partition)), NONE)
+        return (Form.ACCOUNT, symbol(utf8(account)), symbol(utf8(partition)), NONE)
     last = name.rpartition("/")[2]
     if kind == "role" and last:
-        return (Form.ROLE, word(role_symbol(partition, account, last)), NONE, NONE)
+        return (Form.ROLE, symbol(role_symbol(partition, account, last)), NONE, NONE)
     return _NEVER if kind == "group" and name else _U  # groups cannot be principals (3.2)
 
 

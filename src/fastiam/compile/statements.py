@@ -221,7 +221,7 @@ class Statements:
         """The principal element; NONE where it is the bare `*`, or not there (V9)."""
         if entries is None:
             return NONE
-        tokens = tuple(read_principal(entry, kind, self._tables.word) for entry in entries)
+        tokens = tuple(read_principal(entry, kind, self._tables.symbol) for entry in entries)
         if not inverted and len(tokens) == 1 and tokens[0][0] == Form.STAR:
             return NONE
         return self._principals.get(tokens, self._tables.principal_element, list(tokens))

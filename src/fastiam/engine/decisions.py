@@ -5,6 +5,7 @@ An Arrow consumer gets the buffers of the NumPy arrays where it can take them as
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,9 +136,9 @@ class Decisions:
     outcome : `Outcome` numbers, uint8, shape (n,).
     assumed_owner : whether the owner of the resource was assumed (D23), bool, shape (n,).
     errors : row to error, for rows with outcome ERROR, in their order; of several faults of a row one is told.
-    unread : condition keys that statements read and no column supplied, with the number of rows in which they were read. What is
-        not looked at reads nothing; which statements are, where several decide alike, may differ from one batch to the next.
-        A slice has none.
+    missing_keys : condition keys that statements read and no column supplied, with the number of rows in which they were read.
+        Statements that are not evaluated read nothing. If several would give the same decision, the ones that are evaluated may
+        differ from one batch to the next. A slice has none.
 
     Notes
     -----
@@ -161,13 +162,13 @@ class Decisions:
         depends_on: npt.NDArray[np.int32] | None = None,
         depends_on_sets: Sequence[tuple[str, ...]] = (),
         errors: Mapping[int, Exception] | None = None,
-        unread: Mapping[str, int] | None = None,
+        missing_keys: Mapping[str, int] | None = None,
     ) -> None:
         """For the engine: `layer` indexes `LAYERS`, `reason` `REASONS` (255: none), `statement` `statements` and `depends_on`
         `depends_on_sets` (-1: none). Without `errors` no row can have one."""
         self.outcome = _frozen(outcome)
         self.errors = dict(errors or {})
-        self.unread = dict(unread or {})
+        self.missing_keys = dict(missing_keys or {})
         self._has_error_column = errors is not None
         self._layer = None if layer is None else _frozen(layer)
         self._statement = None if statement is None else _frozen(statement)
@@ -176,6 +177,11 @@ class Decisions:
         self.assumed_owner = _frozen(np.zeros(len(outcome), np.bool_) if assumed_owner is None else assumed_owner)
         self._depends_on = None if depends_on is None else _frozen(depends_on)
         self._depends_on_sets = depends_on_sets
+
+    @property
+    def unread(self) -> dict[str, int]:
+        """The old name of `missing_keys`, for one release."""
+        return _renamed("unread", self.missing_keys)
 
     @cached_property
     def allowed(self) -> npt.NDArray[np.bool_]:
@@ -290,13 +296,13 @@ class Decisions:
     def __reduce__(self) -> tuple[Any, ...]:
         statement, statements = (None, ()) if self._statement is None else self._used
         reasons = {"layer": self._layer, "statement": statement, "statements": statements, "reason": self._reason}
-        rest: dict[str, Any] = {"assumed_owner": self.assumed_owner, "unread": self.unread}
+        rest: dict[str, Any] = {"assumed_owner": self.assumed_owner, "missing_keys": self.missing_keys}
         rest |= {"depends_on": self._depends_on, "depends_on_sets": self._depends_on_sets}
         return _rebuild, (self.outcome, {**reasons, **rest, "errors": self.errors if self._has_error_column else None})
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON form: the rows, each as `RowDecision.to_dict` gives it, and `unread`."""
-        return {"rows": [row.to_dict() for row in self], "unread": {**self.unread}}
+        """The JSON form: the rows, each as `RowDecision.to_dict` gives it, and `unread`: the missing keys."""
+        return {"rows": [row.to_dict() for row in self], "unread": {**self.missing_keys}}
 
     def summary(self) -> Summary:
         """Counts over the whole batch; `str()` of it is a short report."""
@@ -314,7 +320,7 @@ class Decisions:
             layers=layers,
             denies=denies,
             depends_on=depends_on,
-            unread=self.unread,
+            missing_keys=self.missing_keys,
             assumed_owner=int(np.count_nonzero(self.assumed_owner)),
             unknown_principal=0 if self._reason is None else int(np.count_nonzero(self._reason == _UNKNOWN_PRINCIPAL)),
             first_errors=tuple(str(self.errors[row]) for row in sorted(self.errors)[:3]),
@@ -385,7 +391,7 @@ class Summary(Result):
     outcomes, layers : rows by outcome and, with reasons, by deciding layer.
     denies : explicitly denied rows by reported statement, with reasons.
     depends_on : rows with outcome DEPENDS by the keys that matter, with reasons.
-    unread : keys that statements read and no column supplied, with the rows concerned.
+    missing_keys : keys that statements read and no column supplied, with the rows concerned.
     assumed_owner : rows whose resource owner was assumed (D23).
     unknown_principal : rows denied because the directory has no record of the principal, with reasons.
     first_errors : messages of the first rows with outcome ERROR.
@@ -396,10 +402,15 @@ class Summary(Result):
     layers: Mapping[Layer, int] = field(default_factory=dict)
     denies: Mapping[StatementRef, int] = field(default_factory=dict)
     depends_on: Mapping[str, int] = field(default_factory=dict)
-    unread: Mapping[str, int] = field(default_factory=dict)
+    missing_keys: Mapping[str, int] = field(default_factory=dict)
     assumed_owner: int = 0
     unknown_principal: int = 0
     first_errors: tuple[str, ...] = ()
+
+    @property
+    def unread(self) -> Mapping[str, int]:
+        """The old name of `missing_keys`, for one release."""
+        return _renamed("unread", self.missing_keys)
 
     def __add__(self, other: Summary) -> Summary:
         return Summary(
@@ -408,7 +419,7 @@ class Summary(Result):
             _sum(self.layers, other.layers),
             _sum(self.denies, other.denies),
             _sum(self.depends_on, other.depends_on),
-            _sum(self.unread, other.unread),
+            _sum(self.missing_keys, other.missing_keys),
             self.assumed_owner + other.assumed_owner,
             self.unknown_principal + other.unknown_principal,
             (self.first_errors + other.first_errors)[:3],
@@ -423,7 +434,7 @@ class Summary(Result):
         lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
         lines += self._block("top deny statements", denies)
         lines += self._block("depends on", self.depends_on)
-        lines += self._block("keys read but never supplied", self.unread)
+        lines += self._block("keys read but never supplied", self.missing_keys)
         if self.assumed_owner:
             lines.append(f"owner assumed: {self.assumed_owner:,} rows")
         if self.unknown_principal:
@@ -435,6 +446,11 @@ class Summary(Result):
         """The largest ten counts under a title, or nothing."""
         largest = Counter(counts).most_common(10)
         return [f"{title}:", *(f"  {n:>12,}  {n / self.rows:6.1%}  {name}" for name, n in largest)] if largest else []
+
+
+def _renamed(old: str, value: _T) -> _T:
+    warnings.warn(f"`{old}` is now `missing_keys`", DeprecationWarning, stacklevel=3)
+    return value
 
 
 def _rebuild(outcome: npt.NDArray[np.uint8], rest: dict[str, Any]) -> Decisions:

@@ -11,7 +11,7 @@ from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn
 from fastiam.errors import RequestValueError
-from fastiam.model.profile import PrincipalTemplate, Policies, PrincipalKind, PrincipalProfile
+from fastiam.model.profile import Policies, PrincipalKind, PrincipalProfile, PrincipalTemplate
 from fastiam.model.session import Session
 from fastiam.resolve.accounts import Accounts
 from fastiam.resolve.derived_keys import (

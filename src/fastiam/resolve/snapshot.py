@@ -13,9 +13,9 @@ from fastiam.model.policy import Policy
 from fastiam.model.profile import (
     AccountFacts,
     EndpointProfile,
-    PrincipalTemplate,
     PrincipalKind,
     PrincipalProfile,
+    PrincipalTemplate,
     ResourceFacts,
     ResourceProfile,
 )

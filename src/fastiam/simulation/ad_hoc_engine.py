@@ -37,7 +37,7 @@ def decide_profiles(
         number = compiler.endpoint(names, endpoint) if endpoint.known else -1
     for name in request.context:
         compiler.keys.number(name)
-    words = [None if text is None else compiler.tables.word(utf8(text)) for text in (resource.account, resource.partition)]
+    words = [None if text is None else compiler.tables.symbol(utf8(text)) for text in (resource.account, resource.partition)]
     rcps = compiler.levels(Layer.RCP, resource.rcps)
     compiler.match_actions()
     compiler.freeze(names)

@@ -140,7 +140,9 @@ def _is_true(value: ContextValue | None) -> bool:
     return value is not None and [text.lower() for text in value.values] == ["true"]
 
 
-def _principal(caller: Caller, given: Mapping[str, ContextValue], own: _PrincipalPolicies, scps: Levels | None) -> PrincipalProfile:
+def _principal(
+    caller: Caller, given: Mapping[str, ContextValue], own: _PrincipalPolicies, scps: Levels | None
+) -> PrincipalProfile:
     subject, kind, session = caller.subject, caller.kind, caller.session
     is_role, has_account = kind in ROLES, subject.account is not None and kind not in (PrincipalKind.OIDC, PrincipalKind.SAML)
     note = _scp_note(kind, has_account, scps)

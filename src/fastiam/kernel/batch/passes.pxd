@@ -42,7 +42,7 @@ cdef class _Passes:
     cdef _Facts facts
     cdef object occurrences
     cdef _Declared declared                              # None: no key is unknown
-    cdef dict unread                                     # key -> rows that read it where nobody supplied it
+    cdef dict missing_keys                                     # key -> rows that read it where nobody supplied it
 
     cdef dict _named(self, dict sessions)
     cdef Side* _side(self, int number) except NULL

@@ -100,7 +100,7 @@ cdef class _Passes:
         self.action_codes = {}
         self.facts = _Facts(resources)
         self.declared = _Declared(unknown) if unknown else None
-        self.unread = {}
+        self.missing_keys = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
         self.sides = _Sides(len(self.context) + len(core.defaults))
         self.told = _Reasons(n, bool(unknown)) if reasons else None
@@ -514,7 +514,7 @@ cdef class _Passes:
             if self.core.tables.generation != self.generation:
                 self.told.turn(self.occurrences)
         if self.key_names is not None:
-            self.sides.take_missing_keys(self.t.n_keys, self.key_names, self.unread)
+            self.sides.take_missing_keys(self.t.n_keys, self.key_names, self.missing_keys)
         return 0
 
     def give_back(self):
@@ -524,8 +524,8 @@ cdef class _Passes:
 
     def answers(self):
         """What the batch found."""
-        unread = {spelled(name): n for name, n in self.unread.items()}
-        found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "unread": unread}
+        missing_keys = {spelled(name): n for name, n in self.missing_keys.items()}
+        found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "missing_keys": missing_keys}
         if self.told is not None:
             self.told.turn(self.occurrences)
             found |= {"layer": self.told.layer, "reason": self.told.reason, "statement": self.told.statement}

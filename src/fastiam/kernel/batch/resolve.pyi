@@ -15,7 +15,7 @@ class _Answers(TypedDict, total=False):
 
     outcome: Required[npt.NDArray[np.uint8]]
     assumed_owner: Required[npt.NDArray[np.bool_]]
-    unread: Required[dict[str, int]]
+    missing_keys: Required[dict[str, int]]
     layer: npt.NDArray[np.uint8]
     statement: npt.NDArray[np.int32]
     statements: Sequence[StatementRef]

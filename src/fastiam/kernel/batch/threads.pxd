@@ -53,7 +53,7 @@ cdef class _Sides:
         self, Side* side, const TablesC* t, uint64_t generation, list keys, int64_t n_rows, int64_t n_session_names, list left
     ) except -1
     cdef void give_back(self, list left)
-    cdef int take_missing_keys(self, uint32_t n_keys, list names, dict unread) except -1
+    cdef int take_missing_keys(self, uint32_t n_keys, list names, dict missing_keys) except -1
     cdef void forget_rows(self)
     cdef list take_slow(self)
 

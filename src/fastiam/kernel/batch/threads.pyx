@@ -35,7 +35,7 @@ cdef Block* take_block() except NULL:
     block = <Block*>calloc(1, sizeof(Block))
     if block == NULL:
         raise MemoryError()
-    block.nothing.account = block.nothing.stack = block.nothing.arn = NONE
+    block.nothing.account = block.nothing.policy_set = block.nothing.arn = NONE
     return block
 
 
@@ -365,7 +365,7 @@ cdef class _Sides:
         self.callers = [None] * len(self.callers)
         del left[MOST_SPARE:]
 
-    cdef int take_missing_keys(self, uint32_t n_keys, list names, dict unread) except -1:
+    cdef int take_missing_keys(self, uint32_t n_keys, list names, dict missing_keys) except -1:
         """Add the rows that read keys which nobody supplied, by the name of the key; they count from 0 again."""
         cdef int64_t* touched
         cdef uint32_t key
@@ -374,7 +374,7 @@ cdef class _Sides:
             touched = self.of[i].frame.s.touched
             for key in range(min(self.of[i].n_counted, n_keys)):
                 if touched[key]:
-                    unread[names[key]] = unread.get(names[key], 0) + touched[key]
+                    missing_keys[names[key]] = missing_keys.get(names[key], 0) + touched[key]
                     touched[key] = 0
         return 0
 

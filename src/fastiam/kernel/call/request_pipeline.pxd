@@ -151,7 +151,7 @@ cdef inline void look_at_policies(Looked* one, const TablesC* t) noexcept:
     if one.is_plain:
         p = &t.principals[one.who.found]
         action = t.name_classes[one.action_name]
-        if p.principal_set < t.n_indexed_stacks and is_usual(p, &t.classes[action]):
+        if p.principal_set < t.n_indexed_sets and is_usual(p, &t.classes[action]):
             one.own = find_plan(t, p.principal_set, action)
             prefetch(one.own)
 

@@ -347,12 +347,12 @@ cdef inline bint prepare_met(
 
 cdef inline void keep_met(Workspace* w, const TablesC* t, const Asked* who) noexcept:
     """Keep that who asks has met the action of the call, if it is usual."""
-    cdef uint32_t stack = t.principals[who.found].principal_set
+    cdef uint32_t policy_set = t.principals[who.found].principal_set
     if not is_usual(&t.principals[who.found], w.call.action):
         return
     keep_meeting(
         &w.meetings, t, who.hash, w.call.action_name, who.found, t.principal_names.texts[who.name],
-        find_plan(t, stack, action_key(&w.call, stack)),
+        find_plan(t, policy_set, action_key(&w.call, policy_set)),
     )
 
 

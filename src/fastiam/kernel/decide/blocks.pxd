@@ -496,7 +496,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
     cdef Caller* w
     cdef const uint32_t* grid = t.cells.grid
     cdef const uint32_t* name_classes = t.name_classes
-    cdef uint32_t cls, n_stacks = t.cells.n_stacks, last_stack = n_stacks - 1, last_class = t.cells.n_classes - 1, n_outside = 0
+    cdef uint32_t cls, n_policy_sets = t.cells.n_policy_sets, last_stack = n_policy_sets - 1, last_class = t.cells.n_classes - 1, n_outside = 0
     cdef int64_t i
     if t.n_classes == 0:                                 # no action has been met yet
         memset(b.name, 0xFF, <size_t>n * 4)
@@ -506,7 +506,7 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
         w = b.caller[i]
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
-        b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_stacks + w.principal_set) * 4)
+        b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_policy_sets + w.principal_set) * 4)
         prefetch(b.place[i])
         b.own_way.rows[n_outside] = <uint16_t>i
         n_outside += (w.principal_set | (last_stack - w.principal_set) | (last_class - cls)) >> 31   # no grid has 2^31 of either
@@ -516,8 +516,8 @@ cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
 
 cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
     """What the cell of a row goes by that the grid has no place for."""
-    cdef uint32_t stack = s.block.caller[i].principal_set
-    return cell_key(stack, s.block.cls[i] if stack < t.n_indexed_stacks else s.block.name[i] | BY_NAME)
+    cdef uint32_t policy_set = s.block.caller[i].principal_set
+    return cell_key(policy_set, s.block.cls[i] if policy_set < t.n_indexed_sets else s.block.name[i] | BY_NAME)
 
 
 cdef inline void find_rows(const Side* s, const TablesC* t, int64_t n) noexcept nogil:

@@ -24,9 +24,9 @@ from fastiam.kernel.model.tables cimport *
 
 # -- rows -------------------------------------------------------------------------------------------------------------
 
-cdef inline uint32_t action_key(const Call* c, uint32_t stack) noexcept nogil:
-    """What a cell of this stack goes by: the class of the action, or its name where the classes do not know the stack's patterns."""
-    return c.action_class if stack < c.t.n_indexed_stacks else c.action_name | BY_NAME
+cdef inline uint32_t action_key(const Call* c, uint32_t policy_set) noexcept nogil:
+    """What a cell of this policy set goes by: the class of the action, or its name where the classes do not know the policy set's patterns."""
+    return c.action_class if policy_set < c.t.n_indexed_sets else c.action_name | BY_NAME
 
 
 # -- what needs no policy ---------------------------------------------------------------------------------------------------
@@ -123,27 +123,27 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
     return not (c.resource_governs & RECORD_SERVICE and c.principal.kind != KIND_SVC)
 
 
-cdef inline bint want(Call* c, bint applies, uint32_t stack, Row* row, Answer* a) noexcept nogil:
+cdef inline bint want(Call* c, bint applies, uint32_t policy_set, Row* row, Answer* a) noexcept nogil:
     row[0] = c.t.cells.rows[0]
     if not applies:
         return True
-    row[0] = find_plan(c.t, stack, action_key(c, stack))[0]
+    row[0] = find_plan(c.t, policy_set, action_key(c, policy_set))[0]
     if row.n == 0:
-        a.missing = stack
+        a.missing = policy_set
         a.missing_flag = 0
         return False
     return True
 
 
 cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
-    cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.stack != NONE and c.principal.kind != KIND_SVC
+    cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.policy_set != NONE and c.principal.kind != KIND_SVC
     r.own = c.own
     return (
         (r.own.n > 0 or want(c, True, c.principal.principal_set, &r.own, a))
         and want(c, scp_applies(c), c.principal.scp_set, &r.scp, a)
         and want(c, resource_policy_governs(c), c.resource_set, &r.resource, a)
         and want(c, rcp_applies(c), c.rcp_set, &r.rcp, a)
-        and want(c, vpce, c.endpoint.stack if vpce else NONE, &r.vpce, a)
+        and want(c, vpce, c.endpoint.policy_set if vpce else NONE, &r.vpce, a)
     )
 
 

@@ -161,19 +161,19 @@ cdef inline uint32_t through_endpoint(
 ) noexcept nogil:
     """Whether the endpoint of a row surely leaves it as it is, as far as that is told with its text or without."""
     cdef Basis q = own_basis(b, sifted, i, l.row)
-    cdef uint32_t through = endpoint_of(l.c.t, column, l.row), stack
+    cdef uint32_t through = endpoint_of(l.c.t, column, l.row), policy_set
     if b.facts[i] & FACTS_LONG:                          # SAFETY: it may have less than 16 bytes (`kernel.eval.literals`), or no text
         return MAY_NOT
     if through < NAMED:
         return PASSES * (through == NOTHING)
-    stack = l.c.t.endpoints[through - NAMED].stack
-    if stack == NONE:
+    policy_set = l.c.t.endpoints[through - NAMED].policy_set
+    if policy_set == NONE:
         return PASSES
     l.i = i
     l.facts = b.facts[i]
     l.text = <const uint8_t*>b.text[i].data if has_text else NULL
     l.end = l.text + b.text[i].size
-    return passes(b, l, layer_row(l.c.t, stack, b.cls[i], b.name[i]), &q)
+    return passes(b, l, layer_row(l.c.t, policy_set, b.cls[i], b.name[i]), &q)
 
 
 cdef inline void pass_endpoints(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:

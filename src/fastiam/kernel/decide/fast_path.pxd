@@ -129,7 +129,7 @@ cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t reco
     """The facts of a resource with what is stored about it, or about what holds it, whose tags are not its own."""
     cdef const Record* r = &t.records[record]
     cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
-    cdef uint64_t holds = (r.stack != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_holder else (r.flags & RECORD_HOLDS) != 0
+    cdef uint64_t holds = (r.policy_set != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_holder else (r.flags & RECORD_HOLDS) != 0
     facts &= ~(numbered & ACCOUNT)
     facts |= numbered & (<uint64_t>r.number_high << 32 | r.number)
     return facts | <uint64_t>(r.account != NONE) * FACTS_TOLD | holds * FACTS_HOLDS

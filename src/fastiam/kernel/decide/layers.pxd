@@ -74,14 +74,14 @@ cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
     cdef uint32_t others = RECORD_SERVICE | RECORD_TRUST
     if action & ACT_TRUST:
         others = RECORD_SERVICE
-    return (r.stack != NONE) & ((r.flags & others) == 0)
+    return (r.policy_set != NONE) & ((r.flags & others) == 0)
 
 
 cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
     """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
     cdef uint16_t stored[BLOCK]
-    cdef uint32_t j, i, record, n = 0, n_stacks = t.cells.n_stacks, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
+    cdef uint32_t j, i, record, n = 0, n_policy_sets = t.cells.n_policy_sets, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
     cdef const Record* r
     cdef const Row* held
     cdef const uint32_t* place
@@ -103,8 +103,8 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
     for j in range(n):
         i = stored[j]
         r = b.stored[i]
-        mask = -<uintptr_t>((r.stack < n_stacks) & (b.cls[i] < n_classes) & governs(r, t.classes[b.cls[i]].flags))
-        place = t.cells.grid + (<size_t>b.cls[i] * n_stacks + r.stack)
+        mask = -<uintptr_t>((r.policy_set < n_policy_sets) & (b.cls[i] < n_classes) & governs(r, t.classes[b.cls[i]].flags))
+        place = t.cells.grid + (<size_t>b.cls[i] * n_policy_sets + r.policy_set)
         b.place[i] = <const uint32_t*>((<uintptr_t>place & mask) | (<uintptr_t>&b.zero & ~mask))
         prefetch(b.place[i])
     for j in range(n):
@@ -189,7 +189,7 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at)
         action = t.classes[b.cls[i]].flags
         counts = governs(r, action)
         if counts and b.place[i] == &b.zero:
-            b.rows[HELD_ROWS][i] = layer_row(t, r.stack, b.cls[i], b.name[i])   # the grid has no place for it
+            b.rows[HELD_ROWS][i] = layer_row(t, r.policy_set, b.cls[i], b.name[i])   # the grid has no place for it
         of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
         here = b.differs[i] == 0
         far = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)

@@ -104,7 +104,7 @@ cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:
     """Take policies and constants of a record; tags only of exactly this resource."""
     cdef const Record* r = &c.t.records[id]
     promise(id < c.t.n_records)
-    c.resource_set = r.stack
+    c.resource_set = r.policy_set
     c.resource_governs = r.flags
     c.blocks_public = r.flags & RECORD_BLOCKS_PUBLIC
     c.constants = &c.t.constants[r.constants]

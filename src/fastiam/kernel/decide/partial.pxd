@@ -61,14 +61,14 @@ cdef inline int decide_open(Call* c, Answer* a) noexcept nogil:
 
 # -- the keys that matter (D74) -----------------------------------------------------------------------------------------
 
-cdef inline bint widen(Call* c, uint32_t stack, Row* row, Answer* a) noexcept nogil:
+cdef inline bint widen(Call* c, uint32_t policy_set, Row* row, Answer* a) noexcept nogil:
     """Take the row with every statement, where the one that decides leaves some out; False where it is not there yet."""
     cdef uint32_t i
     for i in range(row.n):
         if c.t.runs[row.first + i].flags & RUN_CUT:
-            row[0] = find_plan(c.t, stack, action_key(c, stack) | WHOLE)[0]
+            row[0] = find_plan(c.t, policy_set, action_key(c, policy_set) | WHOLE)[0]
             if row.n == 0:
-                a.missing = stack
+                a.missing = policy_set
                 a.missing_flag = WHOLE
                 return False
             return True
@@ -88,7 +88,7 @@ cdef inline bint whole_rows(Call* c, Row* rows, Answer* a) noexcept nogil:
     return (
         widen(c, c.rcp_set, &rows[0], a)
         and widen(c, c.principal.scp_set, &rows[1], a)
-        and widen(c, c.endpoint.stack if rows[2].n else NONE, &rows[2], a)
+        and widen(c, c.endpoint.policy_set if rows[2].n else NONE, &rows[2], a)
         and widen(c, c.resource_set, &rows[3], a)
         and widen(c, c.principal.principal_set, &rows[4], a)
     )

@@ -20,13 +20,13 @@ from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
 
-cdef inline const Row* layer_row(const TablesC* t, uint32_t stack, uint32_t cls, uint32_t name) noexcept nogil:
+cdef inline const Row* layer_row(const TablesC* t, uint32_t policy_set, uint32_t cls, uint32_t name) noexcept nogil:
     """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
-    if stack < t.cells.n_stacks and cls < t.cells.n_classes:
-        return plan_at(t, t.cells.grid[<size_t>cls * t.cells.n_stacks + stack])
-    if stack == NONE:
+    if policy_set < t.cells.n_policy_sets and cls < t.cells.n_classes:
+        return plan_at(t, t.cells.grid[<size_t>cls * t.cells.n_policy_sets + policy_set])
+    if policy_set == NONE:
         return t.cells.rows
-    return plan_at(t, find_plan_by_key(t, cell_key(stack, cls if stack < t.n_indexed_stacks else name | BY_NAME)))
+    return plan_at(t, find_plan_by_key(t, cell_key(policy_set, cls if policy_set < t.n_indexed_sets else name | BY_NAME)))
 
 
 cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
@@ -44,11 +44,11 @@ cdef inline uint8_t find_rcp(
     const TablesC* t, const Caller* w, uint32_t owner, uint32_t cls, uint32_t name, const Row** row
 ) noexcept nogil:
     """The row of the RCPs of who owns the resource; WAY_FAR where it is not there yet."""
-    cdef uint32_t stack = w.rcp_set
+    cdef uint32_t policy_set = w.rcp_set
     if owner != NONE:
-        stack = NONE if owner == 0 else t.accounts[owner - 1].rcp_set
-    row[0] = layer_row(t, stack, cls, name)
-    return WAY_FAR * (row[0].n == 0 and stack != NONE)
+        policy_set = NONE if owner == 0 else t.accounts[owner - 1].rcp_set
+    row[0] = layer_row(t, policy_set, cls, name)
+    return WAY_FAR * (row[0].n == 0 and policy_set != NONE)
 
 
 cdef inline void sift_codes(Block* b, const ContextColumn* column, int64_t at, int64_t n) noexcept nogil:

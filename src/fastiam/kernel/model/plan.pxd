@@ -22,7 +22,7 @@ cdef enum Way:                 # what is left to do for a request, as bits: the 
     SERVICES_FAR = 128         # there, too: some allow is about everybody but services, which flats do not tell apart
 
 
-cdef struct Row:               # (stack, action class): one run of denies, then a run of allows a segment
+cdef struct Row:               # (policy set, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
     uint32_t flat              # `flats`: the denies, then the allows of the first segment, of a boundary, of session policies
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
@@ -39,23 +39,23 @@ cdef enum:
     WHOLE = 0x40000000         # in a cell: the row with nothing left out, which says what an answer depends on (D74)
 
 
-cdef struct Cell:              # (stack, class or name) -> row
-    uint64_t key               # stack << 32 | class, plus 1; 0: empty
+cdef struct Cell:              # (policy set, class or name) -> row
+    uint64_t key               # policy_set << 32 | class, plus 1; 0: empty
     uint64_t row               # index in `rows`
 
 
 cdef struct RowTable:          # cells in a grid, class by class, and those that it has no place for by hash
     const Row* rows            # the first one stands for all that are not there yet
-    const uint32_t* grid       # [class * n_stacks + stack]: index in `rows`
+    const uint32_t* grid       # [class * n_policy_sets + policy_set]: index in `rows`
     const Cell* cells
     uint32_t mask
     uint32_t n_rows
-    uint32_t n_stacks
+    uint32_t n_policy_sets
     uint32_t n_classes
 
 
 cdef struct PlanKey:            # a row of policies, be it there or not
-    uint32_t stack
+    uint32_t policy_set
     uint32_t cls               # of the action
     uint32_t name
     uint32_t flag              # WHOLE or 0

@@ -6,15 +6,15 @@ from fastiam.kernel.model.plan cimport Row
 from fastiam.kernel.model.tables cimport TablesC
 
 
-cdef inline uint64_t cell_key(uint32_t stack, uint32_t action) noexcept nogil:
-    return ((<uint64_t>stack << 32) | action) + 1
+cdef inline uint64_t cell_key(uint32_t policy_set, uint32_t action) noexcept nogil:
+    return ((<uint64_t>policy_set << 32) | action) + 1
 
 
-cdef inline const uint32_t* grid_cell(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+cdef inline const uint32_t* grid_cell(const TablesC* t, uint32_t policy_set, uint32_t action) noexcept nogil:
     """Where the grid holds the number of a row; NULL where it has no place for it."""
-    if action >= t.cells.n_classes or stack >= t.cells.n_stacks:
+    if action >= t.cells.n_classes or policy_set >= t.cells.n_policy_sets:
         return NULL
-    return &t.cells.grid[<size_t>action * t.cells.n_stacks + stack]
+    return &t.cells.grid[<size_t>action * t.cells.n_policy_sets + policy_set]
 
 
 cdef inline const Row* plan_at(const TablesC* t, uint64_t number) noexcept nogil:
@@ -32,7 +32,7 @@ cdef inline uint64_t find_plan_by_key(const TablesC* t, uint64_t key) noexcept n
     return 0
 
 
-cdef inline const Row* find_plan(const TablesC* t, uint32_t stack, uint32_t action) noexcept nogil:
+cdef inline const Row* find_plan(const TablesC* t, uint32_t policy_set, uint32_t action) noexcept nogil:
     """The row of a cell."""
-    cdef const uint32_t* place = grid_cell(t, stack, action)
-    return plan_at(t, find_plan_by_key(t, cell_key(stack, action)) if place == NULL else place[0])
+    cdef const uint32_t* place = grid_cell(t, policy_set, action)
+    return plan_at(t, find_plan_by_key(t, cell_key(policy_set, action)) if place == NULL else place[0])

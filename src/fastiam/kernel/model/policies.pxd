@@ -21,7 +21,7 @@ cdef struct Body:              # a statement without its name: shared by all sta
     uint8_t flags
 
 
-cdef struct Segment:           # of a stack: the policies of one layer at one level
+cdef struct Segment:           # of a policy set: the policies of one layer at one level
     uint32_t first             # `stack_policies`
     uint16_t n
     uint8_t layer

@@ -20,7 +20,7 @@ cdef enum RecordMark:          # beside them: what follows from the rest of the 
 
 cdef struct Record:            # what is stored about a resource ARN
     uint32_t account           # word; NONE: not told
-    uint32_t stack             # resource policies; NONE: none
+    uint32_t policy_set             # resource policies; NONE: none
     uint32_t constants
     uint32_t n_constants
     uint32_t arn               # pool; NONE: as requested
@@ -48,7 +48,7 @@ cdef struct Account:
 
 
 cdef struct Endpoint:
-    uint32_t stack             # NONE: full access
+    uint32_t policy_set             # NONE: full access
     uint32_t constants
     uint32_t n_constants
     uint8_t is_gateway

@@ -66,7 +66,7 @@ cdef struct TablesC:
     uint32_t n_entries
     uint32_t n_patterns
     uint32_t n_accounts
-    uint32_t n_indexed_stacks  # stacks whose action patterns the classes know; rows of later ones go by action name
+    uint32_t n_indexed_sets  # stacks whose action patterns the classes know; rows of later ones go by action name
     uint32_t denies_unknown_owner
     uint32_t has_endpoints     # some endpoint has a policy (D40)
     uint32_t n_endpoints

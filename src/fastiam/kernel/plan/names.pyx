@@ -350,14 +350,14 @@ cdef class Names:
             self.tables._push(&self.accounts)
             self._append_name(&self.account_ids, id, at)
         a = <Account*>self.accounts.data + at
-        a[0] = Account(self.tables.word(id), rcp_set, org, org_paths)
+        a[0] = Account(self.tables.symbol(id), rcp_set, org, org_paths)
         self.seen = NEVER
 
-    def endpoint(self, bytes id, *, uint32_t stack, is_gateway, list constants):
+    def endpoint(self, bytes id, *, uint32_t policy_set, is_gateway, list constants):
         """A VPC endpoint; its number."""
         cdef uint32_t fixed = self.tables._constants(constants, False)
         cdef Endpoint* e = <Endpoint*>self.tables._push(&self.endpoints)
-        e[0] = Endpoint(stack, fixed, <uint32_t>len(constants), is_gateway)
+        e[0] = Endpoint(policy_set, fixed, <uint32_t>len(constants), is_gateway)
         self._append_name(&self.endpoint_ids, id, self.endpoints.n - 1)
         return self.endpoints.n - 1
 

@@ -17,7 +17,7 @@ cdef class Rows(Sieves):
 
     cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE
     cdef int _cells(self, uint64_t capacity) except -1
-    cdef int _enter_cell(self, uint32_t stack, uint32_t action, uint32_t number) except -1
+    cdef int _enter_cell(self, uint32_t policy_set, uint32_t action, uint32_t number) except -1
     cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1
     cdef int _stamp(self, uint32_t action_class) except -1
     cdef int _stamp_name(self, uint32_t name) except -1

@@ -88,19 +88,19 @@ cdef class Rows(Sieves):
         self.sync()
         return 0
 
-    cdef int _enter_cell(self, uint32_t stack, uint32_t action, uint32_t number) except -1:
+    cdef int _enter_cell(self, uint32_t policy_set, uint32_t action, uint32_t number) except -1:
         """Let a cell be found: in the grid, or by hash where the grid would become too large."""
         cdef uint64_t needed
         self.n_cells += 1
-        if stack < self.t.n_indexed_stacks < LIMIT and action < <uint32_t>BY_NAME:
-            needed = (<uint64_t>action + 1) * self.t.n_indexed_stacks
+        if policy_set < self.t.n_indexed_sets < LIMIT and action < <uint32_t>BY_NAME:
+            needed = (<uint64_t>action + 1) * self.t.n_indexed_sets
             if not action & <uint32_t>WHOLE and needed <= MOST_GRID:
                 if needed > self.grid.n:
                     self._push(&self.grid, <uint32_t>(needed - self.grid.n))
                 self.sync()                              # the row is there before its number is
-                (<uint32_t*>self.grid.data)[<size_t>action * self.t.n_indexed_stacks + stack] = number
+                (<uint32_t*>self.grid.data)[<size_t>action * self.t.n_indexed_sets + policy_set] = number
                 return 0
-        return self._enter_hashed(cell_key(stack, action), number)
+        return self._enter_hashed(cell_key(policy_set, action), number)
 
     cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1:
         cdef Cell* old
@@ -269,18 +269,18 @@ cdef class Rows(Sieves):
         if n < 2:
             return
         for i in range(n):
-            prefetch(stacks + keys[i].stack)
-            prefetch(grid_cell(&self.t, keys[i].stack, keys[i].cls))
+            prefetch(stacks + keys[i].policy_set)
+            prefetch(grid_cell(&self.t, keys[i].policy_set, keys[i].cls))
         for i in range(n):
-            prefetch(segments + stacks[keys[i].stack].first)
+            prefetch(segments + stacks[keys[i].policy_set].first)
         for i in range(n):
-            for j in range(stacks[keys[i].stack].n):
-                prefetch(members + segments[stacks[keys[i].stack].first + j].first)
+            for j in range(stacks[keys[i].policy_set].n):
+                prefetch(members + segments[stacks[keys[i].policy_set].first + j].first)
         for i in range(n):
-            for j in range(stacks[keys[i].stack].n):
-                for k in range(segments[stacks[keys[i].stack].first + j].n):
+            for j in range(stacks[keys[i].policy_set].n):
+                for k in range(segments[stacks[keys[i].policy_set].first + j].n):
                     if n_policies < MOST_POLICIES:
-                        found[n_policies] = members[segments[stacks[keys[i].stack].first + j].first + k]
+                        found[n_policies] = members[segments[stacks[keys[i].policy_set].first + j].first + k]
                         prefetch(policies + found[n_policies])
                         n_policies += 1
         for i in range(n_policies):
@@ -296,12 +296,12 @@ cdef class Rows(Sieves):
 
     cdef int _make_row(self, const PlanKey* row) except -1:
         """The denies of all segments, then the allows of each."""
-        cdef Stack s = (<Stack*>self.stacks.data)[row.stack]
+        cdef Stack s = (<Stack*>self.stacks.data)[row.policy_set]
         cdef Segment* segments = <Segment*>self.segments.data + s.first
-        cdef bint late = row.stack >= self.t.n_indexed_stacks
+        cdef bint late = row.policy_set >= self.t.n_indexed_sets
         cdef uint32_t key = (row.name | BY_NAME if late else row.cls) | row.flag
         cdef uint32_t i, first
-        if find_plan(&self.t, row.stack, key).n:
+        if find_plan(&self.t, row.policy_set, key).n:
             return 0
         if late:
             self._stamp_name(row.name)
@@ -314,7 +314,7 @@ cdef class Rows(Sieves):
             if segments[i].layer != LAYER_RCP:
                 self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, row.flag != 0)
         self._close_run(&self.scratch_denies, 0, 0, 0, row.flag != 0)
-        self._enter_cell(row.stack, key, self._row_number(row.flag != 0))
+        self._enter_cell(row.policy_set, key, self._row_number(row.flag != 0))
         self.sync()
         return 0
 

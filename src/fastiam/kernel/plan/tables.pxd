@@ -17,6 +17,6 @@ cdef class Tables(Rows):
     cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE
     cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE
     cdef int _mark(self, Vector* v) except -1
-    cdef int _slot_stacks(self, uint64_t capacity) except -1
-    cdef uint32_t _stack_hash(self, uint32_t stack)
-    cdef bint _same_stack(self, uint32_t a, uint32_t b)
+    cdef int _index_policy_sets(self, uint64_t capacity) except -1
+    cdef uint32_t _policy_set_hash(self, uint32_t policy_set)
+    cdef bint _equal_policy_sets(self, uint32_t a, uint32_t b)

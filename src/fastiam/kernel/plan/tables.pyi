@@ -73,7 +73,7 @@ class Tables(Rows):
     def policy(self, bodies: list[int]) -> int: ...
     def first_occurrence(self, policy: int) -> int: ...
     def first_occurrences(self) -> bytearray: ...  # uint32 of each policy, and of the next one
-    def stack(self, segments: tuple[tuple[int, int, tuple[int, ...]], ...]) -> int: ...  # layer, level, policies
+    def policy_set(self, segments: tuple[tuple[int, int, tuple[int, ...]], ...]) -> int: ...  # layer, level, policies
     # who and what
     def principal(
         self,
@@ -102,7 +102,7 @@ class Tables(Rows):
         self,
         *,
         account: str | None,
-        stack: int,
+        policy_set: int,
         constants: list[_Constant],
         arn: bytes | None,
         flags: int,

@@ -57,12 +57,12 @@ cdef class Tables(Rows):
     """
 
     def __cinit__(self):
-        self._slot_stacks(16)
+        self._index_policy_sets(16)
 
     # -- words, keys, constants ---------------------------------------------------------------------------------------------
 
-    def word(self, bytes text):
-        """A small number for a text that is compared as a whole."""
+    def symbol(self, bytes text):
+        """The id of a text that is compared as a whole."""
         return self._symbol(text)
 
     cdef uint32_t _symbol(self, text) except? 0xFFFFFFFE:
@@ -304,7 +304,7 @@ cdef class Tables(Rows):
         out[self.policies.n] = self.policy_bodies.n
         return found
 
-    def stack(self, tuple segments):
+    def policy_set(self, tuple segments):
         """Layers that are decided together, each (layer, level, policies); equal ones are one."""
         cdef uint32_t first = self.segments.n, listed = self.stack_policies.n, policies, at, mask
         cdef uint32_t new = self.stacks.n, h
@@ -317,32 +317,32 @@ cdef class Tables(Rows):
             s = <Segment*>self._push(&self.segments)
             s[0] = Segment(policies, n, layer, level)
         (<Stack*>self._push(&self.stacks))[0] = Stack(first, <uint32_t>len(segments))
-        h = self._stack_hash(new)
+        h = self._policy_set_hash(new)
         slots = <const StringSlot*>self.stack_slots.data
         mask = self.stack_slots.capacity - 1
         at = (h >> 1) & mask
         while slots[at].hash != 0:
-            if slots[at].hash == h and self._same_stack(slots[at].value, new):
+            if slots[at].hash == h and self._equal_policy_sets(slots[at].value, new):
                 self.stacks.n, self.segments.n, self.stack_policies.n = new, first, listed
                 return slots[at].value
             at = (at + 1) & mask
         if slots_for(self.stacks.n) > self.stack_slots.capacity:
-            self._slot_stacks(slots_for(self.stacks.n))
+            self._index_policy_sets(slots_for(self.stacks.n))
         else:
             self._place(&self.stack_slots, h, new)
         return new
 
-    cdef int _slot_stacks(self, uint64_t capacity) except -1:
+    cdef int _index_policy_sets(self, uint64_t capacity) except -1:
         """Slots for the stacks there are."""
         cdef uint32_t i
         self.stack_slots.n = 0
         self._resize(&self.stack_slots, capacity)
         for i in range(self.stacks.n):
-            self._place(&self.stack_slots, self._stack_hash(i), i)
+            self._place(&self.stack_slots, self._policy_set_hash(i), i)
         return 0
 
-    cdef uint32_t _stack_hash(self, uint32_t stack):
-        cdef Stack s = (<Stack*>self.stacks.data)[stack]
+    cdef uint32_t _policy_set_hash(self, uint32_t policy_set):
+        cdef Stack s = (<Stack*>self.stacks.data)[policy_set]
         cdef const Segment* g = <Segment*>self.segments.data + s.first
         cdef uint64_t h = s.n
         cdef uint32_t i
@@ -351,7 +351,7 @@ cdef class Tables(Rows):
             h = hash_bytes(<const char*>(<uint32_t*>self.stack_policies.data + g[i].first), <int64_t>g[i].n * 4, h)
         return <uint32_t>h | 1
 
-    cdef bint _same_stack(self, uint32_t a, uint32_t b):
+    cdef bint _equal_policy_sets(self, uint32_t a, uint32_t b):
         cdef Stack s = (<Stack*>self.stacks.data)[a], o = (<Stack*>self.stacks.data)[b]
         cdef const Segment* g = <Segment*>self.segments.data + s.first
         cdef const Segment* k = <Segment*>self.segments.data + o.first
@@ -408,7 +408,7 @@ cdef class Tables(Rows):
         p[0] = k
         return self.principals.n - 1
 
-    def record(self, *, account, stack, list constants, arn, int flags):
+    def record(self, *, account, policy_set, list constants, arn, int flags):
         """What is stored about a resource."""
         cdef uint32_t fixed = self._shared_constants(constants)
         cdef uint32_t start = NONE if arn is None else self._text(arn)
@@ -418,10 +418,10 @@ cdef class Tables(Rows):
         if account is not None and len(account) == ACCOUNT_SIZE and account.isascii() and account.isdigit():
             number = int(account)
             flags |= RECORD_NUMBERED
-        if stack != <uint32_t>NONE or constants or arn is not None or flags & RECORD_BLOCKS_PUBLIC:
+        if policy_set != <uint32_t>NONE or constants or arn is not None or flags & RECORD_BLOCKS_PUBLIC:
             flags |= RECORD_HOLDS
         r[0] = Record(
-            owner, stack, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), <uint32_t>number, number >> 32,
+            owner, policy_set, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), <uint32_t>number, number >> 32,
             flags,
         )
         return self.records.n - 1
@@ -435,7 +435,7 @@ cdef class Tables(Rows):
         """
         self.match_actions = match_actions
         self.n_matched = len(self.pattern_texts)
-        self.t.n_indexed_stacks = self.stacks.n
+        self.t.n_indexed_sets = self.stacks.n
 
     def freeze(self):
         """End of compilation: what is there now stays."""
@@ -468,7 +468,7 @@ cdef class Tables(Rows):
         if has_words:
             self._make_slots(&self.words, slots_for(self.words.texts.n))
         if has_stacks:
-            self._slot_stacks(slots_for(self.stacks.n))
+            self._index_policy_sets(slots_for(self.stacks.n))
         del self.pattern_texts[self.n_patterns:]
         self.class_ids = {}
         self._cells(64)

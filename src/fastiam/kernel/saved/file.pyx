@@ -153,7 +153,7 @@ cdef bytes compiled_slots(Tables tables, uint32_t n, bint of_stacks):
         raise MemoryError()
     try:
         for i in range(n):
-            tables._place(&fresh, tables._stack_hash(i) if of_stacks else tables._hash((<PoolText*>tables.words.texts.data)[i]), i)
+            tables._place(&fresh, tables._policy_set_hash(i) if of_stacks else tables._hash((<PoolText*>tables.words.texts.data)[i]), i)
         return items_of(&fresh, fresh.capacity)
     finally:
         free(fresh.data)

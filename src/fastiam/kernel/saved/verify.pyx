@@ -247,21 +247,21 @@ cdef bint are_tokens(Tables s) noexcept nogil:
     return True
 
 
-cdef uint32_t n_allows(Tables s, uint32_t stack) noexcept nogil:
-    """How many runs of allows the rows of a stack have, of its first three segments; RCPs have none."""
+cdef uint32_t n_allows(Tables s, uint32_t policy_set) noexcept nogil:
+    """How many runs of allows the rows of a policy set have, of its first three segments; RCPs have none."""
     cdef const Stack* at
     cdef const Segment* g
     cdef uint32_t i, found = 0
-    at = <const Stack*>s.stacks.data + stack
+    at = <const Stack*>s.stacks.data + policy_set
     g = <const Segment*>s.segments.data + at.first
     for i in range(min(at.n, <uint32_t>3)):
         found += g[i].layer != LAYER_RCP
     return found
 
 
-cdef bint grants(Tables s, uint32_t stack) noexcept nogil:
-    """NONE, or a stack with a run of allows."""
-    return stack == NONE or (stack < s.stacks.n and n_allows(s, stack) > 0)
+cdef bint grants(Tables s, uint32_t policy_set) noexcept nogil:
+    """NONE, or a policy set with a run of allows."""
+    return policy_set == NONE or (policy_set < s.stacks.n and n_allows(s, policy_set) > 0)
 
 
 cdef bint are_names(Tables s, const Principal* p) noexcept nogil:
@@ -369,7 +369,7 @@ cdef bint are_records(Tables s) noexcept nogil:
     for i in range(s.records.n):
         k = <const Record*>s.records.data + i
         prefetch(<const char*>k + AHEAD)
-        if not is_account(s, k.account) or not grants(s, k.stack) or not within(k.constants, k.n_constants, s.constants.n):
+        if not is_account(s, k.account) or not grants(s, k.policy_set) or not within(k.constants, k.n_constants, s.constants.n):
             return False
         if k.arn != NONE and not within(k.arn, k.arn_size, s.pool.n):
             return False
@@ -402,7 +402,7 @@ cdef bint are_endpoints(Tables s, Names names) noexcept nogil:
     cdef uint32_t i
     for i in range(names.endpoints.n):
         e = <const Endpoint*>names.endpoints.data + i
-        if not grants(s, e.stack) or not within(e.constants, e.n_constants, s.constants.n):
+        if not grants(s, e.policy_set) or not within(e.constants, e.n_constants, s.constants.n):
             return False
     return True
 

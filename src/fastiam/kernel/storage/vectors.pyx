@@ -103,7 +103,7 @@ cdef class Vectors:
         self.texts = {}
         self.shared = {}
         self.t.seed = seed
-        self.t.n_indexed_stacks = LIMIT
+        self.t.n_indexed_sets = LIMIT
         self._resize(&self.pool, 64)                     # an empty text lies somewhere, too
 
     def __dealloc__(self):
@@ -282,8 +282,8 @@ cdef class Vectors:
         t.cells.rows = <const Row*>self.rows.data
         t.cells.n_rows = self.rows.n
         t.cells.grid = <const uint32_t*>self.grid.data
-        t.cells.n_stacks = 0 if t.n_indexed_stacks == LIMIT else t.n_indexed_stacks
-        t.cells.n_classes = 0 if t.cells.n_stacks == 0 else self.grid.n // t.cells.n_stacks
+        t.cells.n_policy_sets = 0 if t.n_indexed_sets == LIMIT else t.n_indexed_sets
+        t.cells.n_classes = 0 if t.cells.n_policy_sets == 0 else self.grid.n // t.cells.n_policy_sets
         self.version += 1
 
     cdef void leave(self):
