@@ -172,7 +172,7 @@ def writing(store: str) -> Iterator[Directory]:
 def _join_credentials(directory: Directory) -> None:
     """Credentials follow a user that is renamed, and go with one that is deleted."""
     try:
-        from fastiam.credentials.records import CredentialStore
+        from fastiam.directory.credential_records import CredentialStore
     except ModuleNotFoundError:  # without `fastiam[sts]` nobody has any here
         return
     directory.join(CredentialStore())

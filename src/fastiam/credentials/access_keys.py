@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.ids import LONG_TERM, new_key_id, new_secret
-from fastiam.credentials.records import AccessKey, Status
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.state import State, access_key_purpose
+from fastiam.directory.credential_records import AccessKey, Status
 from fastiam.errors import StoreError
 from fastiam.model.request import shorten
 

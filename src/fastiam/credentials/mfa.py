@@ -14,9 +14,9 @@ import pyotp
 
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.parameter_limits import DEVICE_NAME, DEVICE_PATH, check_form
-from fastiam.credentials.records import MfaDevice
 from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.state import State, mfa_purpose
+from fastiam.directory.credential_records import MfaDevice
 
 STEP = 30  # seconds
 DRIFT = 1  # steps that a clock may be off

@@ -13,9 +13,9 @@ from typing import Literal
 from fastiam.credentials.errors import AuthenticationError, StsError, ValidationError
 from fastiam.credentials.mfa import MfaDevices
 from fastiam.credentials.passwords import Passwords
-from fastiam.credentials.records import Event, RootContact
 from fastiam.credentials.secret import Secret, takes_secrets
 from fastiam.credentials.state import State
+from fastiam.directory.credential_records import Event, RootContact
 from fastiam.directory.naming_rules import check_account
 
 FRESH = timedelta(minutes=15)

@@ -12,8 +12,8 @@ from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.keyring import Keyring
-from fastiam.credentials.records import CredentialStore, Event
 from fastiam.credentials.secret import Secret, shown
+from fastiam.directory.credential_records import CredentialStore, Event
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.transactions import RecordStore

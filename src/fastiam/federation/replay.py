@@ -10,9 +10,9 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from fastiam.directory.federation_records import FederationStore, Horizon, Redemption
 from fastiam.directory.transactions import SINGLE
 from fastiam.federation.errors import IdentityTokenError
-from fastiam.federation.records import FederationStore, Horizon, Redemption
 
 _SWEEP = timedelta(minutes=5)  # between two sweeps
 

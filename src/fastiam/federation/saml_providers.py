@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fastiam.credentials.secret import takes_secrets
+from fastiam.directory.federation_records import SamlKey
 from fastiam.directory.records import SamlProvider
 from fastiam.directory.unique_ids import new_saml_uuid
 from fastiam.errors import DirectoryError
 from fastiam.federation.errors import ProviderError
-from fastiam.federation.records import SamlKey, saml_key_purpose
 from fastiam.federation.saml_metadata import MAX_CHARACTERS, MIN_CHARACTERS, SamlMetadata, read_metadata
 from fastiam.federation.state import FederationState
 from fastiam.federation.xml_reading import XmlError
@@ -31,6 +31,11 @@ MAX_KEYS = 2
 _NAME = re.compile(r"[\w._-]{1,128}", re.ASCII)
 _MODES = ("", "Allowed", "Required")
 _MIN_BITS = 2_048
+
+
+def saml_key_purpose(key: str) -> bytes:
+    """The purpose for which a private key is sealed: it opens in no other record (ST10)."""
+    return b"saml-provider-key\0" + key.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

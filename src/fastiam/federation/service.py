@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, takes_secrets
+from fastiam.directory.federation_records import FederationStore
 from fastiam.errors import Findings
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.federation.console import ConsoleCalls, ConsoleSession
@@ -15,10 +16,9 @@ from fastiam.federation.findings import provider_findings
 from fastiam.federation.oauth_tokens import TokenChecker
 from fastiam.federation.oidc import WebIdentity, WebIdentityCalls, WebIdentityRole
 from fastiam.federation.oidc_providers import OidcProviders
-from fastiam.federation.records import FederationStore, saml_key_purpose
 from fastiam.federation.replay import Replays
 from fastiam.federation.saml import SamlAssertion, SamlCalls, SamlRole
-from fastiam.federation.saml_providers import SamlProviders
+from fastiam.federation.saml_providers import SamlProviders, saml_key_purpose
 from fastiam.federation.settings import FederationSettings
 from fastiam.federation.state import FederationState
 from fastiam.sts.service import STS

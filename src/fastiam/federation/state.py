@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fastiam.api.directory import Directory
+from fastiam.directory.federation_records import FederationStore
 from fastiam.directory.records import Tables
 from fastiam.federation.audit import Auditor, Entry
 from fastiam.federation.fetch import Fetch
-from fastiam.federation.records import FederationStore
 from fastiam.federation.settings import FederationSettings
 from fastiam.model.arn import split_arn
 from fastiam.sts.session_issuer import Issuer

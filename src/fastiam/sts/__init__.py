@@ -17,7 +17,6 @@ except ModuleNotFoundError as error:
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.credentials.keyring import Keyring, KeyringError
 from fastiam.credentials.mfa import NewMfaDevice
-from fastiam.credentials.records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
 from fastiam.credentials.results import (
     Assertion,
     AssumedRole,
@@ -29,6 +28,7 @@ from fastiam.credentials.results import (
 )
 from fastiam.credentials.root_recovery import Proof
 from fastiam.credentials.secret import Secret
+from fastiam.directory.credential_records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
 from fastiam.sts.service import STS
 
 __all__ = [

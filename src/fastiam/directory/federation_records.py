@@ -66,8 +66,3 @@ class FederationStore(RecordStore[FederationTables]):
 
     def __getstate__(self) -> Mapping[str, Any]:
         raise TypeError("sealed keys are not pickled; open the store where they are needed")
-
-
-def saml_key_purpose(key: str) -> bytes:
-    """The purpose for which a private key is sealed: it opens in no other record (ST10)."""
-    return b"saml-provider-key\0" + key.encode()
