@@ -162,20 +162,10 @@ def writing(store: str) -> Iterator[Directory]:
     from fastiam.api.directory import Directory
 
     with Directory.open(store, create=False) as directory:
-        _join_credentials(directory)
         with directory.transaction():
             yield directory
         for finding in directory.findings:
             note(str(finding))
-
-
-def _join_credentials(directory: Directory) -> None:
-    """Credentials follow a user that is renamed, and go with one that is deleted."""
-    try:
-        from fastiam.directory.credential_records import CredentialStore
-    except ModuleNotFoundError:  # without `fastiam[sts]` nobody has any here
-        return
-    directory.join(CredentialStore())
 
 
 def show_record(record: object, form: str, **more: object) -> int:

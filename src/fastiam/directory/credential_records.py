@@ -126,6 +126,7 @@ class CredentialStore(RecordStore[CredentialTables]):
     """The credentials of a directory, in its transactions. A user or root that goes takes them along."""
 
     name = "credentials"
+    owner_tables = frozenset(("entities",))
 
     def __init__(self) -> None:
         super().__init__(CredentialTables())

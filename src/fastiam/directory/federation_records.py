@@ -49,6 +49,7 @@ class FederationStore(RecordStore[FederationTables]):
     """The records of federation. A provider that is deleted takes its keys with it (ST12)."""
 
     name = "federation"
+    owner_tables = frozenset(("saml_providers",))
 
     def __init__(self) -> None:
         super().__init__(FederationTables())

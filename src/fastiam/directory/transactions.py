@@ -33,6 +33,13 @@ class Change(NamedTuple):
     old: Any
     new: Any
 
+    @property
+    def removes_owner(self) -> bool:
+        """Whether a record is removed, or replaced by one with another unique id: records that it owns must follow."""
+        if self.old is None or self.new is None:
+            return self.old is not None
+        return getattr(self.old, "unique_id", None) != getattr(self.new, "unique_id", None)
+
 
 class StorageBackend(Protocol):
     """What keeps the books of a ledger beyond the process."""
@@ -70,6 +77,7 @@ class RecordStore(Generic[T]):
     """
 
     name: ClassVar[str]  # of its rows in a database
+    owner_tables: ClassVar[frozenset[str]] = frozenset()  # tables of the directory whose records own records of this store
 
     def __init__(self, tables: T) -> None:
         self.tables = tables
@@ -122,10 +130,17 @@ class RecordStore(Generic[T]):
 
 
 class TransactionManager:
-    """The books of one directory. One transaction at a time; other threads wait."""
+    """The books of one directory. One transaction at a time; other threads wait.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    dependents : record stores that must follow changes of their owners. One that has not joined joins the transaction that
+        removes or replaces an owner, so that no record outlives it, whoever wrote the record.
+    """
+
+    def __init__(self, dependents: Sequence[type[RecordStore[Any]]] = ()) -> None:
         self.record_stores: dict[str, RecordStore[Any]] = {}
+        self._dependents = tuple(dependents)
         self.backend: StorageBackend | None = None
         self.lock = forking.new_lock(forking.DIRECTORY)  # held by a transaction, and by who reads several tables at once
         self._is_open = False  # whether a transaction is
@@ -134,10 +149,10 @@ class TransactionManager:
     def __getstate__(self) -> dict[str, Any]:
         if self.backend is not None:
             raise TypeError("a directory that is kept in a store does not pickle; open the store where it is needed")
-        return {"record_stores": self.record_stores}
+        return {"record_stores": self.record_stores, "dependents": self._dependents}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        TransactionManager.__init__(self)
+        TransactionManager.__init__(self, state["dependents"])
         self.record_stores = state["record_stores"]
         for record_store in self.record_stores.values():
             record_store._transaction_manager = weakref.ref(self)
@@ -217,10 +232,19 @@ class TransactionManager:
         seen = 0
         while seen < len(self._changes):
             latest, seen = self._changes[seen:], len(self._changes)
+            if self.backend is not None:
+                self._join_dependents(latest)
             for record_store in self.record_stores.values():
                 record_store.before_commit(latest)
         if self.backend is not None:
             self.backend.commit(self._changes)
+
+    def _join_dependents(self, changes: Sequence[Change]) -> None:
+        """Join the stores that own records of what the changes remove. PERF: other transactions do not read them."""
+        tables = {change.table for change in changes if change.removes_owner}
+        for kind in self._dependents:
+            if tables & kind.owner_tables and kind.name not in self.record_stores:
+                self.join(kind())  # type: ignore[call-arg]  # dependents take no arguments
 
     def _undo(self, start: int) -> None:
         while len(self._changes) > start:

@@ -179,6 +179,14 @@ def test_deleted_provider_takes_its_keys_along(processes):
     assert not federation.saml_providers.create(A, "Corp", metadata()).private_keys
 
 
+def test_provider_deletion_without_federation_removes_keys(processes):
+    """ST12, IP1: the process that deletes it has no verifier."""
+    processes.start().saml_providers.update(CORP, encryption="Allowed", add_private_key=rsa_key("sp").pem)
+    with fastiam.Directory.open(processes.path) as directory:
+        directory.delete_provider(CORP)
+    assert not processes.start()._state.store.tables.saml_keys
+
+
 def test_no_file_of_the_store_has_a_private_key_or_an_assertion(processes, tmp_path):
     """9.2."""
     federation = processes.start()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pyotp
 import pytest
-from sts_fixture import ALL, ANA, CHEAP, DEP, Clock, Phone, document, trusting
+from sts_fixture import ALL, ANA, BO, CHEAP, DEP, Clock, Phone, document, trusting
 
 import fastiam
 from fastiam.credentials import state
@@ -153,3 +157,66 @@ def test_credentials_follow_a_user_that_is_renamed(path):
     assert again.authenticate(key).principal == new
     assert again.passwords.verify(new, PASSWORD) and again.keys.list(ANA) == []
     again._state.directory.close()
+
+
+# a process without the optional packages: it imports none of the packages that write credentials
+WITHOUT_EXTRAS = """
+import sys
+for name in ("argon2", "cryptography", "pyotp", "jwt", "lxml", "signxml"):
+    sys.modules[name] = None
+import fastiam
+with fastiam.Directory.open(sys.argv[1]) as directory:
+    exec(sys.argv[2])
+assert not any(name.startswith(("fastiam.sts", "fastiam.credentials", "fastiam.federation")) for name in sys.modules)
+"""
+
+
+def run_without_extras(path: Path, code: str) -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS, str(path), code], check=True)
+
+
+def bodies_of(path: Path, tables: Sequence[str]) -> list[str]:
+    """The rows of some tables in a store, removed records not among them."""
+    query = "SELECT body FROM records JOIN tables ON tables.id = table_id WHERE tables.name = ? AND body IS NOT NULL"
+    with closing(sqlite3.connect(path)) as connection:
+        return [body for table in tables for (body,) in connection.execute(query, (table,))]
+
+
+def test_user_deletion_without_extras_removes_its_credentials(path):
+    sts = opened(path)
+    sts._state.directory.add_principal(BO, unique_id="AIDABO")
+    sts.keys.create(ANA), sts.mfa.create(ANA, "phone"), sts.passwords.set(ANA, PASSWORD)
+    theirs = sts.keys.create(BO)
+    sts._state.directory.close()
+    run_without_extras(
+        path, f"directory.delete_inline_policy({ANA!r}, 'identity_policies[0]'); directory.delete_principal({ANA!r})"
+    )
+    left = bodies_of(path, [f"credentials.{table}" for table in ("access_keys", "mfa_devices", "passwords")])
+    assert len(left) == 1 and theirs.access_key_id in left[0]
+    assert opened(path).authenticate(theirs).principal == BO
+
+
+def test_user_rename_without_extras_moves_its_credentials(path):
+    """N34."""
+    sts = opened(path)
+    key = sts.keys.create(ANA)
+    sts._state.directory.close()
+    run_without_extras(path, f"directory.rename({ANA!r}, 'anna')")
+    assert opened(path).authenticate(key).principal == ANA.replace("ana", "anna")
+
+
+def test_other_writes_do_not_read_credentials(path):
+    with fastiam.Directory.open(path) as directory:
+        directory.tag(ANA, {"team": "red"})
+        directory.add_principal(BO)
+        assert list(directory.transaction_manager.record_stores) == ["directory"]
+
+
+def test_undone_rename_keeps_credentials(path):
+    sts = opened(path)
+    key = sts.keys.create(ANA)
+    sts._state.directory.close()
+    with fastiam.Directory.open(path) as directory, pytest.raises(ZeroDivisionError), directory.transaction():
+        directory.rename(ANA, "anna")
+        1 / 0  # noqa: B018
+    assert opened(path).authenticate(key).principal == ANA
