@@ -130,12 +130,12 @@ class RecordStore(Generic[T]):
 
 
 class TransactionManager:
-    """The books of one directory. One transaction at a time; other threads wait.
+    """The record stores of one directory. One transaction at a time; other threads wait.
 
     Parameters
     ----------
     dependents : record stores that must follow changes of their owners. One that has not joined joins the transaction that
-        removes or replaces an owner, so that no record outlives it, whoever wrote the record.
+        removes or replaces an owner: no record outlives its owner.
     """
 
     def __init__(self, dependents: Sequence[type[RecordStore[Any]]] = ()) -> None:
