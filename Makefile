@@ -26,6 +26,7 @@ help:
 	@echo "make test    run the whole suite"
 	@echo "make bench   measure, after checking the answers; records go to bench/record/"
 	@echo "make gates   count instructions against bench/gates.json; gates-record writes it"
+	@echo "make site    build the documentation into build/site"
 	@echo "make lint types debug sanitize fuzz mutate format docs clean"
 
 build: $(STAMP)
@@ -116,9 +117,13 @@ mutate: build
 docs: build $(VENV)/bench-extra
 	$(RUN) bench/report.py
 
-# What draws the pictures, on first use.
-$(VENV)/bench-extra: pyproject.toml | build
-	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
+# The documentation as a site, in build/site. A broken link or a page outside of the navigation fails.
+site: build $(VENV)/docs-extra
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
+# The packages of an extra, on first use.
+$(VENV)/%-extra: pyproject.toml | build
+	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"], sep="\n")' \
 		| $(RUN) -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
 	@touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -64,11 +65,17 @@ def test_the_package_is_typed_and_says_its_version_once() -> None:
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", *DOCS]
+PROJECT_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "changelog.d/README.md"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_examples_of_a_page_run_from_top_to_bottom(
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if FENCE.search(page.read_text())], ids=name_of)
+def test_page_examples_run_from_top_to_bottom(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
@@ -78,10 +85,43 @@ def test_the_examples_of_a_page_run_from_top_to_bottom(
         exec(compile(block, page.name, "exec"), names)
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
+@pytest.mark.parametrize("page", [*PAGES, *PROJECT_PAGES], ids=name_of)
+def test_links_between_pages_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_site_navigation_lists_every_page_once() -> None:
+    listed = re.findall(r"^ +- ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    assert sorted(listed) == sorted(str(page.relative_to(ROOT / "docs")) for page in DOCS)
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Return the words of each `fastiam` command in the code blocks of a page that are not Python."""
+    fences = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.M | re.S)
+    blocks = [block for language, block in fences if language in ("", "sh")]
+    lines = (line for block in blocks for line in block.replace("\\\n", " ").splitlines())
+    parts = (part.strip() for line in lines for part in re.split(r"&&|\||;|credential_process = ", line))
+    return [shlex.split(part, comments=True) for part in parts if part.startswith("fastiam ")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=name_of)
+def test_commands_of_a_page_have_known_verbs_and_options(page: Path) -> None:
+    from fastiam.cli.main import VERBS
+    from fastiam.cli.main import fastiam as group
+
+    for _, verb, *words in commands_of(page):
+        if verb == "VERB":
+            continue
+        assert verb in VERBS, f"{page.name}: fastiam {verb}"
+        command = group.get_command(None, verb)  # type: ignore[arg-type]
+        commands = getattr(command, "commands", {})
+        if commands:
+            assert words[0] in commands, f"{page.name}: fastiam {verb} {words[0]}"
+            command = commands[words[0]]
+        known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}  # type: ignore[union-attr]
+        for option in (word.partition("=")[0] for word in words if re.match(r"--\w", word)):
+            assert option in known | {"--help"}, f"{page.name}: fastiam {verb} {option}"
 
 
 def test_the_readme_has_two_set_up_commands_and_make_knows_them() -> None:

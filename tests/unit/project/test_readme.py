@@ -1,4 +1,4 @@
-"""The tutorial of the README, from an export to a server, as a reader types it."""
+"""The tutorial, from an export to a server, as a reader types it; and the length of the README."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or shutil.which("curl") is None, reason="needs fork and curl")
-def test_readme_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path) -> None:
+def test_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path) -> None:
     pytest.importorskip("gunicorn")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for name, module in (("fastiam", "fastiam.cli.main"), ("gunicorn", "gunicorn")):  # as an installation has them
@@ -31,7 +31,7 @@ def test_readme_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path
         script.parent.mkdir(exist_ok=True)
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
         script.chmod(0o755)
-    blocks = SHELL.findall((ROOT / "README.md").read_text())
+    blocks = SHELL.findall((ROOT / "docs/tutorial.md").read_text())
     assert len(blocks) == 2
     script_text = "\n".join(("set -eu", *blocks)).replace("127.0.0.1:8000", f"127.0.0.1:{free_port()}")
     environment = os.environ | {
@@ -45,3 +45,9 @@ def test_readme_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path
     answers = re.findall(r"^(\w+) (\w+), decided by process \d+$", done.stdout, re.M)
     assert answers == [("ALLOW", "identity"), ("IMPLICIT_DENY", "identity")], done.stdout + done.stderr
     assert "assumed-role/Publisher/lea" in done.stdout
+
+
+def test_readme_fits_on_two_screens_and_links_the_tutorials() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert "(docs/tutorial.md)" in text and "(docs/tutorial-sessions.md)" in text
