@@ -1,5 +1,5 @@
-"""Questions that are asked of a whole directory: who can, what can, what does a change flip.
+"""Analyses of a directory: who can, what can, replay of a log, comparison of two engines.
 
-An answer is made of decisions, never of a second reading of the rules. What nobody gives is unknown (spec 6.11): a row says
-which keys it depends on.
+INVARIANT: each result consists of decisions of the engine or of the specification evaluator. Keys that the program does not
+pass can be unknown (spec 6.11), and results list the deciding keys.
 """

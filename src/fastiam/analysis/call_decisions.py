@@ -1,7 +1,7 @@
-"""Answers to the calls of a log: what the policies of an engine say of each, and why.
+"""Decisions for the calls of a log, with their reasons.
 
-Sound (spec 6.11): whatever a log does not tell is unknown. A call is allowed or denied only if it is so for all values of the
-keys, of the session policies and of the resources that the log leaves open; else it depends, and on what is said.
+INVARIANT (spec 6.11): values that are not in the log are unknown. A call is allowed or denied only if that holds for all values
+of the unknown keys, session policies and resources. Otherwise its outcome is DEPENDS, with what it depends on.
 """
 
 from __future__ import annotations
@@ -28,14 +28,20 @@ if TYPE_CHECKING:
 
 SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"
 RESOURCE, OWNER = "resource", "resource owner"
-NO_CALLER = "the log does not tell who called"
-NOT_IN_DIRECTORY = "the caller is not in the directory"
-NO_RESOURCE = "the resource, whose policy would have to allow it, is not in the directory"
+NO_CALLER = "the log does not contain the principal"
+NOT_IN_DIRECTORY = "the principal is not in the directory"
+NO_RESOURCE = "the resource, whose policy must allow the call, is not in the directory"
 
 _WITH_POLICIES = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)
-_KEPT = 50_000  # facts of resources
+_MAX_CACHED = 50_000  # resources, and principals
 IntArray = npt.NDArray[Any]
-_ORDER = (Outcome.ALLOW, Outcome.DEPENDS, Outcome.ERROR, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)  # the worst row decides
+_ORDER = (
+    Outcome.ALLOW,
+    Outcome.DEPENDS,
+    Outcome.ERROR,
+    Outcome.IMPLICIT_DENY,
+    Outcome.EXPLICIT_DENY,
+)  # the last one among the rows of a call determines the call
 _WEIGHT = np.zeros(256, np.int64)
 for _weight, _outcome in enumerate(_ORDER):
     _WEIGHT[_outcome] = _weight
@@ -43,7 +49,7 @@ for _weight, _outcome in enumerate(_ORDER):
 
 @dataclass(frozen=True, slots=True)
 class CallDecision:
-    """An answer with its reason; `note` where there is none."""
+    """A decision with its reason. `note` is the reason if there is no decision, else ""."""
 
     outcome: Outcome
     layer: Layer | None = None
@@ -54,9 +60,13 @@ class CallDecision:
 
 @dataclass(frozen=True, slots=True)
 class CallDecisions:
-    """The answers to a batch of calls: of each call the row that decided it, and the code of its answer in `decisions`.
+    """The decisions for a batch of calls.
 
-    `resources` are those of `calls`, users and roles with their paths.
+    Attributes
+    ----------
+    resources : the resources of `calls`, users and roles with their paths.
+    row : the determining row of each call.
+    decision : the index of the decision of each call in `decisions`.
     """
 
     calls: Calls
@@ -67,14 +77,14 @@ class CallDecisions:
 
 
 class CallDecider:
-    """Answers calls, batch by batch."""
+    """Decides calls, batch by batch. A repeated decision is one object."""
 
     def __init__(self, engine: CompiledEngine, *, threads: int = 1) -> None:
         self._engine, self._threads = engine, threads
         self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine)
 
     def replay(self, calls: Calls) -> CallDecisions:
-        """The answers to a batch of one call or more."""
+        """Decide a batch of one call or more."""
         resources = self._directory.full(calls.resources)
         rows = _BatchDecider(self._engine, calls, resources, self._decisions, self._directory, self._threads).decision()
         decided = _deciding_rows(calls, rows, self._decisions)
@@ -82,7 +92,7 @@ class CallDecider:
 
 
 class _DecisionTable:
-    """Answers by number; equal ones exist once."""
+    """Distinct decisions by number."""
 
     def __init__(self) -> None:
         self.list: list[CallDecision] = []
@@ -97,7 +107,7 @@ class _DecisionTable:
 
 
 class _DirectoryLookup:
-    """What a directory knows of resources that a log names less fully."""
+    """Lookups in the directory, with caches: resources, paths of users and roles, policies of principals."""
 
     def __init__(self, engine: CompiledEngine) -> None:
         self._engine, self._snapshot = engine, engine._snapshot_or_fail()
@@ -107,17 +117,17 @@ class _DirectoryLookup:
         self._passing: dict[str | int, tuple[bool, str | Session]] = {}
 
     def full(self, resources: Sequence[str | None]) -> list[str | None]:
-        """The resources, users and roles with the path that a log leaves out."""
+        """Return the resources, users and roles with their paths, which a log omits."""
         paths = self._paths
         return [paths.get(arn, arn) if arn else arn for arn in resources] if paths else list(resources)
 
     def is_absent(self, arn: str) -> bool:
-        """Whether nothing is recorded of a resource, neither a policy nor an owner."""
+        """Whether the directory has neither a policy nor an owner of a resource."""
         facts = self._facts(arn) if arn != "*" else None
         return facts is not None and facts.policies is None and facts.account is None
 
-    def is_owner_told(self, arn: str) -> bool:
-        """Whether the owner of a resource is recorded."""
+    def has_owner(self, arn: str) -> bool:
+        """Whether the directory has the owner of a resource."""
         return self._facts(arn).account is not None
 
     @cached_property
@@ -131,7 +141,7 @@ class _DirectoryLookup:
         key = principal if isinstance(principal, str) else id(principal)
         found = self._passing.get(key)
         if found is None:
-            if len(self._passing) > _KEPT:
+            if len(self._passing) > _MAX_CACHED:
                 self._passing.clear()
             found = self._passing[key] = (self._grants_passing(principal), principal)  # the reference keeps the id valid
         return found[0]
@@ -146,7 +156,7 @@ class _DirectoryLookup:
     def _facts(self, arn: str) -> ResourceFacts:
         found = self._kept.get(arn)
         if found is None:
-            if len(self._kept) > _KEPT:
+            if len(self._kept) > _MAX_CACHED:
                 self._kept.clear()
             found = self._kept[arn] = self._snapshot.facts(arn)
         return found
@@ -171,7 +181,7 @@ def _without_path(arn: str) -> str:
 
 
 class _BatchDecider:
-    """One batch on its way to an answer for each row."""
+    """Decides the rows of one batch."""
 
     def __init__(
         self,
@@ -190,23 +200,23 @@ class _BatchDecider:
         self._has_owners = any(owner is not None for owner in calls.owners)
 
     def decision(self) -> npt.NDArray[np.int64]:
-        """The code of each row's answer. Rows of which the same keys are known are decided together."""
+        """Return the code of the decision of each row. Rows with the same known keys are decided together."""
         calls = self._calls
-        nobody = np.array([caller.principal is None for caller in calls.callers])[self._caller]
+        has_no_principal = np.array([caller.principal is None for caller in calls.callers])[self._caller]
         codes = np.full(len(calls.row_call), self._decisions.code(CallDecision(Outcome.ERROR, note=NO_CALLER)), np.int64)
         same, known = _known_together(calls.facts)
         of_row = same[calls.row_call]
         for number, keys in enumerate(known):
-            rows = np.flatnonzero(~nobody & (of_row == number))
+            rows = np.flatnonzero(~has_no_principal & (of_row == number))
             if len(rows):
                 codes[rows] = self._codes(rows, self._decide(rows, keys))
         self._set_unknown_resources(codes)
         return codes
 
     def _set_unknown_resources(self, codes: npt.NDArray[np.int64]) -> None:
-        """Replace the answers of rows with an unknown resource, which were decided on `*`.
+        """Replace the decisions of rows with an unknown resource, which were decided on `*`.
 
-        A caller without any grant of `iam:PassRole` is denied: only the policies of the caller decide on that action.
+        A principal without any grant of `iam:PassRole` is denied: its own policies determine that action.
         """
         code = self._decisions.code(CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,)))
         denied = self._decisions.code(CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
@@ -225,24 +235,24 @@ class _BatchDecider:
         context: dict[str, object] = {"aws:CurrentTime": self._times.at(of_row)}
         for number, known in enumerate(keys):
             context |= {key: self._column(number, key).at(of_row) for key in known}
-        askers = {code: calls.callers[code].principal for code in np.unique(self._caller[rows]).tolist()}
-        names = {code: who if isinstance(who, str) else f"session {code}" for code, who in askers.items()}
-        told = rows.tolist()
+        principals = {code: calls.callers[code].principal for code in np.unique(self._caller[rows]).tolist()}
+        names = {code: principal if isinstance(principal, str) else f"session {code}" for code, principal in principals.items()}
+        numbers = rows.tolist()
         return self._engine.decide_many(
             DictionaryColumn("principals", self._caller[rows], [names.get(code, "") for code in range(len(calls.callers))]),
             DictionaryColumn("actions", calls.row_action[rows], calls.actions),
-            [self._resources[row] or "*" for row in told],
+            [self._resources[row] or "*" for row in numbers],
             context,
             unknown=("*",),
-            resource_accounts=[calls.owners[row] for row in told] if self._has_owners else None,
-            sessions={names[code]: who for code, who in askers.items() if isinstance(who, Session)},
+            resource_accounts=[calls.owners[row] for row in numbers] if self._has_owners else None,
+            sessions={names[code]: principal for code, principal in principals.items() if isinstance(principal, Session)},
             reasons=True,
             on_error="deny",
             threads=self._threads,
         )
 
     def _column(self, number: int, key: str) -> _Column:
-        """What one of `facts` tells of a key, for all calls; made once."""
+        """Return the values of a key in one of `facts` for all calls. The result is cached."""
         found = self._columns.get((number, key))
         if found is None:
             facts = self._calls.facts[number]
@@ -252,7 +262,7 @@ class _BatchDecider:
         return found
 
     def _codes(self, rows: npt.NDArray[np.int64], decisions: Decisions) -> npt.NDArray[np.int64]:
-        """The answers to decided rows: one is made for each combination that occurs."""
+        """Return the codes of the decisions of rows; each distinct combination is converted once."""
         has_tags = any(c.may_have_tags for c in self._calls.callers) and self._directory.are_tags_read
         opened = [c.may_have_policies + 2 * c.has_unknown_kind + 4 * (c.may_have_tags and has_tags) for c in self._calls.callers]
         flags = np.array(opened, np.int64)[self._caller[rows]]
@@ -278,22 +288,17 @@ class _BatchDecider:
                 found[row] = self._decisions.code(CallDecision(Outcome.ERROR, note=NO_RESOURCE))
         for row, error in decisions.errors.items():
             message = getattr(error, "message", "") or str(error).partition("\n")[0]
-            resource = shorten(self._resources[rows[row]] or "*")  # which would make a group of each
+            resource = shorten(self._resources[rows[row]] or "*")  # omitted, or each resource would be a group
             found[row] = self._decisions.code(CallDecision(Outcome.ERROR, note=message.replace(f"`{resource}`", "the resource")))
         self._open_owners(rows, found)
         return found
 
     def _open_owners(self, rows: npt.NDArray[np.int64], found: npt.NDArray[np.int64]) -> None:
-        """Whether a bucket is the caller's own decides what it takes (6.4); its ARN does not tell it."""
+        """Make decisions on buckets of an unknown owner depend on it: a bucket of another account needs its policy (6.4)."""
         owners, resources = self._calls.owners, self._resources
         for at, row in enumerate(rows.tolist()):
             resource = resources[row]
-            if (
-                owners[row] is None
-                and resource is not None
-                and ":s3:::" in resource
-                and not self._directory.is_owner_told(resource)
-            ):
+            if owners[row] is None and resource is not None and ":s3:::" in resource and not self._directory.has_owner(resource):
                 decision = self._decisions.list[found[at]]
                 if decision.outcome in (Outcome.ALLOW, Outcome.DEPENDS):
                     depends_on = (*decision.depends_on, OWNER)
@@ -301,7 +306,7 @@ class _BatchDecider:
 
 
 def _call_decision(decisions: Decisions, row: int, flags: int) -> CallDecision:
-    """The answer to a row, with what the log leaves open of its session."""
+    """Return the decision of a row, with the attributes of its session that are not in the log."""
     decision, may_have_policies, has_unknown_kind = decisions[row], flags & 1, flags & 2
     if decision.reason is Reason.UNKNOWN_PRINCIPAL:
         return CallDecision(Outcome.ERROR, note=NOT_IN_DIRECTORY)
@@ -316,7 +321,7 @@ def _call_decision(decisions: Decisions, row: int, flags: int) -> CallDecision:
 
 
 def _known_together(facts: Sequence[LoggedContext]) -> tuple[IntArray, list[tuple[frozenset[str], ...]]]:
-    """Calls of which the same keys are known: a number for each call, and the keys by number, one set for each of `facts`."""
+    """Group calls by known keys: a number for each call, and by number one set of keys for each of `facts`."""
     sets: list[list[tuple[frozenset[str], frozenset[str]]]] = []
     mixed = np.zeros(len(facts[0].codes), np.int64)
     for part in facts:
@@ -345,7 +350,7 @@ def _keys_of(entry: Mapping[str, str | Open | None]) -> tuple[frozenset[str], fr
 
 
 class _Column:
-    """Texts of calls, each distinct one once; None is no value."""
+    """A dictionary-encoded text column of calls; None is a missing value."""
 
     def __init__(self, values: Sequence[str | None], codes: IntArray | None = None) -> None:
         numbers: dict[str, int] = {}
@@ -358,7 +363,7 @@ class _Column:
 
 
 def _deciding_rows(calls: Calls, rows: npt.NDArray[np.int64], decisions: _DecisionTable) -> npt.NDArray[np.int64]:
-    """The row that decides each call: the first of the worst (R12)."""
+    """Return the determining row of each call: the first one with the highest weight (R12)."""
     weight = _WEIGHT[np.array([decision.outcome for decision in decisions.list], np.int64)][rows]
     n = len(rows)
     starts = np.flatnonzero(np.diff(calls.row_call, prepend=-1))

@@ -1,4 +1,4 @@
-"""Two engines over the same rows: which answers flip, and the groups of rows that one statement flips."""
+"""Comparison of the decisions of two engines, and the groups of rows that one statement changes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from fastiam.model.session import Session
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
 
-RANK = np.zeros(256, np.int8)  # how near to an ALLOW an outcome is
+RANK = np.zeros(256, np.int8)  # a higher rank is closer to ALLOW
 RANK[Outcome.DEPENDS], RANK[Outcome.ALLOW] = 1, 2
 
 
 @dataclass(frozen=True)
 class RequestRows:
-    """Requests as columns that both engines read, and what both are told beside them."""
+    """The requests of both engines as columns, with the options of their decisions."""
 
     principals: TextColumn
     actions: TextColumn
@@ -42,17 +42,17 @@ class RequestRows:
     now: datetime
     threads: int
     on_error: Literal["raise", "deny"]
-    unreadable: Mapping[int, Exception]  # rows of which a value was read as null
+    unreadable: Mapping[int, Exception]  # rows with a value that was read as null
 
     def decide(self, engine: CompiledEngine) -> Decisions:
-        """What an engine says of all of them."""
+        """Decide all requests with an engine."""
         return engine.decide_many(
             self.principals, self.actions, self.resources, self.context, unknown=self.unknown, sessions=self.sessions,
             resource_accounts=self.accounts, now=self.now, reasons=True, on_error=self.on_error, threads=self.threads,
         )  # fmt: skip
 
     def explain(self, engine: CompiledEngine, row: int) -> Explanation | None:
-        """The whole record of one of them, None where a `simulate` would refuse it."""
+        """Explain one request, or return None if it is invalid."""
         name, action, resource = (column.take([row])[0] for column in (self.principals, self.actions, self.resources))
         account = None if self.accounts is None else self.accounts.take([row])[0]
         context = {key: column.take([row])[0] for key, column in self.context.items()}
@@ -71,7 +71,7 @@ class RequestRows:
 
 
 def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The place of each change in `CHANGES`."""
+    """Return the index of each change in `CHANGES`."""
     old, new = RANK[before], RANK[after]
     picked = [new == 2, new == 0, old == 0]
     return np.select(picked, [0, 1, 2], 3).astype(np.uint8)
@@ -85,39 +85,39 @@ def grouped(
     after: Decisions,
     flipped: npt.NDArray[np.int64],
 ) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
-    """The groups, and the place of each flipped row among them."""
+    """Return the groups, and the index of the group of each changed row."""
     if not len(flipped):
         return (), np.empty(0, np.int32)
     change = changes_of(before.outcome[flipped], after.outcome[flipped])
-    answers, alike = np.unique(_answers(before, after, flipped, change), return_inverse=True)
-    order = np.argsort(alike, kind="stable")
-    starts = np.searchsorted(alike[order], np.arange(len(answers) + 1))
+    distinct, decision_pair = np.unique(_decision_pairs(before, after, flipped, change), return_inverse=True)
+    order = np.argsort(decision_pair, kind="stable")
+    starts = np.searchsorted(decision_pair[order], np.arange(len(distinct) + 1))
     found: dict[tuple[Any, ...], int] = {}
     groups: list[DiffGroup] = []
-    codes = np.empty(len(answers), np.int32)
+    codes = np.empty(len(distinct), np.int32)
     fine = np.full(len(flipped), -1, np.int32)
-    for number in range(len(answers)):
+    for number in range(len(distinct)):
         members = order[starts[number] : starts[number + 1]]
-        told, row = CHANGES[change[members[0]]], int(flipped[members[0]])
-        if outcomes_suffice(told, before[row], after[row]):
-            codes[number] = _group_of(found, groups, old, new, rows, before, after, row, told)
+        kind, row = CHANGES[change[members[0]]], int(flipped[members[0]])
+        if outcomes_suffice(kind, before[row], after[row]):
+            codes[number] = _group_of(found, groups, old, new, rows, before, after, row, kind)
             continue
-        layer = (before if told in GAINING else after)[row].layer
+        layer = (before if kind in GAINING else after)[row].layer
         outcomes = int(before.outcome[row]), int(after.outcome[row])
         for at, key in zip(members.tolist(), _causes(old, new, rows, flipped[members], layer), strict=True):
-            known = (told, outcomes, layer, key)
+            known = (kind, outcomes, layer, key)
             if known not in found:
-                found[known] = _group_of(found, groups, old, new, rows, before, after, int(flipped[at]), told)
+                found[known] = _group_of(found, groups, old, new, rows, before, after, int(flipped[at]), kind)
             fine[at] = found[known]
         codes[number] = fine[members[0]]
-    group = np.where(fine >= 0, fine, codes[alike])
+    group = np.where(fine >= 0, fine, codes[decision_pair])
     return in_order(groups, group, flipped)
 
 
-def _answers(
+def _decision_pairs(
     before: Decisions, after: Decisions, flipped: npt.NDArray[np.int64], change: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.int64]:
-    """One number for all that the two answers of a row say of layers and statements."""
+    """Return one number for the outcomes, layers and statements of both decisions of each row."""
     packed = change.astype(np.int64)
     for decisions in (before, after):
         codes, refs = decisions._used
@@ -138,7 +138,7 @@ def _group_of(
     row: int,
     change: Change,
 ) -> int:
-    """The group of a row, which is made where it is the first of its kind."""
+    """Return the index of the group of a row. Adds the group if it is new."""
     one, two = before[row], after[row]
     statement, side = flipping_statement(change, one, two, cache(lambda side: rows.explain(old if side == "old" else new, row)))
     layer = one.layer if change in GAINING else two.layer
@@ -152,7 +152,7 @@ def _group_of(
 def _causes(
     old: CompiledEngine, new: CompiledEngine, rows: RequestRows, members: npt.NDArray[np.int64], layer: Layer | None
 ) -> Iterator[tuple[Any, ...]]:
-    """What rows with the same answers may still differ in: the policies of the layer that denies, and the action."""
+    """Yield what can cause different groups of rows with equal decisions: the policies of the denying layer, and the action."""
     wanted = members.tolist()
     by_resource = layer is Layer.RESOURCE
     names = (rows.resources if by_resource else rows.principals).take(wanted)
@@ -162,7 +162,7 @@ def _causes(
 
 
 def _policies_of(engines: tuple[CompiledEngine, CompiledEngine], subject: str | Session, layer: Layer | None) -> tuple[Any, ...]:
-    """The policies of one layer in both engines, by identity: of who asks, or in layer `resource` of the ARN asked for."""
+    """Return the identities of the policies of one layer in both engines: of a principal, or in layer `resource` of an ARN."""
     found: list[Any] = []
     for engine in engines:
         snapshot = engine._snapshot_or_fail()
@@ -180,14 +180,14 @@ def _policies_of(engines: tuple[CompiledEngine, CompiledEngine], subject: str | 
 def in_order(
     groups: list[DiffGroup], group: npt.NDArray[np.int32], flipped: npt.NDArray[np.int64]
 ) -> tuple[tuple[DiffGroup, ...], npt.NDArray[np.int32]]:
-    """The groups with their counts, what gains access first and the largest first."""
+    """Return the groups with their counts, gained access first, then the largest groups."""
     counts = np.bincount(group, minlength=len(groups)).tolist()
     firsts = np.full(len(groups), np.iinfo(np.int64).max)
     np.minimum.at(firsts, group, flipped)
     order = sorted(
         range(len(groups)), key=lambda i: (groups[i].change not in GAINING, CHANGES.index(groups[i].change), -counts[i])
     )
-    place = np.empty(len(groups), np.int32)
-    place[order] = np.arange(len(groups))
-    told = tuple(replace(groups[i], rows=counts[i], example=int(firsts[i])) for i in order)
-    return told, place[group]
+    index = np.empty(len(groups), np.int32)
+    index[order] = np.arange(len(groups))
+    ordered = tuple(replace(groups[i], rows=counts[i], example=int(firsts[i])) for i in order)
+    return ordered, index[group]

@@ -1,7 +1,7 @@
-"""Which statement flips an answer: the one that one of two engines has, or has otherwise, and that decides.
+"""Decision changes between two engines, and the flipping statement that causes each of them.
 
-Of the two answers one is nearer to a denial. If a Deny makes it, that Deny flips the answer; else what is missing there is the
-Allow, in the layer that denies, that the other engine has.
+One of two decisions is closer to a denial. If a Deny determines it, that Deny is the flipping statement. Otherwise the flipping
+statement is the Allow of the other engine in the layer that denies.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Explain = Callable[[Literal["old", "new"]], Explanation | None]
 
 
 class Change(StrEnum):
-    """How an answer flips."""
+    """The kind of a decision change."""
 
-    GAINED = "gained"  # now ALLOW
-    LOST = "lost"  # now a denial
-    MAY_GAIN = "may gain"  # a denial before, DEPENDS now
-    MAY_LOSE = "may lose"  # ALLOW before, DEPENDS now
+    GAINED = "gained"  # ALLOW after a denial
+    LOST = "lost"  # a denial after ALLOW or DEPENDS
+    MAY_GAIN = "may gain"  # DEPENDS after a denial
+    MAY_LOSE = "may lose"  # DEPENDS after ALLOW
 
 
 CHANGES = tuple(Change)
@@ -35,16 +35,16 @@ GAINING = (Change.GAINED, Change.MAY_GAIN)
 
 @dataclass(frozen=True, slots=True)
 class DiffGroup(Result):
-    """Rows that one statement flips in one way.
+    """Rows with the same kind of change and the same flipping statement.
 
     Attributes
     ----------
-    change : how.
-    statement : what flips them, None where no statement does (an owner, a new root user).
-    side : whether it stands in the `old` or the `new` directory.
+    change : the kind of change.
+    statement : the flipping statement; None if the cause is not a statement (an owner, a new root user).
+    side : the directory of the statement, `old` or `new`.
     layer : the layer that denies, or denied.
-    rows : how many.
-    example : the number of the first.
+    rows : number of rows.
+    example : the number of the first row.
     """
 
     change: Change
@@ -56,7 +56,7 @@ class DiffGroup(Result):
 
 
 def outcomes_suffice(change: Change, old: RowDecision, new: RowDecision) -> bool:
-    """Whether the two answers alone tell the statement; else the record of a row has to be looked at (6.9)."""
+    """Whether two decisions determine the flipping statement. Otherwise explanations are needed (6.9)."""
     denier, other = (old, new) if change in GAINING else (new, old)
     if denier.outcome is Outcome.EXPLICIT_DENY or denier.outcome is Outcome.DEPENDS and denier.statement is not None:
         return True
@@ -66,7 +66,7 @@ def outcomes_suffice(change: Change, old: RowDecision, new: RowDecision) -> bool
 def flipping_statement(
     change: Change, old: RowDecision, new: RowDecision, explain: Explain
 ) -> tuple[StatementRef | None, Literal["old", "new"]]:
-    """The statement that flips a row, and where it stands."""
+    """Return the flipping statement of a row, and the directory that contains it."""
     denier_side: Literal["old", "new"] = "old" if change in GAINING else "new"
     other_side: Literal["old", "new"] = "new" if change in GAINING else "old"
     denier, other = (old, new) if change in GAINING else (new, old)
@@ -78,7 +78,7 @@ def flipping_statement(
 
 
 def _missing_allow(denier: RowDecision, denied: Explanation | None, other: Explanation | None) -> StatementRef | None:
-    """The Allow that the denier lacks and the other has, for certain or if keys come right."""
+    """Return the Allow of the other engine in the layer that denies, whether it applies or depends on unknown keys."""
     if denied is None or other is None or denier.layer is None:
         return None
     level = next((result.level for result in denied.limits if result.layer is denier.layer), None)

@@ -1,7 +1,6 @@
-"""`fastiam.diff`: the answers that change between two engines, and the statements that flip them.
+"""`fastiam.diff`: the decisions that differ between two engines, and the statements that cause the changes.
 
-Columns in, columns out: both engines decide the same rows. Without requests, `reach` makes the rows that the changed statements
-can reach.
+Both engines decide the same columns of requests. Without requests, `affected_requests` builds requests from the changes.
 """
 
 from __future__ import annotations
@@ -38,22 +37,22 @@ _REQUEST = ("principal", "action", "resource")
 
 
 class Diff:
-    """What flips between two engines.
+    """The decision changes between two engines.
 
     Attributes
     ----------
-    n_rows : rows compared.
-    rows : numbers of the rows that flip, ascending, int64, shape (k,).
+    n_rows : number of compared rows.
+    rows : numbers of the changed rows, ascending, int64, shape (k,).
     old_outcome, new_outcome : their outcomes, uint8, shape (k,).
-    groups : the statements that flip them, what gains access first; `group` has the group of each flipped row, shape (k,).
-    undecidable : rows that depend on unknown keys in both engines, so that nobody can tell whether they flip.
-    n_errors : rows that cannot be decided; with `on_error="deny"`.
-    unknown_principals : rows whose principal is in neither directory, so that both deny them.
-    unseen : what has changed and no row can show; without requests alone.
+    groups : the flipping statements, gained access first; `group` has the index of the group of each changed row, shape (k,).
+    undecidable : number of rows that depend on unknown keys in both engines, so that a change cannot be determined.
+    n_errors : number of rows that cannot be decided, with `on_error="deny"`.
+    unknown_principals : number of rows whose principal is in neither directory, so that both engines deny them.
+    unseen : changes that no row can show, if no requests are given.
 
     Notes
     -----
-    An Arrow consumer takes it as a table with a row for each flip: `row`, `principal`, `action`, `resource`, `change`,
+    An Arrow consumer reads it as a table with one row for each change: `row`, `principal`, `action`, `resource`, `change`,
     `old_outcome`, `new_outcome`, `layer`, `policy`, `sid`.
     """
 
@@ -70,7 +69,7 @@ class Diff:
         unseen: tuple[str, ...] = (),
         unknown_principals: int = 0,
     ) -> None:
-        """For the engine: `take` gives texts of a request column."""
+        """Internal. `take` returns texts of a request column."""
         self.n_rows, self.rows, self.groups, self.group = n_rows, rows, groups, group
         self.old_outcome, self.new_outcome = outcomes
         self.undecidable, self.n_errors, self.unseen = undecidable, n_errors, unseen
@@ -82,7 +81,7 @@ class Diff:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {change.value}" for change, count in self.counts.items())
-        return f"<Diff: {self.n_rows:,} rows, {counts or 'nothing flips'}>"
+        return f"<Diff: {self.n_rows:,} rows, {counts or 'no changes'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         texts = {name: self._take(name, self.rows.tolist()) for name in _REQUEST}
@@ -91,7 +90,7 @@ class Diff:
 
     @property
     def counts(self) -> dict[Change, int]:
-        """Rows by how they flip."""
+        """Number of rows by kind of change."""
         found: dict[Change, int] = {}
         for group in self.groups:
             found[group.change] = found.get(group.change, 0) + group.rows
@@ -99,33 +98,33 @@ class Diff:
 
     @property
     def is_gained(self) -> bool:
-        """Whether somebody can, or may, do what was denied before."""
+        """Whether a request that was denied is allowed, or can be allowed."""
         return any(group.change in GAINING for group in self.groups)
 
     def request(self, row: int) -> tuple[str, str, str]:
-        """Principal, action and resource of a row, by its number among all rows; of one that flips, after pickling."""
+        """Return principal, action and resource of a row by its number; after unpickling, of changed rows only."""
         principal, action, resource = (self._take(name, [row])[0] for name in _REQUEST)
         return principal, action, resource
 
     @cached_property
     def change(self) -> DictionaryColumn:
-        """How each flipped row flips."""
+        """The kind of change of each changed row."""
         codes = np.array([CHANGES.index(group.change) for group in self.groups], np.uint8)
         return DictionaryColumn("change", codes[self.group], CHANGES)
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON form: the counts, and the groups, each with the request of its first row."""
+        """Return the JSON form: the counts, and the groups with the request of their first rows."""
         counts: dict[str, Json] = {change.value: count for change, count in self.counts.items()}
-        told: dict[str, Json] = {"n_rows": self.n_rows, "counts": counts, "undecidable": self.undecidable}
-        told |= {"n_errors": self.n_errors, "unknown_principals": self.unknown_principals, "unseen": list(self.unseen)}
-        return told | {"groups": [self.group_to_dict(group) for group in self.groups]}
+        found: dict[str, Json] = {"n_rows": self.n_rows, "counts": counts, "undecidable": self.undecidable}
+        found |= {"n_errors": self.n_errors, "unknown_principals": self.unknown_principals, "unseen": list(self.unseen)}
+        return found | {"groups": [self.group_to_dict(group) for group in self.groups]}
 
     def group_to_dict(self, group: DiffGroup) -> dict[str, Json]:
-        """The JSON form of a group, with the request of its first row."""
+        """Return the JSON form of a group, with the request of its first row."""
         return group.to_dict() | dict(zip(_REQUEST, self.request(group.example), strict=True))
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
-        """A struct array with a row for each flip; `requested_schema` is not followed, as the protocol allows."""
+        """Return a struct array with one row for each change. `requested_schema` is ignored, as the protocol allows."""
         columns: list[Any] = [("row", self.rows, None, None)]
         columns += [_coded(name, self._take(name, self.rows.tolist()))._exported() for name in _REQUEST]
         columns.append(self.change._exported())
@@ -141,7 +140,7 @@ class Diff:
         return table_array(columns, (), len(self))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """A table of one batch."""
+        """Return a table of one batch."""
         return stream_of(*self.__arrow_c_array__())
 
 
@@ -173,20 +172,19 @@ def diff(
     on_error: Literal["raise", "deny"] = "raise",
     threads: int = 1,
 ) -> Diff:
-    """The requests that two engines answer differently, grouped by the statement that flips them.
+    """Return the requests that two engines decide differently, grouped by flipping statement.
 
     Parameters
     ----------
-    principals, actions, resources, context, ... : columns of requests, as `Engine.decide_many` takes them. Without the first
-        three, the requests that the changes between the two directories can reach (see Notes), about which nothing is given.
-    log : in place of requests, the calls of a log, as `fastiam.read_cloudtrail` gives them (docs/replay.md).
-    unknown : keys of which nothing is known, for requests that are given. Where they are not, every key that `context` does not
-        give is unknown.
+    principals, actions, resources, context, ... : columns of requests, as in `Engine.decide_many`. Without the first three, the
+        requests that the changes between the two directories can affect (see Notes).
+    log : in place of requests, the calls of a log, such as `fastiam.read_cloudtrail` (docs/replay.md).
+    unknown : unknown keys of the given requests. Without requests, each key that is not in `context` is unknown.
 
     Returns
     -------
-    Diff: flips from a denial to ALLOW (gained) and back (lost), and to DEPENDS (may gain, may lose). One kind of denial for
-    another is no flip.
+    Diff: changes from a denial to ALLOW (gained) and back (lost), and to DEPENDS (may gain, may lose). A change of the kind of
+    denial is not included.
 
     Raises
     ------
@@ -194,40 +192,42 @@ def diff(
 
     Notes
     -----
-    Two batches, and the record of one row for each distinct cause that the answers alone do not tell. Without requests, rows
-    are made of the principals that a change reaches, or for a changed resource all of them, and of actions and resources of the
-    patterns in the changed statements: each literal one, each one that the policies name and the pattern matches, and one that
-    nothing else names. What these cannot show is in `unseen`.
+    Cost: two batches, and an explanation of one row for each distinct cause that the decisions do not determine. Without
+    requests, the rows consist of the principals that a change affects (all principals for a changed resource), and of actions
+    and resources that represent the patterns in changed statements: literals, names in policies that the pattern matches, and
+    one name that no policy contains. Changes that these rows cannot show are in `unseen`.
     """
     for name, engine in (("old", old), ("new", new)):
-        check_type(engine, ResolvingCore, name, "an CompiledEngine", "compile a directory; of a `LiveEngine` pass `live.engine`")
+        check_type(engine, ResolvingCore, name, "a `fastiam.Engine`", "compile a directory; of a `LiveEngine` pass `live.engine`")
     given = principals, actions, resources
     if log is not None:
         from fastiam.analysis.log_diff import diff_log
 
         if any(value is not None for value in (*given, context, unknown or None, resource_accounts, sessions, now)):
-            raise RequestValueError("a log brings requests, keys and time", column="log", hint="pass nothing beside it")
+            raise RequestValueError(
+                "a log contains the requests, keys and time", column="log", hint="pass `log` without requests and keys"
+            )
         return diff_log(old, new, log, threads=threads)
     options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
     if all(column is None for column in given):
         from fastiam.analysis.affected_requests import affected_requests
 
         matrix = affected_requests(old, new)
-        told = {check_key(name): value for name, value in check_context(context).items()}
+        given_keys = {check_key(name): value for name, value in check_context(context).items()}
         if unknown is not None and len(read_unknown(unknown)):
-            hint = "pass requests, or leave it out: every key that `context` does not give is unknown"
-            raise RequestValueError("`unknown` is about requests, of which there are none", column="unknown", hint=hint)
+            hint = "pass requests, or omit it: each key that is not in `context` is unknown"
+            raise RequestValueError("`unknown` needs requests", column="unknown", hint=hint)
         options["unknown"] = ("*",)
         if now is not None:
-            told.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
+            given_keys.setdefault("aws:CurrentTime", datetime.fromtimestamp(epoch_seconds(now), UTC))
         found = _compare(
-            old, new, _rows((matrix.column(0), matrix.column(1), matrix.column(2)), told, on_error="deny", **options)
+            old, new, _rows((matrix.column(0), matrix.column(1), matrix.column(2)), given_keys, on_error="deny", **options)
         )
         found.unseen = matrix.unseen
         return found
     for name, column in zip(_COLUMNS, given, strict=True):
         if column is None:
-            raise RequestValueError("the requests have no such column", column=name, hint="pass all three, or none of them")
+            raise RequestValueError("the column of the requests is missing", column=name, hint="pass all three columns, or none")
     return _compare(old, new, _rows(given, context, on_error=on_error, **options))
 
 
@@ -242,7 +242,7 @@ def _rows(
     on_error: Literal["raise", "deny"],
     threads: Any,
 ) -> RequestRows:
-    """The requests, read once for both engines."""
+    """Read the columns of the requests once for both engines."""
     errors: dict[int, Exception] | None = None if on_error == "raise" else {}
     read = [read_column(column, name, kind="text", errors=errors) for column, name in zip(columns, _COLUMNS, strict=True)]
     given = {check_key(name): column for name, column in check_context(context).items()}
@@ -281,5 +281,5 @@ def _compare(old: CompiledEngine, new: CompiledEngine, rows: RequestRows) -> Dif
 
 
 def _is_unknown(decisions: Decisions) -> npt.NDArray[np.bool_]:
-    """The rows whose principal has no record."""
+    """Return a mask of the rows whose principal has no record."""
     return np.asarray(decisions.reason.codes == REASONS.index("unknown_principal"))

@@ -1,7 +1,7 @@
-"""Callers of whom a directory has no record, as far as the policies of a resource let them in.
+"""External principals: principals without a record in the directory that the policies of a resource can allow.
 
-Law: nothing is known of an outsider but its name, so every key that would tell more is unknown (spec 6.11), and its own
-account is taken to allow everything. What is left is what the side of the resource says.
+INVARIANT: only the name of an external principal is known. All other keys are unknown (spec 6.11), and its own account is assumed
+to allow all requests, so that the resource decides.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ANY_SERVICE = "*.amazonaws.com"
 
 @dataclass(frozen=True, slots=True)
 class ExternalPrincipal:
-    """A caller, or with `kind` None a whole account or all accounts: any of their users and roles."""
+    """A principal; with `kind` None, any user or role of an account or of all accounts."""
 
     name: str
     kind: PrincipalKind | None
@@ -35,7 +35,7 @@ class ExternalPrincipal:
 
 
 def named_principals(snapshot: Snapshot, policies: Policies, action: str) -> Iterator[str]:
-    """Callers without a record of their own that decide like any other: the unsigned one, services, providers, sessions."""
+    """Yield principals that need no record: the unsigned principal, services, identity providers, sessions."""
     yield "*"
     call = FEDERATION.get(action.lower())
     for entry in _granted(policies):
@@ -52,42 +52,42 @@ def named_principals(snapshot: Snapshot, policies: Policies, action: str) -> Ite
 
 
 def external_principals(
-    snapshot: Snapshot, policies: Policies, action: str, partition: str, accounts_with_principals: Collection[str]
+    snapshot: Snapshot, policies: Policies, action: str, partition: str, known_accounts: Collection[str]
 ) -> Iterator[ExternalPrincipal]:
-    """External principals that the policies of a resource may allow.
+    """Yield the external principals that the policies of a resource can allow.
 
-    `accounts_with_principals` are the accounts with a user or role in the directory.
+    `known_accounts` are the accounts with a user or role in the directory.
     """
-    accounts: dict[str, None] = {}
+    roots: dict[str, None] = {}
     for entry in _granted(policies):
         if entry.type == "CanonicalUser":
             yield from _canonical(snapshot, entry.value, partition)
         elif entry.type == "AWS" and is_account(entry.value):
-            accounts[f"arn:{partition}:iam::{entry.value}:root"] = None
+            roots[f"arn:{partition}:iam::{entry.value}:root"] = None
         elif entry.type == "AWS" and entry.value.startswith("arn:"):
             arn = split_arn(entry.value)
             if arn is not None and arn.rest == "root" and is_account(arn.account):
-                accounts[entry.value] = None
+                roots[entry.value] = None
             else:
-                yield from _one(snapshot, entry.value)
-    for root in accounts:
+                yield from _named(snapshot, entry.value)
+    for root in roots:
         account = root.split(":")[4]
-        if account not in accounts_with_principals:
-            yield ExternalPrincipal(root, None, _anybody(snapshot, root, account))
-    stranger = next(id_ for id_ in map("{:012d}".format, range(10**6)) if id_ not in snapshot.tables.accounts)
-    anybody = _anybody(snapshot, f"arn:{partition}:iam::*:root", stranger)
-    keys = {name: value for name, value in anybody.keys.items() if name != "aws:principalaccount"}
-    yield ExternalPrincipal(anybody.name, None, replace(anybody, keys=keys))
+        if account not in known_accounts:
+            yield ExternalPrincipal(root, None, _any_principal(snapshot, root, account))
+    foreign = next(id_ for id_ in map("{:012d}".format, range(10**6)) if id_ not in snapshot.tables.accounts)
+    profile = _any_principal(snapshot, f"arn:{partition}:iam::*:root", foreign)
+    keys = {name: value for name, value in profile.keys.items() if name != "aws:principalaccount"}
+    yield ExternalPrincipal(profile.name, None, replace(profile, keys=keys))
     yield _unnamed(snapshot, ANY_SERVICE, action)
     kind = FEDERATION.get(action.lower())
     if kind is not None:
         provider = "saml-provider" if kind is PrincipalKind.SAML else "oidc-provider"
-        unnamed = _unnamed(snapshot, f"arn:{partition}:iam::{stranger}:{provider}/*", action)
+        unnamed = _unnamed(snapshot, f"arn:{partition}:iam::{foreign}:{provider}/*", action)
         yield replace(unnamed, name=f"arn:{partition}:iam::*:{provider}/*")
 
 
 def _granted(policies: Policies) -> Iterator[PrincipalEntry]:
-    """What Allow statements name; a NotPrincipal names nobody that it lets in."""
+    """Return the principal entries of Allow statements. An Allow with NotPrincipal names only principals that it excludes."""
     seen: dict[PrincipalEntry, None] = {}
     for policy in policies:
         for statement in policy.statements:
@@ -99,12 +99,12 @@ def _granted(policies: Policies) -> Iterator[PrincipalEntry]:
 def _read(snapshot: Snapshot, name: str) -> PrincipalProfile | None:
     try:
         return snapshot.principal(name)
-    except RequestValueError:  # a form that names nobody, such as a group
+    except RequestValueError:  # not a principal, such as a group
         return None
 
 
-def _one(snapshot: Snapshot, name: str) -> Iterator[ExternalPrincipal]:
-    """A user, role or session that is named by its ARN, where there is no record of it."""
+def _named(snapshot: Snapshot, name: str) -> Iterator[ExternalPrincipal]:
+    """Yield the user, role or session with an ARN, if the directory does not contain it."""
     profile = _read(snapshot, name)
     if profile is None or profile.known:
         return
@@ -115,8 +115,8 @@ def _one(snapshot: Snapshot, name: str) -> Iterator[ExternalPrincipal]:
     )
 
 
-def _anybody(snapshot: Snapshot, name: str, account: str) -> PrincipalProfile:
-    """Some user or role of an account."""
+def _any_principal(snapshot: Snapshot, name: str, account: str) -> PrincipalProfile:
+    """Return the profile of any user or role of an account."""
     partition = name.split(":")[1]
     profile = snapshot.principal(f"arn:{partition}:iam::{account}:user/*")
     keys = {key: value for key, value in profile.keys.items() if key not in _NAME_KEYS}
@@ -124,16 +124,16 @@ def _anybody(snapshot: Snapshot, name: str, account: str) -> PrincipalProfile:
 
 
 def _canonical(snapshot: Snapshot, id_: str, partition: str) -> Iterator[ExternalPrincipal]:
-    """The account with an S3 canonical id, where no account of the directory has it."""
+    """Yield the account with an S3 canonical id, if no account of the directory has it."""
     if all(account.canonical_id != id_ for account in snapshot.tables.accounts.values()):
-        somebody = _anybody(snapshot, f"arn:{partition}:iam::*:root", "000000000000")
-        keys = {name: value for name, value in somebody.keys.items() if name != "aws:principalaccount"}
-        yield ExternalPrincipal(id_, None, replace(somebody, name=id_, keys=keys, canonical_id=id_))
+        profile = _any_principal(snapshot, f"arn:{partition}:iam::*:root", "000000000000")
+        keys = {name: value for name, value in profile.keys.items() if name != "aws:principalaccount"}
+        yield ExternalPrincipal(id_, None, replace(profile, name=id_, keys=keys, canonical_id=id_))
 
 
 def _unnamed(snapshot: Snapshot, name: str, action: str) -> ExternalPrincipal:
-    """A service or provider of which the name is not known."""
-    read = parse_principal(name, action)
+    """Return a service or identity provider with an unknown name."""
+    ref = parse_principal(name, action)
     profile = snapshot.principal(name, action)
     keys = {key: value for key, value in profile.keys.items() if key not in _NAME_KEYS}
-    return ExternalPrincipal(name, read.kind, replace(profile, keys=keys))
+    return ExternalPrincipal(name, ref.kind, replace(profile, keys=keys))

@@ -1,4 +1,4 @@
-"""What `what_can` tells of a principal over all resources: grants in effect, with what limits them."""
+"""Results of `what_can` over all resources: grants, with the layers and Denies that limit them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from fastiam.model.result import Result
 
 @dataclass(frozen=True, slots=True)
 class GrantStatement(Result):
-    """A statement of a limiting layer, or a Deny, where it reaches into a row.
+    """A statement of a limiting layer, or a Deny, that intersects a grant.
 
-    `actions` and `resources` are its patterns, those that it excludes where `not_actions`, `not_resources`; `conditions` what is
-    not known of its conditions.
+    `actions` and `resources` are its patterns; the excluded patterns if `not_actions`, `not_resources`. `conditions` are its
+    residual conditions.
     """
 
     ref: StatementRef
@@ -27,7 +27,7 @@ class GrantStatement(Result):
 
 @dataclass(frozen=True, slots=True)
 class Limit(Result):
-    """A layer that has to allow as well, by one of its statements."""
+    """A layer that must also allow a request, by one of its statements."""
 
     layer: Layer
     level: int
@@ -36,19 +36,19 @@ class Limit(Result):
 
 @dataclass(frozen=True, slots=True)
 class Grant(Result):
-    """Actions on resources that a principal can in effect.
+    """Actions on resources that a principal can perform after all layers are evaluated.
 
     Attributes
     ----------
-    actions, resources : patterns; all but these where `not_actions`, `not_resources`. Known policy variables are put in.
-    layer : `identity` grants on resources of the principal's own account, `resource` on what the policy of a resource governs.
-    holder : the resource with that policy, None in layer `identity`. Of `resources` those count that it governs (6.10).
-    statement : what grants; None for a root user, who needs no policy.
-    conditions : what still has to hold, all of it: what is not known of the conditions of the grant and of the limits that
-        cut it.
+    actions, resources : patterns; the excluded patterns if `not_actions`, `not_resources`. Known policy variables are replaced.
+    layer : `identity` for resources of the principal's account, `resource` for what the policy of a resource governs.
+    holder : the resource with that policy, None in layer `identity`. The grant applies to the `resources` that it governs (6.10).
+    statement : the Allow; None for a root user, which needs no policy.
+    conditions : all conditions that must hold: the residual conditions of the Allow and of the layers that are part of the
+        patterns.
     limited_by : layers that must allow as well.
-    denied_by : Denies that reach into it.
-    needs_resource_policy : of what it covers, roles (for STS) and KMS keys also need their own policy.
+    denied_by : Denies that intersect the grant.
+    needs_resource_policy : roles (for STS) and KMS keys in the grant also need their own policy.
     """
 
     actions: tuple[str, ...]

@@ -1,7 +1,6 @@
-"""What changes between two engines for the calls of a log: `diff` over what has happened.
+"""`diff` over the calls of a log: the calls that two engines decide differently.
 
-Both engines answer each call; one whose answer flips stands in the group of the statement that flips it, as far as the two
-answers tell it.
+Each changed call belongs to the group of the statement that causes the change, as far as the two decisions determine it.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ _Texts = tuple[str, str, str]  # principal, action and resource of a call
 
 
 def diff_log(old: CompiledEngine, new: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) -> Diff:
-    """The calls of a log that two engines answer differently; its rows are calls, numbered through the log from 0.
+    """Return the calls of a log that two engines decide differently. Rows are calls, numbered from 0 through the log.
 
-    Calls that one of the two cannot decide, because caller or resource are not in its directory, count as `n_errors`.
+    Calls whose principal or resource is not in one of the directories are counted in `n_errors`.
 
     Raises
     ------
@@ -43,7 +42,7 @@ def diff_log(old: CompiledEngine, new: CompiledEngine, log: Iterable[Calls], *, 
 
 
 class _Found:
-    """Flips of one batch after the other."""
+    """The changes of all batches."""
 
     def __init__(self) -> None:
         self._n = self._undecidable = self._n_errors = 0
@@ -55,7 +54,7 @@ class _Found:
         self._kinds: list[DiffGroup] = []
 
     def add(self, one: CallDecisions, two: CallDecisions) -> None:
-        """The answers of both engines to a batch."""
+        """Add the decisions of both engines for a batch."""
         before, after = (np.array([a.outcome for a in done.decisions], np.uint8)[done.decision] for done in (one, two))
         broken = (before == Outcome.ERROR) | (after == Outcome.ERROR)
         flips = (RANK[before] != RANK[after]) & ~broken
@@ -84,7 +83,7 @@ class _Found:
         self._codes.append(code)
 
     def diff(self) -> Diff:
-        """All of them."""
+        """Return the changes of all batches."""
         rows = np.array(self._rows, np.int64)
         outcomes = np.array(self._outcomes, np.uint8).reshape(-1, 2)
         groups, group = in_order(self._kinds, np.array(self._codes, np.int32), rows)
@@ -98,7 +97,7 @@ class _Found:
 
 
 def _group(change: Change, old: CallDecision, new: CallDecision) -> DiffGroup:
-    """The statement that flips an answer: a Deny where one decides, else the Allow that the other side has."""
+    """Return the group of a change: its flipping statement is a determining Deny, or else the Allow of the other engine."""
     denier, other = (old, new) if change in GAINING else (new, old)
     if denier.statement is not None and denier.outcome in (Outcome.EXPLICIT_DENY, Outcome.DEPENDS):
         return DiffGroup(change, denier.statement, "old" if change in GAINING else "new", denier.layer, 0, 0)

@@ -1,7 +1,7 @@
-"""Calls that have happened, as columns: what a log tells of them, and what it leaves open.
+"""The calls of a log as columns, with the context that the log contains.
 
-A call is one record of a log. It asks one question of the policies for each resource and action that it needs, a *row*, and
-was allowed iff each of them is (R12). Of a context key a log tells the value, or that it is absent, or nothing.
+A call is one record of a log. It consists of a request for each resource and action that it needs, a *row*. A call is allowed if
+each of its rows is allowed (R12). For a context key a log contains the value, the fact that it is absent, or nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PASS_ROLE = "iam:PassRole"  # the permission to pass a role to a service, in add
 
 
 class LoggedOutcome(IntEnum):
-    """What a log says became of a call. UNKNOWN: it failed before anybody can have asked a policy, such as by throttling."""
+    """The outcome of a call in a log. UNKNOWN: the call failed before policies were evaluated, for example by throttling."""
 
     ALLOWED = 0
     DENIED = 1
@@ -35,15 +35,15 @@ class Open(Enum):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LoggedPrincipal:
-    """Who made a call.
+    """The principal of a call.
 
     Attributes
     ----------
-    shown : the ARN of the user or role, or the name of the service: sessions of one role are one caller in reports.
-    principal : whom the engine is asked about; None where the log does not tell it.
-    open_policies : the session may have session policies, of which the log says nothing.
-    open_kind : whether the credentials come from GetSessionToken, which limits them (7.4), or from a sign-in, is not told.
-    open_tags : the session may have tags that `principal` does not have.
+    shown : the ARN of the user or role, or the name of the service. Reports combine the sessions of a role.
+    principal : the principal of the requests; None if the log does not contain it.
+    may_have_policies : the session may have session policies, which are not in the log.
+    has_unknown_kind : the credentials may come from GetSessionToken, which limits them (7.4), or from a sign-in.
+    may_have_tags : the session may have tags that `principal` does not have.
     """
 
     shown: str
@@ -55,10 +55,10 @@ class LoggedPrincipal:
 
 @dataclass(frozen=True, slots=True)
 class LoggedContext:
-    """What is known of groups of calls: `table[codes[call]]` maps a key to its value, or to None where it is absent.
+    """The context of groups of calls: `table[codes[call]]` maps a key to its value, or to None if it is absent.
 
-    A key that is missing in an entry is unknown, unless earlier facts contain it. A key with the value `Open.OPEN` is unknown
-    in any case.
+    A key that is missing in an entry is unknown, unless an earlier `LoggedContext` contains it. A key with the value `Open.OPEN`
+    is unknown in any case.
     """
 
     codes: Codes
@@ -71,16 +71,16 @@ class Calls:
 
     Attributes
     ----------
-    sources, source : the files, and the code of each call's.
-    numbers, times, ids : of each call: the record's number in the file from 1, its instant and its id.
-    logged : `LoggedOutcome` of each call, uint8.
+    sources, source : the files, and the code of the file of each call.
+    numbers, times, ids : for each call, the number of its record in the file from 1, its time and its id.
+    logged : the `LoggedOutcome` of each call, uint8.
     errors : the error code of each call, or None.
-    callers, caller : the callers that occur, and the code of each call's.
-    facts : what is known of context keys; where two know a key, the later one counts.
+    callers, caller : the principals, and the code of the principal of each call.
+    facts : the context. If two entries have a key, the later one is used.
     row_call : the call of each row, ascending.
-    actions, row_action : the actions that occur, and the code of each row's.
-    resources : the resource of each row; None where the log does not tell it.
-    owners : the account that owns the resource of each row, where it is told.
+    actions, row_action : the actions, and the code of the action of each row.
+    resources : the resource of each row; None if the log does not contain it.
+    owners : the account that owns the resource of each row; None if the log does not contain it.
     """
 
     sources: Sequence[str]

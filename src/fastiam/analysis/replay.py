@@ -1,4 +1,4 @@
-"""`replay`: a log against policies. What they say of each call (`answering`), beside what the log says became of it."""
+"""`replay`: compare the decisions of policies (`call_decisions`) with the outcomes in a log."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from fastiam.model.result import Result
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
 
-_LOG_HINT = "pass what `fastiam.read_cloudtrail` gives"
+_LOG_HINT = "pass the result of `fastiam.read_cloudtrail`"
 
 
 class Verdict(StrEnum):
-    """How the answer compares with the log, in the order in which it is worth reading."""
+    """The comparison of a decision with the log, most relevant first."""
 
-    DISAGREES = "disagrees"  # allowed here and denied there, or the other way round
-    DEPENDS = "depends"  # on what the log does not tell
-    UNDECIDED = "undecided"  # no answer: nobody to ask about, or a request that contradicts the directory
+    DISAGREES = "disagrees"  # the policies allow and the log denies, or the reverse
+    DEPENDS = "depends"  # the decision depends on values that are not in the log
+    UNDECIDED = "undecided"  # no decision: unknown principal or resource, or a contradiction to the directory
     INCONCLUSIVE = "inconclusive"  # a decision, and an error in the log that is not about policies
     AGREES = "agrees"
     UNTOLD = INCONCLUSIVE  # its name in earlier releases, which the next release removes
@@ -39,20 +39,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplayGroup(Result):
-    """Calls with one answer for one reason.
+    """Calls of one principal and action with the same decision for the same reason.
 
     Attributes
     ----------
-    verdict : how the answer compares with the log.
-    principal : who called: a user, a role (sessions count for it), a service.
-    action : the IAM action that decided.
-    outcome : ERROR where there is no answer.
-    logged : what the log says.
-    layer, statement : what decided; of an answer without them, None.
-    depends_on : the unknown keys that matter, or `session policies`, `kind of session`, `resource`.
-    note : why there is no answer, or "".
-    calls : how many.
-    resource : of the first of them, `source`, `number` and `time` say where its record is. "" where the log does not tell it.
+    verdict : the comparison with the log.
+    principal : a user, a role (for all of its sessions) or a service.
+    action : the IAM action that determines the decision.
+    outcome : ERROR if there is no decision.
+    logged : the outcome in the log.
+    layer, statement : what determines the decision; None for a decision without them.
+    depends_on : the deciding keys, or `session policies`, `kind of session`, `resource`.
+    note : why there is no decision, or "".
+    calls : their number.
+    resource : the resource of the first call, or "" if the log does not contain it.
+    source, number, time : the record of the first call.
     """
 
     verdict: Verdict
@@ -73,14 +74,14 @@ class ReplayGroup(Result):
 
 @dataclass(frozen=True, slots=True)
 class Replay(Result):
-    """A log against policies.
+    """The comparison of a log with policies.
 
     Attributes
     ----------
-    groups : the calls by principal, action, answer and reason, the disagreements first.
-    calls : how many calls were replayed.
-    records : how many records the log has.
-    unmapped : records without an IAM action, by name.
+    groups : the calls by principal, action, decision and reason, disagreements first.
+    calls : number of replayed calls.
+    records : number of records in the log.
+    unmapped : number of records without an IAM action, by name.
     without_role : number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according
         to AWS's documentation. These calls were decided without that permission.
     """
@@ -95,7 +96,7 @@ class Replay(Result):
 
     @property
     def verdicts(self) -> dict[Verdict, int]:
-        """Calls by verdict; those that do not occur are left out."""
+        """Number of calls by verdict, without zeros."""
         counts: Counter[Verdict] = Counter()
         for group in self.groups:
             counts[group.verdict] += group.calls
@@ -103,13 +104,13 @@ class Replay(Result):
 
 
 def replay(engine: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
-    """What the policies of an engine say of the calls in a log (docs/replay.md).
+    """Decide the calls of a log with the policies of an engine, and compare the decisions with the log (docs/replay.md).
 
     Parameters
     ----------
     engine : the policies.
-    log : batches of calls, such as `fastiam.read_cloudtrail` gives them.
-    threads : for decisions; the GIL is free meanwhile.
+    log : batches of calls, such as those of `fastiam.read_cloudtrail`.
+    threads : number of threads for decisions, which run without the GIL.
 
     Raises
     ------
@@ -132,24 +133,30 @@ def replay(engine: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) ->
     return Replay(tuple(groups), calls, getattr(log, "records", calls), unmapped, without_role)
 
 
-def _counted(done: CallDecisions) -> Iterator[tuple[Any, int, tuple[str, str, int, str]]]:
-    """Calls that are alike: the key of their group, how many, and the first of them."""
-    calls = done.calls
-    shown: dict[str, int] = {}
-    who = np.array([shown.setdefault(caller.shown, len(shown)) for caller in calls.callers], np.int64)[calls.caller]
-    action = calls.row_action[done.row]
-    mixed = ((who * len(calls.actions) + action) * len(done.decisions) + done.decision) * len(LoggedOutcome) + calls.logged
+def _counted(decided: CallDecisions) -> Iterator[tuple[Any, int, tuple[str, str, int, str]]]:
+    """Yield the key of each group of calls, the number of its calls, and the first call."""
+    calls = decided.calls
+    codes: dict[str, int] = {}
+    principal = np.array([codes.setdefault(caller.shown, len(codes)) for caller in calls.callers], np.int64)[calls.caller]
+    action = calls.row_action[decided.row]
+    mixed = ((principal * len(calls.actions) + action) * len(decided.decisions) + decided.decision) * len(
+        LoggedOutcome
+    ) + calls.logged
     _, at, n = np.unique(mixed, return_index=True, return_counts=True)
     for call, count in zip(at.tolist(), n.tolist(), strict=True):
-        row = int(done.row[call])
+        row = int(decided.row[call])
         caller = calls.callers[calls.caller[call]]
-        decision, logged = done.decisions[int(done.decision[call])], LoggedOutcome(int(calls.logged[call]))
+        decision, logged = decided.decisions[int(decided.decision[call])], LoggedOutcome(int(calls.logged[call]))
         key = (caller.shown, calls.actions[calls.row_action[row]], decision, logged)
-        yield key, count, (done.resources[row] or "", calls.sources[calls.source[call]], calls.numbers[call], calls.times[call])
+        yield (
+            key,
+            count,
+            (decided.resources[row] or "", calls.sources[calls.source[call]], calls.numbers[call], calls.times[call]),
+        )
 
 
 def verdict_of(outcome: Outcome, logged: LoggedOutcome) -> Verdict:
-    """How an answer compares with what the log says."""
+    """Compare an outcome with the log."""
     if outcome is Outcome.ERROR:
         return Verdict.UNDECIDED
     if outcome is Outcome.DEPENDS:

@@ -1,4 +1,4 @@
-"""`what_can`: what a principal can do. On one resource, each action decided; else the patterns of its grants in effect."""
+"""`what_can`: the actions of a principal on one resource, each decided, or its grants over all resources as patterns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from fastiam.analysis.effective_permissions import EffectivePermissions
 from fastiam.analysis.grants import Grant
 from fastiam.analysis.representatives import UNMENTIONED, action_of
-from fastiam.analysis.who_can import WhoCanRequest
+from fastiam.analysis.who_can_request import WhoCanRequest
 from fastiam.engine.resolving import check_principal_type
 from fastiam.model.arguments import check_items
 from fastiam.model.arn import split_arn
@@ -25,21 +25,22 @@ from fastiam.model.session import Session
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
 
-# services whose actions are about the resources of another one
-_ALSO = {"iam": ("sts",), "execute-api": ("apigateway",), "apigateway": ("execute-api",)}
+# services whose actions apply to resources of another service
+_RELATED_SERVICES = {"iam": ("sts",), "execute-api": ("apigateway",), "apigateway": ("execute-api",)}
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedAction(Deferred):
-    """An action that a principal can do on one resource, for certain or if conditions are met.
+    """An action that a principal can perform on one resource, or can perform if conditions hold.
 
     Attributes
     ----------
-    action : a name, or with `is_pattern` the pattern of a policy: any action that it matches and no policy names otherwise.
+    action : a name; with `is_pattern` the pattern of a policy, for each action that matches it and that no policy names.
     outcome : ALLOW, or DEPENDS.
     layer, statement, depends_on : as in `Decision`.
-    assumed_owner : the owner of the resource is unknown and taken to be the account of the principal (D23).
-    conditions : for DEPENDS, the statements that the answer depends on. Found when first read, by the reference.
+    assumed_owner : the owner of the resource is unknown and assumed to be the account of the principal (D23).
+    conditions : for DEPENDS, the statements on which the decision depends, found on first access by the specification
+        evaluator.
     """
 
     action: str
@@ -56,61 +57,64 @@ class AllowedAction(Deferred):
 
 
 def actions_on(
-    engine: CompiledEngine, principal: str | Session, question: WhoCanRequest, names: Iterable[str] | None
+    engine: CompiledEngine, principal: str | Session, request: WhoCanRequest, names: Iterable[str] | None
 ) -> list[AllowedAction]:
-    """What the principal can do on the resource of a question, whose action is of no account."""
+    """Return the actions that the principal can perform on the resource of a request. The action of the request is not used."""
     principal = check_principal_type(principal)
     if names is not None and not isinstance(names, str):
         names = [check_action(name) for name in check_items(names, "actions", "actions")]
     names = [names] if isinstance(names, str) else names
-    asked = {name: (name, False) for name in names} if names is not None else _actions(engine, question.resource)
-    if not asked:
+    actions = {name: (name, False) for name in names} if names is not None else _actions(engine, request.resource)
+    if not actions:
         return []
     sessions = {"the principal": principal} if isinstance(principal, Session) else None
-    who = "the principal" if sessions else principal
+    name = "the principal" if sessions else principal
     decisions = engine.decide_many(
-        who, list(asked), question.resource, question.columns, unknown=question.unknown, now=question.now, sessions=sessions,
-        resource_accounts=question.resource_account, reasons=True, on_error="raise",
+        name, list(actions), request.resource, request.columns, unknown=request.unknown, now=request.now, sessions=sessions,
+        resource_accounts=request.resource_account, reasons=True, on_error="raise",
     )  # fmt: skip
     found = []
     for row in np.flatnonzero((decisions.outcome == Outcome.ALLOW) | (decisions.outcome == Outcome.DEPENDS)).tolist():
         decision = decisions[row]
-        literal = list(asked)[row]
-        told, is_pattern = asked[literal]
-        opened = partial(question.conditions, principal, literal) if decision.outcome is Outcome.DEPENDS else tuple
-        where = decision.layer, decision.statement, decision.depends_on
-        found.append(AllowedAction.deferring(opened, told, decision.outcome, *where, is_pattern, decision.assumed_owner))
+        literal = list(actions)[row]
+        text, is_pattern = actions[literal]
+        conditions = partial(request.conditions, principal, literal) if decision.outcome is Outcome.DEPENDS else tuple
+        reason = decision.layer, decision.statement, decision.depends_on
+        found.append(
+            AllowedAction.deferring(conditions, text, decision.outcome, *reason, is_pattern, decision.assumed_owner)
+        )  # fmt: skip
     return found
 
 
 def _actions(engine: CompiledEngine, resource: str) -> dict[str, tuple[str, bool]]:
-    """The actions about a resource that policies write, as they write them; for a pattern a name that nothing else matches."""
+    """Return literal actions for a resource, with their text in policies and whether that is a pattern."""
     arn = split_arn(resource)
-    services = None if arn is None else {arn.service, *_ALSO.get(arn.service, ())}
+    services = None if arn is None else {arn.service, *_RELATED_SERVICES.get(arn.service, ())}
     names: dict[str, tuple[str, bool]] = {}
     patterns: dict[str, tuple[str, bool]] = {}
     for policy in engine._snapshot_or_fail().policies():
         for statement in policy.statements:
-            for written in statement.actions or ():
-                for literal, told in _literals(written, services):
-                    (patterns if UNMENTIONED in literal else names).setdefault(literal, (told, UNMENTIONED in literal))
+            for pattern in statement.actions or ():
+                for literal in _literals(pattern, services):
+                    is_pattern = UNMENTIONED in literal
+                    (patterns if is_pattern else names).setdefault(literal, (pattern, is_pattern))
     return dict(sorted((names | patterns).items()))
 
 
-def _literals(written: str, services: Collection[str] | None) -> Iterator[tuple[str, str]]:
-    """Literal actions of a pattern for the services of a resource, each with how it is told."""
-    literal = action_of(written)
+def _literals(pattern: str, services: Collection[str] | None) -> Iterator[str]:
+    """Yield literal actions of a pattern for the services of a resource; None is any service."""
+    literal = action_of(pattern)
     if literal is None:
         return
     prefix, _, name = literal.partition(":")
     if services is None or prefix in services:
-        yield literal, written
+        yield literal
     elif UNMENTIONED in prefix:  # `*`, or a wildcard in the prefix
-        yield from ((f"{service}:{name}", written) for service in sorted(services))
+        yield from (f"{service}:{name}" for service in sorted(services))
 
 
 def grants_of(engine: CompiledEngine, principal: str | Session, context: Context | None) -> list[Grant]:
-    """What a principal can in effect, over all resources."""
+    """Return the grants of a principal over all resources."""
     snapshot = engine._snapshot_or_fail()
     profile = snapshot.principal(check_principal_type(principal))
     effective = EffectivePermissions(snapshot, profile, engine._options["settings"], *engine._given(check_context(context)))

@@ -66,7 +66,8 @@ class Engine(CompiledEngine):
         One batch over all who have a record, some 200 ns each. What is open is said by D73: it may be said of a request that
         is decided, never the other way round.
         """
-        from fastiam.analysis.who_can import PrincipalColumn, read_who_can_request, who_can
+        from fastiam.analysis.who_can import PrincipalColumn, who_can
+        from fastiam.analysis.who_can_request import read_who_can_request
 
         question = read_who_can_request(self, action, resource, context, unknown, resource_account, now)
         if self._stored is None:
@@ -147,7 +148,7 @@ class Engine(CompiledEngine):
             `now` without a resource.
         """
         from fastiam.analysis.what_can import actions_on, grants_of
-        from fastiam.analysis.who_can import read_who_can_request
+        from fastiam.analysis.who_can_request import read_who_can_request
 
         if resource is None:
             _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)

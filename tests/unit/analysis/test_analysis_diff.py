@@ -151,7 +151,7 @@ def test_an_scp_that_no_longer_allows_is_named_by_level() -> None:
 
 def test_another_kind_of_denial_is_no_flip() -> None:
     found = diff(directory(READ), directory(READ, NO_PUT))
-    assert (len(found), found.groups, repr(found)) == (0, (), "<Diff: 1 rows, nothing flips>")
+    assert (len(found), found.groups, repr(found)) == (0, (), "<Diff: 1 rows, no changes>")
 
 
 def test_what_depends_before_and_after_is_counted_as_undecidable() -> None:
@@ -199,7 +199,7 @@ def test_requests_that_cannot_be_read_are_refused_or_counted() -> None:
     assert fastiam.diff(engine, engine, ANA, "s3:GetObject", [KEY, "reports", None], on_error="deny").n_errors == 2
     with pytest.raises(ShapeError):
         fastiam.diff(engine, engine, [ANA], ["s3:GetObject"] * 2, KEY)
-    with pytest.raises(RequestValueError, match="no such column"):
+    with pytest.raises(RequestValueError, match="the column of the requests is missing"):
         fastiam.diff(engine, engine, ANA, "s3:GetObject")
 
 

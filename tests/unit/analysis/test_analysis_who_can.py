@@ -363,5 +363,5 @@ def test_the_answer_is_a_sequence() -> None:
     found = directory().compile().who_can("s3:GetObject", KEY, unknown=["*"])
     assert [caller.principal for caller in found] == found.principals == [found[i].principal for i in range(len(found))]
     assert found[-1] == found[len(found) - 1] and found[:1] == [found[0]]
-    assert repr(found) == f"<WhoCanResult: {len(found)} can, 0 if conditions are met>"
+    assert repr(found) == f"<WhoCanResult: {len(found)} can, 0 if conditions hold>"
     assert len(fastiam.Directory().compile().who_can("s3:GetObject", KEY, unknown=["*"])) == 0

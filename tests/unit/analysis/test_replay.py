@@ -337,7 +337,7 @@ def test_a_log_shows_what_a_change_flips(tmp_path):
 
 def test_a_log_takes_no_requests_beside_it(tmp_path):
     log = fastiam.read_cloudtrail(write_log(tmp_path / "log.json", record(LIST)))
-    with pytest.raises(fastiam.RequestValueError, match="a log brings"):
+    with pytest.raises(fastiam.RequestValueError, match="a log contains the requests"):
         fastiam.diff(engine_of(), engine_of(), ANA, "s3:x", "*", log=log)
 
 
