@@ -55,7 +55,7 @@ def _check_absent(entry: ConditionEntry, op: Operator) -> Truth:
 
 
 def _check_present(entry: ConditionEntry, op: Operator, value: ContextValue, variables: bool, keys: StatementKeys) -> Truth:
-    """The columns of present keys in 4.3 (C4, C13); `U` for contradicting spellings (C6), and without set operator (C20)."""
+    """The columns of present keys in 4.3 (C4, C5, C13); `U` for contradicting spellings (C6), and without set operator (C20)."""
     if value.conflict:
         return undetermined("C6")
     if value.multi and not entry.qualifier:

@@ -118,7 +118,7 @@ class Network(NamedTuple):
 
 
 def read_address(text: str) -> Network | None:
-    """One address without prefix; IPv4 written inside IPv6 is IPv4 (C51, C52)."""
+    """One address without prefix, by value (C51, C53); IPv4 written inside IPv6 is IPv4 (C52)."""
     return None if "/" in text else _read_network(text, None)
 
 
