@@ -49,8 +49,8 @@ NO_CONDITIONS = "no conditions: asked about principals without any"
 PEERS = (
     Peer("reference", None, True, "our executable specification"),
     Peer("plain", None, True, "an evening of Python: compiled `re`, only what this workload has"),
-    Peer("vakt", "vakt==1.6.0", True, "a guard for each principal; tells no explicit from an implicit deny"),
-    Peer("pmapper", "principalmapper==1.1.5", True, "run as a black box; tells no explicit from an implicit deny"),
+    Peer("vakt", "vakt==1.6.0", True, "a guard for each principal; does not distinguish explicit and implicit denies"),
+    Peer("pmapper", "principalmapper==1.1.5", True, "run as a black box; does not distinguish explicit and implicit denies"),
     Peer("cedarpy", "cedarpy==4.12.2", True, "policies translated, actions written out; a policy set for each principal"),
     Peer("regorus", "celine-regorus==0.9.1.post20260227075446", True, "policies as data of one Rego module"),
     Peer("moto", "moto==5.2.5", False, NO_CONDITIONS),

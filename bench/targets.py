@@ -253,7 +253,7 @@ def text(verdicts: Sequence[Verdict]) -> str:
             group = verdict.target.group
             lines.append(f"-- {group}")
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip())
-    return "\n".join([*lines, "-- told by tests", *(f"{what}: {where}" for what, where in promises()), "", summary(verdicts)])
+    return "\n".join([*lines, "-- checked by tests", *(f"{what}: {where}" for what, where in promises()), "", summary(verdicts)])
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
@@ -268,7 +268,7 @@ def markdown(verdicts: Sequence[Verdict]) -> list[str]:
     for group in dict.fromkeys(verdict.target.group for verdict in verdicts):
         lines += ["", f"| {group} | target | figure | spread | |", "|---|---:|---:|---:|---|"]
         lines += [f"| {' | '.join(verdict.cells)} |" for verdict in verdicts if verdict.target.group == group]
-    lines += ["", "| told by tests | |", "|---|---|", *(f"| {what} | {where} |" for what, where in promises())]
+    lines += ["", "| checked by tests | |", "|---|---|", *(f"| {what} | {where} |" for what, where in promises())]
     return [*lines, "", f"{summary(verdicts)}.", ""]
 
 

@@ -1,6 +1,6 @@
 """Acme, an invented organization: accounts, teams, roles, policies, resources, and requests as columns.
 
-Seeded, so that the same numbers always give the same Acme. It is made to be like what is met in practice: a role holds two
+Seeded, so that the same numbers always give the same Acme. It is similar to accounts in practice: a role has two
 inline statements and two shared managed policies on average; most resource patterns leave region or account open; a part
 of the statements has conditions, a few deny; nine requests in ten are about resources of the caller's own team.
 Used by `demo.py` and by the benchmarks.
@@ -82,7 +82,7 @@ CONDITIONS: tuple[Document, ...] = (
 
 @dataclass(frozen=True)
 class Column:
-    """A column told by its distinct values: row i is `values[codes[i]]`, or null where the value is None."""
+    """A dictionary-encoded column: row i is `values[codes[i]]`, or null where the value is None."""
 
     codes: np.ndarray  # int32, (n,)
     values: list[str | None]
@@ -160,7 +160,7 @@ class Acme:
         )
 
     def _resources_for(self, role: np.ndarray, crossing: bool, rng: np.random.Generator) -> np.ndarray:
-        """Nine in ten of the own team, the others of the account or, `crossing`, of anyone.
+        """Nine in ten of the team of the role, the others of the account or, `crossing`, of anyone.
 
         Of four draws the first is taken whose service the role's inline policy speaks of.
         """

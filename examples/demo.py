@@ -87,11 +87,11 @@ def main() -> None:
     explained = engine.decide_many(*columns, context, reasons=True)
     print(explained.summary())
     for row in one_of_each(explained):
-        tell(engine, requests, row)
+        show(engine, requests, row)
 
 
-def tell(engine: fastiam.Engine, requests: Any, row: int) -> None:
-    """One request and how it comes to its answer."""
+def show(engine: fastiam.Engine, requests: Any, row: int) -> None:
+    """Print one request and its explanation."""
     principal, action, resource = (
         column.values[column.codes[row]] for column in (requests.principal, requests.action, requests.resource)
     )

@@ -98,10 +98,10 @@ def directory(
             role = roles.setdefault(arn, {"arn": arn})
             role["trust_policy"] = document(trusting(arn, actions, notes))
         elif arn.startswith("arn:"):
-            holder = bucket_of(arn)
-            owner = owners.get(holder) or account_of(arn)
-            told = {"account": owner} if owner else {}
-            resources.append({"arn": holder, **told, "policies": [document(allow(actions, "Principal", arn))]})
+            governing = bucket_of(arn)
+            owner = owners.get(governing) or account_of(arn)
+            account = {"account": owner} if owner else {}
+            resources.append({"arn": governing, **account, "policies": [document(allow(actions, "Principal", arn))]})
     accounts = sorted({account_of(arn) for arn in (*users, *roles)} - {""})
     return {
         "format": "fastiam-directory",
@@ -187,15 +187,15 @@ def account_principal(name: str) -> str:
 
 def allow(actions: Mapping[str, set[str]], element: str, resource: str = "") -> list[dict[str, Any]]:
     """Statements that allow each action on its resources, or to its principals; actions with the same ones share one."""
-    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    actions_of: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for action, values in sorted(actions.items()):
         whole = sorted(values)
         for start in range(0, len(whole), MAX_VALUES):
-            alike[tuple(whole[start : start + MAX_VALUES])].append(action)
+            actions_of[tuple(whole[start : start + MAX_VALUES])].append(action)
     about = {"Resource": resource} if resource else {}
     return [
         {"Effect": "Allow", "Action": names, **about, element: principals(values) if element == "Principal" else list(values)}
-        for values, names in alike.items()
+        for values, names in actions_of.items()
     ]
 
 
@@ -214,12 +214,12 @@ def document(statements: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def bucket_of(arn: str) -> str:
-    """What carries the policy: of an object the bucket (spec 6.10)."""
+    """Return the governing resource: of an object the bucket (spec 6.10)."""
     return arn.partition("/")[0] if arn.split(":")[2] == "s3" and not account_of(arn) else arn
 
 
 def joined(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One record for each holder."""
+    """One record for each governing resource."""
     found: dict[str, dict[str, Any]] = {}
     for record in resources:
         if record["arn"] in found:
