@@ -50,6 +50,7 @@ class World:
         settings: Settings = FAST,
         directory: Directory | None = None,
         keyring: Keyring | None = None,
+        real_clock: bool = False,
         **options: Any,
     ) -> None:
         self.now = START
@@ -68,7 +69,7 @@ class World:
             account=ACCOUNT,
             settings=settings,
             audit=self.events.append,
-            clock=lambda: self.now,
+            clock=(lambda: datetime.now(UTC)) if real_clock else (lambda: self.now),
             **options,
         )
         given = {"pool_name": "P", "user_pool_id": POOL, "auto_verified_attributes": ["email"], **pool, "lambda_config": config}

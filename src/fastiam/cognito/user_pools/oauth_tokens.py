@@ -189,7 +189,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
     @takes_secrets("authorization")
     def oauth_revoke(self, parameters: Parameters, *, authorization: str | None = None) -> None:
-        """`/oauth2/revoke`. A token that cannot be read is no error (RFC 7009).
+        """`/oauth2/revoke`. A token that cannot be read is not an error (RFC 7009).
 
         Raises
         ------

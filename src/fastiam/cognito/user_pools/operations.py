@@ -56,9 +56,11 @@ def _is_of_type(value: object, kind: str) -> bool:
 
 
 def hide(value: Any, shape_name: str) -> Any:
-    """The value with its secrets as `Secret`. Raises nothing."""
+    """The value with its secrets as `Secret`, and without members that are None. Raises nothing."""
     shapes = model()["shapes"]
     shape = shapes[shape_name]
+    if isinstance(value, Mapping):
+        value = {key: item for key, item in value.items() if item is not None}  # JSON clients write null for an absent member
     if shape.get("sensitive"):
         if isinstance(value, str):
             return hidden(value)
