@@ -19,6 +19,7 @@ from botocore import xform_name
 
 TARGET = Path(__file__).resolve().parents[1] / "src/fastiam/cognito/user_pools/operations.json"
 SHOWN = {"AttributeValueType", "ClientIdType", "UserContextDataType", "UsernameType"}  # sensitive there, but not a secret
+HIDDEN = {"ConfirmationCodeType"}  # a secret, though the model does not say so
 TEXT = r"\p{L}\p{M}\p{S}\p{N}\p{P}"
 OPERATIONS = """
 AddCustomAttributes AddUserPoolClientSecret AdminAddUserToGroup AdminConfirmSignUp AdminCreateUser AdminDeleteSoftwareToken
@@ -66,6 +67,8 @@ def read(model: Any) -> dict[str, Any]:
         kept = {key: source[key] for key in ("type", "min", "max", "enum", "required", "sensitive") if key in source}
         if name in SHOWN:
             kept.pop("sensitive", None)
+        if name in HIDDEN:
+            kept["sensitive"] = True
         if "pattern" in source:
             kept["pattern"] = pattern(source["pattern"])
             re.compile(kept["pattern"], re.ASCII)

@@ -94,9 +94,12 @@ def join_federation(sts: STS) -> None:
     try:
         from fastiam.federation import Federation
     except ModuleNotFoundError:
-        note("private keys of SAML providers and Cognito are left out\nhelp: pip install 'fastiam[federation]'")
+        note("private keys of SAML providers and secrets of Cognito are left out\nhelp: pip install 'fastiam[federation]'")
     else:
-        accept_own_tokens(Federation(sts))  # joins the records of Cognito
+        from fastiam.cognito.user_pools.store import UserPoolStore
+
+        accept_own_tokens(Federation(sts))  # joins the records of identity pools
+        sts.directory.join(UserPoolStore())
 
 
 def read_credentials(file: str | None) -> Credentials:

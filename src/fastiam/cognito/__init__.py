@@ -6,6 +6,10 @@ Both classes load on first use. Needs `pip install 'fastiam[federation]'`.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastiam.cognito.user_pools import UserPools as UserPools
 
 _HOMES = {"IdentityPools": "fastiam.cognito.identity_pools", "UserPools": "fastiam.cognito.user_pools"}
 

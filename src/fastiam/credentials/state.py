@@ -46,16 +46,16 @@ class State:
         self._live, self._lock = live, forking.new_lock(forking.STS)
         self._engine: Engine | None = None if live is None else live.engine  # the options of a live engine stay in its updates
         self._caught_up = 0.0
-        self._sealed: dict[tuple[str, str], tuple[RecordStore[Any], Purpose]] = {}
         self.seals(self.credential_store, "access_keys", access_key_purpose)
         self.seals(self.credential_store, "mfa_devices", mfa_purpose)
 
     def seals(self, store: RecordStore[Any], table: str, purpose: Purpose) -> None:
         """Register a table whose records have a field `sealed`: `reseal` seals it with the current key (ST10).
 
-        `purpose` maps the key of a record to the purpose for which its secret is sealed.
+        `purpose` maps the key of a record to the purpose for which its secret is sealed. The store keeps it, so that `reseal`
+        of any object over the directory covers it.
         """
-        self._sealed[store.name, table] = (store, purpose)
+        store.sealed_tables[table] = purpose
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("what holds a keyring is not pickled; make it where it is needed")
@@ -176,7 +176,8 @@ class State:
         """Seal all secrets anew where the sealing key did not; how many there were. After it, older keys can go."""
         count = 0
         with self.directory.transaction():
-            for (_, table), (store, purpose) in self._sealed.items():
+            stores = self.directory.transaction_manager.record_stores.values()
+            for store, table, purpose in [(each, *item) for each in stores for item in each.sealed_tables.items()]:
                 for key, record in list(getattr(store.tables, table).items()):
                     if not self.keyring.is_current(record.sealed):
                         plain = self.keyring.open(purpose(key), record.sealed)

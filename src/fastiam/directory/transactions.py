@@ -81,6 +81,7 @@ class RecordStore(Generic[T]):
 
     def __init__(self, tables: T) -> None:
         self.tables = tables
+        self.sealed_tables: dict[str, Callable[[str], bytes]] = {}  # tables with a field `sealed`, and the purpose of each key
         self._transaction_manager: Callable[[], TransactionManager | None] = _no_transaction_manager
 
     def __getstate__(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cognito_server import serving
-from cognito_world import ACCOUNT, C, CS, PASSWORD, POOL, SECRET, World
+from cognito_world import ACCOUNT, CS, PASSWORD, POOL, SECRET, C, World
 
 boto3 = pytest.importorskip("boto3")
 with warnings.catch_warnings():
@@ -96,9 +96,7 @@ def test_javascript_client_runs_a_story(world):
     node = shutil.which("node")
     if node is None or not (SCRIPT.parent / "node_modules").exists():
         pytest.skip(f"needs node and `npm install --prefix {SCRIPT.parent}`")
-    world.pools.admin_create_user(
-        user_pool_id=POOL, username="temporary", temporary_password=PASSWORD, message_action="SUPPRESS"
-    )
+    world.pools.admin_create_user(user_pool_id=POOL, username="temporary", temporary_password=PASSWORD, message_action="SUPPRESS")
     with serving(world) as address:
         done = subprocess.run([node, str(SCRIPT), address, POOL, C], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

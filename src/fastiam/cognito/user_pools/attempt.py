@@ -15,6 +15,7 @@ from fastiam.credentials.secret import Secret
 
 USER_SRP, USER_PASSWORD, ADMIN_PASSWORD, CUSTOM = "USER_SRP_AUTH", "USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "CUSTOM_AUTH"
 REFRESH = "REFRESH_TOKEN_AUTH"
+MAX_SESSION = 4096  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,10 @@ class AttemptCalls(Calls):
             "step": step,
             **extra,
         }
-        return self._state.seal("session", content, attempt.client.session_validity)
+        session = self._state.seal("session", content, attempt.client.session_validity)
+        if len(session) > MAX_SESSION and attempt.oauth is None:
+            raise CognitoError("the challenge is too large", code="InvalidLambdaResponseException", rule="UP41")
+        return session
 
     def _challenge(self, attempt: Attempt, step: str, parameters: Json, **extra: Any) -> Json:
         """The answer with the next challenge."""

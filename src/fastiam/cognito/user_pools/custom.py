@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
@@ -40,8 +41,8 @@ class CustomCalls(MfaCalls):
             raise CognitoError(message, code="InvalidLambdaResponseException", rule="4.10")
         return answered
 
-    def _define(self, attempt: Attempt, spend: Json | None = None) -> Json:
-        """Ask DefineAuthChallenge what comes next. `spend` is the `Session` string that has been answered.
+    def _define(self, attempt: Attempt) -> Json:
+        """Ask DefineAuthChallenge what comes next.
 
         Raises
         ------
@@ -56,19 +57,18 @@ class CustomCalls(MfaCalls):
         answered = self._run_custom(attempt, DEFINE, {"session": steps}, empty)
         is_issued, is_failed = flag(answered, "issueTokens", DEFINE), flag(answered, "failAuthentication", DEFINE)
         if is_failed or (is_issued and attempt.user is None):
+            if steps:
+                self._limits.failed(attempt.subject)
             raise NotAuthorizedError(WRONG_PASSWORD, reason="wrong_password", rule="UP60")
         if is_issued:
             if attempt.user is not None and attempt.user.status == "EXTERNAL_PROVIDER":
                 raise NotAuthorizedError(WRONG_PASSWORD, reason="wrong_password", rule="4.4")
-            return self._finish(attempt, spend=spend)
+            return self._finish(attempt)
         name = answered.get("challengeName")
         if name == "PASSWORD_VERIFIER" and steps and steps[-1]["challengeName"] == "SRP_A":
             return self._password_challenge(attempt)
         if name != "CUSTOM_CHALLENGE":
             raise invalid_response(DEFINE, "it names no challenge that is possible here")
-        if spend is not None:
-            with self._state.transaction():
-                self._state.spend(spend)
         return self._create(attempt)
 
     def _password_challenge(self, attempt: Attempt) -> Json:
@@ -92,6 +92,9 @@ class CustomCalls(MfaCalls):
     def _answer_custom(self, attempt: Attempt, answers: Mapping[str, str], content: Json) -> Json:
         """Let VerifyAuthChallengeResponse judge an answer. A wrong one does not refuse by itself (UP61)."""
         assert attempt.custom is not None
+        with self._state.transaction():
+            self._limits.check_lock(attempt.subject)
+            self._state.spend(content)  # INVARIANT: a challenge takes one answer, or codes could be guessed
         request = {"privateChallengeParameters": content["private"], "challengeAnswer": str(parameter(answers, "ANSWER"))}
         answered = self._run_custom(attempt, VERIFY, request, {"answerCorrect": None})
         step: dict[str, Any] = {
@@ -99,13 +102,11 @@ class CustomCalls(MfaCalls):
             "challengeResult": flag(answered, "answerCorrect", VERIFY),
             "challengeMetadata": content["meta"],
         }
-        return self._define(with_step(attempt, step), spend=content)
+        return self._define(with_step(attempt, step))
 
 
 def with_step(attempt: Attempt, step: Json) -> Attempt:
     """The attempt after one more step of custom authentication."""
-    from dataclasses import replace
-
     assert attempt.custom is not None
     return replace(attempt, custom={**attempt.custom, "steps": [*attempt.custom["steps"], step]})
 

@@ -63,7 +63,8 @@ class Dispatch(Calls):
             raise CognitoError("the parameters must be an object", rule="FD3")
         method, names, is_public = self._methods()[operation]
         kwargs = {}
-        for member, value in hide(parameters, described["input"]).items():
+        parameters = hide(parameters, described["input"])
+        for member, value in parameters.items():
             if value is None or (value is False and member in described["parameters"].values() and member not in names):
                 continue  # an unsupported setting that is off
             if member not in names:

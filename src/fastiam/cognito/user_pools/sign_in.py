@@ -276,7 +276,12 @@ class SignInCalls(CustomCalls, RefreshCalls):
 
     def _done(self, attempt: Attempt, source: str = "Authentication", spend: Json | None = None) -> Json:
         """All factors are there: tokens, or the next step of custom authentication."""
-        return self._finish(attempt, source, spend) if attempt.custom is None else self._define(attempt, spend)
+        if attempt.custom is None:
+            return self._finish(attempt, source, spend)
+        if spend is not None:
+            with self._state.transaction():
+                self._state.spend(spend)
+        return self._define(attempt)
 
     def _new_password_challenge(self, attempt: Attempt, user: User) -> Json:
         stored = self._state.tables.passwords.get(user.key)

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import orjson
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.user_pools.records import SEALED, Client, Horizon, Pool, Provider, Spent, User, UserPoolTables, purpose_of
+from fastiam.cognito.user_pools.records import Client, Horizon, Pool, Provider, Spent, User, UserPoolTables, purpose_of
 from fastiam.cognito.user_pools.store import UserPoolStore
 from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.secret import Secret, SecretBytes
@@ -81,8 +80,6 @@ class PoolState:
         self.base, self.sender, self.triggers, self.fetch = base, sender, triggers, fetch
         self.auditor, self.settings, self.random = auditor, settings, random
         self.store: UserPoolStore = base.directory.join(UserPoolStore())
-        for table in SEALED:
-            base.seals(self.store, table, partial(purpose_of, table))
         self.issuer_keys: dict[tuple[str, str], IssuerKeys] = {}  # by unique id of an outside provider, and address
         self.signers: dict[str, Any] = {}  # private keys by kid, read from their records
 

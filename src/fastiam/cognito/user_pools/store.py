@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from fastiam.cognito.user_pools.records import Client, Group, Identity, Pool, Provider, SignIn, User, UserPoolTables
+from fastiam.cognito.user_pools.records import (
+    SEALED,
+    Client,
+    Group,
+    Identity,
+    Pool,
+    Provider,
+    SignIn,
+    User,
+    UserPoolTables,
+    purpose_of,
+)
 from fastiam.directory.transactions import RecordStore
 from fastiam.model.key_registry import fold
 
@@ -20,6 +32,7 @@ class UserPoolStore(RecordStore[UserPoolTables]):
 
     def __init__(self) -> None:
         super().__init__(UserPoolTables())
+        self.sealed_tables = {table: partial(purpose_of, table) for table in SEALED}
         self._pools: dict[str, Pool] = {}  # with deleted ones: their fixed settings say how names of their users were folded
         self._names: dict[str, dict[str, str]] = {}  # pool: folded name: key of the user
         self._users: dict[str, dict[str, None]] = {}  # pool: keys, in the order of creation

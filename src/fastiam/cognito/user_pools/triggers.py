@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Mapping
-from contextvars import copy_context
 from typing import Any
 
 from fastiam.cognito.errors import CognitoError
@@ -20,17 +19,20 @@ _RULE = "UP71"
 
 
 class _Run(threading.Thread):
-    """One try of a trigger, in a thread that is left behind if it takes too long."""
+    """One try of a trigger, in a thread that is left behind if it takes too long.
+
+    The thread has no context of the call, so that calls which the trigger makes have events of their own.
+    """
 
     def __init__(self, trigger: Trigger, event: Json) -> None:
         super().__init__(daemon=True, name="fastiam-trigger")
-        self._trigger, self._event, self._context = trigger, event, copy_context()
+        self._trigger, self._event = trigger, event
         self.result: Any = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self.result = self._context.run(self._trigger, self._event)
+            self.result = self._trigger(self._event)
         except BaseException as error:  # noqa: B036  (raised again by the caller)
             self.error = error
 

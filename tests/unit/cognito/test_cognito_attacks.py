@@ -1,0 +1,444 @@
+"""Attacks on user pools: each is refused, says nothing about who exists, and leaves no secret in messages and events."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import threading
+import traceback
+from typing import Any
+
+import jwt
+import pytest
+from cognito_federated import OAuthWorld, challenge_of
+from cognito_world import CS, PASSWORD, POOL, C, World
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from fastiam.cognito.user_pools import CognitoError, NotAuthorizedError, keys, srp
+from fastiam.sts import StsError
+
+ENABLED = {"prevent_user_existence_errors": "ENABLED"}
+
+
+def refusal(called) -> str:
+    """Code and message of the error that a call raises."""
+    with pytest.raises(StsError) as error:
+        called()
+    return f"{error.value.code}: {error.value.message}"
+
+
+# -- SRP ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "public", ["0", "00", f"{srp.N:x}", f"{2 * srp.N:x}", f"{srp.N + 1:X}", "-1", "0x5", "5 ", "", "g", "1_0"]
+)
+def test_srp_public_number_out_of_range_is_refused(public):
+    given = {"USERNAME": "ana", "SRP_A": public}
+    world = World()
+    code = refusal(lambda: world.pools.initiate_auth(client_id=C, auth_flow="USER_SRP_AUTH", auth_parameters=given))
+    assert code.startswith("InvalidParameterException")
+
+
+def test_srp_with_public_number_one_needs_the_password():
+    """A = 1 makes the secret known up to the verifier: (1 * v^u)^b."""
+    world = World()
+    given = {"USERNAME": "ana", "SRP_A": "1"}
+    challenge = world.pools.initiate_auth(client_id=C, auth_flow="USER_SRP_AUTH", auth_parameters=given)
+    proof = world.srp_proof(challenge, 0, "Wrong-Horse7")
+    assert refusal(lambda: world.answer(challenge, proof)).startswith("NotAuthorizedException: Incorrect")
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    ["Sun Nov 8 09:00:02 UTC 2026", "Sun Nov 8 09:10:04 UTC 2026", "Mon Nov 8 09:05:03 UTC 2026", "Sun Nov 8 09:05:03 CET 2026",
+     "2026-11-08T09:05:03Z", "So Nov 8 09:05:03 UTC 2026", "Sun Nov  8 09:05:03 UTC 2026", "Sun Nov 31 09:05:03 UTC 2026"],
+)  # fmt: skip
+def test_srp_timestamp_of_another_time_or_form_is_refused(timestamp):
+    world = World()
+    challenge, a = world.srp_start()
+    proof = world.srp_proof(challenge, a, timestamp=timestamp)
+    assert refusal(lambda: world.answer(challenge, proof)).startswith("NotAuthorizedException")
+
+
+def test_srp_proof_for_another_timestamp_is_refused():
+    world = World()
+    challenge, a = world.srp_start()
+    proof = world.srp_proof(challenge, a) | {"TIMESTAMP": "Sun Nov 8 09:05:04 UTC 2026"}
+    assert refusal(lambda: world.answer(challenge, proof)).startswith("NotAuthorizedException: Incorrect")
+
+
+def test_secret_block_of_another_purpose_is_refused():
+    """ST11: a refresh token is sealed under the same keyring, and opens nothing else."""
+    world = World()
+    token = str(world.tokens()["RefreshToken"])
+    block = base64.b64encode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))).decode()
+    challenge, a = world.srp_start()
+    proof = world.srp_proof(challenge, a) | {"PASSWORD_CLAIM_SECRET_BLOCK": block}
+    assert refusal(lambda: world.answer(challenge, proof)).startswith("NotAuthorizedException")
+
+
+# -- user enumeration -----------------------------------------------------------------------------------------------------
+
+
+def test_unknown_user_costs_the_same_work(monkeypatch):
+    world = World(client=ENABLED)
+    powers = []
+    monkeypatch.setattr(srp, "pow", lambda *numbers: powers.append(numbers[0]) or pow(*numbers), raising=False)
+    counts = {}
+    for name in ("ana", "bob"):
+        powers.clear()
+        with pytest.raises(NotAuthorizedError):
+            world.password_sign_in(name, "Wrong-Horse7")
+        challenge, a = world.srp_start(name)
+        with pytest.raises(NotAuthorizedError):
+            world.answer(challenge, world.srp_proof(challenge, a, "Wrong-Horse7"), name)
+        counts[name] = len(powers)
+    assert counts["ana"] == counts["bob"] > 3
+
+
+def test_unknown_user_is_locked_out_like_a_known_one():
+    world = World(client=ENABLED)
+    found = {}
+    for name in ("ana", "bob"):
+        found[name] = [refusal(lambda name=name: world.password_sign_in(name, "Wrong-Horse7")) for _ in range(7)]
+    assert found["ana"] == found["bob"] and "exceeded" in found["bob"][-1]
+
+
+def test_answers_to_unknown_users_have_the_form_of_real_ones():
+    world = World(client=ENABLED)
+    real, unknown = (world.srp_start(name)[0]["ChallengeParameters"] for name in ("ana", "bob"))
+    assert real.keys() == unknown.keys() and unknown["USERNAME"] == unknown["USER_ID_FOR_SRP"] == "bob"
+    assert abs(len(real["SALT"]) - len(unknown["SALT"])) < 4 and abs(len(real["SRP_B"]) - len(unknown["SRP_B"])) < 8
+    forms = {name: world.pools.forgot_password(client_id=C, username=name)["CodeDeliveryDetails"] for name in ("ana", "bob")}
+    assert forms["ana"].keys() == forms["bob"].keys()
+    assert forms["bob"] == world.pools.forgot_password(client_id=C, username="bob")["CodeDeliveryDetails"]
+    assert len(world.sent) == 1
+
+
+def test_events_do_not_contain_the_name_of_an_unknown_user():
+    world = World(client=ENABLED)
+    refusal(lambda: world.password_sign_in("secret-as-name", "Wrong-Horse7"))
+    assert world.events[-1].details["user_hash"] and "secret-as-name" not in repr(world.events[-1])
+
+
+def test_counts_of_unknown_names_are_bounded():
+    from fastiam.cognito.user_pools import Settings
+
+    world = World(client=ENABLED, settings=Settings(unknown_names=3))
+    for n in range(6):
+        refusal(lambda n=n: world.password_sign_in(f"nobody{n}", "Wrong-Horse7"))
+    unknown = [key for key in world.pools._state.tables.attempts if "/~" in key]
+    assert len(unknown) == 3
+    world.pass_time(7200)
+    refusal(lambda: world.password_sign_in("nobody9", "Wrong-Horse7"))
+    assert len([key for key in world.pools._state.tables.attempts if "/~" in key]) == 1
+
+
+# -- guessing -------------------------------------------------------------------------------------------------------------
+
+
+def mfa_world() -> tuple[World, str]:
+    world = World()
+    world.pools.set_user_pool_mfa_config(
+        user_pool_id=POOL, software_token_mfa_configuration={"Enabled": True}, mfa_configuration="OPTIONAL"
+    )
+    seed = world.add_software_token()
+    world.pass_time(90)
+    return world, seed
+
+
+def test_guessed_totp_codes_lock_the_user_although_the_password_is_right():
+    world, seed = mfa_world()
+    for n in range(5):
+        challenge = world.password_sign_in()
+        wrong = f"{(int(world.totp(seed)) + 500 + n) % 1_000_000:06d}"
+        assert refusal(lambda c=challenge, w=wrong: world.answer(c, {"SOFTWARE_TOKEN_MFA_CODE": w})).startswith("CodeMismatch")
+    assert "exceeded" in refusal(world.password_sign_in)
+    assert "exceeded" in refusal(lambda: world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": world.totp(seed)}))
+
+
+@pytest.mark.parametrize("code", ["", "12345", "1234567", "١٢٣٤٥٦", "000000 ", "\ud800", "None"])
+def test_totp_code_of_another_form_is_refused(code):
+    world, _ = mfa_world()
+    challenge = world.password_sign_in()
+    assert refusal(lambda: world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": code})).startswith(
+        ("CodeMismatchException", "InvalidParameterException")
+    )
+
+
+def test_parallel_guesses_get_no_more_attempts():
+    """Of many guesses at once only those before the lock are judged; a right one after it is refused like a wrong one."""
+    world = World()
+    results: list[str] = []
+
+    def guess(password: str) -> None:
+        try:
+            world.password_sign_in("ana", password)
+            results.append("OK")
+        except StsError as error:
+            results.append(error.message)
+
+    for _ in range(5):
+        guess("Wrong-Horse7")
+    threads = [threading.Thread(target=guess, args=(password,)) for password in ["Wrong-Horse7"] * 6 + [PASSWORD]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(results[5:]) == {"Password attempts exceeded"}
+
+
+def test_custom_challenge_takes_one_answer():
+    def trigger(**response):
+        return lambda event: {**event, "response": response}
+
+    triggers = {
+        "DefineAuthChallenge": lambda event: {
+            **event,
+            "response": {"failAuthentication": True} if event["request"]["session"] else {"challengeName": "CUSTOM_CHALLENGE"},
+        },
+        "CreateAuthChallenge": trigger(privateChallengeParameters={"answer": "42"}),
+        "VerifyAuthChallengeResponse": trigger(answerCorrect=False),
+    }
+    world = World(triggers=triggers)
+    given = {"client_id": C, "auth_flow": "CUSTOM_AUTH", "auth_parameters": {"USERNAME": "ana"}}
+    challenge = world.pools.initiate_auth(**given)
+    assert refusal(lambda: world.answer(challenge, {"ANSWER": "1"})).startswith("NotAuthorizedException: Incorrect")
+    assert "Invalid session" in refusal(lambda: world.answer(challenge, {"ANSWER": "42"}))
+    for _ in range(4):
+        again = world.pools.initiate_auth(**given)
+        refusal(lambda again=again: world.answer(again, {"ANSWER": "1"}))
+    assert "exceeded" in refusal(lambda: world.pools.initiate_auth(**given))
+
+
+def test_code_for_an_old_address_does_not_verify_a_new_one():
+    world = World(pool={"auto_verified_attributes": []}, user={"email": "ana@x.example"})
+    access = world.tokens()["AccessToken"]
+    world.pools.get_user_attribute_verification_code(access_token=access, attribute_name="email")
+    code = world.code()
+    new = [{"Name": "email", "Value": "victim@x.example"}]
+    world.pools.update_user_attributes(access_token=access, user_attributes=new)
+    given = {"access_token": access, "attribute_name": "email", "code": code}
+    assert refusal(lambda: world.pools.verify_user_attribute(**given)).startswith("ExpiredCodeException")
+
+
+def test_recovery_code_is_void_after_the_address_changed():
+    world = World()
+    world.pools.forgot_password(client_id=C, username="ana")
+    code = world.code()
+    new = [{"Name": "email", "Value": "new@x.example"}, {"Name": "email_verified", "Value": "true"}]
+    world.pools.admin_update_user_attributes(user_pool_id=POOL, username="ana", user_attributes=new)
+    given = {"client_id": C, "username": "ana", "confirmation_code": code, "password": "Other-Horse8"}
+    assert refusal(lambda: world.pools.confirm_forgot_password(**given)).startswith("ExpiredCodeException")
+
+
+# -- tokens ---------------------------------------------------------------------------------------------------------------
+
+
+def forged(world: World, header: dict[str, Any], sign, **changes: Any) -> str:
+    """An access token with another header, signature or claims."""
+    claims = jwt.decode(world.tokens()["AccessToken"], options={"verify_signature": False}) | changes
+
+    def part(value: Any) -> str:
+        return base64.urlsafe_b64encode(value if isinstance(value, bytes) else json.dumps(value).encode()).decode().rstrip("=")
+
+    text = f"{part(header)}.{part(claims)}"
+    return f"{text}.{part(sign(text.encode()))}"
+
+
+def test_token_with_another_algorithm_is_refused():
+    world = World()
+    kid, private = keys.signer(world.pools._state, world.pools._state.pool(POOL), "access")
+    public = private.public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    for algorithm in ("none", "None", "NONE", "", None, 5):
+        assert_refused(world, forged(world, {"alg": algorithm, "kid": kid}, lambda _: b""))
+    for secret in (pem, der, b"", kid.encode()):
+        assert_refused(world, forged(world, {"alg": "HS256", "kid": kid}, lambda text, s=secret: hmac.digest(s, text, "sha256")))
+    for algorithm in ("RS384", "PS256"):
+        method = jwt.get_algorithm_by_name(algorithm)
+        assert_refused(world, forged(world, {"alg": algorithm, "kid": kid}, lambda text, m=method: m.sign(text, private)))
+    sound = jwt.get_algorithm_by_name("RS256")
+    token = forged(world, {"alg": "RS256", "kid": kid}, lambda text: sound.sign(text, private))
+    assert world.pools.get_user(access_token=token)["Username"] == "ana"  # the forgeries differ by the algorithm alone
+
+
+def assert_refused(world: World, token: str) -> None:
+    found = refusal(lambda: world.pools.get_user(access_token=token))
+    assert found.startswith(("NotAuthorizedException", "InvalidParameterException")), found
+
+
+def test_token_with_a_key_of_the_attacker_is_refused():
+    world = World()
+    kid, _ = keys.signer(world.pools._state, world.pools._state.pool(POOL), "access")
+    id_kid, id_key = keys.signer(world.pools._state, world.pools._state.pool(POOL), "id")
+    own = generate_private_key(65_537, 2048)
+    sound = jwt.get_algorithm_by_name("RS256")
+    jwk = sound.to_jwk(own.public_key(), as_dict=True)
+    for header in (
+        {"kid": kid},
+        {"kid": "x"},
+        {"kid": None},
+        {},
+        {"kid": kid, "jwk": jwk},
+        {"kid": kid, "jku": "https://evil.example"},
+    ):
+        assert_refused(world, forged(world, {"alg": "RS256", **header}, lambda text: sound.sign(text, own)))
+    # the key of ID tokens does not sign access tokens
+    assert_refused(world, forged(world, {"alg": "RS256", "kid": id_kid}, lambda text: sound.sign(text, id_key)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"iss": "https://evil.example"}, {"token_use": "id"}, {"client_id": "x"}, {"client_id": CS}, {"exp": 1},
+     {"exp": "9999999999"}, {"event_id": "x"}, {"sub": "x"}, {"scope": "openid"}],
+)  # fmt: skip
+def test_token_with_other_claims_is_refused_even_if_well_signed(changes):
+    world = World()
+    kid, private = keys.signer(world.pools._state, world.pools._state.pool(POOL), "access")
+    sound = jwt.get_algorithm_by_name("RS256")
+    assert_refused(world, forged(world, {"alg": "RS256", "kid": kid}, lambda text: sound.sign(text, private), **changes))
+
+
+def test_token_of_another_pool_is_refused():
+    world = World()
+    made = world.pools.create_user_pool(pool_name="Other")["UserPool"]["Id"]
+    client = world.pools.create_user_pool_client(
+        user_pool_id=made, client_name="o", explicit_auth_flows=["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    tokens = world.tokens()
+    given = {"REFRESH_TOKEN": tokens["RefreshToken"]}
+    assert refusal(
+        lambda: world.pools.initiate_auth(client_id=client, auth_flow="REFRESH_TOKEN_AUTH", auth_parameters=given)
+    ).startswith("NotAuthorizedException")
+    with pytest.raises(NotAuthorizedError):
+        world.pools.verify_id_token(tokens["IdToken"], user_pool_id=made, client_id=client)
+    with pytest.raises(NotAuthorizedError):
+        world.pools.verify_id_token(tokens["IdToken"], user_pool_id=POOL, client_id=CS)
+
+
+def test_every_altered_character_of_a_refresh_token_is_refused():
+    world = World()
+    token = str(world.tokens()["RefreshToken"])
+    for place in range(0, len(token), 7):
+        other = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        given = {"REFRESH_TOKEN": other}
+        with pytest.raises(NotAuthorizedError):
+            world.pools.initiate_auth(client_id=C, auth_flow="REFRESH_TOKEN_AUTH", auth_parameters=given)
+
+
+def test_rotated_keys_verify_for_a_day():
+    world = World()
+    old = world.tokens()["AccessToken"]
+    world.pools.rotate_signing_keys(POOL)
+    assert len(world.pools.get_jwks(POOL)["keys"]) == 4
+    assert world.pools.get_user(access_token=old) and world.pools.get_user(access_token=world.tokens()["AccessToken"])
+    world.pass_time(86_400)
+    assert len(world.pools.get_jwks(POOL)["keys"]) == 2
+
+
+# -- OAuth ----------------------------------------------------------------------------------------------------------------
+
+
+def test_sign_in_page_of_another_browser_is_refused():
+    world = OAuthWorld()
+    page, other = world.authorize(), world.authorize()
+    given = {"username": "ana", "password": PASSWORD}
+    for browser in (None, "", str(other.browser)):
+        with pytest.raises(NotAuthorizedError):
+            world.pools.oauth_sign_in(request=page.request, browser=browser, **given)
+
+
+def test_session_string_of_the_api_is_not_accepted_on_a_page_nor_the_reverse():
+    world = OAuthWorld()
+    world.pools.admin_create_user(user_pool_id=POOL, username="bob", temporary_password=PASSWORD, message_action="SUPPRESS")
+    page = world.authorize()
+    challenge = world.page_sign_in(page, "bob").challenge
+    assert "Invalid session" in refusal(lambda: world.answer(challenge, {"NEW_PASSWORD": "Other-Horse8"}, "bob"))
+    api = world.password_sign_in("bob")
+    answers = {"USERNAME": "bob", "NEW_PASSWORD": "Other-Horse8"}
+    given = {"request": page.request, "browser": page.browser, "challenge_name": "NEW_PASSWORD_REQUIRED", "answers": answers}
+    refusal(lambda: world.pools.oauth_answer(session=api["Session"], **given))
+    done = world.pools.oauth_answer(session=challenge["Session"], **given)
+    assert done.kind == "redirect" and done.cookie
+
+
+def test_session_cookie_signs_in_until_the_user_signs_out():
+    world = OAuthWorld()
+    cookie = world.page_sign_in(world.authorize()).cookie
+    given = {"response_type": "code", "client_id": C, "redirect_uri": "https://app.example/cb"}
+    assert world.pools.oauth_authorize(given, cookie=cookie).kind == "redirect"
+    assert world.pools.oauth_authorize(given, cookie=f"{cookie}A").kind == "sign_in"
+    world.pools.admin_user_global_sign_out(user_pool_id=POOL, username="ana")
+    assert world.pools.oauth_authorize(given, cookie=cookie).kind == "sign_in"
+
+
+def test_code_is_void_after_the_user_signed_out():
+    world = OAuthWorld()
+    code = world.code_for(code_challenge=challenge_of(), code_challenge_method="S256")
+    world.pools.admin_user_global_sign_out(user_pool_id=POOL, username="ana")
+    assert refusal(lambda: world.redeem(code, code_verifier="v" * 50)).startswith("invalid_grant")
+
+
+def test_parameter_given_twice_is_refused():
+    world = OAuthWorld()
+    given = [("response_type", "code"), ("client_id", C), ("redirect_uri", "https://app.example/cb"), ("redirect_uri", "x")]
+    assert world.pools.oauth_authorize(given).kind == "error"
+    with pytest.raises(CognitoError, match="twice"):
+        world.pools.oauth_token([("grant_type", "refresh_token"), ("grant_type", "authorization_code")])
+
+
+# -- secrets --------------------------------------------------------------------------------------------------------------
+
+
+def test_tracebacks_messages_and_events_contain_no_secret():
+    world = World()
+    tokens = world.tokens()
+    secrets = ["Hidden-Horse7", str(tokens["AccessToken"])[-40:], str(tokens["RefreshToken"])[-40:]]
+    calls = [
+        lambda: world.password_sign_in("ana", "Hidden-Horse7"),
+        lambda: world.pools.change_password(
+            access_token=tokens["IdToken"], previous_password="Hidden-Horse7", proposed_password="Hidden-Horse7"
+        ),
+        lambda: world.pools.revoke_token(token=tokens["AccessToken"], client_id=C),
+        lambda: world.pools.sign_up(client_id=C, username="ana", password="Hidden-Horse7"),
+        lambda: world.pools.call("InitiateAuth", {"ClientId": C, "AuthFlow": 5, "AuthParameters": {"PASSWORD": "Hidden-Horse7"}}),
+    ]
+    for called in calls:
+        try:
+            called()
+        except StsError as error:
+            shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+            frames = [frame for frame in shown.stack if "/fastiam/" in frame.filename]
+            text = f"{error} {[frame.locals for frame in frames]} {world.events[-1]}"
+            assert not [secret for secret in secrets if secret in text]
+        else:
+            raise AssertionError("it was not refused")
+
+
+def test_answers_and_records_hide_secrets_in_their_representation():
+    world = World()
+    tokens = world.tokens()
+    assert all(str(tokens[name]) not in repr(tokens) for name in ("AccessToken", "IdToken", "RefreshToken"))
+    assert "sealed" not in repr(world.pools._state.tables)
+    assert repr(world.pools) == "<UserPools: 1 pools, 1 users>"
+
+
+@pytest.mark.parametrize("size", [1_000_000])
+def test_oversize_inputs_are_refused(size):
+    world = World()
+    text = "A" * size
+    for called in (
+        lambda: world.pools.get_user(access_token=text),
+        lambda: world.pools.get_user(access_token=f"{text}.{text}.{text}"),
+        lambda: world.password_sign_in("ana", text),
+        lambda: world.password_sign_in(text),
+        lambda: world.pools.sign_up(client_id=C, username=text, password=PASSWORD),
+        lambda: world.answer({"ChallengeName": "SMS_MFA", "Session": text}, {}),
+        lambda: world.pools.list_users(user_pool_id=POOL, filter=text),
+    ):
+        assert refusal(called).split(":")[0] in ("NotAuthorizedException", "InvalidParameterException", "UserNotFoundException")

@@ -1,0 +1,130 @@
+"""Names, parameters and limits of the calls are those of AWS's service model, read through botocore."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from cognito_world import ACCOUNT, POOL, C, World
+
+from fastiam.cognito.user_pools import CognitoError, UserPools
+from fastiam.cognito.user_pools.operations import model
+from fastiam.sts import AccessDeniedError
+
+botocore_session = pytest.importorskip("botocore.session")
+ROOT = Path(__file__).resolve().parents[3]
+ADDED = {  # parameters that AWS does not have
+    "create_user_pool": {"account", "region", "user_pool_id", "issuer"},
+    "create_user_pool_client": {"client_id"},
+    "list_user_pools": {"account"},
+}
+REFUSED = {  # parameters for what is out of scope (4.1)
+    "AnalyticsMetadata", "AnalyticsConfiguration", "DeviceConfiguration", "DeviceKey", "EmailConfiguration", "SmsConfiguration",
+    "UserPoolAddOns", "DcrConfiguration", "KeyConfiguration", "IssuerConfiguration", "AcrConfiguration", "AcrMapping",
+    "EnablePropagateAdditionalUserContextData", "PublishSecretsInAWSSecretsManager", "CustomDomainConfig", "Routing",
+    "ClientType",
+    "WebAuthnMfaSettings", "WebAuthnConfiguration",
+}  # fmt: skip
+
+
+def test_model_is_that_of_botocore():
+    spec = importlib.util.spec_from_file_location("cognito_operations", ROOT / "tools" / "cognito_operations.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    loader = botocore_session.get_session().get_component("data_loader")
+    made = tool.read(loader.load_service_model("cognito-idp", "service-2"))
+    assert json.loads(json.dumps(made))["operations"] == model()["operations"]
+    assert made["shapes"].keys() == model()["shapes"].keys()
+
+
+@pytest.mark.parametrize("operation", [name for name, described in model()["operations"].items() if "method" in described])
+def test_method_takes_the_parameters_of_the_call(operation):
+    described = model()["operations"][operation]
+    method = getattr(UserPools, described["method"])
+    taken = set(inspect.signature(method).parameters) - {"self"}
+    refused = {member for name, member in described["parameters"].items() if name not in taken}
+    if operation in ("InitiateAuth", "AdminInitiateAuth"):
+        refused -= {"Session"}  # of choice-based sign-in
+    if operation in ("ConfirmSignUp",):
+        refused -= {"Session"}
+    assert taken - described["parameters"].keys() == ADDED.get(described["method"], set())
+    assert refused <= REFUSED
+
+
+def test_calls_out_of_scope_are_refused():
+    pools = World().pools
+    for operation, described in model()["operations"].items():
+        if "method" not in described:
+            with pytest.raises(CognitoError) as error:
+                pools.call(operation, {})
+            assert error.value.code == ("OperationNotEnabledException" if described["refused"] else "InvalidParameterException")
+    with pytest.raises(CognitoError, match="not supported"):
+        pools.call("DropAllTables", {})
+
+
+def test_settings_out_of_scope_are_refused():
+    pools = World().pools
+    for given in ({"DeviceConfiguration": {}}, {"EmailConfiguration": {"From": "x"}}, {"Unknown": 1}, {"UserPoolTier": "PLUS"}):
+        admin = admin_of(pools)
+        with pytest.raises(CognitoError) as error:
+            pools.call("CreateUserPool", {"PoolName": "x", **given}, caller=admin)
+        assert error.value.code == "InvalidParameterException"
+
+
+def admin_of(pools: UserPools) -> str:
+    arn = f"arn:aws:iam::{ACCOUNT}:user/admin"
+    directory = pools._state.base.directory
+    if arn not in directory.tables.entities:
+        allow = {"Effect": "Allow", "Action": "cognito-idp:*", "Resource": "*"}
+        directory.add_principal(arn, identity_policies=[{"Version": "2012-10-17", "Statement": [allow]}])
+    return arn
+
+
+@pytest.mark.parametrize("operation", [n for n, o in model()["operations"].items() if "method" in o and not o["public"]])
+def test_admin_call_without_a_caller_or_permission_is_denied(operation):
+    """UP1: nothing is read or changed before the engine allows the call."""
+    world = World()
+    world.directory.add_principal(f"arn:aws:iam::{ACCOUNT}:user/eve")
+    parameters = {"UserPoolId": POOL, "Username": "ana"}
+    names = model()["operations"][operation]["parameters"].values()
+    given = {name: value for name, value in parameters.items() if name in names}
+    before = dict(world.pools._state.tables.users)
+    others = ["arn:aws:iam::222222222222:root"] if "UserPoolId" in given else []
+    for caller in (None, f"arn:aws:iam::{ACCOUNT}:user/eve", "nonsense", *others):
+        with pytest.raises(AccessDeniedError):
+            world.pools.call(operation, given, caller=caller)
+    assert world.pools._state.tables.users == before
+
+
+def test_public_calls_ask_no_policy():
+    world = World()
+    given = {"USERNAME": "ana", "PASSWORD": "Correct-Horse7"}
+    answer = world.pools.call("InitiateAuth", {"ClientId": C, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": given})
+    assert world.pools.call("GetUser", {"AccessToken": answer["AuthenticationResult"]["AccessToken"]})["Username"] == "ana"
+
+
+@pytest.mark.parametrize(
+    ("called", "message"),
+    [
+        (lambda p: p.create_user_pool(pool_name=""), "PoolName"),
+        (lambda p: p.create_user_pool(pool_name="x" * 129), "PoolName"),
+        (lambda p: p.create_user_pool(pool_name="x", policies={"PasswordPolicy": {"MinimumLength": 5}}), "MinimumLength"),
+        (lambda p: p.create_user_pool(pool_name="x", policies={"PasswordPolicy": {"Minimum": 5}}), "no member"),
+        (lambda p: p.create_user_pool(pool_name="x", mfa_configuration="on"), "MfaConfiguration"),
+        (lambda p: p.create_user_pool(pool_name="x", alias_attributes=["email"], username_attributes=["email"]), "Only one"),
+        (lambda p: p.create_user_pool(pool_name="x", alias_attributes="email"), "list"),
+        (lambda p: p.create_group(user_pool_id=POOL, group_name="g", precedence=-1), "Precedence"),
+        (lambda p: p.create_group(user_pool_id=POOL, group_name="g", precedence=True), "Precedence"),
+        (lambda p: p.create_group(user_pool_id=POOL, group_name="g", role_arn="arn:aws:iam::111111111111:user/x"), "role"),
+        (lambda p: p.admin_get_user(user_pool_id=POOL), "missing"),
+        (lambda p: p.sign_up(client_id=C, username="a b", password="Correct-Horse7"), "Username"),
+        (lambda p: p.list_user_pools(max_results=0), "MaxResults"),
+    ],
+)
+def test_wrong_parameters_are_refused_by_name(called, message):
+    with pytest.raises(CognitoError, match=message) as error:
+        called(World().pools)
+    assert error.value.code == "InvalidParameterException"
