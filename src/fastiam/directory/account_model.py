@@ -9,6 +9,7 @@ from __future__ import annotations
 from fastiam.directory.readers import AccountReaders
 from fastiam.directory.writes.accounts import AccountWrites
 from fastiam.directory.writes.groups import GroupWrites
+from fastiam.directory.writes.identity_pools import IdentityPoolWrites
 from fastiam.directory.writes.organizations import OrganizationWrites
 from fastiam.directory.writes.policies import IdentityPolicyWrites, PolicyWrites
 from fastiam.directory.writes.principals import PrincipalWrites
@@ -28,6 +29,7 @@ class AccountModel(
     PrincipalWrites,
     ProviderWrites,
     RolesAnywhereWrites,
+    IdentityPoolWrites,
     TagWrites,
     ResourceWrites,
 ):

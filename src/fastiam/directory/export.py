@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from fastiam.directory.identity_pool_records import IdentityPool, RoleMapping
 from fastiam.directory.organization import Organization
 from fastiam.directory.records import (
     SESSION_DURATION,
@@ -51,6 +52,7 @@ def write_directory(tables: Tables) -> str:
         "trust_anchors": list(map(_trust_anchor, tables.trust_anchors.values())),
         "revocation_lists": list(map(_revocation_list, tables.revocation_lists.values())),
         "roles_anywhere_profiles": list(map(_roles_anywhere_profile, tables.roles_anywhere_profiles.values())),
+        "identity_pools": list(map(_identity_pool, tables.identity_pools.values())),
         "resources": list(map(_resource, tables.resources.values())),
         "endpoints": list(map(_endpoint, tables.endpoints.values())),
     }
@@ -241,6 +243,52 @@ def _common(record: RolesAnywhereRecord, own: Mapping[str, Any]) -> dict[str, An
     )
 
 
+def _identity_pool(pool: IdentityPool) -> dict[str, Any]:
+    user_pools = [
+        _without_defaults(
+            {
+                "provider_name": each.provider_name,
+                "client_id": each.client_id,
+                "server_side_token_check": each.server_side_token_check,
+            }
+        )
+        for each in pool.cognito_identity_providers
+    ]
+    maps = {
+        provider: _without_defaults({"use_defaults": each.use_defaults, "principal_tags": dict(each.principal_tags)})
+        for provider, each in pool.tag_maps.items()
+    }
+    return _without_defaults(
+        {
+            "id": pool.identity_pool_id,
+            "account": pool.account,
+            "name": pool.identity_pool_name,
+            "allow_unauthenticated_identities": pool.allow_unauthenticated_identities,
+            "allow_classic_flow": pool.allow_classic_flow,
+            "supported_login_providers": dict(pool.supported_login_providers),
+            "developer_provider_name": pool.developer_provider_name,
+            "open_id_connect_provider_arns": list(pool.open_id_connect_provider_arns),
+            "saml_provider_arns": list(pool.saml_provider_arns),
+            "cognito_identity_providers": user_pools,
+            "roles": dict(pool.roles),
+            "role_mappings": {provider: _role_mapping(each) for provider, each in pool.role_mappings.items()},
+            "principal_tag_maps": maps,
+            "created": pool.created.isoformat(),
+            "tags": dict(pool.identity_pool_tags),
+        }
+    )
+
+
+def _role_mapping(mapping: RoleMapping) -> dict[str, Any]:
+    rules = [
+        {"claim": each.claim, "match_type": each.match_type, "value": each.value, "role_arn": each.role_arn}
+        for each in mapping.rules
+    ]
+    return _without_defaults(
+        {"type": mapping.type, "ambiguous_role_resolution": mapping.ambiguous_role_resolution, "rules": rules}
+    )
+
+
 def _resource(resource: Resource) -> dict[str, Any]:
     return _without_defaults(
         {
@@ -276,6 +324,7 @@ _WRITERS: dict[type, Callable[[Any], dict[str, Any]]] = {
     TrustAnchor: _trust_anchor,
     RevocationList: _revocation_list,
     RolesAnywhereProfile: _roles_anywhere_profile,
+    IdentityPool: _identity_pool,
     Resource: _resource,
     Endpoint: _endpoint,
 }

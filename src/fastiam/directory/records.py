@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.directory.organization import Organization
 from fastiam.directory.stored_policies import StoredLevels, StoredPolicy
 from fastiam.model.profile import PrincipalKind
@@ -255,4 +256,5 @@ class Tables:
     trust_anchors: dict[str, TrustAnchor] = field(default_factory=dict)
     revocation_lists: dict[str, RevocationList] = field(default_factory=dict)
     roles_anywhere_profiles: dict[str, RolesAnywhereProfile] = field(default_factory=dict)
+    identity_pools: dict[str, IdentityPool] = field(default_factory=dict)
     organization: Organization | None = None

@@ -10,6 +10,13 @@ from typing import Any
 
 from fastiam.directory.account_model import AccountModel
 from fastiam.directory.export import FORMAT, VERSION
+from fastiam.directory.identity_pool_records import (
+    CognitoIdentityProvider,
+    IdentityPool,
+    MappingRule,
+    PrincipalTagMap,
+    RoleMapping,
+)
 from fastiam.directory.organization import POLICY_TYPES
 from fastiam.directory.records import (
     SESSION_DURATION,
@@ -25,6 +32,7 @@ from fastiam.model.policy import PolicyKind
 from fastiam.sources.located_values import LocatedValue
 
 _TOP = "format version accounts organization managed_policies groups users roles instance_profiles".split()
+_TOP += ["identity_pools"]
 _TOP += "saml_providers oidc_providers trust_anchors revocation_lists roles_anywhere_profiles resources endpoints".split()
 _ACCOUNT = "id partition name canonical_id scps rcps".split()
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
@@ -41,6 +49,12 @@ _NOTIFICATION = "event enabled threshold channel".split()
 _CRL = [*_ANYWHERE, *"trust_anchor data".split()]
 _PROFILE = [*_ANYWHERE, *"role_arns session_policy managed_policy_arns duration_seconds accept_role_session_name".split()]
 _PROFILE += "require_instance_properties attribute_mappings".split()
+_IDENTITY_POOL = "id account name allow_unauthenticated_identities allow_classic_flow developer_provider_name roles".split()
+_IDENTITY_POOL += "supported_login_providers open_id_connect_provider_arns saml_provider_arns cognito_identity_providers".split()
+_IDENTITY_POOL += "role_mappings principal_tag_maps created tags".split()
+_USER_POOL_CLIENT = "provider_name client_id server_side_token_check".split()
+_ROLE_MAPPING, _RULE = "type ambiguous_role_resolution rules".split(), "claim match_type value role_arn".split()
+_TAG_MAP = "use_defaults principal_tags".split()
 _RESOURCE = "arn account tags restrict_public_buckets policies".split()
 _ENDPOINT = "id account gateway policies".split()
 
@@ -138,6 +152,7 @@ def read_rest(model: AccountModel, root: LocatedValue) -> None:
             )
     _add_providers(model, root)
     _add_roles_anywhere(model, root)
+    _add_identity_pools(model, root)
     for node in root.list_of("resources"):
         node.object(_RESOURCE)
         _add_resource(model, node)
@@ -213,6 +228,63 @@ def _add_roles_anywhere(model: AccountModel, root: LocatedValue) -> None:
         )
         with node.writing(model):
             model.add_roles_anywhere(profile)
+
+
+def _add_identity_pools(model: AccountModel, root: LocatedValue) -> None:
+    """Cognito identity pools. Providers and roles are checked when a login or a session is requested."""
+    for node in root.list_of("identity_pools"):
+        node.object(_IDENTITY_POOL)
+        created = node.instant_of("created")
+        if created is None:
+            raise node.error("`created` is missing")
+        pool = IdentityPool(
+            identity_pool_id=node.need("id").text(),
+            account=node.need("account").text(),
+            identity_pool_name=node.need("name").text(),
+            allow_unauthenticated_identities=node.flag_of("allow_unauthenticated_identities"),
+            created=created,
+            allow_classic_flow=node.flag_of("allow_classic_flow"),
+            supported_login_providers=_text_map(node, "supported_login_providers"),
+            developer_provider_name=node.text_of("developer_provider_name") or "",
+            open_id_connect_provider_arns=_texts(node, "open_id_connect_provider_arns"),
+            cognito_identity_providers=tuple(map(_user_pool_client, node.list_of("cognito_identity_providers"))),
+            saml_provider_arns=_texts(node, "saml_provider_arns"),
+            identity_pool_tags=_tags(node),
+            roles=_text_map(node, "roles"),
+            role_mappings={name: _role_mapping(each) for name, each in _members(node, "role_mappings")},
+            tag_maps={name: _tag_map(each) for name, each in _members(node, "principal_tag_maps")},
+        )
+        with node.writing(model):
+            model.add_identity_pool(pool)
+
+
+def _user_pool_client(node: LocatedValue) -> CognitoIdentityProvider:
+    node.object(_USER_POOL_CLIENT)
+    name, client = node.need("provider_name").text(), node.need("client_id").text()
+    return CognitoIdentityProvider(name, client, node.flag_of("server_side_token_check"))
+
+
+def _role_mapping(node: LocatedValue) -> RoleMapping:
+    node.object(_ROLE_MAPPING)
+    rules = []
+    for each in node.list_of("rules"):
+        each.object(_RULE)
+        rules.append(MappingRule(*(each.need(name).text() for name in _RULE)))
+    return RoleMapping(node.need("type").text(), node.need("ambiguous_role_resolution").text(), tuple(rules))
+
+
+def _tag_map(node: LocatedValue) -> PrincipalTagMap:
+    node.object(_TAG_MAP)
+    return PrincipalTagMap(node.flag_of("use_defaults"), _text_map(node, "principal_tags"))
+
+
+def _members(node: LocatedValue, name: str) -> list[tuple[str, LocatedValue]]:
+    found = node.get(name)
+    return [] if found is None else found.members()
+
+
+def _text_map(node: LocatedValue, name: str) -> dict[str, str]:
+    return {key: value.text() for key, value in _members(node, name)}
 
 
 def _common(node: LocatedValue) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import base64
 import json
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -126,12 +127,8 @@ def test_provider_of_another_account_is_refused(world):
     world.federation.saml_providers.create("222222222222", "Corp", world.directory.tables.saml_providers[CORP].metadata)
     with pytest.raises(CognitoError, match="account"):
         world.create(saml_provider_arns=[other])
-    with world.directory.transaction():
-        store = world.pools._store
-        pool = store.tables.pools[world.q]
-        store.put(
-            "pools", world.q, type(pool)(**{n: getattr(pool, n) for n in pool.__slots__} | {"saml_provider_arns": (other,)})
-        )
+    pool = replace(world.directory.tables.identity_pools[world.q], saml_provider_arns=(other,))
+    world.directory.replace_identity_pool(pool)
     response = good(world.clock(), roles=[])
     assert refused(world, world.pools.get_id, world.q, {other: response}).rule == "IP41"
 

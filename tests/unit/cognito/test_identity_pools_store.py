@@ -7,6 +7,7 @@ import json
 import pickle
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from identity_world import BACKEND, COGNITO, NAMES, IdentityWorld, P, role
 import fastiam
 from fastiam.cognito import IdentityPools
 from fastiam.federation import Federation
-from fastiam.sts import STS, StsError
+from fastiam.sts import STS, Keyring, StsError
 
 
 @pytest.fixture
@@ -202,3 +203,42 @@ def test_identities_of_a_deleted_provider_keep_their_ids(world):
     world.directory.delete_provider(NAMES["oidc-arn"])
     world.directory.create_oidc_provider(NAMES["oidc-arn"], client_ids=["app1"], keys=keys)
     assert world.get_id(oidc={}) == identity
+
+
+def test_configuration_is_exported_without_identities_and_keys(world, tmp_path):
+    identity = world.get_id(P={})
+    world.pools.get_open_id_token(world.get_id())
+    world.pools.set_principal_tag_attribute_map(world.q, P, principal_tags={"a": "b"})
+    text = world.directory.to_json()
+    assert world.q in text and identity not in text and "token_keys" not in text
+    (tmp_path / "copy.json").write_text(text)
+    copy = fastiam.load(tmp_path / "copy.json")
+    assert copy.tables.identity_pools == world.directory.tables.identity_pools
+    pools = IdentityPools(Federation(STS(copy, Keyring.generate(), clock=world.clock)))
+    assert pools.get_id(world.q, world.logins({"oidc": {}})) != identity
+    guest = pools.get_credentials_for_identity(pools.get_id(world.q))
+    assert guest.session.issuer == role("Guest")
+
+
+def test_directory_refuses_wrong_identity_pools(world):
+    pool = world.pools.describe_identity_pool(world.q)
+    directory = world.directory
+    for wrong in (replace(pool, identity_pool_id="x"), replace(pool, account="1"), pool):
+        with pytest.raises(fastiam.DirectoryError):
+            directory.add_identity_pool(wrong)
+    for call in (
+        directory.delete_identity_pool,
+        lambda id_: directory.replace_identity_pool(replace(pool, identity_pool_id=id_)),
+    ):
+        with pytest.raises(fastiam.DirectoryError):
+            call("eu-west-1:00000000-0000-4000-8000-000000000000")
+    assert directory.tables.identity_pools == {world.q: pool}
+
+
+def test_pool_deleted_by_another_package_takes_its_identities(world, path):
+    """A process that knows nothing of Cognito deletes the pool."""
+    identity = world.get_id(P={})
+    with fastiam.Directory.open(path) as directory:
+        directory.delete_identity_pool(world.q)
+    assert world.code(world.pools.describe_identity, identity) == "NOT_FOUND"
+    assert not world.pools._store.tables.identities

@@ -15,6 +15,13 @@ import yaml
 
 import fastiam
 from fastiam import Directory
+from fastiam.directory.identity_pool_records import (
+    CognitoIdentityProvider,
+    IdentityPool,
+    MappingRule,
+    PrincipalTagMap,
+    RoleMapping,
+)
 from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.resolve.snapshot import Snapshot
 
@@ -61,6 +68,7 @@ def everything() -> Directory:
         keys='{"keys": []}',
     )
     add_roles_anywhere(directory)
+    add_identity_pools(directory)
     directory.add_resource(BKT, account=A, policy=ANYONE, tags={"e": "x"}, restrict_public_buckets=True)
     directory.add_resource(LOGS, policy=[ANYONE, ("second", ANYONE)])
     directory.add_resource("arn:aws:s3:::free")
@@ -104,6 +112,29 @@ def add_roles_anywhere(directory: Directory) -> None:
     directory.add_roles_anywhere(RolesAnywhereProfile(f"{place}:profile/{bare}", A, "bare"))
 
 
+def add_identity_pools(directory: Directory) -> None:
+    """Cognito identity pools: one with every field, one without any that has a default."""
+    rule = MappingRule("custom:dept", "Equals", "Sales", DEP)
+    directory.add_identity_pool(
+        IdentityPool(
+            identity_pool_id=f"eu-west-1:{UUID}", account=A, identity_pool_name="app", allow_unauthenticated_identities=True,
+            created=CREATED, allow_classic_flow=True, supported_login_providers={"www.amazon.com": "a"},
+            developer_provider_name="login.app", open_id_connect_provider_arns=(f"arn:aws:iam::{A}:oidc-provider/x.example",),
+            cognito_identity_providers=(CognitoIdentityProvider("p", "c", True), CognitoIdentityProvider("p", "d")),
+            saml_provider_arns=(f"arn:aws:iam::{A}:saml-provider/idp",), identity_pool_tags={"of": "q"},
+            roles={"authenticated": DEP, "unauthenticated": DEP},
+            role_mappings={"p:c": RoleMapping("Token", "Deny"), "p:d": RoleMapping("Rules", "AuthenticatedRole", (rule,))},
+            tag_maps={"p": PrincipalTagMap(True), "q": PrincipalTagMap(principal_tags={"team": "group"})},
+        )
+    )  # fmt: skip
+    bare = f"eu-west-1:{UUID.replace('0', '1')}"
+    directory.add_identity_pool(
+        IdentityPool(
+            identity_pool_id=bare, account=A, identity_pool_name="bare", allow_unauthenticated_identities=False, created=CREATED
+        )
+    )
+
+
 def contents(snapshot: Snapshot) -> list:
     """Everything that a snapshot knows, policies compared by their statements and names."""
     return [
@@ -145,7 +176,7 @@ def test_records_survive_writing_and_loading_one_by_one(tmp_path):
         assert (read.default, read.unique_id, read.tags) == (policy.default, policy.unique_id, policy.tags)
         assert list(read.versions) == list(policy.versions)
     tables = ("accounts", "groups", "instance_profiles", "saml_providers", "oidc_providers", "roles")
-    for table in (*tables, "trust_anchors", "revocation_lists", "roles_anywhere_profiles"):
+    for table in (*tables, "trust_anchors", "revocation_lists", "roles_anywhere_profiles", "identity_pools"):
         assert getattr(again, table) == getattr(directory.tables, table), table
     for arn, entity in directory.tables.entities.items():
         assert again.entities[arn] == entity

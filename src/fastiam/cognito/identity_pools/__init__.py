@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import fastiam.federation as _federation  # noqa: F401  (says which package is missing)
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.identity_pools.records import (
-    CognitoIdentityProvider,
-    IdentityPool,
-    MappingRule,
-    PrincipalTagMap,
-    RoleMapping,
-)
 from fastiam.cognito.identity_pools.results import (
     DeveloperUsers,
     IdentityCredentials,
@@ -22,6 +15,13 @@ from fastiam.cognito.identity_pools.results import (
     PrincipalTagAttributeMap,
 )
 from fastiam.cognito.identity_pools.service import IdentityPools
+from fastiam.directory.identity_pool_records import (
+    CognitoIdentityProvider,
+    IdentityPool,
+    MappingRule,
+    PrincipalTagMap,
+    RoleMapping,
+)
 
 __all__ = [
     "CognitoError",

@@ -15,7 +15,6 @@ from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.identities import Identities, check_guests
 from fastiam.cognito.identity_pools.logins import LoginVerifier
 from fastiam.cognito.identity_pools.pools import Pools
-from fastiam.cognito.identity_pools.records import Identity, IdentityPool
 from fastiam.cognito.identity_pools.results import IdentityCredentials, OpenIdToken
 from fastiam.cognito.identity_pools.roles import choose_role
 from fastiam.cognito.identity_pools.tags import tags_of
@@ -25,6 +24,8 @@ from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, V
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.parameter_limits import HOUR
 from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.directory.identity_pool_records import IdentityPool
+from fastiam.directory.identity_records import Identity
 from fastiam.federation.audit import Entry
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import NoReturn
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.identity_pools.records import Identity, IdentityPool, IdentityPoolStore, Login
+from fastiam.directory.identity_pool_records import IdentityPool
+from fastiam.directory.identity_records import Identity, IdentityPoolStore, Login
 
 MAX_LINKED = 20
 

@@ -11,10 +11,11 @@ from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.identities import Identities
 from fastiam.cognito.identity_pools.logins import LoginVerifier, developer_login
 from fastiam.cognito.identity_pools.pools import Pools, page_token, read_page_token
-from fastiam.cognito.identity_pools.records import Identity, IdentityPool, IdentityPoolStore, Login
 from fastiam.cognito.identity_pools.results import DeveloperUsers, IdentityDescription, IdentityPage, OpenIdToken, describe
 from fastiam.cognito.identity_pools.tags import tags_of
 from fastiam.cognito.identity_pools.tokens import Tokens
+from fastiam.directory.identity_pool_records import IdentityPool
+from fastiam.directory.identity_records import Identity, IdentityPoolStore, Login
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten
 

@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_pools.parameters import AMAZON, APPLE, FACEBOOK, GOOGLE, OWN
-from fastiam.cognito.identity_pools.records import CognitoIdentityProvider, Identity, IdentityPool, Login
 from fastiam.cognito.identity_pools.tags import NAME_ID_CLAIM
 from fastiam.cognito.identity_pools.tokens import Tokens
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
+from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool
+from fastiam.directory.identity_records import Identity, Login
 from fastiam.directory.records import OidcProvider
 from fastiam.federation.audit import Entry
 from fastiam.federation.errors import CommunicationError

@@ -8,17 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from fastiam.cognito.errors import CognitoError
-from fastiam.cognito.identity_pools.records import (
-    AUTHENTICATED,
-    UNAUTHENTICATED,
-    CognitoIdentityProvider,
-    MappingRule,
-    PrincipalTagMap,
-    RoleMapping,
-)
 from fastiam.credentials.errors import ValidationError
 from fastiam.credentials.parameter_limits import read_session_tags
 from fastiam.credentials.secret import Secret
+from fastiam.directory.identity_pool_records import CognitoIdentityProvider, MappingRule, PrincipalTagMap, RoleMapping
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import split_arn
@@ -27,6 +20,7 @@ from fastiam.model.request import shorten
 
 T = TypeVar("T")
 
+AUTHENTICATED, UNAUTHENTICATED = "authenticated", "unauthenticated"
 GOOGLE, APPLE, FACEBOOK, AMAZON = "accounts.google.com", "appleid.apple.com", "graph.facebook.com", "www.amazon.com"
 OWN = "cognito-identity.amazonaws.com"
 SOCIAL = (GOOGLE, APPLE, FACEBOOK, AMAZON)

@@ -12,11 +12,11 @@ from typing import Any
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.identity_pools import parameters
-from fastiam.cognito.identity_pools.records import IdentityPool, IdentityPoolStore, PrincipalTagMap
 from fastiam.cognito.identity_pools.results import IdentityPoolPage, IdentityPoolRoles, PrincipalTagAttributeMap
 from fastiam.cognito.identity_pools.tags import claims_of
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
 from fastiam.cognito.identity_pools.user_writable import warnings_for
+from fastiam.directory.identity_pool_records import IdentityPool, PrincipalTagMap
 from fastiam.federation.audit import Entry
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten
@@ -27,8 +27,8 @@ MAX_POOLS = 1_000  # of an account and region
 class Pools:
     """The identity pools of a directory. Each write is one transaction and one audit event."""
 
-    def __init__(self, state: FederationState, store: IdentityPoolStore, user_pools: DirectoryUserPools) -> None:
-        self._state, self._store, self._user_pools = state, store, user_pools
+    def __init__(self, state: FederationState, user_pools: DirectoryUserPools) -> None:
+        self._state, self._user_pools = state, user_pools
 
     def get(self, identity_pool_id: str) -> IdentityPool:
         """The pool with an id.
@@ -37,7 +37,7 @@ class Pools:
         ------
         CognitoError: `InvalidParameterException` or `ResourceNotFoundException`.
         """
-        pool = self._store.tables.pools.get(parameters.read_id(identity_pool_id))
+        pool = self._state.tables.identity_pools.get(parameters.read_id(identity_pool_id))
         if pool is None:
             message = f"identity pool not found: `{identity_pool_id}`"
             raise CognitoError(message, rule="ID66", code="ResourceNotFoundException")
@@ -63,7 +63,7 @@ class Pools:
                 if len(self.of_region(account, region)) >= MAX_POOLS:
                     message = f"an account has at most {MAX_POOLS:,} identity pools in a region"
                     raise CognitoError(message, rule="ID10", code="LimitExceededException")
-                self._put(pool)
+                self._state.directory.add_identity_pool(pool)
         return pool
 
     def update(self, identity_pool_id: str, given: Mapping[str, Any]) -> IdentityPool:
@@ -78,11 +78,11 @@ class Pools:
     def delete(self, identity_pool_id: str) -> None:
         """DeleteIdentityPool: its identities go with it."""
         with self._call("DeleteIdentityPool", identity_pool_id), self._state.directory.transaction():
-            self._store.put("pools", self.get(identity_pool_id).identity_pool_id, None)
+            self._state.directory.delete_identity_pool(self.get(identity_pool_id).identity_pool_id)
 
     def of_region(self, account: str, region: str) -> list[IdentityPool]:
         """The pools of an account in a region, by creation."""
-        pools = self._store.tables.pools.values()
+        pools = self._state.tables.identity_pools.values()
         found = [pool for pool in pools if pool.account == account and pool.region == region]
         return sorted(found, key=lambda pool: (pool.created, pool.identity_pool_id))
 
@@ -100,7 +100,7 @@ class Pools:
 
     def by_arn(self, resource_arn: str) -> IdentityPool:
         """The pool with an ARN."""
-        found = self._store.tables.pools.get(str(resource_arn).rpartition(":identitypool/")[2])
+        found = self._state.tables.identity_pools.get(str(resource_arn).rpartition(":identitypool/")[2])
         if found is None or found.arn != resource_arn:
             raise CognitoError("identity pool not found", rule="ID66", code="ResourceNotFoundException")
         return found
@@ -166,12 +166,12 @@ class Pools:
 
     def _call(self, kind: str, of: str) -> AbstractContextManager[Entry]:
         id_ = str(of).rpartition("/")[2]
-        known = self._store.tables.pools.get(id_)
+        known = self._state.tables.identity_pools.get(id_)
         account, region = ("", "") if known is None else (known.account, known.region)
         return self._state.auditor.call(kind, self._state.now(), account=account, region=region, pool=shorten(id_))
 
     def _put(self, pool: IdentityPool) -> IdentityPool:
-        self._store.put("pools", pool.identity_pool_id, pool)
+        self._state.directory.replace_identity_pool(pool)
         return pool
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.identity_pools.parameters import TOKEN
-from fastiam.cognito.identity_pools.records import AUTHENTICATED, UNAUTHENTICATED, IdentityPool, MappingRule, RoleMapping
+from fastiam.cognito.identity_pools.parameters import AUTHENTICATED, TOKEN, UNAUTHENTICATED
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
+from fastiam.directory.identity_pool_records import IdentityPool, MappingRule, RoleMapping
 
 ROLES, PREFERRED = "cognito:roles", "cognito:preferred_role"
 

@@ -13,13 +13,6 @@ from fastiam.cognito.identity_pools.identities import Identities
 from fastiam.cognito.identity_pools.identity_calls import IdentityCalls
 from fastiam.cognito.identity_pools.logins import LoginVerifier
 from fastiam.cognito.identity_pools.pools import Pools
-from fastiam.cognito.identity_pools.records import (
-    CognitoIdentityProvider,
-    IdentityPool,
-    IdentityPoolStore,
-    RoleMapping,
-    token_key_purpose,
-)
 from fastiam.cognito.identity_pools.results import (
     DeveloperUsers,
     IdentityCredentials,
@@ -34,6 +27,8 @@ from fastiam.cognito.identity_pools.token_keys import TokenKeys
 from fastiam.cognito.identity_pools.tokens import Tokens
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
 from fastiam.credentials.secret import takes_secrets
+from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool, RoleMapping
+from fastiam.directory.identity_records import IdentityPoolStore, token_key_purpose
 from fastiam.federation.service import Federation
 from fastiam.sts.session_issuer import PolicyText
 
@@ -65,13 +60,14 @@ class IdentityPools:
         user_pools = DirectoryUserPools(state)
         tokens, identities = Tokens(self._keys), Identities(self._store)
         logins = LoginVerifier(verifiers, tokens, user_pools, foreign_user_pools=foreign_user_pools)
-        self._pools = Pools(state, self._store, user_pools)
+        self._pools = Pools(state, user_pools)
         self._access = Access(state, self._pools, identities, logins, tokens, as_session_policy(guest_policy))
         self._identities = IdentityCalls(state, self._store, self._pools, identities, logins, tokens)
         verifiers.web.add_keys(parameters.OWN, self.jwks)
 
     def __repr__(self) -> str:
-        return f"<IdentityPools: {len(self._store.tables.pools)} pools>" if hasattr(self, "_store") else "<IdentityPools>"
+        state = getattr(self, "_state", None)  # tracebacks show objects that are not complete
+        return "<IdentityPools>" if state is None else f"<IdentityPools: {len(state.tables.identity_pools)} pools>"
 
     @property
     def directory(self) -> Directory:
@@ -81,7 +77,7 @@ class IdentityPools:
     def identity_pools(self) -> list[IdentityPool]:
         """The pools of all accounts and regions, by name."""
         self._state.directory.refresh()
-        pools = self._store.tables.pools.values()
+        pools = self._state.tables.identity_pools.values()
         return sorted(pools, key=lambda pool: (pool.identity_pool_name, pool.identity_pool_id))
 
     def jwks(self) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from fastiam.cognito.identity_pools.parameters import OWN
-from fastiam.cognito.identity_pools.records import AUTHENTICATED, UNAUTHENTICATED, IdentityPool
+from fastiam.cognito.identity_pools.parameters import AUTHENTICATED, OWN, UNAUTHENTICATED
 from fastiam.cognito.identity_pools.token_keys import ALGORITHM, TokenKeys
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.credentials.secret import Secret
+from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.jwks import read_jwks
 from fastiam.federation.oidc_claims import read_session_claims

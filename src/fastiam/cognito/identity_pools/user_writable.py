@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastiam.cognito.identity_pools.parameters import is_user_pool
-from fastiam.cognito.identity_pools.records import IdentityPool
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
+from fastiam.directory.identity_pool_records import IdentityPool
 
 CODE = "user_writable_claim"
 _UNVERIFIED = frozenset({"email", "phone_number"})  # in the token also while they are not verified

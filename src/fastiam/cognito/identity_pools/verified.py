@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastiam.cognito.identity_pools.records import Login
+from fastiam.directory.identity_records import Login
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
