@@ -10,6 +10,7 @@ source and starts a watcher there.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -40,6 +41,7 @@ _LOOK = 1000  # milliseconds after which the files are looked at though nothing 
 _POLL = 0.02  # seconds between two looks at a directory; one takes some 30 microseconds
 _SHARE = 10  # a source that cannot be read is read again after this many times the time that it took
 _REST = 1.0  # seconds until the next try, after a source could not be read or watched
+_STALE = 5.0  # seconds without a check after which a watcher counts as stopped; it checks at least every two seconds
 
 _BOUND = ("is_allowed", "decide")
 
@@ -96,11 +98,13 @@ class LiveEngine:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._follow: Callable[[threading.Event], None] | None = None  # run by a watcher; None: not wanted
+        self._follow_in_child: Callable[[threading.Event], None] | None = None  # the same in a forked child, if it differs
         self._watcher: threading.Thread | None = None
         self._must_resume = False  # in a forked child whose parent was watching, until it does so itself
         self._error: Exception | None = None
         self._lost: Exception | None = None
         self._retry_at, self._logged = 0.0, ""
+        self._beat = 0.0  # when the watcher ended its last check; infinite during a check
         self._generation = 0
         began = time.monotonic()
         self._seen = _stamps(self._paths)
@@ -123,8 +127,7 @@ class LiveEngine:
     def __repr__(self) -> str:
         if not hasattr(self, "_directory"):  # a traceback shows an object whose construction failed
             return "<LiveEngine>"
-        watches = self._watcher is not None and self._watcher.is_alive() and self._lost is None
-        error = self._error or self._lost
+        watches, error = self._watches(), self._error or self._failure()
         state = f"generation {self._generation}, {'watching' if watches else 'not watching'}"
         state += f", {type(error).__name__}" if error is not None else ""
         return f"<LiveEngine: {state}, {self._directory or self._saved!r}>"
@@ -169,15 +172,25 @@ class LiveEngine:
 
     @property
     def is_watching(self) -> bool:
-        """Whether a watcher of this process follows the source now."""
+        """Whether a watcher of this process follows the source now: it runs, and has checked the source in the last 5 seconds."""
         self._resume()
-        return self._watcher is not None and self._watcher.is_alive() and self._lost is None
+        return self._watches()
 
     @property
     def error(self) -> Exception | None:
         """Why the last refresh failed, or why the source is not watched though `watch` was called; else None."""
         self._resume()
-        return self._error or self._lost
+        return self._error or self._failure()
+
+    def _watches(self) -> bool:
+        return self._watcher is not None and self._watcher.is_alive() and self._failure() is None
+
+    def _failure(self) -> Exception | None:
+        """Why the source is not watched though `watch` was called; else None."""
+        if self._lost is None and self._watcher is not None and time.monotonic() - self._beat > _STALE:
+            message = f"the watcher has not checked the source for {time.monotonic() - self._beat:.0f} seconds"
+            return FastiamError(f"{message}\nhelp: call `refresh`, or restart the process")
+        return self._lost
 
     is_allowed = _of_engine(Engine.is_allowed)
     decide = _of_engine(Engine.decide)
@@ -250,12 +263,15 @@ class LiveEngine:
             raise FastiamError("the source is a function, so there is nothing to watch\nhelp: call `refresh` after a change")
         if self._kept is not None:
             follow = partial(self._follow_directory, self._kept)
+        elif forking.is_forked():
+            follow = partial(self._follow_stamps, debounce)
         else:
             try:
                 import watchfiles
             except ModuleNotFoundError:
                 raise FastiamError("watching files needs the package `watchfiles`\nhelp: pip install 'fastiam[live]'") from None
             follow = partial(self._follow_files, watchfiles, debounce)
+            self._follow_in_child = partial(self._follow_stamps, debounce)
         with self._lock:
             self._resume()
             if self._watcher is None or not self._watcher.is_alive():
@@ -267,7 +283,7 @@ class LiveEngine:
 
     def _start(self) -> None:
         """Start a watcher; without one the reason is kept as `error`."""
-        self._stop, self._lost = threading.Event(), None
+        self._stop, self._lost, self._beat = threading.Event(), None, time.monotonic()
         watcher = threading.Thread(target=self._watch, args=(self._stop,), name="fastiam-live", daemon=True)
         try:
             watcher.start()
@@ -308,8 +324,30 @@ class LiveEngine:
             self._lost = None
             self._check()  # what came before the watch began, or by no event, is seen too
 
+    def _follow_stamps(self, debounce: float, stop: threading.Event) -> None:
+        """Follow files without `watchfiles`, in a forked child.
+
+        Its native code keeps locks for its own initialisation. One that a thread of the parent held at the fork is never released
+        in the child, where `watchfiles.watch` then waits forever.
+        """
+        self._lost = None
+        pause = debounce
+        while not stop.wait(pause):
+            began, stamps = time.monotonic(), _stamps(self._paths)
+            while stamps != self._seen and not stop.wait(debounce) and stamps != (now := _stamps(self._paths)):
+                stamps = now  # a file is still being written
+            self._check()
+            pause = max(debounce, _SHARE * (time.monotonic() - began))
+
     def _check(self) -> None:
         """Refresh if the source has changed."""
+        self._beat = math.inf
+        try:
+            self._check_source()
+        finally:
+            self._beat = time.monotonic()
+
+    def _check_source(self) -> None:
         began = time.monotonic()
         try:
             is_current = self._is_current()
@@ -348,6 +386,7 @@ class LiveEngine:
         self._lock, self._stop, self._watcher = threading.RLock(), threading.Event(), None
         self._must_resume = self._follow is not None
         if self._must_resume:
+            self._follow = self._follow_in_child or self._follow
             for name in _BOUND:  # the first question has to pass `_resume`
                 self.__dict__.pop(name, None)
 

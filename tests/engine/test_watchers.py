@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forked import ASKED, Source, until
+from forked import ASKED, Child, Gate, Source, until
 
 from fastiam import Directory
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of processes with threads, from Python 3.12 on
 
 
 def test_failed_watcher_is_reported_and_tried_again(
@@ -94,3 +96,35 @@ def test_source_that_failed_for_a_moment_is_read_again(tmp_path: Path, monkeypat
         assert until(lambda: live.error is not None)
         is_broken.clear()
         assert until(lambda: not live.is_allowed(*ASKED)) and live.error is None
+
+
+def _waits_forever(*paths: object, **options: object) -> Iterator[object]:
+    threading.Event().wait(60)
+    yield from ()
+
+
+def test_watcher_that_makes_no_check_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pytest.importorskip("watchfiles"), "watch", _waits_forever)
+    monkeypatch.setattr("fastiam.live._STALE", 0.05)
+    live = Source("files", tmp_path).live().watch()
+    assert until(lambda: not live.is_watching)
+    assert "has not checked the source" in str(live.error) and "not watching" in repr(live)
+
+
+@pytest.mark.parametrize("kind", ["files", "saved"])
+def test_forked_child_follows_files_without_native_locks(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock inside of `watchfiles` that a thread of the parent held at the fork is never released in the child."""
+    source, gate = Source(kind, tmp_path), Gate()
+    with source.live().watch(debounce=0.05) as live:
+        monkeypatch.setattr(pytest.importorskip("watchfiles"), "watch", _waits_forever)
+
+        def follow() -> object:
+            before = live.is_allowed(*ASKED)
+            gate.wait()
+            return before, until(lambda: not live.is_allowed(*ASKED)), live.is_watching
+
+        child = Child(follow)
+        time.sleep(0.2)
+        source.revoke()
+        gate.open()
+        assert child.result() == [True, True, True]

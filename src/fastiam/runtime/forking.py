@@ -30,6 +30,12 @@ _registry = threading.RLock()  # guards the sets below; a finalizer may make a l
 _locks: tuple[WeakSet[threading.RLock], ...] = tuple(WeakSet() for _ in range(LEAF + 1))
 _objects: WeakSet[Forked] = WeakSet()
 _acquired: list[threading.RLock] = []
+_is_forked = False
+
+
+def is_forked() -> bool:
+    """Whether this process is a forked child. Native code of libraries may wait there for a lock that no thread releases."""
+    return _is_forked
 
 
 def new_lock(order: int) -> threading.RLock:
@@ -81,6 +87,8 @@ def _after() -> None:
 
 
 def _in_child() -> None:
+    global _is_forked
+    _is_forked = True
     _after()
     for changed in list(_objects):
         changed._forked()
