@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import fastiam
@@ -115,10 +116,9 @@ def test_commands_of_a_page_have_known_verbs_and_options(page: Path) -> None:
             continue
         assert verb in VERBS, f"{page.name}: fastiam {verb}"
         command = group.get_command(None, verb)  # type: ignore[arg-type]
-        commands = getattr(command, "commands", {})
-        if commands:
-            assert words[0] in commands, f"{page.name}: fastiam {verb} {words[0]}"
-            command = commands[words[0]]
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words[0])
+            assert command is not None, f"{page.name}: fastiam {verb} {words[0]}"
         known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}  # type: ignore[union-attr]
         for option in (word.partition("=")[0] for word in words if re.match(r"--\w", word)):
             assert option in known | {"--help"}, f"{page.name}: fastiam {verb} {option}"
