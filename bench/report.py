@@ -37,7 +37,7 @@ HEADLINES = {
     ): "plain Python with compiled regular expressions, identity policies only",
     ("peers", "identity 2,000", "vakt", "single calls"): "vakt, identity policies only",
     ("peers", "identity 2,000", "cedarpy", "batch"): "cedarpy in batches, identity policies only",
-    ("peers", "identity 2,000", "reference", "single calls"): "our reference, which quotes the rules",
+    ("peers", "identity 2,000", "reference", "single calls"): "the specification evaluator",
 }
 
 
@@ -66,8 +66,8 @@ def table(record: Record) -> list[str]:
     ratios = [line for line in record["lines"] if "ratio" in line]
     lines += ["", *(f"- {line['ratio']}: x{line['value']:.2f}, to stay under {line['limit']}" for line in ratios)]
     lines += [f"- {line['peer']}: {line['status']}" for line in record["lines"] if "status" in line]
-    says = {line["engine"]: _says(line) for _, line in figures(record) if "says" in line}
-    lines += [f"- {engine}: {words}" for engine, words in says.items()]
+    notes = {line["engine"]: _note(line) for _, line in figures(record) if "says" in line}
+    lines += [f"- {engine}: {words}" for engine, words in notes.items()]
     return [*lines, ""]
 
 
@@ -75,7 +75,7 @@ def _engine(name: str, line: Record) -> str:
     return f"{name} {line['version']}" if line.get("version") else name
 
 
-def _says(line: Record) -> str:
+def _note(line: Record) -> str:
     share = "" if line["expressed"] == 1 else f" ({line['expressed']:.0%} of the requests)"
     return f"{line['says']}{share}"
 
@@ -93,13 +93,13 @@ def headlines(records: Mapping[str, Record]) -> list[str]:
             lines.append(f"| {name} | {line['median']:,.0f} | {1e9 / line['median']:,.0f} |")
             used.append(records[bench])
     made = sorted({(one["processor"], one["cores"], one["python"], one["time"][:10]) for one in used})
-    told = "; ".join(f"{processor}, {cores} cores, Python {python}, {day}" for processor, cores, python, day in made)
-    return [*lines, "", f"Medians on {told}."]
+    machines = "; ".join(f"{processor}, {cores} cores, Python {python}, {day}" for processor, cores, python, day in made)
+    return [*lines, "", f"Medians on {machines}."]
 
 
 def page(records: Mapping[str, Record], drawn: list[str]) -> list[str]:
-    """What stands below the mark: targets, pictures, then every record."""
-    lines = ["## Targets", "", "What is promised about speed beside what was measured, each from the newest record of its bench."]
+    """Return the lines below the mark: targets, pictures, then every record."""
+    lines = ["## Targets", "", "Targets of speed and what was measured, each from the newest record of its bench."]
     made: dict[str, list[str]] = {}
     for bench in {target.figure.bench: None for target in targets.TARGETS if target.figure.bench in records}:
         made.setdefault(f"commit {records[bench]['commit']}, {records[bench]['processor']}", []).append(bench)
@@ -110,7 +110,7 @@ def page(records: Mapping[str, Record], drawn: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Keeps what stands outside the marks, and writes the rest."""
+    """Write what is between the marks, and keep the rest."""
     records = newest(HERE / "record")
     drawn = pictures.draw(records, PAGE.parent / "pictures")
     head = PAGE.read_text().partition(MARK)[0]
