@@ -1,6 +1,6 @@
-"""Text to model: reading policy documents, and everything that is to be said about them (spec 1).
+"""Policy documents: parse them into the model, and validate them (spec 1).
 
-`document.read_policy` gives a `Policy` or raises; `document.validate_policy` only lists. Both read a document once, in the
-lenient way, and note every rule that it breaks; the mode decides which of the findings reject it. See `document` for what a
-policy that was read leniently means, and `rules` for the list of rules.
+`document.read_policy` returns a `Policy` or raises; `document.validate_policy` returns the findings. Both read a document
+once, as mode `lenient` does, and record each rule that it breaks; the mode decides which findings reject it. `document` defines
+the meaning of a policy that was read in mode `lenient`, `validation_rules` lists the rules.
 """

@@ -1,6 +1,6 @@
-"""Characters that IAM does not store (V39, G11): all but tab, newline, return and U+0020 to U+00FF.
+"""Characters that IAM does not store (V39, G11): all except tab, newline, return and U+0020 to U+00FF.
 
-JSON text that is ASCII can hold others only behind the escapes `\\u`, `\\b` and `\\f`, which clears nearly every document.
+ASCII JSON text can contain others only as the escapes `\\u`, `\\b` and `\\f`, which excludes them for nearly every document.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HINT = "IAM stores tab, newline, return and U+0020 to U+00FF"
 
 
 def check_characters(reading: Reading, document: object, text: str | None) -> None:
-    """Note every text and name of a document that holds a forbidden character."""
+    """Record each text and name of a document with a forbidden character (V39, G11)."""
     is_clean = text is not None and text.isascii() and ("\\" not in text or not any(escape in text for escape in _ESCAPES))
     if is_clean or not _has_forbidden(document):
         return
@@ -32,7 +32,7 @@ def check_characters(reading: Reading, document: object, text: str | None) -> No
 def _check(reading: Reading, text: object, path: tuple[str | int, ...], *, at_name: bool) -> None:
     match = _FORBIDDEN.search(text) if isinstance(text, str) else None
     if match:
-        reading.add("V39", path, f"{quote(str(text))} holds U+{ord(match.group()):04X}", _HINT, at_name=at_name)
+        reading.add("V39", path, f"{quote(str(text))} contains U+{ord(match.group()):04X}", _HINT, at_name=at_name)
 
 
 def _has_forbidden(document: object) -> bool:

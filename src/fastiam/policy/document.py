@@ -1,13 +1,13 @@
 """Documents: text or mapping to `Policy` (spec 1.2, 1.4; V1, V2, V4, V5, V10, G20, G24).
 
-What the model says after a lenient reading
+The model after a lenient reading:
 
 - `Statement.undetermined` lists the rules among V4, V7, V8, V9, V12 that were broken; the element concerned is None.
-- `ConditionEntry.undetermined` stands for V15 and V17; an unknown operator keeps its text as `operator`, and one over an
-  empty map is an entry without key and values.
-- All else stays as written, and means what the evaluators make of the text: malformed actions (V24), resources (V25, V26),
+- `ConditionEntry.undetermined` marks V15 and V17. An unknown operator keeps its text as `operator`; with an empty map it is an
+  entry without key and values.
+- Every other text stays as written, and the evaluators interpret it: malformed actions (V24), resources (V25, V26),
   principals (V32, V35, V41) and values (V18, V20, V22), and variables that are misplaced or malformed (V28 to V30).
-- A policy without statements (V5) is an empty tuple. A Sid is kept whatever it says (G21).
+- A policy without statements (V5) is an empty tuple. A Sid is kept as written (G21).
 """
 
 from __future__ import annotations
@@ -56,26 +56,26 @@ def read_policy(
     findings: list[Finding] | None = None,
     text: str | None = None,
 ) -> Policy:
-    """A policy document as a `Policy`.
+    """Parse a policy document (F5).
 
     Parameters
     ----------
-    document : JSON text, UTF-8 bytes, URL-encoded JSON (told by its first character, `%`), or a parsed mapping
-        A mapping of `parse_json` knows its duplicate names; a plain one has lost them.
-    kind : what the document is attached to; it decides which elements may stand in it (spec 1.1).
+    document : JSON text, UTF-8 bytes, URL-encoded JSON (detected by its first character, `%`), or a parsed mapping
+        A mapping of `parse_json` keeps its duplicate names; a plain one has lost them.
+    kind : what the document is attached to; it determines which elements the document can have (spec 1.1).
     mode : `strict` rejects on any ERROR, `lenient` on the fatal ones only (F5).
-    name, arn : what answers call the policy.
-    origin : where the document lies, if it is a value inside a bigger file.
+    name, arn : the name of the policy in decisions.
+    origin : position of the document, if it is a value inside a larger file.
     findings : a list to which every finding is appended, also when the document is rejected.
-    text : the JSON text of a mapping, where it is at hand: it clears most documents of V39 at once.
+    text : the JSON text of a mapping, if available: it excludes V39 for most documents without a search.
 
     Raises
     ------
-    PolicyError: the document is rejected; its `findings` has everything that was found, errors first.
+    PolicyError: the document is rejected; its `findings` are all findings, errors first.
 
     Notes
     -----
-    O(size of the document). Places are looked up only if findings are asked for or the document is rejected.
+    O(size of the document). Positions are computed only if findings are requested or the document is rejected.
     """
     check_choice(mode, "mode", "mode", "strict", "lenient")
     with collection_paused(when=isinstance(document, (str, bytes)) and len(document) > LARGE):
@@ -87,21 +87,21 @@ def read_policy(
             findings.extend(found)
         if rejected or policy is None:
             raise PolicyError(sorted(found, key=lambda finding: (finding.severity is Severity.WARN, not finding.fatal)))
-    return policy  # type: ignore[return-value]  # it is None only where it is rejected
+    return policy  # type: ignore[return-value]  # it is None only if it is rejected
 
 
 def validate_policy(document: Document, kind: PolicyKind, *, name: str = "", origin: Origin | None = None) -> list[Finding]:
-    """Everything that is to be said about a document, in the order of reading; rejected or not, nothing is raised."""
+    """All findings of a document in the order of reading. Nothing is raised if the document is rejected."""
     _, reading, broken = _read(document, kind, name, None, origin)
     return broken or reading.findings()
 
 
 def guess_kind(document: Document) -> PolicyKind:
-    """The kind of a document of which nothing but the content is known.
+    """The kind of a document, guessed from its content.
 
     A statement with a principal makes it a trust policy if every action is one of STS and no statement names a resource,
-    else a resource policy. All other documents count as identity policies: boundaries, session policies and SCPs look the
-    same, and so do RCPs and endpoint policies beside resource policies. What cannot be read counts as an identity policy.
+    else a resource policy. All other documents count as identity policies: boundaries, session policies and SCPs have the
+    same form, as RCPs and endpoint policies have the form of resource policies. Unreadable text counts as an identity policy.
     """
     value: object = document
     if isinstance(document, (str, bytes)):
@@ -131,7 +131,7 @@ def _parse(text: str) -> object:
 def _read(
     document: object, kind: PolicyKind, name: str, arn: str | None, origin: Origin | None, text: str | None = None
 ) -> tuple[Policy | None, Reading, list[Finding]]:
-    """The policy as a lenient reading wants it (None if there is none), the reading, and the finding of broken JSON."""
+    """The policy of a lenient reading (None if there is none), the reading, and the finding of broken JSON."""
     try:
         if isinstance(document, (str, bytes)):
             text = decode(document).removeprefix("\ufeff")
@@ -141,12 +141,12 @@ def _read(
         return None, Reading(kind, origin or Origin(Source(name or "policy"))), [_broken(error, name, text, origin)]
     reading = Reading(kind, origin or Origin(Source(name or "policy")))
     if text is not None and is_url_encoded(text):
-        text = None  # escapes stand behind the encoding: search the values
+        text = None  # the encoding hides escapes: search the values
     return _read_document(reading, document, text, name, arn), reading, []
 
 
 def _origin_of_text(name: str, text: str, origin: Origin | None) -> Origin:
-    """A document that came as text and lies in no bigger file is its own source."""
+    """The source of a document that is text and not part of a larger file is the document."""
     if origin is None:
         return Origin(Source(name or "policy", text))
     if origin.source.text is None and not origin.path:
@@ -155,7 +155,7 @@ def _origin_of_text(name: str, text: str, origin: Origin | None) -> Origin:
 
 
 def _broken(error: BrokenJson, name: str, text: str | None, origin: Origin | None) -> Finding:
-    """Broken JSON at its own place in the text, or where the document stands in a bigger file or behind an encoding."""
+    """Broken JSON at its position in the text, or at the document if this is part of a larger file or URL-encoded (V1)."""
     whole = origin is None or (not origin.path and origin.source.text in (None, text))
     if origin is None or (whole and not (text and is_url_encoded(text))):
         return broken_json_finding(error, origin.source if origin else Source(name or "policy"))
@@ -187,7 +187,7 @@ def _read_document(reading: Reading, value: object, text: str | None, name: str,
 
 
 def _read_version(reading: Reading, raw: Mapping[str, object]) -> None:
-    """V10, G20; whether variables live (1.4)."""
+    """The version (V10, G20), and whether the document has variables (1.4)."""
     organization = reading.kind in _ORGANIZATION_KINDS
     hint = f'add `"Version": "{_WITH_VARIABLES}"`'
     if "Version" not in raw:
@@ -205,7 +205,7 @@ def _read_id(reading: Reading, raw: Mapping[str, object]) -> str | None:
     if "Id" not in raw:
         return None
     if reading.kind in _IDENTITY_KINDS:
-        reading.add("G24", ("Id",), "an identity policy has no `Id`; it has no effect", at_name=True)
+        reading.add("G24", ("Id",), "an `Id` has no effect in an identity policy", at_name=True)
     return read_text(reading, raw["Id"], ("Id",))
 
 
@@ -238,12 +238,12 @@ def _read_statements(reading: Reading, raw: Mapping[str, object]) -> list[tuple[
 
 
 def _check_sids(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
-    """G21, G22: a Sid that stands twice. Empty ones do not count (G23)."""
+    """A Sid that two statements have (G21, G22). Empty ones do not count (G23)."""
     code = "G22" if reading.kind in FREE_SIDS else "G21"
-    met: set[str] = set()
+    seen: set[str] = set()
     for path, statement in statements:
         sid = statement.sid
-        if sid and sid in met:
-            reading.add(code, (*path, "Sid"), f"the `Sid` {quote(sid)} stands in two statements", "give each its own")
+        if sid and sid in seen:
+            reading.add(code, (*path, "Sid"), f"two statements have the `Sid` {quote(sid)}", "give each its own")
         elif sid:
-            met.add(sid)
+            seen.add(sid)

@@ -1,6 +1,6 @@
-"""Actions and resources: what is wrong with the text of an entry (spec 2.2, 2.3).
+"""Actions and resources: problems of the text of an entry (spec 2.2, 2.3).
 
-Entries stay in the model as they are written, right or wrong (V24 to V29): what they match is read by the evaluators.
+The model keeps entries as written, valid or not (V24 to V29); the evaluators interpret them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WILDCARD = re.compile(r"[*?]")
 _ACTION_HINT = "write `service:Name`, such as `s3:GetObject`"
 _ARN_HINT = "an ARN is `arn:partition:service:region:account:rest`"
 _PLACEHOLDER = re.compile(r"[*?\0]")  # a wildcard, or a variable that is masked
-# What the last field of an ARN starts with: in IAM; in S3, where the ARN has a Region.
+# The possible starts of the last field of an ARN: of IAM, and of S3 ARNs with a Region.
 _STARTS = {
     "iam": (
         "user/ role/ group/ policy/ instance-profile/ federated-user/ mfa/ sms-mfa/ u2f/ server-certificate/ saml-provider/ "
@@ -33,7 +33,7 @@ _FIELDS = ("`arn`", "partition", "service", "region", "account")
 
 @lru_cache(maxsize=1 << 16)
 def action_problems(text: str, variables: bool) -> Problems:
-    """What is wrong with one entry of `Action` or `NotAction`: V24, V28 (V31 without variables), A2."""
+    """The problems of one entry of `Action` or `NotAction`: V24, V28 (V31 without variables), A2."""
     if _CLEAN_ACTION.fullmatch(text):
         return ()
     error = action_syntax_error(text)
@@ -54,19 +54,19 @@ def _action_hint(text: str) -> str:
 
 
 def misplaced(text: str, variables: bool, where: str) -> Problem:
-    """A variable where none is replaced (V28), or in a document that has none (V31)."""
+    """A variable in a place without substitution (V28), or in a document without variables (V31)."""
     if variables:
         return Problem("V28", f"{quote(text)} has a policy variable {where}, where it is literal text")
     return no_variables(text)
 
 
 def no_variables(text: str) -> Problem:
-    """V31."""
+    """A variable in a document without variables (V31)."""
     return Problem("V31", f"{quote(text)} is literal text: the document has no variables", 'add `"Version": "2012-10-17"`')
 
 
 def resource_problems(text: str, variables: bool, endpoint: bool) -> Problems:
-    """What is wrong with one entry of `Resource` or `NotResource`: V25 to V29, V31, V40, R6 to R8, and D43 in endpoints."""
+    """The problems of one entry of `Resource` or `NotResource`: V25 to V29, V31, V40, R6 to R8, and D43 in endpoints."""
     if not endpoint and _CLEAN_RESOURCE.fullmatch(text):
         return ()
     return _resource_problems(text, variables, endpoint)
@@ -83,7 +83,7 @@ def _resource_problems(text: str, variables: bool, endpoint: bool) -> Problems:
     if len(fields) < 6:
         found.append(_short(text, fields[-1]))
     found += _field_problems(text, fields)
-    if len(fields) == 6 and fields[2] in _STARTS and (variables or START not in text):  # else V31 says it
+    if len(fields) == 6 and fields[2] in _STARTS and (variables or START not in text):  # else V31 reports it
         found += _type_problems(text, fields[2], fields[3], fields[5])
     if endpoint and len(fields) > 4 and is_mixed_account(fields[4]):
         found.append(Problem("D43", f"the account of {quote(text)} mixes digits and wildcards", "write the id, or `*`"))
@@ -125,7 +125,7 @@ def _field_problems(text: str, fields: list[str]) -> Problems:
 
 
 def _type_problems(text: str, service: str, region: str, rest: str) -> Problems:
-    """What no ARN of IAM or S3 has: a Region where there is none, a resource of no type of IAM."""
+    """Parts that ARNs of IAM and S3 cannot have (R7): a Region, or a resource type that IAM does not have."""
     starts = _STARTS[service]
     head = _PLACEHOLDER.split(rest, maxsplit=1)[0]
     has_type = any(head.startswith(start) or (head != rest and start.startswith(head)) for start in starts)
@@ -133,7 +133,7 @@ def _type_problems(text: str, service: str, region: str, rest: str) -> Problems:
     if region.strip("*\0") and (service == "iam" or not has_type):
         found.append(Problem("R7", f"{quote(text)} has a Region, which it cannot have", "leave the field empty"))
     if service == "iam" and not has_type:
-        found.append(Problem("R7", f"{quote(text)} names no resource of IAM", "the last field starts with `user/`, `role/`, ..."))
+        found.append(Problem("R7", f"{quote(text)} is not a resource of IAM", "the last field starts with `user/`, `role/`, ..."))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
-"""What is known while one document is read, and the findings so far.
+"""The state of reading one document: its kind, and the findings so far.
 
-Findings are kept as they are found, without places: the places are looked up once somebody reads them.
+Findings are recorded without positions; `Reading.findings` computes them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from fastiam.model.request import shorten
 from fastiam.model.source_map import Origin, Path, json_path, snippet_at
 from fastiam.policy.validation_rules import RULES, severity_of
 
-_SUGGESTIONS = 50  # per document: likenesses are costly to find, and nobody reads more
-_LONGEST_WORD = 60
+_MAX_SUGGESTIONS = 50  # per document: similar words are costly to find, and readers need no more
+_MAX_WORD_SIZE = 60
 
 
 class Problem(NamedTuple):
-    """What is wrong with one text, wherever it stands."""
+    """A defect of one text, independent of its position."""
 
     code: str
     message: str
@@ -54,36 +54,36 @@ class Reading:
         self.has_error = False
         self.is_fatal = False
         self._found: list[_Found] = []
-        self._suggestions = _SUGGESTIONS
+        self._suggestions = _MAX_SUGGESTIONS
 
     def add(self, code: str, path: Path, message: str, hint: str = "", *, at_name: bool = False) -> None:
-        """Note that the value under `path` (with `at_name`: its name) breaks a rule."""
+        """Record that the value at `path` (with `at_name`: its name) breaks a rule."""
         severity = severity_of(code, self.kind)
         self.has_error = self.has_error or severity is Severity.ERROR
         self.is_fatal = self.is_fatal or RULES[code].fatal
         self._found.append(_Found(code, severity, path, message, hint, at_name))
 
     def add_all(self, problems: Iterable[Problem], path: Path, *, at_name: bool = False) -> None:
-        """Note everything that is wrong with the text under `path`."""
+        """Record all problems of the text at `path`."""
         for problem in problems:
             self.add(problem.code, path, problem.message, problem.hint, at_name=at_name)
 
     def did_you_mean(self, word: str, known: Iterable[str]) -> str:
-        """A hint that names the most alike of the known words, or ""."""
-        if self._suggestions <= 0 or len(word) > _LONGEST_WORD:
+        """A hint with the most similar known word, or ""."""
+        if self._suggestions <= 0 or len(word) > _MAX_WORD_SIZE:
             return ""
-        from difflib import get_close_matches  # PERF: most documents need none of it
+        from difflib import get_close_matches  # PERF: most documents do not need it
 
         self._suggestions -= 1
         by_fold = {name.lower(): name for name in known}
-        near = get_close_matches(word.lower(), by_fold, n=1, cutoff=0.7)
-        return f"did you mean `{by_fold[near[0]]}`?" if near else ""
+        similar = get_close_matches(word.lower(), by_fold, n=1, cutoff=0.7)
+        return f"did you mean `{by_fold[similar[0]]}`?" if similar else ""
 
     def findings(self) -> list[Finding]:
-        """Everything found, in the order of reading, with places."""
-        return [self._place(found) for found in self._found]
+        """All findings in the order of reading, with positions."""
+        return [self._locate(found) for found in self._found]
 
-    def _place(self, found: _Found) -> Finding:
+    def _locate(self, found: _Found) -> Finding:
         source = self.origin.source
         origin = self.origin.child(*found.path)
         position = origin.position(name=found.at_name)
@@ -96,5 +96,5 @@ class Reading:
 
 
 def quote(text: str) -> str:
-    """A text of the document as messages show it: cut, escaped, in backticks."""
+    """A text of the document for messages: cut, escaped, in backticks."""
     return f"`{shorten(text)}`"

@@ -1,8 +1,8 @@
-"""JSON text to values, with what the standard library loses: duplicate names and number tokens.
+"""JSON text to values, with two facts that `json.loads` loses: duplicate names and number tokens.
 
-Text is read by the standard library's `json`, so that what is JSON, and where it stops being JSON, is what
-`json.loads` says. An object in which a name stands twice becomes a `JsonObject`, which knows these names (V2); numbers become
-`Number`, the source token as text (G12: `1.0` stays `1.0`).
+The standard library's `json` parses the text, so errors and their positions are those of `json.loads`. An object with a
+duplicate name becomes a `JsonObject`, which lists these names (V2); a number becomes a `Number`, the source token as text
+(G12: `1.0` stays `1.0`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastiam.model.source_map import Source, position_of, snippet_at
 from fastiam.runtime.gc_pause import collection_paused
 
 LARGE = 1 << 20  # characters
-_DEEPEST = 200  # brackets within brackets; a policy needs seven
+_MAX_DEPTH = 200  # nested brackets; a policy needs seven
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|-?Infinity|NaN', re.DOTALL)
 
@@ -41,7 +41,7 @@ JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | Number | 
 
 
 class BrokenJson(ValueError):
-    """A text is no JSON: what is wrong, and where in which text."""
+    """A text is not JSON: the message, the text and the offset of the error."""
 
     def __init__(self, message: str, text: str, offset: int) -> None:
         super().__init__(message)
@@ -49,12 +49,12 @@ class BrokenJson(ValueError):
 
 
 def parse_json(text: str | bytes, source: Source) -> JsonValue:
-    """The value of a JSON text. A byte order mark before it is accepted.
+    """Parse a JSON text. A byte order mark is accepted.
 
     Raises
     ------
-    PolicyError: with one finding `V1` that has the line and column `json.loads` gives, for text that is no JSON, for bytes
-    that are no UTF-8, and for nesting too deep to be read.
+    PolicyError: one finding `V1` with the line and column of `json.loads`: the text is not JSON, the bytes are not UTF-8,
+    or brackets are nested too deeply.
     """
     try:
         with collection_paused(when=len(text) > LARGE):
@@ -64,7 +64,7 @@ def parse_json(text: str | bytes, source: Source) -> JsonValue:
 
 
 def parse_json_values(text: str | bytes, source: Source) -> list[JsonValue]:
-    """The values of a text that holds one, or several one after the other: JSON Lines, or outputs appended to one file.
+    """Parse a text with one or several JSON values: JSON Lines, or outputs that were appended to one file.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def parse_json_values(text: str | bytes, source: Source) -> list[JsonValue]:
 def read_json(text: str) -> JsonValue:
     """The value of a JSON text, or `BrokenJson`."""
     text = text.removeprefix("\ufeff")
-    with _told_where(text):
+    with _located_errors(text):
         value: JsonValue = _DECODER.decode(text)
     return value
 
@@ -88,7 +88,7 @@ def read_json(text: str) -> JsonValue:
 def _read_values(text: str) -> Iterator[JsonValue]:
     at = _after_space(text, 0)
     while True:
-        with _told_where(text):
+        with _located_errors(text):
             value, at = _DECODER.raw_decode(text, at)
         yield value
         at = _after_space(text, at)
@@ -102,20 +102,20 @@ def _after_space(text: str, at: int) -> int:
 
 
 @contextmanager
-def _told_where(text: str) -> Iterator[None]:
-    """What the standard library says about broken text, as `BrokenJson`."""
+def _located_errors(text: str) -> Iterator[None]:
+    """Raise the errors of the standard library as `BrokenJson`."""
     try:
         yield
     except json.JSONDecodeError as error:
         raise BrokenJson(f"not JSON: {_lower(error.msg)}", text, error.pos) from None
     except _Constant as error:
-        raise BrokenJson(f"not JSON: `{error.args[0]}` is no JSON number", text, _constant_offset(text)) from None
+        raise BrokenJson(f"not JSON: `{error.args[0]}` is not a JSON number", text, _constant_offset(text)) from None
     except RecursionError:
         raise BrokenJson("not a policy: brackets are nested too deeply", text, _deep_offset(text)) from None
 
 
 def decode(document: str | bytes) -> str:
-    """The text of a document that came as text or as UTF-8 bytes."""
+    """The text of a document that is text or UTF-8 bytes."""
     if isinstance(document, str):
         return document
     try:
@@ -127,22 +127,22 @@ def decode(document: str | bytes) -> str:
 
 
 def is_url_encoded(text: str) -> bool:
-    """Whether the first character that is no space is `%`: no JSON text starts so."""
+    """Whether the first character after white space is `%`, which starts no JSON text."""
     return text.lstrip()[:1] == "%"
 
 
 def url_decode(text: str) -> str:
-    """The text behind a percent-encoded text (RFC 3986: `+` stays `+`), as some SDKs hand out IAM documents."""
+    """Decode a percent-encoded text (RFC 3986: `+` stays `+`); some SDKs return IAM documents in this form."""
     from urllib.parse import unquote  # PERF: few texts need it
 
     try:
         return unquote(text.strip(), errors="strict")
     except UnicodeDecodeError:
-        raise BrokenJson("not UTF-8 text behind the URL encoding", text, len(text) - len(text.lstrip())) from None
+        raise BrokenJson("not UTF-8 text in the URL encoding", text, len(text) - len(text.lstrip())) from None
 
 
 def broken_json_finding(error: BrokenJson, source: Source) -> Finding:
-    """The finding of a text that is no JSON, at the place where reading stopped."""
+    """The finding of a text that is not JSON, at the position of the error (V1)."""
     position = position_of(source.name, error.text, error.offset, error.offset + 1)
     snippet, snippet_column = snippet_at(error.text, position)
     place = (position.line, position.column)
@@ -150,7 +150,7 @@ def broken_json_finding(error: BrokenJson, source: Source) -> Finding:
 
 
 def number_text(value: int | float | Decimal) -> str | None:
-    """The token of a Python number that a mapping holds in place of a JSON number; None for `inf` and `nan`."""
+    """The token of a Python number in a parsed mapping; None for `inf` and `nan` (G12)."""
     if isinstance(value, int):
         return _int_text(value)
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
@@ -165,7 +165,7 @@ def _int_text(value: int) -> str | None:
 
 
 class _Constant(ValueError):
-    """`NaN` or `Infinity`, which Python's reader accepts and JSON does not."""
+    """`NaN` or `Infinity`: the `json` module accepts them, JSON does not."""
 
 
 def _refuse(name: str) -> JsonValue:
@@ -199,7 +199,7 @@ def _deep_offset(text: str) -> int:
     for match in _TOKEN.finditer(text):
         if match.group() in ("{", "["):
             depth += 1
-            if depth > _DEEPEST:
+            if depth > _MAX_DEPTH:
                 return match.start()
         elif match.group() in ("}", "]"):
             depth -= 1

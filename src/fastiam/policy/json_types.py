@@ -1,6 +1,6 @@
-"""JSON types: what a value is, and the wrong ones (V1, V2).
+"""JSON types: the type of a value, and findings for wrong types (V1, V2).
 
-Documents come as parsed text or as mappings that somebody else parsed, so a number may be a `Number` or a Python number.
+Documents are parsed text or mappings from the caller, so a number is a `Number` or a Python number.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from fastiam.model.source_map import Path
 from fastiam.policy.findings import Reading
 from fastiam.policy.json_text import Number, number_text
 
-TEXT = frozenset({str})  # the one type of texts that were parsed
+TEXT = frozenset({str})  # the type of parsed texts
 
 
 def json_type(value: object) -> str:
-    """A JSON type in the words of messages."""
+    """The name of a JSON type in messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -27,7 +27,7 @@ def json_type(value: object) -> str:
         return "text"
     if isinstance(value, (list, tuple)):
         return "a list"
-    return "an object" if isinstance(value, Mapping) else "no JSON value"
+    return "an object" if isinstance(value, Mapping) else "a value that is not JSON"
 
 
 def is_text(value: object) -> bool:
@@ -36,7 +36,7 @@ def is_text(value: object) -> bool:
 
 
 def wrong_type(reading: Reading, path: Path, value: object, wanted: str) -> None:
-    """Note a value of the wrong type (V1)."""
+    """Record a value of the wrong type (V1)."""
     reading.add("V1", path, f"`{path[-1] if path else 'the document'}` must be {wanted}, not {json_type(value)}")
 
 
@@ -69,28 +69,28 @@ def read_item(reading: Reading, value: object, path: Path) -> str | None:
     """One text of a list, or None with a finding."""
     if is_text(value):
         return str.__str__(value)
-    reading.add("V1", path, f"a list of texts holds {json_type(value)}")
+    reading.add("V1", path, f"a list of texts contains {json_type(value)}")
     return None
 
 
 def read_object(reading: Reading, value: object, path: Path, wanted: str = "an object") -> Mapping[str, object] | None:
-    """An object whose names are texts and stand once each (V2), or None with a finding."""
+    """An object with distinct names that are texts (V2), or None with a finding."""
     if type(value) is dict and TEXT.issuperset(map(type, value)):  # PERF: nearly all
         return value
     if not isinstance(value, Mapping):
         wrong_type(reading, path, value, wanted)
         return None
     for name in getattr(value, "duplicates", ()):
-        reading.add("V2", (*path, name), f"`{name}` stands twice in one object", "keep one of them", at_name=True)
-    strange = [name for name in value if not is_text(name)]
-    if strange:
-        reading.add("V1", path, f"a name in an object must be text, not {json_type(strange[0])}")
+        reading.add("V2", (*path, name), f"`{name}` occurs twice in one object", "keep one of them", at_name=True)
+    invalid = [name for name in value if not is_text(name)]
+    if invalid:
+        reading.add("V1", path, f"a name in an object must be text, not {json_type(invalid[0])}")
         return None
     return value
 
 
 def scalar_text(value: object) -> str | None:
-    """The text of a condition value (G12), or None if it is no scalar."""
+    """The text of a condition value (G12), or None if it is not a scalar."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bool):
@@ -99,16 +99,16 @@ def scalar_text(value: object) -> str | None:
 
 
 def check_unknown(reading: Reading, value: object, path: Path) -> None:
-    """Note `null` (V1) and names that stand twice (V2) in a value of which nothing else is known."""
+    """Record `null` (V1) and duplicate names (V2) in the value of an unknown element."""
     for inner, found in walk(value, path):
         if found is None:
-            reading.add("V1", inner, "`null` is no value of a policy")
+            reading.add("V1", inner, "`null` is not a value of a policy")
         elif isinstance(found, Mapping):
             read_object(reading, found, inner)
 
 
 def walk(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
-    """A value and all values in it with their paths, in order. Shared containers are entered once, loops never."""
+    """A value and all values in it with their paths, in order. Each container is entered once."""
     entered: set[int] = set()
     waiting: list[tuple[Path, object]] = [(path, value)]
     while waiting:

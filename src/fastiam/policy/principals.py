@@ -1,6 +1,6 @@
-"""Principals: the forms of an entry, and what is wrong with others (spec 3.2, V32, V35, V41).
+"""Principals: the forms of an entry, and the problems of other values (spec 3.2, V32, V35, V41).
 
-Entries stay in the model as they are written; whom they name is read by the evaluators.
+The model keeps entries as written; the evaluators interpret them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HINTS = {
 
 
 def read_principals(reading: Reading, value: object, path: Path, *, negated: bool) -> tuple[PrincipalEntry, ...] | None:
-    """The entries of `Principal` or `NotPrincipal` in order, or None with a finding where the type is wrong (V1)."""
+    """The entries of `Principal` or `NotPrincipal` in order, or None with a finding for a wrong type (V1)."""
     if is_text(value):
         text = str.__str__(value)
         if text == "*":
@@ -58,7 +58,7 @@ def read_principals(reading: Reading, value: object, path: Path, *, negated: boo
     found = [_read_member(reading, name, value, (*path, name)) for name, value in members.items()]
     entries = tuple(entry for group in found if group is not None for entry in group)
     if not members and not negated:
-        reading.add("V11", path, "the principal is empty: the statement applies to nobody")
+        reading.add("V11", path, "the principal is empty: the statement applies to no principal")
     return None if None in found else entries
 
 
@@ -82,7 +82,7 @@ def _read_member(reading: Reading, name: str, value: object, path: Path) -> tupl
 
 @lru_cache(maxsize=1 << 14)
 def principal_problems(name: str, text: str, kind: PolicyKind, variables: bool) -> Problems:
-    """What is wrong with one value under a known type of principal: V28, V32, V35, V41."""
+    """The problems of one value of a known type of principal: V28, V32, V35, V41."""
     found = []
     if name == "Federated" and kind is not PolicyKind.TRUST:
         found.append(Problem("V35", f"{quote(text)} is a federated principal, which only a trust policy can name"))
@@ -92,7 +92,7 @@ def principal_problems(name: str, text: str, kind: PolicyKind, variables: bool) 
         hint = "list the principals, or use `*` with a condition on `aws:PrincipalArn`"
         found.append(Problem("V32", f"{quote(text)} has a wildcard inside a principal", hint))
     elif name == "AWS" and _GROUP.fullmatch(text):
-        found.append(Problem("3.2", f"{quote(text)} is a group, and groups are no principals", "name the users or a role"))
+        found.append(Problem("3.2", f"{quote(text)} is a group, which cannot be a principal", "name the users or a role"))
     elif not _FORMS[name].fullmatch(text) or "\n" in text or (name == "Service" and text != text.lower()):
         found.append(Problem("V41", f"{quote(text)} is not a principal of type `{name}`", _HINTS[name]))
     return tuple(found)

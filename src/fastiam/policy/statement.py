@@ -1,7 +1,7 @@
-"""Statements: which elements may meet which, by kind of policy (spec 1.1, 1.5; V4, V6 to V12, V33, V34, G2, G21 to G23).
+"""Statements: the elements that each kind of policy allows (spec 1.1, 1.5; V4, V6 to V12, V33, V34, G1, G2, G21 to G23).
 
-A statement is always read as a lenient reading wants it; whether its findings reject the document is decided by whoever
-asked. An element that breaks a rule is left out (None) and the rule stands in `Statement.undetermined`.
+A statement is read as mode `lenient` does; the caller decides whether its findings reject the document. An element that
+breaks a rule is left out (None), and `Statement.undetermined` contains the rule.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SID = re.compile(r"[A-Za-z0-9]*")
 _T = TypeVar("_T")
 _Reader = Callable[[Reading, object, Path, bool], tuple[_T, ...] | None]  # ..., whether the element is a `Not` form
 
-# kind of policy: (elements that it forbids, the pair of which it requires one); 1.1
+# the elements that a kind of policy forbids; 1.1
 _NO_PRINCIPAL = frozenset(("Principal", "NotPrincipal"))
 _NO_RESOURCE = frozenset(("Resource", "NotResource"))
 _FORBIDDEN: dict[PolicyKind, frozenset[str]] = {
@@ -46,7 +46,7 @@ FREE_SIDS = frozenset((PolicyKind.RESOURCE, PolicyKind.VPCE))  # G22
 
 
 def read_statement(reading: Reading, value: object, index: int, path: Path) -> Statement | None:
-    """One statement, or None where a fatal finding leaves none."""
+    """One statement, or None after a fatal finding."""
     raw = read_object(reading, value, path, "an object")
     if raw is None:
         return None
@@ -58,7 +58,7 @@ def read_statement(reading: Reading, value: object, index: int, path: Path) -> S
     actions, not_action = _read_pair(reading, raw, path, rules, "Action", _read_actions)
     resources, not_resource = _read_pair(reading, raw, path, rules, "Resource", _read_resources)
     principals, not_principal = None, False
-    if reading.kind not in _PRINCIPAL_OPTIONAL or not _NO_PRINCIPAL.isdisjoint(raw):  # PERF: most have none and need none
+    if reading.kind not in _PRINCIPAL_OPTIONAL or not _NO_PRINCIPAL.isdisjoint(raw):  # PERF: most have none
         principals, not_principal = _read_pair(reading, raw, path, rules, "Principal", _read_principals)
     conditions: tuple[ConditionEntry, ...] = ()
     if "Condition" in raw:
@@ -91,7 +91,7 @@ def _read_sid(reading: Reading, value: object, path: Path) -> str | None:
     if sid == "":
         reading.add("G23", path, "the `Sid` is empty")
     elif sid and reading.kind not in FREE_SIDS and not _SID.fullmatch(sid):
-        reading.add("G21", path, f"{quote(sid)} is no `Sid`", "use letters A to Z, a to z and digits only")
+        reading.add("G21", path, f"{quote(sid)} is not a valid `Sid`", "use letters A to Z, a to z and digits only")
     return sid
 
 
@@ -108,14 +108,14 @@ def _read_effect(reading: Reading, raw: Mapping[str, object], path: Path) -> Eff
         return _EFFECTS[text]
     if text is not None:
         hint = f"write `{text.capitalize()}`" if text.capitalize() in _EFFECTS else "write `Allow` or `Deny`"
-        reading.add("V6", (*path, "Effect"), f"{quote(text)} is no effect", hint)
+        reading.add("V6", (*path, "Effect"), f"{quote(text)} is not an effect", hint)
     return None
 
 
 def _read_pair(
     reading: Reading, raw: Mapping[str, object], path: Path, rules: list[str], name: str, read: _Reader[_T]
 ) -> tuple[tuple[_T, ...] | None, bool]:
-    """An element or its `Not` form: the entries, and whether they are negated; (None, False) where there is none to test."""
+    """An element or its `Not` form: the entries, and whether they are negated; (None, False) if there is none to test."""
     element, negative = name, _NEGATIVE[name]
     if name not in raw:
         if negative not in raw:
@@ -131,15 +131,15 @@ def _read_pair(
         _forbid(reading, path, rules, element)
         return None, False
     if negated and found == ():
-        hint = f"list what the statement is not about, or write `{name}`"
-        reading.add("V12", (*path, element), f"`{element}` has no entry: it would be about everything", hint, at_name=True)
+        hint = f"list what the statement excludes, or write `{name}`"
+        reading.add("V12", (*path, element), f"`{element}` has no entry: it would match everything", hint, at_name=True)
         _note(rules, "V12")
         return None, False
     return found, negated
 
 
 def _refuse_both(reading: Reading, raw: Mapping[str, object], path: Path, rules: list[str], name: str, read: _Reader[_T]) -> None:
-    """An element beside its `Not` form (V7, V8); both are read for what else is wrong with them."""
+    """An element and its `Not` form (V7, V8); both are read for their other problems."""
     rule = "V7" if name == "Action" else "V8"
     negative = _NEGATIVE[name]
     reading.add(rule, (*path, negative), f"the statement has both `{name}` and `{negative}`", "keep one", at_name=True)
@@ -151,7 +151,7 @@ def _refuse_both(reading: Reading, raw: Mapping[str, object], path: Path, rules:
 
 
 def _check_absent(reading: Reading, path: Path, rules: list[str], name: str) -> None:
-    """Neither an element nor its `Not` form is there: V7, V9."""
+    """Neither an element nor its `Not` form exists (V7, V9)."""
     kind = reading.kind
     if name == "Action":
         reading.add("V7", path, "the statement has neither `Action` nor `NotAction`", 'to name all, write `"Action": "*"`')
@@ -162,7 +162,7 @@ def _check_absent(reading: Reading, path: Path, rules: list[str], name: str) -> 
 
 
 def _forbid(reading: Reading, path: Path, rules: list[str], element: str) -> None:
-    message = f"`{element}` cannot stand in {_KIND_WORDS[reading.kind]}"
+    message = f"{_KIND_WORDS[reading.kind]} cannot have `{element}`"
     hint = "the resource is the role itself" if element in _NO_RESOURCE else ""
     reading.add("V9", (*path, element), message, hint, at_name=True)
     _note(rules, "V9")
@@ -215,7 +215,7 @@ def _add_entry(reading: Reading, problems: Problems, value: object, path: Path, 
 def _read_principals(reading: Reading, value: object, path: Path, negated: bool) -> tuple[PrincipalEntry, ...] | None:
     if path[-1] not in _FORBIDDEN[reading.kind]:
         return read_principals(reading, value, path, negated=negated)
-    if not is_text(value):  # forbidden: its types alone matter (V1)
+    if not is_text(value):  # forbidden: only its types are checked (V1)
         members = read_object(reading, value, path, 'an object such as `{"AWS": "..."}`, or `"*"`')
         for name, inner in (members or {}).items():
             read_strings(reading, inner, (*path, name))
@@ -223,16 +223,16 @@ def _read_principals(reading: Reading, value: object, path: Path, negated: bool)
 
 
 def _check_principals(reading: Reading, statement: Statement, principals: tuple[PrincipalEntry, ...], path: Path) -> None:
-    """What a kind of policy asks of a statement with principals as a whole: V33, V34, N23, G2."""
+    """The requirements of a kind of policy for a statement with principals: V33, V34, N20, N23, G2."""
     kind = reading.kind
     everyone = any(entry in EVERYONE for entry in principals)
     if statement.not_principal:
         here = (*path, "NotPrincipal")
         if statement.effect is Effect.ALLOW:
-            hint = "list whom to allow, or deny with a condition on `aws:PrincipalArn`"
+            hint = "list the principals to allow, or deny with a condition on `aws:PrincipalArn`"
             reading.add("V34", here, "`NotPrincipal` with `Allow` allows everyone who is not listed", hint, at_name=True)
         if everyone:
-            reading.add("N23", here, "`NotPrincipal` lists everyone, so the statement reaches almost nobody")
+            reading.add("N23", here, "`NotPrincipal` lists everyone, so the statement applies to almost no principal")
     elif kind is PolicyKind.TRUST and everyone:
         reading.add("V33", (*path, "Principal"), "the role trusts everyone", "name accounts, users or roles")
     elif kind is PolicyKind.RCP:
@@ -240,14 +240,14 @@ def _check_principals(reading: Reading, statement: Statement, principals: tuple[
 
 
 def _check_rcp(reading: Reading, statement: Statement, path: Path) -> None:
-    """G2, O3: but for the statement of `RCPFullAWSAccess`, resource control policies deny, and deny `*`."""
+    """Resource control policies deny, for principal `*`, except the statement of `RCPFullAWSAccess` (G2, O3)."""
     allows = statement.effect is Effect.ALLOW
     if statement.principals != EVERYONE[:1]:
         reading.add("G2", (*path, "Principal"), "the principal of a resource control policy must be `*`", "use a condition")
     elif allows and statement.actions == statement.resources == ("*",) and _is_plain(statement):
         return
     if allows:
-        hint = "`RCPFullAWSAccess` allows already; deny what must not be"
+        hint = "`RCPFullAWSAccess` allows already; deny the exceptions"
         reading.add("G2", (*path, "Effect"), "a resource control policy cannot allow", hint)
     elif statement.not_action:
         reading.add("O3", (*path, "NotAction"), "AWS may refuse `NotAction` in a resource control policy", at_name=True)

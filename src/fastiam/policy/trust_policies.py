@@ -1,6 +1,5 @@
-"""What only trust policies can get wrong: actions that a named provider cannot call (V36), Roles Anywhere (V37, RW52,
-RW57), issuers that are
-shared by many customers (S42, IP51)."""
+"""Problems of trust policies: actions that a provider cannot call (V36), Roles Anywhere (V37, RW52, RW57), issuers with
+many customers (S42, IP51)."""
 
 from __future__ import annotations
 
@@ -11,21 +10,21 @@ from fastiam.policy.findings import Reading, quote
 from fastiam.policy.principals import WEB_PROVIDERS
 from fastiam.policy.wildcards import glob
 
-_BESIDE = ("sts:tagsession", "sts:setsourceidentity")
-_SAML = frozenset(("sts:assumerolewithsaml", *_BESIDE))
-_WEB = frozenset(("sts:assumerolewithwebidentity", *_BESIDE))
+_EXTRA_PERMISSIONS = ("sts:tagsession", "sts:setsourceidentity")
+_SAML = frozenset(("sts:assumerolewithsaml", *_EXTRA_PERMISSIONS))
+_WEB = frozenset(("sts:assumerolewithwebidentity", *_EXTRA_PERMISSIONS))
 _OF_SUBJECT = (
     "vstoken.actions.githubusercontent.com oidc-configuration.audit-log.githubusercontent.com gitlab.com app.terraform.io"
     " agent.buildkite.com oidc.codefresh.io scalr.io studio.datachain.ai/api proidc.upbound.io tokens.cloud.shisho.dev"
 )
 _OF_AUDIENCE = "cognito-identity.amazonaws.com api.pulumi.com/oidc sandboxes.cloud oidc.vercel.com"
-_CLAIMS_OF_SHARED: dict[str, tuple[str, ...]] = {  # IP52: one of these has to be compared
+_CLAIMS_OF_SHARED: dict[str, tuple[str, ...]] = {  # IP52: a condition must compare one of these
     "token.actions.githubusercontent.com": ("sub", "job_workflow_ref"),
     **dict.fromkeys(_OF_SUBJECT.split(), ("sub",)),
     **dict.fromkeys(_OF_AUDIENCE.split(), ("aud",)),
     "sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d": ("sts:RoleSessionName",),
 }
-_CLAIMS_OF_WARNED: dict[str, tuple[str, ...]] = {  # of these IAM only advises it
+_CLAIMS_OF_WARNED: dict[str, tuple[str, ...]] = {  # IAM only advises a condition on these
     "oidc.circleci.com": ("sub",),
     "accounts.google.com": ("aud",),
     "www.amazon.com": ("app_id",),
@@ -38,7 +37,7 @@ _ROLES_ANYWHERE_CALLS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdent
 
 
 def check_trust(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
-    """Note what a trust policy as a whole, and each of its statements, asks in vain."""
+    """Record the problems of a trust policy and of each of its statements."""
     if reading.kind is not PolicyKind.TRUST:
         return
     for path, statement in statements:
@@ -48,7 +47,7 @@ def check_trust(reading: Reading, statements: list[tuple[Path, Statement]]) -> N
 
 
 def _check_providers(reading: Reading, path: Path, statement: Statement) -> None:
-    """V36. An action that another principal of the statement can call is no mistake."""
+    """An action that no principal of the statement can call (V36)."""
     kinds = {_calls_of(entry) for entry in statement.principals or ()}
     if statement.actions is None or statement.not_action or None in kinds or not kinds:
         return
@@ -56,7 +55,7 @@ def _check_providers(reading: Reading, path: Path, statement: Statement) -> None
     for action in statement.actions:
         if action.lower() not in callable_:
             names = " or ".join(quote(entry.value) for entry in statement.principals or ())
-            hint = "providers call `sts:AssumeRoleWithSAML` or `sts:AssumeRoleWithWebIdentity`, beside `sts:TagSession`"
+            hint = "providers call `sts:AssumeRoleWithSAML` or `sts:AssumeRoleWithWebIdentity`, with `sts:TagSession`"
             reading.add("V36", (*path, "Action"), f"{quote(action)} is not what {names} can call", hint)
 
 
@@ -70,7 +69,7 @@ def _calls_of(entry: PrincipalEntry) -> frozenset[str] | None:
 
 
 def _check_shared_issuers(reading: Reading, path: Path, statement: Statement) -> None:
-    """IP51, S42: without a condition on its claims, all customers of an issuer can assume the role."""
+    """Without a condition on its claims, all customers of an issuer can assume the role (IP51, S42)."""
     if statement.effect is not Effect.ALLOW or not _names(statement, "sts:AssumeRoleWithWebIdentity"):
         return
     compared = {fold(entry.key) for entry in statement.conditions if _can_fail(entry)}
@@ -88,13 +87,13 @@ def _check_shared_issuers(reading: Reading, path: Path, statement: Statement) ->
 
 
 def _can_fail(entry: ConditionEntry) -> bool:
-    """Whether a condition can fail for a stranger's token: one that compares, and that fails for an absent key (IP51)."""
+    """Whether a condition can fail for a token of another customer: it compares, and is false for an absent key (IP51)."""
     is_comparing = entry.operator in _COMPARING and entry.qualifier != "ForAllValues" and not entry.if_exists
     return is_comparing and all(value.strip("*?") for value in entry.values)
 
 
 def _check_roles_anywhere(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:
-    """V37: the three calls may be allowed by different statements."""
+    """The three calls of Roles Anywhere, which different statements can allow (V37)."""
     trusting = [
         (path, statement)
         for path, statement in statements
@@ -145,7 +144,7 @@ def _passes_without(statement: Statement, entry: ConditionEntry) -> bool:
 
 
 def _names(statement: Statement, call: str) -> bool:
-    """Whether a statement is about a call, as far as its actions say."""
+    """Whether the actions of a statement include a call."""
     if statement.actions is None:
         return False
     return any(glob(action).fullmatch(call) for action in statement.actions) is not statement.not_action

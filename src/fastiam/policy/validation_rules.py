@@ -1,7 +1,7 @@
-"""The rules that a document can break: severity, and what a lenient reading makes of it (spec 1.6, F5).
+"""The rules that a document can break: severity, and the effect in mode `lenient` (spec 1.6, F5).
 
 One row per code. `docs/errors.md` shows the same rows with an example message each. Most codes are rule ids of the
-specification; `1.2`, `1.3` and `3.2` name the sections that hold a rule without an id of its own.
+specification; `1.2`, `1.3` and `3.2` are sections with a rule that has no id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ERROR, _WARN = Severity.ERROR, Severity.WARN
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row: `fatal` rules reject in lenient mode too. `lenient` says what else a lenient reading does."""
+    """One row: `fatal` rules reject in mode `lenient` too; `lenient` describes the effect of the others there."""
 
     severity: Severity
     broken: str
@@ -59,15 +59,15 @@ RULES: dict[str, Rule] = {
     "V25": Rule(_ERROR, "a resource that is neither `*` nor an ARN", _ENTRY),
     "V26": Rule(_ERROR, "a resource ARN with too few fields", "undetermined where it could match"),
     "V27": Rule(_ERROR, "upper case in the partition or service of a resource ARN", "compared literally"),
-    "V28": Rule(_ERROR, "a policy variable where none is replaced", "literal text"),
+    "V28": Rule(_ERROR, "a policy variable in a place without substitution", "literal text"),
     "V29": Rule(_ERROR, "malformed policy variable", "a variable without a value"),
-    "V30": Rule(_ERROR, "a policy variable under an operator that takes none", "literal text, so that value is undetermined"),
+    "V30": Rule(_ERROR, "a policy variable under an operator without variables", "literal text, so that value is undetermined"),
     "V31": Rule(_WARN, "a policy variable in a document that is not of version 2012-10-17", "literal text"),
     "V32": Rule(_ERROR, "a wildcard inside a principal", _ENTRY),
     "V33": Rule(_WARN, "principal `*` in a trust policy", _EVALUATED),
     "V34": Rule(_ERROR, "`NotPrincipal` with `Allow`", "allows everyone who is not listed"),
-    "V35": Rule(_ERROR, "a federated principal outside a trust policy", "that entry matches nobody"),
-    "V36": Rule(_WARN, "an action that an identity provider named beside it cannot call", _EVALUATED),
+    "V35": Rule(_ERROR, "a federated principal outside a trust policy", "that entry matches no principal"),
+    "V36": Rule(_WARN, "an action that the identity provider of the statement cannot call", _EVALUATED),
     "V37": Rule(_WARN, "a trust policy for Roles Anywhere without all three of its actions", _EVALUATED),
     "V38": Rule(_WARN, "a wildcard in a value of a sensitive key (an error in endpoint policies)", _EVALUATED),
     "V39": Rule(_ERROR, "characters that IAM does not store (a warning in resource and endpoint policies)", "ignored"),
@@ -80,7 +80,7 @@ RULES: dict[str, Rule] = {
     "D43": Rule(_WARN, "a condition or resource that endpoint policies do not take", _EVALUATED),
     "G2": Rule(_ERROR, "a resource control policy that allows, or names a principal other than `*`", "an allow has no effect"),
     "G20": Rule(_WARN, "no `Version` (in an SCP or RCP, any but 2012-10-17 is an error)", "variables are literal text"),
-    "G21": Rule(_ERROR, "a `Sid` with characters but letters and digits, or used twice", "ignored"),
+    "G21": Rule(_ERROR, "a `Sid` with characters other than letters and digits, or used twice", "ignored"),
     "G22": Rule(_WARN, "a `Sid` used twice in a resource or endpoint policy", "ignored"),
     "G23": Rule(_WARN, "an empty `Sid`", "ignored"),
     "G24": Rule(_WARN, "an `Id` in an identity policy", "ignored"),
@@ -92,12 +92,12 @@ RULES: dict[str, Rule] = {
         " to store it",
         _EVALUATED,
     ),
-    "RW52": Rule(_WARN, "a trust policy for Roles Anywhere that tests attributes of certificates by negation alone", _EVALUATED),
+    "RW52": Rule(_WARN, "a trust policy for Roles Anywhere that tests attributes of certificates only by negation", _EVALUATED),
     "RW57": Rule(_WARN, "a trust policy for Roles Anywhere without a condition on trust anchor or certificate", _EVALUATED),
     "O3": Rule(_WARN, "an element of a resource control policy that AWS may refuse", _EVALUATED),
     "1.2": Rule(_ERROR, "an empty list of actions or resources", "contributes nothing"),
     "1.3": Rule(_ERROR, "a condition operator in other than its canonical case", "read as the canonical operator"),
-    "3.2": Rule(_ERROR, "a group as principal", "that entry matches nobody"),
+    "3.2": Rule(_ERROR, "a group as principal", "that entry matches no principal"),
 }
 
 _BY_KIND: dict[tuple[str, PolicyKind], Severity] = {
@@ -110,5 +110,5 @@ _BY_KIND: dict[tuple[str, PolicyKind], Severity] = {
 
 
 def severity_of(code: str, kind: PolicyKind) -> Severity:
-    """How bad it is to break a rule in a document of this kind."""
+    """The severity of a rule in a document of this kind."""
     return _BY_KIND.get((code, kind), RULES[code].severity)

@@ -1,7 +1,7 @@
 """Condition blocks: operators, keys and values (spec 4.1, 4.2; V3, V13 to V23, V28 to V31, V38, V40, D43).
 
 A block becomes one `ConditionEntry` per (operator, key). Values are texts as written (G12). An entry is `undetermined`
-where the operator is unknown (V15) or the key is none (V17); any other defect stays in the text.
+if the operator is unknown (V15) or the key is invalid (V17); texts with other defects are kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fastiam.policy.variables import START, mask
 
 _WILDCARD = re.compile(r"[*?]+")
 _GLOBAL_KEYS = tuple(info.name for name, info in KEYS.items() if name.startswith("aws:"))
-_BESIDE_WILDCARD = 6  # D43: characters next to each wildcard
+_MIN_NEXT_TO_WILDCARD = 6  # D43: characters next to each wildcard
 
 
 class _Key(NamedTuple):
@@ -35,7 +35,7 @@ class _Key(NamedTuple):
 
 
 def read_conditions(reading: Reading, value: object, path: Path, effect: Effect) -> tuple[ConditionEntry, ...]:
-    """The entries of a `Condition` element, in order; whatever has a wrong type is left out with a fatal finding."""
+    """The entries of a `Condition` element, in order. Values of a wrong type are left out with a fatal finding."""
     block = read_object(reading, value, path)
     if block is None:
         return ()
@@ -52,25 +52,25 @@ def read_conditions(reading: Reading, value: object, path: Path, effect: Effect)
 def _read_operator(
     reading: Reading, name: str, members: Mapping[str, object], path: Path, effect: Effect
 ) -> list[ConditionEntry]:
-    operator = OPERATORS.get(name) or _odd_operator(reading, name, path)
+    operator = OPERATORS.get(name) or _read_noncanonical_operator(reading, name, path)
     if not members:
         reading.add("V13", path, f"{quote(name)} has no condition keys")
         return [] if operator else [ConditionEntry(name, "", False, "", (), undetermined=True)]
     if operator and operator.family == "null" and operator.qualifier:
-        hint = "ask `Null` without a set operator"
-        reading.add("V16", path, f"{quote(name)} does not look at the values one by one", hint, at_name=True)
+        hint = "use `Null` without a set operator"
+        reading.add("V16", path, f"{quote(name)} does not test the values one by one", hint, at_name=True)
     entries, spellings = [], set()
     for key, values in members.items():
         known = _read_key(key)
         if known.folded in spellings:
-            reading.add("V3", (*path, key), f"{quote(key)} stands twice in one operator, in two spellings", at_name=True)
+            reading.add("V3", (*path, key), f"{quote(key)} occurs twice under one operator, in two spellings", at_name=True)
         spellings.add(known.folded)
         entries.append(_read_entry(reading, operator, name, key, known, values, (*path, key), effect))
     return entries
 
 
-def _odd_operator(reading: Reading, name: str, path: Path) -> Operator | None:
-    """An operator that is not written in its canonical form: another case (1.3), or none at all (V15)."""
+def _read_noncanonical_operator(reading: Reading, name: str, path: Path) -> Operator | None:
+    """An operator that is not in its canonical form: another case (1.3), or unknown (V15)."""
     canonical = BY_FOLDED_NAME.get(name.lower())
     if canonical is not None:
         message = f"{quote(name)} is not the canonical name of a condition operator"
@@ -89,8 +89,8 @@ def _operator_hint(reading: Reading, name: str) -> str:
     base = rest.removesuffix(IF_EXISTS)
     if base == "Null":
         return "`Null` tests whether a key exists; leave out `IfExists`"
-    alike = reading.did_you_mean(base, BASES)
-    return alike.replace("`?", f"{rest[len(base) :]}`?").replace("mean `", f"mean `{qualifier}{colon}")
+    similar = reading.did_you_mean(base, BASES)
+    return similar.replace("`?", f"{rest[len(base) :]}`?").replace("mean `", f"mean `{qualifier}{colon}")
 
 
 @lru_cache(maxsize=1 << 12)
@@ -107,11 +107,11 @@ def _read_entry(
     values = _read_values(reading, raw, path)
     if not known.is_key:
         what = "names no tag" if ":" in key else "has no service prefix"
-        hint = "write the tag behind a slash, such as `aws:PrincipalTag/team`" if ":" in key else "keys look like `aws:SourceIp`"
+        hint = "write the tag after a slash, such as `aws:PrincipalTag/team`" if ":" in key else "keys look like `aws:SourceIp`"
         reading.add("V17", path, f"condition key {quote(key)} {what}", hint, at_name=True)
     elif known.is_unknown_global:
         hint = reading.did_you_mean(key, _GLOBAL_KEYS)
-        reading.add("V40", path, f"{quote(key)} is no global condition key that is known", hint, at_name=True)
+        reading.add("V40", path, f"{quote(key)} is not a known global condition key", hint, at_name=True)
     if START in key:
         reading.add_all([misplaced(key, reading.variables, "in a condition key")], path, at_name=True)
     if isinstance(raw, (list, tuple)) and not raw:
@@ -124,7 +124,7 @@ def _read_entry(
 
 
 def _read_values(reading: Reading, raw: object, path: Path) -> tuple[str, ...]:
-    """The values as text (G12); V19 where their JSON types differ, V1 where one is no scalar."""
+    """The values as text (G12); V19 if their JSON types differ, V1 if one is not a scalar."""
     if type(raw) is str:
         return (raw,)
     if type(raw) is list and TEXT.issuperset(map(type, raw)):
@@ -138,7 +138,7 @@ def _read_values(reading: Reading, raw: object, path: Path) -> tuple[str, ...]:
     for i, item in enumerate(raw):
         text = scalar_text(item)
         if text is None:
-            reading.add("V1", (*path, i), f"a list of condition values holds {json_type(item)}")
+            reading.add("V1", (*path, i), f"a list of condition values contains {json_type(item)}")
         else:
             texts.append(text)
     if len(texts) == len(raw) and len({json_type(item) for item in raw}) > 1:
@@ -147,15 +147,15 @@ def _read_values(reading: Reading, raw: object, path: Path) -> tuple[str, ...]:
 
 
 def _check_key(reading: Reading, operator: Operator, key: str, info: KeyInfo | None, path: Path, effect: Effect) -> None:
-    """How the operator fits the number of values of the key (V22, V23) and, in endpoint policies, its kind (D43)."""
+    """The operator and the cardinality of the key (V22, V23), and in endpoint policies the kind of key (D43, K10)."""
     if info is None or operator.family == "null":
         return
     if info.multi and not operator.qualifier:
         hint = "put `ForAnyValue:` or `ForAllValues:` before the operator"
-        reading.add("V22", path, f"{quote(key)} holds several values and needs a set operator", hint, at_name=True)
+        reading.add("V22", path, f"{quote(key)} has several values and needs a set operator", hint, at_name=True)
     if not info.multi and operator.qualifier == "ForAllValues" and effect is Effect.ALLOW:
-        hint = "`ForAllValues` is true where the key is absent: leave it out"
-        reading.add("V23", path, f"{quote(key)} holds one value and needs no `ForAllValues`", hint, at_name=True)
+        hint = "`ForAllValues` is true if the key is absent: leave it out"
+        reading.add("V23", path, f"{quote(key)} has one value and needs no `ForAllValues`", hint, at_name=True)
     if info.sensitive and operator.family == "numeric" and reading.kind is PolicyKind.VPCE:
         hint = "identifiers are text: use `StringEquals`"
         reading.add("D43", path, f"{quote(key)} is an identifier and takes no numeric operator here", hint, at_name=True)
@@ -176,7 +176,7 @@ def _check_values(
 
 @lru_cache(maxsize=1 << 14)
 def value_problems(operator: Operator, text: str, variables: bool, sensitive: bool, endpoint: bool) -> Problems:
-    """What is wrong with one value under an operator: V18, V21, V28 to V31, V38, V40, D43."""
+    """The problems of one value under an operator: V18, V21, V28 to V31, V38, V40, D43."""
     found = list(_variable_problems(operator, text, variables))
     live = variables and operator.variables
     if not any(problem.code in ("V29", "V30") for problem in found) and not _is_readable(operator, text, live):
@@ -222,14 +222,14 @@ def _wildcard_problems(operator: Operator, text: str, masked: str, sensitive: bo
         like = "StringNotLike" if "Not" in operator.base else "StringLike"
         found.append(Problem("V21", f"{quote(text)} is compared literally under `{operator.base}`", f"wildcards need `{like}`"))
     if sensitive:
-        found.append(Problem("V38", f"{quote(text)} has a wildcard, and the key identifies whom to trust", "list the values"))
-    if endpoint and operator.wildcards and operator.family == "string" and not _has_company(masked):
-        message = f"a wildcard in {quote(text)} has fewer than {_BESIDE_WILDCARD} characters next to it"
-        found.append(Problem("D43", message, "endpoint policies want longer values"))
+        found.append(Problem("V38", f"{quote(text)} has a wildcard, and the key identifies a trusted party", "list the values"))
+    if endpoint and operator.wildcards and operator.family == "string" and not _have_enough_characters(masked):
+        message = f"a wildcard in {quote(text)} has fewer than {_MIN_NEXT_TO_WILDCARD} characters next to it"
+        found.append(Problem("D43", message, "endpoint policies require longer values"))
     return tuple(found)
 
 
-def _has_company(masked: str) -> bool:
-    """Whether each wildcard has at least six characters before or behind it (D43)."""
+def _have_enough_characters(masked: str) -> bool:
+    """Whether each wildcard has at least six characters before or after it (D43)."""
     pieces = _WILDCARD.split(masked)
-    return all(max(len(a), len(b)) >= _BESIDE_WILDCARD for a, b in zip(pieces, pieces[1:], strict=False))
+    return all(max(len(a), len(b)) >= _MIN_NEXT_TO_WILDCARD for a, b in zip(pieces, pieces[1:], strict=False))

@@ -9,7 +9,7 @@ IF_EXISTS = "IfExists"
 
 
 class Operator(NamedTuple):
-    """One spelling of an operator, taken apart. `wildcards` and `variables`: whether its values may hold them."""
+    """One spelling of an operator, parsed. `wildcards` and `variables`: whether its values can contain them."""
 
     base: str
     qualifier: str

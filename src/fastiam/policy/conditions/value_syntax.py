@@ -1,6 +1,6 @@
-"""What a condition value must look like for its operator to read it (V18; spec 4.4 to 4.6).
+"""The syntax of condition values by operator family (V18; spec 4.4 to 4.6).
 
-Only the form is checked here: what a value means is read by whoever evaluates it.
+Only the form is checked here; the evaluators compute the values.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def is_number(text: str) -> bool:
-    """C30."""
+    """A number without exponent (C30)."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def is_bool(text: str) -> bool:
-    """C15, C31: `true` or `false` in any case."""
+    """`true` or `false` in any case (C15, C31)."""
     return text.lower() in ("true", "false")
 
 
 def is_base64(text: str) -> bool:
-    """C32: the standard alphabet, with padding."""
+    """Base64 of the standard alphabet, with padding (C32)."""
     return _BASE64.fullmatch(text) is not None
 
 
 def is_date(text: str) -> bool:
-    """C40 to C43."""
+    """Epoch seconds, or a date of the W3C profile of ISO 8601 (C40 to C43)."""
     epoch = _EPOCH.fullmatch(text)
     if epoch:
         return not (len(text) == 4 and text.isdigit()) and _fits_int64(epoch.group(1) == "-", epoch.group(2))
@@ -67,7 +67,7 @@ def _days_in(year: int, month: int) -> int:
 
 
 def is_ip_range(text: str) -> bool:
-    """C50: an address without zone id, and a prefix length if there is a slash."""
+    """An address without zone id, and a prefix length after a slash (C50)."""
     address, slash, prefix = text.partition("/")
     if "%" in address:
         return False
@@ -79,7 +79,7 @@ def is_ip_range(text: str) -> bool:
 
 
 def is_arn_pattern(text: str, variables: bool) -> bool:
-    """C62, C64: six fields, the first of them `arn`; before its variables have values, as far as can be told."""
+    """Six fields, the first of them `arn`, as far as the text determines them without the values of its variables (C62, C64)."""
     masked = variable_syntax.mask(text, variables)
     start = variable_syntax.first_key_variable(text) if variables else None
     if start is None:
@@ -87,7 +87,7 @@ def is_arn_pattern(text: str, variables: bool) -> bool:
     return masked[:start].startswith("arn:") or "arn:".startswith(masked[:start])
 
 
-# family of the operator: (reads a value?, what a value must be)
+# family of the operator: (test of a value, description of a valid value)
 READERS: dict[str, tuple[Callable[[str], bool], str]] = {
     "numeric": (is_number, "a number such as `10` or `-2.5`, without exponent"),
     "date": (is_date, "a date such as `2030-01-31T12:00:00Z`, or epoch seconds of other than four digits"),
