@@ -47,25 +47,25 @@ def enums_of(header: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(("enum", "prefix"), PREFIXES.items(), ids=lambda value: getattr(value, "__name__", value))
-def test_an_enum_of_the_layout_has_the_numbers_of_the_kernels(enum: type[IntEnum | IntFlag], prefix: str) -> None:
+def test_layout_enum_equals_kernel_enum(enum: type[IntEnum | IntFlag], prefix: str) -> None:
     assert {prefix + name: int(member) for name, member in enum.__members__.items()} == {
         prefix + name: IN_C.get(prefix + name) for name in enum.__members__
     }
 
 
-def test_single_numbers_of_the_layout_are_those_of_the_kernels() -> None:
+def test_layout_constants_equal_kernel_constants() -> None:
     assert {name: IN_C[name] for name in ALONE} == ALONE
     assert IN_C["ACT_FORBID_SHIFT"] == layout.FORBID_SHIFT
     assert {name: IN_C[code] for name, code in QUALIFIERS_IN_C.items()} == layout.QUALIFIERS
     assert {kind: IN_C[f"KIND_{kind.name}"] for kind in PrincipalKind} == layout.KINDS
 
 
-def test_a_credential_has_a_bit_of_its_own_in_the_flags_of_an_action() -> None:  # 7.4
+def test_credential_kinds_have_separate_bits_in_action_flags() -> None:  # 7.4
     assert max(layout.Credential) + layout.FORBID_SHIFT < 32
     assert max(layout.ActionFlag) < 1 << layout.FORBID_SHIFT
 
 
-def test_enums_of_the_kernels_that_the_layout_repeats_have_no_further_member() -> None:
+def test_kernel_enum_has_no_member_missing_in_layout() -> None:
     repeated = {prefix + name for enum, prefix in PREFIXES.items() for name in enum.__members__}
     repeated |= {*ALONE, "ACT_FORBID_SHIFT", *QUALIFIERS_IN_C.values(), *(f"KIND_{kind.name}" for kind in PrincipalKind)}
     seen = 0
@@ -77,21 +77,21 @@ def test_enums_of_the_kernels_that_the_layout_repeats_have_no_further_member() -
     assert seen == len(PREFIXES) + 2  # qualifiers and kinds are no enums of the layout
 
 
-def test_the_layers_of_an_answer_are_those_of_the_model_in_its_order() -> None:  # D50
+def test_decision_layers_equal_model_layers_in_order() -> None:  # D50
     in_c = {name: number for name, number in IN_C.items() if name.startswith("LAYER_")}
     assert {f"LAYER_{layer.name}": number for number, layer in enumerate(LAYERS)} == in_c
     assert tuple(Layer) == LAYERS
     assert {f"LAYER_{layer.name}": number for layer, number in compiler.LAYERS.items()} == in_c
 
 
-def test_the_reasons_of_an_answer_are_those_of_the_kernels() -> None:  # 6.9
+def test_decision_reasons_equal_kernel_reasons() -> None:  # 6.9
     in_c = {name: number for name, number in IN_C.items() if name.startswith("REASON_")}
     assert in_c.pop("REASON_NONE") == NO_CODE
     assert in_c.pop("REASON_PASS_ROLE") == REASONS.index("pass_role_account")
     assert in_c == {f"REASON_{name.upper()}": number for number, name in enumerate(REASONS) if name != "pass_role_account"}
 
 
-def test_the_outcomes_that_kernels_give_are_those_of_the_model() -> None:  # 0.2
+def test_kernel_outcomes_equal_model_outcomes() -> None:  # 0.2
     assert {name: IN_C[name] for name in ("IMPLICIT_DENY", "ALLOW", "EXPLICIT_DENY")} == {
         outcome.name: int(outcome) for outcome in (Outcome.IMPLICIT_DENY, Outcome.ALLOW, Outcome.EXPLICIT_DENY)
     }

@@ -109,7 +109,7 @@ def _views(*views: bytes) -> HandMade:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_memory_is_an_error_and_is_released_once(name: str) -> None:
+def test_arrow_broken_memory_is_an_error_and_released_once(name: str) -> None:
     make, words, row = BROKEN[name]
     producer = make()
     with pytest.raises(RequestValueError, match=words) as caught:
@@ -163,7 +163,7 @@ SOUND: dict[str, tuple[Callable[[], HandMade], list[object]]] = {
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_odd_but_sound_memory_is_read_and_released_once(name: str) -> None:
+def test_arrow_unusual_valid_memory_is_read_and_released_once(name: str) -> None:
     make, expected = SOUND[name]
     producer = make()
     column = read_column(producer, "c", kind="context")
@@ -176,14 +176,14 @@ def test_odd_but_sound_memory_is_read_and_released_once(name: str) -> None:
     assert producer.released == {"schema": 1, "array": 1}
 
 
-def test_a_consumed_producer_is_an_error() -> None:
+def test_arrow_consumed_producer_is_an_error() -> None:
     producer = texts("a")
     read_column(producer, "c", kind="text")
     with pytest.raises(RequestValueError, match="released already"):
         read_column(producer, "c", kind="text")
 
 
-def test_a_stream_is_read_to_its_end_and_released_once() -> None:
+def test_arrow_stream_is_read_to_end_and_released_once() -> None:
     parts = [texts("a", "b"), texts(), texts("c")]
     stream = HandMadeStream(texts(), parts)
     column = read_column(stream, "c", kind="text")
@@ -195,7 +195,7 @@ def test_a_stream_is_read_to_its_end_and_released_once() -> None:
 
 
 @pytest.mark.parametrize("fail_at", [-1, 0, 1])
-def test_a_stream_that_fails_is_an_error_with_its_words_and_is_released_once(fail_at: int) -> None:
+def test_arrow_failed_stream_raises_its_message_and_is_released(fail_at: int) -> None:
     parts = [texts("a"), texts("b")]
     stream = HandMadeStream(texts(), parts, fail_at=fail_at)
     with pytest.raises(RequestValueError, match="the disk is on fire - at `c`"):
@@ -205,7 +205,7 @@ def test_a_stream_that_fails_is_an_error_with_its_words_and_is_released_once(fai
     assert sum(part.released["array"] for part in parts) == max(fail_at, 0)
 
 
-def test_a_bad_chunk_names_the_row_of_the_whole_column() -> None:
+def test_arrow_bad_chunk_error_names_row_of_whole_column() -> None:
     stream = HandMadeStream(texts(), [texts("a", "b"), HandMade("u", [None, offsets(0, 4, 2, 6), ROOMY], 3)])
     with pytest.raises(RequestValueError) as caught:
         read_column(stream, "c", kind="text")
@@ -221,7 +221,7 @@ class Fake:
 
 
 @pytest.mark.parametrize("given", [None, 5, ("a", "b"), (texts("a").__arrow_c_array__()[1],) * 2])
-def test_what_is_no_capsule_is_an_error(given: object) -> None:
+def test_arrow_non_capsule_is_an_error(given: object) -> None:
     with pytest.raises(RequestValueError, match="the Arrow data is broken"):
         read_column(Fake(given), "c", kind="text")
 
@@ -250,7 +250,7 @@ def _in_layouts(bad: bytes) -> list[HandMade]:
 
 @pytest.mark.parametrize("row", [0, 1, 300, 511, 512, 598, 599])
 @pytest.mark.parametrize("gap", [0, 1], ids=["one behind the other", "with gaps"])
-def test_views_of_texts_that_lie_one_behind_the_other_are_each_looked_at(row: int, gap: int) -> None:
+def test_arrow_consecutive_string_views_are_all_verified(row: int, gap: int) -> None:
     """A batch takes them for one text; the row that cannot be read is told, and the others are decided."""
     arns = [f"arn:aws:s3:::bucket/{i:04d}".encode() for i in range(600)]
     arns[row] = arns[row][:-1] + b"\xff"
@@ -269,7 +269,7 @@ def test_views_of_texts_that_lie_one_behind_the_other_are_each_looked_at(row: in
 
 
 @pytest.mark.parametrize("bad", NOT_UTF8, ids=repr)
-def test_text_that_is_not_utf8_is_an_error_of_its_row(bad: bytes) -> None:
+def test_arrow_invalid_utf8_is_an_error_of_its_row(bad: bytes) -> None:
     for producer in _in_layouts(bad):
         with pytest.raises(RequestValueError, match="not valid UTF-8") as caught:
             read_column(producer, "c", kind="text")
@@ -280,12 +280,12 @@ def test_text_that_is_not_utf8_is_an_error_of_its_row(bad: bytes) -> None:
         assert list(errors) == [1]
 
 
-def test_a_character_cut_by_an_offset_is_no_utf8() -> None:
+def test_arrow_character_cut_by_offset_is_invalid_utf8() -> None:
     with pytest.raises(RequestValueError, match="not valid UTF-8"):
         read_column(HandMade("u", [None, offsets(0, 1, 2), "é".encode()], 2), "c", kind="text")
 
 
-def test_bad_text_that_no_row_uses_is_no_error() -> None:
+def test_arrow_unused_invalid_text_is_accepted() -> None:
     values = HandMade("u", [None, offsets(0, 1, 2), b"a\xff"], 2)
     column = read_column(HandMade("C", [None, b"\0\0"], 2, dictionary=values), "c", kind="text")
     assert column_texts(column) == ["a", "a"]

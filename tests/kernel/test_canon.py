@@ -26,20 +26,20 @@ def read(obj: object) -> list[Any]:
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 @example([0, -1, 9, 10, -(2**63), 2**63 - 1])
-def test_integers_are_written_as_single_requests_write_them(values: list[int]) -> None:
+def test_canonical_integers_equal_single_requests(values: list[int]) -> None:
     assert read(np.array(values, np.int64)) == [canonical_text(value, "c") for value in values]
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 @example([0.0, -0.0, 2.0**53, 2.0**53 - 1, -(2.0**53), 5e-324, 1.7976931348623157e308, 1e16, 0.1])
-def test_floats_are_written_as_single_requests_write_them(values: list[float]) -> None:
+def test_canonical_floats_equal_single_requests(values: list[float]) -> None:
     assert read(pa.array(values, pa.float64())) == [canonical_text(value, "c") for value in values]
 
 
 @given(st.lists(st.datetimes(timezones=st.just(UTC))))
 @example([datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC), datetime(1969, 12, 31, tzinfo=UTC)])
 @example([datetime(2000, 2, 29, tzinfo=UTC), datetime(1900, 3, 1, tzinfo=UTC), datetime(1600, 12, 31, tzinfo=UTC)])
-def test_instants_are_written_as_single_requests_write_them(values: list[datetime]) -> None:
+def test_canonical_instants_equal_single_requests(values: list[datetime]) -> None:
     assert read(pa.array(values, pa.timestamp("us", "UTC"))) == [canonical_text(value, "c") for value in values]
 
 
@@ -47,7 +47,7 @@ def test_instants_are_written_as_single_requests_write_them(values: list[datetim
     ("unit", "first", "last"),
     [("s", -62_135_596_800, 253_402_300_799), ("ms", -62_135_596_800_000, 253_402_300_799_999)],
 )
-def test_instants_outside_the_years_1_to_9999_are_errors(unit: str, first: int, last: int) -> None:
+def test_instant_outside_years_1_to_9999_is_an_error(unit: str, first: int, last: int) -> None:
     kind = pa.timestamp(unit, "UTC")
     assert [text[:4] for text in read(pa.array([first, last]).cast(kind))] == ["0001", "9999"]
     for value in (first - 1, last + 1, -(2**63) + 1, 2**63 - 1):
@@ -63,7 +63,7 @@ def test_distinct_values_get_one_code_each(values: list[int]) -> None:
     assert (array[firsts][codes] == array).all()
 
 
-def test_the_table_of_distinct_values_grows() -> None:
+def test_distinct_value_table_grows() -> None:
     array = np.arange(50_000, dtype=np.uint64) << np.uint64(40)
     codes, firsts = distinct(array)
     assert (codes == np.arange(50_000)).all() and (firsts == np.arange(50_000)).all()
@@ -95,7 +95,7 @@ def test_many_distinct_values_are_written_row_by_row(name: str) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 7])
-def test_the_row_of_a_bad_instant_is_named_among_many_others(start: int) -> None:
+def test_bad_instant_error_names_its_row(start: int) -> None:
     values = [int(value.timestamp() * 1e6) for value in MANY]
     values[2_500] = 2**63 - 1
     lists = pa.ListArray.from_arrays(list(range(3_001)), pa.array(values).cast(pa.timestamp("us", "UTC")))
@@ -120,10 +120,10 @@ def test_the_row_of_a_bad_instant_is_named_among_many_others(start: int) -> None
     ],
     ids=str,
 )
-def test_lists_of_python_values_read_as_single_requests_read_them(values: list[Any]) -> None:
+def test_python_lists_equal_single_requests(values: list[Any]) -> None:
     assert read(values) == [value if value is None else canonical_text(value, "c") for value in values]
 
 
-def test_floats_with_an_exponent_are_written_among_others() -> None:
+def test_floats_with_exponent_are_written_among_others() -> None:
     values = [1e300, 0.5, -1e-7, 3.0, 1e22, 7.25, 5e-324]
     assert read(np.array(values)) == [canonical_text(value, "c") for value in values]

@@ -89,7 +89,7 @@ def coded(rng: random.Random, key: str, values: list[Any]) -> Any:
 
 @pytest.mark.parametrize("form", ["coded", "plain", "views"])
 @pytest.mark.parametrize("seed", range(4))
-def test_conditions_are_asked_side_by_side(seed: int, form: str) -> None:
+def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
     """C1, F3, D51: outcome and statement are those of the reference, when truths are met and when they are known."""
     rng = random.Random(seed)
     directory = fastiam.Directory(quotas=None)
@@ -126,7 +126,7 @@ def test_conditions_are_asked_side_by_side(seed: int, form: str) -> None:
     assert {outcome for outcome, _ in expected} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
 
 
-def test_a_statement_may_have_any_number_of_conditions() -> None:
+def test_statement_with_any_number_of_conditions_decides() -> None:
     """More than the place in a wave counts, which nothing but quotas forbids."""
     operators = {
         "StringEquals": "live",

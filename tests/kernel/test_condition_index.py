@@ -84,7 +84,7 @@ def agree(directory: fastiam.Directory, rows: list[tuple[str, str, dict[str, Any
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("column", ["coded", "plain", "lists", "not given"])
 @pytest.mark.parametrize("form", FORMS)
-def test_by_what_a_column_says(form: str, column: str, seed: int) -> None:
+def test_condition_index_by_column_value_finds_statement(form: str, column: str, seed: int) -> None:
     rng = random.Random(seed)
     directory = fastiam.Directory(quotas=None)
     statements = asked_of(rng, form, "app:of", "ForAnyValue:" if column == "lists" else "")
@@ -108,7 +108,7 @@ def test_by_what_a_column_says(form: str, column: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(("form", "key"), [("paths", "aws:PrincipalTag/path"), ("arns", "aws:PrincipalArn")])
 @pytest.mark.parametrize("count", [40, 120])
-def test_by_who_asks(form: str, key: str, count: int, seed: int) -> None:
+def test_condition_index_by_principal_finds_statement(form: str, key: str, count: int, seed: int) -> None:
     """With fewer denies than sieves have bits, and with more; one role has no tag."""
     rng = random.Random(seed)
     directory = fastiam.Directory(quotas=None)
@@ -129,7 +129,7 @@ def test_by_who_asks(form: str, key: str, count: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["{}{}/*", "*/{}{}"])
-def test_texts_of_policies_may_be_longer_than_what_is_hashed_of_them(pattern: str) -> None:
+def test_condition_index_text_longer_than_hash_is_found(pattern: str) -> None:
     """Some 64 KiB of them, where no quota refuses that."""
     texts = [pattern.format("p" * 66_000, i) for i in range(40)]
     statements = [
@@ -144,7 +144,7 @@ def test_texts_of_policies_may_be_longer_than_what_is_hashed_of_them(pattern: st
         assert engine.decide_many([ROLES[0]] * 3, READ, INSIDE, {"app:of": [given] * 3}).allowed.tolist() == [i < 40] * 3
 
 
-def test_a_thousand_prefixes_of_one_bucket_are_each_found() -> None:
+def test_index_thousand_prefixes_of_one_bucket_all_found() -> None:
     """As of a role that lists the homes of all users (AWS's guide of S3 has one for each)."""
     statements = [
         {

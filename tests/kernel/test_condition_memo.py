@@ -162,7 +162,7 @@ def asked_of(made: list[Row], keys: list[str]) -> list[list[str | None]]:
 
 @pytest.mark.parametrize("data", [None, b""], ids=["no data", "no bytes of data"])
 @pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "StringEqualsIfExists"])
-def test_a_text_without_letters_is_no_null(operator: str, data: bytes | None) -> None:
+def test_empty_text_is_not_null(operator: str, data: bytes | None) -> None:
     """Arrow lets a column of such texts come without the buffer that letters would lie in."""
     n = 1024  # so many that truths are kept
     directory = fastiam.Directory(quotas=None)
@@ -180,7 +180,7 @@ def test_a_text_without_letters_is_no_null(operator: str, data: bytes | None) ->
     "keys", [list(CONTEXT), ["app:dept", "aws:UserAgent"], ["aws:ResourceTag/dept", "aws:CalledVia"], []], ids=len
 )
 @pytest.mark.parametrize("seed", range(3))
-def test_conditions_are_what_they_are_row_by_row(directory: fastiam.Directory, keys: list[str], seed: int) -> None:
+def test_memoized_conditions_equal_row_by_row_evaluation(directory: fastiam.Directory, keys: list[str], seed: int) -> None:
     engine, snapshot = directory.compile(), directory.snapshot()
     made = rows(seed, 4000, keys)
     forms = [asked(engine, made, keys, form) for form in ("coded", "plain", "views", "chunks", "lists", "coded")]
@@ -199,7 +199,7 @@ def test_conditions_are_what_they_are_row_by_row(directory: fastiam.Directory, k
     assert all(found.missing_keys == forms[0].missing_keys for found in forms)
 
 
-def test_rows_are_counted_under_keys_that_nobody_supplies_one_by_one(directory: fastiam.Directory) -> None:
+def test_missing_key_rows_are_counted_one_by_one(directory: fastiam.Directory) -> None:
     engine = directory.compile()
     keys = ["app:dept", "aws:ResourceTag/dept"]
     made = rows(9, 700, keys)
@@ -212,7 +212,7 @@ def test_rows_are_counted_under_keys_that_nobody_supplies_one_by_one(directory: 
 
 @pytest.mark.parametrize("account", [ACCOUNT, OTHER], ids=["own", "another's"])
 @pytest.mark.parametrize("n", [1, 10, 1300])
-def test_a_row_is_counted_once_under_a_key_that_several_statements_read(account: str, n: int) -> None:
+def test_missing_key_of_several_statements_counts_a_row_once(account: str, n: int) -> None:
     told = (("Deny", "1"), ("Deny", "3"), ("Allow", "2"))
     made = [
         {"Effect": effect, "Action": "sqs:*", "Resource": "*", "Condition": {"StringEquals": {"nobody:says": value}}}
@@ -225,7 +225,7 @@ def test_a_row_is_counted_once_under_a_key_that_several_statements_read(account:
         assert engine.decide_many([PRINCIPALS[0]] * n, ["sqs:SendMessage"] * n, [resource] * n).missing_keys == {"nobody:says": n}
 
 
-def test_the_next_batch_knows_who_asks_but_not_what_time_it_was(directory: fastiam.Directory) -> None:
+def test_memo_keeps_principal_truths_and_drops_the_time(directory: fastiam.Directory) -> None:
     """Truths that depend on who asks alone are left to it, those that one batch alone tells are not."""
     made = rows(13, 2000, [])
     later = AT + timedelta(hours=1)
@@ -247,7 +247,7 @@ def engine_for_one(statement: dict[str, Any]) -> fastiam.Engine:
     return directory.compile()
 
 
-def test_nothing_is_told_of_the_first_condition_of_all_before_it_is_looked_at() -> None:
+def test_memo_of_first_condition_is_empty_before_evaluation() -> None:
     untagged = {"StringNotLike": {"aws:RequestTag/team": "a*"}}
     engine = engine_for_one({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": untagged})
     for _ in range(3):
@@ -255,7 +255,7 @@ def test_nothing_is_told_of_the_first_condition_of_all_before_it_is_looked_at() 
         assert set(found.outcome.tolist()) == {fastiam.Outcome.EXPLICIT_DENY}
 
 
-def test_the_next_batch_knows_how_long_ago_somebody_gave_a_code() -> None:
+def test_memo_mfa_age_of_next_batch_is_reevaluated() -> None:
     """7.6: `aws:MultiFactorAuthAge` grows."""
     fresh = {"NumericLessThan": {"aws:MultiFactorAuthAge": "600"}}
     engine = engine_for_one({"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": fresh})
@@ -265,7 +265,7 @@ def test_the_next_batch_knows_how_long_ago_somebody_gave_a_code() -> None:
         assert set(found.outcome.tolist()) == {expected}
 
 
-def test_a_principal_that_comes_later_may_fix_a_key_that_none_fixed_before(directory: fastiam.Directory) -> None:
+def test_later_principal_may_fix_a_new_key(directory: fastiam.Directory) -> None:
     """Sessions that nobody has asked about bring keys of their own into the middle of a batch."""
     engine, n = directory.compile(), 70_000  # more than a chunk
     session = f"arn:aws:sts::{OTHER}:assumed-role/ann/late"
@@ -280,7 +280,7 @@ def test_a_principal_that_comes_later_may_fix_a_key_that_none_fixed_before(direc
         ]
 
 
-def test_what_is_kept_of_a_condition_counts_once_a_limit_asks_for_it(directory: fastiam.Directory) -> None:
+def test_memoized_condition_applies_to_a_later_limit(directory: fastiam.Directory) -> None:
     """An allow reads conditions first; rows of the policies that deny by them are made in the middle of the batch."""
     engine, keys = directory.compile(), ["app:dept", "aws:SecureTransport", "aws:SourceIp"]
     made = rows(11, 256, keys)
@@ -296,7 +296,7 @@ def test_what_is_kept_of_a_condition_counts_once_a_limit_asks_for_it(directory: 
     assert (found[256:] == expected[1]).all()
 
 
-def test_what_is_known_of_limits_is_forgotten_with_their_numbers() -> None:
+def test_known_false_limits_are_evicted_with_their_ids() -> None:
     """Tables are dropped between two chunks, conditions get other bits; the next batch goes on with what is known of who asks."""
 
     class Dropping(fastiam.Engine):
@@ -339,7 +339,7 @@ def test_what_is_known_of_limits_is_forgotten_with_their_numbers() -> None:
 
 
 @pytest.mark.parametrize("form", ["coded", "plain"])
-def test_a_tag_of_a_resource_that_must_be_one_of_who_asks(form: str) -> None:
+def test_resource_tag_equals_principal_tag_decides_per_row(form: str) -> None:
     """VR6: principal and resource determine the result together. One session has a tag of its own."""
     teams = ["red", "blue", "grey", None]
     roles = [f"arn:aws:iam::{ACCOUNT}:role/{team}" for team in teams]

@@ -151,7 +151,7 @@ def an_endpoint_policy(rng: random.Random) -> dict[str, Any]:
 
 @pytest.mark.parametrize("where", ["organization", "everywhere", "everywhere, with owners"])
 @pytest.mark.parametrize("seed", range(12))
-def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
+def test_pruned_denies_do_not_match(seed: int, where: str) -> None:
     """Owners that a column gives may contradict what is stored (D23): an error, in a row alone as in a batch."""
     rng = random.Random(seed)
     engine = an_organization(rng, where != "organization").compile()
@@ -201,7 +201,7 @@ def test_what_is_sifted_out_denies_nothing(seed: int, where: str) -> None:
         assert decide(rows[at : at + 100]).outcome.tolist() == [outcome for outcome, _ in expected[at : at + 100]]
 
 
-def test_an_account_that_moves_to_another_organization_is_not_what_it_was() -> None:
+def test_account_moved_to_another_organization_is_reevaluated() -> None:
     directory = fastiam.Directory(quotas=None)
     deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {"aws:ResourceOrgID": "o-1"}}}
     directory.set_organization("o-1", management_account=M, accounts={A: "ou-a", B: "ou-b"}, scps={"r-1": [EVERYTHING]})
@@ -225,7 +225,7 @@ TLS = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
 
 @pytest.mark.parametrize("element", ["Resource", "NotResource"])
 @pytest.mark.parametrize("where", ["own", "scp", "resource", "endpoint"])
-def test_what_a_deny_or_an_allow_reads_is_counted_though_another_condition_decides(where: str, element: str) -> None:
+def test_missing_keys_are_counted_if_another_condition_decides(where: str, element: str) -> None:
     """A variable of its pattern, of the four places that denies come from; a condition of an allow before the one that holds."""
     directory = fastiam.Directory(quotas=None)
     stage = {key if key != "Resource" else element: value for key, value in STAGE.items()}
@@ -275,7 +275,7 @@ def many_denies(rng: random.Random, n: int) -> dict[str, Any]:
 @pytest.mark.parametrize("n", [1, 2, 4, 7, 20])
 @pytest.mark.parametrize("where", ["own", "resource"])
 @pytest.mark.parametrize("seed", range(4))
-def test_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: int, where: str, n: int) -> None:
+def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: str, n: int) -> None:
     """Without an organization, too, once rows have many of them; what reads a key that nobody gives is counted, too."""
     rng = random.Random(f"{seed} {n}")
     directory = fastiam.Directory(quotas=None)
@@ -322,7 +322,7 @@ def test_denies_that_cannot_hold_are_passed_over_among_those_that_may(seed: int,
         assert reasoned(rows[at : at + 100]) == expected[at : at + 100]
 
 
-def test_of_own_denies_that_are_left_the_first_one_denies() -> None:
+def test_first_remaining_principal_deny_determines() -> None:
     """D1, D51: every second one cannot hold for who asks, so that the others stand in three parts."""
     statements = []
     for i, name in enumerate(("one", "*o*", "*")):  # what one denies, so does the next

@@ -83,7 +83,7 @@ HIDDEN = f"arn:aws:s3:${{a:{ACCOUNT}:b}}:{ACCOUNT}:c/"  # colons in `${...}` sta
 
 @pytest.mark.parametrize("effect", ["Allow", "Deny"])
 @pytest.mark.parametrize("ends", [["ann"], ["${aws:username}"], ["*"], ["ann", "anna", "ann*"]], ids=" ".join)
-def test_a_colon_inside_of_a_field_stands_in_no_resource(effect: str, ends: list[str]) -> None:
+def test_pattern_field_with_inner_colon_matches_no_resource(effect: str, ends: list[str]) -> None:
     """V28, R3, R5: read as one string the pattern may match, which is U."""
     directory = fastiam.Directory("lenient", quotas=None)
     made = [{"Effect": effect, "Action": "s3:*", "Resource": [HIDDEN + end for end in ends]}]
@@ -100,7 +100,7 @@ def test_a_colon_inside_of_a_field_stands_in_no_resource(effect: str, ends: list
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_patterns_that_begin_alike_are_passed_over_where_none_matches(seed: int) -> None:
+def test_group_with_common_prefix_is_skipped_without_match(seed: int) -> None:
     """R5, VR5 to VR8, D51: outcome and statement are those of the reference, be there indexes or not."""
     directory, asked = likes(seed)
     snapshot = directory.snapshot()

@@ -168,7 +168,7 @@ Place = Callable[[Lists], tuple[fastiam.Directory, fastiam.Session | None]]
 
 @pytest.mark.parametrize("place", [in_identity, in_boundary, in_session, in_organization, in_bucket])
 @pytest.mark.parametrize("seed", range(6))
-def test_an_index_finds_what_may_match_in_any_layer(seed: int, place: Place) -> None:
+def test_index_probe_finds_candidates_in_every_layer(seed: int, place: Place) -> None:
     """R5, VR5 to VR8, 6.4, D51: outcome and statement are those of the reference."""
     lists = Lists(seed)
     directory, session = place(lists)
@@ -214,7 +214,7 @@ def by_tenant(rng: random.Random, i: int, operator: str) -> dict[str, Any]:
 @pytest.mark.parametrize("operator", ["StringEquals", "ForAnyValue:StringEquals"])
 @pytest.mark.parametrize("form", ["coded", "plain", "lists", "absent"])
 @pytest.mark.parametrize("seed", range(3))
-def test_statements_that_differ_in_a_condition_alone_are_told_apart(seed: int, form: str, operator: str) -> None:
+def test_index_distinguishes_statements_by_condition_value(seed: int, form: str, operator: str) -> None:
     """C1, C5, D51: where a row has one text of the key, several, or none; some statements ask for nothing of it."""
     rng = random.Random(seed)
     statements = [by_tenant(rng, i, operator) for i in range(len(TENANTS))]
@@ -263,7 +263,7 @@ def test_statements_that_differ_in_a_condition_alone_are_told_apart(seed: int, f
 
 @pytest.mark.parametrize("form", ["coded", "plain"])
 @pytest.mark.parametrize("depth", [7, 8])
-def test_more_hashes_than_are_kept_for_a_wave_say_the_same(depth: int, form: str) -> None:
+def test_index_more_hashes_than_queue_holds_decides_equally(depth: int, form: str) -> None:
     """Every row lies under as many prefixes, and under each of these under the text of its tenant."""
     rng = random.Random(depth)
     prefixes = ["arn:aws:s3:::data/" + "".join(f"p{k}/" for k in range(n + 1)) for n in range(depth)]
@@ -293,7 +293,7 @@ def test_more_hashes_than_are_kept_for_a_wave_say_the_same(depth: int, form: str
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 62, 63, 64, 65, 127, 128, 129])
-def test_a_word_is_found_wherever_it_ends(size: int) -> None:
+def test_index_finds_term_at_every_end_offset(size: int) -> None:
     """The last word of a field is bounded by its end, whatever the size of the field, and a field may have no word at all."""
     directory = fastiam.Directory(quotas=None)
     patterns = [f"*-{i}" for i in range(30)] + [f"*-{i}-*" for i in range(100, 300)]
@@ -322,7 +322,7 @@ def denied(patterns: list[str], texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("n", [8, 12, 40, 70])
-def test_where_an_index_finds_nearly_all_of_a_run_the_last_statement_is_asked_too(n: int) -> None:
+def test_index_with_nearly_all_candidates_tries_last_statement(n: int) -> None:
     """Ten may be put aside; of more, all of a short run are looked at, and a long one is left to the way of single calls."""
     directory = fastiam.Directory(quotas=None)
     statements = [
@@ -338,7 +338,7 @@ def test_where_an_index_finds_nearly_all_of_a_run_the_last_statement_is_asked_to
     assert denied_by == {(f"x-{i}-y", f"#{i}") for i in range(n)}
 
 
-def test_paths_are_found_beside_longer_prefixes() -> None:
+def test_index_finds_paths_next_to_longer_prefixes() -> None:
     """Of which a request is hashed before."""
     paths = [f"common-bucket-name/folder-{'x' * i}{i:02}/" for i in range(14)]
     prefixes = [f"{i:02}{'p' * 48}-q" for i in range(16)]
@@ -346,13 +346,13 @@ def test_paths_are_found_beside_longer_prefixes() -> None:
 
 
 @pytest.mark.parametrize(("word", "gram"), [("dxooay", "aglj"), ("pazije", "rzzo"), ("spxwpv", "thrx")])
-def test_what_has_the_same_hash_is_found_each_in_its_way(word: str, gram: str) -> None:
+def test_index_terms_with_equal_hash_are_all_found(word: str, gram: str) -> None:
     """These have, as they are hashed today: a whole word, and four bytes anywhere."""
     patterns = [f"*-{word}-*", *(f"*{gram}{letter}*" for letter in "abcdefgh"), *(f"{i:02}q-*" for i in range(12))]
     denied(patterns, [f"x-{word}-y", *(f"x{gram}{letter}y" for letter in "abcdefgh"), "03q-x"])
 
 
-def test_any_number_may_be_said_from_which_on_there_is_an_index() -> None:
+def test_index_threshold_accepts_any_number() -> None:
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(
         ROLE, identity_policies=[policy([{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::a/*"}])]
@@ -361,7 +361,7 @@ def test_any_number_may_be_said_from_which_on_there_is_an_index() -> None:
     assert engine.decide_many(ROLE, "s3:GetObject", ["arn:aws:s3:::a/x", "arn:aws:s3:::b/x"]).outcome.tolist() == [1, 0]
 
 
-def test_a_finalizer_that_decides_while_a_row_is_made_gets_no_row_of_another() -> None:
+def test_finalizer_deciding_during_plan_build_gets_correct_plan() -> None:
     """The collector may run whenever Python allocates, also in the midst of a row."""
     names = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(3)]
     directory = fastiam.Directory(quotas=None)

@@ -96,12 +96,12 @@ TEXT_PRODUCERS |= {
 
 @pytest.mark.parametrize("kind", ["text", "context"])
 @pytest.mark.parametrize("name", TEXT_PRODUCERS)
-def test_text_reads_alike_from_every_producer(name: str, kind: str) -> None:
+def test_text_reads_equally_from_every_producer(name: str, kind: str) -> None:
     assert read(TEXT_PRODUCERS[name], kind) == TEXTS
 
 
 @pytest.mark.parametrize("array", [np.array(PLAIN), np.array(PLAIN, ">U9"), np.array(["b", "", "a", "", "b"])[::2]])
-def test_numpy_text_of_fixed_width_reads_alike(array: Any) -> None:
+def test_numpy_fixed_width_text_reads_equally(array: Any) -> None:
     assert read(array, "text") == PLAIN
 
 
@@ -110,7 +110,7 @@ def coded_batches(*dictionaries: pa.Array, codes: Sequence[int] = (0, 1)) -> pa.
     return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), one) for one in dictionaries])
 
 
-def test_dictionaries_that_share_memory_are_not_taken_for_one_another() -> None:
+def test_dictionaries_sharing_memory_are_distinguished() -> None:
     values = pa.array(["a", "b", "c", None])
     batches = coded_batches(values, values[1:], values[2:], values[:2], values)
     assert read(batches) == ["a", "b", "b", "c", "c", None, "a", "b", "a", "b"]
@@ -118,7 +118,7 @@ def test_dictionaries_that_share_memory_are_not_taken_for_one_another() -> None:
     assert read(coded_batches(numbers, numbers[1:], numbers, numbers)) == ["1", "2", "2", "3", "1", "2", "1", "2"]
 
 
-def test_a_bad_value_of_a_dictionary_is_told_for_each_batch_that_uses_it() -> None:
+def test_bad_dictionary_value_is_reported_for_each_batch() -> None:
     broken = pa.array([b"a", b"\xff", b"c"]).view(pa.string())
     errors: dict[int, Exception] = {}
     assert read(coded_batches(broken, broken, codes=[0, 1, 2]), errors=errors) == ["a", None, "c"] * 2
@@ -126,7 +126,7 @@ def test_a_bad_value_of_a_dictionary_is_told_for_each_batch_that_uses_it() -> No
 
 
 @pytest.mark.parametrize("n_batches", [1, 2, 3])
-def test_values_of_a_large_dictionary_count_where_rows_use_them(n_batches: int) -> None:
+def test_large_dictionary_unused_bad_values_are_ignored(n_batches: int) -> None:
     values = [b"%d" % i for i in range(1000)]
     values[7] = values[500] = b"\xff"
     broken = pa.array(values).view(pa.string())
@@ -138,18 +138,18 @@ def test_values_of_a_large_dictionary_count_where_rows_use_them(n_batches: int) 
 
 @pytest.mark.parametrize("type_", [pa.int8(), pa.uint16(), pa.int32(), pa.int64()], ids=str)
 @pytest.mark.parametrize("code", [-1, 127])
-def test_a_code_beyond_a_large_dictionary_is_told(type_: pa.DataType, code: int) -> None:
+def test_large_dictionary_code_out_of_range_is_reported(type_: pa.DataType, code: int) -> None:
     codes = pa.array([1, code], pa.int64()).cast(type_, safe=False)
     column = pa.DictionaryArray.from_arrays(codes, pa.array([str(i) for i in range(100)]), safe=False)
     with pytest.raises(RequestValueError, match="row 1"):
         read(column)
 
 
-def test_a_duckdb_enum_reads_as_text() -> None:
+def test_duckdb_enum_reads_as_text() -> None:
     assert read(relation(PLAIN, "enum('a', 'b')"), "text") == PLAIN
 
 
-def test_a_stream_of_duckdb_comes_in_chunks_and_in_order() -> None:
+def test_duckdb_stream_keeps_chunks_in_order() -> None:
     column = read_column(duckdb.sql("select 'user-' || range from range(300000)").to_arrow_reader(), "c", kind="text")
     assert (column.length, column.n_chunks > 1) == (300_000, True)
     assert column_texts(column) == [f"user-{i}" for i in range(300_000)]
@@ -252,7 +252,7 @@ def test_context_values_read_as_canonical_text(name: str) -> None:
     + [pa.array([0, 5]).cast(pa.float32()), pa.array([0.0, 5.0])],
     ids=lambda array: str(array.type),
 )
-def test_every_width_of_number_reads(array: Any) -> None:
+def test_numbers_of_every_width_are_read(array: Any) -> None:
     assert read(array) == ["0", "5"]
 
 
@@ -263,19 +263,19 @@ def test_every_width_of_number_reads(array: Any) -> None:
     ("value", "text"),
     [("a", "a"), (5, "5"), (True, "true"), (2.5, "2.5"), (MOMENT, "2026-05-31T23:59:59Z"), (b"ab", "YWI="), (None, None)],
 )
-def test_a_single_value_stands_for_all_rows(value: object, text: str | None) -> None:
+def test_single_value_applies_to_all_rows(value: object, text: str | None) -> None:
     column = read_column(value, "c", kind="context")
     assert (column.length, column_texts(column)) == (-1, [text])
 
 
-def test_columns_of_one_length_and_single_values_go_together() -> None:
+def test_columns_of_equal_length_combine_with_single_values() -> None:
     three, one = read_column(PLAIN, "actions", kind="text"), read_column("*", "resources", kind="text")
     assert check_lengths({"resources": one, "actions": three}) == 3
     assert check_lengths({"resources": one}) == 1
     assert check_lengths({"actions": read_column([], "actions", kind="text")}) == 0
 
 
-def test_columns_that_differ_in_length_are_named_with_their_lengths() -> None:
+def test_column_length_mismatch_error_names_the_lengths() -> None:
     three, two = read_column(PLAIN, "actions", kind="text"), read_column(PLAIN[:2], "aws:SourceIp", kind="context")
     with pytest.raises(ShapeError, match="`actions` has 3 rows, `aws:SourceIp` has 2 rows"):
         check_lengths({"actions": three, "aws:SourceIp": two})
@@ -356,7 +356,7 @@ REFUSED: dict[str, tuple[object, str, str, str, int | None]] = {
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_read_is_named_with_column_and_row(name: str) -> None:
+def test_unreadable_value_error_names_column_and_row(name: str) -> None:
     producer, kind, words, hint, row = REFUSED[name]
     with pytest.raises(RequestValueError) as caught:
         read_column(producer, "aws:UserAgent", kind=kind)
@@ -375,7 +375,7 @@ def test_what_cannot_be_read_is_named_with_column_and_row(name: str) -> None:
     ],
     ids=lambda value: str(type(value).__name__),
 )
-def test_errors_of_rows_can_be_collected_and_their_values_are_null(producer: object, expected: list[str | None]) -> None:
+def test_collected_row_errors_make_values_null(producer: object, expected: list[str | None]) -> None:
     errors: dict[int, Exception] = {}
     assert read(producer, errors=errors) == expected
     nulls = [row for row, value in enumerate(expected) if value is None]
@@ -383,7 +383,7 @@ def test_errors_of_rows_can_be_collected_and_their_values_are_null(producer: obj
     assert all(isinstance(error, RequestValueError) and error.row == row for row, error in errors.items())
 
 
-def test_an_error_of_all_rows_is_raised_even_where_errors_are_collected() -> None:
+def test_column_error_is_raised_even_with_collected_errors() -> None:
     with pytest.raises(RequestValueError):
         read_column(NAIVE, "c", kind="context", errors={})
     with pytest.raises(RequestValueError):
@@ -393,7 +393,7 @@ def test_an_error_of_all_rows_is_raised_even_where_errors_are_collected() -> Non
 # -- memory -----------------------------------------------------------------------------------------------------
 
 
-def test_a_column_keeps_the_memory_of_its_producer_and_lets_it_go() -> None:
+def test_column_keeps_producer_memory_until_released() -> None:
     buffer = np.frombuffer(b"abcd", np.uint8).copy()
     gone = weakref.ref(buffer)
     ends = pa.py_buffer(np.array([0, 2, 4], np.int32))
@@ -407,7 +407,7 @@ def test_a_column_keeps_the_memory_of_its_producer_and_lets_it_go() -> None:
     assert gone() is None
 
 
-def test_text_of_arrow_is_not_copied() -> None:
+def test_arrow_text_is_not_copied() -> None:
     data = bytearray(b"abcd")
     array = pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(np.array([0, 2, 4], np.int32)), pa.py_buffer(data)])
     column = read_column(array, "c", kind="text")
@@ -415,7 +415,7 @@ def test_text_of_arrow_is_not_copied() -> None:
     assert column_texts(column) == ["zz", "cd"]
 
 
-def test_a_list_may_change_after_it_was_read() -> None:
+def test_list_changed_after_read_keeps_column() -> None:
     values = ["".join(("a", str(i))) for i in range(3)]
     column = read_column(values, "c", kind="text")
     values[:] = []
@@ -447,6 +447,6 @@ def test_pandas_is_read_without_pyarrow() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_zones_are_instants() -> None:
+def test_zoned_timestamps_are_instants() -> None:
     moment = datetime(2026, 6, 1, 8, tzinfo=timezone(timedelta(hours=9)))
     assert read([moment]) == read(pa.array([moment])) == ["2026-05-31T23:00:00Z"]

@@ -51,7 +51,7 @@ def world(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_pieces_of_every_length_are_compared_to_their_last_byte(seed: int) -> None:
+def test_literals_of_every_length_compare_to_last_byte(seed: int) -> None:
     directory, asked = world(seed)
     engine, snapshot = directory.compile(), directory.snapshot()
     roles, actions, texts = map(list, zip(*asked, strict=True))
@@ -80,7 +80,7 @@ SHORT = (
 
 @pytest.mark.parametrize("account", [ACCOUNT, "222222222222"], ids=["own", "another's"])
 @pytest.mark.parametrize("reasons", [False, True])
-def test_a_deny_of_no_resource_denies_none_and_lets_nothing_through(account: str, reasons: bool) -> None:
+def test_deny_of_no_resource_keeps_later_decisions(account: str, reasons: bool) -> None:
     """V11: it stands before the allows of its row, and has no pattern. Of another account, policies must allow it (6.4)."""
     asked = f"arn:aws:sqs:eu-west-1:{account}:q"
     for allowed in ("*", asked, f"{asked}2"):
@@ -117,7 +117,7 @@ def alone_in_memory(text: bytes, at_the_end: bool) -> Iterator[pa.Buffer]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for pages that cannot be read")
 @pytest.mark.parametrize("at_the_end", [True, False], ids=["nothing behind", "nothing before"])
 @pytest.mark.parametrize("seed", range(4))
-def test_nothing_is_read_beyond_the_text_of_a_resource(seed: int, at_the_end: bool) -> None:
+def test_literal_match_reads_only_the_resource_text(seed: int, at_the_end: bool) -> None:
     directory, asked = world(seed)
     engine = directory.compile()
     roles, actions = map(list, zip(*sorted({(role, action) for role, action, _ in asked}), strict=True))
@@ -134,7 +134,7 @@ def test_nothing_is_read_beyond_the_text_of_a_resource(seed: int, at_the_end: bo
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for pages that cannot be read")
 @pytest.mark.parametrize("at_the_end", [True, False], ids=["nothing behind", "nothing before"])
 @pytest.mark.parametrize("named", ["arn:aws:s3:::*", "arn:aws:s3:::b*t", "arn:aws:s3:::*b*", "arn:aws:sqs:*:*:*"])
-def test_nor_where_the_policy_of_an_endpoint_names_resources(named: str, at_the_end: bool) -> None:
+def test_literal_match_of_endpoint_policy_stays_in_bounds(named: str, at_the_end: bool) -> None:
     directory = fastiam.Directory(quotas=None)
     allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     directory.add_principal(ROLE, identity_policies=[{"Version": "2012-10-17", "Statement": [allow]}])

@@ -39,7 +39,7 @@ def user(n: int) -> str:
     return f"arn:aws:iam::{A}:user/u{n:05}"
 
 
-def test_each_of_many_callers_is_told_its_own_truths(engine):
+def test_memo_many_principals_keep_separate_truths(engine):
     asking = [n * 7 % N_USERS for n in range(3 * N_USERS)]
     expected = [Outcome.EXPLICIT_DENY if f"{n:05}"[-2:] in ENDINGS else Outcome.ALLOW for n in asking]
     assert len(set(expected)) == 2

@@ -37,7 +37,7 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], list[bool | None], bool | Non
 
 @pytest.mark.parametrize("form", ["plain", "coded", "views"])
 @pytest.mark.parametrize("name", VALUES)
-def test_a_column_may_hold_more_values_than_truths_are_kept_of(name: str, form: str) -> None:
+def test_column_with_more_values_than_memo_capacity_decides(name: str, form: str) -> None:
     """Every value is met twice, in other company the second time."""
     values, condition, holds, null_holds = VALUES[name]
     key = next(iter(next(iter(condition.values()))))

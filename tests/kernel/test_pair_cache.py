@@ -58,7 +58,7 @@ def answers(engine):
     ]
 
 
-def test_who_has_met_an_action_is_answered_as_before(engine):
+def test_pair_cache_hit_returns_the_same_decision(engine):
     expected = [
         i % 2 == 1 and beside == 0 and action == "s3:GetObject"
         for action in ("s3:GetObject", "s3:GetSecretThing", "s3:PutObject")
@@ -71,14 +71,14 @@ def test_who_has_met_an_action_is_answered_as_before(engine):
 
 
 @pytest.mark.parametrize("who", [f"arn:aws:iam::{ACCOUNT}:root", "ec2.amazonaws.com"])
-def test_who_is_not_usual_has_no_meeting(engine, who):
+def test_pair_cache_skips_principals_of_the_general_path(engine, who):
     """A root user, and a service, whose answers rest on more than policies of their own."""
     expected = engine.explain(who, "s3:GetObject", f"{BUCKET}x").decision.allowed
     assert expected is who.endswith("root")
     assert [ask(engine, who, "s3:GetObject", f"{BUCKET}x") for _ in range(6)] == [expected] * 6
 
 
-def test_few_principals_keep_no_meetings():
+def test_pair_cache_few_principals_stays_empty():
     directory = fastiam.Directory()
     directory.add_principal(CROWD[0], identity_policies=[document("Allow", "s3:Get*", "*")])
     engine = directory.compile()
@@ -98,7 +98,7 @@ def same_hash():
     raise AssertionError("no hash comes twice")
 
 
-def test_names_with_one_hash_keep_their_own_answers(crowd):
+def test_pair_cache_equal_hashes_keep_separate_decisions(crowd):
     one, other = same_hash()
     crowd.add_principal(one, identity_policies=[document("Allow", "s3:*", "*")])
     crowd.add_principal(other)
@@ -108,7 +108,7 @@ def test_names_with_one_hash_keep_their_own_answers(crowd):
         assert not ask(engine, other, "s3:GetObject", f"{BUCKET}x")
 
 
-def test_actions_that_lie_side_by_side_keep_their_own_answers(engine):
+def test_pair_cache_adjacent_actions_keep_separate_decisions(engine):
     """A name with actions whose numbers are 24,226 apart: their places are next to each other."""
     names = [f"s3:{'Get' if i < 20_000 else 'Put'}Thing{i}" for i in range(25_000)]
     for name in names:
@@ -119,7 +119,7 @@ def test_actions_that_lie_side_by_side_keep_their_own_answers(engine):
             assert not ask(engine, CROWD[1], other, f"{BUCKET}1/x")
 
 
-def test_meetings_go_with_what_they_were_made_of(crowd):
+def test_pair_cache_is_invalidated_with_its_tables(crowd):
     """The cache holds less than what is asked for, so that it is dropped now and then, and with it the numbers of actions."""
     engine = Engine.from_snapshot(crowd.snapshot(), cache_bytes=50_000)
     for i in range(3_000):
@@ -129,7 +129,7 @@ def test_meetings_go_with_what_they_were_made_of(crowd):
     assert engine.stats()["generation"] > 1
 
 
-def test_meetings_of_an_engine_are_not_those_of_the_next(crowd, engine):
+def test_pair_cache_of_an_engine_is_not_reused_by_the_next(crowd, engine):
     for _ in range(3):
         assert ask(engine, CROWD[1], "s3:GetObject", f"{BUCKET}1/x")
     crowd.put_inline_policy(CROWD[1], "Own", document("Deny", "s3:*", "*"))
@@ -141,7 +141,7 @@ def test_meetings_of_an_engine_are_not_those_of_the_next(crowd, engine):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_generated_world_in_a_crowd_decides_alike(seed):
+def test_pair_cache_generated_directory_equals_spec(seed):
     case = made(seed, 60)
     world = World(case)
     expected = [world.reference(row) for row in world.rows]

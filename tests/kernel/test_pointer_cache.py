@@ -51,7 +51,7 @@ def expected(i, action, owner):
     return Outcome.ALLOW if may and i == owner else Outcome.IMPLICIT_DENY
 
 
-def test_who_asks_again_is_answered_as_before(directory):
+def test_pointer_cache_hit_returns_the_same_decision(directory):
     """More pairs than there are places, so that some take the place of others."""
     engine = directory.compile()
     for _ in range(ROUNDS):
@@ -64,7 +64,7 @@ def test_who_asks_again_is_answered_as_before(directory):
                         assert engine.decide(user, action, f"{bucket(owner)}x").outcome is wanted
 
 
-def test_a_habit_is_one_of_both_objects(directory):
+def test_pointer_cache_key_is_both_objects(directory):
     """Every user with every action, each pair many times in a row, while other pairs are remembered already."""
     engine = directory.compile()
     for action in ACTIONS:
@@ -74,7 +74,7 @@ def test_a_habit_is_one_of_both_objects(directory):
             ] * ROUNDS
 
 
-def test_objects_that_die_leave_no_habit_to_others(directory):
+def test_pointer_cache_freed_objects_are_not_reused(directory):
     """Each text dies after some calls, so that the next one may lie where it lay."""
     engine = directory.compile()
     for k in range(1_500):
@@ -84,7 +84,7 @@ def test_objects_that_die_leave_no_habit_to_others(directory):
             assert engine.is_allowed(user, action, f"{bucket(i)}x") is (expected(i, action, i) is Outcome.ALLOW)
 
 
-def test_a_habit_ends_with_the_tables_that_it_was_made_of(directory):
+def test_pointer_cache_is_invalidated_with_its_tables(directory):
     """What an updated engine, and one whose cache was dropped, say of the same objects."""
     engine = directory.compile()
     user, action, resource = USERS[1], "s3:PutObject", f"{bucket(1)}x"
@@ -99,7 +99,7 @@ def test_a_habit_ends_with_the_tables_that_it_was_made_of(directory):
         assert not tight.is_allowed(user, f"s3:Put{i}Secret", f"{bucket(i)}{i}")
 
 
-def test_what_limits_a_session_or_a_role_counts_by_habit(directory):
+def test_pointer_cache_applies_limits_of_session_and_role(directory):
     """A boundary and an SCP for a habit's caller; a session, which has none."""
     bounded, limited = f"arn:aws:iam::{ACCOUNT}:role/bounded", "arn:aws:iam::222222222222:role/limited"
     everything, gets = document(("Allow", "*", "*")), document(("Allow", "s3:Get*", "*"))
@@ -121,7 +121,7 @@ def test_what_limits_a_session_or_a_role_counts_by_habit(directory):
             assert not engine.is_allowed(who, "s3:PutObject", "arn:aws:s3:::b/k")
 
 
-def test_an_owner_that_nothing_tells_is_denied_by_habit(directory):
+def test_pointer_cache_unknown_owner_is_denied(directory):
     """D23: where the engine was told to deny them; the owner may stand in the ARN, too."""
     user = f"arn:aws:iam::{ACCOUNT}:user/all"
     directory.add_principal(user, identity_policies=[document(("Allow", "*", "*"))])
@@ -131,7 +131,7 @@ def test_an_owner_that_nothing_tells_is_denied_by_habit(directory):
         assert engine.is_allowed(user, "s3:GetObject", f"arn:aws:s3:eu-west-1:{ACCOUNT}:accesspoint/own")
 
 
-def test_the_context_counts_by_habit(directory):
+def test_pointer_cache_hit_evaluates_the_context(directory):
     """Contexts with the same keys in another order, other keys, and one that contradicts the directory (K1)."""
     user = f"arn:aws:iam::{ACCOUNT}:user/late"
     when = {"StringEquals": {"app:stage": "live"}, "Bool": {"aws:SecureTransport": "true"}}
@@ -156,7 +156,7 @@ def test_the_context_counts_by_habit(directory):
             engine.is_allowed(user, "s3:GetObject", "arn:aws:s3:::b/k", {"app:stage": object()})
 
 
-def test_a_key_that_a_session_is_the_first_to_carry_is_held_against_it_from_then_on(directory):
+def test_pointer_cache_first_session_with_a_key_is_evaluated(directory):
     """K1: what a call remembers of the object that names the key says nothing about that."""
     role, key = f"arn:aws:iam::{ACCOUNT}:role/carried", "app:team"
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {key: "red"}}}
@@ -173,7 +173,7 @@ def test_a_key_that_a_session_is_the_first_to_carry_is_held_against_it_from_then
                 ask(session, *asked, {key: "red"})
 
 
-def test_habits_let_go_of_their_objects(directory):
+def test_pointer_cache_releases_its_objects(directory):
     engine = directory.compile()
     user, action = "".join((USERS[3][:-1], "3")), "".join(("s3:", "GetObject"))
     before = sys.getrefcount(user), sys.getrefcount(action)
@@ -185,7 +185,7 @@ def test_habits_let_go_of_their_objects(directory):
     assert (sys.getrefcount(user), sys.getrefcount(action)) == before
 
 
-def test_arguments_may_be_named_or_not(directory):
+def test_authorize_accepts_named_and_positional_arguments(directory):
     """However a call names its arguments, and whatever it leaves out, it is the same call."""
     engine = directory.compile()
     user, action, resource = USERS[0], "s3:GetObject", f"{bucket(0)}x"
@@ -200,7 +200,7 @@ def test_arguments_may_be_named_or_not(directory):
             ask(user, action, resource, where="here")
 
 
-def test_what_who_asks_tells_of_a_condition_is_kept_for_each_of_them_and_each_engine() -> None:
+def test_principal_truths_are_memoized_per_principal_and_engine() -> None:
     users = [f"arn:aws:iam::111111111111:user/{name}" for name in ("ana", "bo", "cy")]
     directory = fastiam.Directory()
     unless_ana = {

@@ -67,7 +67,7 @@ def a_directory(rng: random.Random, n: int) -> fastiam.Directory:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6, 12, 30, 40, 64])
 @pytest.mark.parametrize("seed", range(3))
-def test_allows_about_others_change_nothing(seed: int, n: int) -> None:
+def test_allows_for_other_principals_keep_decision(seed: int, n: int) -> None:
     rng = random.Random(f"{seed} {n}")
     engine = a_directory(rng, n).compile()
     carried = Session(f"arn:aws:sts::{A}:assumed-role/r7/cy", kind="ROLE", issuer=ROLES[7])
@@ -99,7 +99,7 @@ def test_allows_about_others_change_nothing(seed: int, n: int) -> None:
 
 @pytest.mark.parametrize("resource", [QUEUE, KEY])
 @pytest.mark.parametrize("open_ones", [3, 9, 10, 11, 20])
-def test_of_many_allows_about_who_asks_the_last_one_counts_though_others_lie_between(resource: str, open_ones: int) -> None:
+def test_last_allow_for_the_principal_counts_among_others(resource: str, open_ones: int) -> None:
     """They are put aside in ten ranges at most; the policy of a key must allow, that of a queue need not."""
     who = ROLES[0]
     others = [*ROLES[1:], *ELSEWHERE]

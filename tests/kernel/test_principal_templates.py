@@ -82,7 +82,7 @@ def decided(engine: Engine, asked, sessions) -> list[tuple[Outcome, str | None]]
 
 @pytest.mark.parametrize("organized", [False, True], ids=["alone", "in an organization"])
 @pytest.mark.parametrize("name", CONDITIONS)
-def test_each_copy_is_answered_as_if_it_asked_alone(name: str, organized: bool) -> None:
+def test_template_instance_is_decided_like_a_single_principal(name: str, organized: bool) -> None:
     made = directory(CONDITIONS[name], organized=organized)
     alone = directory(CONDITIONS[name], organized=organized).compile()
     sessions = {
@@ -102,7 +102,7 @@ def test_each_copy_is_answered_as_if_it_asked_alone(name: str, organized: bool) 
     assert len({outcome for outcome, _ in known.values()}) >= 2
 
 
-def test_a_copy_that_gets_a_record_is_no_copy_any_more() -> None:
+def test_template_instance_with_record_leaves_the_template() -> None:
     made = directory(CONDITIONS["a tag"])
     engine = made.compile()
     who = f"arn:aws:iam::{A}:user/u7"
@@ -113,7 +113,7 @@ def test_a_copy_that_gets_a_record_is_no_copy_any_more() -> None:
     assert {outcome for outcome, _ in decided(engine, asked, {})} == {Outcome.IMPLICIT_DENY}
 
 
-def test_what_a_column_says_of_a_copy_is_checked_for_it() -> None:  # K1
+def test_template_instance_column_values_are_verified() -> None:  # K1
     engine = directory(CONDITIONS["the name of a session"]).compile()
     people = [session(0, f"s{i % 30}") for i in range(N)]
     alone = directory(CONDITIONS["the name of a session"]).compile()
@@ -130,7 +130,7 @@ def test_what_a_column_says_of_a_copy_is_checked_for_it() -> None:  # K1
 
 @pytest.mark.parametrize("name", CONDITIONS)
 @pytest.mark.parametrize("few", [1, 100])
-def test_a_small_batch_after_a_large_one_knows_of_a_copy_what_varies(name: str, few: int) -> None:
+def test_template_small_batch_after_large_one_decides_equally(name: str, few: int) -> None:
     """What the large one left of the role itself, that a deny does not hold for it, says nothing of the names of its sessions."""
     engine = directory(CONDITIONS[name], organized=True).compile()
     engine.decide_many([ROLES[0]] * 600, "s3:PutObject", "arn:aws:s3:::b/k")

@@ -49,7 +49,7 @@ def chunk(rng: random.Random, texts: list[str | None], n_rows: int, n_used: int,
 )
 @pytest.mark.parametrize("chunks", ["one", "several of one dictionary", "each its own"])
 @pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken values"])
-def test_a_dictionary_of_resources_says_what_its_rows_say(
+def test_resource_dictionary_equals_plain_column(
     engine: fastiam.Engine, n_values: int, n_used: int, chunks: str, broken: bool
 ) -> None:
     """Values that no row has may be anything."""

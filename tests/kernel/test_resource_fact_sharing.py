@@ -83,7 +83,7 @@ def outcomes(engine: Engine, arns: list[str]) -> list[bool]:
 
 
 @pytest.mark.parametrize(("arn", "start"), [*SHARED, *((arn, "") for arn in ALONE)])
-def test_facts_say_how_those_begin_that_share_them(arn, start):
+def test_shared_facts_have_the_common_prefix(arn, start):
     assert directory_with().snapshot().facts(arn).start == start
     assert directory_with(*HOLDERS).snapshot().facts(arn).start == ("" if arn in HOLDERS else start)
 
@@ -91,14 +91,14 @@ def test_facts_say_how_those_begin_that_share_them(arn, start):
 @pytest.mark.parametrize(("arn", "start"), SHARED)
 @pytest.mark.parametrize("stored", [[], HOLDERS], ids=["nothing stored", "holders stored"])
 @given(rest=st.text("ab/:*$-", max_size=8) | st.text(max_size=8))
-def test_whatever_begins_so_and_is_not_stored_has_these_facts(arn, start, stored, rest):
+def test_unstored_resources_of_a_prefix_share_facts(arn, start, stored, rest):
     """6.10: but for tags and policies of its own."""
     snapshot = directory_with(*stored).snapshot()
     assert replace(snapshot.facts(start + rest), arn=arn) == snapshot.facts(arn)
 
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
-def test_what_is_stored_by_itself_shares_no_facts(arn, start):
+def test_stored_resource_has_separate_facts(arn, start):
     directory = directory_with(*HOLDERS)
     directory.add_resource(arn, account=A, tags={"of": "its own"})
     facts = directory.snapshot().facts(arn)
@@ -107,7 +107,7 @@ def test_what_is_stored_by_itself_shares_no_facts(arn, start):
 
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
-def test_the_directory_is_asked_for_one_of_a_thousand(arn, start):
+def test_shared_facts_resolve_one_of_a_thousand_resources(arn, start):
     for stored in (HOLDERS, [*HOLDERS, f"{start}one"]):
         directory = directory_with()
         for holder in stored:
@@ -120,7 +120,7 @@ def test_the_directory_is_asked_for_one_of_a_thousand(arn, start):
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
 @pytest.mark.parametrize("is_updated", [False, True])
-def test_tags_and_owner_of_one_that_is_stored_are_no_others(arn, start, is_updated):
+def test_tags_and_owner_of_stored_resource_are_not_shared(arn, start, is_updated):
     """5.3, D23: whichever of them is asked for first."""
     denied = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceTag/own": "yes"}}}
     directory = directory_with()
@@ -139,7 +139,7 @@ def test_tags_and_owner_of_one_that_is_stored_are_no_others(arn, start, is_updat
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["asked first", "asked last"])
-def test_one_with_a_policy_of_its_own_keeps_it_beside_them(before):
+def test_resource_with_policy_keeps_it_next_to_shared_facts(before):
     """D60, exact else H."""
     function = at("lambda", "function:f")
     directory = directory_with()
@@ -152,7 +152,7 @@ def test_one_with_a_policy_of_its_own_keeps_it_beside_them(before):
     )
 
 
-def test_an_update_of_the_holder_or_of_one_of_them_is_seen():
+def test_update_of_governing_resource_changes_decisions():
     function = at("lambda", "function:f")
     arns = [f"{function}:{i}" for i in range(4)]
     directory = directory_with()
@@ -173,7 +173,7 @@ def test_an_update_of_the_holder_or_of_one_of_them_is_seen():
     assert outcomes(engine, arns) == [False] * 4
 
 
-def test_a_resource_that_is_named_like_a_start_is_one_of_them():
+def test_resource_named_like_the_prefix_shares_facts():
     """What they share is kept by how they begin, but not under an ARN: nor is what is stored under such an ARN theirs."""
     function = at("lambda", "function:f")
     directory = directory_with(f"{function}:")
@@ -183,7 +183,7 @@ def test_a_resource_that_is_named_like_a_start_is_one_of_them():
 
 
 @pytest.mark.parametrize("n", [1, 13, 14, 15, 26])
-def test_a_start_behind_many_slashes_is_found_or_asked_for(n):
+def test_prefix_after_many_slashes_is_found_or_resolved(n):
     """How many marks of an ARN are tried is bounded (16 with `n` of 14); the answer is not."""
     group = at("logs", "log-group:" + "/".join("abcdefghijklmnopqrstuvwxyz"[:n]))
     directory = directory_with()
@@ -195,7 +195,7 @@ def test_a_start_behind_many_slashes_is_found_or_asked_for(n):
     assert all(outcomes(engine, arns))
 
 
-def test_a_saved_engine_asks_again():
+def test_saved_engine_resolves_shared_facts_again():
     function = at("lambda", "function:f")
     engine = directory_with(function).compile()
     assert outcomes(engine, [f"{function}:1", f"{function}:2"]) == [False, False]

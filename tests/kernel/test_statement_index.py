@@ -89,7 +89,7 @@ def world(seed: int) -> tuple[fastiam.Directory, list[str], dict[str, pa.Array]]
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_an_index_changes_no_answer(seed: int) -> None:
+def test_statement_index_keeps_every_decision(seed: int) -> None:
     directory, texts, context = world(seed)
     engines = {n: fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (NEVER, *THRESHOLDS)}
     plain = {n: engine.decide_many(ANA, ACTION, texts, context) for n, engine in engines.items()}
@@ -113,7 +113,7 @@ def test_an_index_changes_no_answer(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_an_index_changes_nothing_where_keys_are_unknown(seed: int) -> None:
+def test_statement_index_unknown_keys_keep_decision(seed: int) -> None:
     directory, texts, context = world(1_000 + seed)
     context.pop("app:team", None)
     off, on = (fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (NEVER, 1))
@@ -122,7 +122,7 @@ def test_an_index_changes_nothing_where_keys_are_unknown(seed: int) -> None:
         assert (one.outcome, one.statement, one.depends_on) == (two.outcome, two.statement, two.depends_on), resource
 
 
-def test_statements_that_differ_in_a_condition_alone_are_found_by_its_text() -> None:
+def test_statement_index_finds_statements_by_condition_text() -> None:
     """And a row whose key nobody supplies is counted as one that lacks it, whether an index knows better or not."""
     statements = [
         {

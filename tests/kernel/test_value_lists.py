@@ -93,13 +93,13 @@ def agree(operator: str, values: list[str], given: list[Any]) -> set[Outcome]:
 
 @given(st.lists(networks(), min_size=2, max_size=14), st.booleans())
 @settings(max_examples=60)
-def test_an_address_lies_in_one_of_many_networks(values: list[str], inverted: bool) -> None:
+def test_address_matches_one_of_many_networks(values: list[str], inverted: bool) -> None:
     agree("NotIpAddress" if inverted else "IpAddress", values, addresses(values))
 
 
 @given(st.lists(TEXTS, min_size=2, max_size=14), st.lists(TEXTS, min_size=1, max_size=6), st.sampled_from(EXACT))
 @settings(max_examples=40)
-def test_a_text_is_one_of_many(values: list[str], others: list[str], operator: str) -> None:
+def test_text_equals_one_of_many_values(values: list[str], others: list[str], operator: str) -> None:
     agree(operator, values, [*values, *others])
 
 
@@ -107,7 +107,7 @@ def test_a_text_is_one_of_many(values: list[str], others: list[str], operator: s
     st.lists(st.text("ab?*\u00e9", max_size=4), min_size=2, max_size=10), st.lists(TEXTS, min_size=4, max_size=9), st.booleans()
 )
 @settings(max_examples=40)
-def test_a_text_is_like_one_of_many(values: list[str], others: list[str], inverted: bool) -> None:
+def test_text_matches_one_of_many_patterns(values: list[str], others: list[str], inverted: bool) -> None:
     agree("StringNotLike" if inverted else "StringLike", [*values, "a${aws:username}"], [*others, "aann", "ann"])
 
 
@@ -121,18 +121,18 @@ def test_a_text_is_like_one_of_many(values: list[str], others: list[str], invert
     ],
     ids=["one within the other", "IPv6 around IPv4 (C52)", "all of IPv4, written in two ways", "host bits are not zero"],
 )
-def test_networks_may_lie_within_each_other(values: list[str], inside: str) -> None:
+def test_nested_networks_match(values: list[str], inside: str) -> None:
     assert agree("IpAddress", values, [inside, *addresses(values)]) >= {Outcome.ALLOW, Outcome.EXPLICIT_DENY}
 
 
 @pytest.mark.parametrize("broken", ["no network", "10.0.0.0/33", "${aws:username}"])
-def test_one_broken_network_leaves_the_others(broken: str) -> None:
+def test_invalid_network_leaves_the_others_matching(broken: str) -> None:
     """V18: undetermined where no other one holds."""
     values = ["10.0.0.0/8", "11.0.0.0/8", broken, "12.0.0.0/8", "13.0.0.0/8", "14.0.0.0/8", "15.0.0.0/8"]
     assert Outcome.ALLOW in agree("IpAddress", values, ["10.0.0.1", "15.0.0.1", "16.0.0.1"])
 
 
-def test_texts_with_variables_stand_among_others() -> None:
+def test_values_with_variables_mix_with_literal_values() -> None:
     values = ["a", "b", "${aws:username}", "d", "e", "f", "g", "${*}"]
     assert agree("StringEquals", values, ["a", "ann", "bob", "g", "*", "h"]) >= {Outcome.ALLOW, Outcome.IMPLICIT_DENY}
 
@@ -164,7 +164,7 @@ def test_texts_with_variables_stand_among_others() -> None:
     ],
     ids=repr,
 )
-def test_policy_values_are_kept_as_the_search_needs_them(
+def test_policy_values_are_stored_in_search_order(
     op: Op, relation: Relation, texts: list[str], kept: list[str], ordered: bool
 ) -> None:
     def value(text: str) -> Value:
@@ -191,7 +191,7 @@ TYPED = {
 @pytest.mark.parametrize("family", TYPED)
 @given(data=st.data())
 @settings(max_examples=30)
-def test_a_value_that_is_read_is_one_of_many(family: str, data: st.DataObject) -> None:
+def test_parsed_value_equals_one_of_many(family: str, data: st.DataObject) -> None:
     texts, forms = TYPED[family]
     operator = family + data.draw(st.sampled_from(forms.split() or [""]))
     values = data.draw(st.lists(st.sampled_from(texts), min_size=1, max_size=9))

@@ -122,7 +122,7 @@ class Made:
 
 
 @pytest.mark.parametrize(("seed", "index_from"), [(seed, 8) for seed in range(30)] + [(seed, 1) for seed in range(30, 45)])
-def test_what_is_decided_side_by_side_is_what_is_decided_alone(seed: int, index_from: int) -> None:
+def test_vectorized_decision_equals_single_decision(seed: int, index_from: int) -> None:
     made = Made(seed)
     sessions = made.sessions()
     snapshot = made.directory.snapshot()
@@ -161,7 +161,7 @@ ALL_ONES = "004294967295"  # the lower half of its number has no bit that is not
 
 @pytest.mark.parametrize("accounts", [(ALL_ONES, ACCOUNTS[0]), (ACCOUNTS[0], ALL_ONES), (ALL_ONES,)])
 @pytest.mark.parametrize("effect", ["Allow", "Deny"])
-def test_any_account_may_be_one_of_several_that_a_resource_policy_names(accounts: tuple[str, ...], effect: str) -> None:
+def test_resource_policy_with_several_accounts_matches_each(accounts: tuple[str, ...], effect: str) -> None:
     """3.3: the element is compared with who asks by half of a number first."""
     directory, bucket = fastiam.Directory(quotas=None), "arn:aws:s3:::shared"
     named = {"Effect": effect, "Principal": {"AWS": list(accounts)}, "Action": "s3:*", "Resource": f"{bucket}/*"}

@@ -29,7 +29,7 @@ def compared(kind: str, seeds: range, folder: Path) -> tuple[int, str]:
 
 @needs_engine
 @pytest.mark.parametrize("part", range(4))
-def test_loose_documents_decide_alike(part, tmp_path):
+def test_ad_hoc_policies_engine_equals_spec(part, tmp_path):
     made, difference = compared("loose", range(part, LOOSE, 4), tmp_path)
     assert not difference, difference
     assert made == LOOSE // 4
@@ -37,7 +37,7 @@ def test_loose_documents_decide_alike(part, tmp_path):
 
 @needs_engine
 @pytest.mark.parametrize("part", range(4))
-def test_directories_decide_alike(part, tmp_path):
+def test_directories_engine_equals_spec(part, tmp_path):
     made, difference = compared("directory", range(part, DIRECTORIES, 4), tmp_path)
     assert not difference, difference
     assert made >= 0.96 * 3 * ROWS * DIRECTORIES // 4
@@ -45,12 +45,12 @@ def test_directories_decide_alike(part, tmp_path):
 
 @needs_engine
 @pytest.mark.parametrize("case", load_batches(), ids=lambda case: case["id"])
-def test_kept_batches_decide_alike(case):
+def test_repeated_batches_decide_equally(case):
     """Batches that once differed although no row of them did alone."""
     assert not list(compare_directory(case))
 
 
-def test_shrinking_leaves_what_matters():
+def test_shrinking_keeps_the_deciding_parts():
     """A fault that needs one statement keeps that statement alone."""
     case = {
         "mode": "strict",
@@ -66,7 +66,7 @@ def test_shrinking_leaves_what_matters():
 
 
 @needs_engine
-def test_a_case_that_agrees_does_not_fail():
+def test_agreeing_case_does_not_fail():
     assert not fails_loose(
         {
             "mode": "strict",

@@ -80,7 +80,7 @@ def law(test: Any) -> Any:
 
 
 @law
-def test_adding_a_deny_never_allows_more(seed, engine):
+def test_added_deny_never_allows_more(seed, engine):
     """6.4: a Deny in any layer."""
 
     def add(case, make):
@@ -120,7 +120,7 @@ def _adding(argument: str, kind: str) -> Callable[[dict[str, Json], Maker], None
     ],
 )
 @law
-def test_adding_a_restricting_layer_only_narrows(seed, engine, argument, kind):
+def test_added_restricting_layer_only_narrows(seed, engine, argument, kind):
     """D3. A federated or root session is nothing without a session policy, so there one is no restriction (6.1)."""
     before, after = changed(seed, _adding(argument, kind))
     needs_one = any(f'"kind": "{k}"' in json.dumps(before["request"]["principal"]) for k in ("FED", "AROOT"))
@@ -130,7 +130,7 @@ def test_adding_a_restricting_layer_only_narrows(seed, engine, argument, kind):
 
 
 @law
-def test_adding_an_allow_never_takes_an_allow_away(seed, engine):
+def test_added_allow_never_removes_an_allow(seed, engine):
     """6.4: Allows are only ever asked whether there is one."""
 
     def add(case, make):
@@ -156,7 +156,7 @@ def same(before: dict[str, Json], after: dict[str, Json], engine: str) -> None:
 
 
 @law
-def test_order_never_matters(seed, engine):
+def test_order_of_statements_keeps_decision(seed, engine):
     """G13: statements of a policy, policies of a layer."""
 
     def shuffle(case, make):
@@ -171,7 +171,7 @@ def test_order_never_matters(seed, engine):
 
 
 @law
-def test_case_of_an_action_changes_nothing(seed, engine):
+def test_action_case_keeps_decision(seed, engine):
     """A7: neither in the request nor in a policy."""
 
     def swap(case, make):
@@ -187,7 +187,7 @@ def test_case_of_an_action_changes_nothing(seed, engine):
 
 
 @law
-def test_one_value_and_a_list_of_one_are_the_same(seed, engine):
+def test_single_value_equals_list_of_one(seed, engine):
     """G10."""
 
     def wrap(case, make):
@@ -201,7 +201,7 @@ def test_one_value_and_a_list_of_one_are_the_same(seed, engine):
 
 
 @law
-def test_a_policy_given_twice_counts_once(seed, engine):
+def test_policy_given_twice_keeps_decision(seed, engine):
     """G13."""
 
     def double(case, make):
@@ -216,7 +216,7 @@ def test_a_policy_given_twice_counts_once(seed, engine):
 @pytest.mark.parametrize("index_from", [1, 2])
 @settings(max_examples=EXAMPLES)
 @given(seed=strategies.SEEDS)
-def test_index_on_or_off_gives_the_same_answer(seed, index_from):
+def test_index_on_or_off_gives_the_same_decision(seed, index_from):
     """D51: an index only leaves out statements that cannot apply; the first that does is the one reported."""
     case = strategies.loose(seed)
     off, on = (run(as_check(case | {"index_from": n}), "compiled") for n in (NEVER, index_from))
@@ -234,7 +234,7 @@ def test_index_on_or_off_gives_the_same_batch(seed):
 
 
 @law
-def test_a_key_that_nothing_reads_changes_nothing(seed, engine):
+def test_key_without_reader_keeps_decision(seed, engine):
     """C1."""
 
     def add(case, make):
@@ -251,7 +251,7 @@ TOLD_BY_SESSIONS = v.LOOSE_ONLY - {"aws:PrincipalTag/team"}  # no unknown keys w
 
 @settings(max_examples=EXAMPLES)
 @given(seed=strategies.SEEDS)
-def test_an_answer_with_unknown_keys_holds_for_every_value(seed):
+def test_decision_with_unknown_keys_holds_for_every_value(seed):
     """D70: what is said without `DEPENDS` is true of the key absent and of the key with any value."""
     case = strategies.loose(seed)
     case["request"].pop("unknown", None)
@@ -280,7 +280,7 @@ def test_an_answer_with_unknown_keys_holds_for_every_value(seed):
 @pytest.mark.parametrize("form", ["numpy", "arrow"])
 @settings(max_examples=15)
 @given(seed=strategies.SEEDS)
-def test_one_row_alone_equals_the_same_row_in_a_batch(seed, form):
+def test_single_row_equals_the_same_row_in_a_batch(seed, form):
     world = World(strategies.directory(seed, 30))
     engine = world.compile()
     for row, together in zip(world.rows, world.batch(engine, form), strict=True):
@@ -290,7 +290,7 @@ def test_one_row_alone_equals_the_same_row_in_a_batch(seed, form):
 @needs_engine
 @settings(max_examples=15)
 @given(seed=strategies.SEEDS)
-def test_rows_in_another_order_get_the_same_answers(seed):
+def test_reordered_rows_get_the_same_decisions(seed):
     case = strategies.directory(seed, 30)
     world = World(case)
     turned = World({**case, "requests": case["requests"][::-1]})
@@ -301,7 +301,7 @@ def test_rows_in_another_order_get_the_same_answers(seed):
 @needs_engine
 @settings(max_examples=10)
 @given(seed=strategies.SEEDS)
-def test_who_else_is_in_the_directory_changes_nothing(seed):
+def test_other_principals_in_directory_keep_decision(seed):
     """The scaling law's other half: a stranger's policies take no part."""
     case = strategies.directory(seed, 20)
     more = copy.deepcopy(case)

@@ -43,7 +43,7 @@ def records(*lines):
 
 @pytest.mark.parametrize("form", ["coded", "strings"])
 @pytest.mark.parametrize("name", ["identity", "layered"])
-def test_answers_are_checked_before_they_are_timed(name, form):
+def test_bench_verifies_decisions_before_timing(name, form):
     work = getattr(workloads, name)(200, rows=3_000)
     columns = work.columns(form)
     outcomes = engines.Fastiam(work).batch(columns)
@@ -55,7 +55,7 @@ def test_answers_are_checked_before_they_are_timed(name, form):
 
 
 @pytest.mark.parametrize("kind", workloads.GROWING)
-def test_a_wrong_row_that_no_sample_meets_is_found_where_the_answer_is_known(kind):
+def test_bench_wrong_row_outside_samples_is_found(kind):
     work = workloads.one_principal(20, workloads.GROWING[kind], rows=2_000)
     columns = work.columns("strings")
     outcomes = engines.Fastiam(work).batch(columns).copy()
@@ -66,7 +66,7 @@ def test_a_wrong_row_that_no_sample_meets_is_found_where_the_answer_is_known(kin
         engines.check(work, columns, outcomes, sample=1)
 
 
-def test_unique_resources_are_unique_and_match_as_the_others_do():
+def test_workload_unique_resources_are_unique_and_match():
     repeated, unique = workloads.layered(200, rows=5_000), workloads.layered(200, rows=5_000, unique=True)
     values = unique.columns("strings").resources.to_pylist()
     assert len(set(values)) == len(values)
@@ -74,7 +74,7 @@ def test_unique_resources_are_unique_and_match_as_the_others_do():
     assert abs(shares[0] - shares[1]).max() < 0.03
 
 
-def test_a_third_of_the_resources_of_the_layered_workload_have_a_policy():
+def test_layered_workload_third_of_resources_has_policy():
     work = workloads.layered(200, rows=5_000)
     resources = work.columns("strings").resources.to_pylist()
     governed = [arn for arn in resources if arn.startswith("arn:aws:s3:::") and "-stage/" not in arn]
@@ -82,7 +82,7 @@ def test_a_third_of_the_resources_of_the_layered_workload_have_a_policy():
     assert set(work.sessions) & set(work.columns("strings").principals.to_pylist())
 
 
-def test_the_plain_evaluator_is_right():
+def test_plain_evaluator_equals_spec():
     work = workloads.identity(200, rows=1_000)
     rows = work.columns("strings").rows(np.arange(1_000))
     assert engines.Plain(work).rows(rows) == engines.Reference(work).rows(rows)
@@ -100,18 +100,18 @@ def test_the_plain_evaluator_is_right():
         ({"checked": [0], "answers": [True], "batch_agrees": False}, "wrong: its batch differs from its single calls"),
     ],
 )
-def test_a_wrong_peer_has_no_time(found, why):
+def test_bench_wrong_peer_has_no_time(found, why):
     assert bench_peers.verdict(found, [True, False, False]) == why
 
 
-def test_a_peer_that_is_not_there_says_why(tmp_path, monkeypatch):
+def test_bench_missing_peer_reports_the_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_peers, "ENVIRONMENTS", tmp_path)
     monkeypatch.setattr(bench_peers.subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=1, stderr="a\nERROR: no\n\n"))
     with pytest.raises(bench_peers.CannotRunError, match="^not installed: ERROR: no$"):
         bench_peers.environment(bench_peers.Peer("made-up", "made-up==1", True, ""))
 
 
-def test_a_peer_in_its_own_process_answers_as_the_reference(tmp_path):
+def test_peer_in_separate_process_equals_spec(tmp_path):
     work = workloads.identity(20, rows=400)
     rows = work.columns("strings").rows(np.arange(400))
     bench_peers.write_job(work, rows, tmp_path / "job.json", seconds=0.01)
@@ -122,7 +122,7 @@ def test_a_peer_in_its_own_process_answers_as_the_reference(tmp_path):
     assert len(found["single"]["samples"]) == 5
 
 
-def test_what_adapters_share_reads_statements():
+def test_shared_peer_adapter_parses_statements():
     condition = {"StringEquals": {"k": "v"}, "Bool": {"b": ["true"]}}
     documents = [{"Statement": [{"Effect": "Deny", "NotAction": "s3:Get*", "Resource": ["a*", "b?"], "Condition": condition}]}]
     (one,) = policies.statements(documents)
@@ -158,13 +158,13 @@ F, G = Figure("b", "w", "f"), Figure("b", "w", "g")
         (Target("", "", F, "x", 1.9, True, G), [line()], None, "not measured"),
     ],
 )
-def test_a_target_is_met_where_the_median_is_on_its_side(target, lines, value, says):
+def test_target_is_reached_by_the_median(target, lines, value, says):
     (verdict,) = targets.judge(records(*lines), [target])
     assert verdict.value == (None if value is None else pytest.approx(value))
     assert verdict.says == says
 
 
-def test_a_record_without_repeats_is_judged_by_its_spread():
+def test_target_without_repeats_uses_the_spread():
     old = {key: value for key, value in line().items() if key != "samples"}
     (verdict,) = targets.judge(records(old), [Target("", "", F, "ns", 95)])
     assert (verdict.value, verdict.low, verdict.high, verdict.says) == (100, 90, 110, "NOT MET, within the spread")
@@ -172,12 +172,12 @@ def test_a_record_without_repeats_is_judged_by_its_spread():
     assert ratio.value == pytest.approx(2)
 
 
-def test_the_summary_counts_each_kind():
+def test_target_summary_counts_each_kind():
     three = [Target("", "", F, "ns", limit) for limit in (50, 200)] + [Target("", "", G, "ns", 1)]
     assert targets.summary(targets.judge(records(line()), three)) == "1 of 3 targets met, 1 not met, 1 not measured"
 
 
-def test_the_targets_are_those_of_the_project():
+def test_targets_equal_the_project_goals():
     rates = {target.figure[1:3]: target.limit for target in targets.TARGETS if target.unit == "M/s"}
     assert rates["identity 2,000", "coded"] == 35 and rates["identity 50,000", "strings"] == 11
     assert len({(target.group, target.what) for target in targets.TARGETS}) == len(targets.TARGETS)
@@ -197,14 +197,14 @@ def test_the_targets_are_those_of_the_project():
         ((50, 60, 70), {"unit": "x", "better": "more"}, 0.6, "slower"),  # fewer times as fast
     ],
 )
-def test_a_change_is_one_where_the_spreads_do_not_overlap(samples, more, ratio, says):
+def test_comparison_reports_changes_with_disjoint_spreads(samples, more, ratio, says):
     old, new = (records(line(samples=part) | more)["b"] for part in ((95, 100, 105), samples))
     ((change,), alone) = compare.changes(old, new)
     assert (change.ratio, change.says, alone) == (pytest.approx(ratio), says, [])
 
 
 @pytest.mark.parametrize(("limit", "code"), [([], 0), (["--fail-above", "1.2"], 2), (["--fail-above", "1.4"], 0)])
-def test_a_comparison_fails_above_a_limit(tmp_path, limit, code):
+def test_comparison_fails_above_the_limit(tmp_path, limit, code):
     for name, lines in (("old", [line(), line("gone")]), ("new", [line(samples=(130, 131, 132)), line("added")])):
         (tmp_path / name).write_text(json.dumps(records(*lines)["b"]))
     command = [sys.executable, BENCH / "compare.py", "old", "new", *limit]
@@ -227,32 +227,32 @@ def test_a_comparison_fails_above_a_limit(tmp_path, limit, code):
         ({"a": 1000}, {"a": 1000, "b": 1}, False, "only counted: FAILED"),
     ],
 )
-def test_a_count_may_move_by_two_per_cent_both_ways(recorded, counted, is_good, says):
+def test_gate_count_may_change_by_two_percent(recorded, counted, is_good, says):
     lines, found = gates.compare(recorded, counted)
     assert found is is_good
     assert says in "\n".join(lines)
 
 
-def test_counts_are_read_from_the_dumps_that_bear_a_name(tmp_path):
+def test_gate_counts_come_from_named_dumps(tmp_path):
     (tmp_path / "out.1").write_text("pid: 1\ndesc: Trigger: Client Request: batch, coded|200\n\nevents: Ir\nsummary: 5000\n")
     (tmp_path / "out.2").write_text("desc: Trigger: Program termination\nsummary: 7\n")
     assert gates.read_dumps(tmp_path) == {"batch, coded": 25_000}
 
 
-def test_where_nothing_can_be_counted_the_gate_says_so_and_lets_pass(monkeypatch, capsys):
+def test_gate_without_counter_reports_it_and_passes(monkeypatch, capsys):
     monkeypatch.setattr(gates.sys, "argv", ["gates.py"])
     monkeypatch.setattr(gates.shutil, "which", lambda name: None)
     assert gates.main() == 0
     assert "valgrind is not here" in capsys.readouterr().out
 
 
-def test_counts_of_another_compiler_are_not_compared():
+def test_gate_counts_of_another_compiler_are_not_compared():
     record = json.loads(gates.RECORD.read_text())
     others = gates.elsewhere(record, {"compiler": "gcc 99", "python": record["python"]})
     assert others == [f"compiler `{record['compiler']}` here `gcc 99`"]
 
 
-def test_the_record_of_counts_is_of_all_eleven_benches():
+def test_gate_record_contains_all_eleven_benches():
     record = json.loads(gates.RECORD.read_text())
     assert len(record["instructions_per_thousand_requests"]) == 11
     assert {"compiler", "python", "machine"} <= set(record)
@@ -263,7 +263,7 @@ def test_the_record_of_counts_is_of_all_eleven_benches():
     [(2.19, True, "2.19"), (2.21, False, "2.21  FAILED"), (None, False, "-          FAILED")],
     ids=["within", "beyond", "not counted"],
 )
-def test_a_count_may_grow_by_two_point_two_per_doubling(grown, is_good, says):
+def test_doubling_count_may_grow_by_factor_2_2(grown, is_good, says):
     counted = {
         f"{name} / {first << i}": round(1e9 * 2**i)
         for name, (first, _) in doublings.SHAPES.items()
@@ -277,7 +277,7 @@ def test_a_count_may_grow_by_two_point_two_per_doubling(grown, is_good, says):
     assert says in "\n".join(lines)
 
 
-def test_hostile_shapes_are_denied_in_their_smallest_size():
+def test_adversarial_shapes_of_smallest_size_are_denied():
     for name, (first, shape) in doublings.SHAPES.items():
         assert shape(first // 4)() is False, name
 
@@ -285,7 +285,7 @@ def test_hostile_shapes_are_denied_in_their_smallest_size():
 # -- the report ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_page_says_what_the_record_says():
+def test_report_page_equals_the_record():
     peer = {"version": "1.6", "says": "words", "expressed": 0.25}
     found = records(
         line(),
@@ -301,7 +301,7 @@ def test_a_page_says_what_the_record_says():
     assert "- x: not there" in text
 
 
-def test_pictures_are_drawn_from_records_alone_and_come_out_the_same(tmp_path):
+def test_charts_from_records_are_reproducible(tmp_path):
     pytest.importorskip("matplotlib", reason="the extra `bench` is not installed")
     import charts as pictures
 

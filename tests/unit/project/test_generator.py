@@ -62,20 +62,20 @@ class watching_conditions:
 
 
 @pytest.mark.parametrize("outcome", ["OK", "I", "E"])
-def test_each_outcome_is_at_least_15_percent(answers, outcome):
+def test_generator_outcomes_are_at_least_15_percent_each(answers, outcome):
     share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / LOOSE
     assert share >= 0.15
 
 
-def test_few_cases_are_errors(answers):
+def test_generator_makes_few_errors(answers):
     assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / LOOSE <= 0.05
 
 
-def test_half_of_the_cases_reach_a_condition(answers):
+def test_generator_half_of_cases_reach_a_condition(answers):
     assert sum(reached for _, _, reached in answers) / LOOSE >= 0.5
 
 
-def test_every_layer_decides_with_every_outcome_it_can_have(answers):
+def test_generator_layers_have_every_possible_outcome(answers):
     seen = {(answer.decision.layer, answer.outcome) for _, answer, _ in answers if answer.error is None}
     both = {
         (layer, outcome) for layer in ("scp", "vpce", "resource", "identity", "boundary", "session") for outcome in ("I", "E")
@@ -91,13 +91,13 @@ def test_every_layer_decides_with_every_outcome_it_can_have(answers):
     assert wanted - {(str(layer), outcome) for layer, outcome in seen} == set()
 
 
-def test_answers_through_u_occur(answers):
+def test_generator_makes_undetermined_decisions(answers):
     """F6: explicit denies and implicit denies that rest on an undetermined test."""
     seen = {a.outcome for _, a, _ in answers if a.error is None and a.decision.indeterminate}
     assert seen == {"I", "E"}
 
 
-def test_rows_of_directories_have_every_outcome():
+def test_generator_directory_rows_have_every_outcome():
     counts: Counter[str] = Counter()
     for seed in range(12):
         world = World(strategies.directory(seed))
@@ -109,7 +109,7 @@ def test_rows_of_directories_have_every_outcome():
     assert 0 < counts["ERR"] / total <= 0.1
 
 
-def test_denies_of_resources_name_somebody_and_have_a_piece_between_stars():
+def test_generator_resource_denies_name_principals_and_wildcards():
     """What batches decide in waves, and might take for done before they ask who asks."""
     held = [
         (json.dumps(statement.get("Principal", "*")), str(statement.get("Resource")).rpartition(":")[2])
@@ -143,13 +143,13 @@ def everything(cases):
     return [statement for case in cases for statement in statements_of(case)]
 
 
-def test_every_operator_with_every_qualifier_and_if_exists_occurs(everything):
+def test_generator_makes_every_operator_variant(everything):
     seen = {operator for s in everything for operator in s.get("Condition", {})}
     wanted = {q + op + e for op in v.OPERATORS for q in v.QUALIFIERS for e in ("", "IfExists") if op != "Null" or not e}
     assert sorted(wanted - seen) == []
 
 
-def test_every_layer_and_principal_kind_occurs(cases):
+def test_generator_makes_every_layer_and_principal_kind(cases):
     arguments = {name for case in cases for name in case["policies"]}
     assert len(arguments) == 7
     told = json.dumps([case["request"]["principal"] for case in cases])
@@ -189,7 +189,7 @@ VARIABLE_FORMS = {
 
 
 @pytest.mark.parametrize("form", VARIABLE_FORMS)
-def test_every_form_of_variable_occurs(everything, form):
+def test_generator_makes_every_form_of_variable(everything, form):
     """VR3, V28, V29."""
     assert re.search(VARIABLE_FORMS[form], json.dumps(everything))
 
@@ -218,11 +218,11 @@ ELEMENT_FORMS = {
 
 
 @pytest.mark.parametrize("form", ELEMENT_FORMS)
-def test_every_form_of_element_occurs(everything, form):
+def test_generator_makes_every_form_of_element(everything, form):
     assert any(ELEMENT_FORMS[form](statement) for statement in everything)
 
 
-def test_odd_context_occurs(cases):
+def test_generator_makes_unusual_context(cases):
     """C5, C6, C22, C32: several values, none, contradicting spellings, unparsable texts, bytes."""
     contexts = [case["request"]["context"] for case in cases]
     assert any(value == [] for c in contexts for value in c.values())
@@ -232,11 +232,11 @@ def test_odd_context_occurs(cases):
     assert any(isinstance(value, Mapping) for c in contexts for value in c.values())
 
 
-def test_equal_seeds_give_equal_cases():
+def test_generator_equal_seeds_give_equal_cases():
     assert strategies.loose(7) == strategies.loose(7) and strategies.directory(7) == strategies.directory(7)
 
 
-def test_nearly_every_directory_can_be_built():
+def test_generator_directories_can_nearly_all_be_built():
     refused = []
     for seed in range(150):
         try:
@@ -247,7 +247,7 @@ def test_nearly_every_directory_can_be_built():
 
 
 @pytest.mark.parametrize("element", ["Action", "Resource", "Principal"])
-def test_long_lists_occur(everything, element):
+def test_generator_makes_long_lists(everything, element):
     """What an engine indexes: more entries than it would scan."""
     lists = [s[element] for s in everything if isinstance(s.get(element), list)]
     maps = [s[element].values() for s in everything if isinstance(s.get(element), Mapping)]
@@ -255,5 +255,5 @@ def test_long_lists_occur(everything, element):
     assert max(sizes) >= 40
 
 
-def test_literals_longer_than_64_bytes_occur(everything):
+def test_generator_makes_literals_longer_than_64_bytes(everything):
     assert any(re.search(r"[^*?$]{90}", r) for s in everything for r in [str(s.get("Resource"))] if r.startswith("arn:"))

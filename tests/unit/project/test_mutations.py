@@ -9,7 +9,7 @@ MUTATIONS = load_mutations()
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m["why"][:60])
-def test_fault_can_be_planted(mutation):
+def test_mutation_applies_to_its_source(mutation):
     assert mutation["file"].startswith("src/fastiam/") and "/reference/" not in mutation["file"]
     assert "\n" not in mutation["old"] and mutation["new"] != mutation["old"]
     text = (ROOT / mutation["file"]).read_text()
@@ -17,12 +17,12 @@ def test_fault_can_be_planted(mutation):
     assert "test" not in mutation or (ROOT / mutation["test"]).is_file()
 
 
-def test_a_text_that_is_not_unique_is_refused():
+def test_mutation_of_ambiguous_text_is_refused():
     with pytest.raises(SystemExit, match="occurs 2 times"):
         planted({"file": "x", "old": "a", "new": "b"}, "a a")
 
 
-def test_faults_are_thirty_and_all_different():
+def test_mutations_are_at_least_thirty_and_distinct():
     if not MUTATIONS:
         pytest.skip("the list is written with the engine")
     assert len(MUTATIONS) >= 30

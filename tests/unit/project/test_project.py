@@ -27,41 +27,41 @@ def loaded_by(statement: str, names: set[str]) -> list[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_the_public_face_is_there() -> None:
+def test_public_names_exist() -> None:
     assert set(FACE) <= set(fastiam.__all__)
     for name in fastiam.__all__:
         assert getattr(fastiam, name) is not None
         assert name in dir(fastiam)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_unknown_public_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute `Dictionary`"):
         fastiam.Dictionary  # noqa: B018
 
 
-def test_every_error_of_the_tree_is_public() -> None:
+def test_every_error_class_is_public() -> None:
     from fastiam import errors
 
     tree = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.FastiamError)}
     assert tree <= set(fastiam.__all__)
 
 
-def test_importing_the_package_loads_nothing_else() -> None:
+def test_import_of_package_loads_no_optional_module() -> None:
     heavy = {"numpy", "orjson", "ahocorasick", "click", "rich", "duckdb", "pyarrow", "json", "fastiam.engine.compiled_engine"}
     assert loaded_by("import fastiam", heavy) == []
 
 
-def test_deciding_loads_nothing_that_issues_sessions() -> None:
+def test_authorize_loads_no_session_issuing_module() -> None:
     code = "import fastiam; fastiam.Directory().compile(); fastiam.load; fastiam.LiveEngine"
     assert loaded_by(code, {"cryptography", "argon2", "pyotp", "fastiam.sts"}) == []
 
 
-def test_simulate_is_the_function_whatever_was_imported_before() -> None:
+def test_simulate_is_the_function_after_any_import() -> None:
     code = "import fastiam.simulation.simulate, fastiam; assert callable(fastiam.simulate)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_package_is_typed_and_says_its_version_once() -> None:
+def test_package_is_typed_and_defines_its_version_once() -> None:
     assert (ROOT / "src/fastiam/py.typed").exists()
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
 
@@ -87,7 +87,7 @@ def test_page_examples_run_from_top_to_bottom(
 
 
 @pytest.mark.parametrize("page", [*PAGES, *PROJECT_PAGES], ids=name_of)
-def test_links_between_pages_lead_to_files(page: Path) -> None:
+def test_page_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
@@ -107,7 +107,7 @@ def commands_of(page: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=name_of)
-def test_commands_of_a_page_have_known_verbs_and_options(page: Path) -> None:
+def test_page_commands_have_known_verbs_and_options(page: Path) -> None:
     from fastiam.cli.main import VERBS
     from fastiam.cli.main import fastiam as group
 
@@ -124,7 +124,7 @@ def test_commands_of_a_page_have_known_verbs_and_options(page: Path) -> None:
             assert option in known | {"--help"}, f"{page.name}: fastiam {verb} {option}"
 
 
-def test_the_readme_has_two_set_up_commands_and_make_knows_them() -> None:
+def test_readme_set_up_commands_are_make_targets() -> None:
     readme = (ROOT / "README.md").read_text()
     block = readme.split("```")[1]
     commands = re.findall(r"^make (\w+)", block, re.M)
@@ -133,7 +133,7 @@ def test_the_readme_has_two_set_up_commands_and_make_knows_them() -> None:
     assert {*commands, "bench", "lint", "types", "debug", "fuzz", "clean"} <= targets
 
 
-def test_the_page_of_the_command_line_names_every_verb_and_option() -> None:
+def test_cli_page_names_every_verb_and_option() -> None:
     from fastiam.cli.main import VERBS
     from fastiam.cli.main import fastiam as group
 
@@ -147,14 +147,14 @@ def test_the_page_of_the_command_line_names_every_verb_and_option() -> None:
                 assert option in page, f"docs/cli.md lacks {option} of {verb}"
 
 
-def test_the_demo_runs_small(tmp_path: Path) -> None:
+def test_demo_runs_with_small_input(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples/demo.py"), "--roles", "50", "--requests", "2000"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert "decisions a second" in done.stdout
     assert "ALLOWED" in done.stdout and "DENIED" in done.stdout
 
 
-def test_acme_is_the_same_each_time() -> None:
+def test_acme_directory_is_reproducible() -> None:
     sys.path.insert(0, str(ROOT / "examples"))
     from acme import Acme
 
