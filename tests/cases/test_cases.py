@@ -1,10 +1,10 @@
-"""Every case of the catalogue gives its expected answer on every engine that can be told it."""
+"""Every case gives its expected decision on each engine that can run it."""
 
 from __future__ import annotations
 
 import pytest
 from case_files import case_files, differences, load_checks
-from runners import ENGINES, HAS_ENGINE, REFERENCES, can_run, run, told_to
+from runners import ENGINES, HAS_ENGINE, REFERENCES, can_run, case_for_engine, run
 
 CHECKS = [check for path in case_files() for check in load_checks(path)]
 
@@ -15,9 +15,9 @@ def _runs() -> list[object]:
 
 
 @pytest.mark.parametrize(("check", "engine"), _runs())
-def test_answer_is_the_expected_one(check, engine):
+def test_decision_is_the_expected_one(check, engine):
     """Rule: the one that the case names."""
-    assert not differences(told_to(check, engine), run(check, engine)), f"{check.id} [{check.rule}] on {engine}"
+    assert not differences(case_for_engine(check, engine), run(check, engine)), f"{check.id} [{check.rule}] on {engine}"
 
 
 def test_ids_are_unique():
@@ -25,8 +25,8 @@ def test_ids_are_unique():
     assert len(ids) == len(set(ids))
 
 
-def test_catalogue_of_the_specification_is_here():
-    """Spec section 8: every entry that is a plain decision has a case, but for those in `cases/PENDING.md`."""
+def test_every_entry_of_the_catalogue_has_a_case():
+    """Spec section 8: every entry that is a plain decision has a case, except those in `cases/PENDING.md`."""
     here = {int(check.id[1:4]) for check in CHECKS if check.id[:1] == "E"}
     wanted = {
         *range(40, 51), *range(60, 82), *range(90, 107), *range(110, 117), *range(120, 143), *range(150, 263),
@@ -36,7 +36,7 @@ def test_catalogue_of_the_specification_is_here():
     assert sorted(wanted - here - gaps) == []
 
 
-def test_enough_loose_cases_can_be_told_as_a_directory():
-    """The batch engines see a good part of the loose cases."""
-    told = [c for c in CHECKS if c.directory is None and can_run(c, "directory")]
-    assert len(told) > 250
+def test_most_ad_hoc_cases_have_a_directory_form():
+    """The batch engines run most of the ad-hoc cases."""
+    runnable = [c for c in CHECKS if c.directory is None and can_run(c, "directory")]
+    assert len(runnable) > 250

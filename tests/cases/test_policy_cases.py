@@ -1,6 +1,6 @@
-"""Every load case of `cases/validation.json` is rejected, accepted and read as it says.
+"""Every load case of `cases/validation.json` is rejected, accepted and read as expected.
 
-A case is `{"id", "rule", "source", "kind", "statement" or "document" or "text", "expect", "why"}`. A `statement` stands for
+A case is `{"id", "rule", "source", "kind", "statement" or "document" or "text", "expect", "why"}`. A `statement` means
 a document of version 2012-10-17 with this statement alone. `expect` holds the verdicts of a strict and a lenient reading,
 the codes of all findings in order, and of the `model` what the case is about: a field of the first statement, or of the
 policy (`variables`, `n_statements`).
@@ -65,7 +65,7 @@ class TestCase:
     def test_verdict_is_the_expected_one(self, case, mode):
         assert verdict(document_of(case), case, mode)[0] == case["expect"][mode], case["why"]
 
-    def test_text_and_mapping_read_alike(self, case):
+    def test_text_and_mapping_have_the_same_findings(self, case):
         document = document_of(case)
         text = document if isinstance(document, str) else json.dumps(document)
         here = validate_policy(text, PolicyKind(case["kind"]))
@@ -79,14 +79,14 @@ class TestCase:
         there = validate_policy(value, PolicyKind(case["kind"]))
         assert [(f.code, f.path, f.message) for f in here] == [(f.code, f.path, f.message) for f in there]
 
-    def test_model_says_what_a_lenient_reading_means(self, case):
+    def test_lenient_model_is_the_expected_one(self, case):
         expected = case["expect"].get("model", {})
         if expected:
             _, policy = verdict(document_of(case), case, "lenient")
             assert {name: plain(field_of(policy, name)) for name in expected} == expected, case["why"]
         assert not expected or case["expect"]["lenient"] == "OK"
 
-    def test_every_finding_has_a_place_in_the_text(self, case):
+    def test_every_finding_has_a_position(self, case):
         document = document_of(case)
         text = document if isinstance(document, str) else json.dumps(document, indent=1)
         for finding in validate_policy(text, PolicyKind(case["kind"])):
@@ -100,7 +100,7 @@ def test_every_rule_of_the_table_has_a_case():
     assert broken == RULES.keys()
 
 
-def test_fatal_rules_alone_reject_in_lenient_mode():
+def test_only_fatal_rules_reject_in_lenient_mode():
     for case in CASES:
         fatal = any(RULES[code].fatal for code in case["expect"]["errors"])
         assert (case["expect"]["lenient"] == "ERR") == fatal, case["id"]

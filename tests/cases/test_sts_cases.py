@@ -1,7 +1,7 @@
-"""Issuing sessions as data: the entries of spec 8.10 that are calls of STS, on the reference and on the compiled engine.
+"""Issuing sessions as data: the entries of spec 8.10 that are calls of STS, on both evaluators.
 
-A case of `cases/sts.json` has `roles`, each trusted by user `ana` and by the other roles, and allowed everything (an entry may
-be an ARN, or arguments of `add_principal`, with `condition` for the trust policy), and `steps`, done in order:
+A case of `cases/sts.json` has `roles`, each trusted by user `ana` and by the other roles, with a policy that allows everything
+(an entry is an ARN, or arguments of `add_principal`, with `condition` for the trust policy), and `steps`, done in order:
 
 - `{"call": method of STS, "as": ARN or the name of a session before, ..., "name": ..., "expect": ...}`. Expected are `seconds`,
   `principal_tags` by folded key, `transitive_tags`, `source_identity`, or an `error` with its `rule`, `layer` and `action`.
@@ -30,7 +30,7 @@ LOADED = json.loads((CASES / "sts.json").read_text())
 
 @pytest.fixture(params=["reference", "compiled"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Who decides on trust policies: one of the two for every question, the overlaid ones too."""
+    """The evaluator of all authorization requests, those with overlaid policies included."""
     if request.param == "reference":
 
         def literally(principal, resource, asked, endpoint, settings):
@@ -41,11 +41,11 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return request.param
 
 
-def directory_of(told: list[Any]) -> fastiam.Directory:
+def directory_of(roles: list[Any]) -> fastiam.Directory:
     """User `ana`, and the roles of a case."""
     directory = fastiam.Directory()
     directory.add_principal(ANA, unique_id="AIDAANA", identity_policies=[document(ALL)])
-    entries = [{"arn": entry} if isinstance(entry, str) else dict(entry) for entry in told]
+    entries = [{"arn": entry} if isinstance(entry, str) else dict(entry) for entry in roles]
     for entry in entries:
         given = {k: v for k, v in entry.items() if k in ("tags", "max_session_duration")}
         directory.add_principal(entry["arn"], identity_policies=[("all", document(ALL))], **given)
@@ -57,7 +57,7 @@ def directory_of(told: list[Any]) -> fastiam.Directory:
 
 
 class Run:
-    """A case being told to STS."""
+    """One run of a case: the directory, STS and the sessions so far."""
 
     def __init__(self, case: dict[str, Any], engine: str) -> None:
         self.engine, self.clock = engine, Clock()
@@ -96,8 +96,8 @@ class Run:
         if "error" in expect:
             with pytest.raises(StsError) as error:
                 call(*arguments, **step)
-            told = {"error": type(error.value).__name__, **vars(error.value)}
-            assert {key: told[key] for key in expect} == expect
+            raised = {"error": type(error.value).__name__, **vars(error.value)}
+            assert {key: raised[key] for key in expect} == expect
             return
         made = self.named[name] = call(*arguments, **step)
         assert {key: self.found(made, key) for key in expect} == expect
@@ -121,12 +121,12 @@ def test_case(case: dict[str, Any], engine: str) -> None:
         run.step(step)
 
 
-def test_the_cases_are_those_of_the_catalogue() -> None:
+def test_every_sts_entry_of_the_catalogue_has_a_case() -> None:
     assert {"E298", "E299", *(f"E{n}" for n in range(304, 310)), "E317"} <= {case["id"][:4] for case in LOADED}
     assert len({case["id"] for case in LOADED}) == len(LOADED)
 
 
-def test_a_case_can_fail() -> None:
+def test_wrong_expectation_fails() -> None:
     case = next(case for case in LOADED if case["id"] == "E304")
     wrong = [dict(case["steps"][0], expect={"seconds": 1})]
     with pytest.raises(AssertionError):

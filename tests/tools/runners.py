@@ -38,7 +38,7 @@ def can_run(check: Check, engine: str) -> bool:
     )
 
 
-def told_to(check: Check, engine: str) -> Check:
+def case_for_engine(check: Check, engine: str) -> Check:
     """The case as the engine sees it: names of policies differ where loose documents became a directory."""
     return replace(check, translated=check.directory is None and engine not in ("reference", "compiled"))
 

@@ -1,4 +1,4 @@
-"""Reading documents: what forms they come in, JSON itself, and that nothing but a PolicyError is ever raised."""
+"""Reading documents: their forms, JSON syntax, and that only a PolicyError is raised."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestJson:
             '["a',
         ],
     )
-    def test_syntax_error_stands_where_the_standard_library_says(self, text):
+    def test_syntax_error_has_the_position_of_the_json_module(self, text):
         with pytest.raises(json.JSONDecodeError) as caught:
             json.loads(text)
         finding = broken(text)
@@ -69,7 +69,7 @@ class TestJson:
         assert (finding.code, finding.severity, finding.fatal) == ("V1", Severity.ERROR, True)
 
     @given(st.text(alphabet='{}[]",:\\ \n\u20281.e-tru', max_size=20))
-    def test_text_is_json_iff_the_standard_library_reads_it(self, text):
+    def test_text_is_json_iff_the_json_module_reads_it(self, text):
         try:
             expected = json.loads(text)
         except json.JSONDecodeError as error:
@@ -79,18 +79,18 @@ class TestJson:
             assert json.loads(json.dumps(parse(text))) == json.loads(json.dumps(expected), parse_int=str, parse_float=str)
 
     @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-    def test_constants_of_javascript_are_refused_at_their_place(self, constant):
+    def test_javascript_constants_are_rejected_with_position(self, constant):
         finding = broken(f'{{"NaN": "Infinity",\n "x": [{constant}]}}')
         assert (finding.line, finding.column) == (2, 8)
         assert constant in finding.message
 
     @pytest.mark.parametrize("opening", ["[", '{"a":'])
-    def test_hundred_thousand_brackets_are_an_error_with_a_place(self, opening):
+    def test_deep_nesting_is_an_error_with_position(self, opening):
         finding = broken(opening * 100_000)
         assert "nested" in finding.message
         assert finding.column == 200 * len(opening) + 1
 
-    def test_bytes_that_are_no_utf8_are_an_error_with_a_place(self):
+    def test_invalid_utf8_is_an_error_with_position(self):
         finding = broken(b'{"a":\n "\xc3\xa9\xff"}')
         assert (finding.line, finding.column) == (2, 4)
         assert "UTF-8" in finding.message
@@ -99,11 +99,11 @@ class TestJson:
     def test_byte_order_mark_is_accepted(self, text):
         assert parse(text) == ["1"]
 
-    def test_numbers_keep_their_token(self):
+    def test_numbers_keep_their_source_token(self):
         assert parse("[1.0, -0, 1E5, 9" + "9" * 5000 + "]")[:3] == ["1.0", "-0", "1E5"]
         assert all(isinstance(value, Number) for value in parse("[1, 2.5]"))
 
-    def test_duplicate_names_are_seen_and_the_last_value_is_kept(self):
+    def test_duplicate_names_are_listed_and_the_last_value_kept(self):
         value = parse('{"a":1,"b":2,"a":3,"c":{"d":1,"d":1,"d":1}}')
         assert isinstance(value, JsonObject)
         assert (value.duplicates, value["a"], value["c"].duplicates) == (("a",), "3", ("d",))
@@ -111,7 +111,7 @@ class TestJson:
 
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("text", ["[1]", "[" + " " * 2_000_000 + "1]", "[" * 2_000_000], ids=["small", "large", "broken"])
-def test_garbage_collection_is_as_before(enabled, text):
+def test_garbage_collection_is_restored(enabled, text):
     was = gc.isenabled()
     (gc.enable if enabled else gc.disable)()
     try:
@@ -124,14 +124,14 @@ def test_garbage_collection_is_as_before(enabled, text):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_much_that_is_made_while_collection_is_paused_is_old_at_once(frozen):
+def test_objects_of_a_collection_pause_join_the_old_generation(frozen):
     others = [[] for _ in range(10_000)]
     (gc.freeze if frozen else gc.collect)()
     try:
         n_frozen = gc.get_freeze_count()
         with collection_paused():
             made = [[] for _ in range(200_000)]
-        old = {id(thing) for thing in gc.get_objects(generation=2)}
+        old = {id(each) for each in gc.get_objects(generation=2)}
         assert (id(made[0]) in old) is not frozen
         assert not frozen or gc.get_freeze_count() == n_frozen >= len(others)
     finally:
@@ -156,15 +156,15 @@ class TestForms:
         ],
         ids=["text", "bytes", "bytes with mark", "text with mark", "encoded", "encoded lines", "encoded bytes", "view", "tuple"],
     )
-    def test_all_forms_read_alike(self, document):
+    def test_all_forms_give_the_same_policy(self, document):
         assert read_policy(document, PolicyKind.IDENTITY) == read_policy(DOCUMENT, PolicyKind.IDENTITY)
 
-    def test_plus_is_no_space_in_url_encoded_text(self):
+    def test_plus_stays_plus_in_url_encoded_text(self):
         text = quote(json.dumps(DOCUMENT).replace("*", "arn:aws:s3:::a+b"), safe="+")
         assert read_policy(text, PolicyKind.IDENTITY).statements[0].resources == ("arn:aws:s3:::a+b",)
 
     @pytest.mark.parametrize("document", ["%7B%FF", "%7B", b"\xff", "%", None, 5, [], True, [DOCUMENT]])
-    def test_what_is_no_document_has_one_fatal_finding(self, document):
+    def test_invalid_document_has_one_fatal_finding(self, document):
         (finding,) = validate_policy(document, PolicyKind.IDENTITY)
         assert (finding.code, finding.fatal) == ("V1", True)
         with pytest.raises(PolicyError):
@@ -184,17 +184,17 @@ class TestForms:
         assert read_policy(document, PolicyKind.IDENTITY).statements[0].conditions[0].values == (text,)
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), b"x", 10**5000, {1}, None], ids=range(7))
-    def test_python_values_that_json_has_not_are_refused(self, value):
+    def test_python_values_without_json_form_are_rejected(self, value):
         document = {"Version": VERSION, "Statement": STATEMENT | {"Condition": {"StringEquals": {"a:k": value}}}}
         assert [finding.code for finding in validate_policy(document, PolicyKind.IDENTITY)] == ["V1"]
 
     @pytest.mark.parametrize("place", ["top", "statement", "condition"])
-    def test_names_that_are_no_text_are_refused(self, place):
+    def test_names_that_are_not_text_are_rejected(self, place):
         document = {"Version": VERSION, "Statement": STATEMENT | {"Condition": {}}}
         {"top": document, "statement": document["Statement"], "condition": document["Statement"]["Condition"]}[place][5] = "x"
         assert "V1" in [finding.code for finding in validate_policy(document, PolicyKind.IDENTITY)]
 
-    def test_mapping_that_holds_itself_is_read_to_the_end(self):
+    def test_mapping_that_contains_itself_is_read(self):
         note = {}
         note["note"] = [note, None]
         found = validate_policy(DOCUMENT | {"Note": note}, PolicyKind.IDENTITY)
@@ -206,12 +206,12 @@ class TestModes:
 
     BAD = {"Version": VERSION, "Statement": [STATEMENT | {"Action": ["*:List*", "bad"]}]}
 
-    def test_strict_rejects_with_everything_that_was_found_errors_first(self):
+    def test_strict_rejects_with_all_findings_errors_first(self):
         with pytest.raises(PolicyError) as caught:
             read_policy(self.BAD, PolicyKind.IDENTITY)
         assert [finding.code for finding in caught.value.findings] == ["V24", "A2"]
 
-    def test_findings_are_appended_in_either_case(self):
+    def test_findings_are_appended_in_both_modes(self):
         strict: list[Finding] = []
         lenient: list[Finding] = []
         with pytest.raises(PolicyError):
@@ -225,7 +225,7 @@ class TestModes:
         read_policy({"Statement": STATEMENT}, PolicyKind.IDENTITY, findings=found)
         assert [(finding.code, finding.severity) for finding in found] == [("G20", Severity.WARN)]
 
-    def test_unknown_mode_is_refused(self):
+    def test_unknown_mode_is_rejected(self):
         with pytest.raises(ValueError, match="unknown mode"):
             read_policy(DOCUMENT, PolicyKind.IDENTITY, mode="loose")
 
@@ -237,7 +237,7 @@ class TestModes:
 class TestModel:
     """What a policy says once it is read."""
 
-    def test_whole_statement(self):
+    def test_statement_has_all_elements(self):
         statement = {
             "Sid": "S", "Effect": "Deny", "NotPrincipal": {"AWS": ["111111111111"], "Service": "s3.amazonaws.com"},
             "NotAction": ["s3:Get*"], "NotResource": "arn:aws:s3:::b/*",
@@ -256,7 +256,7 @@ class TestModel:
             ("Null", "", False, "a:k", ("true",), False),
         ]
 
-    def test_index_counts_statements_as_they_stand(self):
+    def test_statement_index_is_its_position(self):
         policy = read_policy(DOCUMENT | {"Statement": [STATEMENT] * 3}, PolicyKind.IDENTITY)
         assert [statement.index for statement in policy.statements] == [0, 1, 2]
 
@@ -279,7 +279,7 @@ class TestModel:
         ("nonsense", PolicyKind.IDENTITY),
     ],
 )
-def test_kind_is_guessed_by_content(statement, kind):
+def test_guess_kind_by_content(statement, kind):
     document = {"Version": VERSION, "Statement": [statement]}
     assert guess_kind(document) is kind
     assert guess_kind(quote(json.dumps(document))) is kind
@@ -351,7 +351,7 @@ def unwrap(value):
 
 
 @given(DOCUMENTS, st.sampled_from(KINDS))
-def test_one_value_and_a_list_of_one_read_alike(document, kind):
+def test_one_value_equals_a_list_of_one(document, kind):
     """Rule G10."""
     document.pop("Note", None)
     for statement in document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]:

@@ -1,7 +1,7 @@
-"""What loading says of a text is what the specification's evaluator makes of it.
+"""Validation accepts a text if and only if the specification evaluator reads it.
 
-Loading checks forms and the evaluators read values, each with its own code. A text that loading accepts and the evaluator
-cannot read would be a Deny for everyone that nobody was told of; the other way round, a false alarm.
+Validation checks forms and the evaluators read values, each with its own code. A text that validation accepts and an evaluator
+cannot read would deny every principal without a finding; the opposite would be a false alarm.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SHAPES = {
 @pytest.mark.parametrize("family", READ)
 @given(data=st.data())
 @settings(max_examples=300)
-def test_value_is_accepted_iff_it_can_be_read(family, data):
+def test_value_is_accepted_iff_the_evaluator_reads_it(family, data):
     """Rule V18."""
     text = data.draw(st.from_regex(SHAPES[family], fullmatch=True) | st.text(max_size=8))
     assert READERS[family][0](text) == (READ[family](text) is not None)
@@ -59,7 +59,7 @@ def test_value_is_accepted_iff_it_can_be_read(family, data):
         ("2024", False),
     ],
 )
-def test_edges_of_dates(text, readable):
+def test_date_limits(text, readable):
     """Rules C41, C43."""
     assert READERS["date"][0](text) == (values.read_date(text) is not None) == readable
 
@@ -78,7 +78,7 @@ NAMES = st.sampled_from(
 @given(st.sampled_from(["AWS", "Federated"]), ARNS | NAMES | st.text(max_size=6))
 @example("AWS", "AROAÉ")
 @settings(max_examples=400)
-def test_principal_is_known_iff_the_evaluator_knows_its_form(type_, text):
+def test_principal_is_valid_iff_the_evaluator_knows_its_form(type_, text):
     """Rules V32, V41."""
     codes = {problem.code for problem in principal_problems(type_, text, PolicyKind.TRUST, True)}
     named = principals.read_entry(type_, text)
@@ -89,7 +89,7 @@ def test_principal_is_known_iff_the_evaluator_knows_its_form(type_, text):
 @given(st.text(alphabet="arn:${}*?', x", max_size=20))
 @example("arn:aws:s3:${a:b:c}::x")
 @settings(max_examples=500)
-def test_resource_is_cut_where_the_evaluator_cuts_it(text):
+def test_resource_fields_equal_those_of_the_evaluator(text):
     """Rules V26, V28: colons inside a variable do not count."""
     text = "arn:" + text
     cut = [len(field) for field in variable_syntax.mask(text).split(":", 5)]

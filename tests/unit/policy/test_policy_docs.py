@@ -29,7 +29,7 @@ def messages():
     return found
 
 
-def test_every_code_has_its_row():
+def test_every_code_has_a_row():
     expected = [
         [code, rule.severity + (", fatal" if rule.fatal else ""), rule.broken, rule.lenient] for code, rule in RULES.items()
     ]
@@ -42,12 +42,12 @@ def test_every_example_occurs():
 
 
 @pytest.mark.parametrize("code", RULES)
-def test_every_code_is_a_rule_of_the_specification(code):
+def test_every_code_is_a_rule_of_the_semantics(code):
     marks = (f"| {code} |", f"**{code}**", f"### {code} ")
     assert any(mark in SPECIFICATION for mark in marks)
 
 
-def test_severity_depends_on_the_kind_only_where_the_page_says_so():
+def test_severity_by_kind_is_documented():
     varying = {
         (code, kind, severity_of(code, kind))
         for code in RULES

@@ -1,4 +1,4 @@
-"""Findings stand where the value stands: in a text, in a bigger file, behind an encoding."""
+"""Findings have the position of the value: in a text, in a larger file, in encoded text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def places(text, kind=PolicyKind.IDENTITY, **kwargs):
     return {f.code: (f.line, f.column, f.width, f.path) for f in validate_policy(text, kind, **kwargs)}
 
 
-def test_values_and_names_are_pointed_at():
+def test_finding_points_at_value_or_name():
     assert places(TEXT) == {
         "V2": (6, 17, 8, "$.Statement[0].Effect"),  # the second one
         "V4": (6, 6, 6, "$.Statement[0].Note"),
@@ -42,7 +42,7 @@ def test_values_and_names_are_pointed_at():
     }
 
 
-def test_finding_is_shown_as_a_compiler_does():
+def test_finding_text_shows_line_and_caret():
     (finding,) = [f for f in validate_policy(TEXT, PolicyKind.IDENTITY, name="p.json") if f.code == "V15"]
     assert finding.render() == (
         "p.json:5:37: error: unknown condition operator `StringEqual` - at `$.Statement[0].Condition.StringEqual` [V15]\n"
@@ -52,7 +52,7 @@ def test_finding_is_shown_as_a_compiler_does():
     )
 
 
-def test_document_in_a_bigger_file_is_pointed_at_there():
+def test_document_in_a_larger_file_has_positions_of_the_file():
     text = json.dumps({"Roles": [{"Doc": None}, {"Doc": BAD}]}, indent=1)
     value = parse_json(text, Source("gaad.json", text))
     origin = Origin(Source("gaad.json", text), ("Roles", 1, "Doc"))
@@ -64,7 +64,7 @@ def test_document_in_a_bigger_file_is_pointed_at_there():
 
 @pytest.mark.parametrize("encode", [lambda t: t, lambda t: quote(t, safe="")], ids=["JSON in JSON", "URL-encoded"])
 @pytest.mark.parametrize("document", [json.dumps(BAD), '{"Version": }'], ids=["bad policy", "broken JSON"])
-def test_document_kept_as_a_string_is_pointed_at_as_a_whole(document, encode):
+def test_document_in_a_string_has_the_position_of_the_string(document, encode):
     text = json.dumps({"Roles": [{"Doc": encode(document)}]}, indent=1)
     origin = Origin(Source("gaad.json", text), ("Roles", 0, "Doc"))
     (finding,) = validate_policy(encode(document), PolicyKind.IDENTITY, origin=origin)
@@ -74,19 +74,19 @@ def test_document_kept_as_a_string_is_pointed_at_as_a_whole(document, encode):
         assert "(line 1, column 13 of the document)" in finding.message
 
 
-def test_statement_of_a_document_kept_as_a_string_has_the_place_of_the_string():
+def test_statement_in_a_string_has_the_position_of_the_string():
     text = json.dumps({"Doc": quote(json.dumps(BAD))}, indent=1)
     policy = read_policy(json.loads(text)["Doc"], PolicyKind.IDENTITY, mode="lenient", origin=Origin(Source("g", text), ("Doc",)))
     ref = StatementRef.of(policy, policy.statements[0], Layer.IDENTITY, 0)
     assert (ref.file, ref.line, ref.column, ref.path) == ("g", 2, 9, "$.Doc.Statement[0]")
 
 
-def test_url_encoded_text_is_pointed_at_as_a_whole():
+def test_url_encoded_text_has_the_position_of_the_text():
     (finding,) = validate_policy("\n " + quote(json.dumps(BAD)), PolicyKind.IDENTITY)
     assert (finding.line, finding.column) == (2, 2)
 
 
-def test_mapping_has_no_place_but_a_path():
+def test_mapping_has_a_path_without_position():
     (finding,) = validate_policy(BAD, PolicyKind.IDENTITY, name="arg")
     assert (finding.line, finding.column, finding.snippet) == (0, 0, "")
     assert str(finding).startswith("arg: error:")
@@ -104,7 +104,7 @@ def test_single_statement_is_found_under_index_zero():
     assert locate(text, ("Statement", 0, "Action", 0)) == locate(text, ("Statement", "Action"))
 
 
-def test_long_line_is_cut_around_the_value_and_the_caret_stays_below_it():
+def test_long_line_is_cut_around_the_value():
     text = json.dumps(BAD | {"Id": "x" * 5000, "Statement": [BAD["Statement"]]}) + " " * 5000
     (finding,) = [f for f in validate_policy(text, PolicyKind.IDENTITY) if f.code == "V24"]
     assert len(finding.snippet) <= 160
@@ -112,7 +112,7 @@ def test_long_line_is_cut_around_the_value_and_the_caret_stays_below_it():
     assert line[caret.index("^") : caret.rindex("^") + 1] == '"bad"'
 
 
-def test_snippet_holds_nothing_that_a_terminal_acts_on():
+def test_snippet_escapes_terminal_controls():
     (finding,) = validate_policy('{"a": "\x1b[31m"}', PolicyKind.IDENTITY)
     assert finding.snippet == '{"a": "\ufffd[31m"}'
 
@@ -144,14 +144,14 @@ def test_located_text_is_the_value(value, indent, ascii_only):
 
 
 @given(st.text(alphabet='{}[]",:\\ 1a', max_size=12), st.lists(st.sampled_from(["a", "", 0, 1]), max_size=3))
-def test_locating_in_text_that_is_no_json_never_fails(text, path):
+def test_locating_in_invalid_json_never_fails(text, path):
     span = locate(text, tuple(path))
     assert span is None or 0 <= span[0] <= span[1] <= len(text)
     assert locate_key(text, tuple(path) or ("a",)) is None or text
 
 
 @pytest.mark.parametrize("indent", [None, 1], ids=["one line", "lines"])
-def test_thousands_of_findings_cost_one_more_reading(indent):
+def test_many_findings_cost_one_more_reading(indent):
     """Twice as many findings take about twice as long, not four times."""
     times = []
     for n in (2_000, 8_000):
@@ -164,7 +164,7 @@ def test_thousands_of_findings_cost_one_more_reading(indent):
     assert times[1] < 10 * times[0]
 
 
-def test_hostile_document_of_unknown_operators_is_read_in_time():
+def test_hostile_unknown_operators_are_read_in_time():
     operators = {f"StringEqual{i}": {"a:k": "x"} for i in range(20_000)}
     document = {"Version": "2012-10-17", "Statement": {**BAD["Statement"], "Action": "*", "Condition": operators}}
     began = time.perf_counter()

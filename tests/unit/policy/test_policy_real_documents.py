@@ -40,7 +40,7 @@ def test_all_managed_policies_load_with_every_finding_listed(managed):
     assert not any(statement.undetermined for policy in read for statement in policy.statements)
 
 
-def test_strict_reading_rejects_managed_policies_with_listed_codes_only(managed):
+def test_strict_rejects_managed_policies_with_listed_codes_only(managed):
     rejected = {}
     for policy in managed:
         try:
@@ -66,7 +66,7 @@ def documents(value, path=()):
             yield from documents(inner, (*path, i))
 
 
-def test_documents_of_a_real_account_load_with_places(account):
+def test_documents_of_a_real_account_load_with_positions(account):
     source = Source("gaad.json", account)
     found: list[Finding] = []
     read = [

@@ -184,7 +184,7 @@ def test_durations_of_a_role(world):
     assert made.credentials.expiration - world.clock() == timedelta(seconds=900)
 
 
-def test_a_maximum_is_told_to_those_alone_who_may_assume_the_role(world):
+def test_a_maximum_is_case_for_engine_those_alone_who_may_assume_the_role(world):
     world.directory.set_trust_policy(DEP, trusting(BO))
     assert denied(world.sts.assume_role, ANA, DEP, "run1", duration=7200)
 
