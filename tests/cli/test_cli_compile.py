@@ -88,7 +88,7 @@ def test_files_of_the_wrong_kind_are_told_what_they_are(compiled, tmp_path):
     code, _, err = compiled("explain", "--engine", "d.json", *REQUEST)
     assert code == 1 and "d.json: is no saved engine" in err and "fastiam compile --out" in err
     code, _, err = compiled("explain", "--policies", "e.fastiam", *REQUEST)
-    assert code == 1 and "e.fastiam: is a saved engine, and no policies" in err and "--engine" in err
+    assert code == 1 and "e.fastiam: is an engine file, not a file of policies" in err and "--engine" in err
     (tmp_path / "cut").write_bytes((tmp_path / "e.fastiam").read_bytes()[:-1])
     code, _, err = compiled("explain", "--engine", "cut", *REQUEST)
     assert code == 1 and "cut: is truncated" in err and "fastiam compile PATHS --out FILE" in err

@@ -1,7 +1,7 @@
-"""Readers of what exists outside: exports of accounts and organisations, and our own format. `load` tells them by content.
+"""Readers of files: account exports, organisations, logs and the directory format. `load` detects a format by its content.
 
-A reader knows a format, the account model knows IAM: a reader finds values with their places in a file and hands them
-over, in stages, so that a policy in one file may be attached to a role in another.
+A reader knows a format, and the directory knows IAM. A reader passes located values to the directory in stages, so that a policy
+in one file can be attached to a role in another.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from fastiam.storage import is_sqlite
 if TYPE_CHECKING:
     from fastiam.sources.cloudtrail import CloudTrail
 
-# A reader has some of these functions. In this order over all files: whatever names something comes after what it names.
+# The functions of a reader, in the order in which they run over all files: a reference follows the record that it names.
 _STAGES_OF_DOCUMENTS = ("gather", "read_policies"), ("read_groups",), ("read_principals",), ("read_trust",), ("read_rest",)
 _STAGES_OF_READERS = ("add_known_policies", "check_policies"), (), (), (), ("finish",)
 _Found = list[tuple[Any, LocatedValue]]
 
 
 def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory | None = None) -> Directory:
-    """A directory from files and folders, of whatever formats (docs/sources.md), read as one.
+    """Read a directory from files and folders of all known formats (docs/sources.md).
 
-    Known are exports of `get-account-authorization-details`, outputs of `aws organizations ...`, folders of iam-collect, AWS
-    managed policies, and our own format. The order of paths does not matter, except where two files contradict each other.
+    Formats: exports of `get-account-authorization-details`, outputs of `aws organizations ...`, folders of iam-collect, AWS
+    managed policies, and the directory format. The order of paths does not matter, except if two files contradict each other.
 
     Parameters
     ----------
-    paths : files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are unpacked,
-        `-` is standard input. Or one store (`Directory.open`), of which a copy is read into memory.
-    mode : `lenient` reads what AWS has accepted already and lists what it finds in `directory.findings`; `strict` refuses it.
-    into : a directory that takes everything in beside what it holds, in one transaction and in its own mode.
+    paths : files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are
+        decompressed, `-` is standard input. Or one store (`Directory.open`), which is copied into memory.
+    mode : `lenient` reads documents that AWS has accepted and lists findings in `directory.findings`; `strict` refuses them.
+    into : a directory that the files are added to, in one transaction and in its own mode.
 
     Raises
     ------
-    SourceError: a file is broken or is of no known format; names file, line, column and path. Nothing is half-loaded.
-    PolicyError: in mode strict, a policy document is rejected (F5). In mode lenient one that cannot be read is the finding
+    SourceError: a file is broken or has an unknown format; it has file, line, column and path. Nothing is loaded then.
+    PolicyError: in mode strict, a policy document is rejected (F5). In mode lenient, an invalid document is the finding
         `POLICY-NOT-READ`, and denies everything that it could deny.
     """
     if not paths:
@@ -62,17 +62,17 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
         if not is_saved(path):
             continue
         hint = "`fastiam.Engine.load` maps it; the command line takes it as `--engine`"
-        raise SourceError("is a saved engine, and no policies", source=str(path), path="", hint=hint)
+        raise SourceError("is an engine file, not a file of policies", source=str(path), path="", hint=hint)
     if into is None and any(map(is_sqlite, paths)):
         return _load_store(paths, mode)
     directory = Directory(mode) if into is None else into
-    with collection_paused(), directory.transaction():  # PERF: to collect takes a third of the time
+    with collection_paused(), directory.transaction():  # PERF: garbage collection takes a third of the time
         _load_into(directory, read_files(paths), ", ".join(map(str, paths)))
     return directory
 
 
 def load_files(files: Iterable[File], name: str) -> Directory:
-    """A directory from files that are in memory, read leniently; `name` is what errors call them together."""
+    """Read a directory from files in memory, leniently. `name` stands for all of them in errors."""
     directory = Directory("lenient")
     with collection_paused(), directory.transaction():
         _load_into(directory, files, name)
@@ -80,16 +80,16 @@ def load_files(files: Iterable[File], name: str) -> Directory:
 
 
 def known_format(node: LocatedValue) -> bool:
-    """Whether a value is of a format that is loaded."""
+    """Whether a value has a format that `load` reads."""
     return any(reader.is_format(node) for reader in _readers(OrganizationBuilder()))
 
 
 def _load_store(paths: Sequence[str | os.PathLike[str]], mode: Mode) -> Directory:
-    """What a store holds now, in memory: what is written to it is not written to the store."""
+    """Read a copy of a store into memory. Writes to the copy are not written to the store."""
     if len(paths) > 1:
         store = next(path for path in paths if is_sqlite(path))
         hint = "import the files into the store: `fastiam import`"
-        raise SourceError("a store is read alone", source=str(store), path="", hint=hint)
+        raise SourceError("a store cannot be combined with other files", source=str(store), path="", hint=hint)
     with Directory.open(paths[0], mode=mode, read_only=True) as directory:
         return directory.detached()
 
@@ -131,29 +131,29 @@ def _run(reader: object, stage: str, *arguments: object) -> None:
 
 
 def _documents(model: AccountModel, file: File, readers: Sequence[Any], parsed: ParsedPolicies) -> _Found:
-    """The documents of a file with their readers: its one value, the items of a list, or several values."""
+    """Return the documents of a file with their readers: its value, the items of a list, or several values."""
     if file.skipped:
         model.notes.append(_skipped(file.name, file.skipped))
         return []
     roots = _values(model, file, parsed)
     nodes = roots if isinstance(readers[0], IamCollectReader) and readers[0].is_format(roots[0]) else _items(roots)
-    told = [(next((reader for reader in readers if reader.is_format(node)), None), node) for node in nodes]
-    unknown = [node for reader, node in told if reader is None]
+    read = [(next((reader for reader in readers if reader.is_format(node)), None), node) for node in nodes]
+    unknown = [node for reader, node in read if reader is None]
     if unknown:
-        if file.named or len(unknown) < len(told):
-            raise unknown[0].error("the content is of no known format", hint=_KNOWN)
-        model.notes.append(_skipped(file.name, "its content is of no known format"))
+        if file.named or len(unknown) < len(read):
+            raise unknown[0].error("the format of the content is unknown", hint=_KNOWN)
+        model.notes.append(_skipped(file.name, "the format of its content is unknown"))
         return []
-    return told
+    return read
 
 
 def _values(model: AccountModel, file: File, parsed: ParsedPolicies) -> list[LocatedValue]:
-    """The values of a file. Of a file that is one document, what cannot be read is that document's matter."""
+    """Return the values of a file. A syntax error in a file of one document is reported for that document."""
     is_document = IamCollectReader.is_document(file.name)
     try:
         roots = file.values(parsed)
         if is_document and len(roots) > 1:
-            raise roots[1].error("a second value in a file of one document")
+            raise roots[1].error("the file of one document has a second value")
     except SourceError as error:
         if not is_document or model.mode == "strict":
             raise
@@ -162,23 +162,23 @@ def _values(model: AccountModel, file: File, parsed: ParsedPolicies) -> list[Loc
 
 
 def _items(roots: list[LocatedValue]) -> list[LocatedValue]:
-    """A list of documents, such as the pages of an export, is as good as the documents one after the other."""
+    """Replace lists of documents, such as the pages of an export, by their items."""
     return [item for root in roots for item in ((isinstance(root.value, list) and root.items()) or [root])]
 
 
 def read_cloudtrail(*paths: str | os.PathLike[str], assume_no_session_policies: bool = False) -> CloudTrail:
-    """A log of CloudTrail as batches of calls, which `Engine.replay` takes (docs/replay.md). It is read as it is iterated.
+    """Read a CloudTrail log as batches of calls for `Engine.replay` (docs/replay.md). Iteration reads the files.
 
     Parameters
     ----------
     paths : files as CloudTrail writes them, one record a line, or the output of `lookup-events`; folders of them; `-`.
-        `.gz` files are unpacked.
-    assume_no_session_policies : take it that sessions of unknown issue have no session policies. A log does not tell; without
-        this, a call by such a session is never answered with a plain ALLOW.
+        `.gz` files are decompressed.
+    assume_no_session_policies : assume that sessions have no session policies if the log does not contain the call that issued
+        them. Without this, calls of such sessions never have the outcome ALLOW.
 
     Raises
     ------
-    SourceError: the packages of `fastiam[logs]` are missing; while iterating, a file is broken or no log.
+    SourceError: the packages of `fastiam[logs]` are missing; while iterating, a file is broken or not a log.
     """
     from fastiam.sources.cloudtrail import CloudTrail
 
@@ -190,8 +190,8 @@ def _skipped(name: str, why: str) -> Finding:
 
 
 _KNOWN = (
-    "known are outputs of `aws iam get-account-authorization-details` and of `aws organizations ...`, folders of iam-collect, "
-    'files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md)'
+    "known formats: outputs of `aws iam get-account-authorization-details` and of `aws organizations ...`, folders of "
+    'iam-collect, files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md)'
 )
 
 __all__ = ["load", "read_cloudtrail"]

@@ -1,6 +1,6 @@
-"""Our own format, version 1: everything that an account model holds (docs/directory-format.md).
+"""Reader of the directory format, version 1: the complete content of a directory (docs/directory-format.md).
 
-`account.writing` writes it. JSON and YAML say the same. A name that is not known is an error, not a comment.
+`directory.export` writes it. JSON and YAML have the same structure. An unknown name is an error.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ _ENDPOINT = "id account gateway policies".split()
 
 
 def is_format(node: LocatedValue) -> bool:
-    """Whether the value says that it is a directory of ours."""
+    """Whether the value is a document of this format."""
     return isinstance(node.value, dict) and node.value.get("format") == FORMAT
 
 
 def read_policies(model: AccountModel, root: LocatedValue) -> None:
-    """Managed policies; here the document is checked as a whole."""
+    """Read managed policies, after a check of the whole document."""
     root.object(_TOP)
     version = root.need("version")
     if str(version.value) != str(VERSION):
@@ -85,7 +85,7 @@ def read_policies(model: AccountModel, root: LocatedValue) -> None:
 
 
 def read_groups(model: AccountModel, root: LocatedValue) -> None:
-    """Groups with inline and attached policies."""
+    """Read groups with inline and attached policies."""
     for node in root.list_of("groups"):
         node.object(_GROUP)
         policies = _identity(model, node)
@@ -94,7 +94,7 @@ def read_groups(model: AccountModel, root: LocatedValue) -> None:
 
 
 def read_principals(model: AccountModel, root: LocatedValue) -> None:
-    """Accounts, users and roles; trust policies come later, when all whom they may name are there."""
+    """Read accounts, users and roles. Trust policies are read later, because they can name other principals."""
     for node in root.list_of("accounts"):
         node.object(_ACCOUNT)
         with node.writing(model):
@@ -129,18 +129,18 @@ def _add_principal(model: AccountModel, node: LocatedValue) -> None:
 
 
 def read_trust(model: AccountModel, root: LocatedValue) -> None:
-    """The trust policies of roles."""
+    """Read the trust policies of roles."""
     for node in root.list_of("roles"):
         arn, trust = node.need("arn").text(), node.get("trust_policy")
         entity = model.tables.entities.get(arn)
-        if trust is not None and entity is not None and entity.trust is None:  # of two roles of one name the first stays
+        if trust is not None and entity is not None and entity.trust is None:  # the first of two roles with the same name is used
             policy = _entry(model, trust, PolicyKind.TRUST, arn)
             with trust.writing(model):
                 model.set_trust_policy(arn, policy)
 
 
 def read_rest(model: AccountModel, root: LocatedValue) -> None:
-    """All that names roles or nobody: profiles, providers, resources, endpoints, the organisation, levels of accounts."""
+    """Read instance profiles, providers, resources, endpoints, the organisation, and the paths of accounts."""
     for node in root.list_of("instance_profiles"):
         node.object(_INSTANCE_PROFILE)
         with node.writing(model):
@@ -196,7 +196,7 @@ def _add_providers(model: AccountModel, root: LocatedValue) -> None:
 
 
 def _add_roles_anywhere(model: AccountModel, root: LocatedValue) -> None:
-    """Trust anchors before their revocation lists. Certificates are checked when a session is requested."""
+    """Read trust anchors, then their revocation lists. Certificates are checked when a session is requested."""
     for node in root.list_of("trust_anchors"):
         node.object(_ANCHOR)
         anchor = TrustAnchor(
@@ -288,7 +288,7 @@ def _text_map(node: LocatedValue, name: str) -> dict[str, str]:
 
 
 def _common(node: LocatedValue) -> dict[str, Any]:
-    """What the records of Roles Anywhere have in common; the model takes the account from the ARN."""
+    """Return the common fields of Roles Anywhere records. The directory takes the account from the ARN."""
     return {
         "arn": node.need("arn").text(),
         "account": "",
@@ -378,7 +378,7 @@ def _by_element(model: AccountModel, node: LocatedValue, name: str, kind: Policy
 
 
 def _set_levels(model: AccountModel, node: LocatedValue) -> None:
-    """The paths of an account that are given with it."""
+    """Read the SCP and RCP paths that an account has directly."""
     account = node.need("id").text()
     for name, kind, write in (("scps", PolicyKind.SCP, model.set_scps), ("rcps", PolicyKind.RCP, model.set_rcps)):
         given = node.get(name)
@@ -413,7 +413,7 @@ def _is_full_access(text: object) -> bool:
 def _several(
     model: AccountModel, node: LocatedValue, kind: PolicyKind, is_arn: Callable[[object], bool] = _never, name: str = ""
 ) -> list[StoredPolicy | str]:
-    """A policy or a list of them; texts of which `is_arn` is true stay ARNs."""
+    """Return a policy or a list of policies. Texts that match `is_arn` stay ARNs."""
     nodes = node.items() if isinstance(node.value, list) else [node]
     names = [name] if len(nodes) == 1 else [f"{name}[{i}]" for i in range(len(nodes))]
     return [

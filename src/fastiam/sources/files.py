@@ -1,4 +1,4 @@
-"""Files to values: which files, unpacked, and read as JSON or YAML."""
+"""Finds and decompresses files, and reads them as JSON or YAML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KNOWN = (".json", ".jsonl", ".ndjson", *_YAML)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was found. `named` by the caller, or met in a folder; `skipped` says why it is not read, or is ""."""
+    """A file. `named`: the program passed its path, not a folder. `skipped`: why it is not read, or ""."""
 
     name: str
     data: bytes
@@ -30,7 +30,7 @@ class File:
     skipped: str = ""
 
     def values(self, policies: ParsedPolicies) -> list[LocatedValue]:
-        """The values of the file: one, or several one after the other (JSON Lines, or outputs appended to one file).
+        """Return the values of the file: one, or a sequence (JSON Lines, or outputs appended to one file).
 
         Raises
         ------
@@ -51,21 +51,21 @@ class File:
 
 
 def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
-    """The files of all paths, folders searched in order of name; hidden files in them are left out. `-` is standard input."""
+    """Yield the files of all paths. Folders are searched in order of name, without hidden files. `-` is standard input."""
     for given in paths:
         if str(given) == "-":
             yield File("<stdin>", unpacked(sys.stdin.buffer.read(), "<stdin>"), named=True)
             continue
         path = as_path(given)
         if not path.exists():
-            raise SourceError("there is no such file", source=str(path))
+            raise SourceError("file not found", source=str(path))
         if path.is_dir():
-            yield from map(_met, sorted(p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, path)))
+            yield from map(_found_in_folder, sorted(p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, path)))
         else:
             yield File(str(path), _read(path), named=True)
 
 
-def _met(path: Path) -> File:
+def _found_in_folder(path: Path) -> File:
     if not path.name.removesuffix(".gz").endswith(_KNOWN):
         return File(str(path), b"", named=False, skipped="its name ends in none of " + ", ".join(_KNOWN))
     return File(str(path), _read(path), named=False)
@@ -84,13 +84,13 @@ def _read(path: Path) -> bytes:
 
 
 def unpacked(data: bytes, name: str) -> bytes:
-    """The content of a file, which may be compressed by gzip."""
+    """Return the content of a file, decompressed if it is gzip."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error):
-        raise SourceError("the file is broken: it does not unpack as gzip", source=name) from None
+        raise SourceError("the file is broken: it cannot be decompressed as gzip", source=name) from None
 
 
 def _read_json(name: str, data: bytes, policies: ParsedPolicies) -> list[LocatedValue]:

@@ -1,9 +1,9 @@
-"""Exports of an account as `aws iam get-account-authorization-details` gives them.
+"""Reader of the exports of `aws iam get-account-authorization-details`.
 
-Read are the merged output of the command line, and single pages of the API (`IsTruncated`, `Marker`), of one account or of
-several, in any order. Documents may be objects, or text as the API has it, percent-encoded or not. Members that are not
-about permissions are not looked at. What an export names and does not hold is a finding: an attached policy without a
-document says nothing, a boundary without one allows nothing.
+It reads the merged output of the command line and single pages of the API (`IsTruncated`, `Marker`), of one or several accounts,
+in any order. Documents are objects, or text as in the API, percent-encoded or not. Members other than permissions are ignored. A
+policy that an export names and does not contain is a finding: an attached policy without a document grants and denies nothing, a
+boundary without one allows nothing.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _GROUP = "GroupId GroupPolicyList AttachedManagedPolicies".split()
 
 
 class AccountExportReader:
-    """The reader of exports."""
+    """Reads exports."""
 
     def __init__(self, known: KnownPolicies) -> None:
         self._known = known
         self._pages: list[LocatedValue] = []
-        self._records: dict[str, LocatedValue] = {}  # the first one of each ARN
+        self._records: dict[str, LocatedValue] = {}  # the first record of each ARN
         self._without_default: dict[str, LocatedValue] = {}
 
     def is_format(self, node: LocatedValue) -> bool:
@@ -43,14 +43,14 @@ class AccountExportReader:
         return isinstance(value, dict) and any(name in value for name in _LISTS)
 
     def read_policies(self, model: AccountModel, node: LocatedValue) -> None:
-        """Managed policies with all versions of which there is a document."""
+        """Read managed policies with all versions that have a document."""
         page = unwrapped(node)
         self._pages.append(page)
         for policy in listed(page, "Policies"):
             self._read_policy(model, policy)
-        for holder in [*_holders(page), *listed(page, "GroupDetailList")]:
-            for arn in [*_attached(holder), *(_boundary(holder) or ())]:
-                self._known.attached.setdefault(arn, holder)
+        for identity in [*_principals(page), *listed(page, "GroupDetailList")]:
+            for arn in [*_attached(identity), *(_boundary(identity) or ())]:
+                self._known.attached.setdefault(arn, identity)
 
     def _read_policy(self, model: AccountModel, node: LocatedValue) -> None:
         arn = node.need("Arn").text()
@@ -65,23 +65,23 @@ class AccountExportReader:
             self._known.withdrawn.setdefault(arn, node)
         if default is None or default not in versions:
             self._without_default.setdefault(arn, node)
-        elif not _is_there(model, arn, versions[default]):
+        elif not _is_added(model, arn, versions[default]):
             with node.writing(model, _CODES):
                 model.add_managed_policy(
                     arn, versions=versions, default_version=default, unique_id=node.text_of("PolicyId"), tags=_tags(node)
                 )
 
     def check_policies(self, model: AccountModel) -> None:
-        """Policies without the document in force, of which no other file has it."""
+        """Note policies whose default version is in no file."""
         for arn, node in self._without_default.items():
             if arn not in model.tables.managed:
-                message = f"`{arn}` comes without the document of its default version"
+                message = f"`{arn}` has no document of its default version"
                 hint = "add a file of AWS managed policies, or `get-policy-version`"
                 version = node.text_of("DefaultVersionId") or "v1"
                 node.add_missing(model, arn, version, "GAAD-NO-DEFAULT", message, hint=hint)
 
     def read_groups(self, model: AccountModel, node: LocatedValue) -> None:
-        """Groups with inline and attached policies."""
+        """Read groups with inline and attached policies."""
         for group in listed(unwrapped(node), "GroupDetailList"):
             arn = group.need("Arn").text()
             if self._is_new(model, group, arn, _GROUP):
@@ -90,7 +90,7 @@ class AccountExportReader:
                     model.add_group(arn, identity_policies=policies, unique_id=group.text_of("GroupId"))
 
     def read_principals(self, model: AccountModel, node: LocatedValue) -> None:
-        """Users and roles; trust policies come later, when all whom they may name are there."""
+        """Read users and roles. Trust policies are read later, because they can name other principals."""
         page = unwrapped(node)
         for user in listed(page, "UserDetailList"):
             if self._is_new(model, user, user.need("Arn").text(), _USER):
@@ -101,30 +101,30 @@ class AccountExportReader:
                 _add(model, role, "RolePolicyList", role.text_of("RoleId"), ())
 
     def _is_new(self, model: AccountModel, node: LocatedValue, arn: str, members: Iterable[str]) -> bool:
-        """Whether no page before had this record; one that says something else is a finding, and does not count."""
+        """Whether the record is the first one of its ARN. A second record that differs is a finding and is ignored."""
         first = self._records.setdefault(arn, node)
         if first is not node and any((first.object().get(name) or None) != (node.object().get(name) or None) for name in members):
             line, _ = first.place()
-            message = f"`{arn}` comes a second time, and differs from {first.source.name}:{line}, which counts"
+            message = f"`{arn}` occurs twice and differs from {first.source.name}:{line}, which is used"
             node.note(model, "GAAD-EXISTS", message)
         return first is node
 
     def read_trust(self, model: AccountModel, node: LocatedValue) -> None:
-        """The trust policies of roles."""
+        """Read the trust policies of roles."""
         for role in listed(unwrapped(node), "RoleDetailList"):
             arn, document = role.need("Arn").text(), role.get("AssumeRolePolicyDocument")
             if self._records[arn].steps != role.steps or self._records[arn].source is not role.source:
                 continue
             _add_instance_profiles(model, role, arn)
             if document is None:
-                role.note(model, "GAAD-NO-TRUST", f"`{arn}` comes without its trust policy: nobody can assume it")
+                role.note(model, "GAAD-NO-TRUST", f"`{arn}` has no trust policy in the files: no principal can assume it")
                 continue
             trust = document.policy(model, PolicyKind.TRUST, arn)
             with document.writing(model, _CODES):
                 model.set_trust_policy(arn, trust)
 
     def finish(self, model: AccountModel) -> None:
-        """A page that says that more follow, of an account that has no last page, is a finding."""
+        """Note accounts whose last page is missing."""
         cut: dict[str, LocatedValue] = {}
         complete: defaultdict[str, bool] = defaultdict(bool)
         for page in self._pages:
@@ -135,16 +135,16 @@ class AccountExportReader:
                 complete[account] = True
         for account, page in cut.items():
             if not complete[account]:
-                page.note(model, "GAAD-TRUNCATED", f"the export of account `{account}` is cut: its last page is missing")
+                page.note(model, "GAAD-TRUNCATED", f"the export of account `{account}` is truncated: its last page is missing")
 
 
-def _is_there(model: AccountModel, arn: str, document: StoredPolicy) -> bool:
-    """The same policy came with the export of another account, or another page."""
+def _is_added(model: AccountModel, arn: str, document: StoredPolicy) -> bool:
+    """Whether the same policy was in the export of another account, or on another page."""
     known = model.tables.managed.get(arn)
     return known is not None and is_same_document(known.document, document)
 
 
-def _holders(page: LocatedValue) -> list[LocatedValue]:
+def _principals(page: LocatedValue) -> list[LocatedValue]:
     return [*listed(page, "UserDetailList"), *listed(page, "RoleDetailList")]
 
 
@@ -163,7 +163,7 @@ def _add(model: AccountModel, node: LocatedValue, inline: str, unique_id: str | 
 
 
 def _add_instance_profiles(model: AccountModel, role: LocatedValue, arn: str) -> None:
-    """The instance profiles that hand out a role."""
+    """Add the instance profiles of a role."""
     for profile in listed(role, "InstanceProfileList"):
         if profile.need("Arn").text() not in model.tables.instance_profiles:
             with profile.writing(model, _CODES):
@@ -192,7 +192,7 @@ def _boundary(node: LocatedValue) -> list[str] | None:
 
 
 def _account_of(page: LocatedValue) -> str:
-    """The account of a page, from the first ARN in it that has one."""
+    """Return the account of the first ARN in a page that has one."""
     for name in _LISTS:
         for node in listed(page, name):
             arn = split_arn(node.text_of("Arn") or "")

@@ -1,11 +1,10 @@
-"""Folders of iam-collect: one folder for each thing of an account, one for the organisation.
+"""Reader of the folders of iam-collect: one folder for each resource of an account, one for the organisation.
 
     aws/<partition>/accounts/<account>/<service>/<region>/<type>/<id>/{metadata,policy,...}.json
     aws/<partition>/organizations/<id>/...
 
-Told by the path. The layout is public, its files are not described, so they are read by what they must hold: `metadata` has the
-`arn` of the thing, and its other files are documents, tags, and lists of policies and groups. What is met and not understood is
-a finding.
+The path determines the format. The layout is public, the content of the files is not documented. `metadata` has the `arn` of the
+resource; the other files are documents, tags, and lists of policies and groups. A file that is not recognised is a finding.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.managed_policies import KnownPolicies
 from fastiam.sources.organization_builder import OrganizationBuilder
 
-_THING = re.compile(
+_RECORD = re.compile(
     r".*/aws[^/]*/accounts/(?P<account>[0-9]{12}|aws)/(?P<service>[^/]+)/(?:.+/)?(?P<type>[^/]+)/[^/]+/[^/]+\.json(?:\.gz)?"
 )
 _ORGANIZATION = re.compile(r".*/aws[^/]*/organizations/(?P<id>o-[^/]+)/(?P<rest>.+)\.json(?:\.gz)?")
@@ -47,10 +46,10 @@ _CODES = "COLLECT"
 
 @dataclass(frozen=True, slots=True)
 class _CollectedRecord:
-    """A folder of an account: its files by name."""
+    """The folder of one resource: its files by name."""
 
     account: str
-    type: str  # of IAM "role", "user", "group" or "policy"; of all other services ""
+    type: str  # "role", "user", "group" or "policy" for IAM, "" for other services
     files: dict[str, LocatedValue]
 
     @property
@@ -63,7 +62,7 @@ class _CollectedRecord:
 
 
 class IamCollectReader:
-    """The reader of these folders."""
+    """Reads these folders."""
 
     def __init__(self, known: KnownPolicies, builder: OrganizationBuilder) -> None:
         self._known = known
@@ -72,18 +71,18 @@ class IamCollectReader:
 
     @staticmethod
     def is_document(name: str) -> bool:
-        """Whether a file of this name holds a policy document, or the inline policies of one principal, and nothing else."""
+        """Whether a file of this name contains only one policy document, or the inline policies of one principal."""
         path = Path(name).absolute().as_posix()
-        return _stem(path) in _DOCUMENT_FILES and (_THING.fullmatch(path) or _ORGANIZATION.fullmatch(path)) is not None
+        return _stem(path) in _DOCUMENT_FILES and (_RECORD.fullmatch(path) or _ORGANIZATION.fullmatch(path)) is not None
 
     def is_format(self, node: LocatedValue) -> bool:
-        """Whether the file lies where iam-collect puts one."""
+        """Whether the path of the file is one of iam-collect."""
         return _ANY.fullmatch(_path_of(node)) is not None
 
     def gather(self, model: AccountModel, node: LocatedValue) -> None:
-        """What lies in one folder belongs together."""
+        """Add a file to the record of its folder."""
         path = _path_of(node)
-        organization, record = _ORGANIZATION.fullmatch(path), _THING.fullmatch(path)
+        organization, record = _ORGANIZATION.fullmatch(path), _RECORD.fullmatch(path)
         if organization is not None:
             self._structure.read(model, node, organization["id"], organization["rest"])
         elif record is not None:
@@ -92,7 +91,7 @@ class IamCollectReader:
             self._records.setdefault(folder, _CollectedRecord(record["account"], type_, {})).files[_stem(path)] = node
 
     def _of(self, node: LocatedValue, *types: str) -> _CollectedRecord | None:
-        """The thing of a metadata file, if it is of one of these types."""
+        """Return the record of a metadata file, if it has one of these types."""
         folder, _, name = _path_of(node).rpartition("/")
         record = self._records.get(folder) if name.startswith("metadata.") else None
         if record is None or record.type not in types or node.get("arn") is None:
@@ -102,7 +101,7 @@ class IamCollectReader:
     # -- stages ---------------------------------------------------------------------------------------------------------
 
     def read_policies(self, model: AccountModel, node: LocatedValue) -> None:
-        """Managed policies, of which the version in force is there."""
+        """Read managed policies with their default version."""
         for arn in _arns(node) if _stem(_path_of(node)) == "managed-policies" else ():
             self._known.attached.setdefault(arn, node)
         policy = self._of(node, "policy")
@@ -114,17 +113,17 @@ class IamCollectReader:
                 model.add_managed_policy(policy.arn, versions={version: stored}, default_version=version, unique_id=None)
 
     def check_policies(self, model: AccountModel) -> None:
-        """Managed policies without their document, of which no other file has it."""
+        """Note managed policies whose document is in no file."""
         for record in self._records.values():
             if record.type != "policy" or "metadata" not in record.files or record.metadata.get("arn") is None:
                 continue
             if record.arn not in model.tables.managed:
                 version = record.metadata.text_of("defaultVersionId") or "v1"
-                message = f"`{record.arn}` comes without `current-policy.json`"
+                message = f"`{record.arn}` has no `current-policy.json`"
                 record.metadata.add_missing(model, record.arn, version, "COLLECT-NO-DOCUMENT", message)
 
     def read_groups(self, model: AccountModel, node: LocatedValue) -> None:
-        """Groups with inline and attached policies."""
+        """Read groups with inline and attached policies."""
         group = self._of(node, "group")
         if group is not None:
             policies = self._policies(model, group)
@@ -132,7 +131,7 @@ class IamCollectReader:
                 model.add_group(group.arn, identity_policies=policies, unique_id=_unique_id(node))
 
     def read_principals(self, model: AccountModel, node: LocatedValue) -> None:
-        """Users and roles; trust policies come later, when all whom they may name are there."""
+        """Read users and roles. Trust policies are read later, because they can name other principals."""
         record = self._of(node, "user", "role")
         if record is None:
             return
@@ -162,7 +161,7 @@ class IamCollectReader:
         return [*own, *(_arns(attached) if attached is not None else ())]
 
     def read_trust(self, model: AccountModel, node: LocatedValue) -> None:
-        """The trust policies of roles."""
+        """Read the trust policies of roles."""
         role = self._of(node, "role")
         document = role.files.get("trust-policy") if role is not None else None
         if role is None or document is None:
@@ -174,7 +173,7 @@ class IamCollectReader:
                 model.set_trust_policy(role.arn, trust)
 
     def read_rest(self, model: AccountModel, node: LocatedValue) -> None:
-        """Resources of all other services, and endpoints, with their policies."""
+        """Read resources of other services, and endpoints, with their policies."""
         record = self._of(node, "")
         if record is None:
             return
@@ -191,14 +190,14 @@ class IamCollectReader:
                 )
 
     def finish(self, model: AccountModel) -> None:
-        """What was met and not read."""
-        unread: defaultdict[str, list[LocatedValue]] = defaultdict(list)
+        """Note files that were not read."""
+        unused: defaultdict[str, list[LocatedValue]] = defaultdict(list)
         for folder, record in self._records.items():
             self._check(model, folder, record)
             for name, node in record.files.items():
                 if name not in (_READ.get(record.type, set()) if record.type else _READ_OF_RESOURCES):
-                    unread[f"`{name}` of type `{Path(folder).parent.name}`"].append(node)
-        for what, nodes in unread.items():
+                    unused[f"`{name}` of type `{Path(folder).parent.name}`"].append(node)
+        for what, nodes in unused.items():
             message = f"{len(nodes)} files {what} are not read, this one first"
             nodes[0].note(model, "COLLECT-NOT-READ", message, severity=Severity.WARN)
 
@@ -211,10 +210,10 @@ class IamCollectReader:
         elif record.metadata.get("arn") is None:
             record.metadata.note(model, "COLLECT-NO-ARN", f"the metadata in `{folder}` has no `arn`: nothing in it is read")
         elif record.type == "role" and "trust-policy" not in record.files:
-            first.note(model, "COLLECT-NO-TRUST", f"`{record.arn}` comes without its trust policy: nobody can assume it")
+            first.note(model, "COLLECT-NO-TRUST", f"`{record.arn}` has no trust policy in the files: no principal can assume it")
 
 
-# -- values, in the forms in which they may stand ---------------------------------------------------------------------------
+# -- values, in their possible forms ------------------------------------------------------------------------------------------
 
 
 def _path_of(node: LocatedValue) -> str:
@@ -226,12 +225,12 @@ def _stem(path: str) -> str:
 
 
 def _first(node: LocatedValue, names: tuple[str, ...]) -> LocatedValue:
-    """The first of these members that is there."""
+    """Return the first of these members that exists."""
     for name in names:
         found = node.get(name)
         if found is not None:
             return found
-    raise node.error("none of " + ", ".join(f"`{name}`" for name in names) + " is there")
+    raise node.error("missing member: one of " + ", ".join(f"`{name}`" for name in names))
 
 
 def _arn(node: LocatedValue) -> str:
@@ -243,7 +242,7 @@ def _arns(node: LocatedValue) -> list[str]:
 
 
 def _named(node: LocatedValue) -> Iterator[tuple[str, LocatedValue]]:
-    """Documents with their names: an object of them, or a list of objects of name and document."""
+    """Yield documents with their names: an object of documents, or a list of objects with name and document."""
     if isinstance(node.value, dict):
         yield from node.members()
         return

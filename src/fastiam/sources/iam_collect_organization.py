@@ -1,7 +1,7 @@
 """The organisation in a folder of iam-collect: `{structure,accounts,ous,metadata,policy}.json`, `scps/`, `rcps/`, `indexes/`.
 
-Ids of an organisation have forms of their own (`r-`, `ou-`, `p-`, 12 digits), so a file is read by them: what lies inside an
-element lies below it, and policies in a member whose name speaks of SCPs or RCPs hang at the element around it.
+The ids of an organisation have distinct forms (`r-`, `ou-`, `p-`, 12 digits), which determine how a file is read. A value inside
+an element is below it. Policies in a member with SCPs or RCPs in its name are attached to the enclosing element.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _MANAGEMENT = ("managementaccountid", "managementaccount", "masteraccountid", "m
 
 
 class OrganizationFolderReader:
-    """Reads the files of an organisation's folder into a tree."""
+    """Reads the files of the folder of an organisation into an organization builder."""
 
     def __init__(self, builder: OrganizationBuilder) -> None:
         self._builder = builder
 
     def read(self, model: AccountModel, node: LocatedValue, organization: str, name: str) -> None:
-        """A file; `name` is its path below the organisation's folder, without `.json`."""
+        """Read a file; `name` is its path in the folder of the organisation, without `.json`."""
         folder, _, rest = name.partition("/")
         self._builder.set_fact("organization", organization, node)
         if name == "metadata":
@@ -52,7 +52,7 @@ class OrganizationFolderReader:
                 self._builder.set_fact("root", value.text(), value)
 
     def _read_policy(self, model: AccountModel, node: LocatedValue, type_: str, rest: str) -> None:
-        """`<id>/policy`, the document; `<id>/metadata`, which may tell where it hangs."""
+        """Read `<id>/policy`, the document, or `<id>/metadata`, which can have the targets."""
         id_, _, name = rest.partition("/")
         self._builder.types = {type_} | (self._builder.types or set())
         self._builder.types_of[id_] = type_
@@ -63,7 +63,7 @@ class OrganizationFolderReader:
                 self._builder.attach(id_, type_, target, at)
 
     def _walk(self, node: LocatedValue, own: str | None, above: str | None) -> None:
-        """A value about the element `own`, or inside the element `above`."""
+        """Read a value that describes the element `own`, or is inside the element `above`."""
         if isinstance(node.value, list):
             for item in node.items():
                 self._walk(item, None, own or above)
@@ -83,7 +83,7 @@ class OrganizationFolderReader:
                 self._put(_last(name), inside, child)
                 self._walk(child, _last(name), inside)
             elif type_ is not None and inside is not None:
-                self._builder.told.add((type_, inside))
+                self._builder.complete.add((type_, inside))
                 for policy, at in _matches(child, _POLICY):
                     self._builder.attach(policy, type_, inside, at)
             elif folded in _PARENTS and own is not None and isinstance(child.value, str) and _last(child.value) != own:
@@ -100,7 +100,7 @@ class OrganizationFolderReader:
 
 
 def _own_id(node: LocatedValue) -> str | None:
-    """The id of the element that an object is about."""
+    """Return the id of the element that an object describes."""
     for name, value in node.members():
         if _folded(name) in _IDS and isinstance(value.value, str) and _ELEMENT.fullmatch(value.value):
             return _last(value.value)
@@ -108,7 +108,7 @@ def _own_id(node: LocatedValue) -> str | None:
 
 
 def _matches(node: LocatedValue, form: re.Pattern[str]) -> Iterator[tuple[str, LocatedValue]]:
-    """All ids of a form, whether they are values, parts of ARNs, or names of members."""
+    """Yield all ids of a form in values, ARNs and names of members."""
     if isinstance(node.value, list):
         for item in node.items():
             yield from _matches(item, form)

@@ -1,4 +1,4 @@
-"""A value in a file, with its place: what readers walk, so that every error and finding names file, line and path."""
+"""A value in a file with its position. Readers use it, so that each error and finding has file, line and path."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ ParsedPolicies = dict[tuple[PolicyKind, str], StoredPolicy]
 
 @dataclass(slots=True)
 class SourceFile:
-    """What all values of a file share. `marks` holds the places of a YAML text and is None for JSON.
+    """The file of a value. `marks` are the positions in a YAML text, None for JSON.
 
-    `policies` are the documents that were read so far, by kind and text: one for all files of a call. `broken` says why a file
-    that holds nothing but one document cannot be read, or is "".
+    `policies` are the documents that were already read, by kind and text, shared by all files of a call. `broken` is why a file
+    with one document cannot be read, or "".
     """
 
     source: Source
@@ -38,9 +38,9 @@ class SourceFile:
     broken: str = ""
 
 
-@dataclass(slots=True)  # PERF: not frozen, and the origin made when asked for: there is a node for every value
+@dataclass(slots=True)  # PERF: not frozen, and the origin is built on demand: each value of a file has an object
 class LocatedValue:
-    """A value and where it stands."""
+    """A value and its position in a file."""
 
     value: JsonValue
     file: SourceFile
@@ -53,7 +53,7 @@ class LocatedValue:
 
     @property
     def origin(self) -> Origin:
-        """Source and path of the value."""
+        """The source and path of the value."""
         return Origin(self.file.source, self.steps)
 
     @property
@@ -62,19 +62,19 @@ class LocatedValue:
         return json_path(self.steps)
 
     def place(self) -> tuple[int, int]:
-        """Line and column, 1-based; zeros where there are none."""
+        """Return line and column, 1-based; zeros if they are unknown."""
         if self.file.marks is not None:
             return self.file.marks.get(self.path, (0, 0))
         position = self.origin.position()
         return (position.line, position.column) if position is not None else (0, 0)
 
     def error(self, message: str, *, hint: str = "") -> SourceError:
-        """An error about this value."""
+        """Return an error with the position of this value."""
         line, column = self.place()
         return SourceError(message, source=self.source.name, path=self.path, line=line, column=column, hint=hint)
 
     def note(self, model: AccountModel, code: str, message: str, *, severity: Severity = Severity.ERROR, hint: str = "") -> None:
-        """A finding about this value; one of severity ERROR is an error in mode strict."""
+        """Add a finding with the position of this value. In mode strict, severity ERROR raises an error."""
         if model.mode == "strict" and severity is Severity.ERROR:
             raise self.error(f"{message} [{code}]", hint=hint)
         line, column = self.place()
@@ -83,11 +83,11 @@ class LocatedValue:
     # -- walking ------------------------------------------------------------------------------------------------------
 
     def child(self, step: str | int, value: JsonValue) -> LocatedValue:
-        """A value below this one."""
+        """Return a value inside this one."""
         return LocatedValue(value, self.file, (*self.steps, step))
 
     def object(self, known: Sequence[str] | None = None) -> dict[str, JsonValue]:
-        """The value as an object without double names; with `known`, of these names alone."""
+        """Return the value as an object without duplicate names; with `known`, with these names only."""
         value = self.value
         if not isinstance(value, dict):
             raise self.error(f"expected an object, not {_type_name(value)}")
@@ -95,62 +95,62 @@ class LocatedValue:
             raise self.error(f"`{value.duplicates[0]}` occurs twice in one object")
         for name in value if known else ():
             if known and name not in known:
-                hint = did_you_mean(name, known) or "known are " + ", ".join(f"`{k}`" for k in known)
+                hint = did_you_mean(name, known) or "known names are " + ", ".join(f"`{k}`" for k in known)
                 raise self.child(name, value[name]).error(f"unknown name `{name}`", hint=hint)
         return value
 
     def get(self, name: str) -> LocatedValue | None:
-        """The member of that name, or None; `null` counts as absent."""
-        held = self.value
-        value = (held if type(held) is dict else self.object()).get(name)  # PERF: nearly all are plain
+        """Return a member, or None if it is absent or `null`."""
+        members = self.value
+        value = (members if type(members) is dict else self.object()).get(name)  # PERF: nearly all are plain
         return None if value is None else LocatedValue(value, self.file, (*self.steps, name))
 
     def document(self, name: str) -> LocatedValue:
-        """The member of that name, a document: one that is missing or `null` is one that cannot be read."""
+        """Return a member that is a document. A missing or `null` document is reported when it is read."""
         return self.child(name, self.object().get(name))
 
     def need(self, name: str) -> LocatedValue:
-        """The member of that name."""
+        """Return a member that must exist."""
         found = self.get(name)
         if found is None:
             raise self.error(f"`{name}` is missing")
         return found
 
     def items(self) -> list[LocatedValue]:
-        """The values of a list."""
+        """Return the values of a list."""
         if not isinstance(self.value, list):
             raise self.error(f"expected a list, not {_type_name(self.value)}")
         return [LocatedValue(value, self.file, (*self.steps, i)) for i, value in enumerate(self.value)]
 
     def members(self) -> list[tuple[str, LocatedValue]]:
-        """The members of an object."""
+        """Return the members of an object."""
         return [(name, self.child(name, value)) for name, value in self.object().items()]
 
     def list_of(self, name: str) -> list[LocatedValue]:
-        """The values of the list of that name; none where it is absent."""
+        """Return the values of a list member, or no values if it is absent."""
         found = self.get(name)
         return [] if found is None else found.items()
 
     def text(self) -> str:
-        """The value as text; in YAML an unquoted number is text too."""
+        """Return the value as text; in YAML an unquoted number is also text."""
         if not isinstance(self.value, str) or (isinstance(self.value, Number) and self.file.marks is None):
             raise self.error(f"expected text, not {_type_name(self.value)}")
         return str(self.value)
 
     def arn(self) -> str:
-        """The value as an ARN; no policy document can be meant."""
+        """Return the value as an ARN."""
         text = self.text()
         if not is_managed_arn(text):
             raise self.error(f"`{shorten(text)}` is not an ARN")
         return text
 
     def text_of(self, name: str) -> str | None:
-        """The text of that name, or None."""
+        """Return the text of a member, or None."""
         found = self.get(name)
         return None if found is None else found.text()
 
     def instant_of(self, name: str) -> datetime | None:
-        """The instant of a field, ISO 8601 with a time zone; None where it is missing."""
+        """Return the time of a member, ISO 8601 with a time zone, or None if it is absent."""
         node = self.get(name)
         if node is None:
             return None
@@ -163,7 +163,7 @@ class LocatedValue:
         return instant
 
     def flag_of(self, name: str) -> bool:
-        """The truth value of that name; false where it is absent."""
+        """Return the boolean of a member, False if it is absent."""
         found = self.get(name)
         if found is None:
             return False
@@ -172,7 +172,7 @@ class LocatedValue:
         return found.value
 
     def whole_of(self, name: str, default: int) -> int:
-        """The whole number of that name."""
+        """Return the whole number of a member."""
         found = self.get(name)
         if found is None:
             return default
@@ -180,10 +180,10 @@ class LocatedValue:
             raise found.error(f"expected a whole number, not {_type_name(found.value)}")
         return int(found.value)
 
-    # -- handing over -------------------------------------------------------------------------------------------------
+    # -- policies and writes ------------------------------------------------------------------------------------------
 
     def policy(self, model: AccountModel, kind: PolicyKind, name: str, *, arn: str | None = None) -> StoredPolicy:
-        """The value as a policy document: an object, JSON text, or URL-encoded JSON text.
+        """Return the value as a policy document: an object, JSON text, or URL-encoded JSON text.
 
         In mode lenient a document that cannot be read is a finding, and denies everything that it could deny.
 
@@ -200,25 +200,25 @@ class LocatedValue:
         except DirectoryError as error:
             return self.unreadable(model, kind, name, error.message, arn=arn)
         known = self.file.policies.get((kind, text))
-        if known is not None and not _has_doubles(self.value):
+        if known is not None and not _has_duplicates(self.value):
             return StoredPolicy(replace(known.policy, name=name, arn=arn, origin=self.origin), known.text)
         return self._read_policy(model, kind, text, name, arn)
 
     def unreadable(self, model: AccountModel, kind: PolicyKind, name: str, why: str, *, arn: str | None = None) -> StoredPolicy:
-        """The substitute for a document that cannot be read, with a finding; in mode strict an error."""
+        """Return the substitute for a document that cannot be read, and add a finding; in mode strict, raise an error."""
         message = f"the document of `{shorten(name)}` is not read and counts as one that denies everything: {why}"
-        self.note(model, "POLICY-NOT-READ", message, hint="mend the document, and load it again")
+        self.note(model, "POLICY-NOT-READ", message, hint="correct the document, and load it again")
         return denying_policy(kind, name, why, arn=arn, origin=self.origin)
 
     def add_missing(self, model: AccountModel, arn: str, version: str, code: str, message: str, *, hint: str = "") -> None:
-        """A managed policy of which there is a record without the document in force: a finding, and all that it could deny."""
+        """Add a managed policy without its default version: a finding, and a substitute that denies everything."""
         self.note(model, code, f"{message}: it counts as one that denies everything", hint=hint)
         document = denying_policy(PolicyKind.IDENTITY, arn, "its document is missing", arn=arn, origin=self.origin)
         with self.writing(model):
             model.add_managed_policy(arn, versions={version: document}, default_version=version, unique_id=None)
 
     def _read_policy(self, model: AccountModel, kind: PolicyKind, text: str, name: str, arn: str | None) -> StoredPolicy:
-        """A document that was not met yet. One with findings is read again where it occurs again: they have a place."""
+        """Read a new document. A document with findings is not cached, because findings have positions."""
         found: list[Finding] = []
         value: Any = self.value
         try:
@@ -239,13 +239,13 @@ class LocatedValue:
         model.notes += found if self.file.marks is None else map(self._marked, found)
 
     def _marked(self, finding: Finding) -> Finding:
-        """A finding inside a YAML text, or about a document that is text in it, with its place."""
+        """Return a finding inside a YAML text, or for a document in it, with its position."""
         line, column = (self.file.marks or {}).get(finding.path) or self.place()
         return replace(finding, line=line, column=column)
 
     @contextmanager
     def writing(self, model: AccountModel, codes: str = "DIR") -> Iterator[None]:
-        """A write of this value: what the model says about it gets its place, and `codes` in place of `DIR`."""
+        """Write this value: errors and findings of the model get its position, and `codes` instead of `DIR`."""
         first = len(model.notes)
         try:
             yield
@@ -261,11 +261,11 @@ class LocatedValue:
         return replace(finding, code=code, source=self.source.name, path=self.path, line=line, column=column)
 
 
-def _has_doubles(value: JsonValue) -> bool:
-    """Whether a name occurs twice in one object: the text of a value does not tell."""
+def _has_duplicates(value: JsonValue) -> bool:
+    """Whether a name occurs twice in one object, which the text of a value does not show."""
     if isinstance(value, dict):
-        return bool(getattr(value, "duplicates", ())) or any(map(_has_doubles, value.values()))
-    return isinstance(value, list) and any(map(_has_doubles, value))
+        return bool(getattr(value, "duplicates", ())) or any(map(_has_duplicates, value.values()))
+    return isinstance(value, list) and any(map(_has_duplicates, value))
 
 
 def _type_name(value: JsonValue) -> str:

@@ -1,8 +1,8 @@
-"""Managed policies from elsewhere than an account's export, so that a policy whose text an export lacks can be found.
+"""Reader of managed policies outside of account exports, which can lack the text of a policy.
 
-Read are a file of AWS managed policies, one record a line (`arn`, `name`, `version`, `deprecated`, `document`), and what
-`aws iam get-policy`, `list-policies` and `get-policy-version` print. What an export, or a file of ours, says of a policy
-comes first: it tells what was in force in that account. Then come single outputs, then the file.
+It reads a file of AWS managed policies, one record per line (`arn`, `name`, `version`, `deprecated`, `document`), and the outputs
+of `aws iam get-policy`, `list-policies` and `get-policy-version`. The version of an export or directory file has precedence,
+because it was in force in that account. Then follow single outputs, then the file.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _OF_AWS = re.compile(r"arn:[^:]+:iam::aws:policy/")
 
 @dataclass(slots=True)
 class KnownPolicies:
-    """What the readers of one call know together about managed policies, by ARN, with the place that says so.
+    """Facts about managed policies that the readers of one call share: by ARN, the value in a file.
 
-    `attached` : named by a user, group or role, as policy or as boundary. `withdrawn` : cannot be attached any more.
+    `attached` : a user, group or role has it as policy or as boundary. `withdrawn` : it can no longer be attached.
     """
 
     attached: dict[str, LocatedValue] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class KnownPolicies:
 
 
 class ManagedPolicyReader:
-    """The reader of all that holds managed policies and nothing else."""
+    """Reads values that contain only managed policies."""
 
     def __init__(self, known: KnownPolicies) -> None:
         self._known = known
@@ -44,18 +44,18 @@ class ManagedPolicyReader:
         self._versions: list[LocatedValue] = []  # outputs of `get-policy-version`
 
     def is_format(self, node: LocatedValue) -> bool:
-        """Whether the value is a record of a policy, or an output about one."""
+        """Whether the value is a record of a policy, or the output of a call for one."""
         value = unwrapped(node).value
         if not isinstance(value, dict):
             return False
         if "document" in value and "name" in value and ("arn" in value or "deprecated" in value):
             return True
         policy, several = value.get("Policy"), value.get("Policies")
-        told = policy if isinstance(policy, dict) else several[0] if isinstance(several, list) and several else None
-        return isinstance(value.get("PolicyVersion"), dict) or _is_policy(told)
+        example = policy if isinstance(policy, dict) else several[0] if isinstance(several, list) and several else None
+        return isinstance(value.get("PolicyVersion"), dict) or _is_policy(example)
 
     def gather(self, model: AccountModel, node: LocatedValue) -> None:
-        """What the value is about."""
+        """Collect a value."""
         node = unwrapped(node)
         if "document" in node.object():
             self._gather_record(model, node)
@@ -76,14 +76,14 @@ class ManagedPolicyReader:
             return
         first = self._records.setdefault(arn, node)
         if first is not node and first.value != node.value:
-            node.note(model, "POLICY-EXISTS", f"`{arn}` comes a second time, and differs; the first record counts")
+            node.note(model, "POLICY-EXISTS", f"`{arn}` occurs twice with different values; the first record is used")
         if node.flag_of("deprecated"):
             self._known.withdrawn.setdefault(arn, node)
 
-    # -- adding what nobody else has ------------------------------------------------------------------------------------
+    # -- adding policies that other files lack ----------------------------------------------------------------------------
 
     def add_known_policies(self, model: AccountModel) -> None:
-        """All policies that no account's export holds."""
+        """Add the policies that no account export contains."""
         for arn, (versions, default, node) in self._documents_of_outputs(model).items():
             self._add(model, node, arn, versions, default)
         for arn, node in self._records.items():
@@ -95,16 +95,16 @@ class ManagedPolicyReader:
                 self._known.withdrawn.setdefault(arn, record)
 
     def check_policies(self, model: AccountModel) -> None:
-        """Policies without the document in force, of which no other file has it."""
+        """Note policies whose default version is in no file."""
         for arn, node in self._without_default.items():
             if arn not in model.tables.managed:
-                message = f"`{arn}` comes without the document of its default version"
+                message = f"`{arn}` has no document of its default version"
                 node.add_missing(model, arn, "v1", "POLICY-NO-DEFAULT", message)
 
     def _add_record(self, model: AccountModel, node: LocatedValue, arn: str) -> None:
         version = node.text_of("version") or "default"
         if node.flag_of("malformed"):
-            document = node.unreadable(model, PolicyKind.IDENTITY, arn, "the record says that it is malformed", arn=arn)
+            document = node.unreadable(model, PolicyKind.IDENTITY, arn, "the record is marked as malformed", arn=arn)
         else:
             document = node.document("document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
         self._add(model, node, arn, {version: document}, version)
@@ -115,11 +115,11 @@ class ManagedPolicyReader:
             with node.writing(model, "POLICY"):
                 model.add_managed_policy(arn, versions=versions, default_version=default, unique_id=None)
         elif not is_same_document(there.document, versions[default]):
-            message = f"`{arn}` is of version {default} here; what counts is version {there.default}, which is met first"
+            message = f"`{arn}` has version {default} here; version {there.default}, which was read first, is used"
             node.note(model, "POLICY-OTHER-VERSION", message, severity=Severity.WARN)
 
     def _documents_of_outputs(self, model: AccountModel) -> dict[str, tuple[dict[str, StoredPolicy], str, LocatedValue]]:
-        """The versions of each policy of which there is the one in force."""
+        """Return the versions of each policy whose default version exists."""
         versions: dict[str, dict[str, StoredPolicy]] = {}
         defaults: dict[str, str] = {}
         nodes = dict(self._outputs)
@@ -137,24 +137,24 @@ class ManagedPolicyReader:
         return {arn: (found, defaults[arn], nodes[arn]) for arn, found in versions.items() if defaults.get(arn) in found}
 
     def _arn_of(self, output: LocatedValue) -> str:
-        """Whose version it is, which the output does not say: beside it, or the policy that the file's name holds."""
+        """Return the policy that a version belongs to: the ARN in the output object, or the policy in the file name."""
         given, policy = output.text_of("PolicyArn"), output.get("Policy")
         if given is not None:
             return given
         if policy is not None:
             return policy.need("Arn").text()
         file = Path(output.source.name).name
-        found = [arn for arn in self._outputs if _holds(file, arn.rpartition("/")[2])]
+        found = [arn for arn in self._outputs if _names_policy(file, arn.rpartition("/")[2])]
         if len(found) != 1:
             several = "several policies, " + " and ".join(f"`{arn}`" for arn in found[:2]) if found else "no policy"
-            hint = 'put `"PolicyArn": "arn:..."` beside the output, or the output of `get-policy` with it'
-            raise output.error(f"the output does not say whose version it is, and the file's name tells of {several}", hint=hint)
+            hint = 'add `"PolicyArn": "arn:..."` to the output, or add the output of `get-policy`'
+            raise output.error(f"the output does not have the ARN of its policy, and the file name matches {several}", hint=hint)
         return found[0]
 
     # -- afterwards -------------------------------------------------------------------------------------------------------
 
     def finish(self, model: AccountModel) -> None:
-        """Attached policies that AWS offers no more: they stay in force where they are attached."""
+        """Note deprecated policies: they stay in force where they are attached."""
         for arn, node in self._known.attached.items():
             if arn in self._known.withdrawn:
                 message = f"`{arn}` is deprecated: it stays in force where it is attached, and cannot be attached again"
@@ -169,14 +169,14 @@ class ManagedPolicyReader:
 
 
 def is_same_document(one: StoredPolicy, other: StoredPolicy) -> bool:
-    """Whether two documents mean the same, however they are written."""
+    """Whether two documents have equal statements, whatever their text."""
     return one.policy.statements == other.policy.statements and one.policy.variables == other.policy.variables
 
 
 def _is_policy(value: object) -> bool:
-    """A policy as `get-policy` describes it: an export has its versions as well."""
+    """Whether a value is a policy of `get-policy`. Those of exports also have versions."""
     return isinstance(value, dict) and "Arn" in value and "PolicyName" in value and "PolicyVersionList" not in value
 
 
-def _holds(file: str, name: str) -> bool:
+def _names_policy(file: str, name: str) -> bool:
     return re.search(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])", file) is not None

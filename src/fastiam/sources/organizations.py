@@ -1,7 +1,7 @@
-"""Dumps of AWS Organizations: one file for each call of `aws organizations ...`, told apart by their content.
+"""Reader of the outputs of `aws organizations ...`: one file for each call, recognised by its content.
 
-Some outputs do not say what was asked about: whose policies, whose parents. That is a member beside the output, named as the
-parameter of the call is (`"TargetId": "ou-..."`), or it stands in the name of the file (docs/sources.md).
+Some outputs do not contain the parameter of their call, for example the target of the policies. It is an additional member with
+the name of the parameter (`"TargetId": "ou-..."`), or part of the file name (docs/sources.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.organization_builder import KINDS, OrganizationBuilder
 
 _ACCOUNT, _UNIT, _ROOT = r"[0-9]{12}", r"ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}", r"r-[0-9a-z]{4,32}"
-_FORMS = {  # what the file's name may tell; of several ids the first form that occurs counts
+_FORMS = {  # parameters in file names; the first form that occurs is used
     "TargetId": (_UNIT, _ROOT, _ACCOUNT),
     "ParentId": (_UNIT, _ROOT),
     "ChildId": (_UNIT, _ACCOUNT),
@@ -29,29 +29,29 @@ _TYPE_WORDS = {"scp": 0, "service_control_policy": 0, "rcp": 1, "resource_contro
 
 
 class OrganizationsReader:
-    """The reader of the outputs; what they tell goes into a tree, which others may tell of as well."""
+    """Reads the outputs into an organization builder, which other readers can share."""
 
     def __init__(self, builder: OrganizationBuilder) -> None:
         self._builder = builder
         self._pages: defaultdict[tuple[str, str | None], list[LocatedValue]] = defaultdict(list)
 
     def is_format(self, node: LocatedValue) -> bool:
-        """Whether the value is the output of a call that is known."""
+        """Whether the value is the output of a supported call."""
         return _call_of(node) is not None
 
     def read_policies(self, model: AccountModel, node: LocatedValue) -> None:
-        """All that an output tells."""
+        """Read an output."""
         call = _call_of(node) or ""
         read: Callable[[AccountModel, LocatedValue], str | None] = getattr(self, f"_read_{call}")
         self._pages[call, read(model, node)].append(node)
 
     def finish(self, model: AccountModel) -> None:
-        """Outputs that say that more follow, where nothing follows."""
+        """Note outputs whose last page is missing."""
         for pages in self._pages.values():
             if all(page.get("NextToken") for page in pages):
-                pages[-1].note(model, "ORG-TRUNCATED", "the output is cut: its last page is missing")
+                pages[-1].note(model, "ORG-TRUNCATED", "the output is truncated: its last page is missing")
 
-    # -- one function for each call: they give back what was asked about ------------------------------------------------
+    # -- one function for each call; it returns the parameter of the call ------------------------------------------------
 
     def _read_organization(self, model: AccountModel, node: LocatedValue) -> None:
         found = node.need("Organization")
@@ -123,7 +123,7 @@ class OrganizationsReader:
             elif type_ in KINDS:
                 self._builder.listed[type_].add(id_)
         if target is not None:
-            self._builder.told.update((type_, target) for type_ in types)
+            self._builder.complete.update((type_, target) for type_ in types)
         return f"{target} {sorted(types)}"
 
     def _read_policy(self, model: AccountModel, node: LocatedValue) -> str:
@@ -175,7 +175,7 @@ _CALLS = {
 
 
 def _call_of(node: LocatedValue) -> str | None:
-    """Which of the functions above reads a value."""
+    """Return the name of the call whose output a value is."""
     value = node.value
     if not isinstance(value, dict):
         return None
@@ -192,13 +192,13 @@ def _is_summary(value: object) -> bool:
 
 
 def _listed(node: LocatedValue, several: str, one: str) -> list[LocatedValue]:
-    """The items of a `list-...` output, or the one of a `describe-...` output."""
+    """Return the items of a `list-...` output, or the item of a `describe-...` output."""
     single = node.get(one)
     return node.list_of(several) if single is None else [single]
 
 
 def _target(node: LocatedValue) -> str | None:
-    """Whose policies the output lists. A file that is called after `list-policies` alone lists those of all."""
+    """Return the target whose policies the output lists. An output of `list-policies` has none."""
     name = Path(node.source.name).name
     if node.get("TargetId") is None and "list-policies" in name and "for-target" not in name:
         return None
@@ -206,7 +206,7 @@ def _target(node: LocatedValue) -> str | None:
 
 
 def _filter(node: LocatedValue) -> set[str]:
-    """The type that was asked for, where the output or the file's name tells; an empty list does not."""
+    """Return the policy type of the call, from the output or the file name; empty if neither has it."""
     given = node.text_of("Filter")
     name = Path(node.source.name).name.lower()
     words = {tuple(KINDS)[i] for word, i in _TYPE_WORDS.items() if word in name}
@@ -214,7 +214,7 @@ def _filter(node: LocatedValue) -> set[str]:
 
 
 def _parameter(node: LocatedValue, name: str) -> str | None:
-    """A parameter of the call: the member of its name, or the one id of its form in the file's name."""
+    """Return a parameter of the call: the member with its name, or the only id of its form in the file name."""
     given = node.text_of(name)
     if given is not None:
         return given
@@ -222,7 +222,7 @@ def _parameter(node: LocatedValue, name: str) -> str | None:
     for form in _FORMS[name]:
         found = set(re.findall(rf"(?<![0-9A-Za-z])(?:{form})(?![0-9A-Za-z])", file))
         if len(found) > 1:
-            raise node.error(f"the file's name holds several ids, `{min(found)}` and `{max(found)}`", hint=_hint(name))
+            raise node.error(f"the file name has several ids, `{min(found)}` and `{max(found)}`", hint=_hint(name))
         if found:
             return str(found.pop())
     return None
@@ -231,9 +231,9 @@ def _parameter(node: LocatedValue, name: str) -> str | None:
 def _needed(node: LocatedValue, name: str) -> str:
     found = _parameter(node, name)
     if found is None:
-        raise node.error(f"the output does not say for which `{name}` it was asked", hint=_hint(name))
+        raise node.error(f"the output does not have the `{name}` of its call", hint=_hint(name))
     return found
 
 
 def _hint(name: str) -> str:
-    return f'put the id into the file\'s name, or beside the output as `"{name}": "..."`'
+    return f'put the id into the file name, or into the output as `"{name}": "..."`'

@@ -1,8 +1,8 @@
-"""Answers of IAM's Query protocol, in the forms in which clients write them down.
+"""Responses of the IAM Query protocol, in the forms that clients write.
 
-The command line and boto3 give plain objects and lists. Who turns the XML into values by himself keeps more of it:
-`{"XResponse": {"XResult": {...}}}` around, `{"member": [...]}` for a list (without the list where it has one item, and null
-or "" where it has none), truth values and documents as text.
+The command line and boto3 return plain objects and lists. A direct conversion of the XML keeps more: the enclosing elements
+`{"XResponse": {"XResult": {...}}}`, lists as `{"member": [...]}` (an item without a list if there is one, null or "" if there is
+none), booleans and documents as text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from fastiam.sources.located_values import LocatedValue
 
 
 def unwrapped(node: LocatedValue) -> LocatedValue:
-    """The answer without the elements around it."""
+    """Return the response without its enclosing elements."""
     for ending in ("Response", "Result"):
         names = [name for name in node.value if name.endswith(ending)] if isinstance(node.value, dict) else []
         if len(names) == 1 and isinstance(node.value, dict) and isinstance(node.value[names[0]], dict):
@@ -20,7 +20,7 @@ def unwrapped(node: LocatedValue) -> LocatedValue:
 
 
 def listed(node: LocatedValue, name: str) -> list[LocatedValue]:
-    """The values of the list of that name; none where it is absent."""
+    """Return the values of a list, or no values if it is absent."""
     found = node.get(name)
     if found is None or found.value == "":
         return []
@@ -34,7 +34,7 @@ def listed(node: LocatedValue, name: str) -> list[LocatedValue]:
 
 
 def flag(node: LocatedValue, name: str, default: bool = False) -> bool:
-    """The truth value of that name, which may be text."""
+    """Return a boolean, which can be text."""
     found = node.get(name)
     if found is None:
         return default

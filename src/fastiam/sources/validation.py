@@ -1,7 +1,7 @@
-"""What is to be said about everything that holds policy documents: `fastiam validate`.
+"""Findings of files and folders with policy documents: `fastiam validate`.
 
-A file may be one document, several of them (JSON lines, a list), records of managed policies, or whatever `load` reads. What
-`load` reads is read leniently, so that all of it is looked at.
+A file contains one document, several documents (JSON lines, a list), records of managed policies, or a format of `load`. Formats
+of `load` are read leniently, so that all documents are checked.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from fastiam.sources.located_values import LocatedValue
 
 @dataclass(frozen=True, slots=True)
 class ValidatedDocument:
-    """A document, or a file or folder of many, and what was found in it.
+    """A document, or a file or folder of documents, with its findings.
 
     Attributes
     ----------
     source : the file.
-    kind : how the document was read; None where there are many.
-    path : of a document inside a file, where it is: a JSON path, or in a store whose document it is; else "".
-    n_documents : how many there are.
+    kind : the kind of the document; None for several documents.
+    path : the JSON path of a document inside a file, or the owner of a document in a store; otherwise "".
+    n_documents : number of documents.
     """
 
     source: str
@@ -39,7 +39,7 @@ class ValidatedDocument:
 
 
 def check_store(path: str | os.PathLike[str]) -> list[ValidatedDocument]:
-    """The documents of a store, one by one."""
+    """Check each document of a store."""
     found = []
     for document in load(path).documents():
         at = document.owner if document.name == document.owner else f"{document.owner}, {document.name}"
@@ -49,7 +49,7 @@ def check_store(path: str | os.PathLike[str]) -> list[ValidatedDocument]:
 
 
 def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None) -> list[ValidatedDocument]:
-    """A folder: files that are documents by themselves, all others together, as `load` reads them."""
+    """Check a folder: single documents one by one, all other files together, as `load` reads them."""
     files = list(read_files([path]))
     alone = [file for file in files if not file.skipped and not _is_loaded(file)]
     found = [checked for file in alone for checked in check_file(file, kind)]
@@ -60,7 +60,7 @@ def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None) -> list[
 
 
 def _is_loaded(file: File) -> bool:
-    """Whether a file is of a format that is loaded, and no mere document."""
+    """Whether a file has a format of `load` and is not a single document."""
     try:
         nodes = _nodes(file)
     except SourceError:
@@ -69,10 +69,10 @@ def _is_loaded(file: File) -> bool:
 
 
 def check_file(file: File, kind: PolicyKind | None) -> list[ValidatedDocument]:
-    """A file, by its content. `kind` is that of the documents; told by content if it is None."""
+    """Check a file. `kind` is the kind of its documents; None detects it from the content."""
     try:
         nodes = _nodes(file)
-    except SourceError:  # a document that cannot be parsed says more of itself
+    except SourceError:  # the check of the document reports more than this error
         nodes = []
     documents = [_document(node) for node in nodes]
     if len(nodes) > 1 or any(document is not node for document, node in zip(documents, nodes, strict=True)):
@@ -84,7 +84,7 @@ def check_file(file: File, kind: PolicyKind | None) -> list[ValidatedDocument]:
 
 
 def _nodes(file: File) -> list[LocatedValue]:
-    """The values of a file, and in place of a list of objects its items."""
+    """Return the values of a file; a list of objects is replaced by its items."""
     nodes: list[LocatedValue] = []
     for root in file.values({}):
         is_list = isinstance(root.value, list) and root.value and all(isinstance(item, dict) for item in root.value)
@@ -93,7 +93,7 @@ def _nodes(file: File) -> list[LocatedValue]:
 
 
 def _document(node: LocatedValue) -> LocatedValue | None:
-    """The document that a value is, or that a record of a policy holds."""
+    """Return the document of a value: itself, or the document of a policy record."""
     if not isinstance(node.value, dict):
         return None
     if "Statement" in node.value:
@@ -102,7 +102,7 @@ def _document(node: LocatedValue) -> LocatedValue | None:
 
 
 def _check_node(name: str, node: LocatedValue, kind: PolicyKind | None) -> ValidatedDocument:
-    chosen = kind or guess_kind(node.value)  # type: ignore[arg-type]  # whatever it is, the reading says so
+    chosen = kind or guess_kind(node.value)  # type: ignore[arg-type]  # validation reports another type
     findings = validate_policy(node.value, chosen, name=name, origin=node.origin)  # type: ignore[arg-type]
     return ValidatedDocument(name, chosen, node.path, 1, tuple(findings))
 

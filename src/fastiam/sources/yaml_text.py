@@ -1,7 +1,7 @@
-"""YAML text to the values that JSON text would give, with their places.
+"""Reads YAML text into the values of equivalent JSON text, with their positions.
 
-Scalars are read as JSON reads them: `true`, `false`, `null`, numbers kept as their token; all else is text, so that
-neither the version `2012-10-17` nor an account id becomes something else. Aliases are refused.
+Scalars are read as in JSON: `true`, `false`, `null`, and numbers as their text. All other scalars are text, so that the version
+`2012-10-17` and account ids do not change. Aliases are refused.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~":
 
 
 def read_yaml(name: str, data: bytes, policies: ParsedPolicies) -> LocatedValue:
-    """The value of a YAML text.
+    """Return the value of a YAML text.
 
     Raises
     ------
-    SourceError: no YAML, an alias, more than one document, or PyYAML is not installed.
+    SourceError: invalid YAML, an alias, more than one document, or PyYAML is not installed.
     """
     try:
         import yaml
@@ -48,7 +48,7 @@ def read_yaml(name: str, data: bytes, policies: ParsedPolicies) -> LocatedValue:
 
 
 def _refuse_aliases(root: Any, name: str) -> None:
-    """A node that is met twice was named by an alias: small texts could stand for endless documents."""
+    """Refuse a node that occurs twice: with aliases, a short text can expand to an enormous document."""
     seen: set[int] = set()
     todo = [root]
     while todo:

@@ -191,7 +191,7 @@ def test_batches_do_not_show(tmp_path, monkeypatch):
     whole = replayed(tmp_path, engine, *log)
     monkeypatch.setattr("fastiam.sources.cloudtrail.reader._BATCH", 3)
     assert replayed(tmp_path, engine, *log) == whole
-    monkeypatch.setattr("fastiam.sources.cloudtrail.reader._KEPT", 0)  # everything is forgotten, but for issued sessions
+    monkeypatch.setattr("fastiam.sources.cloudtrail.reader._MAX_CACHED", 0)  # everything is forgotten, but for issued sessions
     assert replayed(tmp_path, engine, *log) == whole
 
 

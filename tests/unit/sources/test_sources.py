@@ -270,7 +270,7 @@ def test_an_export_and_our_format_are_one_directory(tmp_path):
 
 @pytest.mark.parametrize("content", ["[]", "{}", "null", "3", '{"Records": []}', "text: only", json.dumps([export(), {}])])
 def test_a_named_file_of_no_known_format_is_an_error(tmp_path, content):
-    with pytest.raises(SourceError, match="no known format") as error:
+    with pytest.raises(SourceError, match="format of the content is unknown") as error:
         fastiam.load(write(tmp_path, "x.json", content))
     assert "get-account-authorization-details" in error.value.hint
 
@@ -280,12 +280,12 @@ def test_nothing_to_load_is_an_error(tmp_path):
         fastiam.load()
     with pytest.raises(SourceError, match="nothing to load"):
         fastiam.load(tmp_path)
-    with pytest.raises(SourceError, match="no such file"):
+    with pytest.raises(SourceError, match="file not found"):
         fastiam.load(tmp_path / "none.json")
 
 
 BYTES = [
-    ("cut gzip", gzip.compress(json.dumps(export()).encode())[:-30], "does not unpack", 0),
+    ("cut gzip", gzip.compress(json.dumps(export()).encode())[:-30], "cannot be decompressed", 0),
     ("no UTF-8", b'{"a": "\xff"}', "not UTF-8", 1),
     ("no JSON", b'{\n  "a": }', "not JSON", 2),
     ("cut JSON", json.dumps(export(), indent=1).encode()[:200], "not JSON", None),
@@ -322,7 +322,7 @@ BROKEN = [
     # document, message, path, hint
     (native(user=[]), "unknown name `user`", "$.user", "did you mean `users`?"),
     (native(users=[{"arn": ANA, "tag": {}}]), "unknown name `tag`", "$.users[0].tag", "did you mean `tags`?"),
-    (native(users=[{"arn": ANA, "zzz": 1}]), "unknown name `zzz`", "$.users[0].zzz", "known are"),
+    (native(users=[{"arn": ANA, "zzz": 1}]), "unknown name `zzz`", "$.users[0].zzz", "known names are"),
     (native(users=[{}]), "`arn` is missing", "$.users[0]", ""),
     (native(users=[{"arn": 7}]), "expected text, not a number", "$.users[0].arn", ""),
     (native(users={}), "expected a list, not an object", "$.users", ""),

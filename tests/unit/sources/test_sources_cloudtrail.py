@@ -97,10 +97,10 @@ def test_a_line_longer_than_a_block_is_one_record(tmp_path, monkeypatch):
 LINE = json.dumps(TWO[0])
 BROKEN = {
     "empty": (b"", "the file is empty"),
-    "text": (b"hello\n", "no log of CloudTrail"),
-    "other document": (b'{"Statement": []}', "no log of CloudTrail"),
+    "text": (b"hello\n", "not a CloudTrail log"),
+    "other document": (b'{"Statement": []}', "not a CloudTrail log"),
     "cut off": (json.dumps({"Records": TWO}).encode()[:-40], "truncated"),
-    "cut off within gzip": (gzip.compress(json.dumps({"Records": TWO}).encode())[:-20], "does not unpack as gzip"),
+    "cut off within gzip": (gzip.compress(json.dumps({"Records": TWO}).encode())[:-20], "cannot be decompressed as gzip"),
     "wrong type": (json.dumps({"Records": [TWO[0], {**TWO[1], "eventName": 7}]}).encode(), "$.Records[1].eventName"),
     "missing name": (json.dumps({"Records": [{"eventSource": "s3.amazonaws.com"}]}).encode(), "$.Records[0]"),
     "records are no list": (b'{"Records": {}}', "$.Records"),

@@ -101,7 +101,7 @@ def test_single_outputs_tell_a_policy(tmp_path):
 
 def test_an_output_that_tells_no_policy_is_an_error(tmp_path):
     version = {"VersionId": "v3", "IsDefaultVersion": True, "Document": READ}
-    with pytest.raises(SourceError, match="does not say whose version it is"):
+    with pytest.raises(SourceError, match="does not have the ARN of its policy"):
         fastiam.load(write(tmp_path, "version.json", {"PolicyVersion": version}))
 
 

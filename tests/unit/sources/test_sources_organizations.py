@@ -194,18 +194,18 @@ BROKEN = [
     # what comes instead; what the error says; where
     ({"z.json": {"Organization": {"Id": "o-zzzzzzzzzz"}}}, "cannot both be the organization", "$.Organization"),
     ({"z.json": {"Roots": [{"Id": "r-zzzz"}]}}, "cannot both be the root", "$.Roots[0]"),
-    ({"a.json": {"Accounts": [{"Id": "12"}]}}, "no root, organizational unit or account", "$.Accounts[0]"),
+    ({"a.json": {"Accounts": [{"Id": "12"}]}}, "not a root, organizational unit or account", "$.Accounts[0]"),
     ({"a.json": {"Accounts": [{}]}}, "`Id` is missing", "$.Accounts[0]"),
     ({"a.json": {"Accounts": [7]}}, "expected an object", "$.Accounts[0]"),
     ({"a.json": {"Accounts": {"Id": A}}}, "expected a list", "$.Accounts"),
-    ({"a.json": {"Accounts": [account(A, Paths=["x/y"])]}}, "no path of an organization", "$.Accounts[0].Paths[0]"),
-    ({"parents.json": {"Parents": [{"Id": ROOT}]}}, "does not say for which `ChildId`", "$"),
-    ({"targets.json": {"Targets": []}}, "does not say for which `PolicyId`", "$"),
-    ({f"list-parents-{A}-{B}.json": {"Parents": [{"Id": ROOT}]}}, "holds several ids", "$"),
+    ({"a.json": {"Accounts": [account(A, Paths=["x/y"])]}}, "not a path of an organization", "$.Accounts[0].Paths[0]"),
+    ({"parents.json": {"Parents": [{"Id": ROOT}]}}, "does not have the `ChildId`", "$"),
+    ({"targets.json": {"Targets": []}}, "does not have the `PolicyId`", "$"),
+    ({f"list-parents-{A}-{B}.json": {"Parents": [{"Id": ROOT}]}}, "has several ids", "$"),
     ({f"list-parents-{PROD}.json": {"Parents": [{"Id": INNER}]}, f"list-organizational-units-for-parent-{ROOT}.json": {
-        "OrganizationalUnits": [unit(DEVS)]}}, "lies below itself", "$"),
-    ({f"list-parents-{A}.json": {"Parents": [{"Id": B}]}}, "cannot lie below", "$.Parents[0]"),
-    ({"a.json": {"format": "fastiam-directory", "version": 1, "organization": {"id": "o-1"}}}, "another file holds", "$"),
+        "OrganizationalUnits": [unit(DEVS)]}}, "is below itself", "$"),
+    ({f"list-parents-{A}.json": {"Parents": [{"Id": B}]}}, "cannot be below", "$.Parents[0]"),
+    ({"a.json": {"format": "fastiam-directory", "version": 1, "organization": {"id": "o-1"}}}, "another file has", "$"),
     ({"describe-*": None, "list-*": None, "a.json": {"Accounts": [{"Id": A}]}}, "id of the organization", "$"),
 ]  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""A log of CloudTrail as calls that an engine can decide: who, which actions on what, and what the log tells of the context.
+"""CloudTrail logs as calls that an engine can decide: principals, actions, resources, context and outcomes.
 
-`records` reads files, `actions` names the IAM actions, `resources` the resources, `callers` who asks, `network` the way the
-call came, `outcomes` what became of it; `reader` puts them into columns.
+`records` reads files. `principals` finds the principal, `actions` the IAM actions, `resources` the resources, `network` the
+context keys of the network, `outcomes` the outcome in the log. `requests` combines them, and `reader` builds columns.
 """
 
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from fastiam.errors import SourceError
 
 if find_spec("msgspec") is None:  # the library alone was installed
-    raise SourceError("reading a log needs a few more packages", source="msgspec", hint="pip install 'fastiam[logs]'")
+    raise SourceError("the packages for reading a log are missing", source="msgspec", hint="pip install 'fastiam[logs]'")
 
 from fastiam.sources.cloudtrail.reader import CloudTrail
 

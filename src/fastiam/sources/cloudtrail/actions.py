@@ -1,7 +1,7 @@
-"""Which IAM action a record stands for.
+"""The IAM actions of a record.
 
-A record names an API operation; for nineteen in twenty the action has the same name under the service of `eventSource`. The
-rest is in the tables here. Sources: the "actions" pages of the services in AWS's service authorization reference, the table
+A record names an API operation. In 19 of 20 records the action has the same name in the service of `eventSource`. The tables
+here have the others. Sources: the "actions" pages of the services in AWS's service authorization reference, the table
 "Amazon S3 API operations and permissions" of the S3 User Guide, and the names that CloudTrail itself writes.
 """
 
@@ -34,7 +34,7 @@ _PREFIXES = {
     "billingconsole": "aws-portal",
 }
 
-# operation to action, by prefix; of several, each must be allowed
+# operation to actions, by prefix; all of them must be allowed
 _RENAMED: dict[str, dict[str, str]] = {
     "s3": {
         "CompleteMultipartUpload": "PutObject",
@@ -103,7 +103,7 @@ _RENAMED: dict[str, dict[str, str]] = {
     "dynamodb": {"TransactGetItems": "GetItem"},
 }
 
-# objects of a version have actions of their own (S3 User Guide, "actions for versioned buckets")
+# object versions have separate actions (S3 User Guide, "actions for versioned buckets")
 VERSIONED = {
     "s3:GetObject": "s3:GetObjectVersion",
     "s3:GetObjectAcl": "s3:GetObjectVersionAcl",
@@ -115,7 +115,7 @@ VERSIONED = {
     "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
 }
 
-# API Gateway's actions are verbs of HTTP (Amazon API Gateway API reference)
+# the actions of API Gateway are HTTP methods (Amazon API Gateway API reference)
 _VERBS = (
     (("Get", "Export", "Test"), "GET"),
     (("Create", "Import", "Generate", "Flush"), "POST"),
@@ -123,14 +123,14 @@ _VERBS = (
     (("Update",), "PATCH"),
     (("Put", "Reimport"), "PUT"),
 )
-_CALLS = frozenset(("", "AwsApiCall", "AwsConsoleAction"))  # of the other event types nobody asks a policy
+_CALLS = frozenset(("", "AwsApiCall", "AwsConsoleAction"))  # other event types are not evaluated against policies
 _DOMAIN = re.compile(r"\.(?:amazonaws\.com(?:\.cn)?|aws\.internal|c2s\.ic\.gov)$")
 _DATE = re.compile(r"(?:20\d{6}|20\d\d_\d\d_\d\d)(?:v\d+)?$")  # Lambda and CloudFront name the version of their API
 
 
 @lru_cache(maxsize=65536)
 def actions_of_event(source: str, name: str, kind: str = "AwsApiCall") -> tuple[Action, ...]:
-    """The actions that a call needs, from `eventSource`, `eventName` and `eventType`; empty where no policy is asked."""
+    """Return the actions of a call from `eventSource`, `eventName` and `eventType`; empty if no policy is evaluated."""
     if kind not in _CALLS:
         return ()
     service = _DOMAIN.sub("", source)
@@ -145,7 +145,7 @@ def actions_of_event(source: str, name: str, kind: str = "AwsApiCall") -> tuple[
 
 
 def renames() -> list[tuple[str, str]]:
-    """Every prefix and action name that the tables lead to, for a test."""
+    """Return each prefix and action name in the tables. For tests."""
     named = [(prefix, part) for prefix, table in _RENAMED.items() for names in table.values() for part in names.split()]
     named += [(prefix, "") for prefix in _PREFIXES.values()]
     return named + [("s3", name.partition(":")[2]) for pair in VERSIONED.items() for name in pair]

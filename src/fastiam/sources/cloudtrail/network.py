@@ -1,7 +1,7 @@
-"""Over which way a call came: the context keys of the network and of the services between, and what is unknown of them.
+"""The context keys of the network of a call: address, endpoint, user agent, TLS, and calling services.
 
-A record of a call that a service made for somebody names the service where the address would be. Then address, agent and
-endpoint are those of nobody knows whom, and unknown.
+For a call that a service made on behalf of a principal, the record has the service in place of the address. Address, user agent
+and endpoint are unknown then.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ NETWORK_CONTEXT_KEYS = (
 
 
 def context_of_network(network: NetworkKeys, *, of_user: bool) -> Mapping[str, str | None]:
-    """What is known: a value, None for a key that is absent; a key that is missing is unknown.
+    """Return the known keys: a value, or None for an absent key. A missing key is unknown.
 
-    `of_user`: the caller is a user or root, in whose name a service acts by forward access alone (N1).
+    `of_user`: the principal is a user or root, for which a service acts by forward access sessions only (N1).
     """
     address, agent, endpoint, region, over_tls, service = network
     keys: dict[str, str | None] = {}
@@ -47,7 +47,7 @@ def context_of_network(network: NetworkKeys, *, of_user: bool) -> Mapping[str, s
     else:
         keys |= {ENDPOINT: None, VPC_SOURCE_IP: None, SOURCE_IP: address} | dict.fromkeys(_OF_VPC)
     if agent and agent != "AWS Internal":
-        # S3 writes the header in brackets, as seen in every record of its
+        # S3 writes the header in brackets
         keys[_AGENT] = agent[1:-1] if agent[:1] == "[" and agent[-1:] == "]" else agent
     return keys
 

@@ -1,7 +1,7 @@
-"""What a log says became of a call, from its error code and message.
+"""The outcome of a call in a log, from its error code and message.
 
-Services name a refusal in a handful of ways. A call that failed otherwise had been authorised, except where it never came so
-far: it was throttled, or the service failed. The message of a denied call often contains the denied action and resource.
+Services use a small number of error codes for denied calls. A call with another error was authorised, except if it failed before
+authorization, for example by throttling. The message of a denied call often contains the denied action and resource.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def refusal_in(message: str) -> Refusal | None:
 
 @lru_cache(maxsize=4096)
 def logged_of(error: str) -> LoggedOutcome:
-    """ALLOWED, DENIED, or UNKNOWN where the failure says nothing about policies."""
+    """Return ALLOWED, DENIED, or UNKNOWN if the error is not about policies."""
     if _DENIED.search(error):
         return LoggedOutcome.DENIED
     return LoggedOutcome.UNKNOWN if _UNKNOWN.search(error) else LoggedOutcome.ALLOWED

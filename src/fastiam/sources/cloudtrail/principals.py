@@ -1,11 +1,11 @@
-"""Who made a call: `userIdentity` as a principal, with what the record tells of its session.
+"""The principal of a call, from `userIdentity`, with the attributes of its session.
 
-A log does not say which session policies and tags a session has, unless the call that issued its credentials is in the log
-as well and came before: `IssuedSessions` remembers those by access key. What is not told stays open (spec 6.11):
+A log contains the session policies and tags of a session only if the call that issued its credentials is in the log before it.
+`IssuedSessions` stores those calls by access key. Other attributes are unknown (spec 6.11):
 
-* A role session of unknown issue is asked about by its ARN alone, and may have session policies (`may_have_policies`).
-* Temporary credentials of a user are those of GetSessionToken or of a sign-in, which 7.4 treats differently (`has_unknown_kind`).
-* `mfaAuthenticated` says false of federated role sessions too, of which 7.6 says that the key is absent.
+* A role session without such a call is represented by its ARN, and may have session policies (`may_have_policies`).
+* Temporary credentials of a user come from GetSessionToken or from a sign-in, with different rules in 7.4 (`has_unknown_kind`).
+* `mfaAuthenticated` is false for federated role sessions too, although the key is absent there (7.6).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MFA, MFA_AGE, ISSUED_AT = "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge"
 SOURCE_IDENTITY, PROVIDER = "aws:SourceIdentity", "aws:FederatedProvider"
 Keys = Mapping[str, str | Open | None]
 
-_KEPT = 200_000  # issued sessions; of older ones nothing is known any more
+_MAX_ISSUED = 200_000  # issued sessions; older ones are evicted
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _SERVICE_LINKED = ":role/aws-service-role/"
 _EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
@@ -55,7 +55,7 @@ class _Context(msgspec.Struct):
 
 
 class Identity(msgspec.Struct):
-    """`userIdentity`, as far as it tells who asks."""
+    """The fields of `userIdentity` that determine the principal."""
 
     type: str = ""
     arn: str = ""
@@ -81,7 +81,7 @@ _decode_response = msgspec.json.Decoder(_Response | None)
 
 @dataclass(frozen=True, slots=True)
 class _SessionIssue:
-    """How credentials were issued. `by_service`: they may carry session keys that no log shows. `tags` None: not told."""
+    """How credentials were issued. `by_service`: the session may have keys that are not in a log. `tags` None: unknown."""
 
     call: str
     by_service: bool
@@ -92,25 +92,25 @@ class _SessionIssue:
 
 
 class IssuedSessions:
-    """The sessions that a log shows being issued, by access key; the last ones are kept."""
+    """The latest sessions whose issuing calls are in the log, by access key."""
 
     def __init__(self) -> None:
         self._of_key: dict[str, _SessionIssue] = {}
 
     def add_issued(self, record: Record, parameters: Any, identity: Identity) -> str:
-        """Remember what a call of STS issued; the access key, or "" where it issued none."""
+        """Store the session that a call of STS issued. Return its access key, or "" if it issued none."""
         if record.eventName not in _ISSUING or record.errorCode or not is_visible(parameters):
             return ""
         response = _decoded(_decode_response, record.responseElements)
         key = response.credentials.accessKeyId if response and response.credentials else ""
         if key:
             self._of_key[key] = self._read(record.eventName, parameters, identity)
-            if len(self._of_key) > _KEPT:
+            if len(self._of_key) > _MAX_ISSUED:
                 del self._of_key[next(iter(self._of_key))]
         return key
 
     def find(self, key: str) -> _SessionIssue | None:
-        """How the credentials were issued, or None where the log does not tell."""
+        """Return how credentials were issued, or None if that is not in the log."""
         return self._of_key.get(key)
 
     def _read(self, call: str, parameters: dict[str, Any], identity: Identity) -> _SessionIssue:
@@ -121,7 +121,7 @@ class IssuedSessions:
         passed = _tags_in(parameters.get("tags"))
         is_chained = identity.type == "AssumedRole"
         before = self.find(identity.accessKeyId) if is_chained else None
-        # what a chained session inherits is known only if its caller's session is
+        # the inherited tags of a chained session are known only if the session of its caller is known
         inherited = (before.transitive if before and before.tags is not None else None) if is_chained else {}
         is_known = passed is not None and inherited is not None
         tags = {**(inherited or {}), **(passed or {})}
@@ -140,7 +140,7 @@ class IssuedSessions:
 
 
 def _tags_in(given: Any) -> dict[str, str] | None:
-    """Tags as CloudTrail writes them; None where it hides them, or they are none."""
+    """Return tags in the form of CloudTrail, or None if they are hidden or malformed."""
     if given is None:
         return {}
     pairs = given if isinstance(given, list) else [given]
@@ -153,18 +153,18 @@ def _tags_in(given: Any) -> dict[str, str] | None:
 
 
 def is_visible(parameters: Any) -> bool:
-    """Whether `requestParameters` are all there: CloudTrail leaves out what is too large, and says so."""
+    """Whether `requestParameters` are complete. CloudTrail omits large parameters and marks that."""
     return isinstance(parameters, dict) and parameters.get("omitted") is not True
 
 
 class PrincipalReader:
-    """Callers with what is known of their keys, by the bytes of `userIdentity`."""
+    """Converts `userIdentity` to principals and their context keys."""
 
     def __init__(self, issued: IssuedSessions, *, no_session_policies: bool) -> None:
         self._issued, self._no_session_policies = issued, no_session_policies
 
     def read(self, raw: msgspec.Raw, from_console: bool) -> tuple[Identity, LoggedPrincipal, Keys]:
-        """Identity, caller, and the context keys that follow from them."""
+        """Return the identity, the principal, and their context keys."""
         identity = _decoded(_decode_identity, raw) or Identity()
         caller, keys = self._caller(identity, from_console)
         return identity, caller, keys
@@ -250,7 +250,7 @@ class PrincipalReader:
 
 
 def _keys_of_role_session(identity: Identity, context: _Context, has_mfa: bool, *, is_assumed: bool) -> Keys:
-    """What the record tells of a session of which only the role and the name are known."""
+    """Return the keys in a record for a session with known role and name only."""
     keys: dict[str, str | Open | None] = {SOURCE_IDENTITY: context.sourceIdentity or None}
     if context.attributes and context.attributes.creationDate:
         keys[ISSUED_AT] = context.attributes.creationDate
@@ -269,7 +269,7 @@ def _keys_of_role_session(identity: Identity, context: _Context, has_mfa: bool, 
 
 
 def _session_of(identity: Identity) -> tuple[datetime | None, bool]:
-    """When the session began, None without one, and whether with MFA."""
+    """Return the start of the session, None without a session, and whether MFA was used."""
     attributes = identity.sessionContext.attributes if identity.sessionContext else None
     if attributes is None or not attributes.creationDate:
         return None, False
@@ -285,14 +285,14 @@ def _identified(name: str) -> tuple[LoggedPrincipal, Keys]:
 
 
 def _unidentified(identity: Identity) -> tuple[LoggedPrincipal, Keys]:
-    """Nobody whom an engine could be asked about; `shown` says what the log does tell."""
+    """Return a principal that cannot be decided; `shown` is its description in the log."""
     name = identity.arn or identity.principalId or identity.accountId or identity.invokedBy
     kind = identity.type or "no type"
     return LoggedPrincipal(f"{kind} {name}".rstrip(), None), {}
 
 
 def _decoded(decoder: Any, raw: msgspec.Raw) -> Any:
-    """A value of another shape than expected tells nothing."""
+    """Decode a value, or return None if it has another structure."""
     try:
         return decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):

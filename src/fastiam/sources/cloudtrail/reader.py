@@ -1,7 +1,7 @@
-"""Records to calls: one pass over a log, a batch of columns after the other.
+"""Converts records to batches of calls, in one pass over a log.
 
-Most of a log repeats itself, so each part of a record is understood once and then found by its bytes: the identity, the way
-over the network, the action, and the parameters with the resources they name. The stores of what was understood are bounded.
+Most values in a log repeat. Each part of a record is decoded once and cached by its bytes: identity, network, action, and
+parameters with their resources. The caches are bounded.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from fastiam.sources.cloudtrail.requests import (
 from fastiam.sources.cloudtrail.resources import RequestOrigin
 
 _BATCH = 16_384
-_KEPT = 50_000  # entries of a store
-_LARGE = 4_096  # bytes of parameters that are not worth keeping
-_PARTITIONS = {  # by the start of a Region's name
+_MAX_CACHED = 50_000  # entries of a cache
+_MAX_CACHED_BYTES = 4_096  # of parameters
+_PARTITIONS = {  # by the prefix of a Region
     "cn-": "aws-cn",
     "us-gov-": "aws-us-gov",
     "us-iso-": "aws-iso",
@@ -46,13 +46,13 @@ _NO_SINGLE_KEYS: Keys = dict.fromkeys(SINGLE_KEYS)
 
 
 class CloudTrail:
-    """A log of CloudTrail, read anew by each iteration.
+    """A CloudTrail log. Each iteration reads it again.
 
     Attributes
     ----------
-    records : how many records the last iteration has read.
+    records : number of records that the last iteration read.
     skipped : number of files in folders that are not logs by their names and were not read, by suffix.
-    unmapped : how many of them have no IAM action, by `eventSource:eventName`: no policy was asked.
+    unmapped : number of records without an IAM action, by `eventSource:eventName`.
     without_role : number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according
         to AWS's documentation. `iam:PassRole` is not among the requests of these calls.
     """
@@ -76,32 +76,32 @@ class CloudTrail:
 
 
 def _batches(parts: Iterator[Batch]) -> Iterator[list[Batch]]:
-    """Batches of about one size: large files are cut, small ones joined."""
+    """Yield batches of about the same size: large files are split, small files are combined."""
     waiting: list[Batch] = []
-    room = _BATCH
+    free = _BATCH
     for source, first, records in parts:
         start = 0
-        while len(records) - start >= room:
-            yield [*waiting, (source, first + start, records[start : start + room])]
-            start, waiting, room = start + room, [], _BATCH
+        while len(records) - start >= free:
+            yield [*waiting, (source, first + start, records[start : start + free])]
+            start, waiting, free = start + free, [], _BATCH
         if start < len(records):
             waiting.append((source, first + start, records[start:]))
-            room -= len(records) - start
+            free -= len(records) - start
     if waiting:
         yield waiting
 
 
 class _KnownPrincipal(NamedTuple):
-    """A caller that was understood: its number, and what calls need of the identity."""
+    """A decoded principal: its number, and the parts of its identity that calls need."""
 
     number: int
     identity: Identity
     is_user: bool  # or root
-    partition: str  # of the caller, who can call no other one; "" if the identity has no ARN
+    partition: str  # of the principal, which can call no other one; "" if the identity has no ARN
 
 
 class _Entry(NamedTuple):
-    """A call of a batch: where its record is, the numbers of what was understood of it, and how many rows it has."""
+    """A call of a batch: the position of its record, the numbers of its decoded parts, and the number of its rows."""
 
     record: Record
     source: int
@@ -113,7 +113,7 @@ class _Entry(NamedTuple):
 
 
 class _Reading:
-    """What one iteration has understood so far."""
+    """The caches of one iteration."""
 
     def __init__(self, unmapped: Counter[str], without_role: Counter[str], *, no_session_policies: bool) -> None:
         self._unmapped, self._without_role = unmapped, without_role
@@ -126,15 +126,15 @@ class _Reading:
         self._requests: dict[Any, LoggedRequests] = {}
         self._origins: dict[tuple[str, str, str, str], RequestOrigin] = {}
         self._known: dict[Any, _KnownPrincipal] = {}
-        self._of_key: dict[str, list[Any]] = {}  # what is known of callers, by their access keys
+        self._of_key: dict[str, list[Any]] = {}  # keys of `_known`, by access key
         self._principals: list[LoggedPrincipal] = []
         self._principal_keys: list[Keys] = []
         self._networks: dict[tuple[NetworkKeys, bool], int] = {}
         self._network_keys: list[Keys] = []
 
     def calls(self, parts: Sequence[Batch]) -> Calls:
-        """A batch of calls; records without an action are counted and left out."""
-        if any(len(store) > _KEPT for store in (self._plans, self._requests, self._origins, self._known, self._networks)):
+        """Return a batch of calls. Records without an action are counted and omitted."""
+        if any(len(store) > _MAX_CACHED for store in (self._plans, self._requests, self._origins, self._known, self._networks)):
             self._clear()
         entries: list[_Entry] = []
         rows: list[LoggedRequest] = []
@@ -147,7 +147,7 @@ class _Reading:
         return self._columns([source for source, _, _ in parts], entries, rows, single)
 
     def _read(self, record: Record, source: int, number: int, entries: list[_Entry], single: list[Keys]) -> LoggedRequests | None:
-        """Enter a record, and say what its call asks; None without an action. PERF: nothing here is done twice."""
+        """Add a record and return its requests, or None without an action. PERF: each lookup runs once."""
         kind = (record.eventSource, record.eventName, record.eventType)
         plan = self._plans.get(kind)
         if plan is None:
@@ -205,7 +205,7 @@ class _Reading:
         )
 
     def _count_unmapped(self, name: str) -> None:
-        known = name in self._unmapped or len(self._unmapped) < _KEPT
+        known = name in self._unmapped or len(self._unmapped) < _MAX_CACHED
         self._unmapped[name if known else "other names"] += 1
 
     def _read_principal(self, record: Record, raw: Any) -> _KnownPrincipal:
@@ -220,25 +220,25 @@ class _Reading:
         return _KnownPrincipal(len(self._principals) - 1, identity, identity.type in ("IAMUser", "Root"), partition)
 
     def _requests_of(self, plan: RequestPlan, record: Record, principal: _KnownPrincipal) -> LoggedRequests:
-        """The requests of a call, kept for calls that say the same."""
+        """Return the requests of a call, from the cache for calls with equal parts."""
         identity = principal.identity
         caller = identity.arn if plan.of_caller and identity.type == "IAMUser" else ""
         account = record.recipientAccountId or identity.accountId
         parameters, listed = bytes(record.requestParameters), record.resources or ()
         if plan.is_sts:
             for raw in self._of_key.pop(self._issued.add_issued(record, decoded(parameters), identity), ()):
-                self._known.pop(raw, None)  # it called before; from now on more is known of it
+                self._known.pop(raw, None)  # the session called before; its principal is decoded again with more attributes
         arns = tuple([(item.ARN, item.accountId) for item in listed]) if listed else ()
         key = (id(plan), parameters, arns, account, record.awsRegion, caller, principal.partition)
         requests = self._requests.get(key)
         if requests is None:
             requests = plan.requests_of(parameters, listed, self._origin(principal.partition, record.awsRegion, account, caller))
-            if len(parameters) < _LARGE:
+            if len(parameters) < _MAX_CACHED_BYTES:
                 self._requests[key] = requests
         return requests
 
     def _narrowed(self, requests: LoggedRequests, record: Record, principal: _KnownPrincipal) -> LoggedRequests:
-        """The requests of a denied call that the message names, if it names the caller as the principal."""
+        """Return the denied request in the error message, if the message contains the principal of the call."""
         refusal, identity = refusal_in(record.errorMessage or ""), principal.identity
         if refusal is None or refusal.user != identity.arn:
             return requests
@@ -264,7 +264,7 @@ def _logged(error: str | None) -> LoggedOutcome:
 
 
 def _compact(numbers: Sequence[int]) -> tuple[npt.NDArray[np.int32], list[int]]:
-    """Numbers as codes into those that occur."""
+    """Return codes of numbers, and the numbers that occur."""
     used, codes = np.unique(np.array(numbers, np.int64), return_inverse=True)
     return codes.astype(np.int32), used.tolist()
 

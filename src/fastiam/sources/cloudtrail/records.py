@@ -1,7 +1,7 @@
-"""Files to records: `{"Records": [...]}` as CloudTrail writes it, JSON lines, and the output of `lookup-events`; gzip or not.
+"""Reads records from files: `{"Records": [...]}` of CloudTrail, JSON lines, and the output of `lookup-events`; gzip or not.
 
-Lines are read in blocks, so that memory stays bounded however long a file is; a document is read as a whole (CloudTrail's own
-are a few megabytes). Only what a decision needs is decoded; the rest stays bytes until somebody asks.
+Lines are read in blocks, so that the memory does not depend on the length of a file. A document is read as a whole; those of
+CloudTrail have a few megabytes. Only the fields that a decision needs are decoded.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 class Tls(msgspec.Struct, gc=False):
-    """`tlsDetails`: that they are there says that the call came over TLS."""
+    """`tlsDetails`: if present, the call used TLS."""
 
 
 class Extra(msgspec.Struct, gc=False):
-    """`additionalEventData`, of which S3 tells the cipher."""
+    """`additionalEventData`, where S3 has the cipher."""
 
     CipherSuite: str | None = None
 
@@ -47,7 +47,7 @@ class ListedResource(msgspec.Struct, gc=False):
 
 
 class Record(msgspec.Struct, gc=False):
-    """One record, as far as it is decoded. Objects stay bytes: most of them repeat, and are understood once."""
+    """The decoded fields of a record. Objects stay bytes, because most of them repeat and are decoded once."""
 
     eventSource: str
     eventName: str
@@ -75,14 +75,14 @@ class _Event(msgspec.Struct, gc=False):
 
 
 class _Document(msgspec.Struct):
-    """A file as a whole: its records under one of the two names."""
+    """A file as one document: its records are in one of the two fields."""
 
     Records: list[Record] | None = None
     Events: list[_Event] | None = None
 
 
 class _Shape(msgspec.Struct):
-    """What tells a format, with the rest left alone."""
+    """The fields that determine a format."""
 
     Records: msgspec.Raw = _NULL
     Events: msgspec.Raw = _NULL
@@ -100,13 +100,13 @@ Batch = tuple[str, int, list[Record]]  # the file, the number of the first recor
 
 
 def read_records(paths: Iterable[str | PathLike[str]], skipped: Counter[str] | None = None) -> Iterator[Batch]:
-    """The records of files and folders, in order of path, then of name; `-` is standard input.
+    """Yield the records of files and folders, in order of path, then of name. `-` is standard input.
 
     `skipped` counts the files of folders that are not read, by the suffix of their name.
 
     Raises
     ------
-    SourceError: a file is broken, or is no log; names the file, and the record or line.
+    SourceError: a file is broken or is not a log; it has the file, and the record or line.
     """
     for given in paths:
         if str(given) == "-":
@@ -114,7 +114,7 @@ def read_records(paths: Iterable[str | PathLike[str]], skipped: Counter[str] | N
             continue
         path = as_path(given)
         if not path.exists():
-            raise SourceError("there is no such file", source=str(path))
+            raise SourceError("file not found", source=str(path))
         for file in _files_in(path, Counter() if skipped is None else skipped) if path.is_dir() else [path]:
             yield from _read_file(file)
 
@@ -133,7 +133,7 @@ def _files_in(folder: Path, skipped: Counter[str]) -> list[Path]:
             skipped["".join(path.suffixes[-2:]) or "no suffix"] += 1
     if not files:
         raise SourceError(
-            "the folder holds no log", source=str(folder), hint=f"logs end in {', '.join(_SUFFIXES)} or .gz of these"
+            "the folder contains no log", source=str(folder), hint=f"logs end in {', '.join(_SUFFIXES)} or .gz of these"
         )
     return files
 
@@ -145,7 +145,9 @@ def _read_file(path: Path) -> Iterator[Batch]:
             stream: Any = gzip.open(file) if is_gzip else file
             yield from _read_stream(str(path), stream)
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise SourceError("the file is broken: it does not unpack as gzip", source=str(path), hint="it may be cut off") from None
+        raise SourceError(
+            "the file is broken: it cannot be decompressed as gzip", source=str(path), hint="it may be cut off"
+        ) from None
     except OSError as error:
         raise SourceError(f"the file cannot be read: {error.strerror}", source=str(path)) from None
 
@@ -155,7 +157,7 @@ def _read_stream(source: str, stream: IO[bytes]) -> Iterator[Batch]:
     if not head:
         raise SourceError("the file is empty", source=source)
     if head[:1] not in b"{[":
-        raise SourceError("the file is no log of CloudTrail", source=source, hint=_HINT)
+        raise SourceError("the file is not a CloudTrail log", source=source, hint=_HINT)
     first, newline, rest = head.partition(b"\n")
     if newline and rest.strip() and (kind := _kind_of_line(first)):
         yield from _read_lines(source, head, stream, kind)
@@ -164,7 +166,7 @@ def _read_stream(source: str, stream: IO[bytes]) -> Iterator[Batch]:
 
 
 def _kind_of_line(line: bytes) -> str:
-    """What each line holds: `record`, `event` or `document`; "" where a line alone is no JSON, so that there are no lines."""
+    """Return the kind of each line: `record`, `event` or `document`; "" if a line is not JSON, as in a single document."""
     try:
         shape = _decode_shape.decode(line)
     except msgspec.MsgspecError:
@@ -195,7 +197,7 @@ def _read_block(source: str, block: bytes, line: int, kind: str) -> list[Record]
         try:
             return _decode_record.decode_lines(block)
         except msgspec.MsgspecError:
-            pass  # line by line, to find out which
+            pass  # read line by line to find the broken one
     records: list[Record] = []
     for at, text in enumerate(block.split(b"\n"), line):
         if text.strip():
@@ -231,7 +233,7 @@ def _records_of(source: str, document: _Document) -> list[Record]:
     if document.Records is not None:
         return document.Records
     if document.Events is None:
-        raise SourceError("the file is no log of CloudTrail", source=source, hint=_HINT)
+        raise SourceError("the file is not a CloudTrail log", source=source, hint=_HINT)
     records = []
     for i, event in enumerate(document.Events):
         try:
@@ -242,7 +244,7 @@ def _records_of(source: str, document: _Document) -> list[Record]:
 
 
 def _broken(source: str, error: Exception, data: bytes, line: int = 0, path: str = "$") -> SourceError:
-    """The decoder's message with the place in the file: msgspec tells the path of a wrong value, or the byte of broken JSON."""
+    """Return the error of the decoder with its position: msgspec reports the path of a value, or the byte of broken JSON."""
     if isinstance(error, UnicodeDecodeError):
         return SourceError("the text is not UTF-8", source=source, path=path, line=line, column=int(bool(line)))
     match = _AT.match(str(error))
@@ -259,6 +261,6 @@ def _broken(source: str, error: Exception, data: bytes, line: int = 0, path: str
     return SourceError(text, source=source, path=where, line=line, column=column or int(bool(line)), hint=hint)
 
 
-_HINT = 'known are `{"Records": [...]}`, one record a line, and the output of `aws cloudtrail lookup-events`'
+_HINT = 'known formats: `{"Records": [...]}`, one record a line, and the output of `aws cloudtrail lookup-events`'
 
 __all__ = ["Batch", "Record", "read_records"]

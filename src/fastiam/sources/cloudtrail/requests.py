@@ -1,4 +1,4 @@
-"""What a call asks of the policies: a row for each action and resource (R12), and the context keys that it alone has."""
+"""The requests of a call, one for each action and resource (R12), and the context keys of this call only."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _STS_KEYS = {
     "rolesessionname": "sts:RoleSessionName",
     "sourceidentity": "sts:SourceIdentity",
 }
-SINGLE_KEYS = (*_STS_KEYS.values(), "iam:PolicyARN")  # a call that does not name them does not have them
+SINGLE_KEYS = (*_STS_KEYS.values(), "iam:PolicyARN")  # absent if the call does not contain them
 _UNKNOWN_STS = dict.fromkeys((*_STS_KEYS.values(), MFA, MFA_AGE), Open.OPEN)  # if the record has no parameters
 _UNKNOWN_NETWORK = dict.fromkeys(NETWORK_CONTEXT_KEYS, Open.OPEN)
 _UNKNOWN_IAM = {"iam:PolicyARN": Open.OPEN}
 
 
 class LoggedRequest(NamedTuple):
-    """One request. `resource` is None where the record does not tell it; `owner` is its account, where that is told."""
+    """One request. `resource` is None if the record does not contain it, `owner` is None if its account is unknown."""
 
     action: str
     resource: str | None
@@ -49,7 +49,7 @@ class LoggedRequests(NamedTuple):
 
 
 class RequestPlan:
-    """What the calls of one operation need. `requests` is set where every call asks the same."""
+    """How the calls of one operation become requests. `requests` is set if all calls have the same requests."""
 
     __slots__ = (
         "actions",
@@ -70,17 +70,19 @@ class RequestPlan:
         self.of_caller = any(action.prefix in ("iam", "sts") for action in self.actions)
         self._finders: list[ResourceFinder] = [resource_finder(action) for action in self.actions]
         self._versioned = any(action.name in VERSIONED for action in self.actions)
-        # these services list all resources of a call, but for copies of an object
+        # these services list all resources of a call, except for copies of an object
         self._lists_all = source.startswith(("s3.", "kms.")) and len(self.actions) == 1 and "Copy" not in name
         self._passing: list[RoleParameters] = [found for action in self.actions if (found := role_parameters_of(action, name))]
         self._needs_role = next((found.action for found in self._passing if found.is_documented), "")
         self._takes_names = bool(self._needs_role) or any(passing.takes_names for passing in self._passing)
         # PERF: one result for all records if the actions have the resource `*` and pass no role
-        matters = self.is_sts or self._passing or any(finder.needs_parameters for finder in self._finders)
-        self.requests = None if matters else LoggedRequests(tuple(LoggedRequest(a.name, "*", None) for a in self.actions), {})
+        needs_record = self.is_sts or self._passing or any(finder.needs_parameters for finder in self._finders)
+        self.requests = (
+            None if needs_record else LoggedRequests(tuple(LoggedRequest(a.name, "*", None) for a in self.actions), {})
+        )
 
     def requests_of(self, raw: bytes, listed: Sequence[ListedResource], origin: RequestOrigin) -> LoggedRequests:
-        """The requests of a call with these `requestParameters` and `resources`."""
+        """Return the requests of a call with these `requestParameters` and `resources`."""
         arns = [item.ARN for item in listed if item.ARN]
         owners = _Owners(listed) if listed else _NO_OWNERS
         may_pass = bool(self._passing) and (self._takes_names or may_name_roles(raw))
@@ -128,7 +130,7 @@ class RequestPlan:
 def narrow_to_refusal(
     requests: LoggedRequests, refusal: Refusal, listed: Sequence[ListedResource], origin: RequestOrigin
 ) -> LoggedRequests:
-    """The request that the message of a denied call names. The log does not contain the outcome of the other requests.
+    """Return the request in the message of a denied call. The log does not contain the outcomes of the other requests.
 
     For a request that another service made on behalf of the caller, the network keys are unknown.
     """
@@ -142,13 +144,13 @@ def narrow_to_refusal(
 
 
 class _Owners:
-    """The accounts of resources whose ARNs have none, from the `resources` of a record."""
+    """The owners of resources whose ARNs have no account, from the `resources` of a record."""
 
     def __init__(self, listed: Sequence[ListedResource]) -> None:
         self._of = {item.ARN: item.accountId for item in listed if item.ARN and item.accountId}
 
     def of(self, resource: str | None) -> str | None:
-        """The owner of a resource; an object belongs to the owner of its bucket."""
+        """Return the owner of a resource. An object belongs to the owner of its bucket."""
         if not self._of or resource is None or resource.split(":", 5)[4:5] != [""]:
             return None
         return self._of.get(resource) or self._of.get(resource.partition("/")[0])
@@ -158,7 +160,7 @@ _NO_OWNERS = _Owners(())
 
 
 def decoded(raw: bytes) -> Any:
-    """The value that bytes of JSON stand for; a text where they stand for none, which tells as little as any text."""
+    """Decode JSON bytes. Invalid JSON is a text, which contains no parameter."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -166,7 +168,7 @@ def decoded(raw: bytes) -> Any:
 
 
 def _read_of_copy_source(source: str, owners: _Owners, origin: RequestOrigin) -> LoggedRequest:
-    """The request to read the source of a copy: `bucket/key` or the ARN of an object of an access point, and a version."""
+    """Return the request to read the source of a copy: `bucket/key` or the ARN of an object of an access point, and a version."""
     path, _, query = unquote(source).removeprefix("/").partition("?")
     action = "s3:GetObjectVersion" if query.startswith("versionId=") else "s3:GetObject"
     arn = path if path.startswith("arn:") else f"arn:{origin.partition}:s3:::{path}" if "/" in path else None
@@ -174,7 +176,7 @@ def _read_of_copy_source(source: str, owners: _Owners, origin: RequestOrigin) ->
 
 
 def _session_requests(rows: Sequence[LoggedRequest], names: Names, parameters: Any) -> list[LoggedRequest]:
-    """Tags and source identities of a session are permissions of their own (D30)."""
+    """Return the requests for tags and the source identity of a session, which are separate permissions (D30)."""
     also = []
     if isinstance(parameters, dict) and parameters.get("tags"):
         also.append("sts:TagSession")
@@ -185,6 +187,6 @@ def _session_requests(rows: Sequence[LoggedRequest], names: Names, parameters: A
 
 def _keys_of_sts(names: Names) -> Keys:
     single: dict[str, str | Open | None] = {key: names[name][0] for name, key in _STS_KEYS.items() if name in names}
-    if "serialnumber" in names:  # a code of MFA, for this call alone (7.6)
+    if "serialnumber" in names:  # an MFA code for this call (7.6)
         single |= {MFA: "true", MFA_AGE: "0"}
     return single

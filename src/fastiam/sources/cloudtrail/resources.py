@@ -1,14 +1,14 @@
-"""Which resources a record is about: named in `resources`, named by ARN or by id in `requestParameters`, or implied.
+"""The resources of a record: in `resources`, by ARN or id in `requestParameters`, or implied.
 
-AWS's list of actions says of which types the resources of an action are, and how their ARNs are built. For each type:
+AWS's list of actions has the resource types of an action and the form of their ARNs. For each type, the first of these applies:
 
-1. ARNs of that form in `resources`, else in `requestParameters`;
-2. else the ARN built from parameters that are called as the variables of its form (`InstanceId`, `instanceId`);
-3. else, if each call has one: what does not exist yet is `*`, as AWS's own messages name it (`...:instance/*`), and what
-   exists but is not named is *untold*: None, so that nobody decides on a guess.
+1. ARNs of the form in `resources`, or else in `requestParameters`;
+2. the ARN built from parameters with the names of the variables of the form (`InstanceId`, `instanceId`);
+3. for a required type: `*` for a resource that the call creates, as in AWS's messages (`...:instance/*`), and None for an
+   existing resource that the record does not contain.
 
-Where types are optional and none is named, a call that lists or reads is about all of them, `...:db:*` of a single type and
-else `*`; one that writes with parameters is untold.
+If all types are optional and the record contains none, a call that lists or reads applies to all resources: `...:db:*` for a
+single type, otherwise `*`. For a call that writes with parameters the resource is None.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Names = dict[str, list[str]]  # parameters by their lower-case names, from any d
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """Where a call was made: what ARNs are built from. `caller` is the caller's ARN if it is a user, else ""."""
+    """The parts of ARNs that the origin of a call determines. `caller` is the ARN of the calling user, else ""."""
 
     partition: str
     region: str
@@ -36,7 +36,7 @@ class RequestOrigin:
     caller: str = ""
 
 
-# parameters that name a variable of an ARN otherwise than it is called (API references of the services)
+# parameters with another name than the variable of the ARN (API references of the services)
 _ALIASES = {
     "accesspointname": "name",
     "alarmname": "alarmnames",
@@ -65,8 +65,8 @@ _ALIASES = {
     "userpoolid": "userpoolid",
 }
 _SUFFIXES = ("withpath", "withoutleadingslash")
-_ONLY = ("name", "names", "id", "ids", "identifier", "resourceid", "resourcename")  # of the one type that every call has
-_EC2_IDS = {  # `resourceId` of tags: the prefix of an id tells the type
+_ONLY = ("name", "names", "id", "ids", "identifier", "resourceid", "resourcename")  # for the only type, or the only required type
+_EC2_IDS = {  # the type of a `resourceId` by its prefix, for tags
     "ami": "image",
     "acl": "network-acl",
     "dopt": "dhcp-options",
@@ -94,14 +94,14 @@ _ALSO_CREATED = {
     "ec2:AllocateAddress": ("elastic-ip",),
     "ec2:CreateFlowLogs": ("vpc-flow-log",),
 }
-_OBJECTS = ("object", "accesspointobject")  # S3 names the key of an object; without one, nothing is said about it
+_OBJECTS = ("object", "accesspointobject")  # a record of S3 without a key does not contain the object
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _PLACE = ("partition", "region", "account")
-_MAX_ARNS = 1_000  # of one type in one call; a call that names more is untold
+_MAX_ARNS = 1_000  # of one type in one call; with more, the resource is None
 
 
 class ResourceFinder:
-    """Finds the resources of one action's calls."""
+    """Finds the resources of calls of one action."""
 
     def __init__(self, action: Action) -> None:
         self.name = action.name
@@ -109,15 +109,15 @@ class ResourceFinder:
         self._templates = [_ArnTemplate(action, kind) for kind in action.types]
         required = [template for template in self._templates if template.kind.required]
         for template in required if len(required) == 1 else self._templates if len(self._templates) == 1 else ():
-            template.is_only = action.prefix != "ec2"  # whose ids have names of their own
+            template.is_only = action.prefix != "ec2"  # EC2 parameters contain the type
 
     @property
     def needs_parameters(self) -> bool:
-        """Whether anything about a record matters: an action without types is about `*`."""
+        """Whether the resources depend on the record. An action without types has the resource `*`."""
         return bool(self._templates)
 
     def find(self, names: Names, listed: Sequence[str], origin: RequestOrigin) -> list[str | None]:
-        """The ARNs, `*`, or None for a resource that the record does not tell."""
+        """Return the ARNs, `*`, or None for a resource that the record does not contain."""
         found: dict[str | None, None] = {}
         in_parameters = names.get("", ())
         for template in self._templates:
@@ -127,18 +127,18 @@ class ResourceFinder:
             if not arns and template.kind.required:
                 found[self._unnamed(template, names, origin)] = None
         if self._action.prefix == "dynamodb" and any(arn and "/index/" in arn for arn in found):
-            return [arn for arn in found if arn is None or "/index/" in arn]  # reading an index is no reading of its table
+            return [arn for arn in found if arn is None or "/index/" in arn]  # a read of an index is not a read of its table
         return list(found) or self._about_all(names, origin)
 
     def listed(self, arns: Sequence[str]) -> list[str]:
-        """The resources of a record that lists them in full; [] where it does not."""
+        """Return the resources of a record that lists all of them; [] for other records."""
         found = dict.fromkeys(arn for template in self._templates for arn in template.among(arns))
         return list(found) if all(template.among(arns) for template in self._templates if template.kind.required) else []
 
     def _unnamed(self, template: _ArnTemplate, names: Names, origin: RequestOrigin) -> str | None:
-        """A resource that each call has and this one does not name."""
+        """Return the resource of a required type that the call does not contain."""
         if template.kind.name == "user" and self._action.prefix == "iam" and origin.caller:
-            return origin.caller  # IAM takes the caller where no user is named
+            return origin.caller  # IAM uses the caller if the call contains no user
         return template.all_of(origin) if template.is_created or not names else None
 
     def _about_all(self, names: Names, origin: RequestOrigin) -> list[str | None]:
@@ -152,7 +152,7 @@ class ResourceFinder:
 
 
 class _ArnTemplate:
-    """The ARNs of one type: told from others, and built from parameters."""
+    """The form of the ARNs of one type: recognises them, and builds them from parameters."""
 
     def __init__(self, action: Action, kind: ResourceType) -> None:
         self.kind, self.prefix, self.is_only = kind, action.prefix, False
@@ -164,7 +164,7 @@ class _ArnTemplate:
         self._pattern = re.compile(self._expression()).fullmatch
 
     def _expression(self) -> str:
-        """`${A}` stands for one word between slashes and colons, the last of them for the rest."""
+        """A variable matches a text without slashes and colons; the last variable matches the rest."""
         last = len(self._variables) - 1
         texts = [re.escape(literal).replace(r"\*", ".*") for literal in self._literals]
         for at, name in enumerate(self._variables):
@@ -173,7 +173,7 @@ class _ArnTemplate:
 
     @cached_property
     def _candidates(self) -> dict[str, tuple[str, ...]]:
-        """The parameters that may tell each variable, the likeliest first."""
+        """The parameters that can contain each variable, most likely first."""
         found = {}
         for variable in self._own:
             plain = variable
@@ -218,21 +218,21 @@ class _ArnTemplate:
         return [value for text in found if (value := self._read(variable, text, names))]
 
     def _is_of_type(self, id_: str, names: Names) -> bool:
-        """Whether a `resourceId` is of this type: its prefix tells in EC2, a `resourceType` elsewhere."""
+        """Whether a `resourceId` has this type: by its prefix in EC2, by `resourceType` in other services."""
         if self.prefix == "ec2":
             return _EC2_IDS.get(id_.partition("-")[0]) == self.kind.name
         return [text.lower() for text in names.get("resourcetype", ())] == [self.kind.name.replace("-", "")]
 
     def _read(self, variable: str, text: str, names: Names) -> str:
-        """A parameter as it stands in an ARN, or "" where it is none."""
+        """Convert a parameter to its form in an ARN, or return "" if it is not one."""
         if text.startswith("arn:"):
-            return ""  # of another form than this type's, or it would have been found
+            return ""  # an ARN of another type; those of this type are found before
         if variable == "queuename":
             return text.rpartition("/")[2]
         if variable == "alias":
             return text.removeprefix("alias/") if text.startswith("alias/") else ""
         if variable == "keyid" and self.prefix == "kms" and text.startswith("alias/"):
-            return ""  # which key an alias means is not told
+            return ""  # the record does not contain the key of an alias
         if variable == "functionname":
             return text.rpartition(":function:")[2]
         if variable.endswith("withpath"):
@@ -244,7 +244,7 @@ class _ArnTemplate:
 
 
 def _is_created(action: Action, kind: ResourceType) -> bool:
-    """Whether a call of the action makes a resource of the type, so that no id can be named."""
+    """Whether a call of the action creates a resource of the type, which has no id yet."""
     if kind.name in _ALSO_CREATED.get(action.name, ()):
         return True
     verb = action.name.partition(":")[2]
@@ -253,12 +253,12 @@ def _is_created(action: Action, kind: ResourceType) -> bool:
 
 @cache
 def resource_finder(action: Action) -> ResourceFinder:
-    """The finder of an action; one each."""
+    """Return the finder of an action."""
     return ResourceFinder(action)
 
 
 def names_of(parameters: Any) -> Names:
-    """Parameters by name. Policies, filters and tags speak of other things than the call is about, and are left out."""
+    """Return the parameters by name, without policies, filters and tags, which contain other resources."""
     names: Names = {}
     waiting: list[tuple[str, Any]] = [("", parameters)]
     while waiting:
