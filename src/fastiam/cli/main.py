@@ -65,7 +65,7 @@ def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None
     ctx.meta["debug"] = ctx.meta.get("debug", False) or value
 
 
-def debug_option() -> click.Option:
+def _debug_option() -> click.Option:
     """Every verb takes it, so that it may stand where it comes to mind: at the end."""
     return click.Option(
         ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_set_debug, help="Show tracebacks."
@@ -84,7 +84,7 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"fastiam.cli.{_module_of(cmd_name)}").command
         for each in (command, *getattr(command, "commands", {}).values()):
             if not any(param.name == "debug" for param in each.params):
-                each.params.append(debug_option())
+                each.params.append(_debug_option())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -130,7 +130,7 @@ def fastiam() -> None:
     """
 
 
-fastiam.params.append(debug_option())
+fastiam.params.append(_debug_option())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -61,22 +61,11 @@ def _model() -> Json:
 class Operations(click.Group):
     """One verb for each call, with an option for each parameter."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        made = (described["method"] for described in _model()["operations"].values() if "method" in described)
-        return sorted([*super().list_commands(ctx), *(name.replace("_", "-") for name in made)])
-
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = super().get_command(ctx, cmd_name)
-        if found is not None:
-            return found
-        for title, described in _model()["operations"].items():
-            if described.get("method") == cmd_name.replace("-", "_"):
-                from fastiam.cli.main import debug_option
-
-                made = _command(title, described)
-                made.params.append(debug_option())
-                return made
-        return None
+        if found is None:
+            _model()  # says which package is missing, if that is why
+        return found
 
 
 @click.group("user-pool", cls=Operations)
@@ -88,7 +77,7 @@ def command() -> None:
     """
 
 
-def _command(title: str, described: Json) -> click.Command:
+def _command(described: Json) -> click.Command:
     """The verb of a call."""
     from fastiam.cognito.user_pools import UserPools
 
@@ -216,3 +205,17 @@ def rotate_signing_keys(user_pool_id: str, store: str, keyring: str | None, code
         pools.rotate_signing_keys(user_pool_id)
         show(pools.get_jwks(user_pool_id), form)
     return exits.OK
+
+
+def _add_operations() -> None:
+    """A verb for each call; none without the packages that user pools need."""
+    try:
+        operations = _model()["operations"]
+    except FastiamError:
+        return
+    for described in operations.values():
+        if "method" in described:
+            command.add_command(_command(described))
+
+
+_add_operations()

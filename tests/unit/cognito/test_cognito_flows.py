@@ -1,0 +1,682 @@
+"""Behaviour of user pools that the cases of the specification do not reach: MFA by code, triggers, attributes, OAuth, links."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+import saml_world
+from cognito_federated import CALLBACK, HOST, Idp, OAuthWorld, parameter_of
+from cognito_world import CS, PASSWORD, POOL, SECRET, C, World
+from cryptography import x509
+from saml_world import rsa_key
+
+from fastiam.cognito.user_pools import CognitoError, FileSender, NotAuthorizedError
+from fastiam.federation import FetchResult
+from fastiam.sts import StsError
+
+
+def claims(token: str) -> dict:
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def code_of(called) -> str:
+    with pytest.raises(StsError) as error:
+        called()
+    return error.value.code
+
+
+def attributes_of(world: World, name: str = "ana") -> dict[str, str]:
+    user = world.pools.admin_get_user(user_pool_id=POOL, username=name)
+    return {item["Name"]: item["Value"] for item in user["UserAttributes"]}
+
+
+def responding(**response):
+    """A trigger that always gives this response."""
+    return lambda event: {**event, "response": response}
+
+
+# -- MFA ------------------------------------------------------------------------------------------------------------------
+
+
+def mfa_world(**user: str) -> World:
+    world = World(user={"email": "ana@x.example", "email_verified": "true", **user})
+    world.pools.set_user_pool_mfa_config(
+        user_pool_id=POOL,
+        software_token_mfa_configuration={"Enabled": True},
+        sms_mfa_configuration={"SmsAuthenticationMessage": "Code: {####}"},
+        email_mfa_configuration={"Message": "Mail: {####}", "Subject": "Hello"},
+        mfa_configuration="OPTIONAL",
+    )
+    return world
+
+
+def prefer(world: World, **factors: dict) -> None:
+    world.pools.admin_set_user_mfa_preference(user_pool_id=POOL, username="ana", **factors)
+
+
+def test_email_code_is_the_second_factor():
+    world = mfa_world()
+    prefer(world, email_mfa_settings={"Enabled": True})
+    challenge = world.password_sign_in()
+    assert challenge["ChallengeName"] == "EMAIL_OTP"
+    assert challenge["ChallengeParameters"]["CODE_DELIVERY_DESTINATION"] == "a***@x***"
+    assert (world.sent[-1].text, world.sent[-1].subject) == (f"Mail: {world.code()}", "Hello")
+    assert "AuthenticationResult" in world.answer(challenge, {"EMAIL_OTP_CODE": world.code()})
+
+
+def test_user_chooses_among_several_factors():
+    world = mfa_world(phone_number="+15550001234", phone_number_verified="true")
+    prefer(world, email_mfa_settings={"Enabled": True}, sms_mfa_settings={"Enabled": True})
+    challenge = world.password_sign_in()
+    assert json.loads(challenge["ChallengeParameters"]["MFAS_CAN_CHOOSE"]) == ["SMS_MFA", "EMAIL_OTP"]
+    assert code_of(lambda: world.answer(challenge, {"ANSWER": "SOFTWARE_TOKEN_MFA"})) == "InvalidParameterException"
+    sms = world.answer(challenge, {"ANSWER": "SMS_MFA"})
+    assert sms["ChallengeParameters"]["CODE_DELIVERY_DESTINATION"] == "+*******1234"
+    assert "AuthenticationResult" in world.answer(sms, {"SMS_MFA_CODE": world.code()})
+    prefer(world, sms_mfa_settings={"Enabled": True, "PreferredMfa": True})
+    assert world.password_sign_in()["ChallengeName"] == "SMS_MFA"
+
+
+def test_factor_without_proof_cannot_be_turned_on():
+    world = mfa_world()
+    for factor in ("sms_mfa_settings", "software_token_mfa_settings"):
+        assert code_of(lambda factor=factor: prefer(world, **{factor: {"Enabled": True}})) == "InvalidParameterException"
+
+
+def test_new_software_token_replaces_the_old_one_when_it_is_verified():
+    world = mfa_world()
+    old = world.add_software_token()
+    world.pass_time(90)
+    challenge = world.password_sign_in()
+    access = world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": world.totp(old)})["AuthenticationResult"]["AccessToken"]
+    new = str(world.pools.associate_software_token(access_token=access)["SecretCode"])
+    wrong = {"access_token": access, "user_code": "000000" if world.totp(new) != "000000" else "000001"}
+    assert code_of(lambda: world.pools.verify_software_token(**wrong)) == "EnableSoftwareTokenMFAException"
+    world.pass_time(90)
+    challenge = world.password_sign_in()
+    assert "AuthenticationResult" in world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": world.totp(old)})
+    world.pools.verify_software_token(access_token=access, user_code=world.totp(new))
+    world.pass_time(90)
+    challenge = world.password_sign_in()
+    assert code_of(lambda: world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": world.totp(old)})) == "CodeMismatchException"
+    assert "AuthenticationResult" in world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": world.totp(new)})
+    world.pools.admin_delete_software_token(user_pool_id=POOL, username="ana")
+    assert "AuthenticationResult" in world.password_sign_in()
+
+
+def test_custom_authentication_asks_for_password_and_mfa_first():
+    seen = []
+
+    def define(event):
+        steps = [step["challengeName"] for step in event["request"]["session"]]
+        seen.append(steps)
+        event["response"] = {"challengeName": "PASSWORD_VERIFIER"} if steps == ["SRP_A"] else {"issueTokens": True}
+        return event
+
+    world = World(triggers={"DefineAuthChallenge": define})
+    world.pools.set_user_pool_mfa_config(user_pool_id=POOL, email_mfa_configuration={}, mfa_configuration="OPTIONAL")
+    prefer(world, email_mfa_settings={"Enabled": True})
+    from fastiam.cognito.user_pools import srp
+
+    a = 7**90
+    given = {"USERNAME": "ana", "CHALLENGE_NAME": "SRP_A", "SRP_A": f"{pow(srp.G, a, srp.N):x}"}
+    challenge = world.pools.initiate_auth(client_id=C, auth_flow="CUSTOM_AUTH", auth_parameters=given)
+    assert challenge["ChallengeName"] == "PASSWORD_VERIFIER" and challenge["Session"]
+    mfa = world.answer(challenge, world.srp_proof(challenge, a))
+    assert mfa["ChallengeName"] == "EMAIL_OTP"
+    assert "AuthenticationResult" in world.answer(mfa, {"EMAIL_OTP_CODE": world.code()})
+    assert seen == [["SRP_A"], ["SRP_A", "PASSWORD_VERIFIER"]]
+
+
+# -- sign-up and triggers -------------------------------------------------------------------------------------------------
+
+
+def test_pre_sign_up_confirms_and_verifies():
+    confirmed = []
+    triggers = {
+        "PreSignUp": responding(autoConfirmUser=True, autoVerifyEmail=True),
+        "PostConfirmation": lambda event: confirmed.append(event["triggerSource"]) or event,
+    }
+    world = World(triggers=triggers)
+    given = [{"Name": "email", "Value": "bob@x.example"}]
+    made = world.pools.sign_up(client_id=C, username="bob", password=PASSWORD, user_attributes=given)
+    assert made["UserConfirmed"] and not world.sent and confirmed == ["PostConfirmation_ConfirmSignUp"]
+    assert attributes_of(world, "bob")["email_verified"] == "true"
+    assert code_of(lambda: world.pools.sign_up(client_id=C, username="eve", password=PASSWORD)) == "InvalidParameterException"
+
+
+def test_error_of_post_confirmation_leaves_the_user_confirmed():
+    def fail(event):
+        raise RuntimeError("mail server is down")
+
+    world = World(triggers={"PostConfirmation": fail})
+    world.pools.sign_up(
+        client_id=C, username="bob", password=PASSWORD, user_attributes=[{"Name": "email", "Value": "bob@x.example"}]
+    )
+    given = {"client_id": C, "username": "bob", "confirmation_code": world.code()}
+    assert code_of(lambda: world.pools.confirm_sign_up(**given)) == "UserLambdaValidationException"
+    assert "AuthenticationResult" in world.password_sign_in("bob")
+
+
+@pytest.mark.parametrize(("status", "code"), [("CONFIRMED", "OK"), (None, "PasswordResetRequiredException")])
+def test_user_migration_makes_the_user_of_another_system(status, code):
+    passwords = []
+
+    def migrate(event):
+        passwords.append(event["request"]["password"])
+        if event["userName"] == "old" and passwords[-1] == "weak":
+            event["response"] = {
+                "userAttributes": {"email": "old@x.example", "email_verified": "true"},
+                "finalUserStatus": status,
+            }
+        return event
+
+    world = World(triggers={"UserMigration": migrate})
+    if code == "OK":
+        assert "AuthenticationResult" in world.password_sign_in("old", "weak")
+        assert "AuthenticationResult" in world.password_sign_in("old", "weak")
+        assert passwords == ["weak"]
+    else:
+        assert code_of(lambda: world.password_sign_in("old", "weak")) == code
+    assert attributes_of(world, "old")["email_verified"] == "true"
+    assert code_of(lambda: world.password_sign_in("unknown", "weak")) == "UserNotFoundException"
+
+
+def test_custom_message_changes_the_text_and_keeps_the_code():
+    world = World(triggers={"CustomMessage": responding(emailMessage="Your code: {####}!", emailSubject="Hi")})
+    world.pools.forgot_password(client_id=C, username="ana")
+    assert (world.sent[-1].text, world.sent[-1].subject) == (f"Your code: {world.code()}!", "Hi")
+    world = World(triggers={"CustomMessage": responding(emailMessage="no code")})
+    assert code_of(lambda: world.pools.forgot_password(client_id=C, username="ana")) == "InvalidLambdaResponseException"
+
+
+def test_error_of_post_authentication_refuses_the_tokens():
+    def fail(event):
+        raise RuntimeError("no")
+
+    world = World(triggers={"PostAuthentication": fail})
+    assert code_of(world.password_sign_in) == "UserLambdaValidationException"
+    assert not world.pools._state.tables.sign_ins
+
+
+def test_trigger_that_deletes_the_user_gets_no_tokens():
+    """UP72: what a trigger changes is checked again before tokens are recorded."""
+    worlds = []
+
+    def delete(event):
+        worlds[0].pools.admin_delete_user(user_pool_id=POOL, username="ana")
+        return event
+
+    worlds.append(World(triggers={"PreTokenGeneration": delete}))
+    assert code_of(worlds[0].password_sign_in) == "NotAuthorizedException"
+
+
+def test_second_version_of_pre_token_generation_changes_both_tokens():
+    details = {
+        "idTokenGeneration": {"claimsToAddOrOverride": {"tenant": {"id": 5}}, "claimsToSuppress": ["email", "iss"]},
+        "accessTokenGeneration": {
+            "claimsToAddOrOverride": {"tenant": 5, "client_id": "x"},
+            "scopesToAdd": ["api/read", "aws.cognito.signin.user.admin.x"],
+        },
+        "groupOverrideDetails": {"groupsToOverride": ["g"]},
+    }
+    version = {"PreTokenGenerationConfig": {"LambdaArn": "my-PreTokenGeneration", "LambdaVersion": "V2_0"}}
+    trigger = {"PreTokenGeneration": responding(claimsAndScopeOverrideDetails=details)}
+    world = World(triggers=trigger, pool={"lambda_config": version})
+    tokens = world.tokens()
+    own, access = claims(tokens["IdToken"]), claims(tokens["AccessToken"])
+    assert own["tenant"] == {"id": 5} and "email" not in own and own["iss"] and own["cognito:groups"] == ["g"]
+    assert access["tenant"] == 5 and access["client_id"] == C
+    assert access["scope"] == "aws.cognito.signin.user.admin api/read"
+
+
+def test_file_sender_appends_messages_that_only_the_owner_reads(tmp_path):
+    world = World()
+    path = tmp_path / "codes.jsonl"
+    world.pools._state.sender = FileSender(path)
+    for _ in range(2):
+        world.pools.forgot_password(client_id=C, username="ana")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["destination"] for line in lines] == ["ana@x.example"] * 2 and path.stat().st_mode & 0o077 == 0
+
+
+def test_sender_that_fails_is_a_delivery_failure():
+    world = World()
+    for sender in (None, lambda message: 1 / 0):
+        world.pools._state.sender = sender
+        assert code_of(lambda: world.pools.forgot_password(client_id=C, username="ana")) == "CodeDeliveryFailureException"
+
+
+# -- attributes -----------------------------------------------------------------------------------------------------------
+
+
+def test_address_that_must_be_verified_first_keeps_its_value_until_then():
+    settings = {"AttributesRequireVerificationBeforeUpdate": ["email"]}
+    world = World(pool={"user_attribute_update_settings": settings})
+    access = world.tokens()["AccessToken"]
+    world.pools.update_user_attributes(access_token=access, user_attributes=[{"Name": "email", "Value": "new@x.example"}])
+    assert attributes_of(world)["email"] == "ana@x.example" and world.sent[-1].destination == "new@x.example"
+    world.pools.verify_user_attribute(access_token=access, attribute_name="email", code=world.code())
+    assert attributes_of(world) | {"sub": ""} == {"sub": "", "email": "new@x.example", "email_verified": "true"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("sub", "x", "InvalidParameterException"),
+        ("cognito:user_status", "x", "InvalidParameterException"),
+        ("custom:unknown", "x", "InvalidParameterException"),
+        ("email", "no address", "InvalidParameterException"),
+        ("email", "a@b@c", "InvalidParameterException"),
+        ("phone_number", "5550001234", "InvalidParameterException"),
+        ("birthdate", "1.1.2000", "InvalidParameterException"),
+        ("updated_at", "yesterday", "InvalidParameterException"),
+        ("name", "x" * 2049, "InvalidParameterException"),
+        ("custom:age", "200", "InvalidParameterException"),
+        ("custom:age", "abc", "InvalidParameterException"),
+        ("custom:badge", "B2", "InvalidParameterException"),
+        ("phone_number_verified", "true", "NotAuthorizedException"),
+        ("dev:secret", "x", "NotAuthorizedException"),
+        ("nickname", "x", "NotAuthorizedException"),
+    ],
+)
+def test_attribute_that_a_user_may_not_write_is_refused(name, value, code):
+    schema = [
+        {"Name": "age", "AttributeDataType": "Number", "NumberAttributeConstraints": {"MaxValue": "150"}},
+        {"Name": "badge", "AttributeDataType": "String", "Mutable": False},
+        {"Name": "secret", "AttributeDataType": "String", "DeveloperOnlyAttribute": True},
+    ]
+    writable = ["email", "phone_number", "birthdate", "updated_at", "name", "custom:age", "custom:badge"]
+    world = World(pool={"schema": schema}, client={"write_attributes": writable})
+    access = world.tokens()["AccessToken"]
+    given = {"access_token": access, "user_attributes": [{"Name": name, "Value": value}]}
+    assert code_of(lambda: world.pools.update_user_attributes(**given)) == code
+
+
+def test_tokens_contain_only_readable_attributes():
+    world = World(client={"read_attributes": ["email"]}, user={"email": "ana@x.example", "given_name": "Ana"})
+    assert "given_name" not in claims(world.tokens()["IdToken"]) and claims(world.tokens()["IdToken"])["email"]
+    shown = world.pools.get_user(access_token=world.tokens()["AccessToken"])["UserAttributes"]
+    assert {item["Name"] for item in shown} == {"sub", "email"}
+
+
+def test_addresses_are_user_names_without_case():
+    pool = {"username_attributes": ["email"], "username_configuration": {"CaseSensitive": False}}
+    world = World(pool=pool, user=None)
+    made = world.pools.sign_up(client_id=C, username="Bob@X.example", password=PASSWORD)
+    world.pools.confirm_sign_up(client_id=C, username="bob@x.example", confirmation_code=world.code())
+    challenge, a = world.srp_start("BOB@x.EXAMPLE")
+    assert challenge["ChallengeParameters"]["USER_ID_FOR_SRP"] == made["UserSub"]
+    assert "AuthenticationResult" in world.answer(challenge, world.srp_proof(challenge, a), "bob@x.example")
+    again = {"client_id": C, "username": "bob@x.example", "password": PASSWORD}
+    assert code_of(lambda: world.pools.sign_up(**again)) == "UsernameExistsException"
+    assert code_of(lambda: world.pools.sign_up(**{**again, "username": "bob"})) == "InvalidParameterException"
+
+
+@pytest.mark.parametrize(
+    ("password", "is_right"),
+    [("Aa1!aaaa", True), ("Aa1 aaaa", True), ("Aa1!aaa", False), ("aa1!aaaa", False), ("AA1!AAAA", False), ("Aab!aaaa", False),
+     ("Aa1aaaaa", False), (" Aa1!aaaa", False), ("Aa1!\taaaa", False), ("Aa1§aaaa", False), ("A" * 257, False)],
+)  # fmt: skip
+def test_password_policy(password, is_right):
+    world = World()
+    given = {"user_pool_id": POOL, "username": "ana", "password": password, "permanent": True}
+    if is_right:
+        world.pools.admin_set_user_password(**given)
+        assert "AuthenticationResult" in world.password_sign_in("ana", password)
+    else:
+        assert code_of(lambda: world.pools.admin_set_user_password(**given)).startswith("Invalid")
+
+
+def test_list_users_filters_and_pages():
+    world = World()
+    for n in range(5):
+        world.add_user(f"u{n}", None, email=f"u{n}@x.example")
+    first = world.pools.list_users(user_pool_id=POOL, filter='username ^= "u"', limit=3)
+    rest = world.pools.list_users(user_pool_id=POOL, filter='username ^= "u"', limit=3, pagination_token=first["PaginationToken"])
+    assert [user["Username"] for user in first["Users"] + rest["Users"]] == ["u0", "u1", "u2", "u3", "u4"]
+    assert "PaginationToken" not in rest
+    found = world.pools.list_users(user_pool_id=POOL, filter='email = "u3@x.example"', attributes_to_get=["email"])["Users"]
+    assert [user["Attributes"] for user in found] == [[{"Name": "email", "Value": "u3@x.example"}]]
+    assert code_of(lambda: world.pools.list_users(user_pool_id=POOL, filter="email")) == "InvalidParameterException"
+
+
+def test_deleted_group_leaves_its_members():
+    world = World()
+    world.pools.create_group(user_pool_id=POOL, group_name="staff")
+    world.pools.admin_add_user_to_group(user_pool_id=POOL, username="ana", group_name="staff")
+    world.pools.delete_group(user_pool_id=POOL, group_name="staff")
+    assert "cognito:groups" not in claims(world.tokens()["IdToken"])
+
+
+def test_client_secrets_rotate():
+    world = World()
+    pair = {"user_pool_id": POOL, "client_id": CS}
+    new = world.pools.add_user_pool_client_secret(**pair)["ClientSecretDescriptor"]
+    assert "AuthenticationResult" in world.password_sign_in(client=CS)
+    from cognito_world import secret_hash
+
+    given = {"USERNAME": "ana", "PASSWORD": PASSWORD, "SECRET_HASH": secret_hash("ana", CS, str(new["ClientSecretValue"]))}
+    flow = {"client_id": CS, "auth_flow": "USER_PASSWORD_AUTH", "auth_parameters": given}
+    assert "AuthenticationResult" in world.pools.initiate_auth(**flow)
+    old = world.pools.list_user_pool_client_secrets(**pair)["ClientSecrets"][0]["ClientSecretId"]
+    world.pools.delete_user_pool_client_secret(**pair, client_secret_id=old)
+    assert code_of(lambda: world.password_sign_in(client=CS)) == "NotAuthorizedException"
+    last = {**pair, "client_secret_id": new["ClientSecretId"]}
+    assert code_of(lambda: world.pools.delete_user_pool_client_secret(**last)) == "InvalidParameterException"
+
+
+def test_secret_hash_is_that_of_the_specification():
+    from cognito_world import secret_hash
+
+    assert secret_hash("ana", "1example23456789", "client-secret-1") == "qw9D+ohNhOy0NXTc688TN5Sr6zEUkR/LOsJpRLkb+DY="
+
+
+# -- OAuth ----------------------------------------------------------------------------------------------------------------
+
+
+def test_code_flow_gives_tokens_of_the_scopes():
+    world = OAuthWorld()
+    tokens = world.redeem(world.code_for(nonce="n1"))
+    own, access = claims(tokens["id_token"]), claims(tokens["access_token"])
+    assert own["nonce"] == "n1" and own["at_hash"] and own["email"] == "ana@x.example"
+    assert access["scope"] == "openid email" and access["version"] == 2
+    info = world.pools.oauth_user_info(tokens["access_token"])
+    assert info == {"sub": own["sub"], "username": "ana", "email": "ana@x.example", "email_verified": "true"}
+    assert code_of(lambda: world.pools.get_user(access_token=tokens["access_token"])) == "NotAuthorizedException"
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": C}
+    again = world.pools.oauth_token(form)
+    assert "refresh_token" not in again and claims(again["access_token"])["scope"] == "openid email"
+    world.pools.oauth_revoke({"token": tokens["refresh_token"], "client_id": C})
+    assert code_of(lambda: world.pools.oauth_token(form)) == "invalid_grant"
+    world.pools.oauth_revoke({"token": "unreadable", "client_id": C})
+
+
+def test_implicit_flow_gives_tokens_in_the_fragment():
+    world = OAuthWorld(client={"allowed_o_auth_flows": ["implicit"]})
+    answer = world.page_sign_in(world.authorize(response_type="token"))
+    parts = urlsplit(answer.location)
+    given = {name: values[0] for name, values in parse_qs(parts.fragment).items()}
+    assert not parts.query and given["state"] == "s1" and "refresh_token" not in given
+    assert claims(given["id_token"])["token_use"] == "id"
+    assert parameter_of(world.authorize(), "error") == "unauthorized_client"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"scope": "openid phone"}, "invalid_scope"),
+        ({"scope": "email"}, "invalid_scope"),
+        ({"response_type": "token"}, "unauthorized_client"),
+        ({"response_type": "id_token"}, "invalid_request"),
+        ({"code_challenge": "x" * 43}, "invalid_request"),
+        ({"code_challenge_method": "S256"}, "invalid_request"),
+        ({"identity_provider": "Corp"}, "invalid_request"),
+    ],
+)
+def test_error_of_an_authorization_request_is_sent_to_the_application(changes, error):
+    answer = OAuthWorld().authorize(**changes)
+    assert answer.kind == "redirect" and answer.location.startswith(CALLBACK)
+    assert (parameter_of(answer, "error"), parameter_of(answer, "state")) == (error, "s1")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"client_id": "unknown"}, {"redirect_uri": None}, {"redirect_uri": "https://app.example/CB"}]
+)
+def test_unknown_client_or_redirect_is_an_error_page(changes):
+    answer = OAuthWorld().authorize(**changes)
+    assert (answer.kind, answer.location) == ("error", "")
+
+
+def test_client_with_a_secret_authenticates_in_one_way():
+    import base64
+
+    world = OAuthWorld()
+    form = {"grant_type": "authorization_code", "redirect_uri": CALLBACK}
+    basic = f"Basic {base64.b64encode(f'{CS}:{SECRET}'.encode()).decode()}"
+    code = world.code_for(CS)
+    both = {**form, "code": code, "client_secret": SECRET}
+    assert code_of(lambda: world.pools.oauth_token(both, authorization=basic)) == "invalid_request"
+    assert code_of(lambda: world.pools.oauth_token({**form, "code": code, "client_id": CS})) == "invalid_client"
+    assert "id_token" in world.pools.oauth_token({**form, "code": code}, authorization=basic)
+
+
+def test_mfa_and_new_password_are_asked_for_on_pages():
+    world = OAuthWorld()
+    world.pools.admin_create_user(
+        user_pool_id=POOL,
+        username="bob",
+        temporary_password=PASSWORD,
+        message_action="SUPPRESS",
+        user_attributes=[{"Name": "email", "Value": "bob@x.example"}, {"Name": "email_verified", "Value": "true"}],
+    )
+    world.pools.set_user_pool_mfa_config(user_pool_id=POOL, email_mfa_configuration={}, mfa_configuration="OPTIONAL")
+    world.pools.admin_set_user_mfa_preference(user_pool_id=POOL, username="bob", email_mfa_settings={"Enabled": True})
+    page = world.authorize()
+
+    def answer(challenge, **answers):
+        return world.pools.oauth_answer(
+            request=page.request,
+            browser=page.browser,
+            session=challenge["Session"],
+            challenge_name=challenge["ChallengeName"],
+            answers={"USERNAME": "bob", **answers},
+        )
+
+    first = world.page_sign_in(page, "bob")
+    assert first.challenge["ChallengeName"] == "NEW_PASSWORD_REQUIRED"
+    second = answer(first.challenge, NEW_PASSWORD="Other-Horse8")
+    assert second.challenge["ChallengeName"] == "EMAIL_OTP"
+    done = answer(second.challenge, EMAIL_OTP_CODE=world.code())
+    assert world.redeem(parameter_of(done, "code"))["id_token"]
+
+
+def test_logout_clears_the_cookie_and_goes_to_a_registered_address():
+    world = OAuthWorld()
+    answer = world.pools.oauth_logout({"client_id": C, "logout_uri": "https://app.example/bye"})
+    assert (answer.kind, answer.location, answer.cookie) == ("redirect", "https://app.example/bye", "")
+    assert world.pools.oauth_logout({"client_id": C, "logout_uri": "https://evil.example"}).kind == "error"
+
+
+def test_discovery_names_the_endpoints_of_the_domain():
+    document = OAuthWorld().pools.get_openid_configuration(POOL)
+    assert document["token_endpoint"] == f"https://{HOST}/oauth2/token" and document["issuer"].endswith(POOL)
+
+
+def test_removed_scope_leaves_the_clients():
+    world = OAuthWorld()
+    scopes = [{"ScopeName": name, "ScopeDescription": name} for name in ("read", "write")]
+    world.pools.create_resource_server(user_pool_id=POOL, identifier="api", name="API", scopes=scopes)
+    made = world.pools.create_user_pool_client(
+        user_pool_id=POOL,
+        client_name="service",
+        generate_secret=True,
+        allowed_o_auth_flows=["client_credentials"],
+        allowed_o_auth_scopes=["api/read", "api/write"],
+        allowed_o_auth_flows_user_pool_client=True,
+    )["UserPoolClient"]["ClientId"]
+    world.pools.update_resource_server(user_pool_id=POOL, identifier="api", name="API", scopes=scopes[:1])
+    described = world.pools.describe_user_pool_client(user_pool_id=POOL, client_id=made)["UserPoolClient"]
+    assert described["AllowedOAuthScopes"] == ["api/read"]
+
+
+# -- outside providers ----------------------------------------------------------------------------------------------------
+
+
+def test_external_user_signs_in_again_with_mapped_attributes():
+    world = OAuthWorld()
+    idp = world.add_oidc(email="email", email_verified="email_verified", given_name="first")
+    idp.claims |= {"first": "Eve", "email_verified": True}
+    tokens = world.redeem(parameter_of(world.oidc_sign_in(idp), "code"))
+    own = claims(tokens["id_token"])
+    assert own["cognito:username"] == "Corp_u1" and own["cognito:groups"] == [f"{POOL}_Corp"]
+    assert own["identities"][0]["userId"] == "u1" and own["email_verified"] is True
+    idp.claims |= {"email": "new@idp.example"}
+    del idp.claims["first"]
+    world.oidc_sign_in(idp)
+    assert (
+        attributes_of(world, "Corp_u1")["email"] == "new@idp.example" and attributes_of(world, "Corp_u1")["given_name"] == "Eve"
+    )
+    assert code_of(lambda: world.password_sign_in("Corp_u1")) == "NotAuthorizedException"
+    world.pools.admin_disable_user(user_pool_id=POOL, username="Corp_u1")
+    assert code_of(lambda: world.oidc_sign_in(idp)) == "NotAuthorizedException"
+
+
+def test_state_counts_once_and_for_its_browser():
+    world = OAuthWorld()
+    idp = world.add_oidc()
+    sent, query = world.at_idp()
+    idp.nonce = query["nonce"]
+    given = {"code": "code-idp", "state": query["state"]}
+    for browser in (None, "x"):
+        assert code_of(lambda browser=browser: world.pools.oauth_idp_response(given, browser=browser)) == "NotAuthorizedException"
+    world.pools.oauth_idp_response(given, browser=sent.browser)
+    assert code_of(lambda: world.pools.oauth_idp_response(given, browser=sent.browser)) == "NotAuthorizedException"
+    sent, query = world.at_idp()
+    world.pass_time(300)
+    late = {"code": "code-idp", "state": query["state"]}
+    assert code_of(lambda: world.pools.oauth_idp_response(late, browser=sent.browser)) == "NotAuthorizedException"
+
+
+@pytest.mark.parametrize(
+    "claims_of_idp",
+    [{"aud": "other"}, {"iss": "https://evil.example"}, {"exp": 1}, {"azp": "other"}, {"sub": ""}, {"iat": 1e9}],
+)
+def test_id_token_of_a_provider_with_other_claims_is_refused(claims_of_idp):
+    world = OAuthWorld()
+    idp = world.add_oidc()
+    idp.claims |= claims_of_idp
+    with pytest.raises(NotAuthorizedError):
+        world.oidc_sign_in(idp)
+    assert len(world.pools._state.tables.users) == 1
+
+
+def test_provider_that_answers_with_another_issuer_is_refused():
+    world = OAuthWorld()
+    idp = world.add_oidc()
+    assert code_of(lambda: world.oidc_sign_in(idp, iss="https://evil.example")) == "NotAuthorizedException"
+
+
+def link(world: OAuthWorld, attribute: str, value: str, user: str = "ana") -> None:
+    source = {"ProviderName": "Corp", "ProviderAttributeName": attribute, "ProviderAttributeValue": value}
+    target = {"ProviderName": "Cognito", "ProviderAttributeValue": user}
+    world.pools.admin_link_provider_for_user(user_pool_id=POOL, destination_user=target, source_user=source)
+
+
+def test_linked_identity_signs_in_as_the_native_user():
+    world = OAuthWorld()
+    idp = world.add_oidc(email="email")
+    link(world, "Cognito_Subject", "u1")
+    own = claims(world.redeem(parameter_of(world.oidc_sign_in(idp), "code"))["id_token"])
+    assert own["cognito:username"] == "ana" and own["email"] == "ana@x.example"
+    with pytest.raises(CognitoError):
+        link(world, "Cognito_Subject", "u1")
+    source = {"ProviderName": "Corp", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "u1"}
+    world.pools.admin_disable_provider_for_user(user_pool_id=POOL, user=source)
+    own = claims(world.redeem(parameter_of(world.oidc_sign_in(idp), "code"))["id_token"])
+    assert own["cognito:username"] == "Corp_u1"
+
+
+def test_link_by_a_claim_is_bound_to_the_subject_at_its_first_use():
+    world = OAuthWorld()
+    idp = world.add_oidc()
+    link(world, "email", "eve@idp.example")
+    assert any("trusts the provider" in warning for warning in world.events[-1].warnings)
+    world.oidc_sign_in(idp)
+    idp.claims["sub"] = idp.info["sub"] = "u2"  # another person with the same address
+    own = claims(world.redeem(parameter_of(world.oidc_sign_in(idp), "code"))["id_token"])
+    assert own["cognito:username"] == "Corp_u2"
+
+
+def test_pre_sign_up_refuses_an_external_user():
+    def refuse(event):
+        if event["triggerSource"] == "PreSignUp_ExternalProvider":
+            raise ValueError("not invited")
+        return event
+
+    world = OAuthWorld(triggers={"PreSignUp": refuse})
+    idp = world.add_oidc()
+    assert code_of(lambda: world.oidc_sign_in(idp)) == "UserLambdaValidationException"
+    assert len(world.pools._state.tables.users) == 1
+
+
+def test_name_of_an_external_user_that_a_native_user_has_is_refused():
+    world = OAuthWorld()
+    world.add_user("Corp_u1")
+    idp = world.add_oidc()
+    assert code_of(lambda: world.oidc_sign_in(idp)) == "UsernameExistsException"
+
+
+def test_saml_sign_in_that_begins_at_the_provider():
+    world = OAuthWorld()
+    world.add_saml(IDPInit="true")
+    relay = f"identity_provider=Corp&client_id={C}&redirect_uri={CALLBACK}&response_type=code"
+    given = {"relay_state": relay, "user_pool_id": POOL}
+    done = world.pools.saml_idp_response(saml_response=world.saml_response(None), **given)
+    assert parameter_of(done, "code")
+    with pytest.raises(NotAuthorizedError):
+        world.pools.saml_idp_response(saml_response=world.saml_response("_x", id="_a2"), **given)
+    world.pools.update_identity_provider(
+        user_pool_id=POOL, provider_name="Corp", provider_details={"MetadataFile": saml_world.metadata()}
+    )
+    with pytest.raises(NotAuthorizedError):
+        world.pools.saml_idp_response(saml_response=world.saml_response(None, id="_a3"), **given)
+
+
+def test_saml_encryption_is_required_if_it_is_on(monkeypatch):
+    world = OAuthWorld()
+    world.add_saml(EncryptedResponses="true")
+    described = world.pools.describe_identity_provider(user_pool_id=POOL, provider_name="Corp")["IdentityProvider"]
+    certificate = x509.load_pem_x509_certificate(described["ProviderDetails"]["ActiveEncryptionCertificate"].encode())
+    with pytest.raises(NotAuthorizedError):
+        world.saml_sign_in()
+    encrypt = saml_world.encrypted
+    monkeypatch.setattr(saml_world, "encrypted", lambda plain, _, **o: encrypt(plain, certificate.public_key(), **o))
+    assert parameter_of(world.saml_sign_in(encrypt={}), "code")
+
+
+def test_saml_metadata_are_read_again_after_six_hours():
+    world = OAuthWorld()
+    documents = [saml_world.metadata()]
+    world.pools._state.fetch = lambda url, limits: FetchResult(200, documents[-1].encode())
+    details = {"MetadataURL": "https://idp.example/metadata"}
+    world._add("Corp", "SAML", details, {})
+    assert parameter_of(world.saml_sign_in(), "code")
+    documents.append(saml_world.metadata(rsa_key("new").text))
+    assert parameter_of(world.saml_sign_in(id="_a2"), "code")
+    world.pass_time(6 * 3600)
+    with pytest.raises(NotAuthorizedError):
+        world.saml_sign_in(id="_a3")
+    documents.append("broken")
+    world.pass_time(6 * 3600)
+    assert parameter_of(world.saml_sign_in(id="_a4", signing={"key": rsa_key("new").private}), "code")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "details"),
+    [
+        ("Co", "OIDC", {}),
+        ("Co_rp", "OIDC", {}),
+        ("Corp", "Facebook", {"client_id": "x"}),
+        ("Corp", "OIDC", {"oidc_issuer": "http://idp.example"}),
+        ("Corp", "OIDC", {"unknown": "x"}),
+        ("Corp", "SAML", {"MetadataFile": "x"}),
+        ("Corp", "SAML", {}),
+        ("Google", "OIDC", {}),
+    ],
+)
+def test_wrong_provider_is_refused(name, kind, details):
+    world = OAuthWorld()
+    full = {"client_id": "c", "authorize_scopes": "openid", "oidc_issuer": "https://idp.example"} if kind == "OIDC" else {}
+    given = {"user_pool_id": POOL, "provider_name": name, "provider_type": kind, "provider_details": full | details}
+    assert code_of(lambda: world.pools.create_identity_provider(**given)) == "InvalidParameterException"
+
+
+def test_client_secret_of_a_provider_is_not_shown():
+    world = OAuthWorld()
+    world.add_oidc("Corp", Idp())
+    described = world.pools.describe_identity_provider(user_pool_id=POOL, provider_name="Corp")
+    assert "s3" not in json.dumps(described, default=str) and "s3" not in repr(world.pools._state.tables)
