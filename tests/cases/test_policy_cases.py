@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple
-from pathlib import Path
 
 import pytest
+from validation_cases import CASES, document_of
 
 from fastiam.errors import PolicyError, Severity
 from fastiam.model.policy import PolicyKind
@@ -20,15 +20,6 @@ from fastiam.model.source_map import Source
 from fastiam.policy.document import read_policy, validate_policy
 from fastiam.policy.json_text import parse_json
 from fastiam.policy.validation_rules import RULES
-
-CASES = json.loads((Path(__file__).resolve().parents[1] / "cases" / "validation.json").read_text())
-VERSION = "2012-10-17"
-
-
-def document_of(case):
-    if "text" in case:
-        return case["text"]
-    return case.get("document") or {"Version": VERSION, "Statement": [case["statement"]]}
 
 
 def verdict(document, case, mode):

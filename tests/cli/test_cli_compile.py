@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from test_cli_analysis import ANA, APP, KEY, A, Run, call, directory, document, statement  # noqa: F401  (a fixture)
+from cli_analysis_directory import ANA, APP, KEY, A, Run, call, directory, document, statement  # noqa: F401  (a fixture)
 
 import fastiam
 

@@ -14,27 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from differential import World
+from engine_requests import ANA, APP, DENY, NO, OK, RUN, A, B, allow, document, session
 from hypothesis import given, settings
 from policy_generators import directories
 
 import fastiam
-from fastiam import Layer, Outcome, PrincipalKind, Session
+from fastiam import Layer, Outcome, Session
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
 
-A, B = "111111111111", "222222222222"
-ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
-RUN = f"arn:aws:sts::{A}:assumed-role/app/run"
 OBJECT, QUEUE = "arn:aws:s3:::bucket/key", f"arn:aws:sqs:eu-west-1:{A}:q"
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
-OK, NO, DENY = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY
-
-
-def document(*statements):
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
-
-def allow(action, resource="*", **condition):
-    return {"Effect": "Allow", "Action": action, "Resource": resource, **({"Condition": condition} if condition else {})}
 
 
 WORK = document(
@@ -333,10 +322,6 @@ def test_unknown_owners_can_be_denied(directory):
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
-
-
-def session(*, arn=RUN, kind=PrincipalKind.ROLE, issuer=APP, **more):
-    return Session(arn, kind=kind, issuer=issuer, **more)
 
 
 def test_a_session_is_narrowed_by_its_policies(engine):

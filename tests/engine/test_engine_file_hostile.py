@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from test_engine_file import ANA, ASKED, CONTEXTS, OBJECT, A, all_answers, allow, document, make_directory
+from engine_files import ANA, ASKED, CONTEXTS, OBJECT, A, all_answers, allow, document, make_directory
 
 import fastiam
 from fastiam import Engine, SourceError

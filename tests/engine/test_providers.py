@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_engine import ANA, APP, OK, A, allow, document, session
+from engine_requests import ANA, APP, OK, A, allow, document, session
 
 import fastiam
 from fastiam import Session

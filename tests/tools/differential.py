@@ -23,6 +23,7 @@ from fastiam.model.request import canonical_text
 
 FOUND = casefile.CASES / "found"
 MANY = 2_400  # rows: several blocks in each half of a column
+N_AD_HOC = 2_000  # cases of ad-hoc policies that each run of the suite compares
 POINTS = ("outcome", "layer", "statement", "reason", "depends_on", "indeterminate", "assumed_owner", "owner_override")
 
 

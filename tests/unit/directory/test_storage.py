@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from directory_changes import WRITES, Writer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_resolve_changes import WRITES, Writer
 
 import fastiam
 from fastiam import Directory, StoreError
@@ -388,7 +388,7 @@ def test_a_refresh_reads_the_changed_records_alone(path: Path, monkeypatch: pyte
 
 
 def test_a_book_that_joins_reads_its_rows_and_follows_the_feed(path: Path) -> None:
-    from test_transactions import ANA, Badge, Badges
+    from badge_store import ANA, Badge, Badges
 
     with Directory.open(path) as one, Directory.open(path) as two, Directory.open(path) as three:
         badges = one.join(Badges())
@@ -408,7 +408,7 @@ def test_a_book_that_joins_reads_its_rows_and_follows_the_feed(path: Path) -> No
 
 
 def test_a_removed_record_is_gone_for_all_and_forgotten_at_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from test_transactions import Badge, Badges
+    from badge_store import Badge, Badges
 
     monkeypatch.setattr(disk_module, "_FORGET", 8)
     with Directory.open(path) as writer, Directory.open(path) as near, Directory.open(path) as far:

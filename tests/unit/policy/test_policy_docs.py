@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_policy_cases import CASES, document_of
+from validation_cases import CASES, document_of
 
 from fastiam.errors import Severity
 from fastiam.model.policy import PolicyKind

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 import generator_names as v
 import policy_generators as strategies
 import pytest
-from differential import World, as_check
+from differential import N_AD_HOC, World, as_check
 from request_generators import KINDS
 from runners import run
-from test_differential import LOOSE
 
 from fastiam.errors import DirectoryError, PolicyError
 
@@ -32,10 +31,10 @@ def answers(cases):
     reached: list[bool] = []
     answers = []
     with watching_conditions(reached):
-        for case in cases[:LOOSE]:
+        for case in cases[:N_AD_HOC]:
             reached.append(False)
             answers.append(run(as_check(case), "reference"))
-    return list(zip(cases[:LOOSE], answers, reached, strict=True))
+    return list(zip(cases[:N_AD_HOC], answers, reached, strict=True))
 
 
 class watching_conditions:
@@ -63,16 +62,16 @@ class watching_conditions:
 
 @pytest.mark.parametrize("outcome", ["OK", "I", "E"])
 def test_generator_outcomes_are_at_least_15_percent_each(answers, outcome):
-    share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / LOOSE
+    share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / N_AD_HOC
     assert share >= 0.15
 
 
 def test_generator_makes_few_errors(answers):
-    assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / LOOSE <= 0.05
+    assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / N_AD_HOC <= 0.05
 
 
 def test_generator_half_of_cases_reach_a_condition(answers):
-    assert sum(reached for _, _, reached in answers) / LOOSE >= 0.5
+    assert sum(reached for _, _, reached in answers) / N_AD_HOC >= 0.5
 
 
 def test_generator_layers_have_every_possible_outcome(answers):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_sources import A, codes, names
-from test_sources_corrupted import ALLOW, DEP, HERE, TRUST, collected, write
+from account_exports import A, codes, names
+from iam_collect_files import ALLOW, DEP, HERE, TRUST, collected, write
 
 import fastiam
 

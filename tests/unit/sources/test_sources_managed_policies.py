@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_sources import ANA, A, attached, codes, export, managed, names, write
+from account_exports import ANA, A, attached, codes, export, managed, names, write
 
 import fastiam
 from fastiam import SourceError
