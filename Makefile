@@ -14,7 +14,8 @@ BUILD_INPUTS := pyproject.toml setup.py $(sort $(shell find src -name '*.pyx' -o
 # The stamp is named after what went into the build: an edit rebuilds, and going back to an old state does too.
 STAMP := $(VENV)/built-$(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
 CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
-COMPILED = $(subst /,.,$(patsubst src/%.pyx,%,$(filter %.pyx,$(CYTHON_FILES))))
+# The compiled modules that Python code imports; the others have no stubs.
+STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.pyi'))))
 
 # Places with words that tools/vocabulary.txt replaces by standard terms. The number only falls.
 WORDS := 8356
@@ -79,7 +80,7 @@ format: build
 
 types: build
 	$(RUN) -m mypy
-	$(RUN) -m mypy.stubtest $(COMPILED)
+	$(RUN) -m mypy.stubtest $(STUBBED)
 
 # What a debug run tests: all that imports a kernel.
 COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/laws tests/unit/analysis tests/unit/resolve

@@ -16,3 +16,6 @@ def canonical_texts(
 def distinct(
     values: npt.NDArray[Any], may_give_up: bool = False
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]] | tuple[None, None]: ...
+
+# values: any number type, shape (n,); returns 64-bit integers or floats, C-contiguous
+def widened(values: npt.NDArray[Any]) -> npt.NDArray[Any]: ...

@@ -7,8 +7,8 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t turn) noexcept nogil:
-    """What comes after a look at a flat of a row, `i`; of TURN_ASKS that may say, too, which condition (`kernel.decide.condition_batch`). It may be entered in the
-    wave that is looked at, behind what was read of it."""
+    """Enqueue the step that follows an op of row `i`. TURN_ASKS may name the condition as well (`condition_batch`). The step may enter
+    the queue that is being drained, behind the items that were read."""
     cdef uint32_t after = at + (turn == TURN_NEXT)
     cdef const Flat* f = t.flats + after
     cdef uint64_t** end = &b.ends[turn | (-<uint32_t>(turn == TURN_NEXT) & f.first)]

@@ -38,7 +38,7 @@ cdef enum:                     # where a row stands with its flats (`kernel.deci
     TURN_MASK = 15
 
 
-cdef struct Flat:              # one resource pattern of a statement of a row, written out so that half a cache line says all; or a `kernel.eval.group_filter`, or a run
+cdef struct Flat:              # one resource pattern of a statement in half a cache line; or a group filter, or a run
     uint32_t entry             # of TURN_INDEX: the run
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition. Of TURN_INDEX: its index
     uint32_t atom              # the first of these; with FLAT_PRINCIPALS, the account that it is about, or bits of several: `is_idle`. Of TURN_INDEX:
