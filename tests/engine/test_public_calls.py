@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 import fastiam
 from fastiam.errors import FastiamError, RequestValueError
+from fastiam.model.protocols import DecisionEngine
 
 A = "111111111111"
 ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
@@ -310,3 +312,10 @@ def test_a_generator_of_texts_is_read_once() -> None:
     directory = new_directory()
     directory.add_principal(f"arn:aws:iam::{A}:user/new", groups=(f"arn:aws:iam::{A}:group/{name}" for name in ["staff"]))
     assert "group/staff" in directory.to_json().split("user/new")[1]
+
+
+@pytest.mark.parametrize("engine", [fastiam.Engine, fastiam.LiveEngine])
+def test_engine_accepts_the_columns_of_its_protocol(engine: type) -> None:
+    expected = inspect.signature(DecisionEngine.decide_many).parameters
+    actual = inspect.signature(engine.decide_many).parameters
+    assert [(p.name, p.kind, p.default) for p in actual.values()] == [(p.name, p.kind, p.default) for p in expected.values()]

@@ -19,6 +19,7 @@ from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
 from fastiam.model.policy import Effect, Statement
 from fastiam.model.profile import PrincipalKind, ResourceFacts
+from fastiam.model.protocols import DecisionEngine
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
@@ -185,7 +186,7 @@ class _BatchDecider:
 
     def __init__(
         self,
-        engine: CompiledEngine,
+        engine: DecisionEngine,
         calls: Calls,
         resources: Sequence[str | None],
         decisions: _DecisionTable,

@@ -19,6 +19,7 @@ from fastiam.kernel.columns.read import TextColumn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.explanation import Explanation
 from fastiam.model.profile import Levels
+from fastiam.model.protocols import DecisionEngine
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RequestRows:
     on_error: Literal["raise", "deny"]
     unreadable: Mapping[int, Exception]  # rows with a value that was read as null
 
-    def decide(self, engine: CompiledEngine) -> Decisions:
+    def decide(self, engine: DecisionEngine) -> Decisions:
         """Decide all requests with an engine."""
         return engine.decide_many(
             self.principals, self.actions, self.resources, self.context, unknown=self.unknown, sessions=self.sessions,
