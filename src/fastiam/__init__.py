@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     )
     from fastiam.live import LiveEngine
     from fastiam.model.decision import Decision, Layer, MatchClass, Outcome, Reason, StatementRef
-    from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, OpenStatement
+    from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, ResidualStatement
     from fastiam.model.policy import ConditionEntry, Effect, PolicyKind
     from fastiam.model.profile import PrincipalKind, Settings
     from fastiam.model.session import Session
@@ -85,7 +85,7 @@ __all__ = [
     "MatchClass",
     "MatchedStatement",
     "NearMiss",
-    "OpenStatement",
+    "ResidualStatement",
     "Outcome",
     "GrantStatement",
     "PolicyDocument",
@@ -137,7 +137,7 @@ _HOMES = {
     ),
     "live": ("LiveEngine",),
     "model.decision": ("Decision", "Layer", "MatchClass", "Outcome", "Reason", "StatementRef"),
-    "model.explanation": ("Explanation", "LayerResult", "MatchedStatement", "NearMiss", "OpenStatement"),
+    "model.explanation": ("Explanation", "LayerResult", "MatchedStatement", "NearMiss", "ResidualStatement"),
     "model.policy": ("ConditionEntry", "Effect", "PolicyKind"),
     "model.profile": ("PrincipalKind", "Settings"),
     "analysis.logged_calls": ("Calls", "LoggedOutcome"),
@@ -158,6 +158,7 @@ _OLD_NAMES = {  # names of earlier releases, which the next release removes
     "Callers": "WhoCanResult",
     "Doable": "AllowedAction",
     "Logged": "LoggedOutcome",
+    "OpenStatement": "ResidualStatement",
     "Part": "GrantStatement",
 }
 

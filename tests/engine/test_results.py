@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.replay import Verdict
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.model.decision_json import decision_to_json
+from fastiam.model.result import JSON_NAMES, Result
 
 A = "111111111111"
 ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
@@ -212,8 +214,6 @@ def test_answers_over_an_account_are_small(kind: str, lab: dict[str, Engine]) ->
 
 def result_types() -> Iterator[type]:
     """The records that `fastiam` exports and that have a JSON form."""
-    from fastiam.model.result import Result
-
     for name in fastiam.__all__:
         value = getattr(fastiam, name)
         if isinstance(value, type) and issubclass(value, Result):
@@ -222,7 +222,7 @@ def result_types() -> Iterator[type]:
 
 @pytest.mark.parametrize("record_type", list(result_types()), ids=lambda t: t.__name__)
 def test_the_schema_has_every_field_of_a_record(record_type: type) -> None:
-    own = {field.name for field in dataclasses.fields(record_type)} | set(record_type._derived)
+    own = {JSON_NAMES.get(field.name, field.name) for field in dataclasses.fields(record_type)} | set(record_type._derived)
     of_a_diff = {"principal", "action", "resource"} if record_type is fastiam.DiffGroup else set()
     assert set(schema()["$defs"][record_type.__name__]["properties"]) == own | of_a_diff
 
@@ -438,12 +438,19 @@ def test_every_type_of_an_answer_is_exported() -> None:
         ("Callers", "WhoCanResult"),
         ("Doable", "AllowedAction"),
         ("Logged", "LoggedOutcome"),
+        ("OpenStatement", "ResidualStatement"),
         ("Part", "GrantStatement"),
     ],
 )
 def test_old_class_name_warns_and_returns_the_class(old: str, new: str) -> None:
     with pytest.warns(DeprecationWarning, match=f"is now `fastiam.{new}`"):
         assert getattr(fastiam, old) is getattr(fastiam, new)
+
+
+@pytest.mark.parametrize(("module", "name"), [("engine", "Engine"), ("directory", "Directory")])
+def test_old_module_warns_and_returns_the_class(module: str, name: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"is now `fastiam.{name}`"):
+        assert getattr(import_module(f"fastiam.{module}"), name) is getattr(fastiam, name)
 
 
 def test_old_verdict_is_read_as_inconclusive() -> None:

@@ -83,7 +83,7 @@ def _missing_allow(denier: RowDecision, denied: Explanation | None, other: Expla
         return None
     level = next((result.level for result in denied.limits if result.layer is denier.layer), None)
     matched = [one.ref for one in other.statements if one.effect is Effect.ALLOW]
-    opened = [one.ref for one in other.open_statements if one.effect is Effect.ALLOW]
+    opened = [one.ref for one in other.residual_statements if one.effect is Effect.ALLOW]
     for ref in (*matched, *opened):
         if ref.layer is denier.layer and level in (None, ref.level):
             return ref

@@ -17,7 +17,7 @@ from fastiam.engine.resolving import check_principal_type
 from fastiam.model.arguments import check_items
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, Outcome, StatementRef
-from fastiam.model.explanation import OpenStatement
+from fastiam.model.explanation import ResidualStatement
 from fastiam.model.request import Context, check_action, check_context
 from fastiam.model.result import Deferred
 from fastiam.model.session import Session
@@ -50,9 +50,9 @@ class AllowedAction(Deferred):
     depends_on: tuple[str, ...] = ()
     is_pattern: bool = False
     assumed_owner: bool = False
-    conditions: tuple[OpenStatement, ...] = field(default=(), compare=False, repr=False)
+    conditions: tuple[ResidualStatement, ...] = field(default=(), compare=False, repr=False)
 
-    def _resolve(self, source: Callable[[], tuple[OpenStatement, ...]]) -> dict[str, object]:
+    def _resolve(self, source: Callable[[], tuple[ResidualStatement, ...]]) -> dict[str, object]:
         return {"conditions": source()}
 
 

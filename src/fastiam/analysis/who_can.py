@@ -21,7 +21,7 @@ from fastiam.engine.decisions import Decisions, RowDecision
 from fastiam.errors import RequestValueError
 from fastiam.kernel.columns.read import TextColumn, read_column
 from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
-from fastiam.model.explanation import OpenStatement
+from fastiam.model.explanation import ResidualStatement
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
 from fastiam.model.profile import Policies, PrincipalKind, ResourceProfile
@@ -65,9 +65,9 @@ class PrincipalAccess(Deferred):
     depends_on: tuple[str, ...] = ()
     is_outside: bool = False
     assumed_owner: bool = False
-    conditions: tuple[OpenStatement, ...] = field(default=(), compare=False, repr=False)
+    conditions: tuple[ResidualStatement, ...] = field(default=(), compare=False, repr=False)
 
-    def _resolve(self, source: Callable[[], tuple[OpenStatement, ...]]) -> dict[str, object]:
+    def _resolve(self, source: Callable[[], tuple[ResidualStatement, ...]]) -> dict[str, object]:
         return {"conditions": source()}
 
 
@@ -261,5 +261,5 @@ def _external_access(request: WhoCanRequest, external: ExternalPrincipal, resour
         return None
     reason = decision.layer, decision.statement, decision.depends_on
     return PrincipalAccess(
-        external.name, external.kind, decision.outcome, *reason, True, decision.assumed_owner, explanation.open_statements
+        external.name, external.kind, decision.outcome, *reason, True, decision.assumed_owner, explanation.residual_statements
     )  # fmt: skip

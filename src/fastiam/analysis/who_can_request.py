@@ -11,7 +11,7 @@ from fastiam.engine.decisions import Decisions
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.kernel.columns.read import TextColumn, for_all_rows
 from fastiam.model.decision import Decision
-from fastiam.model.explanation import OpenStatement
+from fastiam.model.explanation import ResidualStatement
 from fastiam.model.key_registry import fold
 from fastiam.model.request import (
     Context,
@@ -65,10 +65,10 @@ class WhoCanRequest:
             unknown=self.unknown, resource_accounts=self.resource_account, now=self.now, reasons=True, on_error="deny",
         )  # fmt: skip
 
-    def conditions(self, principal: Any, action: str | None = None) -> tuple[OpenStatement, ...]:
+    def conditions(self, principal: Any, action: str | None = None) -> tuple[ResidualStatement, ...]:
         """Return the statements on which a decision DEPENDS."""
         request = self.as_request(action)
-        return self.engine._explained(principal, self.resource, request, self.resource_account).open_statements
+        return self.engine._explained(principal, self.resource, request, self.resource_account).residual_statements
 
     def as_request(self, action: str | None = None) -> Request:
         """Return the request in the form that the specification evaluator takes."""

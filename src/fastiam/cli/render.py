@@ -15,8 +15,8 @@ from typing import Any
 from fastiam.analysis.grants import GrantStatement, Limit
 from fastiam.cli.console import is_rich, write
 from fastiam.model.decision import Outcome, StatementRef
-from fastiam.model.explanation import OpenStatement
-from fastiam.model.explanation_text import condition_text, open_text
+from fastiam.model.explanation import ResidualStatement
+from fastiam.model.explanation_text import condition_text, residual_text
 from fastiam.model.policy import ConditionEntry
 from fastiam.model.result import to_json
 
@@ -108,8 +108,8 @@ def cell_text(value: object, between: str) -> str:
         return between.join(cell_text(item, between) for item in value)
     if isinstance(value, ConditionEntry):
         return condition_text(value)
-    if isinstance(value, OpenStatement):
-        return open_text(value)
+    if isinstance(value, ResidualStatement):
+        return residual_text(value)
     if isinstance(value, (GrantStatement, Limit)):
         return json.dumps(to_json(value))
     if isinstance(value, StatementRef):

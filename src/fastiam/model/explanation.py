@@ -27,7 +27,7 @@ class MatchedStatement(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class OpenStatement(Result):
+class ResidualStatement(Result):
     """A statement that applies or not by the values of unknown keys, and that matters (spec D73, D74).
 
     `keys` are the folded unknown keys that it reads; `conditions` the entries that read them. A key that stands in no
@@ -72,7 +72,7 @@ class Explanation(Result):
     """The whole record of spec 6.9; `str()` of it tells it to people.
 
     `missing` lists alternatives for an implicit deny, each a set of layers that would have to allow, such as
-    `("identity",)` or `("resource:D",)`. `open_statements` are, for `DEPENDS`, the statements on which it depends.
+    `("identity",)` or `("resource:D",)`. `residual_statements` are, for `DEPENDS`, the statements on which it depends.
     """
 
     decision: Decision
@@ -91,8 +91,16 @@ class Explanation(Result):
     absent_keys: tuple[str, ...] = ()
     bypassed: tuple[Layer, ...] = ()
     limits: tuple[LayerResult, ...] = ()
-    open_statements: tuple[OpenStatement, ...] = ()
+    residual_statements: tuple[ResidualStatement, ...] = ()
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def open_statements(self) -> tuple[ResidualStatement, ...]:
+        """The old name of `residual_statements`, for one release."""
+        import warnings
+
+        warnings.warn("`open_statements` is now `residual_statements`", DeprecationWarning, stacklevel=2)
+        return self.residual_statements
 
     def __str__(self) -> str:
         from fastiam.model.explanation_text import explanation_lines  # PERF: a program that only decides does not load it

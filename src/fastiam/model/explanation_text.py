@@ -12,7 +12,7 @@ from fastiam.model.decision import Decision, Layer, MatchClass, Outcome, Reason,
 from fastiam.model.key_registry import fold, spelled
 
 if TYPE_CHECKING:
-    from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, OpenStatement
+    from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, ResidualStatement
     from fastiam.model.policy import ConditionEntry
 
 Piece = tuple[str, str]  # text and its style, "" for none
@@ -85,7 +85,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[Line]:
     yield []
     yield from _parties(explanation)
     yield []
-    yield from _open(explanation.open_statements)
+    yield from _open(explanation.residual_statements)
     yield from _missing(explanation)
     yield from _near_misses(explanation)
     yield [("layer by layer", "bold")]
@@ -135,7 +135,7 @@ def _parties(explanation: Explanation) -> Iterator[Line]:
 # -- what would change it ------------------------------------------------------------------------------------------------
 
 
-def _open(statements: Sequence[OpenStatement]) -> Iterator[Line]:
+def _open(statements: Sequence[ResidualStatement]) -> Iterator[Line]:
     """What a `DEPENDS` depends on: which statement, and what it asks."""
     if statements:
         yield [("it depends on these statements", "bold")]
@@ -266,7 +266,7 @@ def condition_text(entry: ConditionEntry) -> str:
     return f"{entry.operator_text} {entry.key} {_values(entry.values)}"
 
 
-def open_text(one: OpenStatement) -> str:
+def residual_text(one: ResidualStatement) -> str:
     """What a statement asks for that is not known, as one line: `Allow Office of Ana: IpAddress aws:SourceIp 10.0.0.0/8`."""
     told = {fold(entry.key) for entry in one.conditions}
     others = [spelled(key) for key in one.keys if key not in told]

@@ -140,10 +140,10 @@ def _explain_policies(evaluation: _Evaluation) -> Explanation:
         return _explain(evaluation, chosen)
     deciding = [(each, residual_keys(each, evaluation.context)) for each in deciding_statements(best, worst)]
     depends_on = keys_that_decide((keys for _, keys in deciding), endpoint_is_unknown=evaluation.endpoint_is_unknown)
-    open_statements = (
+    residual_statements = (
         trace.residual_statement(each, keys, residual_entries(each, evaluation.context)) for each, keys in deciding
     )
-    return replace(_explain(evaluation, worst, depends_on), open_statements=tuple(open_statements))
+    return replace(_explain(evaluation, worst, depends_on), residual_statements=tuple(residual_statements))
 
 
 def _explain(evaluation: _Evaluation, decided: PolicyDecision, depends_on: tuple[str, ...] | None = None) -> Explanation:

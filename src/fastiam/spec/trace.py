@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from fastiam.model.decision import Layer, MatchClass, Outcome, Reason
-from fastiam.model.explanation import LayerResult, MatchedStatement, NearMiss, OpenStatement
+from fastiam.model.explanation import LayerResult, MatchedStatement, NearMiss, ResidualStatement
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
@@ -38,9 +38,9 @@ def matched_statement(result: StatementResult) -> MatchedStatement:
     return MatchedStatement(result.ref, statement.effect, classes, result.result is not T, rules, statement.conditions)
 
 
-def residual_statement(result: StatementResult, keys: tuple[str, ...], entries: tuple[ConditionEntry, ...]) -> OpenStatement:
+def residual_statement(result: StatementResult, keys: tuple[str, ...], entries: tuple[ConditionEntry, ...]) -> ResidualStatement:
     """A statement that a `DEPENDS` depends on, as the explanation shows it."""
-    return OpenStatement(result.ref, result.statement.effect, keys, entries)
+    return ResidualStatement(result.ref, result.statement.effect, keys, entries)
 
 
 def near_misses(results: Iterable[StatementResult], context: EvaluationContext) -> tuple[NearMiss, ...]:

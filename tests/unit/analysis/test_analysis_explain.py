@@ -114,7 +114,7 @@ def test_what_it_depends_on_is_told_by_statement_and_condition() -> None:  # D74
     who, what, endpoint = snapshot.profiles(ANA, "s3:GetObject", KEY, {})
     explanation = decide(who, what, Request("s3:GetObject", unknown=frozenset({"aws:sourcevpc"})), endpoint=endpoint)
     assert explanation.decision.outcome is Outcome.DEPENDS
-    (one,) = explanation.open_statements
+    (one,) = explanation.residual_statements
     assert (one.ref.sid, one.effect, one.keys) == ("Read", Effect.ALLOW, ("aws:sourcevpc",))
     assert one.conditions == (ConditionEntry("StringEquals", "", False, "aws:SourceVpc", ("vpc-1",)),)
     assert "if StringEquals aws:SourceVpc vpc-1" in str(explanation)

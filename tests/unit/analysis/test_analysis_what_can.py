@@ -67,7 +67,7 @@ def test_on_a_resource_it_says_what_the_reference_says_of_each_action(seed: int)
             assert (found[action].outcome if action in found else None) == (outcome if outcome in CAN else None)
             if action in found:
                 assert found[action].depends_on == expected.decision.depends_on
-                assert found[action].conditions == expected.open_statements
+                assert found[action].conditions == expected.residual_statements
 
 
 def covers(grant: Grant, action: str, resource: str) -> bool:
