@@ -1,7 +1,7 @@
 """Requests and policies made to be slow, in three sizes each: `make gates` counts their instructions by callgrind.
 
 Per doubling of the size these may grow by a factor of 2.2. What is doubled is policy and request together, unless the name says
-which. A pattern piece with `?` costs text x piece / 64 (`kernel/base/search.pyx`): it grows with each of the two alone. Unlike
+which. A pattern piece with `?` costs text x piece / 64 (`kernel/eval/search.pyx`): it grows with each of the two alone. Unlike
 the counts of `instruction_gates.py`, these need no record: they are compared with each other.
 """
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-_LONGEST_WORD = 200  # that is compared with known ones
+_MAX_WORD = 200  # that is compared with known ones
 
 
 class Severity(StrEnum):
@@ -185,7 +185,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The most alike of the known words, or None if none is alike."""
     from difflib import get_close_matches  # PERF: most errors need none of it
 
-    near = get_close_matches(word, known, 1) if len(word) <= _LONGEST_WORD else ()
+    near = get_close_matches(word, known, 1) if len(word) <= _MAX_WORD else ()
     return near[0] if near else None
 
 
@@ -201,5 +201,5 @@ def _rebuild(kind: type[Exception], args: tuple[object, ...], kwargs: dict[str, 
 
 
 def not_resolved() -> RuntimeError:
-    """Of a request that came to nothing however often it was tried."""
-    return RuntimeError("a request could not be settled, which is a fault of fastiam: please report it")
+    """Return the error for a request that misses something after every attempt."""
+    return RuntimeError("a request could not be resolved, which is a bug of fastiam: please report it")

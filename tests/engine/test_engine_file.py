@@ -186,9 +186,9 @@ def test_each_process_may_say_what_its_cache_may_take(tmp_path):
     assert answers[1] == answers[0] and answers[2] == answers[0]
     assert [one.stats()["generation"] > 0 for one in twins] == [False, True]
     for bad in ("x", 2e9, True, -1):
-        with pytest.raises(fastiam.RequestValueError, match="is no number of bytes"):
+        with pytest.raises(fastiam.RequestValueError, match="is not a number of bytes"):
             Engine.load(path, cache_bytes=bad)
-        with pytest.raises(fastiam.RequestValueError, match="is no number of bytes"):
+        with pytest.raises(fastiam.RequestValueError, match="is not a number of bytes"):
             make_directory().compile(cache_bytes=bad)
 
 

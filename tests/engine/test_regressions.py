@@ -323,16 +323,16 @@ def test_columns_of_different_length_are_both_named():
 
 
 ARGUMENTS = {
-    "threads": ({"threads": 0}, "`0` is no number of threads"),
+    "threads": ({"threads": 0}, "`0` is not a number of threads"),
     "many threads": ({"threads": 65}, "use 1 to 64"),
-    "threads as text": ({"threads": "2"}, "`2` is no number of threads"),
+    "threads as text": ({"threads": "2"}, "`2` is not a number of threads"),
     "on_error": ({"on_error": "ignore"}, "unknown value `ignore`"),
     "now without a zone": ({"now": datetime(2030, 1, 1)}, "a datetime needs a time zone"),
     "now as a number": ({"now": 5}, "`now` must be a datetime, not `int`"),
     "context as a list": ({"context": [1]}, "`list` is no context"),
     "a key that is no text": ({"context": {1: "v"}}, "a context key must be text, not `int`"),
     "one key twice": ({"context": {"app:k": "v", "APP:K": "v"}}, "`app:k` and `APP:K` are one key"),
-    "sessions as a list": ({"sessions": [1]}, "`list` names no sessions"),
+    "sessions as a list": ({"sessions": [1]}, "`list` is not a mapping of sessions"),
     "a session name that is no text": ({"sessions": {1: None}}, "the name of a session must be text"),
 }
 

@@ -1,7 +1,7 @@
-"""`Directory`: who has which policies, as one object that can be written, saved, and compiled into an `Engine`.
+"""`Directory`: stored principals, policies, resources and organisation, which compile into an `Engine`.
 
-It is an `account.AccountModel`, whose writes it has, that can be compiled. What AWS refuses when it is written is a
-`DirectoryError`; in mode `lenient`, which is meant for state that exists already, it is a finding (spec F5).
+It is a `directory.AccountModel` that can be compiled. A write that AWS would refuse raises `DirectoryError`. In mode `lenient`,
+which is meant for existing state, it is a finding (spec F5).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _MAX_TIMEOUT = 1_000_000  # seconds; SQLite counts milliseconds in 32 bits
 class Directory(AccountModel):
     """Accounts, principals, policies, resources, endpoints and an organisation.
 
-    Wherever a policy is taken it may be JSON text, bytes, a parsed mapping, or a pair `(name, document)` whose name
-    answers will say. A single document stands for a list of one. A text that starts with `arn:` is the ARN of a managed
-    policy that was added before. Everything else is named by its ARN or id.
+    A policy argument is JSON text, bytes, a parsed mapping, or a pair `(name, document)`; decisions report the name. A single
+    document is a list of one. A text that starts with `arn:` is the ARN of a managed policy that was added before. All other
+    arguments are ARNs or ids.
 
-    Every write is checked as a whole and done as a whole: one that raises has changed nothing.
+    Every write is atomic: a write that raises has changed nothing.
 
     Parameters
     ----------
-    mode : how documents are read and rules of AWS are kept, `strict` or `lenient`.
-    quotas : limits of AWS that a strict directory keeps (spec 1.7); None keeps none.
+    mode : how documents are read and rules of AWS are enforced, `strict` or `lenient`.
+    quotas : limits of AWS that a strict directory enforces (spec 1.7); None enforces none.
     """
 
     def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
@@ -57,21 +57,21 @@ class Directory(AccountModel):
         read_only: bool = False,
         timeout: float = 5.0,
     ) -> Self:
-        """A directory that is kept in a store, one SQLite file: each write is there for good when its method returns.
+        """Open a directory in a store, one SQLite file: each write is durable when its method returns.
 
-        Several processes may have a store open. One writes at a time, the others wait for it; whoever writes takes in first
-        what others have written, whoever only reads does so with `refresh`.
+        Several processes may open a store. One writes at a time, and the others wait. A write first reads the changes of other
+        processes; a reader calls `refresh` for them.
 
         Parameters
         ----------
-        mode, quotas : of what is written from here on, as in `Directory`.
+        mode, quotas : for the writes of this object, as in `Directory`.
         create : whether to make the store if there is no such file.
         read_only : refuse to write.
         timeout : seconds to wait for another writer.
 
         Raises
         ------
-        StoreError: no store, one of a newer release, a broken one; `reason` says which. Any write raises it too.
+        StoreError: the file is not a store, is of a newer release, or is corrupt; `reason` gives the case. Writes raise it too.
         """
         from fastiam.storage import SqliteBackend
 
@@ -87,7 +87,7 @@ class Directory(AccountModel):
         return directory
 
     def detached(self) -> Directory:
-        """The same directory without its store: what is written from now on stays in memory."""
+        """Return this directory without its store: later writes stay in memory."""
         self.transaction_manager.detach_backend()
         return self
 
@@ -110,11 +110,11 @@ class Directory(AccountModel):
     # -- the store ----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> bool:
-        """Take in what other processes have written to the store since; whether there was anything."""
+        """Read the changes of other processes from the store. Returns whether there were any."""
         return self.transaction_manager.refresh()
 
     def close(self) -> None:
-        """Let go of the store. What was read can be read and compiled further on, and not be written."""
+        """Close the store. The directory can still be read and compiled, but not changed."""
         self.transaction_manager.close()
 
     def __enter__(self) -> Self:
@@ -123,22 +123,22 @@ class Directory(AccountModel):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- what is there ------------------------------------------------------------------------------------------------
+    # -- content ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """What is there now, immutable: later writes do not affect it."""
+        """Return the current state, immutable: later writes do not affect it."""
         return self._journal.snapshot(self._store)
 
     def to_json(self) -> str:
-        """The whole directory in our own format, version 1; `fastiam.load` reads it back to equal answers."""
+        """Return the directory in fastiam's own format, version 1, which `fastiam.load` reads."""
         return write_directory(self.tables)
 
     def dump(self, path: str | PathLike[str]) -> None:
-        """`to_json` into a file, which appears only when it is complete; devices and FIFOs are written into.
+        """Write `to_json` to a file, which is replaced atomically; devices and FIFOs are written into.
 
         Raises
         ------
-        SourceError: it cannot be written; a file that was there is as it was.
+        SourceError: the file cannot be written; an existing file is unchanged.
         """
         text = self.to_json()
         with open_output(as_path(path)) as file:
@@ -152,18 +152,19 @@ class Directory(AccountModel):
         settings: Settings = Settings(),  # noqa: B008  (frozen)
         cache_bytes: int = CACHE_BYTES,
     ) -> Engine:
-        """An engine over what is there now.
+        """Compile the current state into an engine.
 
         Parameters
         ----------
-        unknown_owner : what becomes of a literal ARN whose owner nothing tells: `principal` takes the caller's account
-            and says so, `deny` denies (D23).
-        context_defaults : context keys for every request that does not give them, as if it did (K1); a list is one for all of
-            them. In a batch a column gives a key to all rows, nulls too. A key in two spellings with two values is refused.
-        settings : what the specification leaves configurable.
-        cache_bytes : how much memory the rows of policies and the names may take that requests bring. Where it is not enough for
-            what comes again, they are dropped and made again and again, which takes a hundred times as long; `Engine.stats()`
-            counts that as `generation`.
+        unknown_owner : the rule for a literal ARN with an unknown owner (D23). `principal` assumes the principal's account, and
+            the decision reports that; `deny` denies.
+        context_defaults : context keys for every request that does not give them, as if it did (K1). A list is the value for
+            every request. In a batch, a column gives its key for all rows, nulls included. A key in two spellings with two
+            values is refused.
+        settings : the parameters that the specification leaves open.
+        cache_bytes : bound on the memory of the run-time cache: plans and names that requests add. If it is too small for a
+            repeating workload, entries are evicted and built again and again, which takes a hundred times as long.
+            `Engine.stats()` counts evictions as `generation`.
         """
         from fastiam.api.engine import Engine
 

@@ -1,6 +1,6 @@
-"""`Engine`: a directory compiled into tables, and the doors to ask it.
+"""`CompiledEngine`: a directory compiled into tables, and the calls that decide over it.
 
-The class checks, names and wraps; `_core` and `kernel.batch.resolve` decide, and `settling` answers what they miss.
+The class checks arguments and wraps results. `_core` and `kernel.batch.resolve` decide; `resolving` resolves their misses.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.kernel.batch.resolve import _Answers
 
-_SMALL = 8  # an eighth of the bound on the cache may be kept for good by an update
+_KEPT_SHARE = 8  # an update keeps the run-time cache for good if it takes at most an eighth of its bound
 MAX_THREADS = 64
 
 
 class CompiledEngine(ResolvingCore):
-    """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
+    """Policies compiled for decisions. Immutable once built; threads can share it, and it can be pickled.
 
-    A pickle holds what `save` writes, and is read by the release that made it.
+    A pickle contains what `save` writes. Only the release that wrote it reads it.
 
-    Made by `Directory.compile`. Decisions are those of spec section 6, in lenient documents too.
+    `Directory.compile` builds it. Decisions follow spec section 6, for lenient documents too.
     """
 
     @classmethod
@@ -72,13 +72,13 @@ class CompiledEngine(ResolvingCore):
 
         Parameters
         ----------
-        unknown_owner : "principal" takes the caller's account as owner of a resource whose owner nothing tells, "deny" denies
-            such requests (D23).
+        unknown_owner : for a resource with an unknown owner, "principal" assumes the principal's account, "deny" denies (D23).
         context_defaults : values for keys that a request does not give; as if it gave them (K1).
-        settings : what the specification leaves configurable.
-        cache_bytes : how much memory the rows and names that requests bring may take. Where it is not enough for what comes again
-            they are dropped and made again and again, which takes a hundred times as long; `stats()` counts that as `generation`.
-        index_from : from how many statements or resources on that a request may have to be compared with, an index finds them.
+        settings : the parameters that the specification leaves open.
+        cache_bytes : bound on the memory of the run-time cache: plans and names that requests add. If it is too small for a
+            repeating workload, entries are evicted and built again and again, which takes a hundred times as long. `stats()`
+            counts evictions as `generation`.
+        index_from : a statement run or resource element of at least this size gets an index.
         """
         check_choice(unknown_owner, "unknown_owner", "value", "principal", "deny")
         check_type(settings, Settings, "settings", "a `fastiam.Settings`")
@@ -120,20 +120,20 @@ class CompiledEngine(ResolvingCore):
 
     @property
     def settings(self) -> Settings:
-        """What the specification leaves configurable, as this engine decides it."""
+        """The parameters that the specification leaves open, as this engine decides with them."""
         settings: Settings = self._options["settings"]
         return settings
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the engine to a file, which `load` maps. It appears under its name when it is whole, in place of what was there.
+        """Write the engine to a file that `load` maps. An existing file is replaced atomically.
 
         Raises
         ------
-        SourceError: it cannot be written; what was there is untouched.
+        SourceError: the file cannot be written; an existing file is unchanged.
 
         Notes
         -----
-        What requests have brought (rows, sessions, names) is not saved; it comes again when it is asked for.
+        Run-time entries (plans, sessions, names) are not saved. The loaded engine adds them on demand.
         """
         from fastiam.engine.engine_file.engines import save_engine
 
@@ -141,20 +141,20 @@ class CompiledEngine(ResolvingCore):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, cache_bytes: int | None = None) -> Self:
-        """An engine from a file that `save` wrote: it answers as the saved one, in milliseconds.
+        """Load an engine from a file that `save` wrote, in milliseconds. It decides as the saved engine does.
 
-        Processes that load one file share its memory. The directory behind it (for sessions, explanations, reasons, `updated`)
-        is read from the file record by record when it is needed. To replace a file that is in use save over it, which is what
-        `save` does, and never write into it.
+        Processes that load one file share its memory. The records of the directory (for sessions, explanations, reasons,
+        `updated`) are read from the file on demand. To replace a file that is in use, call `save` with its path, which renames a
+        new file. Never write into the file.
 
         Parameters
         ----------
-        cache_bytes : as `Directory.compile` has it; None: as the saved engine had it.
+        cache_bytes : as in `Directory.compile`; None: the value of the saved engine.
 
         Raises
         ------
-        RequestValueError: `cache_bytes` is no number of bytes.
-        SourceError: it cannot be read; it is no saved engine, or a truncated or altered one, or one of another release or kind of
+        RequestValueError: `cache_bytes` is not a number of bytes.
+        SourceError: the file cannot be read, is not an engine file, is truncated or altered, or is of another release or kind of
             machine.
         """
         from fastiam.engine.engine_file.engines import load_engine
@@ -162,25 +162,25 @@ class CompiledEngine(ResolvingCore):
         return load_engine(cls, as_path(path), {} if cache_bytes is None else {"cache_bytes": _checked_bytes(cache_bytes)})
 
     def updated(self, directory: Directory) -> Self:
-        """An engine over what the directory is now; this one goes on answering as it did.
+        """Return an engine over the current state of the directory. This engine is unchanged.
 
-        The two share the tables of all policies, and the rows that requests have led to. What it costs is the names of
-        principals and resources copied, and the compilation of what changed since this engine's directory was read.
+        The two share the tables of all policies, and the plans in the run-time cache. The cost is a copy of the names of
+        principals and resources, and the compilation of the changes since this engine was compiled.
 
         Notes
         -----
-        A directory that was read anew is compared with the old one record by record. Where little is left to share, or
-        updates have left much behind that nobody needs, everything is compiled anew, in the time that `compile` takes.
+        A directory that was loaded again is compared with the old one record by record. If little can be shared, or previous
+        updates have left much unused data, everything is compiled again, in the time that `compile` takes.
         """
         check_type(directory, AccountModel, "directory", "a Directory")
         snapshot, compiler = directory.snapshot(), self._compiler
-        with collection_paused():  # PERF: of a directory that was read anew, every record is compared
+        with collection_paused():  # PERF: of a directory that was loaded again, every record is compared
             changes = changes_between(self._snapshot_or_fail(), snapshot)
         if changes.everything or compiler.needs_rebuild:
             return type(self).from_snapshot(snapshot, **self._options)
-        if compiler.cache_bytes_used > self._options["cache_bytes"] // _SMALL:
+        if compiler.cache_bytes_used > self._options["cache_bytes"] // _KEPT_SHARE:
             with self._lock:
-                compiler.drop()  # else it would stay for good
+                compiler.drop()  # otherwise the new engine could not evict it
         with compiler.building():
             with compiler.lock:
                 names = self.names.fork()
@@ -220,14 +220,14 @@ class CompiledEngine(ResolvingCore):
         context : mapping of context key to a column of shape (n,) or to one value, optional
             Text, bools, numbers, decimals, timestamps with a zone, binary (compared as base64), or lists of them. A null means
             that the key is absent; one that is derived (K1) or has a default (K2) keeps that value.
-        unknown : condition keys of which nothing is known in any row, or prefixes such as `aws:ResourceTag/*`, which stand for
-            all keys without a column that start so (spec 6.11). A row that depends on them has outcome DEPENDS.
+        unknown : condition keys whose values are unknown in all rows, or prefixes such as `aws:ResourceTag/*` for all keys with
+            this prefix and without a column (spec 6.11). A row that depends on them has outcome DEPENDS.
         resource_accounts : column of account ids or nulls, or one for all rows (D23).
-        sessions : names that stand for a `Session` in the principals column. Of many, rows enter those that they name.
-        now : aware datetime; the clock, read once, where it is None (K5).
-        reasons : also say layer, policy and statement of each row, and with unknown keys those that matter.
+        sessions : names in the principals column that represent a `Session`. Only those that rows use are compiled.
+        now : aware datetime; None: the clock, read once (K5).
+        reasons : also return layer, policy and statement of each row, and with unknown keys the deciding keys.
         on_error : "raise" decides nothing and names row and column; "deny" gives such a row outcome ERROR.
-        threads : each takes rows when it is done with others; the GIL is free while they are decided.
+        threads : number of threads. Each takes the next rows when it is done; the GIL is free meanwhile.
 
         Returns
         -------
@@ -241,21 +241,21 @@ class CompiledEngine(ResolvingCore):
 
         Notes
         -----
-        O(n), after 0.04 ms and more for many columns: below some 500 requests `are_allowed` takes less time. What no request has
-        met before is made on first use: a row of policies in some 4 µs, the name of a session in 3, a `Session` in 0.1 ms.
+        O(n), plus 0.04 ms, or more for many columns: below some 500 requests `are_allowed` takes less time. Run-time entries are
+        added on first use: a plan in some 4 µs, the name of a session in 3 µs, a `Session` in 0.1 ms.
         """
         check_choice(on_error, "on_error", "value", "raise", "deny")
         if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-            raise RequestValueError(f"`{threads}` is no number of threads", column="threads", hint=f"use 1 to {MAX_THREADS}")
+            raise RequestValueError(f"`{threads}` is not a number of threads", column="threads", hint=f"use 1 to {MAX_THREADS}")
         errors: dict[int, Exception] | None = None if on_error == "raise" else {}
         columns = {"principals": principals, "actions": actions, "resources": resources}
         if resource_accounts is not None:
             columns["resource_accounts"] = resource_accounts
         unreadable: dict[int, Exception] | None = None if errors is None else {}
         read = {name: _read(value, name, "text", unreadable) for name, value in columns.items()}
-        told = check_context(context, hint="pass a mapping of context keys to columns, or to one value for all rows")
-        declared = read_unknown(unknown, told)
-        given = self._contexts(told, declared)
+        values = check_context(context, hint="pass a mapping of context keys to columns, or to one value for all rows")
+        declared = read_unknown(unknown, values)
+        given = self._contexts(values, declared)
         keys = {name: _read(value, name, "context", unreadable) for name, value in given.items()}
         n = check_lengths({**read, **keys})
         with _pool(threads) as pool:
@@ -294,19 +294,20 @@ class CompiledEngine(ResolvingCore):
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> Explanation:
-        """The whole record of a decision (spec 6.9): what applied in every layer, what is missing, what nearly applied.
+        """Return the record of a decision (spec 6.9): statements that apply, missing allows and near misses of every layer.
 
-        Arguments and errors as `is_allowed`. Decided by the reference over the same profiles: slow, and the same answer.
+        Arguments and errors as in `is_allowed`. The specification evaluator decides over the same profiles: the same decision,
+        but slower.
         """
         return self._explained(
             principal, resource, self.read_request(action, context, unknown=unknown, now=now), resource_account
         )
 
     def stats(self) -> dict[str, Any]:
-        """Counts and bytes of the tables and of the cache beside them.
+        """Return counts and bytes of the tables and of the run-time cache.
 
-        Counts hold what requests have brought, too: `principals` the names and sessions that asked, beside those of the
-        directory. `bytes` is all, with the rows and names that requests led to; `compiled_bytes` of it is what was there before.
+        Counts include run-time entries: `principals` counts those of the directory, and the names and sessions of requests.
+        `bytes` is the total; `compiled_bytes` is the part without run-time entries.
         """
         sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
         sizes["bytes"] += self.names.size_bytes() + self._compiler.statements.size_bytes() + self._compiler.cached_objects
@@ -317,26 +318,26 @@ class CompiledEngine(ResolvingCore):
 
 def _checked_bytes(cache_bytes: object) -> int:
     if type(cache_bytes) is not int or cache_bytes < 0:
-        raise RequestValueError(f"`{cache_bytes}` is no number of bytes", column="cache_bytes", hint="use an int, 0 or more")
+        raise RequestValueError(f"`{cache_bytes}` is not a number of bytes", column="cache_bytes", hint="use an int, 0 or more")
     return cache_bytes
 
 
 def _pool(threads: int) -> AbstractContextManager[Any]:
-    """The threads beside the one that calls; None where there are none."""
+    """The additional threads of a batch; None for a batch of one thread."""
     if threads == 1:
         return nullcontext()
-    from concurrent.futures import ThreadPoolExecutor  # PERF: it loads much
+    from concurrent.futures import ThreadPoolExecutor  # PERF: it imports many modules
 
     return ThreadPoolExecutor(threads - 1)
 
 
 def _read(value: object, name: str, kind: Literal["text", "context"], errors: dict[int, Exception] | None) -> TextColumn:
-    """A column as the kernel takes it, which looks at plain text by itself; one that was read before is taken as it is."""
+    """Read a column for the kernel, which validates plain text itself; a `TextColumn` is used as it is."""
     return value if isinstance(value, TextColumn) else read_column(value, name, kind=kind, errors=errors, later=True)
 
 
 def _blank(found: _Answers, rows: list[int]) -> None:
-    """Rows that are errors say nothing else."""
+    """Clear all other columns of rows with errors."""
     found["assumed_owner"][rows] = False
     if "layer" in found:
         found["layer"][rows], found["reason"][rows], found["statement"][rows] = NO_CODE, NO_CODE, NO_STATEMENT
@@ -348,18 +349,18 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
     """The sessions of a batch by name."""
     if sessions is not None and not isinstance(sessions, Mapping):
         raise RequestValueError(
-            f"`{type(sessions).__name__}` names no sessions",
+            f"`{type(sessions).__name__}` is not a mapping of sessions",
             column="sessions",
-            hint="pass a mapping of names, as they stand in the principals column, to sessions",
+            hint="pass a mapping from names in the principals column to sessions",
         )
     named = dict(sessions or {})
-    if are_plain(named):  # PERF: a service may keep many
+    if are_plain(named):  # PERF: a service may pass many
         return named
     for name in named:
         if not isinstance(name, str):
             raise RequestValueError(f"the name of a session must be text, not `{type(name).__name__}`", column="sessions")
         if not name.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in name):
-            raise RequestValueError(f"`{shorten(name)}` holds a lone surrogate and is no valid text", column="sessions")
+            raise RequestValueError(f"`{shorten(name)}` has a lone surrogate and is not valid text", column="sessions")
     return {exact_text(name): session for name, session in named.items()}
 
 

@@ -1,7 +1,7 @@
-"""What an attempt to decide misses, and how an answer is told.
+"""Resolution of misses, and conversion of results into `Decision`.
 
-`_core` decides without running Python code. What an attempt misses (a session's name, the facts of a resource, the number of a
-key) is asked of the snapshot here, once, and kept in a bounded cache; what it finds, numbers, becomes a `Decision` here.
+`_core` decides without running Python code. Misses are principals, resources and keys that are not in the tables yet. They are
+read from the snapshot here, once, and added to the bounded run-time cache. The result of `_core`, numbers, becomes a `Decision`.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ if TYPE_CHECKING:
     from fastiam.engine.engine_file.records import Records
 
 _ENDPOINT = "aws:sourcevpce"
-# what the numbers of statements mean, and of each code the number, the level and the layer, as `kernel.batch.resolve` joins them
+# the policies of statement ids, and for each code the id, the level and the layer, packed as `kernel.batch.resolve` does
 ReportedPart = tuple[tuple[list[int], list[Any]], npt.NDArray[np.uint64]]
 
 
 class ResolvingCore(Core):
-    """A core that knows the directory it was compiled from; `Engine` adds the public face."""
+    """A core with the snapshot that it was compiled from, which resolves misses. `CompiledEngine` adds the public calls."""
 
     _snapshot: Snapshot | None
-    _records: Records | None = None  # of an engine from a file, whose snapshot is made when it is asked for
+    _records: Records | None = None  # of an engine from a file, whose snapshot is built on first use
     _compiler: Compiler
     _options: dict[str, Any]
     _defaults: dict[str, ContextValue]
@@ -74,21 +74,21 @@ class ResolvingCore(Core):
         options: dict[str, Any],
         defaults: dict[str, ContextValue],
     ) -> Self:
-        """A core over names and tables that are frozen; without a snapshot it knows what the names hold, and nothing else."""
+        """Build a core over frozen names and tables. Without a snapshot it decides only for these names."""
         engine = cls(names)
         engine._snapshot, engine._compiler, engine._lock = snapshot, compiler, compiler.lock
         engine._options, engine._defaults = options, defaults
         engine._set_defaults(defaults)
         return engine
 
-    # -- what an attempt missed ---------------------------------------------------------------------------------------
+    # -- resolution of misses -----------------------------------------------------------------------------------------
 
     def _resolve_principal(self, name: str, action: str) -> None:
         if not (name.startswith("arn:") and self._resolve_from_template(name)):
             self._resolve_named(name, action)
 
     def _resolve_from_template(self, name: str) -> bool:
-        """Enter a name by whom it is like, where that can be known; `_enter_by_template` has found that it is not yet."""
+        """Add a name by its principal template, if it has one. `_enter_by_template` has not found the template in the tables."""
         template_for = self._snapshot_or_fail().template_for(name)
         if template_for is None:
             return False
@@ -141,9 +141,9 @@ class ResolvingCore(Core):
         resource_account: str | None,
         unknown: Collection[str] | None = None,
     ) -> None:
-        """Raise where the request contradicts the directory (K1, D23), with the message of the account model.
+        """Raise if the request contradicts the directory (K1, D23), with the message of the account model.
 
-        The defaults of the engine are part of it, but where `unknown` is None: a row of a batch has columns for them.
+        The defaults of the engine are part of the request, unless `unknown` is None: a row of a batch has columns for them.
         """
         request = (
             Request(action, read_context(context or {}))
@@ -153,7 +153,7 @@ class ResolvingCore(Core):
         self._profiles(principal, action, resource, request, resource_account)
 
     def _contradicts(self, principal: str | Session, key: str, value: str) -> bool:
-        """Whether a value contradicts what is known of who asks, an ARN, whatever the request is for (K1)."""
+        """Whether a value contradicts the keys of the principal, an ARN, for any action and resource (K1)."""
         profile = self._snapshot_or_fail().principal(principal)
         try:
             check_principal(profile, read_context({key: value}))
@@ -162,7 +162,7 @@ class ResolvingCore(Core):
         return False
 
     def _enforce_cache_bound(self, needed: int = 0) -> None:
-        """Drop what requests brought, where it takes more than its bound, not counting what is needed again at once."""
+        """Evict the run-time cache if it exceeds its bound. The `needed` bytes, which are used next, are not counted."""
         if self._cache_bytes_used() - needed > self._options["cache_bytes"]:
             with self._lock:
                 self._compiler.drop()
@@ -172,10 +172,10 @@ class ResolvingCore(Core):
             with self._lock:
                 self._snapshot = self._snapshot or self._records.snapshot()
         if self._snapshot is None:
-            raise RequestValueError("the engine decides over one principal alone", column="principal")
+            raise RequestValueError("the engine decides for one principal only", column="principal")
         return self._snapshot
 
-    # -- answers ------------------------------------------------------------------------------------------------------
+    # -- results ------------------------------------------------------------------------------------------------------
 
     def _occurrences(self) -> tuple[Any, Any]:
         return self._compiler.statements.occurrences
@@ -190,7 +190,7 @@ class ResolvingCore(Core):
         indeterminate: bool,
         assumed_owner: bool,
         owner_override: bool,
-        matters: tuple[int, ...],
+        deciding_keys: tuple[int, ...],
     ) -> Decision:
         statement = None
         if occurrence is not None:
@@ -203,7 +203,7 @@ class ResolvingCore(Core):
             indeterminate,
             assumed_owner,
             owner_override,
-            tuple(sorted(self._folded_names()[key] for key in matters)),
+            tuple(sorted(self._folded_names()[key] for key in deciding_keys)),
         )
 
     def _folded_names(self) -> list[str]:
@@ -224,27 +224,27 @@ class ResolvingCore(Core):
     def read_request(
         self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | None = None
     ) -> Request:
-        """A request as the reference takes it, with the `context_defaults` of this engine (D71)."""
-        told = check_context(context)
-        declared = read_unknown(unknown, told)
-        given, absent = self._given(told, declared)
+        """Return a request for the specification evaluator, with the `context_defaults` of this engine (D71)."""
+        values = check_context(context)
+        declared = read_unknown(unknown, values)
+        given, absent = self._given(values, declared)
         return Request(check_action(action), given, epoch_seconds(now), declared, absent)
 
-    def _given(self, told: Context, declared: frozenset[str] = frozenset()) -> tuple[dict[str, ContextValue], frozenset[str]]:
-        """A context with the defaults of the engine, and the keys that it says are absent."""
-        absent = absent_keys(told)
+    def _given(self, values: Context, declared: frozenset[str] = frozenset()) -> tuple[dict[str, ContextValue], frozenset[str]]:
+        """Return a context with the defaults of the engine, and the keys that it declares absent."""
+        absent = absent_keys(values)
         defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
-        return {**defaults, **read_context(told)}, absent
+        return {**defaults, **read_context(values)}, absent
 
     def _explained(
         self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None
     ) -> Explanation:
-        """The record of a decision by the reference, over the profiles that the engine was compiled from."""
-        from fastiam.spec import decide as decide_literally  # PERF: what only decides does not load it
+        """Explain a decision by the specification evaluator, over the profiles that the engine was compiled from."""
+        from fastiam.spec import decide as decide_by_spec  # PERF: a program that only decides does not load it
 
         who, what, endpoint = self._profiles(principal, request.action, resource, request, resource_account)
         sources = self._snapshot_or_fail().account_facts
-        return decide_literally(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
+        return decide_by_spec(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
 
     def _profiles(
         self,
@@ -254,7 +254,7 @@ class ResolvingCore(Core):
         request: Request,
         resource_account: str | None,
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
-        told = request.context.keys() | request.absent
+        values = request.context.keys() | request.absent
         if not isinstance(principal, PrincipalProfile):
             principal = check_principal_type(principal)
         profiles = self._snapshot_or_fail().profiles(
@@ -264,7 +264,7 @@ class ResolvingCore(Core):
             request.context,
             resource_account=resource_account,
             unknown_owner=self._options["unknown_owner"],
-            endpoint_unknown=_ENDPOINT not in told and is_declared(request.unknown, _ENDPOINT),
+            endpoint_unknown=_ENDPOINT not in values and is_declared(request.unknown, _ENDPOINT),
         )
         if profiles[0].kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
             check_root(request.unknown)
@@ -275,7 +275,7 @@ class ResolvingCore(Core):
 
 
 def check_principal_type(principal: object) -> str | Session:
-    """A principal, if it is text or a `Session`.
+    """Return a principal that is text or a `Session`.
 
     Raises
     ------
@@ -297,9 +297,9 @@ def _not_a_principal(principal: object) -> RequestValueError:
 
 
 class StatementRefs(Sequence[StatementRef]):
-    """The statements that a batch reports, by their codes. One is named when asked for: that takes longer than to decide.
+    """The statements that a batch reports, by their codes. Each is built on first use: that takes longer than the decision.
 
-    Until then the policies of the engine that decided are kept; `pickle` keeps the names alone.
+    The policies of the engine are kept alive until then. A pickle contains only the names.
     """
 
     def __init__(self, parts: list[ReportedPart]) -> None:
@@ -319,12 +319,12 @@ class StatementRefs(Sequence[StatementRef]):
         at = range(len(self))[code]
         part = bisect_right(self._ends, at)
         occurrences, keys = self._parts[part]
-        key = int(keys[at - self._ends[part]])  # a negative place counts from the end of its part
+        key = int(keys[at - self._ends[part]])  # a negative index counts from the end of its part
         return statement_ref(occurrences, key >> 16, LAYERS[key & 255], key >> 8 & 255)
 
 
 def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, layer: Layer, level: int) -> StatementRef:
-    """The name of a statement in an answer, by its number."""
+    """Return the reference to a statement by its occurrence id."""
     starts, policies = occurrences
     at = bisect_right(starts, occurrence) - 1
     while at and not policies[at].statements:  # policies without statements share their start with the next one
