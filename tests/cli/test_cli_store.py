@@ -354,7 +354,7 @@ def test_a_store_is_made_once_and_missed_otherwise(call: Call) -> None:
     code, _, err = call("user", "list", "--store", "absent.db")
     assert code == 1 and "fastiam init" in err and not Path("absent.db").exists()
     code, _, err = call("user", "list", "--store", "read.json")
-    assert code == 1 and "no store" in err
+    assert code == 1 and "not a store" in err
     assert call("user", "fly")[0] == 64
 
 

@@ -1,7 +1,6 @@
 """The account model: accounts, users, groups, roles, managed policies, resources, endpoints and one organisation.
 
-Every write is checked as a whole and then done as a whole (`writes`); what is there is read by `readers`, and through
-snapshots.
+`writes` has the writes: each is checked in full, then applied in full. `readers` has the reads. Engines read snapshots.
 """
 
 from __future__ import annotations
@@ -33,4 +32,4 @@ class AccountModel(
     TagWrites,
     ResourceWrites,
 ):
-    """Accounts and everything in them."""
+    """Accounts with their contents: all reads and writes of a directory."""

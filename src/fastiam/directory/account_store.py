@@ -1,7 +1,7 @@
-"""The record store of an account model: its records, and the indexes that follow each change.
+"""The record store of an account model: its records, and indexes over them.
 
-Tables that `freeze` has returned are immutable: a table is copied before its next change. So `freeze` costs nothing, and the
-first write after it copies one dict.
+Invariant: tables that `freeze` has returned do not change. A table is copied before its next change, so that `freeze` costs
+nothing, and the first write to a table after it copies one dict.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class ChangeObserver(Protocol):
     """An observer of the changes of a record store. It is called before the tables change."""
 
     def record(self, table: str, key: str, old: Any, new: Any, tables: Tables, indexes: Indexes) -> None:
-        """One record is replaced by another; None where there was or will be none."""
+        """A record changes from `old` to `new`; None means that it is absent."""
 
     def organization(self, old: Tables, new: Tables, indexes: Indexes) -> None:
-        """The organisation has changed."""
+        """The organisation changes."""
 
 
 class AccountStore(RecordStore[Tables]):
@@ -42,23 +42,23 @@ class AccountStore(RecordStore[Tables]):
         super().__init__(Tables())
 
     def freeze(self) -> Tables:
-        """The tables as they are now; later changes do not affect them."""
+        """Return the current tables; later changes do not affect them."""
         self._shared = set(Tables.__slots__)
         return replace(self.tables)
 
     def put_organization(self, organization: Organization | None) -> None:
-        """Another organisation, or another state of it."""
+        """Replace the organisation."""
         self.put("organization", SINGLE, organization)
 
     def change(self, table: str, key: str, old: Any, new: Any) -> None:
-        """A record in place of another, with whatever follows from it."""
+        """Replace a record, and update the indexes."""
         if table == "organization":
             self._change_organization(new)
         else:
             self._change_record(table, key, old, new)
 
     def _change_record(self, table: str, key: str, old: Any, new: Any) -> None:
-        held = self._own(table)
+        records = self._own(table)
         if self.observer is not None:
             self.observer.record(table, key, old, new, self.tables, self.indexes)
         if old is None:
@@ -68,9 +68,9 @@ class AccountStore(RecordStore[Tables]):
         if table in ("entities", "groups", "instance_profiles"):
             self._name(key, old, new)
         if new is None:
-            del held[key]
+            del records[key]
         else:
-            held[key] = new
+            records[key] = new
 
     def _change_organization(self, organization: Organization | None) -> None:
         old = replace(self.tables)
@@ -79,16 +79,16 @@ class AccountStore(RecordStore[Tables]):
             self.observer.organization(old, self.tables, self.indexes)
 
     def _own(self, table: str) -> dict[Any, Any]:
-        """The table, as one that no snapshot holds."""
-        held: dict[Any, Any] = getattr(self.tables, table)
+        """The table; a copy of it if a snapshot shares it."""
+        records: dict[Any, Any] = getattr(self.tables, table)
         if table in self._shared:
-            held = dict(held)
-            setattr(self.tables, table, held)
+            records = dict(records)
+            setattr(self.tables, table, records)
             self._shared.discard(table)
-        return held
+        return records
 
     def _name(self, arn: str, old: Any, new: Any) -> None:
-        """Names follow records. Of two with one name, which only a lenient load has, the last one is found."""
+        """Update the index of names. If two records have one name, after a lenient load, the last one is found."""
         was, is_ = name_of(old), name_of(new)
         if was == is_:
             return

@@ -1,7 +1,7 @@
-"""What is kept of credentials: one frozen record per thing, no secret in the clear (spec 7.3).
+"""The records of credentials, immutable and without a secret in the clear (spec 7.3).
 
 Secrets of access keys and seeds of MFA devices are sealed under the keyring, passwords are hashed. A record belongs to the
-principal of an ARN, and where that has a unique id to this one alone: a user who is made anew under an old name has nothing.
+principal with its ARN and unique id. A new user with the name of a deleted one has no credentials.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastiam.directory.transactions import Change, RecordStore
 
 
 class Status(StrEnum):
-    """Whether an access key signs."""
+    """The status of an access key: only an active key authenticates."""
 
     ACTIVE = "Active"
     INACTIVE = "Inactive"
@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A long-term access key of a user or root. `last_used` is kept to the minute."""
+    """A long-term access key of a user or root. `last_used` is exact to the minute."""
 
     id: str
     principal: str
@@ -37,7 +37,7 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """The password of a user or root, hashed, with the hashes of those before it, the last one first."""
+    """The hash of the password of a user or root. `earlier` : the hashes of earlier passwords, the latest first."""
 
     principal: str
     hash: str = field(repr=False)
@@ -49,16 +49,16 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """What an account asks of passwords. The defaults are those of IAM for an account that asks nothing.
+    """The password policy of an account. The defaults are those of IAM for an account without a policy.
 
     Attributes
     ----------
     minimum_length : 6 to 128.
-    kinds : how many of upper case, lower case, digits and others have to occur, whichever they are.
-    upper, lower, digit, symbol : this kind has to occur.
-    users_may_change : a user may change the own password.
+    kinds : how many of the four kinds upper case, lower case, digits and others a password must have.
+    upper, lower, digit, symbol : whether a password must have this kind.
+    users_may_change : whether users may change their passwords.
     max_age_days : 0 for passwords that do not expire, else 1 to 1,095.
-    remembered : how many earlier passwords cannot come again, 0 to 24.
+    remembered : how many earlier passwords cannot be reused, 0 to 24.
     """
 
     account: str
@@ -75,7 +75,7 @@ class PasswordPolicy:
 
 @dataclass(frozen=True, slots=True)
 class MfaDevice:
-    """A virtual MFA device (TOTP). `last_step` is that of the last code taken: neither it nor an earlier one is taken again."""
+    """A virtual MFA device (TOTP). `last_step` is the time step of the last accepted code: later codes must be of later steps."""
 
     serial: str
     principal: str
@@ -99,7 +99,7 @@ class RootContact:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that was done to credentials or tried, never changed afterwards. `by` is what the caller said who did it."""
+    """An audit event of credentials, immutable. `by` is who did it, as the program that calls fastiam states it."""
 
     number: int
     at: datetime
@@ -111,7 +111,7 @@ class Event:
 
 @dataclass(slots=True)
 class CredentialTables:
-    """All credentials: by access key id, principal ARN, account id, serial number; events by their number as text."""
+    """Records by access key id, principal ARN, account id or serial number; events by their number as text."""
 
     access_keys: dict[str, AccessKey] = field(default_factory=dict)
     passwords: dict[str, Password] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class CredentialTables:
 
 
 class CredentialStore(RecordStore[CredentialTables]):
-    """The credentials of a directory, in its transactions. A user or root that goes takes them along."""
+    """The credentials of a directory. They are removed with their user, and follow one that is renamed (N34)."""
 
     name = "credentials"
     owner_tables = frozenset(("entities",))
@@ -134,9 +134,9 @@ class CredentialStore(RecordStore[CredentialTables]):
 
     def of(self, table: str, principal: str) -> list[Any]:
         """The access keys or MFA devices of a principal, in the order of their creation."""
-        held = getattr(self.tables, table)
-        keys = sorted(self._of[table].get(principal, ()), key=lambda key: (held[key].created, key))
-        return [held[key] for key in keys]
+        records = getattr(self.tables, table)
+        keys = sorted(self._of[table].get(principal, ()), key=lambda key: (records[key].created, key))
+        return [records[key] for key in keys]
 
     def changed(self, table: str, key: str, old: Any, new: Any) -> None:
         index = self._of.get(table)
@@ -148,7 +148,7 @@ class CredentialStore(RecordStore[CredentialTables]):
             index.setdefault(new.principal, set()).add(key)
 
     def before_commit(self, changes: Sequence[Change]) -> None:
-        """Credentials follow a user that is renamed (N34), and go with one that is deleted, or whose name another one takes."""
+        """Move the credentials of renamed users (N34), and remove those of users that are deleted or replaced."""
         entities = [change for change in changes if change.record_store.name != self.name and change.table == "entities"]
         came = {c.new.unique_id: c.key for c in entities if c.old is None and c.new is not None and c.new.unique_id is not None}
         for change in entities:
@@ -156,14 +156,14 @@ class CredentialStore(RecordStore[CredentialTables]):
             if old is None or (new is not None and new.unique_id == old.unique_id):
                 continue
             if new is not None and old.unique_id is None:
-                self._move(change.key, change.key, new.unique_id)  # its id has become known
+                self._move(change.key, change.key, new.unique_id)  # the unique id became known
             else:
                 self._move(change.key, came.get(old.unique_id), old.unique_id)
 
     def _move(self, principal: str, name: str | None, unique_id: str | None) -> None:
-        """All credentials of a principal: to a name and unique id, or away."""
-        held = [(table, key) for table, index in self._of.items() for key in index.get(principal, ())]
-        for table, key in held:
+        """Assign all credentials of a principal to a name and unique id; None removes them."""
+        owned = [(table, key) for table, index in self._of.items() for key in index.get(principal, ())]
+        for table, key in owned:
             record = getattr(self.tables, table)[key]
             self.put(table, key, None if name is None else replace(record, principal=name, unique_id=unique_id))
         password = self.tables.passwords.get(principal)

@@ -1,4 +1,4 @@
-"""Records of federation, kept with the directory in the same transactions (9.1). Secrets are sealed under the keyring."""
+"""The records of federation, which change in the transactions of the directory (9.1). Secrets are sealed under the keyring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastiam.directory.transactions import Change, RecordStore
 
 @dataclass(frozen=True, slots=True)
 class SamlKey:
-    """A private key of ours that decrypts assertions of one provider. `provider` is the provider's unique id."""
+    """A private key that decrypts assertions of one provider. `provider` is the provider's unique id."""
 
     id: str
     provider: str
@@ -23,7 +23,7 @@ class SamlKey:
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """An assertion that was redeemed. `until` is when it expires anyway; `once` if no other use of it is left (SA80)."""
+    """An assertion that was redeemed. `until` : its expiry; `once` : it cannot be used for another role either (SA80)."""
 
     until: datetime
     once: bool = False
@@ -31,14 +31,14 @@ class Redemption:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Redemptions that ended until this instant may have been removed: such an assertion is spent at any time (ST20)."""
+    """Redemptions that expired up to this instant may have been removed: such an assertion counts as used (ST20)."""
 
     at: datetime
 
 
 @dataclass(slots=True)
 class FederationTables:
-    """Private keys by `provider id/key id`; redemptions by a hash of what they are of."""
+    """Private keys by `provider id/key id`; redemptions by a hash of the assertion and its use."""
 
     saml_keys: dict[str, SamlKey] = field(default_factory=dict)
     redemptions: dict[str, Redemption] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class FederationTables:
 
 
 class FederationStore(RecordStore[FederationTables]):
-    """The records of federation. A provider that is deleted takes its keys with it (ST12)."""
+    """The records of federation. Private keys are removed with their provider (ST12)."""
 
     name = "federation"
     owner_tables = frozenset(("saml_providers",))

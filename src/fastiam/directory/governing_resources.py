@@ -1,8 +1,8 @@
-"""Where the policies of a request ARN are stored: the table of spec 6.10 (D60 to D62).
+"""The governing resources of a request ARN: the resources whose policies apply to it. The table of spec 6.10 (D60 to D62).
 
-Each row is a function of one service: it gives the holders of a request ARN, in order. A holder is a tuple of ARNs of
-which the first that has a policy governs ("exact, else H"). Every service without a row has the exact ARN. What lies under
-a holder (an object, a version, a path) is told by how its ARN begins, so that a row also says how far that is.
+The spec calls a governing resource the `holder`. A row is a function for one service: it returns the governing resources in
+order, each as a tuple of ARNs. The first ARN of a tuple that has a policy governs ("exact, else H"). A service without a row has
+the exact ARN. Resources below a governing resource (objects, versions, paths) share the start of their ARNs; a row returns it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ALWAYS, TRUST, SERVICE = "always", "trust", "service"  # `ResourceFacts.governs`
 
 @dataclass(frozen=True, slots=True)
 class GoverningResources:
-    """The holders of a request ARN; no tuple means that nothing can carry a policy for it. The rest: `ResourceFacts`."""
+    """The governing resources of a request ARN. Without a group, no resource has a policy for it. The rest: `ResourceFacts`."""
 
     groups: tuple[tuple[str, ...], ...]
     governs: str = ALWAYS
@@ -26,7 +26,7 @@ class GoverningResources:
 
 
 def governing_resources_of(text: str) -> GoverningResources:
-    """The holders of a request ARN, in stored spelling (`stored_arn`)."""
+    """The governing resources of a request ARN in stored spelling (`stored_arn`)."""
     arn = split_arn(text)
     row = ROWS.get(arn.service) if arn is not None else None
     if arn is None or row is None:
@@ -35,7 +35,7 @@ def governing_resources_of(text: str) -> GoverningResources:
 
 
 def stored_arn(text: str) -> str:
-    """The one spelling of an ARN that two spellings stand for: a log group, an API (spec 6.10)."""
+    """The stored spelling of an ARN that has two spellings: of a log group, of an API (spec 6.10)."""
     arn = split_arn(text)
     if arn is None:
         return text
@@ -54,9 +54,9 @@ def _one(*arns: str, start: str = "") -> GoverningResources:
     return GoverningResources((arns,), start=start)
 
 
-def _below(arn: Arn, start: str, holder: str) -> GoverningResources:
-    """The one holder of everything that begins so."""
-    return _one(_at(arn, holder), start=_at(arn, start))
+def _below(arn: Arn, start: str, governing: str) -> GoverningResources:
+    """One governing resource of all ARNs with this start."""
+    return _one(_at(arn, governing), start=_at(arn, start))
 
 
 _NONE = GoverningResources(())
@@ -157,11 +157,11 @@ def _acm_pca(arn: Arn) -> GoverningResources | None:
 
 def _glue(arn: Arn) -> GoverningResources | None:
     type_, slash, _ = arn.rest.partition("/")
-    return _below(arn, type_ + slash, "catalog") if type_ + slash in _TOLD_BY_MORE["glue"] else None
+    return _below(arn, type_ + slash, "catalog") if type_ + slash in _TYPES_WITH_RULES["glue"] else None
 
 
-# Of each service the types of resources of which its row asks for more; what has another type has no holder but itself.
-_TOLD_BY_MORE = {
+# The resource types that the row of a service examines further. A resource of another type governs only itself.
+_TYPES_WITH_RULES = {
     "lambda": ("function:",),
     "dynamodb": ("table/",),
     "logs": ("log-group:",),
@@ -175,10 +175,10 @@ _TOLD_BY_MORE = {
 
 
 def _start_of_type(arn: Arn) -> str:
-    """How resources begin that have no holder but themselves, because of their type."""
+    """The start of ARNs whose type implies that each resource governs only itself."""
     type_ = re.match("/?[^/:]+[/:]", arn.rest)
-    told = _TOLD_BY_MORE.get(arn.service)
-    return "" if type_ is None or told is None or type_[0] in told else _at(arn, type_[0])
+    types = _TYPES_WITH_RULES.get(arn.service)
+    return "" if type_ is None or types is None or type_[0] in types else _at(arn, type_[0])
 
 
 ROWS: dict[str, Callable[[Arn], GoverningResources | None]] = {
@@ -202,7 +202,7 @@ ROWS: dict[str, Callable[[Arn], GoverningResources | None]] = {
 
 
 def is_full_secret(rest: str) -> bool:
-    """Whether the last field of a secret's ARN ends like a full one, in `-` and six characters."""
+    """Whether the last field of a secret's ARN ends like that of a full ARN: in `-` and six characters."""
     return len(rest) > 7 and rest[-7] == "-"
 
 

@@ -1,4 +1,4 @@
-"""Reverse look-ups over the records of a model: who is reached when a record changes, and which names are taken."""
+"""Reverse indexes of the records of a model: which records a change affects, and which names are taken."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import PrincipalKind
 
-Name = tuple[str, str, str, str]  # partition, account, type, folded name: unique whatever the case (spec 1.3)
+Name = tuple[str, str, str, str]  # partition, account, type, folded name: unique ignoring case (spec 1.3)
 Links = defaultdict[str, dict[str, None]]  # ordered sets
 
 
 class Indexes:
-    """Kept up record by record.
+    """Indexes that each change of a record updates.
 
     Attributes
     ----------
     names : ARN of each group, user and role by its name.
-    of_account : users and roles of an account; what a lenient load gave a root user is among them (D6).
-    users : entities and groups that have a managed policy attached or as boundary, whether there is a document or not.
+    of_account : users and roles of an account, and a root user to which a lenient load gave policies (D6).
+    users : entities and groups that have a managed policy attached or as boundary, with or without a document.
     members : users of a group.
-    dependents : stored resources that a policy stored under another ARN governs as well (6.10).
-    named : roles and resources whose policies name a user or role, by `trust.identity_of` (N30).
+    dependents : stored resources that a policy stored under another ARN also governs (6.10).
+    named : roles and resources whose policies name a user or role, by `principal_references.identity_of` (N30).
     profiles : instance profiles of a role.
-    owned : things of an account and type, by `<account> <type>`.
+    owned : records of an account and type, by `<account> <type>`.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Indexes:
         self.owned: Links = defaultdict(dict)
 
     def replace(self, table: str, key: str, old: Any, new: Any) -> None:
-        """One record in place of another; None where there was or will be none."""
+        """Update the indexes for a record that changes from `old` to `new`; None means that it is absent."""
         links = _LINKS.get(table)
         if links is None:
             return
@@ -57,7 +57,7 @@ class Indexes:
             getattr(self, name)[source][key] = None
 
     def add(self, table: str, key: str, record: Any) -> None:
-        """A record that was not there. PERF: what `replace` does, without sets to compare."""
+        """Add a new record. PERF: as `replace`, without a comparison of sets."""
         links = _LINKS.get(table)
         if links is not None:
             for name, source in links(self, record):
@@ -65,7 +65,7 @@ class Indexes:
 
 
 def name_of(record: Entity | Group | InstanceProfile | None) -> Name | None:
-    """The name that a record takes; a root user has none."""
+    """The name of a record; a root user has none."""
     if record is None or isinstance(record, Entity) and record.kind is PrincipalKind.ROOT:
         return None
     return record.partition, record.account, _type_of(record), fold(record.name)
@@ -112,9 +112,9 @@ def _of_oidc_provider(_: Indexes, provider: OidcProvider) -> Iterator[tuple[str,
 
 def _of_resource(_: Indexes, resource: Resource) -> Iterator[tuple[str, str]]:
     for group in governing_resources_of(resource.arn).groups:
-        for governing in group:
-            if governing != resource.arn:
-                yield "dependents", governing
+        for arn in group:
+            if arn != resource.arn:
+                yield "dependents", arn
     yield from _names(resource.policies)
 
 

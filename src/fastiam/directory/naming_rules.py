@@ -1,4 +1,4 @@
-"""Names of IAM things and the rules they follow (spec 1.7): what a write refuses and an import only reports."""
+"""Names of IAM resources and their rules (spec 1.7). A strict write refuses what breaks them, a lenient one reports it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _VERSION = re.compile(r"v[1-9][0-9]*")
 
 
 def entity_ref(arn: object) -> PrincipalRef:
-    """The subject of an ARN that a directory can hold a record of: root, user or role.
+    """Parse the ARN of a principal that can have a record: root, user or role.
 
     Raises
     ------
-    DirectoryError: any other text; the message says what to add in place of a session.
+    DirectoryError: any other text; the message says what to add instead of a session.
     """
     try:
         ref = parse_principal(arn)
@@ -58,7 +58,7 @@ def group_parts(group: str, account: str | None, partition: str) -> tuple[str, s
 
 
 class IamName(NamedTuple):
-    """The ARN of a thing of IAM taken apart. `type` is the first word of its last field; a path has both slashes."""
+    """The parsed ARN of an IAM resource. `type` is the first word of its last field; `path` has both slashes."""
 
     partition: str
     account: str
@@ -68,7 +68,7 @@ class IamName(NamedTuple):
 
 
 def iam_name(arn: object, type_: str) -> IamName:
-    """The parts of the ARN of a policy, an instance profile or a provider. Of the latter all after the type is the name.
+    """Parse the ARN of a policy, instance profile or provider. The name of a provider is all that follows the type.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def iam_name(arn: object, type_: str) -> IamName:
 
 @lru_cache(maxsize=8192)
 def policy_account(arn: str) -> str:
-    """The account of a managed policy. PERF: kept, for many have the same few.
+    """The account of a managed policy. PERF: cached, since many principals have the same few policies.
 
     Raises
     ------
@@ -105,27 +105,27 @@ def policy_account(arn: str) -> str:
 
 
 def hint_of_missing_policy(arn: str) -> str:
-    """Where the document of a managed policy comes from; those of AWS are in no store from the start."""
+    """A hint how to add the document of a managed policy. A new store has no policies of AWS."""
     if ":iam::aws:policy/" in arn:
         return "load a file of AWS managed policies beside it, or put one into the store: `fastiam import FILE` (docs/sources.md)"
-    return "add it with `add_managed_policy`, or load the file that holds it"
+    return "add it with `add_managed_policy`, or load the file that has it"
 
 
 def name_errors(type_: str, path: str, name: str, quotas: Quotas) -> list[str]:
-    """What is wrong with the path and name of a thing of IAM."""
+    """The errors in the path and name of an IAM resource."""
     longest: int | None = getattr(quotas, f"{type_.replace('-', '_')}_name_length")
     errors = []
     if not _NAME_OF.get(type_, _NAME).fullmatch(name) or _is_over(len(name), longest):
         letters = "._-" if type_ in _NAME_OF else "_+=,.@-"
-        errors.append(f"`{shorten(name)}` is no valid name: use {_up_to(longest)} letters, digits and `{letters}`")
+        errors.append(f"`{shorten(name)}` is not a valid name: use {_up_to(longest)} letters, digits and `{letters}`")
     if not _PATH.fullmatch(path) or _is_over(len(path), quotas.path_length):
         of = _up_to(quotas.path_length)
-        errors.append(f"`{shorten(path)}` is no valid path: it starts and ends with `/`, of {of} characters without space")
+        errors.append(f"`{shorten(path)}` is not a valid path: it starts and ends with `/`, of {of} characters without space")
     return errors
 
 
 def tag_errors(tags: Mapping[str, str], quotas: Quotas) -> Iterator[str]:
-    """What is wrong with the tags of a thing of IAM."""
+    """The errors in the tags of an IAM resource."""
     if _is_over(len(tags), quotas.tags_per_resource):
         yield f"{len(tags)} tags, of {quotas.tags_per_resource} at most (quota `tags_per_resource`)"
     for key, value in tags.items():
@@ -170,7 +170,7 @@ def read_tags(tags: Mapping[str, str], *, ignore_case: bool) -> dict[str, str]:
 
     Raises
     ------
-    DirectoryError: a key or value that is no text.
+    DirectoryError: a key or value is not text.
     """
     if not isinstance(tags, Mapping):
         raise DirectoryError(f"tags are a mapping of text to text, not `{type(tags).__name__}`")

@@ -1,4 +1,4 @@
-"""An organisation: its tree, who administers it, and the policies at each element (spec 6.2)."""
+"""An organisation: its tree, its delegated administrators, and the policies attached to each element (spec 6.2)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Organization:
 
     Attributes
     ----------
-    parents : parent of every organisational unit and of every account, up to the root.
+    parents : parent of each organisational unit and account, up to the root.
     delegated : services that an account administers for the organisation.
     scps, rcps : policies by element: root, unit or account. An element without an entry has `FullAWSAccess` as its one
-        SCP (G5), and `RCPFullAWSAccess` alone as its RCP (G3), which is left out: RCPs only deny (D13).
+        SCP (G5), and `RCPFullAWSAccess` as its one RCP (G3), which is omitted: RCPs only deny (D13).
     """
 
     id: str
@@ -75,12 +75,12 @@ def read_tree(id: str, root: str, units: Mapping[str, str], accounts: Mapping[st
     ----------
     units : parent of each organisational unit.
     accounts : for each account its parent (`ou-a`), or its path from the root down (`ou-a/ou-b`, `o-1/r-1/ou-a/`, or a list);
-        None or "" is the root. Units that only occur in paths are added. A lone one is added under the root where `units`
-        names none: beside others it is as likely misspelt, and what hangs at the unit that was meant would not reach it.
+        None or "" is the root. Units that only occur in paths are added. A single unit id is added below the root only if
+        `units` is empty: otherwise it may be misspelt, and the policies of the intended unit would not apply.
 
     Raises
     ------
-    DirectoryError: an id of another form, a lone unit that is not named, two parents of one unit, or a circle.
+    DirectoryError: a malformed id, a single unit that is not in `units`, two parents of one unit, or a cycle.
     """
     parents: dict[str, str] = {}
     for unit, parent in units.items():
@@ -93,7 +93,7 @@ def read_tree(id: str, root: str, units: Mapping[str, str], accounts: Mapping[st
     for account, (steps, is_path) in places.items():
         if not is_account(account):
             raise DirectoryError(f"`{account}` is not an account id", hint="write 12 digits")
-        if not is_path and steps[0] not in known:  # a lone unit that is known stays where it is
+        if not is_path and steps[0] not in known:  # a known unit keeps its parent
             _add_lone(parents, root, steps[0], account, bool(units))
         parents[account] = steps[-1] if steps else root
     check_tree(parents, root)
@@ -101,24 +101,24 @@ def read_tree(id: str, root: str, units: Mapping[str, str], accounts: Mapping[st
 
 
 def _add_lone(parents: dict[str, str], root: str, unit: str, account: str, are_named: bool) -> None:
-    """A unit of which nothing is known but that an account lies in it; refused where units are named."""
+    """Add a unit that only occurs as the parent of an account; refused if `units` has others."""
     if are_named and unit.startswith("ou-"):
         hint = did_you_mean(unit, parents) or "name it in `organizational_units`, or write its path"
-        message = f"account `{account}` lies in `{shorten(unit)}`, which is no unit of the organisation"
+        message = f"account `{account}` is in `{shorten(unit)}`, which is not a unit of the organisation"
         raise DirectoryError(message, hint=hint)
     _add_unit(parents, root, unit, root)
 
 
 def _steps(id: str, root: str, place: str | Sequence[str] | None) -> tuple[list[str], bool]:
-    """The units of a place without organisation and root, and whether they are a whole path, not one parent's id."""
+    """The units of a path without organisation and root, and whether they are a full path or the id of a parent."""
     if not isinstance(place, (str, Sequence, NoneType)) or not all(isinstance(step, str) for step in place or ()):
-        raise DirectoryError("the place of an account must be the id of a unit, a path, or None", hint="write `ou-1234-5678`")
+        raise DirectoryError("the position of an account must be the id of a unit, a path, or None", hint="write `ou-1234-5678`")
     steps = [step for step in (place.split("/") if isinstance(place, str) else place or ()) if step]
     if steps and steps[0].startswith("o-") and steps.pop(0) != id:
-        raise DirectoryError(f"`{place}` does not lie in the organisation, which is `{id}`")
+        raise DirectoryError(f"`{place}` is not in the organisation `{id}`")
     from_root = bool(steps) and steps[0].startswith("r-")
     if from_root and steps.pop(0) != root:
-        raise DirectoryError(f"`{place}` does not start at the root of the organisation, which is `{root}`")
+        raise DirectoryError(f"`{place}` does not start at `{root}`, the root of the organisation")
     return steps, from_root or len(steps) != 1
 
 
@@ -126,17 +126,17 @@ def _add_unit(parents: dict[str, str], root: str, unit: str, parent: str) -> Non
     if not (isinstance(unit, str) and isinstance(parent, str) and unit.startswith("ou-")):
         raise DirectoryError(f"`{unit}` is not an organisational unit", hint="its id starts with `ou-`")
     if is_account(parent):
-        raise DirectoryError(f"`{unit}` lies below `{parent}`, which is an account, and nothing lies below one")
+        raise DirectoryError(f"`{unit}` cannot be below `{parent}`, which is an account")
     if parents.setdefault(unit, parent) != parent:
-        raise DirectoryError(f"`{unit}` cannot lie under both `{parents[unit]}` and `{parent}`")
+        raise DirectoryError(f"`{unit}` has two parents: `{parents[unit]}` and `{parent}`")
 
 
 def check_tree(parents: Mapping[str, str], root: str) -> None:
-    """Whether everything lies below the root.
+    """Check that all elements are below the root.
 
     Raises
     ------
-    DirectoryError: a circle, or a parent that is not there.
+    DirectoryError: a cycle, or an absent parent.
     """
     safe = {root}
     for start in parents:
@@ -144,7 +144,7 @@ def check_tree(parents: Mapping[str, str], root: str) -> None:
         at = start
         while at not in safe:
             if at in seen:
-                raise DirectoryError(f"`{at}` lies below itself")
+                raise DirectoryError(f"`{at}` is below itself")
             if at not in parents:
                 message = f"`{seen[-1]}` has the parent `{at}`, which is not in the organisation"
                 raise DirectoryError(message, hint=did_you_mean(str(at), {root, *parents}))

@@ -1,8 +1,8 @@
-"""Whom a policy names, and the same policy with another name for him (spec 3.5, N30 to N34).
+"""Principals that a policy names, and the policy with one of them replaced (spec 3.5, N30 to N34).
 
-IAM stores unique ids in place of the ARNs of users and roles, and shows the ARNs of those that are there. A model keeps what IAM
-shows: an ARN stands for the user or role that is there now. It becomes the unique id when that one is deleted, after which
-nobody answers to it, and the new ARN when that one is renamed.
+IAM stores unique ids instead of the ARNs of users and roles, and shows the ARNs of existing ones. A directory stores what IAM
+shows: an ARN denotes the user or role that exists now. It is replaced by the unique id when this one is deleted, so that no
+principal matches it, and by the new ARN when this one is renamed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ELEMENTS = ("Principal", "NotPrincipal")
 
 
 def named_entities(policy: Policy) -> Iterator[PrincipalRef]:
-    """The users and roles that the statements name by ARN; sessions and account forms are none (N33)."""
+    """The users and roles that the statements name by ARN, without sessions and accounts (N33)."""
     for statement in policy.statements:
         for entry in statement.principals or ():
             named = _named(entry.value) if entry.type == "AWS" else None
@@ -35,25 +35,25 @@ def named_entities(policy: Policy) -> Iterator[PrincipalRef]:
 
 @lru_cache(maxsize=8192)
 def _named(value: str) -> PrincipalRef | None:
-    """The user or role of a principal value, None for all other forms."""
+    """The user or role of a principal value; None for all other forms."""
     if not value.startswith("arn:"):
         return None
     try:
         named = parse_principal(value)
     except RequestValueError:
-        return None  # another form, such as a group: the language reports it
+        return None  # another form, such as a group: the parser of policies reports it
     return named if named.kind in _ENTITIES and not named.session else None
 
 
 def identity_of(named: PrincipalRef) -> str:
-    """What two ARNs have in common that name the same user or role: of a role the path does not count (N11)."""
+    """The key of a user or role: equal for two ARNs that name the same one. The path of a role does not count (N11)."""
     return named.text if named.kind is PrincipalKind.USER else role_arn(named)
 
 
 def identities_in(stored: StoredPolicy) -> set[str]:
-    """Everybody whom the policy may name. It may give too many, never too few: the text is searched, and not read.
+    """The users and roles that the policy may name: a superset. The text is searched, not parsed.
 
-    PERF: of a store with 50,000 roles no trust policy is read before somebody asks for it.
+    PERF: opening a store with 50,000 roles parses no trust policy.
     """
     if "\\" in stored.text:  # escaped letters
         return {identity_of(named) for named in named_entities(stored.policy)}
@@ -67,7 +67,7 @@ def names_identity(stored: StoredPolicy, identity: str) -> bool:
 
 
 def with_name(stored: StoredPolicy, identity: str, name: str) -> StoredPolicy:
-    """The policy with another name for one user or role, wherever it is named (N33: in principals alone)."""
+    """The policy with another name for one user or role in all principals (N33)."""
 
     def change(value: str) -> str:
         named = _named(value)
@@ -85,7 +85,7 @@ def _with_principals(statement: Statement, change: Callable[[str], str]) -> Stat
 
 
 def _changed(document: JsonValue, change: Callable[[str], str]) -> Mapping[str, JsonValue]:
-    """The document with other names in the principals of its statements."""
+    """The document with replaced names in the principals of its statements."""
     assert isinstance(document, dict)
     statements = document.get("Statement")
     for statement in statements if isinstance(statements, list) else [statements]:

@@ -1,4 +1,4 @@
-"""Who a principal string means, by its form alone (spec N3): kind, partition, account and names. No record is asked."""
+"""Parse a principal string into kind, partition, account and names (spec N3), without reading the directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import exact_text, shorten
 
 LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
-FEDERATION = {  # actions by which a name that is no ARN is a federated provider's (N3)
+FEDERATION = {  # actions for which a name that is not an ARN is that of a federated provider (N3)
     "sts:assumerolewithsaml": PrincipalKind.SAML,
     "sts:assumerolewithwebidentity": PrincipalKind.OIDC,
 }
@@ -22,16 +22,16 @@ _HINT = (
 
 
 class PrincipalRef(NamedTuple):
-    """A principal string taken apart.
+    """A parsed principal string.
 
     Attributes
     ----------
-    kind : spec 3.1. A role session is ROLE here whatever its role's path, which a session ARN does not tell (N6).
+    kind : spec 3.1. A role session is ROLE: a session ARN does not contain the path of the role (N6).
     text : the string itself.
-    partition, account : None where the form has none.
-    path : of users and roles, with both slashes; "" for all else.
+    partition, account : None if the form has none.
+    path : of users and roles, with both slashes; else "".
     name : of the user, role, federated user or provider; the role's name for a session of it.
-    session : the session's name, "" where only the role is given (N5).
+    session : the session's name, "" for the role itself (N5).
     """
 
     kind: PrincipalKind
@@ -44,11 +44,11 @@ class PrincipalRef(NamedTuple):
 
 
 def parse_principal(text: object, action: str = "") -> PrincipalRef:
-    """The subject of a principal string; `action` tells a federated provider's name from a service's (N3).
+    """Parse a principal string; `action` distinguishes the name of a federated provider from that of a service (N3).
 
     Raises
     ------
-    RequestValueError: not text, empty, or an ARN of another form.
+    RequestValueError: not text, empty, or another ARN.
     """
     if not isinstance(text, str):
         raise RequestValueError(f"a principal must be text or a Session, not `{type(text).__name__}`", column="principal")
@@ -106,5 +106,5 @@ def role_kind(path: str) -> PrincipalKind:
 
 
 def role_arn(ref: PrincipalRef) -> str:
-    """The ARN of a session's role where nobody knows its path (N6)."""
+    """The ARN of a session's role, if its path is unknown (N6)."""
     return f"arn:{ref.partition}:iam::{ref.account}:role/{ref.name}"

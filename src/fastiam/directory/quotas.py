@@ -1,4 +1,4 @@
-"""Quotas of IAM and Organizations (spec 1.7): what a strict write refuses and an import only reports."""
+"""Quotas of IAM and Organizations (spec 1.7). A strict write refuses what exceeds them, a lenient one reports it."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from fastiam.errors import RequestValueError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quotas:
-    """How many and how large things may be. The defaults are those of AWS; None stands for no limit.
+    """Limits of counts and sizes. The defaults are those of AWS; None means no limit.
 
-    Sizes count the characters of a policy's text, without white space where nothing else is said (spec 1.7). What a user, group,
-    role or element of the organisation has without a name stands for whatever is in force there, and has no size. How many
-    users, groups, roles and policies an account has is not limited unless a number is given: AWS begins with 5,000, 300, 1,000
-    and 1,500, and raises them for whoever asks.
+    Sizes count the characters of a policy's text, without white space unless stated otherwise (spec 1.7). An unnamed policy of a
+    user, group, role or element of the organisation represents all that is in force there, and has no size. The numbers of users,
+    groups, roles and policies of an account are not limited by default: AWS begins with 5,000, 300, 1,000 and 1,500, and raises
+    them on request.
 
     Attributes
     ----------
     managed_policy_size : of a customer managed policy. AWS keeps none of these limits for its own managed policies.
     inline_size_per_user, inline_size_per_group, inline_size_per_role : sum over the inline policies.
     trust_policy_size : of a role's trust policy. AWS raises it to 4,096 and more.
-    document_size : of the whole text of one document of IAM, white space counted.
-    endpoint_policy_size, organization_policy_size : of a VPC endpoint's policy, of an SCP or RCP; white space counted.
-    organization_policies_per_element : SCPs (and likewise RCPs) attached to one root, unit or account.
-    managed_policies_per_user, managed_policies_per_group, managed_policies_per_role : attached at once.
+    document_size : of the whole text of one document of IAM, with white space.
+    endpoint_policy_size, organization_policy_size : of a VPC endpoint's policy, of an SCP or RCP; with white space.
+    organization_policies_per_element : SCPs, or RCPs, attached to one root, unit or account.
+    managed_policies_per_user, managed_policies_per_group, managed_policies_per_role : attached managed policies.
     groups_per_user : groups that one user is in.
     boundaries_per_principal : permissions boundaries of a user or role.
     versions_per_policy : versions of a customer managed policy.
     users_per_account, groups_per_account, roles_per_account, policies_per_account : customer managed policies.
     saml_providers_per_account, oidc_providers_per_account : identity providers.
     client_ids_per_oidc_provider, thumbprints_per_oidc_provider : of one OIDC provider.
-    tags_per_resource : tags of one thing of IAM.
-    tag_key_length, tag_value_length : characters of a tag of IAM.
+    tags_per_resource : tags of one IAM resource.
+    tag_key_length, tag_value_length : characters of a tag of an IAM resource.
     user_name_length, group_name_length, role_name_length, policy_name_length, instance_profile_name_length,
         saml_provider_name_length, path_length : characters.
-    min_session_duration, max_session_duration : seconds, what a role's `max_session_duration` lies between.
+    min_session_duration, max_session_duration : bounds of a role's `max_session_duration`, in seconds.
     """
 
     managed_policy_size: int | None = 6_144
@@ -87,5 +87,5 @@ NO_QUOTAS = Quotas(**dict.fromkeys(Quotas.__slots__))
 
 
 def size_without_space(text: str) -> int:
-    """How AWS counts the text of a policy of IAM: white space is free."""
+    """The size of the text of an IAM policy as AWS counts it: without white space."""
     return len(text) - sum(map(text.count, " \t\r\n"))

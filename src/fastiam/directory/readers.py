@@ -1,7 +1,6 @@
-"""What an account model holds, for those who ask: names of records, one record, its documents, where a policy is attached.
+"""The public readers of an account model: names of records, one record, its documents, the attachments of a policy.
 
-A listing gives ARNs or ids in the order of writing. A record is a copy that nothing changes any more. Documents are no part of
-any `repr`.
+Listings are ARNs or ids in the order of writing. A record is an immutable copy. No `repr` contains a document.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from fastiam.errors import DirectoryError, did_you_mean
 from fastiam.model.policy import PolicyKind
 from fastiam.model.request import shorten
 
-_COMPARED = 5_000  # names among which a likely one is searched
+_COMPARED = 5_000  # names that are compared to find a similar one
 R = TypeVar("R")
 
 
@@ -28,11 +27,11 @@ class PolicyDocument:
 
     Attributes
     ----------
-    owner : the ARN or id of what has the document: a principal, group, managed policy, resource, endpoint, account, unit.
-    name : what answers call the policy.
+    owner : the ARN or id of the principal, group, managed policy, resource, endpoint, account or unit that has the document.
+    name : the name of the policy in decisions.
     kind : how it is read (spec 1.1).
     text : its JSON text.
-    version : of a managed policy, the version; `in_force` says whether it is the default one.
+    version : the version of a managed policy; `in_force` : whether it is the default one.
     """
 
     owner: str
@@ -50,14 +49,14 @@ class PolicyDocument:
 
 @dataclass(frozen=True, slots=True)
 class Attachments:
-    """Where a managed policy is attached: the ARNs of users, groups and roles that have it, and those that it bounds."""
+    """The attachments of a managed policy: ARNs of users, groups and roles that have it as a policy, and as a boundary."""
 
     attached_to: tuple[str, ...]
     boundary_of: tuple[str, ...]
 
 
 class AccountReaders(Writes):
-    """The readers. What a store holds is what was taken in last: `refresh` takes in what other processes have written."""
+    """The readers. They read memory: `refresh` adds what other processes have written to the store."""
 
     def accounts(self) -> tuple[str, ...]:
         """The ids of all accounts."""
@@ -68,7 +67,7 @@ class AccountReaders(Writes):
 
         Raises
         ------
-        DirectoryError: there is no such record. So it is with all readers of one record.
+        DirectoryError: there is no such record. All readers of one record raise it.
         """
         return _found(self.tables.accounts, id, "account")
 
@@ -95,7 +94,7 @@ class AccountReaders(Writes):
         return tuple(entity.arn for entity in tuple(self.tables.entities.values()) if group in entity.groups)
 
     def policies(self, account: str | None = None) -> tuple[str, ...]:
-        """The ARNs of all managed policies, or of those of an account; `aws` stands for the policies of AWS."""
+        """The ARNs of all managed policies, or of those of an account; `aws` selects the policies of AWS."""
         return _of_account(self.tables.managed, account)
 
     def policy(self, arn: str) -> ManagedPolicy:
@@ -122,7 +121,7 @@ class AccountReaders(Writes):
         return _found(self.tables.endpoints, id, "endpoint")
 
     def documents(self, owner: str | None = None) -> tuple[PolicyDocument, ...]:
-        """All policy documents, or those of one ARN or id: of a principal its own ones, its boundary and its trust policy.
+        """All policy documents, or those of one ARN or id: for a principal its inline policies, boundary and trust policy.
 
         Attached managed policies are documents of their own ARN (`principal(arn).attached`).
 
@@ -136,7 +135,7 @@ class AccountReaders(Writes):
         return tuple(_documents(tables, owner))
 
     def attachments(self, policy: str) -> Attachments:
-        """Where a managed policy is attached, which need not have a record itself."""
+        """The attachments of a managed policy, which need not have a record."""
         entities, groups = tuple(self.tables.entities.values()), tuple(self.tables.groups.values())
         owners = [entity.arn for entity in entities if policy in entity.attached]
         owners += [group.arn for group in groups if policy in group.attached]

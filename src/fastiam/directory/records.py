@@ -1,6 +1,6 @@
-"""What an account model holds: one frozen record per thing of IAM. A write replaces records, it never changes one.
+"""The records of an account model, immutable: a write replaces records.
 
-So a snapshot shares the tables with its model until the next write to one of them, which copies that one (`store`).
+A snapshot shares the tables with its model. The next write to a table copies it (`account_store`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from fastiam.directory.stored_policies import StoredLevels, StoredPolicy
 from fastiam.model.profile import PrincipalKind
 
 Tags = Mapping[str, str]
-SESSION_DURATION = 3600  # seconds: what IAM gives a role of which nothing is said
+SESSION_DURATION = 3600  # seconds: the default of IAM
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. `scps` and `rcps`, where given, stand in place of the levels of its organisation path."""
+    """An account. `scps` and `rcps`, unless None, replace the levels of its organisation path."""
 
     id: str
     partition: str = "aws"
@@ -32,11 +32,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A user or role; a root user too where a lenient load gave it layers of its own (D6).
+    """A user or role; also a root user to which a lenient load gave policies (D6).
 
-    `inline` policies carry their names. `attached` and, in `boundary`, plain strings are ARNs of managed policies.
-    `made_id` tells that the model made the unique id and nobody told it: a request may bring another one (K1).
-    `groups` are group ARNs. `boundary` is None where there is none; an empty tuple allows nothing.
+    `inline` policies have names. `attached` and, in `boundary`, plain strings are ARNs of managed policies.
+    `made_id` : fastiam generated the unique id, so that a request may have another one (K1).
+    `groups` are group ARNs. `boundary` is None without a boundary; an empty tuple allows nothing.
     `max_session_duration`, in seconds, is that of a role's sessions (spec 1.7, 7.1).
     """
 
@@ -59,7 +59,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group: it has policies and is no principal (D1)."""
+    """A group. It has policies, and is not a principal (D1)."""
 
     arn: str
     partition: str
@@ -73,7 +73,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ManagedPolicy:
-    """A managed policy, of AWS or of a customer, with its versions; `default` names the one in force."""
+    """A managed policy of AWS or of a customer, with its versions; `default` is the id of the one in force."""
 
     arn: str
     versions: Mapping[str, StoredPolicy]
@@ -89,7 +89,7 @@ class ManagedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource under the ARN of what carries its policies (D60). `account` is None where nothing tells the owner."""
+    """A resource, under the ARN that has its policies (D60). `account` is None if the owner is unknown."""
 
     arn: str
     account: str | None = None
@@ -100,7 +100,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A VPC endpoint; without `policies` it gives full access (G4)."""
+    """A VPC endpoint; `policies` None allows everything (G4)."""
 
     id: str
     policies: tuple[StoredPolicy, ...] | None = None
@@ -110,7 +110,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class InstanceProfile:
-    """What hands a role to the machines of EC2. `role` is the ARN of its one role, None while it has none."""
+    """An instance profile: it gives a role to EC2 instances. `role` is the ARN of its role, None without one."""
 
     arn: str
     partition: str
@@ -124,7 +124,7 @@ class InstanceProfile:
 
 @dataclass(frozen=True, slots=True)
 class SamlProvider:
-    """A SAML identity provider of an account; `metadata` is the XML that its owner published.
+    """A SAML identity provider of an account; `metadata` is the XML that the identity provider publishes.
 
     `unique_id` is internal: a provider that is created again under the same name has another one, "" in rows of older releases.
     `uuid` is public (`SAMLProviderUUID`). `encryption` is the assertion encryption mode: `Required`, `Allowed`, or "" for none.
@@ -175,7 +175,7 @@ class NotificationSetting:
 class TrustAnchor:
     """A trust anchor of IAM Roles Anywhere: certificates of authorities, each of them a root of trust.
 
-    `certificates` is PEM text, "" if it is unknown. `acm_pca_arn` names the private authority that they are of, if they are.
+    `certificates` is PEM text, "" if it is unknown. `acm_pca_arn` is the ARN of a private authority that has issued them, or "".
     `crls_missing` : the anchor has revocation lists whose data are unknown, so that it issues no session.
     """
 
@@ -214,7 +214,7 @@ def default_mappings() -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class RolesAnywhereProfile:
-    """A profile of IAM Roles Anywhere: the roles that its sessions may have, and what limits these sessions.
+    """A profile of IAM Roles Anywhere: the roles of its sessions, and the limits of these sessions.
 
     `session_policy` is the text of an inline session policy, "" for none. `attribute_mappings` are specifiers by field of the
     certificate.

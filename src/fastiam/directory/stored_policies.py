@@ -1,4 +1,4 @@
-"""Policies as an account model stores them: the policy as read, and its text for writing it out again."""
+"""Policies as an account model stores them: the parsed policy, and its JSON text."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FULL_ACCESS_ARN = "arn:aws:organizations::aws:policy/service_control_policy/p-Fu
 
 
 class StoredPolicy:
-    """A policy and its JSON text. A stored policy is one object wherever it is used; equal are those of one text and name.
+    """A policy and its JSON text, immutable. Two are equal if they have the same text, name, kind and ARN.
 
-    Never changed. `unread` makes one of its text alone, which is read when `policy` is asked for.
+    `unparsed` makes one from a text, which is parsed on first use of `policy`.
     """
 
     __slots__ = ("__weakref__", "_origin", "_policy", "arn", "kind", "name", "text")
@@ -38,8 +38,10 @@ class StoredPolicy:
         self._origin = policy.origin
 
     @classmethod
-    def unread(cls, text: str, kind: PolicyKind, name: str, arn: str | None = None, origin: Origin | None = None) -> StoredPolicy:
-        """A policy by the `text` of another stored one; without `origin` the text is where it comes from."""
+    def unparsed(
+        cls, text: str, kind: PolicyKind, name: str, arn: str | None = None, origin: Origin | None = None
+    ) -> StoredPolicy:
+        """Make a policy from the `text` of another stored one; without `origin` its origin is the text."""
         stored = cls.__new__(cls)
         stored.name, stored.kind, stored.arn, stored.text = name, kind, arn, text
         stored._policy, stored._origin = None, origin
@@ -47,27 +49,27 @@ class StoredPolicy:
 
     @property
     def is_read(self) -> bool:
-        """Whether `policy` is at hand."""
+        """Whether the text has been parsed."""
         return self._policy is not None
 
     @property
     def origin(self) -> Origin | None:
-        """Where the policy comes from; None where that is its own text, or nothing tells."""
+        """The file and path that the policy was read from; None if unknown, or if it is the text itself."""
         return self._origin
 
     @property
     def policy(self) -> Policy:
-        """The policy as read. A text that was accepted in either mode reads the same in mode lenient."""
+        """The parsed policy. A text that was accepted in either mode gives the same policy in mode lenient."""
         if self._policy is None:
             self._policy = self._read()
             _read_texts.setdefault((self.kind, self.text), self)
         return self._policy
 
     def _read(self) -> Policy:
-        """PERF: of policies of one text one is read, the others get what it says under their own names."""
+        """PERF: policies with equal texts are parsed once; the others are copies with their own names."""
         known = _read_texts.get((self.kind, self.text))
         if known is None:
-            from fastiam.policy.document import read_policy  # PERF: what only decides does not load it
+            from fastiam.policy.document import read_policy  # PERF: loaded only if a policy is parsed
 
             policy = read_policy(self.text, self.kind, mode="lenient", name=self.name, arn=self.arn)
             return policy if self._origin is None else replace(policy, origin=self._origin)
@@ -88,7 +90,7 @@ class StoredPolicy:
 
 
 def has_name(stored: StoredPolicy) -> bool:
-    """Whether a policy was given a name of its own. Others are called after their place, `identity_policies[0]`."""
+    """Whether a policy was given a name. Others are named after their position, `identity_policies[0]`."""
     return not stored.name.endswith("]")
 
 
@@ -100,7 +102,7 @@ Policies: TypeAlias = Sequence[Given] | Given
 
 
 def is_managed_arn(given: object) -> bool:
-    """Whether a value given as a policy is the ARN of a managed policy: no JSON text starts so."""
+    """Whether a policy argument is the ARN of a managed policy: no JSON text starts with `arn:`."""
     return isinstance(given, str) and given.startswith("arn:")
 
 
@@ -119,13 +121,13 @@ def _is_named(given: object) -> bool:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads what is given as a policy in one mode, and gathers the findings."""
+    """Parses policy arguments in one mode, and collects the findings."""
 
     mode: Mode
     findings: list[Finding]
 
     def read(self, given: Given, kind: PolicyKind, name: str, *, arn: str | None = None) -> StoredPolicy:
-        """One document; a pair `(name, document)` brings its own name.
+        """Parse one document; a pair `(name, document)` has its own name.
 
         Raises
         ------
@@ -151,7 +153,7 @@ class Reader:
         return tuple(self.read(item, kind, f"{name}[{i}]") for i, item in enumerate(as_items(given)))
 
     def read_levels(self, levels: Iterable[object], kind: PolicyKind, name: str) -> StoredLevels:
-        """One list of documents per level, root first. The ARN of `FullAWSAccess` stands for that policy (G5)."""
+        """One list of documents per level, root first. The ARN of `FullAWSAccess` denotes that policy (G5)."""
         if not isinstance(levels, Iterable):
             raise DirectoryError(f"`{name}` must be a list of lists of policies, not `{type(levels).__name__}`")
         return tuple(self.read_level(level, kind, f"{name}[{i}]") for i, level in enumerate(levels))
@@ -167,10 +169,10 @@ class Reader:
 def denying_policy(
     kind: PolicyKind, name: str, why: str, *, arn: str | None = None, origin: Origin | None = None
 ) -> StoredPolicy:
-    """The substitute for a document that cannot be read or is not known, and that may deny.
+    """The substitute for an unreadable or unknown document that may deny.
 
-    Its one statement denies everything and is undetermined (V4, F7), so a denial that rests on it says so (F6). A text that
-    is written and read again stays what it is.
+    Its one statement denies everything and is undetermined (V4, F7), and a denial by it is marked (F6). Writing and reading its
+    text gives the same policy.
     """
     from fastiam.policy.document import read_policy
 
@@ -184,11 +186,11 @@ def denying_policy(
 
 
 def text_of(document: PolicyLike) -> str:
-    """The JSON text of a document that was read without error, whatever form it came in; number tokens stay (G12).
+    """The JSON text of a document that was read without error; number tokens are unchanged (G12).
 
     Raises
     ------
-    DirectoryError: an element that no rule looks at is nested too deeply to be kept.
+    DirectoryError: an element that no rule reads is nested too deeply.
     """
     if isinstance(document, Mapping):
         try:
@@ -202,7 +204,7 @@ def text_of(document: PolicyLike) -> str:
 
 
 def text_of_parsed(document: dict[str, JsonValue]) -> str:
-    """The same of an object that `parse_json` gave. PERF: by orjson, where it can."""
+    """The JSON text of an object from `parse_json`. PERF: orjson writes it if it can."""
     try:
         return orjson.dumps(document, _plain, orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
     except orjson.JSONEncodeError:  # lone surrogates, or deep nesting
@@ -210,7 +212,7 @@ def text_of_parsed(document: dict[str, JsonValue]) -> str:
 
 
 def _plain(value: object) -> Any:
-    """What orjson does not write by itself, because it is a number token or has double names."""
+    """Convert a value that orjson cannot write: a number token, or an object with duplicate names."""
     return dict(value) if isinstance(value, JsonObject) else orjson.Fragment(str(value))
 
 

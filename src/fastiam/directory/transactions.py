@@ -1,7 +1,7 @@
-"""Books, the sets of tables that a directory is made of, and the ledger, which runs transactions over them.
+"""Record stores, the tables of a directory, and the transaction manager that updates them.
 
-A table maps keys to frozen records. It changes through one door, `RecordStore.put`, inside of a transaction. The law: what one
-transaction changes is there as a whole or not at all: in memory, and on the disk where the ledger has one.
+A table maps keys to immutable records. `RecordStore.put` is the only way to change it, inside a transaction. Invariant:
+transactions are atomic, in memory and in the storage backend.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ T = TypeVar("T")
 B = TypeVar("B", bound="RecordStore[Any]")
 P = ParamSpec("P")
 R = TypeVar("R")
-SINGLE = ""  # the key of the record in a table that holds one at most
+SINGLE = ""  # the key of the record in a table with at most one
 
 
 class Change(NamedTuple):
-    """One record in place of another; None where there was or will be none."""
+    """The change of a record from `old` to `new`; None means that it is absent."""
 
     record_store: RecordStore[Any]
     table: str
@@ -35,45 +35,45 @@ class Change(NamedTuple):
 
     @property
     def removes_owner(self) -> bool:
-        """Whether a record is removed, or replaced by one with another unique id: records that it owns must follow."""
+        """Whether a record is removed or replaced by one with another unique id, so that records that it owns must follow."""
         if self.old is None or self.new is None:
             return self.old is not None
         return getattr(self.old, "unique_id", None) != getattr(self.new, "unique_id", None)
 
 
 class StorageBackend(Protocol):
-    """What keeps the books of a ledger beyond the process."""
+    """Stores the record stores of a transaction manager durably."""
 
-    def load(self, record_store: RecordStore[Any]) -> None:
-        """Fill a book that has just joined."""
+    def load(self, store: RecordStore[Any]) -> None:
+        """Fill a record store that has just joined."""
 
     def begin(self) -> None:
-        """Lock out other writers, then bring all books up to what they have written."""
+        """Lock out other writers, then add what they have written to all record stores."""
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Make the changes durable and let others write. If it raises, nothing is changed on the disk."""
+        """Make the changes durable and let others write. If it raises, nothing is stored."""
 
     def rollback(self) -> None:
-        """Let others write, with nothing changed."""
+        """Let others write, without storing anything."""
 
     def refresh(self) -> bool:
-        """Bring all books up to what others have written; whether there was anything."""
+        """Add what others have written to all record stores. Return whether there was anything."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 def _no_transaction_manager() -> None:
-    """What a book knows of its ledger before it has joined one."""
+    """The transaction manager of a record store that has not joined one."""
 
 
 class RecordStore(Generic[T]):
-    """A set of tables. A subclass gives it a name, and keeps whatever indexes it wants in `changed`.
+    """A set of tables. A subclass has a name, and may update indexes in `changed`.
 
     Parameters
     ----------
-    tables : a dataclass. Each field `dict[str, Record]` is a table, each field `Record | None` one with a single record; a field
-        of another form is an index, which is not kept on the disk.
+    tables : a dataclass. A field `dict[str, Record]` is a table, a field `Record | None` a table with at most one record. Other
+        fields are indexes, which are not stored.
     """
 
     name: ClassVar[str]  # of its rows in a database
@@ -85,23 +85,23 @@ class RecordStore(Generic[T]):
         self._transaction_manager: Callable[[], TransactionManager | None] = _no_transaction_manager
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return self.__dict__ | {"_transaction_manager": _no_transaction_manager}  # the ledger tells it again
+        return self.__dict__ | {"_transaction_manager": _no_transaction_manager}  # set again by the transaction manager
 
     @property
     def transaction_manager(self) -> TransactionManager:
-        """The ledger that has the book. It is not kept by it: without a circle, memory is given back with the last reference."""
+        """The transaction manager. The reference is weak: without a cycle, memory is freed with the last reference."""
         transaction_manager = self._transaction_manager()
         if transaction_manager is None:
-            raise RuntimeError(f"`{self.name}` is a book of no ledger")
+            raise RuntimeError(f"the record store `{self.name}` has not joined a directory")
         return transaction_manager
 
     def get(self, table: str, key: str) -> Any:
         """The record under a key, or None."""
-        held = getattr(self.tables, table)
-        return held.get(key) if isinstance(held, dict) else held
+        records = getattr(self.tables, table)
+        return records.get(key) if isinstance(records, dict) else records
 
     def put(self, table: str, key: str, new: Any) -> None:
-        """A record in place of the one under its key, if any; None removes it.
+        """Replace the record under a key; None removes it.
 
         Raises
         ------
@@ -113,21 +113,21 @@ class RecordStore(Generic[T]):
             self.change(table, key, old, new)
 
     def change(self, table: str, key: str, old: Any, new: Any) -> None:
-        """The change of memory that `put`, an undo, or the write of another process comes to."""
-        held = getattr(self.tables, table)
-        if not isinstance(held, dict):
+        """Change a record in memory: for `put`, for an undo, or because another process has written it."""
+        records = getattr(self.tables, table)
+        if not isinstance(records, dict):
             setattr(self.tables, table, new)
         elif new is None:
-            held.pop(key, None)
+            records.pop(key, None)
         else:
-            held[key] = new
+            records[key] = new
         self.changed(table, key, old, new)
 
     def changed(self, table: str, key: str, old: Any, new: Any) -> None:
-        """A record has changed, whoever did it: the place to keep indexes."""
+        """Called after each change of a record in memory. Subclasses update their indexes here."""
 
     def before_commit(self, changes: Sequence[Change]) -> None:
-        """Called with what a transaction has changed, in whatever book. It may put more, or raise, which undoes everything."""
+        """Called with the changes of a transaction in all record stores. It may change more records. An error undoes all."""
 
 
 class TransactionManager:
@@ -143,9 +143,9 @@ class TransactionManager:
         self.record_stores: dict[str, RecordStore[Any]] = {}
         self._dependents = tuple(dependents)
         self.backend: StorageBackend | None = None
-        self.lock = forking.new_lock(forking.DIRECTORY)  # held by a transaction, and by who reads several tables at once
-        self._is_open = False  # whether a transaction is
-        self._changes: list[Change] = []  # by it, so far
+        self.lock = forking.new_lock(forking.DIRECTORY)  # acquired by transactions, and by readers of several tables
+        self._is_open = False  # whether a transaction is open
+        self._changes: list[Change] = []  # of the open transaction
 
     def __getstate__(self) -> dict[str, Any]:
         if self.backend is not None:
@@ -155,51 +155,51 @@ class TransactionManager:
     def __setstate__(self, state: dict[str, Any]) -> None:
         TransactionManager.__init__(self, state["dependents"])
         self.record_stores = state["record_stores"]
-        for record_store in self.record_stores.values():
-            record_store._transaction_manager = weakref.ref(self)
+        for store in self.record_stores.values():
+            store._transaction_manager = weakref.ref(self)
 
-    def join(self, record_store: B) -> B:
-        """Take a book in, with what the disk holds of it. Of two of one name the first one stays, and is given back."""
+    def join(self, store: B) -> B:
+        """Add a record store, and fill it from the backend. If one with this name has joined, it stays and is returned."""
         with self.lock:
-            held = self.record_stores.get(record_store.name)
-            if isinstance(held, type(record_store)):
-                return held
-            if held is not None:
-                raise TypeError(f"`{record_store.name}` is the name of another book")
+            joined = self.record_stores.get(store.name)
+            if isinstance(joined, type(store)):
+                return joined
+            if joined is not None:
+                raise TypeError(f"`{store.name}` is the name of another record store")
             if self.backend is not None:
-                self.backend.load(record_store)
-            self.record_stores[record_store.name], record_store._transaction_manager = record_store, weakref.ref(self)
-            return record_store
+                self.backend.load(store)
+            self.record_stores[store.name], store._transaction_manager = store, weakref.ref(self)
+            return store
 
     def attach_backend(self, backend: StorageBackend) -> None:
-        """From now on the books are kept on a disk, and begin with what it holds."""
-        for record_store in self.record_stores.values():
-            backend.load(record_store)
+        """Fill the record stores from a backend, and store later changes there."""
+        for store in self.record_stores.values():
+            backend.load(store)
         self.backend = backend
 
     def detach_backend(self) -> None:
-        """From now on nothing is kept on the disk."""
+        """Close the backend, and keep later changes in memory only."""
         with self.lock:
             self.close()
             self.backend = None
 
     def close(self) -> None:
-        """Let go of the disk, for good: what is in memory can be read, and not be written."""
+        """Close the backend for good: memory can be read, and not written."""
         with self.lock:
             if self.backend is not None:
                 self.backend.close()
 
     def note(self, change: Change) -> None:
-        """A change that the open transaction makes."""
+        """Add a change to the open transaction."""
         if not self._is_open:
-            raise RuntimeError(f"`{change.record_store.name}.{change.table}` changes inside of a transaction only")
+            raise RuntimeError(f"`{change.record_store.name}.{change.table}` changes inside a transaction only")
         self._changes.append(change)
 
     @contextmanager
     def transaction(self, notes: list[Any]) -> Iterator[None]:
-        """All changes inside are one. An error undoes them; inside of another transaction, back to where this one began.
+        """Run the changes inside as one transaction. An error undoes them; a nested transaction undoes its own changes only.
 
-        `notes` lose what was appended to them meanwhile.
+        An error also removes what was appended to `notes` inside.
         """
         with self.lock:
             is_outer, start, n_notes = not self._is_open, len(self._changes), len(notes)
@@ -220,7 +220,7 @@ class TransactionManager:
                     self._is_open, self._changes = False, []
 
     def refresh(self) -> bool:
-        """Take in what other processes have written; whether there was anything. Inside of a transaction there is nothing."""
+        """Add what other processes have written. Return whether there was anything; inside a transaction there is nothing."""
         with self.lock:
             return self.backend is not None and not self._is_open and self.backend.refresh()
 
@@ -235,13 +235,13 @@ class TransactionManager:
             latest, seen = self._changes[seen:], len(self._changes)
             if self.backend is not None:
                 self._join_dependents(latest)
-            for record_store in self.record_stores.values():
-                record_store.before_commit(latest)
+            for store in self.record_stores.values():
+                store.before_commit(latest)
         if self.backend is not None:
             self.backend.commit(self._changes)
 
     def _join_dependents(self, changes: Sequence[Change]) -> None:
-        """Join the stores that own records of what the changes remove. PERF: other transactions do not read them."""
+        """Join the dependent stores whose owners the changes remove. PERF: other transactions do not read them."""
         tables = {change.table for change in changes if change.removes_owner}
         for kind in self._dependents:
             if tables & kind.owner_tables and kind.name not in self.record_stores:
@@ -254,16 +254,16 @@ class TransactionManager:
 
 
 class Transactional(Protocol):
-    """Whatever runs transactions."""
+    """An object with transactions."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All writes inside are one."""
+        """Run the writes inside as one transaction."""
 
 
 W = TypeVar("W", bound=Transactional)
 
 
-# what an annotation allows, and how a message calls it
+# the types that an annotation allows, and their name in messages
 _TYPES: dict[object, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
     "str | None": ((str, NoneType), "text or None"),
@@ -280,25 +280,25 @@ _TYPES: dict[object, tuple[tuple[type, ...], str]] = {
 
 
 def _checked(name: str, value: Any, kinds: tuple[type, ...], words: str) -> Any:
-    """The value of an argument, of texts as a tuple."""
+    """Check the type of an argument. A list of texts becomes a tuple."""
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds == (int,)):
         raise DirectoryError(f"`{name}` must be {words}, not `{type(value).__name__}`")
     if isinstance(value, str) and not value.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in value):
-        raise DirectoryError(f"`{name}` holds a lone surrogate and is not valid text")
+        raise DirectoryError(f"`{name}` has a lone surrogate and is not valid text")
     if kinds[0] is not Iterable or isinstance(value, (str, NoneType)):
         return value
     return tuple(_checked(name, item, (str,), words) for item in cast("Iterable[Any]", value))
 
 
 def write(method: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
-    """A method that writes: it runs as one transaction, after a check of the types of its arguments."""
+    """Decorate a method that writes: check the types of its arguments, then run it as one transaction."""
     names = tuple(signature(method).parameters)[1:]
     checks = {name: _TYPES[text] for name, text in method.__annotations__.items() if text in _TYPES}
 
     @wraps(method)
     def as_one(self: W, /, *args: P.args, **kwargs: P.kwargs) -> R:
         given: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
-        if len(given) < len(args) + len(kwargs):  # too many arguments, or one twice: Python says so
+        if len(given) < len(args) + len(kwargs):  # too many arguments, or a duplicate: Python raises
             return method(self, *args, **kwargs)
         for name, value in given.items():
             if name in checks:

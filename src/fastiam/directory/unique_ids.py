@@ -1,4 +1,4 @@
-"""Unique ids of IAM (spec 7.3): four letters that tell the kind, and letters and digits that nobody else has."""
+"""Unique ids of IAM (spec 7.3): a prefix of four letters for the kind, then random letters and digits."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from base64 import b32encode
 
 SAML_PROVIDER, OIDC_PROVIDER = "SAML", "OIDC"
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
-NEW = "new"  # given in place of an id: the model makes one
-_LENGTH = 21  # with the prefix, as usual; nobody may rely on it
+NEW = "new"  # as an id: generate one
+_LENGTH = 21  # with the prefix; callers must not rely on it
 
 
 def new_id(prefix: str) -> str:
-    """An id that was never there before."""
+    """Generate a unique id."""
     return prefix + b32encode(os.urandom(_LENGTH)).decode()[: _LENGTH - len(prefix)]
 
 
@@ -22,5 +22,5 @@ def new_saml_uuid() -> str:
 
 
 def id_for(given: str | None, prefix: str) -> str | None:
-    """The id that is given, or one that is made; None stays: the id is not known."""
+    """The given id, or a generated one for `new`; None stays None: the id is unknown."""
     return new_id(prefix) if given == NEW else given

@@ -1,4 +1,4 @@
-"""Where the books of a directory are kept beyond the process: one SQLite file (docs/store.md)."""
+"""The storage backend of a directory: one SQLite file (docs/store.md)."""
 
 from fastiam.storage.schema import is_sqlite
 from fastiam.storage.sqlite_backend import SqliteBackend

@@ -1,7 +1,7 @@
-"""A connection to the file of a store: how it is opened, what its errors mean, and that no fork inherits it.
+"""A connection to the file of a store: opening, translation of errors, and forks.
 
-SQLite must not be used by a child that was forked with a connection open. So all connections are closed before a fork, and
-opened again by whoever needs one, on both sides.
+A child process must not use an SQLite connection that was open at the fork. All connections are closed before a fork, and opened
+again on next use in both processes.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ Stamp = tuple[int, int]
 
 _OF_WRITERS = "foreign_keys = ON", "synchronous = FULL"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_CORRUPT = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)  # 0: text is no UTF-8
+_CORRUPT = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)  # 0: text is not UTF-8
 _REASONS = {
-    **dict.fromkeys(_BUSY, ("busy", "another process has locked the store", "try again; `timeout` says how long to wait")),
-    **dict.fromkeys(_CORRUPT, ("corrupt", "the file is broken, or is no store", "put a backup in its place")),
+    **dict.fromkeys(_BUSY, ("busy", "another process has locked the store", "try again, or raise `timeout`")),
+    **dict.fromkeys(_CORRUPT, ("corrupt", "the file is corrupt, or is not a store", "restore a backup")),
     sqlite3.SQLITE_READONLY: ("read_only", "the file or its folder cannot be written", "nothing was changed"),
     sqlite3.SQLITE_FULL: ("full", "the disk is full", "nothing was changed"),
     sqlite3.SQLITE_CANTOPEN: (
         "unreadable",
         "the file cannot be opened",
-        "its folder must be there, and writable",
+        "its folder must exist and be writable",
     ),
     sqlite3.SQLITE_IOERR: ("disk", "the disk fails", "nothing was changed"),
 }
 
 
 class Connection:
-    """One connection, opened when it is needed; not for several threads at once: `lock` guards it.
+    """One connection, opened on first use, for one thread at a time: `lock` guards it.
 
     Parameters
     ----------
-    lock : held by whoever uses the connection; a fork waits for it.
+    lock : must be acquired to use the connection; a fork waits for it.
     timeout : seconds to wait for other writers.
     """
 
@@ -51,30 +51,30 @@ class Connection:
         self._open: sqlite3.Connection | None = None
         self._process = os.getpid()
         self._stamp: Stamp | None = None
-        self._frozen: Stamp | None = None  # of a file that lies where nobody can write
+        self._frozen: Stamp | None = None  # of a file in a folder that cannot be written
         _connections.add(self)
 
     def __del__(self) -> None:
         self.close()
 
     def create(self) -> None:
-        """Make the file a store of this release, if it is empty, absent or a store of an older release.
+        """Create the store if the file is empty or absent, and migrate the store of an older release.
 
-        A new file is its owner's alone, since credentials may come into it; the files beside it follow.
+        Only its owner can read a new file, since it may contain credentials; the files next to it have the same mode.
         """
         try:
             os.close(os.open(self.path, os.O_CREAT, 0o600))
         except FileNotFoundError:
-            raise self.error("absent", "there is no such folder") from None
+            raise self.error("absent", "the folder does not exist") from None
         except OSError as error:
-            raise self.error("unreadable", f"the file cannot be made or opened: {error.strerror}") from None
-        with self._told():
+            raise self.error("unreadable", f"the file cannot be created or opened: {error.strerror}") from None
+        with self._translated_errors():
             version = self._version("rwc")
             if version is not None and version < len(MIGRATIONS):
                 migrate(self._connection("rwc"))
 
     def check(self) -> None:
-        """Whether this release can read the file.
+        """Check that this release can read the file.
 
         Raises
         ------
@@ -84,15 +84,15 @@ class Connection:
             self.check_version(connection)
 
     def check_version(self, connection: sqlite3.Connection) -> None:
-        """As `check`, over a connection that is in use."""
+        """As `check`, with an open connection."""
         version, known = version_of(connection), len(MIGRATIONS)
         if version is None or version == 0:
-            raise self.error("foreign", "the file is no store of fastiam", hint="`fastiam init` makes one")
+            raise self.error("foreign", "the file is not a store of fastiam", hint="create one with `fastiam init`")
         if version > known:
-            message = f"the store has version {version}, this release knows versions up to {known}"
+            message = f"the store has version {version}, this release reads versions up to {known}"
             raise self.error("newer", message, hint="install a newer fastiam; nothing was changed")
         if version < known:
-            raise self.error("older", f"the store has version {version}", hint="open it once for writing, which brings it up")
+            raise self.error("older", f"the store has version {version}", hint="open it once for writing to migrate it")
 
     def _version(self, mode: str) -> int | None:
         return version_of(self._connection(mode))
@@ -103,13 +103,13 @@ class Connection:
 
     @contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
-        """The connection, with errors told as what they mean."""
-        with self._told():
+        """The connection; errors of SQLite become `StoreError`."""
+        with self._translated_errors():
             yield self._connection(self._mode)
 
     @property
     def is_replaced(self) -> bool:
-        """Whether the file is another one than was read, or one that could not change has changed."""
+        """Whether another file has replaced the one that was read, or a file opened as immutable has changed."""
         if self._frozen is not None and _content(self.path) != self._frozen:
             return True
         return self._stamp is not None and _stamp(self.path) != self._stamp
@@ -120,7 +120,7 @@ class Connection:
         return self._open is not None and self._open.in_transaction
 
     def roll_back(self) -> bool:
-        """Undo the open transaction; False if there is none any more."""
+        """Roll back the open transaction; False if there is none."""
         if self._process != os.getpid() or not self.in_transaction:
             return False
         with self.use() as connection:
@@ -128,14 +128,14 @@ class Connection:
         return True
 
     def close(self) -> None:
-        """Let go of the file; it is opened again when it is needed."""
+        """Close the file; it is opened again on next use."""
         connection, self._open = self._open, None
         if connection is not None and self._process == os.getpid():
             connection.close()
 
     def _connection(self, mode: str) -> sqlite3.Connection:
         if self._open is not None and self._process != os.getpid():
-            raise self.error("forked", "the process forked inside of a transaction", hint="open the store in the child")
+            raise self.error("forked", "the process forked inside a transaction", hint="open the store in the child")
         if self._open is None:
             self._process = os.getpid()
             self._open = self._connect(mode)
@@ -150,7 +150,7 @@ class Connection:
             self._frozen = _content(self.path)
             connection = self._connect_as("mode=ro&immutable=1")
         elif mode == "rwc" and version_of(connection) == 0:
-            connection.execute("PRAGMA journal_mode = WAL")  # kept in the file
+            connection.execute("PRAGMA journal_mode = WAL")  # stored in the file
         return connection
 
     def _connect_as(self, parameters: str) -> sqlite3.Connection:
@@ -158,7 +158,7 @@ class Connection:
             f"{self.path.absolute().as_uri()}?{parameters}",
             uri=True,
             timeout=self._timeout,
-            isolation_level=None,  # transactions are begun by name
+            isolation_level=None,  # transactions begin explicitly
             check_same_thread=False,
         )
         try:
@@ -170,7 +170,7 @@ class Connection:
         return connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -183,17 +183,17 @@ class Connection:
     def _explain(self, error: sqlite3.Error) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_CANTOPEN and _is_absent(self.path):
-            return self.error("absent", "there is no such file", hint="`fastiam init` makes a store")
+            return self.error("absent", "the file does not exist", hint="create a store with `fastiam init`")
         reason, message, hint = _REASONS.get(code, _REASONS[sqlite3.SQLITE_IOERR])
         return self.error(reason, f"{message} ({error})", hint=hint)
 
     def error(self, reason: str, message: str, *, hint: str = "") -> StoreError:
-        """An error about this store."""
+        """Make an error about this store."""
         return StoreError(message, source=str(self.path), reason=reason, hint=hint)
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """What tells one file from another one of the same name."""
+    """The identity of a file: it differs between two files of the same name."""
     try:
         stat = path.stat()
     except OSError:
@@ -202,7 +202,7 @@ def _stamp(path: Path) -> Stamp | None:
 
 
 def _content(path: Path) -> Stamp | None:
-    """What tells that a file was written to: its time and size, and the log that a writer has beside it."""
+    """The time and size of a file, and whether a writer has a log next to it: it differs after a write."""
     try:
         stat = path.stat()
     except OSError:
@@ -215,7 +215,7 @@ def _is_absent(path: Path) -> bool:
         path.stat()
     except FileNotFoundError:
         return True
-    except OSError:  # a folder on the way is not to be looked into
+    except OSError:  # a parent folder cannot be read
         return False
     return False
 
@@ -225,32 +225,32 @@ def _log_of(path: Path) -> Path:
 
 
 def _is_locked_out(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether a whole file cannot be read because its folder cannot be written, where SQLite keeps what readers share."""
+    """Whether an intact file cannot be read because SQLite cannot create its shared memory file in the folder."""
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError as error:
         refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
         return refused and not _is_absent(path) and not _log_of(path).exists()
     except sqlite3.DatabaseError:
-        return False  # whoever reads next meets it again
+        return False  # the next read raises it again
     return False
 
 
 _connections: WeakSet[Connection] = WeakSet()
-_held: list[Connection] = []
+_locked: list[Connection] = []
 
 
 def _before_fork() -> None:
     for connection in list(_connections):
         connection.lock.acquire()
-        _held.append(connection)
+        _locked.append(connection)
         if connection._open is not None and not connection._open.in_transaction:
             connection.close()
 
 
 def _after_fork() -> None:
-    while _held:
-        _held.pop().lock.release()
+    while _locked:
+        _locked.pop().lock.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,8 +1,8 @@
-"""Records as rows: what is written of a record follows from the types of its fields, so a new field needs no code here.
+"""The record codec: records as JSON, by the types of their fields. A new field needs no code here.
 
-A row is the JSON object of a record's fields without those that have their default. Hence two laws for whoever changes a
-record: a field that is added has a default, which is what older rows say by their silence; and a default, once released,
-stays (or a migration in `schema` writes it out). A policy is kept as its text, and is read when somebody asks for it.
+A row is the JSON object of a record's fields without default values. Two rules follow for changes of a record. A new field has a
+default: the value that older rows imply. A released default does not change, unless a migration in `schema` writes it out.
+A policy is stored as its text, and parsed on first use.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.policy import PolicyKind
 
 Convert = Callable[[Any], Any]
-_INTEGERS = range(-(2**63), 2**64)  # what JSON readers agree on
+_INTEGERS = range(-(2**63), 2**64)  # the range that all JSON readers support
 
 
 def _same(value: Any) -> Any:
@@ -32,7 +32,7 @@ def _same(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class FieldCodec:
-    """How the values of a type become JSON and come back. `json` is the type they have there, which tells members of a union."""
+    """Conversion of the values of a type to JSON and back. `json` is their JSON type, which distinguishes members of a union."""
 
     write: Convert
     read: Convert
@@ -40,11 +40,11 @@ class FieldCodec:
 
 
 class UnknownFieldError(ValueError):
-    """A row has a field that its record lacks: a newer release has written it."""
+    """A row has a field that its record does not have: a newer release has written it."""
 
 
 def to_text(codec: FieldCodec, record: Any) -> str:
-    """The row of a record. Lone surrogates are escaped: neither UTF-8 nor SQLite has them."""
+    """Encode a record as JSON text. Lone surrogates are escaped, because UTF-8 and SQLite have none."""
     plain = codec.write(record)
     try:
         return orjson.dumps(plain).decode()
@@ -53,12 +53,12 @@ def to_text(codec: FieldCodec, record: Any) -> str:
 
 
 def from_text(codec: FieldCodec, text: str) -> Any:
-    """The record of a row.
+    """Decode a record.
 
     Raises
     ------
-    UnknownFieldError: a newer release wrote it.
-    ValueError, TypeError, KeyError: it is no row of such a record.
+    UnknownFieldError: a newer release has written it.
+    ValueError, TypeError, KeyError: the text is not such a record.
     """
     try:
         plain = orjson.loads(text)
@@ -68,9 +68,9 @@ def from_text(codec: FieldCodec, text: str) -> Any:
 
 
 def tables_of(tables: type, codecs: FieldCodecs | None = None) -> dict[str, FieldCodec]:
-    """The tables of a book with the form of their records: fields `dict[str, Record]` and `Record | None` (see `record_stores`).
+    """The tables of a record store with the codec of their records: fields `dict[str, Record]` and `Record | None`.
 
-    `codecs` may have another form for policies than their text.
+    `codecs` may have another codec for policies than their text.
     """
     codecs = codecs or _codecs
     found = {}
@@ -91,17 +91,17 @@ def _is_union(hint: Any) -> bool:
 
 
 class FieldCodecs:
-    """Forms by type; `policy` is that of a stored policy."""
+    """Codecs by type; `policy` is the codec of stored policies."""
 
     def __init__(self, policy: FieldCodec) -> None:
         self._known: dict[Any, FieldCodec] = {**_SCALARS, StoredPolicy: policy}
 
     def of(self, hint: Any) -> FieldCodec:
-        """The form of a type.
+        """The codec of a type.
 
         Raises
         ------
-        TypeError: there is none; records hold other types then.
+        TypeError: records cannot have fields of this type.
         """
         found = self._known.get(hint)
         if found is None:
@@ -122,7 +122,7 @@ class FieldCodecs:
             return _sequence(self.of(arguments[0]), frozenset, sorted)
         if origin is not None and issubclass(origin, Mapping) and arguments[0] is str:
             return _mapping(self.of(arguments[1]))
-        raise TypeError(f"`{hint}` is no type that rows can hold")
+        raise TypeError(f"`{hint}` is not a type of record fields")
 
 
 def _integer(value: int) -> int:
@@ -141,9 +141,9 @@ _SHARED_KINDS = (PolicyKind.SCP, PolicyKind.RCP)
 
 
 def _read_policy(plain: dict[str, str]) -> StoredPolicy:
-    """A policy that is not read yet. Policies of an organisation are one object for all accounts, as a model keeps them."""
+    """Decode a policy without parsing it. Equal policies of an organisation are one object, as in an account model."""
     name, kind, text, arn = plain["name"], PolicyKind(plain["kind"]), plain["text"], plain.get("arn")
-    stored = StoredPolicy.unread(text, kind, name, arn)
+    stored = StoredPolicy.unparsed(text, kind, name, arn)
     return _shared.setdefault((name, kind, text, arn or ""), stored) if kind in _SHARED_KINDS else stored
 
 
@@ -181,7 +181,7 @@ def _union(members: tuple[Any, ...], codec_of: Callable[[Any], FieldCodec]) -> F
     writers = {get_origin(member) or member: codec_of(member) for member in members}
     readers = {codec.json: codec.read for codec in writers.values()}
     if len(readers) < len(members):
-        raise TypeError(f"`{members}` cannot be told from each other in a row")
+        raise TypeError(f"the members of `{members}` have the same JSON type")
 
     def write(value: Any) -> Any:
         codec = writers.get(type(value)) or next(codec for kind, codec in writers.items() if isinstance(value, kind))
@@ -191,7 +191,7 @@ def _union(members: tuple[Any, ...], codec_of: Callable[[Any], FieldCodec]) -> F
 
 
 def _record(kind: type[Any], codec_of: Callable[[Any], FieldCodec]) -> FieldCodec:
-    """A dataclass: the fields that have another value than their default."""
+    """The codec of a dataclass: its fields without default values."""
     hints = get_type_hints(kind)
     defaults = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
     codecs = {name: codec_of(hints[name]) for name in defaults}
@@ -208,7 +208,7 @@ def _record(kind: type[Any], codec_of: Callable[[Any], FieldCodec]) -> FieldCode
         except KeyError:
             unknown = plain.keys() - readers.keys()
             if unknown:
-                raise UnknownFieldError(f"`{min(unknown)}` is no field of `{kind.__name__}`") from None
+                raise UnknownFieldError(f"`{min(unknown)}` is not a field of `{kind.__name__}`") from None
             raise
 
     return FieldCodec(write, read, dict)

@@ -1,7 +1,7 @@
-"""The tables of a store, and how a store of an older release becomes one of this release.
+"""The SQLite tables of a store, and the migration of stores of older releases.
 
-Every record is one row, whatever table it belongs to, and carries the number of the commit that wrote it last: what has changed
-since is one look into an index. A removed record stays as a row without body until nobody can have missed it (`horizon`).
+Each record is one row with the number of the commit that wrote it last, so that an index finds what has changed since a commit. A
+removed record stays as a row without body until all readers can have seen its removal (`horizon`).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 
-APPLICATION_ID = 0x6649414D  # "fIAM": tells a store from other SQLite files
+APPLICATION_ID = 0x6649414D  # "fIAM": distinguishes a store from other SQLite files
 _MAGIC = b"SQLite format 3\x00"
 
-# The statements of each version. A released one never changes: stores that have run it never run it again.
+# The statements of each version. A released version never changes: stores that have run it do not run it again.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE counters (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
@@ -36,9 +36,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 def is_sqlite(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is an SQLite database, by its first bytes. A pipe is not, and is not read: its bytes come only once."""
+    """Whether the file is an SQLite database, by its first bytes. A pipe is not read: its bytes can be read only once."""
     try:
-        name = os.fspath(path)  # a number would be a file descriptor
+        name = os.fspath(path)  # an integer would be a file descriptor
         if not os.path.isfile(name):
             return False
         with open(name, "rb") as file:
@@ -48,7 +48,7 @@ def is_sqlite(path: str | os.PathLike[str]) -> bool:
 
 
 def version_of(connection: sqlite3.Connection) -> int | None:
-    """The version of a store; 0 for an empty database, None for one of something else."""
+    """The version of a store; 0 for an empty database, None for another database."""
     (application,), (version,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
     if application == APPLICATION_ID:
         return int(version)
@@ -57,7 +57,7 @@ def version_of(connection: sqlite3.Connection) -> int | None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """All versions that the store lacks, in one transaction; of several processes one does it."""
+    """Run the missing versions in one transaction. Only one of several processes runs them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statements in MIGRATIONS[version_of(connection) or 0 :]:

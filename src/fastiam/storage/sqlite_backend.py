@@ -1,8 +1,8 @@
-"""The disk of a ledger: books in an SQLite file, which one process writes at a time and any number read.
+"""The SQLite backend of record stores: one process writes at a time, any number read.
 
-Memory is what everybody reads; the file is what memory follows. A commit has a number, each record carries that of its last
-commit, and whoever has seen commit n takes in the records with a greater one. A writer does so behind the lock, before it
-looks at anything: so it never decides on, or overwrites, what it has not seen.
+Readers use memory, which follows the file. Each commit has a number, and each record has the number of its last commit. A process
+that has seen commit n reads the records with greater numbers. A writer does this with the lock, before it reads anything else, so
+that it never decides on, or overwrites, what it has not seen.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from fastiam.runtime.gc_pause import collection_paused
 from fastiam.storage.connection import Connection
 from fastiam.storage.record_codec import FieldCodec, UnknownFieldError, from_text, tables_of, to_text
 
-_NOTHING = -1  # no commit: all is to be compared
-_FORGET = 4096  # commits after which a removed record loses its row
+_NOTHING = -1  # no commit: all records are compared
+_KEEP_REMOVED = 4096  # commits after which the row of a removed record is deleted
 _LOAD = """SELECT tables.name, key, body, checksum FROM records JOIN tables ON tables.id = table_id
            WHERE body IS NOT NULL ORDER BY records.id"""
 _SINCE = """SELECT tables.name, key, body, checksum FROM records JOIN tables ON tables.id = table_id
@@ -30,23 +30,23 @@ _SINCE = """SELECT tables.name, key, body, checksum FROM records JOIN tables ON 
 _UPDATE = "UPDATE records SET (body, checksum, commit_id) = (?, ?, ?) WHERE table_id = ? AND key = ?"
 _INSERT = "INSERT OR REPLACE INTO records (body, checksum, commit_id, table_id, key) VALUES (?, ?, ?, ?, ?)"
 _Row = tuple[str, str, str | None, int]
-_State = tuple[RecordStore[Any], str, str, Any]  # book, table, key, record
+_State = tuple[RecordStore[Any], str, str, Any]  # store, table, key, record
 
 
 class SqliteBackend:
-    """The file of a store, opened and brought up to this release.
+    """The open file of a store, migrated to this release.
 
     Parameters
     ----------
     path : the file.
-    lock : of the ledger: one thread at a time uses the disk.
-    create : whether to make the file if it is not there.
-    read_only : never write, not even to bring an older store up.
+    lock : of the transaction manager: one thread at a time uses the backend.
+    create : whether to create an absent file.
+    read_only : never write, not even to migrate an older store.
     timeout : seconds to wait for another writer.
 
     Raises
     ------
-    StoreError: no file, no store, or one that this release cannot read.
+    StoreError: no file, not a store, or one that this release cannot read.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class SqliteBackend:
         self._read_only = read_only
         self._connection = Connection(self.path, read_only=read_only, timeout=timeout, lock=lock)
         self._record_stores: dict[str, RecordStore[Any]] = {}
-        self._codecs: dict[str, tuple[RecordStore[Any], str, FieldCodec]] = {}  # by the name of a table in the file
-        self._seen = 0  # the last commit that memory has taken in
+        self._codecs: dict[str, tuple[RecordStore[Any], str, FieldCodec]] = {}  # by the name of the table in the file
+        self._seen = 0  # the last commit in memory
         self._is_closed = False
         if not read_only and (create or self.path.exists()):
             self._connection.create()
@@ -71,26 +71,23 @@ class SqliteBackend:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def load(self, record_store: RecordStore[Any]) -> None:
-        """Fill a book that has just joined; the others are brought to the same commit."""
+    def load(self, store: RecordStore[Any]) -> None:
+        """Fill a record store that has just joined; the others are updated to the same commit."""
         with self._using() as connection, _at_one_moment(connection), collection_paused():
             if self._record_stores:
                 self._catch_up(connection)
             else:
                 self._seen = _counter(connection, "commit")
-            codecs = {
-                f"{record_store.name}.{table}": (record_store, table, codec)
-                for table, codec in tables_of(type(record_store.tables)).items()
-            }
+            codecs = {f"{store.name}.{table}": (store, table, codec) for table, codec in tables_of(type(store.tables)).items()}
             for _, table, key, record in self._records(self._all_rows(connection), codecs):
-                record_store.change(table, key, None, record)
+                store.change(table, key, None, record)
             if self._connection.is_replaced:
                 raise self._connection.error("busy", "the store was changed while it was read", hint="try again")
-        self._record_stores[record_store.name] = record_store
+        self._record_stores[store.name] = store
         self._codecs |= codecs
 
     def refresh(self) -> bool:
-        """Bring all books up to what others have written; whether there was anything."""
+        """Add what others have written to all record stores. Return whether there was anything."""
         with self._using() as connection:
             if _counter(connection, "commit") == self._seen:
                 return False
@@ -98,8 +95,8 @@ class SqliteBackend:
                 return self._catch_up(connection)
 
     def _catch_up(self, connection: sqlite3.Connection) -> bool:
-        """Take in what was committed since. Of another file, or after too many commits, all is compared."""
-        self._connection.check_version(connection)  # a newer release may have come while the store was open
+        """Add what was committed since. After too many commits, or for another file, all records are compared."""
+        self._connection.check_version(connection)  # a newer release may have migrated the open store
         latest, horizon = _counter(connection, "commit"), _counter(connection, "horizon")
         if latest == self._seen:
             return False
@@ -107,45 +104,45 @@ class SqliteBackend:
             states = list(self._records(connection.execute(_SINCE, (self._seen,)), self._codecs))
         else:
             states = self._all_states(connection)
-        for record_store, table, key, record in states:
-            old = record_store.get(table, key)
+        for store, table, key, record in states:
+            old = store.get(table, key)
             if old is not record and old != record:
-                record_store.change(table, key, old, record)
+                store.change(table, key, old, record)
         self._seen = latest
         return True
 
     def _all_states(self, connection: sqlite3.Connection) -> list[_State]:
         states = list(self._records(self._all_rows(connection), self._codecs))
-        there = {(id(record_store), table, key) for record_store, table, key, _ in states}
-        gone: list[_State] = []
-        for record_store, table, _ in self._codecs.values():
-            held = getattr(record_store.tables, table)
-            keys = list(held) if isinstance(held, dict) else [""] if held is not None else []
-            gone += [(record_store, table, key, None) for key in keys if (id(record_store), table, key) not in there]
-        return gone + states
+        present = {(id(store), table, key) for store, table, key, _ in states}
+        removed: list[_State] = []
+        for store, table, _ in self._codecs.values():
+            records = getattr(store.tables, table)
+            keys = list(records) if isinstance(records, dict) else [""] if records is not None else []
+            removed += [(store, table, key, None) for key in keys if (id(store), table, key) not in present]
+        return removed + states
 
     def _all_rows(self, connection: sqlite3.Connection) -> Iterator[_Row]:
-        """The rows of all records. They are counted, since a damaged page may lose some without an error."""
+        """The rows of all records, counted: a damaged page may lose rows without an error."""
         n_records = 0
         for row in connection.execute(_LOAD):
             n_records += 1
             yield row
         wanted = _counter(connection, "records")
         if n_records != wanted:
-            raise self._corrupt(f"{wanted} records were written, {n_records} are there")
+            raise self._corrupt(f"{wanted} records were written, {n_records} exist")
 
     def _records(self, rows: Iterable[_Row], codecs: dict[str, tuple[RecordStore[Any], str, FieldCodec]]) -> Iterator[_State]:
-        """The records of rows; those of books that have not joined are passed over."""
-        record_stores = {record_store.name for record_store, _, _ in codecs.values()}
+        """The records of rows, without those of record stores that have not joined."""
+        record_stores = {store.name for store, _, _ in codecs.values()}
         for name, key, body, checksum in rows:
             if name not in codecs:
                 if name.partition(".")[0] in record_stores:
-                    raise self._newer(f"the table `{name}` is not known")
+                    raise self._newer(f"the table `{name}` is unknown")
                 continue
-            record_store, table, codec = codecs[name]
+            store, table, codec = codecs[name]
             if checksum != _checksum(name, key, body):
                 raise self._corrupt(f"the checksum of the row `{key}` of `{name}` is wrong")
-            yield record_store, table, key, None if body is None else self._read(codec, name, key, body)
+            yield store, table, key, None if body is None else self._read(codec, name, key, body)
 
     def _read(self, codec: FieldCodec, name: str, key: str, body: str) -> Any:
         try:
@@ -159,7 +156,7 @@ class SqliteBackend:
         return self._connection.error("newer", f"a newer release has written the store: {message}", hint="install it")
 
     def _corrupt(self, why: str) -> Exception:
-        return self._connection.error("corrupt", f"the store is broken: {why}", hint="put a backup in its place")
+        return self._connection.error("corrupt", f"the store is corrupt: {why}", hint="restore a backup")
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -188,33 +185,33 @@ class SqliteBackend:
             more = sum((change.new is not None) - (change.old is not None) for change in written)
             connection.execute("UPDATE counters SET value = ? WHERE name = 'commit'", (number,))
             connection.execute("UPDATE counters SET value = value + ? WHERE name = 'records'", (more,))
-            if number % _FORGET == 0:
-                _forget(connection, number - _FORGET)
+            if number % _KEEP_REMOVED == 0:
+                _purge_removed(connection, number - _KEEP_REMOVED)
             connection.execute("COMMIT")
             self._seen = number
 
     def rollback(self) -> None:
-        """Let others write, with nothing changed."""
+        """Let others write, without storing anything."""
         if not self._connection.roll_back():
-            # it has ended by itself, or an interrupt came just after it was committed: memory may lack what is there
+            # it has ended by itself, or an interrupt followed the commit: memory may differ from the file
             self._seen = _NOTHING
 
     def _write(self, connection: sqlite3.Connection, number: int, change: Change) -> None:
         name = f"{change.record_store.name}.{change.table}"
         if name not in self._codecs:
-            raise TypeError(f"`{name}` is no table of records")
+            raise TypeError(f"`{name}` is not a table of records")
         table_id = _table_id(connection, name)
         body = None if change.new is None else to_text(self._codecs[name][2], change.new)
         values = (body, _checksum(name, change.key, body), number, table_id, change.key)
-        # INVARIANT: rows stand in the order in which records came: one that comes again comes last, as in a dict
+        # INVARIANT: rows are in the order of insertion: a record that is added again is the last one, as in a dict
         done = connection.execute(_INSERT if change.old is None else _UPDATE, values)
         if done.rowcount != 1:
-            raise self._corrupt(f"the row `{change.key}` of `{name}` is not there")
+            raise self._corrupt(f"the row `{change.key}` of `{name}` is absent")
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let go of the file, for good."""
+        """Close the file for good."""
         self._is_closed = True
         self._connection.close()
 
@@ -224,7 +221,7 @@ class SqliteBackend:
             raise self._connection.error("closed", "the store was closed")
         if self._connection.is_replaced:
             if self._connection.in_transaction:
-                raise self._connection.error("gone", "another file has taken the place of the store", hint="write again")
+                raise self._connection.error("gone", "another file has replaced the store", hint="write again")
             self._connection.close()
             self._connection.check()
             self._seen = _NOTHING
@@ -235,7 +232,7 @@ class SqliteBackend:
 def _counter(connection: sqlite3.Connection, name: str) -> int:
     found = connection.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
     if found is None:
-        raise sqlite3.DatabaseError(f"the counter `{name}` is not there")
+        raise sqlite3.DatabaseError(f"the counter `{name}` is absent")
     return int(found[0])
 
 
@@ -246,8 +243,8 @@ def _table_id(connection: sqlite3.Connection, name: str) -> int:
     return int(found[0])
 
 
-def _forget(connection: sqlite3.Connection, number: int) -> None:
-    """Rows of what was removed until then; who has seen less has to compare."""
+def _purge_removed(connection: sqlite3.Connection, number: int) -> None:
+    """Delete the rows of records that were removed up to a commit. Readers of earlier commits compare all records."""
     done = connection.execute("DELETE FROM records WHERE body IS NULL AND commit_id <= ?", (number,))
     if done.rowcount:
         connection.execute("UPDATE counters SET value = ? WHERE name = 'horizon'", (number,))
@@ -259,7 +256,7 @@ def _checksum(table: str, key: str, body: str | None) -> int:
 
 @contextmanager
 def _at_one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """All reading inside sees one commit; inside of a transaction it does so anyway."""
+    """All reads inside see one commit, as they do in a transaction."""
     if connection.in_transaction:
         yield
         return

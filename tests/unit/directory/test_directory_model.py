@@ -42,13 +42,13 @@ WRITES = {
     "no text": (lambda d: d.add_principal(None), "must be text", None),
     "a group as principal": (lambda d: d.add_principal(f"arn:aws:iam::{A}:group/Eng"), "not a principal", None),
     "the same user": (lambda d: d.add_principal(ANA), "already", "DIR-EXISTS"),
-    "a name that differs by case": (lambda d: d.add_principal(f"arn:aws:iam::{A}:user/ANA"), "whatever their case", "DIR-NAME"),
-    "a name of the wrong letters": (lambda d: d.add_principal(f"arn:aws:iam::{A}:user/a b"), "no valid name", "DIR-NAME"),
-    "a long name": (lambda d: d.add_principal(f"arn:aws:iam::{A}:role/{'r' * 65}"), "no valid name", "DIR-NAME"),
-    "a long path": (lambda d: d.add_principal(f"arn:aws:iam::{A}:role/{'p' * 512}/r"), "no valid path", "DIR-NAME"),
+    "a name that differs by case": (lambda d: d.add_principal(f"arn:aws:iam::{A}:user/ANA"), "ignoring case", "DIR-NAME"),
+    "a name of the wrong letters": (lambda d: d.add_principal(f"arn:aws:iam::{A}:user/a b"), "not a valid name", "DIR-NAME"),
+    "a long name": (lambda d: d.add_principal(f"arn:aws:iam::{A}:role/{'r' * 65}"), "not a valid name", "DIR-NAME"),
+    "a long path": (lambda d: d.add_principal(f"arn:aws:iam::{A}:role/{'p' * 512}/r"), "not a valid path", "DIR-NAME"),
     "an account of letters": (lambda d: d.add_account("A"), "not an account id", None),
     "a policy that is not there": (
-        lambda d: d.add_principal(DEP, identity_policies=[f"{MANAGED}x"]), "no document", "DIR-NO-POLICY",
+        lambda d: d.add_principal(DEP, identity_policies=[f"{MANAGED}x"]), "document is unknown", "DIR-NO-POLICY",
     ),
     "a boundary that is not there": (
         lambda d: d.add_principal(DEP, permissions_boundary=f"{MANAGED}x"), "allows nothing as a boundary", "DIR-NO-BOUNDARY",
@@ -70,10 +70,10 @@ WRITES = {
     ),
     "a tag that is a number": (lambda d: d.add_principal(DEP, tags={"a": 1}), "text as key and value", None),
     "trust in a user that is not there": (lambda d: d.add_principal(DEP, trust_policy=trust(f"{ANA}2")), "does not have", "N32"),
-    "trust in a role that is not there": (
+    "trust in a role that does not exist": (
         lambda d: d.add_principal(DEP, trust_policy=trust(f"arn:aws:iam::{A}:role/None")), "does not have", "N32",
     ),
-    "the same group, other case": (lambda d: d.add_group("ENG", account=A), "whatever their case", "DIR-NAME"),
+    "the same group, other case": (lambda d: d.add_group("ENG", account=A), "ignoring case", "DIR-NAME"),
     "the same group": (lambda d: d.add_group("Eng", account=A), "already", "DIR-EXISTS"),
     "a group without account": (lambda d: d.add_group("Ops"), "names no account", None),
     "a group that is a user": (lambda d: d.add_group(ANA), "not a group", None),
@@ -82,9 +82,9 @@ WRITES = {
     "no version in force": (lambda d: d.add_managed_policy(f"{MANAGED}2", versions={"v2": ALLOW}), "no version `v1`", None),
     "the same resource": (lambda d: d.add_resource(BKT), "already", "DIR-EXISTS"),
     "no resource": (lambda d: d.add_resource("bkt"), "not a resource", None),
-    "a policy of an object": (lambda d: d.add_resource(f"{BKT}/key", policy=RESOURCE), "no policy is ever read", "6.10"),
+    "a policy of an object": (lambda d: d.add_resource(f"{BKT}/key", policy=RESOURCE), "no policy is read", "6.10"),
     "a policy of an alias": (
-        lambda d: d.add_resource(f"arn:aws:kms:us-east-1:{A}:alias/a", policy=RESOURCE), "no policy is ever read", "6.10",
+        lambda d: d.add_resource(f"arn:aws:kms:us-east-1:{A}:alias/a", policy=RESOURCE), "no policy is read", "6.10",
     ),
     "restricting what is no bucket": (
         lambda d: d.add_resource(f"arn:aws:sqs:us-east-1:{A}:q", restrict_public_buckets=True), "not a bucket", None,

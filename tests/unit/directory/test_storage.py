@@ -410,7 +410,7 @@ def test_a_book_that_joins_reads_its_rows_and_follows_the_feed(path: Path) -> No
 def test_a_removed_record_is_gone_for_all_and_forgotten_at_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from badge_store import Badge, Badges
 
-    monkeypatch.setattr(disk_module, "_FORGET", 8)
+    monkeypatch.setattr(disk_module, "_KEEP_REMOVED", 8)
     with Directory.open(path) as writer, Directory.open(path) as near, Directory.open(path) as far:
         badges = [directory.join(Badges()) for directory in (writer, near, far)]
 
@@ -502,8 +502,8 @@ def filled(path: Path) -> Path:
 
 
 def test_a_store_that_is_not_there_is_made_or_missed(path: Path) -> None:
-    assert "no such file" in refused("absent", path, create=False)
-    assert "no such file" in refused("absent", path, read_only=True)
+    assert "the file does not exist" in refused("absent", path, create=False)
+    assert "the file does not exist" in refused("absent", path, read_only=True)
     refused("absent", path / "no" / "folder")
     refused("unreadable", path.parent)
 
@@ -592,7 +592,7 @@ def test_a_database_of_something_else_is_left_alone(path: Path) -> None:
     connection.executescript("CREATE TABLE cookies (name); INSERT INTO cookies VALUES ('x')")
     connection.close()
     before = path.read_bytes()
-    assert "no store of fastiam" in refused("foreign", path)
+    assert "not a store of fastiam" in refused("foreign", path)
     assert path.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""Writes of accounts, and of SCP and RCP paths that are given account by account."""
+"""Writes of accounts, and of SCP and RCP paths of single accounts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class AccountWrites(Writes):
     def add_account(
         self, id: str, *, name: str | None = None, canonical_id: str | None = None, partition: str | None = None
     ) -> None:
-        """An account. It need not be added before its principals; `canonical_id` is the S3 canonical user id.
+        """Add an account. It need not be added before its principals; `canonical_id` is the S3 canonical user id.
 
-        A second call adds to what is known; None keeps it. The partition of a new account is `aws` if not given.
+        A second call updates the account; None keeps a value. The partition of a new account is `aws` by default.
         """
         if partition is not None and not _PARTITION.fullmatch(partition):
             raise DirectoryError(f"`{shorten(partition)}` is not a partition", hint="write `aws`, `aws-cn`, `aws-us-gov`, ...")
@@ -42,16 +42,16 @@ class AccountWrites(Writes):
 
     @write
     def set_scps(self, account: str, levels: Sequence[Policies] | None) -> None:
-        """The SCPs on an account's path, one list per level, root first, with or without an organisation.
+        """Set the SCPs on an account's path, one list per level, root first, with or without an organisation.
 
-        They stand in place of those of the organisation's tree; None brings these back. Management accounts stay free (D11).
+        They replace those of the organisation's tree; None restores these. They do not apply to management accounts (D11).
         """
         found = self._read_levels(account, levels, PolicyKind.SCP, "scps")
         self._put("accounts", replace(self.tables.accounts[account], scps=found))
 
     @write
     def set_rcps(self, account: str, levels: Sequence[Policies] | None) -> None:
-        """The RCPs on an account's path; see `set_scps`. Only their Denies count (D13)."""
+        """Set the RCPs on an account's path; see `set_scps`. Only their Denies count (D13)."""
         found = self._read_levels(account, levels, PolicyKind.RCP, "rcps")
         self._put("accounts", replace(self.tables.accounts[account], rcps=found))
 
@@ -68,5 +68,5 @@ class AccountWrites(Writes):
         return tuple(tuple(self._one_object(kind, stored) for stored in level) for level in found)
 
     def _one_object(self, kind: PolicyKind, stored: StoredPolicy) -> StoredPolicy:
-        """Equal SCPs of many accounts are one object."""
+        """One object for equal SCPs of many accounts."""
         return self._levels.setdefault((kind, stored.name, stored.text), stored)

@@ -1,9 +1,9 @@
-"""What all writes to an account model share.
+"""The base class of all writes to an account model.
 
-A write is a transaction: it reads and checks everything that it is given, then puts its records, and what raises has changed
-nothing. `_commit` stands where all checks are done.
-What AWS refuses when it is written is a `DirectoryError` in mode `strict` and a finding in mode `lenient`, which reads state
-that exists (F5). What would be no record at all, or would leave records that lean on nothing, is an error in both.
+A write is a transaction: it parses and checks its arguments, then replaces records. An error changes nothing. `_commit` follows
+the last check.
+A value that AWS refuses is a `DirectoryError` in mode `strict` and a finding in mode `lenient`, which reads existing state (F5).
+A malformed record, and one that refers to an absent one, is an error in both.
 """
 
 from __future__ import annotations
@@ -66,38 +66,38 @@ class Writes:
 
     @property
     def findings(self) -> Findings:
-        """Everything worth saying about what was written so far, in the order of writing; `print` shows count and first lines."""
+        """All findings about writes so far, in the order of writing; `print` shows count and first lines."""
         return Findings(self.notes)
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All writes inside are one: an error undoes them all. Each write by itself is one, too. They nest."""
+        """Run all writes inside as one transaction: an error undoes them all. A single write is one, too. Transactions nest."""
         return self.transaction_manager.transaction(self.notes)
 
-    def join(self, record_store: B) -> B:
-        """A book of records beside those of the directory, changed in the same transactions. The first one of a name stays."""
-        return self.transaction_manager.join(record_store)
+    def join(self, store: B) -> B:
+        """Add a record store to the transactions of the directory. One with this name that has joined is returned."""
+        return self.transaction_manager.join(store)
 
     def _reader(self) -> Reader:
         return Reader(self.mode, [])
 
     def _commit(self, reader: Reader) -> None:
-        """The point after which a write does not fail: its findings count."""
+        """Keep the findings of a write, which cannot fail after this call."""
         self.notes += reader.findings
 
     def _put(self, table: str, record: Any) -> None:
-        """A record under its own ARN or id."""
+        """Put a record under its ARN or id."""
         self._store.put(table, record.id if table in ("accounts", "endpoints") else record.arn, record)
 
     # -- what AWS refuses ---------------------------------------------------------------------------------------------
 
     def _refuse(self, reader: Reader, rule: str, about: str, message: str, hint: str = "") -> None:
-        """An error in mode strict, a finding in mode lenient."""
+        """Raise in mode strict; add a finding in mode lenient."""
         if self.mode == "strict":
             raise DirectoryError(f"{message}: `{shorten(about)}`", rule=rule, hint=hint)
         reader.findings.append(Finding(rule, Severity.ERROR, f"{message}: `{shorten(about)}`", HERE, "$", hint=hint))
 
     def _exists(self, reader: Reader, table: Mapping[str, Any], key: str, what: str) -> bool:
-        """Whether a record is there already; the first one stays."""
+        """Whether a record exists; the first one stays."""
         if key not in table:
             return False
         self._refuse(reader, "DIR-EXISTS", key, f"there is a {what} of this name already")
@@ -105,13 +105,13 @@ class Writes:
         return True
 
     def _check_quota(self, reader: Reader, quota: str, count: int, about: str, what: str) -> None:
-        """A count beyond a quota, which has that name in `Quotas`."""
+        """Refuse a count above the quota with this name in `Quotas`."""
         most: int | None = getattr(self.quotas, quota)
         if most is not None and count > most:
             self._refuse(reader, "DIR-QUOTA", about, f"{what}: {count:,}, of {most:,} at most (quota `{quota}`)")
 
     def _check_document(self, reader: Reader, stored: StoredPolicy, quota: str, about: str) -> None:
-        """The size of a document of IAM; one of which only the sum counts has no quota of its own."""
+        """Check the size of an IAM document. `quota` is "" if only the sum of several documents has one."""
         self._check_quota(reader, "document_size", len(stored.text), about, "the document is too long")
         if quota:
             self._check_quota(
@@ -119,46 +119,46 @@ class Writes:
             )
 
     def _check_level(self, reader: Reader, level: Sequence[StoredPolicy], about: str) -> None:
-        """The SCPs or RCPs of one element."""
+        """Check the SCPs or RCPs of one element."""
         self._check_quota(reader, "organization_policies_per_element", len(level), about, "too many policies")
         self._check_names(reader, level, about)
         for stored in filter(has_name, level):
             self._check_quota(reader, "organization_policy_size", len(stored.text), about, "the document is too long")
 
     def _check_names(self, reader: Reader, policies: Sequence[StoredPolicy], about: str) -> None:
-        """Policies side by side, of which each has a name of its own."""
+        """Check that policies of one owner have distinct names."""
         if len({stored.name for stored in policies}) < len(policies):
             twice = next(name for name, n in Counter(stored.name for stored in policies).items() if n > 1)
-            self._refuse(reader, "DIR-NAME", about, f"two policies are called `{shorten(twice)}`")
+            self._refuse(reader, "DIR-NAME", about, f"two policies have the name `{shorten(twice)}`")
 
     def _check_name(
         self, reader: Reader, arn: str, type_: str, path: str, name: str, key: tuple[str, str] | None = None, *, own: str = ""
     ) -> None:
-        """Name and path; `key` is partition and account where names are unique, whatever their case (spec 1.3).
+        """Check name and path. `key` is partition and account if names are unique there, ignoring case (spec 1.3).
 
-        `own` is the ARN that has the name now and gives it up.
+        `own` is the ARN that has the name until this write.
         """
         for error in name_errors(type_, path, name, self.quotas):
             self._refuse(reader, "DIR-NAME", arn, error)
         other = self._store.indexes.names.get((*key, type_, fold(name))) if key is not None else None
         if other is not None and other not in (arn, own):
-            self._refuse(reader, "DIR-NAME", arn, f"names are unique whatever their case, and `{other}` is there")
+            self._refuse(reader, "DIR-NAME", arn, f"names are unique ignoring case, and `{other}` exists")
 
     def _check_room(self, reader: Reader, arn: str, type_: str, account: str) -> None:
-        """How many things of one type an account has."""
+        """Check how many records of one type an account has."""
         quota = f"{'policies' if type_ == 'policy' else type_.replace('-', '_') + 's'}_per_account"
         if getattr(self.quotas, quota) is not None:
             have = self._store.indexes.owned.get(f"{account} {type_}", ())
             self._check_quota(reader, quota, len(have) + 1, arn, "the account is full")
 
     def _read_tags(self, reader: Reader, tags: Mapping[str, str], about: str) -> dict[str, str]:
-        """The tags of a thing of IAM."""
+        """Parse and check the tags of an IAM resource."""
         read = read_tags(tags, ignore_case=True)
         for error in tag_errors(read, self.quotas):
             self._refuse(reader, "DIR-TAG", about, error)
         return read
 
-    # -- records that others lean on ----------------------------------------------------------------------------------
+    # -- records that others refer to ---------------------------------------------------------------------------------
 
     def _ensure_account(self, account: str, partition: str = "aws") -> None:
         if account not in self.tables.accounts:
@@ -176,11 +176,11 @@ class Writes:
         return entity
 
     def _get_identity(self, arn: str) -> IamIdentity:
-        """The record of a user, group or role that can have policies of its own."""
+        """The record of a user, group or role that can have identity policies."""
         group = self.tables.groups.get(arn)
         identity = self._entity(arn) if group is None else group
         if isinstance(identity, Entity) and identity.kind is PrincipalKind.ROOT:
-            raise DirectoryError(f"`{arn}` is a root user, which has no policies and no boundary of its own", rule="D6")
+            raise DirectoryError(f"`{arn}` is a root user, which has no policies and no boundary", rule="D6")
         return identity
 
     def _put_identity(self, identity: IamIdentity) -> None:
@@ -189,7 +189,7 @@ class Writes:
     # -- policies of users, groups and roles --------------------------------------------------------------------------
 
     def _split(self, reader: Reader, policies: object, owner: str) -> tuple[tuple[StoredPolicy, ...], tuple[str, ...]]:
-        """Inline documents, and the ARNs of attached managed policies, each kept once."""
+        """Split policy arguments into inline policies and ARNs of attached managed policies, without duplicates."""
         inline: list[StoredPolicy] = []
         attached: dict[str, None] = {}
         for i, item in enumerate(as_items(policies)):
@@ -204,13 +204,13 @@ class Writes:
         account = policy_account(arn)
         if is_account(account) and account != owner.split(":")[4]:
             message = f"`{shorten(owner)}` has a managed policy of another account"
-            self._refuse(reader, "DIR-FOREIGN", arn, message, "IAM attaches those of the own account, and of AWS")
+            self._refuse(reader, "DIR-FOREIGN", arn, message, "attach a policy of the principal's account or of AWS")
         if arn not in self.tables.managed:
-            message = f"`{shorten(owner)}` has a managed policy of which no document is known, so that it {effect}"
+            message = f"`{shorten(owner)}` has a managed policy whose document is unknown, so that it {effect}"
             self._refuse(reader, rule, arn, message, hint_of_missing_policy(arn))
 
     def _check_policies(self, reader: Reader, identity: IamIdentity) -> None:
-        """The limits of what a user, group or role has (spec 1.7); see `Quotas` for documents without name."""
+        """Check the limits of the policies of a user, group or role (spec 1.7); see `Quotas` for unnamed documents."""
         type_ = type_of(identity)
         self._check_quota(
             reader, f"managed_policies_per_{type_}", len(identity.attached), identity.arn, "too many attached policies"
@@ -220,9 +220,11 @@ class Writes:
             return
         quota = f"inline_size_per_{type_}"
         most: int | None = getattr(self.quotas, quota)
-        if most is not None and sum(len(stored.text) for stored in named) > most:  # PERF: else no space need be counted
+        if (
+            most is not None and sum(len(stored.text) for stored in named) > most
+        ):  # PERF: otherwise white space need not be counted
             total = sum(size_without_space(stored.text) for stored in named)
-            self._check_quota(reader, quota, total, identity.arn, "the inline policies are too long together")
+            self._check_quota(reader, quota, total, identity.arn, "the sum of the inline policies is too long")
         self._check_names(reader, named, identity.arn)
         for stored in named:
             self._check_document(reader, stored, "", identity.arn)
@@ -231,7 +233,7 @@ class Writes:
     # -- principals in policies ---------------------------------------------------------------------------------------
 
     def _read_trust(self, reader: Reader, arn: str, policy: Given) -> StoredPolicy:
-        """The trust policy of a role. It may name whom there is, in accounts of which users and roles are known (N32)."""
+        """Parse a trust policy. In accounts with known users and roles, it may name only existing ones (N32)."""
         before = len(reader.findings)
         trust = reader.read(policy, PolicyKind.TRUST, arn)
         found = [each for each in reader.findings[before:] if each.code == _REFUSED_TRUST]
@@ -245,17 +247,17 @@ class Writes:
         return trust
 
     def _is_foreign_account(self, named: PrincipalRef) -> bool:
-        """A user or role of an account of which users and roles are known, but not this one; roles go by name (N11)."""
-        place = (named.partition or "", named.account or "")
-        people = self._store.indexes.of_account.get(place[1], ())
-        if not any(arn.startswith(f"arn:{place[0]}:") for arn in people):
+        """Whether the account of a user or role has records, but not of this one; the path of a role does not count (N11)."""
+        partition, account = named.partition or "", named.account or ""
+        known = self._store.indexes.of_account.get(account, ())
+        if not any(arn.startswith(f"arn:{partition}:") for arn in known):
             return False
         if named.kind is PrincipalKind.USER:
             return named.text not in self.tables.entities
-        return (*place, named.name) not in self.tables.roles
+        return (partition, account, named.name) not in self.tables.roles
 
     def _rename_in_policies(self, identity: str, name: str) -> None:
-        """Every trust and resource policy that names a user or role gets another name for it (N30, N31, N34)."""
+        """Replace the name of a user or role in all trust and resource policies (N30, N31, N34)."""
         for arn in list(self._store.indexes.named.get(identity, ())):
             entity, resource = self.tables.entities.get(arn), self.tables.resources.get(arn)
             if entity is not None and entity.trust is not None and names_identity(entity.trust, identity):
@@ -273,20 +275,18 @@ def type_of(identity: IamIdentity) -> str:
 
 
 def refuse_in_use(arn: str, uses: Mapping[str, Sequence[str]]) -> None:
-    """Raise where something hangs on what is to be deleted.
+    """Raise if a record that is to be deleted is in use.
 
     Raises
     ------
-    DirectoryError: says what, and the first of it.
+    DirectoryError: names the first use.
     """
     for what, names in uses.items():
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise DirectoryError(
-                f"`{arn}` still {what} `{shorten(names[0])}`{more}", rule="DIR-IN-USE", hint="take it away first"
-            )
+            raise DirectoryError(f"`{arn}` still {what} `{shorten(names[0])}`{more}", rule="DIR-IN-USE", hint="remove it first")
 
 
 def stored_names(policies: Iterable[StoredPolicy]) -> tuple[str, ...]:
-    """What answers call some policies."""
+    """The names of policies in decisions."""
     return tuple(stored.name for stored in policies)

@@ -17,13 +17,13 @@ from fastiam.model.request import shorten
 
 
 class GroupWrites(Writes):
-    """Groups; and what users and groups share, their new names."""
+    """Groups, and the renaming of users and groups."""
 
     @write
     def add_group(
         self, group: str, identity_policies: Policies = (), *, account: str | None = None, unique_id: str | None = NEW
     ) -> None:
-        """A group by ARN, or by name and account, with inline documents and ARNs of managed policies."""
+        """Add a group by ARN, or by name and account, with inline documents and ARNs of managed policies."""
         if account is not None:
             check_account(account)
         partition, owner, path, name = group_parts(group, account, self._partition(account))
@@ -42,7 +42,7 @@ class GroupWrites(Writes):
 
     @write
     def delete_group(self, arn: str) -> None:
-        """A group is gone.
+        """Delete a group.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class GroupWrites(Writes):
 
     @write
     def add_user_to_group(self, user: str, group: str) -> None:
-        """A user joins a group of its account, both by ARN; one that is in it stays."""
+        """Add a user to a group of its account, both by ARN. A user that is in it stays."""
         entity, joined = self._user(user), self._group(group)
         if (joined.partition, joined.account) != (entity.partition, entity.account):
             raise DirectoryError(f"`{group}` is a group of another account than `{user}`")
@@ -75,7 +75,7 @@ class GroupWrites(Writes):
 
     @write
     def remove_user_from_group(self, user: str, group: str) -> None:
-        """A user leaves a group."""
+        """Remove a user from a group."""
         entity = self._user(user)
         if group not in entity.groups:
             raise DirectoryError(f"`{user}` is not in `{shorten(group)}`")
@@ -83,14 +83,14 @@ class GroupWrites(Writes):
 
     @write
     def rename(self, arn: str, name: str, *, path: str | None = None) -> str:
-        """A user or group gets another name, and another path if one is given. Gives its new ARN.
+        """Rename a user or group, and change its path if one is given. Return its new ARN.
 
-        It stays who it is: a user keeps id, policies and groups, and policies that name it follow (N34). Conditions on
-        `aws:PrincipalArn` do not (N33).
+        A user keeps id, policies and groups, and policies that name it are updated (N34). Conditions on `aws:PrincipalArn` are
+        not (N33).
 
         Raises
         ------
-        DirectoryError: a role, which cannot be renamed; a name that is taken or breaks the rules.
+        DirectoryError: a role, which cannot be renamed; a name that is taken or not valid.
         """
         old = self._get_identity(arn)
         type_, path = type_of(old), old.path if path is None else path
@@ -115,9 +115,11 @@ class GroupWrites(Writes):
         return new_arn
 
     def _check_renamed(self, reader: Reader, old: IamIdentity, new: IamIdentity) -> None:
-        """A new name, which may be the old one in other case."""
+        """Check a new name, which may be the old one in another case."""
         if not new.name or "/" in new.name or not (new.path.startswith("/") and new.path.endswith("/")):
-            raise DirectoryError(f"`{shorten(new.path + new.name)}` is no path and name", hint="a path starts and ends with `/`")
+            raise DirectoryError(
+                f"`{shorten(new.path + new.name)}` is not a path and name", hint="a path starts and ends with `/`"
+            )
         if new.arn in self.tables.entities or new.arn in self.tables.groups:
             raise DirectoryError(f"there is `{new.arn}` already", rule="DIR-EXISTS")
         self._check_name(reader, new.arn, type_of(new), new.path, new.name, (new.partition, new.account), own=old.arn)

@@ -1,4 +1,4 @@
-"""Writes of the organisation: as a whole, and its tree, policies and administrators one by one (spec 6.2, G3, G5)."""
+"""Writes of the organisation: the whole, and its tree, policies and administrators (spec 6.2, G3, G5)."""
 
 from __future__ import annotations
 
@@ -36,27 +36,29 @@ class OrganizationWrites(Writes):
         rcps: Mapping[str, Policies] = {},
         policy_types: Iterable[str] = POLICY_TYPES,
     ) -> None:
-        """The organisation, whole; one that was there is replaced.
+        """Set the whole organisation; an existing one is replaced.
 
         Parameters
         ----------
         organizational_units : parent (another unit, or the root) of each unit, by id.
         accounts : for each account its parent (`ou-a`), its path (`ou-a/ou-b`, `o-1/r-1/ou-a/`), or None for the root. A path
-            adds its units. A parent is one of `organizational_units` or of a path; where the former are empty, it is added too.
+            adds its units. A parent is in `organizational_units` or in a path; it is added if the former is empty.
         delegated_administrators : accounts that administer IAM for the organisation, or services by account.
-        scps, rcps : policies attached to a root, unit or account, by its id. An element that is not named has
-            `FullAWSAccess` as its SCP (G5), and no RCP but `RCPFullAWSAccess` (G3). Where the former stays beside others,
-            `arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess` stands for it. An empty list of
+        scps, rcps : policies attached to a root, unit or account, by its id. An element without an entry
+            has `FullAWSAccess` as its SCP (G5), and `RCPFullAWSAccess` as its RCP (G3). In a list of SCPs,
+            `arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess` denotes the former. An empty list of
             SCPs allows nothing.
         policy_types : the enabled ones among `SERVICE_CONTROL_POLICY` and `RESOURCE_CONTROL_POLICY`.
 
         Raises
         ------
         PolicyError: a document is rejected.
-        DirectoryError: the tree is none, a policy hangs at what is not in it, or a quota.
+        DirectoryError: a malformed tree, a policy of an element that is not in it, or a quota.
         """
         if not id.startswith("o-") or not root.startswith("r-"):
-            raise DirectoryError(f"`{id}` and `{root}` are no organisation and root", hint="the ids start with `o-` and `r-`")
+            raise DirectoryError(
+                f"`{id}` and `{root}` are not an organisation and a root", hint="the ids start with `o-` and `r-`"
+            )
         places = dict(accounts)
         if management_account is not None:
             places.setdefault(check_account(management_account), None)
@@ -81,7 +83,7 @@ class OrganizationWrites(Writes):
 
     @write
     def create_organizational_unit(self, id: str, parent: str | None = None) -> None:
-        """A unit below another one, or below the root."""
+        """Create a unit below another one, or below the root."""
         old = self._organization()
         if not id.startswith("ou-"):
             raise DirectoryError(f"`{shorten(id)}` is not an organisational unit", hint="its id starts with `ou-`")
@@ -91,7 +93,7 @@ class OrganizationWrites(Writes):
 
     @write
     def delete_organizational_unit(self, id: str) -> None:
-        """A unit is gone, with the policies attached to it; one that holds accounts or units is refused."""
+        """Delete an empty unit, with the policies attached to it."""
         old = self._organization()
         if not id.startswith("ou-"):
             raise DirectoryError(f"`{shorten(id)}` is not an organisational unit", hint="its id starts with `ou-`")
@@ -101,24 +103,24 @@ class OrganizationWrites(Writes):
 
     @write
     def move(self, element: str, parent: str | None = None) -> None:
-        """An account or unit, with all below it, to another unit or to the root. An account from outside joins.
+        """Move an account or unit, with all below it, to another unit or to the root. An account from outside joins.
 
         Raises
         ------
-        DirectoryError: a unit would lie below itself; the element or the parent is not there.
+        DirectoryError: a unit would be below itself; the element or the parent is absent.
         """
         old = self._organization()
         if not is_account(element):
             self._element(old, element)
         if element == old.root:
-            raise DirectoryError(f"`{element}` is the root and stays where it is")
+            raise DirectoryError(f"`{element}` is the root and cannot be moved")
         self._place(old, element, parent)
         if is_account(element):
             self._ensure_account(element)
 
     @write
     def remove_account_from_organization(self, account: str) -> None:
-        """An account leaves, with the policies attached to it; SCPs and RCPs no longer reach it (D11)."""
+        """Remove an account, with the policies attached to it; SCPs and RCPs no longer apply to it (D11)."""
         old = self._organization()
         if account == old.management_account:
             raise DirectoryError(f"`{account}` is the management account and cannot leave")
@@ -128,7 +130,7 @@ class OrganizationWrites(Writes):
 
     @write
     def register_delegated_administrator(self, account: str, service: str = IAM_SERVICE) -> None:
-        """A member account administers a service for the organisation; for IAM it matters in `sts:AssumeRoot` (7.4)."""
+        """Register a member account as administrator of a service; that of IAM may call `sts:AssumeRoot` (7.4)."""
         old = self._organization()
         if account == old.management_account:
             raise DirectoryError(f"`{account}` is the management account, which administers everything")
@@ -140,11 +142,11 @@ class OrganizationWrites(Writes):
 
     @write
     def deregister_delegated_administrator(self, account: str, service: str = IAM_SERVICE) -> None:
-        """A member account no longer administers a service."""
+        """Deregister a member account as administrator of a service."""
         old = self._organization()
         services = old.delegated.get(account, frozenset())
         if service not in services:
-            raise DirectoryError(f"`{shorten(account)}` is no delegated administrator of `{shorten(service)}`")
+            raise DirectoryError(f"`{shorten(account)}` is not a delegated administrator of `{shorten(service)}`")
         delegated = {**old.delegated, account: services - {service}}
         self._store.put_organization(replace(old, delegated={a: names for a, names in delegated.items() if names}))
 
@@ -152,14 +154,14 @@ class OrganizationWrites(Writes):
 
     @write
     def attach_scp(self, element: str, policy: Given) -> None:
-        """An SCP at a root, unit or account: a pair `(name, document)`, or the ARN of `FullAWSAccess`."""
+        """Attach an SCP to a root, unit or account: a pair `(name, document)`, or the ARN of `FullAWSAccess`."""
         old = self._organization()
         level = self._attached(old.scps.get(element, (FULL_ACCESS,)), element, policy, PolicyKind.SCP)
         self._store.put_organization(replace(old, scps={**old.scps, element: level}))
 
     @write
     def detach_scp(self, element: str, name: str) -> None:
-        """An SCP, by its name, away from a root, unit or account, where one at least must stay."""
+        """Detach an SCP, by its name, from a root, unit or account. The last one must stay."""
         old = self._organization()
         level = _detached(old.scps.get(self._element(old, element), (FULL_ACCESS,)), element, name)
         if not level:
@@ -169,27 +171,27 @@ class OrganizationWrites(Writes):
 
     @write
     def attach_rcp(self, element: str, policy: Given) -> None:
-        """An RCP at a root, unit or account: a pair `(name, document)`. `RCPFullAWSAccess` is always there (G3)."""
+        """Attach an RCP to a root, unit or account: a pair `(name, document)`. `RCPFullAWSAccess` is always attached (G3)."""
         old = self._organization()
         level = self._attached(old.rcps.get(element, ()), element, policy, PolicyKind.RCP)
         self._store.put_organization(replace(old, rcps={**old.rcps, element: level}))
 
     @write
     def detach_rcp(self, element: str, name: str) -> None:
-        """An RCP, by its name, away from a root, unit or account."""
+        """Detach an RCP, by its name, from a root, unit or account."""
         old = self._organization()
         level = _detached(old.rcps.get(self._element(old, element), ()), element, name)
         self._store.put_organization(replace(old, rcps={**old.rcps, element: level}))
 
     @write
     def enable_policy_type(self, policy_type: str) -> None:
-        """SCPs, or RCPs, count from now on: `SERVICE_CONTROL_POLICY` or `RESOURCE_CONTROL_POLICY`."""
+        """Enable SCPs or RCPs: `SERVICE_CONTROL_POLICY` or `RESOURCE_CONTROL_POLICY`."""
         old = self._organization()
         self._store.put_organization(replace(old, policy_types=old.policy_types | _policy_types((policy_type,))))
 
     @write
     def disable_policy_type(self, policy_type: str) -> None:
-        """SCPs, or RCPs, no longer count (D11). As in AWS all of them are detached: once enabled again the type begins anew."""
+        """Disable SCPs or RCPs (D11). As in AWS, all policies of the type are detached."""
         old = self._organization()
         types = old.policy_types - _policy_types((policy_type,))
         scps = {} if policy_type == SCP_TYPE else old.scps
@@ -205,22 +207,22 @@ class OrganizationWrites(Writes):
         return organization
 
     def _element(self, organization: Organization, id_: str) -> str:
-        """A root, unit or account that is there."""
+        """Check that a root, unit or account exists."""
         if id_ != organization.root and id_ not in organization.parents:
-            message = f"`{shorten(str(id_))}` is no root, unit or account of the organisation"
+            message = f"`{shorten(str(id_))}` is not a root, unit or account of the organisation"
             raise DirectoryError(message, hint=did_you_mean(str(id_), {organization.root, *organization.parents}))
         return id_
 
     def _place(self, old: Organization, element: str, parent: str | None) -> None:
         parent = self._element(old, old.root if parent is None else parent)
         if is_account(parent):
-            raise DirectoryError(f"`{parent}` is an account, and nothing lies below it")
+            raise DirectoryError(f"`{parent}` is an account, and cannot be a parent")
         parents = {**old.parents, element: parent}
         check_tree(parents, old.root)
         self._store.put_organization(replace(old, parents=parents))
 
     def _attached(self, level: Sequence[StoredPolicy], element: str, given: Given, kind: PolicyKind) -> tuple[StoredPolicy, ...]:
-        """The policies of an element with one more."""
+        """The policies of an element with one more policy."""
         organization, reader = self._organization(), self._reader()
         (stored,) = reader.read_level([given], kind, f"{kind}s[{self._element(organization, element)}]")
         names = [old.name for old in level]
@@ -237,7 +239,7 @@ class OrganizationWrites(Writes):
         found: _ByElement = {}
         for element, level in given.items():
             if element not in elements:
-                message = f"`{shorten(str(element))}` is no root, unit or account of the organisation"
+                message = f"`{shorten(str(element))}` is not a root, unit or account of the organisation"
                 raise DirectoryError(message, hint=did_you_mean(str(element), elements))
             found[element] = reader.read_level(level, kind, f"{kind}s[{element}]")
             self._check_level(reader, found[element], element)
@@ -245,7 +247,7 @@ class OrganizationWrites(Writes):
 
 
 def _without(organization: Organization, element: str) -> Organization:
-    """The organisation without an account or empty unit, and without what hangs there."""
+    """The organisation without an account or empty unit, and without its policies."""
 
     def rest(given: Mapping[str, tuple[StoredPolicy, ...]]) -> _ByElement:
         return {id_: level for id_, level in given.items() if id_ != element}
@@ -295,5 +297,5 @@ def _check_service(name: object) -> None:
 def _policy_types(given: Iterable[str]) -> frozenset[str]:
     types = frozenset(given)
     if not types <= POLICY_TYPES:
-        raise DirectoryError(f"`{sorted(types - POLICY_TYPES)[0]}` is no policy type", hint=" or ".join(sorted(POLICY_TYPES)))
+        raise DirectoryError(f"`{sorted(types - POLICY_TYPES)[0]}` is not a policy type", hint=" or ".join(sorted(POLICY_TYPES)))
     return types

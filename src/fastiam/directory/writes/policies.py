@@ -1,4 +1,4 @@
-"""Writes of policies: managed ones with their versions, and those that users, groups and roles have (spec 1.1, 1.7)."""
+"""Writes of policies: managed policies with their versions, and the policies of users, groups and roles (spec 1.1, 1.7)."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class PolicyWrites(Writes):
         unique_id: str | None = NEW,
         tags: Mapping[str, str] = {},
     ) -> None:
-        """A managed policy of AWS or of a customer, to be attached by its ARN; one document, or all versions.
+        """Add a managed policy of AWS or of a customer, with one document or all versions. It is attached by its ARN.
 
         Raises
         ------
         PolicyError: a document is rejected.
-        DirectoryError: no policy ARN, the ARN is taken, no document is in force, or a quota.
+        DirectoryError: not a policy ARN, the ARN is taken, no document is in force, or a quota.
         """
         parts = iam_name(arn, "policy")
         given = dict(versions or {})
         if document is not None:
             given[default_version] = document
         if default_version not in given:
-            raise DirectoryError(f"`{arn}` has no version `{default_version}`, which is to be in force")
+            raise DirectoryError(f"`{arn}` has no version `{default_version}`, the default version")
         reader = self._reader()
         if self._exists(reader, self.tables.managed, arn, "managed policy"):
             return
@@ -61,9 +61,9 @@ class PolicyWrites(Writes):
 
     @write
     def create_policy_version(self, arn: str, document: Given, *, set_as_default: bool = False) -> str:
-        """Another version of a managed policy, in force at once or not. Gives its id, one more than the highest there is.
+        """Add a version to a managed policy, and make it the default if requested. Return its id: the highest one plus 1.
 
-        A customer's policy has five at most: delete one first.
+        A customer's policy has at most five versions: delete one first.
         """
         policy, reader = self._managed(arn), self._reader()
         stored = reader.read(document, PolicyKind.IDENTITY, arn, arn=arn)
@@ -78,13 +78,13 @@ class PolicyWrites(Writes):
 
     @write
     def set_default_policy_version(self, arn: str, version: str) -> None:
-        """Another version is in force for whoever has the policy."""
+        """Make another version of a managed policy the default."""
         policy = self._managed(arn)
         self._put("managed", replace(policy, default=_known_version(policy, version)))
 
     @write
     def delete_policy_version(self, arn: str, version: str) -> None:
-        """A version that is not in force is gone."""
+        """Delete a version that is not the default."""
         policy = self._managed(arn)
         if _known_version(policy, version) == policy.default:
             raise DirectoryError(f"`{version}` of `{arn}` is in force", rule="DIR-IN-USE", hint="set another default first")
@@ -93,11 +93,11 @@ class PolicyWrites(Writes):
 
     @write
     def delete_policy(self, arn: str) -> None:
-        """A managed policy is gone.
+        """Delete a managed policy.
 
         Raises
         ------
-        DirectoryError: somebody has it, as policy or boundary, or it has other versions than the one in force.
+        DirectoryError: it is in use as policy or boundary, or it has other versions than the default.
         """
         policy = self._managed(arn)
         others = tuple(version for version in policy.versions if version != policy.default)
@@ -111,20 +111,20 @@ class PolicyWrites(Writes):
         return policy
 
     def _check_versions(self, reader: Reader, policy: ManagedPolicy, new: Mapping[str, StoredPolicy]) -> None:
-        """The limits of a customer's policy; AWS keeps none for its own."""
+        """Check the limits of a customer's policy. Policies of AWS have none."""
         self._check_quota(reader, "versions_per_policy", len(policy.versions), policy.arn, "too many versions")
         for version, stored in new.items():
             if not is_version(version):
-                self._refuse(reader, "DIR-NAME", policy.arn, f"`{shorten(version)}` is no version: write `v1`, `v2`, ...")
+                self._refuse(reader, "DIR-NAME", policy.arn, f"`{shorten(version)}` is not a version: write `v1`, `v2`, ...")
             self._check_document(reader, stored, "managed_policy_size", policy.arn)
 
 
 class IdentityPolicyWrites(Writes):
-    """What users, groups and roles have of policies."""
+    """The policies of users, groups and roles."""
 
     @write
     def attach_policy(self, identity: str, policy: str) -> None:
-        """A user, group or role gets a managed policy, both by ARN; one that it has stays in its place."""
+        """Attach a managed policy to a user, group or role, both by ARN. An attached policy keeps its position."""
         record, reader = self._changeable(identity), self._reader()
         if not is_managed_arn(policy):
             raise DirectoryError(f"`{shorten(str(policy))}` is not the ARN of a managed policy", hint="use `put_inline_policy`")
@@ -138,7 +138,7 @@ class IdentityPolicyWrites(Writes):
 
     @write
     def detach_policy(self, identity: str, policy: str) -> None:
-        """A user, group or role no longer has a managed policy."""
+        """Detach a managed policy from a user, group or role."""
         record = self._changeable(identity)
         if policy not in record.attached:
             raise DirectoryError(f"`{identity}` does not have the managed policy `{shorten(str(policy))}`")
@@ -146,13 +146,13 @@ class IdentityPolicyWrites(Writes):
 
     @write
     def put_inline_policy(self, arn: str, name: str, document: Given) -> None:
-        """An inline policy of a user, group or role, in place of one of that name, else after the others."""
+        """Put an inline policy of a user, group or role. It replaces the one with its name, else it is appended."""
         record, reader = self._changeable(arn), self._reader()
         if not isinstance(name, str) or not name:
             raise DirectoryError(f"`{name}` is not the name of a policy", rule="DIR-NAME")
         stored = reader.read(document, PolicyKind.IDENTITY, name)
         name, names = stored.name, [stored.name for stored in record.inline]
-        if name not in names and not has_name(stored):  # one that was told without name may be replaced
+        if name not in names and not has_name(stored):  # an unnamed policy can be replaced, not added
             raise DirectoryError(f"`{shorten(name)}` is not the name of a policy", rule="DIR-NAME")
         at = names.index(name) if name in names else len(names)
         new = replace(record, inline=(*record.inline[:at], stored, *record.inline[at + 1 :]))
@@ -162,7 +162,7 @@ class IdentityPolicyWrites(Writes):
 
     @write
     def delete_inline_policy(self, arn: str, name: str) -> None:
-        """An inline policy of a user, group or role is gone."""
+        """Delete an inline policy of a user, group or role."""
         record = self._changeable(arn)
         kept = tuple(stored for stored in record.inline if stored.name != name)
         if len(kept) == len(record.inline):
@@ -170,7 +170,7 @@ class IdentityPolicyWrites(Writes):
         self._put_identity(replace(record, inline=kept))
 
     def _changeable(self, arn: str) -> IamIdentity:
-        """A user, group or role whose policies its account may change; those of a service-linked role are its service's."""
+        """The record of a user, group or role whose policies may change; those of a service-linked role belong to its service."""
         record = self._get_identity(arn)
         if isinstance(record, Entity) and record.kind is PrincipalKind.SLR and self.mode == "strict":
             raise DirectoryError(f"`{arn}` is a service-linked role, whose policies its service writes", rule="DIR-LINKED")

@@ -1,4 +1,4 @@
-"""Writes of users and roles: creating, deleting and renaming them, their trust policies and tags of their own (spec 3.5, 1.7)."""
+"""Writes of users and roles: adding and deleting them, trust policies, boundaries and session durations (spec 3.5, 1.7)."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ class PrincipalWrites(Writes):
         groups: Iterable[str] = (),
         max_session_duration: int = SESSION_DURATION,
     ) -> None:
-        """A user or role; a root user brings its account into being and has nothing of its own.
+        """Add a user or role. A root user adds its account, and has no policies.
 
         Parameters
         ----------
-        identity_policies : inline documents and ARNs of managed policies. An unnamed document is called after its place.
-        permissions_boundary : a document or ARN; None where there is none, an empty list allows nothing.
+        identity_policies : inline documents and ARNs of managed policies. An unnamed document is named after its position.
+        permissions_boundary : a document or ARN; None: no boundary; an empty list allows nothing.
         tags : keys are compared without case; a second spelling replaces the first.
-        unique_id : `AIDA...` or `AROA...`, of which `aws:userid` is made. `new` makes one; None: the id is not known, and
-            nothing follows from it.
-        made_id : the id was made and not told, so that a request may bring another one (K1). `new` says so by itself.
-        trust_policy : of a role. It may name users and roles of known accounts only if they are there (N32).
+        unique_id : `AIDA...` or `AROA...`, part of `aws:userid`. `new` generates one; None: the id is unknown, and no key is
+            derived from it.
+        made_id : the id was generated, so that a request may have another one (K1). `new` implies it.
+        trust_policy : of a role. In accounts with known users and roles, it may name only existing ones (N32).
         groups : names or ARNs of groups of the user's account.
         max_session_duration : of a role's sessions, in seconds, 3,600 to 43,200.
 
         Raises
         ------
         PolicyError: a document is rejected.
-        DirectoryError: a session, an ARN of another form, a name that is taken, a policy or group that is not there, a quota.
+        DirectoryError: a session, another ARN, a name that is taken, an absent policy or group, a quota.
         """
         ref = entity_ref(arn)
         reader = self._reader()
@@ -91,8 +91,8 @@ class PrincipalWrites(Writes):
 
     @write
     def delete_principal(self, arn: str) -> None:
-        """A user or role is gone. Policies that name it keep its unique id, to which nobody answers, not even a new
-        principal of the same name (N30). A service-linked role takes its policies with it.
+        """Delete a user or role with its credentials. Policies that name it keep its unique id, which matches no principal, not
+        even a new one of the same name (N30). The policies of a service-linked role are deleted with it.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class PrincipalWrites(Writes):
             }
         refuse_in_use(arn, in_use)
         self._store.put("entities", arn, None)
-        if arn in self.tables.resources:  # its trust policy, where that was stored under its ARN, and what is recorded of it
+        if arn in self.tables.resources:  # its trust policy, if stored under its ARN, and its attributes
             self._store.put("resources", arn, None)
         if entity.kind is not PrincipalKind.ROOT:
             orphan = entity.unique_id or new_id(ROLE if entity.kind in _ROLES else USER)
@@ -116,7 +116,7 @@ class PrincipalWrites(Writes):
 
     @write
     def set_trust_policy(self, arn: str, trust_policy: Given) -> None:
-        """The trust policy of a role that is there."""
+        """Set the trust policy of an existing role."""
         entity = self._role(arn)
         self._check_trust_is_free(arn)
         reader = self._reader()
@@ -126,7 +126,7 @@ class PrincipalWrites(Writes):
 
     @write
     def set_max_session_duration(self, arn: str, seconds: int) -> None:
-        """How long the sessions of a role may last, 3,600 to 43,200 seconds."""
+        """Set the maximum session duration of a role, 3,600 to 43,200 seconds."""
         entity, reader = self._role(arn), self._reader()
         self._check_duration(reader, arn, seconds)
         self._commit(reader)
@@ -134,13 +134,13 @@ class PrincipalWrites(Writes):
 
     @write
     def set_permissions_boundary(self, arn: str, boundary: Policies) -> None:
-        """The permissions boundary of a user or role, in place of one that was there: the ARN of a managed policy, or a document.
+        """Set the permissions boundary of a user or role: the ARN of a managed policy, or a document.
 
         An empty list is a boundary that allows nothing.
         """
         entity, reader = self._entity(arn), self._reader()
         if boundary is None:
-            raise DirectoryError("None is no boundary", hint="use `delete_permissions_boundary`")
+            raise DirectoryError("None is not a boundary", hint="use `delete_permissions_boundary`")
         new = replace(entity, boundary=self._read_boundary(reader, boundary, arn))
         self._check_entity(reader, new)
         self._commit(reader)
@@ -148,7 +148,7 @@ class PrincipalWrites(Writes):
 
     @write
     def delete_permissions_boundary(self, arn: str) -> None:
-        """A user or role is without boundary."""
+        """Remove the permissions boundary of a user or role."""
         entity = self._entity(arn)
         if entity.boundary is None:
             raise DirectoryError(f"`{arn}` has no permissions boundary")
@@ -161,15 +161,15 @@ class PrincipalWrites(Writes):
         return entity
 
     def _read_id(self, reader: Reader, given: str | None, ref: PrincipalRef) -> str | None:
-        """The id of a new record (spec 7.3); the id of a root user is that of its account (5.2)."""
+        """The unique id of a new record (spec 7.3). A root user has none: its id is that of its account (5.2)."""
         if ref.kind is PrincipalKind.ROOT:
             if given not in (None, NEW):
                 raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
             return None
         prefix = ROLE if ref.kind in _ROLES else USER
         if given not in (None, NEW) and not re.fullmatch(prefix + "[A-Za-z0-9_]+", given or ""):
-            message = f"`{shorten(given or '')}` is no unique id of this kind, and policies cannot name it: `{ref.text}`"
-            hint = f"write `{prefix}...`, or None where it is not known"
+            message = f"`{shorten(given or '')}` is not a unique id of this kind, and policies cannot name it: `{ref.text}`"
+            hint = f"write `{prefix}...`, or None if it is unknown"
             reader.findings.append(Finding("DIR-ID", Severity.WARN, message, HERE, "$", hint=hint))
         return id_for(given, prefix)
 
@@ -180,7 +180,7 @@ class PrincipalWrites(Writes):
             if entity.tags or entity.groups or entity.trust:
                 raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
             if entity.inline or entity.attached or entity.boundary is not None:
-                self._refuse(reader, "D6", entity.arn, "a root user has no policies and no boundary of its own")
+                self._refuse(reader, "D6", entity.arn, "a root user has no policies and no boundary")
             return
         type_ = type_of(entity)
         if entity.groups and type_ == "role":
@@ -204,7 +204,7 @@ class PrincipalWrites(Writes):
         least, most = self.quotas.min_session_duration, self.quotas.max_session_duration
         if (least is not None and seconds < least) or (most is not None and seconds > most):
             limits = f"{least or 0:,} to {'more' if most is None else f'{most:,}'} (quota `max_session_duration`)"
-            self._refuse(reader, "DIR-QUOTA", arn, f"sessions of {seconds:,} seconds, and not of {limits}")
+            self._refuse(reader, "DIR-QUOTA", arn, f"sessions of {seconds:,} seconds, the limits are {limits}")
 
     def _read_boundary(self, reader: Reader, boundary: object, owner: str) -> tuple[StoredPolicy | str, ...] | None:
         if boundary is None:
@@ -219,7 +219,7 @@ class PrincipalWrites(Writes):
         return tuple(read)
 
     def _find_groups(self, reader: Reader, groups: Iterable[str], ref: PrincipalRef) -> tuple[str, ...]:
-        """The ARNs of groups given by name or ARN; a name is looked up whatever its case (spec 1.3)."""
+        """The ARNs of groups given by name or ARN; the case of a name does not count (spec 1.3)."""
         found: dict[str, None] = {}
         for group in (groups,) if isinstance(groups, str) else groups:
             partition, account, _, name = group_parts(group, ref.account, ref.partition or "aws")

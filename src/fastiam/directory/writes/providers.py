@@ -22,7 +22,7 @@ from fastiam.policy.principals import WEB_PROVIDERS
 _THUMBPRINT = re.compile("[0-9A-Fa-f]{40}")
 _UUID = re.compile("[A-Z0-9]{22,64}")
 _ENCRYPTION = ("", "Allowed", "Required")
-_URL = re.compile(r"[A-Za-z0-9.-]+(?:/[!\"$->@-~]*)?")  # of a path: all that is printed but `#` and `?`
+_URL = re.compile(r"[A-Za-z0-9.-]+(?:/[!\"$->@-~]*)?")  # of a path: all printable characters except `#` and `?`
 _MAX_URL = 255 - len("https://")
 
 
@@ -38,7 +38,7 @@ class ProviderWrites(Writes):
         unique_id: str | None = NEW,
         tags: Mapping[str, str] = {},
     ) -> None:
-        """An instance profile, with or without its one role, both by ARN."""
+        """Create an instance profile, with or without its one role, both by ARN."""
         parts, reader = iam_name(arn, "instance-profile"), self._reader()
         if self._exists(reader, self.tables.instance_profiles, arn, "instance profile"):
             return
@@ -53,7 +53,7 @@ class ProviderWrites(Writes):
 
     @write
     def add_role_to_instance_profile(self, arn: str, role: str) -> None:
-        """The role of an instance profile that has none yet."""
+        """Add a role to an instance profile without one."""
         profile = self._profile(arn)
         if profile.role is not None:
             message = f"`{arn}` has the role `{profile.role}`, and one is the most"
@@ -65,12 +65,12 @@ class ProviderWrites(Writes):
 
     @write
     def remove_role_from_instance_profile(self, arn: str) -> None:
-        """An instance profile is without role."""
+        """Remove the role from an instance profile."""
         self._put("instance_profiles", replace(self._profile(arn), role=None))
 
     @write
     def delete_instance_profile(self, arn: str) -> None:
-        """An instance profile is gone; one that has a role is refused."""
+        """Delete an instance profile; one that has a role is refused."""
         profile = self._profile(arn)
         refuse_in_use(arn, {"has the role": () if profile.role is None else (profile.role,)})
         self._store.put("instance_profiles", arn, None)
@@ -86,7 +86,7 @@ class ProviderWrites(Writes):
         encryption: str = "",
         created: datetime | None = None,
     ) -> None:
-        """A SAML provider by the ARN that trust policies name.
+        """Create a SAML provider by the ARN that trust policies name.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class ProviderWrites(Writes):
 
     @write
     def update_saml_provider(self, arn: str, metadata: str | None = None, *, encryption: str | None = None) -> None:
-        """Other metadata or another encryption mode of a SAML provider; None leaves what is there."""
+        """Update the metadata or the encryption mode of a SAML provider; None keeps a value."""
         old: SamlProvider = self._provider("saml_providers", arn)
         text = old.metadata if metadata is None else _text(metadata, "metadata")
         mode = old.encryption if encryption is None else _encryption(encryption)
@@ -134,7 +134,7 @@ class ProviderWrites(Writes):
         created: datetime | None = None,
         keys: str = "",
     ) -> None:
-        """An OpenID Connect provider; its ARN ends in its URL without `https://`. A trailing `/` belongs to the URL.
+        """Create an OpenID Connect provider; its ARN ends in its URL without `https://`. A trailing `/` belongs to the URL.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class ProviderWrites(Writes):
         thumbprints: Iterable[str] | None = None,
         keys: str | None = None,
     ) -> None:
-        """Other client ids, thumbprints or pinned keys of an OIDC provider; None leaves what is there."""
+        """Update the client ids, thumbprints or pinned keys of an OIDC provider; None keeps a value."""
         old: OidcProvider = self._provider("oidc_providers", arn)
         new = replace(
             old,
@@ -181,11 +181,11 @@ class ProviderWrites(Writes):
 
     @write
     def delete_provider(self, arn: str) -> None:
-        """A SAML or OIDC provider is gone; trust policies may go on naming it, and nobody comes from it."""
+        """Delete a SAML or OIDC provider with its private keys. Trust policies that name it stay, and match no principal."""
         table = "saml_providers" if arn in self.tables.saml_providers else "oidc_providers"
         self._store.put(table, self._provider(table, arn).arn, None)
 
-    # -- what is there ------------------------------------------------------------------------------------------------
+    # -- lookups and checks -------------------------------------------------------------------------------------------
 
     def _check_url(self, reader: Reader, arn: str, url: str) -> None:
         """The URL of an OIDC provider (spec 1.4, IP21 of the federation rules)."""
@@ -196,7 +196,7 @@ class ProviderWrites(Writes):
             self._refuse(reader, "DIR-NAME", arn, "a built-in web identity provider is not created", f"name `{url}` in policies")
 
     def _check_lists(self, reader: Reader, provider: OidcProvider) -> None:
-        """How many client ids and thumbprints an OIDC provider has."""
+        """Check the numbers of client ids and thumbprints of an OIDC provider."""
         counts = {
             "client_ids_per_oidc_provider": (len(provider.client_ids), "too many client ids"),
             "thumbprints_per_oidc_provider": (len(provider.thumbprints), "too many thumbprints"),
@@ -214,7 +214,7 @@ class ProviderWrites(Writes):
     def _role_of_profile(self, reader: Reader, profile: InstanceProfile, role: str) -> str | None:
         entity = self.tables.entities.get(role)
         if entity is None:
-            self._refuse(reader, "DIR-NO-ROLE", role, f"`{profile.arn}` hands out a role that is not there")
+            self._refuse(reader, "DIR-NO-ROLE", role, f"`{profile.arn}` has a role that does not exist")
             return None
         if entity.kind not in (PrincipalKind.ROLE, PrincipalKind.SLR) or entity.account != profile.account:
             raise DirectoryError(f"`{role}` is not a role of the account of `{profile.arn}`")

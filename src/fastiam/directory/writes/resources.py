@@ -30,7 +30,7 @@ class ResourceWrites(Writes):
         tags: Mapping[str, str] = {},
         restrict_public_buckets: bool = False,
     ) -> None:
-        """A resource, under the ARN of what carries its policy (D60): the bucket, not its objects.
+        """Add a resource under the ARN that has the policy (D60): the bucket, not its objects.
 
         Parameters
         ----------
@@ -41,7 +41,7 @@ class ResourceWrites(Writes):
         Raises
         ------
         PolicyError: a document is rejected.
-        DirectoryError: no ARN, one that is taken, or one from which no policy is ever read.
+        DirectoryError: not an ARN, one that is taken, or one from which no policy is read.
         """
         reader = self._reader()
         resource = self._read_resource(reader, arn, account, policy, tags, restrict_public_buckets)
@@ -55,7 +55,7 @@ class ResourceWrites(Writes):
 
     @write
     def set_resource_policy(self, arn: str, policy: Policies | None) -> None:
-        """The policy of a resource that is there; None takes it away."""
+        """Set the policy of an existing resource; None removes it."""
         old, reader = self._resource(arn), self._reader()
         new = self._read_resource(reader, arn, old.account, policy, old.tags, old.restrict_public_buckets)
         self._commit(reader)
@@ -63,12 +63,12 @@ class ResourceWrites(Writes):
 
     @write
     def delete_resource(self, arn: str) -> None:
-        """A resource is gone, with its policies."""
+        """Delete a resource, with its policies."""
         self._store.put("resources", self._resource(arn).arn, None)
 
     @write
     def add_endpoint(self, id: str, *, policy: Policies | None = None, account: str | None = None, gateway: bool = False) -> None:
-        """A VPC endpoint; without a policy it gives full access (G4). Gateway endpoints follow N17."""
+        """Add a VPC endpoint; without a policy it allows everything (G4). Gateway endpoints follow N17."""
         if not isinstance(id, str) or not id:
             raise DirectoryError(f"`{id}` is not the id of an endpoint", hint="write `vpce-...`")
         if account is not None:
@@ -84,7 +84,7 @@ class ResourceWrites(Writes):
 
     @write
     def set_endpoint_policy(self, id: str, policy: Policies | None) -> None:
-        """The policy of an endpoint that is there; with None it gives full access again."""
+        """Set the policy of an existing endpoint; None allows everything."""
         old, reader = self._endpoint(id), self._reader()
         policies = self._read_endpoint_policies(reader, id, policy)
         self._commit(reader)
@@ -92,10 +92,10 @@ class ResourceWrites(Writes):
 
     @write
     def delete_endpoint(self, id: str) -> None:
-        """An endpoint is gone."""
+        """Delete an endpoint."""
         self._store.put("endpoints", self._endpoint(id).id, None)
 
-    # -- reading what is given ----------------------------------------------------------------------------------------
+    # -- parsing of arguments -----------------------------------------------------------------------------------------
 
     def _resource(self, arn: str) -> Resource:
         resource = self.tables.resources.get(stored_arn(arn)) if isinstance(arn, str) else None
@@ -136,7 +136,9 @@ class ResourceWrites(Writes):
     def _read_resource_policies(self, reader: Reader, arn: str, policy: object) -> tuple[StoredPolicy, ...]:
         items: tuple[Given, ...] = () if policy is None else as_items(policy)
         if items and not any(arn in group for group in governing_resources_of(arn).groups):
-            self._refuse(reader, "6.10", arn, "no policy is ever read from this ARN", "store it under the ARN of its holder")
+            self._refuse(
+                reader, "6.10", arn, "no policy is read from this ARN", "store it under the ARN of the governing resource (6.10)"
+            )
         if _is_role(arn):
             entity = self.tables.entities.get(arn)
             if items and entity is not None and entity.trust is not None:

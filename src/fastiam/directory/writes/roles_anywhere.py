@@ -1,6 +1,6 @@
 """Writes of trust anchors, revocation lists and profiles of IAM Roles Anywhere.
 
-Certificates are text here: `fastiam.rolesanywhere` checks them before it writes, and again whenever it uses them.
+Certificates are text here: `fastiam.rolesanywhere` checks them before it writes, and each time it uses them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RolesAnywhereWrites(Writes):
 
     @write
     def add_roles_anywhere(self, record: RolesAnywhereRecord) -> None:
-        """A trust anchor, revocation list or profile that is not there yet. Its account is that of its ARN.
+        """Add a trust anchor, revocation list or profile. Its account is that of its ARN.
 
         Raises
         ------
@@ -45,9 +45,9 @@ class RolesAnywhereWrites(Writes):
         if self._exists(reader, getattr(self.tables, table), record.arn, type_):
             return
         if not _NAME.fullmatch(record.name):
-            self._refuse(reader, "DIR-NAME", record.arn, f"`{shorten(record.name)}` is no valid name of a {type_}")
+            self._refuse(reader, "DIR-NAME", record.arn, f"`{shorten(record.name)}` is not a valid name of a {type_}")
         if isinstance(record, RevocationList) and record.trust_anchor not in self.tables.trust_anchors:
-            self._refuse(reader, "DIR-NO-ANCHOR", record.arn, "the trust anchor of a revocation list is not there")
+            self._refuse(reader, "DIR-NO-ANCHOR", record.arn, "the trust anchor of a revocation list is absent")
         tags = self._read_tags(reader, record.tags, record.arn)
         self._commit(reader)
         self._put(table, replace(record, account=account, tags=tags))
@@ -55,14 +55,14 @@ class RolesAnywhereWrites(Writes):
 
     @write
     def replace_roles_anywhere(self, record: RolesAnywhereRecord) -> None:
-        """Another state of a trust anchor, revocation list or profile that is there."""
+        """Replace an existing trust anchor, revocation list or profile."""
         table, type_ = _PLACES[type(record)]
         self._require(table, type_, record.arn)
         self._put(table, record)
 
     @write
     def delete_roles_anywhere(self, arn: str) -> None:
-        """A trust anchor, with its revocation lists, or a revocation list or profile is gone."""
+        """Delete a trust anchor with its revocation lists, or a revocation list or profile."""
         table, type_ = next((place for place in _PLACES.values() if f":{place[1]}/" in arn), _PLACES[TrustAnchor])
         self._store.put(table, self._require(table, type_, arn).arn, None)
         for crl in list(self.tables.revocation_lists.values()):

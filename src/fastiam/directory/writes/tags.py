@@ -23,13 +23,13 @@ _TABLES = (
 
 
 class TagWrites(Writes):
-    """Tags of whatever has them."""
+    """Tags of all records that have them."""
 
     @write
     def tag(self, arn: str, tags: Mapping[str, str]) -> None:
-        """Tags of a user, role, managed policy, instance profile, provider or resource, beside those that it has.
+        """Add tags to a user, role, managed policy, instance profile, provider, Roles Anywhere object or resource.
 
-        A key that is there gets the new value. For things of IAM the case of keys does not matter (spec 1.3).
+        An existing key gets the new value. The case of keys does not count for IAM resources (spec 1.3).
         """
         table, record = self._tagged(arn)
         if table == "resources":
@@ -42,14 +42,14 @@ class TagWrites(Writes):
 
     @write
     def untag(self, arn: str, keys: Iterable[str]) -> None:
-        """The tags of these keys are gone; keys that it does not have do not matter."""
+        """Remove the tags with these keys; absent keys are ignored."""
         table, record = self._tagged(arn)
         spelled = str if table == "resources" else fold
         gone = {spelled(key) for key in ((keys,) if isinstance(keys, str) else keys)}
         self._put(table, replace(record, tags={k: v for k, v in record.tags.items() if spelled(k) not in gone}))
 
     def _tagged(self, arn: str) -> tuple[str, Any]:
-        """Table and record of what has tags. A user or role has its own before those of a resource of that ARN."""
+        """The table and record with this ARN. A user or role precedes a resource with the same ARN."""
         for table in _TABLES:
             record = getattr(self.tables, table).get(stored_arn(arn) if table == "resources" else arn)
             if record is not None and not (isinstance(record, Entity) and record.kind is PrincipalKind.ROOT):

@@ -152,7 +152,7 @@ class _SavedPolicy(StoredPolicy):
         if said.file is not None:
             source = Source(said.file) if said.file_text is None else _SavedSource.of(records, said.file_text, said.file)
             origin = Origin(source, said.path)
-        stored = cast(_SavedPolicy, cls.unread(said.text, said.kind, said.name, said.arn, origin))
+        stored = cast(_SavedPolicy, cls.unparsed(said.text, said.kind, said.name, said.arn, origin))
         stored._records, stored._row = records, row
         return stored
 
@@ -162,7 +162,7 @@ class _SavedPolicy(StoredPolicy):
         return policy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StoredPolicy.unread, (self.text, self.kind, self.name, self.arn, self.origin)
+        return StoredPolicy.unparsed, (self.text, self.kind, self.name, self.arn, self.origin)
 
 
 class _SavedSource(Source):

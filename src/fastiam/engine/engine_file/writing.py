@@ -98,7 +98,7 @@ class _Writer:
         if found is not None:
             return found
         if policy.origin is not None and policy.origin.source.text is not None:
-            own = StoredPolicy.unread(policy.origin.source.text, policy.kind, policy.name, policy.arn)
+            own = StoredPolicy.unparsed(policy.origin.source.text, policy.kind, policy.name, policy.arn)
             row, origin = self._equal.get(own, (NOBODY, None))
             if row != NOBODY and origin is None and _is_own(policy.origin, own):
                 return row
