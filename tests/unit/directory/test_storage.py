@@ -807,7 +807,7 @@ def test_a_store_loads_like_a_file_and_stays_as_it_is(filled: Path) -> None:
 
 def test_a_store_is_not_mixed_with_files(filled: Path, tmp_path: Path) -> None:
     (tmp_path / "more.json").write_text(fastiam.Directory().to_json())
-    with pytest.raises(fastiam.SourceError, match="read alone"):
+    with pytest.raises(fastiam.SourceError, match="cannot be combined"):
         fastiam.load(tmp_path / "more.json", filled)
 
 
