@@ -30,6 +30,7 @@ _GOVERNED_SUFFIXES = {
 }  # fmt: skip
 # principal entries that name one account, or one service, and are never undetermined
 _NAMES_ONE_ACCOUNT = re.compile(r"[0-9]{12}|arn:aws[a-z-]*:iam::[0-9]{12}:(?:root|(?:user|role)/[\w+=,.@/-]+)")
+_NAMES_ONE_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/(?:[\w+=,.@/-]*/)?([\w+=,.@-]+)")
 _NAMES_ONE_SERVICE = re.compile(r"[a-z0-9.-]+\.amazonaws\.com")
 
 
@@ -100,7 +101,7 @@ class StatementReader:
     """Reads statements for one principal. `given` and `absent` are the context keys that the program passes."""
 
     def __init__(self, profile: PrincipalProfile, given: Mapping[str, ContextValue], absent: frozenset[str]) -> None:
-        self._account = profile.account
+        self._account, self._role_name = profile.account, profile.role_name
         self._keys = {**{k: v for k, v in profile.keys.items() if k not in profile.open_keys}, **given}
         self._absent = profile.absent_keys | absent
         self._unknown = _UnknownKeys(self._keys, self._absent)
@@ -162,7 +163,10 @@ class StatementReader:
             return True
         if entry.type == "Service":
             return _NAMES_ONE_SERVICE.fullmatch(entry.value) is None
-        return self._account in entry.value or _NAMES_ONE_ACCOUNT.fullmatch(entry.value) is None
+        if self._account not in entry.value:
+            return _NAMES_ONE_ACCOUNT.fullmatch(entry.value) is None
+        role = _NAMES_ONE_ROLE.fullmatch(entry.value)
+        return role is None or role[1] == self._role_name
 
     def _resources(self, statement: Statement, variables: bool, is_deny: bool) -> tuple[PatternSet, ...] | None:
         if statement.resources is None:

@@ -36,6 +36,8 @@ def names_read(results: Iterable[StatementResult], context: EvaluationContext) -
 
 def _names_of(result: StatementResult, context: EvaluationContext) -> Iterator[Variable | str]:
     """The variables and the keys that the relevant tests of a statement read."""
+    if not result.statement.conditions and not any("${" in text for text in result.statement.resources or ()):
+        return
     for test in _relevant_tests(result, context):
         if test.entry is not None:
             yield from _names_of_entry(test.entry, result, context)
