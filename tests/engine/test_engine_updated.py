@@ -108,7 +108,7 @@ def test_what_one_engine_drops_the_others_find_again():
 
 
 def test_many_updates_do_not_grow_without_bound(monkeypatch):
-    monkeypatch.setattr("fastiam.compile.compiler._WORN", 1 << 20)
+    monkeypatch.setattr("fastiam.compile.compiler._MAX_UNUSED", 1 << 20)
     directory = small()
     engine = directory.compile()
     sizes = []

@@ -1,7 +1,7 @@
-"""`Compiler`: profiles to tables, while an engine is made and later, for what requests bring.
+"""`Compiler`: profiles to tables, when an engine is compiled and later for run-time entries.
 
-A stack is the unit of decision: the principal's own layers, its SCP path, an RCP path, the policies of a resource or an
-endpoint. Equal stacks are one.
+A policy set is the unit of evaluation: the principal policies, an SCP path, an RCP path, the policies of a resource or an
+endpoint. Equal policy sets are stored once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fastiam.compile.actions import ActionMatcher
 from fastiam.compile.interning import Interned
 from fastiam.compile.keys import Keys
 from fastiam.compile.layout import KINDS, NONE, Certainty, Credential, PrincipalFlag, RecordFlag
-from fastiam.compile.memory_estimates import THING, session_bytes
+from fastiam.compile.memory_estimates import ENTRY_BYTES, session_bytes
 from fastiam.compile.pattern_text import utf8
 from fastiam.compile.principals import role_symbol
 from fastiam.compile.statements import Statements
@@ -36,8 +36,8 @@ from fastiam.model.profile import (
 from fastiam.model.request import ContextValue
 from fastiam.runtime import forking
 
-MOST_LEVELS = 256  # of a path, root and account among them: a segment has a byte for its level
-_WORN = 1 << 25  # bytes of policies that no engine may need any more
+MAX_LEVELS = 256  # of a path, root and account included: a layer level has a byte for its level
+_MAX_UNUSED = 1 << 25  # bytes of policies that possibly no engine uses
 
 LAYERS = {layer: number for number, layer in enumerate(Layer)}
 
@@ -46,20 +46,20 @@ _WITH_BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)
 _WITH_SESSION = (PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED, PrincipalKind.AROOT)
 _GOVERNS = {"always": 0, "trust": RecordFlag.TRUST, "service": RecordFlag.SERVICE}
 
-_Segments = tuple[tuple[int, int, tuple[int, ...]], ...]  # (layer, level, policies)
+_LayerLevels = tuple[tuple[int, int, tuple[int, ...]], ...]  # (layer, level, policies)
 
 
 class Compiler:
-    """Fills tables, which engines that come from one another share, and the names of each.
+    """Fills tables, which an engine shares with its updated ones, and the names of each engine.
 
-    Whoever calls it holds `lock`: there is one builder at a time. Who makes more than one thing is `building`, so that nothing
-    is dropped between them.
+    A caller holds `lock`: there is one builder at a time. A caller that adds several entries also holds `building`, so that none
+    is evicted before the last one is added.
     """
 
     def __init__(
         self, settings: Settings, *, index_from: int = 8, tables: Tables | None = None, keys: list[str] | None = None
     ) -> None:
-        """`tables` are filled already, and have `keys` (`Statements.adopt` tells the rest)."""
+        """`tables` are filled already, and have `keys`; `Statements.adopt` adds the statements."""
         self.settings = settings
         self.lock = forking.new_lock(forking.TABLES)
         forking.on_fork(self)
@@ -68,22 +68,22 @@ class Compiler:
         self.statements = Statements(self.tables, self.keys)
         self._absent: Interned[frozenset[str], tuple[int, int]] = Interned()
         self._n_building = 0
-        self._late_sessions = 0  # bytes
+        self._session_bytes = 0  # bytes
         self._first_bytes: int | None = None
         self._empty_bytes: int = self.tables.sizes()["row_bytes"]
 
     def match_actions(self) -> None:
-        """Make the classes of actions, by the patterns so far."""
+        """Build the action classes, by the patterns so far."""
         self.tables.match(ActionMatcher(self.statements.actions, self.settings))
 
     def freeze(self, names: Names) -> None:
-        """End of compilation: what there is now stays, what comes later can be dropped."""
+        """End the compilation: present entries stay, later ones are run-time entries."""
         self.keys.freeze()
         self.statements.freeze()
         self._absent.freeze()
         self.tables.freeze()
         names.freeze()
-        self._late_sessions = 0
+        self._session_bytes = 0
         sizes = self.tables.sizes()
         self.compiled_bytes: int = sizes["bytes"] - sizes["row_bytes"] + self._empty_bytes
         if self._first_bytes is None:
@@ -91,28 +91,28 @@ class Compiler:
 
     @property
     def needs_rebuild(self) -> bool:
-        """Whether updates have left so much behind that everything is better compiled anew."""
+        """Whether updates have left so much unused data that a new compilation pays."""
         first = self._first_bytes or 0
-        return self.compiled_bytes - first > max(first, _WORN)
+        return self.compiled_bytes - first > max(first, _MAX_UNUSED)
 
     @property
     def cache_bytes_used(self) -> int:
-        """The memory of what requests brought, in the tables and beside them."""
+        """The size of the run-time cache in bytes: in the tables, and of Python objects."""
         return int(self.tables.total_bytes()) - self.compiled_bytes + self.cached_objects
 
     @property
     def cached_objects(self) -> int:
-        """That of Python objects, about."""
-        things = self._absent.n_cached + self.keys.n_cached
-        return things * THING + self.statements.cache_bytes_used + self._late_sessions
+        """The estimated size of the Python objects of the run-time cache."""
+        entries = self._absent.n_cached + self.keys.n_cached
+        return entries * ENTRY_BYTES + self.statements.cache_bytes_used + self._session_bytes
 
     def retain_session_policies(self, documents: Iterable[object]) -> None:
-        """A session is kept until the next drop, with the documents that it brings."""
-        self._late_sessions += session_bytes(documents)
+        """Count a session and its policies, which are kept until the next eviction."""
+        self._session_bytes += session_bytes(documents)
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Nothing is dropped meanwhile: the lock is free now and then, or a finalizer of the thread that holds it decides."""
+        """Prevent evictions: the lock is released between entries, and a finalizer of the same thread may decide."""
         with self.lock:
             self._n_building += 1
         try:
@@ -125,49 +125,49 @@ class Compiler:
         self._n_building = 0  # the threads that were building are not in the child
 
     def drop(self) -> None:
-        """Forget what requests brought, unless something is being built upon it."""
+        """Evict the run-time entries, unless entries that depend on them are being added."""
         if self._n_building:
             return
-        self._late_sessions = 0
+        self._session_bytes = 0
         self.keys.drop()
         self.statements.drop()
         self._absent.drop()
         self.tables.drop()
 
-    # -- stacks -------------------------------------------------------------------------------------------------------
+    # -- policy sets --------------------------------------------------------------------------------------------------
 
-    def _stack(self, segments: _Segments) -> int:
-        number: int = self.tables.policy_set(segments)
+    def _policy_set(self, layer_levels: _LayerLevels) -> int:
+        number: int = self.tables.policy_set(layer_levels)
         return number
 
-    def _segment(self, layer: Layer, level: int, policies: Policies) -> tuple[int, int, tuple[int, ...]]:
+    def _layer_level(self, layer: Layer, level: int, policies: Policies) -> tuple[int, int, tuple[int, ...]]:
         return LAYERS[layer], level, tuple(map(self.statements.policy, policies))
 
     def layer(self, layer: Layer, policies: Policies | None) -> int:
-        """The stack of a layer without levels, NONE where it is not there."""
-        return NONE if policies is None else self._stack((self._segment(layer, 0, policies),))
+        """Return the policy set of a layer without levels, NONE without the layer."""
+        return NONE if policies is None else self._policy_set((self._layer_level(layer, 0, policies),))
 
     def levels(self, layer: Layer, levels: Levels | None) -> int:
-        """The stack of SCPs or RCPs, NONE where they do not apply."""
+        """Return the policy set of SCPs or RCPs, NONE if they do not apply."""
         if levels is None:
             return NONE
-        if len(levels) > MOST_LEVELS:
-            raise LimitError(f"a path of {len(levels)} levels is too long, the limit is {MOST_LEVELS}")
-        return self._stack(tuple(self._segment(layer, level, policies) for level, policies in enumerate(levels)))
+        if len(levels) > MAX_LEVELS:
+            raise LimitError(f"a path of {len(levels)} levels is too long, the limit is {MAX_LEVELS}")
+        return self._policy_set(tuple(self._layer_level(layer, level, policies) for level, policies in enumerate(levels)))
 
     def _own(self, p: PrincipalProfile) -> int:
-        """Identity, boundary and session policies; a kernel finds them by their place."""
-        segments = [self._segment(Layer.IDENTITY, 0, p.identity_policies)]
+        """Return the policy set of identity, boundary and session policies; kernels find them by their position."""
+        layer_levels = [self._layer_level(Layer.IDENTITY, 0, p.identity_policies)]
         if p.boundary is not None or p.session_policies is not None:
-            segments.append(self._segment(Layer.BOUNDARY, 0, p.boundary or ()))
+            layer_levels.append(self._layer_level(Layer.BOUNDARY, 0, p.boundary or ()))
         if p.session_policies is not None:
-            segments.append(self._segment(Layer.SESSION, 0, p.session_policies))
-        return self._stack(tuple(segments))
+            layer_levels.append(self._layer_level(Layer.SESSION, 0, p.session_policies))
+        return self._policy_set(tuple(layer_levels))
 
     # -- principals ---------------------------------------------------------------------------------------------------
 
     def principal(self, names: Names, p: PrincipalProfile, *, unclear_id: bool = False) -> int:
-        """The number of a principal."""
+        """Add a principal and return its id."""
         callers = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
         role = None
         if p.kind in _ROLES and p.partition and p.account and p.role_name is not None:
@@ -197,18 +197,18 @@ class Compiler:
         )
         return number
 
-    def add_template(self, names: Names, likeness: PrincipalTemplate, base: int) -> None:
-        """Let names be entered whose callers are like the principal `base`."""
+    def add_template(self, names: Names, template: PrincipalTemplate, base: int) -> None:
+        """Add a template for names whose profiles differ from that of `base` only by the name."""
         varied: list[tuple[int, bytes | None, int]] = [
             (
                 self.keys.number(key),
                 None if before is None else utf8(before),
-                Certainty.ASSUMED if key in likeness.open_keys else Certainty.KNOWN,
+                Certainty.ASSUMED if key in template.open_keys else Certainty.KNOWN,
             )
-            for key, before in likeness.keys.items()
+            for key, before in template.keys.items()
         ]
-        role = None if likeness.role_account is None else role_symbol(*likeness.role_account, "")
-        names.add_template(utf8(likeness.start), base, role, varied)
+        role = None if template.role_account is None else role_symbol(*template.role_account, "")
+        names.add_template(utf8(template.start), base, role, varied)
 
     def _absent_keys(self, names: frozenset[str]) -> tuple[int, int]:
         keys = [self.keys.number(name) for name in sorted(names) if not name.endswith("/")]
@@ -246,12 +246,12 @@ class Compiler:
 
     # -- resources, accounts, endpoints ----------------------------------------------------------------------------------
 
-    def record(self, facts: ResourceFacts, *, asked: str = "", is_holder: bool = False) -> int:
-        """What a directory records of a resource; `asked` is the ARN of the request where it is another one."""
+    def record(self, facts: ResourceFacts, *, asked: str = "", is_parent: bool = False) -> int:
+        """Add a resource record. `asked` is the ARN of the request if it is not that of the record."""
         flags = int(_GOVERNS[facts.governs])
         if facts.blocks_public:
             flags |= RecordFlag.BLOCKS_PUBLIC
-        if is_holder:
+        if is_parent:
             flags |= RecordFlag.HOLDER
         number: int = self.tables.record(
             account=facts.account,
@@ -263,7 +263,7 @@ class Compiler:
         return number
 
     def ad_hoc_record(self, resource: ResourceProfile) -> int:
-        """A resource that comes as a whole profile."""
+        """Add a resource of ad-hoc policies."""
         number: int = self.tables.record(
             account=None,
             policy_set=self.layer(Layer.RESOURCE, resource.policies),
@@ -274,7 +274,7 @@ class Compiler:
         return number
 
     def account(self, names: Names, facts: AccountFacts) -> None:
-        """An account as an owner of resources."""
+        """Add an account as an owner of resources."""
         names.account(
             utf8(facts.id),
             rcp_set=self.levels(Layer.RCP, facts.rcps),
@@ -289,7 +289,7 @@ class Compiler:
         return number
 
     def endpoint(self, names: Names, endpoint: EndpointProfile) -> int:
-        """A VPC endpoint."""
+        """Add a VPC endpoint."""
         number: int = names.endpoint(
             utf8(endpoint.id),
             policy_set=self.layer(Layer.VPCE, endpoint.policies),
@@ -300,7 +300,7 @@ class Compiler:
 
 
 def credential_of(p: PrincipalProfile) -> Credential:
-    """The credentials of a caller, by what they cannot call (7.4)."""
+    """Return the kind of credentials of a principal, by the calls that are forbidden to it (7.4)."""
     if p.kind in _ROLES:
         return Credential.ROLE
     if p.kind is PrincipalKind.FED:

@@ -16,7 +16,7 @@ from fastiam.model.policy import ConditionEntry
 
 
 class Operator(NamedTuple):
-    """What a base operator means to the kernel."""
+    """A base operator as the kernel evaluates it."""
 
     op: Op
     relation: Relation = Relation.EQ
@@ -53,7 +53,7 @@ OPERATORS: dict[str, Operator] = {
     "Null": Operator(Op.NULL),
 }
 
-_TOLD_AHEAD = ("aws:principal", "aws:resourceaccount", "aws:resourceorg", "aws:userid", "aws:username")
+_CHEAP_KEYS = ("aws:principal", "aws:resourceaccount", "aws:resourceorg", "aws:userid", "aws:username")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _TRUTHS = {"true": 1, "false": 0}
@@ -94,8 +94,8 @@ def flags_of(entry: ConditionEntry, operator: Operator) -> int:
 
 
 def in_order(entries: tuple[ConditionEntry, ...]) -> tuple[ConditionEntry, ...]:
-    """The entries of a block as they are looked at: first those that are told by who asks, or by who owns the resource."""
-    return tuple(sorted(entries, key=lambda entry: not fold(entry.key).startswith(_TOLD_AHEAD)))
+    """Return the entries of a block in the order of evaluation: first those that depend only on the principal or the owner."""
+    return tuple(sorted(entries, key=lambda entry: not fold(entry.key).startswith(_CHEAP_KEYS)))
 
 
 def in_search_order(op: Op, relation: Relation, values: list[Value]) -> tuple[list[Value], bool]:

@@ -1,4 +1,4 @@
-"""A snapshot of a directory into the names of an engine: all of it, or what has changed since another one."""
+"""Compilation of a snapshot of a directory: all of it, or the changes since another one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MODES = {
     "sns": ServiceMode.WHOLE,
     "secretsmanager": ServiceMode.SECRET,
 }
-_ONE_API = frozenset({"apigateway", "execute-api"})  # one holder under either name
+_ONE_API = frozenset({"apigateway", "execute-api"})  # one governing resource under either name
 
 
 def compile_all(compiler: Compiler, names: Names, snapshot: Snapshot) -> None:
-    """Everything that a snapshot has."""
+    """Compile a snapshot."""
     with collection_paused():
         _compile_all(compiler, names, snapshot)
 
@@ -40,9 +40,9 @@ def _compile_all(compiler: Compiler, names: Names, snapshot: Snapshot) -> None:
 
 
 def compile_changes(compiler: Compiler, names: Names, snapshot: Snapshot, changes: Changes) -> None:
-    """What has changed, into names that hold everything else.
+    """Compile changes into names that have everything else.
 
-    The lock is taken for each thing by itself, so that decisions which wait for it do not wait long.
+    The lock is taken for each entry, so that decisions do not wait for it long.
     """
     for id_ in changes.accounts:
         with compiler.lock:
@@ -76,7 +76,7 @@ def _resource(compiler: Compiler, names: Names, snapshot: Snapshot, arn: str) ->
         return
     is_bucket = _is_of_bucket(parts) and "/" not in parts.rest
     mode = _mode_of(parts, names.find_service(utf8(parts.service)))
-    number = compiler.record(snapshot.facts(arn), is_holder=is_bucket)
+    number = compiler.record(snapshot.facts(arn), is_parent=is_bucket)
     if _is_fact(parts):
         names.fact(utf8(arn), number)
     else:
@@ -106,7 +106,7 @@ def _mode_of(parts: Arn, before: int | None) -> ServiceMode:
 
 
 def _is_of_bucket(parts: Arn) -> bool:
-    """A bucket, or an object in one; other ARNs of S3 are of access points and their kin."""
+    """A bucket, or an object in one; other ARNs of S3 are of access points and similar resources."""
     return parts.service == "s3" and not parts.account and not parts.region
 
 

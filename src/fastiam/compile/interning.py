@@ -1,4 +1,4 @@
-"""Interning: equal things get one number. What requests bring after `freeze` is forgotten on `drop`."""
+"""Interning: equal values get one id. Entries that requests add after `freeze` are evicted by `drop`."""
 
 from __future__ import annotations
 
@@ -13,70 +13,70 @@ A = TypeVarTuple("A")
 
 
 class Interned(Generic[K, V]):
-    """A map from a thing to its number.
+    """A map from a value to its id.
 
-    One that is `brief` forgets at `freeze` what it knows: of things that hardly come again, only those that are compiled
-    together are one. The tables hold them; the map would take more memory than they do.
+    A `brief` map is cleared by `freeze`. It is for values that rarely recur, so that only values of one compilation are shared.
+    The tables store them; the map would take more memory than they do.
     """
 
     def __init__(self, *, brief: bool = False) -> None:
         self._compiled: dict[K, V] = {}
-        self._late: dict[K, V] | None = None
+        self._runtime: dict[K, V] | None = None
         self._is_brief = brief
 
-    def get(self, thing: K, make: Callable[[*A], V], *args: *A) -> V:
-        """The number of a thing; `make` numbers one that is new."""
-        found = self._compiled.get(thing)  # PERF: a million of these for 100,000 statements
-        if found is None and self._late is not None:
-            found = self.find(thing)
+    def get(self, value: K, make: Callable[[*A], V], *args: *A) -> V:
+        """Return the id of a value; `make` adds a new one."""
+        found = self._compiled.get(value)  # PERF: a million of these for 100,000 statements
+        if found is None and self._runtime is not None:
+            found = self.find(value)
         if found is None:
             found = make(*args)
-            (self._compiled if self._late is None else self._late)[thing] = found
+            (self._compiled if self._runtime is None else self._runtime)[value] = found
         return found
 
-    def find(self, thing: K) -> V | None:
-        """The number of a thing, or None if it has none."""
-        found = self._compiled.get(thing)
-        return self._late.get(thing) if found is None and self._late else found
+    def find(self, value: K) -> V | None:
+        """Return the id of a value, or None if it has none."""
+        found = self._compiled.get(value)
+        return self._runtime.get(value) if found is None and self._runtime else found
 
-    def enter(self, thing: K, number: V) -> None:
-        """Tell the number of a thing that is compiled."""
-        self._compiled[thing] = number
+    def enter(self, value: K, number: V) -> None:
+        """Store the id of a compiled value."""
+        self._compiled[value] = number
 
     @property
     def n_cached(self) -> int:
-        """How many things are forgotten on the next `drop`."""
-        return len(self._late or ())
+        """The number of entries that the next `drop` evicts."""
+        return len(self._runtime or ())
 
     def freeze(self) -> None:
-        """What there is now stays; what comes from now on is late."""
+        """Keep the present entries; later ones are run-time entries."""
         if self._is_brief:
             self._compiled = {}
         else:
-            self._compiled.update(self._late or {})
-        self._late = {}
+            self._compiled.update(self._runtime or {})
+        self._runtime = {}
 
     def drop(self) -> None:
-        """Forget what is late."""
-        self._late = {}
+        """Evict the run-time entries."""
+        self._runtime = {}
 
 
-class Identities(Interned[int, int]):
-    """Numbers by identity. What the first `freeze` finds is packed: twelve bytes for each."""
+class ObjectIds(Interned[int, int]):
+    """Ids by object identity. The first `freeze` packs the entries: twelve bytes for each."""
 
     def __init__(self) -> None:
         super().__init__()
         self._ids, self._numbers = array("Q"), array("I")
 
-    def find(self, thing: int) -> int | None:
-        """The number of what has this identity, or None if it has none."""
-        at = bisect_left(self._ids, thing)
-        if at < len(self._ids) and self._ids[at] == thing:
+    def find(self, value: int) -> int | None:
+        """Return the id for an object identity, or None if it has none."""
+        at = bisect_left(self._ids, value)
+        if at < len(self._ids) and self._ids[at] == value:
             return self._numbers[at]
-        return super().find(thing)
+        return super().find(value)
 
     def freeze(self) -> None:
-        """What there is now stays; what comes from now on is late."""
+        """Keep the present entries; later ones are run-time entries."""
         super().freeze()
         if not self._ids:
             packed = sorted(self._compiled.items())

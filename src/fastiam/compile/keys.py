@@ -1,4 +1,4 @@
-"""Context keys by number, with where each comes from (spec section 5)."""
+"""Context keys by id, with their sources (spec section 5)."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Keys:
 
     @property
     def n_cached(self) -> int:
-        """How many keys requests brought."""
+        """The number of run-time keys."""
         return self._numbers.n_cached
 
     def freeze(self) -> None:
@@ -161,7 +161,7 @@ class Keys:
         return self.names[: self._n_compiled]
 
     def drop(self) -> None:
-        """Forget the keys that requests brought; who holds the list of names keeps it as it was."""
+        """Evict the run-time keys. A list of names that was returned before does not change."""
         self._numbers.drop()
         self.names = self.compiled()
 

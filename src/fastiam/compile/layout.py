@@ -1,4 +1,4 @@
-"""The numbers that `compile` and the kernels share; `kernel/model/tables.pxd` says what they mean, a test compares the two."""
+"""The constants that `compile` and the kernels share. `kernel/model/*.pxd` define them; a test compares the two."""
 
 from __future__ import annotations
 

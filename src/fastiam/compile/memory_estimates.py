@@ -1,7 +1,7 @@
-"""How much memory the Python objects take that requests bring: about, and cheaply told.
+"""Estimates of the memory of Python objects in the run-time cache.
 
-Tables count their bytes. What stands beside them (policies of sessions, the maps that find what is there already) is several
-times as large for a session, so the bound on the cache counts it too.
+Tables count their bytes. For a session, the Python objects (its policies, the maps that find existing entries) are several times
+as large, so the bound on the cache counts them too.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 
 from fastiam.model.policy import Policy, Statement
 
-THING = 150  # an entry of a map that interns: the slot, a key of a few objects, the number
-_TEXT = 60  # a text beside its characters
-_SESSION = 1100  # a session, and that it is found again, by what it says too
+ENTRY_BYTES = 150  # an entry of an interning map: the slot, a key of a few objects, the id
+_TEXT = 60  # a text without its characters
+_SESSION = 1100  # a session, and the entries of maps that find it
 _POLICY, _STATEMENT, _CONDITION = 350, 450, 250
 
 
 def policy_bytes(policy: Policy) -> int:
-    """The memory of a policy as it was read."""
+    """The estimated size of a policy in bytes."""
     source = policy.origin.source.text if policy.origin is not None else None
     return _POLICY + len(source or "") + sum(map(_statement_bytes, policy.statements))
 
@@ -29,7 +29,7 @@ def _statement_bytes(s: Statement) -> int:
 
 
 def session_bytes(documents: Iterable[object]) -> int:
-    """The memory of a session that is kept, with the documents that it brings."""
+    """The estimated size of a cached session with its policies in bytes."""
     return _SESSION + sum(map(_document_bytes, documents))
 
 
@@ -40,7 +40,7 @@ def _document_bytes(document: object) -> int:
         return 330 + sum(_document_bytes(value) for value in document.values())
     if isinstance(document, list | tuple):
         return 120 + 16 * len(document) + sum(map(_document_bytes, document))
-    return 0  # a policy that was read, and counts as such
+    return 0  # a parsed policy, which is counted as such
 
 
 def _texts_bytes(texts: Iterable[str]) -> int:

@@ -1,4 +1,4 @@
-"""Resource entries, cut into fields and encoded (spec 2.3); `kernel.plan.patterns` tells how each is matched."""
+"""Resource entries, cut into fields and encoded (spec 2.3); `kernel.plan.patterns` chooses how each is matched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastiam.policy.wildcards import matches_everything
 
 
 class Resource(NamedTuple):
-    """An entry: up to six encoded fields, or where it has none (`*`, and what is no ARN) its kind and flags."""
+    """An entry: up to six encoded fields, or where it has none (`*`, and texts that are not ARNs) its kind and flags."""
 
     fields: list[bytes]
     has_variables: bool = False

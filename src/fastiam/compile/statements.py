@@ -1,4 +1,4 @@
-"""Policies as bodies: statements without their names, shared by all that say the same (hash-consing)."""
+"""Policies as statement bodies: statements without their names, shared by equal statements (hash-consing)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from fastiam.compile.actions import Parts, read_action
 from fastiam.compile.conditions import OPERATORS, Value, flags_of, in_order, in_search_order, read_value
-from fastiam.compile.interning import Identities, Interned
+from fastiam.compile.interning import Interned, ObjectIds
 from fastiam.compile.keys import Keys
 from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, AtomFlag, BodyFlag, Form
-from fastiam.compile.memory_estimates import THING, policy_bytes
+from fastiam.compile.memory_estimates import ENTRY_BYTES, policy_bytes
 from fastiam.compile.pattern_text import Variable, joined, utf8
 from fastiam.compile.principals import read_principal
 from fastiam.compile.resources import read_resource
@@ -23,17 +23,17 @@ _WITH_PRINCIPALS = (PolicyKind.RESOURCE, PolicyKind.TRUST, PolicyKind.RCP, Polic
 
 
 class Statements:
-    """Numbers for policies, statements, and everything they are made of."""
+    """Ids of policies, statements and their parts."""
 
     def __init__(self, tables: Tables, keys: Keys) -> None:
         self._tables, self._keys = tables, keys
         self.actions: list[Parts | None] = []
-        self._policies = Identities()
-        # INVARIANT: a policy goes by its identity, so it must not be collected
-        self._kept: Any = []  # a list of policies, or what stands for one
+        self._policies = ObjectIds()
+        # INVARIANT: a policy is found by its identity, so it must not be collected
+        self._kept: Any = []  # a list of policies, or a sequence that loads them
         self._starts = array("I")
         self._is_frozen = False
-        self._late_policies = 0  # bytes
+        self._runtime_policy_bytes = 0  # bytes
         self._bodies: Interned[tuple[int, ...], int] = Interned(brief=True)
         self._action_lists: Interned[Any, tuple[int, int, int]] = Interned(brief=True)
         self._actions: Interned[Any, int] = Interned()
@@ -49,22 +49,22 @@ class Statements:
         )  # fmt: skip
 
     def adopt(self, actions: list[Parts | None], policies: Any) -> None:
-        """Go on with tables that are filled: `policies` gives those that they hold, as a list does."""
+        """Continue with filled tables. `policies` is a sequence of their policies."""
         self.actions, self._kept = actions, policies
         self._starts.frombytes(self._tables.first_occurrences()[:-4])
         for number, parts in enumerate(actions):
             self._actions.enter(parts, number)
 
-    def meet(self, policy: Policy, number: int) -> None:
-        """A policy that the tables hold, known by its identity from now on; it must be kept."""
+    def register_policy(self, policy: Policy, number: int) -> None:
+        """Register the identity of a policy that is in the tables. The policy must be kept alive."""
         self._policies.enter(id(policy), number)
 
     def compiled(self) -> tuple[Any, list[Parts | None]]:
-        """The policies, as a list or what stands for one, and the action patterns that stay, by number."""
+        """Return the compiled policies and action patterns, by id."""
         return self._kept[: self._n_compiled], self.actions[: self._n_actions]
 
     def policy(self, policy: Policy) -> int:
-        """The number of a policy, by identity."""
+        """Return the id of a policy, by identity."""
         return self._policies.get(id(policy), self._make_policy, policy)
 
     def _make_policy(self, policy: Policy) -> int:
@@ -73,7 +73,7 @@ class Statements:
         self._kept.append(policy)
         self._starts.append(self._tables.first_occurrence(number))
         if self._is_frozen:
-            self._late_policies += policy_bytes(policy)
+            self._runtime_policy_bytes += policy_bytes(policy)
         return number
 
     @property
@@ -83,19 +83,19 @@ class Statements:
 
     @property
     def cache_bytes_used(self) -> int:
-        """The memory of what requests brought, beside the tables."""
-        return self._late_policies + sum([interned.n_cached for interned in self._interned]) * THING
+        """The estimated size of the Python objects of run-time entries."""
+        return self._runtime_policy_bytes + sum([interned.n_cached for interned in self._interned]) * ENTRY_BYTES
 
     def freeze(self) -> None:
-        """What there is now stays."""
-        self._is_frozen, self._late_policies = True, 0
+        """Keep the present entries; later ones are run-time entries."""
+        self._is_frozen, self._runtime_policy_bytes = True, 0
         self._n_compiled, self._n_actions = len(self._kept), len(self.actions)
         for interned in self._interned:
             interned.freeze()
 
     def drop(self) -> None:
-        """Forget what requests brought."""
-        self._late_policies = 0
+        """Evict the run-time entries."""
+        self._runtime_policy_bytes = 0
         for interned in self._interned:
             interned.drop()
         del self.actions[self._n_actions :]
@@ -103,7 +103,7 @@ class Statements:
         self._starts = self._starts[: self._n_compiled]
 
     def size_bytes(self) -> int:
-        """The memory of what names policies by identity and by occurrence."""
+        """The size of the maps from identity and occurrence to policies."""
         return self._policies.size_bytes() + 8 * len(self._kept) + self._starts.itemsize * len(self._starts)
 
     # -- statements ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""The answers of a batch: columns of outcomes and reasons, for NumPy and for whatever speaks Arrow.
+"""`Decisions`, the result of a batch: columns of outcomes and reasons for NumPy and for Arrow consumers.
 
-An Arrow consumer gets the buffers of the NumPy arrays where it can take them as they are, and keeps them alive.
+Arrow consumers share the buffers of the NumPy arrays and keep them alive, except for columns that need another layout.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class RowDecision(Result):
-    """What a batch keeps of one row.
+    """The decision of one row of a batch.
 
-    `layer`, `statement` and `reason` (codes as in `Decision`) are None without `reasons=True`, and where there is none.
-    `assumed_owner` as in `Decision`. `depends_on` as in `Decision`, with reasons. `error` says why
-    `outcome` is ERROR; `Decisions.errors` has the exception.
+    `layer`, `statement` and `reason` (codes as in `Decision`) are None without `reasons=True`, and if there is none.
+    `assumed_owner` as in `Decision`. `depends_on` as in `Decision`, with reasons. `error` is the message for
+    outcome ERROR; `Decisions.errors` has the exception.
     """
 
     outcome: Outcome
@@ -72,7 +72,7 @@ class RowDecision(Result):
 
 
 class DictionaryColumn:
-    """A column of texts as codes into a few distinct values; `__arrow_c_array__` gives it to Arrow.
+    """A dictionary-encoded column of texts; `__arrow_c_array__` exports it to Arrow.
 
     Attributes
     ----------
@@ -121,13 +121,13 @@ class DictionaryColumn:
         present = self.codes != self._none
         if present.all():
             return self.name, self.codes, None, (offsets, data)
-        # code 0 under a null: consumers hold every code against the dictionary, nulls too
+        # code 0 under a null: consumers validate every code, nulls included
         codes = np.where(present, self.codes, self.codes.dtype.type(0))
         return self.name, codes, np.packbits(present, bitorder="little"), (offsets, data)
 
 
 class Decisions:
-    """The answers to a batch, one a row, as a sequence of `RowDecision` and as columns; never changes.
+    """The decisions of a batch, one per row, as a sequence of `RowDecision` and as columns. Immutable.
 
     A slice is the `Decisions` of its rows.
 
@@ -135,7 +135,7 @@ class Decisions:
     ----------
     outcome : `Outcome` numbers, uint8, shape (n,).
     assumed_owner : whether the owner of the resource was assumed (D23), bool, shape (n,).
-    errors : row to error, for rows with outcome ERROR, in their order; of several faults of a row one is told.
+    errors : row to error, for rows with outcome ERROR, ascending. A row with several errors has one of them.
     missing_keys : condition keys that statements read and no column supplied, with the number of rows in which they were read.
         Statements that are not evaluated read nothing. If several would give the same decision, the ones that are evaluated may
         differ from one batch to the next. A slice has none.
@@ -147,7 +147,7 @@ class Decisions:
     `policy`, `sid`, `reason`, `assumed_owner`, `error` and `depends_on`; without them `outcome`, `allowed`, `assumed_owner` and,
     with `on_error="deny"`, `error`.
 
-    It does not inherit from `collections.abc.Sequence`: Polars would read what does row by row, and not as a table.
+    It does not inherit from `collections.abc.Sequence`: Polars would read it row by row then, and not as a table.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class Decisions:
 
     @cached_property
     def depends_on(self) -> DictionaryColumn:
-        """The unknown keys that matter to a row with outcome DEPENDS (D74), as the registry writes them, joined by `, `."""
+        """The deciding keys of a row with outcome DEPENDS (D74), as the registry writes them, joined by `, `."""
         codes = self._depends_on
         if codes is None:  # nothing was declared unknown
             codes = np.full(len(self._reasons(self._layer)), NO_STATEMENT, np.int32)
@@ -390,7 +390,7 @@ class Summary(Result):
     rows : how many requests.
     outcomes, layers : rows by outcome and, with reasons, by deciding layer.
     denies : explicitly denied rows by reported statement, with reasons.
-    depends_on : rows with outcome DEPENDS by the keys that matter, with reasons.
+    depends_on : rows with outcome DEPENDS by their deciding keys, with reasons.
     missing_keys : keys that statements read and no column supplied, with the rows concerned.
     assumed_owner : rows whose resource owner was assumed (D23).
     unknown_principal : rows denied because the directory has no record of the principal, with reasons.

@@ -122,7 +122,7 @@ class Decision(Result):
     indeterminate : an explicit deny whose reported statement applies through `U`, or an implicit deny that would be
         an allow were every `U` true (F6).
     assumed_owner, owner_override : how the owner of the resource was found (D23).
-    depends_on : the unknown keys that matter, folded and sorted, for `DEPENDS` (D74).
+    depends_on : the deciding keys: unknown keys that the outcome depends on, folded and sorted, for `DEPENDS` (D74).
     """
 
     outcome: Outcome

@@ -15,7 +15,7 @@ class MatchedStatement(Result):
     """A statement that applies to the request (spec 6.9 `statements`).
 
     `match_classes` holds the classes of its principal match in layers with principals (spec 3.3);
-    `conditions` is its condition block, all of which held.
+    `conditions` is its condition block, all true.
     """
 
     ref: StatementRef
@@ -59,7 +59,7 @@ class NearMiss(Result):
 
 @dataclass(frozen=True, slots=True)
 class LayerResult(Result):
-    """What one layer said: `allow`, `implicit_deny`, `explicit_deny` or `not_applicable` with its reason."""
+    """The result of one layer: `allow`, `implicit_deny`, `explicit_deny` or `not_applicable` with its reason."""
 
     layer: Layer
     result: str

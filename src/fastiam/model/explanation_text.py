@@ -1,6 +1,6 @@
-"""Decisions and explanations told to people (spec 6.9), as lines of styled pieces. The verdict comes first, then why.
+"""Decisions and explanations as text (spec 6.9), in lines of styled pieces: the outcome first, then the reasons.
 
-The law: whoever reads the text alone can find the statement to change, in its file, and knows what it would have to say.
+Invariant: the text is enough to find the statement to change, in its file, and the change that it needs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VERDICTS = {
 }
 _EFFECT_STYLES = {"Allow": "green", "Deny": "red"}
 _REASONS: dict[str, str] = {
-    Reason.UNKNOWN_OWNER: "nothing tells who owns the resource",
+    Reason.UNKNOWN_OWNER: "the owner of the resource is unknown",
     Reason.UNKNOWN_ENDPOINT: "the directory does not know the VPC endpoint",
     Reason.UNKNOWN_PRINCIPAL: "the directory does not know the principal",
     Reason.ALWAYS_ALLOWED: "no policy restricts this action",
@@ -75,12 +75,12 @@ _CLASSES = {
     MatchClass.ANYONE: "everybody",
 }
 _CLOSENESS = ("Condition", "Principal", "Resource", "Action")
-_SHOWN = 8  # near misses told in full
-_VALUES = 4  # values of an element that are told
+_SHOWN = 8  # near misses that are shown in full
+_VALUES = 4  # values of an element that are shown
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[Line]:
-    """The whole story: the verdict and what it rests on, what would change it, then layer by layer."""
+    """The whole explanation: the outcome and its reasons, what would change it, then layer by layer."""
     yield from _verdict(explanation)
     yield []
     yield from _parties(explanation)
@@ -96,7 +96,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[Line]:
 
 
 def decision_lines(decision: Decision) -> Iterator[Line]:
-    """The verdict alone, and what it rests on."""
+    """The outcome and its reasons."""
     verdict, style = _VERDICTS[decision.outcome]
     yield [(verdict, style), (f"  layer {decision.layer}", "")]
     yield from _grounds(decision)
@@ -136,15 +136,15 @@ def _parties(explanation: Explanation) -> Iterator[Line]:
 
 
 def _open(statements: Sequence[ResidualStatement]) -> Iterator[Line]:
-    """What a `DEPENDS` depends on: which statement, and what it asks."""
+    """The statements on which a `DEPENDS` depends, and their conditions."""
     if statements:
         yield [("it depends on these statements", "bold")]
     for one in statements:
         yield [("  ", ""), *_headed(one.effect.value, one.ref)]
         for entry in one.conditions:
             yield [(f"      if {condition_text(entry)}", "")]
-        told = {fold(entry.key) for entry in one.conditions}
-        others = [key for key in one.keys if key not in told]
+        named = {fold(entry.key) for entry in one.conditions}
+        others = [key for key in one.keys if key not in named]
         if others:
             yield [(f"      by the value of {', '.join(others)}", "")]
     if statements:
@@ -173,7 +173,7 @@ def _near_misses(explanation: Explanation) -> Iterator[Line]:
     candidates = [miss for miss in explanation.near_misses if miss.ref.layer in needed]
     close = sorted((miss for miss in candidates if _is_close(miss, explanation.action)), key=_closeness)
     if close:
-        yield [("near misses: statements that would allow it but for one test", "bold")]
+        yield [("near misses: statements that would allow it except for one test", "bold")]
     for miss in close[:_SHOWN]:
         yield [("  ", ""), *_statement(miss.ref), (f"  ({miss.ref.layer})", "")]
         yield [(f"      {_wanted(miss, explanation.action)}", "")]
@@ -185,7 +185,7 @@ def _near_misses(explanation: Explanation) -> Iterator[Line]:
 
 
 def _is_close(miss: NearMiss, action: str) -> bool:
-    """A statement about actions of another service is no near miss for people."""
+    """Whether a near miss is shown: not if its actions are of another service."""
     service = action.partition(":")[0].lower() + ":"
     return miss.element != "Action" or any(pattern.lower().startswith(service) for pattern in miss.expected)
 
@@ -209,12 +209,12 @@ def _wanted(miss: NearMiss, action: str) -> str:
 
 
 def _layer(layer: Layer, explanation: Explanation) -> Iterator[Line]:
-    """One layer: what it says, and the statements that match."""
+    """One layer: its result, and the statements that match."""
     results = [result for result in explanation.limits if result.layer is layer]
     matched = [one for one in explanation.statements if one.ref.layer is layer]
     if not (results or matched or layer in (Layer.IDENTITY, Layer.RESOURCE)):
         return
-    notes = [_result(result) for result in results] or [_said(matched)]
+    notes = [_result(result) for result in results] or [_effects_text(matched)]
     notes += ["bypassed: the resource's policy grants by itself"] if layer in explanation.bypassed else []
     yield [(f"  {layer:<10} ", "bold"), ("; ".join(notes), "")]
     for one in matched:
@@ -225,8 +225,8 @@ def _layer(layer: Layer, explanation: Explanation) -> Iterator[Line]:
             yield [(f"          {condition_text(entry)}; the request has {has}", "dim")]
 
 
-def _said(matched: Sequence[MatchedStatement]) -> str:
-    """What a layer that grants says."""
+def _effects_text(matched: Sequence[MatchedStatement]) -> str:
+    """The result of a layer by its matching statements."""
     effects = {one.effect.value for one in matched}
     return "denies" if "Deny" in effects else "allows" if effects else "no statement matches"
 
@@ -254,7 +254,7 @@ def _headed(effect: str, ref: StatementRef) -> Line:
 
 
 def _statement(ref: StatementRef) -> Line:
-    """Name and place of a statement."""
+    """Name and position of a statement."""
     if ref.position is None:
         return [(f"{ref.label} of {ref.policy}", "")]
     policy = "" if ref.file == ref.policy else f" of {ref.policy}"
@@ -268,8 +268,8 @@ def condition_text(entry: ConditionEntry) -> str:
 
 def residual_text(one: ResidualStatement) -> str:
     """What a statement asks for that is not known, as one line: `Allow Office of Ana: IpAddress aws:SourceIp 10.0.0.0/8`."""
-    told = {fold(entry.key) for entry in one.conditions}
-    others = [spelled(key) for key in one.keys if key not in told]
+    named = {fold(entry.key) for entry in one.conditions}
+    others = [spelled(key) for key in one.keys if key not in named]
     asked = [condition_text(entry) for entry in one.conditions] + ([f"the value of {', '.join(others)}"] if others else [])
     return f"{one.effect.value} {one.ref.label} of {one.ref.policy}: {' and '.join(asked)}"
 
@@ -277,12 +277,12 @@ def residual_text(one: ResidualStatement) -> str:
 def _values(values: Sequence[str], n: int = 0) -> str:
     """Some of `n` values, quoted where they could be misread."""
     is_plain = (bool(value) and value == value.strip() and "," not in value for value in values)
-    told = ", ".join(value if ok else f'"{value}"' for value, ok in zip(values[:_VALUES], is_plain, strict=False))
+    text = ", ".join(value if ok else f'"{value}"' for value, ok in zip(values[:_VALUES], is_plain, strict=False))
     more = max(n, len(values)) - _VALUES
-    return f"{told} and {more} more" if more > 0 else told or "nothing"
+    return f"{text} and {more} more" if more > 0 else text or "nothing"
 
 
 def _names(title: str, names: Iterable[str]) -> Iterator[Line]:
-    told = ", ".join(names)
-    if told:
-        yield [(title, "bold"), (f"  {told}", "")]
+    text = ", ".join(names)
+    if text:
+        yield [(title, "bold"), (f"  {text}", "")]

@@ -1,8 +1,8 @@
-"""Profiles: the seam between what IAM is and what an engine decides.
+"""Profiles: resolved policies and attributes, the interface between `resolve` and the evaluators.
 
-An account model resolves a caller into a `PrincipalProfile`, a resource into a `ResourceProfile`, an endpoint into
-an `EndpointProfile`. `reference` decides over them literally; `compile` makes tables that give the same answers.
-Neither knows a user from a group or a file from an API.
+`resolve` builds a `PrincipalProfile` for a principal, a `ResourceProfile` for a resource, an `EndpointProfile` for an endpoint.
+`spec` decides over them as the specification is written; `compile` builds tables that give the same decisions. Neither reads
+a directory, a file or an API.
 
 Policies in profiles are compared by identity: a stored policy is one object wherever it is used.
 """
@@ -21,7 +21,7 @@ Levels = tuple[Policies, ...]  # one tuple per level of an organisation path, ro
 
 
 class PrincipalKind(StrEnum):
-    """Who asks (spec 3.1)."""
+    """The kind of a principal (spec 3.1)."""
 
     ROOT = "ROOT"
     USER = "USER"
@@ -37,7 +37,7 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PrincipalProfile:
-    """A caller with everything a decision asks of it.
+    """A principal with everything that a decision reads of it.
 
     Attributes
     ----------
@@ -100,15 +100,15 @@ class PrincipalProfile:
 
 @dataclass(frozen=True, slots=True)
 class PrincipalTemplate:
-    """Callers whose names differ behind the last slash alone, and whose profiles differ in nothing that a name does not tell.
+    """Principals whose names differ only after the last slash, and whose profiles differ only in values derived from the name.
 
     Attributes
     ----------
-    start : how their names begin, with that slash.
-    base : the name of a caller whose profile each of theirs is, but for the ARN of the user or session and what stands here.
-    role_account : partition and account, where what follows the slash is the name of a role; else their role is that of `base`.
-    keys : keys that differ, by folded name: a text before what follows the slash, or None for the whole name.
-    open_keys : those of `keys` that are open.
+    start : the common start of their names, with that slash.
+    base : a principal whose profile equals theirs, except for the ARN of the user or session and the fields below.
+    role_account : partition and account, if the text after the slash is a role name; else their role is that of `base`.
+    keys : keys that differ, by folded name: the prefix of the text after the slash, or None for the whole name.
+    open_keys : those of `keys` with assumed values.
     """
 
     start: str
@@ -174,12 +174,12 @@ RCP_SERVICES = frozenset(
     ).split()
 )
 
-CACHE_BYTES = 1 << 30  # how much memory what requests bring may take, unless an engine is told otherwise
+CACHE_BYTES = 1 << 30  # default bound on the run-time cache of an engine
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the specification leaves configurable. All names are lower-case action prefixes or actions.
+    """The parameters that the specification leaves open. All names are lower-case action prefixes or actions.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ResourceFacts:
-    """What a directory records of one resource ARN, whoever asks (spec 6.10, D23).
+    """The record of one resource ARN, the same for every principal (spec 6.10, D23).
 
     Attributes
     ----------
@@ -225,7 +225,7 @@ class ResourceFacts:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What a directory knows of an account as the owner of resources, endpoints and sources.
+    """The record of an account as the owner of resources, endpoints and sources.
 
     `org_id` and `org_path` (`o-x/r-x/ou-y/`) are None outside an organisation; `rcps` as in `ResourceProfile`.
     """

@@ -1,7 +1,7 @@
-"""Profiles from loose documents: the arguments of `fastiam.simulate` (spec D6, D16, D18, D23, K1, N3 to N6).
+"""Profiles from ad-hoc policies: the arguments of `fastiam.simulate` (spec D6, D16, D18, D23, K1, N3 to N6).
 
-No directory is behind them: nobody is unknown, no organisation is known, and the resource policy is an argument. The
-caller's context decides conditions as it is given (K1), so nothing is checked against it; derived keys fill in the rest.
+There is no directory: every principal counts as known, no organisation is known, and the resource policy is an argument. The
+context decides conditions as it is given (K1), so nothing is checked against it; derived keys fill in the rest.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ _CAN_BE_BOUNDED = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, Pr
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, before any policy: the subject, its kind, and the session if there is one."""
+class AdHocPrincipal:
+    """The principal of a request without its policies: its reference, its kind, and the session if there is one."""
 
     kind: PrincipalKind
     subject: PrincipalRef
@@ -83,11 +83,11 @@ def profiles_from_documents(
     unknown: Collection[str] = (),
     mode: Mode = "strict",
 ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None, Request]:
-    """The profiles and the request that the arguments of `fastiam.simulate` stand for.
+    """Return the profiles and the request for the arguments of `fastiam.simulate`.
 
     Raises
     ------
-    RequestValueError: an argument cannot be read; in mode strict, a layer that the requester's kind cannot have (D6).
+    RequestValueError: an argument cannot be read; in mode strict, a layer that the kind of the principal cannot have (D6).
     PolicyError: a document is rejected.
     """
     check_choice(mode, "mode", "mode", "strict", "lenient")
@@ -95,12 +95,12 @@ def profiles_from_documents(
     given = read_context(context, strict=mode == "strict")
     declared = read_unknown(unknown, context)
     request = Request(check_action(action), given, epoch_seconds(now), declared, absent_keys(context))
-    caller = _read_caller(principal, action, given)
-    if caller.kind in ROOTS:
+    ad_hoc = _read_principal(principal, action, given)
+    if ad_hoc.kind in ROOTS:
         check_root(declared)
-    own = _principal_policies(mode, caller, identity_policies, permissions_boundary, session_policies)
-    target, account = _read_target(check_resource(resource), resource_account, caller.subject.account)
-    profile = _principal(caller, given, own, _levels(mode, scps, PolicyKind.SCP, "scps"))
+    own = _principal_policies(mode, ad_hoc, identity_policies, permissions_boundary, session_policies)
+    target, account = _read_target(check_resource(resource), resource_account, ad_hoc.subject.account)
+    profile = _principal(ad_hoc, given, own, _levels(mode, scps, PolicyKind.SCP, "scps"))
     kind = PolicyKind.TRUST if _is_trust(action, resource) else PolicyKind.RESOURCE
     governing = None if resource_policy is None else _policies(mode, resource_policy, kind, "resource_policy", numbered=False)
     limits = _levels(mode, rcps, PolicyKind.RCP, "rcps")
@@ -116,17 +116,17 @@ def profiles_from_documents(
     return profile, target_profile, endpoint, request
 
 
-# -- who asks ---------------------------------------------------------------------------------------------------------
+# -- the principal ----------------------------------------------------------------------------------------------------
 
 
-def _read_caller(principal: object, action: str, given: Mapping[str, ContextValue]) -> Caller:
-    """The caller with its kind: the form of a string (N3), or what a session says of itself."""
+def _read_principal(principal: object, action: str, given: Mapping[str, ContextValue]) -> AdHocPrincipal:
+    """Return the principal with its kind: by the form of a string (N3), or by the fields of a session."""
     if not isinstance(principal, Session):
         subject = parse_principal(principal, action)
         is_assumed = subject.kind is PrincipalKind.ROOT and _is_true(given.get("aws:assumedroot"))
-        return Caller(PrincipalKind.AROOT if is_assumed else subject.kind, subject)
+        return AdHocPrincipal(PrincipalKind.AROOT if is_assumed else subject.kind, subject)
     parts = read_session(principal)
-    return Caller(_kind_of_session(parts), parts.ref, principal, parts.issuer)
+    return AdHocPrincipal(_kind_of_session(parts), parts.ref, principal, parts.issuer)
 
 
 def _kind_of_session(parts: SessionParts) -> PrincipalKind:
@@ -141,30 +141,30 @@ def _is_true(value: ContextValue | None) -> bool:
 
 
 def _principal(
-    caller: Caller, given: Mapping[str, ContextValue], own: _PrincipalPolicies, scps: Levels | None
+    ad_hoc: AdHocPrincipal, given: Mapping[str, ContextValue], own: _PrincipalPolicies, scps: Levels | None
 ) -> PrincipalProfile:
-    subject, kind, session = caller.subject, caller.kind, caller.session
+    subject, kind, session = ad_hoc.subject, ad_hoc.kind, ad_hoc.session
     is_role, has_account = kind in ROLES, subject.account is not None and kind not in (PrincipalKind.OIDC, PrincipalKind.SAML)
     note = _scp_note(kind, has_account, scps)
     is_token = session is not None and kind in (PrincipalKind.USER, PrincipalKind.ROOT)
-    keys = _keys(caller)
+    keys = _keys(ad_hoc)
     return PrincipalProfile(
         kind,
         subject.text,
         subject.partition,
         subject.account if has_account else None,
-        user_arn=_user_arn(caller),
+        user_arn=_user_arn(ad_hoc),
         role_name=subject.name if is_role else None,
         session_arn=subject.text if is_role and subject.session else None,
         unique_id=_unique_id(kind, given),
-        issuer_known=kind is not PrincipalKind.FED or caller.issuer is not None,
-        issuer_root=kind is PrincipalKind.FED and caller.issuer is not None and caller.issuer.kind is PrincipalKind.ROOT,
-        service_names=_service_names(caller, given),
+        issuer_known=kind is not PrincipalKind.FED or ad_hoc.issuer is not None,
+        issuer_root=kind is PrincipalKind.FED and ad_hoc.issuer is not None and ad_hoc.issuer.kind is PrincipalKind.ROOT,
+        service_names=_service_names(ad_hoc, given),
         temporary=is_token,
         mfa=is_token and keys[MFA] == TRUE,
         mfa_at=None if session is None else mfa_seconds(session, kind),
         keys=keys,
-        open_keys=_open_keys(caller),
+        open_keys=_assumed_keys(ad_hoc),
         identity_policies=own.identity,
         boundary=own.boundary,
         session_policies=own.session,
@@ -183,9 +183,9 @@ def _scp_note(kind: PrincipalKind, has_account: bool, scps: Levels | None) -> st
     return "not_given" if scps is None else ""
 
 
-def _keys(caller: Caller) -> Keys:
-    """The derived keys: of the account nothing but its id is known."""
-    subject, kind, session = caller.subject, caller.kind, caller.session
+def _keys(ad_hoc: AdHocPrincipal) -> Keys:
+    """Return the derived keys. Only the id of the account is known."""
+    subject, kind, session = ad_hoc.subject, ad_hoc.kind, ad_hoc.session
     if subject.account is None or kind in (PrincipalKind.OIDC, PrincipalKind.SAML):
         return keys_without_account(kind, subject.text)
     own = session_keys(session, kind) if session else {MFA: FALSE} if kind in ROLES else {}
@@ -193,7 +193,7 @@ def _keys(caller: Caller) -> Keys:
     user_id = {PrincipalKind.FED: f"{subject.account}:{subject.name}"}.get(kind, subject.account if kind in ROOTS else None)
     return own | principal_keys(
         kind,
-        _principal_arn(caller),
+        _principal_arn(ad_hoc),
         shared,
         user_id=user_id,
         user_name=subject.name if kind is PrincipalKind.USER else None,
@@ -201,23 +201,23 @@ def _keys(caller: Caller) -> Keys:
     )
 
 
-def _principal_arn(caller: Caller) -> str:
-    """The value of `aws:PrincipalArn`: for role sessions the role, as far as it is known (N6)."""
-    if caller.kind not in ROLES:
-        return caller.subject.text
-    if caller.issuer is not None:
-        return caller.issuer.text
-    return role_arn(caller.subject) if caller.subject.session else caller.subject.text
+def _principal_arn(ad_hoc: AdHocPrincipal) -> str:
+    """Return the value of `aws:PrincipalArn`: for role sessions the role, if it is known (N6)."""
+    if ad_hoc.kind not in ROLES:
+        return ad_hoc.subject.text
+    if ad_hoc.issuer is not None:
+        return ad_hoc.issuer.text
+    return role_arn(ad_hoc.subject) if ad_hoc.subject.session else ad_hoc.subject.text
 
 
-def _user_arn(caller: Caller) -> str | None:
+def _user_arn(ad_hoc: AdHocPrincipal) -> str | None:
     """The user, or the user that issued the federated session."""
-    user = caller.subject if caller.kind is PrincipalKind.USER else caller.issuer if caller.kind is PrincipalKind.FED else None
+    user = ad_hoc.subject if ad_hoc.kind is PrincipalKind.USER else ad_hoc.issuer if ad_hoc.kind is PrincipalKind.FED else None
     return user.text if user is not None and user.kind is PrincipalKind.USER else None
 
 
 def _unique_id(kind: PrincipalKind, given: Mapping[str, ContextValue]) -> str | None:
-    """The id of the user or role, as a given `aws:userid` tells it (K1)."""
+    """The id of the user or role, from a given `aws:userid` (K1)."""
     value = given.get("aws:userid")
     if value is None or len(value.values) != 1:
         return None
@@ -226,18 +226,18 @@ def _unique_id(kind: PrincipalKind, given: Mapping[str, ContextValue]) -> str | 
     return value.values[0].partition(":")[0] if kind in ROLES else None
 
 
-def _service_names(caller: Caller, given: Mapping[str, ContextValue]) -> tuple[str, ...]:
+def _service_names(ad_hoc: AdHocPrincipal, given: Mapping[str, ContextValue]) -> tuple[str, ...]:
     """All names of a service, the primary one first (N12)."""
-    if caller.kind is not PrincipalKind.SVC:
+    if ad_hoc.kind is not PrincipalKind.SVC:
         return ()
     more = given.get("aws:principalservicenameslist")
-    return tuple(dict.fromkeys((caller.subject.text, *(more.values if more else ()))))
+    return tuple(dict.fromkeys((ad_hoc.subject.text, *(more.values if more else ()))))
 
 
-def _open_keys(caller: Caller) -> frozenset[str]:
-    if caller.kind is PrincipalKind.SVC:
+def _assumed_keys(ad_hoc: AdHocPrincipal) -> frozenset[str]:
+    if ad_hoc.kind is PrincipalKind.SVC:
         return OPEN_OF_SERVICE
-    return OPEN_OF_BARE_SESSION if caller.kind in ROLES and caller.session is None else frozenset()
+    return OPEN_OF_BARE_SESSION if ad_hoc.kind in ROLES and ad_hoc.session is None else frozenset()
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------
@@ -250,28 +250,30 @@ class _PrincipalPolicies:
     session: Policies | None
 
 
-def _principal_policies(mode: Mode, caller: Caller, identity: object, boundary: object, session: object) -> _PrincipalPolicies:
-    """The caller's own layers. Strict refuses those that its kind cannot have, lenient leaves them to the decision (D6)."""
-    if caller.session is not None and caller.session.policies is not None:
+def _principal_policies(
+    mode: Mode, ad_hoc: AdHocPrincipal, identity: object, boundary: object, session: object
+) -> _PrincipalPolicies:
+    """Return the principal policies. Strict mode refuses layers that its kind cannot have (D6)."""
+    if ad_hoc.session is not None and ad_hoc.session.policies is not None:
         if session is not None:
-            raise RequestValueError("a Session brings its own session policies", column="session_policies")
-        session = caller.session.policies
+            raise RequestValueError("a Session has its own session policies", column="session_policies")
+        session = ad_hoc.session.policies
     layers = _PrincipalPolicies(
         _policies(mode, identity, PolicyKind.IDENTITY, "identity_policies"),
         None if boundary is None else _policies(mode, boundary, PolicyKind.BOUNDARY, "permissions_boundary"),
         None if session is None else _policies(mode, session, PolicyKind.SESSION, "session_policies"),
     )
     if mode == "strict":
-        _check_layer(caller, bool(layers.identity), _IDENTITY, "identity_policies")
-        _check_layer(caller, layers.boundary is not None, _BOUNDARY, "permissions_boundary")
-        _check_layer(caller, layers.session is not None, _SESSION, "session_policies")
+        _check_layer(ad_hoc, bool(layers.identity), _IDENTITY, "identity_policies")
+        _check_layer(ad_hoc, layers.boundary is not None, _BOUNDARY, "permissions_boundary")
+        _check_layer(ad_hoc, layers.session is not None, _SESSION, "session_policies")
     return layers
 
 
-def _check_layer(caller: Caller, is_there: bool, kinds: tuple[PrincipalKind, ...], name: str) -> None:
-    if is_there and caller.kind not in kinds:
+def _check_layer(ad_hoc: AdHocPrincipal, is_there: bool, kinds: tuple[PrincipalKind, ...], name: str) -> None:
+    if is_there and ad_hoc.kind not in kinds:
         raise RequestValueError(
-            f"`{shorten(caller.subject.text)}` is a caller of kind {caller.kind}, which cannot have this layer",
+            f"`{shorten(ad_hoc.subject.text)}` is a principal of kind {ad_hoc.kind}, which cannot have this layer",
             column=name,
             hint='leave it out, or decide with `mode="lenient"` (spec D6)',
         )
@@ -282,7 +284,7 @@ def _policies(mode: Mode, given: object, kind: PolicyKind, name: str, *, numbere
 
 
 def _items(given: object, name: str) -> tuple[Any, ...]:
-    """A single document stands for a list of one."""
+    """Return the documents of an argument; a single document is a list of one."""
     if isinstance(given, (str, bytes, Mapping, Sequence)):
         return (given,) if isinstance(given, (str, bytes, Mapping)) else tuple(given)
     raise RequestValueError(f"policies come as a list of documents, not `{type(given).__name__}`", column=name)
@@ -295,7 +297,7 @@ def _policy(mode: Mode, given: object, kind: PolicyKind, name: str) -> Policy:
 
 
 def _levels(mode: Mode, given: object, kind: PolicyKind, name: str) -> Levels | None:
-    """One tuple of policies per level, root first; None where the layer is not there."""
+    """One tuple of policies per level, root first; None without the layer."""
     if given is None:
         return None
     if isinstance(given, (str, bytes, Mapping)):
@@ -314,11 +316,11 @@ def _read_target(resource: str, resource_account: str | None, own: str | None) -
     """Owner, flags and keys of the resource (D23), as arguments of its profile; and the owner."""
     arn = split_arn(resource)
     field = arn.account if arn is not None else ""
-    owner, told = find_owner(None, field, resource_account, own, resource)
+    owner, is_known_owner = find_owner(None, field, resource_account, own, resource)
     return {
         "partition": arn.partition if arn is not None else None,
         "account": owner,
-        "assumed_owner": not told and owner is not None,
+        "assumed_owner": not is_known_owner and owner is not None,
         "owner_override": resource_account is not None and field not in ("", resource_account),
         "keys": {} if owner is None else {"aws:resourceaccount": single(owner)},
     }, owner

@@ -1,4 +1,4 @@
-"""`fastiam.simulate`: one decision over loose documents. It is also the shape of a conformance case."""
+"""`fastiam.simulate`: one decision over ad-hoc policies. A conformance case has the same shape."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ def simulate(
 ) -> Decision:
     """Decide one request over the policies given, and nothing else.
 
-    For policy arguments `None` means that the layer is not there, an empty list that it is there and allows nothing. A
-    policy is JSON text, bytes, or a parsed mapping.
+    For policy arguments, `None` means that there is no such layer; an empty list is a layer that allows nothing. A policy is
+    JSON text, bytes, or a parsed mapping.
 
     Parameters
     ----------
     principal : an ARN (root, user, role, session, federated user, provider), a service name, `*`, or a `Session`
-        How a string gets its kind is in spec N3. A `Session` may bring session policies, tags and session keys.
+        Spec N3 defines the kind of a string. A `Session` may have session policies, tags and session keys.
     action : one literal action, `s3:GetObject`
     resource : `*`, or one literal ARN
-    context : context keys; a list is several values. What is given here wins over what would be derived (K1).
-    now : the instant of the request, an aware datetime; the clock is read where none is given.
-    resource_account : owner of the resource, where its ARN does not tell (D23).
-    identity_policies : the principal's own, its groups' included; for a session those of its issuer.
-    resource_policy : of the resource; a trust policy or key policy comes here too (D18).
+    context : context keys; a list is several values. A given value takes precedence over a derived one (K1).
+    now : the instant of the request, an aware datetime; None: the clock.
+    resource_account : owner of the resource, if its ARN has no account (D23).
+    identity_policies : of the principal and its groups; for a session, of its issuer.
+    resource_policy : of the resource; also a trust policy or key policy (D18).
     permissions_boundary : one document, or several that form one layer.
     scps, rcps : one list of documents per level of the organisation path, root first.
     vpc_endpoint_policies : of the endpoint that the request came through.
-    unknown : context keys of which nothing is known, or prefixes such as `aws:ResourceTag/*`, which stand for all keys that
-        start so and that `context` does not hold (spec 6.11). An answer that depends on them is DEPENDS and names them.
-    engine : `reference` is the slow, literal evaluator; both give the same answer.
+    unknown : context keys with unknown values, or prefixes such as `aws:ResourceTag/*` for all keys with this prefix that are
+        not in `context` (spec 6.11). A decision that depends on them is DEPENDS and names them.
+    engine : `reference` is the slow specification evaluator; both give the same decision.
     mode : `strict` rejects documents with errors; `lenient` reads them as spec F5 says.
 
     Raises
     ------
     PolicyError: a document is rejected; the message points at line and column.
-    RequestValueError: another argument cannot be read, or names a layer that the requester's kind cannot have (D6).
+    RequestValueError: another argument cannot be read, or names a layer that the kind of the principal cannot have (D6).
     """
     check_choice(engine, "engine", "engine", "compiled", "reference")
     profile, target, endpoint, request = profiles_from_documents(

@@ -238,7 +238,7 @@ def test_a_session_brings_its_policies_tags_and_keys():
 
 
 def test_session_policies_come_from_one_place():
-    with pytest.raises(RequestValueError, match="brings its own") as error:
+    with pytest.raises(RequestValueError, match="has its own") as error:
         profiles(Session(RUN1, kind="ROLE", issuer=DEP, policies=[ALLOW]), session_policies=[ALLOW])
     assert error.value.column == "session_policies"
 

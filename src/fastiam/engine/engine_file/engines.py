@@ -101,7 +101,7 @@ def _attached(cls: type[E], file: SavedFile, others: Mapping[str, Any]) -> E:
     if wrong is not None:
         raise file.error(f"says something impossible: some {wrong} refer to what is not there")
     compiler = Compiler(options["settings"], tables=tables, keys=keys)
-    records = Records(file.section, file.source, compiler.statements.meet, tables.first_occurrences())
+    records = Records(file.section, file.source, compiler.statements.register_policy, tables.first_occurrences())
     compiler.statements.adopt(actions, Policies(records))
     compiler.match_actions()
     compiler.freeze(names)

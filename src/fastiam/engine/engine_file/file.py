@@ -1,12 +1,12 @@
-"""The file of a saved engine: a head that tells its sections, and the sections in its order.
+"""The engine file: a head that lists the sections, then the sections in this order.
 
     0   magic, 16 bytes
     16  format, uint32; bytes of the head, uint32; checksum of the head, uint64; bytes of the file, uint64
     40  the head, JSON; then the sections, with zeros between them: large ones fill whole pages, so that they can be mapped
 
-These numbers are little-endian; those in sections are as the machine has them, which the head names. Law: every byte is covered
-by a checksum, or must be zero, so that what is truncated or altered is refused before anything of it is used. A file is written
-beside its place and renamed: whoever has mapped the old one keeps it whole.
+These numbers are little-endian; those in sections are as the machine has them, which the head names. Invariant: every byte
+is covered by a checksum, or must be zero, so that truncated and altered files are refused before use. A file is written under
+another name and renamed: processes that have mapped the old one keep it.
 """
 
 from __future__ import annotations
