@@ -18,7 +18,7 @@ from fastiam.model.request import shorten
 
 MOST = 2  # inactive ones count
 _USED_EVERY = timedelta(minutes=1)  # so that a busy key does not write at each call
-_NOBODY = "AKIA" + "A" * 16
+_UNKNOWN_ID = "AKIA" + "A" * 16
 
 
 class AccessKeys:
@@ -26,18 +26,18 @@ class AccessKeys:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._decoy = state.keyring.seal(access_key_purpose(_NOBODY), new_secret().encode())
+        self._decoy = state.keyring.seal(access_key_purpose(_UNKNOWN_ID), new_secret().encode())
 
     def create(self, principal: str) -> Credentials:
         """A new active key of a user or root; its secret is shown this once.
 
         Raises
         ------
-        ValidationError: nobody who has keys, or two keys already.
+        ValidationError: the principal cannot have keys, or has two already.
         """
         state = self._state
         with state.directory.transaction():
-            ref, unique_id = state.holder(principal)
+            ref, unique_id = state.find_owner(principal)
             if len(self.list(principal)) >= MOST:
                 raise ValidationError(
                     f"`{principal}` has {MOST} access keys already", rule="1.7", hint="delete one first", code="LimitExceeded"
@@ -108,7 +108,7 @@ class AccessKeys:
 
     @takes_secrets(identifiers=("id_",))
     def secret_of(self, id_: str) -> tuple[AccessKey, Secret]:
-        """An active key and its secret, for a door that checks signatures made with it.
+        """An active key and its secret, for a server that checks signatures made with it.
 
         Raises
         ------
@@ -137,17 +137,17 @@ class AccessKeys:
         self._state.require(key.principal, key.unique_id)
 
     def _open(self, key: AccessKey | None) -> Secret:
-        id_, sealed = (_NOBODY, self._decoy) if key is None else (key.id, key.sealed)
+        id_, sealed = (_UNKNOWN_ID, self._decoy) if key is None else (key.id, key.sealed)
         return Secret(self._state.keyring.open(access_key_purpose(id_), sealed).decode())
 
     def _used(self, key: AccessKey) -> AccessKey:
-        """Note that a key was used. A store that cannot be written keeps nobody from being known."""
+        """Record the use of a key. A read-only store does not prevent authentication."""
         now = self._state.now()
         if _is_due(key.last_used, now):
             with suppress(StoreError), self._state.directory.transaction():
-                held = self._state.credential_store.tables.access_keys.get(key.id)
-                self.require_active(held)  # the transaction has taken in what other processes have written
-                self._state.credential_store.put("access_keys", key.id, replace(held or key, last_used=now))
+                stored = self._state.credential_store.tables.access_keys.get(key.id)
+                self.require_active(stored)  # the transaction has read what other processes have written
+                self._state.credential_store.put("access_keys", key.id, replace(stored or key, last_used=now))
         return key
 
 

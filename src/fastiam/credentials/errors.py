@@ -2,7 +2,7 @@
 
     StsError
     ├── ValidationError       the call itself is wrong: a name, a duration, a tag, a policy that is too large
-    ├── AuthenticationError   nobody, or nobody any more: an unknown key, a wrong secret or code, an expired or altered token
+    ├── AuthenticationError   not an existing principal: an unknown key, a wrong secret or code, an expired or altered token
     └── AccessDeniedError     the caller is known and may not; says which layer, which statement and which rule
 
 Each has the `code` that AWS answers with. Messages never hold a secret, nor what was given in place of one.
@@ -29,13 +29,13 @@ class StsError(FastiamError):
 
 
 class ValidationError(StsError, ValueError):
-    """The call is wrong whoever makes it; nothing was decided."""
+    """The call is not valid, for any caller; no decision was made."""
 
     code = "ValidationError"
 
 
 class AuthenticationError(StsError):
-    """The credentials are not those of anybody who is there now (spec 6.7). `reason` is one word, for logs and counters.
+    """The credentials do not belong to an existing principal (spec 6.7). `reason` is one word, for logs and counters.
 
     Reasons: `unknown_key wrong_secret inactive_key token_required token_invalid expired unknown_principal wrong_password
     password_expired wrong_code throttled wrong_proof unknown_provider`.
@@ -48,8 +48,8 @@ class AuthenticationError(StsError):
         super().__init__(message, rule=rule, hint=hint, code=code)
 
     def __reduce__(self) -> tuple[object, ...]:
-        told = {"reason": self.reason, "rule": self.rule, "hint": self.hint, "code": self.code}
-        return _rebuild, (type(self), self.message, told)
+        fields = {"reason": self.reason, "rule": self.rule, "hint": self.hint, "code": self.code}
+        return _rebuild, (type(self), self.message, fields)
 
 
 class AccessDeniedError(StsError):
@@ -89,5 +89,5 @@ class AccessDeniedError(StsError):
         return _rebuild, (type(self), self.message, {name: getattr(self, name) for name in names})
 
 
-def _rebuild(kind: type[StsError], message: str, told: dict[str, object]) -> StsError:
-    return kind(message, **told)  # type: ignore[arg-type]
+def _rebuild(kind: type[StsError], message: str, fields: dict[str, object]) -> StsError:
+    return kind(message, **fields)  # type: ignore[arg-type]

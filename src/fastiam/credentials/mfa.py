@@ -45,13 +45,13 @@ class MfaDevices:
 
         Raises
         ------
-        ValidationError: nobody who has devices, a name that is none or taken, or too many devices.
+        ValidationError: the principal cannot have devices, the name is not valid or is taken, or too many devices.
         """
         state, seed = self._state, Secret(pyotp.random_base32())
         check_form(name, DEVICE_NAME)
         check_form(path, DEVICE_PATH)
         with state.directory.transaction():
-            ref, unique_id = state.holder(principal)
+            ref, unique_id = state.find_owner(principal)
             serial = f"arn:{ref.partition}:iam::{ref.account}:mfa{path}{name}"
             if serial in state.credential_store.tables.mfa_devices:
                 raise ValidationError(f"there is an MFA device `{serial}` already", code="EntityAlreadyExists")
@@ -115,7 +115,7 @@ class MfaDevices:
 
         Raises
         ------
-        AuthenticationError: no such device of the principal, or a wrong or used code, which are not told apart (`wrong_code`);
+        AuthenticationError: no such device of the principal, or a wrong or used code, which are not distinguished (`wrong_code`);
         or too many wrong ones before it (`throttled`).
         """
         state, now = self._state, self._state.now()

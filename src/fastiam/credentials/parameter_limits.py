@@ -48,7 +48,7 @@ def read_duration(seconds: int | None, allowed: DurationRange) -> int:
     if seconds is None:
         return allowed.default
     if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise ValidationError(f"`{seconds}` is no duration", rule="7.1", hint="write whole seconds")
+        raise ValidationError(f"`{seconds}` is not a duration", rule="7.1", hint="write whole seconds")
     if seconds > allowed.high and allowed.cut:
         return allowed.high
     if not allowed.low <= seconds <= allowed.high:
@@ -67,7 +67,7 @@ class TextRule:
 
     what: str
     pattern: re.Pattern[str]
-    says: str
+    characters: str
 
 
 SESSION_NAME = TextRule("role session name", re.compile(_PLAIN + "{2,64}"), "2 to 64 letters, digits and `_+=,.@-`")
@@ -90,7 +90,7 @@ def check_form(text: object, rule: TextRule) -> str:
     ValidationError: it has not (1.7).
     """
     if not isinstance(text, str) or rule.pattern.fullmatch(text) is None:
-        raise ValidationError(f"`{shorten(str(text))}` is no {rule.what}", rule="1.7", hint=f"use {rule.says}")
+        raise ValidationError(f"`{shorten(str(text))}` is not a valid {rule.what}", rule="1.7", hint=f"use {rule.characters}")
     return text
 
 
@@ -133,11 +133,11 @@ def _check_tag(key: object, value: object) -> None:
     if not isinstance(key, str) or not isinstance(value, str):
         raise ValidationError(f"the tag `{shorten(str(key))}` must have text as key and value", rule="1.7")
     if not 1 <= len(key) <= _MAX_KEY or not all(map(_is_tag_character, key)):
-        raise ValidationError(f"`{shorten(key)}` is no tag key", rule="1.7", hint=f"use 1 to {_MAX_KEY} {_TAG_HINT}")
+        raise ValidationError(f"`{shorten(key)}` is not a tag key", rule="1.7", hint=f"use 1 to {_MAX_KEY} {_TAG_HINT}")
     if key.lower().startswith("aws:"):
         raise ValidationError(f"the tag key `{shorten(key)}` starts with `aws:`", rule="1.7", hint="`aws:` is reserved")
     if not is_tag_value(value):
-        raise ValidationError(f"`{shorten(value)}` is no tag value", rule="1.7", hint=f"use up to {_MAX_VALUE} {_TAG_HINT}")
+        raise ValidationError(f"`{shorten(value)}` is not a tag value", rule="1.7", hint=f"use up to {_MAX_VALUE} {_TAG_HINT}")
 
 
 _TAG_HINT = "letters, digits, spaces and `_.:/=+-@`"
@@ -172,7 +172,7 @@ def read_policies(
     for arn in arns:
         parts = split_arn(arn) if is_managed_arn(arn) else None
         if parts is None or parts.account not in (account, "aws"):
-            raise ValidationError(f"`{shorten(str(arn))}` is no managed policy of account `{account}` or of AWS", rule="1.7")
+            raise ValidationError(f"`{shorten(str(arn))}` is not a managed policy of account `{account}` or of AWS", rule="1.7")
         if arn not in known:
             raise ValidationError(f"there is no managed policy `{arn}`", code="NoSuchEntity")
     inline = () if policy is None else (_text(policy),)

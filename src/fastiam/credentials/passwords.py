@@ -1,4 +1,4 @@
-"""Passwords of users and roots: hashed by argon2id, held against the policy of their account."""
+"""Passwords of users and roots: hashed by argon2id, and checked by the policy of their account."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Passwords:
 
     def __init__(self, state: State, hasher: PasswordHasher | None = None) -> None:
         self._state, self._hasher = state, hasher or PasswordHasher()
-        self._decoy = ""  # made with the first verification, whoever's it is: a hash of nobody's password
+        self._decoy = ""  # made by the first verification: the hash of a random password
 
     # -- the policy of an account -------------------------------------------------------------------------------------
 
@@ -59,13 +59,13 @@ class Passwords:
 
         Raises
         ------
-        ValidationError: nobody who has passwords; the password breaks the policy of the account.
+        ValidationError: the principal cannot have a password; the password breaks the policy of the account.
         """
         self._set(principal, Secret(password), must_change=must_change)
 
     @takes_secrets("old", "new", identifiers=("principal",))
     def change(self, principal: str, old: str, new: str) -> None:
-        """What a user does with the own password.
+        """Change the password of the user who calls.
 
         Raises
         ------
@@ -73,9 +73,9 @@ class Passwords:
         ValidationError: the account does not let its users, or the new password breaks its policy.
         """
         self._check(principal, Secret(old))
-        ref, _ = self._state.holder(principal)
+        ref, _ = self._state.find_owner(principal)
         if ref.kind is PrincipalKind.USER and not self.policy(ref.account or "").users_may_change:
-            raise ValidationError("the password policy lets no user change the own password", code="AccessDenied")
+            raise ValidationError("the password policy does not allow users to change their passwords", code="AccessDenied")
         self._set(principal, Secret(new), must_change=False)
 
     @takes_secrets(identifiers=("principal",))
@@ -93,11 +93,11 @@ class Passwords:
 
     @takes_secrets("password", identifiers=("principal",))
     def verify(self, principal: str, password: str) -> Password:
-        """That it is the password of a user or root. Somebody unknown costs what a wrong password costs.
+        """Verify the password of a user or root. An unknown principal takes as long as a wrong password.
 
         Raises
         ------
-        AuthenticationError: unknown or wrong, which are not told apart; expired (`reason` says `password_expired`).
+        AuthenticationError: unknown or wrong, which are not distinguished; expired (`reason` says `password_expired`).
         """
         stored = self._check(principal, Secret(password))
         policy = self.policy(principal.split(":")[4])
@@ -107,20 +107,20 @@ class Passwords:
 
     def _check(self, principal: str, password: Secret) -> Password:
         self._state.directory.refresh()
-        decoy, held = self._nobody(), self._state.credential_store.tables.passwords.get(principal)
-        if not self._matches(held.hash if held else decoy, password) or held is None:
+        decoy, stored = self._decoy_hash(), self._state.credential_store.tables.passwords.get(principal)
+        if not self._matches(stored.hash if stored else decoy, password) or stored is None:
             raise AuthenticationError("the name or the password is wrong", reason="wrong_password")
-        self._state.require(held.principal, held.unique_id)
-        if self._hasher.check_needs_rehash(held.hash):
-            self._replace(held, self._hasher.hash(_encoded(password)))
-        return held
+        self._state.require(stored.principal, stored.unique_id)
+        if self._hasher.check_needs_rehash(stored.hash):
+            self._replace(stored, self._hasher.hash(_encoded(password)))
+        return stored
 
-    def _replace(self, held: Password, new: str) -> None:
+    def _replace(self, stored: Password, new: str) -> None:
         with self._state.directory.transaction():
-            if self._state.credential_store.tables.passwords.get(held.principal) is held:
-                self._state.credential_store.put("passwords", held.principal, replace(held, hash=new))
+            if self._state.credential_store.tables.passwords.get(stored.principal) is stored:
+                self._state.credential_store.put("passwords", stored.principal, replace(stored, hash=new))
 
-    def _nobody(self) -> str:
+    def _decoy_hash(self) -> str:
         self._decoy = self._decoy or self._hasher.hash("nobody")
         return self._decoy
 
@@ -132,14 +132,14 @@ class Passwords:
 
     def _set(self, principal: str, password: Secret, *, must_change: bool) -> None:
         state = self._state
-        ref, _ = state.holder(principal)
+        ref, _ = state.find_owner(principal)
         policy = self.policy(ref.account or "")
         _check_policy(policy, password, (ref.name, ref.account or ""))
         hash_ = self._hasher.hash(_encoded(password))
         with state.directory.transaction():
-            _, unique_id = state.holder(principal)
-            held = state.credential_store.tables.passwords.get(principal)
-            former = () if held is None else (held.hash, *held.earlier)
+            _, unique_id = state.find_owner(principal)
+            stored = state.credential_store.tables.passwords.get(principal)
+            former = () if stored is None else (stored.hash, *stored.earlier)
             if any(self._matches(each, password) for each in former[: policy.remembered]):
                 raise ValidationError(f"it is one of the last {policy.remembered} passwords", code="PasswordPolicyViolation")
             new = Password(principal, hash_, state.now(), must_change, unique_id, former[:_MAX_REMEMBERED])
@@ -166,6 +166,6 @@ def _check_policy(policy: PasswordPolicy, password: Secret, names: tuple[str, ..
     if sum(has.values()) < policy.kinds:
         lacks.append(f"{policy.kinds} kinds among upper case, lower case, digits and symbols")
     if any(name and password.lower() == name.lower() for name in names):
-        lacks.append("another text than the own name")
+        lacks.append("a text other than the user name")
     if lacks:
         raise ValidationError(f"the password needs {', '.join(lacks)}", code="PasswordPolicyViolation")

@@ -36,26 +36,26 @@ class Credentials:
 
     def process_json(self) -> dict[str, str | int]:
         """What a `credential_process` of the AWS CLI and SDKs prints, version 1."""
-        told: dict[str, str | int] = {
+        fields: dict[str, str | int] = {
             "Version": 1,
             "AccessKeyId": self.access_key_id,
             "SecretAccessKey": str(self.secret_access_key),
         }
         if self.session_token is not None:
-            told["SessionToken"] = str(self.session_token)
+            fields["SessionToken"] = str(self.session_token)
         if self.expiration is not None:
-            told["Expiration"] = self.expiration.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return told
+            fields["Expiration"] = self.expiration.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who made a call, as verified credentials tell.
+    """The caller of a request, from verified credentials.
 
     Attributes
     ----------
     principal : what goes wherever a principal goes: the ARN of a user or root with a long-term key, else the `Session`.
-    access_key_id : the key, None where somebody else has verified the caller.
+    access_key_id : the key, None if another program has verified the caller.
     expires_at : of temporary credentials.
     issuer_id, issuer_key : unique id and access key of who issued these; they must still be there when the caller is used.
     """
@@ -101,7 +101,7 @@ class FederatedUser(IssuedSession):
 
 @dataclass(frozen=True, slots=True)
 class CallerIdentity:
-    """Who calls: `aws:userid`, account and principal ARN (GetCallerIdentity)."""
+    """The caller: `aws:userid`, account and principal ARN (GetCallerIdentity)."""
 
     user_id: str | None
     account: str

@@ -1,6 +1,6 @@
 """Recovery of a root user's lost second factor: the first factor, and proofs of the e-mail address and telephone of the account.
 
-Whoever sends mails and calls telephones gives the proofs as data. Every attempt is recorded, the refused ones too.
+The program that sends mails and calls telephones passes the proofs as data. Each attempt is recorded, also a refused one.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ FRESH = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That somebody answered at an address.
+    """The proof that the owner of an address has answered.
 
     Attributes
     ----------
     kind, address : an e-mail address or a telephone number, as it was reached.
     proved_at : when the answer came; a proof counts for 15 minutes.
-    reference : what whoever proved it calls this proof; no reference counts twice.
+    reference : the id of this proof at its issuer; a reference counts once.
     """
 
     kind: Literal["email", "phone"]
@@ -56,8 +56,8 @@ class Recovery:
 
     def events(self, principal: str | None = None) -> list[Event]:
         """What was done to credentials, or tried, in order: of one principal, or of all."""
-        held = self._state.credential_store.tables.events.values()
-        return sorted((e for e in held if principal in (None, e.principal)), key=lambda e: e.number)
+        events = self._state.credential_store.tables.events.values()
+        return sorted((e for e in events if principal in (None, e.principal)), key=lambda e: e.number)
 
     @takes_secrets("password", identifiers=("account",))
     def recover_root(self, account: str, *, password: str, email: Proof, phone: Proof, by: str = "") -> list[str]:
@@ -66,7 +66,7 @@ class Recovery:
         Parameters
         ----------
         password : the first factor; only the second one is lost.
-        by : whoever is on the other end, for the record.
+        by : the person who asked for the recovery, for the audit event.
 
         Raises
         ------
@@ -89,8 +89,8 @@ class Recovery:
                     raise ValidationError(f"`{root}` has no MFA device", code="NoSuchEntity")
                 for device in devices:
                     self._mfa.delete(device.serial)
-                told = f"by the proofs {email.reference} and {phone.reference}"
-                self._state.record(root, "second factor recovered", told, by=by)
+                detail = f"by the proofs {email.reference} and {phone.reference}"
+                self._state.record(root, "second factor recovered", detail, by=by)
         except StsError as error:
             with self._state.directory.transaction():
                 self._state.record(root, "recovery refused", error.message, by=by)

@@ -116,12 +116,12 @@ class State:
         """The record of a user or role."""
         return self.tables.entities.get(arn)
 
-    def holder(self, arn: str) -> tuple[PrincipalRef, str | None]:
+    def find_owner(self, arn: str) -> tuple[PrincipalRef, str | None]:
         """A user or root that can have long-term credentials, and its unique id.
 
         Raises
         ------
-        ValidationError: a role, a session, or somebody who is not there.
+        ValidationError: a role, a session, or an absent principal.
         """
         try:
             ref = None if isinstance(arn, Secret) else parse_principal(arn)

@@ -47,7 +47,7 @@ class Accounts:
         return keys
 
     def without_open(self, account: str, absent: frozenset[str]) -> frozenset[str]:
-        """`absent` for a caller of the account: of an account without a record nobody knows the organisation (K1)."""
+        """`absent` for a caller of the account: the organisation of an account without a record is unknown (K1)."""
         return absent if self.is_known(account) else absent - _ORGANIZATION
 
     def scps(self, account: str, kind: PrincipalKind) -> _Resolved:

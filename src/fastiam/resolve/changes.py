@@ -4,7 +4,7 @@ A model notes what each write reaches, and closes its notes with a mark at each 
 next one and what was written between the two, nobody knows the one before, so what is older than the oldest snapshot in
 use is garbage. Snapshots of different models, and those that were unpickled, have no common chain: their records are compared.
 
-The law: it may report too much, never too little.
+Invariant: the affected set is a superset of what a change affects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fastiam.resolve.accounts import Accounts
 if TYPE_CHECKING:
     from fastiam.resolve.snapshot import Snapshot
 
-_NOBODY: frozenset[str] = frozenset()
+_NONE: frozenset[str] = frozenset()
 TABLES = ("accounts", "entities", "groups", "managed", "resources", "endpoints")
 
 
@@ -36,16 +36,16 @@ class Changes:
         sessions. Callers without a record (unknown users and sessions, roots of unknown accounts) differ only where their
         account is among `accounts`; what was resolved from a `Session` is always to be resolved again.
     resources : ARNs of stored resources, users and roles whose `ResourceFacts` may differ. One that carries policies
-        stands for all that it is the holder of (spec 6.10). SCPs and RCPs are no part of these facts.
+        includes all that it governs (spec 6.10). SCPs and RCPs are not part of these facts.
     accounts : ids of accounts whose `AccountFacts` may differ.
     endpoints : ids of endpoints whose profile may differ.
     everything : no cheaper answer is exact: whether endpoints without a record are undetermined has changed (D40).
     """
 
-    principals: frozenset[str] = _NOBODY
-    resources: frozenset[str] = _NOBODY
-    accounts: frozenset[str] = _NOBODY
-    endpoints: frozenset[str] = _NOBODY
+    principals: frozenset[str] = _NONE
+    resources: frozenset[str] = _NONE
+    accounts: frozenset[str] = _NONE
+    endpoints: frozenset[str] = _NONE
     everything: bool = False
 
     def __bool__(self) -> bool:
@@ -72,7 +72,7 @@ class AffectedSet:
         self.endpoints |= other.endpoints
 
     def record(self, table: str, key: str, old: Any, new: Any, tables: Tables, reach: Indexes) -> None:
-        """One record in place of another. `reach` tells whom it reaches; whoever joined or left is written itself."""
+        """Add what the change of a record affects. `reach` indexes the principals that a record affects."""
         if table == "entities":
             self._entity(key, old, new)
         elif table == "resources":

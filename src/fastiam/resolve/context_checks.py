@@ -41,7 +41,7 @@ def check_context(
 
 
 def check_principal(principal: PrincipalProfile, context: Keys) -> None:
-    """`check_context`, of what is known of who asks alone."""
+    """`check_context` for the keys of the principal only."""
     if not principal.known:
         return
     prefixes = tuple(key for key in principal.absent_keys if key.endswith("/"))
@@ -99,7 +99,7 @@ def _tags(keys: Keys) -> Keys:
 
 
 def _aliases_replaced(context: Keys) -> Keys:
-    """`iam:ResourceTag/k` says the same as `aws:ResourceTag/k` (5.5)."""
+    """`iam:ResourceTag/k` is equivalent to `aws:ResourceTag/k` (5.5)."""
     aliases = {_TAG + key[len(_IAM_TAG) :]: value for key, value in context.items() if key.startswith(_IAM_TAG)}
     return {**aliases, **context} if aliases else context
 

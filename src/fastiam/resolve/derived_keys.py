@@ -1,4 +1,4 @@
-"""Context keys that follow from who asks (spec 5.2, 5.3, 7.5, 7.6). Names are folded; what is not here is absent."""
+"""Context keys derived from the principal (spec 5.2, 5.3, 7.5, 7.6). Names are folded; keys without a value are absent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ANONYMOUS = {
 
 
 def organization_keys(prefix: str, org_id: str | None, org_path: str | None, management_account: str | None = None) -> Keys:
-    """`aws:PrincipalOrgID` and its kin for one of the prefixes `Principal`, `Resource`, `Vpce`."""
+    """`aws:PrincipalOrgID`, `OrgPaths` and `Account` keys for one of the prefixes `Principal`, `Resource`, `Vpce`."""
     keys: Keys = {}
     if org_id is not None:
         keys[f"aws:{prefix}orgid"] = single(org_id)
@@ -120,7 +120,7 @@ def session_keys(session: Session, kind: PrincipalKind) -> Keys:
 def _is_federated(session: Session, keys: Mapping[str, ContextValue]) -> bool:
     """Whether the role session came from SAML, OIDC, Cognito or Roles Anywhere: those carry no MFA key (7.6).
 
-    Tags do not tell: who calls AssumeRole chooses them, names such as `x509Subject/CN` included.
+    Tags do not count: the caller of AssumeRole chooses them, also names such as `x509Subject/CN`.
     """
     from_provider = _PROVIDER in keys or any(key.startswith("saml:") for key in keys)
     return from_provider or MFA in absent_keys(session.context)
@@ -152,7 +152,7 @@ def absent_of_long_term_key(keys: Iterable[str], *, user_id_known: bool) -> froz
 
 
 def absent_of_session(session: Session, keys: Iterable[str], *, user_id_known: bool) -> frozenset[str]:
-    """A session knows all that it carries; an issue time it must have, even where it is not told."""
+    """A session defines all its keys, except that its issue time may be unknown."""
     absent = _DERIVED | _OF_SESSIONS
     if session.issued_at is None:
         absent -= {ISSUED}
@@ -162,7 +162,7 @@ def absent_of_session(session: Session, keys: Iterable[str], *, user_id_known: b
 
 
 def absent_of_bare_session(keys: Iterable[str], *, user_id_known: bool) -> frozenset[str]:
-    """Of a role session that nobody knows only the role is known: session keys and session tags may come (K1)."""
+    """The keys of an unknown role session follow from the role; a request may set session keys and session tags (K1)."""
     return _absent(_DERIVED - {TAG} | {_ASSUMED_ROOT}, keys, user_id_known)
 
 

@@ -155,7 +155,7 @@ class Principals:
         return found
 
     def _documents(self, arns: tuple[str, ...]) -> Policies:
-        """The documents in force of managed policies; one of which no document is known says nothing."""
+        """The documents in force of managed policies; one without a known document is omitted."""
         found = self._attached.get(arns)
         if found is None:
             managed = (self._tables.managed.get(arn) for arn in arns)
@@ -198,7 +198,7 @@ class Principals:
         )
 
     def _bare_session(self, role: PrincipalProfile, entity: Entity, ref: PrincipalRef) -> PrincipalProfile:
-        """A session of which only the ARN is given: the role's record and the session's name (S20)."""
+        """A session given by its ARN only: the role's record and the session's name (S20)."""
         keys = dict(role.keys)
         if entity.unique_id is not None:
             keys["aws:userid"] = single(f"{entity.unique_id}:{ref.session}")
@@ -227,7 +227,7 @@ class Principals:
         )
 
     def template_for(self, name: str) -> PrincipalTemplate | None:
-        """Whom the caller of a name is like, as `of_name` tells it; None for who has a record, and for kinds that are few."""
+        """The template of a principal name, equal to `of_name`; None for names with a record, and for kinds with few names."""
         if name in self._tables.entities or not name.startswith("arn:"):
             return None
         ref = parse_principal(name)
@@ -317,13 +317,13 @@ class Principals:
         arns = tuple(item for item in given if is_managed_arn(item))
         for arn in arns:
             if arn not in self._tables.managed:
-                raise RequestValueError(f"`{arn}` is a session policy of which no document is known", column="principal")
+                raise RequestValueError(f"`{arn}` is a session policy whose document is unknown", column="principal")
         inline = read_session_policies([item for item in given if not is_managed_arn(item)])
         return (inline or ()) + self._documents(arns)
 
 
 def _open_keys(known: frozenset[str], entity: Entity | None) -> frozenset[str]:
-    """An id that a model made is no fact that a request could contradict."""
+    """A generated id is not a fact: a request may have another one."""
     return known | {"aws:userid"} if entity is not None and entity.made_id else known
 
 

@@ -25,7 +25,7 @@ _V4_IN_V6 = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def is_public(policy: Policy) -> bool:
-    """Some Allow for a wildcard principal is not held by a condition with fixed values."""
+    """Whether an Allow for a wildcard principal is not limited by a condition with fixed values."""
     return any(
         statement.effect is Effect.ALLOW and _is_for_everyone(statement) and not any(map(_holds, statement.conditions))
         for statement in policy.statements
@@ -53,13 +53,13 @@ def _holds(entry: ConditionEntry) -> bool:
 
 def _is_fixed(key: str, value: str) -> bool:
     if key == "s3:dataaccesspointarn":
-        return _is_fixed_but_for_the_name(value)
+        return _has_fixed_account(value)
     if any(mark in value for mark in ("*", "?", "${")):
         return False
     return key != "aws:sourceip" or _is_narrow(value)
 
 
-def _is_fixed_but_for_the_name(value: str) -> bool:
+def _has_fixed_account(value: str) -> bool:
     """The access point's name may be a wildcard if the account id is fixed."""
     arn = split_arn(value)
     if arn is None or "${" in value or not is_account(arn.account) or not arn.rest.startswith("accesspoint/"):

@@ -31,7 +31,7 @@ _TRUST_ACTIONS = ("sts:tagsession", "sts:setsourceidentity")
 
 
 class Resources:
-    """What a directory records of resources, whoever asks."""
+    """The resource facts of a directory, which do not depend on the principal."""
 
     def __init__(self, tables: Tables, accounts: Accounts) -> None:
         self._tables, self._accounts = tables, accounts
@@ -40,7 +40,7 @@ class Resources:
         self._trust: dict[str, Policies] = {}
 
     def facts(self, arn: str) -> ResourceFacts:
-        """Owner, policies of all holders, tags: everything but who asks."""
+        """Owner, policies of all governing resources and tags, without the principal."""
         arn = self._full_secret(arn)
         found = governing_resources_of(arn)
         own = self._tables.resources.get(stored_arn(arn))
@@ -63,7 +63,7 @@ class Resources:
         return None if entity is None or not is_recorded(entity) else entity.account
 
     def _governing(self, group: tuple[str, ...], found: GoverningResources) -> Policies:
-        """The policies of the first holder of a group that has some."""
+        """The policies of the first governing resource of a group that has some."""
         for governing in group:
             record = self._tables.resources.get(governing)
             if record is not None and record.policies:
@@ -118,15 +118,15 @@ class Resources:
         """The resource of a request, with the policies that govern it for this caller."""
         facts = _ANY if arn == "*" else self.facts(arn)
         field = "" if arn == "*" else arn.split(":", 5)[4]
-        owner, told = find_owner(facts.account, field, resource_account, principal.account, arn)
+        owner, is_known = find_owner(facts.account, field, resource_account, principal.account, arn)
         account_facts = None if owner is None else self._accounts.facts(owner)
         return ResourceProfile(
             facts.arn,
             None if arn == "*" else arn.split(":", 2)[1],
             owner,
-            assumed_owner=not told and owner is not None,
+            assumed_owner=not is_known and owner is not None,
             owner_override=resource_account is not None and field not in ("", resource_account),
-            unknown_owner=unknown_owner == "deny" and not told and arn != "*" and field != "aws",
+            unknown_owner=unknown_owner == "deny" and not is_known and arn != "*" and field != "aws",
             policies=facts.policies if _governs(facts.governs, action, principal.kind) else None,
             rcps=account_facts.rcps if account_facts else None,
             rcp_note=account_facts.rcp_note if account_facts else "no_account",
@@ -150,13 +150,13 @@ def is_recorded(entity: Entity) -> bool:
 def find_owner(
     recorded: str | None, field: str, resource_account: str | None, principal_account: str | None, arn: str
 ) -> tuple[str | None, bool]:
-    """The owner of a resource, and whether something tells it (D23).
+    """The owner of a resource, and whether it is known (D23).
 
     `recorded` is the directory's record, `field` the account field of the ARN.
 
     Raises
     ------
-    RequestValueError: `resource_account` is no account id, or contradicts the record.
+    RequestValueError: `resource_account` is not an account id, or contradicts the record.
     """
     if resource_account is not None:
         if not isinstance(resource_account, str) or not is_account(resource_account):

@@ -1,4 +1,4 @@
-"""What is true of a `Session` whoever resolves it: its forms (spec 3.1, N2), and its policies, read strictly (F5)."""
+"""The parts of a `Session`: its principal string and issuer (spec 3.1, N2), and its policies, read strictly (F5)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _fits(kind: PrincipalKind, ref: PrincipalRef) -> bool:
 
 
 def _read_issuer(session: Session, kind: PrincipalKind, ref: PrincipalRef) -> PrincipalRef | None:
-    """The issuer, where one is told and matters: of role sessions and federated users."""
+    """The issuer of a role session or federated user, if it is given."""
     if session.issuer is None or kind not in _ISSUERS:
         return None
     issuer = parse_principal(session.issuer)
@@ -86,8 +86,8 @@ def read_session_policies(documents: Sequence[Any] | None) -> Policies | None:
 def _read(document: Any, i: int) -> Policy:
     if isinstance(document, Policy):
         return document
-    says = content_key(document)
-    return _read_new(document, i) if says is None else _read_known(_Document(says, document), i)
+    content = content_key(document)
+    return _read_new(document, i) if content is None else _read_known(_Document(content, document), i)
 
 
 def _read_new(document: Any, i: int) -> Policy:
@@ -100,7 +100,7 @@ def _read_new(document: Any, i: int) -> Policy:
 class _Document:
     """A document that is known by what it says."""
 
-    says: Hashable
+    content: Hashable
     document: Any = field(compare=False)
 
 

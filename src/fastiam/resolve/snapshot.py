@@ -1,4 +1,4 @@
-"""A directory at one moment: everything that an engine asks of it, as profiles. Later writes do not touch it."""
+"""An immutable view of a directory: the profiles that an engine needs. Later writes do not affect it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Snapshot:
 
     @property
     def tables(self) -> Tables:
-        """The records. Nobody writes them."""
+        """The records, which do not change."""
         return self._tables
 
     @property
@@ -96,7 +96,7 @@ class Snapshot:
         return map(self.account_facts, self._tables.accounts)
 
     def policies(self) -> Iterator[Policy]:
-        """Every policy in force, whoever has it."""
+        """All policies in force."""
         tables = self._tables
         for entity in tables.entities.values():
             yield from (stored.policy for stored in entity.inline)
@@ -128,7 +128,7 @@ class Snapshot:
     # -- what a request asks ------------------------------------------------------------------------------------------
 
     def principal(self, subject: str | Session | PrincipalProfile, action: str = "") -> PrincipalProfile:
-        """The caller; `action` tells a federated provider's name from a service's (N3). A profile stands for itself.
+        """The profile of a principal; `action` distinguishes a federated provider's name from a service's (N3).
 
         Raises
         ------
@@ -142,7 +142,7 @@ class Snapshot:
         return self._principals.of_name(subject, action)
 
     def template_for(self, name: str) -> PrincipalTemplate | None:
-        """What tells callers apart whose names begin like this one, where that is little.
+        """The template of principals whose names start like this one, if they differ in few keys.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Snapshot:
         return self._principals.template_for(name)
 
     def facts(self, arn: str) -> ResourceFacts:
-        """What is recorded of a literal resource ARN, whoever asks."""
+        """The facts of a literal resource ARN, which do not depend on the principal."""
         return self._resources.facts(arn)
 
     def account_facts(self, id_: str) -> AccountFacts:
@@ -188,12 +188,12 @@ class Snapshot:
 
         Raises
         ------
-        RequestValueError: no resource; a `resource_account` that contradicts the record of the resource or its holder.
+        RequestValueError: no resource; a `resource_account` that contradicts the record of it or its governing resource.
         """
         return self._resources.profile(check_resource(arn), action, principal, resource_account, unknown_owner)
 
     def owner_keys(self, owner: str | None) -> Keys:
-        """`aws:ResourceAccount` and its kin for a resource of this owner."""
+        """`aws:ResourceAccount`, `aws:ResourceOrgID` and `aws:ResourceOrgPaths` for a resource of this owner."""
         return self._resources.owner_keys(owner)
 
     def check_context(

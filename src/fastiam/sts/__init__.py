@@ -1,4 +1,4 @@
-"""Credentials and sessions: who is calling, with which credentials, as which session (spec section 7).
+"""Credentials and sessions: authentication of callers, and calls that issue sessions (spec section 7).
 
 Needs `pip install 'fastiam[sts]'`; a program that only decides over a `fastiam.Session` does not.
 """

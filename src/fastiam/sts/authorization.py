@@ -1,4 +1,4 @@
-"""Whether a call of STS may be made: the engine decides it, action by action (spec 6.6, D30), and a refusal is told."""
+"""Authorization of STS calls: the engine decides each action (spec 6.6, D30), and a denial becomes an error."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class AuthorizationEngine(DecisionEngine, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorizationRequest:
-    """What is asked of the engine.
+    """The request that STS makes to the engine.
 
     Attributes
     ----------
-    principal : who asks; a provider's name, a service, an ARN or a `Session`.
+    principal : a provider's name, a service, an ARN or a `Session`.
     actions : the call itself first, then what it needs beside (D30).
-    call : the call whose name tells that `principal` is an identity provider (N3), "" where that does not matter.
-    inherited : transitive tags, which stand in place of equal keys among the tags of the role (S25).
+    call : the call by which `principal` is the name of an identity provider (N3), "" for other principals.
+    inherited : transitive tags, which replace equal keys among the tags of the role (S25).
     is_own_side : no policy of the resource has to allow, as within one account, though it is of another one: AssumeRoot (7.2).
     """
 
@@ -122,7 +122,7 @@ def _decide_profiles(engine: AuthorizationEngine, request: AuthorizationRequest,
     )
 
 
-# -- telling a refusal ----------------------------------------------------------------------------------------------------
+# -- errors of denials ----------------------------------------------------------------------------------------------------
 
 _WHY = {
     Layer.RCP: ("a resource control policy does not allow it", "D13"),
@@ -144,7 +144,7 @@ def _refusal(request: AuthorizationRequest, action: str, decision: Decision) -> 
         rule = "6.4"
         why = "it is denied" if decision.statement is None else f"{_named(decision)} denies it"
     elif decision.reason is Reason.UNKNOWN_PRINCIPAL:
-        why, rule = "nobody knows the caller", "6.7"
+        why, rule = "the caller is unknown", "6.7"
     if action != request.actions[0]:
         rule = "D30"
     return AccessDeniedError(

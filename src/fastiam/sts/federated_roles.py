@@ -1,4 +1,4 @@
-"""Roles for identities that somebody else has verified: SAML and web identities, certificates, and the machines of EC2.
+"""Roles for identities that another program has verified: SAML and web identities, certificates, and the machines of EC2.
 
 Nothing is verified here. What an `Assertion` says becomes the context in which the trust policy is decided (7.7, 7.8).
 """
@@ -28,7 +28,7 @@ _ANYWHERE, _EC2 = "rolesanywhere.amazonaws.com", "ec2.amazonaws.com"
 RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
 _KEPT_OF_SAML: tuple[str, ...] = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
 _KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
-_NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federated identities, where nothing else tells that (7.6)
+_NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federated identities, unless it is given (7.6)
 
 
 def with_provider(
@@ -158,10 +158,10 @@ def request_of(
 
 
 def _account_of_anchor(keys: Mapping[str, Any]) -> dict[str, str]:
-    """`aws:SourceAccount`, of the trust anchor (S61), unless it is told."""
-    told = {fold(key): value for key, value in keys.items()}
-    anchor = split_arn(str(told.get("aws:sourcearn", "")))
-    return {} if anchor is None or "aws:sourceaccount" in told else {"aws:SourceAccount": anchor.account}
+    """`aws:SourceAccount`, of the trust anchor (S61), unless it is given."""
+    given = {fold(key): value for key, value in keys.items()}
+    anchor = split_arn(str(given.get("aws:sourcearn", "")))
+    return {} if anchor is None or "aws:sourceaccount" in given else {"aws:SourceAccount": anchor.account}
 
 
 def _kept(assertion: Assertion, call: str) -> dict[str, Any]:

@@ -61,15 +61,15 @@ def assume_role(
         inherited=inherited,
         source_identity=None if session is None else session.source_identity,
     )
-    told = {**_further(context), **call_context(wanted, draft)}
+    context_keys = {**_further(context), **call_context(wanted, draft)}
     if external_id is not None:
-        told["sts:ExternalId"] = check_form(external_id, limits.EXTERNAL_ID)
-    told |= mfa()
+        context_keys["sts:ExternalId"] = check_form(external_id, limits.EXTERNAL_ID)
+    context_keys |= mfa()
     request = AuthorizationRequest(
         principal=caller.principal,
         actions=role_actions(ASSUME_ROLE, tags=draft.tags, source_identity=draft.source_identity),
         resource=wanted.role,
-        context=told,
+        context=context_keys,
         now=now,
         inherited=inherited,
     )
@@ -89,7 +89,7 @@ def draft_session(
     source_identity: str | None = None,
     context: Mapping[str, Any] = {},
 ) -> RoleSession:
-    """The session that a call asks for, checked as far as it can be without asking anybody.
+    """The session that a call asks for, checked as far as possible without a decision.
 
     `inherited` tags and `source_identity` are those of the caller's own session, `context` what the new one carries (5.3).
 
@@ -129,7 +129,7 @@ def issue_session(
 ) -> AssumedRole:
     """A session of the role, which a policy has just allowed to assume.
 
-    The role's own maximum is told to those alone who may assume it; the default stays an hour (S1). Where a service assumes
+    Only principals that may assume the role learn its maximum; the default stays an hour (S1). Where a service assumes
     the role for itself it is not `limited` (S3).
 
     Raises

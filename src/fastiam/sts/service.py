@@ -1,4 +1,4 @@
-"""`STS`: who is calling, with which credentials, as which session (spec section 7). The thin face over the calls.
+"""`STS`: the class that authenticates callers and delegates the calls (spec section 7).
 
 It sits on a directory: its engine decides every call, its transactions keep the credentials. What is not yet the caller's
 right is refused with the layer, the statement and the rule.
@@ -49,7 +49,7 @@ CallerCredentials = Caller | Credentials | Session | str
 class STS:
     """Issues sessions, and says who is behind credentials.
 
-    A caller is `Credentials`, which are verified, a `Caller` that was verified before, or a principal that somebody else has
+    A caller is `Credentials`, which are verified, a `Caller` that was verified before, or a principal that another program has
     verified: the ARN of a user or root with a long-term key, or a `Session`.
 
     Parameters
@@ -111,7 +111,7 @@ class STS:
         """After a rotation: seal every stored secret under the first key of the keyring; how many were not."""
         return self._state.reseal()
 
-    # -- who is calling -----------------------------------------------------------------------------------------------
+    # -- callers ------------------------------------------------------------------------------------------------------
 
     def authenticate(self, credentials: Credentials) -> Caller:
         """The caller that credentials are of.
@@ -132,7 +132,7 @@ class STS:
 
     @takes_secrets("session_token", identifiers=("access_key_id",))
     def secret_of(self, access_key_id: str, session_token: str | None = None) -> tuple[Caller, Secret]:
-        """Caller and secret of an access key, for a door that checks signatures instead of taking secrets.
+        """Caller and secret of an access key, for a server that checks signatures instead of secrets.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class STS:
         return caller
 
     def _require_issuer(self, caller: Caller, session: Session) -> None:
-        """Whoever issued temporary credentials must still be there (spec 6.7)."""
+        """Check that the issuer of temporary credentials still exists (spec 6.7)."""
         if session.kind is PrincipalKind.AROOT and not self._root_sessions:
             raise AuthenticationError("root sessions are not enabled any more", reason="unknown_principal")
         issuer = session.arn if session.issuer is None else session.issuer
@@ -162,18 +162,18 @@ class STS:
         if caller.issuer_key is not None:
             self.keys.require_active(self._state.credential_store.tables.access_keys.get(caller.issuer_key))
 
-    def _caller(self, who: CallerCredentials) -> Caller:
+    def _caller(self, caller: CallerCredentials) -> Caller:
         self._state.directory.refresh()
-        if isinstance(who, Credentials):
-            return self.authenticate(who)
-        if isinstance(who, Session):
-            return Caller(who)
-        if isinstance(who, str):
-            if parse_principal(who).kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
-                raise ValidationError(f"`{shorten(who)}` has no long-term key", hint="pass a `fastiam.Session` for a session")
-            return Caller(who)
-        self._recheck(who)
-        return who
+        if isinstance(caller, Credentials):
+            return self.authenticate(caller)
+        if isinstance(caller, Session):
+            return Caller(caller)
+        if isinstance(caller, str):
+            if parse_principal(caller).kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
+                raise ValidationError(f"`{shorten(caller)}` has no long-term key", hint="pass a `fastiam.Session` for a session")
+            return Caller(caller)
+        self._recheck(caller)
+        return caller
 
     def _recheck(self, caller: Caller) -> None:
         """Check that credentials verified earlier are still valid, and their issuer still exists (spec 6.7)."""
@@ -187,11 +187,11 @@ class STS:
             self.keys.require_active(self._state.credential_store.tables.access_keys.get(caller.access_key_id), caller.principal)
 
     def get_caller_identity(self, caller: CallerCredentials) -> CallerIdentity:
-        """GetCallerIdentity: who calls. No policy has a say (6.3)."""
+        """GetCallerIdentity. No policy is evaluated (6.3)."""
         known = self._caller(caller)
         profile = self._state.engine().snapshot.principal(known.principal)
         if not profile.known:
-            raise AuthenticationError(f"nobody knows `{shorten(known.arn)}`", reason="unknown_principal", rule="6.7")
+            raise AuthenticationError(f"`{shorten(known.arn)}` is unknown", reason="unknown_principal", rule="6.7")
         user_id = profile.keys.get("aws:userid")
         return CallerIdentity(None if user_id is None else user_id.values[0], profile.account or "", known.arn)
 
@@ -331,8 +331,8 @@ class STS:
             "aws:Ec2InstanceSourceVpc": source_vpc,
             "aws:Ec2InstanceSourcePrivateIPv4": private_ip,
         }
-        told = {key: value for key, value in keys.items() if value is not None}
-        return asserted.with_instance(self._issuer, instance_profile, instance, told, duration)
+        given = {key: value for key, value in keys.items() if value is not None}
+        return asserted.with_instance(self._issuer, instance_profile, instance, given, duration)
 
     @takes_secrets(codes=("mfa_code",), identifiers=("mfa_serial",))
     def get_session_token(
@@ -356,7 +356,7 @@ class STS:
         policy_arns: Sequence[str] = (),
         tags: Mapping[str, str] = {},
     ) -> FederatedUser:
-        """GetFederationToken: a session for somebody else, with what both the user's policies and these allow."""
+        """GetFederationToken: a session for a federated user. The user's policies and these limit it."""
         return users.get_federation_token(self._issuer, self._caller(caller), name, duration, policy, policy_arns, tags)
 
     def get_scoped_credentials(

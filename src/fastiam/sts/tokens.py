@@ -2,7 +2,7 @@
 
 A token is header and body. The keyring derives 64 bytes from the header and the access key id: half of them encrypt the body,
 the others are the secret access key. So a token opens with its own access key id alone, its secret follows from it, and a
-byte that is altered, cut off or from another keyring makes it nobody's.
+byte that is altered, cut off or from another keyring makes it invalid.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Opened:
 
 
 class Tokens:
-    """Make and open session tokens. The last ones opened are kept; their expiration is looked at each time."""
+    """Make and open session tokens. The last opened ones are cached; their expiration is checked each time."""
 
     def __init__(self, keyring: Keyring, *, cached: int = CACHED) -> None:
         self._keyring, self._cached = keyring, cached
@@ -92,7 +92,7 @@ class Tokens:
         return opened.claims
 
     def open(self, key_id: str, token: str, now: datetime) -> Opened:
-        """Claims and secret of a token, for a door that checks signatures made with the secret.
+        """Claims and secret of a token, for a server that checks signatures made with the secret.
 
         Raises
         ------

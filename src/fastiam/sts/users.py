@@ -53,7 +53,7 @@ def get_federation_token(
     policy_arns: Sequence[str],
     tags: Mapping[str, str],
 ) -> FederatedUser:
-    """GetFederationToken: a session for somebody whom the user vouches for. Without session policies it may do nothing (6.1)."""
+    """GetFederationToken: a session for a federated user. Without session policies nothing is allowed (6.1)."""
     state, now = issuer.state, issuer.state.now()
     check_form(name, limits.FEDERATION_NAME)
     tags, _ = read_session_tags(tags, (), {})
@@ -78,7 +78,7 @@ def get_scoped_credentials(
 ) -> IssuedSession:
     """GetScopedCredentials: the same session for less long, or with session policies that narrow it.
 
-    It keeps its issue time, so that whoever revokes the first one by time revokes this one.
+    It keeps its issue time, so that a revocation of the first one by time revokes this one.
     """
     state, now, session = issuer.state, issuer.state.now(), claims.session
     account = session.arn.split(":")[4]
@@ -129,7 +129,7 @@ def task_policy(arn: str) -> str:
     name = arn.partition(TASK_PATH)[2]
     if name not in TASK_POLICIES or arn.split(":")[2:5] != ["iam", "", "aws"]:
         raise ValidationError(
-            f"`{shorten(arn)}` is no task policy",
+            f"`{shorten(arn)}` is not a task policy",
             rule="7.1",
             hint=f"write `arn:aws:iam::aws:{TASK_PATH}{next(iter(TASK_POLICIES))}`",
         )

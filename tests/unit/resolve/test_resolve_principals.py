@@ -243,7 +243,7 @@ def test_managed_session_policies_come_by_their_arn_after_inline_ones():
     directory.add_principal(DEP)
     profile = directory.snapshot().principal(Session(RUN1, kind="ROLE", issuer=DEP, policies=[arn, ALLOW]))
     assert [policy.name for policy in profile.session_policies] == ["session_policies[0]", arn]
-    with pytest.raises(RequestValueError, match="no document is known"):
+    with pytest.raises(RequestValueError, match="document is unknown"):
         directory.snapshot().principal(Session(RUN1, kind="ROLE", issuer=DEP, policies=[arn + "x"]))
 
 

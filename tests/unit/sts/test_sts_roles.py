@@ -513,5 +513,5 @@ def test_a_caller_that_is_kept_is_asked_for_again(world):
 
 def test_nobody_has_no_identity(world):
     """6.7."""
-    with pytest.raises(AuthenticationError, match="nobody knows"):
+    with pytest.raises(AuthenticationError, match="is unknown"):
         world.sts.get_caller_identity(f"arn:aws:iam::{A}:user/nobody")
