@@ -1,4 +1,4 @@
-"""`fastiam.diff`: it says what two batches side by side say, and which statement flips a row."""
+"""`fastiam.diff`: its changes equal those of two batches, and each has its flipping statement."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def diff(
 # -- exact ----------------------------------------------------------------------------------------------------------------
 
 
-def changed(told: dict[str, Any], pick: int) -> dict[str, Any]:
+def changed(content: dict[str, Any], pick: int) -> dict[str, Any]:
     """A directory with something taken out of it."""
-    out = copy.deepcopy(told)
+    out = copy.deepcopy(content)
     places = [entry for entry in out["principals"] if entry.get("identity_policies")]
     if pick % 3 == 0 and out.get("scps"):
         out["scps"].pop(next(iter(out["scps"])))
@@ -71,7 +71,7 @@ def changed(told: dict[str, Any], pick: int) -> dict[str, Any]:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 8))
-def test_it_says_what_two_batches_side_by_side_say(seed: int, pick: int) -> None:
+def test_diff_equals_the_comparison_of_two_batches(seed: int, pick: int) -> None:
     case = strategies.directory(seed, 40)
     try:
         one = World(case)
@@ -128,7 +128,7 @@ IF_TLS = {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}
         (directory(WRITE), directory(WRITE | IF_TLS), TLS_UNKNOWN, "may lose", "Write", "old", "identity"),
     ],
 )  # fmt: skip
-def test_rows_are_grouped_by_the_statement_that_flips_them(
+def test_diff_groups_rows_by_flipping_statement(
     old: Any, new: Any, options: Any, change: str, sid: str, side: str, layer: str
 ) -> None:
     found = diff(old, new, **options)
@@ -140,7 +140,7 @@ def test_rows_are_grouped_by_the_statement_that_flips_them(
     assert found.request(group.example) == (options.get("who", ANA), "s3:PutObject", KEY)
 
 
-def test_an_scp_that_no_longer_allows_is_named_by_level() -> None:
+def test_diff_names_the_level_of_a_removed_scp_allow() -> None:
     old, new = directory(WRITE), directory(WRITE)
     old.set_scps(A, [[("Root", document(EVERYTHING))], [("Unit", document(EVERYTHING))]])
     new.set_scps(A, [[("Root", document(EVERYTHING))], [("Unit", document(READ))]])
@@ -149,18 +149,18 @@ def test_an_scp_that_no_longer_allows_is_named_by_level() -> None:
     assert (group.layer, group.side, group.statement.policy, group.statement.level) == (Layer.SCP, "old", "Unit", 1)
 
 
-def test_another_kind_of_denial_is_no_flip() -> None:
+def test_diff_ignores_a_change_of_the_kind_of_denial() -> None:
     found = diff(directory(READ), directory(READ, NO_PUT))
     assert (len(found), found.groups, repr(found)) == (0, (), "<Diff: 1 rows, no changes>")
 
 
-def test_what_depends_before_and_after_is_counted_as_undecidable() -> None:
+def test_diff_counts_rows_that_depend_in_both_as_undecidable() -> None:
     both = directory(WRITE | IF_TLS), directory(WRITE | IF_TLS, READ)
     found = diff(*both, unknown=["aws:SecureTransport"])
     assert (len(found), found.undecidable, found.is_gained) == (0, 1, False)
 
 
-def test_what_gains_access_comes_first() -> None:
+def test_diff_groups_begin_with_gained_access() -> None:
     old, new = directory(WRITE), directory(READ)
     found = fastiam.diff(old.compile(), new.compile(), ANA, ["s3:PutObject"] * 3 + ["s3:GetObject"], KEY)
     assert [(group.change, group.rows) for group in found.groups] == [(Change.GAINED, 1), (Change.LOST, 3)]
@@ -170,7 +170,7 @@ def test_what_gains_access_comes_first() -> None:
 # -- columns --------------------------------------------------------------------------------------------------------------
 
 
-def test_flips_go_out_as_an_arrow_table() -> None:
+def test_diff_exports_changes_as_an_arrow_table() -> None:
     found = fastiam.diff(directory(WRITE).compile(), directory(READ).compile(), ANA, ["s3:PutObject", "s3:GetObject"], KEY)
     assert pa.table(found).to_pylist() == [
         {"row": 0, "principal": ANA, "action": "s3:PutObject", "resource": KEY, "change": "lost", "old_outcome": "ALLOW",
@@ -180,7 +180,7 @@ def test_flips_go_out_as_an_arrow_table() -> None:
     ]  # fmt: skip
 
 
-def test_sessions_context_and_owners_reach_both_engines() -> None:
+def test_diff_passes_sessions_context_and_owners_to_both_engines() -> None:
     ci = fastiam.Session(f"arn:aws:sts::{A}:assumed-role/app/ci", kind="ROLE", issuer=APP)
     old, new = directory(), directory()
     for one, statements in ((old, (WRITE | IF_TLS,)), (new, ())):
@@ -192,7 +192,7 @@ def test_sessions_context_and_owners_reach_both_engines() -> None:
     assert found.rows.tolist() == [0]
 
 
-def test_requests_that_cannot_be_read_are_refused_or_counted() -> None:
+def test_diff_refuses_or_counts_invalid_requests() -> None:
     engine = directory(WRITE).compile()
     with pytest.raises(RequestValueError, match="is not a resource"):
         fastiam.diff(engine, engine, ANA, "s3:GetObject", [KEY, "reports"])
@@ -206,7 +206,7 @@ def test_requests_that_cannot_be_read_are_refused_or_counted() -> None:
 # -- without requests -----------------------------------------------------------------------------------------------------
 
 
-def told(found: fastiam.Diff) -> set[tuple[str, str, str, str | None]]:
+def changes_of(found: fastiam.Diff) -> set[tuple[str, str, str, str | None]]:
     return {
         (group.change.value, *found.request(group.example)[:2], group.statement and group.statement.sid) for group in found.groups
     }
@@ -227,15 +227,15 @@ def told(found: fastiam.Diff) -> set[tuple[str, str, str, str | None]]:
          {("gained", ANA, "zq0:zq0", "Not")}),
     ],
 )  # fmt: skip
-def test_without_requests_the_cells_of_changed_statements_are_compared(old: Any, new: Any, expected: Any) -> None:
+def test_diff_without_requests_compares_changed_statements(old: Any, new: Any, expected: Any) -> None:
     found = fastiam.diff(old.compile(), new.compile())
     if expected and next(iter(expected))[2] == "zq0:zq0":  # other actions of the same statement may come first
-        assert {(change, who, sid) for change, who, _, sid in told(found)} == {(c, w, s) for c, w, _, s in expected}
+        assert {(change, who, sid) for change, who, _, sid in changes_of(found)} == {(c, w, s) for c, w, _, s in expected}
     else:
-        assert told(found) == expected
+        assert changes_of(found) == expected
 
 
-def test_tags_that_a_condition_reads_are_a_change() -> None:
+def test_diff_without_requests_shows_a_changed_condition_tag() -> None:
     blue = statement("Allow", "s3:*", f"{BUCKET}/*", Sid="Blue", Condition={"StringEquals": {"aws:PrincipalTag/team": "blue"}})
     engines = []
     for team in ("red", "blue"):
@@ -243,16 +243,16 @@ def test_tags_that_a_condition_reads_are_a_change() -> None:
         built.add_principal(ANA, identity_policies=[document(blue)], tags={"team": team})
         built.add_resource(BUCKET, account=A)
         engines.append(built.compile())
-    assert {change for change, *_ in told(fastiam.diff(*engines))} == {"gained"}
+    assert {change for change, *_ in changes_of(fastiam.diff(*engines))} == {"gained"}
 
 
-def test_new_scp_path_without_levels_loses_all_access() -> None:
+def test_diff_without_requests_shows_an_scp_path_without_levels() -> None:
     old, new = directory(READ), directory(READ)
     new.set_scps(A, [])
     assert fastiam.diff(old.compile(), new.compile()).counts == {Change.LOST: 1}
 
 
-def test_an_rcp_that_denies_is_seen_on_the_resources_of_the_account() -> None:
+def test_diff_without_requests_shows_a_new_rcp_deny() -> None:
     old, new = directory(EVERYTHING), directory(EVERYTHING)
     deny = document({**statement("Deny", "s3:Get*", Sid="Rcp"), "Principal": "*"})
     new.set_rcps(A, [[("Rcp", deny)]])
@@ -260,7 +260,7 @@ def test_an_rcp_that_denies_is_seen_on_the_resources_of_the_account() -> None:
     assert {(row["principal"], row["sid"]) for row in found} == {(f"arn:aws:iam::{A}:root", "Rcp"), (ANA, "Rcp")}
 
 
-def test_what_no_request_can_show_is_said() -> None:
+def test_diff_without_requests_lists_unseen_changes() -> None:
     old, new = directory(WRITE), directory(WRITE)
     old.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": statement("Allow", "*") | {"Principal": "*"}})
     new.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": statement("Deny", "*") | {"Principal": "*"}})

@@ -1,6 +1,6 @@
-"""`explain` for people (spec 6.9): from the text alone one knows which statement to change, where it stands, and how.
+"""The text of `explain` (spec 6.9): it contains the statement to change, its position, and the failed condition.
 
-Each test is somebody with a broken policy who reads nothing but the text.
+Each test has a policy with one error, and reads the text only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def directory(*statements: dict[str, Any], **more: Any) -> fastiam.Directory:
     return out
 
 
-def told(*statements: dict[str, Any], action: str = "s3:GetObject", resource: str = KEY, **context: str) -> str:
+def explained(*statements: dict[str, Any], action: str = "s3:GetObject", resource: str = KEY, **context: str) -> str:
     return str(
         directory(*statements).compile().explain(ANA, action, resource, {k.replace("_", ":"): v for k, v in context.items()})
     )
@@ -42,8 +42,8 @@ def told(*statements: dict[str, Any], action: str = "s3:GetObject", resource: st
 READ = {"Sid": "Read", "Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::reports/*"}
 
 
-def test_the_verdict_comes_first_with_who_what_and_where() -> None:
-    lines = told(READ).splitlines()
+def test_explanation_begins_with_the_decision_and_request() -> None:
+    lines = explained(READ).splitlines()
     assert lines[0] == "ALLOWED  layer identity"
     assert lines[1:3] == [f"  {ANA}", f"  s3:GetObject on {KEY}"]
     assert lines[3].startswith("  by Read  Ana:4:")
@@ -61,21 +61,22 @@ def test_the_verdict_comes_first_with_who_what_and_where() -> None:
         ({"Action": None, "NotAction": "s3:*"}, "NotAction excludes s3:*; the request has s3:GetObject"),
     ],
 )
-def test_a_near_miss_says_what_the_statement_wants_and_what_the_request_has(change: dict[str, Any], wanted: str) -> None:
-    text = told({key: value for key, value in {**READ, **change}.items() if value is not None})
+def test_near_miss_shows_expected_and_actual_values(change: dict[str, Any], wanted: str) -> None:
+    text = explained({key: value for key, value in {**READ, **change}.items() if value is not None})
     assert "it would take an allow in\n  identity: an identity policy of the principal\n" in text
     near = text.partition("near misses")[2].splitlines()
     assert near[1].strip().startswith("Read")
     assert near[2].strip() == wanted
 
 
-def test_statements_of_other_services_are_counted_and_not_told() -> None:
-    text = told({"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}, {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"})
+def test_explanation_counts_statements_of_other_services() -> None:
+    sqs, ec2 = ({"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"} for service in ("sqs", "ec2"))
+    text = explained(sqs, ec2)
     assert "2 more that are about other actions or resources" in text
     assert "sqs" not in text
 
 
-def test_a_deny_is_told_with_the_condition_that_held() -> None:
+def test_explanation_of_a_deny_shows_its_condition() -> None:
     office = {
         "Sid": "Office",
         "Effect": "Deny",
@@ -83,12 +84,12 @@ def test_a_deny_is_told_with_the_condition_that_held() -> None:
         "Resource": "*",
         "Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
     }
-    text = told(READ, office, aws_SourceIp="203.0.113.1")
+    text = explained(READ, office, aws_SourceIp="203.0.113.1")
     assert text.startswith("DENIED by a statement  layer identity")
     assert "NotIpAddress aws:SourceIp 10.0.0.0/8; the request has 203.0.113.1" in text
 
 
-def test_the_place_of_a_statement_is_where_it_stands_in_its_file(tmp_path: Path) -> None:
+def test_explanation_shows_the_file_position_of_a_statement(tmp_path: Path) -> None:
     file = tmp_path / "policies.json"
     directory({**READ, "Sid": "First"}, READ | {"Effect": "Deny", "Sid": "Second"}).dump(file)
     explanation = fastiam.load(file).compile().explain(ANA, "s3:GetObject", KEY)
@@ -98,7 +99,7 @@ def test_the_place_of_a_statement_is_where_it_stands_in_its_file(tmp_path: Path)
     assert '"Second"' in "".join(file.read_text().splitlines()[statement.line - 1 : statement.line + 8])
 
 
-def test_every_level_of_scps_that_does_not_allow_is_named() -> None:
+def test_explanation_names_each_scp_level_without_an_allow() -> None:
     tree = directory(READ)
     everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
     only_sqs = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}}
@@ -108,7 +109,7 @@ def test_every_level_of_scps_that_does_not_allow_is_named() -> None:
     assert "scp        does not allow it on level 1" in text
 
 
-def test_what_it_depends_on_is_told_by_statement_and_condition() -> None:  # D74
+def test_explanation_of_depends_lists_statements_and_conditions() -> None:  # D74
     directory_ = directory(READ | {"Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}})
     snapshot = directory_.snapshot()
     who, what, endpoint = snapshot.profiles(ANA, "s3:GetObject", KEY, {})
@@ -120,14 +121,14 @@ def test_what_it_depends_on_is_told_by_statement_and_condition() -> None:  # D74
     assert "if StringEquals aws:SourceVpc vpc-1" in str(explanation)
 
 
-def test_the_text_is_the_lines_without_their_styles() -> None:
+def test_explanation_text_equals_its_lines_without_styles() -> None:
     explanation = directory(READ).compile().explain(ANA, "s3:PutObject", KEY)
     assert str(explanation) == "\n".join("".join(text for text, _ in line) for line in explanation_lines(explanation))
 
 
-def test_a_record_made_by_hand_can_be_told() -> None:
+def test_explanation_built_from_parts_has_a_text() -> None:
     """Also where no policy was read at all: an early answer has empty lists."""
-    nobody = PrincipalProfile(PrincipalKind.USER, ANA, "aws", ACCOUNT, known=False)
-    explanation = decide(nobody, ResourceProfile(KEY, "aws", ACCOUNT), Request("s3:GetObject"))
+    unknown = PrincipalProfile(PrincipalKind.USER, ANA, "aws", ACCOUNT, known=False)
+    explanation = decide(unknown, ResourceProfile(KEY, "aws", ACCOUNT), Request("s3:GetObject"))
     assert explanation.decision.layer is Layer.CREDENTIAL
     assert "the directory does not know the principal" in str(explanation)

@@ -1,4 +1,4 @@
-"""`what_can`: on one resource it decides each action; over all it tells grants as patterns, and leaves no allowed request out."""
+"""`what_can`: it decides each action on one resource, or returns grants that contain each allowed request."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def worlds(seed: int) -> Any:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6))
-def test_on_a_resource_it_says_what_the_reference_says_of_each_action(seed: int) -> None:
+def test_what_can_on_a_resource_equals_the_specification(seed: int) -> None:
     world, engine = worlds(seed)
     for row in world.rows[:4] if world else ():
         principal, resource = world.subject(row), row["resource"]
@@ -83,7 +83,7 @@ def covers(grant: Grant, action: str, resource: str) -> bool:
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6))
-def test_whatever_is_allowed_lies_in_a_grant(seed: int) -> None:
+def test_each_allowed_request_is_in_a_grant(seed: int) -> None:
     world, engine = worlds(seed)
     for row in world.rows if world else ():
         principal, action, resource = world.subject(row), row["action"], row["resource"]
@@ -98,14 +98,14 @@ def test_whatever_is_allowed_lies_in_a_grant(seed: int) -> None:
         resource = resource if resource == "*" else world.snapshot.facts(resource).arn  # a partial ARN of a secret
         grants = engine.what_can(principal)
         assert any(covers(grant, action, resource) for grant in grants), (principal, action, resource, decision)
-        # what the request says can only narrow what is told
+        # the context of the request can only narrow the grants
         given = {key: value for key, value in world.context(row).items() if value is not None}
         assert any(covers(grant, action, resource) for grant in engine.what_can(principal, context=given))
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6))
-def test_what_lies_in_a_grant_without_terms_is_allowed(seed: int) -> None:
+def test_request_in_an_unlimited_grant_is_allowed(seed: int) -> None:
     world, engine = worlds(seed)
     if world is None:
         return
@@ -128,16 +128,16 @@ def test_what_lies_in_a_grant_without_terms_is_allowed(seed: int) -> None:
                     or ":key/" in resource
                     and not action.startswith("kms:")
                 ):
-                    continue  # 6.3, D30: rules of their own; what is no action on a key
+                    continue  # 6.3, D30: special rules; not an action on a key
                 owner = resource.split(":", 5)[4] if resource != "*" else ""
                 recorded = None if resource == "*" else snapshot.facts(resource).account
                 if grant.layer is Layer.IDENTITY and account not in (recorded or owner or account,):
-                    continue  # told of resources of its own account
+                    continue  # a grant of layer identity is for resources of the account
                 facts = snapshot.facts(resource)
                 if facts.arn != resource:
                     continue  # a partial ARN of a secret is decided as the full one (6.10)
                 if grant.holder and facts.policies != snapshot.facts(grant.holder).policies:
-                    continue  # told of what the policy governs
+                    continue  # a grant of a resource policy is for what it governs
                 decision = engine.decide(name, action, resource, unknown=["*"], now=world.now)
                 # an endpoint is among no terms; an unknown `aws:userid` opens principal entries that name an id (D72)
                 is_open = not {"aws:sourcevpce", "aws:userid"}.isdisjoint(decision.depends_on)
@@ -145,8 +145,8 @@ def test_what_lies_in_a_grant_without_terms_is_allowed(seed: int) -> None:
                 assert decision.outcome is Outcome.ALLOW or is_rule, (name, action, resource, grant, decision)
 
 
-def governs(snapshot: Any, holder: str, resource: str) -> bool:
-    return resource != "*" and snapshot.facts(resource).policies == snapshot.facts(holder).policies
+def governs(snapshot: Any, governing: str, resource: str) -> bool:
+    return resource != "*" and snapshot.facts(resource).policies == snapshot.facts(governing).policies
 
 
 def covers_exactly(grant: Grant, row: Any) -> bool:
@@ -167,7 +167,7 @@ def covers_exactly(grant: Grant, row: Any) -> bool:
 # -- grants ---------------------------------------------------------------------------------------------------------------
 
 
-def told(grants: list[Grant]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def patterns_of(grants: list[Grant]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     return [(grant.actions, grant.resources) for grant in grants]
 
 
@@ -195,26 +195,26 @@ READ = statement("Allow", ["s3:GetObject", "s3:GetBucket*"], f"{BUCKET}/*", Sid=
         (directory(statement("Allow", Condition={"StringEquals": {"aws:PrincipalTag/team": "blue"}})), []),
     ],
 )  # fmt: skip
-def test_grants_are_told_as_what_is_left_of_them(built: Any, expected: Any) -> None:
-    assert told(built.compile().what_can(ANA)) == expected
+def test_grants_show_the_intersection_of_layers(built: Any, expected: Any) -> None:
+    assert patterns_of(built.compile().what_can(ANA)) == expected
 
 
-def test_a_default_of_the_engine_gives_way_to_the_same_key_in_another_spelling() -> None:
-    """K1: as in every other question, what is given or said to be absent has no default."""
+def test_what_can_context_overrides_a_default_in_any_case() -> None:
+    """K1: a key in the context, or an absent key, has no default."""
     built = directory(statement("Allow", "s3:*", Condition={"StringEquals": {"app:k": "a"}}))
     engine = built.compile(context_defaults={"app:k": "a"})
-    assert told(engine.what_can(ANA)) == [(("s3:*",), ("*",))]
+    assert patterns_of(engine.what_can(ANA)) == [(("s3:*",), ("*",))]
     for context in ({"APP:K": "b"}, {"App:K": None}):
-        assert told(engine.what_can(ANA, context=context)) == []
+        assert patterns_of(engine.what_can(ANA, context=context)) == []
 
 
-def test_each_level_of_scps_cuts() -> None:
+def test_grant_is_limited_by_each_scp_level() -> None:
     built = directory(statement("Allow", "*"))
     built.set_scps(A, [[document(statement("Allow", ["s3:*", "sqs:*"]))], [document(statement("Allow", "s3:Get*"))]])
-    assert told(built.compile().what_can(ANA)) == [(("s3:Get*",), ("*",))]
+    assert patterns_of(built.compile().what_can(ANA)) == [(("s3:Get*",), ("*",))]
 
 
-def test_conditions_that_the_principal_settles_are_gone_and_others_stay() -> None:
+def test_grant_has_residual_conditions_only() -> None:
     conditions = {"StringEquals": {"aws:PrincipalTag/team": "blue"}, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
     engine = directory(statement("Allow", Condition=conditions), tags={"team": "blue"}).compile()
     (grant,) = engine.what_can(ANA)
@@ -224,19 +224,19 @@ def test_conditions_that_the_principal_settles_are_gone_and_others_stay() -> Non
     assert engine.what_can(ANA, context={"aws:SourceIp": "10.1.1.1"})[0].conditions == ()
 
 
-def test_stars_that_are_literal_are_told_as_such() -> None:  # VR4, VR5
+def test_grant_keeps_literal_stars_distinct() -> None:  # VR4, VR5
     engine = directory(statement("Allow", "s3:*", "arn:aws:s3:::${aws:Referer}/${*}/*")).compile()
     (grant,) = engine.what_can(ANA, context={"aws:Referer": "a*"})
     assert grant.resources == ("arn:aws:s3:::a${*}/${*}/*",)
 
 
-def test_a_deny_that_reaches_into_a_grant_is_told_beside_it() -> None:
+def test_grant_lists_an_intersecting_deny() -> None:
     (grant,) = directory(READ, statement("Deny", "s3:*", f"{BUCKET}/secret/*", Sid="Secret")).compile().what_can(ANA)
     (deny,) = grant.denied_by
     assert (deny.ref.sid, deny.actions, deny.resources) == ("Secret", ("s3:*",), (f"{BUCKET}/secret/*",))
 
 
-def test_patterns_that_cross_stay_with_the_limit_beside_them() -> None:
+def test_grant_lists_a_limit_with_overlapping_patterns() -> None:
     boundary = document(statement("Allow", "s3:*", "arn:aws:s3:::*-prod"))
     (grant,) = directory(statement("Allow", "s3:*", "arn:aws:s3:::team-*"), permissions_boundary=boundary).compile().what_can(ANA)
     assert grant.resources == ("arn:aws:s3:::team-*",)
@@ -244,52 +244,52 @@ def test_patterns_that_cross_stay_with_the_limit_beside_them() -> None:
     assert (limit.layer, limit.statements[0].resources) == (Layer.BOUNDARY, ("arn:aws:s3:::*-prod",))
 
 
-def test_another_account_s_resource_is_told_as_far_as_both_sides_allow() -> None:
+def test_grant_across_accounts_is_what_both_sides_allow() -> None:
     share = statement("Allow", "s3:*", f"{BUCKET}/*", Sid="Share", Principal={"AWS": BO})
     grants = directory(policy=share).compile().what_can(BO)
     assert [(grant.layer, grant.statement and grant.statement.sid) for grant in grants] == [
         (Layer.IDENTITY, None), (Layer.RESOURCE, "Share"),
     ]  # fmt: skip
-    assert told(grants)[1] == (("s3:Get*",), (f"{BUCKET}/*",))
+    assert patterns_of(grants)[1] == (("s3:Get*",), (f"{BUCKET}/*",))
 
 
-def test_a_resource_policy_that_names_the_user_needs_no_identity_policy() -> None:
+def test_grant_to_a_named_user_needs_no_identity_policy() -> None:
     share = statement("Allow", "s3:GetObject", f"{BUCKET}/*", Sid="Share", Principal={"AWS": ANA})
     (grant,) = directory(policy=share, permissions_boundary=document(statement("Allow", "sqs:*"))).compile().what_can(ANA)
     assert (grant.layer, grant.limited_by) == (Layer.RESOURCE, ())
 
 
-def test_a_root_user_needs_no_policy() -> None:
+def test_grant_of_a_root_user_needs_no_policy() -> None:
     (grant,) = directory().compile().what_can(f"arn:aws:iam::{A}:root")
     assert (grant.actions, grant.resources, grant.statement) == (("*",), ("*",), None)
 
 
-def test_not_action_is_told_as_what_it_leaves_out() -> None:
+def test_grant_of_not_action_lists_the_excluded_actions() -> None:
     (grant,) = directory({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}).compile().what_can(ANA)
     assert (grant.actions, grant.not_actions, grant.needs_resource_policy) == (("iam:*",), True, True)
 
 
-def test_sessions_and_services_are_principals_too() -> None:
+def test_what_can_accepts_sessions_and_services() -> None:
     built = directory(policy=statement("Allow", "s3:PutObject", f"{BUCKET}/*", Principal={"Service": "logs.amazonaws.com"}))
     built.add_principal(APP, identity_policies=[document(statement("Allow"))])
     engine = built.compile()
     only = [document(statement("Allow", "s3:Get*"))]
     session = fastiam.Session(f"arn:aws:sts::{A}:assumed-role/app/x", kind="ROLE", issuer=APP, policies=only)
-    assert told(engine.what_can(session)) == [(("s3:Get*",), ("*",))]
-    assert told(engine.what_can("logs.amazonaws.com")) == [(("s3:PutObject",), (f"{BUCKET}/*",))]
+    assert patterns_of(engine.what_can(session)) == [(("s3:Get*",), ("*",))]
+    assert patterns_of(engine.what_can("logs.amazonaws.com")) == [(("s3:PutObject",), (f"{BUCKET}/*",))]
     assert engine.what_can(f"arn:aws:iam::{A}:user/nobody") == []
 
 
 # -- on one resource ------------------------------------------------------------------------------------------------------
 
 
-def test_on_a_resource_actions_are_told_as_policies_write_them() -> None:
+def test_what_can_on_a_resource_shows_actions_as_written() -> None:
     engine = directory(READ, statement("Deny", "s3:GetBucketAcl"), statement("Allow", "sqs:*")).compile()
     found = {one.action: (one.outcome.name, one.is_pattern) for one in engine.what_can(ANA, KEY, unknown=["*"])}
     assert found == {"s3:GetObject": ("ALLOW", False), "s3:GetBucket*": ("ALLOW", True)}
 
 
-def test_actions_that_are_given_are_decided() -> None:
+def test_what_can_decides_given_actions() -> None:
     engine = directory(statement("Allow", Condition={"Bool": {"aws:SecureTransport": "true"}})).compile()
     (one,) = engine.what_can(ANA, KEY, actions=["s3:PutObject", "sqs:SendMessage"], unknown=["*"])
     assert (one.action, one.outcome, one.depends_on) == ("s3:PutObject", Outcome.DEPENDS, ("aws:securetransport",))
@@ -297,7 +297,7 @@ def test_actions_that_are_given_are_decided() -> None:
     assert engine.what_can(ANA, KEY, unknown=()) == engine.what_can(ANA, KEY, actions=[], unknown=["*"]) == []
 
 
-def test_what_cannot_be_read_is_refused() -> None:
+def test_what_can_refuses_invalid_arguments() -> None:
     engine = directory(READ).compile()
     for asked in ((ANA, "reports"), ("arn:aws:iam::1:user/x", KEY), (ANA, KEY, {"aws:SourceIp": object()})):
         with pytest.raises(RequestValueError):
@@ -313,7 +313,7 @@ PATTERNS = st.text("ab*?", min_size=1, max_size=6)
 
 @settings(max_examples=300, deadline=None)
 @given(PATTERNS, PATTERNS, st.text("ab", max_size=6))
-def test_patterns_are_compared_by_the_texts_that_they_match(one: str, two: str, text: str) -> None:
+def test_pattern_sets_are_compared_by_matching_texts(one: str, two: str, text: str) -> None:
     first, second = action_pattern_set(f"s:{one}"), action_pattern_set(f"s:{two}")
     assert first is not None and second is not None
     in_first, in_second = may_match(one)(text), may_match(two)(text)
@@ -336,6 +336,6 @@ def test_patterns_are_compared_by_the_texts_that_they_match(one: str, two: str, 
         ("arn:aws:iam::1:user/x", "arn:aws:iam::1:u*", False),  # R9: undetermined
     ],
 )
-def test_a_resource_pattern_lies_within_another(inner: str, outer: str, expected: bool) -> None:
+def test_resource_pattern_is_subset_of_another(inner: str, outer: str, expected: bool) -> None:
     one, two = (resource_pattern_set(text, True, {}, frozenset()) for text in (inner, outer))
     assert one is not None and two is not None and one.is_subset_of(two) is expected

@@ -1,4 +1,4 @@
-"""`who_can` (issue: questions): it says of everybody what deciding for them alone says, and whom policies let in from outside."""
+"""`who_can`: the outcome of each principal equals its single decision, and external principals are included."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def directory(policy: dict[str, Any] | None = None, **role: Any) -> fastiam.Dire
     return out
 
 
-def told(callers: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
+def outcomes_of(callers: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
     return {caller.principal: (caller.outcome.name, caller.depends_on) for caller in callers}
 
 
@@ -63,7 +63,7 @@ def reference(snapshot: Any, name: str, action: str, resource: str, context: Map
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
-def test_it_says_of_everybody_what_the_reference_says(seed: int, everything_unknown: bool) -> None:
+def test_who_can_equals_the_specification_for_each_principal(seed: int, everything_unknown: bool) -> None:
     case = strategies.directory(seed, 8)
     try:
         world = World({**case, "unknown_owner": "principal"})
@@ -94,15 +94,15 @@ def test_it_says_of_everybody_what_the_reference_says(seed: int, everything_unkn
 
 
 def _as_session(engine: Any, snapshot: Any, expected: Any, name: str, asked: Any, unknown: frozenset[str]) -> Any:
-    """A role whose answer turns on the name of its session: a session of another name than policies write (N30, K1)."""
+    """Decide a role that depends on the name of its session for a session with a name in no policy (N30, K1)."""
     if expected is None or ":role/" not in name or "aws:userid" not in expected.decision.depends_on:
         return expected
     session = f"arn:aws:sts::{name.split(':')[4]}:assumed-role/{name.rpartition('/')[2]}/zq0"
-    told = reference(snapshot, session, *asked, unknown)
-    if told is None or "aws:userid" in told.decision.depends_on:
+    expected_of_session = reference(snapshot, session, *asked, unknown)
+    if expected_of_session is None or "aws:userid" in expected_of_session.decision.depends_on:
         return expected
     is_read = any(map(_reads_user_id, snapshot.policies()))
-    return told if told.decision.outcome in CAN or not is_read else expected
+    return expected_of_session if expected_of_session.decision.outcome in CAN or not is_read else expected
 
 
 def _single(engine: Any, name: str, action: str, resource: str, context: Mapping[str, Any], now: Any) -> Any:
@@ -112,7 +112,7 @@ def _single(engine: Any, name: str, action: str, resource: str, context: Mapping
         return None
 
 
-def test_over_a_generated_organization_it_says_what_the_reference_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_can_equals_the_specification_in_an_organization(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3] / "bench"))
     from organization import Organization
 
@@ -140,10 +140,10 @@ def test_over_a_generated_organization_it_says_what_the_reference_says(tmp_path:
     assert n_can > 400
 
 
-# -- what is told ---------------------------------------------------------------------------------------------------------
+# -- results ---------------------------------------------------------------------------------------------------------------
 
 
-def test_conditions_that_are_still_to_be_met_are_told_by_statement() -> None:
+def test_who_can_lists_conditions_by_statement() -> None:
     office = {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
     engine = directory(identity_policies=[("Office", allow(Condition=office))]).compile()
     (app,) = (caller for caller in engine.who_can("s3:GetObject", KEY, unknown=["*"]) if caller.principal == APP)
@@ -163,29 +163,29 @@ def test_conditions_that_are_still_to_be_met_are_told_by_statement() -> None:
         ({}, ("aws:SourceIp",), "DEPENDS"),
     ],
 )
-def test_what_is_not_given_is_unknown_unless_it_is_said_to_be_absent(context: Any, unknown: Any, expected: str | None) -> None:
+def test_who_can_treats_missing_keys_as_unknown_or_absent(context: Any, unknown: Any, expected: str | None) -> None:
     office = {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
     engine = directory(identity_policies=[allow(Condition=office)]).compile()
-    assert told(engine.who_can("s3:GetObject", KEY, context, unknown=unknown)).get(APP, (None,))[0] == expected
+    assert outcomes_of(engine.who_can("s3:GetObject", KEY, context, unknown=unknown)).get(APP, (None,))[0] == expected
 
 
-def test_defaults_of_the_engine_count_as_given() -> None:
+def test_who_can_uses_defaults_of_the_engine() -> None:
     built = directory(identity_policies=[allow(Condition={"Bool": {"aws:SecureTransport": "true"}})])
     engine = built.compile(context_defaults={"aws:SecureTransport": True})
-    assert told(engine.who_can("s3:GetObject", KEY, unknown=["*"]))[APP][0] == "ALLOW"
-    assert told(engine.who_can("s3:GetObject", KEY, unknown=["aws:SecureTransport"]))[APP][0] == "DEPENDS"  # D71
+    assert outcomes_of(engine.who_can("s3:GetObject", KEY, unknown=["*"]))[APP][0] == "ALLOW"
+    assert outcomes_of(engine.who_can("s3:GetObject", KEY, unknown=["aws:SecureTransport"]))[APP][0] == "DEPENDS"  # D71
     assert engine.what_can(APP, KEY, unknown=["aws:SecureTransport"])[0].outcome.name == "DEPENDS"
 
 
-def test_a_default_in_two_spellings_is_one() -> None:
+def test_who_can_default_in_two_spellings_is_one_key() -> None:
     built = directory(identity_policies=[allow(Condition={"StringEquals": {"s3:prefix": "a"}})])
     engine = built.compile(context_defaults={"s3:prefix": "a", "S3:PREFIX": "a"})
-    assert told(engine.who_can("s3:GetObject", KEY, unknown=["*"]))[APP][0] == "ALLOW"
+    assert outcomes_of(engine.who_can("s3:GetObject", KEY, unknown=["*"]))[APP][0] == "ALLOW"
     assert engine.what_can(APP, KEY, unknown=["*"])[0].outcome.name == "ALLOW"
 
 
 @pytest.mark.parametrize("year", [2025, 2027])
-def test_the_default_of_an_engine_for_the_time_is_asked_before_now(year: int) -> None:
+def test_who_can_default_of_the_clock_precedes_now(year: int) -> None:
     from datetime import UTC, datetime
 
     until = {"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}
@@ -194,34 +194,35 @@ def test_the_default_of_an_engine_for_the_time_is_asked_before_now(year: int) ->
         context_defaults={"aws:CurrentTime": "2025-06-01T00:00:00Z"}
     )
     assert engine.is_allowed(APP, "s3:GetObject", KEY, now=now)
-    assert told(engine.who_can("s3:GetObject", KEY, now=now, unknown=["*"]))[APP][0] == "ALLOW"
+    assert outcomes_of(engine.who_can("s3:GetObject", KEY, now=now, unknown=["*"]))[APP][0] == "ALLOW"
 
 
-def test_the_time_is_unknown_until_it_is_given() -> None:
+def test_who_can_without_now_has_an_unknown_clock() -> None:
     from datetime import UTC, datetime
 
     until = {"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}
     engine = directory(identity_policies=[allow(Condition=until)]).compile()
-    assert told(engine.who_can("s3:GetObject", KEY, unknown=["*"]))[APP] == ("DEPENDS", ("aws:currenttime",))
-    assert told(engine.who_can("s3:GetObject", KEY, now=datetime(2025, 1, 1, tzinfo=UTC), unknown=["*"]))[APP][0] == "ALLOW"
-    assert APP not in told(engine.who_can("s3:GetObject", KEY, now=datetime(2027, 1, 1, tzinfo=UTC), unknown=["*"]))
+    in_2025, in_2027 = datetime(2025, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    assert outcomes_of(engine.who_can("s3:GetObject", KEY, unknown=["*"]))[APP] == ("DEPENDS", ("aws:currenttime",))
+    assert outcomes_of(engine.who_can("s3:GetObject", KEY, now=in_2025, unknown=["*"]))[APP][0] == "ALLOW"
+    assert APP not in outcomes_of(engine.who_can("s3:GetObject", KEY, now=in_2027, unknown=["*"]))
 
 
-def test_a_caller_that_contradicts_the_context_cannot_make_the_request() -> None:  # K1
-    found = told(directory().compile().who_can("s3:GetObject", KEY, {"aws:username": "ana"}, unknown=["*"]))
+def test_who_can_omits_principals_that_contradict_the_context() -> None:  # K1
+    found = outcomes_of(directory().compile().who_can("s3:GetObject", KEY, {"aws:username": "ana"}, unknown=["*"]))
     assert ANA in found and f"arn:aws:iam::{A}:root" not in found
 
 
-def test_another_account_needs_both_sides() -> None:
+def test_who_can_across_accounts_needs_both_sides() -> None:
     engine = directory(allow("s3:GetObject", f"{BUCKET}/*", Principal={"AWS": B})).compile()
-    found = told(engine.who_can("s3:GetObject", KEY, unknown=["*"]))
+    found = outcomes_of(engine.who_can("s3:GetObject", KEY, unknown=["*"]))
     assert found[BO] == found[f"arn:aws:iam::{B}:root"] == ("ALLOW", ())
-    assert BO not in told(engine.who_can("s3:PutObject", KEY, unknown=["*"]))
+    assert BO not in outcomes_of(engine.who_can("s3:PutObject", KEY, unknown=["*"]))
 
 
 # -- from outside ---------------------------------------------------------------------------------------------------------
 
-EVERYBODY, SERVICES = "arn:aws:iam::*:root", "*.amazonaws.com"
+ALL_ACCOUNTS, SERVICES = "arn:aws:iam::*:root", "*.amazonaws.com"
 
 
 @pytest.mark.parametrize(
@@ -232,35 +233,35 @@ EVERYBODY, SERVICES = "arn:aws:iam::*:root", "*.amazonaws.com"
         ({"AWS": f"arn:aws:iam::{X}:role/r"}, {}, {f"arn:aws:iam::{X}:role/r": "ALLOW"}),
         ({"Service": "config.amazonaws.com"}, {}, {"config.amazonaws.com": "ALLOW"}),
         ({"CanonicalUser": "cafe"}, {}, {"cafe": "ALLOW"}),
-        ("*", {}, {"*": "ALLOW", EVERYBODY: "ALLOW", SERVICES: "ALLOW"}),
-        ({"AWS": "*"}, {}, {"*": "ALLOW", EVERYBODY: "ALLOW"}),  # N10
-        ("*", {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}, {EVERYBODY: "DEPENDS"}),
-        ("*", {"StringEquals": {"aws:PrincipalAccount": X}}, {EVERYBODY: "DEPENDS"}),
-        ("*", {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{X}:role/*"}}, {EVERYBODY: "DEPENDS"}),
+        ("*", {}, {"*": "ALLOW", ALL_ACCOUNTS: "ALLOW", SERVICES: "ALLOW"}),
+        ({"AWS": "*"}, {}, {"*": "ALLOW", ALL_ACCOUNTS: "ALLOW"}),  # N10
+        ("*", {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}, {ALL_ACCOUNTS: "DEPENDS"}),
+        ("*", {"StringEquals": {"aws:PrincipalAccount": X}}, {ALL_ACCOUNTS: "DEPENDS"}),
+        ("*", {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{X}:role/*"}}, {ALL_ACCOUNTS: "DEPENDS"}),
         ("*", {"StringEquals": {"aws:PrincipalServiceName": "x.amazonaws.com"}}, {SERVICES: "DEPENDS"}),
         ({"AWS": X}, {"Bool": {"aws:SecureTransport": "true"}}, {f"arn:aws:iam::{X}:root": "DEPENDS"}),
     ],
 )
-def test_whom_a_policy_lets_in_from_outside_is_told(principal: Any, condition: Any, expected: dict[str, str]) -> None:
+def test_who_can_lists_external_principals(principal: Any, condition: Any, expected: dict[str, str]) -> None:
     policy = allow("s3:GetObject", f"{BUCKET}/*", Principal=principal, **({"Condition": condition} if condition else {}))
     found = directory(policy).compile().who_can("s3:GetObject", KEY, unknown=["*"])
     assert {caller.principal: caller.outcome.name for caller in found if caller.is_outside} == expected
 
 
-def test_nobody_from_outside_owns_a_resource_that_nobody_is_known_to_own() -> None:  # D23
+def test_external_principals_do_not_own_an_unowned_resource() -> None:  # D23
     built = directory()
     built.add_resource("arn:aws:s3:::stray", policy=allow("s3:GetObject", "arn:aws:s3:::stray/*", Principal={"AWS": X}))
     engine = built.compile()
-    assert f"arn:aws:iam::{X}:root" in told(engine.who_can("s3:GetObject", "arn:aws:s3:::stray/x", unknown=["*"]))
-    assert f"arn:aws:iam::{X}:root" not in told(engine.who_can("s3:PutObject", "arn:aws:s3:::stray/x", unknown=["*"]))
+    assert f"arn:aws:iam::{X}:root" in outcomes_of(engine.who_can("s3:GetObject", "arn:aws:s3:::stray/x", unknown=["*"]))
+    assert f"arn:aws:iam::{X}:root" not in outcomes_of(engine.who_can("s3:PutObject", "arn:aws:s3:::stray/x", unknown=["*"]))
     assert not any(caller.is_outside for caller in engine.who_can("s3:GetObject", "arn:aws:s3:::nobody-told/x", unknown=["*"]))
 
 
-def test_a_deny_reaches_outsiders_too() -> None:
+def test_deny_applies_to_external_principals() -> None:
     policy = allow("s3:GetObject", f"{BUCKET}/*", Principal="*")
     policy["Statement"] = [policy["Statement"], {**policy["Statement"], "Effect": "Deny", "Principal": {"AWS": X}}]
-    assert EVERYBODY in told(directory(policy).compile().who_can("s3:GetObject", KEY, unknown=["*"]))
-    assert f"arn:aws:iam::{X}:root" not in told(directory(policy).compile().who_can("s3:GetObject", KEY, unknown=["*"]))
+    assert ALL_ACCOUNTS in outcomes_of(directory(policy).compile().who_can("s3:GetObject", KEY, unknown=["*"]))
+    assert f"arn:aws:iam::{X}:root" not in outcomes_of(directory(policy).compile().who_can("s3:GetObject", KEY, unknown=["*"]))
 
 
 def trust(principal: Any, action: str = "sts:AssumeRole") -> dict[str, Any]:
@@ -273,21 +274,21 @@ def test_who_can_assume_a_role_from_another_account() -> None:
     assert (found.principal, found.kind, found.is_outside) == (f"arn:aws:iam::{X}:root", None, True)
 
 
-def test_a_role_that_is_named_by_its_id_is_told_apart_from_others() -> None:  # N30, K1
+def test_who_can_distinguishes_a_role_named_by_its_id() -> None:  # N30, K1
     built = directory(unique_id="AROAAPP", identity_policies=[allow("sts:AssumeRole")])
     built.add_principal(f"arn:aws:iam::{A}:role/other", unique_id="AROAOTHER")
     built.add_principal(f"arn:aws:iam::{A}:role/target", trust_policy=trust({"AWS": f"arn:aws:iam::{A}:role/other"}))
     target = f"arn:aws:iam::{A}:role/target"
-    assert told(built.compile().who_can("sts:AssumeRole", target, unknown=["*"])) == {
+    assert outcomes_of(built.compile().who_can("sts:AssumeRole", target, unknown=["*"])) == {
         f"arn:aws:iam::{A}:role/other": ("ALLOW", ())
     }
     ours = {"StringLike": {"aws:userid": "AROAAPP:ci"}}
     built.put_inline_policy(APP, "ci", allow("s3:Get*", Condition=ours))
-    found = told(built.compile().who_can("s3:GetObject", KEY, unknown=["*"]))
+    found = outcomes_of(built.compile().who_can("s3:GetObject", KEY, unknown=["*"]))
     assert found[APP] == ("DEPENDS", ("aws:userid",))
 
 
-def test_identity_providers_are_told_in_their_calls_alone() -> None:  # N3
+def test_who_can_lists_providers_for_their_call_only() -> None:  # N3
     provider = f"arn:aws:iam::{A}:oidc-provider/id.example"
     engine = directory(trust_policy=trust({"Federated": provider}, "sts:AssumeRoleWithWebIdentity")).compile()
     (found,) = engine.who_can("sts:AssumeRoleWithWebIdentity", APP, unknown=["*"])
@@ -295,7 +296,7 @@ def test_identity_providers_are_told_in_their_calls_alone() -> None:  # N3
     assert not engine.who_can("sts:AssumeRole", APP, unknown=["*"])
 
 
-def test_who_can_in_the_other_call_leaves_out_providers() -> None:
+def test_who_can_omits_providers_for_other_calls() -> None:
     """V36: even if a second statement allows every principal."""
     web, saml = f"arn:aws:iam::{A}:oidc-provider/id.example", f"arn:aws:iam::{A}:saml-provider/idp"
     named = {"Effect": "Allow", "Principal": {"Federated": [web, saml, "accounts.google.com"]}, "Action": "sts:*"}
@@ -319,7 +320,7 @@ def test_what_can_of_a_provider_lists_only_its_own_call() -> None:
         }
 
 
-def test_a_session_that_is_named_is_told_beside_its_role() -> None:  # N5, 6.5
+def test_who_can_lists_a_named_session_and_its_role() -> None:  # N5, 6.5
     session = f"arn:aws:sts::{A}:assumed-role/app/run-1"
     engine = directory(allow("s3:GetObject", f"{BUCKET}/*", Principal={"AWS": session})).compile()
     (found,) = (caller for caller in engine.who_can("s3:GetObject", KEY, unknown=["*"]) if "app" in caller.principal)
@@ -337,29 +338,29 @@ def test_a_session_that_is_named_is_told_beside_its_role() -> None:  # N5, 6.5
         (("s3:GetObject", KEY, {"aws:SourceIp": object()}), "aws:SourceIp"),
     ],
 )
-def test_a_question_that_cannot_be_read_is_refused(given: Any, column: str) -> None:
+def test_who_can_refuses_an_invalid_request(given: Any, column: str) -> None:
     with pytest.raises(RequestValueError) as caught:
         directory().compile().who_can(*given)
     assert caught.value.column == column
 
 
-def test_an_owner_that_contradicts_the_record_is_refused() -> None:  # D23
+def test_who_can_refuses_a_contradicting_owner() -> None:  # D23
     with pytest.raises(RequestValueError, match="belongs to account"):
         directory().compile().who_can("s3:GetObject", KEY, resource_account=B, unknown=["*"])
 
 
-def test_an_updated_engine_answers_for_its_own_directory() -> None:
+def test_who_can_of_an_updated_engine_uses_its_directory() -> None:
     built = directory()
     before = built.compile()
-    assert APP not in told(before.who_can("s3:GetObject", KEY, unknown=["*"]))
+    assert APP not in outcomes_of(before.who_can("s3:GetObject", KEY, unknown=["*"]))
     built.put_inline_policy(APP, "more", allow("s3:Get*"))
     built.add_principal(f"arn:aws:iam::{A}:user/new", identity_policies=[allow()])
     after = before.updated(built)
-    assert {APP, f"arn:aws:iam::{A}:user/new"} <= told(after.who_can("s3:GetObject", KEY, unknown=["*"])).keys()
-    assert APP not in told(before.who_can("s3:GetObject", KEY, unknown=["*"]))
+    assert {APP, f"arn:aws:iam::{A}:user/new"} <= outcomes_of(after.who_can("s3:GetObject", KEY, unknown=["*"])).keys()
+    assert APP not in outcomes_of(before.who_can("s3:GetObject", KEY, unknown=["*"]))
 
 
-def test_the_answer_is_a_sequence() -> None:
+def test_who_can_result_is_a_sequence() -> None:
     found = directory().compile().who_can("s3:GetObject", KEY, unknown=["*"])
     assert [caller.principal for caller in found] == found.principals == [found[i].principal for i in range(len(found))]
     assert found[-1] == found[len(found) - 1] and found[:1] == [found[0]]

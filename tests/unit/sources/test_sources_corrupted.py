@@ -67,7 +67,7 @@ def loaded(folder: Path) -> fastiam.Directory | None:
 
 
 def callers(directory: fastiam.Directory) -> set[str]:
-    """Who may do something that nothing in a whole export's deny keeps from him."""
+    """The principals with an allowed request in the undamaged export."""
     asked = "s3:GetObject", "arn:aws:s3:::elsewhere/k"
     engine, names = directory.compile(), [p.name for p in directory.snapshot().principals() if p.known]
     return {name for name in names if engine.is_allowed(name, *asked)}
@@ -75,7 +75,7 @@ def callers(directory: fastiam.Directory) -> set[str]:
 
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("name", FORMATS)
-def test_whatever_is_damaged_gives_one_error_or_a_directory_that_says_what_it_found(tmp_path, name, part):
+def test_damaged_file_gives_one_error_or_findings(tmp_path, name, part):
     whole, rng = FORMATS[name](), random.Random(f"{name}{part}")
     write(tmp_path, whole)
     before = loaded(tmp_path)
@@ -90,14 +90,14 @@ def test_whatever_is_damaged_gives_one_error_or_a_directory_that_says_what_it_fo
         seen.add(directory is None)
         if directory is not None:
             new = callers(directory) - allowed
-            is_told = name == "native" or steps[-1] == "partition"  # what we write ourselves is what is meant
-            assert not new or directory.findings or is_told, (steps, value, new)
+            is_own_format = name == "native" or steps[-1] == "partition"  # a value of the directory format is always intended
+            assert not new or directory.findings or is_own_format, (steps, value, new)
         write(tmp_path, {file: whole[file]})
     assert seen == {True, False}, "some damage is an error, some is not"
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_file_that_is_cut_anywhere_is_an_error_or_where_it_is_one_document_a_finding(tmp_path, name):
+def test_truncated_file_gives_an_error_or_a_finding(tmp_path, name):
     whole, rng = FORMATS[name](), random.Random(name)
     write(tmp_path, whole)
     for file in rng.sample(sorted(whole), min(len(whole), 6)):
@@ -112,7 +112,7 @@ def test_a_file_that_is_cut_anywhere_is_an_error_or_where_it_is_one_document_a_f
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_nothing_of_a_broken_file_stays_in_a_directory_that_was_there(tmp_path, name):
+def test_broken_file_leaves_the_directory_unchanged(tmp_path, name):
     directory = fastiam.Directory()
     directory.add_principal(f"arn:aws:iam::{A}:user/there")
     before = directory.to_json()

@@ -13,7 +13,7 @@ IAM = f"{HERE}/iam/global"
 STRUCTURE = "aws/aws/organizations/o-abcdefghij/structure.json"
 
 
-def test_folders_are_a_directory(tmp_path):
+def test_iam_collect_folders_become_a_directory(tmp_path):
     write(tmp_path, collected())
     directory = fastiam.load(tmp_path)
     assert directory.findings == ()
@@ -28,7 +28,7 @@ def test_folders_are_a_directory(tmp_path):
     assert tables.organization.management_account == "9" * 12
 
 
-def test_nothing_that_an_element_does_not_tell_is_an_allow(tmp_path):
+def test_element_with_missing_facts_allows_nothing(tmp_path):
     """D10: an empty list of SCPs at the root allows nothing, and a list that is missing neither."""
     asked = ANA, "s3:GetObject", "arn:aws:s3:::b/k"
     write(tmp_path, collected())
@@ -55,14 +55,14 @@ ODDITIES = [
 
 
 @pytest.mark.parametrize(("file", "content", "code", "named"), ODDITIES, ids=[f"{row[2]} {row[3]}" for row in ODDITIES])
-def test_an_oddity_is_told_by_name(tmp_path, file, content, code, named):
+def test_iam_collect_problem_is_a_finding(tmp_path, file, content, code, named):
     files = {**collected(), file: content}
     write(tmp_path, {name: content for name, content in files.items() if content is not None})
     found = [f for f in fastiam.load(tmp_path).findings if f.code == code]
     assert any(named in f.message for f in found), found
 
 
-def test_documents_stand_in_lists_and_in_objects(tmp_path):
+def test_documents_are_read_from_lists_and_objects(tmp_path):
     files = collected() | {f"{IAM}/role/dep/inline-policies.json": {"a": ALLOW, "b": ALLOW}}
     files |= {f"{IAM}/role/dep/tags.json": [{"Key": "k", "Value": "v"}], f"{IAM}/role/dep/trust-policy.json": TRUST}
     write(tmp_path, files)

@@ -1,4 +1,4 @@
-"""Managed policies from elsewhere than an export: what an export names and lacks is found, and each oddity is told by name."""
+"""Managed policies from other files than an export: missing texts are found, and each problem is a finding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lines(folder: Path, *records: dict) -> Path:
 
 
 def account(folder: Path, *arns: str, boundary: str | None = None, policies: list[dict] = []) -> Path:  # noqa: B006
-    """An export in which one user has some policies, of which `policies` alone have their text there."""
+    """An export of one user with policies; only `policies` have a text in the export."""
     user = export()["UserDetailList"][0] | {"AttachedManagedPolicies": attached(*arns), "GroupList": []}
     user.pop("PermissionsBoundary")
     if boundary is not None:
@@ -41,7 +41,7 @@ def allowed(directory: fastiam.Directory, action: str = "s3:GetObject") -> bool:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_text_that_an_export_lacks_is_found_in_a_file_of_policies(tmp_path, order):
+def test_text_missing_in_an_export_comes_from_a_policy_file(tmp_path, order):
     own = export()["UserDetailList"][0]["UserPolicyList"][0]["PolicyName"]
     paths = [account(tmp_path, AWS), lines(tmp_path, record(AWS))]
     directory = fastiam.load(*paths[::order], mode="strict")
@@ -69,7 +69,7 @@ ODDITIES = [
 @pytest.mark.parametrize(
     ("has", "records", "code", "named", "reads"), [row[1:] for row in ODDITIES], ids=[r[0] for r in ODDITIES]
 )
-def test_an_oddity_is_told_by_name_and_is_no_allow(tmp_path, has, records, code, named, reads):
+def test_managed_policy_problem_is_a_finding_without_allow(tmp_path, has, records, code, named, reads):
     path = account(tmp_path, *has["arns"], boundary=has.get("boundary"), policies=has.get("policies", []))
     user = json.loads(path.read_text())
     user["UserDetailList"][0]["UserPolicyList"] = []
@@ -80,15 +80,15 @@ def test_an_oddity_is_told_by_name_and_is_no_allow(tmp_path, has, records, code,
     assert allowed(directory) is reads
 
 
-def test_a_policy_that_is_a_boundary_only_limits_and_is_found_in_the_file(tmp_path):
-    """An export may leave out the AWS managed policies that nobody has attached."""
+def test_boundary_text_comes_from_the_policy_file(tmp_path):
+    """An export can omit AWS managed policies that no identity has attached."""
     path = account(tmp_path, boundary=BOUND)
     directory = fastiam.load(path, lines(tmp_path, record(BOUND)), mode="strict")
     assert directory.findings == ()
     assert allowed(directory, "s3:GetObject") and not allowed(directory, "s3:PutObject")
 
 
-def test_single_outputs_tell_a_policy(tmp_path):
+def test_single_outputs_define_a_policy(tmp_path):
     name = AWS.rsplit("/", 1)[1]
     write(tmp_path, "get-policy.json", {"Policy": {"Arn": AWS, "PolicyName": name, "DefaultVersionId": "v3"}})
     version = {"VersionId": "v3", "IsDefaultVersion": True, "Document": READ}
@@ -99,13 +99,13 @@ def test_single_outputs_tell_a_policy(tmp_path):
     assert directory.tables.managed[AWS].default == "v3"
 
 
-def test_an_output_that_tells_no_policy_is_an_error(tmp_path):
+def test_output_without_its_policy_is_an_error(tmp_path):
     version = {"VersionId": "v3", "IsDefaultVersion": True, "Document": READ}
     with pytest.raises(SourceError, match="does not have the ARN of its policy"):
         fastiam.load(write(tmp_path, "version.json", {"PolicyVersion": version}))
 
 
-def test_every_aws_managed_policy_is_there_to_be_attached(shared):
+def test_each_aws_managed_policy_can_be_attached(shared):
     path = shared / "aws-managed-policies.jsonl.gz"
     records = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
     directory = fastiam.load(path)
@@ -114,7 +114,7 @@ def test_every_aws_managed_policy_is_there_to_be_attached(shared):
     assert {f.code for f in directory.findings} == {"V28", "POLICY-NO-ARN"}
 
 
-def test_the_lab_account_finds_its_policies_without_its_own_texts(shared, tmp_path):
+def test_lab_account_finds_its_policies_in_the_policy_file(shared, tmp_path):
     """Its export without the texts of AWS, which the file has, allows what it allows with them."""
     raw = json.loads(gzip.decompress((shared / "gaad-lab-account.json.gz").read_bytes()))
     raw["Policies"] = [policy for policy in raw["Policies"] if ":iam::aws:" not in policy["Arn"]]

@@ -77,8 +77,8 @@ def test_the_outputs_of_all_calls_are_one_organization(tmp_path):
     assert {"id": A, "name": "name-1"} in written["accounts"]
 
 
-def test_the_order_of_files_does_not_matter(tmp_path):
-    """Accounts before or after the tree, policies before or after what they hang at."""
+def test_file_order_has_no_effect(tmp_path):
+    """Accounts before or after the tree, policies before or after their targets."""
     put(tmp_path, outputs() | {f"{id_}.json": export(id_) for id_ in (A, B, C)})
     paths = sorted(tmp_path.iterdir())
     first = fastiam.load(*paths)
@@ -94,7 +94,7 @@ def test_the_order_of_files_does_not_matter(tmp_path):
     ]
 
 
-def test_statements_of_control_policies_know_their_file_and_line(tmp_path):
+def test_control_policy_statements_have_file_and_line(tmp_path):
     policy = {"Policy": {"PolicySummary": summary("p-deny0001"), "Content": NO_DELETE}}
     files = outputs() | {"describe-policy-no-delete.json": policy, "a.json": export(A)}
     decision = decide(fastiam.load(put(tmp_path, files)), A, "s3:DeleteObject")
@@ -103,7 +103,7 @@ def test_statements_of_control_policies_know_their_file_and_line(tmp_path):
 
 
 SAME = [
-    # the same organisation told in other words: what is left out, what comes in its place
+    # the same organisation in other outputs: removed files, added files
     {f"list-accounts-for-parent-{INNER}.json": None, "moved.json": {"ParentId": INNER, "Accounts": [account(A)]}},
     {f"list-accounts-for-parent-{INNER}.json": None, f"list-parents-{A}.json": {"Parents": [{"Id": INNER}]}},
     {f"list-accounts-for-parent-{INNER}.json": None, "x.json": {"ChildId": A, "Parents": [{"Id": INNER}]}},
@@ -129,7 +129,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("changes", SAME, ids=lambda changes: list(changes)[-1])
-def test_the_same_organization_may_be_told_in_other_words(tmp_path, changes):
+def test_equivalent_outputs_give_the_same_organization(tmp_path, changes):
     same = fastiam.load(put(tmp_path / "same", changed(changes)), mode="strict")
     usual = fastiam.load(put(tmp_path / "usual", outputs()))
     for id_ in (MANAGEMENT, A, B, C):
@@ -164,7 +164,7 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("changes", "code", "named", "denied"), MISSING, ids=[f"{row[1]} {row[2]}" for row in MISSING])
-def test_what_is_missing_or_contradicts_itself_is_a_finding_and_never_an_allow(tmp_path, changes, code, named, denied):
+def test_missing_or_contradicting_facts_never_allow(tmp_path, changes, code, named, denied):
     files = changed(changes) | {f"{id_}.json": export(id_) for id_ in {A, B, *denied}}
     directory = fastiam.load(put(tmp_path, files))
     found = [finding for finding in directory.findings if finding.code == code]
@@ -175,7 +175,7 @@ def test_what_is_missing_or_contradicts_itself_is_a_finding_and_never_an_allow(t
         assert (decision.allowed, decision.indeterminate) == ((False, True) if id_ in denied else (True, False))
 
 
-def test_an_element_that_has_no_control_policies_allows_nothing(tmp_path):
+def test_element_without_control_policies_allows_nothing(tmp_path):
     """D10: an empty list that says of which type it is says that there are none."""
     files = changed({TARGET: {"Policies": []}, "other.json": {"TargetId": DEVS, "Filter": RCP, "Policies": []}})
     directory = fastiam.load(put(tmp_path, files | {"a.json": export(A)}))
@@ -211,14 +211,14 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("changes", "message", "path"), BROKEN, ids=[row[1] for row in BROKEN])
-def test_a_broken_output_is_one_error_that_names_its_place(tmp_path, changes, message, path):
+def test_broken_output_is_one_located_error(tmp_path, changes, message, path):
     with pytest.raises(SourceError, match=message) as error:
         fastiam.load(put(tmp_path, changed(changes)))
     assert error.value.path.startswith(path)
     assert error.value.line > 0
 
 
-def test_a_control_policy_that_does_not_parse_is_in_mode_strict_an_error_that_names_its_file(tmp_path):
+def test_strict_error_of_a_control_policy_names_its_file(tmp_path):
     files = changed({"a.json": described("p-x0000001", RCP, "x", NO_PUT | {"Version": "2013"})})
     with pytest.raises(fastiam.PolicyError) as error:
         fastiam.load(put(tmp_path, files), mode="strict")

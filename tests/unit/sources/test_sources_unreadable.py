@@ -111,9 +111,7 @@ def decide(directory: fastiam.Directory, principal: str) -> fastiam.Decision:
 
 @pytest.mark.parametrize("document", UNREADABLE)
 @pytest.mark.parametrize(("made", "steps", "name", "denied", "others"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
-def test_an_unreadable_document_denies_all_that_it_could_deny_and_nothing_else(
-    tmp_path, made, steps, name, denied, others, document
-):
+def test_unreadable_document_denies_what_it_could_deny(tmp_path, made, steps, name, denied, others, document):
     if made is native and steps[0] in ("resources", "endpoints", "users") and document in ("null", "a list"):
         pytest.skip("the format says: no policy, and a list of policies")
     directory = fastiam.load(put(tmp_path, made(), steps, UNREADABLE[document]))
@@ -128,7 +126,7 @@ def test_an_unreadable_document_denies_all_that_it_could_deny_and_nothing_else(
 
 
 @pytest.mark.parametrize("document", [name for name, value in UNREADABLE.items() if value is not None])
-def test_a_role_with_an_unreadable_trust_policy_is_assumed_by_nobody(tmp_path, document):
+def test_role_with_an_unreadable_trust_policy_is_not_assumed(tmp_path, document):
     steps = ("RoleDetailList", 0, "AssumeRolePolicyDocument")
     ask = (ANA, "sts:AssumeRole", DEP)
     assert fastiam.load(put(tmp_path, export(), steps, TRUST)).compile().is_allowed(*ask)
@@ -143,7 +141,7 @@ def test_strict_loading_refuses_an_unreadable_document(tmp_path, document):
         fastiam.load(path, mode="strict")
 
 
-def test_a_finding_inside_the_document_names_its_own_place_and_a_second_one_the_consequence(tmp_path):
+def test_unreadable_document_has_two_located_findings(tmp_path):
     directory = fastiam.load(put(tmp_path, export(), CASES[0][2], UNREADABLE["null in a list"]))
     where = "$.UserDetailList[1].UserPolicyList[0].PolicyDocument"
     assert [(f.code, f.path, f.fatal) for f in directory.findings] == [
@@ -152,7 +150,7 @@ def test_a_finding_inside_the_document_names_its_own_place_and_a_second_one_the_
     ]
 
 
-def test_the_place_of_an_unreadable_document_stays_denied_in_stores_files_and_saved_engines(tmp_path):
+def test_unreadable_document_is_denied_in_all_formats(tmp_path):
     path = put(tmp_path, export(), CASES[0][2], UNREADABLE["cut text"])
     with fastiam.Directory.open(tmp_path / "store.db", mode="lenient") as store:
         fastiam.load(path, into=store)
@@ -165,7 +163,7 @@ def test_the_place_of_an_unreadable_document_stays_denied_in_stores_files_and_sa
         assert engine.is_allowed(BOB, "s3:GetObject", OBJECT)
 
 
-def test_a_version_that_is_not_in_force_and_cannot_be_read_denies_nothing_until_it_is(tmp_path):
+def test_unreadable_version_denies_only_in_force(tmp_path):
     whole = export()
     whole["Policies"][0]["PolicyVersionList"].append({"VersionId": "v0", "IsDefaultVersion": False, "Document": "{"})
     directory = fastiam.load(put(tmp_path, whole, ("IsTruncated",), False))
@@ -176,7 +174,7 @@ def test_a_version_that_is_not_in_force_and_cannot_be_read_denies_nothing_until_
 
 @pytest.mark.parametrize("content", ["", "{", '{"Version": "2012-10-17"} {"Version": "2012-10-17"}', "\xff"])
 @pytest.mark.parametrize("file", ["role/Dep/inline-policies.json", "role/Dep/trust-policy.json", "policy/P/current-policy.json"])
-def test_a_broken_file_of_one_document_is_the_matter_of_that_document(tmp_path, file, content):
+def test_broken_file_of_one_document_affects_only_it(tmp_path, file, content):
     folder = tmp_path / "aws/aws/accounts" / A / "iam/global"
     files: dict[str, Any] = {
         "role/Dep/metadata.json": {"arn": DEP},
@@ -199,12 +197,12 @@ def test_a_broken_file_of_one_document_is_the_matter_of_that_document(tmp_path, 
         fastiam.load(tmp_path, mode="strict")
 
 
-def test_a_managed_policy_without_document_denies_whatever_format_names_it(tmp_path):
+def test_policy_without_document_denies_in_each_format(tmp_path):
     """The record says that the policy is there, and no file holds what it says."""
     whole = export()
     whole["Policies"] = []
     (tmp_path / "export.json").write_text(json.dumps(whole))
-    assert decide(fastiam.load(tmp_path), ANA).allowed  # of a policy without any record nothing counts, but for the finding
+    assert decide(fastiam.load(tmp_path), ANA).allowed  # a policy without any record has no effect, except its finding
     described = {"PolicyArn": MANAGED, "PolicyVersion": {"VersionId": "v1", "IsDefaultVersion": False, "Document": ALLOW}}
     collected = tmp_path / "aws/aws/accounts" / A / "iam/global/policy/P/metadata.json"
     collected.parent.mkdir(parents=True)
