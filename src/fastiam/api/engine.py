@@ -39,7 +39,7 @@ class Engine(CompiledEngine):
         resource_account: str | None = None,
         now: datetime | None = None,
     ) -> WhoCanResult:
-        """Everybody who can do something to a resource, for certain or if conditions are met.
+        """Return the principals that can do an action on a resource, for certain or if conditions are satisfied.
 
         Decided for are the root of every account, every user, every role (as some session of it, N5; where the answer turns on
         `aws:userid`, as one of a name that no policy writes, unless only named ones can), and whom the policies

@@ -1,4 +1,4 @@
-"""Work without the cyclic garbage collector, where it would only look at what is there to stay."""
+"""Pauses of the cyclic garbage collector, for work that creates only long-lived objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines in files (`engines`). Here is only what tells such a file, for those who meet files of every kind."""
+"""Engine files. This module only recognises one, for readers of files of any kind; `engines` reads and writes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAGIC = b"fastiam engine\r\n"  # a transfer that changes the ends of lines chang
 
 
 def is_saved(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as a saved engine does."""
+    """Whether a file starts as an engine file does."""
     try:
         path = os.fspath(path)  # a number would be a file descriptor
         if not os.path.isfile(path):

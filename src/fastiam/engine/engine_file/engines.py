@@ -1,7 +1,7 @@
-"""`save_engine` writes an engine to a file, `load_engine` maps it. What is mapped decides at once; records are read on demand.
+"""`save_engine` writes an engine to a file, and `load_engine` maps it. Records of the directory are read on demand.
 
-What requests brought is not saved. Rows, which they lead to, are a cache without end on disk, and each would have to be checked
-against the stacks that it was made from; one is made in microseconds when it is first asked for.
+Run-time entries are not saved. Plans would be an unbounded cache on disk, and each would have to be verified against the policy
+sets that it was built from. Building one on first use takes microseconds.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def save_engine(engine: CompiledEngine, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    SourceError: it cannot be written; what was there is untouched.
+    SourceError: the file cannot be written; an existing file is unchanged.
     """
     write(path, build(*_parts(engine)))
 
 
 def load_engine(cls: type[E], path: str | os.PathLike[str], options: Mapping[str, Any]) -> E:
-    """An engine over a file, with some options other than those that it was saved with.
+    """Load an engine from a file; `options` replace some of the saved ones.
 
     Raises
     ------
@@ -50,12 +50,12 @@ def load_engine(cls: type[E], path: str | os.PathLike[str], options: Mapping[str
 
 
 def engine_bytes(engine: CompiledEngine) -> bytes:
-    """What `save_engine` writes."""
+    """Return the bytes that `save_engine` writes."""
     return b"".join(build(*_parts(engine)))
 
 
 def engine_of(cls: type[E], data: bytes) -> E:
-    """An engine over such bytes, of which it keeps what it needs.
+    """Load an engine from such bytes; it copies the parts that it needs.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def engine_of(cls: type[E], data: bytes) -> E:
 
 
 def _parts(engine: CompiledEngine) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Head and sections. Nothing is dropped meanwhile."""
+    """Return head and sections. Nothing is evicted meanwhile."""
     compiler, snapshot = engine._compiler, engine.snapshot
     with compiler.building(), compiler.lock:
         sections, numbers = dump(compiler.tables, engine.names)

@@ -32,7 +32,7 @@ _STEP = 64
 FIXED = struct.Struct("<16sIIQQ")
 AGAIN = "compile it again: `fastiam compile PATHS --out FILE`"
 FOREIGN = "pass a file that `Engine.save` or `fastiam compile --out` wrote"
-BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)  # what nonsense leads to
+BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)  # errors of corrupt content
 
 
 def build(head: Mapping[str, Any], sections: Mapping[str, bytes]) -> list[bytes]:

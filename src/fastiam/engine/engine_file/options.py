@@ -14,7 +14,7 @@ _UNKNOWN_OWNER = ("principal", "deny")
 
 
 def write_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What `Engine.from_snapshot` was told. Defaults of context keys become their canonical text, which decides alike (C24)."""
+    """Return the options of an engine as JSON. Defaults of context keys become their canonical text (C24)."""
     defaults = {name: _plain(name, value) for name, value in options["context_defaults"].items()}
     return {**options, "context_defaults": defaults, "settings": _SETTINGS.write(options["settings"])}
 

@@ -1,7 +1,7 @@
-"""The directory of a saved engine, read record by record when somebody asks.
+"""The directory of an engine file, read record by record on demand.
 
-What most requests need lies in the tables. A name that no table holds (a session), an explanation or a reason need records:
-each is read on first use and stays, so that a policy is one object for as long as the engine lives.
+Most requests need only the tables. A session, an explanation or a reason needs records. Each is read on first use and cached,
+so that a policy is one object for the lifetime of the engine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastiam.directory.records import Tables
 from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy
 from fastiam.engine.engine_file.file import BROKEN
 from fastiam.engine.engine_file.packing import Unpacker
-from fastiam.engine.engine_file.rows import FULL, NOBODY, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
+from fastiam.engine.engine_file.rows import FULL, NO_ROW, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
 from fastiam.errors import SourceError
 from fastiam.model.policy import Policy
 from fastiam.model.source_map import Origin, Source
@@ -29,20 +29,24 @@ K = TypeVar("K")
 
 
 class Records:
-    """What `writing` wrote, in sections that are read when needed. Thread-safe.
+    """The sections that `writing` wrote, read on demand. Thread-safe.
 
     Parameters
     ----------
-    met : is told of each compiled policy that is read, with its number.
-    starts : the first occurrence of each compiled policy, and where the next one would have its own, as bytes of uint32.
+    register : is called for each compiled policy that is read, with its id.
+    starts : the first occurrence of each compiled policy and of the next one, as bytes of uint32.
 
     Raises
     ------
-    ValueError: there are more policies in one place than in another.
+    ValueError: the sections have different numbers of policies.
     """
 
     def __init__(
-        self, section: Callable[[str], memoryview], source: str, met: Callable[[Policy, int], None], starts: bytes | bytearray
+        self,
+        section: Callable[[str], memoryview],
+        source: str,
+        register: Callable[[Policy, int], None],
+        starts: bytes | bytearray,
     ) -> None:
         self._rows = {name: Unpacker(section(f"rows_of_{name}"), section(f"index_of_{name}")) for name in SECTIONS}
         self.numbers = array("I")
@@ -51,26 +55,26 @@ class Records:
         self._starts.frombytes(starts)
         if len(self._starts) != len(self.numbers) + 1:
             raise ValueError(f"{len(self.numbers)} policies, not {len(self._starts) - 1}")
-        self._met, self._source = met, source
+        self._register, self._source = register, source
         self._lock = forking.new_lock(forking.LEAF)
         self._stored: dict[int, StoredPolicy] = {}
         self._texts: dict[int, str] = {}
         self._made: dict[int, Any] = {}
         self._compiled: dict[int, int] | None = None
         self._kept: list[Policy] = []
-        full = _place_of(FULL, self.numbers)
+        full = _index_of(FULL, self.numbers)
         if full is not None:
-            met(FULL_ACCESS.policy, full)
+            register(FULL_ACCESS.policy, full)
 
     def policy(self, number: int) -> Policy:
-        """A policy by its number in the tables."""
+        """Return a policy by its id in the tables."""
         found = self.stored(self.numbers[number]).policy
         if len(found.statements) != self._starts[number + 1] - self._starts[number]:
             raise self._broken()  # an occurrence would name a statement that is not there
         return found
 
     def stored(self, row: int) -> StoredPolicy:
-        """A policy by its row."""
+        """Return a stored policy by its row."""
         if row == FULL:
             return FULL_ACCESS
         with self._lock:
@@ -96,7 +100,7 @@ class Records:
             return found
 
     def snapshot(self) -> Snapshot:
-        """The directory; its records are read when they are asked for."""
+        """Return the directory; its records are read on demand."""
         try:
             index = json.loads(self._rows["tables"].row(0))
             tables: dict[str, Any] = {
@@ -109,15 +113,15 @@ class Records:
         except _BROKEN as error:
             raise self._broken() from error
 
-    def tell(self, policy: Policy, row: int) -> None:
-        """A policy was read."""
+    def on_read(self, policy: Policy, row: int) -> None:
+        """Register a policy that was read, if it is compiled."""
         with self._lock:
             if self._compiled is None:
                 self._compiled = {row: number for number, row in enumerate(self.numbers)}
             number = self._compiled.get(row)
             if number is not None:
-                self._kept.append(policy)  # INVARIANT: it goes by its identity, so it must not be collected
-                self._met(policy, number)
+                self._kept.append(policy)  # INVARIANT: it is found by its identity, so it must not be collected
+                self._register(policy, number)
 
     def _read(self, name: str, row: int, codec: FieldCodec) -> Any:
         try:
@@ -129,8 +133,8 @@ class Records:
         return SourceError("a record cannot be read", source=self._source, path="", hint="compile the directory again")
 
 
-def _place_of(number: int, numbers: array[int]) -> int | None:
-    """Where a number first stands. PERF: its bytes are looked for, so that no number becomes an object."""
+def _index_of(number: int, numbers: array[int]) -> int | None:
+    """Return the first index of a number. PERF: a search for its bytes creates no objects."""
     data, wanted, at = numbers.tobytes(), array(numbers.typecode, [number]).tobytes(), 0
     while (at := data.find(wanted, at)) >= 0:
         if at % numbers.itemsize == 0:
@@ -140,25 +144,25 @@ def _place_of(number: int, numbers: array[int]) -> int | None:
 
 
 class _SavedPolicy(StoredPolicy):
-    """A policy of a file, which tells when it is read."""
+    """A policy of an engine file, which registers itself when it is read."""
 
     __slots__ = ("_records", "_row")
     _records: Records
     _row: int
 
     @classmethod
-    def of(cls, records: Records, row: int, said: PolicyRow) -> _SavedPolicy:
+    def of(cls, records: Records, row: int, data: PolicyRow) -> _SavedPolicy:
         origin = None
-        if said.file is not None:
-            source = Source(said.file) if said.file_text is None else _SavedSource.of(records, said.file_text, said.file)
-            origin = Origin(source, said.path)
-        stored = cast(_SavedPolicy, cls.unparsed(said.text, said.kind, said.name, said.arn, origin))
+        if data.file is not None:
+            source = Source(data.file) if data.file_text is None else _SavedSource.of(records, data.file_text, data.file)
+            origin = Origin(source, data.path)
+        stored = cast(_SavedPolicy, cls.unparsed(data.text, data.kind, data.name, data.arn, origin))
         stored._records, stored._row = records, row
         return stored
 
     def _read(self) -> Policy:
         policy = super()._read()
-        self._records.tell(policy, self._row)
+        self._records.on_read(policy, self._row)
         return policy
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -166,7 +170,7 @@ class _SavedPolicy(StoredPolicy):
 
 
 class _SavedSource(Source):
-    """A named text that is read when somebody asks where in it something stands."""
+    """A named text that is read when a position in it is needed."""
 
     __slots__ = ("_records", "_row")
     _records: Records
@@ -189,7 +193,7 @@ class _SavedSource(Source):
 
 
 class Lazy(Mapping[K, Any]):
-    """A table of records, each read on first use; it stands where a dict does that nobody writes."""
+    """A read-only table of records, each read on first use."""
 
     def __init__(self, rows: dict[K, int], records: Records, codec: FieldCodec) -> None:
         self._rows, self._records, self._codec = rows, records, codec
@@ -211,16 +215,16 @@ class Lazy(Mapping[K, Any]):
 
 
 class Policies(Sequence[Policy]):
-    """The policies of a saved engine by their number, and behind them those that were compiled later. It stands for a list."""
+    """The policies of an engine file by id, followed by those that were compiled later. Has the methods of a list in use."""
 
     def __init__(self, records: Records, later: Sequence[Policy] = ()) -> None:
         self._records, self.later = records, list(later)
         self._n = len(records.numbers)
 
     def saved(self) -> Iterator[StoredPolicy | None]:
-        """Those of the file, not read yet; None for one that nobody has."""
+        """Yield the policies of the file, unparsed; None for a policy without a record."""
         for row in self._records.numbers:
-            yield None if row == NOBODY else self._records.stored(row)
+            yield None if row == NO_ROW else self._records.stored(row)
 
     def __len__(self) -> int:
         return self._n + len(self.later)
@@ -234,5 +238,5 @@ class Policies(Sequence[Policy]):
         del self.later[at.start - self._n :]
 
     def append(self, policy: Policy) -> None:
-        """One more."""
+        """Append a compiled policy."""
         self.later.append(policy)

@@ -1,6 +1,6 @@
-"""What rows of a saved directory are, for who writes them and who reads them.
+"""Rows of the directory in an engine file, for the writer and the reader.
 
-A record is the row that a store has of it (`storage.rows`), but that policies are numbers of rows of their own.
+A record has the form of a store (`storage.record_codec`), except that policies are ids of rows of their own.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 from fastiam.model.policy import PolicyKind
 from fastiam.storage.record_codec import codec_of
 
-FULL, NOBODY = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a row: `FullAWSAccess`, which is ours; a policy that nobody has
+FULL, NO_ROW = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a row: `FullAWSAccess`, which is built in; a policy without a record
 SECTIONS = ("records", "policies", "texts", "tables")
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """A stored policy, and where in a file it stands; the text of the file, where it is known, is a row of its own."""
+    """A stored policy and its position in a source file. The text of that file, if known, is a row of its own."""
 
     kind: PolicyKind
     name: str
@@ -32,5 +32,5 @@ POLICY, TEXT = codec_of(PolicyRow), codec_of(str)
 
 
 def unchanged(value: Any) -> Any:
-    """What a form does with a value that JSON has as it is."""
+    """Return a value that JSON represents as it is."""
     return value

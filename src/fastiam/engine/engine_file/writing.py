@@ -1,4 +1,4 @@
-"""A directory and the policies of an engine into rows."""
+"""Conversion of a directory and the policies of an engine into rows of an engine file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from fastiam.directory.records import Tables
 from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy
 from fastiam.engine.engine_file.packing import Packer
 from fastiam.engine.engine_file.records import Policies
-from fastiam.engine.engine_file.rows import FULL, NOBODY, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
+from fastiam.engine.engine_file.rows import FULL, NO_ROW, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
 from fastiam.model.policy import Policy
 from fastiam.model.source_map import Origin
 from fastiam.storage.record_codec import FieldCodec, FieldCodecs, tables_of, to_text
 
 
 def write_records(tables: Tables, policies: Sequence[Policy]) -> dict[str, bytes]:
-    """Sections for the records of a directory and the policies of an engine, which are by number those that it has compiled."""
+    """Return the sections for the records of a directory and for the compiled policies of an engine, by id."""
     writer = _Writer()
     index: dict[str, Any] = {"roles": [[*key, arn] for key, arn in tables.roles.items()]}
     for name, codec in tables_of(Tables, writer.codecs).items():
-        held = getattr(tables, name)
-        records = held if isinstance(held, Mapping) else {} if held is None else {"": held}
+        value = getattr(tables, name)
+        records = value if isinstance(value, Mapping) else {} if value is None else {"": value}
         index[name] = {key: writer.records.add(to_text(codec, record)) for key, record in records.items()}
     if isinstance(policies, Policies):  # of an engine from a file: nothing is read to be written
         numbers = array("I", map(writer.row_of, policies.saved()))
@@ -45,8 +45,8 @@ class _Writer:
         self._rows: dict[int, int] = {}  # of stored policies by identity, as everything here: the tables keep them
         self._compiled: dict[int, int] = {}
         self._texts: dict[int, int] = {}
-        self._alike: dict[tuple[object, ...], list[StoredPolicy]] = {}
-        self._unread: dict[tuple[object, ...], list[StoredPolicy]] = {}
+        self._by_content: dict[tuple[object, ...], list[StoredPolicy]] = {}
+        self._unparsed: dict[tuple[object, ...], list[StoredPolicy]] = {}
         self._equal: dict[StoredPolicy, tuple[int, Origin | None]] = {}
 
     def _stored(self, stored: StoredPolicy) -> int:
@@ -58,14 +58,14 @@ class _Writer:
             if stored.is_read:
                 self._enter(stored)
             else:
-                self._unread.setdefault(_called(stored), []).append(stored)
+                self._unparsed.setdefault(_called(stored), []).append(stored)
             self._equal[stored] = found, stored.origin
         return found
 
     def _enter(self, stored: StoredPolicy) -> None:
-        """Let a stored policy be found by what it says."""
+        """Index a stored policy by its content."""
         self._compiled[id(stored.policy)] = self._rows[id(stored)]
-        self._alike.setdefault(_likeness(stored.policy), []).append(stored)
+        self._by_content.setdefault(_content_key(stored.policy), []).append(stored)
 
     def _write(self, stored: StoredPolicy, origin: Origin | None) -> int:
         row = PolicyRow(stored.kind, stored.name, stored.text, stored.arn)
@@ -81,17 +81,17 @@ class _Writer:
         return found
 
     def row_of(self, stored: StoredPolicy | None) -> int:
-        """The row of a compiled policy, which the directory may hold no more, or hold as another object."""
+        """Return the row of a compiled policy. The directory may no longer have it, or have it as another object."""
         if stored is None:
-            return NOBODY
+            return NO_ROW
         if stored is not FULL_ACCESS and id(stored) not in self._rows:
-            row, origin = self._equal.get(stored, (NOBODY, None))
-            if row != NOBODY and origin == stored.origin:
+            row, origin = self._equal.get(stored, (NO_ROW, None))
+            if row != NO_ROW and origin == stored.origin:
                 return row
         return self._stored(stored)
 
     def row_of_policy(self, policy: Policy) -> int:
-        """The same, by the policy as it was read."""
+        """Return the row of a compiled policy by its parsed form."""
         if policy is FULL_ACCESS.policy:
             return FULL
         found = self._compiled.get(id(policy))
@@ -99,26 +99,26 @@ class _Writer:
             return found
         if policy.origin is not None and policy.origin.source.text is not None:
             own = StoredPolicy.unparsed(policy.origin.source.text, policy.kind, policy.name, policy.arn)
-            row, origin = self._equal.get(own, (NOBODY, None))
-            if row != NOBODY and origin is None and _is_own(policy.origin, own):
+            row, origin = self._equal.get(own, (NO_ROW, None))
+            if row != NO_ROW and origin is None and _is_own(policy.origin, own):
                 return row
-        for stored in self._unread.pop(_called(policy), ()):  # each is read once at most, and few have to be
+        for stored in self._unparsed.pop(_called(policy), ()):  # each is read once at most, and few have to be
             self._enter(stored)
-        for stored in self._alike.get(_likeness(policy), ()):
+        for stored in self._by_content.get(_content_key(policy), ()):
             if stored.policy == policy:
                 return self._write(stored, policy.origin)
-        return NOBODY
+        return NO_ROW
 
 
 def _called(policy: StoredPolicy | Policy) -> tuple[object, ...]:
     return policy.kind, policy.name, policy.arn
 
 
-def _likeness(policy: Policy) -> tuple[object, ...]:
-    """What equal policies have in common; cheap."""
+def _content_key(policy: Policy) -> tuple[object, ...]:
+    """Return a cheap key that equal policies share."""
     return *_called(policy), len(policy.statements)
 
 
 def _is_own(origin: Origin, stored: StoredPolicy) -> bool:
-    """Whether a policy comes from its own text: what a stored policy says of itself."""
+    """Whether the origin of a policy is its own text."""
     return not origin.path and origin.source.name == (stored.name or "policy") and origin.source.text == stored.text
