@@ -22,6 +22,9 @@ from fastiam.kernel.plan.names import Names
 from fastiam.kernel.plan.tables import Tables
 from fastiam.model.decision import Layer
 from fastiam.model.profile import (
+    ROLES,
+    WITH_BOUNDARY,
+    WITH_SESSION_POLICIES,
     AccountFacts,
     EndpointProfile,
     Levels,
@@ -41,9 +44,6 @@ _MAX_UNUSED = 1 << 25  # bytes of policies that possibly no engine uses
 
 LAYERS = {layer: number for number, layer in enumerate(Layer)}
 
-_ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
-_WITH_BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)
-_WITH_SESSION = (PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED, PrincipalKind.AROOT)
 _GOVERNS = {"always": 0, "trust": RecordFlag.TRUST, "service": RecordFlag.SERVICE}
 
 _LayerLevels = tuple[tuple[int, int, tuple[int, ...]], ...]  # (layer, level, policies)
@@ -170,7 +170,7 @@ class Compiler:
         """Add a principal and return its id."""
         callers = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
         role = None
-        if p.kind in _ROLES and p.partition and p.account and p.role_name is not None:
+        if p.kind in ROLES and p.partition and p.account and p.role_name is not None:
             role = role_symbol(p.partition, p.account, p.role_name)
         absent, n_absent = self._absent.get(p.absent_keys, self._absent_keys, p.absent_keys)
         user_arn = (p.user_arn or p.name) if p.kind is PrincipalKind.USER else None if p.issuer_root else p.user_arn
@@ -183,7 +183,7 @@ class Compiler:
             account_index=NONE if p.account is None else names.find_account(utf8(p.account)),
             user_arn=user_arn,
             role=role,
-            session_arn=p.session_arn if p.kind in _ROLES else None,
+            session_arn=p.session_arn if p.kind in ROLES else None,
             federated_arn=p.name if p.kind is PrincipalKind.FED else None,
             unique_id=p.unique_id,
             canonical_id=p.canonical_id,
@@ -228,8 +228,8 @@ class Compiler:
             (p.scps is not None, PrincipalFlag.HAS_SCP),
             ("aws:principaltag/" in p.absent_keys, PrincipalFlag.TAGS_KNOWN),
             ("aws:originidentity/" in p.absent_keys, PrincipalFlag.SESSION_KNOWN),
-            (has_boundary and p.kind not in _WITH_BOUNDARY, PrincipalFlag.EXTRA_BOUNDARY),
-            (has_session and p.kind not in _WITH_SESSION, PrincipalFlag.EXTRA_SESSION),
+            (has_boundary and p.kind not in WITH_BOUNDARY, PrincipalFlag.EXTRA_BOUNDARY),
+            (has_session and p.kind not in WITH_SESSION_POLICIES, PrincipalFlag.EXTRA_SESSION),
             (p.temporary, PrincipalFlag.TEMPORARY),
         )
         return sum([flag for is_so, flag in facts if is_so])
@@ -301,7 +301,7 @@ class Compiler:
 
 def credential_of(p: PrincipalProfile) -> Credential:
     """Return the kind of credentials of a principal, by the calls that are forbidden to it (7.4)."""
-    if p.kind in _ROLES:
+    if p.kind in ROLES:
         return Credential.ROLE
     if p.kind is PrincipalKind.FED:
         return Credential.FED

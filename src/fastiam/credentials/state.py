@@ -19,7 +19,7 @@ from fastiam.directory.records import Entity, Tables
 from fastiam.directory.transactions import RecordStore
 from fastiam.errors import RequestValueError
 from fastiam.live import LiveEngine
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.runtime import forking
 
 Purpose = Callable[[str], bytes]
@@ -127,7 +127,7 @@ class State:
             ref = None if isinstance(arn, Secret) else parse_principal(arn)
         except RequestValueError:
             ref = None
-        if ref is None or ref.kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
+        if ref is None or ref.kind not in WITH_LONG_TERM_KEYS:
             raise ValidationError(
                 f"{shown(arn)} is not a user or root",
                 hint="write `arn:aws:iam::111111111111:user/ana`",

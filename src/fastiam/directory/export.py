@@ -28,15 +28,15 @@ from fastiam.directory.records import (
     default_mappings,
 )
 from fastiam.directory.stored_policies import FULL_ACCESS, FULL_ACCESS_ARN, StoredLevels, StoredPolicy
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import WITH_LONG_TERM_KEYS
 
 FORMAT, VERSION = "fastiam-directory", 1
 
 
 def write_directory(tables: Tables) -> str:
     """The JSON text of all records. What is default is left out."""
-    users = [e for e in tables.entities.values() if e.kind in (PrincipalKind.USER, PrincipalKind.ROOT)]
-    roles = [e for e in tables.entities.values() if e.kind not in (PrincipalKind.USER, PrincipalKind.ROOT)]
+    users = [e for e in tables.entities.values() if e.kind in WITH_LONG_TERM_KEYS]
+    roles = [e for e in tables.entities.values() if e.kind not in WITH_LONG_TERM_KEYS]
     whole = {
         "format": FORMAT,
         "version": VERSION,

@@ -11,7 +11,7 @@ from fastiam.directory.principal_references import identities_in
 from fastiam.directory.records import Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Resource, SamlProvider
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.key_registry import fold
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 
 Name = tuple[str, str, str, str]  # partition, account, type, folded name: unique ignoring case (spec 1.3)
 Links = defaultdict[str, dict[str, None]]  # ordered sets
@@ -73,7 +73,7 @@ def name_of(record: Entity | Group | InstanceProfile | None) -> Name | None:
 
 def _type_of(record: Entity | Group | InstanceProfile) -> str:
     if isinstance(record, Entity):
-        return "user" if record.kind in (PrincipalKind.USER, PrincipalKind.ROOT) else "role"
+        return "user" if record.kind in WITH_LONG_TERM_KEYS else "role"
     return "group" if isinstance(record, Group) else "instance-profile"
 
 

@@ -35,6 +35,15 @@ class PrincipalKind(StrEnum):
     ANON = "ANON"
 
 
+# Tables of kinds (spec 3.1, 6.1). The specification evaluator has its own.
+ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
+ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
+WITH_LONG_TERM_KEYS = (PrincipalKind.USER, PrincipalKind.ROOT)
+WITH_IDENTITY_POLICIES = (PrincipalKind.USER, *ROLES, PrincipalKind.FED)
+WITH_BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)
+WITH_SESSION_POLICIES = (*ROLES, PrincipalKind.FED, PrincipalKind.AROOT)
+
+
 @dataclass(frozen=True, slots=True)
 class PrincipalProfile:
     """A principal with everything that a decision reads of it.

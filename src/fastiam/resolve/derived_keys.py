@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fastiam.errors import RequestValueError
 from fastiam.model.key_registry import KEYS, SetBy, fold, key_info
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ROLES, WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.request import ContextValue, absent_keys, date_text, read_context
 from fastiam.model.session import Session
 
@@ -108,11 +108,11 @@ def session_keys(session: Session, kind: PrincipalKind) -> Keys:
         keys[ISSUED] = single(date_text(session.issued_at, "issued_at"))
     if session.source_identity is not None:
         keys["aws:sourceidentity"] = single(session.source_identity)
-    if kind in (PrincipalKind.USER, PrincipalKind.ROOT):
+    if kind in WITH_LONG_TERM_KEYS:
         if session.mfa_at is not None:
             keys[MFA] = TRUE
         keys.setdefault(MFA, FALSE)
-    elif kind in (PrincipalKind.ROLE, PrincipalKind.SLR) and not _is_federated(session, keys):
+    elif kind in ROLES and not _is_federated(session, keys):
         keys.setdefault(MFA, FALSE)
     return keys
 

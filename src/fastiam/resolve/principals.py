@@ -11,7 +11,7 @@ from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn
 from fastiam.errors import RequestValueError
-from fastiam.model.profile import Policies, PrincipalKind, PrincipalProfile, PrincipalTemplate
+from fastiam.model.profile import ROLES, ROOTS, WITH_LONG_TERM_KEYS, Policies, PrincipalKind, PrincipalProfile, PrincipalTemplate
 from fastiam.model.session import Session
 from fastiam.resolve.accounts import Accounts
 from fastiam.resolve.derived_keys import (
@@ -31,15 +31,7 @@ from fastiam.resolve.derived_keys import (
     session_keys,
     single,
 )
-from fastiam.resolve.sessions import (
-    ROLES,
-    ROOTS,
-    SessionParts,
-    mfa_seconds,
-    read_session,
-    read_session_policies,
-    takes_session_policies,
-)
+from fastiam.resolve.sessions import SessionParts, mfa_seconds, read_session, read_session_policies, takes_session_policies
 
 _WITHOUT_ACCOUNT = (PrincipalKind.SVC, PrincipalKind.ANON, PrincipalKind.OIDC, PrincipalKind.SAML)
 _UNRECORDED = (PrincipalKind.USER, *ROLES, PrincipalKind.FED)
@@ -272,7 +264,7 @@ class Principals:
             tags=tags,
         )
         absent = absent_of_session(session, keys, user_id_known=user_id is not None)
-        is_token = kind in (PrincipalKind.USER, PrincipalKind.ROOT)
+        is_token = kind in WITH_LONG_TERM_KEYS
         return replace(
             base,
             kind=kind,

@@ -10,19 +10,16 @@ from typing import Any
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.policy import Policy, PolicyKind
-from fastiam.model.profile import Policies, PrincipalKind
+from fastiam.model.profile import ROLES, ROOTS, WITH_LONG_TERM_KEYS, Policies, PrincipalKind
 from fastiam.model.request import epoch_seconds
 from fastiam.model.session import Session, content_key
 
-ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
-ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
 _KINDS = (*ROLES, *ROOTS, PrincipalKind.FED, PrincipalKind.USER)
 _ISSUERS = {
     PrincipalKind.ROLE: ROLES,
     PrincipalKind.SLR: ROLES,
-    PrincipalKind.FED: (PrincipalKind.USER, PrincipalKind.ROOT),
+    PrincipalKind.FED: WITH_LONG_TERM_KEYS,
 }
-_WITHOUT_POLICIES = (PrincipalKind.USER, PrincipalKind.ROOT)  # GetSessionToken takes none (6.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def _read_issuer(session: Session, kind: PrincipalKind, ref: PrincipalRef) -> Pr
 
 def takes_session_policies(kind: PrincipalKind) -> bool:
     """Whether sessions of the kind can have session policies (6.1)."""
-    return kind not in _WITHOUT_POLICIES
+    return kind not in WITH_LONG_TERM_KEYS
 
 
 def read_session_policies(documents: Sequence[Any] | None) -> Policies | None:
@@ -111,6 +108,6 @@ def _read_known(known: _Document, i: int) -> Policy:
 
 def mfa_seconds(session: Session, kind: PrincipalKind) -> int | None:
     """When MFA was given, in epoch seconds: known of GetSessionToken credentials alone (7.6)."""
-    if session.mfa_at is None or kind not in _WITHOUT_POLICIES:
+    if session.mfa_at is None or kind not in WITH_LONG_TERM_KEYS:
         return None
     return epoch_seconds(session.mfa_at)

@@ -17,7 +17,16 @@ from fastiam.errors import RequestValueError
 from fastiam.model.arguments import check_choice
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import Policy, PolicyKind
-from fastiam.model.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceProfile
+from fastiam.model.profile import (
+    ROLES,
+    ROOTS,
+    EndpointProfile,
+    Levels,
+    Policies,
+    PrincipalKind,
+    PrincipalProfile,
+    ResourceProfile,
+)
 from fastiam.model.request import (
     Context,
     ContextValue,
@@ -47,7 +56,7 @@ from fastiam.resolve.derived_keys import (
     single,
 )
 from fastiam.resolve.resources import find_owner
-from fastiam.resolve.sessions import ROLES, ROOTS, SessionParts, mfa_seconds, read_session
+from fastiam.resolve.sessions import SessionParts, mfa_seconds, read_session
 
 _IDENTITY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)  # kinds with such a layer (6.1)
 _BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)

@@ -15,14 +15,13 @@ from fastiam.credentials.results import AssumedRole, Caller
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.key_registry import fold
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ROLES
 from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
 from fastiam.sts.authorization import ASSUME_ROLE, AuthorizationRequest, inherited_tags, require, role_actions
 from fastiam.sts.session_issuer import Issuer, PolicyText, RoleSession, request_tags
 
 NO_ROLE = "S20"  # rule of the refusal: a trust policy is there without its role
-_ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 _OF_THE_CALL = ("sts:", "aws:requesttag/", "aws:tagkeys", "aws:multifactorauth")  # keys that STS itself says of a call
 
 
@@ -52,7 +51,7 @@ def assume_role(
     """AssumeRole. `mfa` gives the keys of a valid code, and uses it up: it is asked once the call is known to be well-formed."""
     engine, now = issuer.state.engine(), issuer.state.now()
     session = caller.principal if isinstance(caller.principal, Session) else None
-    is_chained = engine.snapshot.principal(caller.principal).kind in _ROLES
+    is_chained = engine.snapshot.principal(caller.principal).kind in ROLES
     inherited = {} if session is None else inherited_tags(session)
     draft = draft_session(
         issuer,
@@ -186,7 +185,7 @@ def check_role(arn: object) -> None:
         kind = parse_principal(arn).kind
     except RequestValueError:
         kind = None
-    if kind not in _ROLES or ":sts:" in str(arn):
+    if kind not in ROLES or ":sts:" in str(arn):
         raise ValidationError(f"`{shorten(str(arn))}` is not a role", hint="write `arn:aws:iam::111111111111:role/Name`")
 
 

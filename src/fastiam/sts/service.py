@@ -34,7 +34,7 @@ from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.state import Clock, State, utc_clock
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.live import LiveEngine
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.sts import federated_roles as asserted
@@ -169,7 +169,7 @@ class STS:
         if isinstance(caller, Session):
             return Caller(caller)
         if isinstance(caller, str):
-            if parse_principal(caller).kind not in (PrincipalKind.USER, PrincipalKind.ROOT):
+            if parse_principal(caller).kind not in WITH_LONG_TERM_KEYS:
                 raise ValidationError(f"`{shorten(caller)}` has no long-term key", hint="pass a `fastiam.Session` for a session")
             return Caller(caller)
         self._recheck(caller)

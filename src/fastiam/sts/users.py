@@ -15,7 +15,7 @@ from fastiam.credentials.parameter_limits import check_form, read_duration, read
 from fastiam.credentials.results import Caller, FederatedUser, IssuedSession
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.model.arn import is_account
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.sts.authorization import TAG_SESSION, AuthorizationRequest, require
@@ -88,7 +88,7 @@ def get_scoped_credentials(
     most = min(left, limits.TOKEN.high)
     seconds = read_duration(duration, limits.DurationRange(1, most, most))
     policies, _ = issuer.policies(policy, policy_arns, account)
-    if policies is not None and (session.policies is not None or session.kind not in (PrincipalKind.ROLE, PrincipalKind.SLR)):
+    if policies is not None and (session.policies is not None or session.kind not in ROLES):
         raise ValidationError(
             "only a role session without session policies can be narrowed by some",
             rule="D4",

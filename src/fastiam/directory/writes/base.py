@@ -30,7 +30,7 @@ from fastiam.model.arguments import check_choice
 from fastiam.model.arn import is_account
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.request import shorten
 
 _REFUSED_TRUST = "IP51"  # IAM evaluates such a trust policy, and refuses to store it
@@ -271,7 +271,7 @@ def type_of(identity: IamIdentity) -> str:
     """`user`, `group` or `role`."""
     if isinstance(identity, Group):
         return "group"
-    return "user" if identity.kind in (PrincipalKind.USER, PrincipalKind.ROOT) else "role"
+    return "user" if identity.kind in WITH_LONG_TERM_KEYS else "role"
 
 
 def refuse_in_use(arn: str, uses: Mapping[str, Sequence[str]]) -> None:

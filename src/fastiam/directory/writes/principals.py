@@ -17,10 +17,8 @@ from fastiam.directory.writes.base import HERE, Writes, refuse_in_use, stored_na
 from fastiam.errors import DirectoryError, Finding, Severity
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import shorten
-
-_ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 
 
 class PrincipalWrites(Writes):
@@ -111,7 +109,7 @@ class PrincipalWrites(Writes):
         if arn in self.tables.resources:  # its trust policy, if stored under its ARN, and its attributes
             self._store.put("resources", arn, None)
         if entity.kind is not PrincipalKind.ROOT:
-            orphan = entity.unique_id or new_id(ROLE if entity.kind in _ROLES else USER)
+            orphan = entity.unique_id or new_id(ROLE if entity.kind in ROLES else USER)
             self._rename_in_policies(identity_of(entity_ref(arn)), orphan)
 
     @write
@@ -156,7 +154,7 @@ class PrincipalWrites(Writes):
 
     def _role(self, arn: str) -> Entity:
         entity = self._entity(arn)
-        if entity.kind not in _ROLES:
+        if entity.kind not in ROLES:
             raise DirectoryError(f"`{arn}` is not a role and has no trust policy", rule="1.1")
         return entity
 
@@ -166,7 +164,7 @@ class PrincipalWrites(Writes):
             if given not in (None, NEW):
                 raise DirectoryError("a root user has no tags, groups, trust policy or unique id", rule="5.2")
             return None
-        prefix = ROLE if ref.kind in _ROLES else USER
+        prefix = ROLE if ref.kind in ROLES else USER
         if given not in (None, NEW) and not re.fullmatch(prefix + "[A-Za-z0-9_]+", given or ""):
             message = f"`{shorten(given or '')}` is not a unique id of this kind, and policies cannot name it: `{ref.text}`"
             hint = f"write `{prefix}...`, or None if it is unknown"

@@ -15,7 +15,7 @@ from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import INSTANCE_PROFILE, NEW, OIDC_PROVIDER, SAML_PROVIDER, id_for, new_id, new_saml_uuid
 from fastiam.directory.writes.base import Writes, refuse_in_use
 from fastiam.errors import DirectoryError
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ROLES
 from fastiam.model.request import shorten
 from fastiam.policy.principals import WEB_PROVIDERS
 
@@ -216,7 +216,7 @@ class ProviderWrites(Writes):
         if entity is None:
             self._refuse(reader, "DIR-NO-ROLE", role, f"`{profile.arn}` has a role that does not exist")
             return None
-        if entity.kind not in (PrincipalKind.ROLE, PrincipalKind.SLR) or entity.account != profile.account:
+        if entity.kind not in ROLES or entity.account != profile.account:
             raise DirectoryError(f"`{role}` is not a role of the account of `{profile.arn}`")
         return role
 
