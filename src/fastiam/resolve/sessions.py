@@ -72,7 +72,7 @@ def _read_issuer(session: Session, kind: PrincipalKind, ref: PrincipalRef) -> Pr
 
 def takes_session_policies(kind: PrincipalKind) -> bool:
     """Whether sessions of the kind can have session policies (6.1)."""
-    return kind not in WITH_LONG_TERM_KEYS
+    return kind not in WITH_LONG_TERM_KEYS  # GetSessionToken takes no session policies (6.1)
 
 
 def read_session_policies(documents: Sequence[Any] | None) -> Policies | None:
