@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,9 +27,6 @@ from fastiam.model.policy import Policy, Statement
 from fastiam.model.profile import Levels, Policies, PrincipalProfile
 from fastiam.resolve.changes import changes_between
 from fastiam.resolve.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
 
 _MAX_REQUESTS = 5_000_000
 _MAX_STORED = 100  # resources with policies that represent one pattern
@@ -80,12 +76,11 @@ class RequestMatrix:
         return DictionaryColumn(("principals", "actions", "resources")[number], np.concatenate(parts), list(codes_of))
 
 
-def affected_requests(old: CompiledEngine, new: CompiledEngine) -> RequestMatrix:
-    """Return requests that the changes between the directories of two engines can affect."""
-    snapshots = old._snapshot_or_fail(), new._snapshot_or_fail()
-    changes = changes_between(*snapshots)
+def affected_requests(old: Snapshot, new: Snapshot) -> RequestMatrix:
+    """Return requests that the changes between two directories can affect."""
+    changes = changes_between(old, new)
     matrix = RequestMatrix()
-    impact = _ChangeImpact(*snapshots)
+    impact = _ChangeImpact(old, new)
     for name in sorted(changes.principals):
         impact.add_principal(matrix, name)
     for arn in sorted(changes.resources):

@@ -26,6 +26,7 @@ from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
+    from fastiam.resolve.snapshot import Snapshot
 
 SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"
 RESOURCE, OWNER = "resource", "resource owner"
@@ -82,7 +83,7 @@ class CallDecider:
 
     def __init__(self, engine: CompiledEngine, *, threads: int = 1) -> None:
         self._engine, self._threads = engine, threads
-        self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine)
+        self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine._snapshot_or_fail())
 
     def replay(self, calls: Calls) -> CallDecisions:
         """Decide a batch of one call or more."""
@@ -110,8 +111,8 @@ class _DecisionTable:
 class _DirectoryLookup:
     """Lookups in the directory, with caches: resources, paths of users and roles, policies of principals."""
 
-    def __init__(self, engine: CompiledEngine) -> None:
-        self._engine, self._snapshot = engine, engine._snapshot_or_fail()
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
         entities = self._snapshot.tables.entities
         self._paths = {_without_path(arn): arn for arn in entities if arn.count("/") > 1}
         self._kept: dict[str, ResourceFacts] = {}

@@ -212,7 +212,7 @@ def diff(
     if all(column is None for column in given):
         from fastiam.analysis.affected_requests import affected_requests
 
-        matrix = affected_requests(old, new)
+        matrix = affected_requests(old._snapshot_or_fail(), new._snapshot_or_fail())
         given_keys = {check_key(name): value for name, value in check_context(context).items()}
         if unknown is not None and len(read_unknown(unknown)):
             hint = "pass requests, or omit it: each key that is not in `context` is unknown"

@@ -24,6 +24,7 @@ from fastiam.model.session import Session
 
 if TYPE_CHECKING:
     from fastiam.engine.compiled_engine import CompiledEngine
+    from fastiam.resolve.snapshot import Snapshot
 
 # services whose actions apply to resources of another service
 _RELATED_SERVICES = {"iam": ("sts",), "execute-api": ("apigateway",), "apigateway": ("execute-api",)}
@@ -64,7 +65,9 @@ def actions_on(
     if names is not None and not isinstance(names, str):
         names = [check_action(name) for name in check_items(names, "actions", "actions")]
     names = [names] if isinstance(names, str) else names
-    actions = {name: (name, False) for name in names} if names is not None else _actions(engine, request.resource)
+    actions = (
+        {name: (name, False) for name in names} if names is not None else _actions(engine._snapshot_or_fail(), request.resource)
+    )
     if not actions:
         return []
     sessions = {"the principal": principal} if isinstance(principal, Session) else None
@@ -86,13 +89,13 @@ def actions_on(
     return found
 
 
-def _actions(engine: CompiledEngine, resource: str) -> dict[str, tuple[str, bool]]:
+def _actions(snapshot: Snapshot, resource: str) -> dict[str, tuple[str, bool]]:
     """Return literal actions for a resource, with their text in policies and whether that is a pattern."""
     arn = split_arn(resource)
     services = None if arn is None else {arn.service, *_RELATED_SERVICES.get(arn.service, ())}
     names: dict[str, tuple[str, bool]] = {}
     patterns: dict[str, tuple[str, bool]] = {}
-    for policy in engine._snapshot_or_fail().policies():
+    for policy in snapshot.policies():
         for statement in policy.statements:
             for pattern in statement.actions or ():
                 for literal in _literals(pattern, services):

@@ -30,8 +30,8 @@ from fastiam.runtime.forking import cached_property
 from fastiam.spec import decide
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
     from fastiam.model.result import Json
+    from fastiam.resolve.snapshot import Snapshot
 
 _USER_ID = "aws:userid"
 _ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
@@ -116,8 +116,8 @@ class WhoCanResult(Sequence[PrincipalAccess]):
 class PrincipalColumn:
     """All users, roles and roots of a directory as a column that is read once."""
 
-    def __init__(self, engine: CompiledEngine) -> None:
-        self._snapshot = engine._snapshot_or_fail()
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
         found = list(self._snapshot.names())
         self.names = [name for name, _ in found]
         self.kinds = [kind for _, kind in found]

@@ -71,7 +71,7 @@ class Engine(CompiledEngine):
 
         question = read_who_can_request(self, action, resource, context, unknown, resource_account, now)
         if self._stored is None:
-            self._stored = PrincipalColumn(self)
+            self._stored = PrincipalColumn(self._snapshot_or_fail())
         return who_can(question, self._stored)
 
     def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
