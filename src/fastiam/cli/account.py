@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import store
 from fastiam.errors import DirectoryError
@@ -28,10 +27,10 @@ def command() -> None:
 @options.form
 def create(id_: str, name: str | None, canonical_id: str | None, partition: str | None, store: str, form: str) -> int:
     """Create the account ID, or tell more of it."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         directory.add_account(id_, name=name, canonical_id=canonical_id, partition=partition)
         record = directory.tables.accounts[id_]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("list")
@@ -39,7 +38,7 @@ def create(id_: str, name: str | None, canonical_id: str | None, partition: str 
 @options.table_form
 def list_(store: str, form: str | None) -> int:
     """List the accounts."""
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         rows = [{name: getattr(record, name) for name in COLUMNS} for record in directory.tables.accounts.values()]
     write_rows(COLUMNS, rows, chosen(form, "table"))
     return exits.OK
@@ -51,8 +50,8 @@ def list_(store: str, form: str | None) -> int:
 @options.form
 def show(id_: str, store: str, form: str) -> int:
     """Show the account ID."""
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         record = directory.tables.accounts.get(id_)
     if record is None:
         raise DirectoryError(f"there is no account `{id_}`", hint="`list` shows what there is")
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)

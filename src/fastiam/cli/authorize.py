@@ -176,10 +176,10 @@ class Job:
     def _named(self, batch: Batch) -> dict[str, Any]:
         """The columns by request column or condition key."""
         columns: dict[str, Any] = {}
-        strange = [column for column in self.mapping if column not in batch.columns]
-        if strange and self.source.form is not Format.JSONL:
+        absent = [column for column in self.mapping if column not in batch.columns]
+        if absent and self.source.form is not Format.JSONL:
             hint = f"it has {', '.join(f'`{name}`' for name in batch.columns)}; see `--map`"
-            raise SourceError(f"there is no column `{strange[0]}`", source=self.source.name, hint=hint)
+            raise SourceError(f"there is no column `{absent[0]}`", source=self.source.name, hint=hint)
         for column, values in batch.columns.items():
             name = self.mapping.get(column, column)
             if name in columns:

@@ -12,7 +12,7 @@ from fastiam.model.request import shorten
 
 ROWS = 65_536  # a batch: big enough to amortise a call, small enough to keep a few of them in memory
 
-Complaint = tuple[str, str]  # the column ("" for the whole row), and what is wrong with it
+RowProblem = tuple[str, str]  # the column ("" for the whole row), and what is wrong with it
 
 
 class RowError(FastiamError):
@@ -58,5 +58,5 @@ class Batch:
     first: int
     length: int
     columns: Mapping[str, Any]
-    broken: Mapping[int, Complaint] = field(default_factory=dict)
+    broken: Mapping[int, RowProblem] = field(default_factory=dict)
     line_of: Callable[[int], int] = _no_lines

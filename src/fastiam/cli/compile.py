@@ -11,7 +11,7 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
 from fastiam.cli.files import check_out
-from fastiam.cli.policy_sources import check_stdin, compile_engine, given_or_store, open_directory, tell_findings
+from fastiam.cli.policy_sources import check_stdin, compile_engine, given_or_store, open_directory, print_findings
 from fastiam.cli.progress import Steps
 
 
@@ -39,7 +39,7 @@ def command(paths: tuple[str, ...], out: str, unknown_owner: str | None, quiet: 
         steps.begin("writing")
         engine.save(out)
     if not quiet:
-        tell_findings(directory)
+        print_findings(directory)
         stats = engine.stats()
         what = f"{stats['statements']:,} statements, {stats['named_principals']:,} principals, {stats['resources']:,} resources"
         note(f"{what}: {os.path.getsize(out) / 1e6:,.1f} MB in {time.perf_counter() - began:.1f} s")

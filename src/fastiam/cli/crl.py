@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR, named
 from fastiam.cli.files import read_bytes
 from fastiam.cli.roles_anywhere_objects import add_enable, changing, enabled
@@ -22,9 +21,9 @@ def command() -> None:
 @click.argument("data", metavar="FILE")
 @click.option("--trust-anchor", "anchor", required=True, metavar="NAME", help="Name or ARN of the trust anchor that signed it.")
 @enabled
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def import_(
     name: str,
@@ -40,12 +39,12 @@ def import_(
     with changing(store) as (directory, objects):
         arn = TRUST_ANCHOR.find(directory, anchor, account)
         record = objects.import_crl(name, read_bytes(data), arn, enabled=enabled, tags=dict(tags))
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, CRL)
-nouns.add_delete(command, CRL, lambda directory, arn: directory.delete_roles_anywhere(arn))
-nouns.add_tags(command, CRL)
+entity_commands.add_show(command, CRL)
+entity_commands.add_delete(command, CRL, lambda directory, arn: directory.delete_roles_anywhere(arn))
+entity_commands.add_tags(command, CRL)
 add_enable(command, CRL)
 
 
@@ -56,4 +55,4 @@ def update(name: str, data: str, store: str, account: str | None, form: str) -> 
     """Put a newer list in place of the revocation list NAME."""
     with changing(store) as (directory, objects):
         record = objects.update_crl(CRL.find(directory, name, account), data=read_bytes(data))
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
-from fastiam.cli.batches import ROWS, Batch, Complaint, check_names
+from fastiam.cli.batches import ROWS, Batch, RowProblem, check_names
 from fastiam.cli.columns import texts
 from fastiam.errors import SourceError
 
@@ -54,7 +54,7 @@ def _header(stream: BinaryIO, source: str) -> tuple[list[str], int]:
         reader = csv.reader(chain([first], lines), strict=True)
         names = next(reader, None)
     except csv.Error as error:
-        raise SourceError(f"the header cannot be read: {_words(error)}", source=source, line=1, column=1) from error
+        raise SourceError(f"the header cannot be read: {_csv_message(error)}", source=source, line=1, column=1) from error
     if not names:
         raise SourceError("there is no header", source=source, hint="the first line names the columns")
     if not _is_utf8("".join(names)):
@@ -157,11 +157,11 @@ def _batch(raw: Sequence[Row], names: Sequence[str], first: int, line: int) -> B
     return Batch(first, len(rows), columns, broken, _lines_of_rows(raw, line))
 
 
-def _columns(rows: list[Any], names: Sequence[str]) -> tuple[dict[str, Any], dict[int, Complaint]]:
-    broken: dict[int, Complaint] = {}
+def _columns(rows: list[Any], names: Sequence[str]) -> tuple[dict[str, Any], dict[int, RowProblem]]:
+    broken: dict[int, RowProblem] = {}
     width = len(names)
     if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
-        broken = {i: ("", _complaint(row, width)) for i, row in enumerate(rows) if not _has_width(row, width)}
+        broken = {i: ("", _row_problem(row, width)) for i, row in enumerate(rows) if not _has_width(row, width)}
         rows = [row if i not in broken else [""] * width for i, row in enumerate(rows)]
     columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * width, strict=True))
     for name, values in columns.items():
@@ -173,16 +173,16 @@ def _has_width(row: object, width: int) -> bool:
     return isinstance(row, list) and len(row) == width
 
 
-def _complaint(row: Row, width: int) -> str:
-    return _words(row) if isinstance(row, csv.Error) else f"{len(row)} fields where the header has {width}"
+def _row_problem(row: Row, width: int) -> str:
+    return _csv_message(row) if isinstance(row, csv.Error) else f"{len(row)} fields where the header has {width}"
 
 
-def _words(error: csv.Error) -> str:
+def _csv_message(error: csv.Error) -> str:
     """What `csv` says, in words that help."""
     return "a carriage return stands alone, where a line ends in a line feed" if "new-line" in str(error) else str(error)
 
 
-def _check_utf8(name: str, values: Sequence[str], broken: dict[int, Complaint]) -> None:
+def _check_utf8(name: str, values: Sequence[str], broken: dict[int, RowProblem]) -> None:
     if "".join(values).isascii():
         return
     for i, value in enumerate(values):
@@ -199,7 +199,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _without(values: Sequence[str], broken: Mapping[int, Complaint]) -> list[str | None]:
+def _without(values: Sequence[str], broken: Mapping[int, RowProblem]) -> list[str | None]:
     return [None if i in broken else value or None for i, value in enumerate(values)]
 
 

@@ -88,10 +88,10 @@ def command(
         given = {"unknown": unknown, "resource_accounts": owners, "now": now, "threads": threads}
         found = diff(before, after, who, action, resource, context, **given)
     form = chosen(form, "table")
-    _tell_undecided(found)
+    _print_undecided(found)
     rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
     write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
-    _tell(found)
+    _print_change(found)
     return exits.OK if exit_zero else _code(found)
 
 
@@ -137,12 +137,12 @@ def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
 
 def _row(found: Diff, group: DiffGroup) -> dict[str, Any]:
     example = dict(zip(REQUEST, found.request(group.example), strict=True))
-    told = {"change": group.change, "rows": group.rows, "layer": group.layer, "statement": group.statement, "side": group.side}
+    summary = {"change": group.change, "rows": group.rows, "layer": group.layer, "statement": group.statement, "side": group.side}
     position = group.statement and group.statement.position
-    return {**told, "position": position, **example, "example": tuple(example.values())}
+    return {**summary, "position": position, **example, "example": tuple(example.values())}
 
 
-def _tell_undecided(found: Diff) -> None:
+def _print_undecided(found: Diff) -> None:
     """First of all, so that no table of the rest passes for a comparison of everything."""
     if found.n_errors:
         note(f"{found.n_errors:,} of {found.n_rows:,} requests could not be decided by one of the two")
@@ -151,7 +151,7 @@ def _tell_undecided(found: Diff) -> None:
         note(f"{found.unknown_principals:,} of {found.n_rows:,} requests have a principal that is in neither of the two")
 
 
-def _tell(found: Diff) -> None:
+def _print_change(found: Diff) -> None:
     counts = ", ".join(f"{count:,} {change.value}" for change, count in found.counts.items()) or "nothing flips"
     compared = found.n_rows - found.n_errors - found.unknown_principals
     if compared or not found.n_rows:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.resource import documents, owner
 from fastiam.cli.store_options import show as show_text
@@ -28,11 +27,11 @@ def command() -> None:
 @options.form
 def create(id_: str, policies: tuple[str, ...], account: str | None, gateway: bool, store: str, form: str) -> int:
     """Create the endpoint ID (`vpce-...`); without a policy it gives full access."""
-    read = list(map(nouns.read_document, policies))
-    with nouns.writing(store) as directory:
+    read = list(map(entity_commands.read_document, policies))
+    with entity_commands.writing(store) as directory:
         directory.add_endpoint(id_, policy=read or None, account=account, gateway=gateway)
         record = directory.tables.endpoints[id_]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("list")
@@ -40,7 +39,7 @@ def create(id_: str, policies: tuple[str, ...], account: str | None, gateway: bo
 @options.table_form
 def list_(store: str, form: str | None) -> int:
     """List the endpoints."""
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         rows = [
             {"id": e.id, "account": e.account, "gateway": e.gateway, "policies": None if e.policies is None else len(e.policies)}
             for e in directory.tables.endpoints.values()
@@ -55,11 +54,11 @@ def list_(store: str, form: str | None) -> int:
 @options.form
 def show(id_: str, store: str, form: str) -> int:
     """Show the endpoint ID."""
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         record = directory.tables.endpoints.get(id_)
     if record is None:
         raise DirectoryError(f"there is no endpoint `{id_}`", hint="`list` shows what there is")
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("set-policy")
@@ -69,11 +68,11 @@ def show(id_: str, store: str, form: str) -> int:
 @options.form
 def set_policy(id_: str, documents: tuple[str, ...], store: str, form: str) -> int:
     """Give the endpoint ID another policy: JSON, a file or `-`; without one it gives full access again."""
-    read = list(map(nouns.read_document, documents))
-    with nouns.writing(store) as directory:
+    read = list(map(entity_commands.read_document, documents))
+    with entity_commands.writing(store) as directory:
         directory.set_endpoint_policy(id_, read or None)
         record = directory.tables.endpoints[id_]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("delete")
@@ -82,7 +81,7 @@ def set_policy(id_: str, documents: tuple[str, ...], store: str, form: str) -> i
 @options.form
 def delete(id_: str, store: str, form: str) -> int:
     """Delete the endpoint ID."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         directory.delete_endpoint(id_)
     show_text({"deleted": id_}, form)
     return exits.OK

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastiam.api.directory import Directory
 
 Write = Callable[["Directory", str], object]
+Details = Callable[["Directory", str], dict[str, object]]
 
 account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account; or FASTIAM_ACCOUNT.")
 path = click.option("--path", default="/", show_default=True, metavar="PATH", help="The path before the name: `/eng/`.")
@@ -37,26 +38,26 @@ document = click.argument("document", metavar="DOCUMENT")
 
 
 @dataclass(frozen=True, slots=True)
-class Noun:
-    """A kind of thing: its table, and the type that its ARNs have, which is what the noun is called.
+class EntityType:
+    """A kind of thing: its table, and the type that its ARNs have, which is what the entity_type is called.
 
-    `is_titled` : records have a field `name`, since their ARNs end in an id.
+    `has_name_field` : records have a field `name`, since their ARNs end in an id.
     """
 
     type: str
     table: str
-    is_titled: bool = False
+    has_name_field: bool = False
 
     def name(self, arn: str, record: Any) -> str:
         """The name of a thing."""
-        return str(record.name) if self.is_titled else name_of(arn)
+        return str(record.name) if self.has_name_field else name_of(arn)
 
     def records(self, directory: Directory) -> dict[str, Any]:
         """The things of this kind, by ARN."""
-        held: dict[str, Any] = getattr(directory.tables, self.table)
+        records: dict[str, Any] = getattr(directory.tables, self.table)
         if self.table != "entities":
-            return held
-        return {arn: record for arn, record in held.items() if _type_of(arn) == self.type}
+            return records
+        return {arn: record for arn, record in records.items() if _type_of(arn) == self.type}
 
     def find(self, directory: Directory, name: str, account: str | None) -> str:
         """The ARN of what is named.
@@ -100,14 +101,14 @@ class Noun:
         return f"arn:{partition}:iam::{id_}:{self.type}{path}{name}"
 
 
-USER, ROLE, GROUP = Noun("user", "entities"), Noun("role", "entities"), Noun("group", "groups")
-POLICY, PROFILE = Noun("policy", "managed"), Noun("instance-profile", "instance_profiles")
-SAML, OIDC = Noun("saml-provider", "saml_providers"), Noun("oidc-provider", "oidc_providers")
-TRUST_ANCHOR, CRL = Noun("trust-anchor", "trust_anchors", True), Noun("crl", "revocation_lists", True)
-ANYWHERE_PROFILE = Noun("profile", "roles_anywhere_profiles", True)
+USER, ROLE, GROUP = EntityType("user", "entities"), EntityType("role", "entities"), EntityType("group", "groups")
+POLICY, PROFILE = EntityType("policy", "managed"), EntityType("instance-profile", "instance_profiles")
+SAML, OIDC = EntityType("saml-provider", "saml_providers"), EntityType("oidc-provider", "oidc_providers")
+TRUST_ANCHOR, CRL = EntityType("trust-anchor", "trust_anchors", True), EntityType("crl", "revocation_lists", True)
+ANYWHERE_PROFILE = EntityType("profile", "roles_anywhere_profiles", True)
 
 
-def holder(directory: Directory, name: str, account: str | None) -> str:
+def find_credential_owner(directory: Directory, name: str, account: str | None) -> str:
     """Who has credentials: a user by name or ARN, or a root user, as `root` of an account or by ARN."""
     if name.endswith(":root") and name.startswith("arn:"):
         return name
@@ -176,12 +177,12 @@ def show_record(record: object, form: str, **more: object) -> int:
     return exits.OK
 
 
-def change(noun: Noun, store: str, name: str, account: str | None, form: str, write: Write) -> int:
+def change(entity_type: EntityType, store: str, name: str, account: str | None, form: str, write: Write) -> int:
     """One write to one thing, which is shown afterwards. Where it has another ARN then, `write` gives it."""
     with writing(store) as directory:
-        arn = noun.find(directory, name, account)
+        arn = entity_type.find(directory, name, account)
         new = write(directory, arn)
-        record = noun.records(directory)[new if isinstance(new, str) and new.startswith("arn:") else arn]
+        record = entity_type.records(directory)[new if isinstance(new, str) and new.startswith("arn:") else arn]
     return show_record(record, form)
 
 
@@ -195,19 +196,23 @@ def named(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def add_show(group: click.Group, noun: Noun, more: Callable[[Directory, str], dict[str, object]] | None = None) -> None:
+def add_show(
+    group: click.Group, entity_type: EntityType, more: Callable[[Directory, str], dict[str, object]] | None = None
+) -> None:
     """`list` and `show`."""
 
-    @group.command("list", help=f"List every {noun.type}.")
+    @group.command("list", help=f"List every {entity_type.type}.")
     @store
     @account
     @options.table_form
     def list_(store: str, account: str | None, form: str | None) -> int:
         with reading(store) as directory:
-            records = {arn: record for arn, record in noun.records(directory).items() if account in (None, account_of(arn))}
+            records = {
+                arn: record for arn, record in entity_type.records(directory).items() if account in (None, account_of(arn))
+            }
         records = dict(sorted(records.items(), key=lambda item: account_of(item[0]) == "aws"))  # the accounts' own first
         rows = [
-            {"name": noun.name(arn, record), "unique_id": getattr(record, "unique_id", None), "arn": arn}
+            {"name": entity_type.name(arn, record), "unique_id": getattr(record, "unique_id", None), "arn": arn}
             for arn, record in records.items()
         ]
         write_rows(("name", "unique_id", "arn"), rows, chosen(form, "table"))
@@ -217,41 +222,41 @@ def add_show(group: click.Group, noun: Noun, more: Callable[[Directory, str], di
     @named
     def show(name: str, store: str, account: str | None, form: str) -> int:
         with reading(store) as directory:
-            arn = noun.find(directory, name, account)
-            told = {} if more is None else more(directory, arn)
-            return show_record(noun.records(directory)[arn], form, **told)
+            arn = entity_type.find(directory, name, account)
+            details = {} if more is None else more(directory, arn)
+            return show_record(entity_type.records(directory)[arn], form, **details)
 
 
-def add_delete(group: click.Group, noun: Noun, delete: Write) -> None:
+def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> None:
     """`delete`."""
 
     @group.command("delete", help="Delete NAME, a name or ARN. What others still lean on is refused.")
     @named
     def delete_(name: str, store: str, account: str | None, form: str) -> int:
         with writing(store) as directory:
-            arn = noun.find(directory, name, account)
+            arn = entity_type.find(directory, name, account)
             delete(directory, arn)
         show({"deleted": arn}, form)
         return exits.OK
 
 
-def add_tags(group: click.Group, noun: Noun) -> None:
+def add_tags(group: click.Group, entity_type: EntityType) -> None:
     """`tag` and `untag`."""
 
     @group.command("tag", help="Give NAME tags, beside those that it has.")
     @named
     @click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
     def tag(name: str, pairs: tuple[tuple[str, str], ...], store: str, account: str | None, form: str) -> int:
-        return change(noun, store, name, account, form, lambda directory, arn: directory.tag(arn, dict(pairs)))
+        return change(entity_type, store, name, account, form, lambda directory, arn: directory.tag(arn, dict(pairs)))
 
     @group.command("untag", help="Take tags away from NAME.")
     @named
     @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
     def untag(name: str, keys: tuple[str, ...], store: str, account: str | None, form: str) -> int:
-        return change(noun, store, name, account, form, lambda directory, arn: directory.untag(arn, keys))
+        return change(entity_type, store, name, account, form, lambda directory, arn: directory.untag(arn, keys))
 
 
-def add_policies(group: click.Group, noun: Noun) -> None:
+def add_policies(group: click.Group, entity_type: EntityType) -> None:
     """`attach`, `detach`, `put-policy` and `delete-policy`."""
 
     @group.command("attach", help="Attach POLICY, a managed policy by name or ARN, to NAME.")
@@ -261,7 +266,7 @@ def add_policies(group: click.Group, noun: Noun) -> None:
         def write(directory: Directory, arn: str) -> None:
             directory.attach_policy(arn, POLICY.find(directory, policy, account or account_of(arn)))
 
-        return change(noun, store, name, account, form, write)
+        return change(entity_type, store, name, account, form, write)
 
     @group.command("detach", help="Detach POLICY from NAME.")
     @named
@@ -272,7 +277,7 @@ def add_policies(group: click.Group, noun: Noun) -> None:
             is_arn = policy.startswith("arn:")
             directory.detach_policy(arn, policy if is_arn else POLICY.find(directory, policy, account or account_of(arn)))
 
-        return change(noun, store, name, account, form, write)
+        return change(entity_type, store, name, account, form, write)
 
     @group.command(
         "put-policy", help="Give NAME an inline policy, in place of one called POLICY. DOCUMENT is JSON, a file or `-`."
@@ -282,16 +287,18 @@ def add_policies(group: click.Group, noun: Noun) -> None:
     @document
     def put_policy(name: str, policy: str, document: str, store: str, account: str | None, form: str) -> int:
         read = read_document(document)
-        return change(noun, store, name, account, form, lambda directory, arn: directory.put_inline_policy(arn, policy, read))
+        return change(
+            entity_type, store, name, account, form, lambda directory, arn: directory.put_inline_policy(arn, policy, read)
+        )
 
     @group.command("delete-policy", help="Take the inline policy POLICY away from NAME.")
     @named
     @click.argument("policy")
     def delete_policy(name: str, policy: str, store: str, account: str | None, form: str) -> int:
-        return change(noun, store, name, account, form, lambda directory, arn: directory.delete_inline_policy(arn, policy))
+        return change(entity_type, store, name, account, form, lambda directory, arn: directory.delete_inline_policy(arn, policy))
 
 
-def add_boundary(group: click.Group, noun: Noun) -> None:
+def add_boundary(group: click.Group, entity_type: EntityType) -> None:
     """`set-boundary` and `delete-boundary`."""
 
     @group.command("set-boundary", help="Limit NAME by POLICY: the ARN of a managed policy, JSON, a file or `-`.")
@@ -301,9 +308,9 @@ def add_boundary(group: click.Group, noun: Noun) -> None:
         def write(directory: Directory, arn: str) -> None:
             directory.set_permissions_boundary(arn, policy_or_document(directory, policy, account))
 
-        return change(noun, store, name, account, form, write)
+        return change(entity_type, store, name, account, form, write)
 
     @group.command("delete-boundary", help="Take the permissions boundary of NAME away.")
     @named
     def delete_boundary(name: str, store: str, account: str | None, form: str) -> int:
-        return change(noun, store, name, account, form, lambda directory, arn: directory.delete_permissions_boundary(arn))
+        return change(entity_type, store, name, account, form, lambda directory, arn: directory.delete_permissions_boundary(arn))

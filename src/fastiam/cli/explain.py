@@ -6,9 +6,8 @@ from datetime import datetime
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.console import write
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
@@ -22,7 +21,7 @@ from fastiam.model.explanation_text import explanation_lines
 @click.argument("action")
 @click.argument("resource")
 @options.request
-@nouns.account
+@entity_commands.account
 @options.unknown
 @options.unknown_owner
 @options.text_form

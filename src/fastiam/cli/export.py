@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.files import check_out, open_out
 from fastiam.cli.store_options import store
@@ -16,7 +16,7 @@ from fastiam.cli.store_options import store
 def command(out: str, store: str) -> int:
     """Write everything but credentials as JSON (docs/directory-format.md), which `import` takes."""
     check_out(out, "the export", store)
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         text = directory.to_json()
     with open_out(out) as file:
         file.write(text.encode())

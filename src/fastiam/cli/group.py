@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import GROUP, POLICY, account_of, change, named
 from fastiam.cli.store_options import store
 
@@ -22,27 +21,27 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@nouns.path
-@nouns.policies
+@entity_commands.path
+@entity_commands.policies
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(name: str, path: str, policies: tuple[str, ...], store: str, account: str | None, form: str) -> int:
     """Create the group NAME."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         arn = GROUP.arn(directory, name, path, account)
         directory.add_group(arn, [POLICY.find(directory, policy, account or account_of(arn)) for policy in policies])
         record = directory.tables.groups[arn]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 def _members(directory: Directory, group: str) -> dict[str, object]:
     return {"members": [arn for arn, entity in directory.tables.entities.items() if group in entity.groups]}
 
 
-nouns.add_show(command, GROUP, _members)
-nouns.add_delete(command, GROUP, lambda directory, arn: directory.delete_group(arn))
-nouns.add_policies(command, GROUP)
+entity_commands.add_show(command, GROUP, _members)
+entity_commands.add_delete(command, GROUP, lambda directory, arn: directory.delete_group(arn))
+entity_commands.add_policies(command, GROUP)
 
 
 @command.command("rename")

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, identity_pool_calls, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import identity_pool_calls, options
 from fastiam.cli.identity_pool_parts import Pairs, find_pool, open_pools, pool_argument, read_json, report_warnings, show_pool
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import of_store, show
@@ -49,7 +48,7 @@ def _configuration(function: Callable[..., Any]) -> Callable[..., Any]:
             help="`accounts.google.com` and others with the id of the application; may be repeated.",
         ),
         click.option("--developer-provider", "developer", metavar="NAME", help="The backend's own name."),
-        nouns.tags,
+        entity_commands.tags,
     ):
         function = option(function)
     return function
@@ -85,7 +84,7 @@ def _given(
 @click.argument("name")
 @_configuration
 @region
-@nouns.account
+@entity_commands.account
 @of_store
 @options.form
 def create(name: str, store: str, keyring: str | None, account: str | None, region: str | None, form: str, **given: Any) -> int:
@@ -118,7 +117,7 @@ def update(pool: str, name: str | None, store: str, keyring: str | None, form: s
 
 
 @command.command("list")
-@nouns.account
+@entity_commands.account
 @of_store
 @options.table_form
 def list_(store: str, keyring: str | None, account: str | None, form: str | None) -> int:

@@ -6,7 +6,7 @@ import click
 
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.policy_sources import tell_findings
+from fastiam.cli.policy_sources import print_findings
 from fastiam.cli.store_options import show, store
 
 
@@ -25,7 +25,7 @@ def command(paths: tuple[str, ...], strict: bool, store: str, form: str) -> int:
 
     with Directory.open(store, mode="strict" if strict else "lenient") as directory:
         load(*paths, into=directory)
-        tell_findings(directory)
+        print_findings(directory)
         tables = directory.tables
     counts = {
         "accounts": len(tables.accounts),

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import PROFILE, ROLE, account_of, change, named
 from fastiam.cli.store_options import store
 
@@ -22,27 +21,27 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@nouns.path
+@entity_commands.path
 @click.option("--role", metavar="NAME", help="The role that its instances get.")
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(
     name: str, path: str, role: str | None, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
 ) -> int:
     """Create the instance profile NAME."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         arn = PROFILE.arn(directory, name, path, account)
         found = None if role is None else ROLE.find(directory, role, account_of(arn))
         directory.create_instance_profile(arn, role=found, tags=dict(tags))
         record = directory.tables.instance_profiles[arn]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, PROFILE)
-nouns.add_delete(command, PROFILE, lambda directory, arn: directory.delete_instance_profile(arn))
-nouns.add_tags(command, PROFILE)
+entity_commands.add_show(command, PROFILE)
+entity_commands.add_delete(command, PROFILE, lambda directory, arn: directory.delete_instance_profile(arn))
+entity_commands.add_tags(command, PROFILE)
 
 
 @command.command("add-role")

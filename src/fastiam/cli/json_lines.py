@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from fastiam.cli.batches import ROWS, Batch, Complaint
+from fastiam.cli.batches import ROWS, Batch, RowProblem
 from fastiam.cli.columns import texts
 from fastiam.errors import RequestValueError
 from fastiam.model.request import check_key, shorten
@@ -39,26 +39,26 @@ def read_json_lines(stream: BinaryIO, renamed: Collection[str] = ()) -> Iterator
         first, line = first + len(rows), line + len(raw)
 
 
-def _check_names(rows: list[dict[str, Any]], renamed: Collection[str], broken: dict[int, Complaint]) -> None:
-    strange: dict[str, str] = {}
+def _check_names(rows: list[dict[str, Any]], renamed: Collection[str], broken: dict[int, RowProblem]) -> None:
+    invalid: dict[str, str] = {}
     for name in dict.fromkeys(chain.from_iterable(set(map(tuple, rows)))):
         try:
             check_key(name)
         except RequestValueError as error:
             if name not in renamed:
-                strange[name] = error.message
-    if strange:
+                invalid[name] = error.message
+    if invalid:
         for i, row in enumerate(rows):
-            found = next((name for name in row if name in strange), None)
+            found = next((name for name in row if name in invalid), None)
             if found is not None:
-                rows[i], broken[i] = {}, (shorten(found), strange[found])
+                rows[i], broken[i] = {}, (shorten(found), invalid[found])
 
 
 def _line_of(numbers: Sequence[int], before: int) -> Callable[[int], int]:
     return lambda row: before + numbers[row]
 
 
-def _rows(raw: Sequence[bytes]) -> tuple[list[dict[str, Any]], dict[int, Complaint], Sequence[int]]:
+def _rows(raw: Sequence[bytes]) -> tuple[list[dict[str, Any]], dict[int, RowProblem], Sequence[int]]:
     """Objects, what is wrong with rows (which are empty then), and the line of each row from 1."""
     try:
         rows = list(map(orjson.loads, raw))
@@ -70,15 +70,15 @@ def _rows(raw: Sequence[bytes]) -> tuple[list[dict[str, Any]], dict[int, Complai
     for number, text in enumerate(raw, 1):
         if not text.strip():
             continue
-        row, complaint = _row(text)
-        if complaint:
-            broken[len(rows)] = complaint
+        row, problem = _row(text)
+        if problem:
+            broken[len(rows)] = problem
         rows.append(row)
         numbers.append(number)
     return rows, broken, numbers
 
 
-def _row(text: bytes) -> tuple[dict[str, Any], Complaint | None]:
+def _row(text: bytes) -> tuple[dict[str, Any], RowProblem | None]:
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError as error:

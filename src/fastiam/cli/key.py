@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import Calls, of_store, open_secret_file, open_sts, secret_out, show
 
@@ -21,13 +20,13 @@ def command() -> None:
 @command.command("create")
 @click.argument("principal")
 @of_store
-@nouns.account
+@entity_commands.account
 @secret_out
 @options.form
 def create(principal: str, store: str, keyring: str | None, account: str | None, out: str, form: str) -> int:
     """Make a key for PRINCIPAL, a user by name or ARN, or `root`. Its secret is shown this once."""
     with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring) as file:
-        made = sts.keys.create(nouns.holder(sts.directory, principal, account))
+        made = sts.keys.create(entity_commands.find_credential_owner(sts.directory, principal, account))
         show(dict(made.process_json()), form, file)
     return exits.OK
 
@@ -35,21 +34,21 @@ def create(principal: str, store: str, keyring: str | None, account: str | None,
 @command.command("list")
 @click.argument("principal")
 @of_store
-@nouns.account
+@entity_commands.account
 @options.table_form
 def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str | None) -> int:
     """List the keys of PRINCIPAL."""
     with open_sts(store, keyring) as sts:
-        keys = sts.keys.list(nouns.holder(sts.directory, principal, account))
+        keys = sts.keys.list(entity_commands.find_credential_owner(sts.directory, principal, account))
     rows = [{name: _text(getattr(key, name)) for name in COLUMNS} for key in keys]
     write_rows(COLUMNS, rows, chosen(form, "table"))
     return exits.OK
 
 
-def _add_change(name: str, told: str, status: str) -> None:
+def _add_change(name: str, summary: str, status: str) -> None:
     """A verb that changes one key, and shows what it is then."""
 
-    @command.command(name, help=told)
+    @command.command(name, help=summary)
     @click.argument("id_", metavar="ID")
     @of_store
     @options.form

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import Calls, of_store, open_secret_file, open_sts, secret_out, show
 
@@ -22,13 +21,13 @@ def command() -> None:
 @click.argument("principal")
 @click.argument("name")
 @of_store
-@nouns.account
+@entity_commands.account
 @secret_out
 @options.form
 def create(principal: str, name: str, store: str, keyring: str | None, account: str | None, out: str, form: str) -> int:
     """Make a device for PRINCIPAL. Its seed is shown this once; the address is what a QR code of it says."""
     with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring) as file:
-        made = sts.mfa.create(nouns.holder(sts.directory, principal, account), name)
+        made = sts.mfa.create(entity_commands.find_credential_owner(sts.directory, principal, account), name)
         show({"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}, form, file)
     return exits.OK
 
@@ -50,12 +49,12 @@ def enable(serial: str, first: str, second: str, store: str, keyring: str | None
 @command.command("list")
 @click.argument("principal")
 @of_store
-@nouns.account
+@entity_commands.account
 @options.table_form
 def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str | None) -> int:
     """List the devices of PRINCIPAL."""
     with open_sts(store, keyring) as sts:
-        devices = sts.mfa.list(nouns.holder(sts.directory, principal, account))
+        devices = sts.mfa.list(entity_commands.find_credential_owner(sts.directory, principal, account))
     rows = [{"serial": d.serial, "enabled": d.enabled is not None, "created": str(d.created)} for d in devices]
     write_rows(COLUMNS, rows, chosen(form, "table"))
     return exits.OK

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import OIDC, change, named
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import store
@@ -33,9 +32,9 @@ def command() -> None:
 @client_ids
 @thumbprints
 @keys_file
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(
     url: str,
@@ -48,17 +47,17 @@ def create(
     form: str,
 ) -> int:
     """Create the provider of URL, with or without `https://`."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         arn = OIDC.arn(directory, url.removeprefix("https://"), "/", account)
         keys = "" if keys_file is None else read_bytes(keys_file).decode()
         directory.create_oidc_provider(arn, client_ids=client_ids, thumbprints=thumbprints, tags=dict(tags), keys=keys)
         record = directory.tables.oidc_providers[arn]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, OIDC)
-nouns.add_delete(command, OIDC, lambda directory, arn: directory.delete_provider(arn))
-nouns.add_tags(command, OIDC)
+entity_commands.add_show(command, OIDC)
+entity_commands.add_delete(command, OIDC, lambda directory, arn: directory.delete_provider(arn))
+entity_commands.add_tags(command, OIDC)
 
 
 @command.command("set")

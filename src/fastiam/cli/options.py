@@ -131,7 +131,7 @@ unknown = click.option(
     metavar="KEY",
     help="A context key of which nothing is known, or a prefix such as `aws:ResourceTag/*`; `*` for all. May be repeated.",
 )
-question = _chained(
+analysis = _chained(
     context,
     unknown,
     click.option("--absent", multiple=True, metavar="KEY", help="A context key that is not there, beside `--unknown '*'`."),

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.store_options import show as show_text
 from fastiam.cli.store_options import store
 from fastiam.errors import DirectoryError
@@ -26,10 +25,10 @@ def command() -> None:
 
 
 def _change(store: str, form: str, write: Callable[[Directory], object]) -> int:
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         write(directory)
         record = directory.tables.organization
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("create")
@@ -56,11 +55,11 @@ def create(id_: str, root: str, management_account: str | None, store: str, form
 @options.form
 def show(store: str, form: str) -> int:
     """Show the tree and its policies."""
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         record = directory.tables.organization
     if record is None:
         raise DirectoryError("there is no organisation", hint="`fastiam org create` makes one")
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 parent = click.option("--parent", metavar="ID", help="The unit above; the root if not given.")
@@ -142,11 +141,11 @@ def _add(kind: str) -> None:
     )
     @click.argument("element", metavar="ID")
     @click.argument("policy")
-    @nouns.document
+    @entity_commands.document
     @store
     @options.form
     def attach(element: str, policy: str, document: str, store: str, form: str) -> int:
-        read = nouns.read_document(document)
+        read = entity_commands.read_document(document)
         return _change(store, form, lambda directory: attach_to(directory, element, (policy, read)))
 
     @command.command(f"detach-{kind}", help=f"Detach the {name} POLICY from the root, unit or account ID.")
@@ -180,7 +179,7 @@ _add("rcp")
 @options.form
 def path(account: str, store: str, form: str) -> int:
     """Show the elements on the path of the account ID, from the root, with the policies at each."""
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         organization = directory.tables.organization
         elements = None if organization is None else organization.elements(account)
         if organization is None or elements is None:

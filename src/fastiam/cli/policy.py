@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import POLICY, change, named
 from fastiam.cli.store_options import store
 
@@ -23,40 +22,40 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@nouns.document
-@nouns.path
-@nouns.tags
+@entity_commands.document
+@entity_commands.path
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(
     name: str, document: str, path: str, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
 ) -> int:
     """Create the managed policy NAME. DOCUMENT is JSON, a file or `-`."""
-    read = nouns.read_document(document)
-    with nouns.writing(store) as directory:
+    read = entity_commands.read_document(document)
+    with entity_commands.writing(store) as directory:
         arn = POLICY.arn(directory, name, path, account)
         directory.add_managed_policy(arn, read, tags=dict(tags))
         record = directory.tables.managed[arn]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 def _attached_to(directory: Directory, policy: str) -> dict[str, object]:
     return asdict(directory.attachments(policy))
 
 
-nouns.add_show(command, POLICY, _attached_to)
-nouns.add_delete(command, POLICY, lambda directory, arn: directory.delete_policy(arn))
-nouns.add_tags(command, POLICY)
+entity_commands.add_show(command, POLICY, _attached_to)
+entity_commands.add_delete(command, POLICY, lambda directory, arn: directory.delete_policy(arn))
+entity_commands.add_tags(command, POLICY)
 
 
 @command.command("create-version")
 @named
-@nouns.document
+@entity_commands.document
 @click.option("--set-as-default", is_flag=True, help="In force at once.")
 def create_version(name: str, document: str, set_as_default: bool, store: str, account: str | None, form: str) -> int:
     """Add a version to the policy NAME. DOCUMENT is JSON, a file or `-`."""
-    read = nouns.read_document(document)
+    read = entity_commands.read_document(document)
 
     def write(directory: Directory, arn: str) -> None:
         directory.create_policy_version(arn, read, set_as_default=set_as_default)

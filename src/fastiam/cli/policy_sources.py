@@ -19,11 +19,11 @@ def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
 
     directory = load(*paths)
     if not quiet:
-        tell_findings(directory)
+        print_findings(directory)
     return directory
 
 
-def tell_findings(directory: Directory) -> None:
+def print_findings(directory: Directory) -> None:
     """The findings of a lenient reading: how many errors and warnings there are, and the first few in full."""
     if directory.findings:
         note(f"findings in the policies, read leniently: {directory.findings}")

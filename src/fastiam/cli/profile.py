@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import ANYWHERE_PROFILE, POLICY, ROLE, named
 from fastiam.cli.files import read_bytes
 from fastiam.cli.roles_anywhere_objects import account_of_store, add_enable, changing, enabled, region
@@ -32,9 +31,9 @@ def command() -> None:
 @click.option("--accept-role-session-name", is_flag=True, help="Requests may name the session.")
 @enabled
 @region
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(
     name: str,
@@ -64,12 +63,12 @@ def create(
             enabled=enabled,
             tags=dict(tags),
         )
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, ANYWHERE_PROFILE)
-nouns.add_delete(command, ANYWHERE_PROFILE, lambda directory, arn: directory.delete_roles_anywhere(arn))
-nouns.add_tags(command, ANYWHERE_PROFILE)
+entity_commands.add_show(command, ANYWHERE_PROFILE)
+entity_commands.add_delete(command, ANYWHERE_PROFILE, lambda directory, arn: directory.delete_roles_anywhere(arn))
+entity_commands.add_tags(command, ANYWHERE_PROFILE)
 add_enable(command, ANYWHERE_PROFILE)
 
 
@@ -101,7 +100,7 @@ def set_(
             duration_seconds=duration,
             accept_role_session_name=accepts,
         )
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("put-attribute-mapping")
@@ -112,7 +111,7 @@ def put_attribute_mapping(name: str, field: str, specifiers: tuple[str, ...], st
     """Let a certificate field give the session tags of the specifiers, and no others."""
     with changing(store) as (directory, objects):
         record = objects.put_attribute_mapping(ANYWHERE_PROFILE.find(directory, name, account), field, specifiers)
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("delete-attribute-mapping")
@@ -126,4 +125,4 @@ def delete_attribute_mapping(
     with changing(store) as (directory, objects):
         arn = ANYWHERE_PROFILE.find(directory, name, account)
         record = objects.delete_attribute_mapping(arn, field, specifiers or None)
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)

@@ -69,15 +69,15 @@ def _write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> N
     from rich.text import Text
 
     console, table = Console(file=sys.stdout, highlight=False), Table(box=SIMPLE_HEAD)
-    told = list(rows)
-    shown = [name for name in columns if any(row[name] not in (None, "", (), []) for row in told)]
+    records = list(rows)
+    shown = [name for name in columns if any(row[name] not in (None, "", (), []) for row in records)]
     longest = {
-        name: max(len(name), *(len(line) for row in told for line in cell_text(row[name], "\n").split("\n"))) for name in shown
+        name: max(len(name), *(len(line) for row in records for line in cell_text(row[name], "\n").split("\n"))) for name in shown
     }
     widths = _widths(longest, console.width)
     for name in shown:
         table.add_column(name.replace("_", " "), overflow="fold", width=widths.get(name))
-    for row in told:
+    for row in records:
         cells = [cell_text(row[name], "\n") for name in shown]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     console.print(table)

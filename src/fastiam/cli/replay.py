@@ -68,7 +68,7 @@ def command(
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
     with Progress(lambda: None, quiet=quiet) as progress:
-        found = engine.replay(_Watched(trail, progress))
+        found = engine.replay(_ProgressReader(trail, progress))
     form = chosen(form, "table")
     groups = [group for group in found.groups if not only or group.verdict in only]
     if form == "table":
@@ -83,7 +83,7 @@ def command(
     return exits.OK if exit_zero else _exit_code(found.verdicts)
 
 
-class _Watched:
+class _ProgressReader:
     """A log whose batches are counted as they pass."""
 
     def __init__(self, trail: Any, progress: Progress) -> None:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import show as show_text
 from fastiam.cli.store_options import store
@@ -33,7 +32,7 @@ def command() -> None:
 @documents
 @owner
 @click.option("--restrict-public-buckets", is_flag=True, help="The setting of S3 Block Public Access.")
-@nouns.tags
+@entity_commands.tags
 @store
 @options.form
 def create(
@@ -46,8 +45,8 @@ def create(
     form: str,
 ) -> int:
     """Create the resource ARN: what carries the policy, a bucket and not its objects."""
-    read = list(map(nouns.read_document, policies))
-    with nouns.writing(store) as directory:
+    read = list(map(entity_commands.read_document, policies))
+    with entity_commands.writing(store) as directory:
         directory.add_resource(
             arn,
             account=account,
@@ -56,7 +55,7 @@ def create(
             restrict_public_buckets=restrict_public_buckets,
         )
         record = directory.tables.resources[stored_arn(arn)]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("list")
@@ -64,7 +63,7 @@ def create(
 @options.table_form
 def list_(store: str, form: str | None) -> int:
     """List the resources."""
-    with nouns.reading(store) as directory:
+    with entity_commands.reading(store) as directory:
         rows = [
             {"arn": arn, "account": record.account, "policies": len(record.policies)}
             for arn, record in directory.tables.resources.items()
@@ -93,8 +92,8 @@ def _find(directory: Directory, arn: str) -> object:
 @options.form
 def show(arn: str, store: str, form: str) -> int:
     """Show the resource ARN."""
-    with nouns.reading(store) as directory:
-        return nouns.show_record(_find(directory, arn), form)
+    with entity_commands.reading(store) as directory:
+        return entity_commands.show_record(_find(directory, arn), form)
 
 
 @command.command("set-policy")
@@ -104,11 +103,11 @@ def show(arn: str, store: str, form: str) -> int:
 @options.form
 def set_policy(arn: str, documents: tuple[str, ...], store: str, form: str) -> int:
     """Give the resource ARN another policy: JSON, a file or `-`; without one it has none."""
-    read = list(map(nouns.read_document, documents))
-    with nouns.writing(store) as directory:
+    read = list(map(entity_commands.read_document, documents))
+    with entity_commands.writing(store) as directory:
         directory.set_resource_policy(arn, (read[0] if len(read) == 1 else read) or None)
         record = _find(directory, arn)
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("delete")
@@ -117,7 +116,7 @@ def set_policy(arn: str, documents: tuple[str, ...], store: str, form: str) -> i
 @options.form
 def delete(arn: str, store: str, form: str) -> int:
     """Delete the resource ARN, with its policies."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         directory.delete_resource(arn)
     show_text({"deleted": arn}, form)
     return exits.OK
@@ -130,10 +129,10 @@ def delete(arn: str, store: str, form: str) -> int:
 @options.form
 def tag(arn: str, pairs: tuple[tuple[str, str], ...], store: str, form: str) -> int:
     """Give the resource ARN tags, beside those that it has."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         directory.tag(arn, dict(pairs))
         record = _find(directory, arn)
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
 @command.command("untag")
@@ -143,7 +142,7 @@ def tag(arn: str, pairs: tuple[tuple[str, str], ...], store: str, form: str) -> 
 @options.form
 def untag(arn: str, keys: tuple[str, ...], store: str, form: str) -> int:
     """Take tags away from the resource ARN."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         directory.untag(arn, keys)
         record = _find(directory, arn)
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)

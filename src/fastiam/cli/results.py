@@ -46,10 +46,10 @@ def _write(batches: Iterable[Any], schema: Any, file: BinaryIO, form: Format, *,
     from arro3.core import RecordBatchReader
 
     raised: list[BaseException] = []  # errors of our own, which DuckDB and arro3 wrap in theirs
-    reader = RecordBatchReader.from_batches(schema, _watched(batches, raised))
+    reader = RecordBatchReader.from_batches(schema, _recording(batches, raised))
     try:
         if form is Format.ARROW:
-            _write_arrow(reader, _Watched(file, raised), is_stream)
+            _write_arrow(reader, _RecordingFile(file, raised), is_stream)
         else:
             with _piped(file, raised) as path:
                 connect().from_arrow(reader).query("results", f"COPY (FROM results) TO '{path}' ({_OPTIONS[form]})")
@@ -65,7 +65,7 @@ def _write(batches: Iterable[Any], schema: Any, file: BinaryIO, form: Format, *,
         raise raised[0]
 
 
-def _watched(batches: Iterable[Any], raised: list[BaseException]) -> Iterator[Any]:
+def _recording(batches: Iterable[Any], raised: list[BaseException]) -> Iterator[Any]:
     try:
         yield from batches
     except (Exception, KeyboardInterrupt) as error:
@@ -103,7 +103,7 @@ def _write_arrow(reader: Any, file: Any, is_stream: bool) -> None:
     (write_ipc_stream if is_stream else write_ipc)(reader, file)
 
 
-class _Watched(io.RawIOBase):
+class _RecordingFile(io.RawIOBase):
     """A file that keeps its own errors: arro3 raises others in their place.
 
     A pipe would be a deadlock: arro3 holds the GIL while it writes.

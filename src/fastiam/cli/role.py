@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import POLICY, ROLE, account_of, change, named
 from fastiam.cli.store_options import store
 
@@ -18,13 +17,13 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @click.option("--trust", metavar="DOCUMENT", help="The trust policy: JSON, a file or `-`. Without one nobody assumes the role.")
-@nouns.path
-@nouns.policies
+@entity_commands.path
+@entity_commands.policies
 @click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
 @click.option("--max-session-duration", type=int, metavar="SECONDS", default=3600, show_default=True)
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(
     name: str,
@@ -39,33 +38,33 @@ def create(
     form: str,
 ) -> int:
     """Create the role NAME."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         arn = ROLE.arn(directory, name, path, account)
         directory.add_principal(
             arn,
             identity_policies=[POLICY.find(directory, policy, account or account_of(arn)) for policy in policies],
-            permissions_boundary=None if boundary is None else nouns.policy_or_document(directory, boundary, account),
+            permissions_boundary=None if boundary is None else entity_commands.policy_or_document(directory, boundary, account),
             tags=dict(tags),
-            trust_policy=None if trust is None else nouns.read_document(trust),
+            trust_policy=None if trust is None else entity_commands.read_document(trust),
             max_session_duration=max_session_duration,
         )
         record = directory.tables.entities[arn]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, ROLE)
-nouns.add_delete(command, ROLE, lambda directory, arn: directory.delete_principal(arn))
-nouns.add_policies(command, ROLE)
-nouns.add_boundary(command, ROLE)
-nouns.add_tags(command, ROLE)
+entity_commands.add_show(command, ROLE)
+entity_commands.add_delete(command, ROLE, lambda directory, arn: directory.delete_principal(arn))
+entity_commands.add_policies(command, ROLE)
+entity_commands.add_boundary(command, ROLE)
+entity_commands.add_tags(command, ROLE)
 
 
 @command.command("set-trust")
 @named
-@nouns.document
+@entity_commands.document
 def set_trust(name: str, document: str, store: str, account: str | None, form: str) -> int:
     """Say who may assume the role NAME. DOCUMENT is JSON, a file or `-`."""
-    trust = nouns.read_document(document)
+    trust = entity_commands.read_document(document)
     return change(ROLE, store, name, account, form, lambda directory, arn: directory.set_trust_policy(arn, trust))
 
 

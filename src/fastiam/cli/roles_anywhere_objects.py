@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli.entity_commands import Noun, named
+from fastiam.cli import entity_commands
+from fastiam.cli.entity_commands import EntityType, named
 from fastiam.errors import DirectoryError, FastiamError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def changing(store: str) -> Iterator[tuple[Directory, RolesAnywhereObjects]]:
         from fastiam.rolesanywhere import RolesAnywhereObjects
     except ModuleNotFoundError as error:
         raise FastiamError(str(error)) from None
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         yield directory, RolesAnywhereObjects(directory)
 
 
@@ -39,19 +39,19 @@ def account_of_store(directory: Directory, account: str | None) -> str:
     return account or next(iter(known))
 
 
-def add_enable(group: click.Group, noun: Noun) -> None:
+def add_enable(group: click.Group, entity_type: EntityType) -> None:
     """`enable` and `disable`."""
 
-    @group.command("enable", help=f"Let the {noun.type} NAME count.")
+    @group.command("enable", help=f"Let the {entity_type.type} NAME count.")
     @named
     def enable(name: str, store: str, account: str | None, form: str) -> int:
         with changing(store) as (directory, objects):
-            record = objects.enable(noun.find(directory, name, account))
-        return nouns.show_record(record, form)
+            record = objects.enable(entity_type.find(directory, name, account))
+        return entity_commands.show_record(record, form)
 
-    @group.command("disable", help=f"Let the {noun.type} NAME not count.")
+    @group.command("disable", help=f"Let the {entity_type.type} NAME not count.")
     @named
     def disable(name: str, store: str, account: str | None, form: str) -> int:
         with changing(store) as (directory, objects):
-            record = objects.disable(noun.find(directory, name, account))
-        return nouns.show_record(record, form)
+            record = objects.disable(entity_type.find(directory, name, account))
+        return entity_commands.show_record(record, form)

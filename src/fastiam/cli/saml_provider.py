@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import SAML, change, named
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import store
@@ -25,22 +24,22 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @metadata
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(name: str, metadata: str, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str) -> int:
     """Create the SAML provider NAME. FILE is the XML document that it publishes, or `-`."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         arn = SAML.arn(directory, name, "/", account)
         directory.create_saml_provider(arn, metadata=_read(metadata), tags=dict(tags))
         record = directory.tables.saml_providers[arn]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, SAML)
-nouns.add_delete(command, SAML, lambda directory, arn: directory.delete_provider(arn))
-nouns.add_tags(command, SAML)
+entity_commands.add_show(command, SAML)
+entity_commands.add_delete(command, SAML, lambda directory, arn: directory.delete_provider(arn))
+entity_commands.add_tags(command, SAML)
 
 
 @command.command("set-metadata")

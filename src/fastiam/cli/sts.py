@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import (
     Calls,
@@ -225,12 +224,12 @@ def get_federation_token(
 @command.command("revoke-sessions")
 @click.argument("role")
 @of_store
-@nouns.account
+@entity_commands.account
 @options.form
 def revoke_sessions(role: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
     """End all sessions of ROLE, a name or ARN, that were issued so far."""
     with open_sts(store, keyring) as sts:
-        arn = nouns.ROLE.find(sts.directory, role, account)
+        arn = entity_commands.ROLE.find(sts.directory, role, account)
         show({"Role": arn, "IssuedBefore": sts.revoke_sessions(arn).isoformat()}, form)
     return exits.OK
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import TRUST_ANCHOR, named
 from fastiam.cli.files import read_bytes
 from fastiam.cli.roles_anywhere_objects import account_of_store, add_enable, changing, enabled, region
@@ -23,9 +22,9 @@ def command() -> None:
 @click.option("--acm-pca-arn", default="", metavar="ARN", help="The private authority that the certificates are of.")
 @enabled
 @region
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(
     name: str,
@@ -49,12 +48,12 @@ def create(
             enabled=enabled,
             tags=dict(tags),
         )
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, TRUST_ANCHOR)
-nouns.add_delete(command, TRUST_ANCHOR, lambda directory, arn: directory.delete_roles_anywhere(arn))
-nouns.add_tags(command, TRUST_ANCHOR)
+entity_commands.add_show(command, TRUST_ANCHOR)
+entity_commands.add_delete(command, TRUST_ANCHOR, lambda directory, arn: directory.delete_roles_anywhere(arn))
+entity_commands.add_tags(command, TRUST_ANCHOR)
 add_enable(command, TRUST_ANCHOR)
 
 
@@ -68,4 +67,4 @@ def set_(name: str, title: str | None, certificates: str | None, store: str, acc
         arn = TRUST_ANCHOR.find(directory, name, account)
         read = None if certificates is None else read_bytes(certificates)
         record = objects.update_trust_anchor(arn, name=title, certificates=read)
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)

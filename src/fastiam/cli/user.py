@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands as nouns
-from fastiam.cli import options
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import GROUP, POLICY, USER, account_of, change, named
 from fastiam.cli.store_options import store
 
@@ -22,13 +21,13 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@nouns.path
+@entity_commands.path
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="A group to be in; may be repeated.")
-@nouns.policies
+@entity_commands.policies
 @click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
-@nouns.tags
+@entity_commands.tags
 @store
-@nouns.account
+@entity_commands.account
 @options.form
 def create(
     name: str,
@@ -42,24 +41,24 @@ def create(
     form: str,
 ) -> int:
     """Create the user NAME."""
-    with nouns.writing(store) as directory:
+    with entity_commands.writing(store) as directory:
         arn = USER.arn(directory, name, path, account)
         directory.add_principal(
             arn,
             identity_policies=[POLICY.find(directory, policy, account or account_of(arn)) for policy in policies],
-            permissions_boundary=None if boundary is None else nouns.policy_or_document(directory, boundary, account),
+            permissions_boundary=None if boundary is None else entity_commands.policy_or_document(directory, boundary, account),
             tags=dict(tags),
             groups=groups,
         )
         record = directory.tables.entities[arn]
-    return nouns.show_record(record, form)
+    return entity_commands.show_record(record, form)
 
 
-nouns.add_show(command, USER)
-nouns.add_delete(command, USER, lambda directory, arn: directory.delete_principal(arn))
-nouns.add_policies(command, USER)
-nouns.add_boundary(command, USER)
-nouns.add_tags(command, USER)
+entity_commands.add_show(command, USER)
+entity_commands.add_delete(command, USER, lambda directory, arn: directory.delete_principal(arn))
+entity_commands.add_policies(command, USER)
+entity_commands.add_boundary(command, USER)
+entity_commands.add_tags(command, USER)
 
 
 @command.command("rename")

