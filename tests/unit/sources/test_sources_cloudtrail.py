@@ -69,7 +69,7 @@ def test_a_single_record_is_a_log(tmp_path):
     assert [len(records) for _, _, records in read_records([path])] == [1]
 
 
-def test_a_folder_is_read_in_order_without_digests_and_other_files(tmp_path):
+def test_log_folder_is_read_in_order_without_other_files(tmp_path):
     write_log(tmp_path / "AWSLogs/1/CloudTrail/b.json.gz", record("s3:B"))
     write_log(tmp_path / "AWSLogs/1/CloudTrail/a.json", record("s3:A"))
     (tmp_path / "AWSLogs/1/CloudTrail-Digest").mkdir(parents=True)

@@ -82,7 +82,7 @@ def test_resource_arns_have_the_partition_of_the_caller(tmp_path, arn, region, p
     assert calls_of(tmp_path, call).resources == [f"arn:{partition}:sqs:{region}:{ACCOUNT}:q"]
 
 
-def test_callers_of_two_partitions_with_equal_parameters_are_distinguished(tmp_path):
+def test_callers_of_two_partitions_are_distinguished(tmp_path):
     arns = [f"arn:{partition}:iam::{ACCOUNT}:user/ana" for partition in ("aws", "aws-cn")]
     calls = calls_of(tmp_path, *(record("kms:Decrypt", user(arn), {"keyId": "k"}) for arn in arns))
     assert [resource.split(":")[1] for resource in calls.resources] == ["aws", "aws-cn"]
