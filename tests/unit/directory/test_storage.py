@@ -31,7 +31,7 @@ from fastiam.policy import document
 from fastiam.storage import connection as connection_module
 from fastiam.storage import record_codec as rows
 from fastiam.storage import schema
-from fastiam.storage import sqlite_backend as disk_module
+from fastiam.storage import sqlite_backend as backend_module
 
 A = "111111111111"
 ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
@@ -349,16 +349,16 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(path: 
 
 
 def test_an_interrupt_just_after_a_commit_leaves_memory_and_file_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = disk_module.SqliteBackend.commit
+    original = backend_module.SqliteBackend.commit
 
-    def commit(backend: disk_module.SqliteBackend, changes: Any) -> None:
+    def commit(backend: backend_module.SqliteBackend, changes: Any) -> None:
         original(backend, changes)
         raise KeyboardInterrupt
 
     with Directory.open(path) as directory:
         directory.add_principal(user("ana"))
         with monkeypatch.context() as patched:
-            patched.setattr(disk_module.SqliteBackend, "commit", commit)
+            patched.setattr(backend_module.SqliteBackend, "commit", commit)
             with pytest.raises(KeyboardInterrupt):
                 directory.add_principal(user("bob"))
         assert directory.refresh() and list(tables_of(directory).entities) == [user("ana"), user("bob")]
@@ -371,8 +371,8 @@ def test_an_interrupt_just_after_a_commit_leaves_memory_and_file_alike(path: Pat
 
 def test_a_refresh_reads_the_changed_records_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    original = disk_module.from_text
-    monkeypatch.setattr(disk_module, "from_text", lambda codec, text: read.append(text) or original(codec, text))
+    original = backend_module.from_text
+    monkeypatch.setattr(backend_module, "from_text", lambda codec, text: read.append(text) or original(codec, text))
     with Directory.open(path) as writer:
         with writer.transaction():
             for i in range(50):
@@ -410,7 +410,7 @@ def test_a_book_that_joins_reads_its_rows_and_follows_the_feed(path: Path) -> No
 def test_a_removed_record_is_gone_for_all_and_forgotten_at_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from badge_store import Badge, Badges
 
-    monkeypatch.setattr(disk_module, "_KEEP_REMOVED", 8)
+    monkeypatch.setattr(backend_module, "_KEEP_REMOVED", 8)
     with Directory.open(path) as writer, Directory.open(path) as near, Directory.open(path) as far:
         badges = [directory.join(Badges()) for directory in (writer, near, far)]
 
@@ -539,7 +539,7 @@ def test_rows_of_a_newer_release_are_not_passed_over(what: str, filled: Path, mo
     connection = sqlite3.connect(filled)
     connection.executescript(NEWER[what])
     connection.close()
-    monkeypatch.setattr(disk_module, "_checksum", lambda name, key, body: _stored_checksum(filled, key))
+    monkeypatch.setattr(backend_module, "_checksum", lambda name, key, body: _stored_checksum(filled, key))
     assert "shoe" in refused("newer", filled)
 
 

@@ -1,4 +1,4 @@
-"""Transactions over the books of a directory: all or nothing, in memory already."""
+"""Transactions over the record stores of a directory: atomic, in memory too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def badges_of(directory: fastiam.Directory) -> Badges:
     return directory.join(Badges())
 
 
-def test_what_a_transaction_writes_is_undone_with_it(directory: fastiam.Directory) -> None:
+def test_failed_transaction_undoes_its_writes(directory: fastiam.Directory) -> None:
     directory.add_principal(ANA, identity_policies=ALLOW)
     before = directory.to_json()
     with pytest.raises(ZeroDivisionError), directory.transaction():
@@ -35,7 +35,7 @@ def test_what_a_transaction_writes_is_undone_with_it(directory: fastiam.Director
     directory.add_principal(BOB)  # the name is free again
 
 
-def test_of_nested_transactions_the_inner_one_is_undone_alone(directory: fastiam.Directory) -> None:
+def test_nested_transaction_undoes_its_own_writes_only(directory: fastiam.Directory) -> None:
     with directory.transaction():
         with pytest.raises(ZeroDivisionError), directory.transaction():
             directory.add_principal(BOB)
@@ -46,17 +46,17 @@ def test_of_nested_transactions_the_inner_one_is_undone_alone(directory: fastiam
     assert ANA in directory.to_json() and BOB not in directory.to_json()
 
 
-def test_findings_of_what_was_undone_are_taken_back() -> None:
+def test_failed_transaction_removes_its_findings() -> None:
     directory = fastiam.Directory(mode="lenient")
     directory.add_principal(ANA, identity_policies="arn:aws:iam::aws:policy/Nowhere")
-    told = directory.findings
+    findings = directory.findings
     with pytest.raises(ZeroDivisionError), directory.transaction():
         directory.add_principal(BOB, identity_policies="arn:aws:iam::aws:policy/Nowhere")
         1 / 0  # noqa: B018
-    assert directory.findings == told and len(told) == 1
+    assert directory.findings == findings and len(findings) == 1
 
 
-def test_an_engine_does_not_see_what_was_undone(directory: fastiam.Directory) -> None:
+def test_engine_ignores_undone_writes(directory: fastiam.Directory) -> None:
     directory.add_principal(ANA)
     engine = directory.compile()
     with pytest.raises(ZeroDivisionError), directory.transaction():
@@ -67,7 +67,7 @@ def test_an_engine_does_not_see_what_was_undone(directory: fastiam.Directory) ->
         assert not again.is_allowed(ANA, "s3:GetObject", "arn:aws:s3:::b/k")
 
 
-def test_another_book_changes_in_the_same_transactions(directory: fastiam.Directory) -> None:
+def test_joined_store_changes_in_the_same_transactions(directory: fastiam.Directory) -> None:
     badges = badges_of(directory)
     with directory.transaction():
         directory.add_principal(ANA, tags={"team": "red"})
@@ -82,14 +82,14 @@ def test_another_book_changes_in_the_same_transactions(directory: fastiam.Direct
     assert badges.of_owner == {ANA: {"7"}, BOB: set()}
 
 
-def test_a_book_may_refuse_what_another_one_changes(directory: fastiam.Directory) -> None:
+def test_joined_store_refuses_changes_of_another_store(directory: fastiam.Directory) -> None:
     badges_of(directory)
     with pytest.raises(fastiam.DirectoryError, match="no tags"):
         directory.add_principal(ANA)
     assert ANA not in directory.to_json()
 
 
-def test_a_book_may_add_to_a_transaction(directory: fastiam.Directory) -> None:
+def test_joined_store_adds_to_a_transaction(directory: fastiam.Directory) -> None:
     badges = badges_of(directory)
     with directory.transaction():
         badges.put("badges", "first", Badge("first", ANA))
@@ -107,18 +107,19 @@ def test_a_directory_that_nobody_has_is_gone_at_once() -> None:
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=ALLOW)
     engine = directory.compile()
-    things = [
-        weakref.ref(thing) for thing in (directory, badges_of(directory), directory.transaction_manager, engine, engine.snapshot)
+    references = [
+        weakref.ref(reference)
+        for reference in (directory, badges_of(directory), directory.transaction_manager, engine, engine.snapshot)
     ]
     gc.disable()
     try:
         del directory, engine
-        assert not any(thing() for thing in things)
+        assert not any(reference() for reference in references)
     finally:
         gc.enable()
 
 
-def test_a_book_joins_once(directory: fastiam.Directory) -> None:
+def test_record_store_joins_once(directory: fastiam.Directory) -> None:
     class Other(Badges):
         pass
 
@@ -127,7 +128,7 @@ def test_a_book_joins_once(directory: fastiam.Directory) -> None:
         directory.join(Other())
 
 
-def test_threads_write_one_after_the_other(directory: fastiam.Directory) -> None:
+def test_threads_write_in_sequence(directory: fastiam.Directory) -> None:
     badges = badges_of(directory)
     with directory.transaction():
         badges.put("badges", "n", Badge("0", ANA))
