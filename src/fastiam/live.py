@@ -1,7 +1,7 @@
 """`LiveEngine`: the current engine of a service, replaced while it serves.
 
-Law: at every moment there is one engine, whole, of one generation. A change that cannot be read or does not compile leaves the
-last good engine in place and is kept as `error`. Never a gap, never half of a change.
+Invariant: at every moment there is one complete engine of one generation. A change that cannot be read or compiled leaves the
+last good engine in place and is stored as `error`. There is never a gap, and never half of a change.
 
 A forked child has no watcher, since a fork copies one thread. So the first use of a watched `LiveEngine` in a child reads the
 source and starts a watcher there.
@@ -37,8 +37,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Location = str | os.PathLike[str]
 
-_LOOK = 1000  # milliseconds after which the files are looked at though nothing was heard of them
-_POLL = 0.02  # seconds between two looks at a directory; one takes some 30 microseconds
+_CHECK_EVERY = 1000  # milliseconds after which the files are checked even without a notification
+_POLL = 0.02  # seconds between two checks of a directory; one takes some 30 microseconds
 _SHARE = 10  # a source that cannot be read is read again after this many times the time that it took
 _REST = 1.0  # seconds until the next try, after a source could not be read or watched
 _STALE = 5.0  # seconds without a check after which a watcher counts as stopped; it checks at least every two seconds
@@ -51,7 +51,7 @@ log = logging.getLogger("fastiam.live")
 
 
 def _of_engine(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concatenate[LiveEngine, P], R]:
-    """The same method of whatever engine is current."""
+    """Return the method for the current engine."""
 
     @wraps(method)
     def ask(live: LiveEngine, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -319,7 +319,7 @@ class LiveEngine:
 
     def _follow_files(self, watchfiles: Any, debounce: float, stop: threading.Event) -> None:
         quiet = max(1, round(debounce * 1000))
-        events = {"debounce": max(quiet, 1600), "step": quiet, "rust_timeout": _LOOK, "yield_on_timeout": True}
+        events = {"debounce": max(quiet, 1600), "step": quiet, "rust_timeout": _CHECK_EVERY, "yield_on_timeout": True}
         for _ in watchfiles.watch(*_folders(self._paths), stop_event=stop, raise_interrupt=False, **events):
             self._lost = None
             self._check()  # what came before the watch began, or by no event, is seen too

@@ -41,21 +41,21 @@ class Engine(CompiledEngine):
     ) -> WhoCanResult:
         """Return the principals that can do an action on a resource, for certain or if conditions are satisfied.
 
-        Decided for are the root of every account, every user, every role (as some session of it, N5; where the answer turns on
-        `aws:userid`, as one of a name that no policy writes, unless only named ones can), and whom the policies
-        of the resource let in beside them: services, unsigned callers, identity providers, named sessions, and users, roles
-        and whole accounts of which the directory has no record (`PrincipalAccess` says how each is told).
+        The candidates are the root of every account, every user, every role (as a session of it, N5), and the external
+        principals that the policies of the resource allow: services, unsigned callers, identity providers, named sessions, and
+        users, roles and whole accounts that are not in the directory. If a decision depends on `aws:userid`, a role stands for a
+        session with a name that no policy contains, unless only named sessions can.
 
         Parameters
         ----------
         context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
-        unknown : the keys of which nothing is known, as in `decide_many`; by default none, and a key that is not given is
-            absent. With `["*"]` all that `context` does not give are unknown, the time too unless `now` is given: who can only
-            if conditions are met is a `PrincipalAccess` of outcome DEPENDS.
+        unknown : the unknown keys, as in `decide_many`; by default none, and a key that is not given is absent. With `["*"]` all
+            keys that are not in `context` are unknown, the time too unless `now` is given. A principal that can only if
+            conditions are satisfied is a `PrincipalAccess` of outcome DEPENDS then.
 
         Returns
         -------
-        WhoCanResult: a sequence of `PrincipalAccess`. Whoever is not in it cannot, or cannot make such a request at all (K1).
+        WhoCanResult: a sequence of `PrincipalAccess`. Other principals cannot, or cannot make such a request at all (K1).
 
         Raises
         ------
@@ -63,19 +63,19 @@ class Engine(CompiledEngine):
 
         Notes
         -----
-        One batch over all who have a record, some 200 ns each. What is open is said by D73: it may be said of a request that
-        is decided, never the other way round.
+        One batch over all principals of the directory, some 200 ns each. DEPENDS follows D73: it may be reported for a request
+        that has a definite decision, but a request that depends on unknown keys is never reported as decided.
         """
         from fastiam.analysis.who_can import PrincipalColumn, who_can
         from fastiam.analysis.who_can_request import read_who_can_request
 
-        question = read_who_can_request(self, action, resource, context, unknown, resource_account, now)
+        request = read_who_can_request(self, action, resource, context, unknown, resource_account, now)
         if self._stored is None:
             self._stored = PrincipalColumn(self._snapshot_or_fail())
-        return who_can(question, self._stored)
+        return who_can(request, self._stored)
 
     def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
-        """What the policies say of the calls in a log, beside what the log says became of them (docs/replay.md).
+        """Decide the calls of a log, and compare the decisions with the logged outcomes (docs/replay.md).
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Engine(CompiledEngine):
 
         Returns
         -------
-        Replay: the calls in groups by caller, action, answer and reason, the disagreements first.
+        Replay: the calls in groups by principal, action, decision and reason, the disagreements first.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Engine(CompiledEngine):
 
         Notes
         -----
-        What a log does not tell is unknown (spec 6.11), so that a plain answer stays whatever the truth was.
+        Values that are not in the log are unknown (spec 6.11), so a definite decision is right for each possible value.
         """
         from fastiam.analysis.replay import replay
 
@@ -153,8 +153,8 @@ class Engine(CompiledEngine):
         if resource is None:
             _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)
             return grants_of(self, principal, context)
-        question = read_who_can_request(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
-        return actions_on(self, principal, question, actions)
+        request = read_who_can_request(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
+        return actions_on(self, principal, request, actions)
 
 
 def _need_resource(**given: object) -> None:

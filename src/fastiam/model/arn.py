@@ -1,4 +1,4 @@
-"""ARNs cut into their six fields. No wildcards here: patterns are read by whoever matches them."""
+"""ARNs split into their six fields, without wildcards: each matcher reads patterns itself."""
 
 from __future__ import annotations
 

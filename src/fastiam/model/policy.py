@@ -94,9 +94,9 @@ class Statement:
 class Policy:
     """One document as read.
 
-    `variables` is true for version 2012-10-17 (spec 1.4). `name` is what answers call it: the policy's
-    name or ARN in a directory, the argument and index in `simulate`. `origin` tells where its text lies.
-    Two policies are one only if they are the same object: equal text in two places keeps two names.
+    `variables` is true for version 2012-10-17 (spec 1.4). Decisions report `name`: the name or
+    ARN of the policy in a directory, the argument and index in `simulate`. `origin` is the position of its text.
+    Policies are compared by identity: equal text in two places has two names.
     """
 
     kind: PolicyKind

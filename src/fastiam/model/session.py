@@ -1,4 +1,4 @@
-"""`Session`: temporary credentials as a verified fact, frozen and constructible by whoever verified a caller."""
+"""`Session`: temporary credentials as a verified fact, frozen; code that verified a caller may construct one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Session:
     arn : the session's principal ARN: `assumed-role/Role/Session`, `federated-user/Name`, a user's ARN for
         GetSessionToken, the root's ARN for AssumeRoot. Positional.
     kind : a `PrincipalKind` or its name: ROLE, SLR, FED, USER, ROOT or AROOT.
-    issuer : ARN of the role (ROLE, SLR), of the user or root (FED, USER, ROOT); None where nobody knows it (N4, N6).
+    issuer : ARN of the role (ROLE, SLR), of the user or root (FED, USER, ROOT); None if unknown (N4, N6).
     policies : session policies as JSON text, bytes or mappings; None where none were passed.
     tags : session tags; they override the issuer's (S22).
     transitive_tags : keys of `tags` that a chained session inherits (S24).

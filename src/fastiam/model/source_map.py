@@ -1,4 +1,4 @@
-"""Where a value stands in a JSON text: offsets, lines and columns, found when asked for.
+"""Positions of values in a JSON text: offsets, lines and columns, computed on demand.
 
 Reading keeps no offsets: most documents never need one. A path such as `("Statement", 0, "Action")` is walked
 through the text again. What such a walk learns, level by level, is kept for the last few texts (`SourceMap`), so
@@ -63,10 +63,10 @@ class Origin:
         return Origin(self.source, self.path + steps)
 
     def position(self, *, name: bool = False) -> Position | None:
-        """Where the value stands, or with `name` the name of the member; None where there is no text or no such path.
+        """Return the position of the value, or with `name` of the member name; None without a text or such a path.
 
         A single value in place of a list (`"Statement": {...}`) is found under index 0 as well (spec G10). All that
-        lies inside a document that is kept as a string (URL-encoded, or JSON in JSON) stands where the string stands.
+        is inside a document in a string (URL-encoded, or JSON in JSON) has the position of the string.
         """
         if self.source.text is None:
             return None
