@@ -118,6 +118,31 @@ def test_answers_to_unknown_users_have_the_form_of_real_ones():
     assert len(world.sent) == 1
 
 
+def test_failed_delivery_does_not_show_that_a_user_exists():
+    world = World(client=ENABLED)
+    world.pools._state.sender = None
+    for name in ("ana", "bob"):
+        assert world.pools.forgot_password(client_id=C, username=name)["CodeDeliveryDetails"]
+
+
+def test_session_of_an_admin_flow_is_not_answered_by_the_public_call():
+    world = World()
+    world.pools.admin_create_user(user_pool_id=POOL, username="bob", temporary_password=PASSWORD, message_action="SUPPRESS")
+    given = {"USERNAME": "bob", "PASSWORD": PASSWORD}
+    flow = {"user_pool_id": POOL, "client_id": C, "auth_flow": "ADMIN_USER_PASSWORD_AUTH", "auth_parameters": given}
+    challenge = world.pools.admin_initiate_auth(**flow)
+    answers = {"USERNAME": "bob", "NEW_PASSWORD": "Other-Horse8"}
+    assert "Invalid session" in refusal(lambda: world.answer(challenge, answers, "bob"))
+    done = world.pools.admin_respond_to_auth_challenge(
+        user_pool_id=POOL,
+        client_id=C,
+        challenge_name="NEW_PASSWORD_REQUIRED",
+        session=challenge["Session"],
+        challenge_responses=answers,
+    )
+    assert "AuthenticationResult" in done
+
+
 def test_events_do_not_contain_the_name_of_an_unknown_user():
     world = World(client=ENABLED)
     refusal(lambda: world.password_sign_in("secret-as-name", "Wrong-Horse7"))

@@ -177,7 +177,7 @@ class SignInCalls(CustomCalls, RefreshCalls):
     def _srp_challenge(self, attempt: Attempt, public: int) -> Json:
         """The challenge `PASSWORD_VERIFIER`; its state is in the secret block (UP53)."""
         salt, verifier, _ = self._passwords.verifier_of(attempt.pool, attempt.user, attempt.name)
-        while (shake := srp.answer(public, verifier, int.from_bytes(self._state.random(48)))) is None:
+        while (shake := srp.answer(public, verifier, int.from_bytes(self._state.random(32)))) is None:
             pass
         name = self._srp_name(attempt)
         content = {
@@ -191,6 +191,7 @@ class SignInCalls(CustomCalls, RefreshCalls):
             "srp": name,
             "A": f"{public:x}",
             "b": f"{shake.b:x}",
+            "B": f"{shake.public:x}",
         }
         block = self._state.seal("block", content, BLOCK_SECONDS)
         parameters = {
@@ -234,7 +235,7 @@ class SignInCalls(CustomCalls, RefreshCalls):
         with self._state.transaction():
             self._state.spend(block)  # INVARIANT: good for one try, whatever comes of it
         _, verifier, is_real = self._passwords.verifier_of(attempt.pool, attempt.user, attempt.name)
-        shake = srp.answer(int(block["A"], 16), verifier, int(block["b"], 16))
+        shake = srp.resumed(int(block["A"], 16), int(block["b"], 16), int(block["B"], 16))
         is_right = False
         if shake is not None:
             key = srp.session_key(int(block["A"], 16), verifier, shake)

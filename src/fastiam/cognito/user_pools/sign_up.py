@@ -229,7 +229,12 @@ class SignUpCalls(RefreshCalls):
         with self._state.transaction():
             self._limits.clear_request(subject)
             code = self._codes.make(pool, self._state.current(user), RECOVER, "password")
-        details = self._codes.send(pool, user, "ForgotPassword", attribute, code, client_id=client.id)
+        try:
+            details = self._codes.send(pool, user, "ForgotPassword", attribute, code, client_id=client.id)
+        except CognitoError as error:
+            if not client.hides_existence or error.code != "CodeDeliveryFailureException":
+                raise
+            details = delivery_details(attribute, user.attributes[attribute])  # a failure would show that the user exists
         return {"CodeDeliveryDetails": details}
 
     def _recovery_attribute(self, pool: Pool, user: User) -> str | None:

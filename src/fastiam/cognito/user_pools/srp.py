@@ -81,7 +81,11 @@ class Handshake:
 
 def answer(client_public: int, v: int, b: int) -> Handshake | None:
     """The answer with a random b; None if b must be chosen anew."""
-    public = (_K * v + pow(G, b, N)) % N
+    return resumed(client_public, b, (_K * v + pow(G, b, N)) % N)
+
+
+def resumed(client_public: int, b: int, public: int) -> Handshake | None:
+    """The answer with a number B that was made before."""
     u = int.from_bytes(_hash(pad(client_public), pad(public)))
     return None if public == 0 or u == 0 else Handshake(b, public, u)
 
