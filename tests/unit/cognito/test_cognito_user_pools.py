@@ -788,7 +788,7 @@ def f137_oidc(row):
         user = world.pools.admin_get_user(user_pool_id=POOL, username="Corp_u1")
         attributes = {item["Name"]: item["Value"] for item in user["UserAttributes"]}
         assert (attributes["email"], user["UserStatus"]) == ("eve@idp.example", "EXTERNAL_PROVIDER")
-        assert idp.forms[0]["client_secret"] == "s3"
+        assert idp.forms[0]["client_secret"] == "hidden-at-idp"
         yield "not verified" if attributes["email_verified"] == "false" else attributes
 
 
