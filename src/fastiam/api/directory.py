@@ -73,7 +73,7 @@ class Directory(AccountModel):
         ------
         StoreError: the file is not a store, is of a newer release, or is corrupt; `reason` gives the case. Writes raise it too.
         """
-        from fastiam.storage import SqliteBackend
+        from fastiam.storage import SqliteBackend  # PERF: only stores need it
 
         file = as_path(path)
         check_type(timeout, (int, float), "timeout", "a number of seconds")
@@ -166,7 +166,7 @@ class Directory(AccountModel):
             repeating workload, entries are evicted and built again and again, which takes a hundred times as long.
             `Engine.stats()` counts evictions as `generation`.
         """
-        from fastiam.api.engine import Engine
+        from fastiam.api.engine import Engine  # PERF: a program that only writes needs no engine
 
         return Engine.from_snapshot(
             self.snapshot(),

@@ -135,7 +135,7 @@ class CompiledEngine(ResolvingCore):
         -----
         Run-time entries (plans, sessions, names) are not saved. The loaded engine adds them on demand.
         """
-        from fastiam.engine.engine_file.engines import save_engine
+        from fastiam.engine.engine_file.engines import save_engine  # PERF: only engine files need it
 
         save_engine(self, as_path(path))
 
@@ -157,7 +157,7 @@ class CompiledEngine(ResolvingCore):
         SourceError: the file cannot be read, is not an engine file, is truncated or altered, or is of another release or kind of
             machine.
         """
-        from fastiam.engine.engine_file.engines import load_engine
+        from fastiam.engine.engine_file.engines import load_engine  # PERF: only engine files need it
 
         return load_engine(cls, as_path(path), {} if cache_bytes is None else {"cache_bytes": _checked_bytes(cache_bytes)})
 
@@ -190,7 +190,7 @@ class CompiledEngine(ResolvingCore):
         return type(self)._over(snapshot, compiler, names, self._options, self._defaults)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from fastiam.engine.engine_file.engines import engine_bytes
+        from fastiam.engine.engine_file.engines import engine_bytes  # PERF: only engine files need it
 
         return _engine_of, (type(self), engine_bytes(self))
 
@@ -365,6 +365,6 @@ def _named(sessions: Mapping[str, Session] | None) -> dict[str, Session]:
 
 
 def _engine_of(cls: type[CompiledEngine], data: bytes) -> CompiledEngine:
-    from fastiam.engine.engine_file.engines import engine_of
+    from fastiam.engine.engine_file.engines import engine_of  # PERF: only pickles need it
 
     return engine_of(cls, data)
