@@ -84,7 +84,8 @@ class OAuthWorld(World):
         """An OIDC provider of the pool that clients may use."""
         idp = idp or Idp()
         self.idps[idp.issuer] = idp
-        details = {"client_id": IDP_CLIENT, "client_secret": "hidden-at-idp", "authorize_scopes": "openid", "oidc_issuer": idp.issuer}
+        details = {"client_id": IDP_CLIENT, "client_secret": "hidden-at-idp"}
+        details |= {"authorize_scopes": "openid", "oidc_issuer": idp.issuer}
         self._add(name, "OIDC", details, mapping)
         return idp
 
