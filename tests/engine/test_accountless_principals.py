@@ -148,7 +148,7 @@ def some_rows(rng: random.Random, n: int, keys: list[str]) -> list[Any]:
 
 @pytest.mark.parametrize("endpoints", [False, True], ids=["", "endpoints"])
 @pytest.mark.parametrize("seed", range(12))
-def test_services_and_anonymous_callers_in_a_batch_are_answered_as_alone(seed: int, endpoints: bool) -> None:
+def test_batch_of_services_and_anonymous_equals_single_calls(seed: int, endpoints: bool) -> None:
     rng = random.Random(seed)
     directory = an_organization(rng, endpoints=endpoints)
     engine, alone = directory.compile(), directory.compile()
@@ -184,7 +184,7 @@ def test_services_and_anonymous_callers_in_a_batch_are_answered_as_alone(seed: i
 
 
 @pytest.mark.parametrize("accounts", [B, [A, B]], ids=["one account", "two accounts"])
-def test_an_element_that_names_accounts_and_a_service_is_about_all_of_them(accounts: Any) -> None:
+def test_principal_element_of_accounts_and_service_matches_each(accounts: Any) -> None:
     """3.3: in waves, where an allow about other accounts is passed over."""
     queue, other = f"arn:aws:sqs:eu-west-1:{A}:q", f"arn:aws:iam::{B}:role/other"
     allow = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}

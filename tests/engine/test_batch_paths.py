@@ -102,7 +102,7 @@ def engine():
 
 
 @pytest.mark.parametrize("form", COLUMNS)
-def test_every_row_of_a_batch_is_decided_as_it_is_alone(engine, form):
+def test_batch_row_equals_single_call(engine, form):
     column = COLUMNS[form]
     rows = ROWS * 5  # some of each kind in a block
     context = {"aws:ResourceTag/stage": column([None if row[1].startswith("s3:") else "prod" for row in rows])}
@@ -120,7 +120,7 @@ def test_every_row_of_a_batch_is_decided_as_it_is_alone(engine, form):
 
 
 @pytest.mark.parametrize("form", COLUMNS)
-def test_a_condition_is_decided_by_the_value_of_its_row(engine, form):
+def test_condition_is_evaluated_with_the_value_of_its_row(engine, form):
     column = COLUMNS[form]
     regions = ["eu-west-1", "us-east-1", "eu-west-1", None] * 200
     n = len(regions)
@@ -134,7 +134,7 @@ def test_a_condition_is_decided_by_the_value_of_its_row(engine, form):
         assert got.outcome.tolist() == [OK if region == "eu-west-1" else NO for region in regions]
 
 
-def test_what_a_batch_knows_of_principals_serves_another_only_where_it_is_given_the_same_keys(engine):
+def test_cached_principal_is_checked_for_new_context_keys(engine):
     """K1: whether a column can contradict what is fixed is told by the keys that are given."""
     held = []
     for account, expected in ((None, OK), (A, OK), (B, Outcome.ERROR), (None, OK)) * 3:
@@ -146,7 +146,7 @@ def test_what_a_batch_knows_of_principals_serves_another_only_where_it_is_given_
 
 
 @pytest.mark.parametrize("form", ["dictionary", "plain", "chunks"])
-def test_what_a_batch_has_checked_of_a_caller_says_nothing_of_other_values_and_callers(form):
+def test_cached_context_check_is_per_value_and_principal(form):
     """K1: a tag that a column gives, of users with that tag, with another one and without any."""
     directory = fastiam.Directory(quotas=None)
     tags = {"red": {"team": "red"}, "blue": {"team": "blue"}, "bare": {}}
@@ -249,7 +249,7 @@ def agree(engine, rows, sessions, context):
                 assert (told[i].layer, told[i].statement) == (decision.layer, decision.statement), rows[i]
 
 
-def test_a_key_of_kms_is_opened_by_its_policy_alone(keys):
+def test_kms_key_access_requires_its_key_policy(keys):
     """6.3, 6.5: whom it names needs no other allow, its account does; a later statement may name whom that lets not in."""
     sessions = {
         "limited session": fastiam.Session(RUN, kind="ROLE", issuer=NAMED, policies=[document(statement("Allow", "s3:*"))]),
@@ -307,7 +307,7 @@ BEYOND = {
 }
 
 
-def test_the_policy_of_a_holder_governs_alone_and_in_columns():
+def test_governing_policy_decides_single_calls_and_batches():
     """6.10, D60 to D62: what nothing but its own record can govern is not asked for, and no answer is another one for that."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(NAMED, identity_policies=[EVERYTHING])
@@ -323,7 +323,7 @@ def test_the_policy_of_a_holder_governs_alone_and_in_columns():
             assert engine.decide(*row) == engine.explain(*row).decision, row
 
 
-def test_the_tags_of_a_bucket_are_not_those_of_its_objects():
+def test_bucket_tags_are_not_object_tags():
     """6.10, 5.4: its policy governs them, its tags tell nothing of them."""
     tagged = statement("Allow", "s3:*", Condition={"StringEquals": {"aws:ResourceTag/stage": "prod"}})
     directory = fastiam.Directory(quotas=None)

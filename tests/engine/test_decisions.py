@@ -64,7 +64,7 @@ def bare(outcomes: Sequence[int] = (0, 1, 2)) -> Decisions:
     return Decisions(np.array(outcomes, np.uint8))
 
 
-def test_a_row_says_what_the_columns_say() -> None:
+def test_row_equals_its_columns() -> None:
     rows = list(decisions())
     assert rows[0] == RowDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY, assumed_owner=True)
     assert rows[2] == RowDecision(Outcome.EXPLICIT_DENY, Layer.SCP, SCP, assumed_owner=False)
@@ -80,7 +80,7 @@ SLICES = [slice(None), slice(2, 6), slice(-3, None), slice(None, None, -1), slic
 
 
 @pytest.mark.parametrize("rows", SLICES, ids=str)
-def test_a_slice_is_the_decisions_of_its_rows(rows: slice) -> None:
+def test_slice_has_the_decisions_of_its_rows(rows: slice) -> None:
     whole, part = decisions(), decisions()[rows]
     assert isinstance(part, Decisions) and list(part) == list(whole)[rows]
     assert [row.error for row in part] == [row.error for row in whole][rows]
@@ -111,7 +111,7 @@ def test_pandas_constructor_raises_with_the_right_call() -> None:
     assert list(pd.DataFrame.from_arrow(decisions()).columns) == list(COLUMNS)
 
 
-def test_outcomes_are_a_dictionary_of_names_in_arrow_and_numbers_in_python() -> None:
+def test_outcomes_are_names_in_arrow_and_numbers_in_python() -> None:
     table = pa.table(decisions())
     assert table["outcome"].type == pa.dictionary(pa.uint8(), pa.string())
     assert table["outcome"].chunk(0).dictionary.to_pylist() == [outcome.name for outcome in Outcome]
@@ -125,7 +125,7 @@ def test_outcomes_are_a_dictionary_of_names_in_arrow_and_numbers_in_python() -> 
         assert values == ROWS[name], "the same names in Python"
 
 
-def test_a_row_is_no_truth_value() -> None:
+def test_row_as_truth_value_raises() -> None:
     with pytest.raises(TypeError, match="allowed"):
         bool(bare()[0])
 
@@ -138,7 +138,7 @@ def test_reasons_are_columns_of_codes_and_texts() -> None:
     assert "Elsewhere" not in result.policy.values, "only statements that answers rest on"
 
 
-def test_reasons_that_were_not_asked_for_are_not_there() -> None:
+def test_decisions_without_reasons_have_no_reason_columns() -> None:
     for name in ("layer", "policy", "sid", "reason"):
         assert not hasattr(bare(), name)
     with pytest.raises(AttributeError, match="reasons=True"):
@@ -172,7 +172,7 @@ def test_every_consumer_of_arrow_gets_the_same_table(name: str) -> None:
     assert CONSUMERS[name](decisions()) == ROWS
 
 
-def test_table_without_reasons_has_the_answers_alone() -> None:
+def test_table_without_reasons_has_only_outcomes() -> None:
     outcomes = ["IMPLICIT_DENY", "ALLOW", "EXPLICIT_DENY"]
     answers = {"outcome": outcomes, "allowed": [False, True, False], "assumed_owner": [False] * 3}
     assert pa.table(bare()).to_pydict() == answers
@@ -181,7 +181,7 @@ def test_table_without_reasons_has_the_answers_alone() -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 1_000])
-def test_what_goes_out_is_sound_arrow_at_any_length(n: int) -> None:
+def test_exported_arrow_of_any_length_validates(n: int) -> None:
     some = np.arange(n) % 3
     result = Decisions(
         some.astype(np.uint8), layer=some.astype(np.uint8), statement=(some - 1).astype(np.int32), statements=STATEMENTS
@@ -195,14 +195,14 @@ def test_what_goes_out_is_sound_arrow_at_any_length(n: int) -> None:
     assert pl.DataFrame(result).height == n
 
 
-def test_a_batch_without_any_statement_goes_out() -> None:
+def test_decisions_without_statements_are_exported() -> None:
     result = Decisions(np.zeros(3, np.uint8), layer=np.full(3, NO_CODE, np.uint8), statement=np.full(3, -1, np.int32))
     assert pa.table(result)["policy"].to_pylist() == [None] * 3
     assert pl.DataFrame(result)["sid"].to_list() == [None] * 3
     assert duckdb.sql("select layer from result").fetchall() == [(None,)] * 3
 
 
-def test_dictionary_columns_go_out_alone() -> None:
+def test_dictionary_columns_are_exported_separately() -> None:
     layer = decisions().layer
     array = pa.array(layer)
     array.validate(full=True)
@@ -212,7 +212,7 @@ def test_dictionary_columns_go_out_alone() -> None:
     assert pa.array(DictionaryColumn("x", np.array([0, 1], np.int32), ["é", ""])).to_pylist() == ["é", ""]
 
 
-def test_outcomes_go_out_without_a_copy_and_live_as_long_as_the_consumer() -> None:
+def test_exported_outcomes_share_memory_that_outlives_decisions() -> None:
     outcome = np.array([0, 1, 2], np.uint8)
     address, gone = outcome.ctypes.data, weakref.ref(outcome)
     result = Decisions(outcome)
@@ -226,7 +226,7 @@ def test_outcomes_go_out_without_a_copy_and_live_as_long_as_the_consumer() -> No
     assert gone() is None
 
 
-def test_capsules_that_nobody_takes_are_freed() -> None:
+def test_unconsumed_capsules_are_freed() -> None:
     outcome = np.array([0, 1, 2], np.uint8)
     gone = weakref.ref(outcome)
     result = Decisions(outcome)
@@ -238,7 +238,7 @@ def test_capsules_that_nobody_takes_are_freed() -> None:
     assert gone() is None
 
 
-def test_decisions_pickle_with_the_statements_they_rest_on() -> None:
+def test_pickled_decisions_keep_determining_statements() -> None:
     result = decisions()
     again = pickle.loads(pickle.dumps(result))
     assert (again.outcome == result.outcome).all() and not again.outcome.flags.writeable

@@ -71,7 +71,7 @@ ANSWERS = [
 @pytest.mark.parametrize(
     ("request_", "outcome", "sid"), ANSWERS, ids=lambda value: "" if isinstance(value, tuple) else str(value)
 )
-def test_three_questions_are_one_answer(engine, request_, outcome, sid):
+def test_decide_batch_and_explain_agree(engine, request_, outcome, sid):
     decision = engine.decide(*request_, now=NOW)
     assert decision.outcome is outcome
     assert (decision.statement.sid if decision.statement else None) == sid
@@ -87,12 +87,12 @@ def test_a_decision_names_layer_policy_and_statement(engine):
     assert (ref.layer, ref.level, ref.policy, ref.index, ref.sid) == (Layer.IDENTITY, 0, "Work", 1, "NoSecrets")
 
 
-def test_a_decision_is_no_truth_value(engine):
+def test_decision_as_truth_value_raises(engine):
     with pytest.raises(TypeError, match="ask `decision.allowed`"):
         bool(engine.decide(ANA, "s3:GetObject", OBJECT))
 
 
-def test_an_explanation_says_what_nearly_applied(engine):
+def test_explanation_lists_near_misses(engine):
     told = engine.explain(ANA, "sqs:SendMessage", QUEUE, {"app:stage": "test"}, now=NOW)
     miss = next(miss for miss in told.near_misses if miss.ref.sid == "Fresh")
     assert (miss.key, miss.operator, miss.expected, miss.actual) == ("app:stage", "StringEquals", ("live",), ("test",))
@@ -148,7 +148,7 @@ KEPT = [
 
 
 @pytest.mark.parametrize("key", KEPT)
-def test_a_null_for_a_derived_key_leaves_the_derived_value(key):
+def test_null_for_a_derived_key_keeps_the_derived_value(key):
     """K1, K2: None says that the caller gives nothing, and does not take a derived value away."""
     directory = fastiam.Directory()
     directory.add_principal(ANA, tags={"team": "red"}, identity_policies=[document(allow("*", Null={key: "false"}))])
@@ -163,7 +163,7 @@ def test_a_null_for_a_derived_key_leaves_the_derived_value(key):
         assert engine.decide_many(ANA, "s3:GetObject", OBJECT, {key: column}).allowed.all()
 
 
-def test_a_float64_of_numpy_is_the_number_that_it_is():
+def test_numpy_float64_is_read_as_a_number():
     directory = fastiam.Directory()
     directory.add_principal(
         ANA, identity_policies=[document(allow("*"), allow("*", NumericGreaterThan={"app:size": "5"}) | {"Effect": "Deny"})]
@@ -188,7 +188,7 @@ def test_one_key_in_two_spellings_with_two_values_is_undetermined():
     assert engine.decide(ANA, "sqs:SendMessage", "*", {"app:k": "a", "App:K": "a"}).outcome is OK
 
 
-def test_context_defaults_stand_in_for_what_a_request_does_not_give(directory):
+def test_context_defaults_supply_missing_keys(directory):
     engine = directory.compile(context_defaults={"App:Stage": "live"})
     assert engine.is_allowed(ANA, "sqs:SendMessage", QUEUE)
     assert not engine.is_allowed(ANA, "sqs:SendMessage", QUEUE, {"app:STAGE": "test"})
@@ -202,7 +202,7 @@ def test_context_defaults_stand_in_for_what_a_request_does_not_give(directory):
 
 @pytest.mark.parametrize("key", ["aws:CalledVia", "app:list"])
 @pytest.mark.parametrize("rows", [1, 2, 3, 600])
-def test_a_default_that_is_a_list_is_one_for_all_rows(key, rows):
+def test_list_default_applies_to_each_row(key, rows):
     """C5, K1: not a column; empty it is as absent (C4)."""
     directory = fastiam.Directory(quotas=None)
     via = {**allow("s3:*", **{"ForAnyValue:StringEquals": {key: "b.amazonaws.com"}}), "Effect": "Deny"}
@@ -233,7 +233,7 @@ def test_defaults_in_two_spellings_that_differ_are_refused(directory):
 
 
 @pytest.mark.parametrize("context", [{"aws:PrincipalTag/team": "blue"}, {"aws:PrincipalTag/none": "x"}, {"aws:username": "bo"}])
-def test_a_context_that_contradicts_the_directory_is_refused_at_every_door(engine, context):
+def test_context_contradicting_the_directory_is_refused(engine, context):
     """K1: also a tag that no policy reads and the principal is known not to have."""
     (key,) = context
     for ask in (engine.decide, engine.is_allowed, engine.explain):
@@ -257,7 +257,7 @@ def test_several_values_of_a_single_valued_key_are_refused(engine):
 # -- now ---------------------------------------------------------------------------------------------------------------
 
 
-def test_now_is_given_or_the_clock(engine):
+def test_now_defaults_to_the_clock(engine):
     """K5: cut to the second; a zone is needed."""
     directory = fastiam.Directory()
     until = allow("*", DateLessThan={"aws:CurrentTime": "2030-01-01T00:00:00Z"})
@@ -280,7 +280,7 @@ def test_now_is_given_or_the_clock(engine):
 # -- owners ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_owner_of_a_resource_decides_between_one_account_and_two(engine):
+def test_resource_owner_determines_cross_account_rules(engine):
     """D23: recorded, told by the ARN, told by the caller, or assumed."""
     unknown = "arn:aws:s3:::elsewhere/key"
     assumed = engine.decide(ANA, "s3:GetObject", unknown)
@@ -376,7 +376,7 @@ class Liar(str):
 
 
 @pytest.mark.parametrize("kind", [np.str_, Liar])
-def test_a_kind_of_text_is_the_text_that_it_holds(engine, kind):
+def test_str_subclass_is_read_as_its_text(engine, kind):
     """NumPy gives its own where one iterates over an array; nothing is asked of a method that somebody has written."""
     request, context = (ANA, "sqs:SendMessage", QUEUE), {"app:stage": "live", "aws:SourceIp": "10.0.0.1"}
     asked, given = [kind(text) for text in request], {kind(key): kind(value) for key, value in context.items()}
@@ -433,7 +433,7 @@ def test_an_empty_directory_decides():
 
 @settings(max_examples=25)
 @given(directories(rows=20))
-def test_a_row_alone_is_the_row_in_a_batch_and_the_reference(case):
+def test_single_row_equals_batch_row_and_reference(case):
     """One engine, three ways to ask; whichever comes first builds the rows that the others find."""
     try:
         world = World(case)
@@ -457,13 +457,13 @@ def test_a_row_alone_is_the_row_in_a_batch_and_the_reference(case):
 
 @pytest.mark.parametrize("make", [fastiam.Engine, partial(fastiam.Engine.__new__, fastiam.Engine)], ids=["called", "new"])
 @pytest.mark.parametrize(("told", "named"), [((), {}), (({},), {}), ((1, 2), {}), ((), {"snapshot": None})], ids=str)
-def test_an_engine_without_policies_is_none(make, told, named):
+def test_engine_constructor_raises(make, told, named):
     with pytest.raises(TypeError, match=r"comes out of `Directory.compile\(\)` or `Engine.load\(path\)`"):
         make(*told, **named)
 
 
 @pytest.mark.parametrize("default", [{"app:x": "red"}, {"aws:ResourceTag/team": "blue"}], ids=str)
-def test_a_default_is_held_against_what_is_known(default):
+def test_default_contradicting_known_values_is_refused(default):
     """K1: as if the request gave it, whoever is asked; a request that says that the key is absent has no default."""
     role, queue = f"arn:aws:iam::{A}:role/r", f"arn:aws:sqs:eu-west-1:{A}:q"
     directory = fastiam.Directory(quotas=None)

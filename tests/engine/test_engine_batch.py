@@ -107,7 +107,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_columns_of_every_library_decide_alike(engine, form):
+def test_columns_of_each_library_decide_equally(engine, form):
     got = engine.decide_many(form(PRINCIPALS), form(ACTIONS), form(RESOURCES), {"app:stage": form(STAGES)}, now=NOW)
     assert got.outcome.tolist() == OUTCOMES
     assert got.outcome.dtype == np.uint8 and got.allowed.dtype == bool
@@ -126,7 +126,7 @@ def test_libraries_may_be_mixed(engine):
         assert engine.decide_many(*columns[:3], {"app:stage": columns[3]}).outcome.tolist() == OUTCOMES
 
 
-def test_one_value_stands_for_all_rows(engine):
+def test_scalar_applies_to_all_rows(engine):
     assert engine.decide_many(ANA, ACTIONS, OBJECT, {"app:stage": "live"}).outcome.tolist() == [
         engine.decide(ANA, action, OBJECT, {"app:stage": "live"}).outcome for action in ACTIONS
     ]
@@ -138,7 +138,7 @@ def test_one_value_stands_for_all_rows(engine):
     assert len(engine.decide_many(ANA, "s3:GetObject", [])) == 0
 
 
-def test_one_row_alone_is_the_row_in_a_batch(engine):
+def test_batch_of_one_row_equals_the_row_of_a_larger_batch(engine):
     whole = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True, now=NOW)
     for i in range(len(ROWS)):
         alone = engine.decide_many(
@@ -152,7 +152,7 @@ def test_one_row_alone_is_the_row_in_a_batch(engine):
         assert alone[0] == whole[i]
 
 
-def test_rows_do_not_touch_each_other(engine):
+def test_rows_of_a_batch_are_independent(engine):
     """Any order, any company."""
     rng = np.random.default_rng(1)
     order = rng.integers(0, len(ROWS), 70_000)  # more than one chunk
@@ -230,7 +230,7 @@ def session(name, *policies, **more):
     return Session(f"arn:aws:sts::{A}:assumed-role/app/{name}", kind="ROLE", issuer=APP, policies=policies or None, **more)
 
 
-def test_names_stand_for_sessions(engine):
+def test_session_names_resolve_to_sessions(engine):
     """A name wins over the principal of that name; what is not a name is a principal."""
     narrow = session("run", document(statement("Allow", "s3:Get*", "arn:aws:s3:::bucket/own/*", sid="Own")))
     wide = session("run")
@@ -253,7 +253,7 @@ MANY_SESSIONS = {f"run {i} é": session(f"run-{i}", context={"app:run": f"{i}"})
 
 
 @pytest.mark.parametrize("form", [*FORMS.values(), np.array], ids=[*FORMS, "NumPy"])
-def test_of_many_sessions_those_are_entered_that_rows_name(directory, form):
+def test_batch_interns_only_sessions_in_its_rows(directory, form):
     engine = directory.compile()
     before = engine.stats()["principals"]
     names = ["run 7 é", APP, "run 8 é", "run 7 é", "run 9 é"]
@@ -262,7 +262,7 @@ def test_of_many_sessions_those_are_entered_that_rows_name(directory, form):
     assert engine.stats()["principals"] == before + 3
 
 
-def test_one_name_for_all_rows_enters_its_session_alone(directory):
+def test_scalar_session_name_interns_only_its_session(directory):
     engine = directory.compile()
     before = engine.stats()["principals"]
     assert engine.decide_many("run 7 é", "s3:GetObject", [OBJECT] * 600, sessions=MANY_SESSIONS).allowed.all()
@@ -271,7 +271,7 @@ def test_one_name_for_all_rows_enters_its_session_alone(directory):
 
 
 @pytest.mark.parametrize("n", [1, 50, 200, 600], ids=lambda n: f"{n} rows")
-def test_a_session_that_cannot_be_read_is_an_error_where_a_row_names_it(engine, n):
+def test_unreadable_session_is_an_error_of_its_rows(engine, n):
     """With few rows beside the sessions as with many."""
     wrong = {"broken": PolicyError, "no session": RequestValueError}
     assert engine.decide_many(["run 1 é"] * n, "s3:GetObject", OBJECT, sessions=MANY_SESSIONS).allowed.all()
@@ -292,7 +292,7 @@ BROKEN_PRINCIPALS = {
 
 
 @pytest.mark.parametrize("column", BROKEN_PRINCIPALS.values(), ids=BROKEN_PRINCIPALS)
-def test_principals_that_are_broken_are_so_with_sessions_as_without(engine, column):
+def test_broken_principals_raise_with_and_without_sessions(engine, column):
     told = []
     for sessions in (None, {"run 1 é": session("run-1")}, MANY_SESSIONS):
         with pytest.raises(RequestValueError) as caught:
@@ -304,7 +304,7 @@ def test_principals_that_are_broken_are_so_with_sessions_as_without(engine, colu
 # -- what comes out ----------------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_carries_a_key_that_nothing_read_before_is_held_against_its_column():
+def test_new_session_key_contradicting_its_column_is_refused():
     """K1, in the batch that names it first, too."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(APP, identity_policies=[document(statement("Allow", "s3:*"))])
@@ -333,7 +333,7 @@ def test_reasons_are_columns(engine):
         got[len(ROWS)]
 
 
-def test_a_batch_without_reasons_says_so(engine):
+def test_reasons_of_a_batch_without_reasons_raise(engine):
     got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES)
     for name in ("layer", "policy", "sid"):
         with pytest.raises(AttributeError, match="pass `reasons=True` to `decide_many`"):
@@ -341,7 +341,7 @@ def test_a_batch_without_reasons_says_so(engine):
     assert got[0].layer is None and got[0].statement is None
 
 
-def test_answers_go_to_arrow_polars_and_pandas(engine):
+def test_decisions_convert_to_arrow_polars_and_pandas(engine):
     got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES}, reasons=True)
     table = pa.table(got)
     assert tuple(table.column_names) == COLUMNS
@@ -353,14 +353,14 @@ def test_answers_go_to_arrow_polars_and_pandas(engine):
     assert pa.array(got.layer).to_pylist() == list(got.layer)
 
 
-def test_the_answers_cannot_be_written(engine):
+def test_decisions_are_read_only(engine):
     got = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES)
     for array in (got.outcome, got.allowed):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
 
 
-def test_columns_may_go_before_the_answers(engine):
+def test_decisions_outlive_their_columns(engine):
     principals, actions, resources = (pa.array(values) for values in (PRINCIPALS, ACTIONS, RESOURCES))
     got = engine.decide_many(principals, actions, resources, {"app:stage": pa.array(STAGES)}, reasons=True)
     del principals, actions, resources
@@ -380,7 +380,7 @@ def test_rows_of_a_database_cursor(engine):
 # -- what was not supplied ---------------------------------------------------------------------------------------------
 
 
-def test_keys_that_were_read_and_not_supplied_are_counted(directory):
+def test_missing_keys_are_counted(directory):
     engine = directory.compile()
     rows = [ANA] * 5, ["sqs:A", "sqs:B", "s3:GetObject", "sqs:A", "sqs:A"], "*"
     assert engine.decide_many(*rows).missing_keys == {"app:stage": 4}
@@ -413,7 +413,7 @@ def test_two_principals_with_equal_statements_keep_their_names():
     assert list(got.policy) == [f"Policy{i}" for i in range(4)]
 
 
-def test_an_unread_column_changes_nothing(engine):
+def test_column_of_an_unused_key_changes_nothing(engine):
     plain = engine.decide_many(PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES})
     more = engine.decide_many(
         PRINCIPALS, ACTIONS, RESOURCES, {"app:stage": STAGES, "made:up": list("abcdefghij"), "aws:RequestTag/x": "y"}
@@ -447,7 +447,7 @@ def plain_columns(type="utf8", **late):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("type", ["utf8", "large_utf8", "string_view"])
 @pytest.mark.parametrize("late", [{}, {"stage": "lîve"}, {"resources": QUEUE + "é"}, {"other": "é"}], ids=repr)
-def test_text_that_is_not_ascii_may_come_late(engine, late, type, threads):
+def test_late_non_ascii_text_is_decoded(engine, late, type, threads):
     columns, context = plain_columns(type, **late)
     expected = np.full(MANY, OK)
     expected[LATE] = NO if "stage" in late else OK
@@ -461,7 +461,7 @@ def test_text_that_is_not_ascii_may_come_late(engine, late, type, threads):
 @pytest.mark.parametrize("type", ["utf8", "string_view"])
 @pytest.mark.parametrize("bad", [b"\xff", b"\xff" * 30])
 @pytest.mark.parametrize("column", ["principals", "actions", "resources", "stage", "other"])
-def test_text_that_cannot_be_read_may_come_late(engine, column, bad, type, threads):
+def test_late_invalid_text_is_an_error_of_its_row(engine, column, bad, type, threads):
     columns, context = plain_columns(type, **{column: bad})
     with pytest.raises(RequestValueError, match="not valid UTF-8") as caught:
         engine.decide_many(**columns, context=context, threads=threads)
@@ -471,7 +471,7 @@ def test_text_that_cannot_be_read_may_come_late(engine, column, bad, type, threa
     assert "not valid UTF-8" in str(found.errors[LATE])
 
 
-def test_text_that_cannot_be_read_comes_before_other_errors(engine):
+def test_invalid_text_is_reported_before_other_errors(engine):
     columns, context = plain_columns(stage=b"\xff")
     columns["resources"] = ["no ARN"] * MANY
     with pytest.raises(RequestValueError, match="not valid UTF-8"):
@@ -482,7 +482,7 @@ def test_text_that_cannot_be_read_comes_before_other_errors(engine):
     "view", [(-1, 0, 0, 0), (13, 0, 1, 0), (13, 0, -1, 0), (13, 0, 0, 4), (13, 0, 0, -1), (2**31 - 1, 0, 0, 2**31 - 1)], ids=repr
 )
 @pytest.mark.parametrize("threads", [1, 2])
-def test_views_that_are_broken_late_are_not_followed(engine, view, threads):
+def test_late_broken_string_view_is_refused(engine, view, threads):
     columns, context = plain_columns("string_view")
     views = np.full((MANY, 4), (4, int.from_bytes(b"live", sys.byteorder), 0, 0), np.int32)
     views[LATE] = view
@@ -515,14 +515,14 @@ def coded_columns(late, code, nulls):
 @pytest.mark.parametrize("nulls", [0, 1])
 @pytest.mark.parametrize("code", [1, -1, 2**31 - 1, -(2**31)])
 @pytest.mark.parametrize("column", ["principals", "actions", "resources", "stage", "other"])
-def test_a_code_beyond_the_values_may_come_late(engine, column, code, nulls, threads):
+def test_late_out_of_range_code_is_refused(engine, column, code, nulls, threads):
     columns, context = coded_columns(column, code, nulls)
     with pytest.raises(RequestValueError, match="a dictionary code lies beyond the 1 values") as caught:
         engine.decide_many(**columns, context=context, threads=threads, on_error="deny")
     assert caught.value.row == LATE
 
 
-def test_a_code_under_a_null_is_not_looked_at(engine):
+def test_code_under_a_null_is_ignored(engine):
     columns, context = coded_columns("stage", 2**30, nulls=0)
     codes = context["app:stage"].indices
     valid = pa.py_buffer(np.packbits(np.arange(MANY) != LATE, bitorder="little"))
@@ -534,7 +534,7 @@ def test_a_code_under_a_null_is_not_looked_at(engine):
 @pytest.mark.parametrize("width", [np.int32, np.int64])
 @pytest.mark.parametrize(("row", "offset"), [(LATE, 5), (LATE, 1 << 30), (1, 1 << 30), (MANY - 1, 1 << 30)])
 @pytest.mark.parametrize("on_error", ["raise", "deny"])
-def test_offsets_that_are_broken_late_are_not_followed(engine, row, offset, width, on_error):
+def test_late_broken_offsets_are_refused(engine, row, offset, width, on_error):
     columns, context = plain_columns()
     ends = np.arange(MANY + 1, dtype=width) * 4
     ends[row] = offset

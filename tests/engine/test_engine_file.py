@@ -59,7 +59,7 @@ def loaded(engine, tmp_path) -> Engine:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_generated_directories_answer_alike_one_by_one_and_in_columns(part, tmp_path):
+def test_loaded_generated_directory_decides_equally(part, tmp_path):
     compared = 0
     for seed in range(1000 + part, 1032, 4):
         try:
@@ -79,7 +79,7 @@ def test_generated_directories_answer_alike_one_by_one_and_in_columns(part, tmp_
     assert compared >= 800
 
 
-def test_every_kind_of_answer_is_the_same(engine, loaded):
+def test_loaded_engine_returns_equal_results(engine, loaded):
     assert {d.outcome for d, _ in all_answers(engine)} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
     assert all_answers(loaded) == all_answers(engine)
     unknown = ["aws:SourceIp", "aws:PrincipalTag/*"]
@@ -90,7 +90,7 @@ def test_every_kind_of_answer_is_the_same(engine, loaded):
         assert loaded.explain(*request, now=NOW) == engine.explain(*request, now=NOW)
 
 
-def test_questions_are_answered_alike(engine, loaded):
+def test_loaded_engine_answers_queries_equally(engine, loaded):
     assert list(loaded.who_can("s3:GetObject", OBJECT, unknown=["*"])) == list(
         engine.who_can("s3:GetObject", OBJECT, unknown=["*"])
     )
@@ -103,7 +103,7 @@ def test_questions_are_answered_alike(engine, loaded):
     assert not fastiam.diff(engine, loaded)
 
 
-def test_columns_and_their_reasons_are_the_same(engine, loaded):
+def test_loaded_engine_returns_equal_columns(engine, loaded):
     rows = [request for request in ASKED if isinstance(request[0], str)]
     columns = [[request[i] for request in rows] for i in range(3)]
     context = {key: [request[3].get(key) for request in rows] for key in ("aws:SourceIp", "aws:SourceVpce")}
@@ -111,7 +111,7 @@ def test_columns_and_their_reasons_are_the_same(engine, loaded):
     assert list(twin) == list(told)
 
 
-def test_a_statement_is_found_in_the_file_that_it_came_from(tmp_path):
+def test_statement_of_a_loaded_engine_names_its_source_file(tmp_path):
     text = json.dumps({"users": [ANA], "policy": json.loads(make_directory().to_json())}["policy"], indent=2)
     (tmp_path / "directory.json").write_text(text)
     engine = fastiam.load(tmp_path / "directory.json", mode="lenient").compile()
@@ -122,7 +122,7 @@ def test_a_statement_is_found_in_the_file_that_it_came_from(tmp_path):
     assert all_answers(twin) == all_answers(engine)
 
 
-def test_stats_count_the_same_things(tmp_path):
+def test_loaded_engine_has_equal_stats(tmp_path):
     engine = make_directory().compile()
     told, twin = engine.stats(), reloaded(engine, tmp_path).stats()
     names = (
@@ -152,7 +152,7 @@ def test_stats_count_the_same_things(tmp_path):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_options_come_along(options, tmp_path):
+def test_saved_engine_keeps_its_options(options, tmp_path):
     directory = make_directory()
     values = {"NumericEquals": {"app:n": "5"}, "Bool": {"app:b": "true"}, "DateEquals": {"app:at": "2030-01-01T00:00:00Z"}}
     directory.put_inline_policy(
@@ -177,7 +177,7 @@ def test_options_come_along(options, tmp_path):
     assert list(twin.decide_many(*columns, now=NOW)) == list(engine.decide_many(*columns, now=NOW))
 
 
-def test_each_process_may_say_what_its_cache_may_take(tmp_path):
+def test_load_sets_the_cache_limit_of_its_process(tmp_path):
     engine, path = make_directory().compile(cache_bytes=54_321), tmp_path / "engine.fastiam"
     engine.save(path)
     twins = Engine.load(path), Engine.load(path, cache_bytes=0)
@@ -195,7 +195,7 @@ def test_each_process_may_say_what_its_cache_may_take(tmp_path):
 # -- the file --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_loaded_engine_saves_to_the_same_bytes_whatever_it_was_asked(engine, loaded, tmp_path):
+def test_loaded_engine_saves_to_the_same_bytes(engine, loaded, tmp_path):
     first = (tmp_path / "engine.fastiam").read_bytes()
     all_answers(loaded)
     loaded.save(tmp_path / "again.fastiam")
@@ -205,7 +205,7 @@ def test_a_loaded_engine_saves_to_the_same_bytes_whatever_it_was_asked(engine, l
     assert len((tmp_path / "warm.fastiam").read_bytes()) == len(first)
 
 
-def test_equal_directories_are_saved_to_equal_bytes(tmp_path):
+def test_equal_directories_save_to_equal_bytes(tmp_path):
     (tmp_path / "directory.json").write_text(make_directory().to_json())
     for name in ("a", "b"):
         fastiam.load(tmp_path / "directory.json", mode="lenient").compile().save(tmp_path / name)
@@ -217,7 +217,7 @@ def test_an_empty_directory_can_be_saved(tmp_path):
     assert all_answers(reloaded(engine, tmp_path)) == all_answers(engine)
 
 
-def test_a_file_that_is_replaced_while_it_is_mapped_goes_on_answering_for_who_has_it(engine, tmp_path):
+def test_replaced_file_stays_usable_while_mapped(engine, tmp_path):
     old = reloaded(engine, tmp_path)
     directory = make_directory()
     directory.put_inline_policy(ANA, "More", document(allow("sns:Publish")))
@@ -232,14 +232,14 @@ def test_a_link_is_followed_when_a_file_is_replaced(engine, tmp_path):
     assert (tmp_path / "link").is_symlink() and Engine.load(tmp_path / "real").is_allowed(ANA, WHAT[0], OBJECT, CONTEXTS[0])
 
 
-def test_whoever_may_read_a_new_file_may_read_this_one(engine, tmp_path):
+def test_saved_file_has_the_umask_permissions(engine, tmp_path):
     engine.save(tmp_path / "engine.fastiam")
     (tmp_path / "plain").touch()
     assert (tmp_path / "engine.fastiam").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 @pytest.mark.parametrize("path", ["absent/engine.fastiam", "folder", "file/engine.fastiam"])
-def test_what_cannot_be_written_leaves_nothing_behind(engine, tmp_path, path):
+def test_failed_write_leaves_no_file(engine, tmp_path, path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(fastiam.SourceError, match="engine.fastiam|folder"):
@@ -247,7 +247,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(engine, tmp_path, path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_a_save_that_fails_leaves_the_old_file(engine, tmp_path, monkeypatch):
+def test_failed_save_keeps_the_old_file(engine, tmp_path, monkeypatch):
     engine.save(tmp_path / "engine.fastiam")
     before = (tmp_path / "engine.fastiam").read_bytes()
 
@@ -264,7 +264,7 @@ def test_a_save_that_fails_leaves_the_old_file(engine, tmp_path, monkeypatch):
 # -- going on --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_loaded_engine_takes_what_comes_late_and_drops_it_again(tmp_path):
+def test_loaded_engine_adds_and_drops_run_time_entries(tmp_path):
     engine = Engine.from_snapshot(make_directory().snapshot(), cache_bytes=1 << 20)
     twin = reloaded(engine, tmp_path)
     before = all_answers(twin)
@@ -282,7 +282,7 @@ def test_a_loaded_engine_takes_what_comes_late_and_drops_it_again(tmp_path):
     assert twin.stats()["generation"] > 0 and twin.stats()["bytes"] - twin.stats()["compiled_bytes"] < 4 << 20
 
 
-def test_sessions_bring_policies_and_keys(engine, loaded):
+def test_sessions_add_policies_and_keys_to_a_loaded_engine(engine, loaded):
     for n in range(50):
         statement = allow(
             "s3:*", f"arn:aws:s3:::b/{n}/${{aws:PrincipalTag/t{n}}}", Condition={"StringLike": {f"app:k{n}": f"v{n}*"}}
@@ -300,7 +300,7 @@ def test_sessions_bring_policies_and_keys(engine, loaded):
             assert loaded.is_allowed(*request, now=NOW) == (value != "other")
 
 
-def test_threads_ask_a_loaded_engine_for_everything_at_once(engine, loaded):
+def test_loaded_engine_is_used_by_threads_concurrently(engine, loaded):
     told = all_answers(engine)
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(all_answers, [loaded] * 16):
@@ -326,7 +326,7 @@ def test_a_loaded_engine_is_updated_like_any_other(seed, tmp_path):
         assert answers(engine, asked) == told
 
 
-def test_what_requests_brought_before_an_update_does_not_keep_its_file_from_being_read(tmp_path):
+def test_engine_updated_after_requests_is_saved_and_loaded(tmp_path):
     """6.10: the partial ARN of a secret stands for the whole one."""
     secret = f"arn:aws:secretsmanager:us-east-1:{A}:secret:db"
     directory = fastiam.Directory(quotas=None)
@@ -345,7 +345,7 @@ def test_what_requests_brought_before_an_update_does_not_keep_its_file_from_bein
 
 
 @pytest.mark.parametrize("written", ["nothing", "a trust policy", "a tag", "another version", "the same policy in other words"])
-def test_an_engine_over_records_that_nobody_read_since_is_saved_with_its_policies(written, tmp_path):
+def test_save_includes_policies_of_unread_records(written, tmp_path):
     """Those of a store are read when somebody asks for them; what an update leaves in force was read by another one."""
     directory = fastiam.Directory.open(tmp_path / "store", quotas=None)
     role, managed = f"arn:aws:iam::{A}:role/r", f"arn:aws:iam::{A}:policy/Work"
@@ -372,7 +372,7 @@ def test_an_engine_over_records_that_nobody_read_since_is_saved_with_its_policie
         ]
 
 
-def test_an_update_shares_what_any_other_would(tmp_path):
+def test_update_of_a_loaded_engine_shares_tables(tmp_path):
     (tmp_path / "directory.json").write_text(make_directory().to_json())
     directory, changed = (fastiam.load(tmp_path / "directory.json", mode="lenient") for _ in range(2))
     engine = directory.compile()
@@ -384,7 +384,7 @@ def test_an_update_shares_what_any_other_would(tmp_path):
     assert new.is_allowed(ANA, "sns:Publish", "*", CONTEXTS[0])
 
 
-def test_an_engine_that_was_updated_from_a_directory_read_anew_keeps_its_names(tmp_path):
+def test_engine_updated_from_a_reloaded_directory_keeps_names(tmp_path):
     directory = make_directory()
     engine = directory.compile()
     again = make_directory()

@@ -136,7 +136,7 @@ def test_a_foreign_file_is_refused(load, tmp_path, name):
     assert not is_saved(tmp_path / "engine.fastiam")
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_path_that_is_not_a_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, message in (
         (tmp_path, "is a folder"),
@@ -189,13 +189,13 @@ def refused(data: bytes) -> bool:
     return False
 
 
-def test_a_file_is_refused_at_every_length_but_its_own(whole):
+def test_file_of_any_other_length_is_refused(whole):
     assert not refused(whole)
     assert all(refused(whole[:n]) for n in range(len(whole)))
     assert refused(whole + b"\0") and refused(whole + whole)
 
 
-def test_a_file_is_refused_if_any_byte_of_it_is_another(whole):
+def test_file_with_a_changed_byte_is_refused(whole):
     rng = random.Random(1)
     data = bytearray(whole)
     spots = [*range(FIXED.size), *rng.sample(range(len(whole)), 4000)]
@@ -206,7 +206,7 @@ def test_a_file_is_refused_if_any_byte_of_it_is_another(whole):
         data[at] = before
 
 
-def test_bytes_that_change_places_are_found(whole):
+def test_swapped_bytes_are_refused(whole):
     half = len(whole) // 2 // 8 * 8
     assert refused(whole[:half] + whole[half + 8 :] + whole[half : half + 8])
 
@@ -243,7 +243,7 @@ def places(data: bytes) -> dict[str, tuple[int, int]]:
     return SavedFile(memoryview(data), "engine.fastiam").places
 
 
-def test_indexes_that_lead_nowhere_are_refused_or_harmless(load, whole):
+def test_out_of_range_indexes_are_refused_or_harmless(load, whole):
     """Every vector, words of it at random, replaced by what is too large, too small or in between."""
     rng = random.Random(7)
     taken = asked = 0
@@ -264,7 +264,7 @@ def test_indexes_that_lead_nowhere_are_refused_or_harmless(load, whole):
     assert asked > 400 and 0.05 * asked < taken < 0.95 * asked
 
 
-def test_bytes_at_random_are_refused_or_harmless(load, whole):
+def test_random_bytes_are_refused_or_harmless(load, whole):
     rng = random.Random(8)
     for name, (start, size) in places(whole).items():
         for _ in range(4 if size else 0):
@@ -289,7 +289,7 @@ TEXT, NEED, COLONS, SIZE = 0, 9, slice(10, 15), -1
 
 
 @pytest.mark.parametrize("beyond", [1, 0xFFFF], ids=["a byte too many", "more than 16 bits hold"])
-def test_pieces_that_want_more_room_than_their_pattern_has_are_refused(load, whole, beyond):
+def test_pattern_pieces_longer_than_the_pattern_are_refused(load, whole, beyond):
     start, size = places(whole)["patterns"]
     data = bytearray(whole)
     for at in range(start, start + size, PATTERN.size):
@@ -300,7 +300,7 @@ def test_pieces_that_want_more_room_than_their_pattern_has_are_refused(load, who
 
 
 @pytest.mark.parametrize("which", range(5))
-def test_patterns_whose_colons_are_none_are_refused(load, whole, which):
+def test_pattern_with_wrong_colon_positions_is_refused(load, whole, which):
     start, size = places(whole)["patterns"]
     pool, _ = places(whole)["pool"]
     data = bytearray(whole)
@@ -316,7 +316,7 @@ PRINCIPAL_SIZE, ACCOUNT_INDEX = 88, 4
 ARN, ARN_SIZE, NONE = 4, 5, 0xFFFF_FFFF
 
 
-def test_a_resource_whose_record_stands_for_another_one_is_refused(load, whole):
+def test_resource_with_the_record_of_another_is_refused(load, whole):
     """What is known of where the fields of an ARN lie would not hold of it."""
     start, size = places(whole)["records"]
     data, stands = bytearray(whole), []
@@ -328,7 +328,7 @@ def test_a_resource_whose_record_stands_for_another_one_is_refused(load, whole):
     assert stands.count(True) == 1 and not survives(load, sealed(data))
 
 
-def test_a_principal_whose_account_is_not_there_is_refused(load, whole):
+def test_principal_with_a_missing_account_is_refused(load, whole):
     """Its index is looked up; that of a principal without a name is another engine's (they share principals)."""
     start, size = places(whole)["principals"]
     data = bytearray(whole)
@@ -351,7 +351,7 @@ def test_a_section_of_another_size_is_refused(load, whole):
 
 @pytest.mark.parametrize("name", ["numbers", "keys", "actions", "options", "sections", "fastiam", "layout"])
 @pytest.mark.parametrize("value", [None, [], {}, 3, "x", [None], [["a", "b"]], {"keys": [1 << 40]}], ids=json.dumps)
-def test_a_head_that_says_something_else_is_refused(load, whole, name, value):
+def test_header_with_a_changed_value_is_refused(load, whole, name, value):
     head = head_of(whole)
     if name == "actions" and value == [["a", "b"]]:
         pytest.skip("that is a list of actions")
@@ -360,7 +360,7 @@ def test_a_head_that_says_something_else_is_refused(load, whole, name, value):
             load(with_head(whole, json.dumps(changed, separators=(",", ":")).encode()))
 
 
-def test_a_head_that_is_no_json_is_refused(load, whole):
+def test_header_that_is_not_json_is_refused(load, whole):
     for head in (b"", b"{", b"[]", b"[" * 3000, b'{"fastiam": 1e999}', b"\xff\xfe"):
         with pytest.raises(SourceError):
             load(with_head(whole, head))
@@ -375,7 +375,7 @@ def rebuilt(data: bytes, section: str, change: Callable[[bytes], bytes]) -> byte
     return b"".join(saved_file.build(head, sections))
 
 
-def test_records_that_cannot_be_read_say_so(load, whole):
+def test_unreadable_records_raise_on_first_use(load, whole):
     """What lies in rows is looked at when it is asked for, and parsed as what it should be."""
     bomb = zlib.compress(b"0" * 10_000_000)
     for section in ("rows_of_records", "rows_of_policies", "rows_of_tables"):
@@ -392,7 +392,7 @@ def test_records_that_cannot_be_read_say_so(load, whole):
             all_answers(load(data))
 
 
-def test_policies_that_say_something_else_than_the_tables_are_noticed(load, whole):
+def test_policies_that_differ_from_the_tables_raise(load, whole):
     """A statement that the text of a policy does not have has no name."""
     engine = load(rebuilt(whole, "policy_rows", lambda rows: bytes(4) * (len(rows) // 4)))
     for request in ASKED:

@@ -163,20 +163,20 @@ def batches(engine, requests, expected, seed: int, threads: int) -> Callable[[],
 
 
 @pytest.mark.parametrize("cache_bytes", CACHES.values(), ids=CACHES)
-def test_single_calls_of_eight_threads(snapshot, requests, expected, cache_bytes):
+def test_single_calls_of_eight_threads_are_right(snapshot, requests, expected, cache_bytes):
     engine = Engine.from_snapshot(snapshot, cache_bytes=cache_bytes)
     together(*(singles(engine, requests, expected, seed) for seed in range(THREADS)))
     assert (engine.stats()["generation"] > 0) == (cache_bytes < 1 << 28)
 
 
 @pytest.mark.parametrize("cache_bytes", CACHES.values(), ids=CACHES)
-def test_batches_of_several_threads_at_once(snapshot, requests, expected, cache_bytes):
+def test_concurrent_batches_are_right(snapshot, requests, expected, cache_bytes):
     engine = Engine.from_snapshot(snapshot, cache_bytes=cache_bytes)
     together(*(batches(engine, requests, expected, seed, threads) for seed, threads in enumerate((1, 2, 3, 4))))
 
 
 @pytest.mark.parametrize("cache_bytes", CACHES.values(), ids=CACHES)
-def test_batches_and_single_calls_mixed(snapshot, requests, expected, cache_bytes):
+def test_concurrent_batches_and_single_calls_are_right(snapshot, requests, expected, cache_bytes):
     """What single calls drop and build under a running batch does not reach it."""
     engine = Engine.from_snapshot(snapshot, cache_bytes=cache_bytes)
     together(
@@ -185,7 +185,7 @@ def test_batches_and_single_calls_mixed(snapshot, requests, expected, cache_byte
     )
 
 
-def test_sessions_arrive_while_others_ask(snapshot, requests, expected):
+def test_sessions_are_interned_while_other_threads_decide(snapshot, requests, expected):
     """Sessions are made in the thread, are asked about once, and go: their place in memory is taken by the next one."""
     engine = Engine.from_snapshot(snapshot, cache_bytes=100_000)
 
@@ -225,7 +225,7 @@ def test_a_batch_is_the_same_for_any_number_of_threads(snapshot, threads, coded)
     assert one.summary() == several.summary()
 
 
-def test_threads_that_number_a_dictionary_at_once_keep_its_numbers() -> None:
+def test_concurrent_dictionary_numbering_keeps_codes() -> None:
     """A thread may find the numbers that another one has just found, too; neither reads what the other one gave back."""
     names = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(20_000)]
     directory = fastiam.Directory(quotas=None)

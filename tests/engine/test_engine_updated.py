@@ -27,7 +27,7 @@ def in_bulk(engine: Engine, asked: list[tuple[str, str, str, dict[str, str]]]) -
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_an_updated_engine_answers_as_one_that_is_compiled_anew_and_the_old_one_as_before(seed):
+def test_updated_engine_equals_new_engine_and_keeps_the_old(seed):
     changer = Changer(seed)
     for _ in range(30):
         changer.write()
@@ -52,7 +52,7 @@ def small() -> Directory:
     return directory
 
 
-def test_the_tables_are_shared_and_the_rows_stay_warm():
+def test_updated_engine_shares_tables_and_plans():
     directory = small()
     engine = directory.compile()
     assert engine.is_allowed(f"arn:aws:iam::{A}:role/r", "s3:Get1", "arn:aws:s3:::bkt/x")
@@ -66,7 +66,7 @@ def test_the_tables_are_shared_and_the_rows_stay_warm():
     assert not engine.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get5", "arn:aws:s3:::bkt/x")
 
 
-def test_an_update_without_changes_and_one_from_a_directory_read_anew_share_too():
+def test_updates_without_changes_share_tables():
     directory = small()
     engine = directory.compile()
     again = small()
@@ -77,7 +77,7 @@ def test_an_update_without_changes_and_one_from_a_directory_read_anew_share_too(
     assert updated.is_allowed(f"arn:aws:iam::{A}:user/u", "s3:Get3", "arn:aws:s3:::bkt/x")
 
 
-def test_one_session_has_its_own_answer_from_each_engine():
+def test_session_is_decided_by_each_engine_separately():
     directory = small()
     engine = directory.compile()
     role = f"arn:aws:iam::{A}:role/r"
@@ -93,7 +93,7 @@ def test_one_session_has_its_own_answer_from_each_engine():
     assert bulk == [[False], [True]]
 
 
-def test_what_one_engine_drops_the_others_find_again():
+def test_drop_in_one_engine_leaves_the_others_usable():
     directory = small()
     engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=1 << 14)
     directory.put_inline_policy(f"arn:aws:iam::{A}:role/r", "more", statement(4))
@@ -107,7 +107,7 @@ def test_what_one_engine_drops_the_others_find_again():
     assert updated.stats()["generation"] == engine.stats()["generation"] > dropped
 
 
-def test_many_updates_do_not_grow_without_bound(monkeypatch):
+def test_memory_over_many_updates_is_bounded(monkeypatch):
     monkeypatch.setattr("fastiam.compile.compiler._MAX_UNUSED", 1 << 20)
     directory = small()
     engine = directory.compile()
@@ -123,7 +123,7 @@ def test_many_updates_do_not_grow_without_bound(monkeypatch):
     assert sizes[-1] < max(sizes)  # once at least, everything was compiled anew
 
 
-def test_threads_ask_engines_of_every_generation_while_others_are_made():
+def test_threads_use_all_generations_during_updates():
     directory = small()
     user = f"arn:aws:iam::{A}:user/u"
     engines = [Engine.from_snapshot(directory.snapshot(), cache_bytes=1 << 16)]
@@ -156,11 +156,11 @@ def test_threads_ask_engines_of_every_generation_while_others_are_made():
     assert not wrong
 
 
-def test_the_writes_of_the_test_reach_every_kind():
+def test_generated_writes_cover_each_kind():
     assert {"add_user", "add_endpoint", "set_organization", "set_resource", "set_trust"} <= set(WRITES)
 
 
-def test_a_part_of_an_arn_stands_for_a_secret_that_was_written_since():
+def test_partial_secret_arn_matches_a_secret_added_later():
     """6.10: a Deny on the whole ARN counts, alone, in columns, and from a file."""
     secret = f"arn:aws:secretsmanager:us-east-1:{ACCOUNTS[0]}:secret:db"
     directory = fastiam.Directory(quotas=None)
@@ -188,7 +188,7 @@ def test_a_part_of_an_arn_stands_for_a_secret_that_was_written_since():
 
 @pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
 @pytest.mark.parametrize(("held", "holder"), HELD, ids=[held.split(":")[2] for held, _ in HELD])
-def test_what_governs_a_resource_that_was_deleted_may_change_after_it(held, holder, is_asked):
+def test_governing_policy_of_a_deleted_resource_can_change(held, holder, is_asked):
     """D60 to D62: nothing of how it was is kept for its name; what requests brought meanwhile is dropped, and asked for again."""
     granted = {"Effect": "Allow", "Principal": {"AWS": USERS[0]}, "Action": "*", "Resource": "*"}
     policy, denied = ({"Version": "2012-10-17", "Statement": one} for one in (granted, {**granted, "Effect": "Deny"}))
@@ -229,7 +229,7 @@ def agree(engine, directory, asked):
 
 
 @pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
-def test_whom_a_name_means_that_has_no_record_any_more_may_change_after_it(is_asked):
+def test_principal_of_a_deleted_record_can_change(is_asked):
     """N11: the ARN of a role that was moved means the one of its name that there is, with what that has now."""
     old, new, session = (
         f"arn:aws:iam::{A}:role/deploy",
@@ -272,7 +272,7 @@ def test_whom_a_name_means_that_has_no_record_any_more_may_change_after_it(is_as
             agree(engine, directory, [(who, "s3:GetObject", "*") for who in (old, new, session)])
 
 
-def test_the_root_of_an_account_whose_partition_changed_follows_its_scps():
+def test_root_of_a_changed_partition_has_its_scps():
     """D11: by the name that it had, too."""
     directory = fastiam.Directory(quotas=None, mode="lenient")
     directory.add_account(A)
@@ -304,7 +304,7 @@ def test_an_engine_can_be_kept_after_another_was_updated_from_it():
         assert kept.decide_many([USERS[0], other], "s3:GetObject", "*").allowed.tolist() == allowed
 
 
-def test_a_session_of_a_role_that_no_name_leads_to_is_nobodys():
+def test_session_of_a_deleted_ambiguous_role_is_unknown():
     """N11: of two roles of one name, which a lenient directory may have, the last one is found; once it is deleted, none is."""
     directory = fastiam.Directory(quotas=None, mode="lenient")
     everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}

@@ -83,7 +83,7 @@ def test_a_change_that_cannot_be_read_leaves_the_last_good_engine(tmp_path, brok
     assert not live.is_allowed(USER, "s3:GetObject", OBJECT)
 
 
-def test_there_is_no_live_engine_over_what_cannot_be_read(tmp_path):
+def test_live_engine_of_an_unreadable_source_raises(tmp_path):
     with pytest.raises(fastiam.FastiamError):
         LiveEngine(tmp_path / "nothing.json")
 
@@ -105,7 +105,7 @@ def test_a_directory_is_watched_while_it_is_written():
 
 
 @pytest.mark.parametrize("given", ["path", "paths", "directory"])
-def test_a_store_is_watched_whoever_writes_it(tmp_path, given):
+def test_watched_store_follows_writes_of_other_processes(tmp_path, given):
     path = tmp_path / "iam.db"
     with Directory.open(path) as writer, Directory.open(path) as own:
         writer.add_principal(USER)
@@ -183,7 +183,7 @@ def test_files_are_watched_and_broken_ones_reported(tmp_path, caplog):
     assert live.is_allowed(USER, "s3:ListBucket", "arn:aws:s3:::bkt")
 
 
-def test_eight_threads_decide_while_the_directory_changes_a_thousand_times():
+def test_eight_threads_decide_during_a_thousand_changes():
     """Each answer belongs to one generation: generation k allows s3:Get<k> and nothing else."""
     source = directory("s3:Get1")
     live = LiveEngine(source)
@@ -233,7 +233,7 @@ def service(tmp_path, monkeypatch) -> Iterator[ModuleType]:
     yield module
 
 
-def test_the_service_of_the_documentation_decides_and_follows_changes(tmp_path, service):
+def test_documented_service_follows_changes(tmp_path, service):
     from fastapi.testclient import TestClient
 
     question = {"principal": USER, "action": "s3:GetObject", "resource": OBJECT}
@@ -266,7 +266,7 @@ def test_a_saved_engine_is_mapped_again_when_it_was_replaced(tmp_path):
     assert before.is_allowed(USER, "s3:GetObject", OBJECT)
 
 
-def test_a_saved_engine_that_is_replaced_by_something_else_leaves_the_last_good_one(tmp_path):
+def test_saved_engine_replaced_by_garbage_keeps_the_last_good(tmp_path):
     path = tmp_path / "engine.fastiam"
     directory("s3:GetObject").compile().save(path)
     live = LiveEngine([path])
@@ -297,7 +297,7 @@ def test_a_saved_engine_has_its_own_options(tmp_path):
             LiveEngine(tmp_path / "engine.fastiam", **options)
 
 
-def test_what_the_cache_may_take_holds_for_every_generation(tmp_path):
+def test_cache_limit_applies_to_each_generation(tmp_path):
     path, written = tmp_path / "engine.fastiam", directory("s3:GetObject")
     written.compile(cache_bytes=1234).save(path)
     for live, limit in (

@@ -89,7 +89,7 @@ def stays_flat(ask, n: int, *, growth: int) -> None:
     assert resident() - before < growth
 
 
-def test_single_requests_that_never_come_again(engine):
+def test_distinct_single_requests_use_bounded_memory(engine):
     def ask(rows):
         for i in rows:
             action, outcome = action_of(i)
@@ -100,7 +100,7 @@ def test_single_requests_that_never_come_again(engine):
     assert stats["generation"] > 5 and stats["bytes"] <= stats["compiled_bytes"] + 2 * CACHE
 
 
-def test_batches_of_requests_that_never_come_again(engine):
+def test_distinct_batch_requests_use_bounded_memory(engine):
     def ask(rows):
         for first in range(rows[0], rows[-1] + 1, 20_000):
             part = range(first, min(first + 20_000, rows[-1] + 1))
@@ -114,7 +114,7 @@ def test_batches_of_requests_that_never_come_again(engine):
     assert engine.stats()["generation"] > 5
 
 
-def test_made_up_context_keys(engine):
+def test_unused_context_keys_use_bounded_memory(engine):
     """A request tag counts as a tag key whatever its name, so that every name must be known while it is asked about."""
 
     def ask(rows):
@@ -125,7 +125,7 @@ def test_made_up_context_keys(engine):
     stays_flat(ask, 60_000, growth=24 << 20)
 
 
-def test_made_up_sessions(engine):
+def test_distinct_sessions_use_bounded_memory(engine):
     """Sessions with policies: the text of a policy is kept while the session is, and dropped with it."""
 
     def session(i):
@@ -158,7 +158,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("documents", DOCUMENTS.values(), ids=DOCUMENTS)
-def test_what_a_session_takes_counts_against_the_bound(snapshot, documents):
+def test_memory_of_sessions_counts_towards_the_limit(snapshot, documents):
     """Most of it are Python objects, which no table holds."""
     engine, n = Engine.from_snapshot(snapshot), 300
     tracemalloc.start()
@@ -175,7 +175,7 @@ def test_what_a_session_takes_counts_against_the_bound(snapshot, documents):
     assert engine.stats()["bytes"] - counted > told
 
 
-def test_values_do_not_stay(engine):
+def test_context_values_are_not_cached(engine):
     """Values of context keys are read where they lie, and not kept."""
     before = engine.stats()["bytes"]
     for i in range(2_000):
@@ -194,7 +194,7 @@ def test_a_drop_leaves_compiled_names_in_place(engine, snapshot):
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1, 1_000, 20_000])
-def test_a_cache_too_small_for_one_request_slows_and_never_lies(snapshot, cache_bytes):
+def test_cache_too_small_for_one_request_decides_correctly(snapshot, cache_bytes):
     """What a call brings stays to its end, so that every call ends."""
     engine, fresh = Engine.from_snapshot(snapshot, cache_bytes=cache_bytes), Engine.from_snapshot(snapshot)
     for i in range(300):
@@ -204,7 +204,7 @@ def test_a_cache_too_small_for_one_request_slows_and_never_lies(snapshot, cache_
     assert np.array_equal(engine.decide_many(*rows, now=NOW).outcome, fresh.decide_many(*rows, now=NOW).outcome)
 
 
-def test_sessions_of_a_batch_may_be_more_than_the_cache_holds(snapshot):
+def test_batch_with_more_sessions_than_the_cache_is_decided(snapshot):
     """A drop between two chunks numbers sessions anew; names of statements are of the session that was asked."""
     engine, fresh = Engine.from_snapshot(snapshot, cache_bytes=20_000), Engine.from_snapshot(snapshot)
     sessions = {
@@ -236,7 +236,7 @@ def test_sessions_of_a_batch_may_be_more_than_the_cache_holds(snapshot):
     assert got.statement[int(np.flatnonzero(got.outcome == DENY)[0])].startswith("Deny")
 
 
-def test_sessions_named_in_a_batch_are_not_dropped_before_it_ends(snapshot):
+def test_sessions_of_a_batch_are_kept_until_it_ends(snapshot):
     """Else every chunk would enter all of them again."""
     engine = Engine.from_snapshot(snapshot, cache_bytes=60_000)
     sessions = {f"s{i}": Session(principal_of(i), kind="ROLE", issuer=APP, policies=[narrow_document(i)]) for i in range(50)}
@@ -258,7 +258,7 @@ def reads(*keys):
     )
 
 
-def test_keys_that_were_not_supplied_keep_their_names_when_numbers_are_given_anew(snapshot):
+def test_missing_keys_keep_their_names_after_a_drop(snapshot):
     """Somebody else drops between two chunks, and a session of theirs takes the numbers of the keys."""
 
     class Shared(Engine):
@@ -280,7 +280,7 @@ def test_keys_that_were_not_supplied_keep_their_names_when_numbers_are_given_ane
     assert {name: rows for name, rows in missing.items() if name.startswith("app:")} == {"app:a": n, "app:b": n}
 
 
-def test_a_loose_decision_keeps_nothing():
+def test_ad_hoc_simulation_frees_its_memory():
     """`simulate` compiles for one request; what it compiled goes with it."""
 
     def ask(rows):
@@ -290,7 +290,7 @@ def test_a_loose_decision_keeps_nothing():
     stays_flat(ask, 1_500, growth=12 << 20)
 
 
-def test_the_engine_goes_with_its_last_reference(snapshot):
+def test_unreferenced_engine_is_freed(snapshot):
     """Tables lie outside of Python's heap; they are freed with the engine."""
 
     def ask(rows):
@@ -301,7 +301,7 @@ def test_the_engine_goes_with_its_last_reference(snapshot):
     stays_flat(ask, 120, growth=12 << 20)
 
 
-def test_what_an_index_takes_to_be_made_is_given_back():
+def test_index_build_frees_its_temporary_memory():
     """Else it would count as cache, and all would be dropped again and again, for nothing."""
     letters = "abcdefghijklmnop"
     patterns = [f"arn:aws:s3:::*{'-'.join(letters[i >> k & 15] for k in range(12))}*" for i in range(3000)]
@@ -313,7 +313,7 @@ def test_what_an_index_takes_to_be_made_is_given_back():
     assert engine._compiler.cache_bytes_used < 1 << 20
 
 
-def test_who_is_refused_without_policies_has_none_made():
+def test_principal_without_policies_builds_no_plan():
     """Strangers may come with any action; nothing is kept of what policies say of it."""
     everything = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
     directory = fastiam.Directory()
@@ -327,7 +327,7 @@ def test_who_is_refused_without_policies_has_none_made():
         assert engine.stats()["rows"] == made
 
 
-def test_a_finalizer_that_decides_while_sessions_are_entered_drops_none_of_them(snapshot):
+def test_finalizer_that_decides_drops_no_interned_session(snapshot):
     """It would have to be done again, and again, for nothing else lasts either; or numbers would mean what they meant before."""
     engine = Engine.from_snapshot(snapshot, cache_bytes=0)
     names = [f"s{i}" for i in range(8)]

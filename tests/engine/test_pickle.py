@@ -82,7 +82,7 @@ def again(thing, protocol=pickle.HIGHEST_PROTOCOL):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_engine_answers_alike_after(protocol):
+def test_unpickled_engine_decides_equally(protocol):
     engine = make_directory().compile()
     expected = answers(engine)
     assert {decision.outcome for decision in expected} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
@@ -92,7 +92,7 @@ def test_an_engine_answers_alike_after(protocol):
     assert 0 < twin.stats()["compiled_bytes"] <= engine.stats()["compiled_bytes"]
 
 
-def test_the_options_of_an_engine_travel_with_it():
+def test_pickled_engine_keeps_its_options():
     settings = Settings(resource_policy_services=frozenset({"sqs"}))
     engine = Engine.from_snapshot(
         make_directory().snapshot(),
@@ -111,19 +111,19 @@ def test_the_options_of_an_engine_travel_with_it():
     assert answers(twin) == answers(engine)
 
 
-def test_a_pickle_does_not_carry_the_cache():
+def test_pickled_engine_excludes_its_cache():
     engine = make_directory().compile()
     small = len(pickle.dumps(engine))
     engine.decide_many(ANA, [f"s3:Get{i}" for i in range(5_000)], "*")
     assert len(pickle.dumps(engine)) <= small + 100
 
 
-def test_engines_copy():
+def test_copied_engine_decides_equally():
     engine = make_directory().compile()
     assert answers(copy.copy(engine)) == answers(copy.deepcopy(engine)) == answers(engine)
 
 
-def test_a_directory_goes_on_after():
+def test_unpickled_directory_accepts_writes():
     directory = make_directory()
     twin = again(directory)
     assert (twin.mode, twin.findings, repr(twin)) == (directory.mode, directory.findings, repr(directory))
@@ -136,7 +136,7 @@ def test_a_directory_goes_on_after():
     assert answers(Engine.from_snapshot(snapshot)) == answers(directory.compile())
 
 
-def test_decisions_explanations_and_sessions_are_equal_after():
+def test_unpickled_results_and_sessions_are_equal():
     engine = make_directory().compile()
     for request, decision in zip(REQUESTS, answers(engine), strict=True):
         assert again(decision) == decision
@@ -153,7 +153,7 @@ def test_decisions_explanations_and_sessions_are_equal_after():
 
 
 @pytest.mark.parametrize("reasons", [False, True])
-def test_batches_are_equal_after(reasons):
+def test_unpickled_batch_results_are_equal(reasons):
     engine = make_directory().compile()
     columns = [ANA, ANA, "nobody", APP], ["s3:GetObject", "s3:GetX", "s3:GetObject", "s3:Get*"], "arn:aws:s3:::b/k"
     batch = engine.decide_many(*columns, on_error="deny", reasons=reasons)
@@ -179,7 +179,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_errors_keep_their_parts(error, protocol):
+def test_pickled_error_keeps_its_attributes(error, protocol):
     twin = again(error, protocol)
     assert type(twin) is type(error) and str(twin) == str(error) and vars(twin) == vars(error)
 
@@ -194,7 +194,7 @@ def test_an_engine_works_in_another_process():
         assert pool.submit(ask_elsewhere, engine).result(timeout=120) == answers(engine)
 
 
-def test_an_engine_is_read_by_a_process_that_has_imported_nothing(tmp_path):
+def test_engine_unpickles_in_a_process_without_imports(tmp_path):
     engine = make_directory().compile()
     path = tmp_path / "engine.pickle"
     path.write_bytes(pickle.dumps(engine))

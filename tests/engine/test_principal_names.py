@@ -146,7 +146,7 @@ def meet(engine: Engine, name: str) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_tables_hold_of_a_name_what_the_account_model_says(engine, snapshot, seed):
+def test_tables_of_a_name_equal_the_account_model(engine, snapshot, seed):
     compiler, names = engine._compiler, engine.names
     for name in shuffled(seed):
         if meet(engine, name):
@@ -159,7 +159,7 @@ def test_the_tables_hold_of_a_name_what_the_account_model_says(engine, snapshot,
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_decisions_are_those_of_the_reference(engine, seed):
+def test_decisions_of_new_names_equal_the_reference(engine, seed):
     for name in shuffled(seed):
         for action, resource, context in REQUESTS:
             told = answer(engine.decide, name, action, resource, context)
@@ -167,7 +167,7 @@ def test_decisions_are_those_of_the_reference(engine, seed):
             assert told == explained, (name, action, context)
 
 
-def test_batches_say_the_same(engine, snapshot):
+def test_batch_of_new_names_equals_single_calls(engine, snapshot):
     names = [name for name in shuffled(7) if meet(engine, name)]
     requests = [(name, *request[:2]) for name in names for request in REQUESTS]
     columns = [pa.array(column) for column in zip(*requests, strict=True)]
@@ -177,7 +177,7 @@ def test_batches_say_the_same(engine, snapshot):
     assert outcomes.tolist() == fresh.decide_many(*columns, reasons=False).outcome.tolist()
 
 
-def test_a_saved_engine_says_the_same(engine, tmp_path):
+def test_saved_engine_resolves_names_equally(engine, tmp_path):
     engine.save(tmp_path / "engine")
     loaded = Engine.load(tmp_path / "engine")
     for name in shuffled(3):
@@ -199,7 +199,7 @@ def test_a_saved_engine_says_the_same(engine, tmp_path):
         f"arn:aws:sts::{A}:federated-user/",
     ],
 )
-def test_the_second_name_of_a_kind_is_entered_without_asking_the_directory(engine, start):
+def test_second_name_of_a_template_reads_no_directory(engine, start):
     assert not engine.names.enter_from_template(f"{start}first".encode())
     assert meet(engine, f"{start}first")
     assert engine.names.enter_from_template(f"{start}second".encode())
@@ -207,7 +207,7 @@ def test_the_second_name_of_a_kind_is_entered_without_asking_the_directory(engin
     assert not engine.names.enter_from_template(f"{start}é".encode())
 
 
-def test_a_role_of_the_directory_is_not_like_one_that_is_unknown(engine):
+def test_known_role_does_not_share_an_unknown_template(engine):
     """N11: whatever path a name gives it."""
     assert meet(engine, f"arn:aws:iam::{A}:role/x/Nobody")
     wrong_path = f"arn:aws:iam::{A}:role/x/Deploy"
@@ -215,7 +215,7 @@ def test_a_role_of_the_directory_is_not_like_one_that_is_unknown(engine):
     assert engine.is_allowed(wrong_path, "s3:GetObject", f"{BUCKET}/x")
 
 
-def test_who_is_added_or_gone_is_known_to_the_next_engine():
+def test_next_engine_sees_added_and_deleted_principals():
     directory = make()
     live = fastiam.LiveEngine(directory)
     role, session = f"arn:aws:iam::{A}:role/New", f"arn:aws:sts::{A}:assumed-role/New/"
@@ -230,7 +230,7 @@ def test_who_is_added_or_gone_is_known_to_the_next_engine():
     assert not any(live.is_allowed(name, *request) for name in (role, session + "a", session + "b", session + "c"))
 
 
-def test_names_count_and_are_dropped(snapshot):
+def test_run_time_names_are_counted_and_dropped(snapshot):
     engine = Engine.from_snapshot(snapshot, cache_bytes=1 << 20)
     empty = engine.stats()["bytes"]
     for i in range(2_000):
@@ -242,7 +242,7 @@ def test_names_count_and_are_dropped(snapshot):
     assert engine.stats()["bytes"] - empty < 3 << 20
 
 
-def test_threads_enter_names_beside_each_other(snapshot):
+def test_threads_intern_names_concurrently(snapshot):
     engine = Engine.from_snapshot(snapshot, cache_bytes=1 << 20)
     wrong = []
 

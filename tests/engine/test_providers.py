@@ -22,7 +22,7 @@ FEDERATION = ("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
 @pytest.mark.parametrize("action", ["sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"])
 @pytest.mark.parametrize("name", ["tok", "the principal", "accounts.google.com", "arn:x"])
 @pytest.mark.parametrize("kind", ["USER", "FED", "ROLE"])
-def test_a_name_of_a_session_stands_for_it_even_where_it_might_name_a_provider(action, name, kind):
+def test_session_name_takes_precedence_over_a_provider(action, name, kind):
     """N3, S10: no provider is looked for, and the session's own account may deny."""
     everything, assume = document(allow("*")), {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole*"}
     denied = {"Effect": "Deny", "Principal": {"AWS": A}, "Action": "sts:AssumeRoleWith*"}
@@ -49,7 +49,7 @@ def test_a_name_of_a_session_stands_for_it_even_where_it_might_name_a_provider(a
 @pytest.mark.parametrize(
     "condition", [{}, {"Bool": {"aws:PrincipalIsAWSService": "true"}}, {"Null": {"aws:FederatedProvider": "true"}}], ids=str
 )
-def test_a_name_is_a_provider_by_some_actions_and_a_service_by_others(name, condition):
+def test_name_is_a_provider_or_service_by_action(name, condition):
     """N3: whatever it was met with before."""
     directory = fastiam.Directory(quotas=None)
     assume = {"Effect": "Allow", "Principal": "*", "Action": "sts:*", "Condition": condition}
@@ -66,7 +66,7 @@ def test_a_name_is_a_provider_by_some_actions_and_a_service_by_others(name, cond
     assert {found.action for found in allowed} == {a for a, outcome in zip(actions, outcomes, strict=True) if outcome is OK}
 
 
-def test_no_text_names_what_a_provider_is_known_by():
+def test_unprintable_provider_name_is_refused():
     """N3, N5: a principal that cannot be printed is none, whatever providers were met."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(APP, trust_policy=document({"Effect": "Allow", "Principal": "*", "Action": "sts:*"}))
@@ -83,7 +83,7 @@ def test_no_text_names_what_a_provider_is_known_by():
                     ask(name, "sts:TagSession", APP)
 
 
-def test_a_pattern_of_actions_of_federation_is_asked_about():
+def test_query_with_a_federation_action_pattern_is_answered():
     """What stands in for it is an action that there is not."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(
@@ -119,7 +119,7 @@ SHARED = [
 
 
 @pytest.mark.parametrize("case", SHARED, ids=lambda case: case["id"])
-def test_trust_in_a_shared_issuer_without_the_required_condition_is_not_stored(case):
+def test_trust_in_a_shared_issuer_without_condition_is_refused(case):
     """IP51, IP52: a strict write is refused, a lenient one reports it."""
     is_refused = "IP51" in case["expect"]["warnings"]
     for mode in ("strict", "lenient"):

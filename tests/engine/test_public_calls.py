@@ -238,7 +238,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_a_wrong_argument_of_a_public_call_raises_an_error_of_fastiam(name: str, data: st.DataObject) -> None:
+def test_wrong_argument_of_a_public_call_raises_fastiam_error(name: str, data: st.DataObject) -> None:
     call, arguments = CALLS[name]
     argument = data.draw(st.sampled_from(sorted(arguments)), "argument")
     value = data.draw(VALUES, "value")

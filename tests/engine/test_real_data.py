@@ -230,21 +230,21 @@ def test_the_lab_account_compiles():
     assert engine.stats()["principals"] > 50
 
 
-def test_managed_policies_decide_as_the_reference():
+def test_managed_policies_equal_the_reference():
     outcomes, wrong = differences(managed_directory(), draw(7, ROWS, managed_holders()))
     assert not wrong, f"{len(wrong)} rows differ, the first: {wrong[0]}"
     assert outcomes[Outcome.ALLOW] > ROWS / 4 and outcomes[Outcome.IMPLICIT_DENY] > ROWS / 10
     assert outcomes[Outcome.EXPLICIT_DENY] > 5 and outcomes[Outcome.ERROR] < ROWS / 20
 
 
-def test_the_lab_account_decides_as_the_reference():
+def test_lab_account_equals_the_reference():
     outcomes, wrong = differences(lab_directory(), draw(8, ROWS, lab_holders()))
     assert not wrong, f"{len(wrong)} rows differ, the first: {wrong[0]}"
     assert outcomes[Outcome.ALLOW] > ROWS / 20 and outcomes[Outcome.IMPLICIT_DENY] > ROWS / 20
 
 
 @pytest.mark.parametrize(("directory", "holders"), [(managed_directory, managed_holders), (lab_directory, lab_holders)])
-def test_a_saved_engine_decides_alike_and_names_the_same_places(directory, holders, tmp_path):
+def test_saved_engine_decides_equally_with_equal_statements(directory, holders, tmp_path):
     engine = directory().compile()
     engine.save(tmp_path / "engine.fastiam")
     loaded = fastiam.Engine.load(tmp_path / "engine.fastiam")
@@ -264,7 +264,7 @@ def test_a_saved_engine_decides_alike_and_names_the_same_places(directory, holde
         assert answers[0] == answers[1]
 
 
-def test_every_literal_action_of_a_managed_policy_is_decided_in_one_batch():
+def test_batch_decides_each_literal_action_of_managed_policies():
     """Each role asks for every literal action of its own policy on `*`.
 
     What is allowed there without condition is allowed, or denied by the policy itself.

@@ -128,7 +128,7 @@ def check(name: str, told: object) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_json_form_is_what_the_schema_says_and_holds_no_document(name: str, engine: Engine) -> None:
+def test_json_form_matches_schema_without_documents(name: str, engine: Engine) -> None:
     told = RESULTS[name](engine).to_dict()
     assert json.loads(json.dumps(told)) == told, "JSON's own types alone"
     check(name.partition(" ")[0], told)
@@ -136,7 +136,7 @@ def test_the_json_form_is_what_the_schema_says_and_holds_no_document(name: str, 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pickled_result_holds_no_document_and_says_the_same(name: str, engine: Engine) -> None:
+def test_pickled_result_is_equal_without_documents(name: str, engine: Engine) -> None:
     result = RESULTS[name](engine)
     data = pickle.dumps(result)
     assert HIDDEN.encode() not in data and len(data) < 5_000
@@ -144,7 +144,7 @@ def test_a_pickled_result_holds_no_document_and_says_the_same(name: str, engine:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("WhoCanResult", "Decisions", "Diff", "Summary")])
-def test_libraries_that_write_dataclasses_write_no_document(name: str, engine: Engine) -> None:
+def test_dataclass_serializers_write_no_document(name: str, engine: Engine) -> None:
     result = RESULTS[name](engine)
     assert HIDDEN not in str(dataclasses.asdict(RESULTS[name](engine)))
     assert HIDDEN not in str(dataclasses.astuple(RESULTS[name](engine)))
@@ -153,7 +153,7 @@ def test_libraries_that_write_dataclasses_write_no_document(name: str, engine: E
     assert copy.deepcopy(result).to_dict() == result.to_dict()
 
 
-def test_a_server_that_returns_a_decision_sends_the_decision(engine: Engine) -> None:
+def test_server_sends_a_returned_decision(engine: Engine) -> None:
     app = fastapi.FastAPI()
 
     @app.get("/plain")
@@ -172,7 +172,7 @@ def test_a_server_that_returns_a_decision_sends_the_decision(engine: Engine) -> 
         assert (statement["sid"], statement["index"], statement["line"] is not None) == ("Keep", 1, True)
 
 
-def test_an_error_that_carries_a_decision_pickles_without_documents(engine: Engine) -> None:
+def test_error_with_a_decision_pickles_without_documents(engine: Engine) -> None:
     data = pickle.dumps(denied_error(engine))
     assert HIDDEN.encode() not in data and pickle.loads(data).statement.sid == "Keep"
 
@@ -248,7 +248,7 @@ def test_the_schema_names_outcomes() -> None:
     assert schema()["$defs"]["outcome"]["enum"] == [outcome.name for outcome in Outcome]
 
 
-def test_the_form_writes_names_and_keys_as_people_do(engine: Engine) -> None:
+def test_json_form_uses_public_names_and_keys(engine: Engine) -> None:
     told = decision_to_json(RESULTS["Decision that depends"](engine))
     assert (told["outcome"], told["allowed"], told["depends_on"]) == ("DEPENDS", False, ["aws:SourceIp"])
     open_statement = RESULTS["PrincipalAccess"](engine).to_dict()["conditions"][0]
@@ -262,7 +262,7 @@ def test_the_form_writes_names_and_keys_as_people_do(engine: Engine) -> None:
 # -- references -------------------------------------------------------------------------------------------------------
 
 
-def test_a_reference_tells_the_place_of_its_statement(engine: Engine, tmp_path: Path) -> None:
+def test_statement_reference_has_line_and_column(engine: Engine, tmp_path: Path) -> None:
     statement = RESULTS["Decision"](engine).statement
     assert statement.path.endswith(".Statement[1]") and statement.file.endswith("d.json")
     assert statement.position == f"{statement.file}:{statement.line}:{statement.column}"
@@ -270,14 +270,14 @@ def test_a_reference_tells_the_place_of_its_statement(engine: Engine, tmp_path: 
     assert '"Keep"' in "".join(lines[statement.line - 1 : statement.line + 5])[statement.column - 1 :][:200]
 
 
-def test_a_reference_whose_document_was_no_text_has_no_line() -> None:
+def test_statement_reference_without_source_text_has_no_line() -> None:
     allow = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
     statement = fastiam.simulate(ANA, "s3:GetObject", KEY, identity_policies=[allow], resource_account=A).statement
     assert (statement.line, statement.column, statement.position) == (None, None, None)
     assert (statement.index, statement.label, statement.path) == (0, "#0", "$.Statement[0]")
 
 
-def test_a_reference_lets_go_of_the_text_once_its_place_is_known() -> None:
+def test_statement_reference_frees_the_text_after_location() -> None:
     text = json.dumps(document({"Effect": "Allow", "Action": "*", "Resource": "*"}))
     world = fastiam.Directory()
     world.add_principal(ANA, identity_policies=[text])
@@ -287,7 +287,7 @@ def test_a_reference_lets_go_of_the_text_once_its_place_is_known() -> None:
     assert not [held for held in gc.get_referents(statement) if not isinstance(held, (str, int, type, type(None)))]
 
 
-def test_references_compare_by_what_they_name() -> None:
+def test_statement_references_compare_by_value() -> None:
     one, other = (StatementRef(fastiam.Layer.SCP, 1, "P", 0, file=file, line=1) for file in ("a", "b"))
     assert one == other and hash(one) == hash(other) and len({one, other}) == 1
     assert dataclasses.replace(one, file="c").position == "c:1:None"
@@ -295,7 +295,7 @@ def test_references_compare_by_what_they_name() -> None:
         one.origin  # noqa: B018
 
 
-def test_conditions_are_found_once_and_the_engine_is_let_go() -> None:
+def test_conditions_are_computed_once_and_free_the_engine() -> None:
     engine = directory().compile()
     caller, doable = RESULTS["PrincipalAccess"](engine), RESULTS["AllowedAction"](engine)
     assert caller.conditions is caller.conditions and doable.conditions == caller.conditions
@@ -316,7 +316,7 @@ def test_reasons_and_match_classes_are_enumerations(engine: Engine) -> None:
     assert explanation.statements[0].match_classes == (MatchClass.PRINCIPAL,)
 
 
-def test_a_near_miss_of_a_long_statement_tells_some_of_its_values() -> None:
+def test_near_miss_of_a_long_statement_is_shortened() -> None:
     actions = [f"ec2:Action{number}" for number in range(300)] + ["s3:ListAllMyBuckets"]
     world = fastiam.Directory()
     world.add_principal(ANA, identity_policies=[document({"Effect": "Allow", "Action": actions, "Resource": "*"})])
@@ -341,7 +341,7 @@ VERBS = {
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_the_command_line_writes_the_form_of_results(
+def test_command_line_writes_the_json_form(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from fastiam.cli.main import run
@@ -421,7 +421,7 @@ def test_every_exception_has_a_row_in_the_page_of_errors() -> None:
             assert f"| `{name}`" in page, name
 
 
-def test_every_type_of_an_answer_is_exported() -> None:
+def test_each_result_type_is_exported() -> None:
     exported = {name for name in fastiam.__all__ if isinstance(getattr(fastiam, name), type)}
     assert exported >= {each.__name__ for each in result_types()}
     used = (

@@ -44,7 +44,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("forms", [list, pa.array], ids=["lists", "Arrow"])
 @pytest.mark.parametrize(("broken", "column"), BROKEN.values(), ids=BROKEN)
-def test_a_row_that_cannot_be_read(engine, broken, column, forms):
+def test_unreadable_row_raises_or_is_an_error_outcome(engine, broken, column, forms):
     """`raise` decides nothing and names row and column; `deny` decides the others."""
     arguments = {"principals": [ANA, ANA], "actions": ["s3:GetObject"] * 2, "resources": [OBJECT] * 2} | broken
     told = {name: forms(value) if isinstance(value, list) else value for name, value in arguments.items()}
@@ -104,7 +104,7 @@ CHANCES: dict[str, list[Any]] = {  # what leaves a row as good as it is, or as b
 }
 
 
-def test_what_is_wrong_with_many_rows_is_told_of_each(engine):
+def test_errors_of_many_rows_are_reported_per_row(engine):
     """As a batch of the row alone tells it; of two faults, one. Among them are rows that share the value, but not the fault."""
     rng, rows = random.Random(1), []
     for _ in range(600):
@@ -135,7 +135,7 @@ def test_what_is_wrong_with_many_rows_is_told_of_each(engine):
 
 
 @pytest.mark.parametrize("key", ["aws:OriginIdentity/x", "aws:PrincipalTag/nobody", "app:unread"])
-def test_a_row_is_no_error_because_another_one_is(key):
+def test_error_of_a_row_does_not_affect_others(key):
     """The key of the second one is in doubt in the first one, too, which is an error for another reason (K1)."""
     table = f"arn:aws:dynamodb:eu-west-1:{A}:table/"
     directory = fastiam.Directory()
@@ -150,7 +150,7 @@ def test_a_row_is_no_error_because_another_one_is(key):
     assert decide([table + "t", table + "u/index/z"], ["bo", None])[1:] == decide([table + "u/index/z"], [None])
 
 
-def test_more_faults_are_told_than_are_kept(engine):
+def test_error_count_exceeds_the_stored_errors(engine):
     """In several chunks of rows, by several threads."""
     n = 140_000
     resources = [f"bucket{i % 9000}" if i % 7 == 0 else OBJECT for i in range(n)]
@@ -160,7 +160,7 @@ def test_more_faults_are_told_than_are_kept(engine):
     assert (found.outcome == OK).sum() == n - len(found.errors)
 
 
-def test_errors_stand_in_the_order_of_their_rows(engine):
+def test_errors_are_in_row_order(engine):
     """What is no text, what is no action."""
     resources = pa.Array.from_buffers(
         pa.string(), 3, [None, pa.py_buffer(np.array([0, 1, 2, 3], np.int32)), pa.py_buffer(b"\xff**")]
@@ -169,7 +169,7 @@ def test_errors_stand_in_the_order_of_their_rows(engine):
     assert list(found.errors) == [0, 1, 2]
 
 
-def test_what_contradicts_a_resource_contradicts_no_other_one():
+def test_contradicting_key_fails_only_its_own_row():
     """K1. The last row comes in another chunk, and with an action that nobody has met."""
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=[READ])

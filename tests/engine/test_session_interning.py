@@ -53,7 +53,7 @@ def engine() -> Engine:
     return directory.compile()
 
 
-def test_sessions_that_say_the_same_are_entered_once(engine: Engine) -> None:
+def test_equal_sessions_are_interned_once(engine: Engine) -> None:
     def ask(n: int) -> Mapping[str, Any]:
         for _ in range(n):
             assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
@@ -67,7 +67,7 @@ def test_sessions_that_say_the_same_are_entered_once(engine: Engine) -> None:
     assert after["bytes"] - before["bytes"] < 4096
 
 
-def test_the_last_one_of_them_is_kept_and_no_other(engine: Engine) -> None:
+def test_only_the_last_equal_session_is_kept(engine: Engine) -> None:
     """An `id` that is used again would stand for another caller."""
     narrow = [policy("arn:aws:s3:::bucket/red/*")]
     made = []
@@ -115,7 +115,7 @@ OTHERS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("one", "other"), OTHERS.values(), ids=OTHERS)
-def test_what_differs_in_anything_is_another_one(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_sessions_with_any_difference_are_distinct(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert session_content_key(session(**one)) == session_content_key(session(**one))
     assert session_content_key(session(**one)) != session_content_key(session(**other))
 
@@ -133,7 +133,7 @@ INCOMPARABLE: Mapping[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("more", INCOMPARABLE.values(), ids=INCOMPARABLE)
-def test_what_cannot_be_compared_is_decided_by_itself(engine: Engine, more: dict[str, Any]) -> None:
+def test_session_without_content_key_is_decided(engine: Engine, more: dict[str, Any]) -> None:
     assert session_content_key(session(**more)) is None
     before = engine.stats()["principals"]
     for _ in range(3):
@@ -141,7 +141,7 @@ def test_what_cannot_be_compared_is_decided_by_itself(engine: Engine, more: dict
     assert engine.stats()["principals"] == before + 3
 
 
-def test_a_session_of_another_class_is_no_session_of_this_one(engine: Engine) -> None:
+def test_session_subclass_is_not_interned(engine: Engine) -> None:
     class Mine(Session):
         pass
 
@@ -150,7 +150,7 @@ def test_a_session_of_another_class_is_no_session_of_this_one(engine: Engine) ->
     assert engine.is_allowed(Mine(RUN, kind="ROLE", issuer=ROLE), "s3:GetObject", OBJECT) is True
 
 
-def test_sessions_that_cannot_be_read_are_refused_each_time(engine: Engine) -> None:
+def test_unreadable_session_is_refused_on_each_call(engine: Engine) -> None:
     assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
     for broken in (
         replace(session(), issuer=f"{ROLE}/other"),
@@ -162,7 +162,7 @@ def test_sessions_that_cannot_be_read_are_refused_each_time(engine: Engine) -> N
     assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
 
 
-def test_an_engine_of_the_next_directory_reads_them_anew() -> None:
+def test_engine_of_the_next_directory_resolves_sessions_again() -> None:
     directory = Directory()
     directory.add_principal(ROLE, identity_policies=[policy("*")])
     engine = directory.compile()
@@ -172,7 +172,7 @@ def test_an_engine_of_the_next_directory_reads_them_anew() -> None:
     assert engine.is_allowed(session(), "s3:GetObject", OBJECT) is True
 
 
-def test_they_are_entered_again_when_they_were_dropped() -> None:
+def test_dropped_sessions_are_interned_again() -> None:
     directory = Directory()
     directory.add_principal(ROLE, identity_policies=[policy("*")])
     engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=20_000)
@@ -182,7 +182,7 @@ def test_they_are_entered_again_when_they_were_dropped() -> None:
     assert engine.stats()["generation"] > 1
 
 
-def test_one_without_end_is_refused(engine: Engine) -> None:
+def test_session_with_a_recursive_policy_is_refused(engine: Engine) -> None:
     deep: list[Any] = []
     deep.append(deep)
     assert session_content_key(session(policies=[{"Statement": deep}])) is None
@@ -190,7 +190,7 @@ def test_one_without_end_is_refused(engine: Engine) -> None:
         engine.is_allowed(session(policies=[{"Statement": deep}]), "s3:GetObject", OBJECT)
 
 
-def test_one_policy_of_many_sessions_is_read_once(engine: Engine) -> None:
+def test_policy_shared_by_sessions_is_parsed_once(engine: Engine) -> None:
     """As text and as a mapping, each by itself; what is changed later is another one."""
     shared = policy("arn:aws:s3:::bucket/blue/*")
     assert engine.is_allowed(session(source_identity="a", policies=[shared]), "s3:GetObject", OBJECT) is True

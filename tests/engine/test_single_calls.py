@@ -226,7 +226,7 @@ def ways(engine, asked, **keywords):
 
 @pytest.mark.parametrize("said", [{}, *SAID.values()], ids=["no more", *SAID])
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
-def test_a_request_is_answered_as_by_an_engine_that_has_met_nothing(directory, engine, asked, said):
+def test_request_is_decided_as_by_a_new_engine(directory, engine, asked, said):
     fresh = told(directory.compile().decide, *asked, **({"now": NOW} | said))
     for _ in range(3):
         assert ways(engine, asked, **({"now": NOW} | said)) == fresh
@@ -240,7 +240,7 @@ def engine(directory):
 
 @settings(max_examples=60, deadline=None)
 @given(directories())
-def test_lists_single_calls_and_batches_answer_alike(case):
+def test_lists_single_calls_and_batches_decide_equally(case):
     world = World(case)
     engine = world.compile()
     singles = [world.single(engine, row) for row in world.rows]
@@ -249,7 +249,7 @@ def test_lists_single_calls_and_batches_answer_alike(case):
             assert told_apart(one, other) is None
 
 
-def test_a_new_engine_begins_with_nothing(directory):
+def test_pointer_cache_is_not_shared_between_engines(directory):
     """What one engine remembers of objects is nothing to another, even over the same tables."""
     first = directory.compile()
     assert first.is_allowed(ANA, "s3:GetObject", OBJECT)
@@ -260,7 +260,7 @@ def test_a_new_engine_begins_with_nothing(directory):
     assert first.is_allowed(ANA, "s3:GetObject", OBJECT)
 
 
-def test_defaults_of_an_engine_count_in_every_way(directory):
+def test_engine_defaults_apply_on_each_path(directory):
     engine = directory.compile(context_defaults={"app:stage": "live"})
     for _ in range(2):
         assert ways(engine, (ANA, "sqs:SendMessage", QUEUE)).allowed
@@ -275,7 +275,7 @@ def spelled(*parts):
     return "".join(parts)
 
 
-def test_texts_are_told_by_what_they_say_where_memory_is_used_again(directory):
+def test_texts_at_reused_addresses_are_distinguished(directory):
     """Each text dies at once, so that the next one may lie where it lay."""
     engine = directory.compile()
     for i in range(3_000):
@@ -288,7 +288,7 @@ def test_texts_are_told_by_what_they_say_where_memory_is_used_again(directory):
         assert engine.is_allowed(who, spelled(action), resource, {key: spelled("li", "ve")}) is expected
 
 
-def test_sessions_are_told_apart_where_memory_is_used_again(directory):
+def test_sessions_at_reused_addresses_are_distinguished(directory):
     engine = directory.compile()
     for i in range(1_500):
         bucket = "bucket" if i % 3 else "other"
@@ -298,7 +298,7 @@ def test_sessions_are_told_apart_where_memory_is_used_again(directory):
         assert engine.is_allowed(one, "s3:GetObject", OBJECT) is bool(i % 3)
 
 
-def test_what_is_remembered_goes_with_the_engine(directory):
+def test_pointer_cache_is_freed_with_the_engine(directory):
     engine = directory.compile()
     one = Session(RUN, kind="ROLE", issuer=APP)
     assert engine.are_allowed([(one, "s3:GetObject", OBJECT)] * 3) == [True] * 3
@@ -310,7 +310,7 @@ def test_what_is_remembered_goes_with_the_engine(directory):
     assert sys.getrefcount(one) < counts
 
 
-def test_references_are_counted_right(directory):
+def test_reference_counts_are_balanced(directory):
     engine = directory.compile()
     parts = [spelled(ANA), spelled("s3:", "GetObject"), spelled(OBJECT, "/x"), {spelled("app:", "stage"): spelled("li", "ve")}]
     row = tuple(parts)
@@ -357,7 +357,7 @@ def test_a_list_of_any_length_is_answered_in_order(directory, n):
 @pytest.mark.parametrize(
     "shape", [list, tuple, iter, lambda rows: (row for row in rows), lambda rows: dict.fromkeys(rows).keys()]
 )
-def test_requests_may_come_in_anything_that_can_be_gone_through(engine, shape):
+def test_requests_can_be_any_iterable(engine, shape):
     rows = [(ANA, "s3:GetObject", OBJECT), (ANA, "s3:GetSecret", OBJECT)]
     assert engine.are_allowed(shape(rows)) == [True, False]
 
@@ -381,7 +381,7 @@ NO_LISTS = (
 
 
 @pytest.mark.parametrize("requests", NO_LISTS)
-def test_what_is_no_list_of_requests_is_refused(engine, requests):
+def test_invalid_list_of_requests_is_refused(engine, requests):
     for call in (engine.are_allowed, engine.decide_each):
         with pytest.raises(RequestValueError, match="is no") as caught:
             call(requests)
@@ -401,13 +401,13 @@ def test_an_error_names_its_row(engine, place):
             assert f"row {place}" in str(caught.value)
 
 
-def test_an_error_of_a_session_says_its_row_too(engine):
+def test_session_error_names_its_row(engine):
     with pytest.raises(FastiamError) as caught:
         engine.are_allowed([(ANA, "s3:GetObject", OBJECT), (BROKEN, "s3:GetObject", OBJECT)])
     assert caught.value.__notes__ == ["row 1"]
 
 
-def test_unknown_keys_and_the_time_are_said_of_all_requests(engine):
+def test_unknown_keys_and_time_apply_to_all_requests(engine):
     rows = [(ANA, "sqs:SendMessage", QUEUE), (ANA, "s3:GetObject", OBJECT), (ANA, "sns:Publish", "*")]
     decisions = engine.decide_each(rows, unknown=["app:stage"], now=NOW)
     assert [one.outcome for one in decisions] == [Outcome.DEPENDS, Outcome.ALLOW, Outcome.ALLOW]
@@ -428,7 +428,7 @@ class Meddling(UserDict):
         return super().items()
 
 
-def test_a_list_that_shrinks_is_answered_as_far_as_it_goes(directory):
+def test_list_that_shrinks_is_decided_up_to_its_end(directory):
     rows = [(ANA, "s3:GetObject", spelled(OBJECT, str(i))) for i in range(60)]
     meddling = Meddling({"app:stage": "live"})
     meddling.rows = rows
@@ -436,7 +436,7 @@ def test_a_list_that_shrinks_is_answered_as_far_as_it_goes(directory):
     assert directory.compile().are_allowed(rows) == [True] * 6
 
 
-def test_two_threads_ask_lists_while_others_ask_single_calls(directory):
+def test_lists_and_single_calls_run_concurrently(directory):
     """And each is answered as if it were alone, while the interpreter switches as often as it can."""
     engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=100_000)  # what requests bring is dropped now and then
     rows, expected = many(3_000)
@@ -473,7 +473,7 @@ def test_a_live_engine_answers_lists(directory):
 
 
 @pytest.mark.parametrize("name", ["is_allowed", "decide", "are_allowed", "decide_each"])
-def test_the_questions_tell_their_arguments(name):
+def test_public_calls_document_their_arguments(name):
     signature = inspect.signature(getattr(Engine, name))
     assert list(signature.parameters)[0] == "self"
     assert "now" in signature.parameters

@@ -87,19 +87,19 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.mark.parametrize(("action", "resource"), ASKED, ids=[f"{action} {resource}" for action, resource in ASKED])
 @pytest.mark.parametrize("principal", [ANA, BOB, RUN, THEIRS])
-def test_a_call_for_a_known_resource_is_answered_as_explained(engine, principal, action, resource):
+def test_call_for_a_known_resource_equals_its_explanation(engine, principal, action, resource):
     said = engine.explain(principal, action, resource).decision
     for _ in range(3):  # nothing is met yet, then all is, then it is remembered
         assert engine.decide(principal, action, resource) == said
         assert engine.is_allowed(principal, action, resource) == (said.outcome is fastiam.Outcome.ALLOW)
 
 
-def test_every_answer_is_among_those_of_known_resources(engine):
+def test_requests_for_known_resources_cover_each_outcome(engine):
     layers = {engine.decide(who, *asked).layer for who, asked in itertools.product((ANA, BOB, RUN, THEIRS), ASKED)}
     assert {"identity", "resource"} <= {layer.value for layer in layers if layer}
 
 
-def test_a_resource_that_gets_a_policy_is_asked_for_it():
+def test_policy_added_to_a_known_resource_is_evaluated():
     told = directory(False)
     engine = told.compile()
     asked = (ANA, "s3:GetObject", "arn:aws:s3:::own/x")
@@ -110,7 +110,7 @@ def test_a_resource_that_gets_a_policy_is_asked_for_it():
     assert engine.is_allowed(*asked)
 
 
-def test_a_service_whose_name_ends_with_a_nul_is_another_one():
+def test_service_name_with_trailing_nul_is_different():
     engine = directory(False).compile()
     refused = (ANA, "s3:PutObject", "arn:aws:s3:::refused/x")
     assert not engine.is_allowed(*refused)

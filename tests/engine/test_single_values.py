@@ -101,7 +101,7 @@ def engine() -> fastiam.Engine:
 
 @pytest.mark.parametrize("context", CONTEXTS, ids=lambda one: repr(one)[:40])
 @pytest.mark.parametrize("i", range(len(CONDITIONS)), ids=lambda i: str(CONDITIONS[i])[1:40])
-def test_a_value_is_read_as_the_reference_reads_it(engine: fastiam.Engine, context: dict[str, Any], i: int) -> None:
+def test_value_is_read_as_by_the_reference(engine: fastiam.Engine, context: dict[str, Any], i: int) -> None:
     """C4, C5, C24; again and again, since what is plain is decided on the objects once their names were met."""
     request = USER, f"s3:Act{i}", "arn:aws:s3:::b/k", context
     try:

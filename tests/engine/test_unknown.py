@@ -136,7 +136,7 @@ def judged(n_keys: int) -> list[Row]:
 
 
 @pytest.mark.parametrize("n_keys", [1, 2])
-def test_a_plain_answer_holds_for_every_value(n_keys):
+def test_definite_decision_holds_for_each_value(n_keys):
     """D70: sound, whatever values the keys take."""
     for row in judged(n_keys):
         for answer in row.answers:
@@ -144,7 +144,7 @@ def test_a_plain_answer_holds_for_every_value(n_keys):
 
 
 @pytest.mark.parametrize("n_keys", [1, 2])
-def test_nearly_every_definite_case_is_answered_plainly(n_keys):
+def test_most_definite_cases_are_decided(n_keys):
     """Precise: 99 of 100. What is left is D73: tests that contradict or complete each other."""
     definite = [row for row in judged(n_keys) if row.has_layers and len(row.truth) == 1]
     vague = [row.seed for row in definite if "DEPENDS" in row.answers]
@@ -153,7 +153,7 @@ def test_nearly_every_definite_case_is_answered_plainly(n_keys):
 
 
 @pytest.mark.parametrize("n_keys", [1, 2])
-def test_open_cases_are_frequent(n_keys):
+def test_generated_cases_often_depend_on_unknown_keys(n_keys):
     """Else the tests above would say little."""
     rows = judged(n_keys)
     assert sum("DEPENDS" in row.answers for row in rows) > len(rows) / 12

@@ -36,7 +36,7 @@ def conditional() -> fastiam.Engine:
 
 
 @pytest.mark.parametrize("unknown", [["*"], ["aws:*"], ["AWS:SecureTransport"], ("aws:securetransport",)], ids=str)
-def test_unknown_means_the_same_in_every_call(unknown) -> None:
+def test_unknown_keys_are_read_equally_by_each_call(unknown) -> None:
     engine, ask = conditional(), ("arn:aws:iam::111111111111:user/ana", "s3:GetObject", "arn:aws:s3:::b/k")
     who, action, resource = ask
 
@@ -61,7 +61,7 @@ ABOUT_ONE = {
 
 
 @pytest.mark.parametrize("name", ABOUT_ONE)
-def test_what_can_refuses_without_a_resource_what_is_about_one(name) -> None:
+def test_what_can_with_resource_keys_requires_a_resource(name) -> None:
     engine, who = conditional(), "arn:aws:iam::111111111111:user/ana"
     with pytest.raises(RequestValueError, match=f"`{name}` is about one resource") as error:
         engine.what_can(who, **{name: ABOUT_ONE[name]})
@@ -69,7 +69,7 @@ def test_what_can_refuses_without_a_resource_what_is_about_one(name) -> None:
     assert engine.what_can(who, "arn:aws:s3:::b/k", unknown=["*"], **{k: v for k, v in ABOUT_ONE.items() if k != "unknown"})
 
 
-def test_a_diff_without_requests_refuses_unknown_keys_and_sees_conditional_grants() -> None:
+def test_diff_without_requests_refuses_unknown_keys() -> None:
     none = fastiam.Directory()
     none.add_principal("arn:aws:iam::111111111111:user/ana")
     with pytest.raises(RequestValueError, match="`unknown` is about requests"):
