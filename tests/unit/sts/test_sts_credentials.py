@@ -47,7 +47,7 @@ def test_a_user_has_two_keys_and_inactive_ones_count(world):
     assert world.sts.keys.create(ANA)
 
 
-def test_a_key_looks_like_those_of_aws(world):
+def test_access_key_has_the_aws_format(world):
     """7.3."""
     key = world.sts.keys.create(ANA)
     assert key.access_key_id.startswith("AKIA") and len(key.access_key_id) == 20 and len(key.secret_access_key) == 40
@@ -80,13 +80,13 @@ def test_a_root_user_has_keys_of_its_own(world):
 @pytest.mark.parametrize(
     "who", [DEP, "ana", f"arn:aws:iam::{A}:user/none", f"arn:aws:iam::{B}:root", "*", "ec2.amazonaws.com", 7]
 )
-def test_nobody_else_has_keys_passwords_or_devices(world, who):
+def test_credentials_of_other_principals_are_refused(world, who):
     assert code_of(world.sts.keys.create, who) in ("InvalidInput", "NoSuchEntity")
     assert code_of(world.sts.passwords.set, who, GOOD) in ("InvalidInput", "NoSuchEntity")
     assert code_of(world.sts.mfa.create, who, "phone") in ("InvalidInput", "NoSuchEntity")
 
 
-def test_what_is_not_there_cannot_be_changed(world):
+def test_unknown_credential_is_no_such_entity(world):
     for call in (world.sts.keys.get, world.sts.keys.delete, world.sts.mfa.delete, world.sts.passwords.delete):
         assert code_of(call, "AKIANOTHING") == "NoSuchEntity"
     assert code_of(world.sts.keys.set_status, "AKIANOTHING", "Active") == "NoSuchEntity"
@@ -107,7 +107,7 @@ def test_a_rotation_reseals_what_is_stored(world):
 
 
 def test_a_sealed_secret_cannot_be_moved_to_another_key(world):
-    """Whoever can write the database cannot give a user the key of another."""
+    """Write access to the database does not suffice to give a user the key of another user."""
     mine, theirs = world.sts.keys.create(BO), world.sts.keys.create(ANA)
     store = world.sts._state.credential_store
     with world.directory.transaction():
@@ -197,7 +197,7 @@ def test_an_unknown_key_costs_what_a_wrong_secret_costs(world, monkeypatch):
     ],
     ids=str,
 )
-def test_passwords_are_held_against_the_policy_of_the_account(world, policy, bad, good):
+def test_passwords_are_checked_against_the_account_policy(world, policy, bad, good):
     world.sts.passwords.set_policy(PasswordPolicy(A, **policy))
     assert code_of(world.sts.passwords.set, ANA, bad) == "PasswordPolicyViolation"
     world.sts.passwords.set(ANA, good)
@@ -237,7 +237,7 @@ def test_a_password_grows_old(world):
     assert world.sts.passwords.verify(ANA, GOOD + "!")
 
 
-def test_a_user_changes_the_own_password_where_the_account_lets_it(world):
+def test_password_change_by_the_user_needs_users_may_change(world):
     world.sts.passwords.set(ANA, GOOD, must_change=True)
     assert world.sts.passwords.get(ANA).must_change
     assert reason_of(world.sts.passwords.change, ANA, "wrong", GOOD + "!") == "wrong_password"
@@ -330,7 +330,7 @@ def test_a_device_vouches_for_its_owner_alone(world):
 
 
 @pytest.mark.parametrize("code", ["", "abc", "12345", "1234567", "١٢٣٤٥٦", "\ud800", " 123456", None, 123456])
-def test_what_is_no_code_is_a_wrong_one(world, code):
+def test_malformed_mfa_code_is_a_wrong_code(world, code):
     phone = world.phone()
     assert reason_of(world.sts.mfa.verify, ANA, phone.serial, code) == "wrong_code"
 
@@ -353,7 +353,7 @@ def test_wrong_codes_slow_a_device_down(world):
     world.sts.mfa.verify(ANA, phone.serial, phone.code())  # a right one begins anew
 
 
-def test_serial_numbers_are_not_taken_twice_and_eight_devices_are_enough(world):
+def test_mfa_devices_have_unique_serials_and_a_quota_of_eight(world):
     """1.7."""
     world.sts.mfa.create(ANA, "d0", path="/phones/")
     assert code_of(world.sts.mfa.create, BO, "d0", path="/phones/") == "EntityAlreadyExists"
@@ -420,7 +420,7 @@ def test_a_lacking_proof_changes_nothing_and_is_recorded(locked_out, bad):
     assert [(event.what, event.by) for event in added] == [("recovery refused", "help desk")]
 
 
-def test_a_proof_says_its_time_zone(locked_out):
+def test_proof_without_a_time_zone_is_refused(locked_out):
     naive = Proof("email", EMAIL, locked_out.clock().replace(tzinfo=None), "r")
     with pytest.raises(ValidationError, match="time zone"):
         recover(locked_out, email=naive)
@@ -434,7 +434,7 @@ def test_a_proof_counts_once(locked_out):
         recover(locked_out, email=email)
 
 
-def test_without_a_contact_or_a_device_there_is_nothing_to_recover(world):
+def test_recovery_without_a_contact_or_a_device_is_refused(world):
     world.sts.passwords.set(ROOT, GOOD)
     with pytest.raises(ValidationError, match="no registered contact"):
         recover(world)
@@ -446,7 +446,7 @@ def test_without_a_contact_or_a_device_there_is_nothing_to_recover(world):
     assert world.sts.recovery.contact(A).email == EMAIL
 
 
-def test_what_is_done_to_credentials_is_recorded_in_order(world):
+def test_credential_events_are_recorded_in_order(world):
     key = world.sts.keys.create(ANA)
     world.sts.keys.set_status(key.access_key_id, "Inactive")
     world.sts.keys.delete(key.access_key_id)

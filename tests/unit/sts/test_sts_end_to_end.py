@@ -1,6 +1,6 @@
-"""The story of one caller, from an empty store to a decision and its end; each door is shut before it opens.
+"""One caller from an empty store to a decision and revocation; each step is refused before it is permitted.
 
-The README tells it in short, and `test_project.py` runs that text.
+The README has a short version, and `test_project.py` runs that text.
 """
 
 from __future__ import annotations
@@ -106,11 +106,9 @@ TAGS = st.dictionaries(TEXT, TEXT, max_size=3)
     policy=st.none() | TEXT,
     name_of_federated=TEXT,
 )
-def test_whatever_is_asked_a_session_is_well_formed_or_there_is_none(
-    role, name, tags, source, external, policy, name_of_federated
-):
-    """No text gets into an ARN that means something there; nothing but the errors of STS and of policies comes out."""
-    told = {
+def test_session_from_arbitrary_arguments_is_well_formed(role, name, tags, source, external, policy, name_of_federated):
+    """No argument adds separators to an ARN; the calls raise only errors of STS and of policies."""
+    arguments = {
         "tags": tags,
         "transitive_tag_keys": list(tags)[:1],
         "source_identity": source,
@@ -118,7 +116,7 @@ def test_whatever_is_asked_a_session_is_well_formed_or_there_is_none(
         "policy": policy,
     }
     calls = [
-        lambda: WORLD.sts.assume_role(ANA, role, name, **told),
+        lambda: WORLD.sts.assume_role(ANA, role, name, **arguments),
         lambda: WORLD.sts.get_federation_token(ANA, name_of_federated, tags=tags, policy=policy),
     ]
     for call in calls:

@@ -1,4 +1,4 @@
-"""Roles for identities that somebody else has verified: SAML, web identities, certificates (spec 7.7, 7.8)."""
+"""Roles for identities that an external issuer has verified: SAML, web identities, certificates (spec 7.7, 7.8)."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def test_a_web_identity_keeps_what_later_requests_see(world, provider, issuer):
 
 
 @pytest.mark.parametrize("provider", [ANA, DEP, ROOT, "*", IDP])
-def test_nobody_but_an_identity_provider_is_asserted(world, provider):
-    """A trust policy that lets a user assume the role says nothing of unsigned calls."""
+def test_assertion_of_another_principal_kind_is_refused(world, provider):
+    """A trust policy that lets a user assume the role does not allow unsigned calls."""
     world.directory.add_principal(WEB, trust_policy=trusting(ANA, DEP, A, actions="sts:*"))
     with pytest.raises((ValidationError, AccessDeniedError)):
         world.sts.assume_role_with_web_identity(Assertion(provider=provider, session_name="web"), WEB)
@@ -112,8 +112,8 @@ def test_a_certificate_needs_all_three_actions(world):
     """S61, E317."""
     anchor = f"arn:aws:rolesanywhere:us-east-1:{A}:trust-anchor/t1"
     trust = {"Effect": "Allow", "Principal": {"Service": "rolesanywhere.amazonaws.com"}, "Action": EVERYTHING}
-    held = {"StringEquals": {"aws:PrincipalTag/x509Subject/CN": "host1"}, "ArnEquals": {"aws:SourceArn": anchor}}
-    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": held}))
+    condition = {"StringEquals": {"aws:PrincipalTag/x509Subject/CN": "host1"}, "ArnEquals": {"aws:SourceArn": anchor}}
+    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": condition}))
     keys = {"aws:SourceArn": anchor, "aws:SourceAccount": A}
     host1 = Assertion(
         provider=anchor, keys=keys, session_name="0123ab", tags={"x509Subject/CN": "host1"}, source_identity="host1"
@@ -144,10 +144,10 @@ def test_a_certificate_without_a_subject_has_no_key_for_mfa(world):
     """7.6, S61: the account of the anchor is known by its ARN."""
     anchor = f"arn:aws:rolesanywhere:us-east-1:{A}:trust-anchor/t1"
     trust = {"Effect": "Allow", "Principal": {"Service": "rolesanywhere.amazonaws.com"}, "Action": EVERYTHING}
-    held = {"StringEquals": {"aws:SourceAccount": A}}
-    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": held}), identity_policies=[no_mfa()])
-    told = Assertion(provider=anchor, keys={"aws:sourcearn": anchor}, session_name="0123ab", source_identity="host1")
-    session = world.sts.create_session(told, WEB).session
+    condition = {"StringEquals": {"aws:SourceAccount": A}}
+    world.directory.add_principal(WEB, trust_policy=document(trust | {"Condition": condition}), identity_policies=[no_mfa()])
+    assertion = Assertion(provider=anchor, keys={"aws:sourcearn": anchor}, session_name="0123ab", source_identity="host1")
+    session = world.sts.create_session(assertion, WEB).session
     assert world.sts.engine.is_allowed(session, "s3:GetObject", "arn:aws:s3:::b/k")
     other = Assertion(
         provider=anchor, keys={"aws:SourceArn": anchor.replace(A, B)}, session_name="0123ab", source_identity="host1"

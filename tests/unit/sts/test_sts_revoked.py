@@ -73,7 +73,7 @@ def test_live_engine_over_a_saved_engine_is_refused(world, tmp_path):
 # -- callers verified earlier -------------------------------------------------------------------------------------------
 
 
-def forget(world: World) -> None:
+def delete_ana(world: World) -> None:
     """Delete the user `ana`."""
     world.directory.delete_inline_policy(ANA, "identity_policies[0]")
     world.directory.delete_principal(ANA)
@@ -82,10 +82,10 @@ def forget(world: World) -> None:
 GONE = {
     "the key is disabled": (lambda w, key: w.sts.keys.set_status(key, "Inactive"), "inactive_key"),
     "the key is deleted": (lambda w, key: w.sts.keys.delete(key), "inactive_key"),
-    "the user is deleted": (lambda w, key: forget(w), "inactive_key"),
+    "the user is deleted": (lambda w, key: delete_ana(w), "inactive_key"),
     "another user has the name": (
         lambda w, key: (
-            forget(w),
+            delete_ana(w),
             w.directory.add_principal(ANA, unique_id="AIDANEW", identity_policies=[document(ALL)]),
         ),
         "inactive_key",
@@ -102,11 +102,11 @@ CALLS = {
 
 @pytest.mark.parametrize("how", GONE)
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("door", ["secrets", "signatures"])
-def test_caller_of_a_removed_key_or_user_is_refused(world, how, call, door):
+@pytest.mark.parametrize("source", ["secrets", "signatures"])
+def test_caller_of_a_removed_key_or_user_is_refused(world, how, call, source):
     """6.7: a new user of the same name does not inherit it."""
     key = world.sts.keys.create(ANA)
-    caller = world.sts.authenticate(key) if door == "secrets" else world.sts.secret_of(key.access_key_id)[0]
+    caller = world.sts.authenticate(key) if source == "secrets" else world.sts.secret_of(key.access_key_id)[0]
     assert CALLS[call](world.sts, caller)
     change, reason = GONE[how]
     change(world, key.access_key_id)
@@ -154,7 +154,7 @@ def test_credentials_removed_in_another_process_are_refused(world, tmp_path, wha
         assert refused(verify, sts, key) in ("unknown_key", "wrong_password")
 
 
-def test_role_removed_from_an_instance_profile_elsewhere_is_refused(world, tmp_path):
+def test_role_removed_from_an_instance_profile_is_refused(world, tmp_path):
     path, profile = tmp_path / "iam.db", f"arn:aws:iam::{A}:instance-profile/web"
     machine = f"arn:aws:ec2:us-east-1:{A}:instance/i-0123456789abcdef0"
     trusted = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}

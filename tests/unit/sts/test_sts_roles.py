@@ -1,4 +1,4 @@
-"""AssumeRole and its kin: what a call may ask, whom the trust policy lets, and what the session then is (spec 6.6, section 7)."""
+"""AssumeRole and similar calls: parameters, trust policies, and the session that results (spec 6.6, section 7)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_change_of_the_role_reaches_its_sessions_at_once(world):
 # -- who may -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_refusal_says_who_what_why_and_by_which_rule(world):
+def test_refusal_names_principal_action_layer_and_rule(world):
     world.directory.set_trust_policy(DEP, trusting(BO))
     error = denied(world.sts.assume_role, ANA, DEP, "run1")
     assert (error.layer, error.rule, error.code, error.action) == ("resource", "6.6", "AccessDenied", "sts:AssumeRole")
@@ -118,18 +118,18 @@ def test_the_external_id_is_compared_by_the_trust_policy_alone(world):
     assert world.sts.assume_role(ANA, DEP, "run1", external_id="abc")
 
 
-def test_the_trust_policy_sees_what_the_call_says(world):
+def test_trust_policy_conditions_read_the_call_parameters(world):
     condition = {
         "StringEquals": {"sts:RoleSessionName": "run1", "sts:SourceIdentity": "ana", "aws:RequestTag/k": "v"},
         "ForAllValues:StringEquals": {"aws:TagKeys": ["k"], "sts:TransitiveTagKeys": ["k"]},
         "IpAddress": {"aws:SourceIp": "198.51.100.0/24"},
     }
     world.directory.set_trust_policy(DEP, trusting(ANA, actions=EVERYTHING, **condition))
-    told = {"source_identity": "ana", "tags": {"k": "v"}, "transitive_tag_keys": ["k"]}
+    arguments = {"source_identity": "ana", "tags": {"k": "v"}, "transitive_tag_keys": ["k"]}
     here = {"aws:SourceIp": "198.51.100.7"}
-    assert world.sts.assume_role(ANA, DEP, "run1", **told, context=here)
-    assert denied(world.sts.assume_role, ANA, DEP, "run2", **told, context=here)
-    assert denied(world.sts.assume_role, ANA, DEP, "run1", **told)
+    assert world.sts.assume_role(ANA, DEP, "run1", **arguments, context=here)
+    assert denied(world.sts.assume_role, ANA, DEP, "run2", **arguments, context=here)
+    assert denied(world.sts.assume_role, ANA, DEP, "run1", **arguments)
 
 
 def test_a_context_that_contradicts_what_is_known_is_an_error(world):
@@ -149,18 +149,18 @@ def test_a_context_that_contradicts_what_is_known_is_an_error(world):
         "aws:TagKeys",
     ],
 )
-def test_what_sts_finds_out_itself_cannot_be_claimed(world, key):
+def test_context_key_that_sts_sets_is_refused(world, key):
     world.directory.set_trust_policy(DEP, trusting(ANA, Bool={"aws:MultiFactorAuthPresent": "true"}))
     assert invalid(world.sts.assume_role, ANA, DEP, "run1", context={key: "true"}) == "K1"
 
 
-def test_a_session_that_only_a_name_tells_of_cannot_call(world):
+def test_session_given_only_by_its_arn_cannot_call(world):
     """Its tags and source identity would be lost."""
     with pytest.raises(ValidationError, match="pass a `fastiam.Session`"):
         world.sts.assume_role(f"arn:aws:sts::{A}:assumed-role/Dep/run1", CHAIN, "run2")
 
 
-def test_a_role_that_is_not_there_is_refused_like_one_that_does_not_trust(world):
+def test_unknown_role_is_refused_like_one_without_trust(world):
     assert denied(world.sts.assume_role, ANA, f"arn:aws:iam::{A}:role/None", "run1").layer == "resource"
 
 
@@ -184,7 +184,7 @@ def test_durations_of_a_role(world):
     assert made.credentials.expiration - world.clock() == timedelta(seconds=900)
 
 
-def test_a_maximum_is_case_for_engine_those_alone_who_may_assume_the_role(world):
+def test_maximum_duration_error_needs_permission_to_assume(world):
     world.directory.set_trust_policy(DEP, trusting(BO))
     assert denied(world.sts.assume_role, ANA, DEP, "run1", duration=7200)
 
@@ -196,7 +196,7 @@ def test_a_chained_session_lasts_an_hour_at_most(world):
     assert world.sts.assume_role(run1, CHAIN, "run2", duration=3600)
 
 
-def test_a_session_token_is_no_chaining(world):
+def test_session_token_does_not_count_as_role_chaining(world):
     """S2: but the maximum of the role holds."""
     token = world.sts.get_session_token(ANA).credentials
     with pytest.raises(ValidationError, match="maximum of"):
@@ -225,7 +225,7 @@ def test_a_session_name_cannot_smuggle_anything(world, name):
         7,
     ],
 )
-def test_what_is_no_role_cannot_be_assumed(world, role):
+def test_assume_role_of_another_kind_of_arn_is_refused(world, role):
     with pytest.raises((ValidationError, AccessDeniedError)):
         world.sts.assume_role(ANA, role, "run1")
 
@@ -274,7 +274,7 @@ def test_transitive_keys_are_among_the_tags_passed(world):
     assert made.session.transitive_tags == ("Key",)
 
 
-def test_session_policies_narrow_the_session_and_have_their_limits(world):
+def test_session_policies_narrow_the_session_within_limits(world):
     """1.7, D4."""
     read = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
     managed, of_others = f"arn:aws:iam::{A}:policy/Write", f"arn:aws:iam::{B}:policy/Write"
@@ -315,7 +315,7 @@ def test_a_session_has_one_tag_of_each_key_the_passed_one(world):
     assert keys["aws:principaltag/team"].values == ("s",)
 
 
-def test_transitive_tags_travel_and_stand_in_for_tags_of_the_role(world):
+def test_transitive_tags_persist_and_replace_tags_of_the_role(world):
     """S22, S25, E308."""
     tagged = f"arn:aws:iam::{A}:role/Tagged"
     sees = trusting(DEP, actions=EVERYTHING, StringEquals={"aws:ResourceTag/T": "1", "aws:PrincipalTag/T": "1"})
@@ -328,10 +328,10 @@ def test_transitive_tags_travel_and_stand_in_for_tags_of_the_role(world):
 
 def test_inherited_tags_replace_those_of_the_role_and_add_none(world):
     """S25."""
-    held = {"StringEquals": {"aws:ResourceTag/team": "red"}}
+    condition = {"StringEquals": {"aws:ResourceTag/team": "red"}}
     tagged, bare = f"arn:aws:iam::{A}:role/Tagged", f"arn:aws:iam::{A}:role/Bare"
-    world.directory.add_principal(tagged, trust_policy=trusting(DEP, actions=EVERYTHING, **held), tags={"Team": "blue"})
-    world.directory.add_principal(bare, trust_policy=trusting(DEP, actions=EVERYTHING, **held))
+    world.directory.add_principal(tagged, trust_policy=trusting(DEP, actions=EVERYTHING, **condition), tags={"Team": "blue"})
+    world.directory.add_principal(bare, trust_policy=trusting(DEP, actions=EVERYTHING, **condition))
     made = world.sts.assume_role(ANA, DEP, "run1", tags={"team": "red"}, transitive_tag_keys=["team"])
     assert world.sts.assume_role(made.credentials, tagged, "run2")
     assert denied(world.sts.assume_role, made.credentials, bare, "run2").layer == "resource"
@@ -370,7 +370,7 @@ def test_a_third_link_still_inherits(world):
 # -- MFA ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_code_in_the_call_is_what_the_trust_policy_sees_and_no_more(world):
+def test_mfa_code_of_the_call_is_read_by_the_trust_policy_only(world):
     """7.6, E310: the session itself carries no MFA."""
     world.directory.set_trust_policy(DEP, trusting(ANA, Bool={"aws:MultiFactorAuthPresent": "true"}))
     phone = world.phone()
@@ -382,7 +382,7 @@ def test_a_code_in_the_call_is_what_the_trust_policy_sees_and_no_more(world):
 
 @pytest.mark.parametrize("tag", ["team", "x509Subject/CN", "x509SAN/DNS", "saml:sub"])
 def test_no_tag_hides_that_a_role_session_has_no_mfa(world, tag):
-    """7.6, E311: who calls AssumeRole chooses the tags."""
+    """7.6, E311: the caller of AssumeRole chooses the tags."""
     world.directory.put_inline_policy(DEP, "no-mfa", no_mfa())
     session = world.sts.assume_role(ANA, DEP, "run1", tags={tag: "x"}).session
     assert world.sts.engine.decide(session, "s3:GetObject", "arn:aws:s3:::b/k").outcome.name == "EXPLICIT_DENY"
@@ -399,10 +399,10 @@ def test_a_wrong_or_used_code_is_refused_in_the_credential_layer(world):
 
 def test_a_call_that_is_wrong_uses_up_no_code(world):
     phone = world.phone()
-    told = {"mfa_serial": phone.serial, "mfa_code": phone.code()}
-    assert invalid(world.sts.assume_role, ANA, DEP, "run 1", **told) == "1.7"
-    assert invalid(world.sts.assume_role, ANA, DEP, "run1", external_id="?", **told) == "1.7"
-    assert world.sts.assume_role(ANA, DEP, "run1", **told)
+    arguments = {"mfa_serial": phone.serial, "mfa_code": phone.code()}
+    assert invalid(world.sts.assume_role, ANA, DEP, "run 1", **arguments) == "1.7"
+    assert invalid(world.sts.assume_role, ANA, DEP, "run1", external_id="?", **arguments) == "1.7"
+    assert world.sts.assume_role(ANA, DEP, "run1", **arguments)
 
 
 def test_half_of_mfa_is_an_error(world):
@@ -442,7 +442,7 @@ def test_sessions_are_revoked_by_time(world):
     assert [p.policy.name for p in world.directory.tables.entities[DEP].inline].count("AWSRevokeOlderSessions") == 1
 
 
-def test_what_has_no_sessions_to_revoke_is_an_error(world):
+def test_revoke_sessions_of_other_principals_is_an_error(world):
     linked = f"arn:aws:iam::{A}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
     world.directory.add_principal(linked)
     for arn in (linked, ANA, f"arn:aws:iam::{A}:role/None"):
@@ -485,7 +485,7 @@ def test_a_key_that_goes_takes_along_what_it_issued(world, what):
         world.sts.assume_role(key, DEP, "run1")
 
 
-def test_a_role_that_is_made_anew_does_not_take_old_sessions_over(world):
+def test_recreated_role_does_not_inherit_sessions(world):
     """6.7."""
     credentials = world.run1()
     world.directory.set_trust_policy(CHAIN, trusting(ANA))
@@ -511,7 +511,7 @@ def test_a_caller_that_is_kept_is_asked_for_again(world):
         world.sts.assume_role(caller, CHAIN, "run2")
 
 
-def test_nobody_has_no_identity(world):
+def test_caller_identity_of_an_unknown_user_is_refused(world):
     """6.7."""
     with pytest.raises(AuthenticationError, match="is unknown"):
         world.sts.get_caller_identity(f"arn:aws:iam::{A}:user/nobody")

@@ -65,17 +65,17 @@ def test_the_list_of_secrets_would_be_found(kept):
 
 def test_representations_show_none(kept):
     sts = kept.sts
-    things = [sts, kept.keyring, kept.key, kept.run1_, kept.device, sts._state.credential_store.tables, sts._tokens._kept]
-    things.append(kept.directory)
-    things += [
+    objects = [sts, kept.keyring, kept.key, kept.run1_, kept.device, sts._state.credential_store.tables, sts._tokens._kept]
+    objects.append(kept.directory)
+    objects += [
         sts.authenticate(kept.key),
         sts.authenticate(kept.run1_),
         sts.keys.list(ANA),
         sts.mfa.list(ANA),
         sts.passwords.get(ANA),
     ]
-    for thing in things:
-        kept.check(repr(thing) + str(thing) + f"{thing}")
+    for value in objects:
+        kept.check(repr(value) + str(value) + f"{value}")
     assert repr(Secret("x")) == "<secret>"
 
 
@@ -88,15 +88,15 @@ def test_records_hold_none_in_the_clear(kept):
                 kept.check(value.decode("latin-1") if isinstance(value, bytes) else str(value))
 
 
-def test_what_fastiam_writes_down_of_a_directory_holds_none(kept):
+def test_directory_json_and_pickled_engine_contain_no_secret(kept):
     kept.check(kept.directory.to_json())
     kept.check(pickle.dumps(kept.sts.engine).decode("latin-1"))
 
 
-@pytest.mark.parametrize("thing", ["sts", "keyring"])
-def test_what_holds_a_keyring_is_not_pickled(kept, thing):
+@pytest.mark.parametrize("attribute", ["sts", "keyring"])
+def test_objects_with_a_keyring_are_not_pickled(kept, attribute):
     with pytest.raises(TypeError):
-        pickle.dumps(getattr(kept, thing))
+        pickle.dumps(getattr(kept, attribute))
     with pytest.raises(TypeError):
         pickle.dumps(kept.sts._state.credential_store)
 
@@ -185,7 +185,7 @@ def errors_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_neither_messages_nor_tracebacks_with_all_variables_show_one(kept, failure, caplog):
+def test_messages_and_tracebacks_contain_no_secret(kept, failure, caplog):
     caplog.set_level(logging.DEBUG)
     with pytest.raises(fastiam.FastiamError) as caught:
         FAILURES[failure](kept)
@@ -258,9 +258,9 @@ def test_bytes_are_not_a_password(kept):
 
 def test_a_secret_is_given_out_by_asking_for_it(kept):
     stream = io.BytesIO(orjson.dumps(kept.run1_.process_json()))
-    told = orjson.loads(stream.read())
-    assert set(told) == {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}
-    assert told["SecretAccessKey"] == kept.run1_.secret_access_key
+    output = orjson.loads(stream.read())
+    assert set(output) == {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}
+    assert output["SecretAccessKey"] == kept.run1_.secret_access_key
     assert set(kept.key.process_json()) == {"Version", "AccessKeyId", "SecretAccessKey"}
 
 

@@ -47,7 +47,7 @@ def both(path: Path) -> Iterator[tuple[STS, STS]]:
         sts._state.directory.close()
 
 
-def test_what_one_process_makes_another_one_knows(both):
+def test_new_credentials_are_valid_in_another_process(both):
     one, two = both
     key = one.keys.create(ANA)
     assert two.authenticate(key).principal == ANA
@@ -55,7 +55,7 @@ def test_what_one_process_makes_another_one_knows(both):
     assert one.authenticate(made).arn.endswith("assumed-role/Dep/run1")
 
 
-def test_what_one_process_takes_away_is_gone_for_the_other(both):
+def test_disabled_key_is_refused_in_another_process(both):
     one, two = both
     key = one.keys.create(ANA)
     token = two.get_session_token(key).credentials
@@ -102,7 +102,7 @@ def test_everything_is_there_after_a_restart(path):
     again._state.directory.close()
 
 
-def test_a_store_that_cannot_be_written_still_knows_who_calls(path):
+def test_read_only_store_still_authenticates_callers(path):
     writer = opened(path)
     key = writer.keys.create(ANA)
     made = writer.mfa.create(ANA, "phone")

@@ -1,4 +1,4 @@
-"""Keyrings and session tokens: what is altered, foreign, expired or mixed up is nobody's."""
+"""Keyrings and session tokens: altered, foreign, expired or mixed-up credentials are refused."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_a_token_gives_back_what_it_was_made_of(tokens, issued):
     assert issued.expiration == NOW + HOUR
 
 
-def test_credentials_look_like_those_of_aws(issued):
+def test_issued_credentials_have_the_aws_format(issued):
     assert issued.access_key_id.startswith("ASIA") and len(issued.access_key_id) == 20
     assert len(issued.secret_access_key) == 40
     assert set(issued.session_token) <= set(string.ascii_letters + string.digits + "+/=")
 
 
-def test_a_token_says_nothing_to_who_has_no_key(issued):
+def test_token_is_unreadable_without_the_key(issued):
     raw = base64.standard_b64decode(issued.session_token)
     assert b"assumed-role" not in raw and b"blue" not in raw
 
@@ -109,7 +109,7 @@ def test_a_token_cut_short_or_made_longer_is_refused(tokens, issued):
 
 
 @pytest.mark.parametrize("text", ["é", "\ud800", "x" * 100_000, "\0", "{}", "null"])
-def test_what_is_no_token_is_refused(tokens, issued, text):
+def test_malformed_session_token_is_refused(tokens, issued, text):
     assert refused(tokens, issued.access_key_id, issued.secret_access_key, text) == "token_invalid"
 
 
@@ -137,7 +137,7 @@ def test_a_key_of_the_same_id_does_not_help(issued):
     assert refused(Tokens(same_id), issued.access_key_id, issued.secret_access_key, issued.session_token) == "token_invalid"
 
 
-def test_something_else_sealed_under_the_key_is_no_token(tokens, issued):
+def test_other_data_sealed_under_the_key_is_refused_as_a_token(tokens, issued):
     sealed = KEYRING.seal(b"access-key\0x", b"[1]")
     text = base64.standard_b64encode(sealed).decode()
     assert refused(tokens, issued.access_key_id, issued.secret_access_key, text) == "token_invalid"
@@ -189,8 +189,8 @@ def test_any_session_comes_back_as_it_was(tags, policies, context, seconds):
 
 
 def test_a_context_is_carried_as_texts():
-    told = {"aws:TokenIssueTime": NOW, "ec2:RoleDelivery": 2.0, "x:flag": True, "x:list": ["a"], "x:none": None}
-    assert plain_context(told) == {
+    context = {"aws:TokenIssueTime": NOW, "ec2:RoleDelivery": 2.0, "x:flag": True, "x:list": ["a"], "x:none": None}
+    assert plain_context(context) == {
         "aws:TokenIssueTime": "2026-01-01T00:00:00Z",
         "ec2:RoleDelivery": "2",
         "x:flag": "true",
@@ -202,7 +202,7 @@ def test_a_context_is_carried_as_texts():
 
 
 @given(st.integers(0, 10**12 - 1))
-def test_an_access_key_id_tells_its_account(number):
+def test_access_key_id_encodes_the_account(number):
     account = f"{number:012d}"
     assert account_of(new_key_id("AKIA", account)) == account
 
@@ -210,7 +210,7 @@ def test_an_access_key_id_tells_its_account(number):
 @pytest.mark.parametrize(
     "text", ["", "AKIA", "AKIA" + "1" * 16, "AKIA" + "7" * 16, "ABIA" + "A" * 16, "AKIA" + "a" * 16, "x" * 20]
 )
-def test_a_text_that_is_no_key_id_tells_nothing(text):
+def test_account_of_a_malformed_key_id_is_none(text):
     assert account_of(text) is None
 
 
@@ -256,7 +256,7 @@ def test_the_environment_names_a_keyring_or_holds_one(tmp_path: Path):
         '[{"id": "x", "key": "' + "A" * 43 + '="}]',
     ],
 )
-def test_what_is_no_keyring_is_refused(text):
+def test_malformed_keyring_text_is_refused(text):
     with pytest.raises(KeyringError):
         Keyring.from_text(text)
 
@@ -274,7 +274,7 @@ def test_a_sealed_text_opens_for_its_purpose_alone():
             KEYRING.open(purpose, text)
 
 
-def test_no_text_is_sealed_twice_alike():
+def test_seal_of_equal_texts_differs():
     assert KEYRING.seal(b"x", b"plain") != KEYRING.seal(b"x", b"plain")
 
 

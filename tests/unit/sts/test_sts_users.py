@@ -1,4 +1,4 @@
-"""GetSessionToken, GetFederationToken, AssumeRoot, instances, and who is calling (table 7.1, 7.4, 7.6)."""
+"""GetSessionToken, GetFederationToken, AssumeRoot, instances and GetCallerIdentity (table 7.1, 7.4, 7.6)."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_how_long_a_federated_user_lasts(world, who, asked, lasts):
     assert seconds(world, world.sts.get_federation_token(who, "kio", duration=asked).credentials) == lasts
 
 
-def test_a_federated_user_has_what_user_and_session_policies_allow(world):
+def test_federated_user_needs_user_and_session_policies(world):
     read = document({"Effect": "Allow", "Action": ["s3:GetObject", "iam:*"], "Resource": "*"})
     made = world.sts.get_federation_token(ANA, "kio", policy=read, tags={"team": "red"})
     assert (made.arn, made.user_id) == (f"arn:aws:sts::{A}:federated-user/kio", f"{A}:kio")
@@ -134,12 +134,12 @@ def test_a_federated_user_has_what_user_and_session_policies_allow(world):
     assert "aws:multifactorauthpresent" not in keys
 
 
-def test_a_federated_user_without_session_policies_may_do_nothing(world):
+def test_federated_user_without_session_policies_is_denied(world):
     """6.1, 6.7."""
     assert not can(world, world.sts.get_federation_token(ANA, "kio").credentials, "s3:GetObject", "arn:aws:s3:::b/k")
 
 
-def test_a_federated_user_of_a_root_may_do_what_its_session_policies_say(world):
+def test_federated_user_of_a_root_has_its_session_policies(world):
     """6.1."""
     kio = world.sts.get_federation_token(ROOT, "kio", policy=document(ALL)).credentials
     assert can(world, kio, "s3:GetObject", "arn:aws:s3:::b/k")
@@ -192,7 +192,7 @@ def test_scoped_credentials_are_narrowed_by_session_policies(world):
             world.sts.get_scoped_credentials(credentials, policy=document(ALL))
 
 
-def test_scoped_credentials_end_with_the_session_that_they_come_from(world):
+def test_scoped_credentials_end_with_their_source_session(world):
     run1 = world.run1()
     world.clock.tick(10)
     scoped = world.sts.get_scoped_credentials(run1, duration=600).credentials
@@ -263,7 +263,7 @@ def test_task_policies_are_those_of_aws(shared):
     assert {f"arn:aws:iam::aws:{TASK_PATH}{name}": document for name, document in TASK_POLICIES.items()} == tasks
 
 
-def test_who_assumes_no_root(management):
+def test_assume_root_by_other_principals_is_refused(management):
     """7.1, 7.2, 7.4, E322."""
     sts = management.sts
 
@@ -282,7 +282,7 @@ def test_who_assumes_no_root(management):
 
 
 @pytest.mark.parametrize("layer", ["identity", "rcp"])
-def test_what_denies_on_the_side_of_the_member_counts(management, layer):
+def test_assume_root_obeys_denies_of_the_member_account(management, layer):
     """7.2, D13, D23, 5.4: the caller's side decides alone, but the member is who owns the resource."""
     owned = {"StringEquals": {"aws:ResourceAccount": A}}
     deny = {"Effect": "Deny", "Action": "sts:AssumeRoot", "Resource": "*"}
@@ -305,7 +305,7 @@ def test_root_sessions_end_when_the_organization_turns_them_off(management):
 
 
 @pytest.mark.parametrize("role_of", [A, M])
-def test_a_role_assumes_root_only_from_an_account_that_administers(management, role_of):
+def test_role_assumes_root_only_from_an_administering_account(management, role_of):
     role = f"arn:aws:iam::{role_of}:role/Roots"
     management.directory.add_principal(role, identity_policies=[document(ALL)], trust_policy=trusting(MIA, ANA))
     management.directory.put_inline_policy(MIA, "more", document(ALL))
@@ -317,7 +317,7 @@ def test_a_role_assumes_root_only_from_an_account_that_administers(management, r
             management.sts.assume_root(session, A, UNLOCK)
 
 
-def test_what_assume_root_cannot_be_asked(management, world):
+def test_assume_root_with_bad_parameters_is_refused(management, world):
     for task in (
         "arn:aws:iam::aws:policy/AdministratorAccess",
         f"arn:aws:iam::{A}:policy/root-task/S3UnlockBucketPolicy",
@@ -374,7 +374,7 @@ def test_an_instance_profile_without_a_role_gives_none(fleet):
             fleet.sts.instance_credentials(profile, instance)
 
 
-# -- who is calling ----------------------------------------------------------------------------------------------------
+# -- caller identity ---------------------------------------------------------------------------------------------------
 
 
 def reason(world: World, credentials: Credentials) -> str:
@@ -399,7 +399,7 @@ def test_credentials_are_verified_as_a_whole(world):
     assert reason(world, run1) == "expired"
 
 
-def test_a_verified_caller_is_not_believed_for_longer_than_its_credentials(world):
+def test_verified_caller_expires_with_its_credentials(world):
     caller = world.sts.authenticate(world.run1())
     assert world.sts.get_caller_identity(caller)
     world.clock.tick(3600)
@@ -407,7 +407,7 @@ def test_a_verified_caller_is_not_believed_for_longer_than_its_credentials(world
         world.sts.get_caller_identity(caller)
 
 
-def test_a_door_that_checks_signatures_gets_the_secret(world):
+def test_secret_of_returns_the_secret_and_the_caller(world):
     key, run1 = world.sts.keys.create(ANA), world.run1()
     assert world.sts.secret_of(key.access_key_id)[1] == key.secret_access_key
     caller, secret = world.sts.secret_of(run1.access_key_id, run1.session_token)
@@ -423,7 +423,7 @@ def test_any_process_with_the_keyring_reads_the_tokens(world):
     assert world.open(world.keyring.rotated()).authenticate(run1).expires_at == run1.expiration
 
 
-def test_an_access_key_id_tells_its_account(world):
+def test_get_access_key_info_returns_the_account(world):
     """GetAccessKeyInfo: a permission like others."""
     key = world.sts.keys.create(BO)
     assert world.sts.get_access_key_info(ANA, key.access_key_id) == A
