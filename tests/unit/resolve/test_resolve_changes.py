@@ -29,7 +29,7 @@ def check_unreported_is_equal(old: Snapshot, new: Snapshot) -> Changes:
         assert old.principal(name) == new.principal(name), name
     noted = {arn for s in both for arn in (*(arn for arn, _ in s.resources()), *s.entity_resources())}
     for arn in noted.union(ASKED) - changes.resources:
-        # what a resource without a record has, it has from a holder, which is reported
+        # a resource without a record gets its facts from a governing resource, which is reported
         if arn in noted or arn == ASKED[-1]:
             assert old.facts(arn) == new.facts(arn), arn
     for id_ in {facts.id for s in both for facts in s.accounts()} - changes.accounts:
@@ -72,7 +72,7 @@ def test_most_operations_are_done_and_each_of_them_is():
     assert min(done.values()) > 0, done
 
 
-def test_nothing_is_reported_between_a_snapshot_and_itself_or_its_copy():
+def test_changes_between_equal_snapshots_are_empty():
     writer = Writer(1)
     for _ in range(60):
         writer.write()
@@ -90,7 +90,7 @@ def test_a_change_of_one_user_reports_that_user_alone():
     assert changes_between(old, directory.snapshot()) == Changes(principals=frozenset({f"arn:aws:iam::{A}:user/u1"}))
 
 
-def test_a_trust_policy_is_the_resources_business_and_not_the_callers():
+def test_trust_policy_change_affects_the_resource_only():
     directory = Directory()
     role = f"arn:aws:iam::{A}:role/r"
     directory.add_principal(role, trust_policy=trust(0))
@@ -99,7 +99,7 @@ def test_a_trust_policy_is_the_resources_business_and_not_the_callers():
     assert changes_between(old, directory.snapshot()) == Changes(resources=frozenset({role}))
 
 
-def test_a_snapshot_is_not_touched_by_later_writes():
+def test_snapshot_is_unaffected_by_later_writes():
     directory = Directory()
     user = f"arn:aws:iam::{A}:user/u"
     directory.add_principal(user)
@@ -141,7 +141,7 @@ def reached(directory: Directory) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("seed", "mode"), [(1, "strict"), (2, "lenient")])
-def test_a_store_a_second_reader_of_it_and_a_file_hold_all_that_was_written(tmp_path, seed, mode):
+def test_store_reader_and_file_have_all_writes(tmp_path, seed, mode):
     writer = Writer(seed)
     writer.directory = Directory.open(tmp_path / "d.db", mode=mode)
     second = Directory.open(tmp_path / "d.db", mode=mode)

@@ -64,7 +64,7 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize(("who", "resource", "context"), ACCEPTED)
-def test_what_contradicts_nothing_is_accepted(snapshot, who, resource, context):
+def test_context_without_contradiction_is_accepted(snapshot, who, resource, context):
     action = "sts:AssumeRole" if resource == DEP else "s3:GetObject"
     principal, _, _ = snapshot.profiles(who, action, resource, read_context(context))
     assert principal.name
@@ -78,7 +78,7 @@ REFUSED = [
     (ANA, BKT, {"aws:PrincipalIsAWSService": "FALSE"}, "aws:PrincipalIsAWSService"),
     (SESSION, BKT, {"aws:TokenIssueTime": "2026-01-01T01:00:00+01:00"}, "aws:TokenIssueTime"),
     (SESSION, BKT, {"aws:TokenIssueTime": 1767225600}, "aws:TokenIssueTime"),
-    # claims of web identities are kept by sessions of roles that were given out for them (S43), and by nobody else
+    # only sessions of roles that were issued for web identities keep their claims (S43)
     (ANA, BKT, {"accounts.google.com:sub": "7"}, "accounts.google.com:sub"),
     (ANA, BKT, {"cognito-identity.amazonaws.com:amr": ["authenticated"]}, "cognito-identity.amazonaws.com:amr"),
     (SESSION, BKT, {"Graph.facebook.com:id": "7"}, "Graph.facebook.com:id"),
@@ -122,7 +122,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("who", "resource", "context", "column"), REFUSED)
-def test_what_contradicts_the_known_is_an_error_that_names_the_key(snapshot, who, resource, context, column):
+def test_context_that_contradicts_the_record_names_the_key(snapshot, who, resource, context, column):
     """K1, E198."""
     with pytest.raises(RequestValueError) as error:
         snapshot.profiles(who, "s3:GetObject", resource, read_context(context))

@@ -136,7 +136,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("subject", "action", "kind"), NAMES)
-def test_the_kind_of_a_name_follows_from_its_form_and_the_records(snapshot, subject, action, kind):
+def test_kind_of_a_name_follows_from_its_form_and_the_records(snapshot, subject, action, kind):
     profile = snapshot.principal(subject, action)
     assert profile.kind is kind
     assert profile.known
@@ -226,7 +226,7 @@ def test_a_profile_of_a_session_is_resolved_once(snapshot):
     assert snapshot.principal(session) is snapshot.principal(session)
 
 
-def test_session_policies_are_read_strictly_even_in_a_lenient_directory():
+def test_session_policies_are_strict_in_a_lenient_directory():
     """F5: a person writes them."""
     directory = Directory(mode="lenient")
     directory.add_principal(DEP)
@@ -235,7 +235,7 @@ def test_session_policies_are_read_strictly_even_in_a_lenient_directory():
         directory.snapshot().principal(Session(RUN1, kind="ROLE", issuer=DEP, policies=[bad]))
 
 
-def test_managed_session_policies_come_by_their_arn_after_inline_ones():
+def test_managed_session_policies_follow_inline_ones():
     """D4, D51."""
     arn = f"arn:aws:iam::{A}:policy/P"
     directory = Directory()
@@ -289,7 +289,7 @@ def test_scps_apply_to_members_alone(snapshot, subject, note):
     assert (profile.scps is None) is bool(note)
 
 
-def test_iam_is_administered_from_the_management_account_and_the_delegate(snapshot):
+def test_management_account_and_delegate_administer_iam(snapshot):
     """7.4."""
     may = {account: snapshot.principal(f"arn:aws:iam::{account}:root").may_assume_root for account in (A, B, M, X)}
     assert may == {A: False, B: True, M: True, X: False}

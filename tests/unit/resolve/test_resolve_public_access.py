@@ -39,8 +39,8 @@ ROWS = [
     ("IfExists", {"StringEqualsIfExists": {"aws:PrincipalAccount": A}}, True),
     ("ForAllValues", {"ForAllValues:StringEquals": {"aws:PrincipalAccount": A}}, True),
     ("ForAnyValue", {"ForAnyValue:StringEquals": {"aws:PrincipalAccount": A}}, False),
-    ("a key that holds nobody", {"StringEquals": {"aws:UserAgent": "x"}}, True),
-    ("Null is no positive String operator", {"Null": {"aws:PrincipalAccount": "false"}}, True),
+    ("a key that limits no principal", {"StringEquals": {"aws:UserAgent": "x"}}, True),
+    ("Null is not a positive String operator", {"Null": {"aws:PrincipalAccount": "false"}}, True),
     ("IPv4 /8", {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, False),
     ("IPv4 /7", {"IpAddress": {"aws:SourceIp": "10.0.0.0/7"}}, True),
     ("an IPv4 host", {"IpAddress": {"aws:SourceIp": "203.0.113.7"}}, False),
@@ -60,7 +60,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("condition", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
-def test_an_allow_for_everybody_is_held_by_fixed_values_alone(condition, expected):
+def test_allow_is_public_unless_fixed_values_limit_it(condition, expected):
     assert is_public_with(condition) is expected
 
 
@@ -76,18 +76,18 @@ def test_an_allow_for_everybody_is_held_by_fixed_values_alone(condition, expecte
         ({"Principal": {"Federated": f"arn:aws:iam::{A}:saml-provider/idp"}}, "lenient", True),
     ],
 )
-def test_who_counts_as_everybody(elements, mode, expected):
+def test_public_access_depends_on_effect_and_principal(elements, mode, expected):
     assert is_public_with(mode=mode, **elements) is expected
 
 
-def test_an_empty_list_of_values_holds_nobody():
+def test_allow_with_an_empty_list_of_values_is_public():
     assert is_public_with({"StringEquals": {"aws:PrincipalAccount": []}}, mode="lenient") is True
 
 
 @pytest.mark.parametrize(
     ("restrict", "principal", "blocked"), [(True, "*", True), (False, "*", False), (True, {"AWS": A}, False)]
 )
-def test_objects_of_a_public_bucket_are_blocked_where_it_is_restricted(restrict, principal, blocked):
+def test_objects_of_a_restricted_public_bucket_are_blocked(restrict, principal, blocked):
     directory = Directory()
     statement = {"Effect": "Allow", "Principal": principal, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}

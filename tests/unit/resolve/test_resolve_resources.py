@@ -36,31 +36,31 @@ def snapshot():
 D23 = [
     ("the caller's word", FREE, ANA, X, X, ""),
     ("the record", BKT, ANA, None, B, ""),
-    ("the record of the holder", f"{BKT}/key", ANA, None, B, ""),
+    ("the record of the bucket", f"{BKT}/key", ANA, None, B, ""),
     ("the record and the caller agree", BKT, ANA, B, B, ""),
     ("the record before the ARN", f"arn:aws:sqs:us-east-1:{A}:moved", ANA, None, B, ""),
     ("the ARN", QUEUE, ANA, None, A, ""),
-    ("the ARN of an account that nobody knows", ALIEN, ANA, None, X, ""),
+    ("the ARN of an unknown account", ALIEN, ANA, None, X, ""),
     ("the caller's word against the ARN", QUEUE, ANA, B, B, "o"),
     ("the caller's word and the ARN agree", QUEUE, ANA, A, A, ""),
     ("all resources", "*", ANA, None, A, "a"),
-    ("all resources, told", "*", ANA, B, B, ""),
+    ("all resources, with an account", "*", ANA, B, B, ""),
     ("an AWS managed policy", MANAGED, ANA, None, A, "a"),
-    ("nothing tells", FREE, ANA, None, A, "au"),
-    ("nothing tells of what nobody stored", "arn:aws:s3:::other/x", ANA, None, A, "au"),
-    ("nothing tells, caller without account", FREE, SERVICE, None, None, "u"),
+    ("no source", FREE, ANA, None, A, "au"),
+    ("no source, without a record", "arn:aws:s3:::other/x", ANA, None, A, "au"),
+    ("no source, caller without account", FREE, SERVICE, None, None, "u"),
     ("all resources, caller without account", "*", SERVICE, None, None, ""),
     ("the record, caller without account", BKT, "*", None, B, ""),
 ]
 
 
 @pytest.mark.parametrize(
-    ("arn", "caller", "told", "owner", "flags"), [row[1:] for row in D23], ids=[row[0].replace(" ", "-") for row in D23]
+    ("arn", "caller", "given", "owner", "flags"), [row[1:] for row in D23], ids=[row[0].replace(" ", "-") for row in D23]
 )
 @pytest.mark.parametrize("unknown_owner", ["principal", "deny"])
-def test_the_owner_is_found_as_d23_says(snapshot, arn, caller, told, owner, flags, unknown_owner):
+def test_owner_of_a_resource_follows_d23(snapshot, arn, caller, given, owner, flags, unknown_owner):
     profile = snapshot.resource(
-        arn, "s3:GetObject", snapshot.principal(caller), resource_account=told, unknown_owner=unknown_owner
+        arn, "s3:GetObject", snapshot.principal(caller), resource_account=given, unknown_owner=unknown_owner
     )
     assert profile.account == owner
     assert profile.assumed_owner is ("a" in flags)
@@ -70,11 +70,11 @@ def test_the_owner_is_found_as_d23_says(snapshot, arn, caller, told, owner, flag
     assert (account and account.values[0]) == owner
 
 
-@pytest.mark.parametrize(("arn", "told"), [(BKT, A), (f"{BKT}/key", A), (f"arn:aws:sqs:us-east-1:{A}:moved", A)])
-def test_a_word_against_the_record_is_an_error(snapshot, arn, told):
+@pytest.mark.parametrize(("arn", "given"), [(BKT, A), (f"{BKT}/key", A), (f"arn:aws:sqs:us-east-1:{A}:moved", A)])
+def test_account_that_contradicts_the_record_is_an_error(snapshot, arn, given):
     """D23, E282."""
     with pytest.raises(RequestValueError, match="belongs to account") as error:
-        snapshot.resource(arn, "s3:GetObject", snapshot.principal(ANA), resource_account=told)
+        snapshot.resource(arn, "s3:GetObject", snapshot.principal(ANA), resource_account=given)
     assert error.value.column == "resource_account"
 
 
@@ -94,7 +94,7 @@ def test_a_tag_against_the_record_is_an_error_by_either_name(arn, key):
             engine.decide_many(*([column] for column in asked), {key: ["2"]})
 
 
-def test_a_role_with_a_trust_policy_is_recorded_as_what_its_account_owns():
+def test_role_with_a_trust_policy_is_a_resource_of_its_account():
     """D23: of the engine in all ways, too."""
     role = f"arn:aws:iam::{A}:role/R"
     directory = make()
@@ -110,14 +110,14 @@ def test_a_role_with_a_trust_policy_is_recorded_as_what_its_account_owns():
     assert not engine.is_allowed(*asked)
 
 
-@pytest.mark.parametrize("told", ["", "A", "1111", 111111111111])
-def test_an_owner_is_an_account_id(snapshot, told):
+@pytest.mark.parametrize("given", ["", "A", "1111", 111111111111])
+def test_an_owner_is_an_account_id(snapshot, given):
     with pytest.raises(RequestValueError, match="not an account id"):
-        snapshot.resource(FREE, "s3:GetObject", snapshot.principal(ANA), resource_account=told)
+        snapshot.resource(FREE, "s3:GetObject", snapshot.principal(ANA), resource_account=given)
 
 
 RCPS = [
-    # resource, caller, owner told, number of policies per level, note
+    # resource, caller, given owner, number of policies per level, note
     (QUEUE, ANA, None, [1, 0, 1], ""),
     (BKT, ANA, None, [1, 0, 0, 0], ""),
     (BKT, "*", None, [1, 0, 0, 0], ""),
@@ -129,15 +129,15 @@ RCPS = [
 ]
 
 
-@pytest.mark.parametrize(("arn", "caller", "told", "levels", "note"), RCPS)
-def test_the_rcps_are_those_of_the_owner(snapshot, arn, caller, told, levels, note):
+@pytest.mark.parametrize(("arn", "caller", "given", "levels", "note"), RCPS)
+def test_the_rcps_are_those_of_the_owner(snapshot, arn, caller, given, levels, note):
     """D14, D16."""
-    profile = snapshot.resource(arn, "s3:GetObject", snapshot.principal(caller), resource_account=told)
+    profile = snapshot.resource(arn, "s3:GetObject", snapshot.principal(caller), resource_account=given)
     assert (None if profile.rcps is None else list(map(len, profile.rcps))) == levels
     assert profile.rcp_note == note
 
 
-def test_resources_carry_the_organisation_of_their_owner_and_their_own_tags(snapshot):
+def test_resource_keys_have_owner_organisation_and_own_tags(snapshot):
     """5.4. Tags whose keys differ by case alone are a conflict (C6)."""
     keys = snapshot.resource(BKT, "s3:GetBucketPolicy", snapshot.principal(ANA)).keys
     assert {k: v.values for k, v in keys.items()} == {
@@ -178,7 +178,7 @@ def test_an_endpoint_has_the_keys_of_its_owner():
 
 
 @pytest.mark.parametrize(("with_policy", "known"), [(True, False), (False, None)])
-def test_an_unknown_endpoint_matters_only_where_endpoints_have_policies(with_policy, known):
+def test_unknown_endpoint_affects_only_endpoints_with_policies(with_policy, known):
     """D40."""
     directory = make()
     directory.add_endpoint("vpce-1", policy=ALLOW if with_policy else None)

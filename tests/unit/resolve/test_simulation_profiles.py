@@ -1,4 +1,4 @@
-"""`fastiam.simulate`: profiles from loose documents (spec D6, D16, D18, D23, K1, N3 to N6)."""
+"""`fastiam.simulate`: profiles from ad-hoc policies (spec D6, D16, D18, D23, K1, N3 to N6)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("principal", "context", "kind"), KINDS, ids=str)
-def test_the_kind_follows_from_the_form_and_from_assumed_root_alone(principal, context, kind):
+def test_kind_follows_from_the_form_and_assumed_root(principal, context, kind):
     """N3, N6, K1."""
     assert profiles(principal, context=context)[0].kind is kind
 
@@ -79,17 +79,17 @@ IDS = [
 
 
 @pytest.mark.parametrize(("principal", "given", "unique_id"), IDS)
-def test_a_given_userid_tells_the_unique_id(principal, given, unique_id):
+def test_given_userid_determines_the_unique_id(principal, given, unique_id):
     """K1."""
     assert profiles(principal, context={"aws:userid": given})[0].unique_id == unique_id
 
 
-def test_the_issuer_of_a_federated_user_is_known_only_if_told():
+def test_issuer_of_a_federated_user_is_known_only_if_given():
     """N2, N4."""
-    bare, told = profiles(KIO)[0], profiles(Session(KIO, kind="FED", issuer=ANA))[0]
+    bare, given = profiles(KIO)[0], profiles(Session(KIO, kind="FED", issuer=ANA))[0]
     by_root = profiles(Session(KIO, kind="FED", issuer=ROOT))[0]
     assert (bare.issuer_known, bare.user_arn, bare.issuer_root) == (False, None, False)
-    assert (told.issuer_known, told.user_arn, told.issuer_root) == (True, ANA, False)
+    assert (given.issuer_known, given.user_arn, given.issuer_root) == (True, ANA, False)
     assert (by_root.issuer_known, by_root.user_arn, by_root.issuer_root) == (True, None, True)
 
 
@@ -109,7 +109,7 @@ ARGUMENTS = ("identity_policies", "permissions_boundary", "session_policies")
 
 @pytest.mark.parametrize(("principal", "allowed"), [(row[0], row[1:]) for row in LAYERS])
 @pytest.mark.parametrize("argument", ARGUMENTS)
-def test_strict_refuses_layers_that_the_kind_cannot_have_and_lenient_keeps_them(principal, allowed, argument):
+def test_layers_foreign_to_the_kind_are_refused_in_strict_only(principal, allowed, argument):
     """D6."""
     if allowed[ARGUMENTS.index(argument)]:
         profiles(principal, **{argument: [ALLOW]})
@@ -131,7 +131,7 @@ def test_a_task_policy_belongs_to_an_assumed_root():
 
 
 @pytest.mark.parametrize("argument", ["permissions_boundary", "session_policies", "scps", "rcps", "vpc_endpoint_policies"])
-def test_none_is_no_layer_and_an_empty_list_is_one_that_allows_nothing(argument):
+def test_layer_none_is_absent_and_empty_list_allows_nothing(argument):
     def layer(value):
         principal, resource, endpoint, _ = profiles(RUN1, **{argument: value})
         return {
@@ -168,7 +168,7 @@ SCPS = [(ANA, ""), (ROOT, ""), (LINKED, "service_linked_role"), ("ec2.amazonaws.
 
 
 @pytest.mark.parametrize(("principal", "note"), SCPS)
-def test_scps_apply_to_whom_they_can_apply(principal, note):
+def test_scps_apply_except_to_exempt_principals(principal, note):
     """D11."""
     profile = profiles(principal, scps=[[ALLOW]])[0]
     assert (profile.scp_note, profile.scps is None) == (note, bool(note))
@@ -191,7 +191,7 @@ def test_rcps_apply_but_to_no_resource_of_no_account(principal, resource, owner,
 
 
 OWNERS = [
-    # resource, caller, told, owner, assumed, override (D23)
+    # resource, caller, given, owner, assumed, override (D23)
     (BKT, ANA, None, A, True, False),
     (BKT, ANA, B, B, False, False),
     (BKT, "*", None, None, False, False),
@@ -202,9 +202,9 @@ OWNERS = [
 ]
 
 
-@pytest.mark.parametrize(("resource", "principal", "told", "owner", "assumed", "override"), OWNERS)
-def test_the_owner_is_found_without_a_directory(resource, principal, told, owner, assumed, override):
-    profile = profiles(principal, resource=resource, resource_account=told)[1]
+@pytest.mark.parametrize(("resource", "principal", "given", "owner", "assumed", "override"), OWNERS)
+def test_the_owner_is_found_without_a_directory(resource, principal, given, owner, assumed, override):
+    profile = profiles(principal, resource=resource, resource_account=given)[1]
     assert (profile.account, profile.assumed_owner, profile.owner_override) == (owner, assumed, override)
     assert ("aws:resourceaccount" in profile.keys) is (owner is not None)
 

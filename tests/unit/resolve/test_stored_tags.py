@@ -15,7 +15,7 @@ from fastiam.errors import RequestValueError
 A, B = "111111111111", "222222222222"
 CALLERS = [f"arn:aws:iam::{A}:role/own", f"arn:aws:iam::{B}:role/other", f"arn:aws:iam::{A}:user/ana"]
 TABLE = f"arn:aws:dynamodb:eu-west-1:{A}:table/"
-HELD = {
+STORED = {
     "arn:aws:s3:::tagged": {"x": "1"},
     "arn:aws:s3:::bare": {},
     f"{TABLE}one": {"x": "1", "y": "a"},
@@ -60,7 +60,7 @@ def an_engine(rng: random.Random) -> Engine:
     for caller in CALLERS:
         tags = {"x": rng.choice("12")} if rng.random() < 0.6 else {}
         directory.add_principal(caller, identity_policies=[policy(rng, rng.randrange(1, 7))], tags=tags)
-    for arn, tags in HELD.items():
+    for arn, tags in STORED.items():
         own = policy(rng, rng.randrange(1, 4), Principal=rng.choice(["*", {"AWS": [A, B]}])) if rng.random() < 0.5 else None
         directory.add_resource(arn, account=A, tags=tags, policy=own)
     return directory.compile()
@@ -76,7 +76,7 @@ def as_dictionary(values: list[Any]) -> Any:
 
 @pytest.mark.parametrize("form", [as_texts, as_dictionary])
 @pytest.mark.parametrize("seed", range(10))
-def test_tags_of_columns_and_of_resources_agree_with_the_reference(seed: int, form: Any) -> None:
+def test_tags_of_columns_and_resources_agree_with_the_spec(seed: int, form: Any) -> None:
     rng = random.Random(seed)
     engine = an_engine(rng)
     keys = rng.sample(sorted(TAGS), rng.randrange(1, 4))
@@ -88,7 +88,7 @@ def test_tags_of_columns_and_of_resources_agree_with_the_reference(seed: int, fo
         except RequestValueError:
             return int(Outcome.ERROR)
 
-    told = np.array([expected(*kind) for kind in kinds])
+    outcomes = np.array([expected(*kind) for kind in kinds])
     picked = np.array([rng.randrange(len(kinds)) for _ in range(3_000)])
     rows = [kinds[i] for i in picked]
 
@@ -99,8 +99,8 @@ def test_tags_of_columns_and_of_resources_agree_with_the_reference(seed: int, fo
         return engine.decide_many(*columns, context, on_error="deny", **more)
 
     for _ in range(3):
-        assert np.array_equal(decide().outcome, told[picked])
-    assert np.array_equal(decide(reasons=True).outcome, told[picked])
+        assert np.array_equal(decide().outcome, outcomes[picked])
+    assert np.array_equal(decide(reasons=True).outcome, outcomes[picked])
 
 
 def test_objects_of_a_tagged_bucket_have_none_of_its_tags() -> None:
